@@ -1,0 +1,1 @@
+"""Messages to and from core types, QoS, parameters, workers, diagnostics: what every node shares."""

@@ -1,0 +1,136 @@
+"""Pictures: sensor_msgs to and from arrays and Frame.
+
+Headers pass through as objects, so stamp and frame_id leave exactly as they came in.
+"""
+
+from __future__ import annotations
+
+import array
+import math
+import sys
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from ..frames import decode
+from ..frames.types import CameraModel, Frame
+
+_ENCODINGS = {
+    ("u1", 2): "mono8",
+    ("u1", 3): "rgb8",
+    ("u2", 2): "mono16",
+    ("f4", 2): "32FC1",
+}
+
+
+def nanoseconds(stamp: Time) -> int:
+    """builtin_interfaces/Time as nanoseconds."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def time_message(stamp: int) -> Time:
+    """Nanoseconds as builtin_interfaces/Time."""
+    return Time(sec=stamp // 1_000_000_000, nanosec=stamp % 1_000_000_000)
+
+
+def header_of(frame: Frame) -> Header:
+    """Stamp and frame_id of a frame."""
+    return Header(stamp=time_message(frame.stamp), frame_id=frame.frame_id)
+
+
+def byte_array(values: NDArray[np.generic]) -> array.array[int]:
+    """Bytes of an array as ``array('B')``: rclpy takes it as it is and checks any other type element-wise."""
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    return data
+
+
+def image_message(values: NDArray[np.generic], header: Header, encoding: str = "") -> Image:
+    """An array as an Image, little endian, rows without padding.
+
+    uint8 (H, W, 3) becomes rgb8, uint8 (H, W) mono8, uint16 (H, W) mono16, float32 (H, W) 32FC1;
+    ``encoding`` overrides the name only (16UC1 for mono16). ValueError for anything else.
+    """
+    kind = (values.dtype.str[1:], values.ndim)
+    if kind not in _ENCODINGS or (values.ndim == 3 and values.shape[2] != 3):
+        raise ValueError(f"no image encoding for an array of shape {values.shape} and type {values.dtype}")
+    if values.dtype.byteorder == ">" or (values.dtype.byteorder == "=" and sys.byteorder == "big"):
+        values = values.astype(values.dtype.newbyteorder("<"))
+    message = Image(header=header, encoding=encoding or _ENCODINGS[kind])
+    message.height, message.width = int(values.shape[0]), int(values.shape[1])
+    message.step = int(np.prod(values.shape[1:])) * values.dtype.itemsize
+    message.data = byte_array(values)
+    return message
+
+
+def image_array(message: Image | CompressedImage) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of an Image or a CompressedImage. Raises FrameError."""
+    if isinstance(message, CompressedImage):
+        return decode.decode_compressed(message.data, message.format)
+    return decode.decode_raw(
+        message.data,
+        height=message.height,
+        width=message.width,
+        step=message.step,
+        encoding=message.encoding,
+        is_bigendian=bool(message.is_bigendian),
+    )
+
+
+def depth_array(message: Image) -> NDArray[np.float32]:
+    """(H, W) float32 metres, NaN where there is none, of a 16UC1 or 32FC1 Image. Raises FrameError."""
+    return decode.decode_depth(
+        message.data,
+        height=message.height,
+        width=message.width,
+        step=message.step,
+        encoding=message.encoding,
+        is_bigendian=bool(message.is_bigendian),
+    )
+
+
+def camera_model(message: CameraInfo) -> CameraModel | None:
+    """Pinhole intrinsics of a CameraInfo; None where it is uncalibrated (K[0] is 0, as REP 118 has it)."""
+    k = [float(value) for value in message.k]
+    if k[0] <= 0.0 or k[4] <= 0.0 or not all(map(math.isfinite, k)):
+        return None
+    return CameraModel(
+        height=int(message.height),
+        width=int(message.width),
+        fx=k[0],
+        fy=k[4],
+        cx=k[2],
+        cy=k[5],
+        distortion_model=message.distortion_model,
+        distortion=tuple(float(value) for value in message.d),
+    )
+
+
+def camera_info_message(camera: CameraModel, header: Header) -> CameraInfo:
+    """CameraInfo of an unrectified or ideal pinhole camera: R is identity, P is [K | 0]."""
+    message = CameraInfo(header=header, height=camera.height, width=camera.width)
+    message.distortion_model = camera.distortion_model or "plumb_bob"
+    message.d = list(camera.distortion) or [0.0] * 5
+    message.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    message.p = [camera.fx, 0.0, camera.cx, 0.0, 0.0, camera.fy, camera.cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return message
+
+
+def frame_from(
+    message: Image | CompressedImage, *, depth: Image | None = None, info: CameraInfo | None = None
+) -> Frame:
+    """A Frame of a picture message and, where given, the depth and calibration that go with it.
+
+    Raises FrameError; a broken depth image raises too, so decode it apart where the picture alone will do.
+    """
+    return Frame(
+        image=image_array(message),
+        stamp=nanoseconds(message.header.stamp),
+        frame_id=message.header.frame_id,
+        depth=None if depth is None else depth_array(depth),
+        camera=None if info is None else camera_model(info),
+    )
