@@ -1,0 +1,1 @@
+"""Frame to FeatureGrid: registry, weights, preprocessing, towers."""

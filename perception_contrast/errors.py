@@ -1,0 +1,31 @@
+"""Errors that a user can act on: each names the thing and the remedy."""
+
+from __future__ import annotations
+
+
+class PerceptionError(Exception):
+    """Base of every error that is the input's fault, not the program's."""
+
+
+class FrameError(PerceptionError):
+    """A picture that cannot be decoded. ``reason`` is a short slug that counters use."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ModelError(PerceptionError):
+    """An unknown model, or weights that are absent, unreachable or not what they should be."""
+
+
+class SpaceError(PerceptionError):
+    """Vectors of two different embedding spaces were about to be compared."""
+
+
+class QueryError(PerceptionError):
+    """A vocabulary change that is refused; the one in force stays."""
+
+
+class RecipeError(PerceptionError):
+    """A training recipe with an unknown key or a value that is out of range."""

@@ -1,0 +1,1 @@
+"""A picture and where its pixels are: decode, colour, resize geometry, depth, camera model."""

@@ -1,0 +1,1 @@
+"""Words to embeddings: vocabularies, tokenisers, text towers, cache."""

@@ -1,0 +1,109 @@
+"""Query and Vocabulary: what the robot is asked for, with a version that grows with each change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import QueryError
+
+MAX_QUERIES = 1024
+MAX_PHRASE_CHARACTERS = 512
+UNLABELLED = 65535
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A vector of something that was shown. vector: (c,) float32, unit norm, in ``space``.
+
+    context: (n, c) float32, unit vectors of what surrounded it when it was shown, or None.
+    """
+
+    vector: NDArray[np.float32]
+    space: str
+    context: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """A label, its phrases and/or exemplars, and its own threshold on probability if it has one."""
+
+    label: str
+    phrases: tuple[str, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()
+    threshold: float | None = None
+
+    def texts(self) -> tuple[str, ...]:
+        """The phrases; the label itself where there are neither phrases nor exemplars."""
+        return self.phrases if self.phrases or self.exemplars else (self.label,)
+
+
+def _checked_text(text: str, what: str) -> str:
+    cleaned = " ".join(text.split())
+    if not cleaned:
+        raise QueryError(f"{what} is empty; give it at least one visible character")
+    if len(cleaned) > MAX_PHRASE_CHARACTERS:
+        raise QueryError(
+            f"{what} '{cleaned[:40]}...' has {len(cleaned)} characters; at most {MAX_PHRASE_CHARACTERS}"
+        )
+    return cleaned
+
+
+def _checked(query: Query) -> Query:
+    label = _checked_text(query.label, "a label")
+    phrases = tuple(dict.fromkeys(_checked_text(p, f"a phrase of '{label}'") for p in query.phrases))
+    threshold = query.threshold
+    if threshold is not None and not (math.isfinite(threshold) and 0.0 < threshold < 1.0):
+        raise QueryError(f"threshold {threshold} of '{label}' is not between 0 and 1")
+    for exemplar in query.exemplars:
+        if exemplar.vector.ndim != 1 or not np.isfinite(exemplar.vector).all():
+            raise QueryError(f"an exemplar of '{label}' is not a finite vector")
+    return replace(query, label=label, phrases=phrases)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Queries in force. ``ids`` maps label to mask id (1..65534) and stays put across edits."""
+
+    queries: tuple[Query, ...] = ()
+    distractors: tuple[str, ...] = ()
+    version: int = 0
+    ids: dict[str, int] = field(default_factory=dict)
+
+    def with_queries(
+        self, queries: Iterable[Query], distractors: Iterable[str] = ()
+    ) -> Vocabulary:
+        """A new vocabulary, one version on. Raises QueryError and changes nothing if any part is refused."""
+        checked = tuple(_checked(q) for q in queries)
+        if len(checked) > MAX_QUERIES:
+            raise QueryError(f"{len(checked)} queries; at most {MAX_QUERIES} are kept at once")
+        labels = [q.label for q in checked]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise QueryError(f"label '{label}' is given more than once; merge its phrases")
+        others = tuple(dict.fromkeys(_checked_text(d, "a distractor") for d in distractors))
+        ids = dict(self.ids)
+        for label in labels:
+            if label not in ids:
+                ids[label] = max(ids.values(), default=0) + 1
+        if max(ids.values(), default=0) >= UNLABELLED:
+            raise QueryError("65534 labels have been used since start; restart the node to number anew")
+        return Vocabulary(checked, others, self.version + 1, ids)
+
+    def with_exemplar(self, label: str, exemplar: Exemplar) -> Vocabulary:
+        """Adds an exemplar to the query of that label, or makes a new query of it alone."""
+        label = _checked_text(label, "a label")
+        queries = list(self.queries)
+        for index, query in enumerate(queries):
+            if query.label == label:
+                # The words that were searched for stay in force beside the picture.
+                phrases = query.texts() if not query.exemplars else query.phrases
+                queries[index] = replace(query, phrases=phrases, exemplars=(*query.exemplars, exemplar))
+                break
+        else:
+            queries.append(Query(label, exemplars=(exemplar,)))
+        return self.with_queries(queries, self.distractors)

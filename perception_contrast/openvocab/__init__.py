@@ -1,0 +1,1 @@
+"""Features x words to scores, masks and detections."""
