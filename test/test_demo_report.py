@@ -1,0 +1,125 @@
+"""Bookkeeping of the demo: rates, drops and latencies of a made-up run whose figures are known."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from perception_contrast.cli.pictures import annotated, save_png
+from perception_contrast.cli.report import Measurements, Seen, build_report, percentiles, write_report
+from perception_contrast.cli.table import place, summary
+
+MUG = Seen("mug", 0.8, (0.0, 0.0, 64.0, 48.0))
+FAINT_MUG = Seen("mug", 0.4, (600.0, 400.0, 640.0, 480.0))
+CHAIR = Seen("chair", 0.9, (300.0, 200.0, 340.0, 280.0))
+PERIOD = 100_000_000
+
+
+def run(*, stamped_live: bool) -> tuple[Measurements, float]:
+    """Frames 0..10 at 10 Hz, results of the even ones 40 ms after arrival, which is 5 ms after the stamp."""
+    measured = Measurements(stamped_live=stamped_live)
+    for i in range(11):
+        stamp, arrival = i * PERIOD, i * 0.1 + 0.005
+        measured.frame(stamp, arrival)
+        measured.message("image", "sensor_msgs/msg/Image", arrival, 921_600)
+        if i % 2 == 0:
+            seen = (MUG, FAINT_MUG) if i < 4 else (CHAIR,)
+            measured.result(stamp, arrival + 0.04, stamp + 45_000_000, seen)
+    return measured, 1.045
+
+
+def test_rates_drops_and_labels() -> None:
+    measured, now = run(stamped_live=True)
+    report = build_report(measured, now, source="made up", queries=["mug", "chair"])
+    assert (report["frames_in"], report["frames_out"], report["dropped"]) == (11, 6, 5)
+    assert report["duration"] == pytest.approx(1.0)
+    assert report["fps"] == pytest.approx(5.0)
+    assert report["topics"]["image"] == {"type": "sensor_msgs/msg/Image", "rate": pytest.approx(10.0)}
+    assert report["detections"]["mug"] == {
+        "count": 4,
+        "frames": 2,
+        "share_of_frames": pytest.approx(2 / 6, abs=1e-4),
+        "mean_score": pytest.approx(0.6),
+    }
+    assert report["detections"]["chair"]["frames"] == 4
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+@pytest.mark.parametrize(("live", "expected"), [(True, 45.0), (False, 40.0)])
+def test_latency_runs_from_the_stamp_or_from_arrival(live: bool, expected: float) -> None:
+    measured, now = run(stamped_live=live)
+    report = build_report(measured, now, source="", queries=[])
+    assert report["latency_ms"]["end_to_end"] == {
+        "p50": pytest.approx(expected),
+        "p95": pytest.approx(expected),
+    }
+    assert report["latency_basis"].startswith("stamp" if live else "frame received")
+
+
+def test_frames_before_the_first_result_count_as_nothing() -> None:
+    measured = Measurements(stamped_live=True)
+    for i in range(50):
+        measured.frame(i, i * 0.1)
+    measured.result(40, 5.0, 0, ())
+    assert (measured.frames_in, measured.frames_out, measured.dropped) == (10, 1, 0)
+
+
+def test_repeated_stamps_of_a_looped_bag_are_told_apart() -> None:
+    measured = Measurements(stamped_live=False)
+    for i in range(4):
+        measured.frame(7, float(i))
+        measured.result(7, i + 0.25, 0, ())
+    assert measured.latencies_ms == [250.0] * 4
+    assert (measured.frames_in, measured.dropped) == (4, 0)
+
+
+def test_a_result_of_an_unseen_frame_loses_nothing() -> None:
+    measured, _ = run(stamped_live=False)
+    before = measured.dropped
+    measured.result(123, 2.0, 0, ())
+    assert (measured.frames_out, measured.dropped) == (7, before)
+
+
+def test_percentiles_agree_with_the_standard_library() -> None:
+    values = [float(v) for v in np.random.default_rng(0).exponential(50, 400)]
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    assert percentiles(values) == {
+        "p50": pytest.approx(cuts[49], abs=0.01),
+        "p95": pytest.approx(cuts[94], abs=0.01),
+    }
+    assert percentiles([]) == {"p50": None, "p95": None}
+
+
+def test_places_and_summary() -> None:
+    assert place(MUG.box, (480, 640)) == "upper left"
+    assert place(CHAIR.box, (480, 640)) == "centre"
+    assert place(FAINT_MUG.box, (480, 640)) == "lower right"
+    measured, now = run(stamped_live=True)
+    line = summary(measured, now, (480, 640))
+    assert "6 frames" in line and "chair 0.90 centre" in line
+
+
+def test_a_report_replaces_the_old_one_and_leaves_no_other_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "report.json"
+    write_report(path, {"format": 0})
+    write_report(path, {"format": 1})
+    assert json.loads(path.read_text()) == {"format": 1}
+    assert [p.name for p in path.parent.iterdir()] == ["report.json"]
+
+
+def test_pictures_keep_their_colours_and_show_the_box(tmp_path: Path) -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    picture[..., 0] = 200
+    drawn = annotated(picture, [CHAIR])
+    assert (picture[..., 0] == 200).all(), "the source stays as it was"
+    changed = np.argwhere((drawn != picture).any(-1))
+    assert set(range(302, 338)) <= set(changed[np.isin(changed[:, 0], [200, 279])][:, 1])
+    save_png(tmp_path / "a.png", drawn)
+    again = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_COLOR)
+    assert again is not None
+    np.testing.assert_array_equal(cv2.cvtColor(again, cv2.COLOR_BGR2RGB), drawn)
