@@ -49,7 +49,9 @@ def part(mesh: TriangleMesh, role: Role = "main", texture: str | None = None) ->
     return Part(mesh, role, texture)
 
 
-def stand(parts: Sequence[Part], color: str | None = None, top: tuple[float, float, float] | None = None) -> ObjectModel:
+def stand(
+    parts: Sequence[Part], color: str | None = None, top: tuple[float, float, float] | None = None
+) -> ObjectModel:
     """Moves the parts together so that they stand on z = 0, centred on the z axis.
 
     top: (x half extent, y half extent, z) of a flat surface, in the parts' own coordinates.
@@ -78,11 +80,15 @@ def smooth(points: Sequence[Sequence[float]], count: int = 16) -> Floats:
     i = where.astype(int)
     t = (where - i)[:, None]
     a, b, c, d = p[i], p[i + 1], p[i + 2], p[i + 3]
-    curve: Floats = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    curve: Floats = 0.5 * (
+        2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    )
     return curve
 
 
-def bar(a: Sequence[float], b: Sequence[float], radius: float | Sequence[float], segments: int = 10) -> TriangleMesh:
+def bar(
+    a: Sequence[float], b: Sequence[float], radius: float | Sequence[float], segments: int = 10
+) -> TriangleMesh:
     """A straight round bar between two points."""
     return tube([a, b], radius, segments)
 
@@ -109,7 +115,9 @@ def slab(x: float, y: float, z: float, radius: float | None = None) -> TriangleM
     return prism(rectangle(x, y, min(x, y) * 0.12 if radius is None else radius), z)
 
 
-def band(profile: Sequence[tuple[float, float]], low: float, high: float, lift: float = 0.0006) -> TriangleMesh:
+def band(
+    profile: Sequence[tuple[float, float]], low: float, high: float, lift: float = 0.0006
+) -> TriangleMesh:
     """A label around a turned body: a closed skin over its outside between two heights."""
     radii, heights = np.array(profile, float).T
     z = [low, *(float(h) for h in heights if low < h < high), high]

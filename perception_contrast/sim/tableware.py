@@ -11,14 +11,22 @@ from .objects import Category, ObjectModel, Part
 CERAMICS = ("ceramic", "plastic", "metal")
 
 
-def _ear(radius: float, low: float, high: float, reach: float, thick: float, square: bool = False) -> TriangleMesh:
+def _ear(
+    radius: float, low: float, high: float, reach: float, thick: float, square: bool = False
+) -> TriangleMesh:
     """A handle on the +x side of a turned body, from height ``low`` to ``high``."""
     x = radius - thick / 4
     if square:
         points = [(x, 0, high), (x + reach, 0, high), (x + reach, 0, low), (x, 0, low)]
         return tube(_corners(points), thick / 2, 8)
     middle = (low + high) / 2
-    points = [(x, 0, high), (x + reach * 0.75, 0, high), (x + reach, 0, middle), (x + reach * 0.6, 0, low), (x, 0, low)]
+    points = [
+        (x, 0, high),
+        (x + reach * 0.75, 0, high),
+        (x + reach, 0, middle),
+        (x + reach * 0.6, 0, low),
+        (x, 0, low),
+    ]
     return tube(smooth(points, 14), thick / 2, 8)
 
 
@@ -54,7 +62,9 @@ def cup(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         side = [(r * 0.55, 0.008), (r * 0.56, 0.016), (r * 0.95, h * 0.45), (r * 0.98, h)]
     parts = [part(vessel(saucer, 0.0035)), part(vessel(side, 0.003).moved(z=0.002))]
     parts.append(part(_ear(r * 0.82, h * 0.4, h * 0.88, 0.022, 0.007)))
-    parts.append(part(lathe([(r * 0.9, h * 0.82), (0, h * 0.82)], 24), d.pick([(0.22, 0.12, 0.07), (0.6, 0.33, 0.1)])))
+    parts.append(
+        part(lathe([(r * 0.9, h * 0.82), (0, h * 0.82)], 24), d.pick([(0.22, 0.12, 0.07), (0.6, 0.33, 0.1)]))
+    )
     if d.chance(0.4):
         parts.append(part(torus(r * 1.0, 0.004).moved(z=h + 0.002), "second"))
     return stand(parts)
@@ -118,12 +128,17 @@ def bowl(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     r, h = d.span(0.065, 0.095), d.span(0.05, 0.07)
     outline = [(r * 0.42, 0), (r * 0.42, 0.006), (r * 0.75, h * 0.3), (r * 0.93, h * 0.65), (r, h)]
     if d.unseen:
-        outline = d.pick([[(r * 0.8, 0), (r * 0.9, h * 0.3), (r, h)], [(r * 0.3, 0), (r * 0.35, 0.02), (r * 1.1, h)]])
+        outline = d.pick(
+            [[(r * 0.8, 0), (r * 0.9, h * 0.3), (r, h)], [(r * 0.3, 0), (r * 0.35, 0.02), (r * 1.1, h)]]
+        )
     parts = [part(vessel(outline, 0.004, 32))]
     if d.chance(0.35):
         parts.append(part(band(outline, h * 0.8, h * 0.95), "second"))
     if d.chance(0.35):
-        level, top = h * 0.7, float(np.interp(h * 0.7, [z for _, z in outline], [q for q, _ in outline])) - 0.004
+        level, top = (
+            h * 0.7,
+            float(np.interp(h * 0.7, [z for _, z in outline], [q for q, _ in outline])) - 0.004,
+        )
         food = d.pick([(0.85, 0.4, 0.12), (0.95, 0.9, 0.75), (0.35, 0.5, 0.15)])
         parts.append(part(lathe([(top, level), (top * 0.5, level + 0.004), (0, level + 0.005)], 28), food))
     return stand(parts)
@@ -147,7 +162,9 @@ def fork(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     neck = prism([(0, -0.003), (0.022, -w), (0.03, -w), (0.03, w), (0.022, w), (0, 0.003)], 0.0028)
     parts = [_handle(length, d, grip), part(neck, "metal")]
     for y in np.linspace(-w + 0.0017, w - 0.0017, tines):
-        tine = prism([(0, -0.0017), (long * 0.8, -0.0015), (long, 0), (long * 0.8, 0.0015), (0, 0.0017)], 0.0028)
+        tine = prism(
+            [(0, -0.0017), (long * 0.8, -0.0015), (long, 0), (long * 0.8, 0.0015), (0, 0.0017)], 0.0028
+        )
         parts.append(part(tine.moved(0.03, float(y)), "metal"))
     return stand(parts)
 
@@ -160,7 +177,10 @@ def knife(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         edge = [(0, 0), (blade * 0.75, 0), (blade, w * 0.5), (blade * 0.8, w), (0, w)]
     steel = prism(edge, 0.003).moved(0, -w, 0.005)
     grip = slab(d.any(0.1, 0.125), w * 0.75, 0.015, w * 0.2)
-    parts = [part(steel, "metal"), part(grip.moved(-0.054, -w * 0.45), d.pick(("dark", "wood", "dark", "main")))]
+    parts = [
+        part(steel, "metal"),
+        part(grip.moved(-0.054, -w * 0.45), d.pick(("dark", "wood", "dark", "main"))),
+    ]
     for x in (-0.025, -0.055, -0.085):
         parts.append(part(cylinder(0.003, 0.016, 10).moved(x, -w * 0.45), "metal"))
     return stand(parts)
@@ -199,7 +219,10 @@ def teapot(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     lid = [(r * 0.55, h), (r * 0.45, h * 1.08), (0.01, h * 1.14), (0.01, h * 1.16)]
     knob = ellipsoid(0.026, 0.026, 0.024, 14).moved(z=h * 1.2)
     parts = [part(lathe([(0, 0), *belly, (0, h)], 28)), part(lathe([(0, h), *lid, (0, h * 1.16)], 24))]
-    parts += [part(knob, d.pick(("main", "second", "wood"))), part(_spout(r * 0.8, r * 1.75, h * 0.35, h * 0.95, 0.016))]
+    parts += [
+        part(knob, d.pick(("main", "second", "wood"))),
+        part(_spout(r * 0.8, r * 1.75, h * 0.35, h * 0.95, 0.016)),
+    ]
     if d.unseen and d.chance(0.5):
         hoop = arc(r * 0.8, 0, 180, 14) * [1, 1, 1.5] + [0, 0, h * 0.85]
         parts.append(part(tube(hoop, 0.006), "second"))
@@ -222,7 +245,9 @@ def kettle(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     ear = [(r * 0.6, 0, h * 1.0), (r * 1.5, 0, h * 1.0), (r * 1.6, 0, h * 0.5), (r * 0.95, 0, h * 0.24)]
     parts += [part(foot, "dark"), part(tube(_corners(ear), 0.011, 10), "dark")]
     if d.chance(0.5):
-        parts.append(part(slab(0.012, 0.004, h * 0.5, 0.002).turned("z", 90).moved(-r * 0.9, 0, h * 0.2), "glass"))
+        parts.append(
+            part(slab(0.012, 0.004, h * 0.5, 0.002).turned("z", 90).moved(-r * 0.9, 0, h * 0.2), "glass")
+        )
     return stand(parts)
 
 
@@ -234,13 +259,27 @@ def pot(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     parts = [part(body, look)]
     for side in (-1, 1):
         loop = arc(0.028, -90, 90, 8, "xy") * [1.1, 1, 1] + [r - 0.004, 0, h * 0.85]
-        parts.append(part(tube(loop, 0.0055, 8).scaled(side, 1, 1), d.pick(("dark", "metal")) if look == "metal" else look))
+        parts.append(
+            part(
+                tube(loop, 0.0055, 8).scaled(side, 1, 1),
+                d.pick(("dark", "metal")) if look == "metal" else look,
+            )
+        )
     if d.unseen and d.chance(0.5):
         return stand([*parts, part(lathe([(r * 0.96, h * 0.7), (0, h * 0.7)], 24), (0.75, 0.3, 0.1))])
     dome = d.any(0.012, 0.03) if not d.unseen else 0.05
-    lid = lathe([(0, h), (r * 1.03, h), (r * 1.03, h + 0.006), (r * 0.6, h + dome), (0, h + dome + 0.004)], 32)
+    lid = lathe(
+        [(0, h), (r * 1.03, h), (r * 1.03, h + 0.006), (r * 0.6, h + dome), (0, h + dome + 0.004)], 32
+    )
     parts += [part(lid, d.pick(("glass", "metal")) if look == "metal" else look)]
-    parts.append(part(lathe([(0, 0), (0.008, 0), (0.008, 0.014), (0.02, 0.02), (0.017, 0.028), (0, 0.03)], 14).moved(z=h + dome), "dark"))
+    parts.append(
+        part(
+            lathe([(0, 0), (0.008, 0), (0.008, 0.014), (0.02, 0.02), (0.017, 0.028), (0, 0.03)], 14).moved(
+                z=h + dome
+            ),
+            "dark",
+        )
+    )
     return stand(parts)
 
 
@@ -252,11 +291,16 @@ def frying_pan(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     if look == "main":
         parts.append(part(lathe([(r * 0.76, 0.005), (0, 0.005)], 28), "dark"))
     long = d.any(0.15, 0.19)
-    grip = tube(smooth([(r * 0.94, 0, h * 0.75), (r + 0.04, 0, h * 0.95), (r + long, 0, h * 1.35)], 8), 0.011, 10)
+    grip = tube(
+        smooth([(r * 0.94, 0, h * 0.75), (r + 0.04, 0, h * 0.95), (r + long, 0, h * 1.35)], 8), 0.011, 10
+    )
     parts.append(part(grip.scaled(1, 1.2, 1), d.pick(("dark", "wood")) if look != "metal" else "metal"))
     if d.chance(0.25):
         egg = lathe([(r * 0.4, 0.006), (r * 0.32, 0.009), (0, 0.01)], 20)
-        parts += [part(egg, "white"), part(ellipsoid(r * 0.34, r * 0.34, 0.024, 16).moved(z=0.01), (0.98, 0.7, 0.08))]
+        parts += [
+            part(egg, "white"),
+            part(ellipsoid(r * 0.34, r * 0.34, 0.024, 16).moved(z=0.01), (0.98, 0.7, 0.08)),
+        ]
     return stand(parts)
 
 
@@ -267,14 +311,28 @@ def bottle(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     neck, shoulder = (0.014, 0.62) if wine else (0.013, 0.72)
     if d.unseen:
         neck, shoulder = neck * 0.9, d.pick((0.4, 0.5))
-    outline = [(r * 0.95, 0), (r, 0.006), (r, h * shoulder), (r * 0.8, h * (shoulder + 0.08)), (neck, h * 0.82 + 0.02), (neck, h)]
-    label, look = ("paper", "second", "white"), d.pick(((0.06, 0.16, 0.08), (0.3, 0.15, 0.05), "main")) if wine else "main"
+    outline = [
+        (r * 0.95, 0),
+        (r, 0.006),
+        (r, h * shoulder),
+        (r * 0.8, h * (shoulder + 0.08)),
+        (neck, h * 0.82 + 0.02),
+        (neck, h),
+    ]
+    label, look = (
+        ("paper", "second", "white"),
+        d.pick(((0.06, 0.16, 0.08), (0.3, 0.15, 0.05), "main")) if wine else "main",
+    )
     parts = [part(lathe([(0, 0), *outline, (0, h)], 28), look)]
     parts.append(part(band(outline, h * d.any(0.12, 0.2), h * (shoulder - 0.12)), d.pick(label)))
     if wine:
-        parts.append(part(cylinder(neck + 0.002, h * 0.12, 20).moved(z=h * 0.89), d.pick(("second", "dark", "brass"))))
+        parts.append(
+            part(cylinder(neck + 0.002, h * 0.12, 20).moved(z=h * 0.89), d.pick(("second", "dark", "brass")))
+        )
     else:
-        parts.append(part(cylinder(neck + 0.003, 0.02, 20).moved(z=h - 0.014), d.pick(("white", "second", "dark"))))
+        parts.append(
+            part(cylinder(neck + 0.003, 0.02, 20).moved(z=h - 0.014), d.pick(("white", "second", "dark")))
+        )
     return stand(parts)
 
 
@@ -288,7 +346,12 @@ def jar(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     parts = [part(lathe([(0, 0), *outline, (0, h)], 26), filled)]
     if d.chance(0.7):
         parts.append(part(band(outline, h * 0.2, h * 0.65), d.pick(("paper", "second", "white"))))
-    parts.append(part(cylinder(r * 0.88, 0.016, 26).moved(z=h * 0.97), "main" if not d.unseen else d.pick(("wood", "main"))))
+    parts.append(
+        part(
+            cylinder(r * 0.88, 0.016, 26).moved(z=h * 0.97),
+            "main" if not d.unseen else d.pick(("wood", "main")),
+        )
+    )
     return stand(parts)
 
 
@@ -297,13 +360,20 @@ def pitcher(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     r, h = d.span(0.05, 0.064), d.span(0.19, 0.23)
     outline = [(r * 0.75, 0), (r, h * 0.25), (r * 0.92, h * 0.5), (r * 0.66, h * 0.78), (r * 0.8, h)]
     if d.unseen:
-        outline = d.pick([[(r * 1.0, 0), (r * 0.8, h)], [(r * 0.6, 0), (r * 1.2, h * 0.3), (r * 0.5, h * 0.7), (r * 0.7, h)]])
+        outline = d.pick(
+            [
+                [(r * 1.0, 0), (r * 0.8, h)],
+                [(r * 0.6, 0), (r * 1.2, h * 0.3), (r * 0.5, h * 0.7), (r * 0.7, h)],
+            ]
+        )
     mesh = vessel(outline, 0.004, 32)
     v = mesh.vertices.copy()
     lip = np.clip((v[:, 2] / h - 0.82) / 0.18, 0, 1) * np.clip(-v[:, 0] / r - 0.35, 0, 1)
     v[:, 0] -= lip * r * 0.9
     parts = [part(TriangleMesh(v, mesh.faces, mesh.uv), d.pick(("main", "main", "glass")))]
-    parts.append(part(_ear(r * 0.72, h * 0.3, h * 0.92, r * 0.8, 0.014, d.unseen and d.chance(0.5)), parts[0].role))
+    parts.append(
+        part(_ear(r * 0.72, h * 0.3, h * 0.92, r * 0.8, 0.014, d.unseen and d.chance(0.5)), parts[0].role)
+    )
     return stand(parts)
 
 
@@ -340,9 +410,14 @@ def salt_shaker(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         body = [(0, 0), (r, 0), (r * 0.55, h * 0.45), (r * 0.8, h), (0, h)]
     cap = [(0, h), (r * 0.78, h), (r * 0.78, h + 0.008), (r * 0.55, h + 0.017), (0, h + 0.02)]
     look = d.pick(("glass", "white", "main", "main"))
-    parts = [part(lathe(body, d.pick((8, 24))), look), part(lathe(cap, 20), "metal" if look != "main" else "second")]
+    parts = [
+        part(lathe(body, d.pick((8, 24))), look),
+        part(lathe(cap, 20), "metal" if look != "main" else "second"),
+    ]
     holes = [(0.0, 0.0), *((r * 0.35 * np.cos(a), r * 0.35 * np.sin(a)) for a in np.arange(6) * np.pi / 3)]
-    parts += [part(cylinder(0.0016, 0.002, 6).moved(float(x), float(y), h + 0.0175), "dark") for x, y in holes]
+    parts += [
+        part(cylinder(0.0016, 0.002, 6).moved(float(x), float(y), h + 0.0175), "dark") for x, y in holes
+    ]
     return stand(parts)
 
 
@@ -350,16 +425,24 @@ def colander(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     d = Draw(rng, unseen)
     r, h = d.span(0.105, 0.125), d.span(0.085, 0.11)
     turn = np.radians(np.linspace(25, 90, 7))
-    outline = [(float(r * np.sin(a)), float(h * (1 - np.cos(a)) + 0.012 - h * (1 - np.cos(turn[0])))) for a in turn]
+    outline = [
+        (float(r * np.sin(a)), float(h * (1 - np.cos(a)) + 0.012 - h * (1 - np.cos(turn[0])))) for a in turn
+    ]
     parts = [part(vessel(outline, 0.003, 32)), part(torus(r, 0.008, 32, 8).moved(z=outline[-1][1]))]
-    parts.append(part(lathe([(r * 0.42, 0), (r * 0.45, 0), (r * 0.45, 0.016), (r * 0.42, 0.016), (r * 0.42, 0)], 28)))
+    parts.append(
+        part(lathe([(r * 0.42, 0), (r * 0.45, 0), (r * 0.45, 0.016), (r * 0.42, 0.016), (r * 0.42, 0)], 28))
+    )
     dots: list[TriangleMesh] = []
     for level in np.radians((38, 51, 64, 77)):
         for a in np.linspace(0, 2 * np.pi, int(10 + 14 * np.sin(level)), endpoint=False):
             for lift in (0.0012, -0.0042):
                 dot = cylinder(0.0055, 0.002, 7).moved(z=-0.001).turned("y", 180 - float(np.degrees(level)))
                 z = h * (1 - np.cos(level)) + 0.012 - h * (1 - np.cos(turn[0]))
-                dots.append(dot.moved((r + lift) * float(np.sin(level)), 0, float(z)).turned("z", float(np.degrees(a))))
+                dots.append(
+                    dot.moved((r + lift) * float(np.sin(level)), 0, float(z)).turned(
+                        "z", float(np.degrees(a))
+                    )
+                )
     parts.append(part(merged(dots), "dark"))
     for side in (-1, 1):
         loop = arc(0.035, -90, 90, 8, "xy") + [r, 0, outline[-1][1]]
@@ -371,9 +454,17 @@ def thermos(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     d = Draw(rng, unseen)
     r, h = d.span(0.034, 0.042), d.span(0.19, 0.25)
     outline = [(r * 0.94, 0), (r, 0.006), (r, h), (r * 0.85, h + 0.014)]
-    parts = [part(lathe([(0, 0), *outline, (0, h + 0.014)], 28)), part(band(outline, 0.002, h * 0.1), "metal")]
+    parts = [
+        part(lathe([(0, 0), *outline, (0, h + 0.014)], 28)),
+        part(band(outline, 0.002, h * 0.1), "metal"),
+    ]
     parts.append(part(band(outline, h * 0.93, h), "metal"))
-    cap = [(0, h + 0.012), (r * 0.85, h + 0.012), (r * d.pick((0.85, 0.7), (0.5,)), h + 0.065), (0, h + 0.068)]
+    cap = [
+        (0, h + 0.012),
+        (r * 0.85, h + 0.012),
+        (r * d.pick((0.85, 0.7), (0.5,)), h + 0.065),
+        (0, h + 0.068),
+    ]
     parts.append(part(lathe(cap, 26), d.pick(("metal", "dark", "main"))))
     if d.unseen or d.chance(0.25):
         parts.append(part(_ear(r, h * 0.3, h * 0.85, 0.032, 0.012, True), "dark"))
@@ -382,25 +473,112 @@ def thermos(rng: np.random.Generator, unseen: bool) -> ObjectModel:
 
 CATEGORIES: tuple[Category, ...] = (
     Category("mug", mug, "table", ("coffee mug", "tea mug"), ("beaker",), "tableware", CERAMICS),
-    Category("cup", cup, "table", ("teacup", "cup and saucer", "coffee cup"), ("espresso cup",), "tableware", CERAMICS),
-    Category("drinking glass", drinking_glass, "table", ("tumbler", "water glass", "glass"), ("highball glass",), "tableware"),
+    Category(
+        "cup",
+        cup,
+        "table",
+        ("teacup", "cup and saucer", "coffee cup"),
+        ("espresso cup",),
+        "tableware",
+        CERAMICS,
+    ),
+    Category(
+        "drinking glass",
+        drinking_glass,
+        "table",
+        ("tumbler", "water glass", "glass"),
+        ("highball glass",),
+        "tableware",
+    ),
     Category("wine glass", wine_glass, "table", ("stemmed glass", "wineglass"), ("goblet",), "tableware"),
-    Category("plate", plate, "table", ("dish", "dinner plate"), ("platter",), "tableware", (*CERAMICS, "wood")),
-    Category("bowl", bowl, "table", ("soup bowl", "cereal bowl"), ("salad bowl",), "tableware", (*CERAMICS, "wood")),
+    Category(
+        "plate", plate, "table", ("dish", "dinner plate"), ("platter",), "tableware", (*CERAMICS, "wood")
+    ),
+    Category(
+        "bowl", bowl, "table", ("soup bowl", "cereal bowl"), ("salad bowl",), "tableware", (*CERAMICS, "wood")
+    ),
     Category("fork", fork, "table", ("table fork", "dinner fork"), ("salad fork",), "cutlery"),
     Category("knife", knife, "table", ("kitchen knife", "chef's knife"), ("carving knife",), "cutlery"),
     Category("spoon", spoon, "table", ("tablespoon", "soup spoon"), ("teaspoon",), "cutlery"),
     Category("teapot", teapot, "table", ("tea pot",), ("tea server",), "tableware", CERAMICS),
-    Category("kettle", kettle, "table", ("water kettle", "electric kettle"), ("water boiler",), "cookware", ("metal", "plastic")),
-    Category("pot", pot, "table", ("cooking pot", "saucepan", "stockpot"), ("casserole",), "cookware", ("metal", "ceramic")),
+    Category(
+        "kettle",
+        kettle,
+        "table",
+        ("water kettle", "electric kettle"),
+        ("water boiler",),
+        "cookware",
+        ("metal", "plastic"),
+    ),
+    Category(
+        "pot",
+        pot,
+        "table",
+        ("cooking pot", "saucepan", "stockpot"),
+        ("casserole",),
+        "cookware",
+        ("metal", "ceramic"),
+    ),
     Category("frying pan", frying_pan, "table", ("pan", "skillet"), ("frypan",), "cookware", ("metal",)),
-    Category("bottle", bottle, "table", ("water bottle", "wine bottle"), ("drink bottle",), "container", ("plastic", "glass")),
-    Category("jar", jar, "table", ("jam jar", "glass jar"), ("preserving jar",), "container", ("metal", "plastic")),
+    Category(
+        "bottle",
+        bottle,
+        "table",
+        ("water bottle", "wine bottle"),
+        ("drink bottle",),
+        "container",
+        ("plastic", "glass"),
+    ),
+    Category(
+        "jar", jar, "table", ("jam jar", "glass jar"), ("preserving jar",), "container", ("metal", "plastic")
+    ),
     Category("pitcher", pitcher, "table", ("jug", "water jug"), ("ewer",), "tableware", CERAMICS),
-    Category("tray", tray, "table", ("serving tray",), ("salver",), "tableware", ("wood", "plastic", "metal")),
-    Category("cutting board", cutting_board, "table", ("chopping board",), ("butcher's board",), "cookware", ("wood", "plastic")),
-    Category("salt shaker", salt_shaker, "table", ("pepper shaker", "salt and pepper shaker"), ("saltcellar",), "tableware", ("ceramic", "metal")),
-    Category("wooden spoon", wooden_spoon, "table", ("cooking spoon", "stirring spoon"), ("mixing spoon",), "cookware"),
-    Category("colander", colander, "table", ("strainer",), ("sieve",), "cookware", ("metal", "plastic"), held_out=True),
-    Category("thermos", thermos, "table", ("thermos flask", "vacuum flask"), ("insulated bottle",), "container", ("metal", "plastic")),
+    Category(
+        "tray", tray, "table", ("serving tray",), ("salver",), "tableware", ("wood", "plastic", "metal")
+    ),
+    Category(
+        "cutting board",
+        cutting_board,
+        "table",
+        ("chopping board",),
+        ("butcher's board",),
+        "cookware",
+        ("wood", "plastic"),
+    ),
+    Category(
+        "salt shaker",
+        salt_shaker,
+        "table",
+        ("pepper shaker", "salt and pepper shaker"),
+        ("saltcellar",),
+        "tableware",
+        ("ceramic", "metal"),
+    ),
+    Category(
+        "wooden spoon",
+        wooden_spoon,
+        "table",
+        ("cooking spoon", "stirring spoon"),
+        ("mixing spoon",),
+        "cookware",
+    ),
+    Category(
+        "colander",
+        colander,
+        "table",
+        ("strainer",),
+        ("sieve",),
+        "cookware",
+        ("metal", "plastic"),
+        held_out=True,
+    ),
+    Category(
+        "thermos",
+        thermos,
+        "table",
+        ("thermos flask", "vacuum flask"),
+        ("insulated bottle",),
+        "container",
+        ("metal", "plastic"),
+    ),
 )
