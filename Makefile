@@ -1,0 +1,33 @@
+# Every target makes what it needs. ARGS is passed on: make demo ARGS="--duration 30"
+SHELL := /bin/bash
+ARGS ?=
+ENTER := source ./env.sh
+
+.PHONY: help setup demo test check format clean
+
+help:
+	@echo "make setup            libraries, ROS 2 and messages, in .venv"
+	@echo "make demo ARGS=...    a simulated robot camera through the whole graph"
+	@echo "make test ARGS=...    the tests"
+	@echo "make check            format, lint, types, direction of imports"
+	@echo "make format           puts the sources into the format that check wants"
+	@echo "make clean            removes all that these made inside the repository"
+
+setup:
+	@scripts/setup
+
+demo: setup
+	@$(ENTER) && exec perception-contrast demo $(ARGS)
+
+test: setup
+	@$(ENTER) && exec python -m pytest $(ARGS)
+
+check: setup
+	@$(ENTER) && ruff format --check . && ruff check . && mypy && lint-imports
+
+format: setup
+	@$(ENTER) && ruff format . && ruff check --fix .
+
+clean:
+	rm -rf .venv build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,199 @@
+"""Makes everything that this repository needs, in `.venv`: libraries, ROS 2, messages, our package.
+
+Run through `make setup`. Steps whose inputs did not change since the last run are skipped; what was
+done is noted in `.venv/.set-up`. Uses the standard library alone, of any Python from 3.10.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import system_packages
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+NOTES = VENV / ".set-up"
+CACHE = Path(os.environ.get("PERCEPTION_CONTRAST_CACHE") or Path.home() / ".cache" / "perception_contrast")
+NEEDED_GB = 9
+PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def installed_ros() -> str | None:
+    """Distribution of the sourced ROS 2, or None where the wheels are to be used."""
+    prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p]
+    foreign = [p for p in prefixes if p != VENV]
+    return os.environ.get("ROS_DISTRO") if foreign else None
+
+
+ROS = installed_ros()
+
+
+def requirement_files() -> list[Path]:
+    names = ["core", "sim", "dev"] + ([] if ROS else ["ros", "ros_build"])
+    return [ROOT / "requirements" / f"{name}.txt" for name in names]
+
+
+def interface_packages() -> list[Path]:
+    """vision_msgs and tf2_msgs are declared here only for machines whose ROS is the wheels."""
+    fallback = [] if ROS else sorted(p.parent for p in (ROOT / "interfaces/fallback").glob("*/package.xml"))
+    return [*fallback, ROOT / "interfaces" / "perception_contrast_msgs"]
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """Changes whenever a file's name or content does."""
+    total = hashlib.sha256(f"{ROS} {PYTHON_VERSION}".encode())
+    for path in sorted(paths):
+        total.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def read_notes() -> dict[str, str]:
+    if not NOTES.exists():
+        return {}
+    return dict(line.split("=", 1) for line in NOTES.read_text().splitlines() if "=" in line)
+
+
+def note(key: str, value: str) -> None:
+    """Records a finished step, so that the next run skips it."""
+    text = "".join(f"{k}={v}\n" for k, v in {**read_notes(), key: value}.items())
+    temporary = NOTES.with_suffix(".part")
+    temporary.write_text(text)
+    temporary.replace(NOTES)
+
+
+def environment() -> dict[str, str]:
+    """Of every command we run: the virtual environment first, caches in our own folder."""
+    env = {**os.environ, "VIRTUAL_ENV": str(VENV), "PYTHONNOUSERSITE": "1"}
+    env["PATH"] = f"{VENV / 'bin'}:{env.get('PATH', '/usr/bin:/bin')}"
+    env["PIP_CACHE_DIR"] = str(CACHE / "pip")
+    env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    env.pop("PYTHONHOME", None)
+    if not ROS:
+        env.pop("PYTHONPATH", None)
+        env["AMENT_PREFIX_PATH"] = env["CMAKE_PREFIX_PATH"] = str(VENV)
+    return env
+
+
+def run(*command: str | Path, remedy: str) -> None:
+    """Runs a command with its output in sight; a failure ends the set-up with ``remedy``."""
+    words = [str(word) for word in command]
+    if subprocess.run(words, env=environment(), cwd=ROOT, check=False).returncode != 0:
+        sys.exit(f"set-up: `{' '.join(words[:6])} ...` failed. {remedy}")
+
+
+def make_venv() -> None:
+    if not PYTHON.exists():
+        free = shutil.disk_usage(ROOT).free / 1e9
+        if free < NEEDED_GB:
+            sys.exit(f"set-up: {free:.1f} GB free at {ROOT}; the libraries need about {NEEDED_GB} GB")
+        venv.create(VENV, with_pip=True, system_site_packages=ROS is not None)
+
+
+def install_libraries() -> None:
+    pip = [PYTHON, "-m", "pip", "install"]
+    offline = "Check the network and free disk space; finished downloads are kept, so run it again."
+    run(*pip, "--upgrade", "pip", remedy=offline)
+    files: list[str | Path] = [word for path in requirement_files() for word in ("-r", path)]
+    constraints: list[str | Path] = ["-c", ROOT / "requirements" / "installed_ros.txt"] if ROS else []
+    run(*pip, *files, *constraints, remedy=offline)
+
+
+def name_our_python() -> None:
+    """The wheels' CMake files name the Python of the machine that built them."""
+    for path in VENV.glob("share/*/cmake/*.cmake"):
+        text = path.read_text()
+        ours = re.sub(r"/opt/(?:_internal/[^/\"; ]+|python/cp\d+-cp\d+)", sys.base_prefix, text)
+        if ours != text:
+            path.write_text(ours)
+
+
+def build_interfaces() -> None:
+    if not ROS:
+        name_our_python()
+    build, install = ROOT / "build" / "interfaces", ROOT / "install" if ROS else VENV
+    shutil.rmtree(build, ignore_errors=True)
+    layout = [] if ROS else [f"-DPYTHON_INSTALL_DIR=lib/python{PYTHON_VERSION}/site-packages"]
+    run(
+        *("colcon", "--log-base", ROOT / "build" / "log", "build", "--executor", "sequential"),
+        *("--paths", *interface_packages(), "--build-base", build, "--install-base", install),
+        *("--merge-install", "--cmake-args", "--no-warn-unused-cli", f"-DPython3_EXECUTABLE={PYTHON}"),
+        *("-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release", *layout),
+        remedy=f"colcon's full log is in {ROOT / 'build' / 'log'}.",
+    )
+
+
+def install_package() -> None:
+    pip = (PYTHON, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--quiet")
+    run(*pip, "--editable", ROOT, remedy="")
+
+
+def fetch_weights() -> None:
+    """A convenience: what cannot be fetched now is fetched when it is first used."""
+    command = [VENV / "bin" / "perception-contrast", "models", "get", "household-lit"]
+    if subprocess.run(command, env=environment(), cwd=ROOT, check=False).returncode != 0:
+        print("set-up: weights could not be fetched now; they will be when they are first used")
+
+
+Step = tuple[str, str, Callable[[], None], str]
+
+
+def steps() -> list[Step]:
+    """Key in the notes, title, action, and the value that the key has once the action is done."""
+    ros_files = [p for p in requirement_files() if p.stem.startswith("ros")]
+    sources = [p for package in interface_packages() for p in package.rglob("*") if p.is_file()]
+    metadata = [ROOT / name for name in ("setup.py", "setup.cfg", "package.xml")]
+    kind = f"an installed ROS 2 {ROS}" if ROS else "ROS 2 wheels"
+    return [
+        ("ros", f"virtual environment for {kind}", make_venv, ROS or "wheels"),
+        (
+            "libraries",
+            "Python libraries (several GB the first time)",
+            install_libraries,
+            digest(requirement_files()),
+        ),
+        ("interfaces", "ROS messages", build_interfaces, digest([*sources, *ros_files])),
+        ("package", "perception_contrast", install_package, digest(metadata)),
+        ("weights", "default model weights", fetch_weights, "tried"),
+    ]
+
+
+def check_kind(notes: dict[str, str]) -> None:
+    made_for, wanted = notes.get("ros"), ROS or "wheels"
+    if made_for not in (None, wanted):
+        sys.exit(
+            f"set-up: {VENV} was made for ROS 2 '{made_for}', and '{wanted}' is in use now. "
+            "Run `make clean`, or use a shell where the ROS 2 that it was made for is sourced."
+        )
+
+
+def main() -> None:
+    with Path(__file__).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        notes = read_notes()
+        check_kind(notes)
+        todo = [step for step in steps() if notes.get(step[0]) != step[3]]
+        if not todo:
+            return
+        packages = system_packages.missing_packages(ROS)
+        if packages:
+            print(f"set-up: system packages: {' '.join(packages)}", flush=True)
+            system_packages.install(packages)
+        for number, (key, title, action, value) in enumerate(todo, 1):
+            print(f"set-up: step {number} of {len(todo)}: {title}", flush=True)
+            action()
+            note(key, value)
+        print("set-up: done. `source env.sh` gives a shell the whole environment.", flush=True)
+
+
+if __name__ == "__main__":
+    main()
