@@ -152,12 +152,13 @@ def steps() -> list[Step]:
     ros_files = [p for p in requirement_files() if p.stem.startswith("ros")]
     sources = [p for package in interface_packages() for p in package.rglob("*") if p.is_file()]
     metadata = [ROOT / name for name in ("setup.py", "setup.cfg", "package.xml")]
+    metadata += ROOT.glob("training/*/__init__.py")
     kind = f"an installed ROS 2 {ROS}" if ROS else "ROS 2 wheels"
     return [
         ("ros", f"virtual environment for {kind}", make_venv, ROS or "wheels"),
         (
             "libraries",
-            "Python libraries (several GB the first time)",
+            "Python libraries, several GB",
             install_libraries,
             digest(requirement_files()),
         ),
