@@ -121,16 +121,14 @@ def camera_info_message(camera: CameraModel, header: Header) -> CameraInfo:
 
 
 def frame_from(
-    message: Image | CompressedImage, *, depth: Image | None = None, info: CameraInfo | None = None
+    message: Image | CompressedImage,
+    *,
+    depth: NDArray[np.float32] | None = None,
+    camera: CameraModel | None = None,
 ) -> Frame:
-    """A Frame of a picture message and, where given, the depth and calibration that go with it.
+    """A Frame of a picture message and, where known, the depth and calibration that go with it.
 
-    Raises FrameError; a broken depth image raises too, so decode it apart where the picture alone will do.
+    Raises FrameError.
     """
-    return Frame(
-        image=image_array(message),
-        stamp=nanoseconds(message.header.stamp),
-        frame_id=message.header.frame_id,
-        depth=None if depth is None else depth_array(depth),
-        camera=None if info is None else camera_model(info),
-    )
+    stamp, frame_id = nanoseconds(message.header.stamp), message.header.frame_id
+    return Frame(image=image_array(message), stamp=stamp, frame_id=frame_id, depth=depth, camera=camera)

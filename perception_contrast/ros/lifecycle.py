@@ -1,0 +1,135 @@
+"""Running a node: signals, an executor that survives callbacks, log forwarding, exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import rclpy
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from ..errors import PerceptionError
+
+Answer = TypeVar("Answer")
+THREADS = 12
+
+
+class Stop:
+    """Asks a running node to end, with the reason if that is a failure."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.failure = ""
+
+    def __call__(self, failure: str = "") -> None:
+        self.failure = self.failure or failure
+        self._event.set()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._event.wait(timeout)
+
+
+class RosLogHandler(logging.Handler):
+    """Forwards the core's standard logging to a node's logger."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(logging.INFO)
+        self._logger = node.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        # rclpy fixes a severity for each calling line, so each needs a line of its own.
+        if record.levelno >= logging.ERROR:
+            self._logger.error(message)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(message)
+        else:
+            self._logger.info(message)
+
+
+def in_background(work: Callable[[], Answer], stop: Stop) -> Answer | None:
+    """Result of ``work`` run in a thread that is abandoned when ``stop`` is set (then None).
+
+    Loading weights can hang in a download; the node must end all the same.
+    """
+    outcome: dict[str, Any] = {}
+
+    def run() -> None:
+        try:
+            outcome["answer"] = work()
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run, name="background", daemon=True)
+    thread.start()
+    while thread.is_alive() and not stop.is_set():
+        thread.join(0.05)
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome.get("answer")
+
+
+def _spin(executor: MultiThreadedExecutor, node: Node, stop: Stop) -> None:
+    while not stop.is_set() and rclpy.ok():
+        try:
+            executor.spin_once(timeout_sec=0.5)
+        except Exception as error:
+            # One callback's failure must not end the others.
+            if not stop.is_set():
+                node.get_logger().error(f"a callback failed: {error!r}")
+
+
+def run(make_node: Callable[[Stop], Node], name: str, args: Sequence[str] | None = None) -> int:
+    """Runs a node until SIGINT, SIGTERM or a failure; the process's exit code.
+
+    make_node gets the Stop with which the node can end itself; if the node has ``close()`` it is
+    called before it is destroyed. A PerceptionError of make_node or a failure is one line on stderr.
+    """
+    stop = Stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop())
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = make_node(stop)
+    except PerceptionError as error:
+        rclpy.try_shutdown()
+        return _failed(name, str(error))
+    handler, core_logger = RosLogHandler(node), logging.getLogger("perception_contrast")
+    core_logger.setLevel(logging.INFO)
+    core_logger.addHandler(handler)
+    executor = MultiThreadedExecutor(num_threads=THREADS)
+    executor.add_node(node)
+    spinner = threading.Thread(target=_spin, args=(executor, node, stop), name="spin", daemon=True)
+    spinner.start()
+    stop.wait()
+    close = getattr(node, "close", None)
+    if close is not None:
+        close()
+    spinner.join(2.0)
+    core_logger.removeHandler(handler)
+    executor.shutdown(timeout_sec=2.0)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    return _failed(name, stop.failure) if stop.failure else 0
+
+
+def _failed(name: str, reason: str) -> int:
+    print(f"{name}: {' '.join(reason.split())}", file=sys.stderr, flush=True)
+    return 1
+
+
+def leave(code: int) -> None:
+    """Ends the process at once after flushing, for a load still under way would hold up a normal exit."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,175 @@
+"""Parameters of perception_node: one table, one validation, one callback that sets all or nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import ParameterException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from ..errors import PerceptionError
+from ..language.vocabulary import Vocabulary
+from ..pipeline import Settings
+from .queries import parse_queries
+
+Value = bool | int | float | str | Sequence[str]
+Values = Mapping[str, Value]
+
+
+class ParameterError(PerceptionError):
+    """A parameter with a value that is refused."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One parameter. ``change``: "any" time, only while "unconfigured", or "never" after start."""
+
+    name: str
+    default: Value
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    change: str = "any"
+
+    def descriptor(self) -> ParameterDescriptor:
+        message = ParameterDescriptor(description=self.description, read_only=self.change == "never")
+        if self.choices:
+            message.additional_constraints = "one of " + ", ".join(self.choices)
+        if self.change == "unconfigured":
+            message.additional_constraints = "can be changed only while the node is unconfigured"
+        if self.minimum is not None and self.maximum is not None:
+            if isinstance(self.default, int):
+                bounds = IntegerRange(from_value=int(self.minimum), to_value=int(self.maximum), step=1)
+                message.integer_range = [bounds]
+            else:
+                limits = FloatingPointRange(from_value=float(self.minimum), to_value=float(self.maximum))
+                message.floating_point_range = [limits]
+        return message
+
+    def problem(self, value: Value) -> str:
+        """Why a value is refused; empty if it is not."""
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"parameter '{self.name}': {value} is not a finite number"
+        if self.choices and value not in self.choices:
+            return f"parameter '{self.name}': '{value}' is not one of {', '.join(self.choices)}"
+        if self.minimum is not None and isinstance(value, int | float) and value < self.minimum:
+            return f"parameter '{self.name}': {value} is below {self.minimum:g}"
+        if self.maximum is not None and isinstance(value, int | float) and value > self.maximum:
+            return f"parameter '{self.name}': {value} is above {self.maximum:g}"
+        return ""
+
+
+SPECS = (
+    Spec("model", "dinov2-s14", "Image encoder, see `perception-contrast models`.", change="unconfigured"),
+    Spec(
+        "language_model",
+        "household-lit",
+        "Model that matches words to pixels; empty for none (exemplars still work).",
+        change="unconfigured",
+    ),
+    Spec("device", "auto", "auto, cpu, cuda or cuda:N.", change="unconfigured"),
+    Spec("offline", False, "Never use a network; weights must be in the cache.", change="unconfigured"),
+    Spec(
+        "image_transport",
+        "raw",
+        "raw reads `image`; compressed reads `image/compressed` (JPEG, PNG).",
+        choices=("raw", "compressed"),
+        change="never",
+    ),
+    Spec("use_depth", False, "Also read `depth` and `camera_info`.", change="never"),
+    Spec("autostart", True, "Configure and activate at start.", change="never"),
+    Spec(
+        "queries", ("",), "What to look for: 'label' or 'label: phrase; phrase'. Empty strings are ignored."
+    ),
+    Spec("distractors", ("",), "Things that compete with the queries and are never published."),
+    Spec("mask_threshold", 0.0, "Probability that labels a pixel; 0 takes the model's own.", 0.0, 1.0),
+    Spec("detection_threshold", 0.0, "Probability of a detection; 0 takes the model's own.", 0.0, 1.0),
+    Spec("short_side", 378, "Short side in pixels of the picture that the encoder sees.", 56, 2048),
+    Spec("max_tokens", 2048, "Most patches of that picture; larger pictures are scaled down.", 16, 65536),
+    Spec("max_detections", 100, "Most detections of one frame, best first.", 1, 1000),
+    Spec("feature_dtype", "float16", "Type of FeatureMap values.", choices=("float16", "float32")),
+    Spec("max_rate", 0.0, "Most frames a second that are processed; 0 for no limit.", 0.0, 1000.0),
+)
+_BY_NAME = {spec.name: spec for spec in SPECS}
+
+
+def defaults() -> dict[str, Value]:
+    return {spec.name: spec.default for spec in SPECS}
+
+
+def check(values: Values) -> None:
+    """Raises ParameterError or QueryError for the first value that is refused."""
+    for name, value in values.items():
+        problem = _BY_NAME[name].problem(value)
+        if problem:
+            raise ParameterError(problem)
+    # The vocabulary's own rules: empty or overlong text, labels given twice, too many.
+    Vocabulary().with_queries(parse_queries(values["queries"]), texts(values["distractors"]))
+
+
+def texts(value: Value) -> tuple[str, ...]:
+    """A string array without its empty strings."""
+    assert not isinstance(value, bool | int | float | str)
+    return tuple(text for text in value if text.strip())
+
+
+def settings(values: Values) -> Settings:
+    """What the pipeline is configured with."""
+    return Settings(
+        short_side=values["short_side"],
+        max_tokens=values["max_tokens"],
+        mask_threshold=values["mask_threshold"] or None,
+        detection_threshold=values["detection_threshold"] or None,
+        max_detections=values["max_detections"],
+    )
+
+
+class Parameters:
+    """Declares the table on a node and keeps ``values`` in step with what is in force.
+
+    apply(new, old): puts new values in force and raises PerceptionError to refuse them all.
+    is_configured: while it is true, parameters marked "unconfigured" are refused.
+    Raises ParameterError where a value given at start is refused.
+    """
+
+    def __init__(
+        self, node: Node, apply: Callable[[Values, Values], None], is_configured: Callable[[], bool]
+    ) -> None:
+        self._apply, self._is_configured = apply, is_configured
+        try:
+            for spec in SPECS:
+                default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
+                node.declare_parameter(spec.name, default, spec.descriptor())
+        except ParameterException as error:
+            raise ParameterError(" ".join(str(error).split())) from error
+        self.values: Values = {spec.name: node.get_parameter(spec.name).value for spec in SPECS}
+        check(self.values)
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
+        changed = {one.name: one.value for one in parameters if one.name in _BY_NAME}
+        if not changed:
+            return SetParametersResult(successful=True)
+        new = {**self.values, **changed}
+        try:
+            self._refuse_locked(changed)
+            check(new)
+            self._apply(new, self.values)
+        except PerceptionError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self.values = new
+        return SetParametersResult(successful=True)
+
+    def _refuse_locked(self, changed: Values) -> None:
+        for name, value in changed.items():
+            locked = _BY_NAME[name].change == "unconfigured" and self._is_configured()
+            if locked and value != self.values[name]:
+                raise ParameterError(
+                    f"parameter '{name}' can be changed only while the node is unconfigured; "
+                    "deactivate and clean it up first (ros2 lifecycle set)"
+                )

@@ -1,0 +1,151 @@
+"""The five services of perception_node. A refused request changes nothing and says why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from perception_contrast_msgs.srv import AddExemplar, EmbedText, GetQueries, SetQueries, Similarity
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from ..errors import PerceptionError, QueryError
+from ..frames.types import Frame
+from ..language.vocabulary import MAX_QUERIES
+from ..pipeline import Pipeline
+from .convert import header_of, image_array, image_message, nanoseconds
+from .inputs import Received
+from .queries import query_from, query_set_message
+from .results import embedding_message
+
+
+class NotActiveError(PerceptionError):
+    """A service was called before the node is active."""
+
+
+class Host(Protocol):
+    """What the services need of their node (and what a test can stand in for)."""
+
+    def pipeline(self) -> Pipeline:
+        """The pipeline in use; NotActiveError while there is none."""
+
+    def latest(self) -> Received:
+        """The newest frame that was decoded; QueryError where there is none yet."""
+
+    def announce(self) -> None:
+        """Called after each change of the vocabulary."""
+
+
+class Services:
+    """Creates the services, each in a callback group of its own so that none waits for another."""
+
+    def __init__(self, node: Node, host: Host) -> None:
+        self._node, self._host = node, host
+        for kind, name, handler in (
+            (SetQueries, "set_queries", self._set_queries),
+            (GetQueries, "get_queries", self._get_queries),
+            (AddExemplar, "add_exemplar", self._add_exemplar),
+            (EmbedText, "embed_text", self._embed_text),
+            (Similarity, "similarity", self._similarity),
+        ):
+            group = MutuallyExclusiveCallbackGroup()
+            node.create_service(kind, f"~/{name}", self._answering(handler), callback_group=group)
+
+    def _answering(self, handler: Callable[[Pipeline, Any, Any], None]) -> Callable[[Any, Any], Any]:
+        """Turns errors into success=False with their message, so that none reaches the executor."""
+
+        def answer(request: Any, response: Any) -> Any:
+            pipeline = None
+            try:
+                pipeline = self._host.pipeline()
+                handler(pipeline, request, response)
+                response.success = True
+            except PerceptionError as error:
+                response = type(response)(success=False, message=str(error))
+            except Exception as error:
+                self._node.get_logger().error(f"service {handler.__name__[1:]} failed: {error!r}")
+                response = type(response)(success=False, message=f"internal error: {error!r}")
+            if pipeline is not None and hasattr(response, "version"):
+                response.version = pipeline.vocabulary.version
+            return response
+
+        return answer
+
+    def _now(self) -> Header:
+        return Header(stamp=self._node.get_clock().now().to_msg())
+
+    def _set_queries(self, pipeline: Pipeline, request: Any, response: Any) -> None:
+        known = [one for query in pipeline.vocabulary.queries for one in query.exemplars]
+        space = pipeline.exemplar_space
+        queries = [query_from(message, space, known) for message in request.queries]
+        vocabulary = pipeline.set_queries(queries, tuple(request.distractors))
+        self._host.announce()
+        labels = ", ".join(query.label for query in vocabulary.queries) or "nothing"
+        response.message = f"looking for {labels}"
+
+    def _get_queries(self, pipeline: Pipeline, request: Any, response: Any) -> None:
+        response.queries = query_set_message(pipeline.vocabulary, self._now())
+        response.message = f"{len(response.queries.queries)} queries"
+
+    def _add_exemplar(self, pipeline: Pipeline, request: Any, response: Any) -> None:
+        if request.kind == AddExemplar.Request.IMAGE:
+            stamp, frame_id = nanoseconds(request.image.header.stamp), request.image.header.frame_id
+            frame = Frame(image_array(request.image), stamp, frame_id)
+            has_box = request.box.width > 0 or request.box.height > 0
+            where = {"box": _box(request.box, frame)} if has_box else {}
+        elif request.kind == AddExemplar.Request.BOX:
+            frame = self._host.latest().frame
+            where = {"box": _box(request.box, frame)}
+        elif request.kind == AddExemplar.Request.POINT:
+            frame = self._host.latest().frame
+            where = {"point": _point(request.point, frame)}
+        else:
+            raise QueryError(f"kind {request.kind} is unknown; 0 is BOX, 1 POINT, 2 IMAGE")
+        _, exemplar = pipeline.add_exemplar(request.label, frame, **where)
+        self._host.announce()
+        model = exemplar.space.partition("@")[0]
+        response.embedding = embedding_message(exemplar.vector, model, exemplar.space, header_of(frame))
+        response.message = f"'{request.label}' has one more exemplar"
+
+    def _embed_text(self, pipeline: Pipeline, request: Any, response: Any) -> None:
+        if not 0 < len(request.texts) <= MAX_QUERIES:
+            raise QueryError(f"{len(request.texts)} texts; give 1 to {MAX_QUERIES}")
+        header, model, space = self._now(), pipeline.text_model, pipeline.text_space
+        vectors = pipeline.embed_texts(tuple(request.texts))
+        response.embeddings = [embedding_message(one, model, space, header) for one in vectors]
+        response.message = f"{len(response.embeddings)} embeddings"
+
+    def _similarity(self, pipeline: Pipeline, request: Any, response: Any) -> None:
+        received = self._host.latest()
+        if request.kind == Similarity.Request.POINT:
+            heat, space = pipeline.similarity(received.frame, point=_point(request.point, received.frame))
+        elif request.kind == Similarity.Request.TEXT:
+            heat, space = pipeline.similarity(received.frame, text=request.text)
+        else:
+            raise QueryError(f"kind {request.kind} is unknown; 0 is POINT, 1 TEXT")
+        response.space = space
+        response.heatmap = image_message(heat, received.header)
+        response.message = "cosine similarity"
+
+
+def _point(point: Any, frame: Frame) -> tuple[float, float]:
+    height, width = frame.size
+    x, y = float(point.x), float(point.y)
+    # Pixel centres lie at integers: the picture spans half a pixel beyond the outermost centres.
+    inside = -0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5
+    if not (math.isfinite(x) and math.isfinite(y) and inside):
+        raise QueryError(f"point ({x:g}, {y:g}) is outside the picture of {width}x{height} pixels")
+    return x, y
+
+
+def _box(box: Any, frame: Frame) -> tuple[int, int, int, int]:
+    height, width = frame.size
+    x0, y0 = int(box.x_offset), int(box.y_offset)
+    x1, y1 = x0 + int(box.width), y0 + int(box.height)
+    if box.width == 0 or box.height == 0:
+        raise QueryError("the box is empty; give it a width and a height in pixels")
+    if x1 > width or y1 > height:
+        raise QueryError(f"box x {x0}..{x1}, y {y0}..{y1} leaves the picture of {width}x{height} pixels")
+    return x0, y0, x1, y1

@@ -1,0 +1,128 @@
+"""Counters, rates and latencies of a node, kept by several threads. Knows no ROS."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+RATE_WINDOW = 5.0
+RECENT = 10.0
+KEPT = 256
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """The last one of a kind: what it said and when (seconds of the clock in use)."""
+
+    message: str
+    time: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """State of the counters at one moment. Ages in seconds, infinite where nothing happened yet."""
+
+    frames_in: int
+    frames_out: int
+    errors: int
+    malformed: Mapping[str, int]
+    in_hz: float
+    out_hz: float
+    age_in: float
+    age_out: float
+    recent_malformed: str
+    recent_error: str
+    latency: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+class _Arrivals:
+    """Rate over the last seconds, and time since the last."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=1000)
+        self.count = 0
+
+    def add(self, now: float) -> None:
+        self._times.append(now)
+        self.count += 1
+
+    def rate(self, now: float) -> float:
+        recent = [t for t in self._times if now - t <= RATE_WINDOW]
+        if len(recent) < 2:
+            return 0.0
+        return (len(recent) - 1) / max(recent[-1] - recent[0], 1e-9)
+
+    def age(self, now: float) -> float:
+        return now - self._times[-1] if self._times else float("inf")
+
+
+class Statistics:
+    """What diagnostics tell. Every method may be called from any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._in, self._out = _Arrivals(), _Arrivals()
+        self._errors = 0
+        self._malformed: Counter[str] = Counter()
+        self._last_malformed: Trouble | None = None
+        self._last_error: Trouble | None = None
+        self._latency: dict[str, deque[float]] = {}
+
+    def frame_in(self) -> None:
+        with self._lock:
+            self._in.add(self._clock())
+
+    def frame_out(self) -> None:
+        with self._lock:
+            self._out.add(self._clock())
+
+    def latency(self, milliseconds: Mapping[str, float]) -> None:
+        """Adds one frame's milliseconds by stage."""
+        with self._lock:
+            for stage, value in milliseconds.items():
+                self._latency.setdefault(stage, deque(maxlen=KEPT)).append(value)
+
+    def malformed(self, reason: str, message: str) -> int:
+        """Counts input that could not be decoded; the count of its kind so far."""
+        with self._lock:
+            self._malformed[reason] += 1
+            self._last_malformed = Trouble(message, self._clock())
+            return self._malformed[reason]
+
+    def error(self, message: str) -> None:
+        """Counts a failure of ours on input that was fine."""
+        with self._lock:
+            self._errors += 1
+            self._last_error = Trouble(message, self._clock())
+
+    def snapshot(self) -> Snapshot:
+        with self._lock:
+            now = self._clock()
+            return Snapshot(
+                frames_in=self._in.count,
+                frames_out=self._out.count,
+                errors=self._errors,
+                malformed=dict(self._malformed),
+                in_hz=self._in.rate(now),
+                out_hz=self._out.rate(now),
+                age_in=self._in.age(now),
+                age_out=self._out.age(now),
+                recent_malformed=_recent(self._last_malformed, now),
+                recent_error=_recent(self._last_error, now),
+                latency={stage: _percentiles(values) for stage, values in self._latency.items()},
+            )
+
+
+def _recent(trouble: Trouble | None, now: float) -> str:
+    return trouble.message if trouble is not None and now - trouble.time <= RECENT else ""
+
+
+def _percentiles(values: deque[float]) -> tuple[float, float]:
+    p50, p95 = np.percentile(np.fromiter(values, np.float64), (50, 95))
+    return float(p50), float(p95)
