@@ -109,10 +109,14 @@ def install_libraries() -> None:
 
 
 def name_our_python() -> None:
-    """The wheels' CMake files name the Python of the machine that built them."""
+    """The wheels' CMake files name the Python and NumPy of the machine that built them."""
+    site = VENV / "lib" / f"python{PYTHON_VERSION}" / "site-packages"
+    core = "_core" if (site / "numpy" / "_core" / "include").is_dir() else "core"
+    theirs = r"/opt/(?:_internal/[^/\";]+|python/cp\d+-cp\d+)"
     for path in VENV.glob("share/*/cmake/*.cmake"):
         text = path.read_text()
-        ours = re.sub(r"/opt/(?:_internal/[^/\"; ]+|python/cp\d+-cp\d+)", sys.base_prefix, text)
+        ours = re.sub(theirs + r"/[^\";]*/numpy/_?core/include", f"{site}/numpy/{core}/include", text)
+        ours = re.sub(theirs, sys.base_prefix, ours)
         if ours != text:
             path.write_text(ours)
 
