@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -15,54 +13,7 @@ from ..errors import PerceptionError
 from ..language.vocabulary import Vocabulary
 from ..pipeline import Settings
 from .queries import parse_queries
-
-Value = bool | int | float | str | Sequence[str]
-Values = Mapping[str, Value]
-
-
-class ParameterError(PerceptionError):
-    """A parameter with a value that is refused."""
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One parameter. ``change``: "any" time, only while "unconfigured", or "never" after start."""
-
-    name: str
-    default: Value
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-    change: str = "any"
-
-    def descriptor(self) -> ParameterDescriptor:
-        message = ParameterDescriptor(description=self.description, read_only=self.change == "never")
-        if self.choices:
-            message.additional_constraints = "one of " + ", ".join(self.choices)
-        if self.change == "unconfigured":
-            message.additional_constraints = "can be changed only while the node is unconfigured"
-        if self.minimum is not None and self.maximum is not None:
-            if isinstance(self.default, int):
-                bounds = IntegerRange(from_value=int(self.minimum), to_value=int(self.maximum), step=1)
-                message.integer_range = [bounds]
-            else:
-                limits = FloatingPointRange(from_value=float(self.minimum), to_value=float(self.maximum))
-                message.floating_point_range = [limits]
-        return message
-
-    def problem(self, value: Value) -> str:
-        """Why a value is refused; empty if it is not."""
-        if isinstance(value, float) and not math.isfinite(value):
-            return f"parameter '{self.name}': {value} is not a finite number"
-        if self.choices and value not in self.choices:
-            return f"parameter '{self.name}': '{value}' is not one of {', '.join(self.choices)}"
-        if self.minimum is not None and isinstance(value, int | float) and value < self.minimum:
-            return f"parameter '{self.name}': {value} is below {self.minimum:g}"
-        if self.maximum is not None and isinstance(value, int | float) and value > self.maximum:
-            return f"parameter '{self.name}': {value} is above {self.maximum:g}"
-        return ""
-
+from .spec import ParameterError, Spec, Value, Values
 
 SPECS = (
     Spec("model", "dinov2-s14", "Image encoder, see `perception-contrast models`.", change="unconfigured"),

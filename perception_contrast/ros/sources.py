@@ -11,7 +11,7 @@ from rclpy.node import Node
 
 from ..errors import PerceptionError
 from .lifecycle import Stop
-from .parameters import ParameterError, Spec
+from .spec import ParameterError, Spec
 
 
 def start_values(node: Node, specs: Sequence[Spec]) -> dict[str, Any]:
