@@ -401,7 +401,7 @@ def watermelon(rng: np.random.Generator, unseen: bool) -> ObjectModel:
             rim = [(float(r * s * np.cos(a)), float(r * s * np.sin(a) + 0.05 * r * (w - 1))) for a in t]
             layers.append(part(prism(rim, wide * w * 0.5).turned("x", 90).moved(0, wide * w * 0.25), tint))
         seeds = [
-            ellipsoid(0.006, wide * 0.525, 0.01, 6).moved(
+            ellipsoid(0.006, wide * 0.56, 0.01, 6).moved(
                 float(q * r * np.cos(a)), 0, float(q * r * np.sin(a))
             )
             for q, n in ((0.4, 4), (0.7, 7))

@@ -1,0 +1,539 @@
+"""Bags, boxes, baskets, and what one wears or rests one's head on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .forms import Draw, Role, arc, bar, part, rectangle, slab, smooth, stand, vessel
+from .geometry import (
+    Floats,
+    TriangleMesh,
+    box,
+    cylinder,
+    ellipsoid,
+    lathe,
+    loft,
+    merged,
+    superellipsoid,
+    torus,
+    tube,
+)
+from .objects import Category, ObjectModel, Part
+
+FABRICS = ("fabric", "leather")
+
+
+def _ring(x: float, y: float, z: float, radius: float, dx: float = 0.0, dy: float = 0.0) -> Floats:
+    """A level rounded rectangle of full side lengths at height z."""
+    outline = np.array(rectangle(x, y, min(radius, x * 0.49, y * 0.49)))
+    return np.column_stack([outline + np.array([dx, dy]), np.full(len(outline), z)])
+
+
+def hat(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    r, h = d.any(0.08, 0.09), d.span(0.1, 0.13)
+    if d.unseen and d.chance(0.5):
+        dome = lathe([(r, 0), (r * 0.97, h * 0.4), (r * 0.7, h * 0.8), (0, h * 0.95)], 28)
+        rim = ellipsoid(r * 2.1, r * 2.6, 0.012, 22)
+        v = rim.vertices.copy()
+        v[:, 1] = np.minimum(v[:, 1], 0.0) * 1.35
+        peak = TriangleMesh(v, rim.faces, rim.uv).moved(0, -r * 0.35, 0.006)
+        button = ellipsoid(0.018, 0.018, 0.01, 10).moved(z=h * 0.95)
+        return stand(
+            [part(dome.scaled(1, 1.15, 1)), part(peak, d.pick(("main", "second"))), part(button, "second")]
+        )
+    brim = r * d.any(1.75, 2.1) if not d.unseen else r * 1.45
+    top = 0.85 if not d.unseen else 1.08
+    shape = [
+        (brim, 0.006),
+        (brim, 0.009),
+        (r * 1.1, 0.006),
+        (r, 0.018),
+        (r * top, h * 0.9),
+        (r * top * 0.85, h),
+        (r * 0.3, h * 0.93),
+        (0, h * 0.92),
+    ]
+    parts = [part(lathe([(0, 0), (r, 0), *shape], 32).scaled(1, 1.12, 1))]
+    ribbon = lathe(
+        [(r * 0.98, 0.014), (r * 1.012, 0.014), (r * (0.8 + 0.2 * top) * 1.012, 0.042), (r * 0.95, 0.042)], 32
+    )
+    parts.append(part(ribbon.scaled(1, 1.12, 1), d.pick(("dark", "second", "second"))))
+    return stand(parts)
+
+
+def shoe(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    long, wide = d.span(0.25, 0.29), d.any(0.09, 0.1)
+    boot = d.unseen and d.chance(0.5)
+    t = np.linspace(0, 1, 11)
+    width = np.interp(t, [0, 0.08, 0.35, 0.7, 0.92, 1], [0.45, 0.68, 0.62, 1.0, 0.75, 0.3]) * wide
+    tall = (
+        np.interp(t, [0, 0.06, 0.3, 0.45, 0.6, 0.75, 0.93, 1], [0.72, 1.0, 0.92, 0.86, 0.66, 0.5, 0.38, 0.2])
+        * 0.095
+    )
+    a = np.radians(np.linspace(0, 360, 20, endpoint=False))
+    upper = []
+    for k in range(11):
+        c, s = np.cos(a), np.sin(a)
+        z = 0.02 + tall[k] * np.where(s > 0, s**0.7 if False else np.abs(s) ** 0.75, 0) - 0.004
+        upper.append(
+            np.column_stack([width[k] / 2 * np.sign(c) * np.abs(c) ** 0.6, np.full(20, -t[k] * long), z])[
+                ::-1
+            ]
+        )
+    sole_outline = [(float(-w / 2 * 1.07), float(-q * long)) for q, w in zip(t, width, strict=True)] + [
+        (float(w / 2 * 1.07), float(-q * long)) for q, w in zip(t[::-1], width[::-1], strict=True)
+    ]
+    outline = np.array(sole_outline)
+    outline = outline[::1] if _area(outline) > 0 else outline[::-1]
+    sole = loft([np.column_stack([outline, np.full(len(outline), z)]) for z in (0, 0.024)])
+    parts = [part(sole, d.pick(("white", "white", "dark"))), part(_outward(loft(upper)))]
+    neck = _ring(wide * 0.62, long * 0.34, 0, 0.03, 0, -long * 0.2)
+    if boot:
+        leg = loft([neck + np.array([0, 0, z]) for z in (0.07, 0.2)])
+        parts += [
+            part(leg),
+            part(
+                loft(
+                    [
+                        neck * (0.9, 1, 1) + np.array([0, 0, 0.2]),
+                        neck * (0.9, 1, 1) + np.array([0, 0, 0.2005]),
+                    ]
+                ),
+                "dark",
+            ),
+        ]
+        parts.append(part(tube(np.vstack([neck, neck[:1]]) + np.array([0, 0, 0.2]), 0.006, 8), "second"))
+    else:
+        mouth = tube(np.vstack([neck, neck[:1]]) * (0.95, 1, 1) + np.array([0, 0, 0.108]), 0.009, 8)
+        hole = ellipsoid(wide * 0.56, long * 0.32, 0.03, 16).moved(0, -long * 0.2, 0.1)
+        parts += [part(mouth, d.pick(("main", "second"))), part(hole, "dark")]
+    laces = [
+        bar(
+            (-wide * 0.24, -long * q, 0.02 + 0.095 * h),
+            (wide * 0.24, -long * (q + 0.02), 0.02 + 0.095 * h),
+            0.004,
+            8,
+        )
+        for q, h in ((0.42, 0.93), (0.5, 0.85), (0.57, 0.74), (0.64, 0.65))
+    ]
+    parts.append(part(merged(laces), "white" if not boot else "second"))
+    if d.chance(0.6):
+        parts += [
+            part(
+                tube(
+                    smooth(
+                        [
+                            (s * wide * 0.4, -long * 0.32, 0.05),
+                            (s * wide * 0.44, -long * 0.5, 0.035),
+                            (s * wide * 0.44, -long * 0.64, 0.05),
+                        ],
+                        7,
+                    ),
+                    0.006,
+                    8,
+                ),
+                "second",
+            )
+            for s in (-1, 1)
+        ]
+    return stand(parts)
+
+
+def _area(outline: Floats) -> float:
+    x, y = outline.T
+    return float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2
+
+
+def _outward(mesh: TriangleMesh) -> TriangleMesh:
+    """The same mesh, turned inside out if it encloses a negative volume."""
+    a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
+    if float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum()) >= 0:
+        return mesh
+    return TriangleMesh(mesh.vertices, np.ascontiguousarray(mesh.faces[:, ::-1]), mesh.uv)
+
+
+def backpack(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y, h = d.span(0.28, 0.34), d.any(0.14, 0.18), d.span(0.4, 0.47)
+    levels = (
+        (0.92, 0.9, 0.0),
+        (1, 1, 0.05),
+        (1, 1, 0.6),
+        (0.94, 0.85, 0.85),
+        (0.7, 0.6, 0.97),
+        (0.35, 0.3, 1.0),
+    )
+    if d.unseen:
+        levels = (
+            (0.8, 0.9, 0.0),
+            (0.9, 1, 0.05),
+            (0.95, 1, 0.78),
+            (0.98, 1.02, 0.8),
+            (0.98, 1.02, 0.96),
+            (0.9, 0.9, 1.0),
+        )
+    body = loft([_ring(x * a, y * b, h * c, 0.05, 0, y * (1 - b) * 0.3) for a, b, c in levels])
+    pocket = superellipsoid(x * 0.74, y * 0.5, h * 0.4, 0.35, 0.35).moved(0, -y * 0.5, h * 0.27)
+    parts = [part(body), part(pocket, d.pick(("main", "second", "dark")))]
+    zip_line = tube([(-x * 0.3, -y * 0.76, h * 0.4), (x * 0.3, -y * 0.76, h * 0.4)], 0.004, 6)
+    over = tube(
+        smooth(
+            [
+                (-x * 0.51, -y * 0.2, h * 0.35),
+                (-x * 0.46, -y * 0.3, h * 0.8),
+                (0, -y * 0.24, h * 0.985),
+                (x * 0.46, -y * 0.3, h * 0.8),
+                (x * 0.51, -y * 0.2, h * 0.35),
+            ],
+            18,
+        ),
+        0.004,
+        6,
+    )
+    grip = tube(arc(0.04, 0, 180, 9) + np.array([0, y * 0.15, h * 0.98]), 0.007, 8)
+    parts += [part(merged([zip_line, over]), "dark" if not d.unseen else "metal"), part(grip, "dark")]
+    for side in (-1, 1):
+        strap = smooth(
+            [
+                (side * x * 0.22, y * 0.4, h * 0.9),
+                (side * x * 0.26, y * 0.75, h * 0.7),
+                (side * x * 0.3, y * 0.75, h * 0.35),
+                (side * x * 0.4, y * 0.45, h * 0.06),
+            ],
+            12,
+        )
+        parts.append(part(tube(strap, 0.013, 8), "dark"))
+        if d.chance(0.5):
+            parts.append(
+                part(
+                    superellipsoid(0.05, y * 0.6, h * 0.3, 0.5, 0.4, 14).moved(side * x * 0.5, 0, h * 0.2),
+                    "dark",
+                )
+            )
+    return stand(parts)
+
+
+def handbag(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y, h = d.span(0.27, 0.34), d.any(0.1, 0.13), d.span(0.18, 0.24)
+    top = 0.8 if not d.unseen else d.pick((1.15, 0.55))
+    body = loft(
+        [
+            _ring(x * a, y * b, h * c, 0.02)
+            for a, b, c in ((1, 0.95, 0), (1.02, 1, 0.1), (1 + (top - 1) * 0.7, 0.6, 0.8), (top, 0.3, 1.0))
+        ]
+    )
+    parts = [part(body)]
+    for side in (-1, 1):
+        loop = arc(x * 0.22, 0, 180, 14) * [1, 1, 1.5 if not d.unseen else 0.9] + np.array(
+            [0, side * y * 0.16, h * 0.93]
+        )
+        parts.append(part(tube(loop, 0.007, 8), d.pick(("main", "second", "wood"))))
+    parts.append(
+        part(tube([(-x * top * 0.45, 0, h * 1.005), (x * top * 0.45, 0, h * 1.005)], 0.006, 8), "brass")
+    )
+    if d.chance(0.6):
+        flap = (
+            loft([_ring(x * 0.4, 0.006, z, 0.003) for z in (h * 0.55, h * 0.95)])
+            .turned("x", 0)
+            .moved(0, -y * 0.36)
+        )
+        parts += [
+            part(flap.scaled(1, 1, 1), d.pick(("main", "second"))),
+            part(ellipsoid(0.024, 0.014, 0.024, 12).moved(0, -y * 0.38, h * 0.62), "brass"),
+        ]
+    return stand(parts)
+
+
+def suitcase(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y, h = d.span(0.38, 0.46), d.span(0.22, 0.28), d.span(0.54, 0.66)
+    if d.unseen and d.chance(0.5):
+        x, h = x * 1.35, x * 0.95
+        body = superellipsoid(x, y * 0.8, h, 0.12, 0.12, 24)
+        straps = [box(0.04, y * 0.82, h * 1.01).moved(s * x * 0.28) for s in (-1, 1)]
+        corners = [
+            ellipsoid(0.07, y * 0.75, 0.07, 8).moved(s * x * 0.465, 0, t * h * 0.455)
+            for s in (-1, 1)
+            for t in (-1, 1)
+        ]
+        grip = tube(
+            smooth(
+                [(-0.07, 0, h * 0.49), (-0.06, 0, h * 0.55), (0.06, 0, h * 0.55), (0.07, 0, h * 0.49)], 10
+            ),
+            0.01,
+            8,
+        )
+        return stand(
+            [
+                part(body),
+                part(merged(straps), (0.35, 0.2, 0.1)),
+                part(merged(corners), "brass"),
+                part(grip, "dark"),
+            ]
+        )
+    body = superellipsoid(x, y, h, 0.22, 0.15, 24).moved(z=h / 2 + 0.04)
+    parts = [part(body), part(box(x * 1.003, 0.012, h * 0.985).moved(z=h / 2 + 0.04), "dark")]
+    ribs = [
+        box(0.022, y * 1.012, h * 0.86).moved(q * x, 0, h / 2 + 0.04) for q in (-0.3, -0.15, 0, 0.15, 0.3)
+    ]
+    if d.chance(0.8):
+        parts.append(part(merged(ribs)))
+    wheels = [
+        cylinder(0.024, 0.022, 16).turned("y", 90).moved(sx * x * 0.38 - 0.011, sy * y * 0.36, 0.024)
+        for sx in (-1, 1)
+        for sy in (-1, 1)
+    ]
+    parts.append(part(merged(wheels), "dark"))
+    up = d.any(0.25, 0.4) if d.chance(0.7) else 0.03
+    rods = [bar((s * x * 0.2, y * 0.36, h), (s * x * 0.2, y * 0.36, h + 0.04 + up), 0.007) for s in (-1, 1)]
+    parts += [
+        part(merged(rods), "metal"),
+        part(bar((-x * 0.23, y * 0.36, h + 0.04 + up), (x * 0.23, y * 0.36, h + 0.04 + up), 0.013), "dark"),
+    ]
+    parts.append(
+        part(
+            tube(
+                smooth(
+                    [(-0.06, 0, h + 0.03), (-0.05, 0, h + 0.065), (0.05, 0, h + 0.065), (0.06, 0, h + 0.03)],
+                    8,
+                ),
+                0.009,
+                8,
+            ),
+            "dark",
+        )
+    )
+    return stand(parts)
+
+
+def cardboard_box(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y, h = d.span(0.3, 0.45), d.span(0.24, 0.34), d.span(0.2, 0.32)
+    kraft, light = (0.66, 0.48, 0.3), (0.78, 0.6, 0.4)
+    if d.chance(0.5):
+        seam = [box(0.055, y * 1.002, h * 1.002).moved(z=h / 2), box(0.004, y * 1.004, 0.0012).moved(z=h)]
+        parts = [
+            part(box(x, y, h).moved(z=h / 2), kraft),
+            part(seam[0].turned("z", 0), (0.82, 0.7, 0.5)),
+            part(seam[1], (0.35, 0.24, 0.13)),
+        ]
+        if d.chance(0.6):
+            parts.append(part(box(x * 0.26, 0.002, h * 0.3).moved(x * 0.28, -y / 2, h * 0.62), "white"))
+        return stand(parts, "brown", (x * 0.42, y * 0.42, h))
+    wall = 0.006
+    sides = [box(x, wall, h).moved(0, s * (y - wall) / 2, h / 2) for s in (-1, 1)] + [
+        box(wall, y, h).moved(s * (x - wall) / 2, 0, h / 2) for s in (-1, 1)
+    ]
+    flaps: list[TriangleMesh] = []
+    for s in (-1, 1):
+        lean = d.any(25, 80) if not d.unseen else d.pick((-20, 105))
+        flaps.append(
+            box(x * 0.98, y * 0.45, wall)
+            .moved(0, s * y * 0.225)
+            .turned("x", -s * (lean - 75))
+            .moved(0, s * y / 2, h)
+        )
+        flaps.append(
+            box(x * 0.4, y * 0.98, wall)
+            .moved(s * x * 0.2)
+            .turned("y", s * (d.any(25, 80) - 75))
+            .moved(s * x / 2, 0, h)
+        )
+    return stand(
+        [part(merged([*sides, box(x, y, wall).moved(z=wall / 2)]), kraft), part(merged(flaps), light)],
+        "brown",
+    )
+
+
+def wicker_basket(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    r, h = d.span(0.14, 0.19), d.span(0.16, 0.24)
+    long = d.any(1.0, 1.35)
+    foot = 0.78 if not d.unseen else d.pick((1.02, 0.5))
+    rows = 9
+    weave: list[TriangleMesh] = []
+    for k in range(rows):
+        t = k / (rows - 1)
+        a = np.linspace(0, 2 * np.pi, 49)
+        q = r * (foot + (1 - foot) * t) + 0.005 * np.cos(12 * a + np.pi * k)
+        weave.append(
+            tube(
+                np.stack([q * np.cos(a), q * np.sin(a), np.full(49, 0.012 + h * t)], 1), h / rows * 0.55, 5
+            ).scaled(long, 1, 1)
+        )
+    cane = (0.68, 0.47, 0.24)
+    inside = vessel([(r * foot * 0.98, 0), (r * 0.98, h)], 0.004, 24).scaled(long, 1, 1)
+    parts = [part(merged(weave), cane), part(inside, (0.5, 0.33, 0.16))]
+    parts.append(
+        part(torus(r * 1.01, 0.024, 28, 8).scaled(long, 1, 1).moved(z=h + 0.012), (0.58, 0.38, 0.18))
+    )
+    if d.unseen or d.chance(0.5):
+        hoop = arc(r, 0, 180, 17) * [long, 1, 1.15] + np.array([0, 0, h])
+        parts.append(part(tube(hoop, 0.011, 8), (0.58, 0.38, 0.18)))
+    if d.chance(0.3):
+        parts.append(
+            part(
+                ellipsoid(r * 1.7 * long, r * 1.7, h * 0.5, 18).moved(z=h * 0.9), d.pick(("white", "second"))
+            )
+        )
+    return stand(parts, "brown")
+
+
+def umbrella(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    r = d.span(0.42, 0.52)
+    ribs, bulge = 8, r * d.any(0.42, 0.55)
+    if d.unseen and d.chance(0.5):
+        long = 0.6
+        folds = [ellipsoid(0.03, 0.075, long * 0.9, 8).moved(0, 0.02).turned("z", 60 * k) for k in range(6)]
+        hook = [
+            (0, 0, long * 0.4),
+            (0, 0, long * 0.72),
+            (0.012, 0, long * 0.8),
+            (0.045, 0, long * 0.8),
+            (0.055, 0, long * 0.7),
+        ]
+        parts = [
+            part(merged(folds)),
+            part(tube(smooth(hook, 14), 0.011, 8), "wood"),
+            part(bar((0, 0, -long * 0.6), (0, 0, long * 0.5), 0.006), "metal"),
+            part(torus(0.05, 0.016, 16, 6).moved(z=0.08), "second"),
+        ]
+        return stand([Part(p.mesh.turned("y", 88), p.role) for p in parts])
+    levels = np.linspace(1, 0.06, 7)
+    rings = []
+    for s in levels:
+        a = np.linspace(0, 2 * np.pi, ribs * 3, endpoint=False)
+        q = r * s * np.where(np.arange(ribs * 3) % 3 == 0, 1.0, 1 - 0.09 * s)
+        rings.append(np.column_stack([q * np.cos(a), q * np.sin(a), np.full(len(a), bulge * (1 - s**2))]))
+    inner = [ring * [1, 1, 1] - np.array([0, 0, 0.004]) for ring in rings[::-1]]
+    parts = [
+        part(loft([*inner[:0], *rings])),
+        part(bar((0, 0, -r * 0.55), (0, 0, bulge + 0.05), 0.006), "metal"),
+    ]
+    hook = [
+        (0, 0, -r * 0.5),
+        (0, 0, -r * 0.75),
+        (0.02, 0, -r * 0.86),
+        (0.055, 0, -r * 0.86),
+        (0.07, 0, -r * 0.75),
+    ]
+    parts.append(part(tube(smooth(hook, 14), 0.013, 8), "wood"))
+    parts += [
+        part(bar((0, 0, bulge * 0.2), (0.8 * r, 0, bulge * 0.25), 0.003, 6).turned("z", 45 * k), "metal")
+        for k in range(ribs)
+    ]
+    lean = float(np.degrees(np.arctan2(r * 0.86, r)))
+    return stand([Part(p.mesh.turned("y", 90 + 0 * lean - 28), p.role) for p in parts])
+
+
+def cushion(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y, h = d.span(0.38, 0.5), d.any(0.36, 0.46), d.any(0.1, 0.15)
+    if d.unseen:
+        x, y = d.pick(((0.7, 0.45), (0.45, 0.45), (0.6, 0.2)))
+    side = 0.25 if not (d.unseen and x == y) else 1.0
+    mesh = superellipsoid(x, y, h if y > 0.25 else y, side, 0.9, 26)
+    v = mesh.vertices.copy()
+    ear = np.abs(v[:, 0] / x * 2) * np.abs(v[:, 1] / y * 2)
+    v[:, :2] *= (0.93 + 0.1 * ear * (side < 1))[:, None]
+    parts = [part(TriangleMesh(v, mesh.faces, mesh.uv))]
+    if d.chance(0.35):
+        parts += [part(ellipsoid(0.03, 0.03, 0.012, 10).moved(z=h / 2 * 0.98), "second")]
+    if d.chance(0.4) and y > 0.25:
+        parts.append(part(superellipsoid(x * 0.2, y * 0.93, h * 1.03, 0.3, 0.9, 20), "second"))
+    up = d.chance(0.3)
+    return stand([Part(p.mesh.turned("x", 68), p.role) for p in parts] if up else parts)
+
+
+def folded_towel(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y, thick = d.span(0.26, 0.34), d.any(0.18, 0.24), d.any(0.018, 0.026)
+    if d.unseen:
+        a = np.linspace(0, 5 * np.pi, 50)
+        q = 0.01 + 0.0044 * a
+        spiral = np.stack([q * np.cos(a), q * np.sin(a)], 1)
+        out = np.stack([(q + 0.009) * np.cos(a), (q + 0.009) * np.sin(a)], 1)
+        outline = np.vstack([out, spiral[::-1]])
+        core = cylinder(float(q[-1]), x, 28).turned("y", 90).moved(-x / 2)
+        ends = [tube(np.column_stack([np.full(50, s * x / 2), out]), 0.0045, 6) for s in (-1, 1)]
+        del outline
+        return stand(
+            [
+                part(merged([core, *ends])),
+                part(
+                    merged(
+                        [
+                            cylinder(float(q[-1]) + 0.001, 0.03, 28)
+                            .turned("y", 90)
+                            .moved(s * x * 0.34 - 0.015)
+                            for s in (-1, 1)
+                        ]
+                    ),
+                    "second",
+                ),
+            ]
+        )
+    parts: list[Part] = []
+    for k in range(d.count(3, 5)):
+        sheet = superellipsoid(x * d.any(0.97, 1.0), y * d.any(0.97, 1.0), thick, 0.08, 0.5, 20)
+        parts.append(part(sheet.moved(d.any(-0.003, 0.003), d.any(-0.003, 0.003), thick * 0.93 * k)))
+    top = thick * 0.93 * (len(parts) - 1)
+    stripe = superellipsoid(0.022, y * 0.995, thick * 1.04, 0.1, 0.4, 14)
+    return stand(
+        [
+            *parts,
+            *(part(stripe.moved(q * x, 0, top), "second") for q in ((0.3, 0.4) if d.chance(0.7) else ())),
+        ]
+    )
+
+
+CATEGORIES: tuple[Category, ...] = (
+    Category(
+        "hat", hat, "table", ("sun hat", "brimmed hat"), ("headgear",), "clothing", ("fabric", "leather")
+    ),
+    Category("shoe", shoe, "floor", ("sneaker", "trainer"), ("footwear",), "clothing", FABRICS),
+    Category("backpack", backpack, "floor", ("rucksack", "school bag"), ("knapsack",), "bag", ("fabric",)),
+    Category("handbag", handbag, "table", ("purse", "ladies' bag"), ("tote bag",), "bag", FABRICS),
+    Category(
+        "suitcase",
+        suitcase,
+        "floor",
+        ("luggage", "travel case", "trolley case"),
+        ("baggage",),
+        "bag",
+        ("plastic", "leather"),
+    ),
+    Category(
+        "cardboard box",
+        cardboard_box,
+        "floor",
+        ("carton", "packing box", "moving box"),
+        ("parcel",),
+        "container",
+    ),
+    Category("basket", wicker_basket, "floor", ("wicker basket", "woven basket"), ("hamper",), "container"),
+    Category(
+        "umbrella",
+        umbrella,
+        "floor",
+        ("rain umbrella",),
+        ("parasol", "brolly"),
+        "accessory",
+        ("fabric",),
+        True,
+    ),
+    Category("cushion", cushion, "floor", ("pillow", "throw pillow"), ("sofa pillow",), "textile", FABRICS),
+    Category(
+        "folded towel",
+        folded_towel,
+        "table",
+        ("towel", "bath towel"),
+        ("hand towel",),
+        "textile",
+        ("fabric",),
+    ),
+)

@@ -1,0 +1,762 @@
+"""Electronics and other small things of a desk, a shelf and a bathroom."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .forms import Draw, Role, arc, bar, part, rectangle, slab, smooth, stand, vessel
+from .geometry import (
+    TriangleMesh,
+    box,
+    cylinder,
+    ellipsoid,
+    lathe,
+    loft,
+    merged,
+    prism,
+    superellipsoid,
+    torus,
+    tube,
+)
+from .objects import Category, ObjectModel, Part
+
+PLASTICS = ("plastic", "metal")
+
+
+def _keys(columns: int, rows: int, x: float, y: float, height: float, space: bool = True) -> TriangleMesh:
+    """Key caps on a field of x by y metres about the origin; the front row has a long key."""
+    pitch_x, pitch_y = x / columns, y / rows
+    caps = []
+    for row in range(rows):
+        at = -y / 2 + (row + 0.5) * pitch_y
+        for column in range(columns):
+            middle = columns * 0.3 < column + 0.5 < columns * 0.7
+            if row or not (space and middle):
+                caps.append(
+                    box(pitch_x * 0.82, pitch_y * 0.82, height).moved(-x / 2 + (column + 0.5) * pitch_x, at)
+                )
+        if row == 0 and space:
+            caps.append(box(x * 0.38, pitch_y * 0.82, height).moved(0, at))
+    return merged(caps)
+
+
+def laptop(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y = d.span(0.3, 0.37), d.any(0.21, 0.25)
+    tilt = d.any(8, 28) if not d.unseen else d.pick((-5, 50))
+    look: Role = d.pick(("metal", "grey", "dark", "main"))
+    base, lid = slab(x, y, 0.015, 0.012), slab(x, y, 0.007, 0.012)
+    panel = [part(lid, look), part(box(x * 0.93, y * 0.9, 0.002).moved(z=0.007), "dark")]
+    panel.append(
+        part(
+            box(x * 0.9, y * 0.84, 0.003).moved(z=0.0075),
+            d.pick(("screen", (0.15, 0.35, 0.65), (0.9, 0.92, 0.95))),
+        )
+    )
+    panel = [
+        Part(p.mesh.moved(0, y / 2).turned("x", 90 - tilt).moved(0, y / 2, 0.014), p.role) for p in panel
+    ]
+    keys = _keys(13, 5, x * 0.86, y * 0.44, 0.003).moved(0, y * 0.17, 0.016)
+    pad = box(x * 0.32, y * 0.28, 0.001).moved(0, -y * 0.28, 0.0152)
+    return stand(
+        [part(base, look), part(keys, "dark" if look != "dark" else "grey"), part(pad, "grey"), *panel]
+    )
+
+
+def computer_mouse(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y, h = d.span(0.056, 0.066), d.span(0.095, 0.115), d.any(0.032, 0.04)
+    shell = superellipsoid(x, y, h * 2, 0.7 if not d.unseen else 0.35, 0.8, 20)
+    v = shell.vertices.copy()
+    v[:, 2] = np.maximum(v[:, 2], -0.004) * (1 - 0.25 * np.clip(-v[:, 1] / y * 2, 0, 1) ** 2)
+    look: Role = d.pick(("dark", "white", "main"))
+    contrast: Role = "grey" if look == "dark" else "dark"
+    seam = tube([(0, -y * 0.49, h * 0.3), (0, -y * 0.35, h * 0.68), (0, -y * 0.05, h * 0.985)], 0.0012, 6)
+    wheel = cylinder(0.009, 0.007, 16).turned("y", 90).moved(-0.0035, -y * 0.26, h * 0.74)
+    parts = [part(TriangleMesh(v, shell.faces, shell.uv), look), part(seam, contrast), part(wheel, contrast)]
+    if d.chance(0.5):
+        cable = [(0, -y * 0.48, 0.004), (0.01, -y * 0.8, 0.002), (-0.02, -y * 1.15, 0.002)]
+        parts.append(part(tube(smooth(cable, 8), 0.002, 6), "dark"))
+    return stand(parts)
+
+
+def keyboard(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y = d.span(0.36, 0.44), d.any(0.125, 0.15)
+    look: Role = d.pick(("dark", "white", "main", "grey"))
+    keys: Role = (
+        d.pick(("grey", "white"))
+        if look == "dark"
+        else d.pick(("dark", "white" if look != "white" else "grey"))
+    )
+    parts = [part(slab(x, y, 0.016, 0.008), look)]
+    share = 0.74 if not d.unseen else 0.96
+    parts.append(
+        part(_keys(14, 5, x * share, y * 0.78, 0.008).moved(-x * (0.97 - share) / 2, -y * 0.04, 0.018), keys)
+    )
+    if not d.unseen:
+        parts.append(
+            part(_keys(4, 5, x * 0.19, y * 0.78, 0.008, False).moved(x * 0.385, -y * 0.04, 0.018), keys)
+        )
+    return stand(parts)
+
+
+def phone(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y = d.span(0.068, 0.077), d.span(0.14, 0.16)
+    if d.unseen and d.chance(0.5):
+        keys = _keys(3, 4, x * 0.55, y * 0.38, 0.004, False).moved(0, -y * 0.22, 0.014)
+        parts = [part(slab(x * 0.75, y, 0.014, 0.014)), part(keys, "white")]
+        return stand([*parts, part(box(x * 0.58, y * 0.32, 0.002).moved(0, y * 0.24, 0.0142), "screen")])
+    parts = [part(slab(x, y, 0.008, 0.01), d.pick(("main", "dark", "metal")))]
+    if d.chance(0.35):
+        parts.append(part(slab(x * 0.42, x * 0.42, 0.002, 0.008).moved(-x * 0.22, y * 0.35, 0.008), "grey"))
+        for a, b in ((-0.32, 0.39), (-0.12, 0.39), (-0.32, 0.3)):
+            parts.append(part(cylinder(0.0055, 0.0035, 14).moved(a * x, b * y, 0.008), "dark"))
+        return stand(parts)
+    parts.append(part(slab(x * 0.95, y * 0.97, 0.0008, 0.008).moved(z=0.008), "dark"))
+    parts.append(
+        part(
+            box(x * 0.9, y * 0.9, 0.001).moved(z=0.0087),
+            d.pick(("screen", (0.2, 0.4, 0.75), (0.85, 0.9, 0.95))),
+        )
+    )
+    icons = [
+        slab(0.01, 0.01, 0.0004, 0.002).moved((k % 4 - 1.5) * x * 0.21, (k // 4 - 2) * y * 0.15, 0.0092)
+        for k in range(20)
+    ]
+    if d.chance(0.6):
+        half = [merged(icons[k::2]) for k in (0, 1)]
+        parts += [part(half[0], "second"), part(half[1], (0.3, 0.75, 0.4))]
+    return stand(parts)
+
+
+def remote_control(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y, h = d.span(0.042, 0.052), d.span(0.16, 0.2), 0.02
+    look: Role = d.pick(("dark", "dark", "grey", "white"))
+    keys: Role = "grey" if look == "dark" else "dark"
+    body = (
+        slab(x, y, h, 0.01)
+        if not d.unseen
+        else superellipsoid(x * 1.15, y, h * 2, 0.6, 0.25).moved(z=h * 0.1)
+    )
+    top = h if not d.unseen else h * 1.08
+    parts = [
+        part(body, look),
+        part(cylinder(0.006, 0.003, 14).moved(-x * 0.3, y * 0.43, top), (0.85, 0.1, 0.1)),
+    ]
+    caps = [
+        box(0.008, 0.006, 0.004).moved((k % 3 - 1) * x * 0.28, y * 0.32 - (k // 3) * 0.0115, top)
+        for k in range(12)
+    ]
+    ring = torus(x * 0.27, 0.006, 20, 6).moved(0, -y * 0.13, top + 0.001)
+    parts += [
+        part(merged(caps), keys),
+        part(ring, keys),
+        part(cylinder(0.006, 0.004, 14).moved(0, -y * 0.13, top), keys),
+    ]
+    for k, tint in enumerate(((0.85, 0.1, 0.1), (0.1, 0.65, 0.2), (0.95, 0.8, 0.1), (0.1, 0.3, 0.8))):
+        parts.append(part(box(0.006, 0.006, 0.004).moved((k - 1.5) * x * 0.21, -y * 0.3, top), tint))
+    return stand(parts)
+
+
+def headphones(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    r, size = d.span(0.07, 0.082), d.any(0.03, 0.038) if not d.unseen else d.pick((0.022, 0.045))
+    band = tube(arc(r, -5, 185, 18) * [1, 1, 1.15], 0.007, 8).scaled(1, 1.6, 1)
+    look: Role = d.pick(("dark", "main", "white"))
+    parts = [
+        part(band, look),
+        part(tube(arc(r - 0.008, 40, 140, 12) * [1, 1, 1.15], 0.007, 8).scaled(1, 2, 1), "dark"),
+    ]
+    for side in (-1, 1):
+        shell = lathe([(0, 0), (size, 0), (size, 0.012), (size * 0.7, 0.022), (0, 0.024)], 22).turned(
+            "y", 90 * side
+        )
+        cushion = torus(size * 0.75, size * 0.55, 22, 8).turned("y", 90)
+        parts += [
+            part(shell.scaled(1, 1, 1.2).moved(side * r, 0, -size * 0.9), d.pick(("main", "main", look)))
+        ]
+        parts.append(part(cushion.scaled(1, 1, 1.2).moved(side * (r - size * 0.15), 0, -size * 0.9), "dark"))
+    return stand([Part(p.mesh.turned("x", -14), p.role) for p in parts])
+
+
+def camera(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, h, y = d.span(0.11, 0.14), d.span(0.07, 0.085), 0.045
+    look: Role = d.pick(("dark", "dark", "metal", "main"))
+    parts = [part(slab(x, y, h, 0.01), look)]
+    r, long = d.any(0.027, 0.034), d.any(0.035, 0.06) if not d.unseen else d.pick((0.015, 0.11))
+    barrel = lathe(
+        [
+            (0, 0),
+            (r, 0),
+            (r, long * 0.4),
+            (r * 1.08, long * 0.42),
+            (r * 1.08, long),
+            (r * 0.9, long),
+            (r * 0.8, long * 0.85),
+            (0, long * 0.85),
+        ],
+        26,
+    )
+    parts.append(part(barrel.turned("x", 90).moved(0, -y / 2, h * 0.46), "dark"))
+    glass = ellipsoid(r * 1.5, r * 1.5, 0.01, 18).turned("x", 90).moved(0, -y / 2 - long * 0.86, h * 0.46)
+    parts.append(part(glass, (0.12, 0.1, 0.3)))
+    parts.append(
+        part(torus(r * 1.06, 0.003, 24, 6).turned("x", 90).moved(0, -y / 2 - long * 0.6, h * 0.46), "metal")
+    )
+    if d.chance(0.7):
+        hump = loft(
+            [
+                np.column_stack([np.array(rectangle(w, y, 0.008)), np.full(20, z)])
+                for w, z in ((x * 0.5, h), (x * 0.34, h + 0.02))
+            ]
+        )
+        parts.append(part(hump, look))
+    parts += [
+        part(cylinder(0.008, 0.008, 16).moved(-x * 0.36, 0, h), "metal"),
+        part(cylinder(0.01, 0.006, 18).moved(x * 0.36, 0, h), "dark"),
+    ]
+    parts.append(part(box(0.018, 0.002, 0.012).moved(x * 0.36, -y / 2, h * 0.85), "white"))
+    return stand(parts)
+
+
+def alarm_clock(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    r, y = d.span(0.045, 0.058), d.any(0.035, 0.05)
+    if d.unseen:
+        x, h = r * 2.4, r * 1.5
+        parts = [
+            part(slab(x, y, h, 0.01)),
+            part(box(x * 0.88, 0.003, h * 0.7).moved(0, -y / 2, h / 2), "dark"),
+        ]
+        segments = [
+            ((0, 1), 1),
+            ((0, 0.5), 1),
+            ((0, 0), 1),
+            ((-0.5, 0.75), 0),
+            ((0.5, 0.25), 0),
+            ((0.5, 0.75), 0),
+        ]
+        for k in range(4):
+            left = (k - 1.5) * x * 0.19 + (0.006 if k > 1 else -0.006)
+            for (a, b), flat in segments[k % 2 :]:
+                size = (x * 0.09, 0.004, 0.004) if flat else (0.004, 0.004, h * 0.2)
+                parts.append(
+                    part(
+                        box(*size).moved(left + a * x * 0.1, -y / 2, h * (0.28 + 0.44 * b)), (0.95, 0.15, 0.1)
+                    )
+                )
+        return stand(parts)
+    case = lathe(
+        [
+            (0, 0),
+            (r, 0),
+            (r * 1.04, y * 0.3),
+            (r * 1.04, y),
+            (r * 0.92, y),
+            (r * 0.92, y * 0.85),
+            (0, y * 0.85),
+        ],
+        28,
+    )
+    parts = [
+        part(case.turned("x", 90).moved(0, y / 2)),
+        part(cylinder(r * 0.91, 0.002, 28).turned("x", 90).moved(0, -y * 0.36), "white"),
+    ]
+    front = -y * 0.36 - 0.003
+    for k in range(12):
+        mark = box(0.003, 0.002, 0.009).moved(0, front, r * 0.76).turned("y", 30 * k)
+        parts.append(part(mark, "dark"))
+    for turn, length in ((d.any(0, 360), 0.5), (d.any(0, 360), 0.75)):
+        parts.append(
+            part(
+                box(0.004, 0.002, r * length).moved(0, front - 0.001, r * length / 2).turned("y", turn),
+                "dark",
+            )
+        )
+    bells = d.chance(0.75)
+    for side in (-1, 1):
+        leg = bar((side * r * 0.55, 0, -r * 0.8), (side * r * 0.8, 0, -r * 1.18), 0.005)
+        parts.append(part(leg, "metal"))
+        if bells:
+            bell = lathe(
+                [(0.019, 0), (0.017, 0.008), (0.01, 0.015), (0, 0.017), (0, 0.013), (0.017, 0)][:4], 20
+            )
+            parts.append(part(bell.moved(z=r * 1.08).turned("y", side * 32), "brass"))
+    if bells:
+        parts.append(part(tube(arc(r * 0.34, 0, 180, 9) + [0, 0, r * 1.18], 0.0028, 6), "metal"))
+    return stand(parts)
+
+
+def table_lamp(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    h = d.span(0.34, 0.46)
+    if d.unseen and d.chance(0.5):
+        elbow, head = (0.1, 0, h * 0.6), (-0.08, 0, h)
+        hood = lathe(
+            [
+                (0.022, 0),
+                (0.062, -0.085),
+                (0.058, -0.085),
+                (0.02, -0.006),
+                (0, -0.004),
+                (0, 0.004),
+                (0.022, 0),
+            ][::-1],
+            24,
+        )
+        parts = [
+            part(cylinder(0.08, 0.018, 28)),
+            part(bar((0, 0, 0.01), elbow, 0.007), "metal"),
+            part(bar(elbow, head, 0.007), "metal"),
+        ]
+        parts += [
+            part(ellipsoid(0.024, 0.024, 0.024, 12).moved(*elbow), "dark"),
+            part(hood.turned("y", 30).moved(*head)),
+        ]
+        return stand(
+            [
+                *parts,
+                part(
+                    ellipsoid(0.05, 0.05, 0.06, 14).turned("y", 30).moved(head[0] - 0.03, 0, head[2] - 0.06),
+                    (1.0, 0.95, 0.75),
+                ),
+            ]
+        )
+    r = h * d.any(0.26, 0.34)
+    narrow = d.pick((0.55, 0.75, 0.98), (0.3, 1.25))
+    low, high = h * 0.58, h
+    shade = lathe([(r, low), (r * narrow, high), (r * narrow - 0.003, high), (r - 0.003, low), (r, low)], 32)
+    foot = r * d.any(0.5, 0.68)
+    bodies = (
+        [(0, 0), (foot, 0), (foot, 0.012), (0.012, 0.022), (0.009, h * 0.6), (0, h * 0.6)],
+        [
+            (0, 0),
+            (foot * 0.75, 0),
+            (foot, h * 0.16),
+            (foot * 0.7, h * 0.36),
+            (0.014, h * 0.5),
+            (0.01, h * 0.62),
+            (0, h * 0.62),
+        ],
+    )
+    look: Role = d.pick(("second", "wood", "metal", "brass", "white"))
+    parts = [part(lathe(d.pick(bodies), 26), look), part(shade, d.pick(("main", "main", "paper")))]
+    parts.append(part(ellipsoid(0.05, 0.05, 0.07, 14).moved(z=h * 0.7), (1.0, 0.95, 0.75)))
+    return stand(parts)
+
+
+def candle(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    style = d.pick(("pillar", "stick"), ("jar", "arms"))
+    parts: list[Part] = []
+    tops: list[tuple[float, float, float]] = []
+    if style in ("pillar", "jar"):
+        r, h = d.any(0.025, 0.038), d.any(0.08, 0.14) if style == "pillar" else 0.06
+        parts.append(part(cylinder(r, h, 24)))
+        parts += (
+            [part(cylinder(r * 1.5, 0.006, 24).moved(z=-0.006), "dark")]
+            if style == "pillar"
+            else [part(vessel([(r * 1.1, -0.004), (r * 1.12, h * 1.5)], 0.003), "glass")]
+        )
+        tops.append((0.0, 0.0, h))
+    for x in (0.0,) if style == "stick" else (-0.075, 0.0, 0.075) if style == "arms" else ():
+        base, long = 0.1 if style == "stick" else 0.16, d.any(0.12, 0.18)
+        parts.append(part(cylinder(0.01, long, 14, 0.008).moved(x, 0, base)))
+        parts.append(
+            part(
+                lathe([(0, 0), (0.008, 0), (0.02, 0.018), (0.02, 0.022), (0, 0.018)], 16).moved(
+                    x, 0, base - 0.015
+                ),
+                "brass",
+            )
+        )
+        if x:
+            parts.append(
+                part(
+                    tube(
+                        smooth([(0, 0, 0.07), (x * 0.6, 0, 0.06), (x, 0, 0.09), (x, 0, 0.15)], 10), 0.005, 8
+                    ),
+                    "brass",
+                )
+            )
+        else:
+            parts.append(
+                part(
+                    lathe(
+                        [
+                            (0, 0),
+                            (0.045, 0),
+                            (0.045, 0.006),
+                            (0.012, 0.02),
+                            (0.007, 0.05),
+                            (0.007, base),
+                            (0, base),
+                        ],
+                        20,
+                    ),
+                    "brass",
+                )
+            )
+        tops.append((x, 0.0, base + long))
+    for top in tops:
+        parts.append(part(cylinder(0.0014, 0.012, 6).moved(*top), "dark"))
+        flame = lathe([(0, 0), (0.005, 0.008), (0.0035, 0.018), (0, 0.028)], 10).moved(
+            top[0], top[1], top[2] + 0.008
+        )
+        parts.append(part(flame, (1.0, 0.72, 0.2)))
+    return stand(parts)
+
+
+def book(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y, h = d.span(0.13, 0.18), d.span(0.19, 0.25), d.any(0.018, 0.04)
+    if d.unseen and d.chance(0.5):
+        parts = [part(box(x * 2.04, y * 1.03, 0.003).moved(z=0.0015))]
+        for side in (-1, 1):
+            t = np.linspace(0, 1, 8)
+            up = 0.004 + 0.02 * np.sin(np.pi * t**0.6) * (1 - t * 0.5)
+            rings = [
+                np.array(
+                    [(side * a * x, s * y / 2, z) for s, z in ((-1, 0.003), (1, 0.003), (1, b), (-1, b))]
+                )
+                for a, b in zip(t, up, strict=True)
+            ]
+            page = loft(rings if side > 0 else rings[::-1])
+            parts.append(part(page, "paper"))
+            lines = [
+                box(x * 0.7, 0.0028, 0.001)
+                .turned("y", 5 * side)
+                .moved(side * x * 0.52, y * (0.36 - 0.065 * k), 0.0215)
+                for k in range(12)
+            ]
+            parts.append(part(merged(lines), "grey"))
+        return stand(parts)
+    covers = [box(x, y, 0.0025).moved(z=z) for z in (0.00125, h - 0.00125)]
+    spine = tube([(-x / 2, -y / 2, h / 2), (-x / 2, y / 2, h / 2)], h / 2, 14).scaled(1, 1, 1)
+    squeezed = TriangleMesh(
+        (spine.vertices + [x / 2, 0, 0]) * [0.3, 1, 1] - [x / 2, 0, 0], spine.faces, spine.uv
+    )
+    parts = [
+        part(merged([*covers, squeezed])),
+        part(box(x * 0.97, y * 0.965, h - 0.005).moved(-x * 0.005, 0, h / 2), "paper"),
+    ]
+    trim: Role = d.pick(("second", "white", "brass"))
+    parts += [
+        part(box(x * 0.62, y * 0.08, 0.001).moved(0, y * 0.26, h + 0.0002), trim),
+        part(box(x * 0.45, y * 0.04, 0.001).moved(0, y * 0.16, h + 0.0002), trim),
+    ]
+    if d.chance(0.5):
+        parts.append(
+            part(box(x * 0.6, y * 0.32, 0.001).moved(0, -y * 0.16, h + 0.0002), d.pick(("second", "dark")))
+        )
+    parts.append(part(box(0.002, y * 0.5, h * 0.4).moved(-x / 2 - h * 0.15, 0, h / 2), trim))
+    if d.chance(0.4):
+        parts = [Part(p.mesh.turned("y", 90).moved(z=x).turned("z", -90), p.role) for p in parts]
+        parts = [Part(p.mesh.turned("y", 90), p.role) for p in parts] if d.unseen else parts
+    return stand(parts)
+
+
+def stack_of_books(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    parts: list[Part] = []
+    z = 0.0
+    palette: list[Role] = [
+        "main",
+        "second",
+        "dark",
+        "white",
+        (0.55, 0.15, 0.12),
+        (0.15, 0.25, 0.45),
+        (0.2, 0.4, 0.25),
+        (0.75, 0.6, 0.35),
+    ]
+    for k in range(d.count(3, 5) if not d.unseen else d.pick((2, 7))):
+        x, y, h, turn = d.any(0.13, 0.19), d.any(0.19, 0.26), d.any(0.015, 0.04), d.any(-14, 14)
+        cover = [
+            box(x, y, 0.003).moved(z=0.0015),
+            box(x, y, 0.003).moved(z=h - 0.0015),
+            box(0.004, y, h).moved(-x / 2, 0, h / 2),
+        ]
+        for mesh, role in (
+            (merged(cover), palette[0 if k == 0 else d.count(0, 7)]),
+            (box(x * 0.97, y * 0.965, h - 0.005).moved(0, 0, h / 2), "paper"),
+        ):
+            parts.append(part(mesh.turned("z", 90 + turn).moved(z=z), role))
+        z += h
+    return stand(parts, top=(0.05, 0.05, z))
+
+
+def picture_frame(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, h = d.span(0.15, 0.2), d.span(0.19, 0.25)
+    rim = d.any(0.014, 0.024)
+    look: Role = d.pick(("wood", "main", "brass", "dark", "white"))
+    if d.unseen:
+        outer, inner = (
+            [
+                (float(s * x / 2 * np.cos(t)), float(s * h / 2 * np.sin(t)))
+                for t in np.linspace(0, 2 * np.pi, 32, endpoint=False)
+            ]
+            for s in (1.0, 0.82)
+        )
+        frame = merged([prism(outer, 0.012), prism([(a * 1.05, b * 1.05) for a, b in inner], 0.016)])
+        picture, sky = prism(inner, 0.017), prism([(a * 0.98, max(b, -0.01)) for a, b in inner], 0.0175)
+    else:
+        bars = [box(x, rim, 0.016).moved(0, s * (h - rim) / 2) for s in (-1, 1)] + [
+            box(rim, h, 0.016).moved(s * (x - rim) / 2) for s in (-1, 1)
+        ]
+        frame, picture = merged([*bars, box(x * 0.98, h * 0.98, 0.006)]), box(x - 2 * rim, h - 2 * rim, 0.008)
+        sky = box((x - 2 * rim) * 0.8, (h - 2 * rim) * 0.42, 0.009).moved(0, h * 0.16)
+    hill = ellipsoid(x * 0.4, h * 0.25, 0.019 if d.unseen else 0.012, 16).moved(
+        0, -h * 0.08, 0.017 if d.unseen else 0.0
+    )
+    parts = [
+        part(frame, look),
+        part(picture, d.pick(("white", "paper"))),
+        part(sky, (0.45, 0.65, 0.85)),
+        part(hill, d.pick(((0.3, 0.5, 0.25), "second"))),
+    ]
+    strut = bar((0, 0, -0.004), (0, -h * 0.43, -0.09), 0.005)
+    return stand([Part(p.mesh.turned("x", 76), p.role) for p in (*parts, part(strut, "dark"))])
+
+
+def spray_bottle(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    r, h = d.span(0.034, 0.042), d.span(0.16, 0.2)
+    waist = d.pick((0.85, 1.0), (0.6,))
+    body = [
+        (0, 0),
+        (r, 0),
+        (r, h * 0.3),
+        (r * waist, h * 0.55),
+        (r * 0.95, h * 0.7),
+        (0.016, h * 0.88),
+        (0.016, h),
+        (0, h),
+    ]
+    trigger: Role = d.pick(("white", "second", "dark"))
+    parts = [part(lathe(body, 26).scaled(1, 0.75, 1)), part(cylinder(0.018, 0.02, 20).moved(z=h), trigger)]
+    head = prism(
+        [
+            (-0.058, 0.022),
+            (-0.058, 0.008),
+            (-0.02, 0.004),
+            (-0.014, -0.008),
+            (0.014, -0.008),
+            (0.026, 0.006),
+            (0.03, 0.026),
+        ],
+        0.024,
+    )
+    parts.append(part(head.turned("x", 90).moved(0, 0.012, h + 0.026), trigger))
+    lever = tube(smooth([(-0.022, 0, h + 0.03), (-0.034, 0, h + 0.012), (-0.046, 0, h - 0.022)], 7), 0.006, 8)
+    nozzle = cylinder(0.009, 0.014, 14).turned("y", -90).moved(-0.056, 0, h + 0.041)
+    parts += [part(lever, d.pick(("second", trigger))), part(nozzle, d.pick(("second", "dark")))]
+    parts.append(part(box(r * 1.1, 0.002, h * 0.28).moved(0, -r * 0.755, h * 0.2), "white"))
+    return stand(parts)
+
+
+def soap_dispenser(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    r, h = d.span(0.03, 0.038), d.span(0.1, 0.135)
+    body = [(0, 0), (r, 0), (r, h * 0.85), (r * 0.5, h), (0, h)]
+    if d.unseen:
+        body = [(0, 0), (r * 0.9, 0), (r * 1.25, h * 0.3), (r * 0.9, h * 0.7), (r * 0.4, h), (0, h)]
+    look: Role = d.pick(("metal", "white", "dark"))
+    parts = [
+        part(lathe(body, 26)),
+        part(cylinder(r * 0.5, 0.014, 18).moved(z=h), look),
+        part(cylinder(0.0045, 0.035, 12).moved(z=h + 0.01), look),
+    ]
+    spout = [(0.008, 0, h + 0.05), (-0.03, 0, h + 0.05), (-0.042, 0, h + 0.046), (-0.046, 0, h + 0.036)]
+    parts += [
+        part(tube(smooth(spout, 10), [0.008, 0.007, *([0.005] * 8)], 10), look),
+        part(cylinder(0.011, 0.012, 16).moved(z=h + 0.043), look),
+    ]
+    if d.chance(0.5):
+        parts.append(
+            part(
+                box(r * 1.0, 0.003, h * 0.35).moved(0, -r * 0.985 if not d.unseen else -r * 1.15, h * 0.4),
+                "white",
+            )
+        )
+    return stand(parts)
+
+
+def toothbrush(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    long, thick = d.span(0.165, 0.19), d.any(0.0045, 0.006) * (1.0 if not d.unseen else 1.8)
+    path = smooth(
+        [(0, 0, 0), (long * 0.3, 0, 0.003), (long * 0.6, 0, 0), (long * 0.8, 0, 0.004), (long, 0, 0.002)], 14
+    )
+    radii = np.interp(
+        np.linspace(0, 1, 14), [0, 0.3, 0.6, 0.8, 1], np.array([0.8, 1.2, 0.9, 0.5, 0.6]) * thick
+    )
+    parts = [
+        part(tube(path, radii.tolist(), 10).scaled(1, 1.3, 1)),
+        part(slab(0.03, 0.012, 0.005, 0.005).moved(long - 0.008), "main"),
+    ]
+    tufts = [
+        cylinder(0.0013, 0.011, 5).moved(long - 0.02 + 0.0036 * (k % 8), (k // 8 - 1) * 0.0034, 0.005)
+        for k in range(24)
+    ]
+    parts += [part(merged(tufts[:16]), "white"), part(merged(tufts[16:]), "second")]
+    parts.append(part(tube(path[2:6] + [0, 0, thick * 0.35], thick * 0.9, 8), "second"))
+    return stand(parts)
+
+
+def comb(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    x, y = d.span(0.12, 0.17), d.any(0.03, 0.042)
+    teeth = int(x * (190 if not d.unseen else 90))
+    pitch = x * 0.96 / teeth
+    spine = slab(x, y * 0.42, 0.005, y * 0.18).moved(0, y * 0.3)
+    long = [
+        box(pitch * 0.55, y * 0.72, 0.0036).moved(-x * 0.47 + (k + 0.3) * pitch, -y * 0.2, 0.0025)
+        for k in range(teeth)
+    ]
+    parts = [part(spine), part(merged(long))]
+    if d.unseen or d.chance(0.3):
+        parts.append(part(bar((x * 0.48, y * 0.3, 0.0025), (x * 1.1, y * 0.3, 0.0025), [0.005, 0.003])))
+    return stand(parts)
+
+
+CATEGORIES: tuple[Category, ...] = (
+    Category(
+        "laptop",
+        laptop,
+        "table",
+        ("laptop computer", "notebook computer"),
+        ("portable computer",),
+        "electronics",
+        PLASTICS,
+    ),
+    Category(
+        "computer mouse",
+        computer_mouse,
+        "table",
+        ("mouse", "wireless mouse"),
+        ("pointing device",),
+        "electronics",
+        ("plastic",),
+    ),
+    Category(
+        "keyboard", keyboard, "table", ("computer keyboard",), ("typing keyboard",), "electronics", PLASTICS
+    ),
+    Category(
+        "phone",
+        phone,
+        "table",
+        ("mobile phone", "smartphone", "cell phone"),
+        ("telephone handset",),
+        "electronics",
+        PLASTICS,
+    ),
+    Category(
+        "remote control",
+        remote_control,
+        "table",
+        ("TV remote", "remote"),
+        ("television controller",),
+        "electronics",
+    ),
+    Category(
+        "headphones",
+        headphones,
+        "table",
+        ("headset", "over-ear headphones"),
+        ("earphones",),
+        "electronics",
+        PLASTICS,
+        True,
+    ),
+    Category(
+        "camera",
+        camera,
+        "table",
+        ("photo camera", "digital camera"),
+        ("photographic camera",),
+        "electronics",
+        PLASTICS,
+    ),
+    Category(
+        "alarm clock",
+        alarm_clock,
+        "table",
+        ("bedside clock", "desk clock"),
+        ("wake-up clock",),
+        "electronics",
+        PLASTICS,
+    ),
+    Category(
+        "table lamp",
+        table_lamp,
+        "table",
+        ("desk lamp", "bedside lamp"),
+        ("reading lamp",),
+        "lamp",
+        ("fabric", "metal"),
+    ),
+    Category("candle", candle, "table", ("wax candle", "burning candle"), ("taper",), "decoration"),
+    Category(
+        "book", book, "table", ("hardcover book", "novel"), ("textbook",), "stationery", ("paper", "leather")
+    ),
+    Category(
+        "stack of books",
+        stack_of_books,
+        "table",
+        ("pile of books", "books"),
+        ("heap of books",),
+        "stationery",
+        ("paper",),
+    ),
+    Category(
+        "picture frame",
+        picture_frame,
+        "table",
+        ("photo frame", "framed photo"),
+        ("photograph in a frame",),
+        "decoration",
+        ("wood", "metal"),
+    ),
+    Category(
+        "spray bottle",
+        spray_bottle,
+        "table",
+        ("cleaning spray", "spray can bottle"),
+        ("atomizer",),
+        "container",
+        ("plastic",),
+    ),
+    Category(
+        "soap dispenser",
+        soap_dispenser,
+        "table",
+        ("liquid soap", "soap bottle"),
+        ("soap pump",),
+        "container",
+        ("plastic", "ceramic"),
+    ),
+    Category(
+        "toothbrush",
+        toothbrush,
+        "table",
+        ("tooth brush",),
+        ("dental brush",),
+        "hygiene article",
+        ("plastic",),
+    ),
+    Category(
+        "comb",
+        comb,
+        "table",
+        ("hair comb", "pocket comb"),
+        ("grooming comb",),
+        "hygiene article",
+        ("plastic", "wood"),
+    ),
+)

@@ -1,0 +1,443 @@
+"""Everyday things that are neither tableware nor food nor toys: decoration, music, sport, and all of
+gadgets, tools and carried things."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import carried, gadgets, tools
+from .forms import Draw, Role, arc, bar, part, slab, smooth, stand, vessel
+from .geometry import TriangleMesh, box, cylinder, ellipsoid, lathe, loft, merged, prism, torus, tube
+from .objects import Category, ObjectModel, Part
+
+
+def vase(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    r, h = d.span(0.05, 0.075), d.span(0.2, 0.28)
+    seen = (
+        [(0.5, 0), (1, 0.35), (0.95, 0.5), (0.42, 0.82), (0.6, 1)],
+        [(0.6, 0), (0.55, 0.2), (0.9, 0.75), (0.55, 0.93), (0.65, 1)],
+    )
+    unseen_forms = ([(0.9, 0), (0.9, 0.5), (0.32, 0.56), (0.32, 1)], [(0.5, 0), (0.3, 0.12), (0.95, 1.0)])
+    points = d.pick(seen, unseen_forms)
+    curve = (
+        smooth([(q * r, 0, z * h) for q, z in points], 14)
+        if not d.unseen
+        else np.array([(q * r, 0, z * h) for q, z in points])
+    )
+    outline = [(float(q), float(z)) for q, _, z in curve]
+    parts = [part(vessel(outline, 0.004, 30))]
+    if d.chance(0.35):
+        parts.append(
+            part(
+                torus(float(np.interp(h * 0.35, curve[:, 2], curve[:, 0])), 0.006, 30, 6).moved(z=h * 0.35),
+                "second",
+            )
+        )
+    if d.chance(0.55):
+        blooms, stems, leaves = [], [], []
+        for k in range(d.count(3, 6)):
+            tip = np.array([0.07 * np.cos(2.4 * k), 0.07 * np.sin(2.4 * k), h + d.any(0.09, 0.17)])
+            stems.append(tube(smooth([(0, 0, h * 0.5), (tip[0] * 0.3, tip[1] * 0.3, h), tip], 6), 0.0025, 5))
+            petals = [
+                ellipsoid(0.034, 0.02, 0.009, 8).moved(0.019).turned("y", -18).turned("z", 60 * j)
+                for j in range(6)
+            ]
+            blooms.append(merged(petals).moved(*tip))
+            leaves.append(
+                ellipsoid(0.05, 0.018, 0.005, 8)
+                .turned("y", -40)
+                .moved(0.02)
+                .turned("z", 137 * k)
+                .moved(tip[0] * 0.4, tip[1] * 0.4, h + 0.03)
+            )
+            parts.append(part(ellipsoid(0.016, 0.016, 0.012, 8).moved(*tip), (0.95, 0.8, 0.2)))
+        bloom: Role = d.pick(((0.9, 0.25, 0.35), (0.95, 0.95, 0.9), (0.75, 0.4, 0.8), (0.98, 0.75, 0.15)))
+        parts += [part(merged(blooms), bloom), part(merged([*stems, *leaves]), "leaf")]
+    return stand(parts)
+
+
+def _frond(length: float, width: float, rise: float, droop: float) -> TriangleMesh:
+    """A long leaf from the origin along x that rises and bends over."""
+    t = np.linspace(0, 1, 7)
+    x, z = length * t * (0.45 + 0.55 * t), rise * np.sin(t * np.pi * 0.6) - droop * t**3
+    half = width / 2 * np.sin(np.pi * np.clip(t * 0.93 + 0.07, 0, 1)) ** 0.7 + 0.001
+    rings = [
+        np.array([(a, -w, b), (a, 0, b - w * 0.3), (a, w, b), (a, 0, b + 0.002)])
+        for a, b, w in zip(x, z, half, strict=True)
+    ]
+    return loft(rings)
+
+
+def potted_plant(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    r, h = d.span(0.06, 0.09), d.any(0.09, 0.14)
+    pot = vessel([(r * 0.7, 0), (r * 0.95, h * 0.8), (r * 1.06, h * 0.8), (r * 1.06, h)], 0.005, 28)
+    parts = [
+        part(pot, d.pick(((0.7, 0.36, 0.2), "main", "main", "white"))),
+        part(lathe([(r * 0.95, h * 0.88), (0, h * 0.9)], 24), (0.2, 0.13, 0.08)),
+    ]
+    green: Role = d.pick(("leaf", (0.22, 0.55, 0.2), (0.35, 0.55, 0.25)))
+    style = d.pick(("fern", "spears", "bush"), ("cactus", "tree"))
+    foliage: list[TriangleMesh] = []
+    if style == "fern":
+        for k in range(16):
+            foliage.append(
+                _frond(d.any(0.14, 0.26), 0.035, d.any(0.12, 0.24), d.any(0.02, 0.14))
+                .turned("z", 137.5 * k)
+                .moved(z=h * 0.88)
+            )
+    elif style == "spears":
+        for k in range(9):
+            blade = (
+                _frond(d.any(0.2, 0.36), 0.045, 0.05, 0.0).turned("y", -d.any(55, 78)).turned("z", 137.5 * k)
+            )
+            foliage.append(blade.moved(0.02 * float(np.cos(k)), 0.02 * float(np.sin(k)), h * 0.86))
+    elif style == "bush":
+        for k in range(34):
+            a, up = np.radians(137.5 * k), d.any(0.05, 0.26)
+            q = 0.1 * np.sqrt(1 - ((up - 0.14) / 0.16) ** 2)
+            leaf = (
+                ellipsoid(0.08, 0.05, 0.006, 7)
+                .turned("y", -d.any(5, 60))
+                .turned("z", 137.5 * k + d.any(-30, 30))
+            )
+            foliage.append(leaf.moved(float(q * np.cos(a)), float(q * np.sin(a)), h + up))
+        foliage += [
+            bar((0, 0, h * 0.85), (0.05 * float(np.cos(k)), 0.05 * float(np.sin(k)), h + 0.17), 0.003, 5)
+            for k in range(5)
+        ]
+    elif style == "cactus":
+        tall = d.any(0.14, 0.24)
+        rib = [(r * 0.42 * (1 + 0.12 * (-1) ** k), 2 * np.pi * k / 24) for k in range(24)]
+        rings = [
+            np.array([(q * s * np.cos(a), q * s * np.sin(a), h * 0.85 + z * tall) for q, a in rib])
+            for s, z in ((0.9, 0), (1, 0.3), (1, 0.75), (0.75, 0.93), (0.2, 1.0))
+        ]
+        arm = smooth(
+            [(0, 0, h + tall * 0.3), (r * 0.75, 0, h + tall * 0.32), (r * 0.85, 0, h + tall * 0.65)], 8
+        )
+        foliage = [
+            loft(rings),
+            tube(arm, [*([r * 0.2] * 7), r * 0.08], 10),
+            tube(arm * [-1, 1, 1] + np.array([0, 0, tall * 0.15]), [*([r * 0.17] * 7), r * 0.07], 10),
+        ]
+        parts.append(part(ellipsoid(0.03, 0.03, 0.02, 10).moved(z=h * 0.86 + tall), (0.9, 0.3, 0.5)))
+    else:
+        parts.append(
+            part(
+                tube(smooth([(0, 0, h * 0.85), (0.012, 0, h + 0.1), (-0.006, 0, h + 0.24)], 8), 0.008, 8),
+                (0.35, 0.24, 0.14),
+            )
+        )
+        foliage = [
+            ellipsoid(0.17, 0.17, 0.14, 12).moved(
+                0.045 * float(np.cos(2.1 * k)), 0.045 * float(np.sin(2.1 * k)), h + 0.24 + 0.035 * k
+            )
+            for k in range(4)
+        ]
+    return stand([*parts, part(merged(foliage), green)])
+
+
+def globe(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    r = d.span(0.1, 0.13)
+    sea, land = (0.18, 0.42, 0.72), d.pick(((0.35, 0.6, 0.25), (0.75, 0.65, 0.35)))
+    if d.unseen and d.chance(0.5):
+        sea, land = (0.82, 0.72, 0.5), (0.6, 0.4, 0.2)
+    earth: list[TriangleMesh] = []
+    patches = (
+        (60, -100, 0.9, 0.8),
+        (45, -95, 0.6, 0.5),
+        (-10, -60, 0.45, 0.7),
+        (-30, -65, 0.25, 0.5),
+        (10, 20, 0.6, 0.5),
+        (-12, 25, 0.35, 0.6),
+        (55, 60, 1.3, 0.7),
+        (35, 95, 0.7, 0.6),
+        (50, 15, 0.5, 0.35),
+        (-25, 135, 0.5, 0.35),
+        (75, -40, 0.4, 0.25),
+    )
+    for latitude, longitude, wide, tall in patches:
+        patch = ellipsoid(0.1 * r, wide * r * 0.9, tall * r * 0.9, 12)
+        v = patch.vertices.copy() + np.array([r, 0, 0])
+        v *= (1.012 * r / np.linalg.norm(v, axis=1))[:, None] * np.where(v[:, :1] > r, 1.0, 0.985)
+        earth.append(TriangleMesh(v, patch.faces, patch.uv).turned("y", -latitude).turned("z", longitude))
+    ball = [
+        part(ellipsoid(2 * r, 2 * r, 2 * r, 26), sea),
+        part(merged(earth).turned("z", d.any(0, 360)), land),
+    ]
+    ball.append(
+        part(
+            merged([cylinder(0.01, 0.02, 12).moved(z=r), cylinder(0.01, 0.02, 12).moved(z=-r - 0.02)]),
+            "brass",
+        )
+    )
+    ball = [Part(p.mesh.turned("y", 23), p.role) for p in ball]
+    look: Role = d.pick(("brass", "metal", "wood"))
+    ring = tube(arc(r * 1.11, -113, 67, 18), 0.007, 8)
+    foot = lathe(
+        [(0, 0), (r * 0.62, 0), (r * 0.6, 0.014), (0.014, 0.03), (0.012, r * 0.32), (0, r * 0.32)], 24
+    ).moved(z=-r * 1.42)
+    return stand([*ball, part(ring, look), part(foot, d.pick((look, "wood", "dark")))])
+
+
+def trophy(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    r, h = d.span(0.05, 0.065), d.span(0.2, 0.26)
+    gold: Role = d.pick(("brass", "brass", "metal"))
+    parts = [
+        part(
+            box(r * 1.5, r * 1.5, h * 0.18).moved(z=h * 0.09)
+            if not d.unseen
+            else cylinder(r * 0.85, h * 0.2, 24),
+            d.pick(("dark", "wood")),
+        ),
+        part(
+            box(r * 0.9, 0.002, h * 0.08).moved(0, -r * 0.75 if not d.unseen else -r * 0.85, h * 0.09), gold
+        ),
+    ]
+    z = h * 0.18
+    if d.unseen and d.chance(0.5):
+        star = [
+            (float(q * np.cos(a)), float(q * np.sin(a)))
+            for a, q in zip(np.radians(np.arange(90, 450, 36)), [r, r * 0.42] * 5, strict=True)
+        ]
+        parts += [
+            part(lathe([(0, z), (r * 0.5, z), (0.012, z + 0.02), (0.008, h * 0.65), (0, h * 0.65)], 20), gold)
+        ]
+        return stand(
+            [*parts, part(prism(star, 0.018).turned("x", 90).moved(0, 0.009, h * 0.65 + r * 0.7), gold)]
+        )
+    stem = [
+        (0, z),
+        (r * 0.6, z),
+        (r * 0.5, z + 0.01),
+        (0.01, z + 0.025),
+        (0.009, z + h * 0.15),
+        (0.018, z + h * 0.17),
+        (0.012, z + h * 0.2),
+    ]
+    bowl = [
+        (r * 0.55, z + h * 0.27),
+        (r * 0.85, z + h * 0.45),
+        (r * 0.9, z + h * 0.7),
+        (r, h * 1.0),
+        (r * 0.93, h),
+        (r * 0.8, h * 0.85),
+        (0, h * 0.6),
+    ]
+    parts.append(part(lathe([*stem, *bowl], 28), gold))
+    for side in (-1, 1):
+        ear = [
+            (r * 0.88, 0, h * 0.92),
+            (r * 1.5, 0, h * 0.95),
+            (r * 1.45, 0, h * 0.66),
+            (r * 0.75, 0, h * 0.52),
+        ]
+        parts.append(part(tube(smooth(ear, 12), 0.005, 8).scaled(side, 1, 1), gold))
+    return stand(parts)
+
+
+def guitar(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    long = d.span(0.46, 0.5)
+    t = np.linspace(0, 1, 15)
+    half = (
+        np.interp(
+            t,
+            [0, 0.05, 0.2, 0.35, 0.52, 0.7, 0.82, 0.93, 1],
+            [0.3, 0.62, 0.98, 0.93, 0.66, 0.74, 0.76, 0.55, 0.15],
+        )
+        * long
+        * 0.4
+    )
+    electric = d.unseen
+    if electric:
+        half = (
+            np.interp(t, [0, 0.1, 0.3, 0.5, 0.7, 0.85, 1], [0.35, 0.9, 1, 0.7, 0.75, 0.9, 0.75]) * long * 0.36
+        )
+    depth = 0.045 if electric else d.any(0.085, 0.11)
+    outline = [(float(w), float(z * long)) for z, w in zip(t, half, strict=True)] + [
+        (float(-w), float(z * long)) for z, w in zip(t[::-1], half[::-1], strict=True)
+    ]
+    shape = np.array(outline)
+    body = loft([np.column_stack([shape, np.full(len(shape), z)]) for z in (0, depth)])
+    face = loft(
+        [
+            np.column_stack([shape * 0.97 + np.array([0, long * 0.015]), np.full(len(shape), z)])
+            for z in (depth, depth + 0.002)
+        ]
+    )
+    top = depth + 0.002
+    tan: Role = (0.82, 0.58, 0.3)
+    parts = [
+        part(body, "main" if electric else d.pick(((0.4, 0.2, 0.09), "main", "wood"))),
+        part(face, "main" if electric else d.pick((tan, tan, "main"))),
+    ]
+    neck = 0.36
+    if electric:
+        parts += [part(box(0.08, 0.02, 0.012).moved(0, long * q, top + 0.003), "dark") for q in (0.35, 0.55)]
+        parts.append(
+            part(slab(long * 0.22, long * 0.4, 0.002, 0.03).moved(long * 0.2, long * 0.4, top), "white")
+        )
+    else:
+        parts += [
+            part(cylinder(long * 0.1, 0.001, 28).moved(0, long * 0.62, top), "dark"),
+            part(torus(long * 0.108, 0.006, 28, 6).moved(0, long * 0.62, top), "wood"),
+        ]
+    parts.append(part(box(long * 0.36, 0.022, 0.01).moved(0, long * 0.24, top + 0.004), "dark"))
+    parts.append(
+        part(
+            box(0.052, long * 0.28 + neck, 0.02).moved(
+                0, long * 0.72 + (long * 0.28 + neck) / 2, depth - 0.001
+            ),
+            (0.25, 0.15, 0.08),
+        )
+    )
+    frets = [
+        box(0.052, 0.002, 0.0025).moved(0, long + neck * (0.98 - 0.08 * k), depth + 0.0095) for k in range(12)
+    ]
+    head = prism([(-0.026, 0), (0.026, 0), (0.038, 0.15), (-0.038, 0.15)], 0.016).moved(
+        0, long + neck, depth - 0.014
+    )
+    pegs = [
+        cylinder(0.007, 0.03, 10)
+        .turned("y", 90 * s)
+        .moved(s * 0.032, long + neck + 0.03 + 0.045 * k, depth - 0.006)
+        for s in (-1, 1)
+        for k in range(3)
+    ]
+    strings = [
+        box(0.0012, long * 0.76 + neck, 0.001).moved(
+            (k - 2.5) * 0.0078, long * 0.24 + (long * 0.76 + neck) / 2, depth + 0.013
+        )
+        for k in range(6)
+    ]
+    parts += [
+        part(merged(frets), "metal"),
+        part(head, "wood" if not electric else "main"),
+        part(merged(pegs), "metal"),
+        part(merged(strings), "metal"),
+    ]
+    return stand([Part(p.mesh.turned("x", 76), p.role) for p in parts])
+
+
+def ball(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    size = d.span(0.1, 0.22)
+    parts = [part(ellipsoid(size, size, size, 24))]
+    style = d.pick(("plain", "belt", "plain"), ("beach", "dots"))
+    if style == "belt":
+        t = np.radians(np.linspace(-14, 14, 5))
+        belt = lathe(
+            [
+                (float(size * 0.49 * np.cos(t[0])), float(size / 2 * np.sin(t[0]))),
+                *((float(size * 0.503 * np.cos(a)), float(size / 2 * np.sin(a))) for a in t),
+                (float(size * 0.49 * np.cos(t[-1])), float(size / 2 * np.sin(t[-1]))),
+            ],
+            28,
+        )
+        parts.append(part(belt.turned("x", d.any(0, 60)), "second"))
+    elif style == "beach":
+        for k, role in enumerate(("white", "second", "white")):
+            a = np.radians(np.linspace(-88, 88, 12))
+            side = [
+                (np.cos(t) * np.cos(s), np.cos(t) * np.sin(s), np.sin(t))
+                for s in (-0.5, 0.5)
+                for t in (a if s < 0 else a[::-1])
+            ]
+            gore = np.array(side) * size / 2
+            mid = np.array([(np.cos(t), 0, np.sin(t)) for t in a]) * size / 2 * 1.006
+            left, right = gore[:12] * 1.004, gore[12:][::-1] * 1.004
+            rings = [np.array([left[j], mid[j], right[j], mid[j] * 0.96]) for j in range(12)]
+            parts.append(part(carried._outward(loft(rings)).turned("z", 120 * k), role))
+    elif style == "dots":
+        dots = [
+            ellipsoid(0.008, size * 0.25, size * 0.25, 12).moved(size * 0.492).turned("y", u).turned("z", v)
+            for u, v in (
+                (0, 0),
+                (0, 90),
+                (0, 180),
+                (0, 270),
+                (-45, 45),
+                (-45, 225),
+                (45, 135),
+                (45, 315),
+                (-90, 0),
+            )
+        ]
+        parts.append(part(merged(dots), "second"))
+    return stand(parts)
+
+
+def basketball(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    size = d.span(0.22, 0.25)
+    seam = torus(size * 0.499, size * 0.02, 36, 6)
+    side = torus(size * 0.4, size * 0.02, 30, 6)
+    lines = [seam, seam.turned("x", 90), seam.turned("y", 90)]
+    lines = lines[:2] + [side.turned("y", 90).moved(s * size * 0.3) for s in (-1, 1)]
+    orange, name = d.pick(
+        (((0.85, 0.4, 0.1), "orange"),), (((0.55, 0.25, 0.1), "brown"), ((0.85, 0.4, 0.1), "orange"))
+    )
+    parts = [part(ellipsoid(size, size, size, 26), orange), part(merged(lines), "dark")]
+    turn = d.any(0, 90)
+    return stand([Part(p.mesh.turned("x", turn).turned("y", turn / 2), p.role) for p in parts], name)
+
+
+CATEGORIES: tuple[Category, ...] = (
+    *gadgets.CATEGORIES,
+    *tools.CATEGORIES,
+    *carried.CATEGORIES,
+    Category(
+        "vase",
+        vase,
+        "table",
+        ("flower vase", "vase of flowers"),
+        ("urn",),
+        "decoration",
+        ("ceramic", "glass"),
+    ),
+    Category(
+        "potted plant",
+        potted_plant,
+        "table",
+        ("houseplant", "plant", "pot plant"),
+        ("indoor plant",),
+        "plant",
+        ("ceramic", "plastic"),
+    ),
+    Category(
+        "globe",
+        globe,
+        "table",
+        ("world globe", "earth globe"),
+        ("terrestrial globe",),
+        "decoration",
+        (),
+        True,
+    ),
+    Category("trophy", trophy, "table", ("award cup", "winner's cup"), ("championship cup",), "decoration"),
+    Category(
+        "guitar",
+        guitar,
+        "floor",
+        ("acoustic guitar",),
+        ("six-string",),
+        "musical instrument",
+        ("wood",),
+        True,
+    ),
+    Category(
+        "ball",
+        ball,
+        "floor",
+        ("rubber ball", "play ball"),
+        ("bouncy ball",),
+        "sports equipment",
+        ("rubber", "plastic"),
+    ),
+    Category("basketball", basketball, "floor", ("basket ball",), ("NBA ball",), "sports equipment"),
+)
