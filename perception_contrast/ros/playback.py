@@ -33,7 +33,6 @@ class Pacer:
         self._rate, self._clock = rate, clock
         self._max_gap = round(max_gap * 1e9)
         self._begin = self._first = self._last = self._cut = 0
-        self._started = False
 
     def restart(self, first: int) -> None:
         """The pass begins now, with this stamp."""
@@ -68,7 +67,10 @@ def message_class(type_name: str) -> type | None:
     folders = spec.submodule_search_locations if spec is not None else None
     if not any((Path(folder) / "msg").is_dir() for folder in folders or ()):
         return None
-    return getattr(importlib.import_module(f"{package}.msg"), name, None)
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name, None)
+    except ImportError:
+        return None
 
 
 def publisher_qos(topic: BagTopic) -> QoSProfile:

@@ -1,0 +1,198 @@
+"""bag_player: plays a rosbag2 recording on its own topics, or a video, pictures or a webcam as a camera."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from ..errors import PerceptionError
+from ..frames.sources import BagSource, FrameSource, ImageFolderSource, VideoSource, WebcamSource
+from ..frames.types import Frame
+from ..ros.convert import image_message
+from ..ros.lifecycle import Stop, leave, run
+from ..ros.playback import Pacer
+from ..ros.qos import output
+from ..ros.replay import Replay
+from ..ros.sources import SourceThread, start_values
+from ..ros.spec import Spec
+
+NAME = "bag_player"
+KINDS = ("bag", "video", "images", "webcam")
+SPECS = (
+    Spec("source", "bag", "What `path` is.", choices=KINDS, change="never"),
+    Spec("path", "", "Recording, video file, folder of pictures, or number of a webcam.", change="never"),
+    Spec("rate", 1.0, "Speed: 2 is twice as fast.", 0.01, 100.0, change="never"),
+    Spec("loop", False, "Start again at the end.", change="never"),
+    Spec("loop_pause", 0.1, "Seconds between the end and the next start.", 0.01, 3600.0, change="never"),
+    Spec("start_offset", 0.0, "Seconds of the recording to leave out.", 0.0, 1e9, change="never"),
+    Spec(
+        "max_gap",
+        0.0,
+        "Longer silences are cut to this many seconds; 0 keeps them.",
+        0.0,
+        1e9,
+        change="never",
+    ),
+    Spec("topics", ("",), "Topics to play; none named means all.", change="never"),
+    Spec("clock_rate", 40.0, "/clock messages a second; 0 for no /clock.", 0.0, 1000.0, change="never"),
+    Spec("images_rate", 5.0, "Pictures a second of a folder.", 0.01, 1000.0, change="never"),
+    Spec("frame_id", "camera_color_optical_frame", "Frame of videos, pictures, webcams.", change="never"),
+    Spec("wait_for_subscribers", 0, "Start once a topic has this many subscribers.", 0, 1000, change="never"),
+)
+
+
+class BagPlayer(Node):
+    """Ends at the end of its source, unless it loops."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(NAME)
+        self._stop = stop
+        self._values = start_values(self, SPECS)
+        if not self._values["path"]:
+            raise PerceptionError("nothing to play: give the path of a recording (parameter `path`)")
+        play = self._bag() if self._values["source"] == "bag" else self._camera()
+        self._thread = SourceThread(play, stop)
+
+    def close(self) -> None:
+        self._thread.join()
+
+    def _bag(self) -> Callable[[], None]:
+        values = self._values
+        source = BagSource(values["path"])
+        topics = [name for name in values["topics"] if name.strip()]
+        replay = Replay(self, source, topics, values["start_offset"], values["clock_rate"])
+        if replay.skipped:
+            names = ", ".join(f"{topic.name} ({topic.type})" for topic in replay.skipped)
+            count = sum(topic.count for topic in replay.skipped)
+            self.get_logger().warning(f"{count} messages are skipped, their types are not installed: {names}")
+        return lambda: self._play_bag(source, replay)
+
+    def _play_bag(self, source: BagSource, replay: Replay) -> None:
+        self._wait_for_subscribers(replay.publishers.values())
+        pacer = Pacer(self._values["rate"], self._values["max_gap"])
+        while not self._stop.is_set():
+            count = replay.play(pacer, self._stop)
+            if count == 0 and not self._stop.is_set():
+                raise PerceptionError(f"recording '{source.path}' has no message left after start_offset")
+            self.get_logger().info(f"{count} messages of '{source.path}' played")
+            if not self._again():
+                break
+        self._wait_until_received(replay.publishers.values())
+
+    def _again(self) -> bool:
+        return bool(self._values["loop"]) and not self._stop.wait(self._values["loop_pause"])
+
+    def _camera(self) -> Callable[[], None]:
+        source = self._frame_source()
+        self._images = self.create_publisher(Image, "camera/color/image_raw", output())
+        return lambda: self._play_frames(source)
+
+    def _frame_source(self) -> FrameSource:
+        kind, path, frame_id = (self._values[key] for key in ("source", "path", "frame_id"))
+        if kind == "video":
+            return VideoSource(path, frame_id)
+        if kind == "images":
+            return ImageFolderSource(path, self._values["images_rate"], frame_id)
+        if not path.isdecimal():
+            raise PerceptionError(f"webcam '{path}' is not a number; 0 is /dev/video0")
+        return WebcamSource(int(path), frame_id)
+
+    def _play_frames(self, source: FrameSource) -> None:
+        self._wait_for_subscribers([self._images])
+        live = self._values["source"] == "webcam"
+        pacer = Pacer(self._values["rate"], self._values["max_gap"])
+        while True:
+            count = self._show_frames(source, None if live else pacer)
+            if count == 0 and not self._stop.is_set():
+                raise PerceptionError(f"'{self._values['path']}' has no picture left after start_offset")
+            if not self._again():
+                break
+        self._wait_until_received([self._images])
+
+    def _show_frames(self, source: FrameSource, pacer: Pacer | None) -> int:
+        """One pass, until its end or a stop; how many frames were published."""
+        begin = round(self._values["start_offset"] * 1e9)
+        count = 0
+        for frame in (frame for frame in source if pacer is None or frame.stamp >= begin):
+            if pacer is not None and count == 0:
+                pacer.restart(frame.stamp)
+            wait = 0.0 if pacer is None else max(pacer.due(frame.stamp) - time.monotonic(), 0.0)
+            if self._stop.wait(wait):
+                break
+            self._images.publish(image_message(frame.image, self._live_header(frame)))
+            count += 1
+        return count
+
+    def _live_header(self, frame: Frame) -> Header:
+        # The time within a video is no ROS time: what is shown now is stamped now.
+        return Header(stamp=Clock(clock_type=ClockType.SYSTEM_TIME).now().to_msg(), frame_id=frame.frame_id)
+
+    def _wait_for_subscribers(self, publishers: Iterable[Publisher]) -> None:
+        wanted, said = self._values["wait_for_subscribers"], False
+        while max(one.get_subscription_count() for one in publishers) < wanted:
+            if not said:
+                self.get_logger().info(f"waiting for {wanted} subscribers")
+                said = True
+            if self._stop.wait(0.05):
+                return
+
+    def _wait_until_received(self, publishers: Iterable[Publisher]) -> None:
+        # The last messages would be lost if the node vanished before slow subscribers had them.
+        for publisher in publishers:
+            if not self._stop.is_set():
+                publisher.wait_for_all_acked(Duration(seconds=2))
+
+
+def ros_arguments(argv: Sequence[str]) -> list[str]:
+    """Turns `bag_player PATH --loop` into parameters; what follows `--ros-args` stays as it is."""
+    split = list(argv).index("--ros-args") if "--ros-args" in argv else len(argv)
+    parser = argparse.ArgumentParser(prog=NAME, description=__doc__, epilog="--ros-args may follow.")
+    parser.add_argument("path", nargs="?", help="recording: a rosbag2 folder, .mcap or .db3 file")
+    parser.add_argument(
+        "--source",
+        nargs=2,
+        metavar=("KIND", "WHAT"),
+        help="video FILE, images FOLDER, webcam NUMBER, bag PATH",
+    )
+    parser.add_argument("--rate", type=float, help="speed: 2 is twice as fast")
+    parser.add_argument("--loop", action="store_true", default=None, help="start again at the end")
+    parser.add_argument("--start-offset", type=float, metavar="S", help="seconds to leave out")
+    parser.add_argument("--topics", nargs="+", metavar="TOPIC", help="play these only")
+    options = parser.parse_args(list(argv)[:split])
+    if options.path and options.source:
+        parser.error("give a path or --source, not both")
+    values = {key: getattr(options, key) for key in ("path", "rate", "loop", "start_offset", "topics")}
+    if options.source:
+        values["source"], values["path"] = options.source
+    given = [f"{key}:={_yaml(value)}" for key, value in values.items() if value is not None]
+    parameters = [word for one in given for word in ("-p", one)]
+    rest = list(argv)[split + 1 :]
+    return ["--ros-args", *parameters, *rest]
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(float(value))
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    leave(run(BagPlayer, NAME, ros_arguments(sys.argv[1:] if args is None else args)))
+
+
+if __name__ == "__main__":
+    main()
