@@ -36,12 +36,17 @@ class GridToImage:
 
     def moved(self, dx: float, dy: float) -> GridToImage:
         """The map when the picture is a crop whose top-left pixel lies at (dx, dy) of a larger one."""
-        return GridToImage(self.sx, self.sy, self.ox + dx, self.oy + dy)
+        return self.then(GridToImage(1.0, 1.0, dx, dy))
+
+    def then(self, outer: GridToImage) -> GridToImage:
+        """The map of the same grid to the picture that ``outer`` maps this picture's pixels to."""
+        ox, oy = outer.to_image(self.ox, self.oy)
+        return GridToImage(self.sx * outer.sx, self.sy * outer.sy, ox, oy)
 
 
 @dataclass(frozen=True)
 class CameraModel:
-    """Pinhole intrinsics in pixels (REP 118, sensor_msgs/CameraInfo), optical frame: x right, y down, z forward."""
+    """Pinhole intrinsics in pixels (sensor_msgs/CameraInfo); optical frame: x right, y down, z forward."""
 
     height: int
     width: int
