@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .forms import Draw, Role, arc, bar, part, rectangle, slab, smooth, stand, vessel
+from .forms import Draw, Role, arc, bar, outward, part, rectangle, slab, smooth, stand, vessel
 from .geometry import (
     Floats,
     TriangleMesh,
@@ -76,19 +76,16 @@ def shoe(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     upper = []
     for k in range(11):
         c, s = np.cos(a), np.sin(a)
-        z = 0.02 + tall[k] * np.where(s > 0, s**0.7 if False else np.abs(s) ** 0.75, 0) - 0.004
+        z = 0.02 + tall[k] * np.where(s > 0, np.abs(s) ** 0.75, 0) - 0.004
         upper.append(
             np.column_stack([width[k] / 2 * np.sign(c) * np.abs(c) ** 0.6, np.full(20, -t[k] * long), z])[
                 ::-1
             ]
         )
-    sole_outline = [(float(-w / 2 * 1.07), float(-q * long)) for q, w in zip(t, width, strict=True)] + [
-        (float(w / 2 * 1.07), float(-q * long)) for q, w in zip(t[::-1], width[::-1], strict=True)
-    ]
-    outline = np.array(sole_outline)
-    outline = outline[::1] if _area(outline) > 0 else outline[::-1]
-    sole = loft([np.column_stack([outline, np.full(len(outline), z)]) for z in (0, 0.024)])
-    parts = [part(sole, d.pick(("white", "white", "dark"))), part(_outward(loft(upper)))]
+    left, right = (np.column_stack([side * width / 2 * 1.07, -t * long]) for side in (-1, 1))
+    outline = np.vstack([left, right[::-1]])
+    sole = outward(loft([np.column_stack([outline, np.full(len(outline), z)]) for z in (0, 0.024)]))
+    parts = [part(sole, d.pick(("white", "white", "dark"))), part(outward(loft(upper)))]
     neck = _ring(wide * 0.62, long * 0.34, 0, 0.03, 0, -long * 0.2)
     if boot:
         leg = loft([neck + np.array([0, 0, z]) for z in (0.07, 0.2)])
@@ -139,19 +136,6 @@ def shoe(rng: np.random.Generator, unseen: bool) -> ObjectModel:
             for s in (-1, 1)
         ]
     return stand(parts)
-
-
-def _area(outline: Floats) -> float:
-    x, y = outline.T
-    return float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2
-
-
-def _outward(mesh: TriangleMesh) -> TriangleMesh:
-    """The same mesh, turned inside out if it encloses a negative volume."""
-    a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
-    if float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum()) >= 0:
-        return mesh
-    return TriangleMesh(mesh.vertices, np.ascontiguousarray(mesh.faces[:, ::-1]), mesh.uv)
 
 
 def backpack(rng: np.random.Generator, unseen: bool) -> ObjectModel:
@@ -241,7 +225,7 @@ def handbag(rng: np.random.Generator, unseen: bool) -> ObjectModel:
             .moved(0, -y * 0.36)
         )
         parts += [
-            part(flap.scaled(1, 1, 1), d.pick(("main", "second"))),
+            part(flap, d.pick(("main", "second"))),
             part(ellipsoid(0.024, 0.014, 0.024, 12).moved(0, -y * 0.38, h * 0.62), "brass"),
         ]
     return stand(parts)
@@ -317,7 +301,7 @@ def cardboard_box(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         seam = [box(0.055, y * 1.002, h * 1.002).moved(z=h / 2), box(0.004, y * 1.004, 0.0012).moved(z=h)]
         parts = [
             part(box(x, y, h).moved(z=h / 2), kraft),
-            part(seam[0].turned("z", 0), (0.82, 0.7, 0.5)),
+            part(seam[0], (0.82, 0.7, 0.5)),
             part(seam[1], (0.35, 0.24, 0.13)),
         ]
         if d.chance(0.6):
@@ -357,11 +341,11 @@ def wicker_basket(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     weave: list[TriangleMesh] = []
     for k in range(rows):
         t = k / (rows - 1)
-        a = np.linspace(0, 2 * np.pi, 49)
-        q = r * (foot + (1 - foot) * t) + 0.005 * np.cos(12 * a + np.pi * k)
+        a = np.linspace(0, 2 * np.pi, 37)
+        q = r * (foot + (1 - foot) * t) + 0.005 * np.cos(9 * a + np.pi * k)
         weave.append(
             tube(
-                np.stack([q * np.cos(a), q * np.sin(a), np.full(49, 0.012 + h * t)], 1), h / rows * 0.55, 5
+                np.stack([q * np.cos(a), q * np.sin(a), np.full(37, 0.012 + h * t)], 1), h / rows * 0.55, 5
             ).scaled(long, 1, 1)
         )
     cane = (0.68, 0.47, 0.24)
@@ -409,9 +393,8 @@ def umbrella(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         a = np.linspace(0, 2 * np.pi, ribs * 3, endpoint=False)
         q = r * s * np.where(np.arange(ribs * 3) % 3 == 0, 1.0, 1 - 0.09 * s)
         rings.append(np.column_stack([q * np.cos(a), q * np.sin(a), np.full(len(a), bulge * (1 - s**2))]))
-    inner = [ring * [1, 1, 1] - np.array([0, 0, 0.004]) for ring in rings[::-1]]
     parts = [
-        part(loft([*inner[:0], *rings])),
+        part(loft(rings)),
         part(bar((0, 0, -r * 0.55), (0, 0, bulge + 0.05), 0.006), "metal"),
     ]
     hook = [
@@ -426,8 +409,7 @@ def umbrella(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         part(bar((0, 0, bulge * 0.2), (0.8 * r, 0, bulge * 0.25), 0.003, 6).turned("z", 45 * k), "metal")
         for k in range(ribs)
     ]
-    lean = float(np.degrees(np.arctan2(r * 0.86, r)))
-    return stand([Part(p.mesh.turned("y", 90 + 0 * lean - 28), p.role) for p in parts])
+    return stand([Part(p.mesh.turned("y", 62), p.role) for p in parts])
 
 
 def cushion(rng: np.random.Generator, unseen: bool) -> ObjectModel:
@@ -455,12 +437,9 @@ def folded_towel(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     if d.unseen:
         a = np.linspace(0, 5 * np.pi, 50)
         q = 0.01 + 0.0044 * a
-        spiral = np.stack([q * np.cos(a), q * np.sin(a)], 1)
         out = np.stack([(q + 0.009) * np.cos(a), (q + 0.009) * np.sin(a)], 1)
-        outline = np.vstack([out, spiral[::-1]])
         core = cylinder(float(q[-1]), x, 28).turned("y", 90).moved(-x / 2)
         ends = [tube(np.column_stack([np.full(50, s * x / 2), out]), 0.0045, 6) for s in (-1, 1)]
-        del outline
         return stand(
             [
                 part(merged([core, *ends])),

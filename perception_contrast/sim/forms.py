@@ -63,6 +63,14 @@ def stand(
     return ObjectModel(moved, color, ((top[0], top[1], float(top[2] - low[2])),) if top else ())
 
 
+def outward(mesh: TriangleMesh) -> TriangleMesh:
+    """The same closed mesh, turned inside out if it encloses a negative volume."""
+    a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
+    if float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum()) >= 0:
+        return mesh
+    return TriangleMesh(mesh.vertices, np.ascontiguousarray(mesh.faces[:, ::-1]), mesh.uv)
+
+
 def arc(radius: float, start: float, end: float, points: int = 9, plane: str = "xz") -> Floats:
     """Points of a circle about the origin from start to end degrees, in the named plane."""
     angles = np.radians(np.linspace(start, end, points))

@@ -436,7 +436,7 @@ def book(rng: np.random.Generator, unseen: bool) -> ObjectModel:
             parts.append(part(merged(lines), "grey"))
         return stand(parts)
     covers = [box(x, y, 0.0025).moved(z=z) for z in (0.00125, h - 0.00125)]
-    spine = tube([(-x / 2, -y / 2, h / 2), (-x / 2, y / 2, h / 2)], h / 2, 14).scaled(1, 1, 1)
+    spine = tube([(-x / 2, -y / 2, h / 2), (-x / 2, y / 2, h / 2)], h / 2, 14)
     squeezed = TriangleMesh(
         (spine.vertices + [x / 2, 0, 0]) * [0.3, 1, 1] - [x / 2, 0, 0], spine.faces, spine.uv
     )

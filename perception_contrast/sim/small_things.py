@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import carried, gadgets, tools
-from .forms import Draw, Role, arc, bar, part, slab, smooth, stand, vessel
+from .forms import Draw, Role, arc, bar, outward, part, slab, smooth, stand, vessel
 from .geometry import TriangleMesh, box, cylinder, ellipsoid, lathe, loft, merged, prism, torus, tube
 from .objects import Category, ObjectModel, Part
 
@@ -352,7 +352,7 @@ def ball(rng: np.random.Generator, unseen: bool) -> ObjectModel:
             mid = np.array([(np.cos(t), 0, np.sin(t)) for t in a]) * size / 2 * 1.006
             left, right = gore[:12] * 1.004, gore[12:][::-1] * 1.004
             rings = [np.array([left[j], mid[j], right[j], mid[j] * 0.96]) for j in range(12)]
-            parts.append(part(carried._outward(loft(rings)).turned("z", 120 * k), role))
+            parts.append(part(outward(loft(rings)).turned("z", 120 * k), role))
     elif style == "dots":
         dots = [
             ellipsoid(0.008, size * 0.25, size * 0.25, 12).moved(size * 0.492).turned("y", u).turned("z", v)
