@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..cache import sha256_of
 from ..errors import ModelError
 from .grid import space_name
+from .position import grid_of, resampled
 from .registry import ModelSpec, Triple, model_spec
 from .weights import Progress, load_strictly, load_tensors, weights_file
 
@@ -45,7 +45,7 @@ class DinoTower(nn.Module):
 
     def forward(self, images: Tensor, layers: Sequence[int] = ()) -> DinoOutput:
         """images (B, 3, H, W) float, normalised by mean and std; layers: 0-based blocks to give as well."""
-        rows, columns = self._grid(images)
+        rows, columns = grid_of(images, self.patch, self.model)
         vit = self.vit
         x = self._embed(images, rows, columns)
         kept: dict[int, Tensor] = {}
@@ -61,14 +61,6 @@ class DinoTower(nn.Module):
 
         return DinoOutput(spatial(x), x[:, 0], tuple(spatial(kept[index]) for index in layers))
 
-    def _grid(self, images: Tensor) -> tuple[int, int]:
-        height, width = images.shape[-2:]
-        if height % self.patch or width % self.patch or not height or not width:
-            raise ValueError(
-                f"picture of {height}x{width} for {self.model}: sides must be multiples of {self.patch}"
-            )
-        return height // self.patch, width // self.patch
-
     def _embed(self, images: Tensor, rows: int, columns: int) -> Tensor:
         """Patch embedding plus position embedding, after the prefix tokens (class, registers)."""
         vit = self.vit
@@ -78,17 +70,11 @@ class DinoTower(nn.Module):
             prefix.append(vit.reg_token.expand(len(x), -1, -1))
         position: Tensor = vit.pos_embed
         if vit.no_embed_class:
-            return torch.cat([*prefix, x + self._resampled(position, rows, columns)], dim=1)
-        patches = self._resampled(position[:, 1:], rows, columns)
+            return torch.cat(
+                [*prefix, x + resampled(position, rows, columns, antialias=self._antialias)], dim=1
+            )
+        patches = resampled(position[:, 1:], rows, columns, antialias=self._antialias)
         return torch.cat([*prefix, x], dim=1) + torch.cat([position[:, :1], patches], dim=1)
-
-    def _resampled(self, position: Tensor, rows: int, columns: int) -> Tensor:
-        side = round(position.shape[1] ** 0.5)
-        if (rows, columns) == (side, side):
-            return position
-        grid = position.reshape(1, side, side, -1).permute(0, 3, 1, 2).float()
-        grid = functional.interpolate(grid, (rows, columns), mode="bicubic", antialias=self._antialias)
-        return grid.flatten(2).transpose(1, 2).to(position.dtype)
 
 
 def load_dino(

