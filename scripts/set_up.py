@@ -73,7 +73,7 @@ def note(key: str, value: str) -> None:
 
 def environment() -> dict[str, str]:
     """Of every command we run: the virtual environment first, caches in our own folder."""
-    env = {**os.environ, "VIRTUAL_ENV": str(VENV), "PYTHONNOUSERSITE": "1"}
+    env = {**os.environ, "VIRTUAL_ENV": str(VENV), "PYTHONNOUSERSITE": "1", "PYTHONWARNINGS": "ignore"}
     env["PATH"] = f"{VENV / 'bin'}:{env.get('PATH', '/usr/bin:/bin')}"
     env["PIP_CACHE_DIR"] = str(CACHE / "pip")
     env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
