@@ -13,7 +13,7 @@ CONNECT_TIMEOUT_S = 4.0
 
 
 def cached_hub_files(source: HubFile, folder: Path) -> tuple[Path, ...] | None:
-    """The weights and the other files if all were fetched before. No network. ModelError if one is damaged."""
+    """The weights and the other files if all were fetched before; no network. ModelError if damaged."""
     found = [_cached(source.repo, name, folder) for name in (source.weights, *source.others)]
     return tuple(path for path in found if path) if all(found) else None
 

