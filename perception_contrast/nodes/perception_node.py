@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from .. import pipeline as core
 from ..errors import FrameError, PerceptionError, QueryError
 from ..frames.types import Frame
-from ..ros import parameters as table
+from ..ros import parameters
 from ..ros.convert import nanoseconds
 from ..ros.diagnostics import Diagnostics, Report
 from ..ros.inputs import CameraInput, Received
@@ -50,8 +50,8 @@ class PerceptionNode(LifecycleNode):
         self._latest: Received | None = None
         self._starting = False
         self._statistics = Statistics()
-        self._parameters = Parameters(self, self._apply, lambda: self._phase != "unconfigured")
-        values = self._parameters.values
+        self._table = Parameters(self, self._apply, lambda: self._phase != "unconfigured")
+        values = self._table.values
         self._worker = LatestWorker(self._process, self._on_error, name="inference")
         self._worker.min_interval = _interval(values)
         self._outputs = Outputs(self)
@@ -63,7 +63,7 @@ class PerceptionNode(LifecycleNode):
             compressed=values["image_transport"] == "compressed",
             use_depth=bool(values["use_depth"]),
         )
-        self._services = Services(self, self)
+        self._answers = Services(self, self)
         self._diagnostics = Diagnostics(self, self._report, MutuallyExclusiveCallbackGroup())
         if values["autostart"]:
             steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -141,14 +141,15 @@ class PerceptionNode(LifecycleNode):
             self.get_logger().error(reason)
 
     def _load(self) -> core.Pipeline:
-        values = self._parameters.values
+        values = self._table.values
         began = time.monotonic()
+        self.get_logger().info(f"loading {values['model']}")
         pipeline = self._build(
             model=values["model"],
             language_model=values["language_model"],
             device=values["device"],
             offline=values["offline"],
-            settings=table.settings(values),
+            settings=parameters.settings(values),
         )
         self._set_queries(pipeline, values)
         # The first pass pays for allocation and kernel choice; a robot's first frame should not.
@@ -161,7 +162,7 @@ class PerceptionNode(LifecycleNode):
 
     def _set_queries(self, pipeline: core.Pipeline, values: Values) -> None:
         queries = parse_queries(values["queries"])
-        distractors = table.texts(values["distractors"])
+        distractors = parameters.texts(values["distractors"])
         if queries or distractors:
             pipeline.set_queries(queries, distractors)
 
@@ -170,8 +171,8 @@ class PerceptionNode(LifecycleNode):
         if pipeline is not None:
             # Queries first: they are the only part that can still be refused.
             if any(new[name] != old[name] for name in ("queries", "distractors")):
-                pipeline.set_queries(parse_queries(new["queries"]), table.texts(new["distractors"]))
-            pipeline.configure(table.settings(new))
+                pipeline.set_queries(parse_queries(new["queries"]), parameters.texts(new["distractors"]))
+            pipeline.configure(parameters.settings(new))
             self.announce(again=True)
         self._worker.min_interval = _interval(new)
 
@@ -201,7 +202,7 @@ class PerceptionNode(LifecycleNode):
         result = pipeline.process(received.frame, wants)
         self.announce()
         computed = time.monotonic()
-        self._outputs.publish(result, received.header, str(self._parameters.values["feature_dtype"]))
+        self._outputs.publish(result, received.header, str(self._table.values["feature_dtype"]))
         done = time.monotonic()
         spans = {"wait": began - arrived, "decode": decoded - began, "publish": done - computed}
         spans["process"], spans["total"] = computed - decoded, done - arrived

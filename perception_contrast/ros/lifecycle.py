@@ -79,8 +79,9 @@ def in_background(work: Callable[[], Answer], stop: Stop) -> Answer | None:
     return outcome.get("answer")
 
 
-def _spin(executor: MultiThreadedExecutor, node: Node, stop: Stop) -> None:
-    while not stop.is_set() and rclpy.ok():
+def spin(executor: MultiThreadedExecutor, node: Node, stop: Stop) -> None:
+    """Runs callbacks until ``stop``; an exception of one of them is logged and ends nothing."""
+    while not stop.is_set() and rclpy.ok(context=node.context):
         try:
             executor.spin_once(timeout_sec=0.5)
         except Exception as error:
@@ -109,7 +110,7 @@ def run(make_node: Callable[[Stop], Node], name: str, args: Sequence[str] | None
     core_logger.addHandler(handler)
     executor = MultiThreadedExecutor(num_threads=THREADS)
     executor.add_node(node)
-    spinner = threading.Thread(target=_spin, args=(executor, node, stop), name="spin", daemon=True)
+    spinner = threading.Thread(target=spin, args=(executor, node, stop), name="spin", daemon=True)
     spinner.start()
     stop.wait()
     close = getattr(node, "close", None)

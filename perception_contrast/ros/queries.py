@@ -31,7 +31,7 @@ def parse_queries(texts: Iterable[str]) -> tuple[Query, ...]:
 
 
 def exemplar_from(message: Embedding, label: str, space: str) -> Exemplar:
-    """The unit vector of a message. SpaceError unless it lives in ``space``; QueryError if it is no vector."""
+    """The unit vector of a message. SpaceError unless it is of ``space``; QueryError if it is no vector."""
     require_same_space(message.space, space, f"an exemplar of '{label}'")
     vector = np.array(message.data, np.float32)
     length = float(np.linalg.norm(vector))

@@ -1,0 +1,110 @@
+"""A scripted pipeline with the methods of the real one, for tests of the ROS layer alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from perception_contrast.encoders.grid import FeatureGrid
+from perception_contrast.errors import ModelError, QueryError
+from perception_contrast.frames.types import Frame, GridToImage
+from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary
+from perception_contrast.openvocab.types import Detection, Scores
+from perception_contrast.pipeline import Result, Settings, Wants
+
+MODEL = "scripted"
+SPACE = "scripted@0123456789ab"
+BOX = (10, 20, 20, 40)
+
+
+def unit(values: Iterable[float]) -> np.ndarray:
+    vector = np.array(list(values), np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+class ScriptedPipeline:
+    """Finds its first query at BOX in every frame; the overlay is the frame itself."""
+
+    def __init__(self) -> None:
+        self.vocabulary = Vocabulary()
+        self.settings = Settings()
+        self.models = {"features": (MODEL, SPACE), "semantic": (MODEL, SPACE)}
+        self.text_model, self.text_space, self.exemplar_space = MODEL, SPACE, SPACE
+        self.detection_threshold = 0.5
+        self.gate = threading.Event()
+        self.gate.set()
+        self.processed: list[tuple[Frame, Wants]] = []
+
+    def configure(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def set_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
+        self.vocabulary = self.vocabulary.with_queries(queries, distractors)
+        return self.vocabulary
+
+    def add_exemplar(self, label: str, frame: Frame, **where: Any) -> tuple[Vocabulary, Exemplar]:
+        if where.get("box"):
+            x0, y0, x1, y1 = where["box"]
+            region = frame.image[y0:y1, x0:x1]
+        elif where.get("point"):
+            x, y = (round(value) for value in where["point"])
+            region = frame.image[y : y + 1, x : x + 1]
+        else:
+            region = frame.image
+        exemplar = Exemplar(
+            unit(region.reshape(-1, 3).mean(axis=0) + 1.0), SPACE, context=np.eye(3, dtype="f4")
+        )
+        self.vocabulary = self.vocabulary.with_exemplar(label, exemplar)
+        return self.vocabulary, exemplar
+
+    def embed_texts(self, texts: Iterable[str]) -> np.ndarray:
+        return np.stack([unit([len(text), text.count("e"), 1.0]) for text in texts])
+
+    def similarity(
+        self, frame: Frame, *, point: Any = None, text: str | None = None
+    ) -> tuple[np.ndarray, str]:
+        if text is not None and not text.strip():
+            raise QueryError("the text is empty")
+        return np.full(frame.size, 0.25, np.float32), SPACE
+
+    def process(self, frame: Frame, wants: Wants) -> Result:
+        self.gate.wait(20.0)
+        if frame.frame_id == "explodes":
+            raise RuntimeError("scripted failure")
+        self.processed.append((frame, wants))
+        grid = FeatureGrid(
+            np.arange(24, dtype=np.float32).reshape(2, 3, 4), MODEL, SPACE,
+            GridToImage.of_resize(frame.size, (2, 3)), frame.size,
+        )  # fmt: skip
+        label = self.vocabulary.queries[0].label if self.vocabulary.queries else ""
+        x0, y0, x1, y1 = BOX
+        masks = np.full(frame.size, 65535, np.uint16)
+        masks[y0:y1, x0:x1] = self.vocabulary.ids.get(label, 65535)
+        found = Detection(label, Scores(0.4, 0.7, 0.9), BOX, np.ones((y1 - y0, x1 - x0), bool), track_id="7")
+        return Result(
+            frame=frame,
+            vocabulary=self.vocabulary,
+            features=grid if wants.features else None,
+            semantic_features=grid if wants.semantic_features else None,
+            embedding=unit([1.0, 2.0, 2.0]) if wants.embedding else None,
+            embedding_model=MODEL,
+            embedding_space=SPACE,
+            masks=masks if wants.masks else None,
+            detections=((found,) if label else ()) if wants.detections else None,
+            overlay=frame.image if wants.overlay else None,
+            pca=frame.image if wants.pca else None,
+            timings={"encode": 1.5},
+        )
+
+
+def build(**arguments: Any) -> ScriptedPipeline:
+    """Stands in for pipeline.build; the model's name says what happens."""
+    if arguments["model"] == "unknown":
+        raise ModelError("model 'unknown' is not known;\nthe nearest name is 'scripted'")
+    if arguments["model"] == "slow":
+        time.sleep(120.0)
+    return ScriptedPipeline()

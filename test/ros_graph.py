@@ -1,0 +1,121 @@
+"""Runs a node and a client of it over real DDS within a test."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+import ros_double
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from perception_contrast.nodes.perception_node import PerceptionNode
+from perception_contrast.ros.lifecycle import THREADS, Stop, spin
+
+PATIENCE = 15.0
+
+
+def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """The first true value of ``condition``."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"waited {patience:.0f} s for {what}")
+
+
+class Spinning:
+    """A node and its executor in a thread of their own."""
+
+    def __init__(self, node: Node) -> None:
+        self._stop, self._executor = Stop(), MultiThreadedExecutor(num_threads=THREADS, context=node.context)
+        self._executor.add_node(node)
+        self._thread = threading.Thread(target=spin, args=(self._executor, node, self._stop), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop()
+        self._thread.join()
+        self._executor.shutdown(timeout_sec=2.0)
+
+
+class Serving:
+    """A perception_node with a scripted pipeline, spinning as its main() would have it."""
+
+    def __init__(self, namespace: str, cli_args: Sequence[str] = (), **values: Any) -> None:
+        self._built: list[ros_double.ScriptedPipeline] = []
+        overrides = [Parameter(name, value=value) for name, value in {"model": "scripted", **values}.items()]
+        self.node = PerceptionNode(
+            build=self._build, namespace=namespace, parameter_overrides=overrides, cli_args=list(cli_args)
+        )
+        self._spinning = Spinning(self.node)
+
+    def _build(self, **arguments: Any) -> ros_double.ScriptedPipeline:
+        self._built.append(ros_double.build(**arguments))
+        return self._built[-1]
+
+    def pipeline(self) -> ros_double.ScriptedPipeline:
+        return wait_for(lambda: self._built, "the pipeline")[-1]
+
+    def close(self) -> None:
+        self.node.close()
+        self._spinning.stop()
+        self.node.destroy_node()
+
+
+class Client:
+    """Listens, publishes and calls services as any other node would."""
+
+    def __init__(self, name: str = "client") -> None:
+        self.node = rclpy.create_node(name)
+        self.received: dict[str, list[Any]] = defaultdict(list)
+        self._kinds: dict[str, Any] = {}
+        self.listen(DiagnosticArray, "/diagnostics", 10)
+        self._spinning = Spinning(self.node)
+
+    def close(self) -> None:
+        self._spinning.stop()
+        self.node.destroy_node()
+
+    def listen(self, kind: type, topic: str, qos: Any = 5) -> Any:
+        return self.node.create_subscription(kind, topic, self.received[topic].append, qos)
+
+    def newest(self, topic: str, matching: Callable[[Any], bool] = lambda message: True) -> Any:
+        """The newest message of a topic that came after this call and matches."""
+        before = len(self.received[topic])
+
+        def found() -> Any:
+            return next((one for one in self.received[topic][before:] if matching(one)), None)
+
+        return wait_for(found, f"a message on {topic}")
+
+    def diagnostics(self, node: str) -> dict[str, str]:
+        """Keys and values of a node's newest status; "level" and "message" among them."""
+        for array in reversed(self.received["/diagnostics"]):
+            for status in array.status:
+                if status.name == node:
+                    values = {pair.key: pair.value for pair in status.values}
+                    return values | {"level": str(status.level[0]), "message": status.message}
+        return {}
+
+    def wait_diagnostics(self, node: str, key: str, condition: Callable[[str], bool]) -> dict[str, str]:
+        def reached() -> dict[str, str]:
+            values = self.diagnostics(node)
+            return values if key in values and condition(values[key]) else {}
+
+        return wait_for(reached, f"'{key}' of {node}; last {self.diagnostics(node)}")
+
+    def call(self, kind: type, name: str, /, **fields: Any) -> Any:
+        if name not in self._kinds:
+            self._kinds[name] = self.node.create_client(kind, name)
+            assert self._kinds[name].wait_for_service(PATIENCE), name
+        future = self._kinds[name].call_async(kind.Request(**fields))
+        wait_for(future.done, f"an answer of {name}")
+        return future.result()

@@ -1,0 +1,155 @@
+"""perception_node's life: not active yet, models that fail to load, signals and exit codes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from perception_contrast_msgs.srv import EmbedText, GetQueries  # noqa: E402
+from rcl_interfaces.srv import SetParameters  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from ros_graph import Client, Serving  # noqa: E402
+
+from perception_contrast.ros import diagnostics  # noqa: E402
+
+pytestmark = pytest.mark.ros
+NODE = "/idle/perception_node"
+PROGRAM = """
+import ros_double
+from perception_contrast.nodes.perception_node import NAME, PerceptionNode
+from perception_contrast.ros.lifecycle import leave, run
+leave(run(lambda stop: PerceptionNode(stop, build=ros_double.build), NAME))
+"""
+
+
+@pytest.fixture(scope="module")
+def idle() -> Iterator[tuple[Client, Serving]]:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(diagnostics, "PERIOD", 0.1)
+    rclpy.init()
+    client, serving = Client(), Serving("/idle", autostart=False)
+    yield client, serving
+    serving.close()
+    client.close()
+    rclpy.shutdown()
+    patch.undo()
+
+
+def change(client: Client, transition: int) -> bool:
+    return client.call(ChangeState, f"{NODE}/change_state", transition=Transition(id=transition)).success
+
+
+def state(client: Client) -> str:
+    return client.call(GetState, f"{NODE}/get_state").current_state.label
+
+
+def set_model(client: Client, name: str) -> object:
+    parameter = Parameter("model", value=name).to_parameter_msg()
+    return client.call(SetParameters, f"{NODE}/set_parameters", parameters=[parameter]).results[0]
+
+
+def test_a_managed_node_walks_through_its_states(idle) -> None:
+    client, _ = idle
+    answer = client.call(GetQueries, f"{NODE}/get_queries")
+    assert not answer.success and "not active" in answer.message and "unconfigured" in answer.message
+    assert set_model(client, "unknown").successful
+    assert not change(client, Transition.TRANSITION_CONFIGURE)
+    assert state(client) == "unconfigured"
+    values = client.wait_diagnostics("idle/perception_node", "level", lambda level: level == "2")
+    assert "model 'unknown' is not known" in values["message"]
+    assert set_model(client, "scripted").successful
+    assert change(client, Transition.TRANSITION_CONFIGURE)
+    refused = set_model(client, "another")
+    assert not refused.successful and "unconfigured" in refused.reason
+    assert "inactive" in client.call(EmbedText, f"{NODE}/embed_text", texts=["mug"]).message
+    assert change(client, Transition.TRANSITION_ACTIVATE)
+    assert client.call(GetQueries, f"{NODE}/get_queries").success
+    assert change(client, Transition.TRANSITION_DEACTIVATE)
+    assert not client.call(GetQueries, f"{NODE}/get_queries").success
+    assert change(client, Transition.TRANSITION_CLEANUP)
+    assert set_model(client, "another").successful
+
+
+def test_a_transition_that_is_not_possible_does_not_end_the_node(idle) -> None:
+    client, _ = idle
+    assert state(client) == "unconfigured"
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_ACTIVATE))
+    client.node.create_client(ChangeState, f"{NODE}/change_state").call_async(request)
+    assert state(client) == "unconfigured"
+
+
+def start(*parameters: str) -> subprocess.Popen[str]:
+    arguments = [word for one in parameters for word in ("-p", one)]
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "--ros-args", *arguments],
+        cwd=Path(__file__).parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """Nodes in processes of their own, started together to save time."""
+    processes = {
+        "running": start("model:=scripted", "max_rate:=5.0"),
+        "stopped": start("model:=scripted"),
+        "loading": start("model:=slow"),
+        "unknown model": start("model:=unknown"),
+        "bad query": start("model:=scripted", "queries:=[': no label']"),
+        "bad range": start("model:=scripted", "max_detections:=0"),
+        "bad type": start("model:=scripted", "max_detections:=many"),
+    }
+    yield processes
+    for process in processes.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("name", "sign", "number"),
+    [
+        ("running", "loaded in", signal.SIGINT),
+        ("stopped", "loaded in", signal.SIGTERM),
+        ("loading", "loading", signal.SIGINT),
+    ],
+)
+def test_a_signal_ends_the_node_cleanly(started, name: str, sign: str, number: signal.Signals) -> None:
+    process = started[name]
+    while (line := process.stderr.readline()) and sign not in line:
+        pass
+    assert line, "the node ended early"
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said and "rror" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("unknown model", "perception_node: model 'unknown' is not known; the nearest name is 'scripted'"),
+        ("bad query", "perception_node: query ': no label' has no label"),
+        ("bad range", "perception_node: "),
+        ("bad type", "perception_node: "),
+    ],
+)
+def test_a_start_that_fails_says_why_in_one_line(started, name: str, expected: str) -> None:
+    _, said = started[name].communicate(timeout=60)
+    lines = [
+        line for line in said.splitlines() if line.strip() and "[INFO]" not in line and "[rcl]" not in line
+    ]
+    assert len(lines) == 1, said
+    assert lines[0].startswith(expected)
+    assert name not in ("bad range", "bad type") or "max_detections" in lines[0]
+    assert started[name].returncode == 1
