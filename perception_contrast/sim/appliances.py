@@ -65,7 +65,7 @@ def refrigerator(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         Part(merged(grips), d.pick(("metal", "dark"))),
         Part(block(width - 0.02, 0.02, height - 0.06, (0, front, 0.05)), "dark"),
     ]
-    if unseen or d.chance(0.15):
+    if unseen or (style != "single" and d.chance(0.15)):
         parts.append(
             Part(
                 block(
