@@ -8,6 +8,7 @@ alone through the value path of the attention pooling head.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ from .registry import ModelSpec, Triple, model_spec
 from .weights import Progress, load_strictly, load_tensors, weights_file
 
 NEARNESS_SIGMA = 5.0  # patches; NACLIP's published value
+
+
+@dataclass(frozen=True)
+class ClipOutput:
+    """dense (B, h, w, dim) and image (B, dim), unit vectors; None where not asked for."""
+
+    dense: Tensor | None
+    image: Tensor | None
 
 
 class ClipTower(nn.Module):
@@ -45,16 +54,25 @@ class ClipTower(nn.Module):
         visual = self.network.visual
         self._visual = _SiglipVisual(visual) if spec.family == "siglip" else _ClipVisual(visual)
 
-    def image_embedding(self, images: Tensor) -> Tensor:
-        """images (B, 3, H, W) float, normalised by mean and std, to (B, dim) unit vectors."""
+    def forward(self, images: Tensor, *, dense: bool = True, pooled: bool = True) -> ClipOutput:
+        """images (B, 3, H, W) float, normalised by mean and std. What both outputs share is computed once."""
         rows, columns = grid_of(images, self.patch, self.model)
-        return functional.normalize(self._visual.pooled(images, rows, columns), dim=-1)
+        patches, image = self._visual.encode(images, rows, columns, dense=dense, pooled=pooled)
+        if patches is not None:
+            patches = functional.normalize(patches, dim=-1).reshape(len(images), rows, columns, -1)
+        return ClipOutput(patches, None if image is None else functional.normalize(image, dim=-1))
+
+    def image_embedding(self, images: Tensor) -> Tensor:
+        """images (B, 3, H, W) to (B, dim) unit vectors."""
+        image = self.forward(images, dense=False).image
+        assert image is not None
+        return image
 
     def dense(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) to (B, h, w, dim) unit vectors, comparable with text."""
-        rows, columns = grid_of(images, self.patch, self.model)
-        patches = self._visual.patches(images, rows, columns)
-        return functional.normalize(patches, dim=-1).reshape(len(images), rows, columns, -1)
+        patches = self.forward(images, pooled=False).dense
+        assert patches is not None
+        return patches
 
     def text_embedding(self, tokens: Tensor) -> Tensor:
         """Token ids (n, T) to (n, dim) unit vectors."""
@@ -68,16 +86,15 @@ class _ClipVisual:
     def __init__(self, visual: Any) -> None:
         self.visual = visual
 
-    def pooled(self, images: Tensor, rows: int, columns: int) -> Tensor:
-        x = self.visual.transformer(self._embed(images, rows, columns))
-        return self._project(x[:, 0])
-
-    def patches(self, images: Tensor, rows: int, columns: int) -> Tensor:
+    def encode(
+        self, images: Tensor, rows: int, columns: int, *, dense: bool, pooled: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
         x = self._embed(images, rows, columns)
         *blocks, last = self.visual.transformer.resblocks
         for block in blocks:
             x = block(x)
-        return self._project(_neighbour_attention(last, x, rows, columns)[:, 1:])
+        patches = self._project(_neighbour_attention(last, x, rows, columns)[:, 1:]) if dense else None
+        return patches, self._project(last(x)[:, 0]) if pooled else None
 
     def _embed(self, images: Tensor, rows: int, columns: int) -> Tensor:
         visual = self.visual
@@ -99,16 +116,19 @@ class _SiglipVisual:
     def __init__(self, visual: Any) -> None:
         self.visual = visual
 
-    def pooled(self, images: Tensor, rows: int, columns: int) -> Tensor:
-        pooled: Tensor = self.visual.trunk.attn_pool(self._tokens(images, rows, columns))
-        return pooled
-
-    def patches(self, images: Tensor, rows: int, columns: int) -> Tensor:
+    def encode(
+        self, images: Tensor, rows: int, columns: int, *, dense: bool, pooled: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
         head = self.visual.trunk.attn_pool
-        values = head.kv(self._tokens(images, rows, columns)).chunk(2, dim=-1)[1]
-        x = head.proj(values)
-        patches: Tensor = x + head.mlp(head.norm(x))
-        return patches
+        x = self._tokens(images, rows, columns)
+        return self._values(x) if dense else None, head(x) if pooled else None
+
+    def _values(self, x: Tensor) -> Tensor:
+        """Each token as if the pooling head attended to it alone."""
+        head = self.visual.trunk.attn_pool
+        y = head.proj(head.kv(x).chunk(2, dim=-1)[1])
+        values: Tensor = y + head.mlp(head.norm(y))
+        return values
 
     def _tokens(self, images: Tensor, rows: int, columns: int) -> Tensor:
         trunk = self.visual.trunk

@@ -1,0 +1,82 @@
+"""household-lit: a DINOv2 tower, a sentence tower, and the small head that aligns them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..language.text_tower import TextTower
+from .alignment import AlignmentHead, colour_statistics, load_alignment
+from .dinov2 import DinoOutput, DinoTower
+from .grid import require_same_space, space_name
+from .registry import HOUSEHOLD_LIT, Triple
+
+HEAD_FILE = Path(__file__).parent / "data" / "household_lit.safetensors"
+
+
+class AlignedTextTower:
+    """A sentence tower seen through the head's adapter for words."""
+
+    def __init__(self, sentences: TextTower, head: AlignmentHead, space: str) -> None:
+        self._sentences, self._head = sentences, head
+        self.model, self.space, self.dim = HOUSEHOLD_LIT.name, space, head.config.dim
+        self.wording = sentences.wording
+
+    def canonical(self, text: str) -> str:
+        """The sentence tower's."""
+        return self._sentences.canonical(text)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, dim) float32, unit rows."""
+        device = self._head.log_scale.device
+        with torch.inference_mode():
+            vectors = self._head.text_embedding(torch.from_numpy(self._sentences.encode(texts)).to(device))
+        embedded: NDArray[np.float32] = vectors.float().cpu().numpy()
+        return embedded
+
+
+class HouseholdLit(nn.Module):
+    """Pictures and words in one small space.
+
+    model, space: identity of that space, made of the head's sha256. layers: blocks of ``tower`` it
+    reads. head: for its scales, biases and the adapter for examples.
+    """
+
+    def __init__(self, tower: DinoTower, head: AlignmentHead, sentences: TextTower, space: str) -> None:
+        super().__init__()
+        self.tower, self.head = tower, head
+        self.model, self.space, self.dim = HOUSEHOLD_LIT.name, space, head.config.dim
+        self.patch, self.layers = tower.patch, head.config.layers
+        self.mean: Triple = tower.mean
+        self.std: Triple = tower.std
+        self.text = AlignedTextTower(sentences, head, space)
+
+    def see(self, images: Tensor, output: DinoOutput | None = None) -> tuple[Tensor, Tensor]:
+        """images (B, 3, H, W), normalised, to unit vectors: grid (B, h, w, dim) and picture (B, dim).
+
+        output: what ``tower`` gave for these images with ``layers``, to spare its forward pass. The
+        grid is ``head.config.up`` times finer than the tower's.
+        """
+        output = output or self.tower(images, self.layers)
+        mean, std = (torch.tensor(v, device=images.device).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        colours = colour_statistics(images * std + mean, self.patch // self.head.config.up)
+        grid, trunk = self.head.grid(output.layers, colours)
+        return grid, self.head.image_embedding(output.cls, trunk)
+
+
+def load_household_lit(
+    tower: DinoTower, sentences: TextTower, *, device: str = "cpu", path: Path = HEAD_FILE
+) -> HouseholdLit:
+    """Puts the head on its towers. Raises ModelError, or SpaceError if it was fitted to other towers."""
+    head, facts, sha256 = load_alignment(path)
+    require_same_space(facts.get("image_space", tower.space), tower.space, f"alignment head {path.name}")
+    require_same_space(
+        facts.get("text_space", sentences.space), sentences.space, f"alignment head {path.name}"
+    )
+    model = HouseholdLit(tower, head, sentences, space_name(HOUSEHOLD_LIT.name, sha256))
+    return model.eval().requires_grad_(False).to(device)
