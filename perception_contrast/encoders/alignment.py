@@ -1,0 +1,154 @@
+"""The alignment head of household-lit: DINOv2 tokens and colours to a space shared with words.
+
+Locked-image tuning (Zhai et al., LiT, CVPR 2022) for dense features: the image tower and the text
+tower stay as they are; a small head learns to meet in the middle. Words come in through an
+adapter on the sentence embedding, examples through an adapter on the mean of a region.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..cache import atomic_write, sha256_of
+from ..errors import ModelError
+
+COLOUR_CHANNELS = 6
+
+
+@dataclass(frozen=True)
+class AlignmentConfig:
+    """layers: 0-based blocks of the image tower that are read. dim: of the shared space.
+    up: cells per patch side in the output. cell: side of an output cell in input pixels."""
+
+    layers: tuple[int, ...] = (3, 7, 11)
+    image_dim: int = 384
+    text_dim: int = 384
+    width: int = 320
+    fine_width: int = 128
+    dim: int = 256
+    blocks: int = 2
+    up: int = 2
+    patch: int = 14
+
+
+def colour_statistics(rgb: Tensor, cell: int) -> Tensor:
+    """Mean and deviation of R, G, B in every cell: (B, 3, H, W) in [0, 1] to (B, 6, H/cell, W/cell)."""
+    mean = F.avg_pool2d(rgb, cell)
+    square = F.avg_pool2d(rgb * rgb, cell)
+    deviation = (square - mean * mean).clamp_min(0.0).add(1e-6).sqrt()
+    return torch.cat([mean - 0.5, deviation * 2.0], dim=1)
+
+
+class _Block(nn.Module):
+    """Depthwise 5x5 and a gated residual MLP on a grid (B, c, h, w)."""
+
+    def __init__(self, width: int, kernel: int = 5, expand: int = 2) -> None:
+        super().__init__()
+        self.near = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, expand * width)
+        self.down = nn.Linear(expand * width, width)
+        self.gain = nn.Parameter(torch.full((width,), 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.near(x).permute(0, 2, 3, 1))
+        y = self.down(F.gelu(self.up(y))) * self.gain
+        return x + y.permute(0, 3, 1, 2)
+
+
+class AlignmentHead(nn.Module):
+    """Grid and query sides of the shared space."""
+
+    def __init__(self, config: AlignmentConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or AlignmentConfig()
+        c = self.config
+        cells = c.up * c.up
+        self.norms = nn.ModuleList(nn.LayerNorm(c.image_dim) for _ in c.layers)
+        self.enter = nn.Linear(c.image_dim * len(c.layers) + COLOUR_CHANNELS * cells, c.width)
+        self.blocks = nn.ModuleList(_Block(c.width) for _ in range(c.blocks))
+        self.split = nn.Conv2d(c.width, c.fine_width * cells, 1)
+        self.colour = nn.Conv2d(COLOUR_CHANNELS, c.fine_width, 3, padding=1)
+        self.fine = _Block(c.fine_width)
+        self.leave = nn.Linear(c.fine_width, c.dim)
+        self.image = nn.Sequential(
+            nn.LayerNorm(c.image_dim + c.width), nn.Linear(c.image_dim + c.width, c.width), nn.GELU(),
+            nn.Linear(c.width, c.dim),
+        )  # fmt: skip
+        self.text_skip = nn.Linear(c.text_dim, c.dim)
+        self.text = nn.Sequential(nn.Linear(c.text_dim, 2 * c.dim), nn.GELU(), nn.Linear(2 * c.dim, c.dim))
+        self.example = nn.Sequential(nn.Linear(c.dim, 2 * c.dim), nn.GELU(), nn.Linear(2 * c.dim, c.dim))
+        for adapter in (self.text, self.example):
+            last = adapter[-1]
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+        # logit = exp(log_scale) * cosine + bias; one pair for words, one for examples, one for captions.
+        self.log_scale = nn.Parameter(torch.tensor([2.5, 2.5, 2.5]))
+        self.bias = nn.Parameter(torch.tensor([-6.0, -6.0, 0.0]))
+
+    def grid(self, layers: Sequence[Tensor], colours: Tensor) -> tuple[Tensor, Tensor]:
+        """layers: (B, h, w, image_dim) raw block outputs; colours: (B, 6, h * up, w * up).
+
+        Returns unit vectors (B, h * up, w * up, dim) and the trunk (B, width, h, w).
+        """
+        up = self.config.up
+        tokens = [norm(layer) for norm, layer in zip(self.norms, layers, strict=True)]
+        coarse = F.pixel_unshuffle(colours, up).permute(0, 2, 3, 1)
+        x = self.enter(torch.cat([*tokens, coarse], dim=-1)).permute(0, 3, 1, 2)
+        for block in self.blocks:
+            x = block(x)
+        fine = F.pixel_shuffle(self.split(F.gelu(x)), up) + self.colour(colours)
+        fine = self.fine(fine).permute(0, 2, 3, 1)
+        return F.normalize(self.leave(F.gelu(fine)), dim=-1), x
+
+    def image_embedding(self, cls: Tensor, trunk: Tensor) -> Tensor:
+        """(B, image_dim) class tokens and the trunk to unit vectors (B, dim)."""
+        return F.normalize(self.image(torch.cat([cls, trunk.mean(dim=(2, 3))], dim=-1)), dim=-1)
+
+    def text_embedding(self, sentences: Tensor) -> Tensor:
+        """Sentence embeddings (n, text_dim), unit, to unit vectors (n, dim)."""
+        return F.normalize(self.text_skip(sentences) + self.text(sentences), dim=-1)
+
+    def example_embedding(self, regions: Tensor) -> Tensor:
+        """Mean grid vectors of regions (n, dim), unit, to unit query vectors (n, dim)."""
+        return F.normalize(regions + self.example(regions), dim=-1)
+
+    def logits(self, cosine: Tensor, kind: int) -> Tensor:
+        """kind: 0 words, 1 examples, 2 captions."""
+        return self.log_scale[kind].exp() * cosine + self.bias[kind]
+
+
+def save_alignment(head: AlignmentHead, path: Path, facts: dict[str, str]) -> None:
+    """Writes the head in half precision, with its configuration and ``facts`` (towers, training) inside."""
+    from safetensors.torch import save
+
+    tensors = {name: value.detach().half().contiguous() for name, value in head.state_dict().items()}
+    metadata = {"format": "household-lit", "config": json.dumps(asdict(head.config)), **facts}
+    atomic_write(path, save(tensors, metadata=metadata))
+
+
+def load_alignment(path: Path) -> tuple[AlignmentHead, dict[str, str], str]:
+    """The head, the facts written with it and the sha256 of the file. Raises ModelError."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ModelError(f"alignment head '{path}' is missing; reinstall the package or train one")
+    try:
+        with safe_open(str(path), framework="pt") as stored:
+            facts = dict(stored.metadata() or {})
+            tensors = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
+        config = json.loads(facts["config"])
+        config["layers"] = tuple(config["layers"])
+        head = AlignmentHead(AlignmentConfig(**config))
+        head.load_state_dict(tensors)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise ModelError(f"alignment head '{path}' is not readable ({error}); restore the file") from error
+    return head.eval(), facts, sha256_of(path)

@@ -1,0 +1,110 @@
+"""From cosines to logits per query: words, examples and what competes with them.
+
+A logit here always means log(p / (1 - p)) of "this place shows what the query asks for".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class QueryVectors:
+    """Unit vectors of one query: words (n, c) and examples (m, c), either may have no rows."""
+
+    words: Array
+    examples: Array
+
+
+class Scorer(Protocol):
+    """How one embedding space turns cosines into logits."""
+
+    def logits(self, cells: Array, queries: Sequence[QueryVectors], rivals: Array) -> Array:
+        """cells (n, c) unit; rivals (r, c) unit vectors of distractors; to (q, n) logits."""
+        ...
+
+
+def _best(cells: Array, vectors: Array) -> Array:
+    """Highest cosine over the rows of ``vectors``: (n,), -1 without rows."""
+    if not len(vectors):
+        return np.full(len(cells), -1.0, np.float32)
+    best: Array = (cells @ vectors.T).max(axis=1)
+    return best
+
+
+def against_rivals(logits: Array, rivals: Array) -> Array:
+    """Lowers logits (q, n) where a rival (n,) is as strong or stronger; leaves the rest as it was."""
+    lowered: Array = (logits - np.logaddexp(0.0, 2.0 * (rivals[None] - logits)) / 2.0).astype(np.float32)
+    return lowered
+
+
+@dataclass(frozen=True)
+class SigmoidScorer:
+    """Each query on its own: logit = scale * cosine + bias, as trained. Order: words, examples."""
+
+    scale: tuple[float, float]
+    bias: tuple[float, float]
+
+    def logits(self, cells: Array, queries: Sequence[QueryVectors], rivals: Array) -> Array:
+        rows = np.empty((len(queries), len(cells)), np.float32)
+        for row, query in zip(rows, queries, strict=True):
+            found = [
+                self.scale[kind] * _best(cells, vectors) + self.bias[kind]
+                for kind, vectors in enumerate((query.words, query.examples))
+                if len(vectors)
+            ]
+            row[:] = np.maximum.reduce(found) if found else -20.0
+        if len(rivals):
+            rows = against_rivals(rows, self.scale[0] * _best(cells, rivals) + self.bias[0])
+        return rows
+
+
+@dataclass(frozen=True)
+class SoftmaxScorer:
+    """Queries compete with each other, with distractors and with neutral words, as in CLIP and SigLIP.
+
+    scale: of cosines before the softmax. neutral: (k, c) unit vectors of background words, always there.
+    """
+
+    neutral: Array
+    scale: float = 40.0
+
+    def logits(self, cells: Array, queries: Sequence[QueryVectors], rivals: Array) -> Array:
+        if not queries:
+            return np.empty((0, len(cells)), np.float32)
+        asked = np.stack([_best(cells, np.concatenate([q.words, q.examples])) for q in queries])
+        others = np.concatenate([rivals, self.neutral]) if len(rivals) else self.neutral
+        competing = self.scale * (cells @ others.T).T
+        everything = np.concatenate([self.scale * asked, competing])
+        top = everything.max(axis=0)
+        weights = np.exp(everything - top)
+        share = weights[: len(queries)] / weights.sum(axis=0)
+        share = np.clip(share, 1e-6, 1 - 1e-6)
+        result: Array = np.log(share / (1 - share)).astype(np.float32)
+        return result
+
+
+@dataclass(frozen=True)
+class ExampleScorer:
+    """Examples alone, for spaces without words: nearer to the example than to what surrounded it.
+
+    logit = sharpness * (cosine - floor), and no more than against the best of the context.
+    """
+
+    floor: float = 0.55
+    sharpness: float = 16.0
+
+    def logits(self, cells: Array, examples: Array, context: Array | None) -> Array:
+        """cells (n, c), examples (m, c), context (k, c) or None; to (n,) logits."""
+        near = _best(cells, examples)
+        logits = self.sharpness * (near - self.floor)
+        if context is not None and len(context):
+            logits = np.minimum(logits, 2.0 * self.sharpness * (near - _best(cells, context)))
+        return logits.astype(np.float32)

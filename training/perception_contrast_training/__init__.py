@@ -1,0 +1,1 @@
+"""Pretrain, adapt, evaluate and export the encoders that the nodes serve."""

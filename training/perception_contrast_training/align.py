@@ -1,0 +1,163 @@
+"""Trains the aligned household model: scenes, batches, loop, checkpoint, export."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from perception_contrast.cache import atomic_write
+from perception_contrast.encoders.alignment import AlignmentConfig, AlignmentHead, save_alignment
+
+from .data.batches import BatchMaker, DenseBatch
+from .data.rendered import ShardJob, load_shard, make_shards
+from .data.words import Words
+from .methods.alignment import TextVectors, alignment_losses
+from .recipe import AlignmentRecipe, Optimisation
+from .sentences import SentenceBank
+
+logger = logging.getLogger(__name__)
+
+
+def shard_jobs(recipe: AlignmentRecipe, offline: bool) -> list[ShardJob]:
+    """The shards of a recipe; seeds are spread so that no two shards share a scene."""
+    scenes = recipe.scenes
+    jobs: list[ShardJob] = []
+    config = AlignmentConfig()
+    for size, share in zip(scenes.sizes, scenes.shares, strict=True):
+        for number in range(math.ceil(scenes.pictures * share / scenes.per_shard)):
+            seed = scenes.seed * 1_000_003 + size[0] * 10_007 + number
+            folder = Path(recipe.output) / "shards" / f"{size[0]}x{size[1]}_{number:04d}"
+            jobs.append(
+                ShardJob(folder, seed, scenes.per_shard, size, recipe.image_tower, config.layers, offline)
+            )
+    # Interleaved, so that an early start already has every size.
+    return sorted(jobs, key=lambda job: (job.folder.name.split("_")[1], job.folder.name))
+
+
+def learning_rate(step: int, settings: Optimisation) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth."""
+    if step < settings.warm_up:
+        return settings.learning_rate * (step + 1) / settings.warm_up
+    progress = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
+    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+class _Averaged:
+    """Exponential moving average of weights: the model that is kept."""
+
+    def __init__(self, head: AlignmentHead, momentum: float) -> None:
+        self._momentum = momentum
+        self._steps = 0
+        self.state = {name: value.detach().clone() for name, value in head.state_dict().items()}
+
+    def update(self, head: AlignmentHead) -> None:
+        self._steps += 1
+        # Short memory at first, so that the start does not linger.
+        momentum = min(self._momentum, self._steps / (self._steps + 10))
+        for name, value in head.state_dict().items():
+            self.state[name].lerp_(value.detach(), 1 - momentum)
+
+
+class Trainer:
+    """Steps a head over batches."""
+
+    def __init__(self, recipe: AlignmentRecipe, bank: SentenceBank) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self._bank = recipe, bank
+        self.head = AlignmentHead()
+        decayed = [p for p in self.head.parameters() if p.ndim > 1]
+        plain = [p for p in self.head.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": decayed, "weight_decay": recipe.optimisation.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        self._optimiser = torch.optim.AdamW(groups, lr=recipe.optimisation.learning_rate, betas=(0.9, 0.98))
+        self.averaged = _Averaged(self.head, recipe.optimisation.average)
+
+    def _text(self, batch: DenseBatch) -> TextVectors:
+        noise = self.recipe.optimisation.text_noise
+
+        def vectors(sentences: Sequence[str]) -> Tensor:
+            rows = self._bank.vectors(sentences)
+            return torch.nn.functional.normalize(rows + noise * torch.randn_like(rows), dim=-1)
+
+        return TextVectors(vectors(batch.phrases), vectors(batch.category_words), vectors(batch.captions))
+
+    def step(self, batch: DenseBatch, number: int) -> dict[str, float]:
+        """One update; returns the terms, unweighted, and their weighted sum as "loss"."""
+        settings = self.recipe.optimisation
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate(number, settings)
+        text = self._text(batch)
+        terms = alignment_losses(self.head, batch, text)
+        weights = asdict(self.recipe.loss)
+        total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        figures = {name: float(value.detach()) for name, value in terms.items()}
+        figures["loss"] = float(total.detach())
+        if not math.isfinite(figures["loss"]):
+            return figures
+        self._optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.head.parameters(), settings.clip)
+        self._optimiser.step()
+        with torch.no_grad():
+            self.head.log_scale.clamp_(0.0, math.log(100.0))
+        self.averaged.update(self.head)
+        return figures
+
+
+def train(recipe: AlignmentRecipe, *, offline: bool = False) -> Path:
+    """Renders what is missing, trains, writes ``head.safetensors`` into the output folder."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from perception_contrast.encoders.dinov2 import load_dino
+    from perception_contrast.language.text_tower import load_minilm
+
+    folders = make_shards(shard_jobs(recipe, offline), recipe.scenes.workers)
+    shards = [load_shard(folder) for folder in folders]
+    if recipe.optimisation.threads:
+        torch.set_num_threads(recipe.optimisation.threads)
+    words = Words()
+    image_space = load_dino(recipe.image_tower, offline=offline, pinned=True).space
+    config = AlignmentConfig()
+    maker = BatchMaker(shards, words, recipe.batch, len(config.layers), recipe.seed)
+    trainer = Trainer(recipe, SentenceBank(load_minilm(offline=offline)))
+    output = Path(recipe.output)
+    started, lines = time.monotonic(), []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task("training", total=recipe.optimisation.steps)
+        for number in range(recipe.optimisation.steps):
+            figures = trainer.step(maker.draw(), number)
+            lines.append({"step": number, **figures})
+            text = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            progress.update(task, advance=1, description=f"training {text}")
+            if number % 100 == 99 or number + 1 == recipe.optimisation.steps:
+                rate = (number + 1) / (time.monotonic() - started)
+                logger.info("step %d (%.2f a second): %s", number + 1, rate, text)
+                atomic_write(output / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+            if number % 500 == 499 or number + 1 == recipe.optimisation.steps:
+                _export(trainer, output / "head.safetensors", image_space, number + 1)
+    return output / "head.safetensors"
+
+
+def _export(trainer: Trainer, path: Path, image_space: str, steps: int) -> None:
+    head = AlignmentHead(trainer.head.config)
+    head.load_state_dict(trainer.averaged.state)
+    recipe = trainer.recipe
+    facts = {
+        "image_tower": recipe.image_tower,
+        "image_space": image_space,
+        "text_tower": recipe.text_tower,
+        "recipe": json.dumps(asdict(recipe)),
+        "steps": str(steps),
+    }
+    save_alignment(head, path, facts)

@@ -1,0 +1,140 @@
+"""Rendered scenes as token shards: what the frozen image tower sees, beside what is there.
+
+A shard is a folder of arrays that share their first axis, plus ``objects.json``. It appears under
+its name only when it is whole, so an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.sim.props import SceneObject
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One shard to make: pictures of one network size drawn from one seed."""
+
+    folder: Path
+    seed: int
+    pictures: int
+    size: tuple[int, int]
+    model: str
+    layers: tuple[int, ...]
+    offline: bool
+    unseen: bool = False
+
+
+@dataclass(frozen=True)
+class Shard:
+    """tokens (N, h, w, layers * c) float16; cls (N, c) float16; colours (N, 6, H, W) float16 per cell;
+    cells (N, H, W) uint8: 0 nothing, else 1 + position in ``objects[i]``; purity (N, H, W) uint8, 255 = pure."""
+
+    tokens: NDArray[np.float16]
+    cls: NDArray[np.float16]
+    colours: NDArray[np.float16]
+    cells: NDArray[np.uint8]
+    purity: NDArray[np.uint8]
+    objects: list[list[SceneObject]]
+
+
+def cell_labels(instances: NDArray[np.int32], numbers: Sequence[int], rows: int, columns: int) -> tuple[
+    NDArray[np.uint8], NDArray[np.uint8]
+]:
+    """Majority label and its share for every cell of a grid; 0 for what is not in ``numbers``."""
+    height, width = instances.shape
+    table = np.zeros(int(instances.max()) + 2, np.uint8)
+    for position, number in enumerate(numbers):
+        table[number + 1] = position + 1
+    local = table[instances + 1]
+    y = np.minimum(np.arange(height) * rows // height, rows - 1)
+    x = np.minimum(np.arange(width) * columns // width, columns - 1)
+    cell = (y[:, None] * columns + x[None, :]).ravel()
+    counts = np.bincount(cell * 256 + local.ravel(), minlength=rows * columns * 256).reshape(rows * columns, 256)
+    total = counts.sum(axis=1)
+    winner = counts.argmax(axis=1)
+    share = counts[np.arange(len(counts)), winner] / np.maximum(total, 1)
+    return (
+        winner.astype(np.uint8).reshape(rows, columns),
+        np.round(share * 255).astype(np.uint8).reshape(rows, columns),
+    )
+
+
+def make_shard(job: ShardJob) -> Path:
+    """Renders, encodes and writes one shard."""
+    import torch
+
+    from perception_contrast.encoders.alignment import AlignmentConfig, colour_statistics
+    from perception_contrast.encoders.dinov2 import load_dino
+    from perception_contrast.encoders.preprocess import image_tensor
+    from perception_contrast.sim.scenes import SceneSampler, SceneSettings
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    tower = load_dino(job.model, offline=job.offline, pinned=True)
+    up, cell = AlignmentConfig().up, AlignmentConfig().patch // AlignmentConfig().up
+    rows, columns = job.size[0] // tower.patch, job.size[1] // tower.patch
+    settings = SceneSettings(unseen=job.unseen, offline=job.offline)
+    arrays: dict[str, list[NDArray[np.generic]]] = {k: [] for k in ("tokens", "cls", "colours", "cells", "purity")}
+    objects: list[list[dict[str, object]]] = []
+    for _, picture in zip(range(job.pictures), SceneSampler(job.seed, settings), strict=False):
+        image = image_tensor(picture.rgb, job.size, tower.mean, tower.std)
+        plain = image_tensor(picture.rgb, job.size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            out = tower(image, layers=job.layers)
+        tokens = torch.cat([layer.float() for layer in out.layers], dim=-1)
+        numbers = list(picture.objects)[:254]
+        cells, purity = cell_labels(picture.instances, numbers, rows * up, columns * up)
+        arrays["tokens"].append(tokens[0].half().numpy())
+        arrays["cls"].append(out.cls[0].float().half().numpy())
+        arrays["colours"].append(colour_statistics(plain, cell)[0].half().numpy())
+        arrays["cells"].append(cells)
+        arrays["purity"].append(purity)
+        objects.append([asdict(picture.objects[n]) for n in numbers])
+    partial = job.folder.with_name(f".{job.folder.name}.{os.getpid()}")
+    partial.mkdir(parents=True)
+    for name, values in arrays.items():
+        np.save(partial / f"{name}.npy", np.stack(values))
+    (partial / "objects.json").write_text(json.dumps(objects))
+    if job.folder.exists():
+        shutil.rmtree(partial)
+    else:
+        partial.rename(job.folder)
+    return job.folder
+
+
+def load_shard(folder: Path) -> Shard:
+    """A shard with its arrays left on disk until they are read."""
+    arrays = {k: np.load(folder / f"{k}.npy", mmap_mode="r") for k in ("tokens", "cls", "colours", "cells", "purity")}
+    stored = json.loads((folder / "objects.json").read_text())
+    return Shard(**arrays, objects=[[SceneObject(**o) for o in picture] for picture in stored])
+
+
+def make_shards(jobs: Sequence[ShardJob], workers: int) -> list[Path]:
+    """Makes the shards that are missing, with a progress bar; returns the folders of all."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    missing = [job for job in jobs if not job.folder.is_dir()]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task("rendering and encoding scenes (shards)", total=len(jobs))
+        progress.advance(task, len(jobs) - len(missing))
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for future in as_completed([pool.submit(make_shard, job) for job in missing]):
+                logger.info("wrote %s", future.result())
+                progress.advance(task)
+    return [job.folder for job in jobs]

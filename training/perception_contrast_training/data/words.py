@@ -1,0 +1,194 @@
+"""What household things are called, and which phrases are true of which things."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from perception_contrast.sim.catalogue import catalogue
+from perception_contrast.sim.looks import COLOUR_SYNONYMS, COLOURS, MATERIAL_WORDS, MATERIALS
+from perception_contrast.sim.props import SceneObject
+
+# Structure of a room: name, synonyms used in training, synonyms kept for the evaluation.
+SURFACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "floor": (("ground", "floorboards"), ("flooring",)),
+    "wall": (("wall of the room", "room wall"), ("wall surface",)),
+    "ceiling": (("roof of the room",), ("room's ceiling",)),
+}
+
+# Things that no picture of the household shows: always absent.
+ELSEWHERE: tuple[str, ...] = (
+    "person", "man", "woman", "child", "hand", "face", "dog", "cat", "horse", "cow", "sheep", "elephant", "bird",
+    "fish", "bear", "zebra", "giraffe", "bicycle", "motorcycle", "car", "bus", "truck", "train station", "airplane",
+    "boat", "ship", "traffic light", "traffic sign", "fire hydrant", "stop sign", "parking meter", "road", "street",
+    "sidewalk", "tree", "forest", "mountain", "river", "lake", "sea", "beach", "sky", "cloud", "snow", "grass field",
+    "building", "skyscraper", "bridge", "church", "tower", "fence", "tent", "kite", "surfboard", "skateboard",
+    "snowboard", "tennis racket", "baseball bat", "golf club", "swimming pool", "swing", "slide", "statue", "flag",
+    "tractor", "excavator", "crane", "forklift", "pallet", "conveyor belt", "robot arm", "drone", "satellite",
+    "wheelbarrow", "lawn mower", "chainsaw", "anvil", "barrel", "anchor", "cactus field", "waterfall", "campfire",
+    "hot dog", "hamburger", "sushi", "noodles", "steak", "salad", "ice cream", "popcorn", "grapes", "strawberry",
+    "pumpkin", "mushroom", "corn", "garlic", "onion", "pepper", "coconut", "violin", "drum", "piano", "trumpet",
+    "microscope", "telescope", "stethoscope", "syringe", "wheelchair", "stroller", "bandage", "pill", "sword",
+    "helmet", "glove", "sock", "tie", "dress", "trousers", "jacket", "scarf", "ring", "necklace", "wristwatch",
+    "sunglasses", "wallet", "coin", "banknote", "passport", "key", "padlock", "chain", "rope", "net", "hook", "saw",
+    "axe", "shovel", "rake", "pliers", "nail", "screw", "bolt", "gear", "spring", "magnet", "battery", "cable",
+    "circuit board", "antenna", "calculator", "stapler", "envelope", "stamp", "map", "newspaper", "ticket", "balloon",
+    "gift", "christmas tree", "snowman", "skeleton", "mask", "crown", "feather", "shell", "bone", "spider", "butterfly",
+    "snake", "frog", "turtle", "rabbit", "mouse animal", "squirrel", "monkey", "lion", "tiger", "whale", "dinosaur",
+)  # fmt: skip
+
+TEMPLATES: tuple[str, ...] = (
+    "{}", "{}", "a {}", "the {}", "a photo of a {}", "find the {}", "a picture of the {}", "there is a {}",
+    "{} in the room", "a {} in the scene", "look for a {}", "where is the {}", "one {}", "this is a {}",
+)  # fmt: skip
+UNSEEN_TEMPLATES: tuple[str, ...] = (
+    "can you see a {} anywhere?", "bring me the {}", "a robot's view of a {}", "I lost my {}", "point at the {}",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Concept:
+    """What a phrase asks for. name: a noun of ``Words``; empty fields ask for nothing. on: a noun."""
+
+    name: str
+    color: str = ""
+    material: str = ""
+    size: str = ""
+    on: str = ""
+
+
+class Words:
+    """Nouns and the categories they name. unseen: with the synonyms kept for the evaluation."""
+
+    def __init__(self, *, held_out: bool = False, unseen: bool = False) -> None:
+        self.kinds: dict[str, set[str]] = {}
+        self.names: tuple[str, ...] = tuple(c.name for c in catalogue() if held_out or not c.held_out)
+        self.synonyms: dict[str, tuple[str, ...]] = {}
+        self.parents: tuple[str, ...] = tuple(sorted({c.parent for c in catalogue() if c.parent}))
+        for item in catalogue():
+            if item.held_out and not held_out:
+                continue
+            others = item.synonyms + (item.unseen_synonyms if unseen else ())
+            self.synonyms[item.name] = others
+            for noun in (item.name, *others, *((item.parent,) if item.parent else ())):
+                self.kinds.setdefault(noun, set()).add(item.name)
+        for surface, (seen, kept) in SURFACES.items():
+            self.synonyms[surface] = seen + (kept if unseen else ())
+            for noun in (surface, *self.synonyms[surface]):
+                self.kinds.setdefault(noun, set()).add(surface)
+        self._share_head_nouns()
+        # A word kept for the evaluation names nothing in training, not even something absent.
+        reserved = {w for c in catalogue() for w in (c.unseen_synonyms if not unseen else ())}
+        reserved |= {w for c in catalogue() if c.held_out for w in (c.name, *c.synonyms, *c.unseen_synonyms)}
+        self.elsewhere = tuple(w for w in ELSEWHERE if w not in reserved and w not in self.kinds)
+
+    def _share_head_nouns(self) -> None:
+        """An office chair is a chair: a noun also names what its words end with."""
+        for noun, kinds in self.kinds.items():
+            for other, more in self.kinds.items():
+                if other.endswith(f" {noun}"):
+                    kinds |= more
+
+    def true_of(self, concept: Concept, thing: SceneObject, others: dict[int, SceneObject]) -> int:
+        """1 true, 0 false, -1 cannot be said (a colour or size that the picture does not settle)."""
+        if thing.category not in self.kinds.get(concept.name, ()):
+            return 0
+        answers = [
+            _agrees(concept.color, thing.color),
+            _agrees(concept.material, thing.material),
+            _agrees(concept.size, thing.size),
+        ]
+        if concept.on:
+            below = others.get(thing.on)
+            standing = below is not None and below.category in self.kinds.get(concept.on, ())
+            answers.append(1 if standing else (0 if below is not None or thing.on < 0 else -1))
+        return 0 if 0 in answers else (-1 if -1 in answers else 1)
+
+
+def _agrees(asked: str, known: str) -> int:
+    if not asked:
+        return 1
+    return -1 if not known else int(asked == known)
+
+
+def phrase(concept: Concept, rng: np.random.Generator, *, unseen: bool = False) -> str:
+    """One wording of a concept; unseen: word order and templates that training never uses."""
+    colour = concept.color
+    if colour and (unseen or rng.random() < 0.3):
+        seen, kept = COLOUR_SYNONYMS[colour]
+        colour = str(rng.choice(kept if unseen and rng.random() < 0.5 else (colour, *seen)))
+    material = str(rng.choice(MATERIAL_WORDS[concept.material])) if concept.material else ""
+    size = concept.size
+    if size and rng.random() < 0.4:
+        size = {"small": "little", "large": "big"}[size]
+    if colour and unseen:
+        front = " ".join(word for word in (size, material, concept.name) if word)
+        text = str(rng.choice([f"{front} that is {colour}", f"{front} painted {colour}"]))
+    elif colour and rng.random() < 0.15:
+        front = " ".join(word for word in (size, material, concept.name) if word)
+        text = str(rng.choice([f"{front} in {colour}", f"{front} of {colour} colour"]))
+    else:
+        text = " ".join(word for word in (size, colour, material, concept.name) if word)
+    if concept.on:
+        text += str(rng.choice([" on the ", " on a ", " standing on the "])) + concept.on
+    templates = UNSEEN_TEMPLATES if unseen else TEMPLATES
+    return str(rng.choice(templates)).format(text)
+
+
+def describe(thing: SceneObject, words: Words, rng: np.random.Generator, others: dict[int, SceneObject]) -> Concept:
+    """A concept that is true of a thing, with some of what is known about it."""
+    name = thing.category
+    if words.synonyms.get(name) and rng.random() < 0.4:
+        name = str(rng.choice(words.synonyms[name]))
+    concept = Concept(name)
+    if thing.color and rng.random() < 0.5:
+        concept = replace(concept, color=thing.color)
+    if thing.material and rng.random() < 0.15:
+        concept = replace(concept, material=thing.material)
+    rivals = [o for o in others.values() if o.category == thing.category and o.size and o.size != thing.size]
+    if thing.size and rivals and rng.random() < 0.3:
+        concept = replace(concept, size=thing.size)
+    if thing.on in others and rng.random() < 0.08:
+        concept = replace(concept, on=others[thing.on].category)
+    return concept
+
+
+def twisted(concept: Concept, words: Words, rng: np.random.Generator) -> Concept:
+    """The concept with one thing changed, so that it is near but other."""
+    if concept.color and rng.random() < 0.75:
+        return replace(concept, color=str(rng.choice([c for c in COLOURS if c != concept.color])))
+    if concept.material and rng.random() < 0.5:
+        return replace(concept, material=str(rng.choice([m for m in MATERIALS if m != concept.material])))
+    return replace(concept, name=str(rng.choice(words.names)))
+
+
+def caption(objects: dict[int, SceneObject], words: Words, rng: np.random.Generator) -> str:
+    """A sentence about up to four things of a picture and how two of them stand."""
+    things = [o for o in objects.values() if o.category not in SURFACES]
+    if not things:
+        return "an empty room"
+    picked = [things[int(i)] for i in rng.permutation(len(things))[: int(rng.integers(1, 5))]]
+    parts = []
+    for thing in picked:
+        concept = replace(describe(thing, words, rng, objects), on="")
+        text = " ".join(w for w in (concept.size, concept.color, concept.name) if w)
+        if thing.on in objects and rng.random() < 0.5:
+            text += f" on a {objects[thing.on].category}"
+        parts.append(f"a {text}")
+    joined = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+    return str(rng.choice(["{}", "a room with {}", "a photo of {}", "there is {}"])).format(joined)
+
+
+def vocabulary_texts(words: Words, rng: np.random.Generator, wordings: int) -> Sequence[tuple[Concept, str]]:
+    """Concepts with wordings for every noun and colour: what a text cache is filled with beforehand."""
+    found: list[tuple[Concept, str]] = []
+    for noun in (*words.kinds, *words.elsewhere):
+        for _ in range(wordings):
+            found.append((Concept(noun), phrase(Concept(noun), rng)))
+        for colour in COLOURS:
+            for _ in range(max(1, wordings // 4)):
+                concept = Concept(noun, color=colour)
+                found.append((concept, phrase(concept, rng)))
+    return found

@@ -1,0 +1,118 @@
+"""Recipes: YAML checked against dataclasses, with ``--set key=value`` on top."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from perception_contrast.errors import RecipeError
+
+from .data.batches import BatchSettings
+from .methods.alignment import LossWeights
+
+
+@dataclass(frozen=True)
+class SceneRecipe:
+    """pictures: how many to render in all. sizes: network sizes [height, width]; shares: of the pictures."""
+
+    seed: int = 1
+    pictures: int = 6000
+    per_shard: int = 50
+    sizes: tuple[tuple[int, int], ...] = ((378, 504), (280, 378), (224, 294))
+    shares: tuple[float, ...] = (0.5, 0.25, 0.25)
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """AdamW with linear warm-up and cosine decay; text_noise: deviation added to sentence vectors."""
+
+    steps: int = 6000
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.03
+    warm_up: int = 200
+    clip: float = 1.0
+    average: float = 0.998
+    text_noise: float = 0.02
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class AlignmentRecipe:
+    """Everything that settles a run of the aligned household model."""
+
+    method: str = "alignment"
+    name: str = "household-lit"
+    seed: int = 7
+    image_tower: str = "dinov2-s14"
+    text_tower: str = "minilm-l6"
+    output: str = "runs/household_lit"
+    scenes: SceneRecipe = field(default_factory=SceneRecipe)
+    batch: BatchSettings = field(default_factory=BatchSettings)
+    loss: LossWeights = field(default_factory=LossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+
+
+def load_recipe(path: Path, changes: Sequence[str] = ()) -> AlignmentRecipe:
+    """Reads a recipe. Raises RecipeError that names the key and the nearest valid one."""
+    try:
+        stored = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"recipe '{path}' cannot be read: {error}") from error
+    if not isinstance(stored, dict):
+        raise RecipeError(f"recipe '{path}' is not a mapping of keys to values")
+    for change in changes:
+        _apply(stored, change)
+    if stored.get("method", "alignment") != "alignment":
+        raise RecipeError(f"method '{stored['method']}' is unknown; this version trains 'alignment'")
+    recipe: AlignmentRecipe = _checked(AlignmentRecipe, stored, "")
+    if len(recipe.scenes.sizes) != len(recipe.scenes.shares):
+        raise RecipeError("scenes.sizes and scenes.shares differ in length")
+    return recipe
+
+
+def _apply(stored: dict[str, Any], change: str) -> None:
+    key, separator, value = change.partition("=")
+    if not separator:
+        raise RecipeError(f"'{change}' is not key=value")
+    *path, last = key.strip().split(".")
+    place = stored
+    for step in path:
+        place = place.setdefault(step, {})
+        if not isinstance(place, dict):
+            raise RecipeError(f"'{key}': '{step}' holds a value, not more keys")
+    place[last] = yaml.safe_load(value)
+
+
+def _checked(kind: Any, stored: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(stored, dict):
+            raise RecipeError(f"'{where}' must hold keys, not {stored!r}")
+        hints = get_type_hints(kind)
+        for key in stored:
+            if key not in hints:
+                near = difflib.get_close_matches(str(key), hints, 1)
+                hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(hints)}"
+                raise RecipeError(f"unknown key '{where}{key}'{hint}")
+        return kind(**{key: _checked(hints[key], value, f"{where}{key}.") for key, value in stored.items()})
+    return _value(kind, stored, where.rstrip("."))
+
+
+def _value(kind: Any, stored: Any, where: str) -> Any:
+    if kind is float and isinstance(stored, int | float) and not isinstance(stored, bool):
+        return float(stored)
+    if kind in (int, str) and isinstance(stored, kind) and not isinstance(stored, bool):
+        return stored
+    if getattr(kind, "__origin__", None) is tuple and isinstance(stored, list):
+        inner = kind.__args__
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return tuple(_value(inner[0], item, where) for item in stored)
+        if len(inner) == len(stored):
+            return tuple(_value(i, item, where) for i, item in zip(inner, stored, strict=True))
+    raise RecipeError(f"'{where}' cannot be {stored!r}; expected {getattr(kind, '__name__', kind)}")
