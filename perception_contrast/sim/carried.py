@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .forms import Draw, Role, arc, bar, outward, part, rectangle, slab, smooth, stand, vessel
+from .forms import Draw, arc, bar, outward, part, rectangle, smooth, stand, vessel
 from .geometry import (
     Floats,
     TriangleMesh,
@@ -143,8 +143,8 @@ def backpack(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     x, y, h = d.span(0.28, 0.34), d.any(0.14, 0.18), d.span(0.4, 0.47)
     levels = (
         (0.92, 0.9, 0.0),
-        (1, 1, 0.05),
-        (1, 1, 0.6),
+        (1.0, 1.0, 0.05),
+        (1.0, 1.0, 0.6),
         (0.94, 0.85, 0.85),
         (0.7, 0.6, 0.97),
         (0.35, 0.3, 1.0),
@@ -152,8 +152,8 @@ def backpack(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     if d.unseen:
         levels = (
             (0.8, 0.9, 0.0),
-            (0.9, 1, 0.05),
-            (0.95, 1, 0.78),
+            (0.9, 1.0, 0.05),
+            (0.95, 1.0, 0.78),
             (0.98, 1.02, 0.8),
             (0.98, 1.02, 0.96),
             (0.9, 0.9, 1.0),

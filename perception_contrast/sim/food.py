@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .assets import WithMesh
 from .forms import Draw, Role, arc, band, bar, part, slab, smooth, stand
 from .geometry import TriangleMesh, box, cylinder, ellipsoid, lathe, loft, merged, prism, torus, tube
 from .objects import Category, ObjectModel, Part
@@ -534,14 +535,14 @@ def cucumber(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     skin = _shade(d, (0.14, 0.36, 0.1))
     parts = [part(tube(path[:stop], radii[:stop].tolist(), 16), skin)]
     ridge = [
-        tube(path[1 : min(stop, 12)] + [0, 0.98 * r * np.cos(a), 0.98 * r * np.sin(a)], 0.0012, 5)
+        tube(path[1 : min(stop, 12)] + 0.98 * r * np.array([0, np.cos(a), np.sin(a)]), 0.0012, 5)
         for a in np.radians((20, 65, 110, 155, 250))
     ]
     parts.append(part(merged(ridge), (0.38, 0.56, 0.2)))
     if d.unseen:
         for k in range(3):
             place = path[8] + [0.018 + 0.022 * k, d.any(-0.004, 0.004), 0]
-            disc = merged([cylinder(r, 0.006, 20)]).turned("y", 90 + 14 * k)
+            disc = cylinder(r, 0.006, 20).turned("y", 90 + 14 * k)
             core = cylinder(r * 0.88, 0.0066, 20).moved(z=-0.0003).turned("y", 90 + 14 * k)
             parts += [part(disc.moved(*place), skin), part(core.moved(*place), (0.8, 0.9, 0.6))]
     return stand(parts, "green")
@@ -553,17 +554,18 @@ def pizza(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     wide = 360.0 if not d.unseen else d.pick((300.0, 60.0))
     turn = np.radians(np.linspace(0, wide, 37))
     rim = [(float(r * np.cos(t)), float(r * np.sin(t))) for t in turn]
-    disc = (
-        (lambda s, h: prism([(0.0, 0.0), *((x * s, y * s) for x, y in rim)], h))
-        if wide < 360
-        else (lambda s, h: cylinder(r * s, h, 36))
-    )
+
+    def disc(scale: float, height: float) -> TriangleMesh:
+        if wide == 360:
+            return cylinder(r * scale, height, 36)
+        return prism([(0.0, 0.0), *((x * scale, y * scale) for x, y in rim)], height)
+
     parts = [
         part(disc(1.0, 0.009), (0.85, 0.62, 0.32)),
         part(disc(0.9, 0.0105), (0.78, 0.22, 0.07)),
         part(disc(0.84, 0.012), (0.96, 0.8, 0.38)),
     ]
-    crust = arc(r * 0.95, 0, wide, 37, "xy") + [0, 0, 0.01]
+    crust = arc(r * 0.95, 0, wide, 37, "xy") + np.array([0, 0, 0.01])
     parts.append(part(tube(crust, 0.011, 8), (0.76, 0.5, 0.22)))
     slices, herbs, cuts = [], [], []
     for k in range(int(26 * wide / 360)):
@@ -592,23 +594,50 @@ CATEGORIES: tuple[Category, ...] = (
     Category("apple", apple, "table", ("eating apple", "ripe apple"), ("orchard apple",), "fruit"),
     Category("banana", banana, "table", ("bananas", "bunch of bananas"), ("plantain",), "fruit"),
     Category("orange", orange, "table", ("orange fruit", "mandarin", "tangerine"), ("clementine",), "fruit"),
-    Category("lemon", lemon, "table", ("citron", "lemon fruit"), ("citrus lemon",), "fruit"),
+    Category(
+        "lemon", WithMesh(lemon, "lemon"), "table", ("citron", "lemon fruit"), ("citrus lemon",), "fruit"
+    ),
     Category("pear", pear, "table", ("pear fruit", "ripe pear"), ("conference pear",), "fruit"),
     Category("carrot", carrot, "table", ("carrots", "carrot root"), ("orange root vegetable",), "vegetable"),
     Category("tomato", tomato, "table", ("ripe tomato", "tomatoes"), ("beefsteak tomato",), "vegetable"),
-    Category("bread", bread, "table", ("loaf of bread", "loaf", "bread loaf"), ("sandwich loaf",), "food"),
+    Category(
+        "bread",
+        WithMesh(bread, "bread"),
+        "table",
+        ("loaf of bread", "loaf", "bread loaf"),
+        ("sandwich loaf",),
+        "food",
+    ),
     Category("egg", egg, "table", ("hen's egg", "chicken egg"), ("boiled egg",), "food"),
     Category("cheese", cheese, "table", ("cheese wedge", "piece of cheese"), ("Swiss cheese",), "food"),
     Category("cake", cake, "table", ("birthday cake", "layer cake"), ("gateau",), "food"),
     Category("pineapple", pineapple, "table", ("ananas",), ("tropical pineapple",), "fruit", held_out=True),
     Category("watermelon", watermelon, "table", ("melon", "water melon"), ("striped melon",), "fruit"),
     Category(
-        "milk carton", milk_carton, "table", ("carton of milk", "milk box"), ("gable-top carton",), "food"
+        "milk carton",
+        WithMesh(milk_carton, "milk"),
+        "table",
+        ("carton of milk", "milk box"),
+        ("gable-top carton",),
+        "food",
     ),
     Category(
-        "cereal box", cereal_box, "table", ("box of cereal", "cornflakes box"), ("breakfast cereal",), "food"
+        "cereal box",
+        WithMesh(cereal_box, "cereal"),
+        "table",
+        ("box of cereal", "cornflakes box"),
+        ("breakfast cereal",),
+        "food",
     ),
-    Category("can", can, "table", ("soda can", "food can", "tin can"), ("tin",), "container", ("metal",)),
+    Category(
+        "can",
+        WithMesh(can, "can"),
+        "table",
+        ("soda can", "food can", "tin can"),
+        ("tin",),
+        "container",
+        ("metal",),
+    ),
     Category("eggplant", eggplant, "table", ("aubergine", "purple eggplant"), ("brinjal",), "vegetable"),
     Category("cucumber", cucumber, "table", ("green cucumber", "salad cucumber"), ("gherkin",), "vegetable"),
     Category("pizza", pizza, "table", ("pepperoni pizza", "whole pizza"), ("margherita",), "food"),

@@ -44,6 +44,10 @@ class Draw:
         options = unseen if self.unseen and unseen else seen
         return options[int(self.rng.integers(len(options)))]
 
+    def look(self, seen: Sequence[Role], unseen: Sequence[Role] = ()) -> Role:
+        """As pick, for roles, of which some are names and some are colours."""
+        return self.pick(seen, unseen)
+
 
 def part(mesh: TriangleMesh, role: Role = "main", texture: str | None = None) -> Part:
     return Part(mesh, role, texture)

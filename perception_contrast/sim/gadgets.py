@@ -50,7 +50,7 @@ def laptop(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     panel.append(
         part(
             box(x * 0.9, y * 0.84, 0.003).moved(z=0.0075),
-            d.pick(("screen", (0.15, 0.35, 0.65), (0.9, 0.92, 0.95))),
+            d.look(("screen", (0.15, 0.35, 0.65), (0.9, 0.92, 0.95))),
         )
     )
     panel = [
@@ -118,7 +118,7 @@ def phone(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     parts.append(
         part(
             box(x * 0.9, y * 0.9, 0.001).moved(z=0.0087),
-            d.pick(("screen", (0.2, 0.4, 0.75), (0.85, 0.9, 0.95))),
+            d.look(("screen", (0.2, 0.4, 0.75), (0.85, 0.9, 0.95))),
         )
     )
     icons = [
@@ -287,7 +287,7 @@ def alarm_clock(rng: np.random.Generator, unseen: bool) -> ObjectModel:
             )
             parts.append(part(bell.moved(z=r * 1.08).turned("y", side * 32), "brass"))
     if bells:
-        parts.append(part(tube(arc(r * 0.34, 0, 180, 9) + [0, 0, r * 1.18], 0.0028, 6), "metal"))
+        parts.append(part(tube(arc(r * 0.34, 0, 180, 9) + np.array([0, 0, r * 1.18]), 0.0028, 6), "metal"))
     return stand(parts)
 
 
@@ -438,7 +438,7 @@ def book(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     covers = [box(x, y, 0.0025).moved(z=z) for z in (0.00125, h - 0.00125)]
     spine = tube([(-x / 2, -y / 2, h / 2), (-x / 2, y / 2, h / 2)], h / 2, 14)
     squeezed = TriangleMesh(
-        (spine.vertices + [x / 2, 0, 0]) * [0.3, 1, 1] - [x / 2, 0, 0], spine.faces, spine.uv
+        (spine.vertices + np.array([x / 2, 0, 0])) * [0.3, 1, 1] - [x / 2, 0, 0], spine.faces, spine.uv
     )
     parts = [
         part(merged([*covers, squeezed])),
@@ -518,7 +518,7 @@ def picture_frame(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         part(frame, look),
         part(picture, d.pick(("white", "paper"))),
         part(sky, (0.45, 0.65, 0.85)),
-        part(hill, d.pick(((0.3, 0.5, 0.25), "second"))),
+        part(hill, d.look(((0.3, 0.5, 0.25), "second"))),
     ]
     strut = bar((0, 0, -0.004), (0, -h * 0.43, -0.09), 0.005)
     return stand([Part(p.mesh.turned("x", 76), p.role) for p in (*parts, part(strut, "dark"))])
@@ -605,7 +605,7 @@ def toothbrush(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         for k in range(24)
     ]
     parts += [part(merged(tufts[:16]), "white"), part(merged(tufts[16:]), "second")]
-    parts.append(part(tube(path[2:6] + [0, 0, thick * 0.35], thick * 0.9, 8), "second"))
+    parts.append(part(tube(path[2:6] + np.array([0, 0, thick * 0.35]), thick * 0.9, 8), "second"))
     return stand(parts)
 
 

@@ -115,7 +115,7 @@ def ellipsoid(x: float, y: float, z: float, segments: int = 20) -> TriangleMesh:
     return ball.scaled(x / 2, y / 2, z / 2)
 
 
-def tube(path: Sequence[Sequence[float]], radius: float | Sequence[float], segments: int = 10) -> TriangleMesh:
+def tube(path: Sequence[Sequence[float]] | Floats, radius: float | Sequence[float], segments: int = 10) -> TriangleMesh:
     """A round bar swept along 3D points, ends closed; radius may differ from point to point."""
     points = np.array(path, float)
     radii = np.broadcast_to(np.asarray(radius, float), (len(points),))

@@ -38,7 +38,9 @@ def vase(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         blooms, stems, leaves = [], [], []
         for k in range(d.count(3, 6)):
             tip = np.array([0.07 * np.cos(2.4 * k), 0.07 * np.sin(2.4 * k), h + d.any(0.09, 0.17)])
-            stems.append(tube(smooth([(0, 0, h * 0.5), (tip[0] * 0.3, tip[1] * 0.3, h), tip], 6), 0.0025, 5))
+            stems.append(
+                tube(smooth([(0, 0, h * 0.5), (tip[0] * 0.3, tip[1] * 0.3, h), tip.tolist()], 6), 0.0025, 5)
+            )
             petals = [
                 ellipsoid(0.034, 0.02, 0.009, 8).moved(0.019).turned("y", -18).turned("z", 60 * j)
                 for j in range(6)
@@ -74,10 +76,10 @@ def potted_plant(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     r, h = d.span(0.06, 0.09), d.any(0.09, 0.14)
     pot = vessel([(r * 0.7, 0), (r * 0.95, h * 0.8), (r * 1.06, h * 0.8), (r * 1.06, h)], 0.005, 28)
     parts = [
-        part(pot, d.pick(((0.7, 0.36, 0.2), "main", "main", "white"))),
+        part(pot, d.look(((0.7, 0.36, 0.2), "main", "main", "white"))),
         part(lathe([(r * 0.95, h * 0.88), (0, h * 0.9)], 24), (0.2, 0.13, 0.08)),
     ]
-    green: Role = d.pick(("leaf", (0.22, 0.55, 0.2), (0.35, 0.55, 0.25)))
+    green: Role = d.look(("leaf", (0.22, 0.55, 0.2), (0.35, 0.55, 0.25)))
     style = d.pick(("fern", "spears", "bush"), ("cactus", "tree"))
     foliage: list[TriangleMesh] = []
     if style == "fern":
@@ -273,7 +275,7 @@ def guitar(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     top = depth + 0.002
     tan: Role = (0.82, 0.58, 0.3)
     parts = [
-        part(body, "main" if electric else d.pick(((0.4, 0.2, 0.09), "main", "wood"))),
+        part(body, "main" if electric else d.look(((0.4, 0.2, 0.09), "main", "wood"))),
         part(face, "main" if electric else d.pick((tan, tan, "main"))),
     ]
     neck = 0.36

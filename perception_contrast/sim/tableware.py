@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from .assets import WithMesh
 from .forms import Draw, arc, band, bar, part, rectangle, slab, smooth, stand, vessel
 from .geometry import Floats, TriangleMesh, cylinder, ellipsoid, lathe, loft, merged, prism, torus, tube
 from .objects import Category, ObjectModel, Part
@@ -30,7 +33,7 @@ def _ear(
     return tube(smooth(points, 14), thick / 2, 8)
 
 
-def _corners(points: list[tuple[float, float, float]]) -> Floats:
+def _corners(points: Sequence[tuple[float, float, float]]) -> Floats:
     """The polyline with each inner corner cut, so that a bar bends rather than pinches."""
     p = np.array(points, float)
     out = [p[0]]
@@ -319,12 +322,11 @@ def bottle(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         (neck, h * 0.82 + 0.02),
         (neck, h),
     ]
-    label, look = (
-        ("paper", "second", "white"),
-        d.pick(((0.06, 0.16, 0.08), (0.3, 0.15, 0.05), "main")) if wine else "main",
-    )
+    look = d.look(((0.06, 0.16, 0.08), (0.3, 0.15, 0.05), "main")) if wine else "main"
     parts = [part(lathe([(0, 0), *outline, (0, h)], 28), look)]
-    parts.append(part(band(outline, h * d.any(0.12, 0.2), h * (shoulder - 0.12)), d.pick(label)))
+    parts.append(
+        part(band(outline, h * d.any(0.12, 0.2), h * (shoulder - 0.12)), d.look(("paper", "second", "white")))
+    )
     if wine:
         parts.append(
             part(cylinder(neck + 0.002, h * 0.12, 20).moved(z=h * 0.89), d.pick(("second", "dark", "brass")))
@@ -342,10 +344,10 @@ def jar(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     outline = [(r * 0.95, 0), (r, 0.006), (r, h * 0.8), (r * 0.82, h * 0.9), (r * 0.82, h)]
     if d.unseen:
         outline = [(r * 0.7, 0), (r * 1.1, h * 0.4), (r * 1.0, h * 0.8), (r * 0.8, h)]
-    filled = d.pick([(0.6, 0.1, 0.08), (0.85, 0.6, 0.15), (0.45, 0.28, 0.12), (0.35, 0.45, 0.12), "glass"])
+    filled = d.look([(0.6, 0.1, 0.08), (0.85, 0.6, 0.15), (0.45, 0.28, 0.12), (0.35, 0.45, 0.12), "glass"])
     parts = [part(lathe([(0, 0), *outline, (0, h)], 26), filled)]
     if d.chance(0.7):
-        parts.append(part(band(outline, h * 0.2, h * 0.65), d.pick(("paper", "second", "white"))))
+        parts.append(part(band(outline, h * 0.2, h * 0.65), d.look(("paper", "second", "white"))))
     parts.append(
         part(
             cylinder(r * 0.88, 0.016, 26).moved(z=h * 0.97),
@@ -435,17 +437,12 @@ def colander(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     dots: list[TriangleMesh] = []
     for level in np.radians((38, 51, 64, 77)):
         for a in np.linspace(0, 2 * np.pi, int(10 + 14 * np.sin(level)), endpoint=False):
-            for lift in (0.0012, -0.0042):
-                dot = cylinder(0.0055, 0.002, 7).moved(z=-0.001).turned("y", 180 - float(np.degrees(level)))
-                z = h * (1 - np.cos(level)) + 0.012 - h * (1 - np.cos(turn[0]))
-                dots.append(
-                    dot.moved((r + lift) * float(np.sin(level)), 0, float(z)).turned(
-                        "z", float(np.degrees(a))
-                    )
-                )
+            dot = cylinder(0.0055, 0.0065, 7).moved(z=-0.0045).turned("y", 180 - float(np.degrees(level)))
+            z = h * (1 - np.cos(level)) + 0.012 - h * (1 - np.cos(turn[0]))
+            dots.append(dot.moved(r * float(np.sin(level)), 0, float(z)).turned("z", float(np.degrees(a))))
     parts.append(part(merged(dots), "dark"))
     for side in (-1, 1):
-        loop = arc(0.035, -90, 90, 8, "xy") + [r, 0, outline[-1][1]]
+        loop = arc(0.035, -90, 90, 8, "xy") + np.array([r, 0, outline[-1][1]])
         parts.append(part(tube(loop, 0.005, 8).scaled(side, 1, 1)))
     return stand(parts)
 
@@ -472,7 +469,9 @@ def thermos(rng: np.random.Generator, unseen: bool) -> ObjectModel:
 
 
 CATEGORIES: tuple[Category, ...] = (
-    Category("mug", mug, "table", ("coffee mug", "tea mug"), ("beaker",), "tableware", CERAMICS),
+    Category(
+        "mug", WithMesh(mug, "mug"), "table", ("coffee mug", "tea mug"), ("beaker",), "tableware", CERAMICS
+    ),
     Category(
         "cup",
         cup,
@@ -522,7 +521,7 @@ CATEGORIES: tuple[Category, ...] = (
     Category("frying pan", frying_pan, "table", ("pan", "skillet"), ("frypan",), "cookware", ("metal",)),
     Category(
         "bottle",
-        bottle,
+        WithMesh(bottle, "bottle"),
         "table",
         ("water bottle", "wine bottle"),
         ("drink bottle",),
@@ -534,7 +533,13 @@ CATEGORIES: tuple[Category, ...] = (
     ),
     Category("pitcher", pitcher, "table", ("jug", "water jug"), ("ewer",), "tableware", CERAMICS),
     Category(
-        "tray", tray, "table", ("serving tray",), ("salver",), "tableware", ("wood", "plastic", "metal")
+        "tray",
+        WithMesh(tray, "tray"),
+        "table",
+        ("serving tray",),
+        ("salver",),
+        "tableware",
+        ("wood", "plastic", "metal"),
     ),
     Category(
         "cutting board",

@@ -232,7 +232,7 @@ def broom(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         parts = [
             part(straw, (0.8, 0.66, 0.35)),
             part(merged(ties), (0.6, 0.15, 0.1)),
-            part(shaft.moved(z=0.15), "wood"),
+            part(shaft.moved(z=0.08), "wood"),
         ]
     else:
         head = box(wide, 0.055, 0.035).moved(z=0.11)
@@ -246,7 +246,7 @@ def broom(rng: np.random.Generator, unseen: bool) -> ObjectModel:
             for a in np.linspace(-0.49, 0.49, 24)
             for b in (-1, 1)
         ]
-        straw_look = d.pick(((0.82, 0.7, 0.4), (0.3, 0.3, 0.32), "second"))
+        straw_look = d.look(((0.82, 0.7, 0.4), (0.3, 0.3, 0.32), "second"))
         parts = [
             part(merged([head, stem])),
             part(loft(rings), straw_look),

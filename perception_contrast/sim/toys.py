@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .forms import Draw, Role, bar, part, rectangle, slab, smooth, stand
+from .assets import WithMesh
+from .forms import Draw, Role, bar, outward, part, rectangle, slab, stand
 from .geometry import (
     TriangleMesh,
     box,
@@ -22,7 +23,8 @@ from .objects import Category, ObjectModel, Part
 
 TOY = ("plastic", "wood")
 BRIGHT: tuple[tuple[float, float, float], ...] = (
-    (0.85, 0.15, 0.12), (0.95, 0.75, 0.1), (0.15, 0.4, 0.8), (0.2, 0.6, 0.25), (0.95, 0.5, 0.1), (0.55, 0.25, 0.65),
+    (0.85, 0.15, 0.12), (0.95, 0.75, 0.1), (0.15, 0.4, 0.8),
+    (0.2, 0.6, 0.25), (0.95, 0.5, 0.1), (0.55, 0.25, 0.65),
 )  # fmt: skip
 
 
@@ -269,7 +271,7 @@ def building_blocks(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         parts.append(part(roof, BRIGHT[d.count(0, 5)]))
     elif d.chance(0.5):
         high = max(level for _, level in tower) + 1
-        middle = [x for x, level in tower if level == high - 1][0]
+        middle = next(x for x, level in tower if level == high - 1)
         roof = prism([(-size * 0.6, 0), (size * 0.6, 0), (0, size * 0.7)], size).turned("x", 90)
         parts.append(part(roof.moved(middle * size, size / 2, size * high), BRIGHT[d.count(0, 5)]))
     return stand(parts)
@@ -653,6 +655,67 @@ def toy_airplane(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     return stand(parts)
 
 
+def domino(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    d = Draw(rng, unseen)
+    wide = d.span(0.022, 0.027)
+    grid = {1: (4,), 2: (0, 8), 3: (0, 4, 8), 4: (0, 2, 6, 8), 5: (0, 2, 4, 6, 8), 6: (0, 2, 3, 5, 6, 8)}
+    look: Role = d.pick(("white", "dark", "main"))
+    pip: Role = "dark" if look == "white" else "white"
+    parts: list[Part] = []
+    for k in range(d.count(1, 3) if not d.unseen else 5):
+        tile = [part(slab(wide, wide * 2, wide * 0.3, wide * 0.08), look)]
+        top = wide * 0.3
+        tile.append(part(box(wide * 0.8, wide * 0.05, 0.0008).moved(z=top), pip))
+        spots = [
+            cylinder(wide * 0.075, 0.0005, 10).moved(
+                (i % 3 - 1) * wide * 0.27, half + (i // 3 - 1) * wide * 0.27, top
+            )
+            for half in (-wide / 2, wide / 2)
+            for i in grid[d.count(1, 6)]
+        ]
+        tile.append(part(merged(spots), pip))
+        at = (k * wide * 1.3, d.any(-0.3, 0.3) * wide, d.any(-30, 30))
+        if d.unseen:
+            tile, at = [Part(p.mesh.turned("x", 90), p.role) for p in tile], (0.0, k * wide * 0.9, 0.0)
+        parts += [Part(p.mesh.turned("z", at[2]).moved(at[0], at[1]), p.role) for p in tile]
+    return stand(parts)
+
+
+def football(rng: np.random.Generator, unseen: bool) -> ObjectModel:
+    """White with dark pentagons about the corners of an icosahedron, and seams along its faces' bisectors."""
+    d = Draw(rng, unseen)
+    r = d.span(0.105, 0.115)
+    golden = (1 + 5**0.5) / 2
+    corners = [(0, a, b * golden) for a in (-1, 1) for b in (-1, 1)]
+    points = np.array([np.roll(c, k) for c in corners for k in range(3)], float)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    pentagons, seams = [], []
+    for p in points:
+        distance = np.linalg.norm(points - p, axis=1)
+        near = points[np.argsort(distance)[1:6]]
+        rim = p + (near - p) * 0.33
+        side = np.cross(p, near[0])
+        turn = np.arctan2(
+            (near @ side) / np.linalg.norm(side), near @ np.cross(side, p) / np.linalg.norm(side)
+        )
+        ring = rim[np.argsort(turn)]
+        ring /= np.linalg.norm(ring, axis=1, keepdims=True)
+        pentagons.append(outward(loft([ring * r * 0.97, ring * r * 1.004, ring * 0.5 * r + p * r * 0.507])))
+        for q in near:
+            if tuple(p) < tuple(q):
+                line = np.array([p + (q - p) * t for t in (0.33, 0.5, 0.67)])
+                line *= r * 0.999 / np.linalg.norm(line, axis=1, keepdims=True)
+                seams.append(tube(line, r * 0.012, 5))
+    patch: Role = "dark" if not d.unseen else "main"
+    parts = [
+        part(ellipsoid(2 * r, 2 * r, 2 * r, 26), "white"),
+        part(merged(pentagons), patch),
+        part(merged(seams), "grey"),
+    ]
+    a, b = d.any(0, 360), d.any(0, 360)
+    return stand([Part(p.mesh.turned("x", a).turned("z", b), p.role) for p in parts], "white")
+
+
 CATEGORIES: tuple[Category, ...] = (
     Category(
         "toy car", toy_car, "table", ("model car", "small car"), ("miniature automobile",), "vehicle toy", TOY
@@ -709,5 +772,16 @@ CATEGORIES: tuple[Category, ...] = (
         ("chessman",),
         "game",
         ("wood", "plastic"),
+    ),
+    Category(
+        "domino", WithMesh(domino, "domino"), "table", ("domino tile", "dominoes"), ("dominos",), "game"
+    ),
+    Category(
+        "soccer ball",
+        football,
+        "floor",
+        ("football", "soccerball"),
+        ("association football",),
+        "sports equipment",
     ),
 )
