@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 rclpy = pytest.importorskip("rclpy")
 
@@ -20,6 +21,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from ros_graph import Client, Serving  # noqa: E402
 
 from perception_contrast.ros import diagnostics  # noqa: E402
+from perception_contrast.ros.parameters import SPECS  # noqa: E402
 
 pytestmark = pytest.mark.ros
 NODE = "/idle/perception_node"
@@ -153,3 +155,15 @@ def test_a_start_that_fails_says_why_in_one_line(started, name: str, expected: s
     assert lines[0].startswith(expected)
     assert name not in ("bad range", "bad type") or "max_detections" in lines[0]
     assert started[name].returncode == 1
+
+
+def test_the_parameter_file_lists_every_parameter_with_its_default(repository: Path) -> None:
+    text = (repository / "config/perception_node.yaml").read_text()
+    listed = yaml.safe_load(text)["/**"]["ros__parameters"]
+    defaults = {s.name: list(s.default) if isinstance(s.default, tuple) else s.default for s in SPECS}
+    assert listed == defaults
+    assert {name: type(value) for name, value in listed.items()} == {
+        name: type(value) for name, value in defaults.items()
+    }
+    table = (repository / "docs/ros_interface.md").read_text()
+    assert all(f"| `{name}` |" in table for name in defaults)
