@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -15,7 +16,7 @@ from ..language.text_cache import CachedTextTower
 from ..language.text_tower import TextTower, load_minilm
 from .clip import ClipTower, load_clip
 from .dinov2 import DinoOutput, DinoTower, load_dino
-from .lit import HouseholdLit, load_household_lit
+from .lit import HEAD_FILE, HouseholdLit, load_household_lit
 from .registry import MODELS, Triple, model_spec
 from .weights import Progress
 
@@ -81,10 +82,13 @@ def load_encoders(
     *,
     device: str = "cpu",
     offline: bool = False,
+    weights: Path | None = None,
+    language_weights: Path | None = None,
     progress: Progress | None = None,
 ) -> Encoders:
     """model: any dinov2-*, clip-*, siglip*. language_model: household-lit, clip-*, siglip* or none.
 
+    weights, language_weights: local files in place of those that a hub or a package would give.
     device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one. Raises ModelError, SpaceError.
     """
     device = _device(device)
@@ -92,39 +96,45 @@ def load_encoders(
     _require_language(language)
     if model_spec(model).family == "lit":
         raise ModelError(f"'{model}' is a language model; name {LIT_TOWER} as model and it as language_model")
-    spatial = _spatial(model, language, device, offline, progress)
+    source = _Source(device, offline, progress)
+    # The head was fitted to the weights whose sha256 is fixed, so a tower that serves both has those.
+    shared = model == LIT_TOWER and language == "household-lit" and weights is None
+    spatial = source.tower(model, weights, pinned=shared)
     if language == "none":
         return Encoders(spatial, None, device)
     if language == "household-lit":
-        lit = _household_lit(spatial, device, offline, progress)
-        return Encoders(spatial, lit, device, shared=lit.tower is spatial)
-    clip = (
-        spatial
-        if isinstance(spatial, ClipTower) and language == model
-        else load_clip(language, device=device, offline=offline, progress=progress)
-    )
+        return Encoders(spatial, source.lit(spatial if shared else None, language_weights), device, shared)
+    same = language == model and language_weights in (None, weights)
+    clip = spatial if same else source.tower(language, language_weights)
+    assert isinstance(clip, ClipTower)
     return Encoders(spatial, ClipLanguage(clip, _cached(ClipTextTower(clip))), device)
 
 
-def _spatial(
-    model: str, language: str, device: str, offline: bool, progress: Progress | None
-) -> DinoTower | ClipTower:
-    if model_spec(model).family != "dinov2":
-        return load_clip(model, device=device, offline=offline, progress=progress)
-    # The head was fitted to the weights whose sha256 is fixed, so a tower that serves both has those.
-    pinned = model == LIT_TOWER and language == "household-lit"
-    return load_dino(model, device=device, offline=offline, pinned=pinned, progress=progress)
+@dataclass(frozen=True)
+class _Source:
+    device: str
+    offline: bool
+    progress: Progress | None
 
+    def tower(self, name: str, weights: Path | None, *, pinned: bool = False) -> DinoTower | ClipTower:
+        if model_spec(name).family == "dinov2":
+            return load_dino(
+                name,
+                device=self.device,
+                offline=self.offline,
+                weights=weights,
+                pinned=pinned,
+                progress=self.progress,
+            )
+        return load_clip(
+            name, device=self.device, offline=self.offline, weights=weights, progress=self.progress
+        )
 
-def _household_lit(
-    spatial: DinoTower | ClipTower, device: str, offline: bool, progress: Progress | None
-) -> HouseholdLit:
-    if isinstance(spatial, DinoTower) and spatial.model == LIT_TOWER:
-        tower = spatial
-    else:
-        tower = load_dino(LIT_TOWER, device=device, offline=offline, pinned=True, progress=progress)
-    sentences = load_minilm(device=device, offline=offline, progress=progress)
-    return load_household_lit(tower, _cached(sentences), device=device)
+    def lit(self, spatial: DinoTower | ClipTower | None, head: Path | None) -> HouseholdLit:
+        tower = spatial or self.tower(LIT_TOWER, None, pinned=True)
+        assert isinstance(tower, DinoTower)
+        sentences = load_minilm(device=self.device, offline=self.offline, progress=self.progress)
+        return load_household_lit(tower, _cached(sentences), device=self.device, path=head or HEAD_FILE)
 
 
 def _cached(tower: TextTower) -> CachedTextTower:
