@@ -1,4 +1,6 @@
-"""Starts perception_node on a camera: ros2 launch perception_contrast perception.launch.py image:=/camera/image_raw
+"""Starts perception_node on a camera.
+
+ros2 launch perception_contrast perception.launch.py image:=/camera/image_raw queries:="mug, sofa"
 
 An argument that is not given leaves its parameter to the parameter file.
 """
