@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .geometry import TriangleMesh, cylinder, lathe, loft, merged, prism, tube
 from .objects import Category, ObjectModel, Part
-from .shapes import Draw, block, corners, fronts, pad, stick
+from .shapes import Draw, block, corners, fronts, grounded, pad, stick
 
 Floats = NDArray[np.float64]
 
@@ -122,7 +122,7 @@ def toilet(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     parts = [Part(bowl), Part(_seat(width, length, height, square), white)]
     water = loft([_ring(width * 0.5, length * 0.45, height * z, -0.005, square) for z in (0.68, 0.7)])
     parts.append(Part(water, (0.72, 0.82, 0.86)))
-    lid = loft([_ring(width, length * 0.95, 0), _ring(width, length * 0.95, 0.02)])
+    lid = loft([_ring(width, length * 0.95, z, 0, square) for z in (0, 0.02)])
     if d.chance(0.6):
         parts.append(Part(lid.turned("x", 82).moved(0, back - 0.02, height + length * 0.47), white))
     else:
@@ -182,7 +182,7 @@ def bathtub(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         parts.append(Part(_water(length, width, low + (height - low) * 0.62, square), (0.6, 0.8, 0.85)))
     tap = _tap(0, height - 0.01, 0.16, 0.14).turned("z", 90).moved(-length / 2 + 0.035)
     parts.append(Part(tap, d.pick(("metal", "brass"))))
-    return ObjectModel(tuple(parts), color="white")
+    return ObjectModel(grounded(parts), color="white")
 
 
 def _water(length: float, width: float, z: float, square: float) -> TriangleMesh:

@@ -1,4 +1,4 @@
-"""Screens, lamps, loudspeakers and other electric things, built to measure."""
+"""Screens, loudspeakers, a printer, lamps and game controllers, built to measure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import numpy as np
 
 from .geometry import box, cylinder, ellipsoid, lathe, merged, torus, tube
 from .objects import Category, ObjectModel, Part
-from .shapes import Draw, arc, block, disc, pad, shell, stick
-
-RGB = tuple[float, float, float]
+from .shapes import RGB, Draw, arc, block, disc, grounded, pad, shell, stick
 
 
 def shown(d: Draw, width: float, height: float, y: float, z: float, scene: bool) -> list[Part]:
@@ -198,126 +196,6 @@ def floor_lamp(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     )
 
 
-def fan(rng: np.random.Generator, unseen: bool) -> ObjectModel:
-    d = Draw(rng, unseen)
-    r = d.size((0.14, 0.19))
-    z = r + d.size((0.1, 0.16)) if not unseen else r + d.size((0.22, 0.3))
-    count = d.pick((3, 4), (5,))
-    blades = []
-    for k in range(count):
-        blade = (
-            ellipsoid(r * 0.62, r * 0.9, 0.012, 12)
-            .turned("y", 20)
-            .moved(0, r * 0.5)
-            .turned("z", 360 / count * k)
-        )
-        blades.append(blade)
-    rotor = merged([*blades, cylinder(0.035, 0.04, 16).moved(0, 0, -0.01)]).turned("x", 90).moved(0, -0.06, z)
-    wires = [
-        torus(r * s, 0.004, 28, 4).moved(0, 0, h)
-        for s, h in ((1.04, 0.02), (1.0, 0.07), (0.6, 0.085), (1.0, -0.03))
-    ]
-    for a in np.linspace(0, 2 * np.pi, 16, endpoint=False):
-        c, s = float(np.cos(a)), float(np.sin(a))
-        path = [
-            (0.03 * c, 0.03 * s, 0.09),
-            (r * 0.6 * c, r * 0.6 * s, 0.085),
-            (r * c, r * s, 0.07),
-            (r * 1.04 * c, r * 1.04 * s, 0.02),
-            (r * c, r * s, -0.03),
-        ]
-        wires.append(tube(path, 0.0018, 4))
-    cage = merged([*wires, cylinder(0.04, 0.008, 16).moved(0, 0, 0.086)]).turned("x", 90).moved(0, -0.045, z)
-    motor = ellipsoid(0.11, 0.15, 0.11, 14).moved(0, 0.05, z)
-    stand = [cylinder(r * 0.75, 0.03, 28, r * 0.65), stick((0, 0.03, 0.02), (0, 0.04, z), 0.018)]
-    role = d.pick(("metal", "dark", "white"))
-    return ObjectModel(
-        (
-            Part(rotor),
-            Part(cage, role),
-            Part(merged([motor, *stand])),
-            Part(disc(0.012, 0.01, (0, -r * 0.66, 0.018)), "grey"),
-        )
-    )
-
-
-def kitchen_scale(rng: np.random.Generator, unseen: bool) -> ObjectModel:
-    d = Draw(rng, unseen)
-    if unseen:
-        body = (
-            lathe([(0, 0), (0.09, 0), (0.075, 0.1), (0.06, 0.16), (0, 0.16)], 4)
-            .turned("z", 45)
-            .scaled(1.1, 0.8, 1)
-        )
-        dial = disc(0.05, 0.012, (0, -0.046, 0.075))
-        hand = [Part(block(0.004, 0.004, 0.04, (0, -0.06, 0.072)), (0.8, 0.1, 0.1))]
-        bowl = shell([(0.03, 0.17), (0.09, 0.19), (0.12, 0.23)], 0.004)
-        pan = merged([bowl, cylinder(0.03, 0.012).moved(0, 0, 0.159)])
-        return ObjectModel((Part(body), Part(dial, "white"), *hand, Part(pan, "metal")))
-    width, depth = d.size((0.17, 0.2)), d.size((0.2, 0.24))
-    parts = [Part(pad(width, depth, 0.028, (0, 0, 0), 0.01))]
-    r = width * 0.42
-    plate = cylinder(r, 0.012, 32).moved(0, depth / 2 - r - 0.01, 0.028)
-    parts.append(Part(plate, d.pick(("metal", "glass", "white", "dark"))))
-    panel = block(0.07, 0.024, 0.003, (0, -depth / 2 + 0.026, 0.027))
-    parts.append(Part(panel, (0.55, 0.62, 0.52)))
-    keys = [cylinder(0.007, 0.003, 10).moved(s * 0.055, -depth / 2 + 0.026, 0.0275) for s in (-1, 1)]
-    return ObjectModel((*parts, Part(merged(keys), "grey")))
-
-
-def power_drill(rng: np.random.Generator, unseen: bool) -> ObjectModel:
-    d = Draw(rng, unseen)
-    length = d.size((0.13, 0.16), (0.18, 0.22))
-    body = merged(
-        [
-            cylinder(0.032, length, 18).turned("y", 90).moved(-length * 0.55, 0, 0.18),
-            pad(0.045, 0.035, 0.13, (-0.03, 0, 0), 0.015).turned("y", 10).moved(0, 0, 0.05),
-        ]
-    )
-    front = length * 0.45
-    chuck = merged(
-        [
-            cylinder(0.022, 0.03, 16, 0.02).turned("y", 90).moved(front, 0, 0.18),
-            cylinder(0.02, 0.025, 16, 0.008).turned("y", 90).moved(front + 0.03, 0, 0.18),
-        ]
-    )
-    parts = [Part(body), Part(chuck, "dark")]
-    parts.append(
-        Part(stick((front + 0.05, 0, 0.18), (front + d.size((0.1, 0.13)), 0, 0.18), 0.003, 6), "metal")
-    )
-    if unseen:
-        cord = tube(
-            [(-0.035, 0, 0.06), (-0.045, 0, 0.02), (-0.1, 0.03, 0.005), (-0.18, -0.02, 0.005)], 0.005, 6
-        )
-        parts.append(Part(cord, "dark"))
-        parts.append(
-            Part(
-                merged(
-                    [
-                        stick((0.03, 0, 0.17), (0.03, 0, 0.05), 0.014),
-                        block(0.03, 0.03, 0.01, (-0.03, 0, 0.05)),
-                    ]
-                ),
-                "dark",
-            )
-        )
-    else:
-        parts.append(Part(pad(0.1, 0.06, 0.055, (-0.025, 0, 0), 0.012), "dark"))
-    parts.append(Part(block(0.016, 0.016, 0.03, (0.008, 0, 0.13)), "dark"))
-    parts.append(Part(block(length * 0.5, 0.002, 0.02, (-length * 0.15, -0.032, 0.17)), "second"))
-    return _lying(parts) if d.chance(0.4) else ObjectModel(_grounded(parts))
-
-
-def _lying(parts: list[Part]) -> ObjectModel:
-    """On its side."""
-    return ObjectModel(_grounded([Part(p.mesh.turned("x", 90).moved(0, 0.12), p.role) for p in parts]))
-
-
-def _grounded(parts: list[Part]) -> tuple[Part, ...]:
-    low = min(float(p.mesh.vertices[:, 2].min()) for p in parts)
-    return tuple(Part(p.mesh.moved(z=-low), p.role) for p in parts)
-
-
 def game_controller(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     d = Draw(rng, unseen)
     width = d.size((0.14, 0.16))
@@ -357,7 +235,7 @@ def game_controller(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         parts.append(Part(key, tone))
     if unseen:
         parts.append(Part(block(width * 0.62, 0.06, 0.002, (0, 0, 0.0245)), "screen"))
-    return ObjectModel(_grounded(parts))
+    return ObjectModel(grounded(parts))
 
 
 CATEGORIES: tuple[Category, ...] = (
@@ -397,26 +275,6 @@ CATEGORIES: tuple[Category, ...] = (
         ("torchiere", "lamp on a stand"),
         "lamp",
         ("fabric", "metal", "paper"),
-    ),
-    Category(
-        "fan", fan, "table", ("electric fan", "desk fan"), ("ventilator",), "appliance", ("plastic", "metal")
-    ),
-    Category(
-        "kitchen scale",
-        kitchen_scale,
-        "table",
-        ("food scale", "weighing scale"),
-        ("kitchen balance",),
-        "appliance",
-    ),
-    Category(
-        "power drill",
-        power_drill,
-        "table",
-        ("cordless drill", "electric drill"),
-        ("drilling machine",),
-        "tool",
-        ("plastic",),
     ),
     Category(
         "game controller",

@@ -11,13 +11,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from .geometry import TriangleMesh, box, cylinder, ellipsoid, lathe, merged, rounded_box, tube
+from .geometry import TriangleMesh, box, cylinder, ellipsoid, lathe, merged, prism, rounded_box, tube
 from .objects import Part
 
 T = TypeVar("T")
 Point = tuple[float, float, float]
 Range = tuple[float, float]
-Role = str | tuple[float, float, float]
+RGB = tuple[float, float, float]
+Role = str | RGB
 ORIGIN: Point = (0.0, 0.0, 0.0)
 
 
@@ -45,9 +46,11 @@ def block(x: float, y: float, z: float, at: Point = ORIGIN) -> TriangleMesh:
     return box(x, y, z).moved(at[0], at[1], at[2] + z / 2)
 
 
-def pad(x: float, y: float, z: float, at: Point = ORIGIN, radius: float = 0.04) -> TriangleMesh:
+def pad(
+    x: float, y: float, z: float, at: Point = ORIGIN, radius: float = 0.04, steps: int = 2
+) -> TriangleMesh:
     """A rounded box of full side lengths that stands on the point ``at``."""
-    return rounded_box(x, y, z, radius).moved(at[0], at[1], at[2] + z / 2)
+    return rounded_box(x, y, z, radius, steps).moved(at[0], at[1], at[2] + z / 2)
 
 
 def stick(a: Sequence[float], b: Sequence[float], radius: float, segments: int = 8) -> TriangleMesh:
@@ -180,3 +183,48 @@ def frame(width: float, height: float, rim: float, thick: float, at: Point) -> l
         (rim, height - 2 * rim, width / 2 - rim / 2, 0),
     )
     return [box(bx, thick, bz).moved(x + dx, y, z + dz) for bx, bz, dx, dz in bars]
+
+
+def sheet(outline: list[tuple[float, float]], y: float, thick: float) -> TriangleMesh:
+    """An upright plate of an x, z outline (counter-clockwise seen from the front) from y towards -y."""
+    return prism(outline, thick).turned("x", 90).moved(0, y)
+
+
+def oval(
+    width: float, height: float, start: float = 0, stop: float = 360, count: int = 33
+) -> list[tuple[float, float]]:
+    """Points of an ellipse, or of an arc of it in degrees, counter-clockwise; full axis lengths."""
+    points = arc((0, 0, 0), 0.5, start, stop, "xz", count)
+    return [(p[0] * width, p[2] * height) for p in (points[:-1] if stop - start == 360 else points)]
+
+
+def white_goods(d: Draw) -> str | None:
+    """The natural colours of large appliances; now and then any other."""
+    options: tuple[str | None, ...] = ("white", "white", "grey", "black", None)
+    return d.pick(options)
+
+
+def knobs(d: Draw, count: int, width: float, y: float, z: float, radius: float = 0.02) -> Part:
+    """A row of turning knobs on a front."""
+    places = np.linspace(-width / 2, width / 2, count)
+    return Part(
+        merged([disc(radius, 0.025, (x, y, z), 14) for x in places]), d.pick(("dark", "metal", "white"))
+    )
+
+
+def smooth(path: list[tuple[float, float, float]], count: int = 15) -> list[list[float]]:
+    """Points on a curve near a path (Bezier of all its points)."""
+    curve = []
+    for t in np.linspace(0, 1, count):
+        points = np.array(path)
+        while len(points) > 1:
+            points = points[:-1] * (1 - t) + points[1:] * t
+        curve.append(points[0].tolist())
+    return curve
+
+
+def grounded(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Moved to stand on z = 0, their bounding box centred on the z axis."""
+    low, high = merged([part.mesh for part in parts]).bounds()
+    x, y = -(low + high)[:2] / 2
+    return tuple(Part(part.mesh.moved(x, y, -low[2]), part.role, part.texture) for part in parts)

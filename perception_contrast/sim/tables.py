@@ -113,7 +113,8 @@ def coffee_table(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     )
     parts = [Part(top, role)]
     x, y = (width * 0.28, depth * 0.28) if curved else (width / 2 - 0.05, depth / 2 - 0.05)
-    tops = [(width * (0.34 if curved else 0.46), depth * (0.34 if curved else 0.46), height)]
+    share = 0.3 if curved else 0.46
+    tops = [(width * share, depth * share, height)]
     if style == "drum":
         parts.append(Part(cylinder(width * 0.42, height - thick, 28)))
     elif style == "box":
