@@ -682,7 +682,7 @@ def domino(rng: np.random.Generator, unseen: bool) -> ObjectModel:
 
 
 def football(rng: np.random.Generator, unseen: bool) -> ObjectModel:
-    """White with dark pentagons about the corners of an icosahedron, and seams along its faces' bisectors."""
+    """White with dark pentagons about the corners of an icosahedron, and seams along its edges."""
     d = Draw(rng, unseen)
     r = d.span(0.105, 0.115)
     golden = (1 + 5**0.5) / 2
@@ -700,7 +700,11 @@ def football(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         )
         ring = rim[np.argsort(turn)]
         ring /= np.linalg.norm(ring, axis=1, keepdims=True)
-        pentagons.append(outward(loft([ring * r * 0.97, ring * r * 1.004, ring * 0.5 * r + p * r * 0.507])))
+        levels = [ring * r * 0.97]
+        for share in (0.0, 0.3, 0.6, 0.95):
+            bulge = ring * (1 - share) + p * share
+            levels.append(bulge * r * 1.006 / np.linalg.norm(bulge, axis=1, keepdims=True))
+        pentagons.append(outward(loft(levels)))
         for q in near:
             if tuple(p) < tuple(q):
                 line = np.array([p + (q - p) * t for t in (0.33, 0.5, 0.67)])
