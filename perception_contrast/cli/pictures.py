@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cache import atomic_write
 from .report import Seen
 
 Picture = NDArray[np.uint8]
@@ -44,16 +43,8 @@ def annotated(picture: Picture, seen: Sequence[Seen]) -> Picture:
 
 
 def save_png(path: Path, picture: Picture) -> None:
-    """Writes an RGB picture under a temporary name, then renames it into place."""
+    """Writes an RGB picture so that no reader sees a part of it; makes the folder."""
     good, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not good:
         raise OSError(f"{path}: cannot encode a picture of shape {picture.shape} as PNG")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(encoded.tobytes())
-        part.chmod(0o644)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    atomic_write(path, encoded.tobytes())

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
-import tempfile
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..cache import atomic_write
+
 FORMAT = 1
 _RECENT = 50  # messages that a live rate is taken over
+_NODE_COUNTS = (
+    "state",
+    "frames/in",
+    "frames/out",
+    "frames/replaced",
+    "frames/malformed",
+    "worker/errors",
+    "worker/last_error",
+    "vocabulary/version",
+)
 _PENDING = 1000  # frames that may wait for their result before the oldest counts as lost
 
 
@@ -25,6 +37,17 @@ def percentiles(values: Iterable[float]) -> dict[str, float | None]:
     if known.size == 0:
         return {"p50": None, "p95": None}
     return {f"p{q}": round(float(np.percentile(known, q)), 2) for q in (50, 95)}
+
+
+def _number(text: str) -> float | str:
+    """A finite number as a number, whole ones as integers; else the text."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    if not math.isfinite(value):
+        return text
+    return int(value) if value.is_integer() else value
 
 
 @dataclass(frozen=True)
@@ -85,7 +108,7 @@ class Measurements:
         self.labels: dict[str, LabelCount] = {}
         self.newest: tuple[Seen, ...] = ()
         self.models: dict[str, dict[str, str]] = {}
-        self.node: dict[str, str] = {}
+        self.node: dict[str, float | str] = {}
         self._waiting: deque[tuple[int, float]] = deque()
 
     @property
@@ -110,6 +133,20 @@ class Measurements:
         elif len(self._waiting) > _PENDING:
             self._waiting.popleft()
             self.dropped += 1
+
+    def node_report(self, values: Mapping[str, str]) -> None:
+        """Keys and values of perception_node's diagnostics."""
+        for key, value in values.items():
+            group, _, rest = key.partition("/")
+            if group in ("model", "space"):
+                self.models.setdefault(rest, {})[group] = value
+            elif group == "latency_ms":
+                stage, _, quantile = rest.rpartition("/")
+                # The node measures end to end too, but only until it publishes.
+                name = "stamp_to_published" if stage == "end_to_end" else stage
+                self.stages_ms.setdefault(name, {})[quantile] = float(value)
+            elif key in _NODE_COUNTS or group == "malformed":
+                self.node[key] = _number(value)
 
     def result(self, stamp: int, now: float, wall_ns: int, seen: Sequence[Seen]) -> None:
         """The detections of the frame with this stamp arrived; wall_ns: the clock that live stamps use."""
@@ -216,14 +253,5 @@ def build_report(
 
 
 def write_report(path: Path, report: dict[str, Any]) -> None:
-    """Writes JSON beside ``path`` and renames it into place; makes the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=2)
-            file.write("\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Writes JSON so that no reader sees a part of it; makes the folder."""
+    atomic_write(path, (json.dumps(report, indent=2) + "\n").encode())

@@ -1,0 +1,139 @@
+"""The demo's own node: listens to what the graph publishes and writes down what arrives when."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections import deque
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from numpy.typing import NDArray
+from perception_contrast_msgs.msg import Embedding, FeatureMap
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image
+from vision_msgs.msg import Detection2D, Detection2DArray
+
+from ..ros.convert import image_array
+from ..ros.qos import output, sensor
+from .report import Measurements, Seen
+
+NODE = "perception_node"
+_IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
+_KEPT = 16  # newest frames whose detections and overlays can still be brought together
+_NANOSECONDS = 1_000_000_000
+
+
+def stamp_of(message: bytes) -> int:
+    """Stamp in nanoseconds of a serialised message that begins with a std_msgs/Header (CDR)."""
+    order = "<" if message[1] & 1 else ">"
+    seconds, nanoseconds = struct.unpack_from(f"{order}iI", message, 4)
+    return int(seconds) * _NANOSECONDS + int(nanoseconds)
+
+
+def seen_in(message: Detection2D) -> Seen | None:
+    """The best hypothesis of a detection and its box; None if it has none."""
+    best = max(message.results, key=lambda one: one.hypothesis.score, default=None)
+    if best is None:
+        return None
+    centre, width, height = message.bbox.center.position, message.bbox.size_x, message.bbox.size_y
+    # Pixel centres lie at integers: a box of n pixels around c spans c - n / 2 + 0.5 and n more.
+    x0, y0 = centre.x - width / 2 + 0.5, centre.y - height / 2 + 0.5
+    return Seen(best.hypothesis.class_id, float(best.hypothesis.score), (x0, y0, x0 + width, y0 + height))
+
+
+class Listener:
+    """Subscribes to the camera's pictures and to what perception_node makes of them.
+
+    Everything arrives serialised and stays so unless it is read: most messages only count. Use it
+    from one thread.
+    """
+
+    def __init__(self, measured: Measurements, image_topic: str, image_type: str, domain: int) -> None:
+        self._measured = measured
+        self._seen: deque[tuple[int, tuple[Seen, ...]]] = deque(maxlen=_KEPT)
+        self._overlays: deque[bytes] = deque(maxlen=_KEPT)
+        self._features_picture: bytes | None = None
+        self.picture_size = (480, 640)
+        self.trouble = ""
+        self._sized = False
+        rclpy.init(domain_id=domain, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+        self._node = rclpy.create_node("perception_contrast_demo")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._subscribe(image_topic, _IMAGE_TYPES[image_type], self._on_frame, sensor(10))
+        self._subscribe(f"/{NODE}/detections", Detection2DArray, self._on_detections)
+        self._subscribe(f"/{NODE}/masks", Image)
+        self._subscribe(f"/{NODE}/overlay", Image, self._on_overlay)
+        self._subscribe(f"/{NODE}/features", FeatureMap, self._on_features)
+        self._subscribe(f"/{NODE}/embedding", Embedding)
+        self._subscribe(f"/{NODE}/features/image", Image, self._on_features_picture)
+        self._subscribe("/diagnostics", DiagnosticArray, self._on_diagnostics)
+
+    def spin(self, seconds: float) -> None:
+        """Handles what arrives within this time."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def close(self) -> None:
+        """Leaves the graph."""
+        self._executor.shutdown(timeout_sec=1.0)
+        self._node.destroy_node()
+        rclpy.try_shutdown()
+
+    def overlay(self) -> tuple[NDArray[Any], tuple[Seen, ...]] | None:
+        """The newest overlay (H, W, 3) uint8 RGB whose detections are known, with them."""
+        known = dict(self._seen)
+        for message in reversed(self._overlays):
+            seen = known.get(stamp_of(message))
+            if seen is not None:
+                return image_array(deserialize_message(message, Image)), seen
+        return None
+
+    def features_picture(self) -> NDArray[Any] | None:
+        """The newest picture of the features, (H, W, 3) uint8 RGB."""
+        message = self._features_picture
+        return None if message is None else image_array(deserialize_message(message, Image))
+
+    def _subscribe(self, topic: str, kind: type, then: Any = None, qos: Any = None) -> None:
+        name = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+        self._measured.watch(topic, name)
+
+        def received(message: bytes) -> None:
+            now = time.monotonic()
+            self._measured.message(topic, name, now, len(message))
+            if then is not None:
+                then(message, now)
+
+        self._node.create_subscription(kind, topic, received, qos or output(5), raw=True)
+
+    def _on_frame(self, message: bytes, now: float) -> None:
+        self._measured.frame(stamp_of(message), now)
+
+    def _on_detections(self, message: bytes, now: float) -> None:
+        stamp, wall = stamp_of(message), time.time_ns()
+        found = deserialize_message(message, Detection2DArray).detections
+        seen = tuple(one for one in map(seen_in, found) if one is not None)
+        self._measured.result(stamp, now, wall, seen)
+        self._seen.append((stamp, seen))
+
+    def _on_overlay(self, message: bytes, now: float) -> None:
+        self._overlays.append(message)
+
+    def _on_features_picture(self, message: bytes, now: float) -> None:
+        self._features_picture = message
+
+    def _on_features(self, message: bytes, now: float) -> None:
+        if not self._sized:
+            features = deserialize_message(message, FeatureMap)
+            self.picture_size = (int(features.image_height), int(features.image_width))
+            self._sized = True
+
+    def _on_diagnostics(self, message: bytes, now: float) -> None:
+        for status in deserialize_message(message, DiagnosticArray).status:
+            if status.name == NODE:
+                self.trouble = "" if status.level == DiagnosticStatus.OK else status.message
+                self._measured.node_report({pair.key: pair.value for pair in status.values})
