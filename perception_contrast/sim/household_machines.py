@@ -115,7 +115,7 @@ def hair_dryer(rng: np.random.Generator, unseen: bool) -> ObjectModel:
             24,
         )
         length = 0.1
-    grip = pad(0.032, 0.036, 0.12, (0, 0, -0.13), 0.014).turned("y", d.size((-20, 0)))
+    grip = pad(0.034, 0.036, 0.14, (0, 0, -0.15), 0.014).turned("y", d.size((-20, 0)))
     body = barrel.turned("y", 90).moved(-length * 0.4)
     vents = merged([torus(r * k, 0.006, 16, 6) for k in (0.35, 0.6)]).turned("y", 90).moved(-length * 0.4)
     upright = [Part(merged([body, grip])), Part(vents, "dark")]
@@ -134,12 +134,7 @@ def hair_dryer(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         6,
     )
     upright += [Part(nozzle, "dark"), Part(cord, "dark")]
-    # Lies on its side.
-    lying = [
-        Part(p.mesh.turned("x", 90).moved(0.03, -0.05, r * (1.15 if unseen else 1.0)), p.role)
-        for p in upright
-    ]
-    return ObjectModel(grounded(lying))
+    return _lying(upright)
 
 
 def power_drill(rng: np.random.Generator, unseen: bool) -> ObjectModel:
@@ -186,8 +181,8 @@ def power_drill(rng: np.random.Generator, unseen: bool) -> ObjectModel:
 
 
 def _lying(parts: list[Part]) -> ObjectModel:
-    """On its side."""
-    return ObjectModel(grounded([Part(p.mesh.turned("x", 90).moved(0, 0.12), p.role) for p in parts]))
+    """On its side, the grip towards the front."""
+    return ObjectModel(grounded([Part(p.mesh.turned("x", -90), p.role) for p in parts]))
 
 
 def fan(rng: np.random.Generator, unseen: bool) -> ObjectModel:

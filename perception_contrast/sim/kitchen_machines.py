@@ -209,8 +209,11 @@ def rice_cooker(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     r, height = d.size((0.11, 0.14)), d.size((0.17, 0.21))
     parts: list[Part] = []
     if unseen:
-        parts.append(Part(pad(2 * r, 2.3 * r, height, (0, 0, 0), 0.07)))
-        parts.append(Part(block(0.1, 0.02, 0.06, (0, -r * 1.12, height * 0.5)).turned("x", 8), "screen"))
+        parts.append(Part(pad(2 * r, 2.3 * r, height * 0.75, (0, 0, 0), 0.04)))
+        parts.append(
+            Part(pad(2 * r, 2.3 * r, height * 0.35, (0, 0, height * 0.68), 0.04), d.pick(("main", "dark")))
+        )
+        parts.append(Part(block(0.1, 0.02, 0.06, (0, -r * 1.12, height * 0.35)), "screen"))
     else:
         profile = [(0, 0), (r * 0.85, 0), (r, 0.03), (r, height), (0, height)]
         lid = [(0, height), (r * 0.97, height), (r * 0.7, height + 0.035), (0.0, height + 0.05)]
