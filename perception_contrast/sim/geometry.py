@@ -55,7 +55,9 @@ def merged(meshes: Sequence[TriangleMesh]) -> TriangleMesh:
 
 def box(x: float, y: float, z: float) -> TriangleMesh:
     """Full side lengths, centred on the origin; uv in metres so that textures keep their grain."""
-    vertices, faces, uv = [], [], []
+    vertices: list[Floats] = []
+    faces: list[list[int]] = []
+    uv: list[tuple[float, float]] = []
     half = np.array([x, y, z]) / 2
     for axis in range(3):
         u, v = (axis + 1) % 3, (axis + 2) % 3
@@ -80,9 +82,7 @@ def lathe(profile: Sequence[tuple[float, float]], segments: int = 24) -> Triangl
     points = np.array(profile, float)
     angles = np.linspace(0, 2 * np.pi, segments + 1)
     ring = np.stack([np.cos(angles), np.sin(angles)], 1)
-    vertices = np.concatenate(
-        [np.column_stack([r * ring, np.full(segments + 1, z)]) for r, z in points]
-    )
+    vertices = np.concatenate([np.column_stack([r * ring, np.full(segments + 1, z)]) for r, z in points])
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     girth = 2 * np.pi * max(points[:, 0].max(), 1e-6)
     uv = np.stack(np.meshgrid(angles / (2 * np.pi) * girth, length), -1).reshape(-1, 2)
@@ -99,7 +99,7 @@ def lathe(profile: Sequence[tuple[float, float]], segments: int = 24) -> Triangl
 
 
 def cylinder(radius: float, height: float, segments: int = 24, top: float | None = None) -> TriangleMesh:
-    """Stands on z = 0; ``top`` is the upper radius of a cone. Edges are sharp: caps have their own vertices."""
+    """Stands on z = 0; ``top`` is the upper radius of a cone. Caps have their own vertices: sharp edges."""
     upper = radius if top is None else top
     side = lathe([(radius, 0), (upper, height)], segments)
     caps = [lathe([(0, 0), (radius, 0)], segments)]
@@ -111,11 +111,15 @@ def cylinder(radius: float, height: float, segments: int = 24, top: float | None
 def ellipsoid(x: float, y: float, z: float, segments: int = 20) -> TriangleMesh:
     """Full axis lengths, centred on the origin."""
     angles = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 1)
-    ball = lathe([(max(np.cos(a), 0.0) if abs(a) < np.pi / 2 - 1e-9 else 0.0, np.sin(a)) for a in angles], segments)
+    ball = lathe(
+        [(max(np.cos(a), 0.0) if abs(a) < np.pi / 2 - 1e-9 else 0.0, np.sin(a)) for a in angles], segments
+    )
     return ball.scaled(x / 2, y / 2, z / 2)
 
 
-def tube(path: Sequence[Sequence[float]] | Floats, radius: float | Sequence[float], segments: int = 10) -> TriangleMesh:
+def tube(
+    path: Sequence[Sequence[float]] | Floats, radius: float | Sequence[float], segments: int = 10
+) -> TriangleMesh:
     """A round bar swept along 3D points, ends closed; radius may differ from point to point."""
     points = np.array(path, float)
     radii = np.broadcast_to(np.asarray(radius, float), (len(points),))
@@ -153,7 +157,9 @@ def prism(outline: Sequence[tuple[float, float]], height: float) -> TriangleMesh
     points = np.array(outline, float)
     n = len(points)
     centre = points.mean(axis=0)
-    side_vertices, side_faces, side_uv = [], [], []
+    side_vertices: list[tuple[float, float, float]] = []
+    side_faces: list[tuple[int, int, int]] = []
+    side_uv: list[tuple[float, float]] = []
     along = 0.0
     for i in range(n):
         a, b = points[i], points[(i + 1) % n]
@@ -163,7 +169,9 @@ def prism(outline: Sequence[tuple[float, float]], height: float) -> TriangleMesh
         side_uv += [(along, 0), (along + step, 0), (along + step, height), (along, height)]
         side_faces += [(start, start + 1, start + 2), (start, start + 2, start + 3)]
         along += step
-    parts = [TriangleMesh(np.array(side_vertices, float), np.array(side_faces, np.int32), np.array(side_uv, float))]
+    parts = [
+        TriangleMesh(np.array(side_vertices, float), np.array(side_faces, np.int32), np.array(side_uv, float))
+    ]
     for z, order in ((0.0, (0, 2, 1)), (height, (0, 1, 2))):
         vertices = np.column_stack([np.vstack([centre, points]), np.full(n + 1, z)])
         triangles = [(0, 1 + i, 1 + (i + 1) % n) for i in range(n)]
@@ -189,11 +197,17 @@ def loft(rings: Sequence[Floats]) -> TriangleMesh:
     for ring, flip in ((stack[0], True), (stack[-1], False)):
         vertices = np.vstack([ring.mean(axis=0), ring])
         fan = np.array([(0, 1 + k, 1 + (k + 1) % n) for k in range(n)], np.int32)
-        parts.append(TriangleMesh(vertices, np.ascontiguousarray(fan[:, ::-1]) if flip else fan, vertices[:, :2].copy()))
+        parts.append(
+            TriangleMesh(
+                vertices, np.ascontiguousarray(fan[:, ::-1]) if flip else fan, vertices[:, :2].copy()
+            )
+        )
     return merged(parts)
 
 
-def superellipsoid(x: float, y: float, z: float, side: float = 0.3, edge: float = 0.3, segments: int = 20) -> TriangleMesh:
+def superellipsoid(
+    x: float, y: float, z: float, side: float = 0.3, edge: float = 0.3, segments: int = 20
+) -> TriangleMesh:
     """Between a box (exponents near 0) and an ellipsoid (1); full axis lengths, centred on the origin.
 
     side: exponent of the outline seen from above; edge: exponent of the profile (Barr, 1981).
@@ -218,7 +232,7 @@ def torus(radius: float, thickness: float, segments: int = 24, around: int = 10)
 
 
 def rounded_box(x: float, y: float, z: float, radius: float, steps: int = 2) -> TriangleMesh:
-    """A cushion: full side lengths, centred on the origin, edges rounded by ``radius`` (at most half a side)."""
+    """A cushion: full side lengths, centred on the origin, edges rounded by ``radius`` (<= half a side)."""
     core = np.array([x, y, z]) / 2
     r = np.minimum(radius, core)
     quarter = np.linspace(0, np.pi / 2, steps + 1)
