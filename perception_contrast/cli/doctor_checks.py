@@ -156,7 +156,7 @@ def weights() -> Iterator[Finding]:
         try:
             path = weights_file(spec, offline=True)
         except ModelError as error:
-            damaged = "damaged" in str(error)
+            damaged = "is damaged" in str(error)
             remedy = "delete the file, then " if damaged else ""
             remedy += "`perception-contrast models get household-lit` (or simply the first use) fetches them"
             yield Finding("weights", "warn", str(error) if damaged else f"{spec.name}: not here yet", remedy)

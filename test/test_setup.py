@@ -1,0 +1,200 @@
+"""The set-up program's parts that touch nothing, and what `source env.sh` gives a shell."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture
+def scripts(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(str(repository / "scripts"))
+    yield
+    for name in ("set_up", "system_packages"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def set_up(scripts: None) -> ModuleType:
+    return importlib.import_module("set_up")
+
+
+@pytest.fixture
+def system_packages(scripts: None) -> ModuleType:
+    return importlib.import_module("system_packages")
+
+
+def test_missing_tools_and_libraries_are_named_as_debian_packages(
+    system_packages: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system_packages.shutil, "which", lambda name: None)
+    monkeypatch.setattr(system_packages, "LIBRARIES", {"libnone-such.so.9": "libnone9", "libc.so.6": "libc6"})
+    missing = system_packages.missing_packages(None)
+    assert {"cmake", "g++", "make", "libnone9"} <= set(missing)
+    assert "libc6" not in missing
+
+
+def test_without_root_the_exact_apt_line_is_printed_and_the_set_up_stops(
+    system_packages: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system_packages.os, "geteuid", lambda: 1000)
+    with pytest.raises(SystemExit) as stop:
+        system_packages.install(["cmake", "libegl1"])
+    assert "sudo apt-get install -y --no-install-recommends cmake libegl1" in str(stop.value.code)
+
+
+def test_an_installed_ros_lacking_packages_gets_their_apt_names(
+    system_packages: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "share" / "rclpy").mkdir(parents=True)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    missing = system_packages.missing_packages("jazzy")
+    assert "ros-jazzy-vision-msgs" in missing
+    assert "ros-jazzy-rclpy" not in missing
+
+
+@pytest.mark.parametrize(
+    ("distribution", "prefixes", "expected"),
+    [
+        (None, "", None),
+        ("jazzy", "/opt/ros/jazzy", "jazzy"),
+        ("jazzy", "{venv}", None),
+        ("humble", "{venv}:/opt/ros/humble", "humble"),
+    ],
+)
+def test_only_a_ros_outside_the_environment_counts_as_installed(
+    set_up: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    distribution: str | None,
+    prefixes: str,
+    expected: str | None,
+) -> None:
+    monkeypatch.setenv("AMENT_PREFIX_PATH", prefixes.format(venv=set_up.VENV))
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+    if distribution:
+        monkeypatch.setenv("ROS_DISTRO", distribution)
+    assert set_up.installed_ros() == expected
+
+
+def test_cmake_files_of_the_wheels_come_to_name_this_python(
+    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    version = f"python{set_up.PYTHON_VERSION}"
+    site = tmp_path / "lib" / version / "site-packages"
+    (site / "numpy" / "_core" / "include").mkdir(parents=True)
+    file = tmp_path / "share" / "some_msgs" / "cmake" / "export.cmake"
+    file.parent.mkdir(parents=True)
+    theirs = "/opt/python/cp311-cp311"
+    file.write_text(
+        f'set(A "{theirs}/include/{version};{theirs}/lib/{version}/site-packages/numpy/_core/include;/usr/x")'
+    )
+    monkeypatch.setattr(set_up, "VENV", tmp_path)
+    set_up.name_our_python()
+    assert file.read_text() == (
+        f'set(A "{sys.base_prefix}/include/{version};{site}/numpy/_core/include;/usr/x")'
+    )
+
+
+def test_a_step_is_due_again_when_its_files_change(
+    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(set_up, "ROOT", tmp_path)
+    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
+    first.write_text("one")
+    second.write_text("two")
+    before = set_up.digest([first, second])
+    assert set_up.digest([second, first]) == before
+    first.write_text("one!")
+    assert set_up.digest([first, second]) != before
+
+
+def test_notes_survive_and_replace_by_key(
+    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(set_up, "NOTES", tmp_path / ".set-up")
+    set_up.note("ros", "wheels")
+    set_up.note("libraries", "1")
+    set_up.note("libraries", "2")
+    assert set_up.read_notes() == {"ros": "wheels", "libraries": "2"}
+
+
+def _bare_shell(shell: str, script: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """A shell as after log-in, in another folder."""
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"{shell} is not installed")
+    isolation = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY")
+    env = {"HOME": str(home), "PATH": "/usr/bin:/bin", **{k: os.environ[k] for k in isolation}}
+    command = [found, "-c", script]
+    return subprocess.run(command, cwd="/", env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.ros
+@pytest.mark.skipif("ROS_DISTRO" in os.environ, reason="an installed ROS 2 is in use")
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_sourcing_twice_gives_a_shell_ros_and_our_messages_once(
+    repository: Path, tmp_path: Path, shell: str
+) -> None:
+    program = (
+        "import rclpy, os; from vision_msgs.msg import Detection2DArray;"
+        "from perception_contrast_msgs.msg import FeatureMap; import perception_contrast;"
+        "print(os.environ['PATH']); print(os.environ['LD_LIBRARY_PATH']); print(os.environ['ROS_LOG_DIR'])"
+    )
+    script = f"source '{repository}/env.sh'; source '{repository}/env.sh'; python -c \"{program}\""
+    done = _bare_shell(shell, script, tmp_path)
+    assert done.returncode == 0, done.stderr
+    path, libraries, log = done.stdout.splitlines()
+    assert path.split(":") == [str(repository / ".venv" / "bin"), "/usr/bin", "/bin"]
+    assert len(libraries.split(":")) == len(set(libraries.split(":")))
+    assert log.startswith(str(tmp_path))
+
+
+def test_sourcing_before_set_up_tells_what_to_run(repository: Path, tmp_path: Path) -> None:
+    shutil.copy(repository / "env.sh", tmp_path / "env.sh")
+    done = _bare_shell("bash", f"source '{tmp_path}/env.sh' || exit 7", tmp_path)
+    assert done.returncode == 7
+    assert "make -C" in done.stderr and "setup" in done.stderr
+
+
+LISTENER = """
+import rclpy
+from perception_contrast_msgs.msg import FeatureMap
+from rclpy.qos import QoSProfile, DurabilityPolicy
+rclpy.init()
+node = rclpy.create_node('listener')
+latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+def heard(message):
+    print(message.model, bytes(message.data).hex(), flush=True)
+    raise SystemExit
+node.create_subscription(FeatureMap, 'features', heard, latched)
+rclpy.spin(node)
+"""
+
+
+@pytest.mark.ros
+def test_two_processes_exchange_our_message() -> None:
+    import rclpy
+    from perception_contrast_msgs.msg import FeatureMap
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("talker", context=context)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = node.create_publisher(FeatureMap, "features", latched)
+    message = FeatureMap(model="dinov2-s14")
+    message.data.frombytes(b"\x01\xff")
+    publisher.publish(message)
+    command = [sys.executable, "-c", LISTENER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+    assert done.stdout.split() == ["dinov2-s14", "01ff"], done.stderr
