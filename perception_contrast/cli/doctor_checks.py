@@ -1,4 +1,4 @@
-"""The checks of `perception-contrast doctor`; none of them changes anything."""
+"""The checks of `perception-contrast doctor`; they leave the machine as it is."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def python() -> Iterator[Finding]:
 
 
 def ros() -> Iterator[Finding]:
+    os.environ.setdefault("ROS_LOG_DIR", str(cache_dir() / "ros_log"))
     try:
         import rclpy
         from rclpy.utilities import get_rmw_implementation_identifier
@@ -166,7 +167,7 @@ def weights() -> Iterator[Finding]:
 
 def renderer() -> Iterator[Finding]:
     program = "import mujoco; c = mujoco.GLContext(16, 16); c.make_current(); print(mujoco.__version__)"
-    env = {"MUJOCO_GL": "egl", **os.environ}
+    env = {"MUJOCO_GL": "egl", **os.environ, "MESA_SHADER_CACHE_DISABLE": "true"}
     command = [sys.executable, "-c", program]
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
