@@ -129,9 +129,9 @@ class Stage:
 
     def _build_structure(self) -> None:
         x, y, h = self.room.x, self.room.y, self.room.height
-        walls = [
-            box(2 * x, 0.1, h).moved(0, sign * (y + 0.05), h / 2) for sign in (-1, 1)
-        ] + [box(0.1, 2 * y, h).moved(sign * (x + 0.05), 0, h / 2) for sign in (-1, 1)]
+        walls = [box(2 * x, 0.1, h).moved(0, sign * (y + 0.05), h / 2) for sign in (-1, 1)] + [
+            box(0.1, 2 * y, h).moved(sign * (x + 0.05), 0, h / 2) for sign in (-1, 1)
+        ]
         meshes = {
             "floor": box(2 * x, 2 * y, 0.1).moved(z=-0.05),
             "wall": merged(walls),
@@ -242,12 +242,18 @@ class Stage:
         headlight.diffuse[:] = np.clip(rng.uniform(0.05, 0.35) * tint, 0, 1)
         headlight.specular[:] = rng.uniform(0.0, 0.15)
 
+    def cast_no_shadows(self) -> None:
+        """From the next picture on."""
+        self._model.light_castshadow[:] = 0
+
     def camera_model(self, fov_y: float) -> CameraModel:
         height, width = self.size
         focal = 0.5 * height / np.tan(np.radians(fov_y) / 2)
         return CameraModel(height, width, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
-    def render(self, view: View, *, rgb: bool = True, depth: bool = False, instances: bool = False) -> Rendering:
+    def render(
+        self, view: View, *, rgb: bool = True, depth: bool = False, instances: bool = False
+    ) -> Rendering:
         """Renders what is asked for; rgb is empty (0, 0, 3) when not."""
         if self._renderer is None:
             self._renderer = self._mujoco.Renderer(self._model, *self.size)
