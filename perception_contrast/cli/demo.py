@@ -22,7 +22,7 @@ from .graph import (
     free_domain,
     make_source,
 )
-from .pictures import annotated, save_png
+from .pictures import Album
 from .processes import Child, Children
 from .report import Measurements, build_report, write_report
 from .table import Display, display
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from .listener import Listener
 
 _STEP = 0.25  # seconds between two looks at children, table and clock
-_SAVE_EVERY = 1.0
-_MOST_PICTURES = 600
 _PATIENCE = 60.0  # seconds without any result after which a node that runs is given up
 
 
@@ -102,27 +100,6 @@ class _Stopping:
 
     def _set(self, number: int, frame: FrameType | None) -> None:
         self.now = True
-
-
-class Album:
-    """Keeps pictures of a run: one overlay a second, and the newest picture of the features."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._due, self._count = 0.0, 0
-
-    def keep(self, listener: Listener, now: float) -> None:
-        if self._folder is None or now < self._due or self._count >= _MOST_PICTURES:
-            return
-        overlay = listener.overlay()
-        if overlay is None:
-            return
-        self._due = now + _SAVE_EVERY
-        self._count += 1
-        save_png(self._folder / f"overlay_{self._count:04d}.png", annotated(*overlay))
-        features = listener.features_picture()
-        if features is not None:
-            save_png(self._folder / "features.png", features)
 
 
 def _died(child: Child) -> PerceptionError:

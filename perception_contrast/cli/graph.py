@@ -18,7 +18,7 @@ from ..frames.bags import COMPRESSED_IMAGE, IMAGE, BagSource, BagTopic
 
 KINDS = ("sim", "bag", "video", "images", "webcam")
 CAMERA_TOPIC = "/camera/color/image_raw"
-SIM_QUERIES = ("mug", "bowl", "bottle", "banana", "book", "lamp", "chair", "sofa", "table", "potted plant")
+SIM_QUERIES = ("mug", "bowl", "bottle", "banana", "book", "laptop", "chair", "sofa", "table", "potted plant")
 HOME_QUERIES = ("chair", "table", "cupboard", "sink", "mug", "bottle", "bed", "pillow", "lamp", "book")
 # Pictures of a recording come this often at least: longer silences are cut.
 _LONGEST_GAP = 0.5

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 import time
-from collections import deque
 from typing import Any
 
+import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from numpy.typing import NDArray
@@ -17,13 +17,17 @@ from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2D, Detection2DArray
 
 from ..ros.convert import image_array
+from ..ros.playback import message_class
 from ..ros.qos import output, sensor
 from .report import Measurements, Seen
 
 NODE = "perception_node"
 _IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
-_KEPT = 16  # newest frames whose detections and overlays can still be brought together
 _NANOSECONDS = 1_000_000_000
+_LOOK_EVERY = 1.0  # seconds
+_NOT_OURS = ("/rosout", "/parameter_events")
+# Listening to anything larger would make nodes compute what nobody looks at.
+_SMALL = ("sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage", "rosgraph_msgs/msg/Clock")
 
 
 def stamp_of(message: bytes) -> int:
@@ -53,12 +57,12 @@ class Listener:
 
     def __init__(self, measured: Measurements, image_topic: str, image_type: str, domain: int) -> None:
         self._measured = measured
-        self._seen: deque[tuple[int, tuple[Seen, ...]]] = deque(maxlen=_KEPT)
-        self._overlays: deque[bytes] = deque(maxlen=_KEPT)
+        self._overlay: bytes | None = None
         self._features_picture: bytes | None = None
         self.picture_size = (480, 640)
         self.trouble = ""
         self._sized = False
+        self._next_look = 0.0
         rclpy.init(domain_id=domain, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
         self._node = rclpy.create_node("perception_contrast_demo")
         self._executor = SingleThreadedExecutor()
@@ -74,7 +78,11 @@ class Listener:
 
     def spin(self, seconds: float) -> None:
         """Handles what arrives within this time."""
-        end = time.monotonic() + seconds
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._look_around()
+            self._next_look = now + _LOOK_EVERY
+        end = now + seconds
         while (left := end - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
 
@@ -84,19 +92,27 @@ class Listener:
         self._node.destroy_node()
         rclpy.try_shutdown()
 
-    def overlay(self) -> tuple[NDArray[Any], tuple[Seen, ...]] | None:
-        """The newest overlay (H, W, 3) uint8 RGB whose detections are known, with them."""
-        known = dict(self._seen)
-        for message in reversed(self._overlays):
-            seen = known.get(stamp_of(message))
-            if seen is not None:
-                return image_array(deserialize_message(message, Image)), seen
-        return None
-
-    def features_picture(self) -> NDArray[Any] | None:
-        """The newest picture of the features, (H, W, 3) uint8 RGB."""
-        message = self._features_picture
+    def new_overlay(self) -> NDArray[np.uint8] | None:
+        """The newest overlay (H, W, 3) uint8 RGB; None if there is none since the last call."""
+        message, self._overlay = self._overlay, None
         return None if message is None else image_array(deserialize_message(message, Image))
+
+    def new_features_picture(self) -> NDArray[np.uint8] | None:
+        """The newest picture of the features, in the same way."""
+        message, self._features_picture = self._features_picture, None
+        return None if message is None else image_array(deserialize_message(message, Image))
+
+    def _look_around(self) -> None:
+        """Notes topics that appeared; those of small messages are counted too."""
+        for topic, types in self._node.get_topic_names_and_types():
+            name = types[0]
+            if topic in self._measured.topics or topic in _NOT_OURS:
+                continue
+            kind = message_class(name) if name in _SMALL else None
+            if kind is None:
+                self._measured.watch(topic, name, heard=False)
+            else:
+                self._subscribe(topic, kind, qos=sensor(20))
 
     def _subscribe(self, topic: str, kind: type, then: Any = None, qos: Any = None) -> None:
         name = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
@@ -118,10 +134,9 @@ class Listener:
         found = deserialize_message(message, Detection2DArray).detections
         seen = tuple(one for one in map(seen_in, found) if one is not None)
         self._measured.result(stamp, now, wall, seen)
-        self._seen.append((stamp, seen))
 
     def _on_overlay(self, message: bytes, now: float) -> None:
-        self._overlays.append(message)
+        self._overlay = message
 
     def _on_features_picture(self, message: bytes, now: float) -> None:
         self._features_picture = message

@@ -64,6 +64,7 @@ class TopicCount:
     """Messages of one topic."""
 
     type: str
+    heard: bool = True
     count: int = 0
     size: int = 0
     times: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
@@ -72,6 +73,10 @@ class TopicCount:
         self.count += 1
         self.size = size
         self.times.append(now)
+
+    def mean_rate(self, duration: float) -> float | None:
+        """Messages a second over the whole run; None for what nobody counted."""
+        return round(self.count / max(duration, 1e-9), 2) if self.heard else None
 
     def recent_rate(self, now: float) -> float:
         """Messages a second over the newest ones; falls to 0 when the topic goes silent."""
@@ -116,9 +121,9 @@ class Measurements:
         """Frames with a result, dropped ones, and those under way."""
         return self.frames_out + self.dropped + len(self._waiting)
 
-    def watch(self, topic: str, type_name: str) -> None:
-        """Lists a topic even if no message ever comes."""
-        self.topics.setdefault(topic, TopicCount(type_name))
+    def watch(self, topic: str, type_name: str, *, heard: bool = True) -> None:
+        """Lists a topic even if no message ever comes; heard: somebody counts its messages."""
+        self.topics.setdefault(topic, TopicCount(type_name, heard=heard))
 
     def message(self, topic: str, type_name: str, now: float, size: int) -> None:
         """A message of any topic; size in bytes."""
@@ -229,7 +234,7 @@ def build_report(
         for label, found in sorted(measured.labels.items())
     }
     topics = {
-        name: {"type": topic.type, "rate": round(topic.count / duration, 2) if duration > 0 else 0.0}
+        name: {"type": topic.type, "rate": topic.mean_rate(duration)}
         for name, topic in sorted(measured.topics.items())
     }
     basis = "stamp to result received" if measured.stamped_live else "frame received to result received"

@@ -53,7 +53,8 @@ def _topics(measured: Measurements, now: float) -> Table:
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for name, topic in sorted(measured.topics.items()):
         size = f"{topic.size / 1e3:.1f}" if topic.size else "-"
-        table.add_row(name, topic.type, f"{topic.recent_rate(now):.1f}", size)
+        rate = f"{topic.recent_rate(now):.1f}" if topic.heard else "-"
+        table.add_row(name, topic.type, rate, size)
     return table
 
 

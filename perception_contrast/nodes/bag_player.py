@@ -27,6 +27,8 @@ from ..ros.sources import SourceThread, start_values
 from ..ros.spec import Spec
 
 NAME = "bag_player"
+# A subscriber's other topics are discovered moments after its first one.
+_SETTLE = 0.3
 KINDS = ("bag", "video", "images", "webcam")
 SPECS = (
     Spec("source", "bag", "What `path` is.", choices=KINDS, change="never"),
@@ -145,6 +147,8 @@ class BagPlayer(Node):
                 said = True
             if self._stop.wait(0.05):
                 return
+        if wanted:
+            self._stop.wait(_SETTLE)
 
     def _wait_until_received(self, publishers: Iterable[Publisher]) -> None:
         # The last messages would be lost if the node vanished before slow subscribers had them.

@@ -10,6 +10,7 @@ import numpy as np
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from numpy.typing import NDArray
 from rclpy.node import Node
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
@@ -25,8 +26,9 @@ from ..sim.household import Household
 
 NAME = "sim_camera"
 MAP, LINK, OPTICAL = "map", "camera_link", "camera_color_optical_frame"
-# REP 103: the link looks along x with z up, its optical frame along z with y down. (x, y, z, w)
-LINK_TO_OPTICAL = (-0.5, 0.5, -0.5, 0.5)
+# REP 103: the link looks along x with z up, its optical frame along z with y down.
+# Columns: the optical axes x right, y down, z forward in the link.
+OPTICAL_IN_LINK = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 SPECS = (
     Spec("rate", 10.0, "Frames a second.", 0.1, 60.0, change="never"),
     Spec("seed", 1, "The same seed gives the same household and path.", 0, 2**31 - 1, change="never"),
@@ -38,30 +40,18 @@ SPECS = (
 )
 
 
-def hamilton(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float, float]:
-    """Product of two quaternions (x, y, z, w): the rotation b followed by a."""
-    ax, ay, az, aw = a
-    bx, by, bz, bw = b
-    return (
-        aw * bx + ax * bw + ay * bz - az * by,
-        aw * by - ax * bz + ay * bw + az * bx,
-        aw * bz + ax * by - ay * bx + az * bw,
-        aw * bw - ax * bx - ay * by - az * bz,
-    )
-
-
-def link_rotation(optical: Sequence[float]) -> tuple[float, float, float, float]:
-    """Rotation of camera_link in a frame, of its optical frame's rotation there (x, y, z, w)."""
-    x, y, z, w = LINK_TO_OPTICAL
-    return hamilton(optical, (-x, -y, -z, w))
+def quaternion(rotation: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """A rotation matrix (3, 3) as (x, y, z, w)."""
+    x, y, z, w = Rotation.from_matrix(rotation).as_quat()
+    return float(x), float(y), float(z), float(w)
 
 
 def transform(
-    header: Header, child: str, position: Sequence[float], rotation: Sequence[float]
+    header: Header, child: str, position: Sequence[float], rotation: NDArray[np.float64]
 ) -> TransformStamped:
-    """position: metres; rotation: quaternion (x, y, z, w)."""
+    """position: metres; rotation: (3, 3), columns are the child's axes in the header's frame."""
     x, y, z = (float(value) for value in position)
-    qx, qy, qz, qw = (float(value) for value in rotation)
+    qx, qy, qz, qw = quaternion(rotation)
     pose = Transform(translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw))
     return TransformStamped(header=header, child_frame_id=child, transform=pose)
 
@@ -108,7 +98,7 @@ class SimCamera(Node):
 
     def _announce(self, house: Household) -> None:
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=LINK)
-        static = transform(header, OPTICAL, (0.0, 0.0, 0.0), LINK_TO_OPTICAL)
+        static = transform(header, OPTICAL, (0.0, 0.0, 0.0), OPTICAL_IN_LINK)
         self._tf_static.publish(TFMessage(transforms=[static]))
         names = sorted({thing.category for thing in house.objects.values()})
         self._ids = {name: number for number, name in enumerate(names, 1)}
@@ -128,18 +118,17 @@ class SimCamera(Node):
 
     def _shoot(self, house: Household, t: float) -> None:
         truth = self._heard(self._labels) or self._heard(self._instances)
-        picture = house.render(t, labels=truth)
+        picture = house.render(t, depth=self._heard(self._depth), labels=truth)
         # The picture exists from now on, so this is when it was taken: rendering is no part of latency.
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=OPTICAL)
-        position, rotation = picture.pose
         world = Header(stamp=header.stamp, frame_id=MAP)
-        pose = transform(world, LINK, position, link_rotation(rotation))
+        pose = transform(world, LINK, picture.view.position, picture.view.rotation @ OPTICAL_IN_LINK.T)
         self._tf.publish(TFMessage(transforms=[pose]))
         info = camera_info_message(house.camera, header)
         self._color_info.publish(info)
         self._color.publish(image_message(picture.rgb, header))
         self._depth_info.publish(info)
-        if self._heard(self._depth):
+        if picture.depth is not None:
             self._depth.publish(image_message(picture.depth, header))
         if truth:
             self._publish_truth(house, picture.instances, header)
