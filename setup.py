@@ -29,7 +29,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         installed("launch", "*.launch.py"),
-        installed("config", "*.yaml"),
+        installed("config", "*.*"),
     ],
     zip_safe=False,
     entry_points={

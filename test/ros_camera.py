@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import sys
 import threading
-import time
 
 import cv2
 import numpy as np
@@ -60,18 +59,22 @@ def main() -> None:
     node = rclpy.create_node("camera")
     plain = node.create_publisher(Image, "/raw/image", 1)
     jpeg = node.create_publisher(CompressedImage, "/jpeg/image/compressed", 1)
-    chosen, known = "", pictures()
+    chosen, known, ended = "", pictures(), threading.Event()
 
     def publish() -> None:
-        while True:
+        while not ended.wait(0.05):
             if chosen in known:
                 message = known[chosen]
                 (plain if isinstance(message, Image) else jpeg).publish(message)
-            time.sleep(0.05)
 
-    threading.Thread(target=publish, daemon=True).start()
+    thread = threading.Thread(target=publish)
+    thread.start()
     for line in sys.stdin:
         chosen = line.strip()
+    ended.set()
+    thread.join()
+    node.destroy_node()
+    rclpy.shutdown()
 
 
 if __name__ == "__main__":

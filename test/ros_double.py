@@ -14,7 +14,7 @@ from perception_contrast.errors import ModelError, QueryError
 from perception_contrast.frames.types import Frame, GridToImage
 from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.openvocab.types import Detection, Scores
-from perception_contrast.pipeline import Result, Settings, Wants
+from perception_contrast.wants import Result, Settings, Wants
 
 MODEL = "scripted"
 SPACE = "scripted@0123456789ab"
@@ -72,7 +72,7 @@ class ScriptedPipeline:
         return np.full(frame.size, 0.25, np.float32), SPACE
 
     def process(self, frame: Frame, wants: Wants) -> Result:
-        self.gate.wait(20.0)
+        self.gate.wait(60.0)
         if frame.frame_id == "explodes":
             raise RuntimeError("scripted failure")
         self.processed.append((frame, wants))

@@ -18,7 +18,7 @@ from rclpy.parameter import Parameter
 from perception_contrast.nodes.perception_node import PerceptionNode
 from perception_contrast.ros.lifecycle import THREADS, Stop, spin
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:

@@ -58,8 +58,8 @@ def graph() -> Iterator[SimpleNamespace]:
     for name in (NAME, JPEG):
         client.wait_diagnostics(name, "state", lambda state: state == "active")
     yield SimpleNamespace(client=client, pipeline=raw.pipeline(), show=show, raw=raw.node)
-    camera.kill()
-    camera.wait()
+    camera.stdin.close()
+    camera.wait(10)
     for serving in (raw, jpeg):
         serving.close()
     client.close()

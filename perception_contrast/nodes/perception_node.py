@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -12,7 +12,6 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CompressedImage, Image
 
-from .. import pipeline as core
 from ..errors import FrameError, PerceptionError, QueryError
 from ..frames.types import Frame
 from ..ros import parameters
@@ -26,6 +25,10 @@ from ..ros.queries import parse_queries
 from ..ros.services import NotActiveError, Services
 from ..ros.statistics import Statistics
 from ..ros.worker import LatestWorker
+from ..wants import Wants
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
 
 NAME = "perception_node"
 Message = Image | CompressedImage
@@ -37,16 +40,16 @@ LONGEST_LATENCY_MS = 600_000.0
 class PerceptionNode(LifecycleNode):
     """Stores the newest picture in the callback; a worker decodes, computes what is wanted, publishes.
 
-    build: ``pipeline.build`` or a stand-in with its signature. Raises ParameterError, QueryError.
+    build: a stand-in for ``pipeline.build`` with its signature. Raises ParameterError, QueryError.
     """
 
     def __init__(
-        self, stop: Stop | None = None, *, build: Callable[..., core.Pipeline] = core.build, **kwargs: Any
+        self, stop: Stop | None = None, *, build: Callable[..., Pipeline] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(NAME, **kwargs)
-        self._stop, self._build = stop or Stop(), build
+        self._stop, self._build = stop or Stop(), build or _build
         self._phase = "unconfigured"
-        self._pipeline: core.Pipeline | None = None
+        self._pipeline: Pipeline | None = None
         self._latest: Received | None = None
         self._starting = False
         self._statistics = Statistics()
@@ -62,6 +65,7 @@ class PerceptionNode(LifecycleNode):
             MutuallyExclusiveCallbackGroup(),
             compressed=values["image_transport"] == "compressed",
             use_depth=bool(values["use_depth"]),
+            reliability=values["reliability"],
         )
         self._answers = Services(self, self)
         self._diagnostics = Diagnostics(self, self._report, MutuallyExclusiveCallbackGroup())
@@ -77,7 +81,7 @@ class PerceptionNode(LifecycleNode):
 
     # What the services ask for.
 
-    def pipeline(self) -> core.Pipeline:
+    def pipeline(self) -> Pipeline:
         if self._pipeline is None or self._phase != "active":
             raise NotActiveError(
                 f"not active: the node is {self._phase}; "
@@ -140,7 +144,7 @@ class PerceptionNode(LifecycleNode):
         else:
             self.get_logger().error(reason)
 
-    def _load(self) -> core.Pipeline:
+    def _load(self) -> Pipeline:
         values = self._table.values
         began = time.monotonic()
         self.get_logger().info(f"loading {values['model']}")
@@ -150,17 +154,18 @@ class PerceptionNode(LifecycleNode):
             device=values["device"],
             offline=values["offline"],
             settings=parameters.settings(values),
+            progress=self.get_logger().info,
         )
         self._set_queries(pipeline, values)
         # The first pass pays for allocation and kernel choice; a robot's first frame should not.
         blank = Frame(np.zeros((*WARM_UP_SIZE, 3), np.uint8))
-        pipeline.process(blank, core.Wants(features=True, semantic_features=True, masks=True))
+        pipeline.process(blank, Wants(features=True, semantic_features=True, masks=True))
         self.get_logger().info(f"{values['model']} loaded in {time.monotonic() - began:.1f} s")
         return pipeline
 
     # Parameters.
 
-    def _set_queries(self, pipeline: core.Pipeline, values: Values) -> None:
+    def _set_queries(self, pipeline: Pipeline, values: Values) -> None:
         queries = parse_queries(values["queries"])
         distractors = parameters.texts(values["distractors"])
         if queries or distractors:
@@ -236,6 +241,13 @@ class PerceptionNode(LifecycleNode):
             vocabulary_version=vocabulary.version if vocabulary is not None else 0,
             vocabulary_size=len(vocabulary.queries) if vocabulary is not None else 0,
         )
+
+
+def _build(**arguments: Any) -> Pipeline:
+    # Imported by the thread that loads: torch takes seconds, and signals and services must not wait for it.
+    from ..pipeline import build
+
+    return build(**arguments)
 
 
 def _interval(values: Values) -> float:

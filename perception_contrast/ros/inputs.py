@@ -6,16 +6,21 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from ..errors import FrameError
 from ..frames.types import Frame
 from .convert import camera_model, depth_array, frame_from, nanoseconds
-from .qos import overridable, sensor
+from .qos import offers_reliable, overridable, sensor
+
+ADAPT_PERIOD = 0.5
 
 # Depth belongs to a picture if their stamps differ by no more than half a frame at 30 Hz.
 DEPTH_SLOP_NS = 17_000_000
@@ -27,6 +32,48 @@ class Received:
 
     frame: Frame
     header: Header
+
+
+class AdaptiveSubscription:
+    """A subscription that is reliable while every publisher offers that, else best effort.
+
+    reliability: "auto" for that, or "reliable" or "best_effort" for good.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        kind: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        group: CallbackGroup,
+        reliability: str,
+    ) -> None:
+        self._node, self._kind, self._callback, self._group = node, kind, callback, group
+        self.topic = node.resolve_topic_name(topic)
+        self._reliable = reliability == "reliable"
+        self._subscription = self._subscribe()
+        if reliability == "auto":
+            # In the callback's own group, so that it never runs while the callback does.
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = node.create_timer(ADAPT_PERIOD, self._adapt, callback_group=group, clock=steady)
+
+    def _subscribe(self) -> Subscription:
+        return self._node.create_subscription(
+            self._kind,
+            self.topic,
+            self._callback,
+            sensor(reliable=self._reliable),
+            callback_group=self._group,
+            qos_overriding_options=overridable(reliability=False),
+        )
+
+    def _adapt(self) -> None:
+        reliable = offers_reliable(self._node, self.topic)
+        if reliable != self._reliable:
+            self._reliable = reliable
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = self._subscribe()
 
 
 class CameraInput:
@@ -41,6 +88,7 @@ class CameraInput:
         *,
         compressed: bool,
         use_depth: bool,
+        reliability: str,
     ) -> None:
         self._node, self._on_malformed = node, on_malformed
         self._lock = threading.Lock()
@@ -49,10 +97,13 @@ class CameraInput:
         # As image_transport does it: remap the base name first, then append the transport's.
         base = node.resolve_topic_name("image")
         self.topic = f"{base}/compressed" if compressed else base
-        self._subscribe(CompressedImage if compressed else Image, self.topic, on_image, group)
+        wanted = [(CompressedImage if compressed else Image, self.topic, on_image)]
         if use_depth:
-            self._subscribe(Image, "depth", self._on_depth, group)
-            self._subscribe(CameraInfo, "camera_info", self._on_info, group)
+            wanted += [(Image, "depth", self._on_depth), (CameraInfo, "camera_info", self._on_info)]
+        self._subscriptions = [
+            AdaptiveSubscription(node, kind, topic, callback, group, reliability)
+            for kind, topic, callback in wanted
+        ]
 
     def publishers(self) -> int:
         """How many publish on the topic that is read."""
@@ -74,11 +125,6 @@ class CameraInput:
                 self._on_malformed(f"depth_{error.reason}", f"depth: {error}")
         camera = None if info is None else camera_model(info)
         return Received(frame_from(message, depth=depth, camera=camera), message.header)
-
-    def _subscribe(self, kind: type, topic: str, callback: Callable, group: CallbackGroup) -> None:
-        self._node.create_subscription(
-            kind, topic, callback, sensor(), callback_group=group, qos_overriding_options=overridable()
-        )
 
     def _on_depth(self, message: Image) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from perception_contrast_msgs.msg import Embedding, FeatureMap
 from rclpy.lifecycle import LifecycleNode
@@ -11,11 +12,14 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
-from ..pipeline import Pipeline, Result, Wants
+from ..wants import Result, Wants
 from .convert import image_message
 from .feature_map import to_message
 from .qos import latched, output, overridable
 from .results import detections_message, embedding_message, label_info_message, vision_info_message
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
 
 _TOPICS = {
     "features": (FeatureMap, "~/features"),

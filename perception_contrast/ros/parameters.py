@@ -11,7 +11,7 @@ from rclpy.parameter import Parameter
 
 from ..errors import PerceptionError
 from ..language.vocabulary import Vocabulary
-from ..pipeline import Settings
+from ..wants import Settings
 from .queries import parse_queries
 from .spec import ParameterError, Spec, Value, Values
 
@@ -20,7 +20,7 @@ SPECS = (
     Spec(
         "language_model",
         "household-lit",
-        "Model that matches words to pixels; empty for none (exemplars still work).",
+        "Model that matches words to pixels; none to do without (exemplars still work).",
         change="unconfigured",
     ),
     Spec("device", "auto", "auto, cpu, cuda or cuda:N.", change="unconfigured"),
@@ -30,6 +30,13 @@ SPECS = (
         "raw",
         "raw reads `image`; compressed reads `image/compressed` (JPEG, PNG).",
         choices=("raw", "compressed"),
+        change="never",
+    ),
+    Spec(
+        "reliability",
+        "auto",
+        "Of camera subscriptions: auto is reliable where every publisher offers that, else best effort.",
+        choices=("auto", "reliable", "best_effort"),
         change="never",
     ),
     Spec("use_depth", False, "Also read `depth` and `camera_info`.", change="never"),

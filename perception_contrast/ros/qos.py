@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
@@ -12,9 +13,14 @@ def _profile(reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth
     )
 
 
-def sensor(depth: int = 2) -> QoSProfile:
-    """For camera topics that we read: best effort matches every publisher and never waits for old frames."""
-    return _profile(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, depth)
+def sensor(depth: int = 2, *, reliable: bool = False) -> QoSProfile:
+    """For camera topics that we read: best effort matches every publisher.
+
+    ``reliable`` matches reliable publishers only, and is what large pictures need: they travel in
+    fragments, and best effort loses the picture with any one of them, as happens on a busy machine.
+    """
+    reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+    return _profile(reliability, DurabilityPolicy.VOLATILE, depth)
 
 
 def output(depth: int = 2) -> QoSProfile:
@@ -27,7 +33,13 @@ def latched() -> QoSProfile:
     return _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 1)
 
 
-def overridable() -> QoSOverridingOptions:
-    """Lets users set history, depth, reliability and durability by parameter, read once at start."""
-    kinds = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
-    return QoSOverridingOptions(policy_kinds=kinds)
+def overridable(*, reliability: bool = True) -> QoSOverridingOptions:
+    """Lets users set history, depth, durability and reliability by parameter, read once at start."""
+    kinds = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY]
+    return QoSOverridingOptions(policy_kinds=[*kinds, QoSPolicyKind.RELIABILITY] if reliability else kinds)
+
+
+def offers_reliable(node: Node, topic: str) -> bool:
+    """True if somebody publishes on a topic and everybody who does offers reliable delivery."""
+    offered = [info.qos_profile.reliability for info in node.get_publishers_info_by_topic(topic)]
+    return bool(offered) and all(one == ReliabilityPolicy.RELIABLE for one in offered)

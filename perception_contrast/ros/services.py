@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perception_contrast_msgs.srv import AddExemplar, EmbedText, GetQueries, SetQueries, Similarity
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -14,11 +14,13 @@ from std_msgs.msg import Header
 from ..errors import PerceptionError, QueryError
 from ..frames.types import Frame
 from ..language.vocabulary import MAX_QUERIES
-from ..pipeline import Pipeline
 from .convert import header_of, image_array, image_message, nanoseconds
 from .inputs import Received
 from .queries import query_from, query_set_message
 from .results import embedding_message
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
 
 
 class NotActiveError(PerceptionError):
@@ -134,7 +136,7 @@ def _point(point: Any, frame: Frame) -> tuple[float, float]:
     height, width = frame.size
     x, y = float(point.x), float(point.y)
     # Pixel centres lie at integers: the picture spans half a pixel beyond the outermost centres.
-    inside = -0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5
+    inside = -0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5
     if not (math.isfinite(x) and math.isfinite(y) and inside):
         raise QueryError(f"point ({x:g}, {y:g}) is outside the picture of {width}x{height} pixels")
     return x, y

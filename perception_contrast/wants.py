@@ -1,0 +1,63 @@
+"""What can be asked of a frame, with which settings, and what comes back. Loads no model library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .encoders.grid import FeatureGrid
+from .frames.types import Frame
+from .language.vocabulary import Vocabulary
+from .openvocab.types import Detection
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What to compute for a frame."""
+
+    features: bool = False
+    semantic_features: bool = False
+    embedding: bool = False
+    masks: bool = False
+    detections: bool = False
+    overlay: bool = False
+    pca: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """short_side: of the network input in pixels. max_tokens: patches per picture at most.
+
+    mask_threshold, detection_threshold: probabilities; None takes the model's own.
+    """
+
+    short_side: int = 378
+    max_tokens: int = 2048
+    mask_threshold: float | None = None
+    detection_threshold: float | None = None
+    max_detections: int = 100
+    refine: bool = True
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was asked for; the rest is None.
+
+    masks: (H, W) uint16, ids of ``vocabulary.ids``, 65535 unlabelled. embedding: (c,) float32 unit.
+    overlay, pca: (H, W, 3) uint8 RGB. timings: milliseconds by stage.
+    """
+
+    frame: Frame
+    vocabulary: Vocabulary
+    features: FeatureGrid | None = None
+    semantic_features: FeatureGrid | None = None
+    embedding: NDArray[np.float32] | None = None
+    embedding_model: str = ""
+    embedding_space: str = ""
+    masks: NDArray[np.uint16] | None = None
+    detections: tuple[Detection, ...] | None = None
+    overlay: NDArray[np.uint8] | None = None
+    pca: NDArray[np.uint8] | None = None
+    timings: dict[str, float] = field(default_factory=dict)
