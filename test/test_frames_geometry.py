@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception_contrast.errors import FrameError
@@ -39,7 +39,11 @@ def mapped(grid: GridToImage, size: tuple[int, int]) -> np.ndarray:
 def test_crop_then_resize_lands_where_the_map_says(
     source: tuple[int, int], target: tuple[int, int], data: st.DataObject
 ) -> None:
-    """A linear pattern is its own coordinate, and both area average and interpolation keep it linear."""
+    """Each pixel holds its own coordinate, so a resized one tells where it was taken from.
+
+    Interpolation and averages of whole pixels are exact; an area average takes a pixel of which it
+    covers the share f at its centre, which moves the mean by f (1 - f) / 2, at most 1/8 pixel.
+    """
     x0, y0 = data.draw(st.integers(0, source[1] - 1)), data.draw(st.integers(0, source[0] - 1))
     x1, y1 = data.draw(st.integers(x0 + 1, source[1])), data.draw(st.integers(y0 + 1, source[0]))
     part, to_whole = crop(positions(source), (x0, y0, x1, y1))
@@ -47,7 +51,10 @@ def test_crop_then_resize_lands_where_the_map_says(
     grid = GridToImage.of_resize(part.shape[:2], target).then(to_whole)
     # Beyond the outermost pixel centres interpolation has only the border pixel.
     expected = np.clip(mapped(grid, target), [x0, y0], [x1 - 1, y1 - 1])
-    np.testing.assert_allclose(resize_image(part, target), expected, atol=0.02)
+    shrinks = target[0] <= part.shape[0] and target[1] <= part.shape[1]
+    whole_pixels = part.shape[0] % target[0] == 0 and part.shape[1] % target[1] == 0
+    tolerance = 0.13 if shrinks and not whole_pixels else 0.02
+    np.testing.assert_allclose(resize_image(part, target), expected, atol=tolerance, rtol=0)
     assert GridToImage.of_resize(part.shape[:2], target).moved(x0, y0) == grid
     column, row = grid.to_grid(*grid.to_image(3.0, 5.0))
     assert (column, row) == pytest.approx((3.0, 5.0))
@@ -65,8 +72,10 @@ def test_labels_come_from_the_nearest_pixel(source: tuple[int, int], target: tup
 
 
 def test_resizing_averages_instead_of_skipping() -> None:
-    checks = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
-    assert np.abs(resize_image(checks, (16, 16)).astype(int) - 127.5).max() <= 1
+    """One bright pixel in each 4 x 4: its share of the mean is 1/16; interpolation would miss it."""
+    dots = np.zeros((64, 64), np.uint8)
+    dots[::4, ::4] = 240
+    np.testing.assert_array_equal(resize_image(dots, (16, 16)), np.full((16, 16), 15, np.uint8))
 
 
 def test_crop_is_widened_clipped_and_never_empty() -> None:
@@ -85,6 +94,8 @@ def test_crop_is_widened_clipped_and_never_empty() -> None:
         ((640, 480), 378, 14, None, (504, 378)),
         ((224, 224), 224, 16, None, (224, 224)),
         ((1, 100_000), 378, 14, 50, (14, 700)),
+        ((3, 3), 1000, 1, 961, (31, 31)),
+        ((480, 640), 5000, 14, 300, (15 * 14, 20 * 14)),
         ((3, 3), 1, 14, None, (14, 14)),
     ],
 )
@@ -94,6 +105,7 @@ def test_fitted_size_of_known_cases(
     assert fitted_size(source, short, multiple, tokens) == expected
 
 
+@settings(deadline=None)
 @given(
     source=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
     short=st.integers(14, 1000),
@@ -108,13 +120,10 @@ def test_fitted_size_keeps_aspect_and_limits(
     cells = height * width // multiple**2
     if tokens is not None:
         assert cells <= tokens
-        scale = short / min(source)
-        assume(source[0] * source[1] * scale**2 / multiple**2 > 1.2 * tokens + 100)
-        # Shrunk no further than one more row and one more column would need.
-        assert (height + multiple) * (width + multiple) > tokens * multiple**2 or 1 in (
-            height // multiple,
-            width // multiple,
-        )
+        wanted = [round(side * short / min(source) / multiple) for side in source]
+        if wanted[0] * wanted[1] > tokens and min(height, width) > multiple:
+            # Shrunk no further than needed: one more row and one more column would not fit.
+            assert (height + multiple) * (width + multiple) > tokens * multiple**2
     else:
         exact = np.array(source) * short / min(source)
         assert (np.abs([height, width] - exact) <= np.maximum(multiple / 2, multiple - exact) + 1e-6).all()
