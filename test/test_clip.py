@@ -94,6 +94,7 @@ def check_against_both(tower: ClipTower, folder: Path) -> dict[str, float]:
         if tower.spec.family == "clip":
             image, text = twin.visual_projection(image), twin.text_projection(text)
     theirs = [normalize(f, dim=-1) for f in (image, text)]
+    assert all((a[0] - a[1]).abs().max() > 5e-3 for a in ours), "two inputs must not look alike"
     return {
         f"{what} against {who}": (a - b).abs().max().item()
         for who, others in (("open_clip", open_clips), ("transformers", theirs))

