@@ -1,0 +1,106 @@
+"""household-lit put together of its parts, and the refusal to mix spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from timm.models.vision_transformer import VisionTransformer
+
+from perception_contrast.cache import sha256_of
+from perception_contrast.encoders.alignment import (
+    AlignmentConfig,
+    AlignmentHead,
+    load_alignment,
+    save_alignment,
+)
+from perception_contrast.encoders.dinov2 import DinoTower
+from perception_contrast.encoders.lit import load_household_lit
+from perception_contrast.encoders.registry import model_spec
+from perception_contrast.errors import ModelError, SpaceError
+
+WIDTH, TEXT = 24, 12
+
+
+class Sentences:
+    """Vectors that follow from a phrase's length."""
+
+    model, space, dim, wording = "sentences", "sentences@1", TEXT, ""
+
+    def canonical(self, text: str) -> str:
+        return text.lower()
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        rows = [np.random.default_rng(len(text)).standard_normal(TEXT) for text in texts]
+        return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def tower() -> DinoTower:
+    torch.manual_seed(0)
+    vit = VisionTransformer(
+        img_size=70, patch_size=14, embed_dim=WIDTH, depth=4, num_heads=2, init_values=1.0, num_classes=0
+    )
+    return DinoTower(vit, replace(model_spec("dinov2-s14"), dim=WIDTH), "dinov2-s14@aaa").eval()
+
+
+@pytest.fixture(scope="module")
+def head_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("head") / "head.safetensors"
+    config = AlignmentConfig(
+        layers=(1, 3), image_dim=WIDTH, text_dim=TEXT, width=16, fine_width=8, dim=10, blocks=1
+    )
+    save_alignment(AlignmentHead(config), path, {"image_space": "dinov2-s14@aaa"})
+    return path
+
+
+def test_one_forward_pass_of_the_tower_serves_both(tower: DinoTower, head_file: Path) -> None:
+    lit = load_household_lit(tower, Sentences(), path=head_file)
+    images = torch.randn(2, 3, 42, 70)
+    with torch.inference_mode():
+        grid, picture = lit.see(images)
+        shared_grid, shared_picture = lit.see(images, tower(images, lit.layers))
+    assert grid.shape == (2, 6, 10, 10) and picture.shape == (2, 10)
+    torch.testing.assert_close(grid, shared_grid)
+    torch.testing.assert_close(picture, shared_picture)
+    torch.testing.assert_close(grid.norm(dim=-1), torch.ones(2, 6, 10))
+
+
+def test_its_space_is_that_of_the_head(tower: DinoTower, head_file: Path) -> None:
+    lit = load_household_lit(tower, Sentences(), path=head_file)
+    assert lit.space == lit.text.space == f"household-lit@{sha256_of(head_file)[:12]}"
+    assert (lit.model, lit.dim) == ("household-lit", 10)
+
+
+def test_words_go_through_the_heads_adapter(tower: DinoTower, head_file: Path) -> None:
+    lit = load_household_lit(tower, Sentences(), path=head_file)
+    head, _, _ = load_alignment(head_file)
+    vectors = lit.text.encode(["mug", "a table"])
+    with torch.no_grad():
+        expected = head.text_embedding(torch.from_numpy(Sentences().encode(["mug", "a table"])))
+    assert np.allclose(vectors, expected.numpy(), atol=1e-6)
+
+
+def test_a_head_fitted_to_other_towers_is_refused(tower: DinoTower, head_file: Path, tmp_path: Path) -> None:
+    head, facts, _ = load_alignment(head_file)
+    for key in ("image_space", "text_space"):
+        path = tmp_path / f"{key}.safetensors"
+        save_alignment(head, path, {"image_space": facts["image_space"], key: "other@bbb"})
+        with pytest.raises(SpaceError, match="other@bbb"):
+            load_household_lit(tower, Sentences(), path=path)
+
+
+def test_a_head_that_is_absent_or_damaged_is_one_line(
+    tower: DinoTower, head_file: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(head_file.read_bytes()[:-5])
+    for path in (damaged, tmp_path / "absent.safetensors"):
+        with pytest.raises(ModelError, match=path.name) as caught:
+            load_household_lit(tower, Sentences(), path=path)
+        assert "\n" not in str(caught.value)
