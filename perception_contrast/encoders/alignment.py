@@ -60,7 +60,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(self.near(x).permute(0, 2, 3, 1))
         y = self.down(F.gelu(self.up(y))) * self.gain
-        return x + y.permute(0, 3, 1, 2)
+        mixed: Tensor = x + y.permute(0, 3, 1, 2)
+        return mixed
 
 
 class AlignmentHead(nn.Module):
@@ -107,23 +108,23 @@ class AlignmentHead(nn.Module):
             x = block(x)
         fine = F.pixel_shuffle(self.split(F.gelu(x)), up) + self.colour(colours)
         fine = self.fine(fine).permute(0, 2, 3, 1)
-        return F.normalize(self.leave(F.gelu(fine)), dim=-1), x
+        return F.normalize(self.leave(F.gelu(fine)).float(), dim=-1), x
 
     def image_embedding(self, cls: Tensor, trunk: Tensor) -> Tensor:
         """(B, image_dim) class tokens and the trunk to unit vectors (B, dim)."""
-        return F.normalize(self.image(torch.cat([cls, trunk.mean(dim=(2, 3))], dim=-1)), dim=-1)
+        return F.normalize(self.image(torch.cat([cls, trunk.mean(dim=(2, 3))], dim=-1)).float(), dim=-1)
 
     def text_embedding(self, sentences: Tensor) -> Tensor:
         """Sentence embeddings (n, text_dim), unit, to unit vectors (n, dim)."""
-        return F.normalize(self.text_skip(sentences) + self.text(sentences), dim=-1)
+        return F.normalize((self.text_skip(sentences) + self.text(sentences)).float(), dim=-1)
 
     def example_embedding(self, regions: Tensor) -> Tensor:
         """Mean grid vectors of regions (n, dim), unit, to unit query vectors (n, dim)."""
-        return F.normalize(regions + self.example(regions), dim=-1)
+        return F.normalize((regions + self.example(regions)).float(), dim=-1)
 
     def logits(self, cosine: Tensor, kind: int) -> Tensor:
         """kind: 0 words, 1 examples, 2 captions."""
-        return self.log_scale[kind].exp() * cosine + self.bias[kind]
+        return self.log_scale[kind].exp() * cosine.float() + self.bias[kind]
 
 
 def save_alignment(head: AlignmentHead, path: Path, facts: dict[str, str]) -> None:

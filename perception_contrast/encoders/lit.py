@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +44,19 @@ class HouseholdLit(nn.Module):
     """Pictures and words in one small space.
 
     model, space: identity of that space, made of the head's sha256. layers: blocks of ``tower`` it
-    reads. head: for its scales, biases and the adapter for examples.
+    reads. head: for its scales, biases and the adapter for examples. facts: written with the head.
     """
 
-    def __init__(self, tower: DinoTower, head: AlignmentHead, sentences: TextTower, space: str) -> None:
+    def __init__(
+        self,
+        tower: DinoTower,
+        head: AlignmentHead,
+        sentences: TextTower,
+        space: str,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__()
+        self.facts: dict[str, str] = dict(facts or {})
         self.tower, self.head = tower, head
         self.model, self.space, self.dim = HOUSEHOLD_LIT.name, space, head.config.dim
         self.patch, self.layers = tower.patch, head.config.layers
@@ -78,5 +86,5 @@ def load_household_lit(
     require_same_space(
         facts.get("text_space", sentences.space), sentences.space, f"alignment head {path.name}"
     )
-    model = HouseholdLit(tower, head, sentences, space_name(HOUSEHOLD_LIT.name, sha256))
+    model = HouseholdLit(tower, head, sentences, space_name(HOUSEHOLD_LIT.name, sha256), facts)
     return model.eval().requires_grad_(False).to(device)

@@ -46,7 +46,9 @@ class Calibration:
             stored = json.loads(text)
             return cls(**{**stored, "weights": tuple(float(w) for w in stored["weights"])})
         except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"a stored calibration is not readable ({error}); train the head anew") from error
+            raise ModelError(
+                f"a stored calibration is not readable ({error}); train the head anew"
+            ) from error
 
 
 def features_of(region: Region, region_logit: float) -> tuple[float, float, float, float]:

@@ -24,7 +24,7 @@ class GuidedFilter:
 
     def __init__(self, guide: Array, radius: int, epsilon: float = 1e-3) -> None:
         """guide: (h, w) float32 in [0, 1]. radius: cells. epsilon: variance below which all is flat."""
-        self._guide, self._window = guide, (2 * radius + 1, 2 * radius + 1)
+        self._guide, self._window = guide.astype(np.float32, copy=False), (2 * radius + 1, 2 * radius + 1)
         self._mean = self._blur(guide)
         self._variance = self._blur(guide * guide) - self._mean * self._mean
         self._epsilon = epsilon
@@ -35,8 +35,9 @@ class GuidedFilter:
     def __call__(self, values: Array) -> Array:
         """Smooths a map (h, w) of the guide's size."""
         mean = self._blur(values)
-        slope = (self._blur(self._guide * values) - self._mean * mean) / (self._variance + self._epsilon)
-        offset = mean - slope * self._mean
+        covariance = self._blur(self._guide * values) - self._mean * mean
+        slope = np.asarray(covariance / (self._variance + self._epsilon), np.float32)
+        offset = np.asarray(mean - slope * self._mean, np.float32)
         return self._blur(slope) * self._guide + self._blur(offset)
 
 

@@ -13,7 +13,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Region:
-    """box: (x_min, y_min, x_max, y_max), max exclusive. mask: of the box. All in pixels of the map it came from.
+    """box: (x_min, y_min, x_max, y_max), max exclusive, pixels of the map it came from. mask: of the box.
 
     peak, mean: highest (99th percentile) and mean logit inside. share: of the picture's pixels.
     """
@@ -72,7 +72,9 @@ def region_vector(region: Region, size: tuple[int, int], grid: Array) -> Array:
     x0, y0, x1, y1 = region.box
     top, bottom = y0 * rows // size[0], max(-(-y1 * rows // size[0]), y0 * rows // size[0] + 1)
     left, right = x0 * columns // size[1], max(-(-x1 * columns // size[1]), x0 * columns // size[1] + 1)
-    full = np.zeros((round((bottom - top) * size[0] / rows), round((right - left) * size[1] / columns)), np.float32)
+    full = np.zeros(
+        (round((bottom - top) * size[0] / rows), round((right - left) * size[1] / columns)), np.float32
+    )
     oy, ox = y0 - round(top * size[0] / rows), x0 - round(left * size[1] / columns)
     oy, ox = max(oy, 0), max(ox, 0)
     h, w = min(region.mask.shape[0], full.shape[0] - oy), min(region.mask.shape[1], full.shape[1] - ox)

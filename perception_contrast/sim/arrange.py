@@ -63,7 +63,8 @@ class Arranger:
             if abs(x) + hx > self.room.x or abs(y) + hy > self.room.y:
                 continue
             if not flat and any(
-                abs(x - tx) < hx + thx + 0.03 and abs(y - ty) < hy + thy + 0.03 for tx, ty, thx, thy in self._taken
+                abs(x - tx) < hx + thx + 0.03 and abs(y - ty) < hy + thy + 0.03
+                for tx, ty, thx, thy in self._taken
             ):
                 continue
             if not flat:
@@ -109,7 +110,10 @@ class Arranger:
             c, s = np.cos(yaw), np.sin(yaw)
             x, y = c * along - s * (across - 0.002), s * along + c * (across - 0.002)
             near = [p for p in self.placed if self.props[p.prop].category.place == "wall"]
-            if any(np.hypot(p.position[0] - x, p.position[1] - y) < width + self.props[p.prop].radius for p in near):
+            if any(
+                np.hypot(p.position[0] - x, p.position[1] - y) < width + self.props[p.prop].radius
+                for p in near
+            ):
                 continue
             self.placed.append(Placed(index, (float(x), float(y), z), float(yaw)))
             return True

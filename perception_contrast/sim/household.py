@@ -32,8 +32,8 @@ FLOOR = (
 )
 WALL = ("window", "painting", "door", "wall clock")
 TABLE = (
-    "mug", "bowl", "bottle", "book", "banana", "apple", "teapot", "plate", "laptop", "cereal box", "vase", "toy car",
-    "alarm clock", "cup", "orange", "potted plant",
+    "mug", "bowl", "bottle", "book", "banana", "apple", "teapot", "plate", "laptop", "cereal box", "vase",
+    "toy car", "alarm clock", "cup", "orange", "potted plant",
 )  # fmt: skip
 FOV_Y = 55.0
 ORBIT_SECONDS = 40.0
@@ -140,15 +140,12 @@ class Household:
         centre = np.array([self._table.position[0], self._table.position[1], 0.0])
         room = self._stage.room
         reach = 1.35 + 0.25 * np.sin(2 * np.pi * t / 23.0)
-        eye = centre + [
-            reach * np.cos(angle),
-            reach * np.sin(angle),
-            1.35 + 0.15 * np.sin(2 * np.pi * t / 17.0),
-        ]
+        height = 1.35 + 0.15 * np.sin(2 * np.pi * t / 17.0)
+        eye = centre + np.array([reach * np.cos(angle), reach * np.sin(angle), height])
         eye[:2] = np.clip(eye[:2], (-room.x + 0.15, -room.y + 0.15), (room.x - 0.15, room.y - 0.15))
         glance = 0.25 * np.sin(2 * np.pi * t / 11.0)
-        aim = centre + [glance * -np.sin(angle), glance * np.cos(angle), 0.65]
-        return look_at(eye.tolist(), aim.tolist(), FOV_Y)
+        aim = centre + np.array([-glance * np.sin(angle), glance * np.cos(angle), 0.65])
+        return look_at(eye, aim, FOV_Y)
 
     def render(self, t: float, *, depth: bool = False, labels: bool = False) -> Rendering:
         """What the camera sees at t seconds; depth and labels only when asked for."""

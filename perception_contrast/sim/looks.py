@@ -114,7 +114,9 @@ def _noise(rng: np.random.Generator, size: int, cells: tuple[int, int]) -> np.nd
     wrapped = np.pad(coarse, 2, mode="wrap")
     scale = (size // cells[0], size // cells[1])
     large = cv2.resize(wrapped, (wrapped.shape[1] * scale[1], wrapped.shape[0] * scale[0]), interpolation=2)
-    return np.asarray(large[2 * scale[0] : 2 * scale[0] + size, 2 * scale[1] : 2 * scale[1] + size]).clip(0, 1)
+    return np.asarray(large[2 * scale[0] : 2 * scale[0] + size, 2 * scale[1] : 2 * scale[1] + size]).clip(
+        0, 1
+    )
 
 
 def grain(rng: np.random.Generator, kind: str, size: int = 256) -> np.ndarray:
@@ -137,7 +139,11 @@ def grain(rng: np.random.Generator, kind: str, size: int = 256) -> np.ndarray:
         field = 0.75 + 0.2 * veins**0.5 + 0.1 * (_noise(rng, size, (64, 64)) - 0.5)
     elif kind == "wicker":
         n = 16
-        weave = np.where((np.floor(x * n) + np.floor(y * n)) % 2 > 0, np.sin(np.pi * n * x) ** 2, np.sin(np.pi * n * y) ** 2)
+        weave = np.where(
+            (np.floor(x * n) + np.floor(y * n)) % 2 > 0,
+            np.sin(np.pi * n * x) ** 2,
+            np.sin(np.pi * n * y) ** 2,
+        )
         field = 0.5 + 0.5 * weave
     elif kind == "tile":
         n = int(rng.choice([2, 4, 8]))

@@ -20,7 +20,7 @@ from .stage import STRUCTURE, Stage, View, look_at
 
 @dataclass(frozen=True)
 class LabelledPicture:
-    """rgb (H, W, 3) uint8; instances (H, W) int32 (see Rendering); objects: those with pixels, by instance."""
+    """rgb (H, W, 3) uint8; instances (H, W) int32 (see Rendering); objects: what is seen, by instance."""
 
     rgb: NDArray[np.uint8]
     instances: NDArray[np.int32]
@@ -45,8 +45,8 @@ class SceneSettings:
     offline: bool = False
 
 
-def _surface_pictures(rng: np.random.Generator, unseen: bool, offline: bool) -> dict[str, NDArray[np.uint8]]:
-    """Textures of floor and walls; photographs or procedural ones, by chance."""
+def surface_pictures(rng: np.random.Generator, unseen: bool, offline: bool) -> dict[str, NDArray[np.uint8]]:
+    """Textures of floor, walls and ceiling, "surface:<name>"; photographs or procedural ones, by chance."""
     kinds = {
         "floor": (("wood", "tile", "felt", "stone"), ("planks", "tile", "checks", "stone", "fabric")),
         "wall": (("plaster", "brick"), ("plaster", "plaster", "plaster", "plaster", "stripes", "checks")),
@@ -54,7 +54,9 @@ def _surface_pictures(rng: np.random.Generator, unseen: bool, offline: bool) -> 
     }
     pictures: dict[str, NDArray[np.uint8]] = {}
     for surface, (photographs, procedural) in kinds.items():
-        names = [n for kind in photographs for n in TEXTURES.get(kind, ()) if (n in UNSEEN_TEXTURES) == unseen]
+        names = [
+            n for kind in photographs for n in TEXTURES.get(kind, ()) if (n in UNSEEN_TEXTURES) == unseen
+        ]
         if names and rng.random() < 0.6:
             pictures[f"surface:{surface}"] = texture(str(rng.choice(names)), offline=offline)
         elif rng.random() < 0.7:
@@ -86,7 +88,8 @@ class SceneSampler:
         """Categories of one stage: mostly small things, enough furniture to put them on."""
         rng, total = self._rng, self.settings.props
         by_place = {
-            place: [c for c in self._pool if c.place == place] for place in ("table", "floor", "wall", "ceiling")
+            place: [c for c in self._pool if c.place == place]
+            for place in ("table", "floor", "wall", "ceiling")
         }
         drawn: list[Category] = []
         for place, share in (("table", 0.55), ("floor", 0.3), ("wall", 0.12), ("ceiling", 0.03)):
@@ -99,7 +102,9 @@ class SceneSampler:
         # Several of one kind in one room, so that colours and sizes tell them apart.
         for index in rng.choice(len(drawn), total // 5, replace=False):
             drawn[int(index)] = drawn[int(rng.integers(len(drawn)))]
-        supports = [c for c in self._pool if c.name in ("dining table", "desk", "coffee table", "kitchen counter")]
+        supports = [
+            c for c in self._pool if c.name in ("dining table", "desk", "coffee table", "kitchen counter")
+        ]
         drawn += [supports[int(rng.integers(len(supports)))] for _ in range(2)]
         return drawn
 
@@ -107,7 +112,7 @@ class SceneSampler:
         rng, settings = self._rng, self.settings
         room = Room(float(rng.uniform(1.7, 3.2)), float(rng.uniform(1.7, 3.2)), float(rng.uniform(2.4, 3.0)))
         props = [draw_prop(rng, c, settings.unseen and rng.random() < 0.7) for c in self._categories()]
-        pictures = _surface_pictures(rng, settings.unseen, settings.offline)
+        pictures = surface_pictures(rng, settings.unseen, settings.offline)
         for prop in props:
             for part in prop.model.parts:
                 if part.texture:
@@ -159,7 +164,9 @@ def arrange(rng: np.random.Generator, room: Room, props: tuple[Prop, ...], fill:
     """Furnishes a room with a random part of the props."""
     arranger = Arranger(rng, room, props)
     order = [int(i) for i in rng.permutation(len(props))]
-    by_place = {p: [i for i in order if props[i].category.place == p] for p in ("table", "floor", "wall", "ceiling")}
+    by_place = {
+        p: [i for i in order if props[i].category.place == p] for p in ("table", "floor", "wall", "ceiling")
+    }
     supports = [i for i in by_place["floor"] if props[i].model.tops and props[i].radius > 0.3]
     others = [i for i in by_place["floor"] if i not in supports]
     small = by_place["table"]
@@ -200,7 +207,9 @@ def draw_view(rng: np.random.Generator, arranger: Arranger, tries: int = 30) -> 
             [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
         )
         eye = aim + offset
-        inside = abs(eye[0]) < room.x - 0.1 and abs(eye[1]) < room.y - 0.1 and 0.15 < eye[2] < room.height - 0.15
+        inside = (
+            abs(eye[0]) < room.x - 0.1 and abs(eye[1]) < room.y - 0.1 and 0.15 < eye[2] < room.height - 0.15
+        )
         if inside and not _blocked(eye, arranger):
             return look_at(eye, aim, float(rng.uniform(40, 68)), float(rng.normal(0, 0.05)))
     return None
@@ -222,7 +231,9 @@ def visible_objects(
     """Things with at least ``least`` pixels, with the words that are true of them."""
     values, counts = np.unique(instances, return_counts=True)
     seen = {int(v) for v, n in zip(values, counts, strict=True) if v >= 0 and n >= least}
-    found = {number: SceneObject(number, STRUCTURE[number]) for number in sorted(seen) if number < len(STRUCTURE)}
+    found = {
+        number: SceneObject(number, STRUCTURE[number]) for number in sorted(seen) if number < len(STRUCTURE)
+    }
     for item in placed:
         number = len(STRUCTURE) + item.prop
         if number not in seen:

@@ -51,7 +51,12 @@ class View:
     fov_y: float
 
 
-def look_at(position: Sequence[float], target: Sequence[float], fov_y: float, roll: float = 0.0) -> View:
+def look_at(
+    position: Sequence[float] | NDArray[np.float64],
+    target: Sequence[float] | NDArray[np.float64],
+    fov_y: float,
+    roll: float = 0.0,
+) -> View:
     """A camera (REP 103 optical frame) that looks from position to target; roll in radians."""
     eye = np.asarray(position, float)
     forward = np.asarray(target, float) - eye

@@ -97,7 +97,9 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(number, settings)
         text = self._text(batch)
-        terms = alignment_losses(self.head, batch, text)
+        half = settings.precision == "bfloat16"
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            terms = {name: value.float() for name, value in alignment_losses(self.head, batch, text).items()}
         weights = asdict(self.recipe.loss)
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         figures = {name: float(value.detach()) for name, value in terms.items()}
@@ -143,7 +145,9 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False) -> Path:
             if number % 100 == 99 or number + 1 == recipe.optimisation.steps:
                 rate = (number + 1) / (time.monotonic() - started)
                 logger.info("step %d (%.2f a second): %s", number + 1, rate, text)
-                atomic_write(output / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+                atomic_write(
+                    output / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode()
+                )
             if number % 500 == 499 or number + 1 == recipe.optimisation.steps:
                 _export(trainer, output / "head.safetensors", image_space, number + 1)
     return output / "head.safetensors"

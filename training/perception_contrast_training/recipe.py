@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -31,7 +31,8 @@ class SceneRecipe:
 
 @dataclass(frozen=True)
 class Optimisation:
-    """AdamW with linear warm-up and cosine decay; text_noise: deviation added to sentence vectors."""
+    """AdamW with linear warm-up and cosine decay; text_noise: deviation added to sentence
+    vectors. precision: of matrix products, "bfloat16" or "float32"."""
 
     steps: int = 6000
     learning_rate: float = 1.5e-3
@@ -40,7 +41,37 @@ class Optimisation:
     clip: float = 1.0
     average: float = 0.998
     text_noise: float = 0.02
+    precision: str = "bfloat16"
     threads: int = 0
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """scenes of ``seed`` to fit on; absent: names asked for that are not there, per scene.
+
+    most_fired: share of absent names that may be reported at the threshold that is chosen.
+    """
+
+    scenes: int = 80
+    seed: int = 500_001
+    absent: int = 12
+    most_fired: float = 0.08
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class HouseholdTest:
+    """scenes of unseen rooms from ``seed``; held_out_scenes: with things that training never saw.
+
+    absent: names asked for that are not there, per scene. unseen: shapes, textures and colour pairs
+    kept back from training.
+    """
+
+    scenes: int = 200
+    held_out_scenes: int = 200
+    seed: int = 900_001
+    absent: int = 20
+    unseen: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +88,8 @@ class AlignmentRecipe:
     batch: BatchSettings = field(default_factory=BatchSettings)
     loss: LossWeights = field(default_factory=LossWeights)
     optimisation: Optimisation = field(default_factory=Optimisation)
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
+    evaluation: HouseholdTest = field(default_factory=HouseholdTest)
 
 
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> AlignmentRecipe:
@@ -91,7 +124,7 @@ def _apply(stored: dict[str, Any], change: str) -> None:
 
 
 def _checked(kind: Any, stored: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not isinstance(stored, dict):
             raise RecipeError(f"'{where}' must hold keys, not {stored!r}")
         hints = get_type_hints(kind)
@@ -100,13 +133,16 @@ def _checked(kind: Any, stored: Any, where: str) -> Any:
                 near = difflib.get_close_matches(str(key), hints, 1)
                 hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(hints)}"
                 raise RecipeError(f"unknown key '{where}{key}'{hint}")
-        return kind(**{key: _checked(hints[key], value, f"{where}{key}.") for key, value in stored.items()})
+        make: Callable[..., Any] = kind
+        return make(**{key: _checked(hints[key], value, f"{where}{key}.") for key, value in stored.items()})
     return _value(kind, stored, where.rstrip("."))
 
 
 def _value(kind: Any, stored: Any, where: str) -> Any:
     if kind is float and isinstance(stored, int | float) and not isinstance(stored, bool):
         return float(stored)
+    if kind is bool and isinstance(stored, bool):
+        return stored
     if kind in (int, str) and isinstance(stored, kind) and not isinstance(stored, bool):
         return stored
     if getattr(kind, "__origin__", None) is tuple and isinstance(stored, list):

@@ -53,7 +53,9 @@ class BatchSettings:
 class BatchMaker:
     """Draws batches from shards of one grid size at a time."""
 
-    def __init__(self, shards: Sequence[Shard], words: Words, settings: BatchSettings, layers: int, seed: int) -> None:
+    def __init__(
+        self, shards: Sequence[Shard], words: Words, settings: BatchSettings, layers: int, seed: int
+    ) -> None:
         self._groups: dict[tuple[int, int], list[Shard]] = {}
         for shard in shards:
             self._groups.setdefault((shard.tokens.shape[1], shard.tokens.shape[2]), []).append(shard)
@@ -88,12 +90,14 @@ class BatchMaker:
             truth=self._truth(objects, concepts),
             category=self._categories(objects),
             category_words=[self._category_word(name) for name in self._names],
-            captions=[caption({o.index: o for o in things}, self._words, rng) for things in objects],
+            captions=[self._caption(things) for things in objects],
             examples=examples,
             same=same,
         )
 
-    def _crop(self, shard: Shard) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[SceneObject]]:
+    def _crop(
+        self, shard: Shard
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[SceneObject]]:
         rng, size = self._rng, self._settings.crop
         index = int(rng.integers(len(shard.cls)))
         _, h, w, _ = shard.tokens.shape
@@ -133,7 +137,9 @@ class BatchMaker:
         for b, things in enumerate(objects):
             known = {o.index: o for o in things}
             for k, thing in enumerate(things):
-                truth[b, k + 1] = torch.tensor([float(self._words.true_of(c, thing, known)) for c in concepts])
+                truth[b, k + 1] = torch.tensor(
+                    [float(self._words.true_of(c, thing, known)) for c in concepts]
+                )
         return truth
 
     def _categories(self, objects: Sequence[list[SceneObject]]) -> Tensor:
@@ -144,6 +150,11 @@ class BatchMaker:
             for k, thing in enumerate(things):
                 category[b, k + 1] = position.get(thing.category, -1)
         return category
+
+    def _caption(self, things: list[SceneObject]) -> str:
+        # Two captions a picture, always the same ones, so that each is encoded once.
+        own = np.random.default_rng([len(things), *(o.index for o in things), int(self._rng.integers(2))])
+        return caption({o.index: o for o in things}, self._words, own)
 
     def _category_word(self, name: str) -> str:
         choices = (name, name, *self._words.synonyms.get(name, ()))
@@ -160,7 +171,12 @@ class BatchMaker:
             if o.index in visible[b] and o.category not in SURFACES
         ]
         if not pool:
-            pool = [(b, k) for b, things in enumerate(objects) for k, o in enumerate(things) if o.index in visible[b]]
+            pool = [
+                (b, k)
+                for b, things in enumerate(objects)
+                for k, o in enumerate(things)
+                if o.index in visible[b]
+            ]
         chosen = [pool[int(i)] for i in rng.integers(0, len(pool), wish)]
         most = max(len(things) for things in objects)
         same = torch.zeros(len(objects), most + 1, wish)

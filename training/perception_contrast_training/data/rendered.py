@@ -42,7 +42,7 @@ class ShardJob:
 @dataclass(frozen=True)
 class Shard:
     """tokens (N, h, w, layers * c) float16; cls (N, c) float16; colours (N, 6, H, W) float16 per cell;
-    cells (N, H, W) uint8: 0 nothing, else 1 + position in ``objects[i]``; purity (N, H, W) uint8, 255 = pure."""
+    cells (N, H, W) uint8: 0 nothing, else 1 + place in ``objects[i]``; purity (N, H, W) uint8, 255 pure."""
 
     tokens: NDArray[np.float16]
     cls: NDArray[np.float16]
@@ -52,9 +52,9 @@ class Shard:
     objects: list[list[SceneObject]]
 
 
-def cell_labels(instances: NDArray[np.int32], numbers: Sequence[int], rows: int, columns: int) -> tuple[
-    NDArray[np.uint8], NDArray[np.uint8]
-]:
+def cell_labels(
+    instances: NDArray[np.int32], numbers: Sequence[int], rows: int, columns: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Majority label and its share for every cell of a grid; 0 for what is not in ``numbers``."""
     height, width = instances.shape
     table = np.zeros(int(instances.max()) + 2, np.uint8)
@@ -64,7 +64,9 @@ def cell_labels(instances: NDArray[np.int32], numbers: Sequence[int], rows: int,
     y = np.minimum(np.arange(height) * rows // height, rows - 1)
     x = np.minimum(np.arange(width) * columns // width, columns - 1)
     cell = (y[:, None] * columns + x[None, :]).ravel()
-    counts = np.bincount(cell * 256 + local.ravel(), minlength=rows * columns * 256).reshape(rows * columns, 256)
+    counts = np.bincount(cell * 256 + local.ravel(), minlength=rows * columns * 256).reshape(
+        rows * columns, 256
+    )
     total = counts.sum(axis=1)
     winner = counts.argmax(axis=1)
     share = counts[np.arange(len(counts)), winner] / np.maximum(total, 1)
@@ -89,7 +91,9 @@ def make_shard(job: ShardJob) -> Path:
     up, cell = AlignmentConfig().up, AlignmentConfig().patch // AlignmentConfig().up
     rows, columns = job.size[0] // tower.patch, job.size[1] // tower.patch
     settings = SceneSettings(unseen=job.unseen, offline=job.offline)
-    arrays: dict[str, list[NDArray[np.generic]]] = {k: [] for k in ("tokens", "cls", "colours", "cells", "purity")}
+    arrays: dict[str, list[NDArray[np.generic]]] = {
+        k: [] for k in ("tokens", "cls", "colours", "cells", "purity")
+    }
     objects: list[list[dict[str, object]]] = []
     for _, picture in zip(range(job.pictures), SceneSampler(job.seed, settings), strict=False):
         image = image_tensor(picture.rgb, job.size, tower.mean, tower.std)
@@ -119,7 +123,10 @@ def make_shard(job: ShardJob) -> Path:
 
 def load_shard(folder: Path) -> Shard:
     """A shard with its arrays left on disk until they are read."""
-    arrays = {k: np.load(folder / f"{k}.npy", mmap_mode="r") for k in ("tokens", "cls", "colours", "cells", "purity")}
+    arrays = {
+        k: np.load(folder / f"{k}.npy", mmap_mode="r")
+        for k in ("tokens", "cls", "colours", "cells", "purity")
+    }
     stored = json.loads((folder / "objects.json").read_text())
     return Shard(**arrays, objects=[[SceneObject(**o) for o in picture] for picture in stored])
 

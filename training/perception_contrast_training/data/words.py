@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,23 +19,26 @@ SURFACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 # Things that no picture of the household shows: always absent.
 ELSEWHERE: tuple[str, ...] = (
-    "person", "man", "woman", "child", "hand", "face", "dog", "cat", "horse", "cow", "sheep", "elephant", "bird",
-    "fish", "bear", "zebra", "giraffe", "bicycle", "motorcycle", "car", "bus", "truck", "train station", "airplane",
-    "boat", "ship", "traffic light", "traffic sign", "fire hydrant", "stop sign", "parking meter", "road", "street",
-    "sidewalk", "tree", "forest", "mountain", "river", "lake", "sea", "beach", "sky", "cloud", "snow", "grass field",
-    "building", "skyscraper", "bridge", "church", "tower", "fence", "tent", "kite", "surfboard", "skateboard",
-    "snowboard", "tennis racket", "baseball bat", "golf club", "swimming pool", "swing", "slide", "statue", "flag",
-    "tractor", "excavator", "crane", "forklift", "pallet", "conveyor belt", "robot arm", "drone", "satellite",
-    "wheelbarrow", "lawn mower", "chainsaw", "anvil", "barrel", "anchor", "cactus field", "waterfall", "campfire",
-    "hot dog", "hamburger", "sushi", "noodles", "steak", "salad", "ice cream", "popcorn", "grapes", "strawberry",
-    "pumpkin", "mushroom", "corn", "garlic", "onion", "pepper", "coconut", "violin", "drum", "piano", "trumpet",
-    "microscope", "telescope", "stethoscope", "syringe", "wheelchair", "stroller", "bandage", "pill", "sword",
-    "helmet", "glove", "sock", "tie", "dress", "trousers", "jacket", "scarf", "ring", "necklace", "wristwatch",
-    "sunglasses", "wallet", "coin", "banknote", "passport", "key", "padlock", "chain", "rope", "net", "hook", "saw",
-    "axe", "shovel", "rake", "pliers", "nail", "screw", "bolt", "gear", "spring", "magnet", "battery", "cable",
-    "circuit board", "antenna", "calculator", "stapler", "envelope", "stamp", "map", "newspaper", "ticket", "balloon",
-    "gift", "christmas tree", "snowman", "skeleton", "mask", "crown", "feather", "shell", "bone", "spider", "butterfly",
-    "snake", "frog", "turtle", "rabbit", "mouse animal", "squirrel", "monkey", "lion", "tiger", "whale", "dinosaur",
+    "person", "man", "woman", "child", "hand", "face", "dog", "cat", "horse", "cow", "sheep", "elephant",
+    "bird", "fish", "bear", "zebra", "giraffe", "bicycle", "motorcycle", "car", "bus", "truck",
+    "train station", "airplane", "boat", "ship", "traffic light", "traffic sign", "fire hydrant",
+    "stop sign", "parking meter", "road", "street", "sidewalk", "tree", "forest", "mountain", "river",
+    "lake", "sea", "beach", "sky", "cloud", "snow", "grass field", "building", "skyscraper", "bridge",
+    "church", "tower", "fence", "tent", "kite", "surfboard", "skateboard", "snowboard", "tennis racket",
+    "baseball bat", "golf club", "swimming pool", "swing", "slide", "statue", "flag", "tractor",
+    "excavator", "crane", "forklift", "pallet", "conveyor belt", "robot arm", "drone", "satellite",
+    "wheelbarrow", "lawn mower", "chainsaw", "anvil", "barrel", "anchor", "cactus field", "waterfall",
+    "campfire", "hot dog", "hamburger", "sushi", "noodles", "steak", "salad", "ice cream", "popcorn",
+    "grapes", "strawberry", "pumpkin", "mushroom", "corn", "garlic", "onion", "pepper", "coconut", "violin",
+    "drum", "piano", "trumpet", "microscope", "telescope", "stethoscope", "syringe", "wheelchair",
+    "stroller", "bandage", "pill", "sword", "helmet", "glove", "sock", "tie", "dress", "trousers", "jacket",
+    "scarf", "ring", "necklace", "wristwatch", "sunglasses", "wallet", "coin", "banknote", "passport",
+    "key", "padlock", "chain", "rope", "net", "hook", "saw", "axe", "shovel", "rake", "pliers", "nail",
+    "screw", "bolt", "gear", "spring", "magnet", "battery", "cable", "circuit board", "antenna",
+    "calculator", "stapler", "envelope", "stamp", "map", "newspaper", "ticket", "balloon", "gift",
+    "christmas tree", "snowman", "skeleton", "mask", "crown", "feather", "shell", "bone", "spider",
+    "butterfly", "snake", "frog", "turtle", "rabbit", "mouse animal", "squirrel", "monkey", "lion", "tiger",
+    "whale", "dinosaur",
 )  # fmt: skip
 
 TEMPLATES: tuple[str, ...] = (
@@ -44,7 +46,8 @@ TEMPLATES: tuple[str, ...] = (
     "{} in the room", "a {} in the scene", "look for a {}", "where is the {}", "one {}", "this is a {}",
 )  # fmt: skip
 UNSEEN_TEMPLATES: tuple[str, ...] = (
-    "can you see a {} anywhere?", "bring me the {}", "a robot's view of a {}", "I lost my {}", "point at the {}",
+    "can you see a {} anywhere?", "bring me the {}", "a robot's view of a {}", "I lost my {}",
+    "point at the {}",
 )  # fmt: skip
 
 
@@ -133,11 +136,15 @@ def phrase(concept: Concept, rng: np.random.Generator, *, unseen: bool = False) 
         text = " ".join(word for word in (size, colour, material, concept.name) if word)
     if concept.on:
         text += str(rng.choice([" on the ", " on a ", " standing on the "])) + concept.on
+    if not unseen and rng.random() < 0.5:
+        return text
     templates = UNSEEN_TEMPLATES if unseen else TEMPLATES
     return str(rng.choice(templates)).format(text)
 
 
-def describe(thing: SceneObject, words: Words, rng: np.random.Generator, others: dict[int, SceneObject]) -> Concept:
+def describe(
+    thing: SceneObject, words: Words, rng: np.random.Generator, others: dict[int, SceneObject]
+) -> Concept:
     """A concept that is true of a thing, with some of what is known about it."""
     name = thing.category
     if words.synonyms.get(name) and rng.random() < 0.4:
@@ -179,16 +186,3 @@ def caption(objects: dict[int, SceneObject], words: Words, rng: np.random.Genera
         parts.append(f"a {text}")
     joined = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
     return str(rng.choice(["{}", "a room with {}", "a photo of {}", "there is {}"])).format(joined)
-
-
-def vocabulary_texts(words: Words, rng: np.random.Generator, wordings: int) -> Sequence[tuple[Concept, str]]:
-    """Concepts with wordings for every noun and colour: what a text cache is filled with beforehand."""
-    found: list[tuple[Concept, str]] = []
-    for noun in (*words.kinds, *words.elsewhere):
-        for _ in range(wordings):
-            found.append((Concept(noun), phrase(Concept(noun), rng)))
-        for colour in COLOURS:
-            for _ in range(max(1, wordings // 4)):
-                concept = Concept(noun, color=colour)
-                found.append((concept, phrase(concept, rng)))
-    return found

@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def mask_loss(logits: Tensor, target: Tensor, weight: Tensor, focus: float = 1.0, overlap: float = 0.5) -> Tensor:
+def mask_loss(
+    logits: Tensor, target: Tensor, weight: Tensor, focus: float = 1.0, overlap: float = 0.5
+) -> Tensor:
     """Binary cross-entropy weighted by |p - t|^focus (Lin et al., focal loss, 2017) plus a soft Dice term.
 
     logits, target, weight: (b, q, n): pictures, phrases, cells; target in [0, 1]; weight 0 leaves a

@@ -67,7 +67,9 @@ def alignment_losses(head: AlignmentHead, batch: DenseBatch, text: TextVectors) 
         "category": _categories(head, grid, batch, text.categories),
         "region": _regions(head, grid, batch, phrases),
         "caption": clip_loss(
-            head.image_embedding(batch.cls, trunk), head.text_embedding(text.captions), head.log_scale[2].exp()
+            head.image_embedding(batch.cls, trunk),
+            head.text_embedding(text.captions),
+            head.log_scale[2].exp(),
         ),
         "example": _examples(head, grid, batch),
     }
@@ -80,7 +82,7 @@ def _categories(head: AlignmentHead, grid: Tensor, batch: DenseBatch, sentences:
     weight = (batch.purity * (batch.purity > 0.6)).flatten()
     # A quarter of the cells tells the same at a quarter of the cost.
     chosen = torch.randperm(len(target))[: len(target) // 4]
-    logits = head.log_scale[0].exp() * grid.flatten(0, 1)[chosen] @ names.T
+    logits = head.log_scale[0].exp() * (grid.flatten(0, 1)[chosen] @ names.T).float()
     return category_loss(logits, target[chosen], weight[chosen])
 
 
@@ -94,11 +96,12 @@ def _regions(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tens
     wanted = torch.tensor(pairs, dtype=torch.int64)
     regions = region_means(grid, batch.cells, batch.purity, wanted)
     truth = batch.truth[wanted[:, 0], wanted[:, 1]]
-    logits = head.log_scale[0].exp() * regions @ phrases.T
+    logits = head.log_scale[0].exp() * (regions @ phrases.T).float()
     ignored = truth < 0
     # A region has several true phrases; a phrase has several true regions.
     return 0.5 * (
-        multi_positive_loss(logits, truth > 0, ignored) + multi_positive_loss(logits.T, (truth > 0).T, ignored.T)
+        multi_positive_loss(logits, truth > 0, ignored)
+        + multi_positive_loss(logits.T, (truth > 0).T, ignored.T)
     )
 
 

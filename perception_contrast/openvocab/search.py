@@ -1,0 +1,293 @@
+"""Feature grids and a vocabulary to masks and detections of one picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..encoders.grid import FeatureGrid, require_same_space
+from ..language.vocabulary import UNLABELLED, Query, Vocabulary
+from .calibration import Calibration, features_of
+from .masks import GuidedFilter, upsampled
+from .regions import Region, grow_regions, region_vector
+from .scores import ExampleScorer, QueryVectors, Scorer
+from .types import Detection, Scores
+
+Array = NDArray[np.float32]
+LONGEST_SIDE = 640  # of the map in which regions are cut out
+
+
+@dataclass(frozen=True)
+class PreparedQueries:
+    """A vocabulary and its vectors. words[i]: (n, c) of query i; rivals: (r, c) of the distractors."""
+
+    vocabulary: Vocabulary
+    words: tuple[Array, ...] = ()
+    rivals: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Thresholds on probability; None: the calibration's. least_share: of the picture, smaller is dropped."""
+
+    mask_threshold: float | None = None
+    detection_threshold: float | None = None
+    max_detections: int = 100
+    least_share: float = 2e-4
+    refine: bool = True
+
+
+@dataclass(frozen=True)
+class Found:
+    """masks: (H, W) uint16 of the source's size, UNLABELLED where nothing is. detections: best first."""
+
+    masks: NDArray[np.uint16]
+    detections: tuple[Detection, ...]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    query: int
+    region: Region
+    vector: Array
+    probability: float
+    cosine: float
+
+
+def logit_of(probability: float) -> float:
+    """log(p / (1 - p)) of a threshold in (0, 1)."""
+    p = min(max(probability, 1e-6), 1 - 1e-6)
+    return float(np.log(p / (1 - p)))
+
+
+class Searcher:
+    """Scores grids against queries by one scorer and one calibration.
+
+    word_space, example_space: of the grids that words and examples are compared with; both may be
+    the same grid. neutral: (k, c) word vectors for relevancy, no rows where there are no words.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer | None,
+        calibration: Calibration,
+        *,
+        word_space: str,
+        example_space: str,
+        neutral: Array,
+        neutral_scale: float = 10.0,
+        example_scorer: ExampleScorer | None = None,
+        example_calibration: Calibration | None = None,
+    ) -> None:
+        self._scorer, self.calibration = scorer, calibration
+        self.word_space, self.example_space = word_space, example_space
+        self._neutral, self._neutral_scale = neutral, neutral_scale
+        self._example_scorer = example_scorer
+        self._example_calibration = example_calibration or calibration
+
+    def logit_grids(
+        self, words: FeatureGrid | None, examples: FeatureGrid | None, prepared: PreparedQueries
+    ) -> Array:
+        """(q, h, w) logits on the grid of words, or of examples where there are no words."""
+        queries = prepared.vocabulary.queries
+        base = words if words is not None and self._scorer is not None else examples
+        if base is None:
+            raise ValueError("neither a grid for words nor one for examples was given")
+        rows, columns, _ = base.shape
+        grids = np.full((len(queries), rows, columns), -20.0, np.float32)
+        if words is not None and self._scorer is not None:
+            require_same_space(words.space, self.word_space, "grid and queries")
+            together = self.example_space == self.word_space
+            vectors = [
+                QueryVectors(texts, _stacked(query, self.example_space) if together else texts[:0])
+                for texts, query in zip(prepared.words, queries, strict=True)
+            ]
+            cells = words.unit().values.astype(np.float32, copy=False).reshape(rows * columns, -1)
+            grids = self._scorer.logits(cells, vectors, prepared.rivals).reshape(-1, rows, columns)
+            if together:
+                return grids
+        if examples is not None and self._example_scorer is not None:
+            shown = self._example_logits(examples, queries, (rows, columns))
+            grids = np.maximum(grids, shown)
+        return grids
+
+    def _example_logits(self, grid: FeatureGrid, queries: tuple[Query, ...], size: tuple[int, int]) -> Array:
+        assert self._example_scorer is not None
+        require_same_space(grid.space, self.example_space, "grid and exemplars")
+        rows, columns, _ = grid.shape
+        cells = grid.unit().values.astype(np.float32, copy=False).reshape(rows * columns, -1)
+        planes = np.full((len(queries), *size), -20.0, np.float32)
+        for plane, query in zip(planes, queries, strict=True):
+            for exemplar in query.exemplars:
+                require_same_space(exemplar.space, self.example_space, f"an exemplar of '{query.label}'")
+                logits = self._example_scorer.logits(cells, exemplar.vector[None], exemplar.context)
+                plane[:] = np.maximum(plane, upsampled(logits.reshape(rows, columns), size))
+        return planes
+
+    def find(
+        self,
+        image: NDArray[np.uint8],
+        words: FeatureGrid | None,
+        examples: FeatureGrid | None,
+        prepared: PreparedQueries,
+        settings: SearchSettings,
+    ) -> Found:
+        """Masks and detections. image: (H, W, 3) uint8 RGB, whose edges the masks follow."""
+        size = (int(image.shape[0]), int(image.shape[1]))
+        if not prepared.vocabulary.queries:
+            return Found(np.full(size, UNLABELLED, np.uint16), ())
+        grids = self.logit_grids(words, examples, prepared)
+        base = words if words is not None else examples
+        assert base is not None
+        work = _work_size(size)
+        guide = self._guide(image, work, grids.shape[1:]) if settings.refine else None
+        labels = np.full(work, UNLABELLED, np.uint16)
+        best = np.full(work, -np.inf, np.float32)
+        kept: list[_Candidate] = []
+        for index, query in enumerate(prepared.vocabulary.queries):
+            calibration = (
+                self._example_calibration if not prepared_words(prepared, index) else self.calibration
+            )
+            if float(grids[index].max()) < calibration.seed:
+                continue
+            plane = upsampled(grids[index], work)
+            if guide is not None:
+                plane = guide(plane)
+            accepted = self._accepted(index, query, plane, base, prepared, calibration, settings)
+            cut = calibration.mask if settings.mask_threshold is None else logit_of(settings.mask_threshold)
+            for candidate in accepted:
+                self._paint(labels, best, plane, candidate, prepared.vocabulary.ids[query.label], cut)
+            kept += accepted
+        kept.sort(key=lambda candidate: candidate.probability, reverse=True)
+        detections = tuple(
+            self._detection(candidate, prepared, base, work, size)
+            for candidate in kept[: settings.max_detections]
+        )
+        if work != size:
+            labels = np.asarray(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST), np.uint16)
+        return Found(labels, detections)
+
+    def plane(
+        self,
+        image: NDArray[np.uint8],
+        words: FeatureGrid | None,
+        examples: FeatureGrid | None,
+        prepared: PreparedQueries,
+    ) -> Array:
+        """Refined logits (H, W) of the first query, at the picture's size, at most LONGEST_SIDE a side."""
+        grid = self.logit_grids(words, examples, prepared)[0]
+        work = _work_size((int(image.shape[0]), int(image.shape[1])))
+        return self._guide(image, work, grid.shape)(upsampled(grid, work))
+
+    def region_logit(
+        self, region: Region, size: tuple[int, ...], base: FeatureGrid | None, prepared: PreparedQueries
+    ) -> float:
+        """Logit of a region's own vector for the first query. size: of the region's map."""
+        assert base is not None
+        vector = region_vector(region, (size[0], size[1]), np.asarray(base.values, np.float32))
+        return self._region_scores(vector, 0, prepared.vocabulary.queries[0], prepared, region)[1]
+
+    @staticmethod
+    def _guide(image: NDArray[np.uint8], work: tuple[int, int], grid: tuple[int, ...]) -> GuidedFilter:
+        grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+        small = cv2.resize(grey, work[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+        return GuidedFilter(small, radius=max(2, round(0.75 * work[1] / grid[1])))
+
+    def _accepted(
+        self,
+        index: int,
+        query: Query,
+        plane: Array,
+        base: FeatureGrid,
+        prepared: PreparedQueries,
+        calibration: Calibration,
+        settings: SearchSettings,
+    ) -> list[_Candidate]:
+        chosen = query.threshold if query.threshold is not None else settings.detection_threshold
+        least = calibration.detection if chosen is None else chosen
+        regions = grow_regions(
+            plane, calibration.seed, calibration.low, settings.least_share, settings.max_detections
+        )
+        accepted = []
+        for region in regions:
+            vector = region_vector(
+                region, (plane.shape[0], plane.shape[1]), np.asarray(base.values, np.float32)
+            )
+            cosine, logit = self._region_scores(vector, index, query, prepared, region)
+            features = np.array([features_of(region, logit)])
+            probability = float(calibration.probability(features)[0])
+            if probability >= least:
+                accepted.append(_Candidate(index, region, vector, probability, cosine))
+        return accepted
+
+    def _region_scores(
+        self, vector: Array, index: int, query: Query, prepared: PreparedQueries, region: Region
+    ) -> tuple[float, float]:
+        """Cosine of the region's own vector with the query, and its logit."""
+        together = self._scorer is not None and self.word_space == self.example_space
+        texts = prepared.words[index] if prepared.words else np.zeros((0, len(vector)), np.float32)
+        shown = _stacked(query, self.example_space) if together or self._scorer is None else texts[:0]
+        pool = np.concatenate([v for v in (texts, shown) if len(v)]) if len(texts) or len(shown) else None
+        cosine = float((pool @ vector).max()) if pool is not None else 0.0
+        if self._scorer is None or pool is None:
+            return cosine, region.mean
+        logit = self._scorer.logits(vector[None], [QueryVectors(texts, shown)], prepared.rivals)
+        return cosine, float(logit[0, 0])
+
+    @staticmethod
+    def _paint(
+        labels: NDArray[np.uint16], best: Array, plane: Array, candidate: _Candidate, number: int, cut: float
+    ) -> None:
+        x0, y0, x1, y1 = candidate.region.box
+        window = (slice(y0, y1), slice(x0, x1))
+        wins = candidate.region.mask & (plane[window] >= cut) & (plane[window] > best[window])
+        labels[window][wins] = number
+        best[window][wins] = plane[window][wins]
+
+    def _detection(
+        self,
+        candidate: _Candidate,
+        prepared: PreparedQueries,
+        base: FeatureGrid,
+        work: tuple[int, int],
+        size: tuple[int, int],
+    ) -> Detection:
+        region = candidate.region
+        box, mask = region.box, region.mask
+        if work != size:
+            fy, fx = size[0] / work[0], size[1] / work[1]
+            box = (round(box[0] * fx), round(box[1] * fy), round(box[2] * fx), round(box[3] * fy))
+            shape = (max(1, box[2] - box[0]), max(1, box[3] - box[1]))
+            mask = cv2.resize(mask.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST).astype(bool)
+        relevancy = self._relevancy(candidate)
+        scores = Scores(candidate.cosine, relevancy, candidate.probability)
+        label = prepared.vocabulary.queries[candidate.query].label
+        return Detection(label, scores, box, mask, candidate.vector, base.space)
+
+    def _relevancy(self, candidate: _Candidate) -> float:
+        """Softmax of the query against each neutral word, the least of them (Kerr et al., LERF, 2023)."""
+        if not len(self._neutral):
+            return candidate.probability
+        rival = float((self._neutral @ candidate.vector).max())
+        return float(1.0 / (1.0 + np.exp(-self._neutral_scale * (candidate.cosine - rival))))
+
+
+def _work_size(size: tuple[int, int]) -> tuple[int, int]:
+    scale = min(1.0, LONGEST_SIDE / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def prepared_words(prepared: PreparedQueries, index: int) -> bool:
+    """Whether a query has words; its calibration is the words' then."""
+    return bool(prepared.words) and len(prepared.words[index]) > 0
+
+
+def _stacked(query: Query, space: str) -> Array:
+    for exemplar in query.exemplars:
+        require_same_space(exemplar.space, space, f"an exemplar of '{query.label}'")
+    if not query.exemplars:
+        return np.zeros((0, 0), np.float32)
+    return np.stack([exemplar.vector for exemplar in query.exemplars])

@@ -1,0 +1,63 @@
+"""How each kind of model is searched: its scorer, its calibration, where its examples live."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..encoders.lit import HouseholdLit
+from ..encoders.load import Encoders
+from .calibration import Calibration
+from .scores import ExampleScorer, SigmoidScorer, SoftmaxScorer
+from .search import Searcher
+
+# Neutral words of relevancy (Kerr et al., LERF, 2023) and what else rooms and streets are made of.
+NEUTRAL = ("object", "things", "stuff", "texture")
+BACKGROUND = (
+    "background", "wall", "floor", "ceiling", "ground", "sky", "window", "furniture", "cloth", "paper",
+    "shadow", "blurry picture", "plant", "building", "person",
+)  # fmt: skip
+
+# Uncalibrated: a region's probability is the mean of its pixels'.
+BY_SHARE = Calibration(weights=(0.0, 1.0, 0.0, 0.0), seed=0.4, low=0.0, mask=0.0, detection=0.55)
+BY_EXAMPLE = Calibration(weights=(0.0, 1.0, 0.0, 0.0), seed=1.0, low=0.0, mask=0.0, detection=0.6)
+
+
+def searcher_of(encoders: Encoders) -> Searcher:
+    """The searcher that fits the loaded models. Raises ModelError for an unreadable calibration."""
+    spatial, language = encoders.spatial, encoders.language
+    nothing = np.zeros((0, 0), np.float32)
+    if language is None:
+        return Searcher(
+            None,
+            BY_EXAMPLE,
+            word_space="",
+            example_space=spatial.space,
+            neutral=nothing,
+            example_scorer=ExampleScorer(),
+        )
+    neutral = language.text.encode(NEUTRAL)
+    if isinstance(language, HouseholdLit):
+        scale = language.head.log_scale.exp().tolist()
+        bias = language.head.bias.tolist()
+        calibrations = [
+            Calibration.loaded(language.facts[key]) if key in language.facts else Calibration()
+            for key in ("calibration", "example_calibration")
+        ]
+        return Searcher(
+            SigmoidScorer((scale[0], scale[1]), (bias[0], bias[1])),
+            calibrations[0],
+            word_space=language.space,
+            example_space=language.space,
+            neutral=neutral,
+            neutral_scale=scale[0],
+            example_calibration=calibrations[1],
+        )
+    return Searcher(
+        SoftmaxScorer(language.text.encode([*NEUTRAL, *BACKGROUND])),
+        BY_SHARE,
+        word_space=language.space,
+        example_space=spatial.space,
+        neutral=neutral,
+        example_scorer=ExampleScorer(),
+        example_calibration=BY_EXAMPLE,
+    )

@@ -1,0 +1,356 @@
+"""The walk of one frame: pixels to features, embeddings, masks, detections; only what is asked for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .encoders.dinov2 import DinoOutput, DinoTower
+from .encoders.grid import FeatureGrid
+from .encoders.lit import HouseholdLit
+from .encoders.load import Encoders, load_encoders
+from .encoders.precision import quick
+from .encoders.preprocess import image_tensor
+from .errors import QueryError
+from .frames.resize import fitted_size
+from .frames.types import Frame, GridToImage
+from .language.vocabulary import Exemplar, Query, Vocabulary
+from .openvocab.draw import PrincipalColours, overlay
+from .openvocab.examples import exemplar_of
+from .openvocab.masks import upsampled
+from .openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
+from .openvocab.spaces import searcher_of
+from .wants import Result as Result
+from .wants import Settings as Settings
+from .wants import Wants as Wants
+
+# Cosine from which neighbours of a clicked cell belong to the same thing.
+ALIKE = {"lit": 0.75, "other": 0.6}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the towers made of a frame. embedding: of the language model where there is one."""
+
+    features: FeatureGrid | None
+    semantic: FeatureGrid | None
+    embedding: NDArray[np.float32]
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.timings: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + 1e3 * (time.perf_counter() - began)
+
+
+class Pipeline:
+    """One model pair and one vocabulary; any thread may call any method."""
+
+    def __init__(self, encoders: Encoders, settings: Settings | None = None) -> None:
+        self._encoders = encoders
+        self._settings = settings or Settings()
+        self._searcher = searcher_of(encoders)
+        self._prepared = PreparedQueries(Vocabulary())
+        self._colours = PrincipalColours()
+        self._vocabulary_lock = threading.Lock()
+        self._tower_lock = threading.Lock()
+
+    # What is loaded.
+
+    @property
+    def models(self) -> dict[str, tuple[str, str]]:
+        """Role to (model, space). "semantic" is the space that queries are compared in."""
+        spatial, language = self._encoders.spatial, self._encoders.language
+        semantic = language if language is not None else spatial
+        return {"spatial": (spatial.model, spatial.space), "semantic": (semantic.model, semantic.space)}
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The one in force."""
+        return self._prepared.vocabulary
+
+    @property
+    def exemplar_space(self) -> str:
+        """Space of the vectors of shown examples."""
+        return self._searcher.example_space
+
+    @property
+    def text_model(self) -> str:
+        """Model that embeds words, "" without one."""
+        return self._encoders.language.model if self._encoders.language else ""
+
+    @property
+    def text_space(self) -> str:
+        """Space of embedded words, "" without a language model."""
+        return self._encoders.language.space if self._encoders.language else ""
+
+    @property
+    def detection_threshold(self) -> float:
+        """Probability from which detections are published."""
+        chosen = self._settings.detection_threshold
+        return self._searcher.calibration.detection if chosen is None else chosen
+
+    @property
+    def searcher(self) -> Searcher:
+        """What turns features and queries into masks and detections."""
+        return self._searcher
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    def configure(self, settings: Settings) -> None:
+        """Replaces the settings from the next frame on."""
+        self._settings = settings
+
+    # What is asked for.
+
+    def set_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
+        """Replaces the vocabulary. Raises QueryError or SpaceError, and the old one stays."""
+        with self._vocabulary_lock:
+            return self._put_in_force(self.vocabulary.with_queries(queries, distractors))
+
+    def add_exemplar(
+        self,
+        label: str,
+        frame: Frame,
+        *,
+        box: tuple[float, float, float, float] | None = None,
+        point: tuple[float, float] | None = None,
+    ) -> tuple[Vocabulary, Exemplar]:
+        """Learns a thing from one picture: the inside of a box, what is under a point, or all of it.
+
+        Pixels of the frame. Raises QueryError for what is not in the picture.
+        """
+        seen = self._see(frame, _Clock(), features=True, semantic=True)
+        exemplar = self.exemplar(seen, box=box, point=point)
+        with self._vocabulary_lock:
+            return self._put_in_force(self.vocabulary.with_exemplar(label, exemplar)), exemplar
+
+    def exemplar(
+        self,
+        seen: Seen,
+        *,
+        box: tuple[float, float, float, float] | None = None,
+        point: tuple[float, float] | None = None,
+    ) -> Exemplar:
+        """The vector of a thing in a frame that ``see`` has seen, ready to be searched for."""
+        grid, alike = self._example_grid(seen)
+        exemplar = exemplar_of(grid, box, point, alike)
+        language = self._encoders.language
+        if isinstance(language, HouseholdLit) and grid.space == language.space:
+            exemplar = replace(exemplar, vector=self._adapted(language, exemplar.vector))
+        return exemplar
+
+    def see(self, frame: Frame) -> Seen:
+        """All features of a frame, to be searched more than once."""
+        return self._see(frame, _Clock(), features=True, semantic=True)
+
+    def find(self, frame: Frame, seen: Seen, prepared: PreparedQueries) -> Found:
+        """Masks and detections of ``prepared`` queries in a frame that was seen."""
+        settings = self._settings
+        return self._searcher.find(
+            frame.image,
+            seen.semantic,
+            seen.features,
+            prepared,
+            SearchSettings(
+                settings.mask_threshold,
+                settings.detection_threshold,
+                settings.max_detections,
+                refine=settings.refine,
+            ),
+        )
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, c) float32 unit rows in ``text_space``. Raises QueryError without a language model."""
+        language = self._encoders.language
+        if language is None:
+            raise QueryError("no language model is loaded; set language_model, for example to household-lit")
+        if not texts or any(not text.strip() for text in texts):
+            raise QueryError("give at least one text, and none that is empty")
+        with self._tower_lock:
+            return language.text.encode(list(texts))
+
+    def similarity(
+        self, frame: Frame, *, point: tuple[float, float] | None = None, text: str | None = None
+    ) -> tuple[NDArray[np.float32], str]:
+        """Cosine of every pixel with one point of the frame or with a text: (H, W) and the space.
+
+        A point is compared by the spatial features. Raises QueryError.
+        """
+        if (point is None) == (text is None):
+            raise QueryError("give either a point or a text")
+        if text is not None:
+            vector = self.embed_texts([text])[0]
+            grid = self._see(frame, _Clock(), semantic=True).semantic
+        else:
+            assert point is not None
+            grid = self._see(frame, _Clock(), features=True).features
+            assert grid is not None
+            vector = exemplar_of(grid, None, point, alike=2.0).vector
+        assert grid is not None
+        return np.clip(upsampled(grid.unit().values @ vector, frame.size), -1, 1), grid.space
+
+    def _put_in_force(self, vocabulary: Vocabulary) -> Vocabulary:
+        self._prepared = self.prepare(vocabulary)
+        return vocabulary
+
+    def prepare(self, vocabulary: Vocabulary) -> PreparedQueries:
+        """The vectors of a vocabulary. Raises QueryError for words where no language model is loaded."""
+        language = self._encoders.language
+        if language is None:
+            for query in vocabulary.queries:
+                if query.texts():
+                    raise QueryError(
+                        f"'{query.label}' is asked for in words, but no language model is loaded; "
+                        "set language_model or show an exemplar"
+                    )
+            return PreparedQueries(vocabulary)
+        texts = [text for query in vocabulary.queries for text in query.texts()]
+        with self._tower_lock:
+            vectors = language.text.encode([*texts, *vocabulary.distractors])
+        words, start = [], 0
+        for query in vocabulary.queries:
+            words.append(vectors[start : start + len(query.texts())])
+            start += len(query.texts())
+        return PreparedQueries(vocabulary, tuple(words), vectors[start:])
+
+    def _example_grid(self, seen: Seen) -> tuple[FeatureGrid, float]:
+        if seen.semantic is not None and seen.semantic.space == self._searcher.example_space:
+            return seen.semantic, ALIKE["lit"]
+        assert seen.features is not None
+        return seen.features, ALIKE["other"]
+
+    @staticmethod
+    def _adapted(language: HouseholdLit, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            device = language.head.log_scale.device
+            adapted = language.head.example_embedding(torch.from_numpy(vector)[None].to(device))
+        return np.asarray(adapted[0].float().cpu().numpy(), np.float32)
+
+    # The walk.
+
+    def process(self, frame: Frame, wants: Wants) -> Result:
+        """Computes what is wanted for one frame."""
+        clock, prepared = _Clock(), self._prepared
+        search = wants.masks or wants.detections or wants.overlay
+        shown = search and any(query.exemplars for query in prepared.vocabulary.queries)
+        apart = self._searcher.example_space == self._encoders.spatial.space
+        seen = self._see(
+            frame,
+            clock,
+            features=wants.features
+            or wants.pca
+            or (shown and apart)
+            or (search and self._encoders.language is None),
+            semantic=wants.semantic_features or search or wants.embedding,
+        )
+        found: Found | None = None
+        if search:
+            with clock.stage("postprocess"):
+                found = self.find(frame, seen, prepared)
+        picture = colours = None
+        if wants.overlay or wants.pca:
+            with clock.stage("draw"):
+                if wants.overlay and found is not None:
+                    picture = overlay(frame.image, found.detections, prepared.vocabulary.ids)
+                if wants.pca and seen.features is not None:
+                    colours = self._colours(seen.features)
+        model, space = self.models["semantic"]
+        return Result(
+            frame,
+            prepared.vocabulary,
+            features=seen.features if wants.features else None,
+            semantic_features=seen.semantic if wants.semantic_features else None,
+            embedding=seen.embedding if wants.embedding else None,
+            embedding_model=model,
+            embedding_space=space,
+            masks=found.masks if found is not None and wants.masks else None,
+            detections=found.detections if found is not None and wants.detections else None,
+            overlay=picture,
+            pca=colours,
+            timings=clock.timings,
+        )
+
+    def _see(self, frame: Frame, clock: _Clock, *, features: bool = False, semantic: bool = False) -> Seen:
+        encoders, language = self._encoders, self._encoders.language
+        spatial_grid = semantic_grid = None
+        embedding = np.zeros(0, np.float32)
+        need_spatial = features or language is None or encoders.shared
+        with self._tower_lock, torch.inference_mode():
+            output: DinoOutput | None = None
+            images: torch.Tensor | None = None
+            if need_spatial:
+                images = self._prepared_image(frame, encoders.spatial, clock)
+                with clock.stage("encode"):
+                    output, tokens, embedding = self._spatial(images)
+                    spatial_grid = self._grid(frame, tokens, encoders.spatial, normalized=False)
+            if language is not None and semantic:
+                if not encoders.shared or images is None:
+                    images, output = self._prepared_image(frame, language, clock), None
+                with clock.stage("language"):
+                    grid, picture = language.see(images, output)
+                    semantic_grid = self._grid(frame, grid, language, normalized=True)
+                    embedding = _numpy(picture[0])
+        return Seen(spatial_grid, semantic_grid, embedding)
+
+    def _spatial(self, images: torch.Tensor) -> tuple[DinoOutput | None, torch.Tensor, NDArray[np.float32]]:
+        spatial, language = self._encoders.spatial, self._encoders.language
+        if isinstance(spatial, DinoTower):
+            layers = language.layers if language is not None and self._encoders.shared else ()
+            with quick(self._encoders.device):
+                output = spatial(images, layers)
+            cls = torch.nn.functional.normalize(output.cls[0], dim=-1)
+            return output, output.tokens, _numpy(cls)
+        return None, spatial.dense(images), _numpy(spatial.image_embedding(images)[0])
+
+    def _prepared_image(self, frame: Frame, tower: object, clock: _Clock) -> torch.Tensor:
+        patch, mean, std = tower.patch, tower.mean, tower.std  # type: ignore[attr-defined]
+        with clock.stage("preprocess"):
+            size = fitted_size(frame.size, self._settings.short_side, patch, self._settings.max_tokens)
+            return image_tensor(frame.image, size, mean, std).to(self._encoders.device)
+
+    @staticmethod
+    def _grid(frame: Frame, values: torch.Tensor, tower: object, *, normalized: bool) -> FeatureGrid:
+        array = _numpy(values[0])
+        rows, columns = array.shape[:2]
+        return FeatureGrid(
+            array,
+            tower.model,  # type: ignore[attr-defined]
+            tower.space,  # type: ignore[attr-defined]
+            GridToImage.of_resize(frame.size, (rows, columns)),
+            frame.size,
+            normalized,
+        )
+
+
+def _numpy(values: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray(values.detach().float().cpu().numpy(), np.float32)
+
+
+def build(
+    model: str = "dinov2-s14",
+    language_model: str = "household-lit",
+    device: str = "auto",
+    offline: bool = False,
+    settings: Settings | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Pipeline:
+    """Loads the models by name. Raises ModelError."""
+    encoders = load_encoders(model, language_model, device=device, offline=offline, progress=progress)
+    return Pipeline(encoders, settings)

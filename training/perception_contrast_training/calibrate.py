@@ -1,0 +1,189 @@
+"""Fits thresholds and probabilities of a trained head on scenes kept apart from training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.frames.types import Frame
+from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary
+from perception_contrast.openvocab.calibration import Calibration, features_of
+from perception_contrast.openvocab.regions import grow_regions
+from perception_contrast.openvocab.search import PreparedQueries
+from perception_contrast.pipeline import Pipeline, Seen
+from perception_contrast.sim.catalogue import catalogue
+from perception_contrast.sim.scenes import SceneSampler, SceneSettings
+
+from .data.words import Concept, Words
+from .evaluation.household import box_of
+from .evaluation.questions import LEAST_SHARE, absent_questions, mask_of, present_questions
+from .recipe import CalibrationSettings
+
+LEVELS = np.arange(-3.0, 3.01, 0.25)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Logits of one query in one picture and the truth, None for absent."""
+
+    plane: NDArray[np.float32]
+    truth: NDArray[np.bool_] | None
+    seen: Seen
+    prepared: PreparedQueries
+
+
+def _word_cases(pipeline: Pipeline, settings: CalibrationSettings) -> Iterator[_Case]:
+    """Training words on scenes of their own seed: the kept-back words stay with the evaluation."""
+    from rich.progress import track
+
+    sampler = SceneSampler(settings.seed, SceneSettings(offline=settings.offline))
+    words, rng = Words(), np.random.default_rng(settings.seed)
+    pictures = zip(range(settings.scenes), sampler, strict=False)
+    for _, picture in track(pictures, "calibrating words", total=settings.scenes):
+        frame = Frame(picture.rgb)
+        seen = pipeline.see(frame)
+        questions = [q for q in present_questions(picture, words, rng) if not q.kind.startswith("held-out")]
+        questions += absent_questions(picture, words, rng, settings.absent)
+        for question in questions:
+            prepared = pipeline.prepare(Vocabulary().with_queries([Query(question.text)]))
+            yield _case(pipeline, frame, seen, prepared, question.truth)
+
+
+def _example_cases(pipeline: Pipeline, settings: CalibrationSettings) -> Iterator[_Case]:
+    """Examples of training categories, searched in other scenes that have or lack the category."""
+    from rich.progress import track
+
+    sampler = SceneSampler(settings.seed + 1, SceneSettings(offline=settings.offline))
+    words, rng = Words(), np.random.default_rng(settings.seed)
+    names = [c.name for c in catalogue() if not c.held_out]
+    shown: dict[str, Exemplar] = {}
+    pictures = zip(range(settings.scenes), sampler, strict=False)
+    for _, picture in track(pictures, "calibrating examples", total=settings.scenes):
+        frame = Frame(picture.rgb)
+        seen = pipeline.see(frame)
+        truths = {name: mask_of(picture, words, Concept(name)) for name in names}
+        big = [n for n, t in truths.items() if t is not None and t.mean() >= LEAST_SHARE]
+        none = [n for n, t in truths.items() if t is not None and not t.any() and n in shown]
+        asked = [n for n in big if n in shown]
+        asked += [none[int(i)] for i in rng.permutation(len(none))[: len(asked) + 2]]
+        for name in asked:
+            prepared = pipeline.prepare(Vocabulary().with_queries([Query(name, exemplars=(shown[name],))]))
+            truth = truths[name]
+            yield _case(pipeline, frame, seen, prepared, truth if truth is not None and truth.any() else None)
+        for name in big:
+            if any(thing.category == name for thing in picture.objects.values()):
+                shown[name] = pipeline.exemplar(seen, box=box_of(picture, name))
+
+
+def _case(
+    pipeline: Pipeline, frame: Frame, seen: Seen, prepared: PreparedQueries, truth: NDArray[np.bool_] | None
+) -> _Case:
+    plane = pipeline.searcher.plane(frame.image, seen.semantic, seen.features, prepared)
+    return _Case(plane.astype(np.float16), truth, seen, prepared)
+
+
+def _best_level(cases: list[_Case]) -> float:
+    """The logit at which masks of present things overlap best with the truth."""
+    totals = np.zeros(len(LEVELS))
+    for case in cases:
+        if case.truth is None:
+            continue
+        inside = np.histogram(case.plane[case.truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
+        outside = np.histogram(case.plane[~case.truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
+        totals += inside / np.maximum(outside + np.count_nonzero(case.truth), 1)
+    return float(LEVELS[int(totals.argmax())])
+
+
+@dataclass
+class _Regions:
+    features: list[tuple[float, float, float, float]]
+    correct: list[bool]
+    case: list[int]
+
+
+def _regions_of(pipeline: Pipeline, cases: list[_Case], seed: float, low: float) -> _Regions:
+    gathered = _Regions([], [], [])
+    for number, case in enumerate(cases):
+        plane = case.plane.astype(np.float32)
+        for region in grow_regions(plane, seed, low, 2e-4, 20):
+            x0, y0, x1, y1 = region.box
+            logit = pipeline.searcher.region_logit(region, plane.shape, case.seen.semantic, case.prepared)
+            hit = case.truth is not None and float(case.truth[y0:y1, x0:x1][region.mask].mean()) >= 0.5
+            gathered.features.append(features_of(region, logit))
+            gathered.correct.append(hit)
+            gathered.case.append(number)
+    return gathered
+
+
+def _logistic(
+    features: NDArray[np.float64], correct: NDArray[np.bool_], steps: int = 50
+) -> tuple[Any, float]:
+    """Logistic regression by Newton steps with a little ridge: weights and offset."""
+    x = np.column_stack([features, np.ones(len(features))])
+    w = np.zeros(x.shape[1])
+    for _ in range(steps):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ w, -30, 30)))
+        gradient = x.T @ (p - correct) + 1e-2 * w
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-2 * np.eye(len(w))
+        w -= np.linalg.solve(hessian, gradient)
+    return w[:-1], float(w[-1])
+
+
+def _fitted(
+    pipeline: Pipeline, cases: list[_Case], most_fired: float
+) -> tuple[Calibration, dict[str, float]]:
+    level = _best_level(cases)
+    low, seed = level, level + 0.25
+    regions = _regions_of(pipeline, cases, seed, low)
+    features, correct = np.asarray(regions.features), np.asarray(regions.correct)
+    weights, offset = _logistic(features, correct)
+    fitted = Calibration(tuple(float(w) for w in weights), offset, seed, low, low, 0.5)  # type: ignore[arg-type]
+    probability = fitted.probability(features)
+    threshold = _threshold(cases, regions, probability, most_fired)
+    facts = {
+        "level": level,
+        "regions": float(len(correct)),
+        "correct": float(correct.mean()),
+        "ece": expected_calibration_error(probability, correct),
+        "detection": threshold,
+    }
+    return replace(fitted, detection=threshold), facts
+
+
+def _threshold(
+    cases: list[_Case], regions: _Regions, probability: NDArray[np.float64], most_fired: float
+) -> float:
+    """Lowest threshold, at least 0.3, at which at most ``most_fired`` of absent things are reported."""
+    best = np.zeros(len(cases))
+    for number, value in zip(regions.case, probability, strict=True):
+        best[number] = max(best[number], value)
+    absent = best[[case.truth is None for case in cases]]
+    return float(np.clip(np.quantile(absent, 1 - most_fired) + 1e-3, 0.3, 0.9)) if len(absent) else 0.5
+
+
+def expected_calibration_error(
+    probability: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = 15
+) -> float:
+    """Mean gap between stated and actual frequency over equal-width bins (Guo et al., 2017)."""
+    index = np.minimum((probability * bins).astype(int), bins - 1)
+    gap = 0.0
+    for number in range(bins):
+        member = index == number
+        if member.any():
+            gap += member.mean() * abs(probability[member].mean() - correct[member].mean())
+    return float(gap)
+
+
+def calibrate(
+    pipeline: Pipeline, settings: CalibrationSettings
+) -> tuple[Calibration, Calibration, dict[str, dict[str, float]]]:
+    """Calibrations for words and for examples, and what was seen while fitting them."""
+    words, about_words = _fitted(pipeline, list(_word_cases(pipeline, settings)), settings.most_fired)
+    examples, about_examples = _fitted(
+        pipeline, list(_example_cases(pipeline, settings)), settings.most_fired
+    )
+    return words, examples, {"words": about_words, "examples": about_examples}

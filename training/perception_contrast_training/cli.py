@@ -1,0 +1,127 @@
+"""`perception-contrast train`: from a recipe to a head that the nodes serve."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from perception_contrast.encoders.alignment import AlignmentHead, load_alignment, save_alignment
+from perception_contrast.errors import PerceptionError
+from perception_contrast.pipeline import Pipeline, Settings
+
+from .recipe import AlignmentRecipe, load_recipe
+
+STEPS = ("train", "calibrate", "evaluate")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast train",
+        description="Renders scenes, fits a head on them, calibrates it and measures it on unseen scenes.",
+    )
+    parser.add_argument("--recipe", type=Path, required=True, help="YAML file; see training/recipes")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one value")
+    parser.add_argument(
+        "--only", choices=STEPS, action="append", help="run this step alone (may be repeated)"
+    )
+    parser.add_argument("--head", type=Path, help="head to calibrate or evaluate instead of the recipe's")
+    parser.add_argument(
+        "--baselines", action="store_true", help="evaluate untrained and closed-form heads as well"
+    )
+    parser.add_argument("--offline", action="store_true", help="never touch a network")
+    return parser
+
+
+def pipeline_with(
+    head: AlignmentHead, facts: Mapping[str, str], recipe: AlignmentRecipe, offline: bool
+) -> Pipeline:
+    """The pipeline that the nodes run, with another head."""
+    from perception_contrast.encoders.dinov2 import load_dino
+    from perception_contrast.encoders.grid import require_same_space
+    from perception_contrast.encoders.lit import HouseholdLit
+    from perception_contrast.encoders.load import Encoders
+    from perception_contrast.language.text_tower import load_minilm
+
+    tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
+    require_same_space(facts.get("image_space", tower.space), tower.space, "head and image tower")
+    language = HouseholdLit(tower, head, load_minilm(offline=offline), f"{recipe.name}@trial", facts)
+    language.eval().requires_grad_(False)
+    return Pipeline(Encoders(tower, language, "cpu", shared=True), Settings(short_side=378))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0; raises PerceptionError for what the user can mend."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    recipe = load_recipe(arguments.recipe, arguments.set)
+    steps = arguments.only or STEPS
+    output = Path(recipe.output)
+    head = arguments.head or output / "head.safetensors"
+    if "train" in steps:
+        from .align import train
+
+        head = train(recipe, offline=arguments.offline)
+    if not head.is_file():
+        raise PerceptionError(f"there is no head '{head}'; run the train step first or name one with --head")
+    if "calibrate" in steps:
+        calibrate_head(head, recipe, arguments.offline)
+    if "evaluate" in steps:
+        _evaluate(head, recipe, arguments.offline, arguments.baselines)
+    return 0
+
+
+def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
+    """Writes calibrations of words and examples into the head's file."""
+    head, facts, _ = load_alignment(path)
+    known = {k: v for k, v in facts.items() if k not in ("format", "config")}
+    save_alignment(head, path, known | _calibrated(head, known, recipe, offline))
+
+
+def _calibrated(
+    head: AlignmentHead, facts: Mapping[str, str], recipe: AlignmentRecipe, offline: bool
+) -> dict[str, str]:
+    from .calibrate import calibrate
+
+    words, examples, seen = calibrate(
+        pipeline_with(head, facts, recipe, offline), replace(recipe.calibration, offline=offline)
+    )
+    logging.info("calibrated: %s", json.dumps(seen))
+    return {
+        "calibration": words.dumped(),
+        "example_calibration": examples.dumped(),
+        "calibration_seen": json.dumps(seen),
+    }
+
+
+def _evaluate(path: Path, recipe: AlignmentRecipe, offline: bool, baselines: bool) -> None:
+    from .evaluation.household import measure_all, write_figures
+
+    head, facts, sha256 = load_alignment(path)
+    heads: dict[str, tuple[AlignmentHead, dict[str, str]]] = {recipe.name: (head, facts)}
+    if baselines:
+        for name, other in _baselines(recipe, offline).items():
+            heads[name] = (other, _calibrated(other, {}, recipe, offline))
+    figures: dict[str, Any] = {"head": sha256}
+    for name, (module, known) in heads.items():
+        figures[name] = measure_all(pipeline_with(module, known, recipe, offline), recipe.evaluation, offline)
+        write_figures(Path(recipe.output) / "figures.json", figures)
+    logging.info("figures: %s", json.dumps(figures, indent=1))
+
+
+def _baselines(recipe: AlignmentRecipe, offline: bool) -> dict[str, AlignmentHead]:
+    from perception_contrast.language.text_tower import load_minilm
+
+    from .align import shard_jobs
+    from .data.rendered import load_shard
+    from .evaluation.baselines import closed_form_head, untrained_head
+
+    shards = [load_shard(job.folder) for job in shard_jobs(recipe, offline) if job.folder.is_dir()]
+    if not shards:
+        raise PerceptionError(f"no scenes in '{recipe.output}'; run the train step before the baselines")
+    closed_form = closed_form_head(shards, load_minilm(offline=offline), recipe.seed)
+    return {"untrained head": untrained_head(recipe.seed), "closed-form map": closed_form}
