@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import ReliabilityPolicy
 
 from perception_contrast.nodes.perception_node import PerceptionNode
 from perception_contrast.ros.lifecycle import THREADS, Stop, spin
@@ -29,6 +30,11 @@ def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE
             return value
         time.sleep(0.01)
     raise AssertionError(f"waited {patience:.0f} s for {what}")
+
+
+def reliabilities(node: Node, topic: str) -> set[ReliabilityPolicy]:
+    """What those who subscribe to a topic ask for."""
+    return {info.qos_profile.reliability for info in node.get_subscriptions_info_by_topic(topic)}
 
 
 class Spinning:

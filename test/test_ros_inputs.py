@@ -11,7 +11,8 @@ import pytest
 rclpy = pytest.importorskip("rclpy")
 
 import ros_camera  # noqa: E402
-from ros_graph import Client, Serving, wait_for  # noqa: E402
+from rclpy.qos import ReliabilityPolicy  # noqa: E402
+from ros_graph import Client, Serving, reliabilities, wait_for  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
 from perception_contrast.frames.types import CameraModel  # noqa: E402
@@ -144,6 +145,21 @@ def test_broken_depth_is_counted_and_left_out(eye, camera) -> None:
 
     wait_for(counted, "malformed depth in diagnostics")
     assert serving.pipeline().processed[-1][0].depth is None
+
+
+def test_a_subscription_is_reliable_while_every_publisher_is(eye) -> None:
+    client, topic = eye[0], "/adapting/image"
+    serving = Serving("/adapting", autostart=False)
+    assert wait_for(lambda: reliabilities(client.node, topic), "a subscription") == {
+        ReliabilityPolicy.BEST_EFFORT
+    }
+    client.node.create_publisher(Image, topic, qos.output())
+    wait_for(lambda: reliabilities(client.node, topic) == {ReliabilityPolicy.RELIABLE}, "reliable")
+    best_effort = client.node.create_publisher(Image, topic, qos.sensor())
+    wait_for(lambda: reliabilities(client.node, topic) == {ReliabilityPolicy.BEST_EFFORT}, "best effort")
+    client.node.destroy_publisher(best_effort)
+    wait_for(lambda: reliabilities(client.node, topic) == {ReliabilityPolicy.RELIABLE}, "reliable again")
+    serving.close()
 
 
 def test_compressed_is_appended_after_remapping(eye) -> None:
