@@ -9,8 +9,17 @@ TRAINING = "perception_contrast_training"
 NODES = ("bag_player", "perception_node", "sim_camera")
 
 
+DATA = {".json", ".safetensors", ".txt", ".yaml"}
+
+
 def installed(folder: str, pattern: str) -> tuple[str, list[str]]:
-    return f"share/{NAME}/{folder}", sorted(str(path) for path in Path(folder).glob(pattern))
+    return f"share/{NAME}/{Path(folder).name}", sorted(str(path) for path in Path(folder).glob(pattern))
+
+
+def package_data(folder: str) -> list[str]:
+    """Listed one by one: the setuptools of Ubuntu 22.04 knows no recursive patterns."""
+    root = Path(folder)
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.suffix in DATA)
 
 
 setup(
@@ -24,7 +33,7 @@ setup(
     packages=find_packages(include=[NAME, f"{NAME}.*"])
     + find_packages("training", include=[TRAINING, f"{TRAINING}.*"]),
     package_dir={TRAINING: f"training/{TRAINING}"},
-    package_data={NAME: ["**/*.yaml", "**/*.safetensors", "**/*.txt", "**/*.json"], TRAINING: ["**/*.yaml"]},
+    package_data={NAME: package_data(NAME), TRAINING: package_data(f"training/{TRAINING}")},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
