@@ -6,8 +6,6 @@ from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 
-import torch
-
 _FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
@@ -27,5 +25,7 @@ def quick(device: str) -> AbstractContextManager[object]:
     Sums, norms and residuals stay in float32: DINOv2's patch tokens keep a cosine of at least 0.999
     with those of float32. Elsewhere nothing changes.
     """
+    import torch
+
     enabled = torch.device(device).type == "cpu" and multiplies_bfloat16()
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
