@@ -257,7 +257,7 @@ def _interval(values: Values) -> float:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    # On shared cores a thread that waits must sleep: spinning, each barrier costs a time slice (tenfold in all).
+    # On shared cores a thread that waits must sleep: spinning, each barrier costs a time slice.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     leave(run(PerceptionNode, NAME, args))
 
