@@ -111,7 +111,7 @@ class SceneSampler:
     def _stage(self) -> Stage:
         rng, settings = self._rng, self.settings
         room = Room(float(rng.uniform(1.7, 3.2)), float(rng.uniform(1.7, 3.2)), float(rng.uniform(2.4, 3.0)))
-        props = [draw_prop(rng, c, settings.unseen and rng.random() < 0.7) for c in self._categories()]
+        props = [draw_prop(rng, c, settings.unseen and rng.random() < 0.5) for c in self._categories()]
         pictures = surface_pictures(rng, settings.unseen, settings.offline)
         for prop in props:
             for part in prop.model.parts:

@@ -42,8 +42,14 @@ ELSEWHERE: tuple[str, ...] = (
 )  # fmt: skip
 
 TEMPLATES: tuple[str, ...] = (
-    "{}", "{}", "a {}", "the {}", "a photo of a {}", "find the {}", "a picture of the {}", "there is a {}",
+    "a {}", "the {}", "a photo of a {}", "find the {}", "a picture of the {}", "there is a {}",
     "{} in the room", "a {} in the scene", "look for a {}", "where is the {}", "one {}", "this is a {}",
+    "is there a {} here?", "show me the {}", "please find a {}", "go to the {}", "pick up the {}",
+    "an image of a {}", "a close-up of a {}", "a blurry photo of a {}", "some {}", "my {}", "your {}",
+    "that {}", "I need the {}", "I am looking for a {}", "which one is the {}?", "what about the {}",
+    "detect a {}", "segment the {}", "a rendering of a {}", "a {} on camera", "do you have a {}?",
+    "take the {} to me", "the {} over there", "a {} at home", "the robot needs a {}",
+    "we want to see the {}", "locate every {}", "grab a {}",
 )  # fmt: skip
 UNSEEN_TEMPLATES: tuple[str, ...] = (
     "can you see a {} anywhere?", "bring me the {}", "a robot's view of a {}", "I lost my {}",
@@ -119,9 +125,8 @@ def _agrees(asked: str, known: str) -> int:
 def phrase(concept: Concept, rng: np.random.Generator, *, unseen: bool = False) -> str:
     """One wording of a concept; unseen: word order and templates that training never uses."""
     colour = concept.color
-    if colour and (unseen or rng.random() < 0.3):
-        seen, kept = COLOUR_SYNONYMS[colour]
-        colour = str(rng.choice(kept if unseen and rng.random() < 0.5 else (colour, *seen)))
+    if colour and not unseen and rng.random() < 0.3:
+        colour = str(rng.choice((colour, *COLOUR_SYNONYMS[colour][0])))
     material = str(rng.choice(MATERIAL_WORDS[concept.material])) if concept.material else ""
     size = concept.size
     if size and rng.random() < 0.4:
@@ -129,9 +134,17 @@ def phrase(concept: Concept, rng: np.random.Generator, *, unseen: bool = False) 
     if colour and unseen:
         front = " ".join(word for word in (size, material, concept.name) if word)
         text = str(rng.choice([f"{front} that is {colour}", f"{front} painted {colour}"]))
-    elif colour and rng.random() < 0.15:
+    elif colour and rng.random() < 0.25:
         front = " ".join(word for word in (size, material, concept.name) if word)
-        text = str(rng.choice([f"{front} in {colour}", f"{front} of {colour} colour"]))
+        orders = (
+            "{0} in {1}",
+            "{0} of {1} colour",
+            "{0} coloured {1}",
+            "{1}-coloured {0}",
+            "{0}, {1}",
+            "{0} with a {1} colour",
+        )
+        text = str(rng.choice(orders)).format(front, colour)
     else:
         text = " ".join(word for word in (size, colour, material, concept.name) if word)
     if concept.on:

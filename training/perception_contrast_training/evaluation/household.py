@@ -24,7 +24,7 @@ from ..recipe import HouseholdTest
 from .figures import Mask, PrecisionRecall, iou
 from .questions import LEAST_SHARE, Question, absent_questions, mask_of, present_questions
 
-SIZES = ((0.0, 0.0025, "small"), (0.0025, 0.02, "medium"), (0.02, 1.0, "large"))
+SIZES = ((0.0, 0.008, "small"), (0.008, 0.03, "medium"), (0.03, 1.0, "large"))
 
 
 def placed(detection: Detection, size: tuple[int, int]) -> Mask:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.sim.catalogue import UNSEEN_PAIRS, category
+from perception_contrast.sim.looks import COLOUR_SYNONYMS
 from perception_contrast.sim.scenes import LabelledPicture
 
 from ..data.words import SURFACES, Concept, Words, phrase
 
-LEAST_SHARE = 1e-3  # of the picture; smaller things are not asked for
+LEAST_SHARE = 2e-3  # of the picture; smaller things are not asked for
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def present_questions(picture: LabelledPicture, words: Words, rng: np.random.Gen
             yield from _question(kind, picture, words, concept, f"{thing.color} {name}")
             text = phrase(concept, rng, unseen=True)
             yield from _question("held-out phrasing", picture, words, concept, text)
+            kept = COLOUR_SYNONYMS[thing.color][1][0]
+            yield from _question("held-out synonym", picture, words, concept, f"{kept} {name}")
 
 
 def _question(
