@@ -79,15 +79,16 @@ class Words:
         for item in catalogue():
             if item.held_out and not held_out:
                 continue
-            others = item.synonyms + (item.unseen_synonyms if unseen else ())
-            self.synonyms[item.name] = others
-            for noun in (item.name, *others, *((item.parent,) if item.parent else ())):
+            self.synonyms[item.name] = item.synonyms
+            for noun in (item.name, *item.synonyms, *((item.parent,) if item.parent else ())):
                 self.kinds.setdefault(noun, set()).add(item.name)
-        for surface, (seen, kept) in SURFACES.items():
-            self.synonyms[surface] = seen + (kept if unseen else ())
-            for noun in (surface, *self.synonyms[surface]):
+        for surface, (seen, _) in SURFACES.items():
+            self.synonyms[surface] = seen
+            for noun in (surface, *seen):
                 self.kinds.setdefault(noun, set()).add(surface)
         self._share_head_nouns()
+        if unseen:
+            self._add_kept()
         # A word kept for the evaluation names nothing in training, not even something absent.
         reserved = {w for c in catalogue() for w in (c.unseen_synonyms if not unseen else ())}
         reserved |= {w for c in catalogue() if c.held_out for w in (c.name, *c.synonyms, *c.unseen_synonyms)}
@@ -99,6 +100,22 @@ class Words:
             for other, more in self.kinds.items():
                 if other.endswith(f" {noun}"):
                     kinds |= more
+
+    def _add_kept(self) -> None:
+        # After the sharing: a "water closet" must not change what a closet is from training to evaluation.
+        kept = {item.name: item.unseen_synonyms for item in catalogue()}
+        kept |= {surface: words for surface, (_, words) in SURFACES.items()}
+        for name in self.synonyms:
+            self.synonyms[name] += kept[name]
+            for noun in kept[name]:
+                self.kinds.setdefault(noun, set()).add(name)
+
+    def may_mean(self, noun: str, category: str) -> bool:
+        """Whether people may call a thing of the category by the noun: a toy car is called a car."""
+        return any(
+            category in kinds and (other == noun or other.endswith(f" {noun}"))
+            for other, kinds in self.kinds.items()
+        )
 
     def true_of(self, concept: Concept, thing: SceneObject, others: dict[int, SceneObject]) -> int:
         """1 true, 0 false, -1 cannot be said (a colour or size that the picture does not settle)."""

@@ -78,7 +78,8 @@ def absent_questions(
     while made < count:
         name = str(rng.choice(words.names if made % 4 else words.elsewhere))
         truth = mask_of(picture, words, Concept(name))
-        if truth is not None and not truth.any():
+        open_ = any(words.may_mean(name, thing.category) for thing in picture.objects.values())
+        if truth is not None and not truth.any() and not open_:
             made += 1
             yield Question("absent name", name, None)
     coloured = [o for o in picture.objects.values() if o.color]
