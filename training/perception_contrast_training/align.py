@@ -128,10 +128,14 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False) -> Path:
     if recipe.optimisation.threads:
         torch.set_num_threads(recipe.optimisation.threads)
     words = Words()
-    image_space = load_dino(recipe.image_tower, offline=offline, pinned=True).space
+    sentences = load_minilm(offline=offline)
+    spaces = {
+        "image_space": load_dino(recipe.image_tower, offline=offline, pinned=True).space,
+        "text_space": sentences.space,
+    }
     config = AlignmentConfig()
     maker = BatchMaker(shards, words, recipe.batch, len(config.layers), recipe.seed)
-    trainer = Trainer(recipe, SentenceBank(load_minilm(offline=offline)))
+    trainer = Trainer(recipe, SentenceBank(sentences))
     output = Path(recipe.output)
     started, lines = time.monotonic(), []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -149,18 +153,18 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False) -> Path:
                     output / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode()
                 )
             if number % 500 == 499 or number + 1 == recipe.optimisation.steps:
-                _export(trainer, output / "head.safetensors", image_space, number + 1)
+                _export(trainer, output / "head.safetensors", spaces, number + 1)
     return output / "head.safetensors"
 
 
-def _export(trainer: Trainer, path: Path, image_space: str, steps: int) -> None:
+def _export(trainer: Trainer, path: Path, spaces: dict[str, str], steps: int) -> None:
     head = AlignmentHead(trainer.head.config)
     head.load_state_dict(trainer.averaged.state)
     recipe = trainer.recipe
     facts = {
         "image_tower": recipe.image_tower,
-        "image_space": image_space,
         "text_tower": recipe.text_tower,
+        **spaces,
         "recipe": json.dumps(asdict(recipe)),
         "steps": str(steps),
     }

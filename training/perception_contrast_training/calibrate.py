@@ -36,11 +36,11 @@ class _Case:
     prepared: PreparedQueries
 
 
-def _word_cases(pipeline: Pipeline, settings: CalibrationSettings) -> Iterator[_Case]:
+def _word_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: bool) -> Iterator[_Case]:
     """Training words on scenes of their own seed: the kept-back words stay with the evaluation."""
     from rich.progress import track
 
-    sampler = SceneSampler(settings.seed, SceneSettings(offline=settings.offline))
+    sampler = SceneSampler(settings.seed, SceneSettings(offline=offline))
     words, rng = Words(), np.random.default_rng(settings.seed)
     pictures = zip(range(settings.scenes), sampler, strict=False)
     for _, picture in track(pictures, "calibrating words", total=settings.scenes):
@@ -53,11 +53,11 @@ def _word_cases(pipeline: Pipeline, settings: CalibrationSettings) -> Iterator[_
             yield _case(pipeline, frame, seen, prepared, question.truth)
 
 
-def _example_cases(pipeline: Pipeline, settings: CalibrationSettings) -> Iterator[_Case]:
+def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: bool) -> Iterator[_Case]:
     """Examples of training categories, searched in other scenes that have or lack the category."""
     from rich.progress import track
 
-    sampler = SceneSampler(settings.seed + 1, SceneSettings(offline=settings.offline))
+    sampler = SceneSampler(settings.seed + 1, SceneSettings(offline=offline))
     words, rng = Words(), np.random.default_rng(settings.seed)
     names = [c.name for c in catalogue() if not c.held_out]
     shown: dict[str, Exemplar] = {}
@@ -139,6 +139,8 @@ def _fitted(
     level = _best_level(cases)
     low, seed = level, level + 0.25
     regions = _regions_of(pipeline, cases, seed, low)
+    if not regions.correct:  # nothing stands out: a head that was hardly trained
+        return Calibration(seed=seed, low=low, mask=low), {"level": level, "regions": 0.0}
     features, correct = np.asarray(regions.features), np.asarray(regions.correct)
     weights, offset = _logistic(features, correct)
     fitted = Calibration(tuple(float(w) for w in weights), offset, seed, low, low, 0.5)  # type: ignore[arg-type]
@@ -157,7 +159,7 @@ def _fitted(
 def _threshold(
     cases: list[_Case], regions: _Regions, probability: NDArray[np.float64], most_fired: float
 ) -> float:
-    """Lowest threshold, at least 0.3, at which at most ``most_fired`` of absent things are reported."""
+    """Lowest threshold in [0.3, 0.9] at which at most ``most_fired`` of absent things are reported."""
     best = np.zeros(len(cases))
     for number, value in zip(regions.case, probability, strict=True):
         best[number] = max(best[number], value)
@@ -179,11 +181,11 @@ def expected_calibration_error(
 
 
 def calibrate(
-    pipeline: Pipeline, settings: CalibrationSettings
+    pipeline: Pipeline, settings: CalibrationSettings, offline: bool = False
 ) -> tuple[Calibration, Calibration, dict[str, dict[str, float]]]:
     """Calibrations for words and for examples, and what was seen while fitting them."""
-    words, about_words = _fitted(pipeline, list(_word_cases(pipeline, settings)), settings.most_fired)
-    examples, about_examples = _fitted(
-        pipeline, list(_example_cases(pipeline, settings)), settings.most_fired
-    )
+    cases = list(_word_cases(pipeline, settings, offline))
+    words, about_words = _fitted(pipeline, cases, settings.most_fired)
+    cases = list(_example_cases(pipeline, settings, offline))
+    examples, about_examples = _fitted(pipeline, cases, settings.most_fired)
     return words, examples, {"words": about_words, "examples": about_examples}

@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,9 @@ def pipeline_with(
 
     tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
     require_same_space(facts.get("image_space", tower.space), tower.space, "head and image tower")
-    language = HouseholdLit(tower, head, load_minilm(offline=offline), f"{recipe.name}@trial", facts)
+    sentences = load_minilm(offline=offline)
+    require_same_space(facts.get("text_space", sentences.space), sentences.space, "head and sentence tower")
+    language = HouseholdLit(tower, head, sentences, f"{recipe.name}@trial", facts)
     language.eval().requires_grad_(False)
     return Pipeline(Encoders(tower, language, "cpu", shared=True), Settings(short_side=378))
 
@@ -60,8 +61,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = load_recipe(arguments.recipe, arguments.set)
     steps = arguments.only or STEPS
-    output = Path(recipe.output)
-    head = arguments.head or output / "head.safetensors"
+    if arguments.head and "train" in steps:
+        raise PerceptionError("--head names a finished head; use it with --only calibrate or --only evaluate")
+    try:
+        _run(steps, recipe, arguments)
+    except OSError as error:
+        raise PerceptionError(f"a file cannot be read or written: {error}") from error
+    return 0
+
+
+def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Namespace) -> None:
+    head: Path = arguments.head or Path(recipe.output) / "head.safetensors"
     if "train" in steps:
         from .align import train
 
@@ -72,7 +82,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         calibrate_head(head, recipe, arguments.offline)
     if "evaluate" in steps:
         _evaluate(head, recipe, arguments.offline, arguments.baselines)
-    return 0
 
 
 def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
@@ -88,7 +97,7 @@ def _calibrated(
     from .calibrate import calibrate
 
     words, examples, seen = calibrate(
-        pipeline_with(head, facts, recipe, offline), replace(recipe.calibration, offline=offline)
+        pipeline_with(head, facts, recipe, offline), recipe.calibration, offline
     )
     logging.info("calibrated: %s", json.dumps(seen))
     return {

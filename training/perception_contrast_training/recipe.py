@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,12 @@ from perception_contrast.errors import RecipeError
 
 from .data.batches import BatchSettings
 from .methods.alignment import LossWeights
+
+PATCH = 14  # of the image tower, pixels
+AT_LEAST_ONE = (
+    "scenes.pictures", "scenes.per_shard", "scenes.workers", "batch.pictures", "batch.crop",
+    "batch.phrases", "batch.examples", "optimisation.steps", "calibration.scenes", "evaluation.scenes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,6 @@ class CalibrationSettings:
     seed: int = 500_001
     absent: int = 12
     most_fired: float = 0.08
-    offline: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> AlignmentRecipe:
     """Reads a recipe. Raises RecipeError that names the key and the nearest valid one."""
     try:
         stored = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise RecipeError(f"recipe '{path}' cannot be read: {error}") from error
     if not isinstance(stored, dict):
         raise RecipeError(f"recipe '{path}' is not a mapping of keys to values")
@@ -105,9 +111,32 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> AlignmentRecipe:
     if stored.get("method", "alignment") != "alignment":
         raise RecipeError(f"method '{stored['method']}' is unknown; this version trains 'alignment'")
     recipe: AlignmentRecipe = _checked(AlignmentRecipe, stored, "")
-    if len(recipe.scenes.sizes) != len(recipe.scenes.shares):
-        raise RecipeError("scenes.sizes and scenes.shares differ in length")
+    _require_sane(recipe)
     return recipe
+
+
+def _require_sane(recipe: AlignmentRecipe) -> None:
+    for key in ("image_tower", "text_tower"):
+        only = getattr(AlignmentRecipe, key)
+        if getattr(recipe, key) != only:
+            raise RecipeError(
+                f"{key} '{getattr(recipe, key)}' cannot be aligned; this version takes '{only}'"
+            )
+    scenes = recipe.scenes
+    if not scenes.sizes or len(scenes.sizes) != len(scenes.shares):
+        raise RecipeError("scenes.sizes and scenes.shares differ in length, or are empty")
+    if any(side <= 0 or side % PATCH for size in scenes.sizes for side in size):
+        raise RecipeError(f"every side of scenes.sizes must be a multiple of {PATCH}, the tower's patch")
+    if len({height for height, _ in scenes.sizes}) < len(scenes.sizes):
+        raise RecipeError("two of scenes.sizes have the same height; they would show the same scenes")
+    if recipe.optimisation.precision not in ("bfloat16", "float32"):
+        raise RecipeError(
+            f"optimisation.precision '{recipe.optimisation.precision}' is neither bfloat16 nor float32"
+        )
+    for key in AT_LEAST_ONE:
+        part, name = key.split(".")
+        if getattr(getattr(recipe, part), name) < 1:
+            raise RecipeError(f"'{key}' must be at least 1")
 
 
 def _apply(stored: dict[str, Any], change: str) -> None:
@@ -120,13 +149,16 @@ def _apply(stored: dict[str, Any], change: str) -> None:
         place = place.setdefault(step, {})
         if not isinstance(place, dict):
             raise RecipeError(f"'{key}': '{step}' holds a value, not more keys")
-    place[last] = yaml.safe_load(value)
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"'{change}': the value is not YAML ({error})") from error
 
 
 def _checked(kind: Any, stored: Any, where: str) -> Any:
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not isinstance(stored, dict):
-            raise RecipeError(f"'{where}' must hold keys, not {stored!r}")
+            raise RecipeError(f"'{where.rstrip('.')}' must hold keys, not {stored!r}")
         hints = get_type_hints(kind)
         for key in stored:
             if key not in hints:
@@ -139,8 +171,8 @@ def _checked(kind: Any, stored: Any, where: str) -> Any:
 
 
 def _value(kind: Any, stored: Any, where: str) -> Any:
-    if kind is float and isinstance(stored, int | float) and not isinstance(stored, bool):
-        return float(stored)
+    if kind is float and (number := _number(stored)) is not None:
+        return number
     if kind is bool and isinstance(stored, bool):
         return stored
     if kind in (int, str) and isinstance(stored, kind) and not isinstance(stored, bool):
@@ -152,3 +184,14 @@ def _value(kind: Any, stored: Any, where: str) -> Any:
         if len(inner) == len(stored):
             return tuple(_value(i, item, where) for i, item in zip(inner, stored, strict=True))
     raise RecipeError(f"'{where}' cannot be {stored!r}; expected {getattr(kind, '__name__', kind)}")
+
+
+def _number(stored: Any) -> float | None:
+    """A finite number; also one like 1e-3, which YAML 1.1 reads as text."""
+    if isinstance(stored, bool) or not isinstance(stored, int | float | str):
+        return None
+    try:
+        number = float(stored)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
