@@ -15,15 +15,18 @@ from torch import Tensor
 
 from perception_contrast.cache import atomic_write
 from perception_contrast.encoders.alignment import AlignmentConfig, AlignmentHead, save_alignment
+from perception_contrast.errors import PerceptionError
 
 from .data.batches import BatchMaker, DenseBatch
-from .data.rendered import ShardJob, load_shard, make_shards
+from .data.rendered import ShardJob, load_shard, make_shards, require_same_scenes
 from .data.words import Words
 from .methods.alignment import TextVectors, alignment_losses
 from .recipe import AlignmentRecipe, Optimisation
 from .sentences import SentenceBank
 
 logger = logging.getLogger(__name__)
+
+MOST_SKIPPED = 20  # steps in a row without a finite gradient, after which training ends
 
 
 def shard_jobs(recipe: AlignmentRecipe, offline: bool) -> list[ShardJob]:
@@ -40,6 +43,16 @@ def shard_jobs(recipe: AlignmentRecipe, offline: bool) -> list[ShardJob]:
             )
     # Interleaved, so that an early start already has every size.
     return sorted(jobs, key=lambda job: (job.folder.name.split("_")[1], job.folder.name))
+
+
+def _made_of(recipe: AlignmentRecipe) -> dict[str, object]:
+    """What a shard depends on beside its size and number: more pictures of the same may be added."""
+    return {
+        "scene seed": recipe.scenes.seed,
+        "pictures a shard": recipe.scenes.per_shard,
+        "image tower": recipe.image_tower,
+        "layers": list(AlignmentConfig().layers),
+    }
 
 
 def learning_rate(step: int, settings: Optimisation) -> float:
@@ -81,6 +94,7 @@ class Trainer:
         ]
         self._optimiser = torch.optim.AdamW(groups, lr=recipe.optimisation.learning_rate, betas=(0.9, 0.98))
         self.averaged = _Averaged(self.head, recipe.optimisation.average)
+        self._skipped = 0
 
     def _text(self, batch: DenseBatch) -> TextVectors:
         noise = self.recipe.optimisation.text_noise
@@ -92,7 +106,11 @@ class Trainer:
         return TextVectors(vectors(batch.phrases), vectors(batch.category_words), vectors(batch.captions))
 
     def step(self, batch: DenseBatch, number: int) -> dict[str, float]:
-        """One update; returns the terms, unweighted, and their weighted sum as "loss"."""
+        """One update; returns the terms, unweighted, and their weighted sum as "loss".
+
+        Leaves the head as it is where loss or gradient is not finite. Raises PerceptionError if that
+        does not stop.
+        """
         settings = self.recipe.optimisation
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(number, settings)
@@ -104,11 +122,18 @@ class Trainer:
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         figures = {name: float(value.detach()) for name, value in terms.items()}
         figures["loss"] = float(total.detach())
-        if not math.isfinite(figures["loss"]):
-            return figures
         self._optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.head.parameters(), settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.head.parameters(), settings.clip)
+        if not math.isfinite(figures["loss"] + float(norm)):
+            self._skipped += 1
+            if self._skipped >= MOST_SKIPPED:
+                raise PerceptionError(
+                    f"{MOST_SKIPPED} steps on end were not finite (step {number}); "
+                    "lower optimisation.learning_rate. The last written head is kept"
+                )
+            return figures
+        self._skipped = 0
         self._optimiser.step()
         with torch.no_grad():
             self.head.log_scale.clamp_(0.0, math.log(100.0))
@@ -123,6 +148,7 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False) -> Path:
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.language.text_tower import load_minilm
 
+    require_same_scenes(Path(recipe.output) / "shards", _made_of(recipe))
     folders = make_shards(shard_jobs(recipe, offline), recipe.scenes.workers)
     shards = [load_shard(folder) for folder in folders]
     if recipe.optimisation.threads:

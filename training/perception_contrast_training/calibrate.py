@@ -23,7 +23,8 @@ from .evaluation.household import box_of
 from .evaluation.questions import LEAST_SHARE, absent_questions, mask_of, present_questions
 from .recipe import CalibrationSettings
 
-LEVELS = np.arange(-3.0, 3.01, 0.25)
+# Down to where an untrained head's logits lie, so that it too gets its best level.
+LEVELS = np.arange(-8.0, 3.01, 0.25)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.cache import atomic_write
+from perception_contrast.errors import PerceptionError
 from perception_contrast.sim.props import SceneObject
 
 logger = logging.getLogger(__name__)
@@ -109,25 +111,36 @@ def make_shard(job: ShardJob) -> Path:
         arrays["cells"].append(cells)
         arrays["purity"].append(purity)
         objects.append([asdict(picture.objects[n]) for n in numbers])
-    partial = job.folder.with_name(f".{job.folder.name}.{os.getpid()}")
-    partial.mkdir(parents=True)
-    for name, values in arrays.items():
-        np.save(partial / f"{name}.npy", np.stack(values))
-    (partial / "objects.json").write_text(json.dumps(objects))
-    if job.folder.exists():
-        shutil.rmtree(partial)
-    else:
-        partial.rename(job.folder)
+    _write_shard(job.folder, arrays, objects)
     return job.folder
 
 
+def _write_shard(
+    folder: Path, arrays: dict[str, list[NDArray[np.generic]]], objects: list[list[dict[str, object]]]
+) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
+        partial = Path(made) / folder.name
+        partial.mkdir()
+        for name, values in arrays.items():
+            np.save(partial / f"{name}.npy", np.stack(values))
+        (partial / "objects.json").write_text(json.dumps(objects))
+        if not folder.exists():
+            partial.rename(folder)
+
+
 def load_shard(folder: Path) -> Shard:
-    """A shard with its arrays left on disk until they are read."""
-    arrays = {
-        k: np.load(folder / f"{k}.npy", mmap_mode="r")
-        for k in ("tokens", "cls", "colours", "cells", "purity")
-    }
-    stored = json.loads((folder / "objects.json").read_text())
+    """A shard with its arrays left on disk until they are read. Raises PerceptionError."""
+    try:
+        arrays = {
+            k: np.load(folder / f"{k}.npy", mmap_mode="r")
+            for k in ("tokens", "cls", "colours", "cells", "purity")
+        }
+        stored = json.loads((folder / "objects.json").read_text())
+    except (OSError, ValueError) as error:
+        raise PerceptionError(
+            f"shard '{folder}' cannot be read ({error}); delete it to make it anew"
+        ) from error
     return Shard(**arrays, objects=[[SceneObject(**o) for o in picture] for picture in stored])
 
 
@@ -140,8 +153,34 @@ def make_shards(jobs: Sequence[ShardJob], workers: int) -> list[Path]:
     with Progress(*columns) as progress:
         task = progress.add_task("rendering and encoding scenes (shards)", total=len(jobs))
         progress.advance(task, len(jobs) - len(missing))
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for future in as_completed([pool.submit(make_shard, job) for job in missing]):
-                logger.info("wrote %s", future.result())
-                progress.advance(task)
+        for folder in _made(missing, workers):
+            logger.info("wrote %s", folder)
+            progress.advance(task)
     return [job.folder for job in jobs]
+
+
+def _made(jobs: Sequence[ShardJob], workers: int) -> Iterator[Path]:
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        for future in as_completed([pool.submit(make_shard, job) for job in jobs]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise PerceptionError(
+            "a process that renders ended; if memory ran out, lower scenes.workers. Finished shards are kept"
+        ) from error
+    finally:
+        # An interrupt or an error must not wait for shards that were not begun.
+        pool.shutdown(cancel_futures=True)
+
+
+def require_same_scenes(folder: Path, facts: dict[str, object]) -> None:
+    """Notes in ``folder`` what its shards are made of. Raises PerceptionError if it is something else."""
+    note = folder / "made_of.json"
+    wanted = json.dumps(facts, indent=1) + "\n"
+    if not note.is_file():
+        atomic_write(note, wanted.encode())
+    elif note.read_text() != wanted:
+        raise PerceptionError(
+            f"the shards in '{folder}' were made with other settings ({note}); "
+            "choose another output or delete them"
+        )
