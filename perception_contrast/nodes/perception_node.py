@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -258,9 +257,6 @@ def _interval(values: Values) -> float:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    # Read when torch is imported. By default OpenMP's threads wait for each other by spinning, which
-    # on a machine whose cores have other work makes a frame take several times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # On shared cores a thread that waits must sleep: spinning, each barrier costs a time slice.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     leave(run(PerceptionNode, NAME, args))
