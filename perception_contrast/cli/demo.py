@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from ..encoders.registry import model_spec
 from ..errors import PerceptionError
 from .graph import (
     KINDS,
@@ -162,6 +163,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--duration must be more than 0 seconds")
     if len(options.source) > 2 or options.source[0] not in KINDS:
         parser.error(f"--source: {' '.join(options.source)}: one of {', '.join(KINDS)} and what to play")
+    for name in (options.model, options.language_model):
+        if name not in ("", "none"):
+            model_spec(name)  # an unknown one is refused before anything starts
     source = make_source(options.source, seed=options.seed, offline=options.offline, topic=options.topic)
     screen = display()
     try:
