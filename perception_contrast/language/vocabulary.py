@@ -20,11 +20,15 @@ UNLABELLED = 65535
 class Exemplar:
     """A vector of something that was shown. vector: (c,) float32, unit norm, in ``space``.
 
-    context: (n, c) float32, unit vectors of what surrounded it when it was shown, or None.
+    Where it was shown in a picture: centre (c,) float32, the mean of that picture's unit vectors;
+    parts (m, c) and context (n, c), unit vectors less the centre, unit again, of the thing's own
+    parts and of what surrounded it.
     """
 
     vector: NDArray[np.float32]
     space: str
+    centre: NDArray[np.float32] | None = None
+    parts: NDArray[np.float32] | None = None
     context: NDArray[np.float32] | None = None
 
 
@@ -74,9 +78,7 @@ class Vocabulary:
     version: int = 0
     ids: dict[str, int] = field(default_factory=dict)
 
-    def with_queries(
-        self, queries: Iterable[Query], distractors: Iterable[str] = ()
-    ) -> Vocabulary:
+    def with_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
         """A new vocabulary, one version on. Raises QueryError and changes nothing if any part is refused."""
         checked = tuple(_checked(q) for q in queries)
         if len(checked) > MAX_QUERIES:

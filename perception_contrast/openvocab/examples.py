@@ -12,6 +12,9 @@ from ..language.vocabulary import Exemplar
 
 Array = NDArray[np.float32]
 CONTEXT_VECTORS = 12
+PART_VECTORS = 4
+BACKDROP = 0.92  # of the rim's own likeness; a cell as like the rim as that is backdrop
+LEAST_PART = 0.12  # of the thing's cells; less is an odd cell, not a part
 
 
 def exemplar_of(
@@ -27,14 +30,25 @@ def exemplar_of(
     """
     unit = grid.unit().values.astype(np.float32)
     if point is not None:
-        member = _around_point(grid, unit, point, alike)
+        member = spared = _around_point(grid, unit, point, alike)
     elif box is not None:
-        member = _inside_box(grid, unit, box)
+        spared = _inside_box(grid, unit, box)
+        member = _without_backdrop(unit, spared)
     else:
-        member = np.ones(unit.shape[:2], bool)
+        member = spared = np.ones(unit.shape[:2], bool)
     vector = unit[member].mean(axis=0)
     vector /= max(float(np.linalg.norm(vector)), 1e-12)
-    return Exemplar(vector.astype(np.float32), grid.space, _context(unit, member))
+    # All vectors of a picture share a large part; what tells things apart is the rest.
+    centre = unit.mean(axis=(0, 1))
+    rest = centred(unit, centre)
+    parts = _spread(rest[member], PART_VECTORS, LEAST_PART)
+    return Exemplar(vector.astype(np.float32), grid.space, centre, parts, _context(rest, spared))
+
+
+def centred(unit: Array, centre: Array) -> Array:
+    """Unit vectors (..., c) less a centre (c,), unit again."""
+    rest = unit - centre
+    return np.asarray(rest / np.maximum(np.linalg.norm(rest, axis=-1, keepdims=True), 1e-6), np.float32)
 
 
 def _cell_of(grid: FeatureGrid, x: float, y: float) -> tuple[int, int]:
@@ -71,14 +85,24 @@ def _inside_box(grid: FeatureGrid, unit: Array, box: tuple[float, float, float, 
     inside = ((ys >= y0) & (ys < y1))[:, None] & ((xs >= x0) & (xs < x1))[None, :]
     if not inside.any():
         inside[_cell_of(grid, (x0 + x1) / 2, (y0 + y1) / 2)] = True
-    middle = _middle(inside)
+    return np.asarray(inside)
+
+
+def _without_backdrop(unit: Array, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A box's cells less those that look like the rim around it: corners show what is behind the thing."""
     ring = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~inside
-    if not ring.any():
+    if np.count_nonzero(ring) < 2:
         return inside
-    # The corners of a box show what is behind the thing: keep what is nearer to the middle than to the rim.
-    thing, behind = unit[middle].mean(axis=0), unit[ring]
-    nearer = unit @ thing / max(float(np.linalg.norm(thing)), 1e-12) > np.max(unit @ behind.T, axis=-1) * 0.9
-    return np.asarray(inside & (nearer | middle))
+    rim = unit[ring]
+    among = rim @ rim.T - 2.0 * np.eye(len(rim), dtype=np.float32)
+    usual = float(np.median(among.max(axis=1)))
+    own = inside & ((unit @ rim.T).max(axis=-1) < BACKDROP * usual)
+    middle = _middle(inside)
+    # What does not touch the middle is a neighbour that reaches into the box.
+    _, labels = cv2.connectedComponents(own.astype(np.uint8), connectivity=8)
+    touching = np.unique(labels[own & middle])
+    kept = own & np.isin(labels, touching)
+    return np.asarray(kept if np.count_nonzero(kept) >= 0.1 * np.count_nonzero(inside) else middle)
 
 
 def _middle(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -90,17 +114,31 @@ def _middle(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return middle
 
 
-def _context(unit: Array, member: NDArray[np.bool_]) -> Array | None:
-    """Unit vectors spread over what is not the thing (farthest-point choice), or None."""
-    outside = unit[~cv2.dilate(member.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)]
-    if not len(outside):
-        return None
-    chosen = [int(np.argmin(outside @ unit[member].mean(axis=0)))]
-    nearest = outside @ outside[chosen[0]]
-    while len(chosen) < min(CONTEXT_VECTORS, len(outside)):
+def _context(unit: Array, spared: NDArray[np.bool_]) -> Array | None:
+    """Unit vectors spread over what is neither the thing nor in its box, or None."""
+    # A cell beside the thing shows a little of it.
+    outside = unit[~cv2.dilate(spared.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)]
+    return _spread(outside, CONTEXT_VECTORS, 0.0) if len(outside) else None
+
+
+def _spread(vectors: Array, count: int, least: float) -> Array:
+    """Unit means of groups of ``vectors`` (n, c): farthest-point centres, each with what is nearest to it.
+
+    Groups with less than ``least`` of all vectors are left out, but for the largest.
+    """
+    mean = vectors.mean(axis=0)
+    chosen = [int(np.argmax(vectors @ mean))]
+    nearest = vectors @ vectors[chosen[0]]
+    while len(chosen) < min(count, len(vectors)):
         chosen.append(int(np.argmin(nearest)))
-        nearest = np.maximum(nearest, outside @ outside[chosen[-1]])
-    # Each choice speaks for the cells around it, so that one odd cell does not.
-    owner = np.argmax(outside @ outside[chosen].T, axis=1)
-    centres = np.stack([outside[owner == k].mean(axis=0) for k in range(len(chosen)) if (owner == k).any()])
-    return np.asarray(centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12), np.float32)
+        nearest = np.maximum(nearest, vectors @ vectors[chosen[-1]])
+    centres = vectors[chosen]
+    # Two rounds, so that each centre speaks for the vectors around it and one odd vector does not.
+    for _ in range(2):
+        owner = np.argmax(vectors @ centres.T, axis=1)
+        sizes = np.bincount(owner, minlength=len(centres))
+        enough = (sizes > 0) & (sizes >= least * len(vectors)) | (sizes == sizes.max())
+        kept = np.flatnonzero(enough)
+        centres = np.stack([vectors[owner == k].mean(axis=0) for k in kept])
+        centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
+    return np.asarray(centres, np.float32)

@@ -12,6 +12,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..language.vocabulary import Exemplar
+from .examples import centred
+
 Array = NDArray[np.float32]
 
 
@@ -93,18 +96,27 @@ class SoftmaxScorer:
 
 @dataclass(frozen=True)
 class ExampleScorer:
-    """Examples alone, for spaces without words: nearer to the example than to what surrounded it.
+    """Examples alone: near to a part of what was shown, and nearer than to what surrounded it.
 
-    logit = sharpness * (cosine - floor), and no more than against the best of the context.
+    logit = sharpness * (cosine - floor), and no more than twice the sharpness times its lead, plus
+    slack, over the best of the context. plain_floor: of vectors that come without a picture's centre.
     """
 
-    floor: float = 0.55
-    sharpness: float = 16.0
+    floor: float = 0.43
+    sharpness: float = 10.0
+    slack: float = 0.03
+    plain_floor: float = 0.8
 
-    def logits(self, cells: Array, examples: Array, context: Array | None) -> Array:
-        """cells (n, c), examples (m, c), context (k, c) or None; to (n,) logits."""
-        near = _best(cells, examples)
+    def logits(self, cells: Array, exemplar: Exemplar) -> Array:
+        """cells (n, c) unit vectors to (n,) logits."""
+        if exemplar.centre is None or exemplar.parts is None:
+            return (2 * self.sharpness * (_best(cells, exemplar.vector[None]) - self.plain_floor)).astype(
+                np.float32
+            )
+        rest = centred(cells, exemplar.centre)
+        near = _best(rest, exemplar.parts)
         logits = self.sharpness * (near - self.floor)
-        if context is not None and len(context):
-            logits = np.minimum(logits, 2.0 * self.sharpness * (near - _best(cells, context)))
+        if exemplar.context is not None:
+            lead = near - _best(rest, exemplar.context)
+            logits = np.minimum(logits, 2.0 * self.sharpness * (lead + self.slack))
         return logits.astype(np.float32)

@@ -123,7 +123,7 @@ class Searcher:
         for plane, query in zip(planes, queries, strict=True):
             for exemplar in query.exemplars:
                 require_same_space(exemplar.space, self.example_space, f"an exemplar of '{query.label}'")
-                logits = self._example_scorer.logits(cells, exemplar.vector[None], exemplar.context)
+                logits = self._example_scorer.logits(cells, exemplar)
                 plane[:] = np.maximum(plane, upsampled(logits.reshape(rows, columns), size))
         return planes
 
