@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..language.vocabulary import UNLABELLED
-
 Array = NDArray[np.float32]
 
 
@@ -39,15 +37,3 @@ class GuidedFilter:
         slope = np.asarray(covariance / (self._variance + self._epsilon), np.float32)
         offset = np.asarray(mean - slope * self._mean, np.float32)
         return self._blur(slope) * self._guide + self._blur(offset)
-
-
-def label_image(logits: Array, ids: list[int], thresholds: Array) -> NDArray[np.uint16]:
-    """Strongest query per pixel: logits (q, H, W), thresholds (q,) on logits; UNLABELLED elsewhere."""
-    height, width = logits.shape[1:]
-    labels = np.full((height, width), UNLABELLED, np.uint16)
-    best = np.full((height, width), -np.inf, np.float32)
-    for plane, number, threshold in zip(logits, ids, thresholds, strict=True):
-        wins = (plane >= threshold) & (plane > best)
-        labels[wins] = number
-        best[wins] = plane[wins]
-    return labels

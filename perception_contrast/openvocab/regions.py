@@ -26,7 +26,7 @@ class Region:
 
 
 def grow_regions(logits: Array, seed: float, low: float, least_share: float, most: int) -> list[Region]:
-    """Connected components of ``logits >= low`` that hold a pixel of ``logits >= seed`` (hysteresis).
+    """Connected components (8 neighbours) of ``logits >= low`` whose peak reaches ``seed`` (hysteresis).
 
     logits: (H, W). least_share: of the picture, smaller ones are dropped. Strongest first, at most ``most``.
     """
@@ -50,37 +50,24 @@ def grow_regions(logits: Array, seed: float, low: float, least_share: float, mos
     return regions[:most]
 
 
-def overlap(first: Region, second: Region) -> float:
-    """Intersection over union of two masks of one picture."""
-    x0, y0 = max(first.box[0], second.box[0]), max(first.box[1], second.box[1])
-    x1, y1 = min(first.box[2], second.box[2]), min(first.box[3], second.box[3])
-    if x0 >= x1 or y0 >= y1:
-        return 0.0
-
-    def part(region: Region) -> NDArray[np.bool_]:
-        bx, by = region.box[:2]
-        return region.mask[y0 - by : y1 - by, x0 - bx : x1 - bx]
-
-    common = int(np.count_nonzero(part(first) & part(second)))
-    union = int(np.count_nonzero(first.mask)) + int(np.count_nonzero(second.mask)) - common
-    return common / max(union, 1)
-
-
 def region_vector(region: Region, size: tuple[int, int], grid: Array) -> Array:
     """Mean grid vector under a region, unit norm. size: (H, W) of the region's map; grid (h, w, c)."""
-    rows, columns = grid.shape[:2]
     x0, y0, x1, y1 = region.box
-    top, bottom = y0 * rows // size[0], max(-(-y1 * rows // size[0]), y0 * rows // size[0] + 1)
-    left, right = x0 * columns // size[1], max(-(-x1 * columns // size[1]), x0 * columns // size[1] + 1)
-    full = np.zeros(
-        (round((bottom - top) * size[0] / rows), round((right - left) * size[1] / columns)), np.float32
-    )
-    oy, ox = y0 - round(top * size[0] / rows), x0 - round(left * size[1] / columns)
-    oy, ox = max(oy, 0), max(ox, 0)
-    h, w = min(region.mask.shape[0], full.shape[0] - oy), min(region.mask.shape[1], full.shape[1] - ox)
-    full[oy : oy + h, ox : ox + w] = region.mask[:h, :w]
-    weight = cv2.resize(full, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
-    weight = np.atleast_2d(weight)
-    total = (grid[top:bottom, left:right] * weight[..., None]).sum(axis=(0, 1))
-    vector: Array = (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
-    return vector
+    top, tall = _shares(y0, y1, size[0], grid.shape[0])
+    left, wide = _shares(x0, x1, size[1], grid.shape[1])
+    weight = tall @ region.mask.astype(np.float32) @ wide.T
+    window = grid[top : top + len(tall), left : left + len(wide)]
+    total = np.einsum("hw,hwc->c", weight, window, optimize=True)
+    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12), np.float32)
+
+
+def _shares(start: int, stop: int, pixels: int, cells: int) -> tuple[int, Array]:
+    """How much of each pixel from start to stop lies in each cell, cells covering the pixels evenly.
+
+    First cell that is touched, and lengths (touched cells, stop - start) in pixels.
+    """
+    first, last = start * cells // pixels, -(-stop * cells // pixels)
+    edges = np.arange(first, last + 1) * (pixels / cells)
+    pixel = np.arange(start, stop)
+    shared = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    return first, np.maximum(shared, 0.0).astype(np.float32)
