@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -54,6 +55,10 @@ def _checked_text(text: str, what: str) -> str:
         raise QueryError(
             f"{what} '{cleaned[:40]}...' has {len(cleaned)} characters; at most {MAX_PHRASE_CHARACTERS}"
         )
+    try:
+        cleaned.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(f"{what} {cleaned[:40]!a} is not valid text; give it in UTF-8") from error
     return cleaned
 
 
@@ -66,6 +71,8 @@ def _checked(query: Query) -> Query:
     for exemplar in query.exemplars:
         if exemplar.vector.ndim != 1 or not np.isfinite(exemplar.vector).all():
             raise QueryError(f"an exemplar of '{label}' is not a finite vector")
+        if abs(float(np.linalg.norm(exemplar.vector)) - 1.0) > 0.01:
+            raise QueryError(f"an exemplar of '{label}' is not a unit vector; divide it by its norm")
     return replace(query, label=label, phrases=phrases)
 
 
@@ -83,16 +90,16 @@ class Vocabulary:
         checked = tuple(_checked(q) for q in queries)
         if len(checked) > MAX_QUERIES:
             raise QueryError(f"{len(checked)} queries; at most {MAX_QUERIES} are kept at once")
-        labels = [q.label for q in checked]
-        for label in labels:
-            if labels.count(label) > 1:
+        labels = Counter(q.label for q in checked)
+        for label, count in labels.items():
+            if count > 1:
                 raise QueryError(f"label '{label}' is given more than once; merge its phrases")
         others = tuple(dict.fromkeys(_checked_text(d, "a distractor") for d in distractors))
+        # Numbers are given out in order and never taken back, so their count is the highest of them.
         ids = dict(self.ids)
         for label in labels:
-            if label not in ids:
-                ids[label] = max(ids.values(), default=0) + 1
-        if max(ids.values(), default=0) >= UNLABELLED:
+            ids.setdefault(label, len(ids) + 1)
+        if len(ids) >= UNLABELLED:
             raise QueryError("65534 labels have been used since start; restart the node to number anew")
         return Vocabulary(checked, others, self.version + 1, ids)
 
