@@ -54,8 +54,8 @@ def resize_labels(labels: NDArray[_Scalar], size: tuple[int, int]) -> NDArray[_S
     """Labels, masks or depth (H, W) of any dtype at (height, width): nearest pixel, nothing is mixed."""
     if labels.shape[:2] == tuple(size):
         return labels
-    rows = _nearest(labels.shape[0], size[0])
-    columns = _nearest(labels.shape[1], size[1])
+    rows = nearest_pixels(labels.shape[0], size[0])
+    columns = nearest_pixels(labels.shape[1], size[1])
     picked: NDArray[_Scalar] = labels[rows[:, None], columns[None, :]]
     return picked
 
@@ -86,6 +86,6 @@ def _resized(image: NDArray[_Scalar], size: tuple[int, int], interpolation: int)
     return resized.reshape(*size, *image.shape[2:])
 
 
-def _nearest(source: int, target: int) -> NDArray[np.int64]:
-    """Source index nearest to each target pixel's centre."""
+def nearest_pixels(source: int, target: int) -> NDArray[np.int64]:
+    """Of ``source`` pixels in a row, the index nearest to the centre of each of ``target`` pixels."""
     return np.minimum(((np.arange(target) + 0.5) * (source / target)).astype(np.int64), source - 1)

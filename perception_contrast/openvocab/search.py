@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..encoders.grid import FeatureGrid, require_same_space
+from ..frames.resize import nearest_pixels, resize_labels
 from ..language.vocabulary import UNLABELLED, Query, Vocabulary
 from .calibration import Calibration, features_of
 from .masks import GuidedFilter, upsampled
@@ -53,6 +54,7 @@ class _Candidate:
     query: int
     region: Region
     vector: Array
+    space: str
     probability: float
     cosine: float
 
@@ -67,7 +69,8 @@ class Searcher:
     """Scores grids against queries by one scorer and one calibration.
 
     word_space, example_space: of the grids that words and examples are compared with; both may be
-    the same grid. neutral: (k, c) word vectors for relevancy, no rows where there are no words.
+    the same grid. example_scorer: for examples apart from the words; None where ``scorer`` takes both.
+    neutral: (k, c) word vectors for relevancy, no rows where there are no words.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Searcher:
         self.word_space, self.example_space = word_space, example_space
         self._neutral, self._neutral_scale = neutral, neutral_scale
         self._example_scorer = example_scorer
+        self._together = scorer is not None and example_scorer is None
         self._example_calibration = example_calibration or calibration
 
     def logit_grids(
@@ -100,14 +104,13 @@ class Searcher:
         grids = np.full((len(queries), rows, columns), -20.0, np.float32)
         if words is not None and self._scorer is not None:
             require_same_space(words.space, self.word_space, "grid and queries")
-            together = self.example_space == self.word_space
             vectors = [
-                QueryVectors(texts, _stacked(query, self.example_space) if together else texts[:0])
+                QueryVectors(texts, _stacked(query, self.example_space) if self._together else texts[:0])
                 for texts, query in zip(prepared.words, queries, strict=True)
             ]
             cells = words.unit().values.astype(np.float32, copy=False).reshape(rows * columns, -1)
             grids = self._scorer.logits(cells, vectors, prepared.rivals).reshape(-1, rows, columns)
-            if together:
+            if self._together:
                 return grids
         if examples is not None and self._example_scorer is not None:
             shown = self._example_logits(examples, queries, (rows, columns))
@@ -140,17 +143,17 @@ class Searcher:
         if not prepared.vocabulary.queries:
             return Found(np.full(size, UNLABELLED, np.uint16), ())
         grids = self.logit_grids(words, examples, prepared)
-        base = words if words is not None else examples
-        assert base is not None
+        words, examples = (grid and grid.unit() for grid in (words, examples))
         work = _work_size(size)
         guide = self._guide(image, work, grids.shape[1:]) if settings.refine else None
         labels = np.full(work, UNLABELLED, np.uint16)
         best = np.full(work, -np.inf, np.float32)
         kept: list[_Candidate] = []
         for index, query in enumerate(prepared.vocabulary.queries):
-            calibration = (
-                self._example_calibration if not prepared_words(prepared, index) else self.calibration
-            )
+            worded = prepared_words(prepared, index)
+            calibration = self.calibration if worded else self._example_calibration
+            base = words if words is not None and (worded or self._together) else examples
+            assert base is not None
             if float(grids[index].max()) < calibration.seed:
                 continue
             plane = upsampled(grids[index], work)
@@ -163,12 +166,9 @@ class Searcher:
             kept += accepted
         kept.sort(key=lambda candidate: candidate.probability, reverse=True)
         detections = tuple(
-            self._detection(candidate, prepared, base, work, size)
-            for candidate in kept[: settings.max_detections]
+            self._detection(candidate, prepared, work, size) for candidate in kept[: settings.max_detections]
         )
-        if work != size:
-            labels = np.asarray(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST), np.uint16)
-        return Found(labels, detections)
+        return Found(resize_labels(labels, size), detections)
 
     def plane(
         self,
@@ -220,19 +220,18 @@ class Searcher:
             features = np.array([features_of(region, logit)])
             probability = float(calibration.probability(features)[0])
             if probability >= least:
-                accepted.append(_Candidate(index, region, vector, probability, cosine))
+                accepted.append(_Candidate(index, region, vector, base.space, probability, cosine))
         return accepted
 
     def _region_scores(
         self, vector: Array, index: int, query: Query, prepared: PreparedQueries, region: Region
     ) -> tuple[float, float]:
         """Cosine of the region's own vector with the query, and its logit."""
-        together = self._scorer is not None and self.word_space == self.example_space
-        texts = prepared.words[index] if prepared.words else np.zeros((0, len(vector)), np.float32)
-        shown = _stacked(query, self.example_space) if together or self._scorer is None else texts[:0]
-        pool = np.concatenate([v for v in (texts, shown) if len(v)]) if len(texts) or len(shown) else None
-        cosine = float((pool @ vector).max()) if pool is not None else 0.0
-        if self._scorer is None or pool is None:
+        worded = prepared_words(prepared, index)
+        texts = prepared.words[index] if worded else np.zeros((0, len(vector)), np.float32)
+        shown = _stacked(query, self.example_space) if self._together or not worded else texts[:0]
+        cosine = float((np.concatenate([v for v in (texts, shown) if len(v)]) @ vector).max())
+        if self._scorer is None or not (worded or self._together):
             return cosine, region.mean
         logit = self._scorer.logits(vector[None], [QueryVectors(texts, shown)], prepared.rivals)
         return cosine, float(logit[0, 0])
@@ -251,25 +250,18 @@ class Searcher:
         self,
         candidate: _Candidate,
         prepared: PreparedQueries,
-        base: FeatureGrid,
         work: tuple[int, int],
         size: tuple[int, int],
     ) -> Detection:
-        region = candidate.region
-        box, mask = region.box, region.mask
-        if work != size:
-            fy, fx = size[0] / work[0], size[1] / work[1]
-            box = (round(box[0] * fx), round(box[1] * fy), round(box[2] * fx), round(box[3] * fy))
-            shape = (max(1, box[2] - box[0]), max(1, box[3] - box[1]))
-            mask = cv2.resize(mask.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST).astype(bool)
+        box, mask = _enlarged(candidate.region, work, size)
         relevancy = self._relevancy(candidate)
         scores = Scores(candidate.cosine, relevancy, candidate.probability)
         label = prepared.vocabulary.queries[candidate.query].label
-        return Detection(label, scores, box, mask, candidate.vector, base.space)
+        return Detection(label, scores, box, mask, candidate.vector, candidate.space)
 
     def _relevancy(self, candidate: _Candidate) -> float:
         """Softmax of the query against each neutral word, the least of them (Kerr et al., LERF, 2023)."""
-        if not len(self._neutral):
+        if not len(self._neutral) or candidate.space != self.word_space:
             return candidate.probability
         rival = float((self._neutral @ candidate.vector).max())
         return float(1.0 / (1.0 + np.exp(-self._neutral_scale * (candidate.cosine - rival))))
@@ -278,6 +270,18 @@ class Searcher:
 def _work_size(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, LONGEST_SIDE / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _enlarged(
+    region: Region, work: tuple[int, int], size: tuple[int, int]
+) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
+    """Box and mask in a picture of ``size`` of a region of a map of ``work``: the pixels its labels take."""
+    x0, y0, x1, y1 = region.box
+    rows, columns = nearest_pixels(work[0], size[0]), nearest_pixels(work[1], size[1])
+    top, bottom = np.searchsorted(rows, (y0, y1))
+    left, right = np.searchsorted(columns, (x0, x1))
+    mask = region.mask[np.ix_(rows[top:bottom] - y0, columns[left:right] - x0)]
+    return (int(left), int(top), int(right), int(bottom)), mask
 
 
 def prepared_words(prepared: PreparedQueries, index: int) -> bool:
