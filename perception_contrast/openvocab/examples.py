@@ -80,11 +80,12 @@ def _inside_box(grid: FeatureGrid, unit: Array, box: tuple[float, float, float, 
         raise QueryError(f"box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) is outside the {width}x{height} picture")
     rows, columns, _ = grid.shape
     to_image = grid.grid_to_image
-    xs = to_image.sx * np.arange(columns) + to_image.ox
-    ys = to_image.sy * np.arange(rows) + to_image.oy
+    # A box goes along the edges of pixels, half a pixel before their centres.
+    xs = to_image.sx * np.arange(columns) + to_image.ox + 0.5
+    ys = to_image.sy * np.arange(rows) + to_image.oy + 0.5
     inside = ((ys >= y0) & (ys < y1))[:, None] & ((xs >= x0) & (xs < x1))[None, :]
     if not inside.any():
-        inside[_cell_of(grid, (x0 + x1) / 2, (y0 + y1) / 2)] = True
+        inside[_cell_of(grid, (x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2)] = True
     return np.asarray(inside)
 
 
