@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from .encoders.dinov2 import DinoOutput, DinoTower
-from .encoders.grid import FeatureGrid
+from .encoders.grid import FeatureGrid, require_same_space
 from .encoders.lit import HouseholdLit
 from .encoders.load import Encoders, load_encoders
 from .encoders.precision import quick
@@ -211,7 +211,12 @@ class Pipeline:
         return vocabulary
 
     def prepare(self, vocabulary: Vocabulary) -> PreparedQueries:
-        """The vectors of a vocabulary. Raises QueryError for words where no language model is loaded."""
+        """The vectors of a vocabulary.
+
+        Raises QueryError for words where no language model is loaded and for exemplars of another
+        length, SpaceError for those of another space.
+        """
+        self._require_comparable(vocabulary)
         language = self._encoders.language
         if language is None:
             for query in vocabulary.queries:
@@ -220,6 +225,8 @@ class Pipeline:
                         f"'{query.label}' is asked for in words, but no language model is loaded; "
                         "set language_model or show an exemplar"
                     )
+            if vocabulary.distractors:
+                raise QueryError("distractors are words, but no language model is loaded; leave them empty")
             return PreparedQueries(vocabulary)
         texts = [text for query in vocabulary.queries for text in query.texts()]
         with self._tower_lock:
@@ -229,6 +236,18 @@ class Pipeline:
             words.append(vectors[start : start + len(query.texts())])
             start += len(query.texts())
         return PreparedQueries(vocabulary, tuple(words), vectors[start:])
+
+    def _require_comparable(self, vocabulary: Vocabulary) -> None:
+        spatial, language = self._encoders.spatial, self._encoders.language
+        space = self.exemplar_space
+        dim = language.dim if language is not None and language.space == space else spatial.dim
+        for query in vocabulary.queries:
+            for exemplar in query.exemplars:
+                require_same_space(exemplar.space, space, f"an exemplar of '{query.label}'")
+                if exemplar.vector.shape != (dim,):
+                    raise QueryError(
+                        f"an exemplar of '{query.label}' has {len(exemplar.vector)} values; {space} has {dim}"
+                    )
 
     def _example_grid(self, seen: Seen) -> tuple[FeatureGrid, float]:
         if seen.semantic is not None and seen.semantic.space == self._searcher.example_space:
@@ -291,7 +310,7 @@ class Pipeline:
         encoders, language = self._encoders, self._encoders.language
         spatial_grid = semantic_grid = None
         embedding = np.zeros(0, np.float32)
-        need_spatial = features or language is None or encoders.shared
+        need_spatial = features or (semantic and (language is None or encoders.shared))
         with self._tower_lock, torch.inference_mode():
             output: DinoOutput | None = None
             images: torch.Tensor | None = None
@@ -317,7 +336,8 @@ class Pipeline:
                 output = spatial(images, layers)
             cls = torch.nn.functional.normalize(output.cls[0], dim=-1)
             return output, output.tokens, _numpy(cls)
-        return None, spatial.dense(images), _numpy(spatial.image_embedding(images)[0])
+        seen = spatial(images)
+        return None, seen.dense, _numpy(seen.image[0])
 
     def _prepared_image(self, frame: Frame, tower: object, clock: _Clock) -> torch.Tensor:
         patch, mean, std = tower.patch, tower.mean, tower.std  # type: ignore[attr-defined]
