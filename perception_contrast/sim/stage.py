@@ -62,7 +62,9 @@ def look_at(
     forward = np.asarray(target, float) - eye
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= max(float(np.linalg.norm(right)), 1e-9)
+    if np.linalg.norm(right) < 1e-9:  # straight up or down: the picture's right is the room's x
+        right = np.array([1.0, 0.0, 0.0])
+    right /= np.linalg.norm(right)
     down = np.cross(forward, right)
     c, s = np.cos(roll), np.sin(roll)
     return View(eye, np.column_stack([c * right + s * down, -s * right + c * down, forward]), fov_y)
