@@ -84,7 +84,7 @@ def table(figures: Mapping[str, Any]) -> str:
 
 
 def inserted(card: str, text: str) -> str:
-    """The card with ``text`` between its markers. Raises ValueError unless both stand there once, in order."""
+    """The card with ``text`` between its markers. Raises ValueError unless each is there once, in order."""
     before, begin, rest = card.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end) or BEGIN in after or END in after:
