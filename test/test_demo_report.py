@@ -78,6 +78,15 @@ def test_repeated_stamps_of_a_looped_bag_are_told_apart() -> None:
     assert (measured.frames_in, measured.dropped) == (4, 0)
 
 
+def test_passes_of_a_looped_bag_that_went_by_while_models_loaded_count_as_nothing() -> None:
+    measured = Measurements(stamped_live=False)
+    for i in range(7):
+        measured.frame(i % 3, float(i))
+    measured.result(0, 6.5, 0, ())
+    assert measured.latencies_ms == [500.0]
+    assert (measured.frames_in, measured.frames_out, measured.dropped) == (1, 1, 0)
+
+
 def test_a_result_of_an_unseen_frame_loses_nothing() -> None:
     measured, _ = run(stamped_live=False)
     before = measured.dropped

@@ -161,7 +161,7 @@ class Measurements:
             for topic in self.topics.values():
                 topic.count = 0
         self.last_result = now
-        arrival = self._take(stamp, count_dropped=not first)
+        arrival = self._take(stamp, first=first)
         if self.stamped_live:
             self.latencies_ms.append((wall_ns - stamp) / 1e6)
         elif arrival is not None:
@@ -174,15 +174,20 @@ class Measurements:
             self.labels[one.label].count += 1
             self.labels[one.label].score_sum += one.score
 
-    def _take(self, stamp: int, *, count_dropped: bool) -> float | None:
-        """Arrival of the frame; frames that came before it and have no result are lost."""
-        if not any(waiting == stamp for waiting, _ in self._waiting):
+    def _take(self, stamp: int, *, first: bool) -> float | None:
+        """Arrival of the frame; frames that came before it and have no result are lost.
+
+        A looped recording repeats its stamps: the first result belongs to the newest of its stamp, for
+        what came while models loaded was never looked at; the later ones to the oldest.
+        """
+        places = [i for i, (waiting, _) in enumerate(self._waiting) if waiting == stamp]
+        if not places:
             return None
-        while True:
-            waiting, arrival = self._waiting.popleft()
-            if waiting == stamp:
-                return arrival
-            self.dropped += int(count_dropped)
+        place = places[-1] if first else places[0]
+        self.dropped += 0 if first else place
+        for _ in range(place):
+            self._waiting.popleft()
+        return self._waiting.popleft()[1]
 
     def elapsed(self, now: float) -> float:
         """Seconds since the first result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -82,11 +83,12 @@ class BagPlayer(Node):
     def _play_bag(self, source: BagSource, replay: Replay) -> None:
         self._wait_for_subscribers(replay.publishers.values())
         pacer = Pacer(self._values["rate"], self._values["max_gap"])
-        while not self._stop.is_set():
+        for turn in itertools.count():
             count = replay.play(pacer, self._stop)
             if count == 0 and not self._stop.is_set():
                 raise PerceptionError(f"recording '{source.path}' has no message left after start_offset")
-            self.get_logger().info(f"{count} messages of '{source.path}' played")
+            if turn == 0:
+                self.get_logger().info(f"{count} messages of '{source.path}' played")
             if not self._again():
                 break
         self._wait_until_received(replay.publishers.values())
