@@ -55,6 +55,8 @@ _pc_enter() {
   _pc_cache="${PERCEPTION_CONTRAST_CACHE:-$HOME/.cache/perception_contrast}"
   export ROS_LOG_DIR="${ROS_LOG_DIR:-$_pc_cache/ros_log}"
   export HF_HOME="${HF_HOME:-$_pc_cache/huggingface}"
+  # Libraries of ours that would report their use.
+  export ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
   export MESA_SHADER_CACHE_DIR="${MESA_SHADER_CACHE_DIR:-$_pc_cache/mesa}"
 }
 

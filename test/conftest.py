@@ -19,8 +19,9 @@ def _isolate_dds() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set before any test module can import rclpy, which reads them when a context starts."""
+    """Set before any test module can import the libraries that read them."""
     _isolate_dds()
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def _have_rclpy() -> bool:

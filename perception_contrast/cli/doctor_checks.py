@@ -51,7 +51,6 @@ def python() -> Iterator[Finding]:
 
 
 def ros() -> Iterator[Finding]:
-    os.environ.setdefault("ROS_LOG_DIR", str(cache_dir() / "ros_log"))
     try:
         import rclpy
         from rclpy.utilities import get_rmw_implementation_identifier
@@ -223,5 +222,8 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
 
 def examine(*, offline: bool) -> tuple[Finding, ...]:
     """Every finding, in a fixed order; ``offline`` leaves out what needs the network."""
+    # Of shells that did not source env.sh: no logs in the home folder, no usage reports.
+    os.environ.setdefault("ROS_LOG_DIR", str(cache_dir() / "ros_log"))
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     checks = CHECKS if offline else (*CHECKS, hub)
     return tuple(finding for check in checks for finding in check())
