@@ -70,7 +70,8 @@ class Searcher:
 
     word_space, example_space: of the grids that words and examples are compared with; both may be
     the same grid. example_scorer: for examples apart from the words; None where ``scorer`` takes both.
-    neutral: (k, c) word vectors for relevancy, no rows where there are no words.
+    neutral: (k, c) word vectors for relevancy, no rows where there are no words. bank: (k, c) word
+    vectors of known names; a region that is more like another name than like the query is doubted.
     """
 
     def __init__(
@@ -82,12 +83,14 @@ class Searcher:
         example_space: str,
         neutral: Array,
         neutral_scale: float = 10.0,
+        bank: Array | None = None,
         example_scorer: ExampleScorer | None = None,
         example_calibration: Calibration | None = None,
     ) -> None:
         self._scorer, self.calibration = scorer, calibration
         self.word_space, self.example_space = word_space, example_space
         self._neutral, self._neutral_scale = neutral, neutral_scale
+        self._bank = neutral[:0] if bank is None else bank
         self._example_scorer = example_scorer
         self._together = scorer is not None and example_scorer is None
         self._example_calibration = example_calibration or calibration
@@ -182,13 +185,14 @@ class Searcher:
         work = _work_size((int(image.shape[0]), int(image.shape[1])))
         return self._guide(image, work, grid.shape)(upsampled(grid, work))
 
-    def region_logit(
+    def region_features(
         self, region: Region, size: tuple[int, ...], base: FeatureGrid | None, prepared: PreparedQueries
-    ) -> float:
-        """Logit of a region's own vector for the first query. size: of the region's map."""
+    ) -> tuple[float, ...]:
+        """What a calibration looks at in a region, for the first query. size: of the region's map."""
         assert base is not None
         vector = region_vector(region, (size[0], size[1]), np.asarray(base.values, np.float32))
-        return self._region_scores(vector, 0, prepared.vocabulary.queries[0], prepared, region)[1]
+        _, logit, rival = self._region_scores(vector, 0, prepared.vocabulary.queries[0], prepared, region)
+        return features_of(region, logit, rival)
 
     @staticmethod
     def _guide(image: NDArray[np.uint8], work: tuple[int, int], grid: tuple[int, ...]) -> GuidedFilter:
@@ -216,8 +220,8 @@ class Searcher:
             vector = region_vector(
                 region, (plane.shape[0], plane.shape[1]), np.asarray(base.values, np.float32)
             )
-            cosine, logit = self._region_scores(vector, index, query, prepared, region)
-            features = np.array([features_of(region, logit)])
+            cosine, logit, rival = self._region_scores(vector, index, query, prepared, region)
+            features = np.array([features_of(region, logit, rival)])
             probability = float(calibration.probability(features)[0])
             if probability >= least:
                 accepted.append(_Candidate(index, region, vector, base.space, probability, cosine))
@@ -225,16 +229,25 @@ class Searcher:
 
     def _region_scores(
         self, vector: Array, index: int, query: Query, prepared: PreparedQueries, region: Region
-    ) -> tuple[float, float]:
-        """Cosine of the region's own vector with the query, and its logit."""
+    ) -> tuple[float, float, float]:
+        """Cosine of the region's own vector with the query, its logit, the lead of the best other name."""
         worded = prepared_words(prepared, index)
         texts = prepared.words[index] if worded else np.zeros((0, len(vector)), np.float32)
         shown = _stacked(query, self.example_space) if self._together or not worded else texts[:0]
-        cosine = float((np.concatenate([v for v in (texts, shown) if len(v)]) @ vector).max())
+        asked = np.concatenate([v for v in (texts, shown) if len(v)])
+        cosines = asked @ vector
+        cosine = float(cosines.max())
         if self._scorer is None or not (worded or self._together):
-            return cosine, region.mean
+            return cosine, region.mean, 0.0
         logit = self._scorer.logits(vector[None], [QueryVectors(texts, shown)], prepared.rivals)
-        return cosine, float(logit[0, 0])
+        return cosine, float(logit[0, 0]), self._lead_of_others(vector, asked[int(cosines.argmax())], cosine)
+
+    def _lead_of_others(self, vector: Array, asked: Array, cosine: float) -> float:
+        """How much more a region is like another name; a name counts as far as it differs from the query."""
+        if not len(self._bank):
+            return 0.0
+        lead = (self._bank @ vector - cosine) * (1.0 - self._bank @ asked)
+        return float(self._neutral_scale * lead.max())
 
     @staticmethod
     def _paint(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ..encoders.lit import HouseholdLit
 from ..encoders.load import Encoders
+from ..errors import ModelError
 from .calibration import Calibration
 from .scores import ExampleScorer, SigmoidScorer, SoftmaxScorer
 from .search import Searcher
@@ -18,8 +22,8 @@ BACKGROUND = (
 )  # fmt: skip
 
 # Uncalibrated: a region's probability is the mean of its pixels'.
-BY_SHARE = Calibration(weights=(0.0, 1.0, 0.0, 0.0), seed=0.4, low=0.0, mask=0.0, detection=0.55)
-BY_EXAMPLE = Calibration(weights=(0.0, 1.0, 0.0, 0.0), seed=1.0, low=0.0, mask=0.0, detection=0.6)
+BY_SHARE = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=0.4, low=0.0, mask=0.0, detection=0.55)
+BY_EXAMPLE = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=1.0, low=0.0, mask=0.0, detection=0.6)
 
 
 def searcher_of(encoders: Encoders) -> Searcher:
@@ -50,6 +54,7 @@ def searcher_of(encoders: Encoders) -> Searcher:
             example_space=language.space,
             neutral=neutral,
             neutral_scale=scale[0],
+            bank=_bank(language),
             example_calibration=calibrations[1],
         )
     return Searcher(
@@ -61,3 +66,14 @@ def searcher_of(encoders: Encoders) -> Searcher:
         example_scorer=ExampleScorer(),
         example_calibration=BY_EXAMPLE,
     )
+
+
+def _bank(language: HouseholdLit) -> NDArray[np.float32]:
+    """Vectors of the names that the head was fitted with, as stored with it."""
+    try:
+        names = json.loads(language.facts.get("names", "[]"))
+    except ValueError as error:
+        raise ModelError(f"the names stored with {language.model} are not readable ({error})") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelError(f"the names stored with {language.model} are not a list of words")
+    return language.text.encode(names) if names else np.zeros((0, language.dim), np.float32)

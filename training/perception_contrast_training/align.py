@@ -19,7 +19,7 @@ from perception_contrast.errors import PerceptionError
 
 from .data.batches import BatchMaker, DenseBatch
 from .data.rendered import ShardJob, load_shard, make_shards, require_same_scenes
-from .data.words import Words
+from .data.words import Words, known_names
 from .methods.alignment import TextVectors, alignment_losses
 from .recipe import AlignmentRecipe, Optimisation
 from .sentences import SentenceBank
@@ -193,5 +193,6 @@ def _export(trainer: Trainer, path: Path, spaces: dict[str, str], steps: int) ->
         **spaces,
         "recipe": json.dumps(asdict(recipe)),
         "steps": str(steps),
+        "names": json.dumps(known_names()),
     }
     save_alignment(head, path, facts)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.frames.types import Frame
 from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary
-from perception_contrast.openvocab.calibration import Calibration, features_of
+from perception_contrast.openvocab.calibration import Calibration
 from perception_contrast.openvocab.regions import grow_regions
 from perception_contrast.openvocab.search import PreparedQueries
 from perception_contrast.pipeline import Pipeline, Seen
@@ -29,12 +29,13 @@ LEVELS = np.arange(-8.0, 3.01, 0.25)
 
 @dataclass(frozen=True)
 class _Case:
-    """Logits of one query in one picture and the truth, None for absent."""
+    """Logits of one query in one picture; truth None: absent; strict: then it bears on the threshold."""
 
     plane: NDArray[np.float32]
     truth: NDArray[np.bool_] | None
     seen: Seen
     prepared: PreparedQueries
+    strict: bool = True
 
 
 def _word_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: bool) -> Iterator[_Case]:
@@ -51,7 +52,9 @@ def _word_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: bool
         questions += absent_questions(picture, words, rng, settings.absent)
         for question in questions:
             prepared = pipeline.prepare(Vocabulary().with_queries([Query(question.text)]))
-            yield _case(pipeline, frame, seen, prepared, question.truth)
+            case = _case(pipeline, frame, seen, prepared, question.truth)
+            # A wrong colour is a matter of degree; a name that is not there is simply wrong.
+            yield replace(case, strict=question.kind == "absent name")
 
 
 def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: bool) -> Iterator[_Case]:
@@ -101,7 +104,7 @@ def _best_level(cases: list[_Case]) -> float:
 
 @dataclass
 class _Regions:
-    features: list[tuple[float, float, float, float]]
+    features: list[tuple[float, ...]]
     correct: list[bool]
     case: list[int]
 
@@ -112,9 +115,10 @@ def _regions_of(pipeline: Pipeline, cases: list[_Case], seed: float, low: float)
         plane = case.plane.astype(np.float32)
         for region in grow_regions(plane, seed, low, 2e-4, 20):
             x0, y0, x1, y1 = region.box
-            logit = pipeline.searcher.region_logit(region, plane.shape, case.seen.semantic, case.prepared)
             hit = case.truth is not None and float(case.truth[y0:y1, x0:x1][region.mask].mean()) >= 0.5
-            gathered.features.append(features_of(region, logit))
+            gathered.features.append(
+                pipeline.searcher.region_features(region, plane.shape, case.seen.semantic, case.prepared)
+            )
             gathered.correct.append(hit)
             gathered.case.append(number)
     return gathered
@@ -138,13 +142,13 @@ def _fitted(
     pipeline: Pipeline, cases: list[_Case], most_fired: float
 ) -> tuple[Calibration, dict[str, float]]:
     level = _best_level(cases)
-    low, seed = level, level + 0.25
+    low = seed = level
     regions = _regions_of(pipeline, cases, seed, low)
     if not regions.correct:  # nothing stands out: a head that was hardly trained
         return Calibration(seed=seed, low=low, mask=low), {"level": level, "regions": 0.0}
     features, correct = np.asarray(regions.features), np.asarray(regions.correct)
     weights, offset = _logistic(features, correct)
-    fitted = Calibration(tuple(float(w) for w in weights), offset, seed, low, low, 0.5)  # type: ignore[arg-type]
+    fitted = Calibration(tuple(float(w) for w in weights), offset, seed, low, low, 0.5)
     probability = fitted.probability(features)
     threshold = _threshold(cases, regions, probability, most_fired)
     facts = {
@@ -160,12 +164,12 @@ def _fitted(
 def _threshold(
     cases: list[_Case], regions: _Regions, probability: NDArray[np.float64], most_fired: float
 ) -> float:
-    """Lowest threshold in [0.3, 0.9] at which at most ``most_fired`` of absent things are reported."""
+    """Lowest threshold in [0.1, 0.9] at which at most ``most_fired`` of absent things are reported."""
     best = np.zeros(len(cases))
     for number, value in zip(regions.case, probability, strict=True):
         best[number] = max(best[number], value)
-    absent = best[[case.truth is None for case in cases]]
-    return float(np.clip(np.quantile(absent, 1 - most_fired) + 1e-3, 0.3, 0.9)) if len(absent) else 0.5
+    absent = best[[case.truth is None and case.strict for case in cases]]
+    return float(np.clip(np.quantile(absent, 1 - most_fired) + 1e-3, 0.1, 0.9)) if len(absent) else 0.5
 
 
 def expected_calibration_error(

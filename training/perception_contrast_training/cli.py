@@ -13,6 +13,7 @@ from perception_contrast.encoders.alignment import AlignmentHead, load_alignment
 from perception_contrast.errors import PerceptionError
 from perception_contrast.pipeline import Pipeline, Settings
 
+from .data.words import known_names
 from .recipe import AlignmentRecipe, load_recipe
 
 STEPS = ("train", "calibrate", "evaluate")
@@ -88,6 +89,7 @@ def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
     """Writes calibrations of words and examples into the head's file."""
     head, facts, _ = load_alignment(path)
     known = {k: v for k, v in facts.items() if k not in ("format", "config")}
+    known["names"] = json.dumps(known_names())
     save_alignment(head, path, known | _calibrated(head, known, recipe, offline))
 
 

@@ -62,7 +62,7 @@ class CalibrationSettings:
     scenes: int = 80
     seed: int = 500_001
     absent: int = 12
-    most_fired: float = 0.08
+    most_fired: float = 0.07
 
 
 @dataclass(frozen=True)

@@ -216,3 +216,9 @@ def caption(objects: dict[int, SceneObject], words: Words, rng: np.random.Genera
         parts.append(f"a {text}")
     joined = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
     return str(rng.choice(["{}", "a room with {}", "a photo of {}", "there is {}"])).format(joined)
+
+
+def known_names() -> list[str]:
+    """Names of what training shows and of what it never shows: what a query's region is doubted by."""
+    words = Words()
+    return [*words.names, *SURFACES, *words.elsewhere]
