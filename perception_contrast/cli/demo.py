@@ -129,7 +129,7 @@ class Run:
                 raise _died(ended)
             now = time.monotonic()
             self._pass_on(children)
-            if listener.trouble:
+            if listener.trouble and self.measured.node.get("state") == "active":
                 self._status = listener.trouble
             self._album.keep(listener, now)
             self._screen.show(self.measured, now, listener.picture_size, self._status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Protocol
 
-from rich.console import Console, Group
+from rich.console import Console, JustifyMethod
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +13,8 @@ from rich.text import Text
 from .report import Measurements, Seen, percentiles
 
 _LINE_EVERY = 5.0  # seconds between plain lines
-_SHOWN = 12  # detections of the newest frame that are listed
+_SHOWN = 10  # detections of the newest frame that are listed
+_SUMS = ("process", "total", "stamp_to_published")  # of other stages
 
 
 def place(box: tuple[float, float, float, float], size: tuple[int, int]) -> str:
@@ -47,38 +48,51 @@ def summary(measured: Measurements, now: float, size: tuple[int, int]) -> str:
     )
 
 
+def _columns(**justify: JustifyMethod) -> Table:
+    """An empty table; names of columns with their alignment."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, side in justify.items():
+        table.add_column(heading, justify=side, no_wrap=True)
+    return table
+
+
 def _topics(measured: Measurements, now: float) -> Table:
-    table = Table(title="topics", title_justify="left", expand=True)
-    for heading, justify in (("topic", "left"), ("type", "left"), ("1/s", "right"), ("kB", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    table = _columns(topic="left", type="left", rate="right", kB="right")
     for name, topic in sorted(measured.topics.items()):
-        size = f"{topic.size / 1e3:.1f}" if topic.size else "-"
-        rate = f"{topic.recent_rate(now):.1f}" if topic.heard else "-"
-        table.add_row(name, topic.type, rate, size)
+        if topic.heard:
+            size = f"{topic.size / 1e3:.1f}" if topic.size else "-"
+            table.add_row(name, topic.type, f"{topic.recent_rate(now):.1f}", size)
     return table
 
 
 def _latencies(measured: Measurements) -> Table:
-    table = Table(title="latency, ms", title_justify="left", expand=True)
-    for heading, justify in (("stage", "left"), ("p50", "right"), ("p95", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    rows: dict[str, dict[str, float | None]] = {
-        "end to end": percentiles(measured.latencies_ms),
-        **measured.stages_ms,
-    }
+    table = _columns(ms="left", p50="right", p95="right")
+    rows: dict[str, dict[str, float | None]] = {"end to end": percentiles(measured.latencies_ms)}
+    rows |= {name: row for name, row in measured.stages_ms.items() if name not in _SUMS}
     for name, row in rows.items():
         table.add_row(name, _number(row.get("p50"), 1), _number(row.get("p95"), 1))
     return table
 
 
 def _seen(measured: Measurements, size: tuple[int, int]) -> Table:
-    table = Table(title="seen in the newest frame", title_justify="left", expand=True)
-    for heading, justify in (("label", "left"), ("score", "right"), ("where", "left"), ("box", "left")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    table = _columns(seen="left", score="right", where="left", box="left")
     for one in _strongest(measured.newest):
         box = " ".join(f"{edge:.0f}" for edge in one.box)
         table.add_row(one.label, f"{one.score:.2f}", place(one.box, size), box)
     return table
+
+
+def _screen(measured: Measurements, now: float, size: tuple[int, int]) -> Table:
+    """What is seen beside the latencies, the topics below: fits 30 lines of 100 characters."""
+    beside = Table.grid(padding=(0, 4))
+    beside.add_row(_seen(measured, size), _latencies(measured))
+    screen = Table.grid()
+    screen.add_row(f"{measured.elapsed(now):.0f} s, {measured.fps(now):.1f} frames a second. Ctrl-C ends.")
+    screen.add_row("")
+    screen.add_row(beside)
+    screen.add_row("")
+    screen.add_row(_topics(measured, now))
+    return screen
 
 
 class Display(Protocol):
@@ -108,9 +122,7 @@ class LiveDisplay:
         if measured.started is None:
             self._live.update(Text(f"... {status}"), refresh=True)
             return
-        head = Text(f"{measured.elapsed(now):.0f} s, {measured.fps(now):.1f} frames a second. Ctrl-C ends.")
-        parts = (head, _seen(measured, size), _latencies(measured), _topics(measured, now))
-        self._live.update(Group(*parts), refresh=True)
+        self._live.update(_screen(measured, now, size), refresh=True)
 
     def close(self) -> None:
         self._live.stop()
