@@ -1,0 +1,330 @@
+"""From labelled cells to a head that is served: batches, steps, files, and the whole command once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from perception_contrast.cache import sha256_of
+from perception_contrast.cli.main import main as command
+from perception_contrast.encoders.alignment import AlignmentConfig, load_alignment, save_alignment
+from perception_contrast.errors import ModelError, PerceptionError
+from perception_contrast.sim.props import SceneObject
+from perception_contrast_training.align import Trainer
+from perception_contrast_training.calibrate import _fitted
+from perception_contrast_training.data.batches import BatchMaker, BatchSettings
+from perception_contrast_training.data.rendered import (
+    Shard,
+    _write_shard,
+    cell_labels,
+    load_shard,
+    require_same_scenes,
+)
+from perception_contrast_training.data.words import SURFACES, Words
+from perception_contrast_training.evaluation.baselines import closed_form_head
+from perception_contrast_training.recipe import AlignmentRecipe, Optimisation
+from perception_contrast_training.sentences import SentenceBank
+
+SEEN = ("mug", "book", "chair", "banana", "laptop")
+
+
+class Sentences:
+    """Sums of a vector per word, so that phrases with common words are near."""
+
+    model, space, dim, wording = "sentences", "sentences@1", 384, ""
+
+    def canonical(self, text: str) -> str:
+        return text.lower()
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        def word(text: str) -> np.ndarray:
+            return np.random.default_rng(list(text.encode())).standard_normal(self.dim)
+
+        rows = [sum(word(w) for w in text.split()) for text in texts]
+        return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
+
+
+def shard(seed: int = 0, pictures: int = 4, side: int = 4) -> Shard:
+    """Noise for tokens with a direction for each category, labels in quarters."""
+    rng = np.random.default_rng(seed)
+    layers = len(AlignmentConfig().layers)
+    width = AlignmentConfig().image_dim * layers
+    meaning = {name: np.random.default_rng(i).normal(0, 3, width) for i, name in enumerate(("floor", *SEEN))}
+    tokens = rng.normal(0, 1, (pictures, side, side, width))
+    cells = np.ones((pictures, 2 * side, 2 * side), np.uint8)
+    objects = []
+    for p in range(pictures):
+        names = [SEEN[int(i)] for i in rng.permutation(len(SEEN))[:2]]
+        objects.append([SceneObject(0, "floor")])
+        objects[-1] += [SceneObject(3 + k, n, "red" if k else "blue") for k, n in enumerate(names)]
+        cells[p, :side, :side], cells[p, :side, side:] = 2, 3
+        for y, x in np.ndindex(side, side):
+            tokens[p, y, x] += meaning[objects[-1][cells[p, 2 * y, 2 * x] - 1].category]
+    colours = rng.normal(0, 0.3, (pictures, 6, 2 * side, 2 * side)).astype(np.float16)
+    cls = rng.normal(0, 1, (pictures, AlignmentConfig().image_dim)).astype(np.float16)
+    purity = np.full(cells.shape, 255, np.uint8)
+    return Shard(tokens.astype(np.float16), cls, colours, cells, purity, objects)
+
+
+SETTINGS = BatchSettings(pictures=4, crop=4, phrases=20, examples=6)
+
+
+def maker(seed: int = 3) -> BatchMaker:
+    return BatchMaker([shard()], Words(), SETTINGS, len(AlignmentConfig().layers), seed)
+
+
+def trainer(**changes: object) -> Trainer:
+    optimisation = Optimisation(steps=40, warm_up=2, precision="float32", text_noise=0.0)
+    recipe = AlignmentRecipe(optimisation=replace(optimisation, **changes))  # type: ignore[arg-type]
+    return Trainer(recipe, SentenceBank(Sentences()))
+
+
+# Labels and batches.
+
+
+@pytest.mark.parametrize(("size", "grid"), [((12, 16), (3, 4)), ((13, 17), (4, 5)), ((6, 6), (6, 6))])
+def test_cells_have_the_label_of_most_of_their_pixels(size: tuple[int, int], grid: tuple[int, int]) -> None:
+    rng = np.random.default_rng(size[0])
+    instances = rng.integers(-1, 7, size).astype(np.int32)
+    numbers = [6, 2, 3]
+    labels, purity = cell_labels(instances, numbers, *grid)
+    for row, column in np.ndindex(*grid):
+        inside = [
+            numbers.index(v) + 1 if (v := int(instances[y, x])) in numbers else 0
+            for y, x in np.ndindex(*size)
+            if y * grid[0] // size[0] == row and x * grid[1] // size[1] == column
+        ]
+        counts = np.bincount(inside, minlength=4)
+        assert counts[labels[row, column]] == counts.max()
+        assert purity[row, column] == round(255 * counts.max() / len(inside))
+
+
+def test_a_batch_says_what_is_true_where() -> None:
+    source, batch = shard(), maker().draw()
+    words = Words()
+    pictures, count = len(batch.cells), len(batch.phrases)
+    assert count == SETTINGS.phrases and batch.truth.shape == (pictures, 4, count)
+    assert batch.layers[0].shape == (pictures, 4, 4, 384) and batch.cells.shape == (pictures, 64)
+    assert (batch.truth[:, 0] == 0).all() and (batch.category[:, 0] == -1).all()
+    assert set(batch.truth.unique().tolist()) <= {-1.0, 0.0, 1.0}
+    names = [*words.names, *SURFACES]
+    known = {tuple(np.asarray(c, np.float32)): o for c, o in zip(source.cls, source.objects, strict=True)}
+    for b in range(pictures):
+        things = known[tuple(batch.cls[b].numpy())]
+        assert [names[int(i)] for i in batch.category[b, 1:]] == [o.category for o in things]
+        for e, (picture, value) in enumerate(batch.examples.tolist()):
+            shown = known[tuple(batch.cls[picture].numpy())][value - 1].category
+            assert batch.same[b, 1:, e].tolist() == [float(o.category == shown) for o in things]
+            assert shown not in SURFACES
+    # Half of the phrases describe something that is in the batch.
+    assert (batch.truth[:, :, : count // 2] == 1).flatten(0, 1).any(dim=0).all()
+
+
+def test_the_same_seed_draws_the_same_batches() -> None:
+    one, two, other = maker().draw(), maker().draw(), maker(4).draw()
+    assert one.phrases == two.phrases and one.captions == two.captions and one.phrases != other.phrases
+    assert torch.equal(one.cells, two.cells) and torch.equal(one.truth, two.truth)
+
+
+def test_sentences_are_encoded_once() -> None:
+    class Counting(Sentences):
+        asked = 0
+
+        def encode(self, texts: Sequence[str]) -> np.ndarray:
+            self.asked += len(texts)
+            return super().encode(texts)
+
+    tower = Counting()
+    bank = SentenceBank(tower)
+    rows = bank.vectors(["a mug", "a book", "a mug"])
+    assert torch.equal(rows[0], rows[2]) and not torch.equal(rows[0], rows[1])
+    bank.vectors(["a book"])
+    assert tower.asked == len(bank) == 2
+
+
+# Steps.
+
+
+def test_a_few_steps_fit_a_batch() -> None:
+    batch, steps = maker().draw(), trainer()
+    figures = [steps.step(batch, number) for number in range(10)]
+    weights = asdict(steps.recipe.loss)
+    assert set(figures[0]) == {*weights, "loss"}
+    assert figures[0]["loss"] == pytest.approx(sum(weights[k] * figures[0][k] for k in weights), rel=1e-5)
+    assert figures[-1]["loss"] < 0.7 * figures[0]["loss"]
+    assert figures[-1]["category"] < figures[0]["category"] and figures[-1]["mask"] < figures[0]["mask"]
+
+
+def test_the_average_follows_the_head_with_short_memory_at_first() -> None:
+    batch, steps = maker().draw(), trainer(average=0.9)
+    start = steps.head.bias.detach().clone()
+    steps.step(batch, 0)
+    # After the first step its memory is 1 / 11.
+    expected = start / 11 + steps.head.bias.detach() * 10 / 11
+    assert torch.allclose(steps.averaged.state["bias"], expected, atol=1e-6)
+
+
+def test_a_run_that_is_not_finite_leaves_the_head_alone_and_ends() -> None:
+    batch, steps = maker().draw(), trainer()
+    broken = replace(batch, cls=torch.full_like(batch.cls, float("nan")))
+    before = {k: v.clone() for k, v in steps.head.state_dict().items()}
+    with pytest.raises(PerceptionError, match="learning_rate"):
+        for number in range(100):
+            steps.step(broken, number)
+    assert all(torch.equal(v, before[k]) for k, v in steps.head.state_dict().items())
+
+
+# Files.
+
+
+def test_a_head_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    head, path = trainer().head.eval(), tmp_path / "head.safetensors"
+    save_alignment(head, path, {"image_space": "tower@1", "steps": "3"})
+    again, facts, sha256 = load_alignment(path)
+    assert (facts["image_space"], facts["steps"], sha256) == ("tower@1", "3", sha256_of(path))
+    assert again.config == head.config and not again.training
+    batch = maker().draw()
+    with torch.no_grad():
+        ours, theirs = (h.grid(batch.layers, batch.colours)[0] for h in (head, again))
+    assert torch.allclose(ours, theirs, atol=5e-3), "weights are kept in half precision"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def _noise(path: Path) -> None:
+    path.write_bytes(np.random.default_rng(0).bytes(5000))
+
+
+def _bare(path: Path) -> None:
+    save_file(load_file(path), path)
+
+
+def _short(path: Path) -> None:
+    tensors = load_file(path)
+    tensors.pop("bias")
+    save_file(tensors, path, {"config": json.dumps(asdict(AlignmentConfig()))})
+
+
+def _foreign(path: Path) -> None:
+    save_file(load_file(path), path, {"config": json.dumps(asdict(AlignmentConfig(width=64)))})
+
+
+def _odd(path: Path) -> None:
+    save_file(load_file(path), path, {"config": '{"layers": [1], "depth": 3}'})
+
+
+@pytest.mark.parametrize("damage", [_cut, _noise, _bare, _short, _foreign, _odd, Path.unlink])
+def test_damaged_heads_are_refused_by_name(tmp_path: Path, damage: object) -> None:
+    path = tmp_path / "head.safetensors"
+    save_alignment(trainer().head, path, {})
+    damage(path)  # type: ignore[operator]
+    with pytest.raises(ModelError, match=r"head\.safetensors"):
+        load_alignment(path)
+
+
+def test_shards_appear_whole_and_come_back(tmp_path: Path) -> None:
+    made, folder = shard(), tmp_path / "shards" / "56x56_0000"
+    names = ("tokens", "cls", "colours", "cells", "purity")
+    arrays = {name: list(getattr(made, name)) for name in names}
+    things = [[asdict(o) for o in picture] for picture in made.objects]
+    _write_shard(folder, arrays, things)
+    again = load_shard(folder)
+    assert all(np.array_equal(getattr(again, n), getattr(made, n)) for n in names)
+    assert again.objects == made.objects
+    # A second process that made the same shard leaves the first one's; nothing half-made stays.
+    _write_shard(folder, {n: v[:1] for n, v in arrays.items()}, things[:1])
+    assert len(load_shard(folder).cls) == len(made.cls)
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+    (folder / "cls.npy").write_bytes(b"cut")
+    with pytest.raises(PerceptionError, match="delete it"):
+        load_shard(folder)
+
+
+def test_shards_of_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
+    require_same_scenes(tmp_path, {"scene seed": 1, "pictures a shard": 50})
+    require_same_scenes(tmp_path, {"scene seed": 1, "pictures a shard": 50})
+    with pytest.raises(PerceptionError, match="other settings"):
+        require_same_scenes(tmp_path, {"scene seed": 2, "pictures a shard": 50})
+
+
+# Baselines and calibration.
+
+
+def test_the_closed_form_map_names_the_categories_it_was_fitted_to() -> None:
+    source, tower = shard(pictures=30), Sentences()
+    head = closed_form_head([source], tower, seed=0)
+    texts = ["blue mug", "red mug", "blue book", "red book", "blue chair", "red chair", "floor"]
+    words = head.text_embedding(torch.from_numpy(tower.encode(texts)))
+    layers = torch.from_numpy(source.tokens.astype(np.float32)).chunk(3, dim=-1)
+    grid, _ = head.grid(layers, torch.zeros(30, 6, 8, 8))
+    assert torch.allclose(grid.norm(dim=-1), torch.ones(30, 8, 8), atol=1e-4)
+    right = total = 0
+    for picture, things in zip(range(30), source.objects, strict=True):
+        for k, thing in enumerate(things):
+            text = f"{thing.color} {thing.category}".strip()
+            if text in texts:
+                cells = grid[picture][torch.from_numpy(source.cells[picture] == k + 1)]
+                right += int(((cells @ words.T).argmax(-1) == texts.index(text)).sum())
+                total += len(cells)
+    assert right / total > 0.9
+
+
+def test_a_head_that_finds_nothing_is_calibrated_all_the_same() -> None:
+    calibration, facts = _fitted(None, [], 0.1)  # type: ignore[arg-type]
+    assert facts["regions"] == 0 and 0 < calibration.detection < 1
+
+
+# The command.
+
+
+@pytest.mark.slow
+def test_one_command_ends_with_a_head_that_is_served(tmp_path: Path, repository: Path) -> None:
+    from perception_contrast.encoders.dinov2 import load_dino
+    from perception_contrast.encoders.lit import load_household_lit
+    from perception_contrast.language.text_tower import load_minilm
+    from perception_contrast.sim import assets
+
+    try:
+        tower, sentences = load_dino("dinov2-s14", pinned=True), load_minilm()
+        assets.prepare()
+    except ModelError as error:
+        pytest.skip(str(error))
+    changes = (
+        f"output={tmp_path}", "scenes.pictures=4", "scenes.per_shard=2", "scenes.workers=1",
+        "scenes.sizes=[[112, 154], [84, 112]]", "scenes.shares=[0.5, 0.5]", "batch.pictures=2",
+        "batch.crop=6", "batch.phrases=20", "batch.examples=4", "optimisation.steps=3",
+        "optimisation.threads=1", "calibration.scenes=2", "calibration.absent=2", "evaluation.scenes=2",
+        "evaluation.held_out_scenes=2", "evaluation.absent=2",
+    )  # fmt: skip
+    recipe = str(repository / "training" / "recipes" / "household_lit.yaml")
+    arguments = ["train", "--recipe", recipe]
+    for change in changes:
+        arguments += ["--set", change]
+    assert command(arguments) == 0
+    shards = sorted(p for p in (tmp_path / "shards").iterdir() if p.is_dir())
+    assert [p.name for p in shards] == ["112x154_0000", "84x112_0000"]
+    path = tmp_path / "head.safetensors"
+    served = load_household_lit(tower, sentences, path=path)
+    assert served.facts["steps"] == "3" and served.facts["text_space"] == sentences.space
+    assert {"calibration", "example_calibration"} <= set(served.facts)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["head"] == sha256_of(path)
+    measured = figures["household-lit"]["unseen scenes"]
+    assert measured["questions"]["category"] > 0 and measured["questions"]["absent name"] == 4
+    assert all(0 <= v <= 1 for v in measured["iou"].values())
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 3
+    # A second run finds its shards; other scenes are not mixed with them.
+    stamps = [p.stat().st_mtime_ns for p in shards]
+    assert command([*arguments, "--only", "train"]) == 0
+    assert [p.stat().st_mtime_ns for p in shards] == stamps
+    assert command([*arguments, "--set", "scenes.seed=2", "--only", "train"]) == 2
