@@ -49,7 +49,9 @@ def kitchen(shared: Path) -> Iterator[SimpleNamespace]:
     """The node on frames of the kitchen; ``show(message, topic)`` publishes one, gives what comes out."""
     rclpy.init()
     client = Client()
+    # Low thresholds: what is tested is the way of a result through the node, not the model's judgement.
     arguments = ["-p", "image_transport:=compressed", "-r", "image:=/camera/color/image_raw"]
+    arguments += ["-p", "mask_threshold:=0.05", "-p", "detection_threshold:=0.05"]
     node = subprocess.Popen(
         [sys.executable, "-m", "perception_contrast.nodes.perception_node", "--ros-args", *arguments]
     )
