@@ -24,7 +24,7 @@ LIBRARIES = {
     "timm": "timm",
     "open_clip": "open_clip_torch",
     "onnxruntime": "onnxruntime-gpu",
-    "cv2": "opencv-python-headless",
+    "cv2": "opencv-python",
     "rosbags": "rosbags",
 }
 NEEDED_GB = 2.0
