@@ -52,7 +52,7 @@ def weights_file(
     if offline:
         raise ModelError(
             f"the weights of '{spec.name}' are not in {folder}, and the network is switched off; "
-            f"run once without --offline, or take a local file in with `perception-contrast models add`"
+            f"run once without --offline, or take a local weights file in with `perception-contrast models add`"
         )
     return _fetch(spec, folder, pinned, progress)
 
@@ -98,7 +98,7 @@ def _fetch(spec: ModelSpec, folder: Path, pinned: bool, progress: Progress | Non
         except ModelError as error:
             failures.append(str(error))
     raise ModelError(
-        f"no weights for '{spec.name}': {'; '.join(failures)}. Connect, or take a local file in with "
+        f"no weights for '{spec.name}': {'; '.join(failures)}. Connect, or take a local weights file in with "
         "`perception-contrast models add`"
     )
 
