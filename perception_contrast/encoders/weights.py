@@ -52,7 +52,8 @@ def weights_file(
     if offline:
         raise ModelError(
             f"the weights of '{spec.name}' are not in {folder}, and the network is switched off; "
-            f"run once without --offline, or take a local weights file in with `perception-contrast models add`"
+            "run once without --offline, or take a local weights file in with "
+            "`perception-contrast models add`"
         )
     return _fetch(spec, folder, pinned, progress)
 
