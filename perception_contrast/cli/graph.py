@@ -24,7 +24,7 @@ HOME_QUERIES = ("chair", "table", "cupboard", "sink", "mug", "bottle", "bed", "p
 # Pictures of a recording come this often at least: longer silences are cut.
 _LONGEST_GAP = 0.5
 # Short sides that leave five frames a second beside the simulator, by cores, with and without bfloat16.
-_QUICK_SHORT_SIDES, _SHORT_SIDES = (196, 266, 308, 378), (140, 196, 238, 308)
+_QUICK_SHORT_SIDES, _SHORT_SIDES = (154, 224, 280, 378), (112, 168, 210, 280)
 _GPU_SHORT_SIDE = 518
 _LAST_DOMAIN = 101  # higher ones reach into Linux's ephemeral ports
 
