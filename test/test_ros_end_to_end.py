@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,7 +44,7 @@ def recorded(folder: Path) -> CompressedImage:
 
 
 @pytest.fixture(scope="module")
-def kitchen(shared: Path) -> Iterator[SimpleNamespace]:
+def kitchen(shared: Path, request: pytest.FixtureRequest) -> SimpleNamespace:
     """The node on frames of the kitchen; ``show(message, topic)`` publishes one, gives what comes out."""
     rclpy.init()
     client = Client()
@@ -62,7 +61,13 @@ def kitchen(shared: Path) -> Iterator[SimpleNamespace]:
     client.listen(Image, f"{NODE}/masks")
     client.listen(LabelInfo, f"{NODE}/label_info", qos.latched())
     frame = recorded(shared / "data/kitchen_rgbd")
-    wait_for(lambda: client.diagnostics("perception_node").get("state") == "active", "the models", 300.0)
+
+    def loaded() -> bool:
+        assert node.poll() is None, f"the node ended with exit code {node.returncode}"
+        return client.diagnostics("perception_node").get("state") == "active"
+
+    request.addfinalizer(lambda: (node.terminate(), node.wait(30), client.close(), rclpy.shutdown()))
+    wait_for(loaded, "the models", 300.0)
     # The node subscribes anew as soon as it knows that the camera is reliable.
     wait_for(lambda: reliabilities(client.node, TOPIC) == {ReliabilityPolicy.RELIABLE}, "a subscription")
     wait_for(lambda: camera.get_subscription_count() == 1, "a match")
@@ -73,11 +78,7 @@ def kitchen(shared: Path) -> Iterator[SimpleNamespace]:
         camera.publish(message)
         return client.newest(topic, lambda answer: answer.header == message.header)
 
-    yield SimpleNamespace(client=client, frame=frame, show=show)
-    node.terminate()
-    assert node.wait(30) == 0
-    client.close()
-    rclpy.shutdown()
+    return SimpleNamespace(client=client, frame=frame, show=show, node=node)
 
 
 def inside(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
@@ -143,3 +144,8 @@ def test_what_was_shown_is_named_alike_in_labels_masks_and_detections(kitchen) -
         edges = (centre.x - half_x, centre.y - half_y, centre.x + half_x, centre.y + half_y)
         covered = labels[inside(tuple(round(edge + 0.5) for edge in edges))]
         assert (covered == ids["that chair"]).any()
+
+
+def test_it_ends_cleanly(kitchen) -> None:
+    kitchen.node.terminate()
+    assert kitchen.node.wait(30) == 0
