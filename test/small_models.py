@@ -1,0 +1,130 @@
+"""Tiny models for tests: random towers, and a tower that knows colours, with words for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import open_clip
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from perception_contrast.encoders.alignment import AlignmentConfig, AlignmentHead
+from perception_contrast.encoders.clip import ClipOutput, ClipTower
+from perception_contrast.encoders.dinov2 import DinoTower
+from perception_contrast.encoders.lit import HouseholdLit
+from perception_contrast.encoders.load import ClipLanguage, Encoders
+from perception_contrast.encoders.registry import model_spec
+from perception_contrast.language.clip_text import ClipTextTower
+from perception_contrast.pipeline import Pipeline, Settings
+
+WIDTH, TEXT, SHARED = 24, 12, 10
+WORDS = {"red": (1, -1, -1), "green": (-1, 1, -1), "blue": (-1, -1, 1), "grey": (0, 0, 0)}
+
+
+class Sentences:
+    """A text tower: a vector that follows from the phrase's bytes."""
+
+    model, space, dim, wording = "sentences", "sentences@1", TEXT, ""
+
+    def canonical(self, text: str) -> str:
+        return text.lower()
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        rows = [np.random.default_rng(list(t.lower().encode())).standard_normal(TEXT) for t in texts]
+        stacked = np.array(rows, np.float32).reshape(-1, TEXT)
+        return stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
+
+
+def small_dino() -> DinoTower:
+    torch.manual_seed(0)
+    vit = VisionTransformer(
+        img_size=70, patch_size=14, embed_dim=WIDTH, depth=4, num_heads=2, init_values=1.0, num_classes=0
+    )
+    spec = replace(model_spec("dinov2-s14"), dim=WIDTH)
+    return DinoTower(vit, spec, "dinov2-s14@small").eval().requires_grad_(False)
+
+
+def small_lit(tower: DinoTower) -> HouseholdLit:
+    torch.manual_seed(1)
+    config = AlignmentConfig(
+        layers=(1, 3), image_dim=WIDTH, text_dim=TEXT, width=16, fine_width=8, dim=SHARED, blocks=1
+    )
+    lit = HouseholdLit(tower, AlignmentHead(config), Sentences(), "household-lit@small")
+    with torch.no_grad():
+        lit.head.bias.fill_(0.0)
+        lit.head.example[-1].weight.normal_(0, 0.3)
+    return lit.eval().requires_grad_(False)
+
+
+def small_clip() -> ClipTower:
+    torch.manual_seed(2)
+    network = open_clip.CLIP(
+        embed_dim=32,
+        vision_cfg={"image_size": 64, "layers": 2, "width": 64, "patch_size": 16, "head_width": 16},
+        text_cfg={"context_length": 77, "vocab_size": 49408, "width": 48, "heads": 4, "layers": 2},
+    )
+    spec = replace(model_spec("clip-vit-b16"), dim=32, size=64)
+    return ClipTower(network, spec, "clip-vit-b16@small").eval().requires_grad_(False)
+
+
+class ColourTower(nn.Module):
+    """Feature of a patch: the direction of its mean colour from grey, and a constant."""
+
+    model, space, dim, patch = "colours", "colours@1", 4, 14
+    mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+
+    def forward(self, images: Tensor) -> ClipOutput:
+        mean = torch.nn.functional.avg_pool2d(images, self.patch)
+        cells = torch.cat([mean, torch.full_like(mean[:, :1], 0.1)], 1).permute(0, 2, 3, 1)
+        unit = torch.nn.functional.normalize(cells, dim=-1)
+        return ClipOutput(unit, torch.nn.functional.normalize(cells.mean(dim=(1, 2)), dim=-1))
+
+
+class ColourWords:
+    model, space, dim, wording = "colours", "colours@1", 4, ""
+
+    def canonical(self, text: str) -> str:
+        return text
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Colours of WORDS; any other word lies far from all of them."""
+        rows = [(*WORDS[t], 0.1) if t in WORDS else (0.0, 0.0, 0.0, -1.0) for t in texts]
+        stacked = np.array(rows, np.float32).reshape(-1, 4)
+        return stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
+
+
+class ColourLanguage:
+    model, space, dim, patch = ColourTower.model, ColourTower.space, 4, 14
+    mean, std, layers = ColourTower.mean, ColourTower.std, ()
+
+    def __init__(self) -> None:
+        self.text, self.tower = ColourWords(), ColourTower()
+
+    def see(self, images: Tensor, output: object = None) -> tuple[Tensor, Tensor]:
+        seen = self.tower(images)
+        return seen.dense, seen.image
+
+
+@cache
+def encoders_of(kind: str) -> Encoders:
+    """kind: "lit" (one shared pass), "apart" (dino and clip), "clip" (one for both), "none", "colours"."""
+    if kind == "colours":
+        return Encoders(small_dino(), ColourLanguage(), "cpu")
+    if kind == "clip":
+        clip = small_clip()
+        return Encoders(clip, ClipLanguage(clip, ClipTextTower(clip)), "cpu")
+    dino = small_dino()
+    if kind == "none":
+        return Encoders(dino, None, "cpu")
+    if kind == "apart":
+        clip = small_clip()
+        return Encoders(dino, ClipLanguage(clip, ClipTextTower(clip)), "cpu")
+    return Encoders(dino, small_lit(dino), "cpu", shared=True)
+
+
+def pipeline_of(kind: str, **settings: object) -> Pipeline:
+    return Pipeline(encoders_of(kind), Settings(**{"short_side": 56, "max_tokens": 64, **settings}))

@@ -1,0 +1,67 @@
+"""Pictures for people: what is drawn where, and that odd input draws too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perception_contrast.encoders.grid import FeatureGrid
+from perception_contrast.frames.types import GridToImage
+from perception_contrast.openvocab.draw import PrincipalColours, colour_of, overlay
+from perception_contrast.openvocab.types import Detection, Scores
+
+
+def detection(label: str, box: tuple[int, int, int, int]) -> Detection:
+    mask = np.ones((box[3] - box[1], box[2] - box[0]), bool)
+    return Detection(label, Scores(0.3, 0.6, 0.87), box, mask)
+
+
+def grid_of(values: np.ndarray, size: tuple[int, int]) -> FeatureGrid:
+    shape = values.shape[0], values.shape[1]
+    return FeatureGrid(values.astype(np.float32), "m", "m@1", GridToImage.of_resize(size, shape), size)
+
+
+def test_a_mask_is_tinted_and_the_original_is_kept() -> None:
+    image = np.full((200, 300, 3), 100, np.uint8)
+    drawn = overlay(image, [detection("mug", (50, 80, 150, 180))], {"mug": 3})
+    assert (image == 100).all() and drawn.shape == image.shape
+    expected = 0.55 * 100 + 0.45 * np.array(colour_of(3))
+    assert np.allclose(drawn[130, 100], expected, atol=1)
+    assert (drawn[190, 200:] == 100).all() and (drawn[:60, 200:] == 100).all()
+
+
+@pytest.mark.parametrize("label", ["☕ mug", "кружка", "x" * 512, "{}%s\\"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 900), (64, 48)])
+def test_any_label_on_any_picture(label: str, size: tuple[int, int]) -> None:
+    drawn = overlay(np.zeros((*size, 3), np.uint8), [detection(label, (0, 0, size[1], size[0]))], {label: 1})
+    assert drawn.shape == (*size, 3) and drawn.dtype == np.uint8
+
+
+def test_numbers_have_colours_apart() -> None:
+    colours = np.array([colour_of(n) for n in range(1, 13)], int)
+    gaps = np.abs(colours[:, None] - colours[None]).sum(-1) + 1000 * np.eye(12, dtype=int)
+    assert gaps.min() > 30
+
+
+def test_principal_colours_show_the_strongest_direction_and_stay_put() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 0.05, (20, 30, 16))
+    values[:, 15:] += rng.normal(size=16)
+    colours = PrincipalColours()
+    first = colours(grid_of(values, (400, 600))).astype(int)
+    assert first.shape == (400, 600, 3)
+    left, right = first[:, :280].mean((0, 1)), first[:, 320:].mean((0, 1))
+    assert np.abs(left - right).max() > 150
+    for _ in range(5):
+        again = colours(grid_of(values + rng.normal(0, 0.01, values.shape), (400, 600))).astype(int)
+    strongest = int(np.abs(left - right).argmax())
+    assert np.sign((again[:, :280] - again[:, 320:].mean()).mean((0, 1))[strongest]) == np.sign(
+        (left - right)[strongest]
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8), (1, 9, 8), (4, 5, 8)])
+def test_blank_features_draw_too(shape: tuple[int, int, int]) -> None:
+    colours = PrincipalColours()
+    for values in (np.zeros(shape), np.random.default_rng(0).normal(size=shape), np.ones(shape)):
+        assert colours(grid_of(values, (30, 700))).shape == (27, 640, 3)

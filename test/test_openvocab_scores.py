@@ -1,0 +1,95 @@
+"""Logits against scipy, and calibrations through their file form."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import special
+
+from perception_contrast.errors import ModelError
+from perception_contrast.language.vocabulary import Exemplar
+from perception_contrast.openvocab.calibration import FEATURES, Calibration
+from perception_contrast.openvocab.scores import ExampleScorer, QueryVectors, SigmoidScorer, SoftmaxScorer
+from perception_contrast.openvocab.search import logit_of
+
+NONE = np.zeros((0, 8), np.float32)
+
+
+def unit(seed: int, *shape: int) -> np.ndarray:
+    values = np.random.default_rng(seed).normal(size=(*shape, 8)).astype(np.float32)
+    return values / np.linalg.norm(values, axis=-1, keepdims=True)
+
+
+def test_softmax_is_scipys_over_queries_distractors_and_neutral_words() -> None:
+    cells, neutral, rivals = unit(0, 50), unit(1, 3), unit(2, 2)
+    queries = [QueryVectors(unit(3, 1), NONE), QueryVectors(unit(4, 4), NONE)]
+    best = [(cells @ q.words.T).max(1) for q in queries]
+    everything = np.stack([*best, *(cells @ rivals.T).T, *(cells @ neutral.T).T])
+    share = special.softmax(7.0 * everything.astype(float), axis=0)[:2]
+    logits = SoftmaxScorer(neutral, 7.0).logits(cells, queries, rivals)
+    assert np.allclose(special.expit(logits), share, atol=1e-5)
+
+
+def test_softmax_stays_finite_where_one_word_takes_all() -> None:
+    cells = unit(0, 1)
+    logits = SoftmaxScorer(-cells, 1e4).logits(
+        cells, [QueryVectors(cells, NONE), QueryVectors(-cells, NONE)], NONE
+    )
+    assert np.isfinite(logits).all() and logits[0] > 10 and logits[1] < -10
+    assert SoftmaxScorer(cells).logits(cells, [], NONE).shape == (0, 1)
+
+
+def test_sigmoid_takes_the_better_of_words_and_examples() -> None:
+    cells, words, shown = unit(0, 20), unit(1, 2), unit(2, 3)
+    scorer = SigmoidScorer((10.0, 5.0), (-3.0, -1.0))
+    by_word, by_example = 10 * (cells @ words.T).max(1) - 3, 5 * (cells @ shown.T).max(1) - 1
+    queries = [QueryVectors(words, shown), QueryVectors(words, NONE), QueryVectors(NONE, shown)]
+    expected = [np.maximum(by_word, by_example), by_word, by_example]
+    assert np.allclose(scorer.logits(cells, queries, NONE), expected, atol=1e-4)
+
+
+def test_a_distractor_lowers_what_it_explains_and_nothing_else() -> None:
+    cells = np.eye(8, dtype=np.float32)
+    query, scorer = [QueryVectors(cells[:2], NONE)], SigmoidScorer((10.0, 5.0), (-5.0, 0.0))
+    plain, rivalled = (scorer.logits(cells, query, rivals)[0] for rivals in (NONE, cells[1:2]))
+    assert plain[0] == plain[1] == pytest.approx(5.0)
+    assert rivalled[0] == pytest.approx(5.0, abs=1e-3)
+    assert rivalled[1] == pytest.approx(5.0 - np.log(2) / 2, abs=1e-4)
+    assert scorer.logits(cells, query, cells[0:1] * 2)[0, 0] < -3
+
+
+def test_the_shown_thing_outscores_its_surroundings() -> None:
+    thing, backdrop = np.eye(8, dtype=np.float32)[:2]
+    centre = (thing + 9 * backdrop) / 10
+
+    def less(vector: np.ndarray) -> np.ndarray:
+        return ((vector - centre) / np.linalg.norm(vector - centre))[None]
+
+    shown = Exemplar(thing, "a@1", centre, less(thing), less(backdrop))
+    logits = ExampleScorer().logits(np.stack([thing, backdrop]), shown)
+    assert logits[0] > 3 and logits[1] < -3
+    bare = ExampleScorer().logits(np.stack([thing, backdrop]), Exemplar(thing, "a@1"))
+    assert bare[0] > 3 and bare[1] < -3
+
+
+def test_calibration_is_a_logistic_regression_that_survives_its_file_form() -> None:
+    weights = tuple(np.linspace(-0.5, 1.2, len(FEATURES)).tolist())
+    calibration = Calibration(weights, -0.4, 0.2, -0.8, 0.1, 0.6)
+    features = np.random.default_rng(0).normal(0, 3, (9, len(FEATURES)))
+    assert np.allclose(calibration.probability(features), special.expit(features @ weights - 0.4))
+    assert np.allclose(calibration.probability(1e9 * features), features @ weights > 0)
+    assert Calibration.loaded(calibration.dumped()) == calibration
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"weights": "abcd"}', '{"weights": [1, 2, 3, 4], "new": 1}']
+)
+def test_a_calibration_that_is_not_one_is_refused(text: str) -> None:
+    with pytest.raises(ModelError, match="calibration"):
+        Calibration.loaded(text)
+
+
+@pytest.mark.parametrize("probability", [0.01, 0.5, 0.9])
+def test_thresholds_are_scipys_logits(probability: float) -> None:
+    assert logit_of(probability) == pytest.approx(special.logit(probability))
+    assert np.isfinite([logit_of(0.0), logit_of(1.0)]).all()

@@ -1,0 +1,223 @@
+"""Masks and boxes of painted grids: they must lie where the cells were painted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perception_contrast.encoders.grid import FeatureGrid
+from perception_contrast.errors import SpaceError
+from perception_contrast.frames.types import GridToImage
+from perception_contrast.language.vocabulary import UNLABELLED, Exemplar, Query, Vocabulary
+from perception_contrast.openvocab.calibration import FEATURES, Calibration
+from perception_contrast.openvocab.scores import ExampleScorer, SigmoidScorer
+from perception_contrast.openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
+
+A, B, NOTHING = np.eye(4, dtype=np.float32)[:3]
+# A region's probability is the logistic of its mean logit; it ends where the logit is zero.
+BY_MEAN = Calibration(tuple(float(f == "mean") for f in FEATURES), seed=0.5, low=0.0, detection=0.5)
+
+
+def searcher(**more: object) -> Searcher:
+    options = {"word_space": "w@1", "example_space": "w@1", "neutral": np.stack([NOTHING]), **more}
+    return Searcher(SigmoidScorer((4.0, 4.0), (-2.0, -2.0)), BY_MEAN, **options)
+
+
+def grid_of(
+    cells: dict[tuple[int, int], np.ndarray], shape: tuple[int, int], size: tuple[int, int]
+) -> FeatureGrid:
+    values = np.tile(NOTHING, (*shape, 1))
+    for cell, vector in cells.items():
+        values[cell] = vector
+    return FeatureGrid(values, "w", "w@1", GridToImage.of_resize(size, shape), size, normalized=True)
+
+
+def asked(*queries: Query) -> PreparedQueries:
+    rows = {"a": A, "b": B}
+    words = tuple(np.array([rows[t] for t in q.texts()], np.float32).reshape(-1, 4) for q in queries)
+    return PreparedQueries(Vocabulary().with_queries(queries), words)
+
+
+def found_in(
+    grid: FeatureGrid, prepared: PreparedQueries, image: np.ndarray | None = None, **settings: object
+) -> Found:
+    picture = np.zeros((*grid.image_size, 3), np.uint8) if image is None else image
+    options = SearchSettings(**{"refine": False, "least_share": 0.0, **settings})
+    return searcher().find(picture, grid, None, prepared, options)
+
+
+def in_whole(found: Found, index: int = 0) -> np.ndarray:
+    """A detection's mask in its picture."""
+    one = found.detections[index]
+    x0, y0, x1, y1 = one.box
+    assert one.mask.shape == (y1 - y0, x1 - x0) and one.mask.any(0).all() and one.mask.any(1).all()
+    whole = np.zeros(found.masks.shape, bool)
+    whole[y0:y1, x0:x1] = one.mask
+    return whole
+
+
+SIZES = [((6, 10), (90, 160)), ((6, 10), (480, 640)), ((27, 36), (1500, 2003)), ((36, 20), (1999, 1100)),
+         ((4, 60), (50, 3000)), ((5, 7), (5, 7)), ((40, 40), (123, 77))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_a_cells_mask_lies_where_the_cell_is(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    """Bilinear logits fall from 2 to -2 over one cell and cross zero at its edges."""
+    place = GridToImage.of_resize(size, shape)
+    step = max(1.0, max(size) / 640)  # regions are cut out at 640 pixels at most
+    for cell in ((0, 0), (shape[0] // 2, shape[1] // 3), (shape[0] - 1, shape[1] - 1)):
+        found = found_in(grid_of({cell: A}, shape, size), asked(Query("a")))
+        (one,) = found.detections
+        x, y = place.to_image(cell[1], cell[0])
+        edges = (x - place.sx / 2, y - place.sy / 2, x + place.sx / 2, y + place.sy / 2)
+        # A box goes along the edges of pixels, half a pixel before their centres.
+        expected = np.array(edges) + 0.5
+        tight = 0.75 if step == 1.0 else 0.75 + step
+        off = np.abs(np.array(one.box) - expected)
+        assert (off <= tight).all(), (one.box, expected)
+        assert np.array_equal(in_whole(found), found.masks == 1)
+        assert found.masks.shape == size and found.masks.dtype == np.uint16
+
+
+def test_masks_boxes_and_label_images_take_the_same_pixels() -> None:
+    rng = np.random.default_rng(0)
+    for size in ((700, 1277), (333, 999), (641, 640), (2000, 31)):
+        cells = {(int(r), int(c)): A for r, c in rng.integers(0, (14, 18), (30, 2))}
+        found = found_in(grid_of(cells, (14, 18), size), asked(Query("a")))
+        together = np.zeros(size, bool)
+        for index, one in enumerate(found.detections):
+            together |= in_whole(found, index)
+            assert 0 <= one.box[0] < one.box[2] <= size[1] and 0 <= one.box[1] < one.box[3] <= size[0]
+        assert np.array_equal(together, found.masks == 1) and together.any()
+
+
+def test_each_query_gets_its_own_number_and_nothing_the_last() -> None:
+    cells = {(1, 1): A, (4, 8): B}
+    found = found_in(grid_of(cells, (6, 10), (60, 100)), asked(Query("b"), Query("a")))
+    assert found.masks[15, 15] == 2 and found.masks[45, 85] == 1 and found.masks[30, 50] == UNLABELLED
+    for one in found.detections:
+        vector = {"a": A, "b": B}[one.label]
+        assert one.scores.cosine == pytest.approx(one.embedding @ vector, abs=1e-6)
+        assert one.scores.relevancy == pytest.approx(
+            1 / (1 + np.exp(-10 * (one.scores.cosine - one.embedding @ NOTHING))), abs=1e-6
+        )
+        assert 0 <= one.scores.probability <= 1 and one.space == "w@1"
+
+
+def test_the_stronger_of_two_queries_takes_the_pixel() -> None:
+    between = (0.9 * A + 0.44 * B) / np.linalg.norm(0.9 * A + 0.44 * B)
+    near_b = (A + B) / np.sqrt(2)
+    values = {(2, 2): between, (2, 3): between}
+    first = PreparedQueries(Vocabulary().with_queries([Query("b"), Query("a")]), (near_b[None], A[None]))
+    masks = found_in(grid_of(values, (6, 10), (60, 100)), first).masks
+    stronger = 1 if between @ near_b > between @ A else 2
+    assert masks[25, 30] == stronger
+
+
+@pytest.mark.parametrize("refine", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (2000, 3), (17, 5)])
+def test_odd_pictures(size: tuple[int, int], refine: bool) -> None:
+    values = {(r, c): A for r in range(4) for c in range(4)}
+    found = found_in(grid_of(values, (4, 4), size), asked(Query("a")), refine=refine)
+    assert (found.masks == 1).all() and found.detections[0].box == (0, 0, size[1], size[0])
+
+
+def test_refined_masks_end_at_the_pictures_edges() -> None:
+    picture = np.full((120, 160, 3), 40, np.uint8)
+    picture[33:87, 45:102] = 230
+    cells = {(r, c): A for r in range(3, 9) for c in range(4, 10)}  # pixels 30 to 90 and 40 to 100
+    grid = grid_of(cells, (12, 16), (120, 160))
+    truth = picture[..., 0] > 100
+    coarse, fine = (found_in(grid, asked(Query("a")), picture, refine=r).masks == 1 for r in (False, True))
+
+    def iou(mask: np.ndarray) -> float:
+        return (mask & truth).sum() / (mask | truth).sum()
+
+    assert iou(fine) > max(iou(coarse), 0.93)
+
+
+def test_thresholds_of_query_settings_and_model_in_that_order() -> None:
+    grid = grid_of({(2, 2): A, (2, 3): A}, (6, 10), (60, 100))
+    (one,) = found_in(grid, asked(Query("a"))).detections
+    above, below = min(one.scores.probability + 0.01, 0.999), one.scores.probability - 0.01
+    assert not found_in(grid, asked(Query("a")), detection_threshold=above).detections
+    assert found_in(grid, asked(Query("a", threshold=below)), detection_threshold=above).detections
+    assert not found_in(grid, asked(Query("a", threshold=above)), detection_threshold=below).detections
+    wide, narrow = (found_in(grid, asked(Query("a")), mask_threshold=t).masks == 1 for t in (0.5, 0.8))
+    assert 0 < narrow.sum() < wide.sum() and not (narrow & ~wide).any()
+
+
+def test_the_best_come_first_and_no_more_than_allowed() -> None:
+    weaker = (A + 0.5 * NOTHING) / np.linalg.norm(A + 0.5 * NOTHING)
+    grid = grid_of({(1, 1): weaker, (1, 4): A, (4, 7): weaker}, (6, 10), (60, 100))
+    boxes = [one.box for one in found_in(grid, asked(Query("a"))).detections]
+    assert len(boxes) == 3 and boxes[0] == (40, 10, 50, 20)
+    assert [one.box for one in found_in(grid, asked(Query("a")), max_detections=1).detections] == boxes[:1]
+
+
+def test_nothing_asked_and_nothing_there() -> None:
+    grid = grid_of({(1, 1): A}, (6, 10), (60, 100))
+    for prepared in (PreparedQueries(Vocabulary()), asked(Query("b"))):
+        found = found_in(grid, prepared)
+        assert (found.masks == UNLABELLED).all() and found.detections == ()
+
+
+def test_a_thousand_queries_find_what_one_finds() -> None:
+    grid = grid_of({(1, 1): A}, (6, 10), (60, 100))
+    labels = [f"q{n}" for n in range(1000)]
+    vectors = tuple((A if n == 777 else B)[None] for n in range(1000))
+    prepared = PreparedQueries(Vocabulary().with_queries(map(Query, labels)), vectors)
+    found = found_in(grid, prepared)
+    assert [one.label for one in found.detections] == ["q777"] and set(np.unique(found.masks)) == {
+        778,
+        UNLABELLED,
+    }
+
+
+def apart() -> Searcher:
+    return searcher(example_space="e@1", example_scorer=ExampleScorer(), example_calibration=BY_MEAN)
+
+
+def test_a_thing_shown_in_another_space_is_scored_there() -> None:
+    size = (60, 100)
+    words = grid_of({(1, 1): A}, (6, 10), size)
+    shown_values = np.tile(np.eye(5, dtype=np.float32)[0] * 3, (3, 5, 1))  # raw features need not be unit
+    shown_values[2, 4] = np.eye(5)[1] * 7
+    examples = FeatureGrid(shown_values, "e", "e@1", GridToImage.of_resize(size, (3, 5)), size)
+    query = Query("key", exemplars=(Exemplar(np.eye(5, dtype=np.float32)[1], "e@1"),))
+    found = apart().find(
+        np.zeros((*size, 3), np.uint8),
+        words,
+        examples,
+        asked(query, Query("a")),
+        SearchSettings(refine=False),
+    )
+    by_label = {one.label: one for one in found.detections}
+    assert set(by_label) == {"key", "a"}
+    key, word = by_label["key"], by_label["a"]
+    assert (key.space, word.space) == ("e@1", "w@1")
+    assert key.embedding.shape == (5,) and key.scores.cosine == pytest.approx(key.embedding[1], abs=1e-6)
+    assert key.scores.cosine > 0.5 and key.scores.relevancy == key.scores.probability
+    assert found.masks[55, 95] == 1 and found.masks[15, 15] == 2
+
+
+def test_words_and_a_shown_thing_of_one_query_both_find() -> None:
+    size = (60, 100)
+    words = grid_of({(1, 1): A}, (6, 10), size)
+    values = np.tile(np.eye(5, dtype=np.float32)[0], (6, 10, 1))
+    values[4, 8] = np.eye(5)[1]
+    examples = FeatureGrid(values, "e", "e@1", GridToImage.of_resize(size, (6, 10)), size)
+    query = Query("a", ("a",), (Exemplar(np.eye(5, dtype=np.float32)[1], "e@1"),))
+    found = apart().find(
+        np.zeros((*size, 3), np.uint8), words, examples, asked(query), SearchSettings(refine=False)
+    )
+    assert found.masks[15, 15] == 1 and found.masks[45, 85] == 1 and len(found.detections) == 2
+
+
+def test_grids_and_examples_of_other_spaces_are_refused() -> None:
+    grid = grid_of({}, (2, 2), (20, 20))
+    other = FeatureGrid(grid.values, "x", "x@9", grid.grid_to_image, grid.image_size)
+    with pytest.raises(SpaceError, match="x@9"):
+        found_in(other, asked(Query("a")))
+    with pytest.raises(SpaceError, match="'a'"):
+        found_in(grid, asked(Query("a", ("a",), (Exemplar(A, "x@9"),))))

@@ -1,0 +1,332 @@
+"""A frame's whole walk, with tiny models, with a tower that knows colours, and with a real DINOv2."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_models import SHARED, WIDTH, encoders_of, pipeline_of
+
+from perception_contrast.encoders.load import load_encoders
+from perception_contrast.encoders.preprocess import image_tensor
+from perception_contrast.errors import FrameError, ModelError, QueryError, SpaceError
+from perception_contrast.frames.types import Frame
+from perception_contrast.language.vocabulary import UNLABELLED, Exemplar, Query
+from perception_contrast.pipeline import Pipeline, Settings, Wants
+
+ALL = Wants(True, True, True, True, True, True, True)
+KINDS = ("lit", "apart", "clip", "none", "colours")
+RED, GREEN, BLUE, GREY = (230, 20, 20), (20, 230, 20), (20, 20, 230), (128, 128, 128)
+
+
+def noise(height: int = 60, width: int = 90, seed: int = 0) -> Frame:
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Frame(image, stamp=seed, frame_id="camera")
+
+
+def painted(size: tuple[int, int], things: dict[tuple[int, int, int, int], tuple[int, int, int]]) -> Frame:
+    image = np.full((*size, 3), 128, np.uint8)
+    for (x0, y0, x1, y1), colour in things.items():
+        image[y0:y1, x0:x1] = colour
+    return Frame(image)
+
+
+def ask(pipeline: Pipeline, *labels: str) -> None:
+    """Words where the model knows some, the whole of a picture of noise where it does not."""
+    if pipeline.text_model:
+        pipeline.set_queries([Query(label) for label in labels])
+    else:
+        for label in labels:
+            pipeline.add_exemplar(label, noise(seed=9))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [(60, 90), (1, 1), (2, 300), (700, 30), (1200, 1600)])
+def test_everything_that_is_wanted_has_the_frames_shape(kind: str, size: tuple[int, int]) -> None:
+    pipeline = pipeline_of(kind)
+    ask(pipeline, "red", "blue")
+    frame = noise(*size)
+    result = pipeline.process(frame, ALL)
+    assert result.frame is frame and result.vocabulary is pipeline.vocabulary
+    assert result.features.image_size == size and np.isfinite(result.features.values).all()
+    assert result.masks.shape == size and result.masks.dtype == np.uint16
+    assert set(np.unique(result.masks)) <= {1, 2, UNLABELLED}
+    assert result.overlay.shape == (*size, 3)
+    assert result.pca.dtype == np.uint8 and result.pca.shape[1] <= 640
+    assert np.linalg.norm(result.embedding) == pytest.approx(1, abs=1e-3)
+    assert (result.semantic_features is None) == (kind == "none")
+    for grid in filter(None, (result.features, result.semantic_features)):
+        rows, columns, _ = grid.shape
+        corner = grid.grid_to_image.to_image(columns - 0.5, rows - 0.5)
+        assert corner == pytest.approx((size[1] - 0.5, size[0] - 0.5))
+    for one in result.detections:
+        x0, y0, x1, y1 = one.box
+        assert 0 <= x0 < x1 <= size[1] and 0 <= y0 < y1 <= size[0] and one.mask.shape == (y1 - y0, x1 - x0)
+        assert one.embedding.ndim == 1 and all(
+            0 <= s <= 1 for s in (one.scores.probability, one.scores.relevancy)
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("value", [0, 255])
+def test_blank_frames_stay_finite(kind: str, value: int) -> None:
+    pipeline = pipeline_of(kind)
+    ask(pipeline, "red")
+    blank = Frame(np.full((60, 90, 3), value, np.uint8))
+    result = pipeline.process(blank, ALL)
+    assert np.isfinite(result.features.values).all() and np.isfinite(result.embedding).all()
+    _, exemplar = pipeline.add_exemplar("blank", blank, box=(10, 10, 40, 40))
+    assert np.isfinite(exemplar.vector).all()
+    assert pipeline.process(blank, ALL).masks.shape == (60, 90)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_wanted_is_not_given(kind: str) -> None:
+    pipeline = pipeline_of(kind)
+    ask(pipeline, "red")
+    whole = pipeline.process(noise(), ALL)
+    for name in ("features", "semantic_features", "embedding", "masks", "detections", "overlay", "pca"):
+        result = pipeline.process(noise(), Wants(**{name: True}))
+        given = {key for key in vars(ALL) if getattr(result, key) is not None}
+        assert given <= {name}, name
+        alone, together = getattr(result, name), getattr(whole, name)
+        if name in ("features", "semantic_features") and together is not None:
+            alone, together = alone.values, together.values
+        if name not in ("detections", "pca") and together is not None:
+            assert np.allclose(np.asarray(alone, float), np.asarray(together, float), atol=1e-5), name
+    assert not any(vars(pipeline.process(noise(), Wants())).get(key) for key in vars(ALL))
+
+
+def test_no_queries_find_nothing() -> None:
+    for kind in KINDS:
+        result = pipeline_of(kind).process(noise(), ALL)
+        assert (result.masks == UNLABELLED).all() and result.detections == ()
+        assert np.array_equal(result.overlay, result.frame.image)
+
+
+def test_one_pass_for_both_gives_what_two_passes_give() -> None:
+    encoders = encoders_of("lit")
+    frame, settings = noise(), Settings(short_side=56)
+    shared, twice = (
+        Pipeline(e, settings).process(frame, ALL) for e in (encoders, replace(encoders, shared=False))
+    )
+    cosines = (shared.semantic_features.values * twice.semantic_features.values).sum(-1)
+    # On processors with bfloat16 products the shared pass uses them.
+    assert cosines.min() > 0.99
+    assert shared.embedding @ twice.embedding > 0.99 and len(shared.embedding) == SHARED
+
+
+def test_colours_are_found_where_they_are() -> None:
+    pipeline = pipeline_of("colours", short_side=378, max_tokens=2048, refine=True)
+    boxes = {(60, 40, 200, 180): RED, (380, 100, 560, 250): GREEN, (250, 300, 330, 420): RED}
+    frame = painted((480, 640), boxes)
+    pipeline.set_queries([Query("my red thing", ("red",)), Query("green")], ["blue", "grey"])
+    result = pipeline.process(frame, ALL)
+    expected = sorted(
+        (("green" if colour == GREEN else "my red thing"), box) for box, colour in boxes.items()
+    )
+    found = sorted((one.label, one.box) for one in result.detections)
+    assert [label for label, _ in found] == [label for label, _ in expected]
+    cell = 480 / 27
+    for (_, box), (_, truth) in zip(found, expected, strict=True):
+        assert np.abs(np.array(box) - truth).max() <= 0.75 * cell, (box, truth)
+    for (x0, y0, x1, y1), colour in boxes.items():
+        inner = result.masks[y0 + 18 : y1 - 18, x0 + 18 : x1 - 18]
+        assert (inner == (2 if colour == GREEN else 1)).all()
+    assert result.masks[10, 10] == result.masks[470, 630] == UNLABELLED
+
+
+@pytest.mark.parametrize("size", [(480, 640), (97, 150), (1500, 1000), (60, 400)])
+def test_boxes_come_back_in_the_frames_own_pixels(size: tuple[int, int]) -> None:
+    pipeline = pipeline_of("colours", short_side=378, max_tokens=2048)
+    height, width = size
+    truth = (width // 4, height // 4, width * 3 // 4, height * 3 // 4)
+    pipeline.set_queries([Query("green")], ["grey"])
+    (one,) = pipeline.process(painted(size, {truth: GREEN}), Wants(detections=True)).detections
+    assert np.abs(np.array(one.box) - truth).max() <= max(1, min(size) / 27)
+
+
+def test_similarity_with_a_text_is_highest_on_its_colour() -> None:
+    pipeline = pipeline_of("colours", short_side=378, max_tokens=2048)
+    frame = painted((480, 640), {(100, 100, 300, 300): BLUE})
+    heat, space = pipeline.similarity(frame, text="blue")
+    assert heat.shape == (480, 640) and heat.dtype == np.float32 and space == pipeline.text_space
+    assert heat[120:280, 120:280].min() > 0.95 and heat[:80].max() < 0.3
+    assert heat.min() >= -1 and heat.max() <= 1
+
+
+def test_similarity_with_a_point_is_the_cosine_of_its_cell() -> None:
+    pipeline, frame = pipeline_of("none"), noise(56, 84)  # cells of 14 pixels
+    heat, space = pipeline.similarity(frame, point=(20.0, 50.0))
+    grid = pipeline.process(frame, Wants(features=True)).features
+    assert space == grid.space and heat[50, 20] > 0.5
+    values = grid.values / np.linalg.norm(grid.values, axis=-1, keepdims=True)
+    cosines = values @ values[50 // 14, 20 // 14]
+    # Centres of cells lie between two pixels, which share the cell's neighbours evenly.
+    centres = heat[6::14, 6::14] / 2 + heat[7::14, 7::14] / 2
+    assert np.corrcoef(centres.ravel(), cosines.ravel())[0, 1] > 0.99
+    assert np.unravel_index(heat.argmax(), heat.shape)[0] // 14 == 50 // 14
+
+
+@pytest.mark.parametrize("where", [{}, {"point": (1, 1), "text": "red"}])
+def test_similarity_takes_a_point_or_a_text(where: dict) -> None:
+    with pytest.raises(QueryError, match="either"):
+        pipeline_of("colours").similarity(noise(), **where)
+
+
+@pytest.mark.parametrize("kind", ["lit", "apart", "clip", "none"])
+def test_a_shown_thing_lives_in_the_space_that_is_announced(kind: str) -> None:
+    pipeline = pipeline_of(kind)
+    ask(pipeline, "red")
+    vocabulary, exemplar = pipeline.add_exemplar("key", noise(), point=(30, 30))
+    assert exemplar.space == pipeline.exemplar_space and np.linalg.norm(exemplar.vector) == pytest.approx(
+        1, abs=1e-3
+    )
+    assert vocabulary is pipeline.vocabulary and vocabulary.queries[-1].exemplars == (exemplar,)
+    bare = Exemplar(exemplar.vector, exemplar.space)  # as it comes back over ROS
+    pipeline.set_queries([Query("key", exemplars=(bare,)), Query("key again", exemplars=(exemplar, bare))])
+    result = pipeline.process(noise(), ALL)
+    assert {one.space for one in result.detections} <= {pipeline.exemplar_space}
+
+
+def test_an_example_goes_through_the_heads_adapter() -> None:
+    encoders = encoders_of("lit")
+    pipeline, frame = Pipeline(encoders, Settings(short_side=56)), noise(56, 84)
+    _, exemplar = pipeline.add_exemplar("all of it", frame)
+    mean = pipeline.process(frame, ALL).semantic_features.values.mean((0, 1))
+    with torch.no_grad():
+        unit = torch.from_numpy(mean / np.linalg.norm(mean))[None]
+        expected = encoders.language.head.example_embedding(unit)[0].numpy()
+    assert np.allclose(exemplar.vector, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["lit", "apart", "clip", "none"])
+def test_exemplars_that_cannot_be_compared_are_refused_when_given(kind: str) -> None:
+    pipeline = pipeline_of(kind)
+    ask(pipeline, "red")
+    before = pipeline.vocabulary
+    short = np.array([0.6, 0.8], np.float32)
+    with pytest.raises(QueryError, match="2 values"):
+        pipeline.set_queries([Query("key", exemplars=(Exemplar(short, pipeline.exemplar_space),))])
+    dim = {"lit": SHARED, "clip": 32}.get(kind, WIDTH)
+    with pytest.raises(SpaceError, match="other@1"):
+        pipeline.set_queries(
+            [Query("key", exemplars=(Exemplar(np.eye(dim, dtype=np.float32)[0], "other@1"),))]
+        )
+    assert pipeline.vocabulary is before and pipeline.process(noise(), ALL).vocabulary is before
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{"box": (200, 0, 210, 10)}, {"box": (5, 5, 5, 9)}, {"point": (90.0, 5.0)}, {"point": (0.0, np.nan)}],
+)
+def test_an_example_outside_the_picture_changes_nothing(where: dict) -> None:
+    pipeline = pipeline_of("lit")
+    with pytest.raises(QueryError):
+        pipeline.add_exemplar("key", noise(), **where)
+    assert pipeline.vocabulary.version == 0 and not pipeline.vocabulary.queries
+
+
+def test_without_a_language_model_words_are_refused() -> None:
+    pipeline = pipeline_of("none")
+    assert (pipeline.text_model, pipeline.text_space) == ("", "")
+    for attempt in (
+        lambda: pipeline.set_queries([Query("mug")]),
+        lambda: pipeline.set_queries([], ["wall"]),
+        lambda: pipeline.embed_texts(["mug"]),
+        lambda: pipeline.similarity(noise(), text="mug"),
+    ):
+        with pytest.raises(QueryError, match="language model"):
+            attempt()
+    assert pipeline.models["semantic"] == pipeline.models["spatial"]
+
+
+@pytest.mark.parametrize("kind", ["lit", "clip"])
+def test_embedded_texts_are_unit_rows(kind: str) -> None:
+    pipeline = pipeline_of(kind)
+    vectors = pipeline.embed_texts(["a mug", "☕", "x" * 2000])
+    assert vectors.dtype == np.float32 and np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+    assert pipeline.text_space == pipeline.models["semantic"][1]
+    for texts in ([], ["mug", " "]):
+        with pytest.raises(QueryError):
+            pipeline.embed_texts(texts)
+
+
+def test_settings_hold_from_the_next_frame_on() -> None:
+    pipeline, frame = pipeline_of("none"), noise(60, 90)
+    assert pipeline.process(frame, ALL).features.shape == (4, 6, WIDTH)
+    pipeline.configure(Settings(short_side=84, max_tokens=1000))
+    assert pipeline.process(frame, ALL).features.shape == (6, 9, WIDTH)
+    pipeline.configure(Settings(short_side=84, max_tokens=12))
+    rows, columns, _ = pipeline.process(frame, ALL).features.shape
+    assert rows * columns <= 12
+
+
+def test_a_frame_without_pixels_is_an_error_that_says_so() -> None:
+    with pytest.raises(FrameError):
+        pipeline_of("lit").process(Frame(np.zeros((0, 5, 3), np.uint8)), ALL)
+
+
+def test_many_threads_may_use_one_pipeline() -> None:
+    """Each result must be true of the vocabulary that it names, whatever was set meanwhile."""
+    pipeline = pipeline_of("colours", short_side=140, max_tokens=2048)
+    frame = painted((120, 160), {(40, 30, 120, 90): RED})
+    queries = [[Query("red")], [Query("green"), Query("red")], []]
+    errors: list[str] = []
+
+    def change(turn: int) -> None:
+        pipeline.set_queries(queries[turn % 3], ["grey"])
+        if turn % 4 == 0:
+            pipeline.add_exemplar("shown", frame, box=(45, 35, 115, 85))
+
+    def look(_: int) -> None:
+        result = pipeline.process(frame, ALL)
+        labels = {query.label for query in result.vocabulary.queries}
+        found = {one.label for one in result.detections}
+        if not found <= labels or ("red" in labels) != ("red" in found) or "green" in found:
+            errors.append(f"{labels} gave {found}")
+
+    with ThreadPoolExecutor(4) as pool:
+        changes = [pool.submit(change, number) for number in range(0, 24, 3)]
+        looks = [pool.submit(look, number) for number in range(24)]
+        for done in (*changes, *looks):
+            done.result()
+    assert not errors
+    assert pipeline.vocabulary.version == 8 + 2
+
+
+@pytest.fixture(scope="module")
+def real() -> Pipeline:
+    try:
+        return Pipeline(load_encoders("dinov2-s14", "none", offline=True), Settings(short_side=112))
+    except ModelError as error:
+        pytest.skip(f"DINOv2 is not in the cache: {error}")
+
+
+def test_a_real_dinov2_gives_the_towers_tokens(real: Pipeline) -> None:
+    frame = noise(120, 150)
+    features = real.process(frame, Wants(features=True)).features
+    tower = real._encoders.spatial
+    size = (features.shape[0] * 14, features.shape[1] * 14)
+    with torch.inference_mode():
+        expected = tower(image_tensor(frame.image, size, tower.mean, tower.std)).tokens[0].numpy()
+    cosine = (features.unit().values * expected).sum(-1) / np.linalg.norm(expected, axis=-1)
+    assert features.shape == (8, 10, 384) and cosine.min() > 0.99
+
+
+def test_a_real_dinov2_finds_the_thing_it_was_shown(real: Pipeline) -> None:
+    rng = np.random.default_rng(0)
+    image = np.full((224, 280, 3), 150, np.uint8) + rng.integers(0, 12, (224, 280, 1), dtype=np.uint8)
+    checks = (np.indices((84, 84)) // 12).sum(0) % 2 == 0
+    image[70:154, 140:224][checks] = (200, 30, 30)
+    image[70:154, 140:224][~checks] = (240, 220, 40)
+    real.add_exemplar("checks", Frame(image), box=(140, 70, 224, 154))
+    moved = np.roll(image, (30, -110), (0, 1))
+    result = real.process(Frame(moved), Wants(masks=True, detections=True))
+    truth = np.zeros((224, 280), bool)
+    truth[100:184, 30:114] = True
+    mask = result.masks == 1
+    assert (mask & truth).sum() / (mask | truth).sum() > 0.5
