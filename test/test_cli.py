@@ -84,6 +84,17 @@ def test_an_unknown_model_is_one_line_with_the_nearest_names(capsys: pytest.Capt
     assert "dinov2-s14" in captured
 
 
+def test_weights_that_are_not_there_are_one_line_that_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PERCEPTION_CONTRAST_CACHE", str(tmp_path))
+    assert cli.main(["models", "get", "dinov2-s14", "--offline"]) == 2
+    captured = capsys.readouterr().err
+    assert captured.startswith("error: ") and captured.count("\n") == 1
+    assert "dinov2-s14" in captured and "--offline" in captured
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_models_are_listed_with_their_licences(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["models", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import signal
 import tempfile
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .listener import Listener
 
 _STEP = 0.25  # seconds between two looks at children, table and clock
+_REMEDY = "`source env.sh` after `make setup`, or source your ROS 2 workspace"
 _PATIENCE = 60.0  # seconds without any result after which a node that runs is given up
 
 
@@ -163,6 +165,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--duration must be more than 0 seconds")
     if len(options.source) > 2 or options.source[0] not in KINDS:
         parser.error(f"--source: {' '.join(options.source)}: one of {', '.join(KINDS)} and what to play")
+    for package in ("rclpy", "perception_contrast_msgs", "vision_msgs"):
+        if importlib.util.find_spec(package) is None:
+            raise PerceptionError(f"ROS package '{package}' cannot be imported; {_REMEDY}")
     for name in (options.model, options.language_model):
         if name not in ("", "none"):
             model_spec(name)  # an unknown one is refused before anything starts
