@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,12 +20,16 @@ from ..cache import atomic_write, sha256_of
 from ..errors import ModelError
 
 COLOUR_CHANNELS = 6
+# A sentence leans on the remembered one that is most like it: not below a cosine of the first, by at
+# most the third from the second on.
+LEAN = (0.5, 0.9, 0.7)
 
 
 @dataclass(frozen=True)
 class AlignmentConfig:
     """layers: 0-based blocks of the image tower that are read. dim: of the shared space.
-    up: cells per patch side in the output. cell: side of an output cell in input pixels."""
+    up: cells per patch side in the output. known: sentence vectors that are remembered.
+    """
 
     layers: tuple[int, ...] = (3, 7, 11)
     image_dim: int = 384
@@ -36,6 +40,7 @@ class AlignmentConfig:
     blocks: int = 2
     up: int = 2
     patch: int = 14
+    known: int = 0
 
 
 def colour_statistics(rgb: Tensor, cell: int) -> Tensor:
@@ -91,6 +96,8 @@ class AlignmentHead(nn.Module):
             assert isinstance(last, nn.Linear)
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
+        self.known: Tensor
+        self.register_buffer("known", torch.zeros(c.known, c.text_dim))
         # logit = exp(log_scale) * cosine + bias; one pair for words, one for examples, one for captions.
         self.log_scale = nn.Parameter(torch.tensor([2.5, 2.5, 2.5]))
         self.bias = nn.Parameter(torch.tensor([-6.0, -6.0, 0.0]))
@@ -115,8 +122,27 @@ class AlignmentHead(nn.Module):
         return F.normalize(self.image(torch.cat([cls, trunk.mean(dim=(2, 3))], dim=-1)).float(), dim=-1)
 
     def text_embedding(self, sentences: Tensor) -> Tensor:
-        """Sentence embeddings (n, text_dim), unit, to unit vectors (n, dim)."""
+        """Sentence embeddings (n, text_dim), unit, to unit vectors (n, dim).
+
+        Words that training never used are near, for the sentence tower, to some that it did: their
+        vectors lean on the nearest remembered one, the more the nearer it is.
+        """
+        own = self._adapted(sentences)
+        if not len(self.known):
+            return own
+        likeness, nearest = (sentences @ self.known.T).max(dim=-1)
+        low, high, most = LEAN
+        share = most * ((likeness - low) / (high - low)).clamp(0.0, 1.0).unsqueeze(-1)
+        return F.normalize((1 - share) * own + share * self._adapted(self.known[nearest]), dim=-1)
+
+    def _adapted(self, sentences: Tensor) -> Tensor:
         return F.normalize((self.text_skip(sentences) + self.text(sentences)).float(), dim=-1)
+
+    def remembering(self, sentences: Tensor) -> AlignmentHead:
+        """A copy that remembers these sentence vectors (k, text_dim), unit rows."""
+        head = AlignmentHead(replace(self.config, known=len(sentences)))
+        head.load_state_dict({**self.state_dict(), "known": sentences})
+        return head.eval()
 
     def example_embedding(self, regions: Tensor) -> Tensor:
         """Mean grid vectors of regions (n, dim), unit, to unit query vectors (n, dim)."""

@@ -13,7 +13,7 @@ from perception_contrast.encoders.alignment import AlignmentHead, load_alignment
 from perception_contrast.errors import PerceptionError
 from perception_contrast.pipeline import Pipeline, Settings
 
-from .data.words import known_names
+from .data.words import known_names, remembered_phrases
 from .recipe import AlignmentRecipe, load_recipe
 
 STEPS = ("train", "calibrate", "evaluate")
@@ -87,9 +87,15 @@ def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Name
 
 def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
     """Writes calibrations of words and examples into the head's file."""
+    import torch
+
+    from perception_contrast.language.text_tower import load_minilm
+
     head, facts, _ = load_alignment(path)
     known = {k: v for k, v in facts.items() if k not in ("format", "config")}
     known["names"] = json.dumps(known_names())
+    sentences = load_minilm(offline=offline).encode(remembered_phrases())
+    head = head.remembering(torch.from_numpy(sentences).half().float())
     save_alignment(head, path, known | _calibrated(head, known, recipe, offline))
 
 

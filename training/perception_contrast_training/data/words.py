@@ -41,6 +41,25 @@ ELSEWHERE: tuple[str, ...] = (
     "whale", "dinosaur",
 )  # fmt: skip
 
+# The same, kept for the evaluation.
+UNSEEN_ELSEWHERE: tuple[str, ...] = (
+    "lighthouse", "windmill", "submarine", "helicopter", "rocket", "tank", "castle", "pyramid", "igloo",
+    "fountain", "volcano", "desert", "rainbow", "camel", "kangaroo", "penguin", "dolphin", "crocodile",
+    "owl", "bee", "octopus", "sandwich", "waffle", "pretzel", "avocado", "broccoli", "cabbage", "harp",
+    "trombone", "accordion", "saxophone", "parachute", "canoe", "sled", "trampoline", "bow and arrow",
+    "boxing glove", "bowling pin", "dartboard", "medal", "hourglass", "compass", "typewriter", "abacus",
+    "binoculars", "lantern", "sundial", "cash register", "turnstile", "traffic cone", "fire truck",
+    "ambulance", "escalator", "mailbox", "scarecrow", "beehive", "birdcage", "aquarium",
+)  # fmt: skip
+
+# Names whose last word is not what they are: a trash can is no can.
+NOT_HEADS: frozenset[str] = frozenset(
+    {
+        "toilet bowl", "garbage can", "trash can", "looking glass", "electric cooker pot", "award cup",
+        "winner's cup", "pencil cup",
+    }
+)  # fmt: skip
+
 TEMPLATES: tuple[str, ...] = (
     "a {}", "the {}", "a photo of a {}", "find the {}", "a picture of the {}", "there is a {}",
     "{} in the room", "a {} in the scene", "look for a {}", "where is the {}", "one {}", "this is a {}",
@@ -92,13 +111,18 @@ class Words:
         # A word kept for the evaluation names nothing in training, not even something absent.
         reserved = {w for c in catalogue() for w in (c.unseen_synonyms if not unseen else ())}
         reserved |= {w for c in catalogue() if c.held_out for w in (c.name, *c.synonyms, *c.unseen_synonyms)}
-        self.elsewhere = tuple(w for w in ELSEWHERE if w not in reserved and w not in self.kinds)
+        self.elsewhere = tuple(
+            w
+            for w in (UNSEEN_ELSEWHERE if unseen else ELSEWHERE)
+            if w not in reserved and w not in self.kinds
+        )
 
     def _share_head_nouns(self) -> None:
         """An office chair is a chair: a noun also names what its words end with."""
         for noun, kinds in self.kinds.items():
             for other, more in self.kinds.items():
-                if other.endswith(f" {noun}"):
+                named_after_place = any(f" {word} " in other for word in ("on", "of", "in", "for", "with"))
+                if other.endswith(f" {noun}") and other not in NOT_HEADS and not named_after_place:
                     kinds |= more
 
     def _add_kept(self) -> None:
@@ -216,6 +240,12 @@ def caption(objects: dict[int, SceneObject], words: Words, rng: np.random.Genera
         parts.append(f"a {text}")
     joined = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
     return str(rng.choice(["{}", "a room with {}", "a photo of {}", "there is {}"])).format(joined)
+
+
+def remembered_phrases() -> list[str]:
+    """Every noun of training, and every name in every colour: what other words lean on."""
+    words = Words()
+    return [*words.kinds, *(f"{colour} {name}" for colour in COLOURS for name in words.names)]
 
 
 def known_names() -> list[str]:

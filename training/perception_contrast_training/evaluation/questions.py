@@ -76,7 +76,7 @@ def absent_questions(
     """Names of the household and of elsewhere, and wrong colours, for what is certainly not there."""
     made = 0
     while made < count:
-        name = str(rng.choice(words.names if made % 4 else words.elsewhere))
+        name = str(rng.choice(words.elsewhere if made % 4 == 0 else words.names))
         truth = mask_of(picture, words, Concept(name))
         open_ = any(words.may_mean(name, thing.category) for thing in picture.objects.values())
         if truth is not None and not truth.any() and not open_:
