@@ -130,9 +130,9 @@ def test_colours_are_found_where_they_are() -> None:
     )
     found = sorted((one.label, one.box) for one in result.detections)
     assert [label for label, _ in found] == [label for label, _ in expected]
-    cell = 480 / 27
+    cell = 480 / 27  # one that a thing covers in part may count as all of it
     for (_, box), (_, truth) in zip(found, expected, strict=True):
-        assert np.abs(np.array(box) - truth).max() <= 0.75 * cell, (box, truth)
+        assert np.abs(np.array(box) - truth).max() <= cell, (box, truth)
     for (x0, y0, x1, y1), colour in boxes.items():
         inner = result.masks[y0 + 18 : y1 - 18, x0 + 18 : x1 - 18]
         assert (inner == (2 if colour == GREEN else 1)).all()
