@@ -27,12 +27,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--recipe", type=Path, required=True, help="YAML file; see training/recipes")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one value")
     parser.add_argument(
-        "--only", choices=STEPS, action="append", help="run this step alone (may be repeated)"
+        "--only",
+        choices=(*STEPS, "baselines"),
+        action="append",
+        help="run this step alone (may be repeated); baselines: an untrained and a closed-form head",
     )
     parser.add_argument("--head", type=Path, help="head to calibrate or evaluate instead of the recipe's")
-    parser.add_argument(
-        "--baselines", action="store_true", help="evaluate untrained and closed-form heads as well"
-    )
     parser.add_argument("--offline", action="store_true", help="never touch a network")
     return parser
 
@@ -77,12 +77,17 @@ def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Name
         from .align import train
 
         head = train(recipe, offline=arguments.offline)
-    if not head.is_file():
+    if {"calibrate", "evaluate"} & set(steps) and not head.is_file():
         raise PerceptionError(f"there is no head '{head}'; run the train step first or name one with --head")
     if "calibrate" in steps:
         calibrate_head(head, recipe, arguments.offline)
     if "evaluate" in steps:
-        _evaluate(head, recipe, arguments.offline, arguments.baselines)
+        trained, facts, sha256 = load_alignment(head)
+        _measure(recipe.name, trained, facts, recipe, arguments.offline, {"head": sha256})
+    if "baselines" in steps:
+        for name, other in _baselines(recipe, arguments.offline).items():
+            fitted = _calibrated(other, {}, recipe, arguments.offline)
+            _measure(name, other, fitted, recipe, arguments.offline, {})
 
 
 def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
@@ -115,19 +120,23 @@ def _calibrated(
     }
 
 
-def _evaluate(path: Path, recipe: AlignmentRecipe, offline: bool, baselines: bool) -> None:
+def _measure(
+    name: str,
+    head: AlignmentHead,
+    facts: Mapping[str, str],
+    recipe: AlignmentRecipe,
+    offline: bool,
+    about: Mapping[str, str],
+) -> None:
+    """Adds the figures of one head to figures.json, beside those of others."""
     from .evaluation.household import measure_all, write_figures
 
-    head, facts, sha256 = load_alignment(path)
-    heads: dict[str, tuple[AlignmentHead, dict[str, str]]] = {recipe.name: (head, facts)}
-    if baselines:
-        for name, other in _baselines(recipe, offline).items():
-            heads[name] = (other, _calibrated(other, {}, recipe, offline))
-    figures: dict[str, Any] = {"head": sha256}
-    for name, (module, known) in heads.items():
-        figures[name] = measure_all(pipeline_with(module, known, recipe, offline), recipe.evaluation, offline)
-        write_figures(Path(recipe.output) / "figures.json", figures)
-    logging.info("figures: %s", json.dumps(figures, indent=1))
+    path = Path(recipe.output) / "figures.json"
+    found = measure_all(pipeline_with(head, facts, recipe, offline), recipe.evaluation, offline)
+    # Read only now: another run may have added to it meanwhile.
+    figures: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    write_figures(path, {**figures, **about, name: found})
+    logging.info("%s: %s", name, json.dumps(found, indent=1))
 
 
 def _baselines(recipe: AlignmentRecipe, offline: bool) -> dict[str, AlignmentHead]:
