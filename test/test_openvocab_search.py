@@ -221,3 +221,48 @@ def test_grids_and_examples_of_other_spaces_are_refused() -> None:
         found_in(other, asked(Query("a")))
     with pytest.raises(SpaceError, match="'a'"):
         found_in(grid, asked(Query("a", ("a",), (Exemplar(A, "x@9"),))))
+
+
+def lead_of_others(asked_for: np.ndarray, region: np.ndarray, bank: np.ndarray) -> float:
+    """The feature by a plain loop: how far each name leads, counted as far as it differs from the query."""
+    return max(
+        10.0 * float(region @ name - region @ asked_for) * (1.0 - float(name @ asked_for)) for name in bank
+    )
+
+
+def test_a_region_that_is_more_like_another_name_is_doubted() -> None:
+    shown = (A + 2 * B).astype(np.float32) / np.float32(np.sqrt(5))
+    grid = grid_of({(r, c): shown for r in (2, 3) for c in (3, 4)}, (6, 8), (60, 80))
+    wary = Calibration(
+        tuple({"mean": 1.0, "rival": -1.0}.get(f, 0.0) for f in FEATURES), 3.0, -0.5, -0.5, -0.5, 0.0
+    )
+    picture = np.zeros((60, 80, 3), np.uint8)
+    probabilities = {}
+    for name, bank in (
+        ("none", np.zeros((0, 4))),
+        ("itself", A[None]),
+        ("other", B[None]),
+        ("both", np.stack([A, B])),
+    ):
+        options = {"word_space": "w@1", "example_space": "w@1", "neutral": np.stack([NOTHING])}
+        one = Searcher(SigmoidScorer((4.0, 4.0), (-2.0, -2.0)), wary, bank=bank.astype(np.float32), **options)
+        found = one.find(
+            picture, grid, None, asked(Query("a")), SearchSettings(refine=False, least_share=0.0)
+        )
+        probabilities[name] = found.detections[0].scores.probability
+    assert probabilities["none"] == pytest.approx(probabilities["itself"])
+    odds = {name: np.log(p / (1 - p)) for name, p in probabilities.items()}
+    region = shown  # all cells of the region look the same but for its blended rim
+    assert odds["none"] - odds["other"] == pytest.approx(lead_of_others(A, region, B[None]), rel=0.15)
+    assert probabilities["other"] == pytest.approx(probabilities["both"])
+
+
+def test_a_lower_mask_threshold_paints_more_of_a_thing() -> None:
+    faint = (A + B).astype(np.float32) / np.float32(np.sqrt(2))
+    cells = {(2, 3): A, (2, 4): A, (2, 5): faint * 0.6 + NOTHING * 0.8}
+    grid = grid_of(cells, (6, 8), (60, 80))
+    usual = found_in(grid, asked(Query("a"))).masks != UNLABELLED
+    more = found_in(grid, asked(Query("a")), mask_threshold=0.2).masks != UNLABELLED
+    less = found_in(grid, asked(Query("a")), mask_threshold=0.8).masks != UNLABELLED
+    assert less.sum() < usual.sum() < more.sum()
+    assert (less <= usual).all() and (usual <= more).all()

@@ -163,7 +163,7 @@ class Searcher:
             if guide is not None:
                 plane = guide(plane)
             accepted = self._accepted(index, query, plane, base, prepared, calibration, settings)
-            cut = calibration.mask if settings.mask_threshold is None else logit_of(settings.mask_threshold)
+            cut = _cut(calibration, settings)
             for candidate in accepted:
                 self._paint(labels, best, plane, candidate, prepared.vocabulary.ids[query.label], cut)
             kept += accepted
@@ -212,9 +212,9 @@ class Searcher:
     ) -> list[_Candidate]:
         chosen = query.threshold if query.threshold is not None else settings.detection_threshold
         least = calibration.detection if chosen is None else chosen
-        regions = grow_regions(
-            plane, calibration.seed, calibration.low, settings.least_share, settings.max_detections
-        )
+        # A lower mask threshold asks for more of each thing, not for more things.
+        low = min(calibration.low, _cut(calibration, settings))
+        regions = grow_regions(plane, calibration.seed, low, settings.least_share, settings.max_detections)
         accepted = []
         for region in regions:
             vector = region_vector(
@@ -278,6 +278,11 @@ class Searcher:
             return candidate.probability
         rival = float((self._neutral @ candidate.vector).max())
         return float(1.0 / (1.0 + np.exp(-self._neutral_scale * (candidate.cosine - rival))))
+
+
+def _cut(calibration: Calibration, settings: SearchSettings) -> float:
+    """Logit from which a pixel of an accepted region is labelled."""
+    return calibration.mask if settings.mask_threshold is None else logit_of(settings.mask_threshold)
 
 
 def _work_size(size: tuple[int, int]) -> tuple[int, int]:
