@@ -163,9 +163,11 @@ class Searcher:
             if guide is not None:
                 plane = guide(plane)
             accepted = self._accepted(index, query, plane, base, prepared, calibration, settings)
-            cut = _cut(calibration, settings)
-            for candidate in accepted:
-                self._paint(labels, best, plane, candidate, prepared.vocabulary.ids[query.label], cut)
+            if accepted:
+                member = _members(plane, accepted, calibration, settings)
+                wins = member & (plane > best)
+                labels[wins] = prepared.vocabulary.ids[query.label]
+                best[wins] = plane[wins]
             kept += accepted
         kept.sort(key=lambda candidate: candidate.probability, reverse=True)
         detections = tuple(
@@ -212,9 +214,9 @@ class Searcher:
     ) -> list[_Candidate]:
         chosen = query.threshold if query.threshold is not None else settings.detection_threshold
         least = calibration.detection if chosen is None else chosen
-        # A lower mask threshold asks for more of each thing, not for more things.
-        low = min(calibration.low, _cut(calibration, settings))
-        regions = grow_regions(plane, calibration.seed, low, settings.least_share, settings.max_detections)
+        regions = grow_regions(
+            plane, calibration.seed, calibration.low, settings.least_share, settings.max_detections
+        )
         accepted = []
         for region in regions:
             vector = region_vector(
@@ -249,16 +251,6 @@ class Searcher:
         lead = (self._bank @ vector - cosine) * (1.0 - self._bank @ asked)
         return float(self._neutral_scale * lead.max())
 
-    @staticmethod
-    def _paint(
-        labels: NDArray[np.uint16], best: Array, plane: Array, candidate: _Candidate, number: int, cut: float
-    ) -> None:
-        x0, y0, x1, y1 = candidate.region.box
-        window = (slice(y0, y1), slice(x0, x1))
-        wins = candidate.region.mask & (plane[window] >= cut) & (plane[window] > best[window])
-        labels[window][wins] = number
-        best[window][wins] = plane[window][wins]
-
     def _detection(
         self,
         candidate: _Candidate,
@@ -280,9 +272,23 @@ class Searcher:
         return float(1.0 / (1.0 + np.exp(-self._neutral_scale * (candidate.cosine - rival))))
 
 
-def _cut(calibration: Calibration, settings: SearchSettings) -> float:
-    """Logit from which a pixel of an accepted region is labelled."""
-    return calibration.mask if settings.mask_threshold is None else logit_of(settings.mask_threshold)
+def _members(
+    plane: Array, accepted: list[_Candidate], calibration: Calibration, settings: SearchSettings
+) -> NDArray[np.bool_]:
+    """Pixels that accepted regions label: those of at least the mask threshold.
+
+    A lower threshold than the regions grew by asks for more of each thing, not for more things.
+    """
+    cut = calibration.mask if settings.mask_threshold is None else logit_of(settings.mask_threshold)
+    inside = np.zeros(plane.shape, bool)
+    for candidate in accepted:
+        x0, y0, x1, y1 = candidate.region.box
+        inside[y0:y1, x0:x1] |= candidate.region.mask
+    enough = plane >= cut
+    if cut >= calibration.low:
+        return np.asarray(inside & enough)
+    _, numbers = cv2.connectedComponents(enough.astype(np.uint8), connectivity=8)
+    return np.asarray(enough & np.isin(numbers, np.unique(numbers[inside])))
 
 
 def _work_size(size: tuple[int, int]) -> tuple[int, int]:
