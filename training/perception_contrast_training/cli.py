@@ -135,7 +135,10 @@ def _measure(
     found = measure_all(pipeline_with(head, facts, recipe, offline), recipe.evaluation, offline)
     # Read only now: another run may have added to it meanwhile.
     figures: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    write_figures(path, {**figures, **about, name: found})
+    new = {**about, name: found}
+    old = {key: value for key, value in figures.items() if key not in new}
+    # The trained head comes first, whichever was measured first.
+    write_figures(path, {**new, **old} if about else {**old, **new})
     logging.info("%s: %s", name, json.dumps(found, indent=1))
 
 

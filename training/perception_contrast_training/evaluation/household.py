@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from perception_contrast.cache import atomic_write
+from perception_contrast.frames.resize import resize_labels
 from perception_contrast.frames.types import Frame
 from perception_contrast.language.vocabulary import Query, Vocabulary
 from perception_contrast.openvocab.search import Found, PreparedQueries
@@ -47,6 +48,15 @@ class _Asker:
         prepared = self.pipeline.prepare(Vocabulary().with_queries([query]))
         return self.pipeline.find(self.frame, self.seen, prepared)
 
+    def pixels(self, query: Query) -> Mask:
+        """All pixels above the one threshold of words, whether or not a region would be reported."""
+        searcher = self.pipeline.searcher
+        prepared = self.pipeline.prepare(Vocabulary().with_queries([query]))
+        plane = searcher.plane(self.frame.image, self.seen.semantic, self.seen.features, prepared)
+        return np.asarray(
+            resize_labels((plane >= searcher.calibration.mask).astype(np.uint8), self.frame.size) > 0
+        )
+
 
 class HouseholdFigures:
     """Adds pictures one by one; ``summary`` gives the table."""
@@ -66,6 +76,9 @@ class HouseholdFigures:
         asker = _Asker(self._pipeline, picture)
         for question in present_questions(picture, self._words, rng):
             self._answer(question, asker(Query(question.text)))
+            pixels = asker.pixels(Query(question.text))
+            assert question.truth is not None
+            self._overlaps[f"{question.kind}, no gate"].append(iou(pixels, question.truth))
         for question in absent_questions(picture, self._words, rng, absent):
             self._answer(question, asker(Query(question.text)))
         self._detect(asker)
