@@ -40,7 +40,7 @@ def wait_until(condition: object, timeout: float = 10.0) -> bool:
 
 
 def test_the_last_words_of_a_child_that_fails() -> None:
-    program = "import sys; print('first'); print('the reason', file=sys.stderr); sys.exit(3)"
+    program = "import sys; print('first', flush=True); print('the reason', file=sys.stderr); sys.exit(3)"
     with Children() as children:
         child = children.start("teller", [sys.executable, "-c", program], os.environ)
         assert wait_until(lambda: children.ended() is child)
