@@ -120,6 +120,7 @@ def started() -> Iterator[dict[str, subprocess.Popen[str]]]:
         "running": start("model:=scripted", "max_rate:=5.0"),
         "loading": start("model:=slow"),
         "unknown model": start("model:=unknown"),
+        "bad argument": start("model"),
         "bad query": start("model:=scripted", "queries:=[': no label']"),
     }
     yield processes
@@ -150,6 +151,7 @@ def test_a_signal_ends_the_node_cleanly(started, name: str, sign: str, number: s
     ("name", "expected"),
     [
         ("unknown model", "perception_node: model 'unknown' is not known; the nearest name is 'scripted'"),
+        ("bad argument", "perception_node: failed to initialize rcl"),
         ("bad query", "perception_node: query ': no label' has no label"),
     ],
 )

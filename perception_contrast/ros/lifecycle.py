@@ -99,7 +99,11 @@ def run(make_node: Callable[[Stop], Node], name: str, args: Sequence[str] | None
     stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop())
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        # rcl's own words for arguments or parameter files that it cannot parse.
+        return _failed(name, str(error))
     try:
         node = make_node(stop)
     except PerceptionError as error:
