@@ -189,7 +189,9 @@ def _run(run: Run, options: argparse.Namespace, source: Source, screen: Display)
         os.environ.update(values)
         from .listener import Listener  # rclpy reads the environment when it is first used
 
-        listener = Listener(run.measured, source.topic, source.type, domain)
+        listener = Listener(
+            run.measured, source.topic, source.type, domain, pictures=options.save is not None
+        )
         try:
             run.watch(children, listener)
         finally:

@@ -55,7 +55,10 @@ class Listener:
     from one thread.
     """
 
-    def __init__(self, measured: Measurements, image_topic: str, image_type: str, domain: int) -> None:
+    def __init__(
+        self, measured: Measurements, image_topic: str, image_type: str, domain: int, *, pictures: bool
+    ) -> None:
+        """pictures: also ask for the picture of the features, which costs the node a tenth of its time."""
         self._measured = measured
         self._overlay: bytes | None = None
         self._features_picture: bytes | None = None
@@ -73,7 +76,8 @@ class Listener:
         self._subscribe(f"/{NODE}/overlay", Image, self._on_overlay)
         self._subscribe(f"/{NODE}/features", FeatureMap, self._on_features)
         self._subscribe(f"/{NODE}/embedding", Embedding)
-        self._subscribe(f"/{NODE}/features/image", Image, self._on_features_picture)
+        if pictures:
+            self._subscribe(f"/{NODE}/features/image", Image, self._on_features_picture)
         self._subscribe("/diagnostics", DiagnosticArray, self._on_diagnostics)
 
     def spin(self, seconds: float) -> None:
