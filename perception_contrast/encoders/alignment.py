@@ -175,7 +175,8 @@ def load_alignment(path: Path) -> tuple[AlignmentHead, dict[str, str], str]:
         config = json.loads(facts["config"])
         config["layers"] = tuple(config["layers"])
         head = AlignmentHead(AlignmentConfig(**config))
-        head.load_state_dict(tensors)
+        # Heads from before words were remembered remember none.
+        head.load_state_dict({"known": head.known, **tensors})
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise ModelError(f"alignment head '{path}' is not readable ({error}); restore the file") from error
     return head.eval(), facts, sha256_of(path)
