@@ -59,7 +59,7 @@ class CalibrationSettings:
     most_fired: share of absent names that may be reported at the threshold that is chosen.
     """
 
-    scenes: int = 80
+    scenes: int = 60
     seed: int = 500_001
     absent: int = 12
     most_fired: float = 0.07
