@@ -14,7 +14,7 @@ from ..language.vocabulary import UNLABELLED, Query, Vocabulary
 from .calibration import Calibration, features_of
 from .masks import GuidedFilter, upsampled
 from .regions import Region, grow_regions, region_vector
-from .scores import ExampleScorer, QueryVectors, Scorer
+from .scores import ExampleScorer, QueryVectors, Scorer, contested
 from .types import Detection, Scores
 
 Array = NDArray[np.float32]
@@ -145,7 +145,7 @@ class Searcher:
         size = (int(image.shape[0]), int(image.shape[1]))
         if not prepared.vocabulary.queries:
             return Found(np.full(size, UNLABELLED, np.uint16), ())
-        grids = self.logit_grids(words, examples, prepared)
+        grids = contested(self.logit_grids(words, examples, prepared))
         words, examples = (grid and grid.unit() for grid in (words, examples))
         work = _work_size(size)
         guide = self._guide(image, work, grids.shape[1:]) if settings.refine else None
@@ -159,9 +159,7 @@ class Searcher:
             assert base is not None
             if float(grids[index].max()) < calibration.seed:
                 continue
-            plane = upsampled(grids[index], work)
-            if guide is not None:
-                plane = guide(plane)
+            plane = upsampled(grids[index], work) if guide is None else guide(grids[index])
             accepted = self._accepted(index, query, plane, base, prepared, calibration, settings)
             if accepted:
                 member = _members(plane, accepted, calibration, settings)
@@ -185,7 +183,7 @@ class Searcher:
         """Refined logits (H, W) of the first query, at the picture's size, at most LONGEST_SIDE a side."""
         grid = self.logit_grids(words, examples, prepared)[0]
         work = _work_size((int(image.shape[0]), int(image.shape[1])))
-        return self._guide(image, work, grid.shape)(upsampled(grid, work))
+        return self._guide(image, work, grid.shape)(grid)
 
     def region_features(
         self, region: Region, size: tuple[int, ...], base: FeatureGrid | None, prepared: PreparedQueries
@@ -200,7 +198,7 @@ class Searcher:
     def _guide(image: NDArray[np.uint8], work: tuple[int, int], grid: tuple[int, ...]) -> GuidedFilter:
         grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
         small = cv2.resize(grey, work[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-        return GuidedFilter(small, radius=max(2, round(0.75 * work[1] / grid[1])))
+        return GuidedFilter(small, radius=max(2, round(0.75 * work[1] / grid[1])), every=2)
 
     def _accepted(
         self,
