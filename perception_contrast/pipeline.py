@@ -160,9 +160,11 @@ class Pipeline:
         """All features of a frame, to be searched more than once."""
         return self._see(frame, _Clock(), features=True, semantic=True)
 
-    def find(self, frame: Frame, seen: Seen, prepared: PreparedQueries) -> Found:
-        """Masks and detections of ``prepared`` queries in a frame that was seen."""
-        settings = self._settings
+    def find(
+        self, frame: Frame, seen: Seen, prepared: PreparedQueries, settings: Settings | None = None
+    ) -> Found:
+        """Masks and detections of prepared queries in a seen frame; settings: others than those in force."""
+        settings = settings or self._settings
         return self._searcher.find(
             frame.image,
             seen.semantic,

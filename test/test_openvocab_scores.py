@@ -102,13 +102,13 @@ def test_thresholds_are_scipys_logits(probability: float) -> None:
 
 
 def test_a_name_gives_way_only_where_another_one_leads_by_far() -> None:
-    logits = np.array([[3.0, 3.0, -4.0], [2.0, -1.0, -4.5], [-6.0, -6.0, -6.0]], np.float32)
+    logits = np.array([[3.0, 3.0, -4.0], [2.0, -3.0, -4.5], [-6.0, -6.0, -6.0]], np.float32)
     expected = logits.copy()
     for place in range(3):
         best = logits[:, place].max()
         for query in range(3):
-            if best - logits[query, place] > 2.0:
-                expected[query, place] -= best - logits[query, place] - 2.0
+            if best - logits[query, place] > 4.0:
+                expected[query, place] -= best - logits[query, place] - 4.0
     np.testing.assert_allclose(contested(logits), expected, rtol=1e-6)
-    assert contested(logits)[1, 0] == 2.0 and contested(logits)[1, 1] == -3.0
+    assert contested(logits)[1, 0] == 2.0 and contested(logits)[1, 1] == -5.0
     np.testing.assert_array_equal(contested(logits[1:2]), logits[1:2])

@@ -48,7 +48,7 @@ def against_rivals(logits: Array, rivals: Array) -> Array:
     return lowered
 
 
-def contested(logits: Array, margin: float = 2.0) -> Array:
+def contested(logits: Array, margin: float = 4.0) -> Array:
     """Lowers logits (q, ...) by what the strongest query of the place leads them by, beyond a margin.
 
     Two names of one thing, or a wider and a narrower one, stay within the margin and both stand; a

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ..recipe import HouseholdTest
 from .figures import Mask, PrecisionRecall, iou
 from .questions import LEAST_SHARE, Question, absent_questions, mask_of, present_questions
 
+LOWEST_SCORE = 0.02
 SIZES = ((0.0, 0.008, "small"), (0.008, 0.03, "medium"), (0.03, 1.0, "large"))
 
 
@@ -69,8 +71,9 @@ class HouseholdFigures:
         self._precision: dict[str, PrecisionRecall] = defaultdict(PrecisionRecall)
         self._words = Words(held_out=True, unseen=True)
         names = tuple(c.name for c in catalogue() if not c.held_out) + tuple(SURFACES)
-        self._names = names
-        self._all: PreparedQueries = pipeline.prepare(Vocabulary().with_queries([Query(n) for n in names]))
+        self._alone: dict[str, PreparedQueries] = {
+            name: pipeline.prepare(Vocabulary().with_queries([Query(name)])) for name in names
+        }
 
     def add(self, picture: LabelledPicture, rng: np.random.Generator, absent: int) -> None:
         asker = _Asker(self._pipeline, picture)
@@ -99,14 +102,12 @@ class HouseholdFigures:
 
     def _detect(self, asker: _Asker) -> None:
         picture, size = asker.picture, asker.frame.size
-        found = self._pipeline.find(asker.frame, asker.seen, self._all)
-        by_label: dict[str, list[Detection]] = defaultdict(list)
-        for detection in found.detections:
-            by_label[detection.label].append(detection)
-        for name in self._names:
+        # Average precision looks at all thresholds, so nothing is left out by one.
+        settings = replace(self._pipeline.settings, detection_threshold=LOWEST_SCORE)
+        for name, prepared in self._alone.items():
             kinds = self._words.kinds[name]
             numbers = [n for n, thing in picture.objects.items() if thing.category in kinds]
-            detections = by_label.get(name, [])
+            detections = self._pipeline.find(asker.frame, asker.seen, prepared, settings).detections
             if not numbers and not detections:
                 continue
             truths = [picture.instances == n for n in numbers]
