@@ -192,5 +192,5 @@ def calibrate(
     cases = list(_word_cases(pipeline, settings, offline))
     words, about_words = _fitted(pipeline, cases, settings.most_fired)
     cases = list(_example_cases(pipeline, settings, offline))
-    examples, about_examples = _fitted(pipeline, cases, settings.most_fired)
+    examples, about_examples = _fitted(pipeline, cases, settings.most_fired_examples)
     return words, examples, {"words": about_words, "examples": about_examples}
