@@ -32,7 +32,7 @@ from .wants import Settings as Settings
 from .wants import Wants as Wants
 
 # Cosine from which neighbours of a clicked cell belong to the same thing.
-ALIKE = {"lit": 0.75, "other": 0.6}
+ALIKE = {"lit": 0.7, "other": 0.5}
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,16 @@ def exemplar_of(
 ) -> Exemplar:
     """The vector of a box (x0, y0, x1, y1), of the thing under a point (x, y), or of the whole picture.
 
-    Pixels of the source. alike: cosine from which neighbours of a point belong to its thing.
+    Pixels of the source. alike: cosine, of vectors less the picture's mean, from which neighbours of
+    a point belong to its thing.
     Raises QueryError for a box or point that is not in the picture.
     """
     unit = grid.unit().values.astype(np.float32)
+    # All vectors of a picture share a large part; what tells things apart is the rest.
+    centre = unit.mean(axis=(0, 1))
+    rest = centred(unit, centre)
     if point is not None:
-        member = spared = _around_point(grid, unit, point, alike)
+        member = spared = _around_point(grid, rest, point, alike)
     elif box is not None:
         spared = _inside_box(grid, unit, box)
         member = _without_backdrop(unit, spared)
@@ -38,9 +42,6 @@ def exemplar_of(
         member = spared = np.ones(unit.shape[:2], bool)
     vector = unit[member].mean(axis=0)
     vector /= max(float(np.linalg.norm(vector)), 1e-12)
-    # All vectors of a picture share a large part; what tells things apart is the rest.
-    centre = unit.mean(axis=(0, 1))
-    rest = centred(unit, centre)
     parts = _spread(rest[member], PART_VECTORS, LEAST_PART)
     return Exemplar(vector.astype(np.float32), grid.space, centre, parts, _context(rest, spared))
 
