@@ -52,9 +52,12 @@ def fetch(spec: ModelSpec, *, offline: bool) -> list[tuple[str, Path]]:
     """Name and file of each set of weights that a model is made of; says what it fetches."""
     from ..encoders.weights import weights_file
 
-    # Of household-lit the image tower is the model's own; its words come from the text tower.
-    needed = (spec, MINILM) if spec.family == "lit" else (spec,)
-    return [(one.name, weights_file(one, offline=offline, progress=print)) for one in needed]
+    return [(one.name, weights_file(one, offline=offline, progress=print)) for one in _parts(spec)]
+
+
+def _parts(spec: ModelSpec) -> tuple[ModelSpec, ...]:
+    """Of household-lit the image tower is the model's own; its words come from the text tower."""
+    return (spec, MINILM) if spec.family == "lit" else (spec,)
 
 
 def _add(spec: ModelSpec, path: Path) -> Path:
@@ -108,7 +111,7 @@ def _info(spec: ModelSpec) -> None:
         "channels": str(spec.dim),
         "trained at": f"{spec.size} px",
         "licence": spec.licence if spec.permissive else f"{spec.licence} (restricts use)",
-        "weights": _source(spec),
+        "weights": "; ".join(_source(one) for one in _parts(spec)),
     }
     for name, value in rows.items():
         print(f"{name:<13} {value}")
