@@ -106,7 +106,7 @@ def test_depth_and_calibration_of_the_same_moment_travel_with_the_picture(eye, c
     depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor())
     info = client.node.create_publisher(CameraInfo, "/eye/camera_info", qos.sensor())
     wait_for(lambda: depth.get_subscription_count() and info.get_subscription_count(), "depth subscriptions")
-    model = CameraModel(48, 64, 60.0, 61.0, 31.5, 23.5, "plumb_bob", (0.0,) * 5)
+    model = CameraModel(48, 64, 60.0, 61.0, 31.5, 23.5, "plumb_bob", (0.1, 0.0, 0.0, 0.0, 0.0))
     millimetres = np.full((48, 64), 1500, np.uint16)
     millimetres[0, 0] = 0
 

@@ -16,6 +16,7 @@ from std_msgs.msg import Header  # noqa: E402
 
 from perception_contrast.encoders.grid import FeatureGrid  # noqa: E402
 from perception_contrast.errors import QueryError, SpaceError  # noqa: E402
+from perception_contrast.frames.camera import camera_of_info  # noqa: E402
 from perception_contrast.frames.types import CameraModel, GridToImage  # noqa: E402
 from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary  # noqa: E402
 from perception_contrast.openvocab.types import Detection, Scores  # noqa: E402
@@ -124,11 +125,11 @@ def test_an_image_message_becomes_the_same_frame() -> None:
 def test_camera_info_there_and_back_and_uncalibrated() -> None:
     camera = CameraModel(480, 640, 500.0, 510.0, 319.5, 239.5, "plumb_bob", (0.1, 0.0, 0.0, 0.0, 0.0))
     message = over_the_wire(convert.camera_info_message(camera, HEADER))
-    assert convert.camera_model(message) == camera
+    assert camera_of_info(message) == camera
     # REP 118: P projects; for an ideal camera its left part is K.
     np.testing.assert_array_equal(np.reshape(message.p, (3, 4))[:, :3], np.reshape(message.k, (3, 3)))
     message.k = [0.0] * 9
-    assert convert.camera_model(message) is None
+    assert camera_of_info(message) is None
 
 
 def test_a_detection_covers_its_pixels_edge_to_edge() -> None:

@@ -13,7 +13,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 
 from ..errors import FrameError, PerceptionError
-from .camera import camera_model
+from .camera import camera_of_info
 from .decode import decode_compressed, decode_raw
 from .types import CameraModel, Frame
 
@@ -187,21 +187,7 @@ class BagSource:
             return None
         message = _deserialised(next(self.messages([info.name])))
         rectified = "rect" in image_topic.removesuffix("/compressed").rpartition("/")[2]
-        roi = message.roi
-        try:
-            return camera_model(
-                message.height,
-                message.width,
-                message.k,
-                message.d,
-                message.p,
-                message.distortion_model,
-                rectified=rectified,
-                binning=(message.binning_x, message.binning_y),
-                roi=(roi.x_offset, roi.y_offset, roi.height, roi.width),
-            )
-        except FrameError:
-            return None
+        return camera_of_info(message, rectified=rectified)
 
     def _frame(self, message: BagMessage, camera: CameraModel | None) -> Frame:
         fields = _deserialised(message)

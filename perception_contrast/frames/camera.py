@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,6 +61,28 @@ def camera_model(
         camera = cropped_camera(camera, (x_offset, y_offset, x_offset + roi_width, y_offset + roi_height))
     size = (camera.height // max(1, binning[1]), camera.width // max(1, binning[0]))
     return resized_camera(camera, size)
+
+
+def camera_of_info(message: Any, *, rectified: bool = False) -> CameraModel | None:
+    """The camera of a sensor_msgs/CameraInfo, whoever read it; None where it is of no use.
+
+    That is an uncalibrated one (K[0] is 0, as CameraInfo has it) or one of an unknown distortion model.
+    """
+    roi = message.roi
+    try:
+        return camera_model(
+            int(message.height),
+            int(message.width),
+            message.k,
+            message.d,
+            message.p,
+            message.distortion_model,
+            rectified=rectified,
+            binning=(message.binning_x, message.binning_y),
+            roi=(roi.x_offset, roi.y_offset, roi.height, roi.width),
+        )
+    except FrameError:
+        return None
 
 
 def cropped_camera(camera: CameraModel, box: tuple[int, int, int, int]) -> CameraModel:

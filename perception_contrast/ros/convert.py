@@ -6,7 +6,6 @@ Headers pass through as objects, so stamp and frame_id leave exactly as they cam
 from __future__ import annotations
 
 import array
-import math
 import sys
 
 import numpy as np
@@ -89,23 +88,6 @@ def depth_array(message: Image) -> NDArray[np.float32]:
         step=message.step,
         encoding=message.encoding,
         is_bigendian=bool(message.is_bigendian),
-    )
-
-
-def camera_model(message: CameraInfo) -> CameraModel | None:
-    """Pinhole intrinsics of a CameraInfo; None where it is uncalibrated (K[0] is 0, as REP 118 has it)."""
-    k = [float(value) for value in message.k]
-    if k[0] <= 0.0 or k[4] <= 0.0 or not all(map(math.isfinite, k)):
-        return None
-    return CameraModel(
-        height=int(message.height),
-        width=int(message.width),
-        fx=k[0],
-        fy=k[4],
-        cx=k[2],
-        cy=k[5],
-        distortion_model=message.distortion_model,
-        distortion=tuple(float(value) for value in message.d),
     )
 
 

@@ -16,8 +16,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from ..errors import FrameError
+from ..frames.camera import camera_of_info
 from ..frames.types import Frame
-from .convert import camera_model, depth_array, frame_from, nanoseconds
+from .convert import depth_array, frame_from, nanoseconds
 from .qos import offers_reliable, overridable, sensor
 
 ADAPT_PERIOD = 0.5
@@ -123,7 +124,7 @@ class CameraInput:
                 depth = depth_array(nearest)
             except FrameError as error:
                 self._on_malformed(f"depth_{error.reason}", f"depth: {error}")
-        camera = None if info is None else camera_model(info)
+        camera = None if info is None else camera_of_info(info)
         return Received(frame_from(message, depth=depth, camera=camera), message.header)
 
     def _on_depth(self, message: Image) -> None:
