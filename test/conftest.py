@@ -22,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set before any test module can import the libraries that read them."""
     _isolate_dds()
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    # MuJoCo chooses its renderer when it is imported, which a test may do before our code does.
+    os.environ.setdefault("MUJOCO_GL", "egl")
 
 
 def _have_rclpy() -> bool:
