@@ -5,25 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from ..cache import atomic_write
+from ..frames.picture import save_picture
 
 if TYPE_CHECKING:
     from .listener import Listener
 
 _EVERY = 1.0  # seconds
 _MOST = 600
-
-
-def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Writes an RGB picture so that no reader sees a part of it; makes the folder."""
-    good, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if not good:
-        raise OSError(f"{path}: cannot encode a picture of shape {picture.shape} as PNG")
-    atomic_write(path, encoded.tobytes())
 
 
 class Album:
@@ -42,7 +30,7 @@ class Album:
             return
         self._due = now + _EVERY
         self._count += 1
-        save_png(self._folder / f"overlay_{self._count:04d}.png", overlay)
+        save_picture(self._folder / f"overlay_{self._count:04d}.png", overlay)
         features = listener.new_features_picture()
         if features is not None:
-            save_png(self._folder / "features.png", features)
+            save_picture(self._folder / "features.png", features)

@@ -14,7 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from ..errors import FrameError, PerceptionError
 from .camera import camera_of_info
-from .decode import decode_compressed, decode_raw
+from .decode import decode_message
 from .types import CameraModel, Frame
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -191,17 +191,7 @@ class BagSource:
 
     def _frame(self, message: BagMessage, camera: CameraModel | None) -> Frame:
         fields = _deserialised(message)
-        if message.type == COMPRESSED_IMAGE:
-            image = decode_compressed(fields.data, fields.format)
-        else:
-            image = decode_raw(
-                fields.data,
-                height=fields.height,
-                width=fields.width,
-                step=fields.step,
-                encoding=fields.encoding,
-                is_bigendian=bool(fields.is_bigendian),
-            )
+        image = decode_message(fields)
         header = fields.header
         stamp = _nanoseconds(header.stamp.sec, header.stamp.nanosec) or message.stamp
         return Frame(image, stamp, header.frame_id, camera=camera)

@@ -111,6 +111,20 @@ def decode_raw(
     return rgb
 
 
+def decode_message(message: Any) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a sensor_msgs/Image or CompressedImage, whoever read it."""
+    if hasattr(message, "format"):
+        return decode_compressed(message.data, message.format)
+    return decode_raw(
+        message.data,
+        height=message.height,
+        width=message.width,
+        step=message.step,
+        encoding=message.encoding,
+        is_bigendian=bool(message.is_bigendian),
+    )
+
+
 def decode_depth(
     data: ByteData, *, height: int, width: int, step: int, encoding: str, is_bigendian: bool
 ) -> NDArray[np.float32]:

@@ -67,16 +67,7 @@ def image_message(values: NDArray[np.generic], header: Header, encoding: str = "
 
 def image_array(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of an Image or a CompressedImage. Raises FrameError."""
-    if isinstance(message, CompressedImage):
-        return decode.decode_compressed(message.data, message.format)
-    return decode.decode_raw(
-        message.data,
-        height=message.height,
-        width=message.width,
-        step=message.step,
-        encoding=message.encoding,
-        is_bigendian=bool(message.is_bigendian),
-    )
+    return decode.decode_message(message)
 
 
 def depth_array(message: Image) -> NDArray[np.float32]:
