@@ -19,7 +19,7 @@ from torch.nn import functional
 from ..cache import sha256_of
 from ..errors import ModelError
 from .grid import space_name
-from .position import grid_of, resampled
+from .position import Positions, grid_of
 from .registry import ModelSpec, Triple, model_spec
 from .weights import Progress, load_strictly, load_tensors, weights_file
 
@@ -85,6 +85,7 @@ class _ClipVisual:
 
     def __init__(self, visual: Any) -> None:
         self.visual = visual
+        self._positions = Positions(antialias=True)
 
     def encode(
         self, images: Tensor, rows: int, columns: int, *, dense: bool, pooled: bool
@@ -100,7 +101,7 @@ class _ClipVisual:
         visual = self.visual
         x = visual.conv1(images).flatten(2).transpose(1, 2)
         position = visual.positional_embedding[None]
-        patches = x + resampled(position[:, 1:], rows, columns, antialias=True).to(x.dtype)
+        patches = x + self._positions.at(position[:, 1:], rows, columns).to(x.dtype)
         first = (visual.class_embedding + position[:, 0]).to(x.dtype).expand(len(x), 1, -1)
         embedded: Tensor = visual.ln_pre(torch.cat([first, patches], dim=1))
         return embedded
@@ -115,6 +116,7 @@ class _SiglipVisual:
 
     def __init__(self, visual: Any) -> None:
         self.visual = visual
+        self._positions = Positions(antialias=True)
 
     def encode(
         self, images: Tensor, rows: int, columns: int, *, dense: bool, pooled: bool
@@ -133,7 +135,7 @@ class _SiglipVisual:
     def _tokens(self, images: Tensor, rows: int, columns: int) -> Tensor:
         trunk = self.visual.trunk
         x = trunk.patch_embed.proj(images).flatten(2).transpose(1, 2)
-        x = x + resampled(trunk.pos_embed, rows, columns, antialias=True).to(x.dtype)
+        x = x + self._positions.at(trunk.pos_embed, rows, columns).to(x.dtype)
         tokens: Tensor = trunk.norm(trunk.blocks(trunk.norm_pre(x)))
         return tokens
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..cache import sha256_of
 from ..errors import ModelError
 from .grid import space_name
-from .position import grid_of, resampled
+from .position import Positions, grid_of
 from .registry import ModelSpec, Triple, model_spec
 from .weights import Progress, load_strictly, load_tensors, weights_file
 
@@ -41,7 +41,7 @@ class DinoTower(nn.Module):
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
         # As published: the models with registers were made with antialiasing, those without were not.
-        self._antialias = "reg" in spec.arch
+        self._positions = Positions(antialias="reg" in spec.arch)
 
     def forward(self, images: Tensor, layers: Sequence[int] = ()) -> DinoOutput:
         """images (B, 3, H, W) float, normalised by mean and std; layers: 0-based blocks to give as well."""
@@ -71,9 +71,9 @@ class DinoTower(nn.Module):
         position: Tensor = vit.pos_embed
         if vit.no_embed_class:
             return torch.cat(
-                [*prefix, x + resampled(position, rows, columns, antialias=self._antialias)], dim=1
+                [*prefix, x + self._positions.at(position, rows, columns)], dim=1
             )
-        patches = resampled(position[:, 1:], rows, columns, antialias=self._antialias)
+        patches = self._positions.at(position[:, 1:], rows, columns)
         return torch.cat([*prefix, x], dim=1) + torch.cat([position[:, :1], patches], dim=1)
 
 

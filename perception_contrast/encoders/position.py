@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+KEPT_GRIDS = 16
+
 
 def resampled(position: Tensor, rows: int, columns: int, *, antialias: bool) -> Tensor:
     """position (1, n * n, c), row-major, to (1, rows * columns, c): bicubic in float32."""
@@ -14,6 +16,32 @@ def resampled(position: Tensor, rows: int, columns: int, *, antialias: bool) -> 
     grid = position.reshape(1, side, side, -1).permute(0, 3, 1, 2).float()
     grid = functional.interpolate(grid, (rows, columns), mode="bicubic", antialias=antialias)
     return grid.flatten(2).transpose(1, 2).to(position.dtype)
+
+
+class Positions:
+    """A tower's position embedding, resampled once for each grid while it takes no gradient.
+
+    An export that ran the tower once at its size finds a constant here: antialiased bicubic has no
+    ONNX operator. The embedding is taken to stay as it is; ``clear`` after changing it.
+    """
+
+    def __init__(self, *, antialias: bool) -> None:
+        self._antialias = antialias
+        self._made: dict[tuple[int, int, str, str], Tensor] = {}
+
+    def at(self, position: Tensor, rows: int, columns: int) -> Tensor:
+        """position (1, n * n, c) to (1, rows * columns, c)."""
+        if position.requires_grad:
+            return resampled(position, rows, columns, antialias=self._antialias)
+        key = (rows, columns, str(position.device), str(position.dtype))
+        if key not in self._made:
+            if len(self._made) >= KEPT_GRIDS:
+                self.clear()
+            self._made[key] = resampled(position, rows, columns, antialias=self._antialias)
+        return self._made[key]
+
+    def clear(self) -> None:
+        self._made.clear()
 
 
 def grid_of(images: Tensor, patch: int, model: str) -> tuple[int, int]:

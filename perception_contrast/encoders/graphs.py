@@ -1,0 +1,87 @@
+"""What an engine runs: pictures in, a fixed tuple of named tensors out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .alignment import colour_statistics
+from .clip import ClipTower
+from .dinov2 import DinoTower
+from .lit import HouseholdLit
+from .registry import Triple
+
+
+class EncoderGraph(nn.Module):
+    """images (B, 3, H, W) float32, normalised, to the tensors that ``names`` names, in that order.
+
+    "tokens" (B, h, w, c) and "cls" (B, c) of a spatial tower, raw; "dense" (B, h, w, dim) and "image"
+    (B, dim) of a language-aligned one, unit; "grid" (B, h', w', dim) and "picture" (B, dim) of
+    household-lit, unit. model, space: of the tower, or of household-lit where ``grid`` is among them.
+    """
+
+    names: tuple[str, ...]
+    model: str
+    space: str
+    patch: int
+    mean: Triple
+    std: Triple
+
+    def __init__(self, tower: DinoTower | ClipTower, names: tuple[str, ...], model: str, space: str) -> None:
+        super().__init__()
+        self.tower = tower
+        self.names, self.model, self.space = names, model, space
+        self.patch, self.mean, self.std = tower.patch, tower.mean, tower.std
+
+
+class SpatialGraph(EncoderGraph):
+    """A tower of pictures alone."""
+
+    def __init__(self, tower: DinoTower) -> None:
+        super().__init__(tower, ("tokens", "cls"), tower.model, tower.space)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        seen = self.tower(images)
+        return seen.tokens, seen.cls
+
+
+class LanguageGraph(EncoderGraph):
+    """The picture side of a CLIP or SigLIP."""
+
+    def __init__(self, tower: ClipTower) -> None:
+        super().__init__(tower, ("dense", "image"), tower.model, tower.space)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        seen = self.tower(images)
+        return seen.dense, seen.image
+
+
+class AlignedGraph(EncoderGraph):
+    """household-lit: its tower and its head in one pass."""
+
+    def __init__(self, lit: HouseholdLit) -> None:
+        super().__init__(lit.tower, ("tokens", "cls", "grid", "picture"), lit.model, lit.space)
+        self.head, self.layers = lit.head, lit.layers
+        self.cell = lit.patch // lit.head.config.up
+        self.register_buffer("_mean", torch.tensor(lit.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("_std", torch.tensor(lit.std).view(1, 3, 1, 1), persistent=False)
+        self._mean: Tensor
+        self._std: Tensor
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        seen = self.tower(images, self.layers)
+        # Colours come from the picture itself, never from a reduced number format.
+        colours = colour_statistics(images * self._std + self._mean, self.cell)
+        grid, trunk = self.head.grid(seen.layers, colours)
+        return seen.tokens, seen.cls, grid, self.head.image_embedding(seen.cls, trunk)
+
+
+def graph_of(tower: DinoTower | ClipTower, lit: HouseholdLit | None = None) -> EncoderGraph:
+    """The graph of a tower, or of household-lit where that is given with the tower it stands on."""
+    if lit is not None:
+        graph: EncoderGraph = AlignedGraph(lit)
+    elif isinstance(tower, ClipTower):
+        graph = LanguageGraph(tower)
+    else:
+        graph = SpatialGraph(tower)
+    return graph.eval().requires_grad_(False).to(next(tower.parameters()).device)
