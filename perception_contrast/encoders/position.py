@@ -46,7 +46,8 @@ class Positions:
 
 def grid_of(images: Tensor, patch: int, model: str) -> tuple[int, int]:
     """(rows, columns) of patches of images (B, 3, H, W). Raises ValueError unless they fit exactly."""
-    height, width = images.shape[-2:]
+    # Whole numbers also where an export records the shapes.
+    height, width = (int(side) for side in images.shape[-2:])
     if not height or not width or height % patch or width % patch:
         raise ValueError(f"picture of {height}x{width} for {model}: sides must be multiples of {patch}")
     return height // patch, width // patch
