@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -12,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .encoders.dinov2 import DinoOutput, DinoTower
+from .encoders.engines.seam import AUTO
+from .encoders.engines.served import ServedGraph, served_graphs
 from .encoders.grid import FeatureGrid, require_same_space
 from .encoders.lit import HouseholdLit
 from .encoders.load import Encoders, load_encoders
-from .encoders.precision import quick
 from .encoders.preprocess import image_tensor
 from .errors import QueryError
 from .frames.resize import fitted_size
@@ -31,6 +32,11 @@ from .wants import Result as Result
 from .wants import Settings as Settings
 from .wants import Wants as Wants
 
+logger = logging.getLogger(__name__)
+
+NOTHING: Mapping[str, torch.Tensor] = {}
+# Fewer patches than these show nothing: memory is short for another reason.
+LEAST_TOKENS = 64
 # Cosine from which neighbours of a clicked cell belong to the same thing.
 ALIKE = {"lit": 0.7, "other": 0.5}
 
@@ -60,8 +66,19 @@ class _Clock:
 class Pipeline:
     """One model pair and one vocabulary; any thread may call any method."""
 
-    def __init__(self, encoders: Encoders, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        encoders: Encoders,
+        settings: Settings | None = None,
+        *,
+        engine: str = "torch",
+        precision: str = AUTO,
+    ) -> None:
+        """engine, precision: as ``choose_engine`` takes them. Raises ModelError for those that do not fit."""
         self._encoders = encoders
+        self._spatial, self._language = served_graphs(encoders, engine, precision)
+        self._token_limit: int | None = None
+        self._warnings: list[str] = []
         self._settings = settings or Settings()
         self._searcher = searcher_of(encoders)
         self._prepared = PreparedQueries(Vocabulary())
@@ -116,6 +133,39 @@ class Pipeline:
     def configure(self, settings: Settings) -> None:
         """Replaces the settings from the next frame on."""
         self._settings = settings
+
+    @property
+    def engines(self) -> dict[str, str]:
+        """Role to the engine in use and why, in words."""
+        if self._encoders.shared and self._language is not None:
+            return {"spatial": self._language.describes}
+        roles = {"spatial": self._spatial}
+        if self._language is not None and self._language is not self._spatial:
+            roles["semantic"] = self._language
+        return {role: served.describes for role, served in roles.items()}
+
+    @property
+    def served(self) -> tuple[ServedGraph, ...]:
+        """What a frame with all its features runs through, in turn."""
+        if self._language is None or self._language is self._spatial:
+            return (self._spatial,)
+        return (self._language,) if self._encoders.shared else (self._spatial, self._language)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was given up while serving: engines that failed, picture sizes that did not fit the GPU."""
+        return (*self._warnings, *(text for served in self.served for text in served.warnings))
+
+    def warm_up(self, size: tuple[int, int], progress: Callable[[str], None] | None = None) -> None:
+        """Chooses the engines for pictures of size (height, width) and runs each stage once.
+
+        Raises ModelError where an engine that was asked for by name cannot serve.
+        """
+        with self._tower_lock:
+            for served in self.served:
+                served.prepare(self._input_size(size, served.graph.patch), progress)
+        blank = Frame(np.zeros((*size, 3), np.uint8))
+        self.process(blank, Wants(features=True, semantic_features=True, masks=True))
 
     # What is asked for.
 
@@ -309,43 +359,58 @@ class Pipeline:
         )
 
     def _see(self, frame: Frame, clock: _Clock, *, features: bool = False, semantic: bool = False) -> Seen:
-        encoders, language = self._encoders, self._encoders.language
+        language, picture, words = self._encoders.language, NOTHING, NOTHING
+        one_pass = self._encoders.shared or self._language is self._spatial
+        with self._tower_lock:
+            if semantic and self._language is not None:
+                words = self._run(frame, self._language, clock, "encode" if one_pass else "language")
+            if words and one_pass:
+                picture = words
+            elif features or (semantic and language is None):
+                picture = self._run(frame, self._spatial, clock, "encode")
         spatial_grid = semantic_grid = None
         embedding = np.zeros(0, np.float32)
-        need_spatial = features or (semantic and (language is None or encoders.shared))
-        with self._tower_lock, torch.inference_mode():
-            output: DinoOutput | None = None
-            images: torch.Tensor | None = None
-            if need_spatial:
-                images = self._prepared_image(frame, encoders.spatial, clock)
-                with clock.stage("encode"):
-                    output, tokens, embedding = self._spatial(images)
-                    spatial_grid = self._grid(frame, tokens, encoders.spatial, normalized=False)
-            if language is not None and semantic:
-                if not encoders.shared or images is None:
-                    images, output = self._prepared_image(frame, language, clock), None
-                with clock.stage("language"):
-                    grid, picture = language.see(images, output)
-                    semantic_grid = self._grid(frame, grid, language, normalized=True)
-                    embedding = _numpy(picture[0])
+        if picture:
+            spatial = self._encoders.spatial
+            values = picture["tokens" if "tokens" in picture else "dense"]
+            spatial_grid = self._grid(frame, values, spatial, normalized=False)
+            embedding = _unit(picture["cls" if "cls" in picture else "image"][0])
+        if words and language is not None:
+            grid, pooled = ("grid", "picture") if "grid" in words else ("dense", "image")
+            semantic_grid = self._grid(frame, words[grid], language, normalized=True)
+            embedding = _numpy(words[pooled][0])
         return Seen(spatial_grid, semantic_grid, embedding)
 
-    def _spatial(self, images: torch.Tensor) -> tuple[DinoOutput | None, torch.Tensor, NDArray[np.float32]]:
-        spatial, language = self._encoders.spatial, self._encoders.language
-        if isinstance(spatial, DinoTower):
-            layers = language.layers if language is not None and self._encoders.shared else ()
-            with quick(self._encoders.device):
-                output = spatial(images, layers)
-            cls = torch.nn.functional.normalize(output.cls[0], dim=-1)
-            return output, output.tokens, _numpy(cls)
-        seen = spatial(images)
-        return None, seen.dense, _numpy(seen.image[0])
+    def _run(
+        self, frame: Frame, served: ServedGraph, clock: _Clock, stage: str
+    ) -> Mapping[str, torch.Tensor]:
+        graph = served.graph
+        while True:
+            size = self._input_size(frame.size, graph.patch)
+            try:
+                with clock.stage("preprocess"), torch.inference_mode():
+                    images = image_tensor(frame.image, size, graph.mean, graph.std).to(served.device)
+                with clock.stage(stage):
+                    return served.run(images)
+            except torch.OutOfMemoryError as error:
+                self._shrink(size, graph.patch, error)
 
-    def _prepared_image(self, frame: Frame, tower: object, clock: _Clock) -> torch.Tensor:
-        patch, mean, std = tower.patch, tower.mean, tower.std  # type: ignore[attr-defined]
-        with clock.stage("preprocess"):
-            size = fitted_size(frame.size, self._settings.short_side, patch, self._settings.max_tokens)
-            return image_tensor(frame.image, size, mean, std).to(self._encoders.device)
+    def _input_size(self, size: tuple[int, int], patch: int) -> tuple[int, int]:
+        most = self._settings.max_tokens
+        if self._token_limit is not None:
+            most = min(most, self._token_limit)
+        return fitted_size(size, self._settings.short_side, patch, most)
+
+    def _shrink(self, size: tuple[int, int], patch: int, error: Exception) -> None:
+        """Halves the patches a picture may have, from now on. Raises the error where few are left."""
+        tokens = (size[0] // patch) * (size[1] // patch)
+        if tokens // 2 < LEAST_TOKENS:
+            raise error
+        torch.cuda.empty_cache()
+        self._token_limit = tokens // 2
+        text = f"out of GPU memory at {size[1]}x{size[0]}; pictures get {tokens // 2} patches at most now"
+        self._warnings.append(text)
+        logger.warning(text)
 
     @staticmethod
     def _grid(frame: Frame, values: torch.Tensor, tower: object, *, normalized: bool) -> FeatureGrid:
@@ -361,6 +426,10 @@ class Pipeline:
         )
 
 
+def _unit(vector: torch.Tensor) -> NDArray[np.float32]:
+    return _numpy(torch.nn.functional.normalize(vector, dim=-1))
+
+
 def _numpy(values: torch.Tensor) -> NDArray[np.float32]:
     return np.asarray(values.detach().float().cpu().numpy(), np.float32)
 
@@ -372,7 +441,9 @@ def build(
     offline: bool = False,
     settings: Settings | None = None,
     progress: Callable[[str], None] | None = None,
+    engine: str = "torch",
+    precision: str = AUTO,
 ) -> Pipeline:
-    """Loads the models by name. Raises ModelError."""
+    """Loads the models by name. engine, precision: as ``Pipeline``. Raises ModelError."""
     encoders = load_encoders(model, language_model, device=device, offline=offline, progress=progress)
-    return Pipeline(encoders, settings)
+    return Pipeline(encoders, settings, engine=engine, precision=precision)

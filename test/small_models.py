@@ -104,10 +104,6 @@ class ColourLanguage:
     def __init__(self) -> None:
         self.text, self.tower = ColourWords(), ColourTower()
 
-    def see(self, images: Tensor, output: object = None) -> tuple[Tensor, Tensor]:
-        seen = self.tower(images)
-        return seen.dense, seen.image
-
 
 @cache
 def encoders_of(kind: str) -> Encoders:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ..encoders.precision import multiplies_bfloat16
+from ..encoders.precision import bfloat16_pays
 from ..errors import PerceptionError
 from ..frames.bags import COMPRESSED_IMAGE, IMAGE, BagSource, BagTopic
 
@@ -131,7 +131,7 @@ def default_short_side() -> int:
     """Pixels that this machine can encode at five frames a second beside the simulator."""
     if has_gpu():
         return _GPU_SHORT_SIDE
-    sides = _QUICK_SHORT_SIDES if multiplies_bfloat16() else _SHORT_SIDES
+    sides = _QUICK_SHORT_SIDES if bfloat16_pays() else _SHORT_SIDES
     return sides[min(usable_cores(), len(sides)) - 1]
 
 

@@ -59,7 +59,7 @@ class ClipTower(nn.Module):
         rows, columns = grid_of(images, self.patch, self.model)
         patches, image = self._visual.encode(images, rows, columns, dense=dense, pooled=pooled)
         if patches is not None:
-            patches = functional.normalize(patches, dim=-1).reshape(len(images), rows, columns, -1)
+            patches = functional.normalize(patches, dim=-1).reshape(images.shape[0], rows, columns, -1)
         return ClipOutput(patches, None if image is None else functional.normalize(image, dim=-1))
 
     def image_embedding(self, images: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class _ClipVisual:
         x = visual.conv1(images).flatten(2).transpose(1, 2)
         position = visual.positional_embedding[None]
         patches = x + self._positions.at(position[:, 1:], rows, columns).to(x.dtype)
-        first = (visual.class_embedding + position[:, 0]).to(x.dtype).expand(len(x), 1, -1)
+        first = (visual.class_embedding + position[:, 0]).to(x.dtype).expand(x.shape[0], 1, -1)
         embedded: Tensor = visual.ln_pre(torch.cat([first, patches], dim=1))
         return embedded
 

@@ -57,7 +57,7 @@ class DinoTower(nn.Module):
         first = vit.num_prefix_tokens
 
         def spatial(tokens: Tensor) -> Tensor:
-            return tokens[:, first:].reshape(len(tokens), rows, columns, -1)
+            return tokens[:, first:].reshape(tokens.shape[0], rows, columns, -1)
 
         return DinoOutput(spatial(x), x[:, 0], tuple(spatial(kept[index]) for index in layers))
 
@@ -65,9 +65,9 @@ class DinoTower(nn.Module):
         """Patch embedding plus position embedding, after the prefix tokens (class, registers)."""
         vit = self.vit
         x = vit.patch_embed.proj(images).flatten(2).transpose(1, 2)
-        prefix = [vit.cls_token.expand(len(x), -1, -1)]
+        prefix = [vit.cls_token.expand(x.shape[0], -1, -1)]
         if vit.reg_token is not None:
-            prefix.append(vit.reg_token.expand(len(x), -1, -1))
+            prefix.append(vit.reg_token.expand(x.shape[0], -1, -1))
         position: Tensor = vit.pos_embed
         if vit.no_embed_class:
             return torch.cat(

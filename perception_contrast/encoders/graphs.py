@@ -80,8 +80,9 @@ def graph_of(tower: DinoTower | ClipTower, lit: HouseholdLit | None = None) -> E
     """The graph of a tower, or of household-lit where that is given with the tower it stands on."""
     if lit is not None:
         graph: EncoderGraph = AlignedGraph(lit)
-    elif isinstance(tower, ClipTower):
-        graph = LanguageGraph(tower)
-    else:
+    elif isinstance(tower, DinoTower):
         graph = SpatialGraph(tower)
-    return graph.eval().requires_grad_(False).to(next(tower.parameters()).device)
+    else:
+        graph = LanguageGraph(tower)
+    device = next((parameter.device for parameter in tower.parameters()), torch.device("cpu"))
+    return graph.eval().requires_grad_(False).to(device)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from ..cache import cache_dir
 from ..errors import ModelError
@@ -15,7 +14,7 @@ from ..language.clip_text import ClipTextTower
 from ..language.text_cache import CachedTextTower
 from ..language.text_tower import TextTower, load_minilm
 from .clip import ClipTower, load_clip
-from .dinov2 import DinoOutput, DinoTower, load_dino
+from .dinov2 import DinoTower, load_dino
 from .lit import HEAD_FILE, HouseholdLit, load_household_lit
 from .registry import MODELS, Triple, model_spec
 from .weights import Progress
@@ -26,7 +25,7 @@ LIT_TOWER = "dinov2-s14"
 class LanguageModel(Protocol):
     """Pictures and phrases to unit vectors of one space.
 
-    layers: blocks of the spatial tower that ``see`` can be given, empty where it has a tower of its own.
+    tower: what sees the pictures. layers: blocks of it that are read, empty where its end alone is.
     """
 
     model: str
@@ -38,11 +37,10 @@ class LanguageModel(Protocol):
     layers: tuple[int, ...]
 
     @property
-    def text(self) -> TextTower: ...
+    def tower(self) -> Any: ...
 
-    def see(self, images: Tensor, output: DinoOutput | None = None) -> tuple[Tensor, Tensor]:
-        """images (B, 3, H, W), normalised, to grid (B, h, w, dim) and picture (B, dim), unit vectors."""
-        ...
+    @property
+    def text(self) -> TextTower: ...
 
 
 class ClipLanguage:
@@ -56,18 +54,13 @@ class ClipLanguage:
         self.mean: Triple = tower.mean
         self.std: Triple = tower.std
 
-    def see(self, images: Tensor, output: DinoOutput | None = None) -> tuple[Tensor, Tensor]:
-        """Unit vectors: grid (B, h, w, dim) and picture (B, dim)."""
-        seen = self.tower(images)
-        return seen.dense, seen.image
-
 
 @dataclass(frozen=True)
 class Encoders:
     """spatial: dense features of the picture alone. language: features comparable with words, or None.
 
-    shared: ``language.see`` takes what the spatial tower gives for the same images with
-    ``language.layers``, so one forward pass serves both. device: where all of it is.
+    shared: the language model stands on the spatial tower, so one forward pass serves both. device:
+    where all of it is.
     """
 
     spatial: DinoTower | ClipTower

@@ -40,6 +40,9 @@ class Positions:
             self._made[key] = resampled(position, rows, columns, antialias=self._antialias)
         return self._made[key]
 
+    def __deepcopy__(self, memo: object) -> Positions:
+        return Positions(antialias=self._antialias)
+
     def clear(self) -> None:
         self._made.clear()
 
