@@ -1,0 +1,112 @@
+"""Models for an export, and the check of a written file against float32 torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from .alignment import load_alignment
+from .clip import load_clip
+from .dinov2 import DinoTower, load_dino
+from .engines.gate import LIMITS, compare, gate_images
+from .exported import CPU, ExportedEncoder, UnservableError
+from .graphs import EncoderGraph, graph_of
+from .grid import require_same_space, space_name
+from .lit import HEAD_FILE, HouseholdLit
+from .load import LIT_TOWER
+from .registry import model_spec
+from .weights import Progress
+
+CUDA = "CUDAExecutionProvider"
+
+
+def graph_to_export(
+    name: str, *, offline: bool = False, random_init: bool = False, progress: Progress | None = None
+) -> EncoderGraph:
+    """The picture side of any dinov2-*, clip-*, siglip* or household-lit, on the CPU. Raises ModelError.
+
+    random_init: no weights are fetched, for checks of the computation; of household-lit the head stays.
+    """
+    family = model_spec(name).family
+    if family == "dinov2":
+        tower = _random_dino(name) if random_init else load_dino(name, offline=offline, progress=progress)
+        return graph_of(tower)
+    if family == "lit":
+        shared = (
+            _random_dino(LIT_TOWER)
+            if random_init
+            else load_dino(LIT_TOWER, offline=offline, pinned=True, progress=progress)
+        )
+        return graph_of(shared, _lit(shared, any_tower=random_init))
+    return graph_of(load_clip(name, offline=offline, random_init=random_init, progress=progress))
+
+
+def check_export(graph: EncoderGraph, path: Path, size: tuple[int, int]) -> dict[str, float] | None:
+    """Output to the smallest cosine of its vectors with those of float32 torch, on the gate's photographs.
+
+    None where no provider of this machine can run the file. Raises ModelError if a cosine is below the
+    limit of the file's precision.
+    """
+    encoder = _served(path)
+    if encoder is None:
+        return None
+    worst: dict[str, float] = {}
+    for images in gate_images(graph, size):
+        with torch.inference_mode():
+            reference = dict(zip(graph.names, graph(images), strict=True))
+        for name, cosine in compare(reference, encoder.run(images.numpy())).items():
+            worst[name] = min(cosine, worst.get(name, 1.0))
+    name, least = min(worst.items(), key=lambda item: item[1])
+    limit = LIMITS[encoder.facts.precision]
+    if least < limit:
+        raise ModelError(
+            f"the export of '{graph.model}' in {encoder.facts.precision} does not give what torch gives: the "
+            f"smallest cosine of '{name}' is {least:.5f}, below {limit}; nothing was written"
+        )
+    return worst
+
+
+def _served(path: Path) -> ExportedEncoder | None:
+    try:
+        return ExportedEncoder(path, [CPU])
+    except UnservableError:
+        if not torch.cuda.is_available():
+            return None
+    try:
+        return ExportedEncoder(path, [CUDA, CPU])
+    except ModelError:
+        return None
+
+
+def _random_dino(name: str) -> DinoTower:
+    import timm
+
+    spec = model_spec(name)
+    torch.manual_seed(0)
+    vit = timm.create_model(spec.arch, pretrained=False, num_classes=0, img_size=spec.size)
+    return DinoTower(vit, spec, space_name(name, "random")).eval().requires_grad_(False)
+
+
+def _lit(tower: DinoTower, *, any_tower: bool) -> HouseholdLit:
+    head, facts, sha256 = load_alignment(HEAD_FILE)
+    if not any_tower:
+        require_same_space(facts.get("image_space", tower.space), tower.space, "alignment head")
+    lit = HouseholdLit(tower, head, _NoWords(), space_name("household-lit", sha256), facts)
+    return lit.eval().requires_grad_(False)
+
+
+class _NoWords:
+    """In place of the sentence tower, which an export of pictures leaves out and need not fetch."""
+
+    model, space, dim, wording = "none", "none@0", 0, ""
+
+    def canonical(self, text: str) -> str:
+        return text
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise ModelError("this household-lit was made for pictures alone; load_encoders gives one with words")
