@@ -26,6 +26,8 @@ PARAMETERS = {
     "model": "Image encoder, see `perception-contrast models`.",
     "language_model": "Model that matches words to pixels.",
     "device": "auto, cpu, cuda or cuda:N.",
+    "engine": "auto, torch, compiled, captured, onnxruntime, onnxruntime-cuda or tensorrt.",
+    "precision": "auto, fp32, bf16, fp16 or int8.",
     "image_transport": "raw or compressed.",
     "queries": "What to look for: labels separated by commas, each 'label' or 'label: phrase; phrase'.",
 }

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .encoders.engines.seam import AUTO
+from .encoders.engines.names import AUTO
 from .encoders.engines.served import ServedGraph, served_graphs
 from .encoders.grid import FeatureGrid, require_same_space
 from .encoders.lit import HouseholdLit
@@ -166,6 +166,11 @@ class Pipeline:
                 served.prepare(self._input_size(size, served.graph.patch), progress)
         blank = Frame(np.zeros((*size, 3), np.uint8))
         self.process(blank, Wants(features=True, semantic_features=True, masks=True))
+
+    def close(self) -> None:
+        """Ends what goes on in the background."""
+        for served in self.served:
+            served.close()
 
     # What is asked for.
 

@@ -35,9 +35,16 @@ class ScriptedPipeline:
         self.models = {"features": (MODEL, SPACE), "semantic": (MODEL, SPACE)}
         self.text_model, self.text_space, self.exemplar_space = MODEL, SPACE, SPACE
         self.detection_threshold = 0.5
+        self.engines, self.warnings, self.closed = {"spatial": "scripted fp32: as asked for"}, (), False
         self.gate = threading.Event()
         self.gate.set()
         self.processed: list[tuple[Frame, Wants]] = []
+
+    def warm_up(self, size: tuple[int, int], progress: object = None) -> None:
+        self.process(Frame(np.zeros((*size, 3), np.uint8)), Wants(masks=True))
+
+    def close(self) -> None:
+        self.closed = True
 
     def configure(self, settings: Settings) -> None:
         self.settings = settings

@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--language-model", default="household-lit", help="default %(default)s")
     parser.add_argument("--short-side", type=int, metavar="PX", help="picture size for the encoder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--engine", default="torch", help="default %(default)s; auto measures first, a minute at its first start"
+    )
     parser.add_argument("--offline", action="store_true", help="do not touch the network")
     parser.add_argument("--seed", type=int, default=1, help="of the simulated household")
     parser.add_argument("--domain-id", type=int, help="ROS domain; default: $ROS_DOMAIN_ID or a free one")
@@ -78,6 +81,7 @@ def _perception(options: argparse.Namespace, source: Source, queries: list[str])
         "model": options.model,
         "language_model": options.language_model,
         "device": options.device,
+        "engine": options.engine,
         "offline": options.offline,
         "image_transport": "compressed" if source.compressed else "raw",
         "queries": queries,

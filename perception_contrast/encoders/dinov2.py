@@ -70,9 +70,7 @@ class DinoTower(nn.Module):
             prefix.append(vit.reg_token.expand(x.shape[0], -1, -1))
         position: Tensor = vit.pos_embed
         if vit.no_embed_class:
-            return torch.cat(
-                [*prefix, x + self._positions.at(position, rows, columns)], dim=1
-            )
+            return torch.cat([*prefix, x + self._positions.at(position, rows, columns)], dim=1)
         patches = self._positions.at(position[:, 1:], rows, columns)
         return torch.cat([*prefix, x], dim=1) + torch.cat([position[:, :1], patches], dim=1)
 

@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import FrameError, PerceptionError, QueryError
-from ..frames.types import Frame
 from ..ros import parameters
 from ..ros.convert import nanoseconds
 from ..ros.diagnostics import Diagnostics, Report
@@ -26,7 +24,6 @@ from ..ros.queries import parse_queries
 from ..ros.services import NotActiveError, Services
 from ..ros.statistics import Statistics
 from ..ros.worker import LatestWorker
-from ..wants import Wants
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
@@ -79,6 +76,7 @@ class PerceptionNode(LifecycleNode):
         """Ends the worker; call it before destroy_node."""
         self._phase = "finalized"
         self._worker.stop()
+        self._let_go("finalized")
 
     # What the services ask for.
 
@@ -124,12 +122,18 @@ class PerceptionNode(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._phase, self._pipeline, self._latest = "unconfigured", None, None
+        self._let_go("unconfigured")
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._phase, self._pipeline, self._latest = "finalized", None, None
+        self._let_go("finalized")
         return super().on_shutdown(state)
+
+    def _let_go(self, phase: str) -> None:
+        self._phase = phase
+        if self._pipeline is not None:
+            self._pipeline.close()
+        self._pipeline = self._latest = None
 
     def _start(self) -> None:
         self._starter.cancel()
@@ -153,14 +157,17 @@ class PerceptionNode(LifecycleNode):
             model=values["model"],
             language_model=values["language_model"],
             device=values["device"],
+            engine=values["engine"],
+            precision=values["precision"],
             offline=values["offline"],
             settings=parameters.settings(values),
             progress=self.get_logger().info,
         )
         self._set_queries(pipeline, values)
         # The first pass pays for allocation and kernel choice; a robot's first frame should not.
-        blank = Frame(np.zeros((*WARM_UP_SIZE, 3), np.uint8))
-        pipeline.process(blank, Wants(features=True, semantic_features=True, masks=True))
+        pipeline.warm_up(WARM_UP_SIZE, self.get_logger().info)
+        for role, engine in pipeline.engines.items():
+            self.get_logger().info(f"engine ({role}): {engine}")
         self.get_logger().info(f"{values['model']} loaded in {time.monotonic() - began:.1f} s")
         return pipeline
 
@@ -239,6 +246,8 @@ class PerceptionNode(LifecycleNode):
             publishers=self._input.publishers(),
             subscribers=self._outputs.subscribers(),
             models=pipeline.models if pipeline is not None else {},
+            engines=pipeline.engines if pipeline is not None else {},
+            warnings=pipeline.warnings if pipeline is not None else (),
             vocabulary_version=vocabulary.version if vocabulary is not None else 0,
             vocabulary_size=len(vocabulary.queries) if vocabulary is not None else 0,
         )

@@ -2,13 +2,14 @@
 
 Keys: ``state``, ``frames/in|out|replaced|malformed``, ``malformed/<reason>``, ``malformed/last``,
 ``rate/in_hz|out_hz``, ``age/newest_s``, ``latency_ms/<stage>/p50|p95``, ``subscribers/<output>``,
-``model/<role>``, ``space/<role>``, ``vocabulary/version|size``, ``worker/errors``, ``worker/last_error``.
+``model/<role>``, ``space/<role>``, ``engine/<role>``, ``engine/warnings``,
+``vocabulary/version|size``, ``worker/errors``, ``worker/last_error``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -34,6 +35,8 @@ class Report:
     publishers: int = 0
     subscribers: Mapping[str, int] = field(default_factory=dict)
     models: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    engines: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
     vocabulary_version: int = 0
     vocabulary_size: int = 0
 
@@ -49,6 +52,8 @@ def level(report: Report) -> tuple[bytes, str]:
         return DiagnosticStatus.WARN, f"malformed input: {seen.recent_malformed}"
     if seen.age_in > STALE_AFTER:
         return DiagnosticStatus.WARN, _why_no_images(report)
+    if report.warnings:
+        return DiagnosticStatus.WARN, report.warnings[-1]
     if not any(report.subscribers.values()):
         return DiagnosticStatus.OK, "idle: no output has a subscriber"
     return DiagnosticStatus.OK, f"{seen.out_hz:.1f} frames/s"
@@ -85,6 +90,9 @@ def values(report: Report) -> dict[str, str]:
         pairs |= {f"latency_ms/{stage}/p50": f"{p50:.2f}", f"latency_ms/{stage}/p95": f"{p95:.2f}"}
     for role, (model, space) in report.models.items():
         pairs |= {f"model/{role}": model, f"space/{role}": space}
+    pairs |= {f"engine/{role}": why for role, why in report.engines.items()}
+    if report.warnings:
+        pairs["engine/warnings"] = "; ".join(report.warnings)
     return pairs | {f"subscribers/{name}": str(count) for name, count in report.subscribers.items()}
 
 

@@ -9,6 +9,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from ..encoders.engines.names import AUTO, KINDS, PRECISIONS
 from ..errors import PerceptionError
 from ..language.vocabulary import Vocabulary
 from ..wants import Settings
@@ -24,6 +25,20 @@ SPECS = (
         change="unconfigured",
     ),
     Spec("device", "auto", "auto, cpu, cuda or cuda:N.", change="unconfigured"),
+    Spec(
+        "engine",
+        "auto",
+        "What the models run on; auto measures once on this machine and remembers the fastest that is exact.",
+        choices=(AUTO, *KINDS),
+        change="unconfigured",
+    ),
+    Spec(
+        "precision",
+        "auto",
+        "Of matrix products; auto is whatever is fastest and keeps the features' directions.",
+        choices=(AUTO, *PRECISIONS),
+        change="unconfigured",
+    ),
     Spec("offline", False, "Never use a network; weights must be in the cache.", change="unconfigured"),
     Spec(
         "image_transport",

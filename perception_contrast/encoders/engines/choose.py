@@ -21,7 +21,8 @@ from ..precision import multiplies_bfloat16, multiplies_int8
 from . import gate, ort, quantize
 from .captured import CapturedEngine
 from .files import engines_dir, key_of, machine_facts
-from .seam import AUTO, KINDS, PRECISIONS, Engine, Plan
+from .names import AUTO, KINDS, PRECISIONS
+from .seam import Engine, Plan
 from .torch_engine import TorchEngine, build_torch
 
 logger = logging.getLogger(__name__)

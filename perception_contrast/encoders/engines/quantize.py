@@ -110,7 +110,7 @@ def quiet() -> Iterator[None]:
 
 
 def quantize(source: Path, target: Path, keep: Sequence[str] = ()) -> None:
-    """Writes the ONNX file with the tower's products in 8 bits, but for nodes whose name holds one of keep."""
+    """Writes the ONNX file with the tower's products in 8 bits, but for nodes named like one of keep."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -126,7 +126,7 @@ def quantize(source: Path, target: Path, keep: Sequence[str] = ()) -> None:
         quantize_dynamic(
             str(source),
             str(made),
-            op_types_to_quantize=["MatMul", "Gemm"],
+            op_types_to_quantize=["MatMul"],
             per_channel=True,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=kept,

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 from torch import Tensor
 
-Kind = Literal["torch", "compiled", "captured", "onnxruntime", "onnxruntime-cuda", "tensorrt"]
-Precision = Literal["fp32", "bf16", "fp16", "int8"]
-
-KINDS: tuple[str, ...] = get_args(Kind)
-PRECISIONS: tuple[str, ...] = get_args(Precision)
-AUTO = "auto"
+from .names import Kind, Precision
 
 
 @dataclass(frozen=True)

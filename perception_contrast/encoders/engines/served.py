@@ -14,7 +14,8 @@ from ..lit import HouseholdLit
 from ..load import Encoders
 from ..precision import bfloat16_pays
 from .choose import Chosen, Progress, candidates, choose_engine
-from .seam import AUTO, Engine
+from .names import AUTO
+from .seam import Engine
 from .torch_engine import TorchEngine
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class ServedGraph:
         self._seen: dict[tuple[int, int], int] = {}
         self._building: threading.Thread | None = None
         self._warnings: list[str] = []
+        self._closing = False
 
     def _plain_precision(self) -> str:
         if self._wish == "torch" and self._precision not in (AUTO, "int8"):
@@ -96,13 +98,17 @@ class ServedGraph:
             self._build(size, progress)
         return self._chosen.get(size)
 
+    def close(self) -> None:
+        """Lets a build in progress end after the engine it is at."""
+        self._closing = True
+
     def _engine(self, size: tuple[int, int]) -> Engine:
         if size in self._chosen:
             return self._chosen[size].engine
         self._seen[size] = self._seen.get(size, 0) + 1
         busy = self._building is not None and self._building.is_alive()
         if self._wish != "torch" and self._seen[size] == FAMILIAR and not busy:
-            self._building = threading.Thread(target=self._build_quietly, args=(size,), daemon=True)
+            self._building = threading.Thread(target=self._build_quietly, args=(size,), name="engine")
             self._building.start()
         elif self._seen[size] >= FAMILIAR and busy:
             self._seen[size] = FAMILIAR - 1
@@ -123,8 +129,12 @@ class ServedGraph:
             logger.info("engine refused: %s", problem)
 
     def _build_quietly(self, size: tuple[int, int]) -> None:
+        def going_on(_: str) -> None:
+            if self._closing:
+                raise ModelError("the pipeline is being closed")
+
         try:
-            self._build(size)
+            self._build(size, going_on)
         except Exception as error:  # the thread's last line: torch goes on serving
             self._warn(f"no engine for {size[0]}x{size[1]} ({error}); torch serves")
 

@@ -1,0 +1,370 @@
+"""Engines give what float32 torch gives, or do not serve."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from small_models import encoders_of
+from torch import Tensor
+
+from perception_contrast.encoders.dinov2 import load_dino
+from perception_contrast.encoders.engines import choose, files, gate, ort, quantize, seam
+from perception_contrast.encoders.engines.captured import CapturedEngine
+from perception_contrast.encoders.engines.choose import Chosen, candidates, choose_engine, plan_of
+from perception_contrast.encoders.engines.served import FAMILIAR, ServedGraph
+from perception_contrast.encoders.engines.torch_engine import TorchEngine
+from perception_contrast.encoders.graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.preprocess import image_tensor
+from perception_contrast.errors import ModelError
+from perception_contrast.frames.picture import load_picture
+
+SQUARE, WIDE = (56, 56), (42, 84)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(files, "cache_dir", lambda: tmp_path)
+    return tmp_path
+
+
+def graph_named(kind: str) -> EncoderGraph:
+    if kind == "lit":
+        encoders = encoders_of("lit")
+        return graph_of(encoders.spatial, encoders.language)  # type: ignore[arg-type]
+    return graph_of(encoders_of("clip" if kind == "clip" else "none").spatial)
+
+
+def size_for(graph: EncoderGraph, size: tuple[int, int]) -> tuple[int, int]:
+    return size[0] // 14 * graph.patch, size[1] // 14 * graph.patch
+
+
+@pytest.mark.parametrize("kind", ["lit", "clip", "dino"])
+@pytest.mark.parametrize("size", [SQUARE, WIDE])
+def test_onnxruntime_gives_what_torch_gives(kind: str, size: tuple[int, int]) -> None:
+    graph = graph_named(kind)
+    size = size_for(graph, size)
+    chosen = choose_engine(graph, size, wish="onnxruntime", precision="fp32")
+    assert (chosen.engine.name, chosen.engine.precision) == ("onnxruntime", "fp32")
+    for batch in (1, 3, 1):
+        images = torch.randn(batch, 3, *size)
+        with torch.inference_mode():
+            expected = dict(zip(graph.names, graph(images), strict=True))
+        seen = chosen.engine.run(images)
+        assert set(seen) == set(expected)
+        for name, values in expected.items():
+            torch.testing.assert_close(seen[name], values, atol=2e-4, rtol=1e-3)
+
+
+def test_results_stay_when_the_next_picture_comes() -> None:
+    graph = graph_named("dino")
+    engine = choose_engine(graph, SQUARE, wish="onnxruntime", precision="fp32").engine
+    first = [engine.run(torch.full((1, 3, *SQUARE), value))["tokens"] for value in (0.1, 0.2, 0.3)]
+    kept = [values.clone() for values in first]
+    engine.run(torch.randn(1, 3, *SQUARE))
+    assert all(torch.equal(a, b) for a, b in zip(first, kept, strict=True))
+    assert not torch.equal(first[1], first[2])
+
+
+def test_smoothing_changes_nothing_in_float32() -> None:
+    for kind in ("dino", "clip"):
+        graph = graph_named(kind)
+        size = size_for(graph, SQUARE)
+        even = quantize.smoothed(graph, size)
+        images = torch.randn(1, 3, *size)
+        with torch.inference_mode():
+            for left, right in zip(graph(images), even(images), strict=True):
+                torch.testing.assert_close(left, right, atol=1e-4, rtol=1e-3)
+        norms = [m for m in even.modules() if isinstance(m, torch.nn.LayerNorm)]
+        before = [m for m in graph.modules() if isinstance(m, torch.nn.LayerNorm)]
+        assert any(not torch.equal(a.weight, b.weight) for a, b in zip(before, norms, strict=True))
+
+
+def test_int8_multiplies_the_tower_in_eight_bits_and_the_head_in_float() -> None:
+    graph = graph_named("lit")
+    engine = ort.build_ort(graph, seam.Plan("onnxruntime", "int8"), SQUARE, "cpu")
+    nodes = onnx.load(str(engine.path)).graph.node
+    whole = {node.name for node in nodes if node.op_type == "MatMulInteger"}
+    assert len(whole) >= 4 * 4, "qkv, proj, fc1 and fc2 of four blocks"
+    assert all("/tower/" in name for name in whole)
+
+
+# The gate.
+
+
+class Altered:
+    """An engine that does something to what torch gives."""
+
+    name, precision, device = "torch", "fp32", "cpu"
+
+    def __init__(self, graph: EncoderGraph, change: Any) -> None:
+        self._exact, self._change = TorchEngine(graph, "fp32", "cpu"), change
+        self.outputs = graph.names
+
+    def run(self, images: Tensor) -> dict[str, Tensor]:
+        return {name: self._change(values.clone()) for name, values in self._exact.run(images).items()}
+
+
+def one_token_turned(values: Tensor) -> Tensor:
+    if values.ndim == 4:
+        values[0, 1, 2] = -values[0, 1, 2]
+    return values
+
+
+def mixed_in_batch(values: Tensor) -> Tensor:
+    return values if len(values) == 1 else values.roll(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (one_token_turned, "worst vector"),
+        (mixed_in_batch, "batch"),
+        (lambda values: values[..., :-1], "shape"),
+        (lambda values: values * float("nan"), "worst vector"),
+    ],
+)
+def test_the_gate_refuses(change: Any, problem: str) -> None:
+    graph = graph_named("dino")
+    images = gate.gate_images(graph, WIDE)
+    expected = [TorchEngine(graph, "fp32", "cpu").run(image) for image in images]
+    assert gate.check(Altered(graph, lambda values: values), expected, images).passed
+    verdict = gate.check(Altered(graph, change), expected, images)
+    assert problem in verdict.problem
+
+
+def test_the_gate_refuses_what_is_not_finite_on_plain_pictures() -> None:
+    graph = graph_named("dino")
+    images = gate.gate_images(graph, SQUARE)
+    exact = TorchEngine(graph, "fp32", "cpu")
+
+    class Dividing(Altered):
+        def run(self, images: Tensor) -> dict[str, Tensor]:
+            flat = float(images.std()) == 0.0
+            return {n: v / 0.0 if flat else v for n, v in exact.run(images).items()}
+
+    verdict = gate.check(Dividing(graph, None), [exact.run(i) for i in images], images)
+    assert "not finite" in verdict.problem
+
+
+def test_cosines_are_those_of_torch() -> None:
+    left, right = torch.randn(2, 3, 4, 8), torch.randn(2, 3, 4, 8)
+    expected = torch.cosine_similarity(left.double(), right.double(), dim=-1).min()
+    assert gate.compare({"x": left}, {"x": right.numpy()})["x"] == pytest.approx(float(expected))
+    assert gate.compare({"x": np.zeros((2, 3))}, {"x": np.zeros((2, 3))})["x"] == 1.0
+
+
+def test_gate_pictures_are_photographs_of_different_shapes() -> None:
+    shapes = [picture.shape for picture in gate.gate_pictures()]
+    assert len(shapes) >= 3 and any(h == w for h, w, _ in shapes) and any(h != w for h, w, _ in shapes)
+    assert all(picture.std() > 20 for picture in gate.gate_pictures())
+
+
+# The choice.
+
+
+def test_a_damaged_file_is_refused_and_the_next_engine_serves(own_cache: Path) -> None:
+    graph = graph_named("dino")
+    path = files.file_of(graph, SQUARE, "fp32", keep="")
+    choose_engine(graph, SQUARE, wish="onnxruntime", precision="fp32")
+    model = onnx.load(str(path))
+    largest = max(model.graph.initializer, key=lambda one: len(one.raw_data))
+    values = np.frombuffer(largest.raw_data, np.float32).copy()
+    values[: len(values) // 2] *= -1
+    largest.raw_data = values.tobytes()
+    onnx.save(model, str(path))
+    damaged = path.read_bytes()
+    with pytest.raises(ModelError, match="worst vector"):
+        choose_engine(graph, SQUARE, wish="onnxruntime", precision="fp32")
+    chosen = choose_engine(graph, SQUARE, precision="fp32")
+    assert chosen.engine.name == "torch"
+    assert any("onnxruntime fp32" in reason for reason in chosen.refused)
+    path.write_bytes(damaged[: len(damaged) // 2])
+    with pytest.raises(ModelError, match="delete it"):
+        choose_engine(graph, SQUARE, wish="onnxruntime", precision="fp32")
+    assert path.read_bytes() == damaged[: len(damaged) // 2], "it is left as it was"
+
+
+def clock(first: float, step: float) -> Any:
+    """Stands in for measure: so many milliseconds for the first engine, then more or fewer by steps."""
+
+    def took(engines: list[seam.Engine], images: Tensor) -> dict[str, float]:
+        return {str(plan_of(engine)): first + step * i for i, engine in enumerate(engines)}
+
+    return took
+
+
+def test_the_fastest_is_taken_and_remembered(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = graph_named("dino")
+    monkeypatch.setattr(
+        choose, "measure", lambda engines, images: {str(plan_of(e)): 9.0 - i for i, e in enumerate(engines)}
+    )
+    first = choose_engine(graph, SQUARE, precision="fp32")
+    assert (first.engine.name, set(first.measured_ms)) == ("onnxruntime", {"torch fp32", "onnxruntime fp32"})
+    monkeypatch.setattr(choose, "measure", None)
+    again = choose_engine(graph, SQUARE, precision="fp32")
+    assert again.engine.name == "onnxruntime" and "when measured" in again.why
+    note = next(own_cache.rglob("choice-*.json"))
+    note.write_text("{broken")
+    monkeypatch.setattr(
+        choose, "measure", lambda engines, images: {str(plan_of(e)): 1.0 + i for i, e in enumerate(engines)}
+    )
+    assert choose_engine(graph, SQUARE, precision="fp32").engine.name == "torch"
+    assert json.loads(note.read_text())["kind"] == "torch"
+
+
+@pytest.mark.parametrize(
+    ("wish", "precision", "message"),
+    [
+        ("tensorflow", "auto", "unknown engine"),
+        ("auto", "fp8", "unknown precision"),
+        ("captured", "auto", "does not run"),
+        ("torch", "int8", "does not run"),
+    ],
+)
+def test_what_does_not_exist_or_fit_is_refused(wish: str, precision: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        candidates("cpu", wish, precision)
+
+
+def test_a_missing_provider_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ModelError, match=r"Tensorrt.*has CPUExecutionProvider.*onnxruntime-gpu"):
+        ort.require_provider("tensorrt")
+
+
+def test_cuda_tries_graphs_and_tensorrt_first() -> None:
+    assert [str(plan) for plan in candidates("cuda")][:2] == ["tensorrt fp16", "captured fp16"]
+    assert str(candidates("cuda")[-1]) == "torch fp32"
+
+
+def test_a_size_that_does_not_fit_the_patch_is_refused() -> None:
+    with pytest.raises(ValueError, match="multiples of 14"):
+        choose_engine(graph_named("dino"), (56, 57))
+
+
+# Serving.
+
+
+def chooser(engine_of: Any) -> Any:
+    def choose_one(graph: EncoderGraph, size: tuple[int, int], **_: Any) -> Chosen:
+        return Chosen(engine_of(graph), "a test's choice")
+
+    return choose_one
+
+
+class Counting(TorchEngine):
+    def __init__(self, graph: EncoderGraph, error: Exception | None = None) -> None:
+        super().__init__(graph, "fp32", "cpu")
+        self.name, self.runs, self.error = "onnxruntime", 0, error
+
+    def run(self, images: Tensor) -> dict[str, Tensor]:
+        self.runs += 1
+        if self.error:
+            raise self.error
+        return super().run(images)
+
+
+def test_a_size_that_stays_gets_an_engine_and_odd_ones_do_not() -> None:
+    engine: list[Counting] = []
+    built = threading.Event()
+
+    def make(graph: EncoderGraph) -> Counting:
+        engine.append(Counting(graph))
+        built.set()
+        return engine[0]
+
+    served = ServedGraph(graph_named("dino"), "cpu", "auto", choose=chooser(make))
+    for side in (28, 42, 56, 70):
+        served.run(torch.zeros(1, 3, side, side))
+    assert not built.is_set()
+    for _ in range(FAMILIAR - 1):
+        served.run(torch.zeros(1, 3, 56, 56))
+    assert built.wait(10)
+    served._building.join(10)  # type: ignore[union-attr]
+    served.run(torch.zeros(1, 3, 56, 56))
+    assert engine[0].runs == 1 and served.describes == "a test's choice"
+    served.run(torch.zeros(1, 3, 28, 28))
+    assert engine[0].runs == 1
+
+
+def test_an_engine_that_fails_is_given_up_with_a_warning() -> None:
+    graph = graph_named("dino")
+    broken = Counting(graph, ModelError("device lost"))
+    served = ServedGraph(graph, "cpu", "auto", choose=chooser(lambda _: broken))
+    served.prepare(SQUARE)
+    images = torch.randn(1, 3, *SQUARE)
+    for _ in range(2):
+        assert torch.equal(
+            served.run(images)["tokens"], TorchEngine(graph, "fp32", "cpu").run(images)["tokens"]
+        )
+    assert broken.runs == 1
+    assert "device lost" in served.warnings[0]
+
+
+def test_torch_alone_builds_nothing() -> None:
+    def never(*_: Any, **__: Any) -> Chosen:
+        raise AssertionError("nothing was to be built")
+
+    served = ServedGraph(graph_named("dino"), "cpu", "torch", choose=never)
+    assert served.prepare(SQUARE) is None
+    for _ in range(FAMILIAR + 2):
+        served.run(torch.zeros(1, 3, *SQUARE))
+
+
+# On the embedded model, over real pictures that are not the gate's.
+
+
+@pytest.fixture(scope="module")
+def dinov2() -> Iterator[EncoderGraph]:
+    try:
+        yield graph_of(load_dino("dinov2-s14", offline=True, pinned=True))
+    except ModelError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(224, 224), (224, 294)])
+@pytest.mark.parametrize(
+    ("kind", "precision"), [("torch", "bf16"), ("onnxruntime", "fp32"), ("onnxruntime", "int8")]
+)
+def test_other_pictures_pass_as_the_gates_do(
+    kind: str, precision: str, size: tuple[int, int], dinov2: EncoderGraph, shared: Path
+) -> None:
+    engine = choose_engine(dinov2, size, wish=kind, precision=precision).engine
+    exact = TorchEngine(dinov2, "fp32", "cpu")
+    pictures = sorted((shared / "data" / "bedroom_video").glob("*.jpg"))[::30][:3]
+    assert pictures
+    for path in pictures:
+        images = image_tensor(load_picture(path), size, dinov2.mean, dinov2.std)
+        worst = gate.compare(exact.run(images), engine.run(images))
+        limit = 0.999 if precision == "fp32" else 0.98
+        assert min(worst.values()) > limit, worst
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_a_recording_gives_what_torch_gives(precision: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU")
+    graph = graph_named("lit").to("cuda")
+    engine = CapturedEngine(graph, precision, "cuda")
+    images = [torch.randn(1, 3, *SQUARE, device="cuda") for _ in range(3)]
+    seen = [engine.run(one) for one in images]
+    exact = TorchEngine(graph, "fp32", "cuda")
+    for one, values in zip(images, seen, strict=True):
+        assert min(gate.compare(exact.run(one), values).values()) > gate.LIMITS[precision]
+
+
+def test_a_recording_needs_a_gpu() -> None:
+    with pytest.raises(ModelError, match="CUDA"):
+        CapturedEngine(graph_named("dino"), "fp16", "cpu")
