@@ -19,7 +19,7 @@ from small_models import small_clip, small_dino, small_lit
 from timm.models.vision_transformer import VisionTransformer
 
 from perception_contrast.cli.main import main
-from perception_contrast.encoders import clip, dinov2, export, export_check
+from perception_contrast.encoders import export, export_check
 from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.engines.gate import compare
@@ -184,7 +184,6 @@ def test_torch_is_left_as_it_was(tmp_path: Path) -> None:
     export_onnx(graph_of(small_clip()), tmp_path / "m.onnx", (48, 80))
     assert torch.nn.functional.scaled_dot_product_attention is before
     assert torch.backends.mha.get_fastpath_enabled()
-    assert not any("len" in vars(module) for module in (clip, dinov2))
 
 
 def test_a_size_that_does_not_fit_names_those_that_do(tmp_path: Path) -> None:
@@ -279,7 +278,7 @@ def test_what_is_no_size_is_wrong_usage(size: str, capsys: pytest.CaptureFixture
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "size"),
-    [("household-lit", "112x140"), ("dinov2-b14-reg", "56x70"), ("clip-vit-l14-laion", "56x70"),
+    [("household-lit", "112x140"), ("dinov2-s14-reg", "56x70"), ("clip-vit-b32-laion", "64x96"),
      ("siglip-b16", "64x96")],
 )  # fmt: skip
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

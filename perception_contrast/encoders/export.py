@@ -20,7 +20,6 @@ from torch.nn import functional
 from .. import __version__
 from ..cache import replacing
 from ..errors import ModelError
-from . import clip, dinov2
 from .exported import FORMAT, FORMAT_VERSION, INPUT, UNIT_OUTPUTS, seal
 from .graphs import EncoderGraph
 from .onnx_precision import FORMATS, reduce_precision
@@ -147,20 +146,11 @@ def _traceable() -> Iterator[None]:
         fast = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
         vars(functional)["scaled_dot_product_attention"] = _attention
-        # To a trace ``len`` of a tensor is a fixed number, and the batch is to stay free.
-        for module in (clip, dinov2):
-            vars(module)["len"] = _length
         try:
             yield
         finally:
-            for module in (clip, dinov2):
-                del vars(module)["len"]
             vars(functional)["scaled_dot_product_attention"] = _fused
             torch.backends.mha.set_fastpath_enabled(fast)
-
-
-def _length(values: Any) -> Any:
-    return values.shape[0] if isinstance(values, Tensor) else len(values)
 
 
 def _attention(
