@@ -139,7 +139,7 @@ def _metadata(graph: EncoderGraph, size: tuple[int, int], precision: str, licenc
 
 @contextmanager
 def _traceable() -> Iterator[None]:
-    """Attention as two products and a softmax, at a scale that is a number; a batch of any length."""
+    """Attention as two products and a softmax, at a scale that is a number, not a computation."""
     with _exporting, warnings.catch_warnings():
         # Of a trace that knows one size only, which is what is wanted here.
         warnings.simplefilter("ignore")
