@@ -85,6 +85,8 @@ class Pipeline:
         self._colours = PrincipalColours()
         self._vocabulary_lock = threading.Lock()
         self._tower_lock = threading.Lock()
+        # Apart from the towers of pictures: a new vocabulary must not hold up the frames.
+        self._text_lock = threading.Lock()
 
     # What is loaded.
 
@@ -240,7 +242,7 @@ class Pipeline:
             raise QueryError("no language model is loaded; set language_model, for example to household-lit")
         if not texts or any(not text.strip() for text in texts):
             raise QueryError("give at least one text, and none that is empty")
-        with self._tower_lock:
+        with self._text_lock:
             return language.text.encode(list(texts))
 
     def similarity(
@@ -286,7 +288,7 @@ class Pipeline:
                 raise QueryError("distractors are words, but no language model is loaded; leave them empty")
             return PreparedQueries(vocabulary)
         texts = [text for query in vocabulary.queries for text in query.texts()]
-        with self._tower_lock:
+        with self._text_lock:
             vectors = language.text.encode([*texts, *vocabulary.distractors])
         words, start = [], 0
         for query in vocabulary.queries:

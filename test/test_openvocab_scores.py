@@ -112,3 +112,17 @@ def test_a_name_gives_way_only_where_another_one_leads_by_far() -> None:
     np.testing.assert_allclose(contested(logits), expected, rtol=1e-6)
     assert contested(logits)[1, 0] == 2.0 and contested(logits)[1, 1] == -5.0
     np.testing.assert_array_equal(contested(logits[1:2]), logits[1:2])
+
+
+def test_a_query_without_vectors_leaves_the_others_as_they_are() -> None:
+    rng = np.random.default_rng(3)
+    cells, words = (rng.standard_normal((n, 6)).astype(np.float32) for n in (5, 3))
+    none = np.zeros((0, 6), np.float32)
+    queries = [QueryVectors(words[:2], none), QueryVectors(none, none), QueryVectors(words[2:], words[:1])]
+    sigmoid = SigmoidScorer((2.0, 3.0), (-1.0, -2.0)).logits(cells, queries, none)
+    expected = np.maximum(2.0 * (cells @ words[2]) - 1.0, 3.0 * (cells @ words[0]) - 2.0)
+    np.testing.assert_allclose(sigmoid[0], 2.0 * (cells @ words[:2].T).max(axis=1) - 1.0, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(sigmoid[1], np.full(5, -20.0))
+    np.testing.assert_allclose(sigmoid[2], expected, rtol=1e-5, atol=1e-5)
+    softmax = SoftmaxScorer(words).logits(cells, queries, none)
+    assert softmax.shape == (3, 5) and np.isfinite(softmax).all()

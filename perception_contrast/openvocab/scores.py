@@ -42,6 +42,17 @@ def _best(cells: Array, vectors: Array) -> Array:
     return best
 
 
+def _best_of_each(cells: Array, groups: Sequence[Array]) -> Array:
+    """Highest cosine over the rows of each group, by one product: (groups, n), -1 without rows."""
+    best = np.full((len(groups), len(cells)), -1.0, np.float32)
+    there = [index for index, group in enumerate(groups) if len(group)]
+    if there:
+        starts = np.cumsum([0, *(len(groups[index]) for index in there[:-1])])
+        cosines = np.concatenate([groups[index] for index in there]) @ cells.T
+        best[there] = np.maximum.reduceat(cosines, starts, axis=0)
+    return best
+
+
 def against_rivals(logits: Array, rivals: Array) -> Array:
     """Lowers logits (q, n) where a rival (n,) is as strong or stronger; leaves the rest as it was."""
     lowered: Array = (logits - np.logaddexp(0.0, 2.0 * (rivals[None] - logits)) / 2.0).astype(np.float32)
@@ -69,14 +80,11 @@ class SigmoidScorer:
     bias: tuple[float, float]
 
     def logits(self, cells: Array, queries: Sequence[QueryVectors], rivals: Array) -> Array:
-        rows = np.empty((len(queries), len(cells)), np.float32)
-        for row, query in zip(rows, queries, strict=True):
-            found = [
-                self.scale[kind] * _best(cells, vectors) + self.bias[kind]
-                for kind, vectors in enumerate((query.words, query.examples))
-                if len(vectors)
-            ]
-            row[:] = np.maximum.reduce(found) if found else -20.0
+        rows = np.full((len(queries), len(cells)), -20.0, np.float32)
+        for kind, groups in enumerate(([q.words for q in queries], [q.examples for q in queries])):
+            asked = [index for index, group in enumerate(groups) if len(group)]
+            logits = self.scale[kind] * _best_of_each(cells, groups)[asked] + self.bias[kind]
+            rows[asked] = np.maximum(rows[asked], logits)
         if len(rivals):
             rows = against_rivals(rows, self.scale[0] * _best(cells, rivals) + self.bias[0])
         return rows
@@ -95,7 +103,7 @@ class SoftmaxScorer:
     def logits(self, cells: Array, queries: Sequence[QueryVectors], rivals: Array) -> Array:
         if not queries:
             return np.empty((0, len(cells)), np.float32)
-        asked = np.stack([_best(cells, np.concatenate([q.words, q.examples])) for q in queries])
+        asked = _best_of_each(cells, [np.concatenate([q.words, q.examples]) for q in queries])
         others = np.concatenate([rivals, self.neutral]) if len(rivals) else self.neutral
         competing = self.scale * (cells @ others.T).T
         everything = np.concatenate([self.scale * asked, competing])
