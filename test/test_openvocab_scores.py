@@ -121,7 +121,8 @@ def test_a_query_without_vectors_leaves_the_others_as_they_are() -> None:
     queries = [QueryVectors(words[:2], none), QueryVectors(none, none), QueryVectors(words[2:], words[:1])]
     sigmoid = SigmoidScorer((2.0, 3.0), (-1.0, -2.0)).logits(cells, queries, none)
     expected = np.maximum(2.0 * (cells @ words[2]) - 1.0, 3.0 * (cells @ words[0]) - 2.0)
-    np.testing.assert_allclose(sigmoid[0], 2.0 * (cells @ words[:2].T).max(axis=1) - 1.0, rtol=1e-5, atol=1e-5)
+    first = 2.0 * (cells @ words[:2].T).max(axis=1) - 1.0
+    np.testing.assert_allclose(sigmoid[0], first, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(sigmoid[1], np.full(5, -20.0))
     np.testing.assert_allclose(sigmoid[2], expected, rtol=1e-5, atol=1e-5)
     softmax = SoftmaxScorer(words).logits(cells, queries, none)

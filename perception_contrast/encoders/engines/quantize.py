@@ -129,7 +129,8 @@ def quantize(source: Path, target: Path, keep: Sequence[str] = ()) -> None:
             op_types_to_quantize=["MatMul"],
             per_channel=True,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=kept,
+            # The quantiser splits a Gemm into a MatMul of this name and an Add.
+            nodes_to_exclude=[*kept, *(f"{name}_MatMul" for name in kept)],
             extra_options={"MatMulConstBOnly": True},
         )
         part.write_bytes(made.read_bytes())
