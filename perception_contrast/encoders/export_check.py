@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from .alignment import load_alignment
-from .clip import load_clip
+from .clip import ClipTower, load_clip
 from .dinov2 import DinoTower, load_dino
 from .engines.gate import LIMITS, compare, gate_images
 from .exported import CPU, ExportedEncoder, UnservableError
 from .graphs import EncoderGraph, graph_of
 from .grid import require_same_space, space_name
 from .lit import HEAD_FILE, HouseholdLit
-from .load import LIT_TOWER
+from .load import LIT_TOWER, load_encoders
 from .registry import model_spec
 from .weights import Progress
 
@@ -28,22 +28,19 @@ CUDA = "CUDAExecutionProvider"
 def graph_to_export(
     name: str, *, offline: bool = False, random_init: bool = False, progress: Progress | None = None
 ) -> EncoderGraph:
-    """The picture side of any dinov2-*, clip-*, siglip* or household-lit, on the CPU. Raises ModelError.
+    """The picture side of any model that can be named, on the CPU. Raises ModelError.
 
     random_init: no weights are fetched, for checks of the computation; of household-lit the head stays.
     """
-    family = model_spec(name).family
-    if family == "dinov2":
-        tower = _random_dino(name) if random_init else load_dino(name, offline=offline, progress=progress)
-        return graph_of(tower)
-    if family == "lit":
-        shared = (
-            _random_dino(LIT_TOWER)
-            if random_init
-            else load_dino(LIT_TOWER, offline=offline, pinned=True, progress=progress)
-        )
-        return graph_of(shared, _lit(shared, any_tower=random_init))
-    return graph_of(load_clip(name, offline=offline, random_init=random_init, progress=progress))
+    if model_spec(name).family == "lit":
+        if random_init:
+            tower = _random_dino(LIT_TOWER)
+        else:
+            tower = load_dino(LIT_TOWER, offline=offline, pinned=True, progress=progress)
+        return graph_of(tower, _lit(tower, any_tower=random_init))
+    if random_init:
+        return graph_of(_random(name))
+    return graph_of(load_encoders(name, "none", offline=offline, progress=progress).spatial)
 
 
 def check_export(graph: EncoderGraph, path: Path, size: tuple[int, int]) -> dict[str, float] | None:
@@ -81,6 +78,14 @@ def _served(path: Path) -> ExportedEncoder | None:
         return ExportedEncoder(path, [CUDA, CPU])
     except ModelError:
         return None
+
+
+def _random(name: str) -> DinoTower | ClipTower:
+    import timm
+
+    if timm.is_model(model_spec(name).arch):
+        return _random_dino(name)
+    return load_clip(name, random_init=True)
 
 
 def _random_dino(name: str) -> DinoTower:
