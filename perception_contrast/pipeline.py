@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .encoders.device_pictures import DevicePictures, Target
 from .encoders.engines.names import AUTO
 from .encoders.engines.served import ServedGraph, served_graphs
 from .encoders.grid import FeatureGrid, require_same_space
 from .encoders.lit import HouseholdLit
 from .encoders.load import Encoders, load_encoders
-from .encoders.preprocess import image_tensor
 from .errors import QueryError
 from .frames.resize import fitted_size
 from .frames.types import Frame, GridToImage
@@ -77,6 +77,7 @@ class Pipeline:
         """engine, precision: as ``choose_engine`` takes them. Raises ModelError for those that do not fit."""
         self._encoders = encoders
         self._spatial, self._language = served_graphs(encoders, engine, precision)
+        self._pictures = DevicePictures(encoders.device)
         self._token_limit: int | None = None
         self._warnings: list[str] = []
         self._settings = settings or Settings()
@@ -366,21 +367,22 @@ class Pipeline:
         )
 
     def _see(self, frame: Frame, clock: _Clock, *, features: bool = False, semantic: bool = False) -> Seen:
-        language, picture, words = self._encoders.language, NOTHING, NOTHING
+        language = self._encoders.language
         one_pass = self._encoders.shared or self._language is self._spatial
+        needed: dict[str, ServedGraph] = {}
+        if semantic and self._language is not None:
+            needed["encode" if one_pass else "language"] = self._language
+        if not (semantic and one_pass) and (features or (semantic and language is None)):
+            needed["encode"] = self._spatial
         with self._tower_lock:
-            if semantic and self._language is not None:
-                words = self._run(frame, self._language, clock, "encode" if one_pass else "language")
-            if words and one_pass:
-                picture = words
-            elif features or (semantic and language is None):
-                picture = self._run(frame, self._spatial, clock, "encode")
+            seen = self._run(frame, needed, clock)
+        picture, words = seen.get("encode", NOTHING), NOTHING
+        if semantic and language is not None:
+            words = picture if one_pass else seen["language"]
         spatial_grid = semantic_grid = None
         embedding = np.zeros(0, np.float32)
         if picture:
-            spatial = self._encoders.spatial
-            values = picture["tokens" if "tokens" in picture else "dense"]
-            spatial_grid = self._grid(frame, values, spatial, normalized=False)
+            spatial_grid = self._spatial_grid(frame, picture)
             embedding = _unit(picture["cls" if "cls" in picture else "image"][0])
         if words and language is not None:
             grid, pooled = ("grid", "picture") if "grid" in words else ("dense", "image")
@@ -388,19 +390,28 @@ class Pipeline:
             embedding = _numpy(words[pooled][0])
         return Seen(spatial_grid, semantic_grid, embedding)
 
+    def _spatial_grid(self, frame: Frame, picture: Mapping[str, torch.Tensor]) -> FeatureGrid:
+        values = picture["tokens" if "tokens" in picture else "dense"]
+        return self._grid(frame, values, self._encoders.spatial, normalized=False)
+
     def _run(
-        self, frame: Frame, served: ServedGraph, clock: _Clock, stage: str
-    ) -> Mapping[str, torch.Tensor]:
-        graph = served.graph
+        self, frame: Frame, needed: Mapping[str, ServedGraph], clock: _Clock
+    ) -> dict[str, Mapping[str, torch.Tensor]]:
+        """Stage to what its graph makes of the frame, which is uploaded once for all of them."""
         while True:
-            size = self._input_size(frame.size, graph.patch)
+            graphs = [served.graph for served in needed.values()]
+            sizes = [self._input_size(frame.size, graph.patch) for graph in graphs]
+            targets = [Target(size, g.mean, g.std) for size, g in zip(sizes, graphs, strict=True)]
             try:
-                with clock.stage("preprocess"), torch.inference_mode():
-                    images = image_tensor(frame.image, size, graph.mean, graph.std).to(served.device)
-                with clock.stage(stage):
-                    return served.run(images)
+                with clock.stage("preprocess"):
+                    inputs = self._pictures.prepare(frame.image, "rgb8", targets)
+                seen: dict[str, Mapping[str, torch.Tensor]] = {}
+                for (stage, served), images in zip(needed.items(), inputs, strict=True):
+                    with clock.stage(stage):
+                        seen[stage] = served.run(images)
+                return seen
             except torch.OutOfMemoryError as error:
-                self._shrink(size, graph.patch, error)
+                self._shrink(max(sizes), max(graph.patch for graph in graphs), error)
 
     def _input_size(self, size: tuple[int, int], patch: int) -> tuple[int, int]:
         most = self._settings.max_tokens

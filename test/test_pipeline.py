@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -330,3 +332,55 @@ def test_a_real_dinov2_finds_the_thing_it_was_shown(real: Pipeline) -> None:
     truth[100:184, 30:114] = True
     mask = result.masks == 1
     assert (mask & truth).sum() / (mask | truth).sum() > 0.5
+
+
+class TooBig:
+    """Stands before a graph and runs out of memory above so many patches."""
+
+    def __init__(self, served: Any, most: int) -> None:
+        self.graph, self.device, self.warnings = served.graph, served.device, ()
+        self._served, self._most = served, most
+
+    def run(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        if images.shape[-2] * images.shape[-1] // self.graph.patch**2 > self._most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self._served.run(images)
+
+
+def test_a_picture_that_does_not_fit_the_gpu_gets_smaller_and_says_so() -> None:
+    pipeline = pipeline_of("none", short_side=280, max_tokens=1024)
+    pipeline._spatial = TooBig(pipeline._spatial, 300)
+    frame = Frame(np.zeros((280, 280, 3), np.uint8))
+    grid = pipeline.see(frame).features
+    assert grid is not None and 64 <= grid.shape[0] * grid.shape[1] <= 300
+    assert "out of GPU memory" in pipeline.warnings[0]
+    pipeline.see(frame)
+    assert len(pipeline.warnings) == 1, "later pictures fit at once"
+
+
+def test_memory_that_never_suffices_is_an_error() -> None:
+    pipeline = pipeline_of("none", short_side=280, max_tokens=1024)
+    pipeline._spatial = TooBig(pipeline._spatial, 10)
+    with pytest.raises(torch.OutOfMemoryError):
+        pipeline.see(Frame(np.zeros((280, 280, 3), np.uint8)))
+
+
+@pytest.mark.parametrize("kind", ["lit", "apart", "clip", "none"])
+def test_an_engine_changes_nothing_but_rounding(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERCEPTION_CONTRAST_CACHE", str(tmp_path))
+    rng = np.random.default_rng(5)
+    frame = Frame(rng.integers(0, 255, (60, 90, 3), np.uint8))
+    plain = pipeline_of(kind)
+    other = Pipeline(encoders_of(kind), plain.settings, engine="onnxruntime", precision="fp32")
+    other.warm_up((60, 90))
+    assert all("onnxruntime fp32" in why for why in other.engines.values())
+    left, right = plain.see(frame), other.see(frame)
+    for name in ("features", "semantic"):
+        one, two = getattr(left, name), getattr(right, name)
+        assert (one is None) == (two is None)
+        if one is not None:
+            assert one.space == two.space
+            np.testing.assert_allclose(one.values, two.values, atol=2e-3)
+    np.testing.assert_allclose(left.embedding, right.embedding, atol=1e-3)
