@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from ..encoders.own_models import named, own_names, remember
 from ..encoders.registry import MINILM, MODELS, ModelSpec, model_spec
 from ..errors import ModelError
 
-_COLUMNS = ("model", "family", "patch", "channels", "licence", "description")
+_COLUMNS = ("model", "family", "Mparam", "size", "patch", "channels", "licence", "description")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -20,15 +22,19 @@ def _parser() -> argparse.ArgumentParser:
     listing = actions.add_parser("list", help="all models, a line each")
     listing.add_argument("--json", action="store_true", help="print JSON")
     info = actions.add_parser("info", help="all that is known of a model")
-    info.add_argument("model")
-    get = actions.add_parser("get", help="fetch a model's weights into the cache")
-    get.add_argument("model")
+    info.add_argument("model", help="a name of the list, or timm:ARCHITECTURE[.WEIGHTS]")
+    get = actions.add_parser(
+        "get", help="fetch a model's weights into the cache; continues where it broke off"
+    )
+    get.add_argument("model", help="a name of the list, or timm:ARCHITECTURE[.WEIGHTS]")
     get.add_argument("--offline", action="store_true", help="do not touch the network: only check the cache")
     add = actions.add_parser(
         "add", help="take a local weights file in: the model is served from it from then on"
     )
-    add.add_argument("model")
+    add.add_argument("model", help="a known model, or with --like a new name")
     add.add_argument("file", type=Path, help="safetensors, or a PyTorch checkpoint of tensors alone")
+    add.add_argument("--like", metavar="MODEL", help="give the weights a name of their own, built like MODEL")
+    add.add_argument("--licence", default="", help="of the weights, with --like")
     return parser
 
 
@@ -42,7 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, path in fetch(model_spec(options.model), offline=options.offline):
             print(f"{name}: {path}")
     elif options.action == "add":
-        print(f"{options.model}: {_add(model_spec(options.model), options.file)}")
+        if options.licence and not options.like:
+            raise ModelError("--licence goes with --like; a known model's licence is known")
+        if options.like:
+            path = _add_named(options.model, options.file, options.like, options.licence)
+        else:
+            path = _add(model_spec(options.model), options.file)
+        print(f"{options.model}: {path}")
     else:
         _list(as_json=getattr(options, "json", False))
     return 0
@@ -70,24 +82,55 @@ def _add(spec: ModelSpec, path: Path) -> Path:
         raise ModelError(
             f"'{spec.name}' is made of other models; take weights of {spec.arch.split(' + ')[0]} in"
         )
-    if spec.family == "dinov2":
-        load_dino(spec.name, weights=path)
+    if spec.spatial:
+        load_dino(spec, weights=path)
     else:
-        load_clip(spec.name, weights=path)
+        load_clip(spec, weights=path)
     return adopt(spec, path)
 
 
+def _add_named(name: str, path: Path, like: str, licence: str) -> Path:
+    """As ``_add`` under a name of its own, which every command and parameter knows from then on."""
+    if name in MODELS:
+        raise ModelError(f"'{name}' is a model already; choose another name, or leave --like out")
+    if like in own_names():
+        raise ModelError(f"'{like}' has weights of your own; for --like name the model that it is built like")
+    spec = named(model_spec(like), name, licence)
+    target = _add(spec, path)
+    remember(spec, like)
+    return target
+
+
+def _own() -> list[ModelSpec]:
+    """The models that were added under names of their own; what cannot be read is told and left out."""
+    found = []
+    for name in own_names():
+        try:
+            found.append(model_spec(name))
+        except ModelError as error:
+            print(f"warning: {error}", file=sys.stderr)
+    return found
+
+
 def _list(*, as_json: bool) -> None:
+    specs = [*MODELS.values(), *_own()]
     if as_json:
-        print(json.dumps([asdict(spec) for spec in MODELS.values()], indent=2))
+        print(json.dumps([asdict(spec) | {"permissive": spec.permissive} for spec in specs], indent=2))
         return
     rows = [_COLUMNS]
-    for spec in MODELS.values():
-        channels = str(spec.dim)
-        rows.append((spec.name, spec.family, str(spec.patch), channels, spec.licence, spec.description))
+    for spec in specs:
+        licence = spec.licence if spec.permissive else f"{spec.licence} (!)"
+        numbers = (_millions(spec), str(spec.size), str(spec.patch), str(spec.dim))
+        rows.append((spec.name, spec.family, *numbers, licence, spec.description))
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\n(!) restricts what the model may be used for: see `perception-contrast models info MODEL`")
+    print("timm:ARCHITECTURE[.WEIGHTS] names any other plain vision transformer or ResNet of timm")
+
+
+def _millions(spec: ModelSpec) -> str:
+    return f"{spec.millions:.0f}" if spec.millions >= 10 else f"{spec.millions:.1f}"
 
 
 def _source(spec: ModelSpec) -> str:
@@ -98,20 +141,29 @@ def _source(spec: ModelSpec) -> str:
         sources.append(
             f"Python package {spec.wheel.package} {spec.wheel.version} ({spec.wheel.megabytes} MB)"
         )
-    return ", else ".join(sources) or "none: take a local file in with `models add`"
+    return ", else ".join(sources) or "a local file, taken in with `models add`"
 
 
 def _info(spec: ModelSpec) -> None:
+    own = "" if spec.interpolation == "bicubic" else f" (its authors resized {spec.interpolation})"
     rows = {
         "model": spec.name,
         "what": spec.description,
         "family": spec.family,
         "architecture": spec.arch,
+        "parameters": f"{_millions(spec)} million",
         "patch": f"{spec.patch} px",
         "channels": str(spec.dim),
-        "trained at": f"{spec.size} px",
-        "licence": spec.licence if spec.permissive else f"{spec.licence} (restricts use)",
+        "space": f"{spec.name}@ and 12 digits of the weights' sha256, {spec.dim} numbers a vector"
+        + ("" if spec.spatial else ", shared with words"),
+        "trained at": f"{spec.size} px; any multiple of {spec.patch} px is served",
+        "mean": " ".join(f"{value:g}" for value in spec.mean),
+        "deviation": " ".join(f"{value:g}" for value in spec.std),
+        "resizing": f"bicubic, antialiased{own}",
+        "licence": spec.licence,
         "weights": "; ".join(_source(one) for one in _parts(spec)),
     }
     for name, value in rows.items():
         print(f"{name:<13} {value}")
+    if spec.warning:
+        print(f"WARNING: {spec.warning}")

@@ -1,8 +1,10 @@
-"""CLIP and SigLIP towers (Radford et al. 2021; Zhai et al. 2023; Tschannen et al., SigLIP 2, 2025).
+"""Towers of pictures and words: CLIP (Radford et al. 2021), SigLIP (Zhai et al. 2023; Tschannen et al.,
+SigLIP 2, 2025), Perception Encoder (Bolya et al. 2025), MobileCLIP 2 (Faghri et al. 2025).
 
 Dense features come from the stock weights: for CLIP the last block attends by keys and by nearness
-(Hajimiri et al., "Pay Attention to Your Neighbours" (NACLIP), WACV 2025); for SigLIP each patch goes
-alone through the value path of the attention pooling head.
+(Hajimiri et al., "Pay Attention to Your Neighbours" (NACLIP), WACV 2025); for SigLIP and Perception
+Encoder each patch goes alone through the value path of the attention pooling head; for MobileCLIP
+each cell of the last map goes alone through the projection of the mean.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from ..errors import ModelError
 from .grid import space_name
 from .position import Positions, grid_of
 from .registry import ModelSpec, Triple, model_spec
+from .trunks import VitTrunk
 from .weights import Progress, load_strictly, load_tensors, weights_file
 
 NEARNESS_SIGMA = 5.0  # patches; NACLIP's published value
@@ -35,7 +38,7 @@ class ClipOutput:
 
 
 class ClipTower(nn.Module):
-    """Both towers of a CLIP or SigLIP; pictures at any size that is a multiple of the patch.
+    """Both towers of a CLIP, SigLIP or their like; pictures at any size that is a multiple of the patch.
 
     model, space: identity. patch: pixels. dim: of the shared space. mean, std: of RGB in [0, 1].
     tokenizer_file: of SigLIP's words, None for CLIP, whose vocabulary comes with open_clip.
@@ -51,8 +54,7 @@ class ClipTower(nn.Module):
         self.patch, self.dim = spec.patch, spec.dim
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
-        visual = self.network.visual
-        self._visual = _SiglipVisual(visual) if spec.family == "siglip" else _ClipVisual(visual)
+        self._visual = _visual_of(network, spec.name)
 
     def forward(self, images: Tensor, *, dense: bool = True, pooled: bool = True) -> ClipOutput:
         """images (B, 3, H, W) float, normalised by mean and std. What both outputs share is computed once."""
@@ -75,8 +77,10 @@ class ClipTower(nn.Module):
         return patches
 
     def text_embedding(self, tokens: Tensor) -> Tensor:
-        """Token ids (n, T) to (n, dim) unit vectors."""
-        vectors: Tensor = self.network.encode_text(tokens, normalize=True)
+        """Token ids (n, T) to (n, dim) unit vectors. A text that is too long for the model is cut."""
+        text = getattr(self.network, "text", self.network)
+        fitting = _cut(tokens, text.context_length, text.vocab_size - 1)
+        vectors: Tensor = self.network.encode_text(fitting, normalize=True)
         return vectors
 
 
@@ -111,19 +115,20 @@ class _ClipVisual:
         return projected
 
 
-class _SiglipVisual:
-    """open_clip's wrapper of timm's VisionTransformer with attention pooling, run at any grid."""
+class _PooledVisual:
+    """open_clip's wrapper of timm's ViT with attention pooling (SigLIP, Perception Encoder), at any grid."""
 
     def __init__(self, visual: Any) -> None:
         self.visual = visual
-        self._positions = Positions(antialias=True)
+        self._trunk = VitTrunk(visual.trunk)
 
     def encode(
         self, images: Tensor, rows: int, columns: int, *, dense: bool, pooled: bool
     ) -> tuple[Tensor | None, Tensor | None]:
-        head = self.visual.trunk.attn_pool
-        x = self._tokens(images, rows, columns)
-        return self._values(x) if dense else None, head(x) if pooled else None
+        trunk = self.visual.trunk
+        x, _ = self._trunk.sequence(images, rows, columns)
+        patches = self._project(self._values(x[:, trunk.num_prefix_tokens :])) if dense else None
+        return patches, self._project(trunk.attn_pool(x)) if pooled else None
 
     def _values(self, x: Tensor) -> Tensor:
         """Each token as if the pooling head attended to it alone."""
@@ -132,12 +137,42 @@ class _SiglipVisual:
         values: Tensor = y + head.mlp(head.norm(y))
         return values
 
-    def _tokens(self, images: Tensor, rows: int, columns: int) -> Tensor:
+    def _project(self, x: Tensor) -> Tensor:
         trunk = self.visual.trunk
-        x = trunk.patch_embed.proj(images).flatten(2).transpose(1, 2)
-        x = x + self._positions.at(trunk.pos_embed, rows, columns).to(x.dtype)
-        tokens: Tensor = trunk.norm(trunk.blocks(trunk.norm_pre(x)))
-        return tokens
+        projected: Tensor = self.visual.head(trunk.head(trunk.fc_norm(x)))
+        return projected
+
+
+class _MeanVisual:
+    """open_clip's wrapper of timm's FastViT (MobileCLIP), at any grid.
+
+    Its embedding is the mean of the last map through a linear layer; each cell goes through that layer
+    alone, so the mean of the dense vectors, before they are made unit, is the embedding.
+    """
+
+    def __init__(self, visual: Any) -> None:
+        self.visual = visual
+
+    def encode(
+        self, images: Tensor, rows: int, columns: int, *, dense: bool, pooled: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        trunk = self.visual.trunk
+        x = trunk.forward_features(images)
+        patches = trunk.head.fc(x.flatten(2).transpose(1, 2)) if dense else None
+        return patches, trunk.head(x) if pooled else None
+
+
+def _visual_of(network: Any, model: str) -> _ClipVisual | _PooledVisual | _MeanVisual:
+    """By how the tower is built. Raises ModelError for one without a known way to dense features."""
+    visual = network.visual
+    trunk = getattr(visual, "trunk", None)
+    if trunk is None:
+        return _ClipVisual(visual)
+    if getattr(trunk, "attn_pool", None) is not None:
+        return _PooledVisual(visual)
+    if type(trunk).__name__ == "FastVit":
+        return _MeanVisual(visual)
+    raise ModelError(f"'{model}': dense features of a {type(trunk).__name__} image tower are not known")
 
 
 def nearness(rows: int, columns: int, sigma: float = NEARNESS_SIGMA) -> Tensor:
@@ -165,8 +200,17 @@ def _neighbour_attention(block: Any, x: Tensor, rows: int, columns: int) -> Tens
     return out
 
 
+def _cut(tokens: Tensor, length: int, end: int) -> Tensor:
+    """Ids (n, T) to (n, at most length). Of a text that is cut the last id is ``end``, which CLIP reads."""
+    if tokens.shape[1] <= length:
+        return tokens
+    kept = tokens[:, :length].clone()
+    kept[~(kept == end).any(1), -1] = end
+    return kept
+
+
 def load_clip(
-    name: str,
+    name: str | ModelSpec,
     *,
     device: str = "cpu",
     offline: bool = False,
@@ -174,14 +218,17 @@ def load_clip(
     random_init: bool = False,
     progress: Progress | None = None,
 ) -> ClipTower:
-    """A CLIP or SigLIP in evaluation mode without gradients. Raises ModelError.
+    """A model of pictures and words, by its name or spec, in evaluation mode without gradients.
 
     weights: a local file in open_clip's names; SigLIP's tokenizer.json is looked for beside it.
-    random_init: no weights at all, for checks of the computation.
+    random_init: no weights at all, for checks of the computation. Raises ModelError.
     """
-    spec = model_spec(name)
-    if spec.family not in ("clip", "siglip"):
-        raise ModelError(f"'{name}' has no CLIP or SigLIP towers; choose a clip-* or siglip* model")
+    spec = model_spec(name) if isinstance(name, str) else name
+    if spec.spatial or spec.family in ("lit", "text"):
+        raise ModelError(
+            f"'{spec.name}' has no tower of words beside its pictures'; choose one of clip-*, metaclip-*, "
+            "dfn-*, siglip*, mobileclip2-* or pe-core-*"
+        )
     path = None if random_init else weights or weights_file(spec, offline=offline, progress=progress)
     network = _network(spec.arch)
     if path:
@@ -198,7 +245,20 @@ def _network(arch: str) -> nn.Module:
     config = open_clip.get_model_config(arch)
     kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
     network: nn.Module = kind(**config)
+    trunk: Any = getattr(network.visual, "trunk", None)
+    if getattr(trunk, "rope", None) is not None:
+        trunk.rope = _free_rotations(config["vision_cfg"]["timm_model_name"])
     return network
+
+
+def _free_rotations(arch: str) -> nn.Module:
+    """The rotary embedding of a timm architecture for any grid; open_clip asks for one grid alone."""
+    import timm
+
+    # It is the same for every block, so a network of one block has it.
+    shallow: Any = timm.create_model(arch, depth=1, num_classes=0, dynamic_img_size=True)
+    rope: nn.Module = shallow.rope
+    return rope
 
 
 def _plain_names(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from ..language.text_tower import TextTower, load_minilm
 from .clip import ClipTower, load_clip
 from .dinov2 import DinoTower, load_dino
 from .lit import HEAD_FILE, HouseholdLit, load_household_lit
-from .registry import MODELS, Triple, model_spec
+from .registry import Triple, model_spec
 from .weights import Progress
 
 LIT_TOWER = "dinov2-s14"
@@ -79,7 +79,7 @@ def load_encoders(
     language_weights: Path | None = None,
     progress: Progress | None = None,
 ) -> Encoders:
-    """model: any dinov2-*, clip-*, siglip*. language_model: household-lit, clip-*, siglip* or none.
+    """model: any but household-lit. language_model: household-lit, one that knows words, or none.
 
     weights, language_weights: local files in place of those that a hub or a package would give.
     device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one. Raises ModelError, SpaceError.
@@ -110,7 +110,7 @@ class _Source:
     progress: Progress | None
 
     def tower(self, name: str, weights: Path | None, *, pinned: bool = False) -> DinoTower | ClipTower:
-        if model_spec(name).family == "dinov2":
+        if model_spec(name).spatial:
             return load_dino(
                 name,
                 device=self.device,
@@ -135,9 +135,11 @@ def _cached(tower: TextTower) -> CachedTextTower:
 
 
 def _require_language(name: str) -> None:
-    if name != "none" and model_spec(name).family == "dinov2":
-        able = ", ".join(n for n, spec in MODELS.items() if spec.family != "dinov2")
-        raise ModelError(f"'{name}' knows no words; as language_model choose one of {able}, or none")
+    if name != "none" and model_spec(name).spatial:
+        raise ModelError(
+            f"'{name}' knows no words; as language_model choose household-lit, one of clip-*, metaclip-*, "
+            "dfn-*, siglip*, mobileclip2-* and pe-core-*, or none"
+        )
 
 
 def _device(name: str) -> str:

@@ -15,6 +15,7 @@ from ..cache import cache_dir, replacing, sha256_of
 from ..errors import ModelError
 from . import hub, wheels
 from .convert import dinov2_from_onnx
+from .own_models import own_home
 from .registry import ModelSpec, WheelFile
 
 logger = logging.getLogger(__name__)
@@ -60,8 +61,7 @@ def weights_file(
 
 def adopted(spec: ModelSpec, folder: Path) -> Path | None:
     """The local file that ``adopt`` took in for this model, if any."""
-    home = folder / "local" / spec.name
-    return next((path for path in sorted(home.glob("weights.*"))), None)
+    return next((path for path in sorted(own_home(spec.name, folder).glob("weights.*"))), None)
 
 
 def adopt(spec: ModelSpec, source: Path, cache: Path | None = None) -> Path:
@@ -69,7 +69,7 @@ def adopt(spec: ModelSpec, source: Path, cache: Path | None = None) -> Path:
 
     The caller has loaded it once, so that a file that does not fit is never taken in. Raises ModelError.
     """
-    home = (cache or cache_dir()) / "local" / spec.name
+    home = own_home(spec.name, cache or cache_dir())
     target = home / f"weights{source.suffix}"
     siblings = [source.with_name(name) for name in TOKENIZER_FILES if source.with_name(name).is_file()]
     try:
@@ -210,8 +210,8 @@ def load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], path:
 def _announce(spec: ModelSpec, what: str, progress: Progress | None) -> None:
     """Says, before a download, what comes and under which licence."""
     _tell(progress, f"{spec.name} ({spec.description}), licence {spec.licence}: fetching {what}")
-    if not spec.permissive:
-        _tell(progress, f"WARNING: the licence of '{spec.name}' restricts what it may be used for")
+    if spec.warning:
+        _tell(progress, f"WARNING: {spec.warning}")
 
 
 def _tell(progress: Progress | None, message: str) -> None:
