@@ -1,12 +1,19 @@
-"""Preprocessing against the transforms that timm and open_clip ship for their towers."""
+"""Preprocessing against what timm, open_clip and transformers ship for their towers, and against Pillow."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from perception_contrast.encoders.pixels import image_array
 from perception_contrast.encoders.preprocess import image_tensor
 from perception_contrast.encoders.registry import IMAGENET_MEAN, IMAGENET_STD, OPENAI_MEAN, OPENAI_STD
 
@@ -59,6 +66,39 @@ def test_equals_open_clips_transform(size: tuple[int, int]) -> None:
     assert difference.abs().max() < 1e-2
 
 
+@pytest.mark.parametrize("source", [(97, 301), (480, 640)])
+def test_equals_the_processor_of_transformers(source: tuple[int, int]) -> None:
+    from transformers import SiglipImageProcessorPil
+
+    image = picture(*source)
+    processor = SiglipImageProcessorPil(
+        size={"height": 224, "width": 252}, resample=Image.Resampling.BICUBIC, image_mean=[0.5] * 3
+    )
+    reference = processor(image, return_tensors="np")["pixel_values"]
+    ours = image_array(image, (224, 252), (0.5,) * 3, tuple(processor.image_std))
+    assert ours.dtype == np.float32 and ours.flags.c_contiguous
+    assert np.abs(ours - reference).max() * 255 * max(processor.image_std) < 1e-2
+
+
+sides = st.integers(1, 60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(source=st.tuples(sides, sides), size=st.tuples(sides, sides), seed=st.integers(0, 2**32 - 1))
+def test_any_size_is_pillows_picture(source: tuple[int, int], size: tuple[int, int], seed: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (*source, 3), np.uint8)
+    reference = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
+    ours = image_array(image, size, (0.0,) * 3, (1.0,) * 3)
+    assert ours.shape == (1, 3, *size)
+    np.testing.assert_allclose(ours[0].transpose(1, 2, 0) * 255, reference, atol=1e-2)
+
+
+def test_arrays_need_no_torch(repository: Path) -> None:
+    """An exported encoder is served with ONNX Runtime, NumPy and Pillow, and so are its pictures made."""
+    code = "import sys, perception_contrast.encoders.pixels; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=repository, check=False).returncode == 0
+
+
 def test_leaves_the_picture_alone() -> None:
     image = picture(28, 42)[:, ::-1]
     before = image.copy()
@@ -73,3 +113,15 @@ def test_refuses_what_is_no_picture(shape: tuple[int, ...]) -> None:
         image_tensor(np.zeros(shape, np.uint8), (14, 14), IMAGENET_MEAN, IMAGENET_STD)
     with pytest.raises(ValueError, match="float64"):
         image_tensor(np.zeros((4, 4, 3)), (14, 14), IMAGENET_MEAN, IMAGENET_STD)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(0, 14), (14, -1)])
+def test_refuses_a_size_without_pixels(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        image_tensor(picture(4, 4), size, IMAGENET_MEAN, IMAGENET_STD)
+
+
+@pytest.mark.parametrize(("mean", "std"), [((0.5,) * 2, (0.5,) * 3), ((0.5,) * 3, (0.5, 0.5, 0.0))])
+def test_refuses_what_cannot_normalise(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="std"):
+        image_tensor(picture(4, 4), (4, 4), mean, std)
