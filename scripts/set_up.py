@@ -148,6 +148,13 @@ def fetch_weights() -> None:
         print("set-up: weights could not be fetched now; they will be when they are first used")
 
 
+def fetch_assets() -> None:
+    """A convenience as well: what the simulated household is furnished with."""
+    command = [PYTHON, "-c", "from perception_contrast.sim import assets; assets.prepare()"]
+    if subprocess.run(command, env=environment(), cwd=ROOT, check=False).returncode != 0:
+        print("set-up: the simulation's assets could not be fetched now; they will be when it first runs")
+
+
 Step = tuple[str, str, Callable[[], None], str]
 
 
@@ -169,6 +176,7 @@ def steps() -> list[Step]:
         ("interfaces", "ROS messages", build_interfaces, digest([*sources, *ros_files])),
         ("package", "perception_contrast", install_package, digest(metadata)),
         ("weights", "default model weights", fetch_weights, "tried"),
+        ("assets", "meshes and textures of the simulated household", fetch_assets, "tried"),
     ]
 
 

@@ -185,6 +185,7 @@ def test_a_damaged_file_is_refused_and_the_next_engine_serves(own_cache: Path) -
         choose_engine(graph, SQUARE, wish="onnxruntime", precision="fp32")
     chosen = choose_engine(graph, SQUARE, precision="fp32")
     assert chosen.engine.name == "torch"
+    assert path.read_bytes() == damaged
     assert any("onnxruntime fp32" in reason for reason in chosen.refused)
     path.write_bytes(damaged[: len(damaged) // 2])
     with pytest.raises(ModelError, match="delete it"):
@@ -218,6 +219,17 @@ def test_the_fastest_is_taken_and_remembered(own_cache: Path, monkeypatch: pytes
     )
     assert choose_engine(graph, SQUARE, precision="fp32").engine.name == "torch"
     assert json.loads(note.read_text())["kind"] == "torch"
+
+
+def test_files_of_engines_that_lost_do_not_fill_the_disk(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "measure", clock(1.0, 1.0))
+    assert choose_engine(graph_named("dino"), SQUARE, precision="fp32").engine.name == "torch"
+    assert not list(own_cache.rglob("*.onnx"))
+    monkeypatch.setattr(choose, "measure", clock(9.0, -1.0))
+    choose_engine(graph_named("dino"), WIDE, precision="fp32")
+    assert len(list(own_cache.rglob("*.onnx"))) == 1
 
 
 @pytest.mark.parametrize(

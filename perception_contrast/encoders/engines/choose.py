@@ -120,6 +120,9 @@ def choose_engine(
     engine, worst = built[best]
     plan = plan_of(engine)
     _remember(path, plan, measured)
+    for other, _ in built:
+        if other is not engine:
+            ort.forget(other)
     why = f"{plan}: fastest of " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in measured.items())
     return Chosen(engine, why, tuple(trial.refused), measured, worst)
 
@@ -177,6 +180,7 @@ class _Trial:
             if verdict.passed:
                 return engine, verdict.worst
             problems.append(verdict.problem)
+            ort.forget(engine)
         self._refuse(plan, problems[-1])
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,10 @@ def require_provider(kind: str) -> None:
 
 
 class OrtEngine:
-    """An exported graph. Outputs are written straight into tensors of the caller's device."""
+    """An exported graph. Outputs are written straight into tensors of the caller's device.
+
+    made: whether its file was written for this very engine.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class OrtEngine:
         require_provider(kind)
         self.name, self.precision, self.device = kind, precision, device
         self.outputs, self.path = outputs, path
+        self.made = False
         self._device = torch.device(device)
         self._session = _session(path, kind, self._device.index or 0, options or {})
         found = tuple(one.name for one in self._session.get_outputs())
@@ -132,11 +137,19 @@ def build_ort(
     """
     require_provider(plan.kind)
     path = file_of(graph, size, plan.precision, keep="+".join(keep))
-    if not path.exists():
+    made = not path.exists()
+    if made:
         _make(graph, path, plan.precision, size, keep)
-    return OrtEngine(
-        path, plan.kind, plan.precision, device, graph.names, _options(graph, plan, size, device)
-    )
+    options = _options(graph, plan, size, device)
+    engine = OrtEngine(path, plan.kind, plan.precision, device, graph.names, options)
+    engine.made = made
+    return engine
+
+
+def forget(engine: object) -> None:
+    """Deletes the file that was made for an engine that will not serve; files from before stay."""
+    if isinstance(engine, OrtEngine) and engine.made:
+        engine.path.unlink(missing_ok=True)
 
 
 def _make(
@@ -146,10 +159,10 @@ def _make(
     if precision != "int8":
         export_onnx(graph, path, size, precision=precision)
         return
-    source = file_of(graph, size, "smooth")
-    if not source.exists():
+    with tempfile.TemporaryDirectory(prefix="perception_contrast_") as place:
+        source = Path(place) / "smooth.onnx"
         export_onnx(quantize.smoothed(graph, size), source, size)
-    quantize.quantize(source, path, keep)
+        quantize.quantize(source, path, keep)
 
 
 def _options(graph: EncoderGraph, plan: Plan, size: tuple[int, int], device: str) -> dict[str, str]:
