@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_hub import fake_hub
+from fake_hub import fake_hub, point_at
 from safetensors.torch import save, save_file
 
 from perception_contrast.cache import atomic_write, cache_dir, replacing, sha256_of
@@ -55,15 +55,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def hub_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Points the hub's client at an address."""
-    from huggingface_hub import constants
-
-    def point(address: str) -> None:
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-
-    return point
+    return lambda address: point_at(monkeypatch, address)
 
 
 # --- names

@@ -89,7 +89,7 @@ def _fetch(spec: ModelSpec, folder: Path, pinned: bool, progress: Progress | Non
     if spec.hub and not pinned:
         try:
             _announce(spec, f"{spec.hub.weights} of {spec.hub.repo} from the model hub", progress)
-            return hub.download_hub_files(spec.hub, folder / "hub")[0]
+            return hub.download_hub_files(spec.hub, folder / "hub", progress)[0]
         except ModelError as error:
             failures.append(str(error))
             _tell(progress, str(error))
