@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from small_models import encoders_of
 from torch import Tensor
 
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.engines import choose, files, gate, ort, quantize, seam
+from perception_contrast.encoders.engines import choose, files, fold, gate, ort, quantize, seam
 from perception_contrast.encoders.engines.captured import CapturedEngine
 from perception_contrast.encoders.engines.choose import Chosen, candidates, choose_engine, plan_of
 from perception_contrast.encoders.engines.served import FAMILIAR, ServedGraph
@@ -85,6 +86,20 @@ def test_smoothing_changes_nothing_in_float32() -> None:
         norms = [m for m in even.modules() if isinstance(m, torch.nn.LayerNorm)]
         before = [m for m in graph.modules() if isinstance(m, torch.nn.LayerNorm)]
         assert any(not torch.equal(a.weight, b.weight) for a, b in zip(before, norms, strict=True))
+
+
+def test_folding_a_layer_scale_changes_nothing_but_the_number_of_passes() -> None:
+    graph = copy.deepcopy(graph_named("dino"))
+    for block in graph.tower.vit.blocks:
+        torch.nn.init.normal_(block.ls1.gamma)
+        torch.nn.init.normal_(block.ls2.gamma)
+    lean = fold.folded(graph)
+    assert not [name for name, _ in lean.named_parameters() if name.endswith("gamma")]
+    assert [name for name, _ in graph.named_parameters() if name.endswith("gamma")], "the original stays"
+    images = torch.randn(2, 3, *WIDE)
+    with torch.inference_mode():
+        for left, right in zip(graph(images), lean(images), strict=True):
+            torch.testing.assert_close(left, right, atol=1e-4, rtol=1e-4)
 
 
 def test_int8_multiplies_the_tower_in_eight_bits_and_the_head_in_float() -> None:

@@ -15,6 +15,7 @@ from ..export import export_onnx
 from ..graphs import EncoderGraph
 from . import quantize
 from .files import engines_dir, file_of, key_of, machine_facts, threads
+from .fold import folded
 from .seam import Plan
 
 PROVIDERS = {
@@ -157,11 +158,11 @@ def _make(
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if precision != "int8":
-        export_onnx(graph, path, size, precision=precision)
+        export_onnx(folded(graph), path, size, precision=precision)
         return
     with tempfile.TemporaryDirectory(prefix="perception_contrast_") as place:
         source = Path(place) / "smooth.onnx"
-        export_onnx(quantize.smoothed(graph, size), source, size)
+        export_onnx(quantize.smoothed(folded(graph), size), source, size)
         quantize.quantize(source, path, keep)
 
 
