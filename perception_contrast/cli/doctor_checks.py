@@ -209,7 +209,7 @@ def hub() -> Iterator[Finding]:
     try:
         require_reachable(constants.ENDPOINT)
     except ModelError as error:
-        remedy = "only CLIP, SigLIP and the larger DINOv2 need it; for them, connect or give a weights file"
+        remedy = "only models other than dinov2-s14 and household-lit need it; connect or give a weights file"
         yield Finding("model hub", "warn", str(error), remedy)
     else:
         yield Finding("model hub", "ok", f"{constants.ENDPOINT} answers")

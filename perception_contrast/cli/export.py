@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="any dinov2-*, clip-* or siglip*, or household-lit")
+    parser.add_argument("model", help="any of `perception-contrast models list`, or timm:ARCHITECTURE")
     parser.add_argument(
         "--size",
         type=_size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class Command:
 
 
 COMMANDS = {
+    "bench": Command("perception_contrast.cli.bench", "how long each part of a frame takes here"),
     "demo": Command("perception_contrast.cli.demo", "a camera, the perception node and a live table"),
     "doctor": Command("perception_contrast.cli.doctor", "what is installed, what is missing, and the remedy"),
     "export": Command("perception_contrast.cli.export", "write a model as ONNX, to run without torch"),
@@ -71,6 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PerceptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR
+    except BrokenPipeError:
+        # Its reader has enough; what is still in the buffer must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -23,7 +23,7 @@ from ..errors import ModelError
 from .exported import FORMAT, FORMAT_VERSION, INPUT, UNIT_OUTPUTS, seal
 from .graphs import EncoderGraph
 from .onnx_precision import FORMATS, reduce_precision
-from .registry import MODELS
+from .registry import model_spec
 
 OPSET = 17  # the first with LayerNormalization
 PRECISIONS = ("fp32", *FORMATS)
@@ -78,6 +78,13 @@ def export_onnx(
         temporary.write_bytes(seal(model.SerializeToString()))
 
 
+def _family(model: str) -> str:
+    try:
+        return model_spec(model).family
+    except ModelError:
+        return ""
+
+
 def _traced(graph: EncoderGraph, size: tuple[int, int]) -> onnx.ModelProto:
     first = next(graph.parameters())
     images = torch.zeros(TRACED_BATCH, 3, *size, device=first.device)
@@ -123,7 +130,7 @@ def _metadata(graph: EncoderGraph, size: tuple[int, int], precision: str, licenc
         "model": graph.model,
         "space": graph.space,
         "spaces": json.dumps(spaces),
-        "family": MODELS[graph.model].family if graph.model in MODELS else "",
+        "family": _family(graph.model),
         "outputs": json.dumps(graph.names),
         "unit": json.dumps([name for name in graph.names if name in UNIT_OUTPUTS]),
         "precision": precision,

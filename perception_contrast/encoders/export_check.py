@@ -20,6 +20,7 @@ from .grid import require_same_space, space_name
 from .lit import HEAD_FILE, HouseholdLit
 from .load import LIT_TOWER, load_encoders
 from .registry import model_spec
+from .trunks import create_network
 from .weights import Progress
 
 CUDA = "CUDAExecutionProvider"
@@ -89,11 +90,9 @@ def _random(name: str) -> DinoTower | ClipTower:
 
 
 def _random_dino(name: str) -> DinoTower:
-    import timm
-
     spec = model_spec(name)
     torch.manual_seed(0)
-    vit = timm.create_model(spec.arch, pretrained=False, num_classes=0, img_size=spec.size)
+    vit = create_network(spec.arch, spec.size)
     return DinoTower(vit, spec, space_name(name, "random")).eval().requires_grad_(False)
 
 
