@@ -1,0 +1,154 @@
+"""What this machine is, and the most that it can do: products a second, bytes a second."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from .. import __version__
+from ..encoders.engines.files import machine_facts, threads
+from ..encoders.precision import cpu_name
+from ..errors import ModelError
+
+PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "timm", "transformers", "open_clip_torch", "numpy")
+_SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
+_COPIED_MB = {"cpu": 256, "cuda": 1024}
+_SECONDS = 0.4
+
+
+@contextmanager
+def limited_threads(count: int | None) -> Iterator[int]:
+    """Gives all libraries the same number of processors; puts everything back afterwards.
+
+    None: all that this process may use. Raises ModelError for fewer than one or more than there are.
+    """
+    there = threads()
+    chosen = there if count is None else count
+    if not 1 <= chosen <= there:
+        raise ModelError(f"--threads {chosen}: this process may use 1 to {there} processors")
+    torch_before, opencv_before = torch.get_num_threads(), cv2.getNumThreads()
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None
+    try:
+        if allowed is not None:
+            os.sched_setaffinity(0, sorted(allowed)[:chosen])
+        torch.set_num_threads(chosen)
+        cv2.setNumThreads(chosen)
+        machine_facts.cache_clear()
+        yield chosen
+    finally:
+        if allowed is not None:
+            os.sched_setaffinity(0, allowed)
+        torch.set_num_threads(torch_before)
+        cv2.setNumThreads(opencv_before)
+        machine_facts.cache_clear()
+
+
+def machine(device: str, used: int) -> dict[str, Any]:
+    """Processor, cores, threads in use, GPU (None without one), system and versions.
+
+    load: processes that wanted a processor in the last 1, 5 and 15 minutes.
+    """
+    versions = {"perception_contrast": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    on_gpu = torch.device(device).type == "cuda"
+    facts = machine_facts(device)
+    return {
+        "cpu": cpu_name(),
+        "cores": os.cpu_count() or 1,
+        "threads": used,
+        "device": device,
+        "gpu": f"{facts['gpu']}, {facts['driver']}" if on_gpu else None,
+        "load": [round(value, 2) for value in os.getloadavg()],
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "versions": versions,
+    }
+
+
+def synchronise_of(device: str) -> Any:
+    """Waits until the device has nothing left to do; on a CPU there is nothing to wait for."""
+    if torch.device(device).type == "cuda":
+        return lambda: torch.cuda.synchronize(device)
+    return lambda: None
+
+
+def _best_seconds(work: Any, device: str) -> float:
+    """The shortest of the runs that fit in a moment; at least two after a warm-up."""
+    synchronise = synchronise_of(device)
+    work()
+    synchronise()
+    best, began, runs = float("inf"), time.perf_counter(), 0
+    while runs < 2 or time.perf_counter() - began < _SECONDS:
+        start = time.perf_counter()
+        work()
+        synchronise()
+        best = min(best, time.perf_counter() - start)
+        runs += 1
+    return best
+
+
+def product_peaks(device: str) -> dict[str, float]:
+    """Precision to the most GFLOP/s that torch.mm reached here, over several sizes."""
+    kind = torch.device(device).type
+    formats = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    if kind == "cuda":
+        formats["fp16"] = torch.float16
+    peaks: dict[str, float] = {}
+    for name, dtype in formats.items():
+        for side in _SIDES.get(kind, _SIDES["cpu"]):
+            left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+            seconds = _best_seconds(lambda a=left, b=right: torch.mm(a, b), device)
+            peaks[name] = max(peaks.get(name, 0.0), 2 * side**3 / seconds / 1e9)
+            if seconds > 1.0:  # emulated, and a larger one would take eight times as long
+                break
+    return peaks
+
+
+def bandwidth(device: str) -> float:
+    """GB/s of a copy that no cache holds, bytes read and bytes written both counted."""
+    megabytes = _COPIED_MB.get(torch.device(device).type, _COPIED_MB["cpu"])
+    source = torch.zeros(megabytes * 2**20, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.numel() / _best_seconds(lambda: target.copy_(source), device) / 1e9
+
+
+@dataclass
+class MemoryWatch:
+    """Highest memory from its creation on. On Linux; elsewhere of the whole process."""
+
+    device: str
+
+    def __post_init__(self) -> None:
+        with suppress(OSError):  # Then the peak is that of the whole process.
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        if torch.device(self.device).type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def read(self) -> Mapping[str, float | None]:
+        """host_peak_mb: resident. gpu_peak_mb: what torch had allocated, None on a CPU."""
+        on_gpu = torch.device(self.device).type == "cuda"
+        gpu = torch.cuda.max_memory_allocated(self.device) / 1e6 if on_gpu else None
+        return {"host_peak_mb": _resident_peak_mb(), "gpu_peak_mb": gpu}
+
+
+def _resident_peak_mb() -> float:
+    path = Path("/proc/self/status")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6

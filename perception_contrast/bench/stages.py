@@ -1,0 +1,174 @@
+"""The parts of the walk of one frame, each timed alone, and the walk as a whole beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+
+from ..encoders.preprocess import image_tensor
+from ..errors import PerceptionError
+from ..frames.decode import decode_message
+from ..frames.types import Frame
+from ..wants import Result
+from .camera import JPEG, CameraMessage, camera_message
+from .loopback import Loopback, loopback
+from .machine import synchronise_of
+from .messages import WANTS, Build, message_builder
+from .statistics import Limit, Probe, Tick, Timing, take_turns, timed
+from .subject import Subject
+
+WALK = "walk"
+
+
+@dataclass(frozen=True)
+class Stages:
+    """timings: by name, the walk among them; encoders' are of one picture. skipped: name to reason.
+
+    forwards: names of the bare forwards that the walk is compared with. batched: model to the timing of
+    its bare forward of the whole batch.
+    """
+
+    timings: Mapping[str, Timing]
+    skipped: Mapping[str, str]
+    forwards: tuple[str, ...]
+    batched: Mapping[str, Timing] = field(default_factory=dict)
+    ends_at: str = "messages"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def walk(self) -> Timing:
+        return self.timings[WALK]
+
+    @property
+    def walk_over_forwards(self) -> float:
+        """Median of the walk over the sum of the medians of the bare forwards."""
+        return self.walk.p50 / sum(self.timings[name].p50 for name in self.forwards)
+
+
+@dataclass
+class _Bench:
+    subject: Subject
+    message: CameraMessage
+    frame: Frame
+    batch: int = 1
+    build: Build | None = None
+    probes: list[Probe] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    forwards: list[str] = field(default_factory=list)
+    heads: dict[str, tuple[str, str]] = field(default_factory=dict)
+    batched: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, work: Callable[[], object]) -> None:
+        self.probes.append(Probe(name, timed(work, synchronise_of(self.subject.device))))
+
+    def decoding(self) -> None:
+        self.add("decode", lambda: decode_message(self.message))
+        packed = camera_message(self.frame.image, JPEG)
+        self.add("decode.jpeg", lambda: decode_message(packed))
+
+    def inputs(self) -> None:
+        shapes = [(one.size, one.graph.mean, one.graph.std) for one in self.subject.encoders]
+        tensors = [image_tensor(self.frame.image, *shape) for shape in shapes]
+        device = self.subject.device
+        self.add("preprocess", lambda: [image_tensor(self.frame.image, *shape) for shape in shapes])
+        self.add("upload", lambda: [tensor.to(device) for tensor in tensors])
+
+    def encoding(self) -> None:
+        for one in self.subject.encoders:
+            name, served, bare = f"encode.{one.tower.model}", one.served, one.bare
+            if bare is None:
+                self.skipped[name] = f"no engine for the tower alone ({one.problem})"
+                name = f"encode.{one.graph.model}"
+            else:
+                self.add(name, partial(bare.run, one.images(self.frame)))
+            self.forwards.append(name)
+            if one.has_head:
+                whole = f"encode.{one.graph.model}"
+                self.add(whole, partial(served.run, one.images(self.frame)))
+                if bare is not None:
+                    self.heads["head"] = (whole, name)
+            if self.batch > 1:
+                key = f"{name}.batch{self.batch}"
+                engine, model = bare or served, (one.tower if bare else one.graph).model
+                self.add(key, partial(engine.run, one.images(self.frame, self.batch)))
+                self.batched[model] = key
+        if not self.heads:
+            self.skipped["head"] = "the dense output is part of the encoder's own forward"
+
+    def searching(self) -> None:
+        pipeline, frame = self.subject.pipeline, self.frame
+        seen, prepared = pipeline.see(frame), pipeline.prepare(pipeline.vocabulary)
+        self.add("postprocess", lambda: pipeline.find(frame, seen, prepared))
+
+    def _walk(self) -> object:
+        result: Result = self.subject.pipeline.process(Frame(decode_message(self.message)), WANTS)
+        return self.build(result) if self.build else result
+
+    def walking(self) -> None:
+        self.add(WALK, self._walk)
+
+    def messages(self) -> None:
+        try:
+            self.build = message_builder()
+        except ImportError as error:
+            self.skipped["message"] = f"ROS or this package's interfaces are not here ({error})"
+            return
+        build, result = self.build, self.subject.pipeline.process(self.frame, WANTS)
+        self.add("message", lambda: build(result))
+
+    def transport(self, stack: ExitStack, environment: Mapping[str, str] | None) -> Loopback | None:
+        if environment is None or self.build is None:
+            self.skipped["dds"] = "--no-dds" if environment is None else self.skipped["message"]
+            return None
+        try:
+            link = stack.enter_context(loopback(environment))
+        except (ImportError, PerceptionError, OSError) as error:
+            self.skipped["dds"] = str(error)
+            return None
+        built = self.build(self.subject.pipeline.process(self.frame, WANTS))
+        self.probes.append(Probe("dds", lambda: link.send(built)))
+        return link
+
+
+def measure_stages(
+    subject: Subject,
+    message: CameraMessage,
+    limit: Limit,
+    *,
+    batch: int = 1,
+    environment: Mapping[str, str] | None = None,
+    tick: Tick | None = None,
+) -> Stages:
+    """Every part and the walk in turn, round after round. environment: of the DDS stage, None for none."""
+    bench = _Bench(subject, message, Frame(decode_message(message)), batch)
+    with ExitStack() as stack:
+        for add in (bench.decoding, bench.inputs, bench.encoding, bench.searching, bench.messages):
+            add()
+        bench.walking()
+        link = bench.transport(stack, environment)
+        names = [probe.name for probe in bench.probes]
+        timings = dict(zip(names, take_turns(bench.probes, limit, "stages", tick), strict=True))
+    notes = []
+    if link is not None and link.lost:
+        notes.append(f"dds: {link.lost} sets of messages did not arrive whole")
+    if link is not None and not timings["dds"].samples:
+        bench.skipped["dds"] = "no set of messages arrived whole"
+        del timings["dds"]
+    timings = _with_heads(timings, bench.heads)
+    batched = {model: timings.pop(name) for model, name in bench.batched.items()}
+    ends_at = "messages" if bench.build else "arrays"
+    return Stages(timings, bench.skipped, tuple(bench.forwards), batched, ends_at, tuple(notes))
+
+
+def _with_heads(timings: Mapping[str, Timing], heads: Mapping[str, tuple[str, str]]) -> dict[str, Timing]:
+    """A head's rounds are what a forward with it took more than the one without it, right after that one."""
+    made: dict[str, Timing] = {}
+    for name, timing in timings.items():
+        made[name] = timing
+        for head, (whole, part) in heads.items():
+            if name == whole:
+                pairs = zip(timing.samples, timings[part].samples, strict=True)
+                made[head] = Timing(tuple(both - alone for both, alone in pairs))
+    return made
