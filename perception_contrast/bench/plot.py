@@ -71,7 +71,7 @@ def _title(pen: ImageDraw.ImageDraw, report: Report) -> int:
         INK,
         font=_font(30),
     )
-    where = f"{machine['gpu'] or machine['cpu']}, {machine['threads']} threads"
+    where = f"{machine['gpu'] or machine['cpu']}, threads: {machine['threads']}"
     line = (
         f"{where}; engine {engine['name']} {engine['precision']}; walk {report['throughput_hz']:.1f} Hz, "
         f"{report['walk_over_forwards']:.2f} times the bare forwards"
