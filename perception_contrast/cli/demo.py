@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--short-side", type=int, metavar="PX", help="picture size for the encoder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(
-        "--engine", default="torch", help="default %(default)s; auto measures first, a minute at its first start"
+        "--engine",
+        default="torch",
+        help="default %(default)s; auto measures first, a minute at its first start",
     )
     parser.add_argument("--offline", action="store_true", help="do not touch the network")
     parser.add_argument("--seed", type=int, default=1, help="of the simulated household")
