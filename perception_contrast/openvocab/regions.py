@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,7 +34,10 @@ def grow_regions(logits: Array, seed: float, low: float, least_share: float, mos
     support = (logits >= low).astype(np.uint8)
     if not support.any() or float(logits.max()) < seed:
         return []
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(support, connectivity=8)
+    # Most things cover little of a picture: only the part that holds any support is searched.
+    left, top, width, height = cv2.boundingRect(support)
+    window = np.ascontiguousarray(support[top : top + height, left : left + width])
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(window, connectivity=8)
     least = max(1.0, least_share * logits.size)
     regions: list[Region] = []
     for number in range(1, len(stats)):
@@ -41,6 +45,7 @@ def grow_regions(logits: Array, seed: float, low: float, least_share: float, mos
         if area < least:
             continue
         mask = labels[y : y + h, x : x + w] == number
+        x, y = x + left, y + top
         inside = logits[y : y + h, x : x + w][mask]
         peak = float(np.partition(inside, -max(1, len(inside) // 100))[-max(1, len(inside) // 100)])
         if peak < seed:
@@ -53,21 +58,29 @@ def grow_regions(logits: Array, seed: float, low: float, least_share: float, mos
 def region_vector(region: Region, size: tuple[int, int], grid: Array) -> Array:
     """Mean grid vector under a region, unit norm. size: (H, W) of the region's map; grid (h, w, c)."""
     x0, y0, x1, y1 = region.box
-    top, tall = _shares(y0, y1, size[0], grid.shape[0])
-    left, wide = _shares(x0, x1, size[1], grid.shape[1])
-    weight = tall @ region.mask.astype(np.float32) @ wide.T
-    window = grid[top : top + len(tall), left : left + len(wide)]
-    total = np.einsum("hw,hwc->c", weight, window, optimize=True)
+    top, rows = _edges(y0, y1, size[0], grid.shape[0])
+    left, columns = _edges(x0, x1, size[1], grid.shape[1])
+    # Between pixels the integral image is bilinear, so sampling it at cells' edges gives exact areas.
+    area = cv2.integral(region.mask.view(np.uint8))
+    area = _sampled(_sampled(area, rows - y0).T, columns - x0).T
+    weight = np.diff(np.diff(area, axis=0), axis=1).astype(np.float32)
+    window = grid[top : top + len(weight), left : left + weight.shape[1]]
+    total = weight.reshape(-1) @ window.reshape(weight.size, -1)
     return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12), np.float32)
 
 
-def _shares(start: int, stop: int, pixels: int, cells: int) -> tuple[int, Array]:
-    """How much of each pixel from start to stop lies in each cell, cells covering the pixels evenly.
+def _edges(start: int, stop: int, pixels: int, cells: int) -> tuple[int, NDArray[np.float64]]:
+    """First of the cells that pixels from start to stop touch, and the edges of all those, in pixels.
 
-    First cell that is touched, and lengths (touched cells, stop - start) in pixels.
+    Cells cover the pixels evenly. Edges outside are moved to start and stop.
     """
     first, last = start * cells // pixels, -(-stop * cells // pixels)
-    edges = np.arange(first, last + 1) * (pixels / cells)
-    pixel = np.arange(start, stop)
-    shared = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    return first, np.maximum(shared, 0.0).astype(np.float32)
+    return first, np.clip(np.arange(first, last + 1) * (pixels / cells), start, stop)
+
+
+def _sampled(values: NDArray[Any], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of values (n + 1, m) at places in [0, n], linear between them."""
+    low = np.minimum(at.astype(np.int64), len(values) - 2)
+    share = (at - low)[:, None]
+    sampled: NDArray[np.float64] = values[low] * (1.0 - share) + values[low + 1] * share
+    return sampled
