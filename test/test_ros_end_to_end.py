@@ -50,7 +50,7 @@ def kitchen(shared: Path, request: pytest.FixtureRequest) -> SimpleNamespace:
     client = Client()
     # Low thresholds: what is tested is the way of a result through the node, not the model's judgement.
     arguments = ["-p", "image_transport:=compressed", "-r", "image:=/camera/color/image_raw"]
-    arguments += ["-p", "mask_threshold:=0.05", "-p", "detection_threshold:=0.05"]
+    arguments += ["-p", "engine:=torch", "-p", "mask_threshold:=0.05", "-p", "detection_threshold:=0.05"]
     node = subprocess.Popen(
         [sys.executable, "-m", "perception_contrast.nodes.perception_node", "--ros-args", *arguments]
     )
