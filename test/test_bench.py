@@ -49,7 +49,7 @@ KEYS = {
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short look at what the machine can do at most."""
     monkeypatch.setattr(machine, "_SECONDS", 0.01)
-    monkeypatch.setattr(machine, "_SIDES", {"cpu": (64,)})
+    monkeypatch.setattr(machine, "_SIDES", {"cpu": (256,)})
     monkeypatch.setattr(machine, "_COPIED_MB", {"cpu": 1})
 
 
@@ -250,7 +250,7 @@ def test_the_command_writes_all_figures_and_a_picture(tmp_path: Path) -> None:
     encoder = report["encoders"]["dinov2-s14"]
     assert encoder["pictures_per_second"] == pytest.approx(2e3 / encoder["forward"]["p50_ms"], rel=1e-2)
     rate = report["gflops"] * encoder["pictures_per_second"]
-    assert report["fraction_of_peak"] == pytest.approx(rate / report["peak_gflops"], rel=1e-2)
+    assert report["fraction_of_peak"] == pytest.approx(rate / report["peak_gflops"], rel=2e-2)
     assert report["roofline_ms"] > 0.0
     assert set(report["compare"]) == set(report["compare_fp32"]) == {"timm", "transformers", "onnxruntime"}
     assert report["skipped"]["dds"] == "--no-dds"

@@ -54,7 +54,7 @@ def report_of(measured: Measured) -> Report:
         "memory": {name: _rounded(value, 1) for name, value in measured.memory.items()},
         "encoders": encoders,
         **{key: first[key] for key in ("gflops", "peak_gflops", "fraction_of_peak", "roofline_ms")},
-        "peaks_gflops": {name: round(value, 1) for name, value in measured.peaks.items()},
+        "peaks_gflops": {name: round(value, 3) for name, value in measured.peaks.items()},
         "bandwidth_gb_s": round(measured.bandwidth, 2),
         "compare": {name: round(one.ratio, 4) for name, one in peers.items()},
         "compare_fp32": {
@@ -107,7 +107,7 @@ def _encoder(one: Encoder, measured: Measured) -> dict[str, Any]:
     row: dict[str, Any] = {
         "gflops": round(work.flops / 1e9, 3),
         "weights": work.weights,
-        "peak_gflops": round(peak, 1),
+        "peak_gflops": round(peak, 3),
         "fraction_of_peak": None,
         "roofline_ms": round(max(by_products, by_bytes), 4),
         "bound_by": "products" if by_products >= by_bytes else "memory",
@@ -115,7 +115,7 @@ def _encoder(one: Encoder, measured: Measured) -> dict[str, Any]:
         "pictures_per_second": None,
     }
     if timing:
-        row["fraction_of_peak"] = round(by_products / timing.p50, 4)
+        row["fraction_of_peak"] = round(by_products / timing.p50, 6)
         row["forward"] = timing.described()
         row["pictures_per_second"] = round(1e3 * batch / timing.p50, 3)
     return row
