@@ -232,7 +232,20 @@ def test_threads_are_given_back() -> None:
 @pytest.mark.usefixtures("hasty")
 def test_the_command_writes_all_figures_and_a_picture(tmp_path: Path) -> None:
     told, drawn = tmp_path / "bench.json", tmp_path / "bench.png"
-    words = ["bench", *QUICK, "--size", "28x42", "--batch", "2", "--rounds", "2", "--no-dds", "--compare"]
+    words = [
+        "bench",
+        *QUICK,
+        "--size",
+        "28x42",
+        "--batch",
+        "2",
+        "--rounds",
+        "2",
+        "--no-dds",
+        "--compare",
+        "--threads",
+        "1",
+    ]
     assert main([*words, "--json", str(told), "--plot", str(drawn)]) == 0
     report = json.loads(told.read_text())
     for key, names in KEYS.items():
