@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,7 +134,7 @@ def _link(home: Path, commit: str, name: str, blob: Path) -> None:
     """The file's place in the snapshot of ``commit``, and that commit as the newest one."""
     place = home / "snapshots" / commit / name
     place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(blob, place.parent))
     temporary.replace(place)
