@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from perception_contrast.frames.types import GridToImage
 from perception_contrast.openvocab.masks import GuidedFilter, upsampled
-from perception_contrast.openvocab.regions import Region, grow_regions, region_vector
+from perception_contrast.openvocab.regions import Region, grow_regions, region_vectors
 
 
 def windows(values: np.ndarray, radius: int) -> np.ndarray:
@@ -133,5 +133,5 @@ def test_region_vector_is_the_area_weighted_mean(case: tuple, data: st.DataObjec
         "iy,yx,jx,ijc->c", lengths(height, rows), whole, lengths(width, columns), grid, optimize=True
     )
     region = Region((x0, y0, x1, y1), mask, 0.0, 0.0, 0.0)
-    vector = region_vector(region, (height, width), grid)
+    vector = region_vectors([region], (height, width), grid)[0]
     assert np.allclose(vector, expected / np.linalg.norm(expected), atol=1e-4)

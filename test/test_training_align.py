@@ -266,7 +266,7 @@ def test_the_closed_form_map_names_the_categories_it_was_fitted_to() -> None:
     texts = ["blue mug", "red mug", "blue book", "red book", "blue chair", "red chair", "floor"]
     words = head.text_embedding(torch.from_numpy(tower.encode(texts)))
     layers = torch.from_numpy(source.tokens.astype(np.float32)).chunk(3, dim=-1)
-    grid, _ = head.grid(layers, torch.zeros(30, 6, 8, 8))
+    grid = head.grid(layers, torch.zeros(30, 6, 8, 8))[0]
     assert torch.allclose(grid.norm(dim=-1), torch.ones(30, 8, 8), atol=1e-4)
     right = total = 0
     for picture, things in zip(range(30), source.objects, strict=True):

@@ -20,6 +20,9 @@ from ..cache import atomic_write, sha256_of
 from ..errors import ModelError
 
 COLOUR_CHANNELS = 6
+# Of each cell: where its thing's middle is (rows, columns, in radii of the thing), log of that radius in
+# cells, logit of lying at the thing's edge.
+THING_CHANNELS = 4
 # A sentence leans on the remembered one that is most like it: not below a cosine of the first, by at
 # most the third from the second on.
 LEAN = (0.5, 0.9, 0.7)
@@ -28,7 +31,8 @@ LEAN = (0.5, 0.9, 0.7)
 @dataclass(frozen=True)
 class AlignmentConfig:
     """layers: 0-based blocks of the image tower that are read. dim: of the shared space.
-    up: cells per patch side in the output. known: sentence vectors that are remembered.
+    up: cells per patch side in the output. known: sentence vectors that are remembered. things: whether
+    the head also tells one thing from the next.
     """
 
     layers: tuple[int, ...] = (3, 7, 11)
@@ -41,6 +45,7 @@ class AlignmentConfig:
     up: int = 2
     patch: int = 14
     known: int = 0
+    things: bool = True
 
 
 def colour_statistics(rgb: Tensor, cell: int) -> Tensor:
@@ -84,6 +89,9 @@ class AlignmentHead(nn.Module):
         self.colour = nn.Conv2d(COLOUR_CHANNELS, c.fine_width, 3, padding=1)
         self.fine = _Block(c.fine_width)
         self.leave = nn.Linear(c.fine_width, c.dim)
+        self.things = nn.Sequential(
+            nn.Linear(c.fine_width, c.fine_width), nn.GELU(), nn.Linear(c.fine_width, THING_CHANNELS)
+        ) if c.things else None  # fmt: skip
         self.image = nn.Sequential(
             nn.LayerNorm(c.image_dim + c.width), nn.Linear(c.image_dim + c.width, c.width), nn.GELU(),
             nn.Linear(c.width, c.dim),
@@ -102,10 +110,11 @@ class AlignmentHead(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor([2.5, 2.5, 2.5]))
         self.bias = nn.Parameter(torch.tensor([-6.0, -6.0, 0.0]))
 
-    def grid(self, layers: Sequence[Tensor], colours: Tensor) -> tuple[Tensor, Tensor]:
+    def grid(self, layers: Sequence[Tensor], colours: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """layers: (B, h, w, image_dim) raw block outputs; colours: (B, 6, h * up, w * up).
 
-        Returns unit vectors (B, h * up, w * up, dim) and the trunk (B, width, h, w).
+        Returns unit vectors (B, h * up, w * up, dim), the trunk (B, width, h, w), and THING_CHANNELS of
+        each cell (B, h * up, w * up, 4), None for a head without them.
         """
         up = self.config.up
         tokens = [norm(layer) for norm, layer in zip(self.norms, layers, strict=True)]
@@ -114,8 +123,9 @@ class AlignmentHead(nn.Module):
         for block in self.blocks:
             x = block(x)
         fine = F.pixel_shuffle(self.split(F.gelu(x)), up) + self.colour(colours)
-        fine = self.fine(fine).permute(0, 2, 3, 1)
-        return F.normalize(self.leave(F.gelu(fine)).float(), dim=-1), x
+        fine = F.gelu(self.fine(fine).permute(0, 2, 3, 1))
+        things = None if self.things is None else self.things(fine).float()
+        return F.normalize(self.leave(fine).float(), dim=-1), x, things
 
     def image_embedding(self, cls: Tensor, trunk: Tensor) -> Tensor:
         """(B, image_dim) class tokens and the trunk to unit vectors (B, dim)."""
@@ -174,6 +184,7 @@ def load_alignment(path: Path) -> tuple[AlignmentHead, dict[str, str], str]:
             tensors = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
         config = json.loads(facts["config"])
         config["layers"] = tuple(config["layers"])
+        config.setdefault("things", False)  # heads from before they told things apart
         head = AlignmentHead(AlignmentConfig(**config))
         # Heads from before words were remembered remember none.
         head.load_state_dict({"known": head.known, **tensors})

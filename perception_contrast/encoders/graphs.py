@@ -17,7 +17,8 @@ class EncoderGraph(nn.Module):
 
     "tokens" (B, h, w, c) and "cls" (B, c) of a spatial tower, raw; "dense" (B, h, w, dim) and "image"
     (B, dim) of a language-aligned one, unit; "grid" (B, h', w', dim) and "picture" (B, dim) of
-    household-lit, unit. model, space: of the tower, or of household-lit where ``grid`` is among them.
+    household-lit, unit, and "things" (B, h', w', 4) as ``AlignmentHead.grid`` gives them, where its head
+    tells things apart. model, space: of the tower, or of household-lit where ``grid`` is among them.
     """
 
     names: tuple[str, ...]
@@ -60,7 +61,8 @@ class AlignedGraph(EncoderGraph):
     """household-lit: its tower and its head in one pass."""
 
     def __init__(self, lit: HouseholdLit) -> None:
-        super().__init__(lit.tower, ("tokens", "cls", "grid", "picture"), lit.model, lit.space)
+        names = ("tokens", "cls", "grid", "picture", *(("things",) if lit.head.config.things else ()))
+        super().__init__(lit.tower, names, lit.model, lit.space)
         self.head, self.layers = lit.head, lit.layers
         self.cell = lit.patch // lit.head.config.up
         self.register_buffer("_mean", torch.tensor(lit.mean).view(1, 3, 1, 1), persistent=False)
@@ -72,8 +74,9 @@ class AlignedGraph(EncoderGraph):
         seen = self.tower(images, self.layers)
         # Colours come from the picture itself, never from a reduced number format.
         colours = colour_statistics(images * self._std + self._mean, self.cell)
-        grid, trunk = self.head.grid(seen.layers, colours)
-        return seen.tokens, seen.cls, grid, self.head.image_embedding(seen.cls, trunk)
+        grid, trunk, things = self.head.grid(seen.layers, colours)
+        found = (seen.tokens, seen.cls, grid, self.head.image_embedding(seen.cls, trunk))
+        return found if things is None else (*found, things)
 
 
 def graph_of(tower: DinoTower | ClipTower, lit: HouseholdLit | None = None) -> EncoderGraph:

@@ -65,7 +65,7 @@ class HouseholdLit(nn.Module):
         self.text = AlignedTextTower(sentences, head, space)
 
     def see(self, images: Tensor, output: DinoOutput | None = None) -> tuple[Tensor, Tensor]:
-        """images (B, 3, H, W), normalised, to unit vectors: grid (B, h, w, dim) and picture (B, dim).
+        """images (B, 3, H, W), normalised, to unit vectors: grid (B, h, w, dim), picture (B, dim).
 
         output: what ``tower`` gave for these images with ``layers``, to spare its forward pass. The
         grid is ``head.config.up`` times finer than the tower's.
@@ -73,7 +73,7 @@ class HouseholdLit(nn.Module):
         output = output or self.tower(images, self.layers)
         mean, std = (torch.tensor(v, device=images.device).view(1, 3, 1, 1) for v in (self.mean, self.std))
         colours = colour_statistics(images * std + mean, self.patch // self.head.config.up)
-        grid, trunk = self.head.grid(output.layers, colours)
+        grid, trunk, _ = self.head.grid(output.layers, colours)
         return grid, self.head.image_embedding(output.cls, trunk)
 
 

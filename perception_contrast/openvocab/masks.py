@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Box = tuple[int, int, int, int]
 
 
 def upsampled(grid: Array, size: tuple[int, int]) -> Array:
@@ -36,15 +41,156 @@ class GuidedFilter:
     def _blur(self, values: Array) -> Array:
         return np.asarray(cv2.blur(values, self._window), np.float32)
 
+    @property
+    def guide(self) -> Array:
+        """(h, w) float32 in [0, 1]."""
+        return self._guide
+
+    @property
+    def small(self) -> Array:
+        """The guide at the size at which lines are fitted."""
+        return self._small
+
+    def lines(self, values: Array, box: Box) -> tuple[Array, Array]:
+        """Slope and offset (h, w) under a part of the small guide: smoothed is ``slope * guide + offset``.
+
+        values: of the box (x0, y0, x1, y1) of the small guide.
+        """
+        x0, y0, x1, y1 = box
+        part = np.s_[y0:y1, x0:x1]
+        mean = self._blur(values)
+        covariance = self._blur(self._small[part] * values) - self._mean[part] * mean
+        slope = np.asarray(covariance / (self._variance[part] + self._epsilon), np.float32)
+        offset = np.asarray(mean - slope * self._mean[part], np.float32)
+        return self._blur(slope), self._blur(offset)
+
     def __call__(self, values: Array) -> Array:
         """Smooths a map of any size that covers the guide's picture; (h, w) of the guide comes back."""
         size, small = self._guide.shape, self._small.shape
-        small_values = values if values.shape == small else upsampled(values, (small[0], small[1]))
-        mean = self._blur(small_values)
-        covariance = self._blur(self._small * small_values) - self._mean * mean
-        slope = np.asarray(covariance / (self._variance + self._epsilon), np.float32)
-        offset = np.asarray(mean - slope * self._mean, np.float32)
-        slope, offset = self._blur(slope), self._blur(offset)
-        if small != size:
+        values = values if values.shape == small else upsampled(values, (small[0], small[1]))
+        slope, offset = self.lines(values, (0, 0, small[1], small[0]))
+        if slope.shape != size:
             slope, offset = (upsampled(plane, (size[0], size[1])) for plane in (slope, offset))
         return slope * self._guide + offset
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A map of a picture, known coarsely and worked out finely only where it is looked at.
+
+    box: (x0, y0, x1, y1), max exclusive, coarse pixels of the picture that the map covers; elsewhere it is
+    low. coarse: (h, w) of the box. Finely it is ``slope * guide + offset``, slope and offset (h, w) too,
+    interpolated; guide: of the whole picture, ``factor`` times finer. Without a slope, it is ``offset``,
+    as fine as the guide.
+    """
+
+    box: Box
+    coarse: Array
+    guide: Array
+    factor: int
+    offset: Array
+    slope: Array | None = None
+
+    def within(self, box: Box) -> tuple[slice, slice]:
+        """Rows and columns of ``coarse`` under a box of coarse pixels of the picture."""
+        left, top = self.box[:2]
+        return slice(box[1] - top, box[3] - top), slice(box[0] - left, box[2] - left)
+
+    def window(self, box: Box) -> Array:
+        """Fine values (H, W) under a box of coarse pixels of the picture, which must lie in the map's."""
+        x0, y0, x1, y1 = (side * self.factor for side in box)
+        left, top = self.box[:2]
+        inner = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+        if self.slope is None:
+            x, y = left * self.factor, top * self.factor
+            return self.offset[y0 - y : y1 - y, x0 - x : x1 - x]
+        slope, offset = (_enlarged(values, inner, self.factor) for values in (self.slope, self.offset))
+        np.multiply(slope, self.guide[y0:y1, x0:x1], out=slope)
+        return np.add(slope, offset, out=slope)
+
+
+def _enlarged(values: Array, box: Box, factor: int) -> Array:
+    """What ``upsampled`` by a factor gives under a box, without the rest of it."""
+    x0, y0, x1, y1 = box
+    if factor == 1:
+        return values[y0:y1, x0:x1].copy()
+    # One pixel more on each side, so that the rim is interpolated as it is in the whole.
+    left, top = max(0, x0 - 1), max(0, y0 - 1)
+    around = values[top : y1 + 1, left : x1 + 1]
+    large = upsampled(around, (around.shape[0] * factor, around.shape[1] * factor))
+    y, x = (y0 - top) * factor, (x0 - left) * factor
+    return large[y : y + (y1 - y0) * factor, x : x + (x1 - x0) * factor]
+
+
+class Ground:
+    """A picture at the sizes at which it is searched: coarse for where things are, fine for their masks.
+
+    size: the picture's (height, width). coarse: (h, w), and each of its pixels is ``factor`` fine ones a
+    side. Of a picture that is larger than ``longest`` a side, fine pixels are larger than its own.
+    """
+
+    def __init__(
+        self, image: NDArray[np.uint8], grid: tuple[int, int], *, refine: bool = True, longest: int = 640
+    ) -> None:
+        """image: (H, W, 3) uint8 RGB. grid: rows and columns of the maps that will be looked at."""
+        self.size = (int(image.shape[0]), int(image.shape[1]))
+        self.grid = grid
+        scale = min(1.0, longest / max(self.size))
+        wanted = [max(1, round(side * scale)) for side in self.size]
+        # Coarse pixels are at most half a cell: what the cells show is not lost, and little is done twice.
+        most = max(1, min(4, *(w // (2 * g) for w, g in zip(wanted, grid, strict=True))))
+        even = [f for f in range(most, 1, -1) if wanted[0] % f == 0 and wanted[1] % f == 0]
+        self.factor = even[0] if even else most
+        rows, columns = (max(1, round(side / self.factor)) for side in wanted)
+        self.coarse = (rows, columns)
+        self.fine = (rows * self.factor, columns * self.factor)
+        self._radius = max(1, round(0.75 * columns / grid[1]))
+        self._filter = self._guided(image) if refine else None
+        self._between = (interpolation(grid[0], rows), interpolation(grid[1], columns))
+
+    def _guided(self, image: NDArray[np.uint8]) -> GuidedFilter:
+        grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+        if grey.shape != self.fine:
+            grey = cv2.resize(grey, self.fine[::-1], interpolation=cv2.INTER_AREA)
+        guide = np.multiply(grey, np.float32(1 / 255), dtype=np.float32)
+        return GuidedFilter(guide, self._radius * self.factor, every=self.factor)
+
+    def plane(self, grid: Array, low: float = -np.inf) -> Plane:
+        """A map (rows, columns) of ``grid`` laid over the picture, along its edges where it is refined.
+
+        Only as much of it as can reach ``low`` anywhere, and a rim.
+        """
+        x0, y0, x1, y1 = box = self._reach(grid, low)
+        values = np.asarray(self._between[0][y0:y1] @ grid @ self._between[1][x0:x1].T, np.float32)
+        if self._filter is None:
+            whole = upsampled(grid, self.fine)
+            fine = [side * self.factor for side in box]
+            part = whole[fine[1] : fine[3], fine[0] : fine[2]]
+            return Plane(box, values, whole, self.factor, part)
+        slope, offset = self._filter.lines(values, box)
+        smoothed = slope * self._filter.small[y0:y1, x0:x1] + offset
+        return Plane(box, smoothed, self._filter.guide, self.factor, offset, slope)
+
+    def _reach(self, grid: Array, low: float) -> Box:
+        """Coarse pixels around all cells of at least ``low``, as wide as smoothing can carry them."""
+        rows, columns = self.coarse
+        there = grid >= low
+        found: list[tuple[int, int]] = []
+        for axis, (pixels, cells) in enumerate(zip(self.coarse, self.grid, strict=True)):
+            taken = np.flatnonzero(there.any(axis=1 - axis))
+            if not len(taken):
+                return (0, 0, columns, rows)
+            rim = pixels / cells + 2 * self._radius + 1
+            first, last = taken[0] * pixels / cells - rim, (taken[-1] + 1) * pixels / cells + rim
+            found.append((max(0, math.floor(first)), min(pixels, math.ceil(last))))
+        return found[1][0], found[0][0], found[1][1], found[0][1]
+
+
+@lru_cache(maxsize=16)
+def interpolation(cells: int, pixels: int) -> Array:
+    """(pixels, cells): what ``upsampled`` does along one axis, as a product."""
+    return (
+        upsampled(np.eye(cells, dtype=np.float32), (pixels, cells))
+        if cells > 1
+        else np.ones((pixels, 1), np.float32)
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -26,61 +27,85 @@ class Region:
     share: float
 
 
-def grow_regions(logits: Array, seed: float, low: float, least_share: float, most: int) -> list[Region]:
+def grow_regions(
+    logits: Array,
+    seed: float,
+    low: float,
+    least_share: float,
+    most: int,
+    *,
+    corner: tuple[int, int] = (0, 0),
+    pixels: int | None = None,
+) -> list[Region]:
     """Connected components (8 neighbours) of ``logits >= low`` whose peak reaches ``seed`` (hysteresis).
 
-    logits: (H, W). least_share: of the picture, smaller ones are dropped. Strongest first, at most ``most``.
+    logits: (H, W), a whole map or the part of one whose left and top are ``corner`` and which has ``pixels``
+    in all. least_share: of the whole, smaller ones are dropped. Strongest first, at most ``most``.
     """
     support = (logits >= low).astype(np.uint8)
-    if not support.any() or float(logits.max()) < seed:
-        return []
-    # Most things cover little of a picture: only the part that holds any support is searched.
-    left, top, width, height = cv2.boundingRect(support)
-    window = np.ascontiguousarray(support[top : top + height, left : left + width])
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(window, connectivity=8)
-    least = max(1.0, least_share * logits.size)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(support, connectivity=8)
+    total = logits.size if pixels is None else pixels
+    least = max(1.0, least_share * total)
     regions: list[Region] = []
-    for number in range(1, len(stats)):
-        x, y, w, h, area = (int(v) for v in stats[number])
-        if area < least:
-            continue
+    for number in np.flatnonzero(stats[1:count, cv2.CC_STAT_AREA] >= least) + 1:
+        x, y, w, h, _ = (int(v) for v in stats[number])
         mask = labels[y : y + h, x : x + w] == number
-        x, y = x + left, y + top
-        inside = logits[y : y + h, x : x + w][mask]
-        peak = float(np.partition(inside, -max(1, len(inside) // 100))[-max(1, len(inside) // 100)])
-        if peak < seed:
-            continue
-        regions.append(Region((x, y, x + w, y + h), mask, peak, float(inside.mean()), area / logits.size))
+        values = logits[y : y + h, x : x + w]
+        region = measured(values, (x + corner[0], y + corner[1]), mask, total)
+        if region.peak >= seed:
+            regions.append(region)
     regions.sort(key=lambda region: region.peak, reverse=True)
     return regions[:most]
 
 
-def region_vector(region: Region, size: tuple[int, int], grid: Array) -> Array:
-    """Mean grid vector under a region, unit norm. size: (H, W) of the region's map; grid (h, w, c)."""
-    x0, y0, x1, y1 = region.box
-    top, rows = _edges(y0, y1, size[0], grid.shape[0])
-    left, columns = _edges(x0, x1, size[1], grid.shape[1])
-    # Between pixels the integral image is bilinear, so sampling it at cells' edges gives exact areas.
-    area = cv2.integral(region.mask.view(np.uint8))
-    area = _sampled(_sampled(area, rows - y0).T, columns - x0).T
-    weight = np.diff(np.diff(area, axis=0), axis=1).astype(np.float32)
-    window = grid[top : top + len(weight), left : left + weight.shape[1]]
-    total = weight.reshape(-1) @ window.reshape(weight.size, -1)
-    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12), np.float32)
+def measured(values: Array, corner: tuple[int, int], mask: NDArray[np.bool_], pixels: int) -> Region:
+    """A region with what is known of it. values, mask: (h, w) of its box, whose left and top are ``corner``.
 
-
-def _edges(start: int, stop: int, pixels: int, cells: int) -> tuple[int, NDArray[np.float64]]:
-    """First of the cells that pixels from start to stop touch, and the edges of all those, in pixels.
-
-    Cells cover the pixels evenly. Edges outside are moved to start and stop.
+    pixels: of the whole map. The mask is not empty.
     """
-    first, last = start * cells // pixels, -(-stop * cells // pixels)
-    return first, np.clip(np.arange(first, last + 1) * (pixels / cells), start, stop)
+    inside = values[mask]
+    place = -max(1, len(inside) // 100)
+    peak = float(inside.max()) if place == -1 else float(np.partition(inside, place)[place])
+    box = (corner[0], corner[1], corner[0] + mask.shape[1], corner[1] + mask.shape[0])
+    return Region(box, mask, peak, float(inside.mean()), len(inside) / pixels)
 
 
-def _sampled(values: NDArray[Any], at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows of values (n + 1, m) at places in [0, n], linear between them."""
-    low = np.minimum(at.astype(np.int64), len(values) - 2)
-    share = (at - low)[:, None]
-    sampled: NDArray[np.float64] = values[low] * (1.0 - share) + values[low + 1] * share
-    return sampled
+def part_of(region: Region, mask: NDArray[np.bool_], values: Array) -> Region:
+    """A part of a region. mask, values: of the region's box; the mask is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    inside = np.s_[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
+    corner = (region.box[0] + int(columns[0]), region.box[1] + int(rows[0]))
+    pixels = round(np.count_nonzero(region.mask) / region.share)
+    return measured(values[inside], corner, np.ascontiguousarray(mask[inside]), pixels)
+
+
+def region_vectors(regions: Sequence[Region], size: tuple[int, int], grid: Array) -> Array:
+    """Mean grid vectors under regions, (n, c) unit rows. size: (H, W) of their map; grid (h, w, c)."""
+    down, across = overlaps(size[0], grid.shape[0]), overlaps(size[1], grid.shape[1])
+    totals = np.stack([_total(region, down, across, grid) for region in regions])
+    norms = np.linalg.norm(totals, axis=1, keepdims=True)
+    return np.asarray(totals / np.maximum(norms, 1e-12), np.float32)
+
+
+def _total(region: Region, down: Array, across: Array, grid: Array) -> Array:
+    """Sum of a grid's vectors (c,), each as often as the region covers its cell, in pixels of its map."""
+    x0, y0, x1, y1 = region.box
+    top, bottom = _cells(y0, y1, *down.shape)
+    left, right = _cells(x0, x1, *across.shape)
+    weight = down[top:bottom, y0:y1] @ region.mask.astype(np.float32) @ across[left:right, x0:x1].T
+    inside = weight > 0
+    return np.asarray(weight[inside] @ grid[top:bottom, left:right][inside], np.float32)
+
+
+def _cells(start: int, stop: int, cells: int, pixels: int) -> tuple[int, int]:
+    """First of the cells that pixels from start to stop touch, and the one after the last."""
+    return start * cells // pixels, -(-stop * cells // pixels)
+
+
+@lru_cache(maxsize=16)
+def overlaps(pixels: int, cells: int) -> Array:
+    """(cells, pixels): how much of each pixel of a row each of evenly spread cells covers."""
+    edges = np.arange(cells + 1) * (pixels / cells)
+    low = np.maximum(edges[:-1, None], np.arange(pixels))
+    high = np.minimum(edges[1:, None], np.arange(pixels) + 1)
+    return np.asarray(np.maximum(high - low, 0), np.float32)

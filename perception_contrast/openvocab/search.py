@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..encoders.grid import FeatureGrid, require_same_space
-from ..frames.resize import nearest_pixels, resize_labels
 from ..language.vocabulary import UNLABELLED, Query, Vocabulary
 from .calibration import Calibration, features_of
-from .masks import GuidedFilter, upsampled
-from .regions import Region, grow_regions, region_vector
-from .scores import ExampleScorer, QueryVectors, Scorer, contested
+from .canvas import Canvas
+from .instances import Clues, Splitter
+from .masks import Ground, Plane, upsampled
+from .regions import Region, grow_regions, part_of, region_vectors
+from .scores import ExampleScorer, QueryVectors, Scorer
 from .types import Detection, Scores
 
 Array = NDArray[np.float32]
 LONGEST_SIDE = 640  # of the map in which regions are cut out
+SMOOTHING = 1.0  # how far below a level a cell may lie and still be lifted over it along an edge
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,29 @@ class Found:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class _Base:
+    """What regions of one picture are looked up in: unit grids, the queries, (height, width) of the map."""
+
+    words: FeatureGrid | None
+    examples: FeatureGrid | None
+    prepared: PreparedQueries
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A region of coarse pixels that may be what query number ``query`` asks for.
+
+    vector: of the region in ``space``. features: what a calibration looks at. probability: what it says.
+    """
+
     query: int
     region: Region
     vector: Array
     space: str
-    probability: float
     cosine: float
+    features: tuple[float, ...]
+    probability: float
 
 
 def logit_of(probability: float) -> float:
@@ -140,38 +158,39 @@ class Searcher:
         examples: FeatureGrid | None,
         prepared: PreparedQueries,
         settings: SearchSettings,
+        clues: Clues | None = None,
     ) -> Found:
-        """Masks and detections. image: (H, W, 3) uint8 RGB, whose edges the masks follow."""
+        """Masks and detections. image: (H, W, 3) uint8 RGB, whose edges the masks follow.
+
+        clues: what tells one thing of a kind from the next; without any, connected things are one.
+        """
         size = (int(image.shape[0]), int(image.shape[1]))
         if not prepared.vocabulary.queries:
             return Found(np.full(size, UNLABELLED, np.uint16), ())
-        grids = contested(self.logit_grids(words, examples, prepared))
         words, examples = (grid and grid.unit() for grid in (words, examples))
-        work = _work_size(size)
-        guide = self._guide(image, work, grids.shape[1:]) if settings.refine else None
-        labels = np.full(work, UNLABELLED, np.uint16)
-        best = np.full(work, -np.inf, np.float32)
-        kept: list[_Candidate] = []
-        for index, query in enumerate(prepared.vocabulary.queries):
-            worded = prepared_words(prepared, index)
-            calibration = self.calibration if worded else self._example_calibration
-            base = words if words is not None and (worded or self._together) else examples
-            assert base is not None
-            if float(grids[index].max()) < calibration.seed:
-                continue
-            plane = upsampled(grids[index], work) if guide is None else guide(grids[index])
-            accepted = self._accepted(index, query, plane, base, prepared, calibration, settings)
-            if accepted:
-                member = _members(plane, accepted, calibration, settings)
-                wins = member & (plane > best)
-                labels[wins] = prepared.vocabulary.ids[query.label]
-                best[wins] = plane[wins]
-            kept += accepted
-        kept.sort(key=lambda candidate: candidate.probability, reverse=True)
-        detections = tuple(
-            self._detection(candidate, prepared, work, size) for candidate in kept[: settings.max_detections]
-        )
-        return Found(resize_labels(labels, size), detections)
+        grids = self.logit_grids(words, examples, prepared)
+        ground = Ground(image, (grids.shape[1], grids.shape[2]), refine=settings.refine, longest=LONGEST_SIDE)
+        cut = None if settings.mask_threshold is None else logit_of(settings.mask_threshold)
+        planes = self._planes(grids, ground, prepared, cut=cut)
+        base = _Base(words, examples, prepared, ground.coarse)
+        accepted = [
+            candidate
+            for candidate in self._scored(self._grown(planes, base, settings), base)
+            if candidate.probability >= self._least(prepared, candidate.query, settings)
+        ]
+        if clues is not None:
+            accepted = self._split(accepted, planes, Splitter(ground, image, clues), base)
+        accepted.sort(key=lambda candidate: candidate.probability, reverse=True)
+        canvas = Canvas(ground, [(c.query, c.region) for c in accepted])
+        detections: list[Detection] = []
+        for place, candidate in enumerate(accepted):
+            plane, calibration = planes[candidate.query], self._calibration(prepared, candidate.query)
+            query = prepared.vocabulary.queries[candidate.query]
+            level = calibration.mask if cut is None else cut
+            drawn = canvas.draw(place, plane, calibration.low, level, prepared.vocabulary.ids[query.label])
+            if len(detections) < settings.max_detections and drawn is not None:
+                detections.append(self._detection(candidate, query.label, *drawn))
+        return Found(canvas.labels(), tuple(detections))
 
     def plane(
         self,
@@ -180,130 +199,196 @@ class Searcher:
         examples: FeatureGrid | None,
         prepared: PreparedQueries,
     ) -> Array:
-        """Refined logits (H, W) of the first query, at the picture's size, at most LONGEST_SIDE a side."""
+        """Refined logits of the first query over the whole picture, at most LONGEST_SIDE a side."""
         grid = self.logit_grids(words, examples, prepared)[0]
-        work = _work_size((int(image.shape[0]), int(image.shape[1])))
-        return self._guide(image, work, grid.shape)(grid)
+        ground = Ground(image, (grid.shape[0], grid.shape[1]), longest=LONGEST_SIDE)
+        return ground.plane(grid).window((0, 0, ground.coarse[1], ground.coarse[0]))
 
-    def region_features(
-        self, region: Region, size: tuple[int, ...], base: FeatureGrid | None, prepared: PreparedQueries
-    ) -> tuple[float, ...]:
-        """What a calibration looks at in a region, for the first query. size: of the region's map."""
-        assert base is not None
-        vector = region_vector(region, (size[0], size[1]), np.asarray(base.values, np.float32))
-        _, logit, rival = self._region_scores(vector, 0, prepared.vocabulary.queries[0], prepared, region)
-        return features_of(region, logit, rival)
-
-    @staticmethod
-    def _guide(image: NDArray[np.uint8], work: tuple[int, int], grid: tuple[int, ...]) -> GuidedFilter:
-        grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
-        small = cv2.resize(grey, work[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-        return GuidedFilter(small, radius=max(2, round(0.75 * work[1] / grid[1])), every=2)
-
-    def _accepted(
+    def candidates(
         self,
-        index: int,
-        query: Query,
-        plane: Array,
-        base: FeatureGrid,
+        image: NDArray[np.uint8],
+        words: FeatureGrid | None,
+        examples: FeatureGrid | None,
         prepared: PreparedQueries,
-        calibration: Calibration,
+        calibration: Calibration | None = None,
+        settings: SearchSettings | None = None,
+    ) -> tuple[list[Candidate], tuple[int, int]]:
+        """Every region that could be something asked for, and the (height, width) of the map they lie in.
+
+        calibration: another one than those in force, for its seed and its low.
+        """
+        words, examples = (grid and grid.unit() for grid in (words, examples))
+        grids = self.logit_grids(words, examples, prepared)
+        ground = Ground(image, (grids.shape[1], grids.shape[2]), longest=LONGEST_SIDE)
+        planes = self._planes(grids, ground, prepared, calibration)
+        base = _Base(words, examples, prepared, ground.coarse)
+        grown = self._grown(planes, base, settings or SearchSettings(), calibration)
+        return self._scored(grown, base), ground.coarse
+
+    def _calibration(self, prepared: PreparedQueries, index: int) -> Calibration:
+        return self.calibration if prepared_words(prepared, index) else self._example_calibration
+
+    def _planes(
+        self,
+        grids: Array,
+        ground: Ground,
+        prepared: PreparedQueries,
+        calibration: Calibration | None = None,
+        cut: float | None = None,
+    ) -> dict[int, Plane]:
+        """Query number to its map, of those that reach their seed anywhere. cut: of the masks' pixels."""
+        planes: dict[int, Plane] = {}
+        for index, grid in enumerate(grids):
+            fit = calibration or self._calibration(prepared, index)
+            if float(grid.max()) >= fit.seed:
+                low = min(fit.low, fit.mask if cut is None else cut)
+                planes[index] = ground.plane(grid, low - SMOOTHING)
+        return planes
+
+    def _grown(
+        self,
+        planes: Mapping[int, Plane],
+        base: _Base,
         settings: SearchSettings,
-    ) -> list[_Candidate]:
-        chosen = query.threshold if query.threshold is not None else settings.detection_threshold
-        least = calibration.detection if chosen is None else chosen
-        regions = grow_regions(
-            plane, calibration.seed, calibration.low, settings.least_share, settings.max_detections
-        )
-        accepted = []
-        for region in regions:
-            vector = region_vector(
-                region, (plane.shape[0], plane.shape[1]), np.asarray(base.values, np.float32)
+        calibration: Calibration | None = None,
+    ) -> list[tuple[int, Region]]:
+        """Regions of each query with its number."""
+        grown: list[tuple[int, Region]] = []
+        for index, plane in planes.items():
+            fit = calibration or self._calibration(base.prepared, index)
+            regions = grow_regions(
+                plane.coarse,
+                fit.seed,
+                fit.low,
+                settings.least_share,
+                settings.max_detections,
+                corner=plane.box[:2],
+                pixels=base.size[0] * base.size[1],
             )
-            cosine, logit, rival = self._region_scores(vector, index, query, prepared, region)
-            features = np.array([features_of(region, logit, rival)])
-            probability = float(calibration.probability(features)[0])
-            if probability >= least:
-                accepted.append(_Candidate(index, region, vector, base.space, probability, cosine))
-        return accepted
+            grown += [(index, region) for region in regions]
+        return grown
 
-    def _region_scores(
-        self, vector: Array, index: int, query: Query, prepared: PreparedQueries, region: Region
-    ) -> tuple[float, float, float]:
-        """Cosine of the region's own vector with the query, its logit, the lead of the best other name."""
+    def _least(self, prepared: PreparedQueries, index: int, settings: SearchSettings) -> float:
+        own = prepared.vocabulary.queries[index].threshold
+        chosen = own if own is not None else settings.detection_threshold
+        return self._calibration(prepared, index).detection if chosen is None else chosen
+
+    def _split(
+        self, accepted: list[Candidate], planes: Mapping[int, Plane], splitter: Splitter, base: _Base
+    ) -> list[Candidate]:
+        """Regions of several things as those things; each has the surer of its own and the whole's score."""
+        whole: list[Candidate] = []
+        parts: list[tuple[int, Region]] = []
+        least: list[float] = []
+        for candidate in accepted:
+            masks = splitter(candidate.region)
+            if len(masks) < 2:
+                whole.append(candidate)
+                continue
+            plane = planes[candidate.query]
+            values = plane.coarse[plane.within(candidate.region.box)]
+            parts += [(candidate.query, part_of(candidate.region, mask, values)) for mask in masks]
+            least += [candidate.probability] * len(masks)
+        return whole + [
+            replace(part, probability=max(part.probability, floor))
+            for part, floor in zip(self._scored(parts, base), least, strict=True)
+        ]
+
+    def _scored(self, grown: Sequence[tuple[int, Region]], base: _Base) -> list[Candidate]:
+        """Regions with their own vectors and what the calibrations make of them, in the order given."""
+        scored: dict[int, Candidate] = {}
+        for grid, places in self._by_grid(grown, base):
+            regions, asked = [grown[k][1] for k in places], [grown[k][0] for k in places]
+            vectors = region_vectors(regions, base.size, np.asarray(grid.values, np.float32))
+            known = self._region_features(vectors, asked, regions, base.prepared)
+            for k, index, region, vector, (cosine, features) in zip(
+                places, asked, regions, vectors, known, strict=True
+            ):
+                calibration = self._calibration(base.prepared, index)
+                probability = float(calibration.probability(np.array([features]))[0])
+                scored[k] = Candidate(index, region, vector, grid.space, cosine, features, probability)
+        return [scored[k] for k in range(len(grown))]
+
+    def _by_grid(
+        self, grown: Sequence[tuple[int, Region]], base: _Base
+    ) -> Iterator[tuple[FeatureGrid, list[int]]]:
+        """Each grid with the numbers of the regions that are looked up in it."""
+        in_words = [
+            base.words is not None and (prepared_words(base.prepared, index) or self._together)
+            for index, _ in grown
+        ]
+        for grid, wanted in ((base.words, True), (base.examples, False)):
+            places = [k for k, there in enumerate(in_words) if there is wanted]
+            if places:
+                assert grid is not None
+                yield grid, places
+
+    def _region_features(
+        self,
+        vectors: Array,
+        asked: Sequence[int],
+        regions: Sequence[Region],
+        prepared: PreparedQueries,
+    ) -> list[tuple[float, tuple[float, ...]]]:
+        """Of each region its cosine with its query and what a calibration looks at."""
+        targets = {index: self._targets(prepared, index) for index in set(asked)}
+        cosines = [targets[index] @ vector for index, vector in zip(asked, vectors, strict=True)]
+        best = [int(row.argmax()) for row in cosines]
+        nearest = np.stack([targets[index][k] for index, k in zip(asked, best, strict=True)])
+        cosine = np.array([row[k] for row, k in zip(cosines, best, strict=True)], np.float32)
+        leads = self._leads_of_others(vectors, nearest, cosine)
+        logits = self._region_logits(vectors, asked, prepared)
+        return [
+            (float(c), features_of(region, region.mean if logit is None else logit, float(lead)))
+            for c, region, logit, lead in zip(cosine, regions, logits, leads, strict=True)
+        ]
+
+    def _targets(self, prepared: PreparedQueries, index: int) -> Array:
+        """(n, c): all vectors that a region of a query is compared with."""
+        query = self._query_vectors(prepared, index)
+        return np.concatenate([rows for rows in (query.words, query.examples) if len(rows)])
+
+    def _query_vectors(self, prepared: PreparedQueries, index: int) -> QueryVectors:
+        query = prepared.vocabulary.queries[index]
         worded = prepared_words(prepared, index)
-        texts = prepared.words[index] if worded else np.zeros((0, len(vector)), np.float32)
-        shown = _stacked(query, self.example_space) if self._together or not worded else texts[:0]
-        asked = np.concatenate([v for v in (texts, shown) if len(v)])
-        cosines = asked @ vector
-        cosine = float(cosines.max())
-        if self._scorer is None or not (worded or self._together):
-            return cosine, region.mean, 0.0
-        logit = self._scorer.logits(vector[None], [QueryVectors(texts, shown)], prepared.rivals)
-        return cosine, float(logit[0, 0]), self._lead_of_others(vector, asked[int(cosines.argmax())], cosine)
+        texts = prepared.words[index] if worded else np.zeros((0, 0), np.float32)
+        shown = self._together or not worded
+        return QueryVectors(texts, _stacked(query, self.example_space) if shown else texts[:0])
 
-    def _lead_of_others(self, vector: Array, asked: Array, cosine: float) -> float:
-        """How much more a region is like another name; a name counts as far as it differs from the query."""
-        if not len(self._bank):
-            return 0.0
-        lead = (self._bank @ vector - cosine) * (1.0 - self._bank @ asked)
-        return float(self._neutral_scale * lead.max())
+    def _region_logits(
+        self, vectors: Array, asked: Sequence[int], prepared: PreparedQueries
+    ) -> list[float | None]:
+        """Of each region the logit of its own vector, None where examples alone are asked for."""
+        logits: list[float | None] = [None] * len(asked)
+        if self._scorer is None:
+            return logits
+        chosen = sorted({k for k in asked if prepared_words(prepared, k) or self._together})
+        if chosen:
+            queries = [self._query_vectors(prepared, k) for k in chosen]
+            table = self._scorer.logits(vectors, queries, prepared.rivals)
+            row = {index: number for number, index in enumerate(chosen)}
+            logits = [float(table[row[k], n]) if k in row else None for n, k in enumerate(asked)]
+        return logits
+
+    def _leads_of_others(self, vectors: Array, asked: Array, cosine: Array) -> Array:
+        """How much more regions are like another name; a name counts as far as it differs from the query."""
+        if not len(self._bank) or vectors.shape[1] != self._bank.shape[1]:
+            return np.zeros(len(vectors), np.float32)
+        lead = (vectors @ self._bank.T - cosine[:, None]) * (1.0 - asked @ self._bank.T)
+        return np.asarray(self._neutral_scale * lead.max(axis=1), np.float32)
 
     def _detection(
-        self,
-        candidate: _Candidate,
-        prepared: PreparedQueries,
-        work: tuple[int, int],
-        size: tuple[int, int],
+        self, candidate: Candidate, label: str, box: tuple[int, int, int, int], mask: NDArray[np.bool_]
     ) -> Detection:
-        box, mask = _enlarged(candidate.region, work, size)
-        relevancy = self._relevancy(candidate)
-        scores = Scores(candidate.cosine, relevancy, candidate.probability)
-        label = prepared.vocabulary.queries[candidate.query].label
+        scores = Scores(candidate.cosine, self._relevancy(candidate), candidate.probability)
         return Detection(label, scores, box, mask, candidate.vector, candidate.space)
 
-    def _relevancy(self, candidate: _Candidate) -> float:
+    def _relevancy(self, candidate: Candidate) -> float:
         """Softmax of the query against each neutral word, the least of them (Kerr et al., LERF, 2023)."""
         if not len(self._neutral) or candidate.space != self.word_space:
             return candidate.probability
         rival = float((self._neutral @ candidate.vector).max())
         return float(1.0 / (1.0 + np.exp(-self._neutral_scale * (candidate.cosine - rival))))
-
-
-def _members(
-    plane: Array, accepted: list[_Candidate], calibration: Calibration, settings: SearchSettings
-) -> NDArray[np.bool_]:
-    """Pixels that accepted regions label: those of at least the mask threshold.
-
-    A lower threshold than the regions grew by asks for more of each thing, not for more things.
-    """
-    cut = calibration.mask if settings.mask_threshold is None else logit_of(settings.mask_threshold)
-    inside = np.zeros(plane.shape, bool)
-    for candidate in accepted:
-        x0, y0, x1, y1 = candidate.region.box
-        inside[y0:y1, x0:x1] |= candidate.region.mask
-    enough = plane >= cut
-    if cut >= calibration.low:
-        return np.asarray(inside & enough)
-    _, numbers = cv2.connectedComponents(enough.astype(np.uint8), connectivity=8)
-    return np.asarray(enough & np.isin(numbers, np.unique(numbers[inside])))
-
-
-def _work_size(size: tuple[int, int]) -> tuple[int, int]:
-    scale = min(1.0, LONGEST_SIDE / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _enlarged(
-    region: Region, work: tuple[int, int], size: tuple[int, int]
-) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
-    """Box and mask in a picture of ``size`` of a region of a map of ``work``: the pixels its labels take."""
-    x0, y0, x1, y1 = region.box
-    rows, columns = nearest_pixels(work[0], size[0]), nearest_pixels(work[1], size[1])
-    top, bottom = np.searchsorted(rows, (y0, y1))
-    left, right = np.searchsorted(columns, (x0, x1))
-    mask = region.mask[np.ix_(rows[top:bottom] - y0, columns[left:right] - x0)]
-    return (int(left), int(top), int(right), int(bottom)), mask
 
 
 def prepared_words(prepared: PreparedQueries, index: int) -> bool:

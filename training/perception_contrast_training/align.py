@@ -7,14 +7,19 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from perception_contrast.cache import atomic_write
-from perception_contrast.encoders.alignment import AlignmentConfig, AlignmentHead, save_alignment
+from perception_contrast.encoders.alignment import (
+    AlignmentConfig,
+    AlignmentHead,
+    load_alignment,
+    save_alignment,
+)
 from perception_contrast.errors import PerceptionError
 
 from .data.batches import BatchMaker, DenseBatch
@@ -79,15 +84,28 @@ class _Averaged:
             self.state[name].lerp_(value.detach(), 1 - momentum)
 
 
+def _first_head(recipe: AlignmentRecipe) -> tuple[AlignmentHead, dict[str, str]]:
+    """The head before the first step, and what is written in the file it comes from."""
+    if not recipe.start:
+        return AlignmentHead(), {}
+    stored, facts, _ = load_alignment(Path(recipe.start))
+    head = AlignmentHead(replace(stored.config, things=True))
+    head.load_state_dict({**head.state_dict(), **stored.state_dict()})
+    for name, parameter in head.named_parameters():
+        parameter.requires_grad_(not recipe.only or name.startswith(f"{recipe.only}."))
+    kept = {key: text for key, text in facts.items() if key not in ("format", "config")}
+    return head, kept if recipe.only else {}
+
+
 class Trainer:
-    """Steps a head over batches."""
+    """Steps a head over batches. facts: what goes on to hold of the head it started from."""
 
     def __init__(self, recipe: AlignmentRecipe, bank: SentenceBank) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self._bank = recipe, bank
-        self.head = AlignmentHead()
-        decayed = [p for p in self.head.parameters() if p.ndim > 1]
-        plain = [p for p in self.head.parameters() if p.ndim <= 1]
+        self.head, self.facts = _first_head(recipe)
+        fitted = [p for p in self.head.parameters() if p.requires_grad]
+        decayed, plain = [p for p in fitted if p.ndim > 1], [p for p in fitted if p.ndim <= 1]
         groups = [
             {"params": decayed, "weight_decay": recipe.optimisation.weight_decay},
             {"params": plain, "weight_decay": 0.0},
@@ -114,11 +132,12 @@ class Trainer:
         settings = self.recipe.optimisation
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(number, settings)
+        weights = {name: weight for name, weight in asdict(self.recipe.loss).items() if weight}
         text = self._text(batch)
         half = settings.precision == "bfloat16"
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-            terms = {name: value.float() for name, value in alignment_losses(self.head, batch, text).items()}
-        weights = asdict(self.recipe.loss)
+            found = alignment_losses(self.head, batch, text, weights)
+            terms = {name: value.float() for name, value in found.items()}
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         figures = {name: float(value.detach()) for name, value in terms.items()}
         figures["loss"] = float(total.detach())
@@ -188,6 +207,7 @@ def _export(trainer: Trainer, path: Path, spaces: dict[str, str], steps: int) ->
     head.load_state_dict(trainer.averaged.state)
     recipe = trainer.recipe
     facts = {
+        **trainer.facts,
         "image_tower": recipe.image_tower,
         "text_tower": recipe.text_tower,
         **spaces,

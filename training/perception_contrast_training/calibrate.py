@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.frames.resize import resize_labels
 from perception_contrast.frames.types import Frame
 from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.openvocab.calibration import Calibration
-from perception_contrast.openvocab.regions import grow_regions
 from perception_contrast.openvocab.search import PreparedQueries
 from perception_contrast.pipeline import Pipeline, Seen
 from perception_contrast.sim.catalogue import catalogue
@@ -31,6 +31,7 @@ LEVELS = np.arange(-8.0, 3.01, 0.25)
 class _Case:
     """Logits of one query in one picture; truth None: absent; strict: then it bears on the threshold."""
 
+    frame: Frame
     plane: NDArray[np.float32]
     truth: NDArray[np.bool_] | None
     seen: Seen
@@ -87,7 +88,7 @@ def _case(
     pipeline: Pipeline, frame: Frame, seen: Seen, prepared: PreparedQueries, truth: NDArray[np.bool_] | None
 ) -> _Case:
     plane = pipeline.searcher.plane(frame.image, seen.semantic, seen.features, prepared)
-    return _Case(plane.astype(np.float16), truth, seen, prepared)
+    return _Case(frame, plane.astype(np.float16), truth, seen, prepared)
 
 
 def _best_level(cases: list[_Case]) -> float:
@@ -110,15 +111,16 @@ class _Regions:
 
 
 def _regions_of(pipeline: Pipeline, cases: list[_Case], seed: float, low: float) -> _Regions:
-    gathered = _Regions([], [], [])
+    gathered, levels = _Regions([], [], []), Calibration(seed=seed, low=low)
     for number, case in enumerate(cases):
-        plane = case.plane.astype(np.float32)
-        for region in grow_regions(plane, seed, low, 2e-4, 20):
-            x0, y0, x1, y1 = region.box
-            hit = case.truth is not None and float(case.truth[y0:y1, x0:x1][region.mask].mean()) >= 0.5
-            gathered.features.append(
-                pipeline.searcher.region_features(region, plane.shape, case.seen.semantic, case.prepared)
-            )
+        found, size = pipeline.searcher.candidates(
+            case.frame.image, case.seen.semantic, case.seen.features, case.prepared, levels
+        )
+        truth = None if case.truth is None else resize_labels(case.truth, size)
+        for candidate in found:
+            x0, y0, x1, y1 = candidate.region.box
+            hit = truth is not None and float(truth[y0:y1, x0:x1][candidate.region.mask].mean()) >= 0.5
+            gathered.features.append(candidate.features)
             gathered.correct.append(hit)
             gathered.case.append(number)
     return gathered

@@ -85,7 +85,11 @@ class HouseholdTest:
 
 @dataclass(frozen=True)
 class AlignmentRecipe:
-    """Everything that settles a run of the aligned household model."""
+    """Everything that settles a run of the aligned household model.
+
+    start: a head to go on from, "" for none. only: part of the head that is fitted while the rest stays
+    as it is, "" for all of it.
+    """
 
     method: str = "alignment"
     name: str = "household-lit"
@@ -93,6 +97,8 @@ class AlignmentRecipe:
     image_tower: str = "dinov2-s14"
     text_tower: str = "minilm-l6"
     output: str = "runs/household_lit"
+    start: str = ""
+    only: str = ""
     scenes: SceneRecipe = field(default_factory=SceneRecipe)
     batch: BatchSettings = field(default_factory=BatchSettings)
     loss: LossWeights = field(default_factory=LossWeights)
@@ -125,6 +131,12 @@ def _require_sane(recipe: AlignmentRecipe) -> None:
             raise RecipeError(
                 f"{key} '{getattr(recipe, key)}' cannot be aligned; this version takes '{only}'"
             )
+    if recipe.only not in ("", "things"):
+        raise RecipeError(
+            f"only '{recipe.only}' is no part that can be fitted alone; use 'things' or leave it out"
+        )
+    if recipe.only and not recipe.start:
+        raise RecipeError(f"only '{recipe.only}' is fitted on a finished head; name it with 'start'")
     scenes = recipe.scenes
     if not scenes.sizes or len(scenes.sizes) != len(scenes.shares):
         raise RecipeError("scenes.sizes and scenes.shares differ in length, or are empty")

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perception_contrast.encoders.alignment import AlignmentHead
+from perception_contrast.encoders.alignment import AlignmentConfig, AlignmentHead
 from perception_contrast.language.text_tower import TextTower
 
 from ..data.rendered import Shard
@@ -27,12 +27,12 @@ class LinearHead(AlignmentHead):
         self, matrix: NDArray[np.float64], basis: NDArray[np.float64], centre: NDArray[np.float64]
     ) -> None:
         """matrix: (layers * c + 1, dim); basis: (dim, text_dim) orthonormal rows; centre: (text_dim,)."""
-        super().__init__()
+        super().__init__(AlignmentConfig(things=False))
         self.register_buffer("matrix", torch.from_numpy(matrix).float())
         self.register_buffer("basis", torch.from_numpy(basis).float())
         self.register_buffer("centre", torch.from_numpy(centre).float())
 
-    def grid(self, layers: Sequence[Tensor], colours: Tensor) -> tuple[Tensor, Tensor]:
+    def grid(self, layers: Sequence[Tensor], colours: Tensor) -> tuple[Tensor, Tensor, None]:
         """As the trained head's; every cell of a patch has the patch's vector."""
         tokens = torch.cat([F.layer_norm(layer, layer.shape[-1:]) for layer in layers], dim=-1)
         ones = torch.ones_like(tokens[..., :1])
@@ -40,7 +40,7 @@ class LinearHead(AlignmentHead):
         up = self.config.up
         fine = vectors.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
         trunk = tokens.new_zeros((len(tokens), self.config.width, *tokens.shape[1:3]))
-        return F.normalize(fine, dim=-1), trunk
+        return F.normalize(fine, dim=-1), trunk, None
 
     def text_embedding(self, sentences: Tensor) -> Tensor:
         """Sentences less their mean, in the kept directions."""

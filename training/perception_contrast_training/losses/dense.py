@@ -49,3 +49,19 @@ def category_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         return logits.new_zeros(())
     entropy = F.cross_entropy(logits[known], target[known], reduction="none")
     return (entropy * weight[known]).sum() / weight[known].sum()
+
+
+def thing_loss(
+    prediction: Tensor, offset: Tensor, log_radius: Tensor, edge: Tensor, weight: Tensor
+) -> Tensor:
+    """Where the middle of a cell's thing is, how large the thing is, and whether the cell lies at its edge.
+
+    After the centre offsets of Panoptic-DeepLab (Cheng et al., CVPR 2020), in radii of the thing so that
+    things of all sizes count alike. prediction (b, h, w, 4); offset (b, h, w, 2) in radii; log_radius and
+    edge in {0, 1} (b, h, w); weight (b, h, w), 0 for cells of no thing.
+    """
+    total = weight.sum().clamp_min(1.0)
+    towards = F.smooth_l1_loss(prediction[..., :2], offset, reduction="none", beta=0.2).sum(-1)
+    size = F.smooth_l1_loss(prediction[..., 2], log_radius, reduction="none", beta=0.2)
+    border = F.binary_cross_entropy_with_logits(prediction[..., 3], edge, reduction="none")
+    return ((towards + 0.5 * size + 0.5 * border) * weight).sum() / total

@@ -6,7 +6,8 @@ cells against category names, pictures against captions, and regions shown as ex
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from torch import Tensor
 from perception_contrast.encoders.alignment import AlignmentHead
 
 from ..data.batches import DenseBatch
-from ..losses import category_loss, clip_loss, mask_loss, multi_positive_loss, presence_loss
+from ..losses import category_loss, clip_loss, mask_loss, multi_positive_loss, presence_loss, thing_loss
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class LossWeights:
     category: float = 0.5
     caption: float = 0.1
     example: float = 0.5
+    thing: float = 0.3
+
+
+TERMS = tuple(one.name for one in fields(LossWeights))
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,30 @@ def region_means(grid: Tensor, cells: Tensor, purity: Tensor, wanted: Tensor) ->
     return F.normalize(torch.einsum("en,end->ed", picked, grid[wanted[:, 0]]), dim=-1, eps=1e-6)
 
 
-def alignment_losses(head: AlignmentHead, batch: DenseBatch, text: TextVectors) -> dict[str, Tensor]:
-    """The terms of the loss by name, unweighted."""
-    vectors, trunk = head.grid(batch.layers, batch.colours)
+def alignment_losses(
+    head: AlignmentHead, batch: DenseBatch, text: TextVectors, wanted: Collection[str] = TERMS
+) -> dict[str, Tensor]:
+    """The wanted terms of the loss by name, unweighted."""
+    vectors, trunk, things = head.grid(batch.layers, batch.colours)
     grid = vectors.flatten(1, 2)
     phrases = head.text_embedding(text.phrases)
+    terms: dict[str, Callable[[], Tensor]] = {
+        "category": lambda: _categories(head, grid, batch, text.categories),
+        "region": lambda: _regions(head, grid, batch, phrases),
+        "caption": lambda: clip_loss(
+            head.image_embedding(batch.cls, trunk),
+            head.text_embedding(text.captions),
+            head.log_scale[2].exp(),
+        ),
+        "example": lambda: _examples(head, grid, batch),
+    }
+    if things is not None:
+        terms["thing"] = lambda: _things(things, batch)
+    found = _masks(head, grid, batch, phrases) if {"mask", "presence"} & set(wanted) else {}
+    return {**found, **{name: term() for name, term in terms.items() if name in wanted}}
+
+
+def _masks(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tensor) -> dict[str, Tensor]:
     logits = head.logits(grid @ phrases.T, 0).transpose(1, 2)
     truth = of_cells(batch.truth, batch.cells)
     weight = (truth >= 0).float() * batch.purity.unsqueeze(1)
@@ -61,19 +85,33 @@ def alignment_losses(head: AlignmentHead, batch: DenseBatch, text: TextVectors) 
     present = (target * (batch.purity > 0.6).unsqueeze(1)).sum(-1)
     unsure = (truth < 0).any(-1)
     known = ((present == 0) | (present >= 3)) & ~unsure
-    terms = {
+    return {
         "mask": mask_loss(logits, target, weight),
         "presence": presence_loss(logits, (present >= 3).float(), known),
-        "category": _categories(head, grid, batch, text.categories),
-        "region": _regions(head, grid, batch, phrases),
-        "caption": clip_loss(
-            head.image_embedding(batch.cls, trunk),
-            head.text_embedding(text.captions),
-            head.log_scale[2].exp(),
-        ),
-        "example": _examples(head, grid, batch),
     }
-    return terms
+
+
+def _things(prediction: Tensor, batch: DenseBatch) -> Tensor:
+    size = prediction.shape[:3]
+    owner = batch.cells.unsqueeze(-1).expand(-1, -1, 3)
+    row, column, radius = batch.places.gather(1, owner).reshape(*size, 3).unbind(-1)
+    weight = (radius > 0).float() * batch.purity.reshape(size)
+    radius = radius.clamp_min(0.5)
+    rows, columns = (torch.arange(n, dtype=row.dtype) for n in size[1:])
+    offset = torch.stack([(row - rows[:, None]) / radius, (column - columns) / radius], dim=-1)
+    edge = edges_of(batch.cells.reshape(size)).float()
+    return thing_loss(prediction, offset.clamp(-4, 4), radius.log(), edge, weight)
+
+
+def edges_of(cells: Tensor) -> Tensor:
+    """(b, h, w) bool: cells with one of their four neighbours in another thing."""
+    edge = torch.zeros_like(cells, dtype=torch.bool)
+    for axis in (1, 2):
+        differs = cells.diff(dim=axis) != 0
+        there = differs.shape[axis]
+        edge.narrow(axis, 0, there).logical_or_(differs)
+        edge.narrow(axis, 1, there).logical_or_(differs)
+    return edge
 
 
 def _categories(head: AlignmentHead, grid: Tensor, batch: DenseBatch, sentences: Tensor) -> Tensor:
