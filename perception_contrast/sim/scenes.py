@@ -20,7 +20,10 @@ from .stage import STRUCTURE, Stage, View, look_at
 
 @dataclass(frozen=True)
 class LabelledPicture:
-    """rgb (H, W, 3) uint8; instances (H, W) int32 (see Rendering); objects: what is seen, by instance."""
+    """rgb (H, W, 3) uint8; instances (H, W) int32 (see Rendering); objects: what is seen, by instance.
+
+    depth: (H, W) float32 metres where the settings ask for it.
+    """
 
     rgb: NDArray[np.uint8]
     instances: NDArray[np.int32]
@@ -33,7 +36,7 @@ class SceneSettings:
     """What may be drawn.
 
     unseen: shapes, textures and colour pairs kept back from training. held_out: held-out categories
-    may come up. offline: assets must be in the cache.
+    may come up. offline: assets must be in the cache. depth: whether pictures come with their depth.
     """
 
     height: int = 378
@@ -43,6 +46,7 @@ class SceneSettings:
     views: int = 6
     props: int = 40
     offline: bool = False
+    depth: bool = False
 
 
 def surface_pictures(rng: np.random.Generator, unseen: bool, offline: bool) -> dict[str, NDArray[np.uint8]]:
@@ -135,7 +139,8 @@ class SceneSampler:
             assert labels is not None
             objects = visible_objects(stage, arranger.placed, colours, labels)
             if sum(o.category not in STRUCTURE for o in objects.values()) >= least:
-                return LabelledPicture(exposed(rng, stage.render(view).rgb), labels, objects)
+                seen = stage.render(view, depth=self.settings.depth)
+                return LabelledPicture(exposed(rng, seen.rgb), labels, objects, seen.depth)
         return None
 
     def _paint(self, stage: Stage, placed: list[Placed]) -> dict[int, str]:

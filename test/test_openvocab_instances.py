@@ -1,0 +1,139 @@
+"""Regions of several things: parted where a head, depth or looks tell them apart, left whole otherwise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+
+from perception_contrast.errors import ModelError
+from perception_contrast.openvocab.instances import Clues, Splitter, judges, two_means
+from perception_contrast.openvocab.masks import Ground
+from perception_contrast.openvocab.regions import Region, measured
+
+SIZE, CELLS = (240, 320), (30, 40)
+
+
+def region_of(mask: np.ndarray, ground: Ground) -> Region:
+    """The region of a mask (H, W) of the picture, on the coarse map."""
+    small = cv2.resize(mask.astype(np.uint8), ground.coarse[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    x, y, w, h = cv2.boundingRect(small.astype(np.uint8))
+    inside = np.ascontiguousarray(small[y : y + h, x : x + w])
+    return measured(np.ones(inside.shape, np.float32), (x, y), inside, small.size)
+
+
+def votes_for(truth: np.ndarray) -> np.ndarray:
+    """What a perfect head says of instances (H, W), 0 for none: middles, radii, edges of each cell."""
+    cells = cv2.resize(truth, CELLS[::-1], interpolation=cv2.INTER_NEAREST)
+    things = np.zeros((*CELLS, 4), np.float32)
+    things[..., 3] = -4.0
+    for number in np.unique(cells[cells > 0]):
+        rows, columns = np.nonzero(cells == number)
+        radius = np.sqrt(len(rows) / np.pi)
+        things[rows, columns, 0] = (rows.mean() - rows) / radius
+        things[rows, columns, 1] = (columns.mean() - columns) / radius
+        things[rows, columns, 2] = np.log(radius)
+        inner = cv2.erode((cells == number).astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0)
+        things[(cells == number) & (inner == 0), 3] = 4.0
+    return things
+
+
+def blocks(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    """Instances (H, W) int32 from 1 on, of boxes (x0, y0, x1, y1)."""
+    truth = np.zeros(SIZE, np.int32)
+    for number, (x0, y0, x1, y1) in enumerate(boxes, start=1):
+        truth[y0:y1, x0:x1] = number
+    return truth
+
+
+def painted(truth: np.ndarray, colours: list[tuple[int, int, int]]) -> np.ndarray:
+    picture = np.full((*SIZE, 3), 128, np.uint8)
+    for number, colour in enumerate(colours, start=1):
+        picture[truth == number] = colour
+    return picture
+
+
+def parts_of(truth: np.ndarray, picture: np.ndarray, clues: Clues) -> list[np.ndarray]:
+    ground = Ground(picture, CELLS)
+    region = region_of(truth > 0, ground)
+    parts = Splitter(ground, picture, clues)(region)
+    assert np.array_equal(np.sum(parts, axis=0), region.mask)  # every pixel belongs to one part
+    return parts
+
+
+TWO = blocks((60, 80, 140, 160), (140, 80, 220, 160))
+THREE = blocks((40, 80, 110, 150), (110, 80, 180, 150), (180, 80, 250, 150))
+ONE = blocks((80, 70, 220, 170))
+GREEN, RED = (40, 160, 60), (190, 40, 40)
+
+
+@pytest.mark.parametrize(("truth", "count"), [(ONE, 1), (TWO, 2), (THREE, 3)])
+def test_alike_things_that_touch_are_told_apart_by_their_middles(truth: np.ndarray, count: int) -> None:
+    picture = painted(truth, [GREEN] * count)
+    parts = parts_of(truth, picture, Clues(things=votes_for(truth)))
+    assert len(parts) == count
+    areas = sorted(int(part.sum()) for part in parts)
+    assert areas[-1] < 1.15 * areas[0]
+
+
+def test_things_of_two_colours_are_told_apart_by_looks_and_one_thing_is_not() -> None:
+    assert len(parts_of(TWO, painted(TWO, [GREEN, RED]), Clues())) == 2
+    assert len(parts_of(TWO, painted(TWO, [GREEN, GREEN]), Clues())) == 1
+    assert len(parts_of(ONE, painted(ONE, [RED]), Clues())) == 1
+
+
+def test_a_step_of_depth_tells_alike_things_apart_and_a_slope_does_not() -> None:
+    picture = painted(TWO, [GREEN, GREEN])
+    step = np.where(np.arange(SIZE[1]) < 140, 1.0, 1.4).astype(np.float32) * np.ones(SIZE, np.float32)
+    slope = np.linspace(1.0, 1.3, SIZE[1], dtype=np.float32) * np.ones(SIZE, np.float32)
+    assert len(parts_of(TWO, picture, Clues(depth=step))) == 2
+    assert len(parts_of(TWO, picture, Clues(depth=slope))) == 1
+
+
+@pytest.mark.parametrize("unknown", [np.nan, 0.0])
+def test_depth_that_is_unknown_everywhere_changes_nothing(unknown: float) -> None:
+    picture = painted(TWO, [GREEN, GREEN])
+    assert len(parts_of(TWO, picture, Clues(depth=np.full(SIZE, unknown, np.float32)))) == 1
+
+
+@given(st.integers(0, 1000), st.booleans(), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_any_region_is_shared_out_whole(seed: int, voting: bool, deep: bool) -> None:
+    rng = np.random.default_rng(seed)
+    blob = cv2.GaussianBlur(rng.normal(size=SIZE).astype(np.float32), (0, 0), 12)
+    count, labels = cv2.connectedComponents((blob > 0.02).astype(np.uint8))
+    truth = (labels == 1 + int(rng.integers(max(1, count - 1)))).astype(np.int32)
+    if not truth.any():
+        return
+    picture = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+    things = rng.normal(size=(*CELLS, 4)).astype(np.float32) if voting else None
+    depth = rng.uniform(0.5, 4.0, SIZE).astype(np.float32) if deep else None
+    parts_of(truth, picture, Clues(things, depth))
+
+
+@given(st.integers(0, 500))
+@settings(max_examples=25, deadline=None)
+def test_two_means_are_scikit_learns_from_the_same_start(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = np.concatenate([rng.normal(0, 1, (40, 3)), rng.normal(4, 1, (30, 3))]).astype(np.float32)
+    owner = two_means(points)
+    theirs = KMeans(2, n_init=5, random_state=0).fit_predict(points)
+    assert np.mean(owner == theirs) in (0.0, 1.0)
+
+
+def test_a_file_of_judges_that_is_damaged_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "judges.json"
+    for text in ("{", json.dumps({"looks": {"weights": {"hue": 1.0}, "offset": 0.0, "split_from": 0.5}})):
+        path.write_text(text)
+        judges.cache_clear()
+        with pytest.raises(ModelError, match=r"judges\.json"):
+            judges(path)
+        assert path.read_text() == text
+    judges.cache_clear()
+    assert set(judges()) == {"votes", "votes+depth", "looks", "looks+depth"}
