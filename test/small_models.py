@@ -74,7 +74,7 @@ def small_clip() -> ClipTower:
 class ColourTower(nn.Module):
     """Feature of a patch: the direction of its mean colour from grey, and a constant."""
 
-    model, space, dim, patch = "colours", "colours@1", 4, 14
+    model, space, dim, patch, method = "colours", "colours@1", 4, 14, "stock"
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
     def forward(self, images: Tensor) -> ClipOutput:
