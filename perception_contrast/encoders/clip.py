@@ -79,13 +79,13 @@ class ClipTower(nn.Module):
         tokens, image = self._visual.encode(
             images, rows, columns, method=self.method if dense else None, pooled=pooled
         )
-        image = None if image is None else functional.normalize(image, dim=-1)
+        image = None if image is None else _unit(image)
         if tokens is None:
             return ClipOutput(None, image)
         grid = tokens.reshape(images.shape[0], rows, columns, -1)
         if self.method == PROXY:
             return ClipOutput(None, image, values=grid)
-        return ClipOutput(functional.normalize(grid, dim=-1), image)
+        return ClipOutput(_unit(grid), image)
 
     def by_proxy(self, values: Tensor, features: Tensor) -> Tensor:
         """ProxyCLIP (Lan et al., ECCV 2024): dense vectors (B, H, W, dim), unit, comparable with text.
@@ -98,7 +98,7 @@ class ClipTower(nn.Module):
         rows, columns = features.shape[1:3]
         offered = resampled_grid(values, rows, columns).flatten(1, 2)
         patches = self._visual.finish(proxy_gathered(features.flatten(1, 2), offered))
-        return functional.normalize(patches, dim=-1).reshape(*features.shape[:3], -1)
+        return _unit(patches).reshape(*features.shape[:3], -1)
 
     def image_embedding(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) to (B, dim) unit vectors."""
@@ -233,6 +233,11 @@ def _visual_of(network: Any, model: str) -> _ClipVisual | _PooledVisual | _MeanV
     if type(trunk).__name__ == "FastVit":
         return _MeanVisual(visual)
     raise ModelError(f"'{model}': dense features of a {type(trunk).__name__} image tower are not known")
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Of unit length in float32, whatever the products before were made in."""
+    return functional.normalize(vectors.float(), dim=-1)
 
 
 def _cut(tokens: Tensor, length: int, end: int) -> Tensor:
