@@ -32,7 +32,7 @@ def edited_attention(
         return self_similarity(query, value)
     before = value.shape[-2] - rows * columns
     # Tokens that lie nowhere are near to nothing.
-    bias = functional.pad(nearness(rows, columns), (before, 0, before, 0))
+    bias = functional.pad(nearness(rows, columns, device=key.device), (before, 0, before, 0))
     return self_similarity(key, value, bias.to(key))
 
 
@@ -41,12 +41,15 @@ def self_similarity(vectors: Tensor, value: Tensor, bias: Tensor | None = None) 
     return functional.scaled_dot_product_attention(vectors, vectors, value, attn_mask=bias)
 
 
-def nearness(rows: int, columns: int, sigma: float = NEARNESS_SIGMA) -> Tensor:
-    """(rows * columns, rows * columns): ``exp(-|p_i - p_j|^2 / (2 sigma^2))``, row-major patches p."""
+def nearness(rows: int, columns: int, *, device: torch.device | str = "cpu") -> Tensor:
+    """(rows * columns, rows * columns): ``exp(-|p_i - p_j|^2 / (2 sigma^2))``, row-major patches p.
+
+    Made on the device itself: a recording of what a GPU does cannot hold a copy from the host.
+    """
 
     def along(count: int) -> Tensor:
-        place = torch.arange(count, dtype=torch.float32)
-        return torch.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))
+        place = torch.arange(count, dtype=torch.float32, device=device)
+        return torch.exp(-((place[:, None] - place) ** 2) / (2 * NEARNESS_SIGMA**2))
 
     # A two-dimensional Gaussian is the product of two one-dimensional ones.
     return torch.kron(along(rows), along(columns))
