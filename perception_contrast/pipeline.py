@@ -13,12 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .encoders.dense.names import PROXY
 from .encoders.device_pictures import DevicePictures, Target
 from .encoders.engines.names import AUTO
 from .encoders.engines.served import ServedGraph, served_graphs
+from .encoders.graphs import language_grid
 from .encoders.grid import FeatureGrid, require_same_space
 from .encoders.lit import HouseholdLit
 from .encoders.load import Encoders, load_encoders
+from .encoders.tiles import seen_in_windows, window_of
 from .errors import QueryError
 from .frames.resize import fitted_size
 from .frames.types import Frame, GridToImage
@@ -77,6 +80,7 @@ class Pipeline:
         """engine, precision: as ``choose_engine`` takes them. Raises ModelError for those that do not fit."""
         self._encoders = encoders
         self._spatial, self._language = served_graphs(encoders, engine, precision)
+        self._proxied = self._language is not None and self._language.graph.method == PROXY
         self._pictures = DevicePictures(encoders.device)
         self._token_limit: int | None = None
         self._warnings: list[str] = []
@@ -166,7 +170,9 @@ class Pipeline:
         """
         with self._tower_lock:
             for served in self.served:
-                served.prepare(self._input_size(size, served.graph.patch), progress)
+                patch = served.graph.patch
+                window = window_of(self._input_size(size, patch), patch, self._settings.tile)
+                served.prepare(window, progress)
         blank = Frame(np.zeros((*size, 3), np.uint8))
         self.process(blank, Wants(features=True, semantic_features=True, masks=True))
 
@@ -369,10 +375,11 @@ class Pipeline:
     def _see(self, frame: Frame, clock: _Clock, *, features: bool = False, semantic: bool = False) -> Seen:
         language = self._encoders.language
         one_pass = self._encoders.shared or self._language is self._spatial
+        stage = "encode" if one_pass else "language"
         needed: dict[str, ServedGraph] = {}
         if semantic and self._language is not None:
-            needed["encode" if one_pass else "language"] = self._language
-        if not (semantic and one_pass) and (features or (semantic and language is None)):
+            needed[stage] = self._language
+        if not (semantic and one_pass) and (features or (semantic and (language is None or self._proxied))):
             needed["encode"] = self._spatial
         with self._tower_lock:
             seen = self._run(frame, needed, clock)
@@ -385,9 +392,10 @@ class Pipeline:
             spatial_grid = self._spatial_grid(frame, picture)
             embedding = _unit(picture["cls" if "cls" in picture else "image"][0])
         if words and language is not None:
-            grid, pooled = ("grid", "picture") if "grid" in words else ("dense", "image")
-            semantic_grid = self._grid(frame, words[grid], language, normalized=True)
-            embedding = _numpy(words[pooled][0])
+            with clock.stage(stage):
+                grid = language_grid(language.tower, words, picture)
+            semantic_grid = self._grid(frame, grid, language, normalized=True)
+            embedding = _numpy(words["picture" if "picture" in words else "image"][0])
         return Seen(spatial_grid, semantic_grid, embedding)
 
     def _spatial_grid(self, frame: Frame, picture: Mapping[str, torch.Tensor]) -> FeatureGrid:
@@ -408,10 +416,14 @@ class Pipeline:
                 seen: dict[str, Mapping[str, torch.Tensor]] = {}
                 for (stage, served), images in zip(needed.items(), inputs, strict=True):
                     with clock.stage(stage):
-                        seen[stage] = served.run(images)
+                        seen[stage] = self._in_windows(served, images)
                 return seen
             except torch.OutOfMemoryError as error:
                 self._shrink(max(sizes), max(graph.patch for graph in graphs), error)
+
+    def _in_windows(self, served: ServedGraph, images: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        settings = self._settings
+        return seen_in_windows(served.run, images, served.graph.patch, settings.tile, settings.tile_overlap)
 
     def _input_size(self, size: tuple[int, int], patch: int) -> tuple[int, int]:
         most = self._settings.max_tokens
@@ -461,7 +473,13 @@ def build(
     progress: Callable[[str], None] | None = None,
     engine: str = "torch",
     precision: str = AUTO,
+    dense: str = AUTO,
 ) -> Pipeline:
-    """Loads the models by name. engine, precision: as ``Pipeline``. Raises ModelError."""
-    encoders = load_encoders(model, language_model, device=device, offline=offline, progress=progress)
+    """Loads the models by name. engine, precision: as ``Pipeline``; dense: as ``load_encoders``.
+
+    Raises ModelError.
+    """
+    encoders = load_encoders(
+        model, language_model, device=device, offline=offline, dense=dense, progress=progress
+    )
     return Pipeline(encoders, settings, engine=engine, precision=precision)

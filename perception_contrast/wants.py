@@ -30,7 +30,9 @@ class Wants:
 class Settings:
     """short_side: of the network input in pixels. max_tokens: patches per picture at most.
 
-    mask_threshold, detection_threshold: probabilities; None takes the model's own.
+    mask_threshold, detection_threshold: probabilities; None takes the model's own. tile: side in pixels
+    of the windows that encoders see a larger network input through, 0 for all of it at once;
+    tile_overlap: share of a window that the next one sees too, 0 to 0.5.
     """
 
     short_side: int = 378
@@ -39,6 +41,8 @@ class Settings:
     detection_threshold: float | None = None
     max_detections: int = 100
     refine: bool = True
+    tile: int = 0
+    tile_overlap: float = 0.25
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def small_lit(tower: DinoTower) -> HouseholdLit:
     return lit.eval().requires_grad_(False)
 
 
-def small_clip() -> ClipTower:
+def small_clip(method: str = "auto") -> ClipTower:
     torch.manual_seed(2)
     network = open_clip.CLIP(
         embed_dim=32,
@@ -68,13 +68,13 @@ def small_clip() -> ClipTower:
         text_cfg={"context_length": 77, "vocab_size": 49408, "width": 48, "heads": 4, "layers": 2},
     )
     spec = replace(model_spec("clip-vit-b16"), dim=32, size=64)
-    return ClipTower(network, spec, "clip-vit-b16@small").eval().requires_grad_(False)
+    return ClipTower(network, spec, "clip-vit-b16@small", method=method).eval().requires_grad_(False)
 
 
 class ColourTower(nn.Module):
     """Feature of a patch: the direction of its mean colour from grey, and a constant."""
 
-    model, space, dim, patch = "colours", "colours@1", 4, 14
+    model, space, dim, patch, method = "colours", "colours@1", 4, 14, "stock"
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
     def forward(self, images: Tensor) -> ClipOutput:
@@ -107,7 +107,9 @@ class ColourLanguage:
 
 @cache
 def encoders_of(kind: str) -> Encoders:
-    """kind: "lit" (one shared pass), "apart" (dino and clip), "clip" (one for both), "none", "colours"."""
+    """kind: "lit" (one shared pass), "apart" and "proxied" (dino and clip by naclip and by proxyclip),
+    "clip" (one for both), "none", "colours".
+    """
     if kind == "colours":
         return Encoders(small_dino(), ColourLanguage(), "cpu")
     if kind == "clip":
@@ -116,8 +118,8 @@ def encoders_of(kind: str) -> Encoders:
     dino = small_dino()
     if kind == "none":
         return Encoders(dino, None, "cpu")
-    if kind == "apart":
-        clip = small_clip()
+    if kind in ("apart", "proxied"):
+        clip = small_clip("proxyclip" if kind == "proxied" else "naclip")
         return Encoders(dino, ClipLanguage(clip, ClipTextTower(clip)), "cpu")
     return Encoders(dino, small_lit(dino), "cpu", shared=True)
 

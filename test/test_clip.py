@@ -3,58 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import pytest
 import torch
+from clip_towers import small_clip, small_siglip
 from clip_twins import clip_twin, siglip_twin
-from timm.models.vision_transformer import VisionTransformer
 from torch.nn.functional import normalize
 
-from perception_contrast.encoders.clip import ClipTower, load_clip, nearness
-from perception_contrast.encoders.registry import MODELS, model_spec
+from perception_contrast.encoders.clip import ClipTower, load_clip
+from perception_contrast.encoders.dense.attention import nearness
+from perception_contrast.encoders.registry import MODELS
 from perception_contrast.errors import ModelError
 
 CLOSE = {"atol": 1e-4, "rtol": 0.0}
-
-
-def small_clip() -> ClipTower:
-    torch.manual_seed(1)
-    network = open_clip.CLIP(
-        embed_dim=32,
-        vision_cfg={"image_size": 64, "layers": 3, "width": 64, "patch_size": 16, "head_width": 16},
-        text_cfg={"context_length": 77, "vocab_size": 49408, "width": 48, "heads": 4, "layers": 2},
-        quick_gelu=True,
-    )
-    return tower_of(network, replace(model_spec("clip-vit-b16"), dim=32, size=64))
-
-
-def small_siglip() -> ClipTower:
-    torch.manual_seed(2)
-    config = open_clip.get_model_config("ViT-B-16-SigLIP2")
-    config["embed_dim"] = 64
-    config["text_cfg"] |= {"vocab_size": 500, "width": 64, "heads": 4, "layers": 2}
-    config["vision_cfg"] |= {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "token"}
-    config.pop("custom_text")
-    network = open_clip.CustomTextCLIP(**config)
-    network.visual.trunk = VisionTransformer(
-        img_size=64, embed_dim=64, depth=2, num_heads=4, class_token=False, global_pool="map", num_classes=0,
-        act_layer=partial(torch.nn.GELU, approximate="tanh"),
-    )  # fmt: skip
-    return tower_of(network, replace(model_spec("siglip2-b16"), dim=64, size=64))
-
-
-def tower_of(network: Any, spec: Any) -> ClipTower:
-    """With weights large enough that a mistake anywhere shows."""
-    with torch.no_grad():
-        for name, value in network.named_parameters():
-            if value.ndim and "norm" not in name and "ln_" not in name:
-                value.add_(torch.randn_like(value) * 0.05)
-    return ClipTower(network, spec, "small@0").eval().requires_grad_(False)
 
 
 TOWERS = {"clip": small_clip, "siglip": small_siglip}
@@ -175,7 +139,7 @@ def test_dense_clip_is_naclip_on_a_grid_that_is_not_square() -> None:
 
 def test_dense_siglip_of_one_patch_is_the_whole_embedding() -> None:
     """Attention over a single token can only take that token, so the value path is the pooling head."""
-    tower = small_siglip()
+    tower = small_siglip("stock")
     images = torch.randn(3, 3, 16, 16)
     torch.testing.assert_close(tower.dense(images)[:, 0, 0], tower.image_embedding(images), **CLOSE)
 

@@ -20,7 +20,7 @@ from perception_contrast.language.vocabulary import UNLABELLED, Exemplar, Query
 from perception_contrast.pipeline import Pipeline, Settings, Wants
 
 ALL = Wants(True, True, True, True, True, True, True)
-KINDS = ("lit", "apart", "clip", "none", "colours")
+KINDS = ("lit", "apart", "proxied", "clip", "none", "colours")
 RED, GREEN, BLUE, GREY = (230, 20, 20), (20, 230, 20), (20, 20, 230), (128, 128, 128)
 
 
@@ -119,6 +119,39 @@ def test_one_pass_for_both_gives_what_two_passes_give() -> None:
     # On processors with bfloat16 products the shared pass uses them.
     assert cosines.min() > 0.99
     assert shared.embedding @ twice.embedding > 0.99 and len(shared.embedding) == SHARED
+
+
+def test_proxied_features_are_gathered_by_the_spatial_towers_own() -> None:
+    pipeline, frame = pipeline_of("proxied"), noise()
+    seen = pipeline.see(frame)
+    dino, clip = encoders_of("proxied").spatial, encoders_of("proxied").language.tower
+    inputs = [
+        image_tensor(frame.image, pipeline._input_size(frame.size, tower.patch), tower.mean, tower.std)
+        for tower in (dino, clip)
+    ]
+    with torch.inference_mode():
+        expected = clip.by_proxy(clip(inputs[1]).values, dino(inputs[0]).tokens)[0].numpy()
+    assert seen.semantic.shape[:2] == seen.features.shape[:2] and seen.semantic.space == clip.space
+    # On processors with bfloat16 products the pipeline uses them.
+    assert (seen.semantic.values * expected).sum(-1).min() > 0.99
+    only = pipeline.process(frame, Wants(semantic_features=True))
+    np.testing.assert_allclose(only.semantic_features.values, seen.semantic.values, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_windows_give_grids_of_the_same_places(kind: str) -> None:
+    whole, tiled = (
+        pipeline_of(kind, short_side=300, max_tokens=2048, tile=tile).see(noise(60, 90)) for tile in (0, 150)
+    )
+    covered = pipeline_of(kind, short_side=300, max_tokens=2048, tile=1000).see(noise(60, 90))
+    for name in ("features", "semantic"):
+        one, two, same = (getattr(seen, name) for seen in (whole, tiled, covered))
+        assert (one is None) == (two is None) == (same is None)
+        if one is not None:
+            assert one.shape == two.shape and one.grid_to_image == two.grid_to_image
+            assert np.isfinite(two.values).all()
+            np.testing.assert_array_equal(one.values, same.values)
+    np.testing.assert_allclose(np.linalg.norm(tiled.embedding), 1, atol=1e-4)
 
 
 def test_colours_are_found_where_they_are() -> None:
@@ -365,14 +398,15 @@ def test_memory_that_never_suffices_is_an_error() -> None:
         pipeline.see(Frame(np.zeros((280, 280, 3), np.uint8)))
 
 
-@pytest.mark.parametrize("kind", ["lit", "apart", "clip", "none"])
+@pytest.mark.parametrize("kind", ["lit", "apart", "proxied", "clip", "none"])
 def test_an_engine_changes_nothing_but_rounding(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PERCEPTION_CONTRAST_CACHE", str(tmp_path))
     rng = np.random.default_rng(5)
     frame = Frame(rng.integers(0, 255, (60, 90, 3), np.uint8))
-    plain = pipeline_of(kind)
+    # Without a word about the precision, torch takes bfloat16 on processors where that is faster.
+    plain = Pipeline(encoders_of(kind), pipeline_of(kind).settings, precision="fp32")
     other = Pipeline(encoders_of(kind), plain.settings, engine="onnxruntime", precision="fp32")
     other.warm_up((60, 90))
     assert all("onnxruntime fp32" in why for why in other.engines.values())

@@ -35,6 +35,7 @@ def report_of(measured: Measured) -> Report:
         "settings": {
             "model": options.model,
             "language_model": options.language_model,
+            "dense": measured.subject.encoders[-1].graph.method,
             "size": list(main.size),
             "camera": list(options.camera),
             "encoding": options.encoding,

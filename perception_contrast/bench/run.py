@@ -36,6 +36,7 @@ class Options:
     engine: str = AUTO
     precision: str = AUTO
     device: str = AUTO
+    dense: str = AUTO
     batch: int = 1
     threads: int | None = None
     limit: Limit = field(default_factory=Limit)
@@ -85,6 +86,7 @@ def run(options: Options, tell: Tell, tick: Tick | None = None) -> Measured:
             engine=options.engine,
             precision=options.precision,
             device=device,
+            dense=options.dense,
             random_init=options.random_init,
             offline=options.offline,
             tell=tell,

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
+from ..encoders.dense.names import PROXY
+from ..encoders.graphs import language_grid
 from ..encoders.preprocess import image_tensor
 from ..errors import PerceptionError
 from ..frames.decode import decode_message
@@ -97,6 +99,13 @@ class _Bench:
         if not self.heads:
             self.skipped["head"] = "the dense output is part of the encoder's own forward"
 
+    def proxying(self) -> None:
+        last = self.subject.encoders[-1]
+        if last.graph.method != PROXY:
+            return
+        picture, words = (one.served.run(one.images(self.frame)) for one in self.subject.encoders)
+        self.add("proxy", lambda: language_grid(last.graph.tower, words, picture))
+
     def searching(self) -> None:
         pipeline, frame = self.subject.pipeline, self.frame
         seen, prepared = pipeline.see(frame), pipeline.prepare(pipeline.vocabulary)
@@ -144,7 +153,14 @@ def measure_stages(
     """Every part and the walk in turn, round after round. environment: of the DDS stage, None for none."""
     bench = _Bench(subject, message, Frame(decode_message(message)), batch)
     with ExitStack() as stack:
-        for add in (bench.decoding, bench.inputs, bench.encoding, bench.searching, bench.messages):
+        for add in (
+            bench.decoding,
+            bench.inputs,
+            bench.encoding,
+            bench.proxying,
+            bench.searching,
+            bench.messages,
+        ):
             add()
         bench.walking()
         link = bench.transport(stack, environment)

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from ..encoders.alignment import load_alignment
 from ..encoders.clip import ClipTower
+from ..encoders.dense.names import dense_method
 from ..encoders.engines.choose import Chosen, choose_engine
 from ..encoders.engines.names import AUTO
 from ..encoders.engines.seam import Engine
 from ..encoders.engines.served import ServedGraph
 from ..encoders.engines.torch_engine import TorchEngine
 from ..encoders.export import require_size
-from ..encoders.export_check import graph_to_export
+from ..encoders.export_check import random_tower
 from ..encoders.graphs import EncoderGraph, graph_of
 from ..encoders.grid import space_name
 from ..encoders.lit import HEAD_FILE, HouseholdLit
@@ -125,11 +126,12 @@ class RandomWords:
         return unit
 
 
-def random_encoders(model: str, language: str, device: str) -> Encoders:
+def random_encoders(model: str, language: str, device: str, dense: str = AUTO) -> Encoders:
     """The models without weights, for speed alone; of household-lit the head is real. Raises ModelError."""
     if model_spec(model).family == "lit":
         raise ModelError(f"'{model}' is a language model; name {LIT_TOWER} as model and it as language_model")
-    spatial = _random_tower(model, device)
+    method = dense_method(dense, model, language)
+    spatial = _random_tower(model, device, method if language == model else AUTO)
     if language == "none":
         return Encoders(spatial, None, device)
     if model_spec(language).family == "lit":
@@ -139,15 +141,15 @@ def random_encoders(model: str, language: str, device: str) -> Encoders:
         lit = HouseholdLit(tower, head, words, space_name(language, sha256), facts)
         lit.eval().requires_grad_(False).to(device)
         return Encoders(spatial, lit, device, shared=tower is spatial)
-    clip = spatial if language == model else _random_tower(language, device)
+    clip = spatial if language == model else _random_tower(language, device, method)
     if not isinstance(clip, ClipTower):
         raise ModelError(f"'{language}' knows no words; choose household-lit, a clip-*, a siglip* or none")
     aligned = ClipLanguage(clip, RandomWords(clip.dim))
     return Encoders(spatial, aligned, device)
 
 
-def _random_tower(name: str, device: str) -> Any:
-    return graph_to_export(name, random_init=True).tower.to(device)
+def _random_tower(name: str, device: str, method: str = AUTO) -> Any:
+    return graph_of(random_tower(name, method)).tower.to(device)
 
 
 def prepare(
@@ -160,6 +162,7 @@ def prepare(
     engine: str = AUTO,
     precision: str = AUTO,
     device: str = "cpu",
+    dense: str = AUTO,
     random_init: bool = False,
     offline: bool = False,
     tell: Tell | None = None,
@@ -169,9 +172,9 @@ def prepare(
     if size is not None:
         require_size(size, spec.patch, model)
     if random_init:
-        encoders = random_encoders(model, language, device)
+        encoders = random_encoders(model, language, device, dense)
     else:
-        encoders = load_encoders(model, language, device=device, offline=offline, progress=tell)
+        encoders = load_encoders(model, language, device=device, offline=offline, dense=dense, progress=tell)
     return subject_of(
         encoders, size=size, camera=camera, frame=frame, engine=engine, precision=precision, tell=tell
     )

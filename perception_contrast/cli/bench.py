@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..encoders.dense.names import METHODS
 from ..encoders.engines.names import AUTO, KINDS, PRECISIONS
 from ..errors import PerceptionError
 
@@ -31,6 +32,12 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--model", default="dinov2-s14", help="image encoder (default: %(default)s)")
     add("--language-model", default="household-lit", help="what knows words, or none (default: %(default)s)")
+    add(
+        "--dense",
+        choices=(AUTO, *METHODS),
+        default=AUTO,
+        help="way to the features that words are compared with (default: %(default)s)",
+    )
     add(
         "--size",
         type=_size,
@@ -130,6 +137,7 @@ def _options(asked: argparse.Namespace) -> Options:
         engine=asked.engine,
         precision=asked.precision,
         device=asked.device,
+        dense=asked.dense,
         batch=asked.batch,
         threads=asked.threads,
         limit=Limit(asked.rounds, asked.seconds),

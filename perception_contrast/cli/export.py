@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cache import replacing
+from ..encoders.dense.names import AUTO, EDITS, STOCK
 from ..errors import ModelError
 
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=("fp32", "fp16", "bf16"),
         default="fp32",
         help="of the matrix products; inputs and outputs are float32 in any case (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--dense",
+        choices=(AUTO, STOCK, *EDITS),
+        default=AUTO,
+        help="way to the dense features of a model of pictures and words (default: %(default)s, which is "
+        "naclip where the model can); proxyclip takes two encoders, so no file can hold it",
     )
     parser.add_argument("--to", choices=("onnx",), default="onnx", help="file format (default: %(default)s)")
     parser.add_argument(
@@ -80,7 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for size in sizes:
         require_size(size, spec.patch, spec.name)
     graph = graph_to_export(
-        options.model, offline=options.offline, random_init=options.random_init, progress=print
+        options.model,
+        offline=options.offline,
+        random_init=options.random_init,
+        dense=options.dense,
+        progress=print,
     )
     for size, target in zip(sizes, targets, strict=True):
         _export(graph, target, size, options.precision, spec.licence)

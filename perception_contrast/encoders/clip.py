@@ -1,10 +1,11 @@
 """Towers of pictures and words: CLIP (Radford et al. 2021), SigLIP (Zhai et al. 2023; Tschannen et al.,
 SigLIP 2, 2025), Perception Encoder (Bolya et al. 2025), MobileCLIP 2 (Faghri et al. 2025).
 
-Dense features come from the stock weights: for CLIP the last block attends by keys and by nearness
-(Hajimiri et al., "Pay Attention to Your Neighbours" (NACLIP), WACV 2025); for SigLIP and Perception
-Encoder each patch goes alone through the value path of the attention pooling head; for MobileCLIP
-each cell of the last map goes alone through the projection of the mean.
+Dense features come from the stock weights, by a way that ``dense`` names: the last block is changed, or
+left out for what a picture encoder's patches gather in its place. From there CLIP's tokens go through the
+last norm and the projection; those of SigLIP and Perception Encoder each alone through the value path of
+the attention pooling head. For MobileCLIP each cell of the last map goes alone through the projection of
+the mean.
 """
 
 from __future__ import annotations
@@ -20,34 +21,50 @@ from torch.nn import functional
 
 from ..cache import sha256_of
 from ..errors import ModelError
+from .dense.attention import proxy_gathered, resampled_grid
+from .dense.blocks import OpenClipBlock, TimmBlock, dense_tokens
+from .dense.names import AUTO, PROXY, method_alone, require_method
 from .grid import space_name
 from .position import Positions, grid_of
 from .registry import ModelSpec, Triple, model_spec
 from .trunks import VitTrunk
 from .weights import Progress, load_strictly, load_tensors, weights_file
 
-NEARNESS_SIGMA = 5.0  # patches; NACLIP's published value
-
 
 @dataclass(frozen=True)
 class ClipOutput:
-    """dense (B, h, w, dim) and image (B, dim), unit vectors; None where not asked for."""
+    """dense (B, h, w, dim) and image (B, dim), unit vectors; None where not asked for.
+
+    values (B, h, w, width): in place of dense for a tower whose method is proxyclip, what the patches
+    offer in the last block, for ``ClipTower.by_proxy``.
+    """
 
     dense: Tensor | None
     image: Tensor | None
+    values: Tensor | None = None
 
 
 class ClipTower(nn.Module):
     """Both towers of a CLIP, SigLIP or their like; pictures at any size that is a multiple of the patch.
 
     model, space: identity. patch: pixels. dim: of the shared space. mean, std: of RGB in [0, 1].
-    tokenizer_file: of SigLIP's words, None for CLIP, whose vocabulary comes with open_clip.
+    tokenizer_file: of SigLIP's words, None for CLIP, whose vocabulary comes with open_clip. method: the
+    way to dense features; "auto" is the best one that needs nothing beside the tower. Raises ModelError
+    for a method that the tower cannot do.
     """
 
     def __init__(
-        self, network: nn.Module, spec: ModelSpec, space: str, tokenizer_file: Path | None = None
+        self,
+        network: nn.Module,
+        spec: ModelSpec,
+        space: str,
+        tokenizer_file: Path | None = None,
+        *,
+        method: str = AUTO,
     ) -> None:
         super().__init__()
+        self.method = method_alone(spec) if method == AUTO else method
+        require_method(spec, self.method)
         self.network: Any = network  # open_clip declares few types
         self.spec, self.tokenizer_file = spec, tokenizer_file
         self.model, self.space = spec.name, space
@@ -59,10 +76,29 @@ class ClipTower(nn.Module):
     def forward(self, images: Tensor, *, dense: bool = True, pooled: bool = True) -> ClipOutput:
         """images (B, 3, H, W) float, normalised by mean and std. What both outputs share is computed once."""
         rows, columns = grid_of(images, self.patch, self.model)
-        patches, image = self._visual.encode(images, rows, columns, dense=dense, pooled=pooled)
-        if patches is not None:
-            patches = functional.normalize(patches, dim=-1).reshape(images.shape[0], rows, columns, -1)
-        return ClipOutput(patches, None if image is None else functional.normalize(image, dim=-1))
+        tokens, image = self._visual.encode(
+            images, rows, columns, method=self.method if dense else None, pooled=pooled
+        )
+        image = None if image is None else _unit(image)
+        if tokens is None:
+            return ClipOutput(None, image)
+        grid = tokens.reshape(images.shape[0], rows, columns, -1)
+        if self.method == PROXY:
+            return ClipOutput(None, image, values=grid)
+        return ClipOutput(_unit(grid), image)
+
+    def by_proxy(self, values: Tensor, features: Tensor) -> Tensor:
+        """ProxyCLIP (Lan et al., ECCV 2024): dense vectors (B, H, W, dim), unit, comparable with text.
+
+        values (B, h, w, width): as ``forward`` gives them. features (B, H, W, c): patches of the same
+        pictures by an encoder of pictures alone, raw. Raises ModelError for a convolutional tower.
+        """
+        require_method(self.spec, PROXY)
+        assert not isinstance(self._visual, _MeanVisual)
+        rows, columns = features.shape[1:3]
+        offered = resampled_grid(values, rows, columns).flatten(1, 2)
+        patches = self._visual.finish(proxy_gathered(features.flatten(1, 2), offered))
+        return _unit(patches).reshape(*features.shape[:3], -1)
 
     def image_embedding(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) to (B, dim) unit vectors."""
@@ -71,9 +107,13 @@ class ClipTower(nn.Module):
         return image
 
     def dense(self, images: Tensor) -> Tensor:
-        """images (B, 3, H, W) to (B, h, w, dim) unit vectors, comparable with text."""
+        """images (B, 3, H, W) to (B, h, w, dim) unit vectors, comparable with text.
+
+        Raises ModelError where they need another encoder's features.
+        """
         patches = self.forward(images, pooled=False).dense
-        assert patches is not None
+        if patches is None:
+            raise ModelError(f"'{self.model}' by {self.method} needs a picture encoder's features: by_proxy")
         return patches
 
     def text_embedding(self, tokens: Tensor) -> Tensor:
@@ -90,16 +130,25 @@ class _ClipVisual:
     def __init__(self, visual: Any) -> None:
         self.visual = visual
         self._positions = Positions(antialias=True)
+        self._last = OpenClipBlock(visual.transformer.resblocks[-1])
 
     def encode(
-        self, images: Tensor, rows: int, columns: int, *, dense: bool, pooled: bool
+        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
     ) -> tuple[Tensor | None, Tensor | None]:
+        """Patches (B, rows * columns, dim), or their values by proxyclip, and pictures (B, dim), not unit."""
         x = self._embed(images, rows, columns)
-        *blocks, last = self.visual.transformer.resblocks
-        for block in blocks:
+        for block in self.visual.transformer.resblocks[:-1]:
             x = block(x)
-        patches = self._project(_neighbour_attention(last, x, rows, columns)[:, 1:]) if dense else None
-        return patches, self._project(last(x)[:, 0]) if pooled else None
+        whole = self._last(x)
+        picture = self._project(whole[:, 0]) if pooled else None
+        if method is None:
+            return None, picture
+        tokens = dense_tokens(self._last, method, x, whole, rows, columns)[:, 1:]
+        return tokens if method == PROXY else self._project(tokens), picture
+
+    def finish(self, gathered: Tensor) -> Tensor:
+        """What patches gathered (B, n, width) to (B, n, dim)."""
+        return self._project(self._last.out(gathered))
 
     def _embed(self, images: Tensor, rows: int, columns: int) -> Tensor:
         visual = self.visual
@@ -123,19 +172,29 @@ class _PooledVisual:
         self._trunk = VitTrunk(visual.trunk)
 
     def encode(
-        self, images: Tensor, rows: int, columns: int, *, dense: bool, pooled: bool
+        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
     ) -> tuple[Tensor | None, Tensor | None]:
+        """As ``_ClipVisual.encode``."""
         trunk = self.visual.trunk
-        x, _ = self._trunk.sequence(images, rows, columns)
-        patches = self._project(self._values(x[:, trunk.num_prefix_tokens :])) if dense else None
-        return patches, self._project(trunk.attn_pool(x)) if pooled else None
+        x, rope = self._trunk.until_last(images, rows, columns)
+        last = TimmBlock(trunk.blocks[-1], rope)
+        whole = last(x)
+        picture = self._project(trunk.attn_pool(trunk.norm(whole))) if pooled else None
+        if method is None:
+            return None, picture
+        tokens = dense_tokens(last, method, x, whole, rows, columns)[:, trunk.num_prefix_tokens :]
+        return tokens if method == PROXY else self._values(tokens), picture
 
-    def _values(self, x: Tensor) -> Tensor:
-        """Each token as if the pooling head attended to it alone."""
-        head = self.visual.trunk.attn_pool
-        y = head.proj(head.kv(x).chunk(2, dim=-1)[1])
-        values: Tensor = y + head.mlp(head.norm(y))
-        return values
+    def finish(self, gathered: Tensor) -> Tensor:
+        """As ``_ClipVisual.finish``."""
+        return self._values(TimmBlock(self.visual.trunk.blocks[-1]).out(gathered))
+
+    def _values(self, tokens: Tensor) -> Tensor:
+        """Each token of the last block as if the pooling head attended to it alone, in the shared space."""
+        trunk = self.visual.trunk
+        head = trunk.attn_pool
+        y = head.proj(head.kv(trunk.norm(tokens)).chunk(2, dim=-1)[1])
+        return self._project(y + head.mlp(head.norm(y)))
 
     def _project(self, x: Tensor) -> Tensor:
         trunk = self.visual.trunk
@@ -154,11 +213,12 @@ class _MeanVisual:
         self.visual = visual
 
     def encode(
-        self, images: Tensor, rows: int, columns: int, *, dense: bool, pooled: bool
+        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
     ) -> tuple[Tensor | None, Tensor | None]:
+        """As ``_ClipVisual.encode``, of the one method there is."""
         trunk = self.visual.trunk
         x = trunk.forward_features(images)
-        patches = trunk.head.fc(x.flatten(2).transpose(1, 2)) if dense else None
+        patches = None if method is None else trunk.head.fc(x.flatten(2).transpose(1, 2))
         return patches, trunk.head(x) if pooled else None
 
 
@@ -175,29 +235,9 @@ def _visual_of(network: Any, model: str) -> _ClipVisual | _PooledVisual | _MeanV
     raise ModelError(f"'{model}': dense features of a {type(trunk).__name__} image tower are not known")
 
 
-def nearness(rows: int, columns: int, sigma: float = NEARNESS_SIGMA) -> Tensor:
-    """(rows * columns, rows * columns): ``exp(-|p_i - p_j|^2 / (2 sigma^2))``, row-major patches p."""
-
-    def along(count: int) -> Tensor:
-        place = torch.arange(count, dtype=torch.float32)
-        return torch.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))
-
-    # A two-dimensional Gaussian is the product of two one-dimensional ones.
-    return torch.kron(along(rows), along(columns))
-
-
-def _neighbour_attention(block: Any, x: Tensor, rows: int, columns: int) -> Tensor:
-    """NACLIP's last block: softmax(k k^T scale + nearness) v, out projection; no residual, no MLP.
-
-    The class token takes part with no nearness, as in the published method.
-    """
-    attention = block.attn
-    mixed = functional.linear(block.ln_1(x), attention.in_proj_weight, attention.in_proj_bias)
-    _, key, value = mixed.reshape(*x.shape[:2], 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
-    bias = functional.pad(nearness(rows, columns), (1, 0, 1, 0)).to(key)
-    seen = functional.scaled_dot_product_attention(key, key, value, attn_mask=bias)
-    out: Tensor = attention.out_proj(seen.transpose(1, 2).flatten(2))
-    return out
+def _unit(vectors: Tensor) -> Tensor:
+    """Of unit length in float32, whatever the products before were made in."""
+    return functional.normalize(vectors.float(), dim=-1)
 
 
 def _cut(tokens: Tensor, length: int, end: int) -> Tensor:
@@ -216,12 +256,14 @@ def load_clip(
     offline: bool = False,
     weights: Path | None = None,
     random_init: bool = False,
+    method: str = AUTO,
     progress: Progress | None = None,
 ) -> ClipTower:
     """A model of pictures and words, by its name or spec, in evaluation mode without gradients.
 
     weights: a local file in open_clip's names; SigLIP's tokenizer.json is looked for beside it.
-    random_init: no weights at all, for checks of the computation. Raises ModelError.
+    random_init: no weights at all, for checks of the computation. method: as of ``ClipTower``. Raises
+    ModelError.
     """
     spec = model_spec(name) if isinstance(name, str) else name
     if spec.spatial or spec.family in ("lit", "text"):
@@ -229,12 +271,14 @@ def load_clip(
             f"'{spec.name}' has no tower of words beside its pictures'; choose one of clip-*, metaclip-*, "
             "dfn-*, siglip*, mobileclip2-* or pe-core-*"
         )
+    if method != AUTO:
+        require_method(spec, method)
     path = None if random_init else weights or weights_file(spec, offline=offline, progress=progress)
     network = _network(spec.arch)
     if path:
         load_strictly(network, _plain_names(load_tensors(path), network), path)
     sha256 = sha256_of(path) if path else _digest(network)
-    tower = ClipTower(network, spec, space_name(spec.name, sha256), _tokenizer_beside(path))
+    tower = ClipTower(network, spec, space_name(spec.name, sha256), _tokenizer_beside(path), method=method)
     return tower.eval().requires_grad_(False).to(device)
 
 

@@ -121,8 +121,10 @@ def _too_large(graph: EncoderGraph, precision: str) -> str:
 
 def _metadata(graph: EncoderGraph, size: tuple[int, int], precision: str, licence: str) -> dict[str, str]:
     """Everything that serving needs and a reader may want to know, as text."""
-    # household-lit gives its tower's features too, and those live in the tower's own space.
-    spaces = {name: graph.tower.space if name in ("tokens", "cls") else graph.space for name in graph.names}
+    # household-lit gives its tower's features too, and those live in the tower's own space; values by
+    # proxyclip live in a block's own.
+    apart = {name: graph.tower.space for name in ("tokens", "cls")} | {"values": f"{graph.space}/values"}
+    spaces = {name: apart.get(name, graph.space) for name in graph.names}
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -131,6 +133,7 @@ def _metadata(graph: EncoderGraph, size: tuple[int, int], precision: str, licenc
         "space": graph.space,
         "spaces": json.dumps(spaces),
         "family": _family(graph.model),
+        "dense": graph.method,
         "outputs": json.dumps(graph.names),
         "unit": json.dumps([name for name in graph.names if name in UNIT_OUTPUTS]),
         "precision": precision,

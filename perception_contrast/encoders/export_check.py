@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from .alignment import load_alignment
 from .clip import ClipTower, load_clip
+from .dense.names import AUTO
 from .dinov2 import DinoTower, load_dino
 from .engines.gate import LIMITS, compare, gate_images
 from .exported import CPU, ExportedEncoder, UnservableError
 from .graphs import EncoderGraph, graph_of
 from .grid import require_same_space, space_name
 from .lit import HEAD_FILE, HouseholdLit
-from .load import LIT_TOWER, load_encoders
+from .load import LIT_TOWER
 from .registry import model_spec
 from .trunks import create_network
 from .weights import Progress
@@ -27,21 +28,32 @@ CUDA = "CUDAExecutionProvider"
 
 
 def graph_to_export(
-    name: str, *, offline: bool = False, random_init: bool = False, progress: Progress | None = None
+    name: str,
+    *,
+    offline: bool = False,
+    random_init: bool = False,
+    dense: str = AUTO,
+    progress: Progress | None = None,
 ) -> EncoderGraph:
     """The picture side of any model that can be named, on the CPU. Raises ModelError.
 
     random_init: no weights are fetched, for checks of the computation; of household-lit the head stays.
+    dense: the method of a model of pictures and words; others have none to choose.
     """
-    if model_spec(name).family == "lit":
+    spec = model_spec(name)
+    if dense != AUTO and (spec.spatial or spec.family == "lit"):
+        raise ModelError(f"'{name}' has one way to its dense features; use dense {AUTO}")
+    if spec.family == "lit":
         if random_init:
             tower = _random_dino(LIT_TOWER)
         else:
             tower = load_dino(LIT_TOWER, offline=offline, pinned=True, progress=progress)
         return graph_of(tower, _lit(tower, any_tower=random_init))
     if random_init:
-        return graph_of(_random(name))
-    return graph_of(load_encoders(name, "none", offline=offline, progress=progress).spatial)
+        return graph_of(random_tower(name, dense))
+    if spec.spatial:
+        return graph_of(load_dino(name, offline=offline, progress=progress))
+    return graph_of(load_clip(name, offline=offline, method=dense, progress=progress))
 
 
 def check_export(graph: EncoderGraph, path: Path, size: tuple[int, int]) -> dict[str, float] | None:
@@ -81,12 +93,13 @@ def _served(path: Path) -> ExportedEncoder | None:
         return None
 
 
-def _random(name: str) -> DinoTower | ClipTower:
+def random_tower(name: str, method: str = AUTO) -> DinoTower | ClipTower:
+    """A model without weights, on the CPU. method: as of ``load_clip``. Raises ModelError."""
     import timm
 
     if timm.is_model(model_spec(name).arch):
         return _random_dino(name)
-    return load_clip(name, random_init=True)
+    return load_clip(name, random_init=True, method=method)
 
 
 def _random_dino(name: str) -> DinoTower:

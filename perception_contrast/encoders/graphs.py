@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from .alignment import colour_statistics
 from .clip import ClipTower
+from .dense.names import LIT, PROXY
 from .dinov2 import DinoTower
 from .lit import HouseholdLit
 from .registry import Triple
@@ -16,14 +19,17 @@ class EncoderGraph(nn.Module):
     """images (B, 3, H, W) float32, normalised, to the tensors that ``names`` names, in that order.
 
     "tokens" (B, h, w, c) and "cls" (B, c) of a spatial tower, raw; "dense" (B, h, w, dim) and "image"
-    (B, dim) of a language-aligned one, unit; "grid" (B, h', w', dim) and "picture" (B, dim) of
-    household-lit, unit, and "things" (B, h', w', 4) as ``AlignmentHead.grid`` gives them, where its head
-    tells things apart. model, space: of the tower, or of household-lit where ``grid`` is among them.
+    (B, dim) of a language-aligned one, unit, or by proxyclip "values" (B, h, w, width), raw, in place of
+    "dense"; "grid" (B, h', w', dim) and "picture" (B, dim) of household-lit, unit, and "things"
+    (B, h', w', 4) as ``AlignmentHead.grid`` gives them, where its head tells things apart. model, space:
+    of the tower, or of household-lit where ``grid`` is among them. method: the way to dense language
+    features, "" where there are none.
     """
 
     names: tuple[str, ...]
     model: str
     space: str
+    method: str
     patch: int
     mean: Triple
     std: Triple
@@ -31,7 +37,7 @@ class EncoderGraph(nn.Module):
     def __init__(self, tower: DinoTower | ClipTower, names: tuple[str, ...], model: str, space: str) -> None:
         super().__init__()
         self.tower = tower
-        self.names, self.model, self.space = names, model, space
+        self.names, self.model, self.space, self.method = names, model, space, ""
         self.patch, self.mean, self.std = tower.patch, tower.mean, tower.std
 
 
@@ -50,11 +56,13 @@ class LanguageGraph(EncoderGraph):
     """The picture side of a CLIP or SigLIP."""
 
     def __init__(self, tower: ClipTower) -> None:
-        super().__init__(tower, ("dense", "image"), tower.model, tower.space)
+        grid = "values" if tower.method == PROXY else "dense"
+        super().__init__(tower, (grid, "image"), tower.model, tower.space)
+        self.method = tower.method
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         seen = self.tower(images)
-        return seen.dense, seen.image
+        return seen.values if self.method == PROXY else seen.dense, seen.image
 
 
 class AlignedGraph(EncoderGraph):
@@ -63,6 +71,7 @@ class AlignedGraph(EncoderGraph):
     def __init__(self, lit: HouseholdLit) -> None:
         names = ("tokens", "cls", "grid", "picture", *(("things",) if lit.head.config.things else ()))
         super().__init__(lit.tower, names, lit.model, lit.space)
+        self.method = LIT
         self.head, self.layers = lit.head, lit.layers
         self.cell = lit.patch // lit.head.config.up
         self.register_buffer("_mean", torch.tensor(lit.mean).view(1, 3, 1, 1), persistent=False)
@@ -89,3 +98,19 @@ def graph_of(tower: DinoTower | ClipTower, lit: HouseholdLit | None = None) -> E
         graph = LanguageGraph(tower)
     device = next((parameter.device for parameter in tower.parameters()), torch.device("cpu"))
     return graph.eval().requires_grad_(False).to(device)
+
+
+def language_grid(
+    tower: DinoTower | ClipTower, words: Mapping[str, Tensor], picture: Mapping[str, Tensor]
+) -> Tensor:
+    """Dense language features (B, h, w, dim), unit, of what the graphs of both encoders gave.
+
+    words: of the language model, which stands on ``tower``. picture: of the spatial tower; read by
+    proxyclip alone, whose features have its grid.
+    """
+    for name in ("grid", "dense"):
+        if name in words:
+            return words[name]
+    assert isinstance(tower, ClipTower)
+    with torch.inference_mode():
+        return tower.by_proxy(words["values"], picture["tokens"])

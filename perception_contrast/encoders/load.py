@@ -14,6 +14,7 @@ from ..language.clip_text import ClipTextTower
 from ..language.text_cache import CachedTextTower
 from ..language.text_tower import TextTower, load_minilm
 from .clip import ClipTower, load_clip
+from .dense.names import AUTO, dense_method
 from .dinov2 import DinoTower, load_dino
 from .lit import HEAD_FILE, HouseholdLit, load_household_lit
 from .registry import Triple, model_spec
@@ -77,28 +78,31 @@ def load_encoders(
     offline: bool = False,
     weights: Path | None = None,
     language_weights: Path | None = None,
+    dense: str = AUTO,
     progress: Progress | None = None,
 ) -> Encoders:
     """model: any but household-lit. language_model: household-lit, one that knows words, or none.
 
     weights, language_weights: local files in place of those that a hub or a package would give.
-    device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one. Raises ModelError, SpaceError.
+    device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one. dense: the way to features that
+    are comparable with words, as ``dense_method``. Raises ModelError, SpaceError.
     """
     device = _device(device)
     language = language_model.strip() or "none"
     _require_language(language)
     if model_spec(model).family == "lit":
         raise ModelError(f"'{model}' is a language model; name {LIT_TOWER} as model and it as language_model")
+    method = dense_method(dense, model, language)
     source = _Source(device, offline, progress)
     # The head was fitted to the weights whose sha256 is fixed, so a tower that serves both has those.
     shared = model == LIT_TOWER and language == "household-lit" and weights is None
-    spatial = source.tower(model, weights, pinned=shared)
+    same = language == model and language_weights in (None, weights)
+    spatial = source.tower(model, weights, pinned=shared, method=method if same else AUTO)
     if language == "none":
         return Encoders(spatial, None, device)
     if language == "household-lit":
         return Encoders(spatial, source.lit(spatial if shared else None, language_weights), device, shared)
-    same = language == model and language_weights in (None, weights)
-    clip = spatial if same else source.tower(language, language_weights)
+    clip = spatial if same else source.tower(language, language_weights, method=method)
     assert isinstance(clip, ClipTower)
     return Encoders(spatial, ClipLanguage(clip, _cached(ClipTextTower(clip))), device)
 
@@ -109,7 +113,9 @@ class _Source:
     offline: bool
     progress: Progress | None
 
-    def tower(self, name: str, weights: Path | None, *, pinned: bool = False) -> DinoTower | ClipTower:
+    def tower(
+        self, name: str, weights: Path | None, *, pinned: bool = False, method: str = AUTO
+    ) -> DinoTower | ClipTower:
         if model_spec(name).spatial:
             return load_dino(
                 name,
@@ -120,7 +126,12 @@ class _Source:
                 progress=self.progress,
             )
         return load_clip(
-            name, device=self.device, offline=self.offline, weights=weights, progress=self.progress
+            name,
+            device=self.device,
+            offline=self.offline,
+            weights=weights,
+            method=method,
+            progress=self.progress,
         )
 
     def lit(self, spatial: DinoTower | ClipTower | None, head: Path | None) -> HouseholdLit:

@@ -48,16 +48,29 @@ class VitTrunk:
         self, images: Tensor, rows: int, columns: int, layers: Sequence[int] = ()
     ) -> tuple[Tensor, dict[int, Tensor]]:
         """Prefix tokens and patches (B, n, c) after the final norm; block number to its raw (B, n, c)."""
-        vit = self.vit
-        x = self._embed(images, rows, columns)
-        rope = self._rotations.at(vit, rows, columns, x)
+        x, rope = self._start(images, rows, columns)
         kept: dict[int, Tensor] = {}
-        for index, block in enumerate(vit.blocks):
-            turned = {} if rope is None else {"rope": rope[index] if vit.rope_mixed else rope}
-            x = block(x, **turned)
+        for index, block in enumerate(self.vit.blocks):
+            x = _through(block, x, rope[index])
             if index in layers:
                 kept[index] = x
-        return vit.norm(x), kept
+        return self.vit.norm(x), kept
+
+    def until_last(self, images: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor | None]:
+        """Raw prefix tokens and patches (B, n, c) that enter the last block, and the rotation it uses."""
+        x, rope = self._start(images, rows, columns)
+        for block, turn in zip(self.vit.blocks[:-1], rope, strict=False):
+            x = _through(block, x, turn)
+        return x, rope[-1]
+
+    def _start(self, images: Tensor, rows: int, columns: int) -> tuple[Tensor, Sequence[Tensor | None]]:
+        """What enters the first block, and each block's rotation, None without."""
+        x = self._embed(images, rows, columns)
+        rope = self._rotations.at(self.vit, rows, columns, x)
+        blocks = len(self.vit.blocks)
+        if rope is None or not self.vit.rope_mixed:
+            return x, [rope] * blocks
+        return x, [rope[index] for index in range(blocks)]
 
     def _picture(self, x: Tensor) -> Tensor:
         """The class token; the pooling head's output where there is one; else the mean of the patches."""
@@ -85,6 +98,11 @@ class VitTrunk:
                 prefix = [torch.cat(prefix, dim=1) + position[:, :first]]
         embedded: Tensor = vit.norm_pre(torch.cat([*prefix, x], dim=1))
         return embedded
+
+
+def _through(block: Any, x: Tensor, rope: Tensor | None) -> Tensor:
+    result: Tensor = block(x) if rope is None else block(x, rope=rope)
+    return result
 
 
 class _Rotations:

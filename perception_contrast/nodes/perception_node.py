@@ -156,6 +156,7 @@ class PerceptionNode(LifecycleNode):
         pipeline = self._build(
             model=values["model"],
             language_model=values["language_model"],
+            dense=values["dense"],
             device=values["device"],
             engine=values["engine"],
             precision=values["precision"],

@@ -9,6 +9,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from ..encoders.dense.names import METHODS
 from ..encoders.engines.names import AUTO, KINDS, PRECISIONS
 from ..errors import PerceptionError
 from ..language.vocabulary import Vocabulary
@@ -22,6 +23,13 @@ SPECS = (
         "language_model",
         "household-lit",
         "Model that matches words to pixels; none to do without (exemplars still work).",
+        change="unconfigured",
+    ),
+    Spec(
+        "dense",
+        "auto",
+        "Way to the features that words are compared with; auto is proxyclip beside a DINO, else naclip.",
+        choices=(AUTO, *METHODS),
         change="unconfigured",
     ),
     Spec("device", "auto", "auto, cpu, cuda or cuda:N.", change="unconfigured"),
@@ -64,6 +72,14 @@ SPECS = (
     Spec("detection_threshold", 0.0, "Probability of a detection; 0 takes the model's own.", 0.0, 1.0),
     Spec("short_side", 378, "Short side in pixels of the picture that the encoder sees.", 56, 2048),
     Spec("max_tokens", 2048, "Most patches of that picture; larger pictures are scaled down.", 16, 65536),
+    Spec(
+        "tile",
+        0,
+        "Side in pixels of the windows that the encoders see a larger picture through; 0 for all at once.",
+        0,
+        2048,
+    ),
+    Spec("tile_overlap", 0.25, "Share of a window that the next one sees too.", 0.0, 0.5),
     Spec("max_detections", 100, "Most detections of one frame, best first.", 1, 1000),
     Spec("feature_dtype", "float16", "Type of FeatureMap values.", choices=("float16", "float32")),
     Spec("max_rate", 0.0, "Most frames a second that are processed; 0 for no limit.", 0.0, 1000.0),
@@ -99,6 +115,8 @@ def settings(values: Values) -> Settings:
         mask_threshold=values["mask_threshold"] or None,
         detection_threshold=values["detection_threshold"] or None,
         max_detections=values["max_detections"],
+        tile=values["tile"],
+        tile_overlap=values["tile_overlap"],
     )
 
 

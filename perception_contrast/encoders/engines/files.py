@@ -50,6 +50,7 @@ def key_of(graph: EncoderGraph, size: tuple[int, int], **facts: str) -> str:
     held = {
         "space": graph.space,
         "tower": graph.tower.space,
+        "method": graph.method,
         "outputs": list(graph.names),
         "size": list(size),
     }
