@@ -21,6 +21,7 @@ from torch.nn import functional
 from ..cache import sha256_of
 from ..errors import ModelError
 from .grid import space_name
+from .matching import Matching
 from .position import Positions, grid_of
 from .registry import ModelSpec, Triple, model_spec
 from .trunks import VitTrunk
@@ -63,6 +64,12 @@ class ClipTower(nn.Module):
         if patches is not None:
             patches = functional.normalize(patches, dim=-1).reshape(images.shape[0], rows, columns, -1)
         return ClipOutput(patches, None if image is None else functional.normalize(image, dim=-1))
+
+    @property
+    def matching(self) -> Matching:
+        """Of whole pictures with texts, as the network was trained."""
+        scale, bias = self.network.logit_scale, getattr(self.network, "logit_bias", None)
+        return Matching(scale.detach().exp().item(), None if bias is None else bias.detach().item())
 
     def image_embedding(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) to (B, dim) unit vectors."""
