@@ -325,7 +325,7 @@ class Pipeline:
         language = self._encoders.language
         if language is None:
             for query in vocabulary.queries:
-                if query.texts():
+                if query.texts() or query.negatives:
                     raise QueryError(
                         f"'{query.label}' is asked for in words, but no language model is loaded; "
                         "set language_model or show an exemplar"
