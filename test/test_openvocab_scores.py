@@ -14,7 +14,6 @@ from perception_contrast.openvocab.scores import (
     QueryVectors,
     SigmoidScorer,
     SoftmaxScorer,
-    contested,
 )
 from perception_contrast.openvocab.search import logit_of
 
@@ -140,19 +139,6 @@ def test_a_calibration_that_is_not_one_is_refused(text: str) -> None:
 def test_thresholds_are_scipys_logits(probability: float) -> None:
     assert logit_of(probability) == pytest.approx(special.logit(probability))
     assert np.isfinite([logit_of(0.0), logit_of(1.0)]).all()
-
-
-def test_a_name_gives_way_only_where_another_one_leads_by_far() -> None:
-    logits = np.array([[3.0, 3.0, -4.0], [2.0, -3.0, -4.5], [-6.0, -6.0, -6.0]], np.float32)
-    expected = logits.copy()
-    for place in range(3):
-        best = logits[:, place].max()
-        for query in range(3):
-            if best - logits[query, place] > 4.0:
-                expected[query, place] -= best - logits[query, place] - 4.0
-    np.testing.assert_allclose(contested(logits), expected, rtol=1e-6)
-    assert contested(logits)[1, 0] == 2.0 and contested(logits)[1, 1] == -5.0
-    np.testing.assert_array_equal(contested(logits[1:2]), logits[1:2])
 
 
 def test_a_query_without_vectors_leaves_the_others_as_they_are() -> None:

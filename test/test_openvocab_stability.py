@@ -48,13 +48,6 @@ def seen(request: pytest.FixtureRequest) -> tuple[Pipeline, Frame]:
     return (household_lit() if request.param == "household-lit" else random_clip()), frame
 
 
-def expect_what_is_known(request: pytest.FixtureRequest) -> None:
-    """The search still lowers a query's logits where another asked one leads by far."""
-    if request.node.callspec.params["seen"] == "household-lit":
-        reason = "Searcher.find applies contested() before it cuts regions"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
-
-
 def found(seen: tuple[Pipeline, Frame], labels: tuple[str, ...]) -> Found:
     """Label and box of every region to its probability."""
     pipeline, frame = seen
@@ -65,14 +58,21 @@ def found(seen: tuple[Pipeline, Frame], labels: tuple[str, ...]) -> Found:
 
 def changes(before: Found, after: Found, labels: tuple[str, ...]) -> float:
     """Largest change of a region's probability; one that comes or goes counts with all of it."""
-    regions = {key for key in before.keys() | after.keys() if key[0] in labels}
-    return max((abs(before.get(key, 0.0) - after.get(key, 0.0)) for key in regions), default=0.0)
+    found = 0.0
+    for one, other in ((before, after), (after, before)):
+        for (label, box), probability in one.items():
+            if label in labels:
+                same = [p for (name, place), p in other.items() if name == label and alike(box, place)]
+                found = max(found, min((abs(probability - p) for p in same), default=probability))
+    return found
 
 
-def test_unrelated_queries_added_removed_and_reordered(
-    seen: tuple[Pipeline, Frame], request: pytest.FixtureRequest
-) -> None:
-    expect_what_is_known(request)
+def alike(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    """Boxes of one region: sums in another order may move an edge by a pixel."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= 2
+
+
+def test_unrelated_queries_added_removed_and_reordered(seen: tuple[Pipeline, Frame]) -> None:
     base = found(seen, ASKED)
     ids = {label: seen[0].vocabulary.ids[label] for label in ASKED}
     assert base and max(base.values()) > 0.3, "nothing found would prove nothing"
@@ -88,10 +88,7 @@ def test_unrelated_queries_added_removed_and_reordered(
         assert {label: seen[0].vocabulary.ids[label] for label in kept} == {k: ids[k] for k in kept}, what
 
 
-def test_other_queries_decide_whose_a_pixel_is_and_nothing_more(
-    seen: tuple[Pipeline, Frame], request: pytest.FixtureRequest
-) -> None:
-    expect_what_is_known(request)
+def test_other_queries_decide_whose_a_pixel_is_and_nothing_more(seen: tuple[Pipeline, Frame]) -> None:
     pipeline, frame = seen
     labels, alone = ASKED[:3], {}
     for label in labels:

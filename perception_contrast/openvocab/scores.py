@@ -73,19 +73,6 @@ def against_rivals(logits: Array, rivals: Array) -> Array:
     return lowered
 
 
-def contested(logits: Array, margin: float = 4.0) -> Array:
-    """Lowers logits (q, ...) by what the strongest query of the place leads them by, beyond a margin.
-
-    Two names of one thing, or a wider and a narrower one, stay within the margin and both stand; a
-    name that another one beats by far gives way there. A single query is left as it is.
-    """
-    if len(logits) < 2:
-        return logits
-    lead = logits.max(axis=0) - logits - margin
-    lowered: Array = (logits - np.maximum(lead, 0.0)).astype(np.float32)
-    return lowered
-
-
 @dataclass(frozen=True)
 class SigmoidScorer:
     """Each query on its own: logit = scale * cosine + bias, as trained. Order: words, examples."""
