@@ -333,14 +333,13 @@ class Pipeline:
             if vocabulary.distractors:
                 raise QueryError("distractors are words, but no language model is loaded; leave them empty")
             return PreparedQueries(vocabulary)
-        texts = [text for query in vocabulary.queries for text in query.texts()]
+        words = [query.texts() for query in vocabulary.queries]
+        groups = [*words, *(query.negatives for query in vocabulary.queries), vocabulary.distractors]
         with self._text_lock:
-            vectors = language.text.encode([*texts, *vocabulary.distractors])
-        words, start = [], 0
-        for query in vocabulary.queries:
-            words.append(vectors[start : start + len(query.texts())])
-            start += len(query.texts())
-        return PreparedQueries(vocabulary, tuple(words), vectors[start:])
+            vectors = language.text.encode([text for group in groups for text in group])
+        *each, rivals = np.split(vectors, np.cumsum([len(group) for group in groups[:-1]], dtype=int))
+        count = len(words)
+        return PreparedQueries(vocabulary, tuple(each[:count]), rivals, tuple(each[count:]))
 
     def _require_comparable(self, vocabulary: Vocabulary) -> None:
         spatial, language = self._encoders.spatial, self._encoders.language

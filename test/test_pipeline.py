@@ -277,6 +277,17 @@ def test_words_and_examples_of_one_query_each_find_their_thing() -> None:
     assert places() == {"green"}
 
 
+def test_a_negative_acts_on_its_own_label_alone() -> None:
+    pipeline = pipeline_of("colours", short_side=378, max_tokens=2048)
+    frame = painted((480, 640), {(60, 40, 200, 180): RED, (380, 100, 560, 250): GREEN})
+    for negatives, seen in (((), {"red", "green"}), (("green",), {"red"})):
+        asked = Query("bright", ("red", "yellow"), negatives=negatives)
+        pipeline.set_queries([asked, Query("green")], ["blue", "grey"])
+        found = pipeline.process(frame, ALL).detections
+        assert {"red" if one.box[0] < 300 else "green" for one in found if one.label == "bright"} == seen
+        assert any(one.label == "green" for one in found), "the other label still finds it"
+
+
 def test_without_a_language_model_words_are_refused() -> None:
     pipeline = pipeline_of("none")
     assert (pipeline.text_model, pipeline.text_space) == ("", "")
