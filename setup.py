@@ -13,7 +13,7 @@ DATA = {".json", ".safetensors", ".txt", ".yaml"}
 
 
 def installed(folder: str, pattern: str) -> tuple[str, list[str]]:
-    return f"share/{NAME}/{Path(folder).name}", sorted(str(path) for path in Path(folder).glob(pattern))
+    return f"share/{NAME}/{folder}", sorted(str(path) for path in Path(folder).glob(pattern))
 
 
 def package_data(folder: str) -> list[str]:
@@ -39,6 +39,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         installed("launch", "*.launch.py"),
         installed("config", "*.*"),
+        installed("config/vocabularies", "*.yaml"),
     ],
     zip_safe=False,
     entry_points={

@@ -29,7 +29,9 @@ PARAMETERS = {
     "engine": "auto, torch, compiled, captured, onnxruntime, onnxruntime-cuda or tensorrt.",
     "precision": "auto, fp32, bf16, fp16 or int8.",
     "image_transport": "raw or compressed.",
-    "queries": "What to look for: labels separated by commas, each 'label' or 'label: phrase; phrase'.",
+    "vocabulary": "Name of a vocabulary to look for, see `perception-contrast vocab list`.",
+    "queries": "What to look for besides: labels separated by commas, each 'label' or "
+    "'label: phrase; phrase; !negative'.",
 }
 FLAGS = {
     "offline": "Never use a network (true or false).",

@@ -20,17 +20,20 @@ from .encoders.engines.served import ServedGraph, served_graphs
 from .encoders.graphs import language_grid
 from .encoders.grid import FeatureGrid, require_same_space
 from .encoders.lit import HouseholdLit
-from .encoders.load import Encoders, load_encoders
+from .encoders.load import Encoders, LanguageModel, load_encoders
 from .encoders.tiles import seen_in_windows, window_of
 from .errors import QueryError
 from .frames.resize import fitted_size
 from .frames.types import Frame, GridToImage
-from .language.vocabulary import Exemplar, Query, Vocabulary
+from .language.templates import PLAIN
+from .language.text_tower import reworded
+from .language.vocabulary import MAX_QUERIES, Exemplar, Query, Vocabulary, checked_text
 from .openvocab.draw import PrincipalColours, overlay
 from .openvocab.examples import exemplar_of
 from .openvocab.masks import upsampled
 from .openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
 from .openvocab.spaces import searcher_of
+from .openvocab.whole import Classification, ImageTextSimilarity, probabilities
 from .wants import Result as Result
 from .wants import Settings as Settings
 from .wants import Wants as Wants
@@ -242,15 +245,57 @@ class Pipeline:
             ),
         )
 
-    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(n, c) float32 unit rows in ``text_space``. Raises QueryError without a language model."""
+    def embed_texts(
+        self, texts: Sequence[str], templates: Sequence[str] | None = None
+    ) -> NDArray[np.float32]:
+        """(n, c) float32 unit rows in ``text_space``.
+
+        templates: sentences around each text, {a}, {the} or {} in its place; None takes the model's own.
+        Raises QueryError without a language model, ModelError for templates that do not fit it.
+        """
+        language = self._language_model()
+        if not texts or any(not text.strip() for text in texts):
+            raise QueryError("give at least one text, and none that is empty")
+        text = language.text if templates is None else reworded(language.text, tuple(templates))
+        with self._text_lock:
+            return text.encode(list(texts))
+
+    def classify(
+        self, frame: Frame, labels: Sequence[str], *, templates: Sequence[str] | None = None
+    ) -> Classification:
+        """Which of some labels a whole picture shows, by the model's own scale and bias.
+
+        templates: as ``embed_texts`` takes them. Raises QueryError, ModelError.
+        """
+        vectors = self._checked_texts(labels, "a label", templates)
+        language = self._language_model()
+        cosines = vectors @ self._picture(frame)
+        shares = probabilities(cosines, language.matching)
+        return Classification(
+            tuple(labels), shares, cosines, language.matching.bias is not None, language.space
+        )
+
+    def image_text_similarity(self, frame: Frame, texts: Sequence[str]) -> ImageTextSimilarity:
+        """How well each text, as it is, describes a whole picture. Raises QueryError."""
+        vectors = self._checked_texts(texts, "a text", PLAIN)
+        return ImageTextSimilarity(tuple(texts), vectors @ self._picture(frame), self.text_space)
+
+    def _checked_texts(
+        self, texts: Sequence[str], what: str, templates: Sequence[str] | None
+    ) -> NDArray[np.float32]:
+        if not 0 < len(texts) <= MAX_QUERIES:
+            raise QueryError(f"{len(texts)} texts; give 1 to {MAX_QUERIES}")
+        return self.embed_texts([checked_text(text, what) for text in texts], templates)
+
+    def _picture(self, frame: Frame) -> NDArray[np.float32]:
+        """(c,) float32 unit vector of a whole frame in ``text_space``."""
+        return self._see(frame, _Clock(), semantic=True).embedding
+
+    def _language_model(self) -> LanguageModel:
         language = self._encoders.language
         if language is None:
             raise QueryError("no language model is loaded; set language_model, for example to household-lit")
-        if not texts or any(not text.strip() for text in texts):
-            raise QueryError("give at least one text, and none that is empty")
-        with self._text_lock:
-            return language.text.encode(list(texts))
+        return language
 
     def similarity(
         self, frame: Frame, *, point: tuple[float, float] | None = None, text: str | None = None
@@ -286,7 +331,7 @@ class Pipeline:
         language = self._encoders.language
         if language is None:
             for query in vocabulary.queries:
-                if query.texts():
+                if query.texts() or query.negatives:
                     raise QueryError(
                         f"'{query.label}' is asked for in words, but no language model is loaded; "
                         "set language_model or show an exemplar"
@@ -294,14 +339,13 @@ class Pipeline:
             if vocabulary.distractors:
                 raise QueryError("distractors are words, but no language model is loaded; leave them empty")
             return PreparedQueries(vocabulary)
-        texts = [text for query in vocabulary.queries for text in query.texts()]
+        words = [query.texts() for query in vocabulary.queries]
+        groups = [*words, *(query.negatives for query in vocabulary.queries), vocabulary.distractors]
         with self._text_lock:
-            vectors = language.text.encode([*texts, *vocabulary.distractors])
-        words, start = [], 0
-        for query in vocabulary.queries:
-            words.append(vectors[start : start + len(query.texts())])
-            start += len(query.texts())
-        return PreparedQueries(vocabulary, tuple(words), vectors[start:])
+            vectors = language.text.encode([text for group in groups for text in group])
+        *each, rivals = np.split(vectors, np.cumsum([len(group) for group in groups[:-1]], dtype=int))
+        count = len(words)
+        return PreparedQueries(vocabulary, tuple(each[:count]), rivals, tuple(each[count:]))
 
     def _require_comparable(self, vocabulary: Vocabulary) -> None:
         spatial, language = self._encoders.spatial, self._encoders.language

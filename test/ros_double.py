@@ -14,6 +14,7 @@ from perception_contrast.errors import ModelError, QueryError
 from perception_contrast.frames.types import Frame, GridToImage
 from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.openvocab.types import Detection, Scores
+from perception_contrast.openvocab.whole import Classification, ImageTextSimilarity
 from perception_contrast.wants import Result, Settings, Wants
 
 MODEL = "scripted"
@@ -77,6 +78,18 @@ class ScriptedPipeline:
         if text is not None and not text.strip():
             raise QueryError("the text is empty")
         return np.full(frame.size, 0.25, np.float32), SPACE
+
+    def classify(self, frame: Frame, labels: Any, *, templates: Any = None) -> Classification:
+        """The more red a frame has, the surer the first label is; templates make them independent."""
+        if not labels:
+            raise QueryError("0 texts; give 1 to 1024")
+        share = np.full(len(labels), 0.0, np.float32)
+        share[0] = frame.image[..., 0].mean() / 255.0
+        return Classification(tuple(labels), share, share / 2, templates is not None, SPACE)
+
+    def image_text_similarity(self, frame: Frame, texts: Any) -> ImageTextSimilarity:
+        found = self.classify(frame, texts)
+        return ImageTextSimilarity(found.labels, found.cosines - np.float32(0.25), SPACE)
 
     def process(self, frame: Frame, wants: Wants) -> Result:
         self.gate.wait(60.0)

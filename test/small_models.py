@@ -22,7 +22,13 @@ from perception_contrast.language.clip_text import ClipTextTower
 from perception_contrast.pipeline import Pipeline, Settings
 
 WIDTH, TEXT, SHARED = 24, 12, 10
-WORDS = {"red": (1, -1, -1), "green": (-1, 1, -1), "blue": (-1, -1, 1), "grey": (0, 0, 0)}
+WORDS = {
+    "red": (1, -1, -1),
+    "green": (-1, 1, -1),
+    "blue": (-1, -1, 1),
+    "grey": (0, 0, 0),
+    "yellow": (1, 1, -1),
+}
 
 
 class Sentences:

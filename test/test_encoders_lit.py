@@ -20,6 +20,7 @@ from perception_contrast.encoders.alignment import (
 )
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.lit import load_household_lit
+from perception_contrast.encoders.load import load_encoders
 from perception_contrast.encoders.registry import model_spec
 from perception_contrast.errors import ModelError, SpaceError
 
@@ -104,3 +105,18 @@ def test_a_head_that_is_absent_or_damaged_is_one_line(
         with pytest.raises(ModelError, match=path.name) as caught:
             load_household_lit(tower, Sentences(), path=path)
         assert "\n" not in str(caught.value)
+
+
+def test_a_part_is_its_whole_and_a_colour_is_not_lost_in_the_words() -> None:
+    """What docs/ask_for_objects.md says of phrases such as "handle of a mug" and "red mug"."""
+    try:
+        language = load_encoders("dinov2-s14", "household-lit", offline=True).language
+    except ModelError as error:
+        pytest.skip(f"household-lit is not in the cache: {error}")
+    assert language is not None
+    names = language.text.encode(["mug", "chair", "bottle", "knife", "door handle", "blue mug"])
+    parts = language.text.encode(["handle of a mug", "leg of a chair", "lid of a bottle"])
+    cosines = parts @ names[:5].T
+    assert cosines.argmax(axis=1).tolist() == [0, 1, 2] and np.diag(cosines).min() > 0.8
+    red = language.text.encode(["red mug"])[0]
+    assert (names[:5] @ red).argmax() == 0 and names[0] @ red < 0.9 and names[5] @ red < names[0] @ red

@@ -14,7 +14,6 @@ from perception_contrast.openvocab.scores import (
     QueryVectors,
     SigmoidScorer,
     SoftmaxScorer,
-    contested,
 )
 from perception_contrast.openvocab.search import logit_of
 
@@ -26,23 +25,64 @@ def unit(seed: int, *shape: int) -> np.ndarray:
     return values / np.linalg.norm(values, axis=-1, keepdims=True)
 
 
-def test_softmax_is_scipys_over_queries_distractors_and_neutral_words() -> None:
-    cells, neutral, rivals = unit(0, 50), unit(1, 3), unit(2, 2)
-    queries = [QueryVectors(unit(3, 1), NONE), QueryVectors(unit(4, 4), NONE)]
-    best = [(cells @ q.words.T).max(1) for q in queries]
-    everything = np.stack([*best, *(cells @ rivals.T).T, *(cells @ neutral.T).T])
-    share = special.softmax(7.0 * everything.astype(float), axis=0)[:2]
+def test_softmax_is_scipys_over_neutral_words_distractors_and_own_negatives() -> None:
+    cells, neutral, rivals, negatives = unit(0, 50), unit(1, 3), unit(2, 2), unit(5, 2)
+    queries = [QueryVectors(unit(3, 1), NONE, negatives), QueryVectors(unit(4, 4), NONE)]
     logits = SoftmaxScorer(neutral, 7.0).logits(cells, queries, rivals)
-    assert np.allclose(special.expit(logits), share, atol=1e-5)
+    for row, query in zip(logits, queries, strict=True):
+        best = (cells @ query.words.T).max(1)
+        others = [neutral, rivals, *([query.negatives] if len(query.negatives) else [])]
+        everything = np.stack([best, *(cells @ np.concatenate(others).T).T])
+        share = special.softmax(7.0 * everything.astype(float), axis=0)[0]
+        assert np.allclose(special.expit(row), share, atol=1e-5)
 
 
 def test_softmax_stays_finite_where_one_word_takes_all() -> None:
     cells = unit(0, 1)
-    logits = SoftmaxScorer(-cells, 1e4).logits(
-        cells, [QueryVectors(cells, NONE), QueryVectors(-cells, NONE)], NONE
-    )
-    assert np.isfinite(logits).all() and logits[0] > 10 and logits[1] < -10
+    queries = [QueryVectors(cells, NONE), QueryVectors(-cells, NONE), QueryVectors(NONE, NONE)]
+    logits = SoftmaxScorer(np.roll(cells, 1, axis=1), 1e4).logits(cells, queries, NONE)
+    assert np.isfinite(logits).all() and logits[0] > 10 and (logits[1:] < -10).all()
     assert SoftmaxScorer(cells).logits(cells, [], NONE).shape == (0, 1)
+
+
+def test_a_neutral_word_does_not_compete_with_itself() -> None:
+    cells, neutral = unit(0, 20), unit(1, 3)
+    asked = [QueryVectors(neutral[1:2], NONE)]
+    with_itself, without = (
+        SoftmaxScorer(bank, 7.0).logits(cells, asked, NONE) for bank in (neutral, neutral[[0, 2]])
+    )
+    np.testing.assert_allclose(with_itself, without, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "scorer", [SigmoidScorer((10.0, 5.0), (-3.0, -1.0)), SoftmaxScorer(unit(9, 4), 20.0)]
+)
+def test_a_querys_logits_do_not_depend_on_the_other_queries(scorer: SigmoidScorer | SoftmaxScorer) -> None:
+    cells, rivals = unit(0, 40), unit(1, 2)
+    queries = [QueryVectors(unit(10 + n, 1 + n % 3), NONE, unit(30 + n, n % 2)) for n in range(12)]
+    alone = np.concatenate([scorer.logits(cells, [query], rivals) for query in queries])
+    np.testing.assert_allclose(scorer.logits(cells, queries, rivals), alone, rtol=1e-5, atol=1e-5)
+    order = np.random.default_rng(0).permutation(12)[:7]
+    some = scorer.logits(cells, [queries[n] for n in order], rivals)
+    np.testing.assert_allclose(some, alone[order], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "scorer", [SigmoidScorer((10.0, 5.0), (-5.0, 0.0)), SoftmaxScorer(np.eye(8, dtype=np.float32)[6:], 10.0)]
+)
+def test_a_negative_competes_with_its_own_query_alone(scorer: SigmoidScorer | SoftmaxScorer) -> None:
+    cells = np.eye(8, dtype=np.float32)
+    bowl, both = cells[1:2], (cells[:1] + cells[1:2]) / np.sqrt(np.float32(2))
+    plain, doubted = (
+        scorer.logits(np.concatenate([cells[:3], both]), queries, NONE)
+        for queries in (
+            [QueryVectors(both, NONE), QueryVectors(both, NONE)],
+            [QueryVectors(both, NONE, bowl), QueryVectors(both, NONE)],
+        )
+    )
+    np.testing.assert_allclose(doubted[1], plain[1], atol=1e-5)
+    assert doubted[0, 1] < plain[0, 1] - 1.0, "a bowl is not what was asked for"
+    assert doubted[0, 0] > plain[0, 0] - 0.6, "a mug still is"
 
 
 def test_sigmoid_takes_the_better_of_words_and_examples() -> None:
@@ -99,19 +139,6 @@ def test_a_calibration_that_is_not_one_is_refused(text: str) -> None:
 def test_thresholds_are_scipys_logits(probability: float) -> None:
     assert logit_of(probability) == pytest.approx(special.logit(probability))
     assert np.isfinite([logit_of(0.0), logit_of(1.0)]).all()
-
-
-def test_a_name_gives_way_only_where_another_one_leads_by_far() -> None:
-    logits = np.array([[3.0, 3.0, -4.0], [2.0, -3.0, -4.5], [-6.0, -6.0, -6.0]], np.float32)
-    expected = logits.copy()
-    for place in range(3):
-        best = logits[:, place].max()
-        for query in range(3):
-            if best - logits[query, place] > 4.0:
-                expected[query, place] -= best - logits[query, place] - 4.0
-    np.testing.assert_allclose(contested(logits), expected, rtol=1e-6)
-    assert contested(logits)[1, 0] == 2.0 and contested(logits)[1, 1] == -5.0
-    np.testing.assert_array_equal(contested(logits[1:2]), logits[1:2])
 
 
 def test_a_query_without_vectors_leaves_the_others_as_they_are() -> None:

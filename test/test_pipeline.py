@@ -265,12 +265,70 @@ def test_an_example_outside_the_picture_changes_nothing(where: dict) -> None:
     assert pipeline.vocabulary.version == 0 and not pipeline.vocabulary.queries
 
 
+@pytest.mark.parametrize(
+    ("queries", "said"),
+    [
+        ([Query("mug"), Query(" mug ")], "more than once"),
+        ([Query("mug", ("",))], "empty"),
+        ([Query("mug", ("x" * 2000,))], "at most 512"),
+        ([Query(str(n)) for n in range(1025)], "at most 1024"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["lit", "clip"])
+def test_a_vocabulary_that_is_refused_leaves_the_old_one(kind: str, queries: list[Query], said: str) -> None:
+    pipeline = pipeline_of(kind)
+    ask(pipeline, "red")
+    before = pipeline.vocabulary
+    with pytest.raises(QueryError, match=said):
+        pipeline.set_queries(queries)
+    assert pipeline.vocabulary is before and pipeline.process(noise(), ALL).vocabulary is before
+
+
+@pytest.mark.parametrize("kind", ["lit", "colours"])
+def test_a_thousand_queries_in_any_script_are_searched(kind: str) -> None:
+    pipeline = pipeline_of(kind)
+    scripts = ["☕", "👩‍🍳", "كوب أحمر", "红色杯子", "cafe\u0301", "कप"]
+    pipeline.set_queries([Query(label) for label in (*scripts, *(f"thing {n}" for n in range(994)))])
+    result = pipeline.process(noise(), ALL)
+    assert len(result.vocabulary.queries) == 1000 and result.masks.shape == (60, 90)
+
+
+def test_words_and_examples_of_one_query_each_find_their_thing() -> None:
+    pipeline = pipeline_of("colours", short_side=378, max_tokens=2048)
+    boxes = {(60, 40, 200, 180): RED, (380, 100, 560, 250): GREEN}
+    frame = painted((480, 640), boxes)
+    pipeline.set_queries([Query("it", ("red",))], ["blue", "grey"])
+
+    def places() -> set[str]:
+        masks = pipeline.process(frame, ALL).masks
+        return {name for name, at in (("red", (110, 130)), ("green", (175, 470))) if masks[at] == 1}
+
+    assert places() == {"red"}
+    pipeline.add_exemplar("it", frame, box=(380, 100, 560, 250))
+    assert places() == {"red", "green"}, "an example is one more way to find it"
+    pipeline.set_queries([replace(pipeline.vocabulary.queries[0], phrases=())], ["blue", "grey"])
+    assert places() == {"green"}
+
+
+def test_a_negative_acts_on_its_own_label_alone() -> None:
+    pipeline = pipeline_of("colours", short_side=378, max_tokens=2048)
+    frame = painted((480, 640), {(60, 40, 200, 180): RED, (380, 100, 560, 250): GREEN})
+    for negatives, seen in (((), {"red", "green"}), (("green",), {"red"})):
+        asked = Query("bright", ("red", "yellow"), negatives=negatives)
+        pipeline.set_queries([asked, Query("green")], ["blue", "grey"])
+        found = pipeline.process(frame, ALL).detections
+        assert {"red" if one.box[0] < 300 else "green" for one in found if one.label == "bright"} == seen
+        assert any(one.label == "green" for one in found), "the other label still finds it"
+
+
 def test_without_a_language_model_words_are_refused() -> None:
     pipeline = pipeline_of("none")
     assert (pipeline.text_model, pipeline.text_space) == ("", "")
+    shown = pipeline.add_exemplar("mug", noise())[0].queries[0]
     for attempt in (
         lambda: pipeline.set_queries([Query("mug")]),
         lambda: pipeline.set_queries([], ["wall"]),
+        lambda: pipeline.set_queries([replace(shown, negatives=("wall",))]),
         lambda: pipeline.embed_texts(["mug"]),
         lambda: pipeline.similarity(noise(), text="mug"),
     ):

@@ -199,6 +199,9 @@ def test_queries_of_one_line() -> None:
     assert queries.parse_query(" red mug : a red mug; a crimson cup ;") == Query(
         "red mug", ("a red mug", "a crimson cup")
     )
+    assert queries.parse_query("mug: a mug; !bowl; ! plate") == Query(
+        "mug", ("a mug",), negatives=("bowl", "plate")
+    )
     assert queries.parse_queries(["", " ", "sofa"]) == (Query("sofa"),)
     with pytest.raises(QueryError, match="no label"):
         queries.parse_query(": a thing")

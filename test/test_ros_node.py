@@ -19,8 +19,10 @@ from geometry_msgs.msg import Point  # noqa: E402
 from perception_contrast_msgs.msg import Embedding, FeatureMap, Query  # noqa: E402
 from perception_contrast_msgs.srv import (  # noqa: E402
     AddExemplar,
+    Classify,
     EmbedText,
     GetQueries,
+    ImageTextSimilarity,
     SetQueries,
     Similarity,
 )
@@ -30,6 +32,7 @@ from ros_graph import Client, Serving, wait_for  # noqa: E402
 from sensor_msgs.msg import Image, RegionOfInterest  # noqa: E402
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo  # noqa: E402
 
+from perception_contrast.language.vocabulary_file import load_vocabulary  # noqa: E402
 from perception_contrast.ros import diagnostics, feature_map, qos, statistics  # noqa: E402
 from perception_contrast.ros.convert import image_message  # noqa: E402
 
@@ -181,7 +184,7 @@ def test_a_late_joiner_gets_labels_and_model(steady) -> None:
 def test_queries_set_and_read_back(steady) -> None:
     client = steady.client
     before = steady.pipeline.vocabulary.version
-    queries = [Query(label="red mug", phrases=["a red mug"], threshold=0.5)]
+    queries = [Query(label="red mug", phrases=["a red mug"], threshold=0.5, negatives=["bowl"])]
     answer = client.call(SetQueries, f"{NODE}/set_queries", queries=queries, distractors=["wall"])
     assert answer.success and answer.version == before + 1 and "red mug" in answer.message
     kept = client.call(GetQueries, f"{NODE}/get_queries").queries
@@ -197,6 +200,12 @@ def test_queries_set_and_read_back(steady) -> None:
         ([Query(label="a", exemplars=[Embedding(space="other@0", data=[1.0])])], "other@0"),
         ([Query(label="a", exemplars=[Embedding(space=ros_double.SPACE)])], "not a finite vector"),
         ([Query(label="a", phrases=["x" * 100_000])], "characters"),
+        ([Query(label="a", phrases=["x" * 2000])], "at most 512"),
+        ([Query(label="a", phrases=[""])], "empty"),
+        ([Query(label="\u200b")], "empty"),
+        ([Query(label="a", negatives=["a"])], "as phrase and as negative"),
+        ([Query(label="caf\u00e9"), Query(label="cafe\u0301")], "more than once"),
+        ([Query(label=str(n)) for n in range(1025)], "at most 1024"),
     ],
 )
 def test_refused_queries_leave_the_old_ones(steady, queries: list[Query], said: str) -> None:
@@ -205,6 +214,20 @@ def test_refused_queries_leave_the_old_ones(steady, queries: list[Query], said: 
     assert not answer.success and said in answer.message
     assert answer.version == before.version
     assert steady.pipeline.vocabulary is before
+
+
+def test_none_a_thousand_and_any_script_are_queries(steady) -> None:
+    client = steady.client
+    assert client.call(SetQueries, f"{NODE}/set_queries").success
+    assert steady.pipeline.vocabulary.queries == ()
+    thousand = [Query(label=f"thing {n}") for n in range(1000)]
+    assert client.call(SetQueries, f"{NODE}/set_queries", queries=thousand).success
+    scripts = ["☕", "👩‍🍳", "كوب أحمر", "红色杯子", "cafe\u0301", "कप"]
+    assert client.call(
+        SetQueries, f"{NODE}/set_queries", queries=[Query(label=label) for label in scripts]
+    ).success
+    kept = client.call(GetQueries, f"{NODE}/get_queries").queries.queries
+    assert [query.label for query in kept] == [*scripts[:4], "caf\u00e9", "कप"]
 
 
 def test_exemplars_by_point_box_and_image(steady) -> None:
@@ -267,6 +290,29 @@ def test_texts_become_vectors_and_heat_maps(steady) -> None:
     assert "outside" in client.call(Similarity, f"{NODE}/similarity", kind=0, point=Point(x=-9.0)).message
 
 
+def test_whole_pictures_are_classified_and_compared(steady) -> None:
+    client, classify, compare = steady.client, f"{NODE}/classify", f"{NODE}/image_text_similarity"
+    client.wait_diagnostics(NAME, "age/newest_s", lambda age: float(age) < 0.5)
+    newest = client.call(Classify, classify, labels=["red", "blue"])
+    share = ros_camera.picture()[..., 0].mean() / 255.0
+    assert newest.success and (newest.model, newest.space) == (ros_double.MODEL, ros_double.SPACE)
+    np.testing.assert_allclose(newest.probabilities, [share, 0.0], rtol=1e-5)
+    np.testing.assert_allclose(newest.cosines, [share / 2, 0.0], rtol=1e-5)
+    assert not newest.independent and "most likely 'red'" in newest.message
+    image = image_message(np.full((4, 4, 3), 255, np.uint8), ros_camera.HEADER)
+    shown = client.call(Classify, classify, labels=["red"], templates=["see {a}"], image=image)
+    assert shown.success and list(shown.probabilities) == [1.0] and shown.independent
+    scores = client.call(ImageTextSimilarity, compare, texts=["a red wall", "a blue one"], image=image)
+    assert (
+        scores.success and list(scores.cosines) == [0.25, -0.25] and list(scores.clip_scores) == [25.0, 0.0]
+    )
+    broken = Image(height=4, width=4, step=12, encoding="rgb8", data=b"123")
+    for kind, name in ((Classify, classify), (ImageTextSimilarity, compare)):
+        none, bad = client.call(kind, name), client.call(kind, name, image=broken)
+        assert not none.success and "give 1 to 1024" in none.message
+        assert not bad.success and bad.message
+
+
 def set_parameters(client: Client, kind: type, **values: object) -> object:
     parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
     suffix = "set_parameters" if kind is SetParameters else "set_parameters_atomically"
@@ -282,9 +328,31 @@ def test_parameters_change_all_at_once(steady) -> None:
     assert steady.pipeline.vocabulary.queries[0].phrases == ("a chair", "a stool")
 
 
+def test_a_named_vocabulary_is_put_in_force_and_queries_add_to_it(steady) -> None:
+    client = steady.client
+    household = load_vocabulary("household")
+    result = set_parameters(
+        client, SetParametersAtomically, vocabulary="household", queries=["mug: my mug; !cup"]
+    )
+    assert result.result.successful, result.result.reason
+    labels = {query.label: query for query in steady.pipeline.vocabulary.queries}
+    assert labels.keys() == {query.label for query in household.queries}
+    assert (labels["mug"].phrases, labels["mug"].negatives) == (("my mug",), ("cup",))
+    assert steady.pipeline.vocabulary.distractors == household.distractors
+    number = steady.pipeline.vocabulary.ids["sofa"]
+    for name in ("road", "household"):
+        assert set_parameters(client, SetParameters, vocabulary=name).results[0].successful
+    assert steady.pipeline.vocabulary.ids["sofa"] == number
+    assert set_parameters(client, SetParametersAtomically, vocabulary="", queries=["mug"]).result.successful
+    assert [query.label for query in steady.pipeline.vocabulary.queries] == ["mug"]
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"short_side": 400, "vocabulary": "houshold"}, "did you mean 'household'"),
+        ({"short_side": 400, "vocabulary": "../household"}, "without a path"),
+        ({"short_side": 400, "vocabulary": "/etc/passwd"}, "without a path"),
         ({"short_side": 400, "queries": ["a", "a"]}, "more than once"),
         ({"short_side": 400, "feature_dtype": "float64"}, "float64"),
         ({"short_side": 400, "max_rate": float("nan")}, "max_rate"),

@@ -14,10 +14,15 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from perception_contrast.encoders.registry import MINILM, model_spec
+from perception_contrast.encoders.registry import MINILM, MODELS, model_spec
 from perception_contrast.errors import ModelError
 from perception_contrast.language.bert import Bert, bert_from_transformers
-from perception_contrast.language.clip_text import ClipTextTower, SiglipTokenizer, lower_without_punctuation
+from perception_contrast.language.clip_text import (
+    SIGLIP_TOKENS,
+    ClipTextTower,
+    SiglipTokenizer,
+    lower_without_punctuation,
+)
 from perception_contrast.language.templates import PLAIN, ROBOT_CAMERA, sentences
 from perception_contrast.language.text_cache import CachedTextTower
 from perception_contrast.language.text_tower import MiniLmTower, load_minilm
@@ -138,7 +143,11 @@ def test_ensemble_is_the_unit_mean_of_unit_sentences() -> None:
     vectors = text.encode(["Red Mug", "the floor"])
     tokenizer = open_clip.SimpleTokenizer()
     for vector, bare in zip(vectors, ("red mug", "floor"), strict=True):
-        written = [template.format(bare) for template in ROBOT_CAMERA]
+        forms = {"{a}": f"a {bare}", "{the}": f"the {bare}", "{}": bare}
+        written = []
+        for template in ROBOT_CAMERA:
+            (place,) = [place for place in forms if place in template]
+            written.append(template.replace(place, forms[place]))
         mean = tower.text_embedding(tokenizer(written)).mean(0)
         assert np.abs(vector - (mean / mean.norm()).numpy()).max() < 1e-6
 
@@ -149,9 +158,78 @@ def test_plain_wording_takes_the_phrase_as_it_is() -> None:
     assert ClipTextTower(CountingTower("clip"), PLAIN).wording != ClipTextTower(CountingTower("clip")).wording
 
 
-def test_templates_without_a_place_for_the_phrase_are_refused() -> None:
+ARTICLES = {
+    "apple": "an apple", "red apple": "a red apple", "a apple": "an apple", "An umbrella": "an umbrella",
+    "the open box": "an open box", "hourglass": "an hourglass", "unicycle": "a unicycle",
+    "uniform": "a uniform", "used cup": "a used cup", "union flag": "a union flag",
+    "uninflated tyre": "an uninflated tyre", "one-way sign": "a one-way sign",
+    "european car": "a european car", "LED lamp": "an LED lamp", "USB stick": "a USB stick",
+    "SUV": "an SUV", "X-ray machine": "an X-ray machine", "8-bit console": "an 8-bit console",
+    "scissors": "scissors", "running shoes": "running shoes", "bus": "a bus", "glass": "a glass",
+    "glasses": "glasses", "water": "water", "glass of water": "a glass of water", "people": "people",
+    "person in jeans": "a person in jeans", "shoes on a shelf": "shoes on a shelf",
+    "handle of a mug": "a handle of a mug", "my keys": "my keys", "two mugs": "two mugs",
+    "2 mugs": "2 mugs", "dog's bowl": "a dog's bowl", "toilet paper": "toilet paper", "grass": "grass",
+    "étagère": "an étagère", "red mug": "a red mug", "tennis racket": "a tennis racket",
+    "cactus": "a cactus", "chassis": "a chassis", "杯子": "杯子", "كوب أحمر": "كوب أحمر", "☕": "☕",
+    "чашка": "чашка",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("phrase", "expected"), ARTICLES.items())
+def test_phrases_take_the_article_that_english_gives_them(phrase: str, expected: str) -> None:
+    assert sentences(phrase, ("{a}",)) == [expected]
+
+
+def test_the_and_bare_places_know_other_determiners_too() -> None:
+    assert sentences("an apple", ("{the}", "tiny {}")) == ["the apple", "tiny apple"]
+    assert sentences("my keys", ("photo of {the}", "{a}.")) == ["photo of my keys", "my keys."]
+    assert sentences("杯子", ("{the}",)) == ["杯子"]
+
+
+def test_a_brace_in_a_phrase_is_text() -> None:
+    assert sentences("{the} {0.__class__}", ("see {a}!", "{}")) == [
+        "see a {the} {0.__class__}!",
+        "{the} {0.__class__}",
+    ]
+
+
+def test_our_sentences_are_many_different_and_hold_one_place_each() -> None:
+    assert len(set(ROBOT_CAMERA)) == len(ROBOT_CAMERA) >= 40
+    for phrase in ("apple", "my keys"):
+        written = sentences(phrase, ROBOT_CAMERA)
+        assert len(set(written)) >= 40
+        assert all(phrase in sentence and "{" not in sentence for sentence in written)
+        assert not any("a apple" in sentence or "a my" in sentence for sentence in written)
+
+
+@pytest.mark.parametrize("templates", [("a photo",), (), ("{a}", "a {0}")])
+def test_templates_without_a_place_for_the_phrase_are_refused(templates: tuple[str, ...]) -> None:
     with pytest.raises(ModelError, match="templates"):
-        ClipTextTower(CountingTower("clip"), ("a photo",))
+        ClipTextTower(CountingTower("clip"), templates)
+
+
+def test_other_templates_are_another_wording_of_the_same_space(tmp_path: Path) -> None:
+    cached = CachedTextTower(ClipTextTower(CountingTower("clip")), tmp_path)
+    plain = cached.with_templates(PLAIN)
+    assert plain.space == cached.space and plain.wording != cached.wording
+    assert not np.allclose(plain.encode(["mug"]), cached.encode(["mug"]))
+    again = CachedTextTower(ClipTextTower(CountingTower("clip"), PLAIN), tmp_path)
+    assert np.array_equal(plain.encode(["mug"]), again.encode(["mug"]))
+
+
+def test_accents_apart_or_within_their_letters_are_one_phrase() -> None:
+    text = ClipTextTower(CountingTower("clip"))
+    assert text.canonical("cafe\u0301  Table") == text.canonical("café table") == "café table"
+
+
+@pytest.mark.parametrize("name", [n for n, spec in MODELS.items() if spec.family == "siglip"])
+def test_siglips_are_published_with_the_form_that_we_give_them(name: str) -> None:
+    import open_clip
+
+    config = open_clip.get_model_config(MODELS[name].arch)["text_cfg"]
+    assert config["tokenizer_kwargs"]["clean"] == "canonicalize"
+    assert config["context_length"] == SIGLIP_TOKENS
 
 
 def test_siglips_form_equals_open_clips() -> None:

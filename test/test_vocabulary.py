@@ -50,6 +50,12 @@ def test_numbers_are_unique_and_never_change_hands(edits: list[list[str]]) -> No
         ([Query("mug", threshold=float("nan"))], "threshold nan"),
         ([Query("x" * (MAX_PHRASE_CHARACTERS + 1))], "at most 512"),
         ([Query("bad \udcff byte")], "UTF-8"),
+        ([Query("\u200b\u0301")], "label is empty"),
+        ([Query("a\x07b")], "control character"),
+        ([Query("caf\u00e9"), Query("cafe\u0301")], "more than once"),
+        ([Query("mug", negatives=("",))], "negative of 'mug' is empty"),
+        ([Query("mug", negatives=("mug",))], "as phrase and as negative"),
+        ([Query("mug", ("cup",), negatives=("cup",))], "'cup' as phrase"),
         ([Query("mug", exemplars=(Exemplar(UNIT * np.float32(np.nan), "a@1"),))], "finite"),
         ([Query("mug", exemplars=(Exemplar(UNIT[None], "a@1"),))], "vector"),
         ([Query("mug", exemplars=(Exemplar(UNIT * 30, "a@1"),))], "unit"),
@@ -63,7 +69,9 @@ def test_what_is_refused_says_why_in_one_line(queries: list[Query], words: str) 
     str(caught.value).encode()
 
 
-@pytest.mark.parametrize("label", ["☕", "кружка", "赤い マグカップ", "mug 👩‍🍳"])
+@pytest.mark.parametrize(
+    "label", ["☕", "кружка", "赤い マグカップ", "mug 👩‍🍳", "كوب أحمر", "红色杯子", "कप"]
+)
 def test_any_script_is_a_label(label: str) -> None:
     assert Vocabulary().with_queries([Query(label)]).ids == {label: 1}
 

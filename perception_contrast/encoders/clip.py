@@ -25,6 +25,7 @@ from .dense.attention import proxy_gathered, resampled_grid
 from .dense.blocks import OpenClipBlock, TimmBlock, dense_tokens
 from .dense.names import AUTO, PROXY, method_alone, require_method
 from .grid import space_name
+from .matching import Matching
 from .position import Positions, grid_of
 from .registry import ModelSpec, Triple, model_spec
 from .trunks import VitTrunk
@@ -99,6 +100,12 @@ class ClipTower(nn.Module):
         offered = resampled_grid(values, rows, columns).flatten(1, 2)
         patches = self._visual.finish(proxy_gathered(features.flatten(1, 2), offered))
         return _unit(patches).reshape(*features.shape[:3], -1)
+
+    @property
+    def matching(self) -> Matching:
+        """Of whole pictures with texts, as the network was trained."""
+        scale, bias = self.network.logit_scale, getattr(self.network, "logit_bias", None)
+        return Matching(scale.detach().exp().item(), None if bias is None else bias.detach().item())
 
     def image_embedding(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) to (B, dim) unit vectors."""

@@ -14,6 +14,7 @@ from ..language.text_tower import TextTower
 from .alignment import AlignmentHead, colour_statistics, load_alignment
 from .dinov2 import DinoOutput, DinoTower
 from .grid import require_same_space, space_name
+from .matching import Matching
 from .registry import HOUSEHOLD_LIT, Triple
 
 HEAD_FILE = Path(__file__).parent / "data" / "household_lit.safetensors"
@@ -63,6 +64,11 @@ class HouseholdLit(nn.Module):
         self.mean: Triple = tower.mean
         self.std: Triple = tower.std
         self.text = AlignedTextTower(sentences, head, space)
+
+    @property
+    def matching(self) -> Matching:
+        """Of whole pictures with captions, which the head learned by a softmax over them."""
+        return Matching(self.head.log_scale[2].detach().exp().item())
 
     def see(self, images: Tensor, output: DinoOutput | None = None) -> tuple[Tensor, Tensor]:
         """images (B, 3, H, W), normalised, to unit vectors: grid (B, h, w, dim), picture (B, dim).

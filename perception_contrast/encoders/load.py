@@ -17,6 +17,7 @@ from .clip import ClipTower, load_clip
 from .dense.names import AUTO, dense_method
 from .dinov2 import DinoTower, load_dino
 from .lit import HEAD_FILE, HouseholdLit, load_household_lit
+from .matching import Matching
 from .registry import Triple, model_spec
 from .weights import Progress
 
@@ -27,6 +28,7 @@ class LanguageModel(Protocol):
     """Pictures and phrases to unit vectors of one space.
 
     tower: what sees the pictures. layers: blocks of it that are read, empty where its end alone is.
+    matching: of whole pictures with texts.
     """
 
     model: str
@@ -43,6 +45,9 @@ class LanguageModel(Protocol):
     @property
     def text(self) -> TextTower: ...
 
+    @property
+    def matching(self) -> Matching: ...
+
 
 class ClipLanguage:
     """A CLIP or SigLIP as a language model."""
@@ -50,7 +55,7 @@ class ClipLanguage:
     layers: tuple[int, ...] = ()
 
     def __init__(self, tower: ClipTower, text: TextTower) -> None:
-        self.tower, self.text = tower, text
+        self.tower, self.text, self.matching = tower, text, tower.matching
         self.model, self.space, self.dim, self.patch = tower.model, tower.space, tower.dim, tower.patch
         self.mean: Triple = tower.mean
         self.std: Triple = tower.std

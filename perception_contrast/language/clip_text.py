@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import string
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import ModelError
-from .templates import ROBOT_CAMERA, sentences
+from .templates import ROBOT_CAMERA, checked_templates, sentences
 
 BATCH = 256
 SIGLIP_TOKENS = 64
@@ -73,8 +74,8 @@ class SiglipTokenizer:
 
 
 def lower(text: str) -> str:
-    """Lower case, single spaces."""
-    return " ".join(text.lower().split())
+    """Lower case, single spaces, marks combined with their letters (NFC), as CLIP's tokenizer has them."""
+    return " ".join(unicodedata.normalize("NFC", text).lower().split())
 
 
 def lower_without_punctuation(text: str) -> str:
@@ -86,18 +87,21 @@ def lower_without_punctuation(text: str) -> str:
 class ClipTextTower:
     """Phrases to the mean of their sentences' vectors: unit, averaged, unit again.
 
-    model, space: the tower's. wording: identifies the templates.
+    model, space: the tower's. wording: identifies the templates. Raises ModelError for templates
+    without a place for the phrase.
     """
 
     def __init__(self, tower: ClipLike, templates: tuple[str, ...] = ROBOT_CAMERA) -> None:
-        if not templates or not all("{}" in template for template in templates):
-            raise ModelError("text templates must each hold {} for the phrase")
-        self._tower, self.templates = tower, templates
+        self._tower, self.templates = tower, checked_templates(templates)
         self.model, self.space, self.dim = tower.model, tower.space, tower.dim
         self.wording = hashlib.sha256("\n".join(templates).encode()).hexdigest()[:12]
         siglip = tower.spec.family == "siglip"
         self.canonical: Callable[[str], str] = lower_without_punctuation if siglip else lower
         self._tokenize = _siglip_tokenizer(tower) if siglip else _clip_tokenizer(tower)
+
+    def with_templates(self, templates: tuple[str, ...]) -> ClipTextTower:
+        """The same tower with other sentences around a phrase."""
+        return ClipTextTower(self._tower, templates)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, dim) float32, unit rows."""

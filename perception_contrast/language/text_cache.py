@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cache import atomic_write
-from .text_tower import TextTower
+from .text_tower import TextTower, reworded
 
 FloatArray = NDArray[np.float32]
 
@@ -30,6 +30,10 @@ class CachedTextTower:
     def canonical(self, text: str) -> str:
         """The wrapped tower's."""
         return self._tower.canonical(text)
+
+    def with_templates(self, templates: tuple[str, ...]) -> CachedTextTower:
+        """The wrapped tower's, its vectors kept in the same folder. Raises ModelError as that does."""
+        return CachedTextTower(reworded(self._tower, templates), self.directory)
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """(n, dim) float32, unit rows."""

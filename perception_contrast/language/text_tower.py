@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from ..cache import cache_dir, sha256_of
 from ..encoders.grid import space_name
 from ..encoders.registry import MINILM
 from ..encoders.weights import Progress, load_strictly, load_tensors, wheel_files
+from ..errors import ModelError
 from .bert import Bert, bert_from_transformers
+from .templates import PLAIN
 
 BATCH = 256
 
@@ -44,6 +46,27 @@ class TextTower(Protocol):
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, dim) float32, unit rows."""
         ...
+
+
+@runtime_checkable
+class Rewordable(Protocol):
+    """A text tower that puts sentences around a phrase, and can put others."""
+
+    def with_templates(self, templates: tuple[str, ...]) -> TextTower:
+        """The same tower with other sentences. Raises ModelError for those without a place for the phrase."""
+        ...
+
+
+def reworded(tower: TextTower, templates: tuple[str, ...]) -> TextTower:
+    """A tower with ``templates`` around each phrase. Raises ModelError.
+
+    One that takes phrases bare, as household-lit does, is its own with PLAIN and has no other.
+    """
+    if isinstance(tower, Rewordable):
+        return tower.with_templates(templates)
+    if templates != PLAIN:
+        raise ModelError(f"'{tower.model}' was fitted to phrases alone; leave the templates empty")
+    return tower
 
 
 class MiniLmTower:

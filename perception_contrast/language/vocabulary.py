@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -35,45 +36,71 @@ class Exemplar:
 
 @dataclass(frozen=True)
 class Query:
-    """A label, its phrases and/or exemplars, and its own threshold on probability if it has one."""
+    """A label, its phrases and/or exemplars, and its own threshold on probability if it has one.
+
+    negatives: phrases of things that it is not; they compete with this label alone.
+    """
 
     label: str
     phrases: tuple[str, ...] = ()
     exemplars: tuple[Exemplar, ...] = ()
     threshold: float | None = None
+    negatives: tuple[str, ...] = ()
 
     def texts(self) -> tuple[str, ...]:
         """The phrases; the label itself where there are neither phrases nor exemplars."""
         return self.phrases if self.phrases or self.exemplars else (self.label,)
 
 
-def _checked_text(text: str, what: str) -> str:
-    cleaned = " ".join(text.split())
-    if not cleaned:
+def checked_text(text: str, what: str) -> str:
+    """The text in one form (Unicode NFC, single spaces). Raises QueryError, naming it as ``what``.
+
+    Any script will do. Refused are texts with nothing to see in them, control characters, what is not
+    valid Unicode, and more than MAX_PHRASE_CHARACTERS.
+    """
+    # Two spellings of one text, an accent apart or within its letter, must not be two labels.
+    cleaned = " ".join(unicodedata.normalize("NFC", text).split())
+    kinds = [unicodedata.category(character) for character in cleaned]
+    if not any(kind[0] in "LNPS" for kind in kinds):
         raise QueryError(f"{what} is empty; give it at least one visible character")
     if len(cleaned) > MAX_PHRASE_CHARACTERS:
         raise QueryError(
             f"{what} '{cleaned[:40]}...' has {len(cleaned)} characters; at most {MAX_PHRASE_CHARACTERS}"
         )
-    try:
-        cleaned.encode()
-    except UnicodeEncodeError as error:
-        raise QueryError(f"{what} {cleaned[:40]!a} is not valid text; give it in UTF-8") from error
+    if "Cs" in kinds:
+        raise QueryError(f"{what} {cleaned[:40]!a} is not valid text; give it in UTF-8")
+    if "Cc" in kinds:
+        raise QueryError(f"{what} {cleaned[:40]!a} holds a control character; leave it out")
     return cleaned
 
 
+def checked_texts(texts: Iterable[str], what: str) -> tuple[str, ...]:
+    """Each text as ``checked_text`` gives it, once. Raises QueryError."""
+    return tuple(dict.fromkeys(checked_text(text, what) for text in texts))
+
+
 def _checked(query: Query) -> Query:
-    label = _checked_text(query.label, "a label")
-    phrases = tuple(dict.fromkeys(_checked_text(p, f"a phrase of '{label}'") for p in query.phrases))
+    label = checked_text(query.label, "a label")
+    phrases = checked_texts(query.phrases, f"a phrase of '{label}'")
+    negatives = checked_texts(query.negatives, f"a negative of '{label}'")
+    checked = replace(query, label=label, phrases=phrases, negatives=negatives)
     threshold = query.threshold
     if threshold is not None and not (math.isfinite(threshold) and 0.0 < threshold < 1.0):
         raise QueryError(f"threshold {threshold} of '{label}' is not between 0 and 1")
+    if both := set(checked.texts()) & set(negatives):
+        raise QueryError(
+            f"'{label}' has {', '.join(map(repr, sorted(both)))} as phrase and as negative; drop one"
+        )
     for exemplar in query.exemplars:
-        if exemplar.vector.ndim != 1 or not np.isfinite(exemplar.vector).all():
-            raise QueryError(f"an exemplar of '{label}' is not a finite vector")
-        if abs(float(np.linalg.norm(exemplar.vector)) - 1.0) > 0.01:
-            raise QueryError(f"an exemplar of '{label}' is not a unit vector; divide it by its norm")
-    return replace(query, label=label, phrases=phrases)
+        _check_exemplar(exemplar, label)
+    return checked
+
+
+def _check_exemplar(exemplar: Exemplar, label: str) -> None:
+    if exemplar.vector.ndim != 1 or not np.isfinite(exemplar.vector).all():
+        raise QueryError(f"an exemplar of '{label}' is not a finite vector")
+    if abs(float(np.linalg.norm(exemplar.vector)) - 1.0) > 0.01:
+        raise QueryError(f"an exemplar of '{label}' is not a unit vector; divide it by its norm")
 
 
 @dataclass(frozen=True)
@@ -94,7 +121,7 @@ class Vocabulary:
         for label, count in labels.items():
             if count > 1:
                 raise QueryError(f"label '{label}' is given more than once; merge its phrases")
-        others = tuple(dict.fromkeys(_checked_text(d, "a distractor") for d in distractors))
+        others = checked_texts(distractors, "a distractor")
         # Numbers are given out in order and never taken back, so their count is the highest of them.
         ids = dict(self.ids)
         for label in labels:
@@ -105,7 +132,7 @@ class Vocabulary:
 
     def with_exemplar(self, label: str, exemplar: Exemplar) -> Vocabulary:
         """Adds an exemplar to the query of that label, or makes a new query of it alone."""
-        label = _checked_text(label, "a label")
+        label = checked_text(label, "a label")
         queries = list(self.queries)
         for index, query in enumerate(queries):
             if query.label == label:

@@ -20,7 +20,6 @@ from ..ros.inputs import CameraInput, Received
 from ..ros.lifecycle import Stop, in_background, leave, run
 from ..ros.outputs import Outputs, nothing
 from ..ros.parameters import Parameters, Values
-from ..ros.queries import parse_queries
 from ..ros.services import NotActiveError, Services
 from ..ros.statistics import Statistics
 from ..ros.worker import LatestWorker
@@ -175,8 +174,7 @@ class PerceptionNode(LifecycleNode):
     # Parameters.
 
     def _set_queries(self, pipeline: Pipeline, values: Values) -> None:
-        queries = parse_queries(values["queries"])
-        distractors = parameters.texts(values["distractors"])
+        queries, distractors = parameters.asked_for(values)
         if queries or distractors:
             pipeline.set_queries(queries, distractors)
 
@@ -184,8 +182,8 @@ class PerceptionNode(LifecycleNode):
         pipeline = self._pipeline
         if pipeline is not None:
             # Queries first: they are the only part that can still be refused.
-            if any(new[name] != old[name] for name in ("queries", "distractors")):
-                pipeline.set_queries(parse_queries(new["queries"]), parameters.texts(new["distractors"]))
+            if any(new[name] != old[name] for name in parameters.ASKING):
+                pipeline.set_queries(*parameters.asked_for(new))
             pipeline.configure(parameters.settings(new))
             self.announce(again=True)
         self._worker.min_interval = _interval(new)

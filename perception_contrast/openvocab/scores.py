@@ -1,12 +1,15 @@
 """From cosines to logits per query: words, examples and what competes with them.
 
-A logit here always means log(p / (1 - p)) of "this place shows what the query asks for".
+A logit here always means log(p / (1 - p)) of "this place shows what the query asks for". What a query
+competes with is fixed (neutral words), its own (negatives), or named to compete with all (distractors):
+never the other queries. So a probability stays what it is whatever else is asked for; other queries
+decide only whose a pixel is, where the highest logit wins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -16,14 +19,25 @@ from ..language.vocabulary import Exemplar
 from .examples import centred
 
 Array = NDArray[np.float32]
+FARTHEST = 14.0  # logit beyond which a share of 1 is not told apart from all or nothing
+SAME_WORD = 0.999  # cosine of two words that are one
 
 
 @dataclass(frozen=True)
 class QueryVectors:
-    """Unit vectors of one query: words (n, c) and examples (m, c), either may have no rows."""
+    """Unit vectors of one query: words (n, c), examples (m, c), negatives (k, c); any may have no rows.
+
+    negatives: words of what it is not, which compete with this query alone.
+    """
 
     words: Array
     examples: Array
+    negatives: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    def rivals(self, of_all: Array) -> Array:
+        """(r, c) of all that competes with it: its negatives and the distractors ``of_all``."""
+        given = [rows for rows in (of_all, self.negatives) if len(rows)]
+        return np.concatenate(given) if given else of_all[:0]
 
 
 class Scorer(Protocol):
@@ -54,21 +68,8 @@ def _best_of_each(cells: Array, groups: Sequence[Array]) -> Array:
 
 
 def against_rivals(logits: Array, rivals: Array) -> Array:
-    """Lowers logits (q, n) where a rival (n,) is as strong or stronger; leaves the rest as it was."""
-    lowered: Array = (logits - np.logaddexp(0.0, 2.0 * (rivals[None] - logits)) / 2.0).astype(np.float32)
-    return lowered
-
-
-def contested(logits: Array, margin: float = 4.0) -> Array:
-    """Lowers logits (q, ...) by what the strongest query of the place leads them by, beyond a margin.
-
-    Two names of one thing, or a wider and a narrower one, stay within the margin and both stand; a
-    name that another one beats by far gives way there. A single query is left as it is.
-    """
-    if len(logits) < 2:
-        return logits
-    lead = logits.max(axis=0) - logits - margin
-    lowered: Array = (logits - np.maximum(lead, 0.0)).astype(np.float32)
+    """Lowers logits (n,) where a rival (n,) is as strong or stronger; leaves the rest as it was."""
+    lowered: Array = (logits - np.logaddexp(0.0, 2.0 * (rivals - logits)) / 2.0).astype(np.float32)
     return lowered
 
 
@@ -85,16 +86,18 @@ class SigmoidScorer:
             asked = [index for index, group in enumerate(groups) if len(group)]
             logits = self.scale[kind] * _best_of_each(cells, groups)[asked] + self.bias[kind]
             rows[asked] = np.maximum(rows[asked], logits)
-        if len(rivals):
-            rows = against_rivals(rows, self.scale[0] * _best(cells, rivals) + self.bias[0])
+        for row, query in zip(rows, queries, strict=True):
+            if len(others := query.rivals(rivals)):
+                row[:] = against_rivals(row, self.scale[0] * _best(cells, others) + self.bias[0])
         return rows
 
 
 @dataclass(frozen=True)
 class SoftmaxScorer:
-    """Queries compete with each other, with distractors and with neutral words, as in CLIP and SigLIP.
+    """Each query shares 1 with neutral words, the distractors and its negatives, as CLIP was trained to.
 
-    scale: of cosines before the softmax. neutral: (k, c) unit vectors of background words, always there.
+    scale: of cosines before the softmax. neutral: (k, c) unit vectors of background words, always
+    there; one that is the query's own word does not compete with it.
     """
 
     neutral: Array
@@ -103,16 +106,40 @@ class SoftmaxScorer:
     def logits(self, cells: Array, queries: Sequence[QueryVectors], rivals: Array) -> Array:
         if not queries:
             return np.empty((0, len(cells)), np.float32)
-        asked = _best_of_each(cells, [np.concatenate([q.words, q.examples]) for q in queries])
-        others = np.concatenate([rivals, self.neutral]) if len(rivals) else self.neutral
-        competing = self.scale * (cells @ others.T).T
-        everything = np.concatenate([self.scale * asked, competing])
-        top = everything.max(axis=0)
-        weights = np.exp(everything - top)
-        share = weights[: len(queries)] / weights.sum(axis=0)
-        share = np.clip(share, 1e-6, 1 - 1e-6)
-        result: Array = np.log(share / (1 - share)).astype(np.float32)
-        return result
+        asked = self.scale * _best_of_each(cells, [_words_and_examples(q) for q in queries])
+        background = self.scale * (self.neutral @ cells.T)
+        distracting = _log_sum(self.scale * (rivals @ cells.T)) if len(rivals) else None
+        for row, query in zip(asked, queries, strict=True):
+            competing = [_log_sum(background[~_own(self.neutral, query.words)])]
+            if distracting is not None:
+                competing.append(distracting)
+            if len(query.negatives):
+                competing.append(_log_sum(self.scale * (query.negatives @ cells.T)))
+            # Of a softmax log(p / (1 - p)) is what one has less the log-sum-exp of the others.
+            row -= np.logaddexp.reduce(competing)
+        clipped: Array = np.clip(asked, -FARTHEST, FARTHEST)
+        return clipped
+
+
+def _words_and_examples(query: QueryVectors) -> Array:
+    given = [rows for rows in (query.words, query.examples) if len(rows)]
+    return np.concatenate(given) if given else query.words
+
+
+def _own(words: Array, asked: Array) -> NDArray[np.bool_]:
+    """Which of ``words`` (k, c) are among the words asked for (n, c): (k,)."""
+    if not len(asked):
+        return np.zeros(len(words), bool)
+    return np.asarray((words @ asked.T).max(axis=1) > SAME_WORD)
+
+
+def _log_sum(logits: Array) -> Array:
+    """log of the sum of exp over rows (r, n): (n,), minus infinity without rows."""
+    if not len(logits):
+        return np.full(logits.shape[1], -np.inf, np.float32)
+    top = logits.max(axis=0)
+    total: Array = top + np.log(np.exp(logits - top).sum(axis=0))
+    return total
 
 
 @dataclass(frozen=True)

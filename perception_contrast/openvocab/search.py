@@ -25,11 +25,20 @@ SMOOTHING = 1.0  # how far below a level a cell may lie and still be lifted over
 
 @dataclass(frozen=True)
 class PreparedQueries:
-    """A vocabulary and its vectors. words[i]: (n, c) of query i; rivals: (r, c) of the distractors."""
+    """A vocabulary and its vectors.
+
+    words[i], negatives[i]: (n, c) of query i; rivals: (r, c) of the distractors. No negatives at all
+    stand for none of any query.
+    """
 
     vocabulary: Vocabulary
     words: tuple[Array, ...] = ()
     rivals: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    negatives: tuple[Array, ...] = ()
+
+    def negatives_of(self, index: int) -> Array:
+        """(n, c), what query ``index`` is not."""
+        return self.negatives[index] if self.negatives else self.rivals[:0]
 
 
 @dataclass(frozen=True)
@@ -126,8 +135,12 @@ class Searcher:
         if words is not None and self._scorer is not None:
             require_same_space(words.space, self.word_space, "grid and queries")
             vectors = [
-                QueryVectors(texts, _stacked(query, self.example_space) if self._together else texts[:0])
-                for texts, query in zip(prepared.words, queries, strict=True)
+                QueryVectors(
+                    texts,
+                    _stacked(query, self.example_space) if self._together else texts[:0],
+                    prepared.negatives_of(index),
+                )
+                for index, (texts, query) in enumerate(zip(prepared.words, queries, strict=True))
             ]
             cells = words.unit().values.astype(np.float32, copy=False).reshape(rows * columns, -1)
             grids = self._scorer.logits(cells, vectors, prepared.rivals).reshape(-1, rows, columns)
@@ -353,7 +366,8 @@ class Searcher:
         worded = prepared_words(prepared, index)
         texts = prepared.words[index] if worded else np.zeros((0, 0), np.float32)
         shown = self._together or not worded
-        return QueryVectors(texts, _stacked(query, self.example_space) if shown else texts[:0])
+        examples = _stacked(query, self.example_space) if shown else texts[:0]
+        return QueryVectors(texts, examples, prepared.negatives_of(index))
 
     def _region_logits(
         self, vectors: Array, asked: Sequence[int], prepared: PreparedQueries

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import ParameterException
@@ -14,7 +14,7 @@ from ..encoders.engines.names import AUTO, KINDS, PRECISIONS
 from ..errors import PerceptionError
 from ..language.vocabulary import Vocabulary
 from ..wants import Settings
-from .queries import parse_queries
+from .queries import Asked, asked
 from .spec import ParameterError, Spec, Value, Values
 
 SPECS = (
@@ -65,7 +65,14 @@ SPECS = (
     Spec("use_depth", False, "Also read `depth` and `camera_info`.", change="never"),
     Spec("autostart", True, "Configure and activate at start.", change="never"),
     Spec(
-        "queries", ("",), "What to look for: 'label' or 'label: phrase; phrase'. Empty strings are ignored."
+        "vocabulary",
+        "",
+        "Name of a vocabulary to look for, see `perception-contrast vocab list`; empty for none.",
+    ),
+    Spec(
+        "queries",
+        ("",),
+        "What to look for besides: 'label' or 'label: phrase; phrase; !negative'. Empty strings are ignored.",
     ),
     Spec("distractors", ("",), "Things that compete with the queries and are never published."),
     Spec("mask_threshold", 0.0, "Probability that labels a pixel; 0 takes the model's own.", 0.0, 1.0),
@@ -85,26 +92,28 @@ SPECS = (
     Spec("max_rate", 0.0, "Most frames a second that are processed; 0 for no limit.", 0.0, 1000.0),
 )
 _BY_NAME = {spec.name: spec for spec in SPECS}
+# What is looked for follows from these together.
+ASKING = frozenset({"vocabulary", "queries", "distractors"})
 
 
 def defaults() -> dict[str, Value]:
     return {spec.name: spec.default for spec in SPECS}
 
 
-def check(values: Values) -> None:
-    """Raises ParameterError or QueryError for the first value that is refused."""
+def check(values: Values, changed: Collection[str]) -> None:
+    """Raises ParameterError or QueryError for the first value that is refused. changed: names."""
     for name, value in values.items():
         problem = _BY_NAME[name].problem(value)
         if problem:
             raise ParameterError(problem)
-    # The vocabulary's own rules: empty or overlong text, labels given twice, too many.
-    Vocabulary().with_queries(parse_queries(values["queries"]), texts(values["distractors"]))
+    if not ASKING.isdisjoint(changed):
+        # The vocabulary's own rules: empty or overlong text, labels given twice, too many.
+        Vocabulary().with_queries(*asked_for(values))
 
 
-def texts(value: Value) -> tuple[str, ...]:
-    """A string array without its empty strings."""
-    assert not isinstance(value, bool | int | float | str)
-    return tuple(text for text in value if text.strip())
+def asked_for(values: Values) -> Asked:
+    """Queries and distractors that the parameters ask for. Raises QueryError."""
+    return asked(str(values["vocabulary"]), values["queries"], values["distractors"])
 
 
 def settings(values: Values) -> Settings:
@@ -139,7 +148,7 @@ class Parameters:
         except ParameterException as error:
             raise ParameterError(" ".join(str(error).split())) from error
         self.values: Values = {spec.name: node.get_parameter(spec.name).value for spec in SPECS}
-        check(self.values)
+        check(self.values, self.values)
         node.add_on_set_parameters_callback(self._on_set)
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
@@ -149,7 +158,7 @@ class Parameters:
         new = {**self.values, **changed}
         try:
             self._refuse_locked(changed)
-            check(new)
+            check(new, changed)
             self._apply(new, self.values)
         except PerceptionError as error:
             return SetParametersResult(successful=False, reason=str(error))

@@ -13,21 +13,42 @@ from std_msgs.msg import Header
 from ..encoders.grid import require_same_space
 from ..errors import QueryError
 from ..language.vocabulary import Exemplar, Query, Vocabulary
+from ..language.vocabulary_file import named_vocabulary
 from .results import embedding_message
+
+Asked = tuple[tuple[Query, ...], tuple[str, ...]]
 
 
 def parse_query(text: str) -> Query:
-    """A query of one line: ``label`` or ``label: phrase; phrase``. Raises QueryError."""
+    """A query of one line: ``label`` or ``label: phrase; phrase; !negative``. Raises QueryError."""
     label, _, phrases = text.partition(":")
     if not label.strip():
-        raise QueryError(f"query '{text}' has no label; write 'label' or 'label: phrase; phrase'")
-    given = tuple(phrase.strip() for phrase in phrases.split(";") if phrase.strip())
-    return Query(label.strip(), given)
+        raise QueryError(f"query '{text}' has no label; write 'label' or 'label: phrase; phrase; !negative'")
+    given = [phrase.strip() for phrase in phrases.split(";") if phrase.strip()]
+    return Query(
+        label.strip(),
+        tuple(phrase for phrase in given if not phrase.startswith("!")),
+        negatives=tuple(phrase.removeprefix("!").strip() for phrase in given if phrase.startswith("!")),
+    )
 
 
 def parse_queries(texts: Iterable[str]) -> tuple[Query, ...]:
     """Queries of lines, empty lines left out. Raises QueryError."""
     return tuple(parse_query(text) for text in texts if text.strip())
+
+
+def asked(vocabulary: str, lines: Iterable[str], distractors: Iterable[str]) -> Asked:
+    """What the parameters ask for: a named vocabulary, "" for none, and more queries and distractors.
+
+    A query of a label that the vocabulary has takes that one's place. Raises QueryError.
+    """
+    queries, others = parse_queries(lines), tuple(text for text in distractors if text.strip())
+    if not vocabulary:
+        return queries, others
+    named = named_vocabulary(vocabulary)
+    own = {query.label for query in queries}
+    kept = tuple(query for query in named.queries if query.label not in own)
+    return (*kept, *queries), (*named.distractors, *others)
 
 
 def exemplar_from(message: Embedding, label: str, space: str) -> Exemplar:
@@ -63,6 +84,7 @@ def query_from(message: QueryMessage, space: str, known: Iterable[Exemplar] = ()
         phrases=tuple(message.phrases),
         exemplars=tuple(_in_force(one, others) for one in exemplars),
         threshold=None if threshold == 0.0 else threshold,
+        negatives=tuple(message.negatives),
     )
 
 
@@ -77,6 +99,7 @@ def query_message(query: Query, header: Header) -> QueryMessage:
         phrases=list(query.phrases),
         exemplars=vectors,
         threshold=float(query.threshold or 0.0),
+        negatives=list(query.negatives),
     )
 
 

@@ -1,20 +1,32 @@
-"""The five services of perception_node. A refused request changes nothing and says why."""
+"""The services of perception_node. A refused request changes nothing and says why."""
 
 from __future__ import annotations
 
+import array
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perception_contrast_msgs.srv import AddExemplar, EmbedText, GetQueries, SetQueries, Similarity
+import numpy as np
+from numpy.typing import NDArray
+from perception_contrast_msgs.srv import (
+    AddExemplar,
+    Classify,
+    EmbedText,
+    GetQueries,
+    ImageTextSimilarity,
+    SetQueries,
+    Similarity,
+)
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from ..errors import PerceptionError, QueryError
 from ..frames.types import Frame
 from ..language.vocabulary import MAX_QUERIES
-from .convert import header_of, image_array, image_message, nanoseconds
+from .convert import frame_from, header_of, image_message
 from .inputs import Received
 from .queries import query_from, query_set_message
 from .results import embedding_message
@@ -51,6 +63,8 @@ class Services:
             (AddExemplar, "add_exemplar", self._add_exemplar),
             (EmbedText, "embed_text", self._embed_text),
             (Similarity, "similarity", self._similarity),
+            (Classify, "classify", self._classify),
+            (ImageTextSimilarity, "image_text_similarity", self._image_text_similarity),
         ):
             group = MutuallyExclusiveCallbackGroup()
             node.create_service(kind, f"~/{name}", self._answering(handler), callback_group=group)
@@ -93,8 +107,7 @@ class Services:
 
     def _add_exemplar(self, pipeline: Pipeline, request: Any, response: Any) -> None:
         if request.kind == AddExemplar.Request.IMAGE:
-            stamp, frame_id = nanoseconds(request.image.header.stamp), request.image.header.frame_id
-            frame = Frame(image_array(request.image), stamp, frame_id)
+            frame = frame_from(request.image)
             has_box = request.box.width > 0 or request.box.height > 0
             where = {"box": _box(request.box, frame)} if has_box else {}
         elif request.kind == AddExemplar.Request.BOX:
@@ -130,6 +143,30 @@ class Services:
         response.space = space
         response.heatmap = image_message(heat, received.header)
         response.message = "cosine similarity"
+
+    def _classify(self, pipeline: Pipeline, request: Any, response: Any) -> None:
+        templates = tuple(request.templates) or None
+        found = pipeline.classify(self._shown(request.image), tuple(request.labels), templates=templates)
+        response.model, response.space = pipeline.text_model, found.space
+        response.probabilities, response.cosines = _floats(found.probabilities), _floats(found.cosines)
+        response.independent = found.independent
+        best = int(found.probabilities.argmax())
+        response.message = f"most likely '{found.labels[best]}', {found.probabilities[best]:.2f}"
+
+    def _image_text_similarity(self, pipeline: Pipeline, request: Any, response: Any) -> None:
+        found = pipeline.image_text_similarity(self._shown(request.image), tuple(request.texts))
+        response.model, response.space = pipeline.text_model, found.space
+        response.cosines, response.clip_scores = _floats(found.cosines), _floats(found.clip_scores)
+        response.message = f"{len(found.texts)} texts compared"
+
+    def _shown(self, image: Image) -> Frame:
+        """The picture of a request, or the newest frame where it has none. Raises FrameError, QueryError."""
+        has_one = image.width or image.height or len(image.data)
+        return frame_from(image) if has_one else self._host.latest().frame
+
+
+def _floats(values: NDArray[np.float32]) -> array.array[float]:
+    return array.array("f", values.tobytes())
 
 
 def _point(point: Any, frame: Frame) -> tuple[float, float]:

@@ -1,0 +1,17 @@
+"""How a language model turns the cosine of a whole picture with a text into a logit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Matching:
+    """logit = scale * cosine + bias, both as trained.
+
+    bias: None where texts share a probability of 1 (softmax, CLIP); a number where each stands for
+    itself (sigmoid, SigLIP).
+    """
+
+    scale: float
+    bias: float | None = None

@@ -1,0 +1,116 @@
+"""What else is asked for, and in which order, changes neither a label's probability nor its id."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_models import encoders_of
+
+from perception_contrast.encoders.load import Encoders
+from perception_contrast.errors import ModelError
+from perception_contrast.frames.types import Frame
+from perception_contrast.language.vocabulary import Query
+from perception_contrast.language.vocabulary_file import load_vocabulary
+from perception_contrast.pipeline import Pipeline, Settings, Wants, build
+
+ASKED = ("mug", "bowl", "chair", "book", "red ball", "potted plant")
+UNRELATED = ("submarine", "giraffe", "snowman", "fire hydrant", "trumpet", "volcano", "lighthouse")
+MOST = 0.05
+EVERYTHING = Settings(short_side=252, detection_threshold=1e-6, max_detections=1000)
+Found = dict[tuple[str, tuple[int, int, int, int]], float]
+
+
+def scene() -> Frame:
+    """A simulated room with many things in it."""
+    from perception_contrast.sim.scenes import SceneSampler, SceneSettings
+
+    try:
+        return Frame(next(iter(SceneSampler(12, SceneSettings(offline=True, views=1)))).rgb)
+    except (ModelError, ImportError) as error:
+        pytest.skip(f"the simulated household cannot be rendered: {error}")
+
+
+def random_clip() -> Pipeline:
+    clip = encoders_of("clip")
+    return Pipeline(Encoders(clip.spatial, clip.language, "cpu"), EVERYTHING, precision="fp32")
+
+
+def household_lit() -> Pipeline:
+    try:
+        return build(offline=True, settings=EVERYTHING)
+    except ModelError as error:
+        pytest.skip(f"household-lit is not in the cache: {error}")
+
+
+@pytest.fixture(scope="module", params=["household-lit", "clip"])
+def seen(request: pytest.FixtureRequest) -> tuple[Pipeline, Frame]:
+    frame = scene()
+    return (household_lit() if request.param == "household-lit" else random_clip()), frame
+
+
+def found(seen: tuple[Pipeline, Frame], labels: tuple[str, ...]) -> Found:
+    """Label and box of every region to its probability."""
+    pipeline, frame = seen
+    pipeline.set_queries([Query(label) for label in labels])
+    detections = pipeline.process(frame, Wants(detections=True, masks=True)).detections
+    return {(one.label, one.box): one.scores.probability for one in detections}
+
+
+def changes(before: Found, after: Found, labels: tuple[str, ...]) -> float:
+    """Largest change of a region's probability; one that comes or goes counts with all of it."""
+    found = 0.0
+    for one, other in ((before, after), (after, before)):
+        for (label, box), probability in one.items():
+            if label in labels:
+                same = [p for (name, place), p in other.items() if name == label and alike(box, place)]
+                found = max(found, min((abs(probability - p) for p in same), default=probability))
+    return found
+
+
+def alike(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    """Boxes of one region: sums in another order may move an edge by a pixel."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= 2
+
+
+def test_unrelated_queries_added_removed_and_reordered(seen: tuple[Pipeline, Frame]) -> None:
+    base = found(seen, ASKED)
+    ids = {label: seen[0].vocabulary.ids[label] for label in ASKED}
+    assert base and max(base.values()) > 0.3, "nothing found would prove nothing"
+    others = {
+        "added": (*ASKED, *UNRELATED),
+        "added before, turned round": (*UNRELATED, *ASKED[::-1]),
+        "one alone": ASKED[:1],
+    }
+    for what, labels in others.items():
+        kept = tuple(label for label in ASKED if label in labels)
+        now = found(seen, labels)
+        assert changes({k: p for k, p in base.items() if k[0] in kept}, now, kept) < MOST, what
+        assert {label: seen[0].vocabulary.ids[label] for label in kept} == {k: ids[k] for k in kept}, what
+
+
+def test_other_queries_decide_whose_a_pixel_is_and_nothing_more(seen: tuple[Pipeline, Frame]) -> None:
+    pipeline, frame = seen
+    labels, alone = ASKED[:3], {}
+    for label in labels:
+        pipeline.set_queries([Query(label)])
+        alone[label] = pipeline.process(frame, Wants(masks=True)).masks == pipeline.vocabulary.ids[label]
+    pipeline.set_queries([Query(label) for label in labels])
+    together = pipeline.process(frame, Wants(masks=True)).masks
+    for label in labels:
+        mine = together == pipeline.vocabulary.ids[label]
+        assert not (mine & ~alone[label]).any(), "a label gains no pixel by others"
+    labelled = np.isin(together, [pipeline.vocabulary.ids[label] for label in ASKED])
+    assert np.array_equal(labelled, np.logical_or.reduce(list(alone.values()))), (
+        "no pixel is lost between two"
+    )
+
+
+def test_ids_stay_when_vocabularies_are_switched_back_and_forth(seen: tuple[Pipeline, Frame]) -> None:
+    pipeline, _ = seen
+    named = [load_vocabulary(name) for name in ("household", "road", "household", "outdoor", "road")]
+    ids: dict[str, int] = {}
+    for one in named:
+        vocabulary = pipeline.set_queries(one.queries, one.distractors)
+        for query in vocabulary.queries:
+            assert ids.setdefault(query.label, vocabulary.ids[query.label]) == vocabulary.ids[query.label]
+    assert len(set(ids.values())) == len(ids)
