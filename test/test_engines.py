@@ -21,7 +21,7 @@ from perception_contrast.encoders.engines import choose, files, fold, gate, ort,
 from perception_contrast.encoders.engines.captured import CapturedEngine
 from perception_contrast.encoders.engines.choose import Chosen, candidates, choose_engine, plan_of
 from perception_contrast.encoders.engines.served import FAMILIAR, ServedGraph
-from perception_contrast.encoders.engines.torch_engine import TorchEngine
+from perception_contrast.encoders.engines.torch_engine import TorchEngine, reduced
 from perception_contrast.encoders.graphs import EncoderGraph, graph_of
 from perception_contrast.encoders.preprocess import image_tensor
 from perception_contrast.errors import ModelError
@@ -100,6 +100,24 @@ def test_folding_a_layer_scale_changes_nothing_but_the_number_of_passes() -> Non
     with torch.inference_mode():
         for left, right in zip(graph(images), lean(images), strict=True):
             torch.testing.assert_close(left, right, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "fused"), [(torch.bfloat16, False), (torch.float16, True)])
+def test_attention_is_taken_apart_only_where_that_is_faster(dtype: torch.dtype, fused: bool) -> None:
+    graph = graph_named("dino")
+    made = reduced(graph, dtype)
+    assert all(block.attn.fused_attn == fused for block in made.tower.vit.blocks)
+    assert all(block.attn.fused_attn for block in graph.tower.vit.blocks), "the original stays"
+
+
+@pytest.mark.parametrize("kind", ["dino", "clip", "lit"])
+def test_bfloat16_passes_the_gate_and_gives_unit_vectors(kind: str) -> None:
+    graph = graph_named(kind)
+    engine = choose_engine(graph, size_for(graph, WIDE), wish="torch", precision="bf16").engine
+    seen = engine.run(torch.randn(1, 3, *size_for(graph, WIDE)))
+    for name in {"dense", "image", "grid", "picture"} & set(seen):
+        norms = torch.linalg.vector_norm(seen[name], dim=-1)
+        torch.testing.assert_close(norms, torch.ones_like(norms), atol=1e-5, rtol=0)
 
 
 def test_int8_multiplies_the_tower_in_eight_bits_and_the_head_in_float() -> None:
@@ -327,7 +345,7 @@ def test_a_size_that_stays_gets_an_engine_and_odd_ones_do_not() -> None:
 def test_an_engine_that_fails_is_given_up_with_a_warning() -> None:
     graph = graph_named("dino")
     broken = Counting(graph, ModelError("device lost"))
-    served = ServedGraph(graph, "cpu", "auto", choose=chooser(lambda _: broken))
+    served = ServedGraph(graph, "cpu", "auto", "fp32", choose=chooser(lambda _: broken))
     served.prepare(SQUARE)
     images = torch.randn(1, 3, *SQUARE)
     for _ in range(2):

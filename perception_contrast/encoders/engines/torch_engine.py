@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -59,7 +60,12 @@ class CompiledEngine(TorchEngine):
 def reduced(graph: EncoderGraph, dtype: torch.dtype) -> EncoderGraph:
     """A copy whose products' weights are stored in dtype; else autocast would cast them for each picture."""
     made = copy.deepcopy(graph)
-    for module in made.modules():
+    on_cpu = all(parameter.device.type == "cpu" for parameter in made.parameters())
+    modules: Iterable[Any] = made.modules()
+    for module in modules:
+        if on_cpu and dtype == torch.bfloat16 and hasattr(module, "fused_attn"):
+            # Torch's fused attention on a CPU is slower in bfloat16 than the products one by one.
+            module.fused_attn = False
         if isinstance(module, nn.Linear | nn.Conv2d | nn.MultiheadAttention):
             for parameter in module.parameters(recurse=False):
                 parameter.data = parameter.data.to(dtype)
