@@ -5,26 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .encoders.dense.names import PROXY
-from .encoders.device_pictures import DevicePictures, Target
 from .encoders.engines.names import AUTO
-from .encoders.engines.served import ServedGraph, served_graphs
-from .encoders.graphs import language_grid
+from .encoders.engines.served import ServedGraph
 from .encoders.grid import FeatureGrid, require_same_space
 from .encoders.lit import HouseholdLit
 from .encoders.load import Encoders, LanguageModel, load_encoders
-from .encoders.tiles import seen_in_windows, window_of
 from .errors import QueryError
-from .frames.resize import fitted_size
-from .frames.types import Frame, GridToImage
+from .frames.types import Frame
 from .language.templates import PLAIN
 from .language.text_tower import reworded
 from .language.vocabulary import MAX_QUERIES, Exemplar, Query, Vocabulary, checked_text
@@ -34,29 +29,21 @@ from .openvocab.masks import upsampled
 from .openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
 from .openvocab.spaces import searcher_of
 from .openvocab.whole import Classification, ImageTextSimilarity, probabilities
+from .towers import Seen as Seen
+from .towers import Towers
 from .wants import Result as Result
 from .wants import Settings as Settings
 from .wants import Wants as Wants
 
 logger = logging.getLogger(__name__)
 
-NOTHING: Mapping[str, torch.Tensor] = {}
-# Fewer patches than these show nothing: memory is short for another reason.
-LEAST_TOKENS = 64
 # Cosine from which neighbours of a clicked cell belong to the same thing.
 ALIKE = {"lit": 0.7, "other": 0.5}
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What the towers made of a frame. embedding: of the language model where there is one."""
+class Clock:
+    """Milliseconds by stage."""
 
-    features: FeatureGrid | None
-    semantic: FeatureGrid | None
-    embedding: NDArray[np.float32]
-
-
-class _Clock:
     def __init__(self) -> None:
         self.timings: dict[str, float] = {}
 
@@ -79,20 +66,19 @@ class Pipeline:
         *,
         engine: str = "torch",
         precision: str = AUTO,
+        towers: Towers | None = None,
     ) -> None:
-        """engine, precision: as ``choose_engine`` takes them. Raises ModelError for those that do not fit."""
+        """engine, precision: as ``choose_engine`` takes them; towers: other ones than those make.
+
+        Raises ModelError for an engine or a precision that does not fit.
+        """
         self._encoders = encoders
-        self._spatial, self._language = served_graphs(encoders, engine, precision)
-        self._proxied = self._language is not None and self._language.graph.method == PROXY
-        self._pictures = DevicePictures(encoders.device)
-        self._token_limit: int | None = None
-        self._warnings: list[str] = []
+        self._towers = towers or Towers(encoders, engine, precision)
         self._settings = settings or Settings()
         self._searcher = searcher_of(encoders)
         self._prepared = PreparedQueries(Vocabulary())
         self._colours = PrincipalColours()
         self._vocabulary_lock = threading.Lock()
-        self._tower_lock = threading.Lock()
         # Apart from the towers of pictures: a new vocabulary must not hold up the frames.
         self._text_lock = threading.Lock()
 
@@ -147,42 +133,30 @@ class Pipeline:
     @property
     def engines(self) -> dict[str, str]:
         """Role to the engine in use and why, in words."""
-        if self._encoders.shared and self._language is not None:
-            return {"spatial": self._language.describes}
-        roles = {"spatial": self._spatial}
-        if self._language is not None and self._language is not self._spatial:
-            roles["semantic"] = self._language
-        return {role: served.describes for role, served in roles.items()}
+        return self._towers.engines
 
     @property
     def served(self) -> tuple[ServedGraph, ...]:
         """What a frame with all its features runs through, in turn."""
-        if self._language is None or self._language is self._spatial:
-            return (self._spatial,)
-        return (self._language,) if self._encoders.shared else (self._spatial, self._language)
+        return self._towers.served
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was given up while serving: engines that failed, picture sizes that did not fit the GPU."""
-        return (*self._warnings, *(text for served in self.served for text in served.warnings))
+        return self._towers.warnings
 
     def warm_up(self, size: tuple[int, int], progress: Callable[[str], None] | None = None) -> None:
         """Chooses the engines for pictures of size (height, width) and runs each stage once.
 
         Raises ModelError where an engine that was asked for by name cannot serve.
         """
-        with self._tower_lock:
-            for served in self.served:
-                patch = served.graph.patch
-                window = window_of(self._input_size(size, patch), patch, self._settings.tile)
-                served.prepare(window, progress)
+        self._towers.prepare(size, self._settings, progress)
         blank = Frame(np.zeros((*size, 3), np.uint8))
         self.process(blank, Wants(features=True, semantic_features=True, masks=True))
 
     def close(self) -> None:
         """Ends what goes on in the background."""
-        for served in self.served:
-            served.close()
+        self._towers.close()
 
     # What is asked for.
 
@@ -203,7 +177,7 @@ class Pipeline:
 
         Pixels of the frame. Raises QueryError for what is not in the picture.
         """
-        seen = self._see(frame, _Clock(), features=True, semantic=True)
+        seen = self.see(frame)
         exemplar = self.exemplar(seen, box=box, point=point)
         with self._vocabulary_lock:
             return self._put_in_force(self.vocabulary.with_exemplar(label, exemplar)), exemplar
@@ -225,7 +199,7 @@ class Pipeline:
 
     def see(self, frame: Frame) -> Seen:
         """All features of a frame, to be searched more than once."""
-        return self._see(frame, _Clock(), features=True, semantic=True)
+        return self._towers.see(frame, self._settings, Clock().stage, features=True, semantic=True)
 
     def find(
         self, frame: Frame, seen: Seen, prepared: PreparedQueries, settings: Settings | None = None
@@ -289,7 +263,7 @@ class Pipeline:
 
     def _picture(self, frame: Frame) -> NDArray[np.float32]:
         """(c,) float32 unit vector of a whole frame in ``text_space``."""
-        return self._see(frame, _Clock(), semantic=True).embedding
+        return self._towers.see(frame, self._settings, Clock().stage, semantic=True).embedding
 
     def _language_model(self) -> LanguageModel:
         language = self._encoders.language
@@ -308,10 +282,10 @@ class Pipeline:
             raise QueryError("give either a point or a text")
         if text is not None:
             vector = self.embed_texts([text])[0]
-            grid = self._see(frame, _Clock(), semantic=True).semantic
+            grid = self._towers.see(frame, self._settings, Clock().stage, semantic=True).semantic
         else:
             assert point is not None
-            grid = self._see(frame, _Clock(), features=True).features
+            grid = self._towers.see(frame, self._settings, Clock().stage, features=True).features
             assert grid is not None
             vector = exemplar_of(grid, None, point, alike=2.0).vector
         assert grid is not None
@@ -376,13 +350,14 @@ class Pipeline:
 
     def process(self, frame: Frame, wants: Wants) -> Result:
         """Computes what is wanted for one frame."""
-        clock, prepared = _Clock(), self._prepared
+        clock, prepared = Clock(), self._prepared
         search = wants.masks or wants.detections or wants.overlay
         shown = search and any(query.exemplars for query in prepared.vocabulary.queries)
         apart = self._searcher.example_space == self._encoders.spatial.space
-        seen = self._see(
+        seen = self._towers.see(
             frame,
-            clock,
+            self._settings,
+            clock.stage,
             features=wants.features
             or wants.pca
             or (shown and apart)
@@ -415,97 +390,6 @@ class Pipeline:
             pca=colours,
             timings=clock.timings,
         )
-
-    def _see(self, frame: Frame, clock: _Clock, *, features: bool = False, semantic: bool = False) -> Seen:
-        language = self._encoders.language
-        one_pass = self._encoders.shared or self._language is self._spatial
-        stage = "encode" if one_pass else "language"
-        needed: dict[str, ServedGraph] = {}
-        if semantic and self._language is not None:
-            needed[stage] = self._language
-        if not (semantic and one_pass) and (features or (semantic and (language is None or self._proxied))):
-            needed["encode"] = self._spatial
-        with self._tower_lock:
-            seen = self._run(frame, needed, clock)
-        picture, words = seen.get("encode", NOTHING), NOTHING
-        if semantic and language is not None:
-            words = picture if one_pass else seen["language"]
-        spatial_grid = semantic_grid = None
-        embedding = np.zeros(0, np.float32)
-        if picture:
-            spatial_grid = self._spatial_grid(frame, picture)
-            embedding = _unit(picture["cls" if "cls" in picture else "image"][0])
-        if words and language is not None:
-            with clock.stage(stage):
-                grid = language_grid(language.tower, words, picture)
-            semantic_grid = self._grid(frame, grid, language, normalized=True)
-            embedding = _numpy(words["picture" if "picture" in words else "image"][0])
-        return Seen(spatial_grid, semantic_grid, embedding)
-
-    def _spatial_grid(self, frame: Frame, picture: Mapping[str, torch.Tensor]) -> FeatureGrid:
-        values = picture["tokens" if "tokens" in picture else "dense"]
-        return self._grid(frame, values, self._encoders.spatial, normalized=False)
-
-    def _run(
-        self, frame: Frame, needed: Mapping[str, ServedGraph], clock: _Clock
-    ) -> dict[str, Mapping[str, torch.Tensor]]:
-        """Stage to what its graph makes of the frame, which is uploaded once for all of them."""
-        while True:
-            graphs = [served.graph for served in needed.values()]
-            sizes = [self._input_size(frame.size, graph.patch) for graph in graphs]
-            targets = [Target(size, g.mean, g.std) for size, g in zip(sizes, graphs, strict=True)]
-            try:
-                with clock.stage("preprocess"):
-                    inputs = self._pictures.prepare(frame.image, "rgb8", targets)
-                seen: dict[str, Mapping[str, torch.Tensor]] = {}
-                for (stage, served), images in zip(needed.items(), inputs, strict=True):
-                    with clock.stage(stage):
-                        seen[stage] = self._in_windows(served, images)
-                return seen
-            except torch.OutOfMemoryError as error:
-                self._shrink(max(sizes), max(graph.patch for graph in graphs), error)
-
-    def _in_windows(self, served: ServedGraph, images: torch.Tensor) -> Mapping[str, torch.Tensor]:
-        settings = self._settings
-        return seen_in_windows(served.run, images, served.graph.patch, settings.tile, settings.tile_overlap)
-
-    def _input_size(self, size: tuple[int, int], patch: int) -> tuple[int, int]:
-        most = self._settings.max_tokens
-        if self._token_limit is not None:
-            most = min(most, self._token_limit)
-        return fitted_size(size, self._settings.short_side, patch, most)
-
-    def _shrink(self, size: tuple[int, int], patch: int, error: Exception) -> None:
-        """Halves the patches a picture may have, from now on. Raises the error where few are left."""
-        tokens = (size[0] // patch) * (size[1] // patch)
-        if tokens // 2 < LEAST_TOKENS:
-            raise error
-        torch.cuda.empty_cache()
-        self._token_limit = tokens // 2
-        text = f"out of GPU memory at {size[1]}x{size[0]}; pictures get {tokens // 2} patches at most now"
-        self._warnings.append(text)
-        logger.warning(text)
-
-    @staticmethod
-    def _grid(frame: Frame, values: torch.Tensor, tower: object, *, normalized: bool) -> FeatureGrid:
-        array = _numpy(values[0])
-        rows, columns = array.shape[:2]
-        return FeatureGrid(
-            array,
-            tower.model,  # type: ignore[attr-defined]
-            tower.space,  # type: ignore[attr-defined]
-            GridToImage.of_resize(frame.size, (rows, columns)),
-            frame.size,
-            normalized,
-        )
-
-
-def _unit(vector: torch.Tensor) -> NDArray[np.float32]:
-    return _numpy(torch.nn.functional.normalize(vector, dim=-1))
-
-
-def _numpy(values: torch.Tensor) -> NDArray[np.float32]:
-    return np.asarray(values.detach().float().cpu().numpy(), np.float32)
 
 
 def build(

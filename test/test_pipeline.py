@@ -126,7 +126,12 @@ def test_proxied_features_are_gathered_by_the_spatial_towers_own() -> None:
     seen = pipeline.see(frame)
     dino, clip = encoders_of("proxied").spatial, encoders_of("proxied").language.tower
     inputs = [
-        image_tensor(frame.image, pipeline._input_size(frame.size, tower.patch), tower.mean, tower.std)
+        image_tensor(
+            frame.image,
+            pipeline._towers.input_size(frame.size, tower.patch, pipeline.settings),
+            tower.mean,
+            tower.std,
+        )
         for tower in (dino, clip)
     ]
     with torch.inference_mode():
@@ -440,7 +445,7 @@ class TooBig:
 
 def test_a_picture_that_does_not_fit_the_gpu_gets_smaller_and_says_so() -> None:
     pipeline = pipeline_of("none", short_side=280, max_tokens=1024)
-    pipeline._spatial = TooBig(pipeline._spatial, 300)
+    pipeline._towers._spatial = TooBig(pipeline._towers._spatial, 300)
     frame = Frame(np.zeros((280, 280, 3), np.uint8))
     grid = pipeline.see(frame).features
     assert grid is not None and 64 <= grid.shape[0] * grid.shape[1] <= 300
@@ -451,7 +456,7 @@ def test_a_picture_that_does_not_fit_the_gpu_gets_smaller_and_says_so() -> None:
 
 def test_memory_that_never_suffices_is_an_error() -> None:
     pipeline = pipeline_of("none", short_side=280, max_tokens=1024)
-    pipeline._spatial = TooBig(pipeline._spatial, 10)
+    pipeline._towers._spatial = TooBig(pipeline._towers._spatial, 10)
     with pytest.raises(torch.OutOfMemoryError):
         pipeline.see(Frame(np.zeros((280, 280, 3), np.uint8)))
 

@@ -33,32 +33,42 @@ from ..frames.resize import fitted_size
 from ..frames.types import Frame
 from ..language.vocabulary import Query
 from ..pipeline import Pipeline, Settings
+from ..towers import Towers
 
 Size = tuple[int, int]
 WORDS = ("cup", "spoon", "saucer", "table", "plate", "coffee", "book", "chair", "bottle", "hand")
 Tell = Callable[[str], None]
 
 
-class SizedPipeline(Pipeline):
-    """A pipeline whose network input has the size that was asked for, whatever the camera's."""
+class SizedTowers(Towers):
+    """Towers whose network input has the size that was asked for, whatever the camera's."""
 
     def __init__(self, encoders: Encoders, size: Size | None, camera: Size, *, engine: str, precision: str):
         """size: (height, width) for the patch of the model; None: what the camera's shape asks for."""
-        super().__init__(encoders, Settings(), engine=engine, precision=precision)
+        super().__init__(encoders, engine, precision)
         self._fixed, self._camera = size, camera
 
-    def size_for(self, patch: int) -> Size:
-        """Of the network input, in multiples of the patch: as asked for, or as near as the patch allows."""
+    def input_size(self, size: Size, patch: int, settings: Settings) -> Size:
+        """As asked for, or as near as the patch allows."""
         if self._fixed is None:
-            return fitted_size(self._camera, self.settings.short_side, patch, self.settings.max_tokens)
+            return fitted_size(self._camera, settings.short_side, patch, settings.max_tokens)
         height, width = (max(1, round(side / patch)) * patch for side in self._fixed)
         return height, width
 
-    def _input_size(self, size: Size, patch: int) -> Size:
-        return self.size_for(patch)
-
-    def _shrink(self, size: Size, patch: int, error: Exception) -> None:
+    def shrink(self, size: Size, patch: int, error: Exception) -> None:
         raise ModelError(f"out of GPU memory at {size[0]}x{size[1]}; give a smaller --size") from error
+
+
+class SizedPipeline(Pipeline):
+    """A pipeline whose network input has the size that was asked for, whatever the camera's."""
+
+    def __init__(self, encoders: Encoders, towers: SizedTowers, camera: Size) -> None:
+        super().__init__(encoders, Settings(), towers=towers)
+        self._sized, self._camera = towers, camera
+
+    def size_for(self, patch: int) -> Size:
+        """Of the network input, in multiples of the patch."""
+        return self._sized.input_size(self._camera, patch, self.settings)
 
 
 @dataclass(frozen=True)
@@ -193,7 +203,8 @@ def subject_of(
     """As ``prepare``, of encoders that are loaded already."""
     if engine == "torch" and precision == AUTO:
         precision = "bf16" if encoders.device.startswith("cpu") and bfloat16_pays() else "fp32"
-    pipeline = SizedPipeline(encoders, size, camera, engine=engine, precision=precision)
+    towers = SizedTowers(encoders, size, camera, engine=engine, precision=precision)
+    pipeline = SizedPipeline(encoders, towers, camera)
     pipeline.warm_up(camera, tell)
     _ask(pipeline, frame)
     made = tuple(_encoder(one, pipeline, precision, tell) for one in pipeline.served)
