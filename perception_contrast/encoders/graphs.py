@@ -88,6 +88,16 @@ class AlignedGraph(EncoderGraph):
         return found if things is None else (*found, things)
 
 
+def dense_name(names: tuple[str, ...]) -> str:
+    """Which of a language graph's outputs are its cells' vectors."""
+    return "grid" if "grid" in names else "dense"
+
+
+def pooled_name(names: tuple[str, ...]) -> str:
+    """Which of a language graph's outputs is the vector of the whole picture."""
+    return "picture" if "picture" in names else "image"
+
+
 def graph_of(tower: DinoTower | ClipTower, lit: HouseholdLit | None = None) -> EncoderGraph:
     """The graph of a tower, or of household-lit where that is given with the tower it stands on."""
     if lit is not None:

@@ -87,6 +87,10 @@ class ServedGraph:
             self._give_up(size, engine, error)
             return self._plain.run(images)
 
+    def engine_for(self, size: tuple[int, int]) -> Engine:
+        """What serves pictures of size (height, width) now."""
+        return self._chosen[size].engine if size in self._chosen else self._plain
+
     def prepare(self, size: tuple[int, int], progress: Progress | None = None) -> Chosen | None:
         """Makes the engine for pictures of size (height, width) now; None where torch is all that is wished.
 
