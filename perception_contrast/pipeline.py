@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from functools import partial, reduce
+from operator import or_
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from .asking import Asking
 from .encoders.engines.names import AUTO
 from .encoders.engines.served import ServedGraph
-from .encoders.grid import FeatureGrid, require_same_space
-from .encoders.lit import HouseholdLit
-from .encoders.load import Encoders, LanguageModel, load_encoders
+from .encoders.load import Encoders, load_encoders
+from .encoders.query_rows import QueryRows
 from .errors import QueryError
 from .frames.types import Frame
 from .language.templates import PLAIN
-from .language.text_tower import reworded
 from .language.vocabulary import MAX_QUERIES, Exemplar, Query, Vocabulary, checked_text
 from .openvocab.draw import PrincipalColours, overlay
 from .openvocab.examples import exemplar_of
@@ -29,23 +27,20 @@ from .openvocab.masks import upsampled
 from .openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
 from .openvocab.spaces import searcher_of
 from .openvocab.whole import Classification, ImageTextSimilarity, probabilities
+from .towers import Awaited, Look, Towers
 from .towers import Seen as Seen
-from .towers import Towers
 from .wants import Result as Result
 from .wants import Settings as Settings
 from .wants import Wants as Wants
 
-logger = logging.getLogger(__name__)
-
-# Cosine from which neighbours of a clicked cell belong to the same thing.
-ALIKE = {"lit": 0.7, "other": 0.5}
+EVERYTHING = Look(features=True, semantic=True, embedding=True, things=True)
 
 
 class Clock:
-    """Milliseconds by stage."""
+    """Milliseconds by stage. timings: of stages before, which this clock goes on from."""
 
-    def __init__(self) -> None:
-        self.timings: dict[str, float] = {}
+    def __init__(self, timings: Mapping[str, float] | None = None) -> None:
+        self.timings: dict[str, float] = dict(timings or {})
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -54,6 +49,22 @@ class Clock:
             yield
         finally:
             self.timings[name] = self.timings.get(name, 0.0) + 1e3 * (time.perf_counter() - began)
+
+
+class Ticket:
+    """A frame on its way. Its result may be asked for by any thread, and more than once."""
+
+    def __init__(self, finish: Callable[[], Result]) -> None:
+        self._finish = finish
+        self._result: Result | None = None
+        self._lock = threading.Lock()
+
+    def result(self) -> Result:
+        """Waits for what was seen and searches it. Raises what went wrong with the frame."""
+        with self._lock:
+            if self._result is None:
+                self._result = self._finish()
+            return self._result
 
 
 class Pipeline:
@@ -76,11 +87,10 @@ class Pipeline:
         self._towers = towers or Towers(encoders, engine, precision)
         self._settings = settings or Settings()
         self._searcher = searcher_of(encoders)
+        self._asking = Asking(encoders, self._searcher.example_space)
         self._prepared = PreparedQueries(Vocabulary())
         self._colours = PrincipalColours()
         self._vocabulary_lock = threading.Lock()
-        # Apart from the towers of pictures: a new vocabulary must not hold up the frames.
-        self._text_lock = threading.Lock()
 
     # What is loaded.
 
@@ -190,16 +200,14 @@ class Pipeline:
         point: tuple[float, float] | None = None,
     ) -> Exemplar:
         """The vector of a thing in a frame that ``see`` has seen, ready to be searched for."""
-        grid, alike = self._example_grid(seen)
-        exemplar = exemplar_of(grid, box, point, alike)
-        language = self._encoders.language
-        if isinstance(language, HouseholdLit) and grid.space == language.space:
-            exemplar = replace(exemplar, vector=self._adapted(language, exemplar.vector))
-        return exemplar
+        return self._asking.exemplar(seen, box, point)
 
     def see(self, frame: Frame) -> Seen:
         """All features of a frame, to be searched more than once."""
-        return self._towers.see(frame, self._settings, Clock().stage, features=True, semantic=True)
+        return self._look(frame, EVERYTHING)
+
+    def _look(self, frame: Frame, look: Look, rows: QueryRows | None = None) -> Seen:
+        return self._towers.see([frame], look, self._settings, Clock().stage, rows)[0]()
 
     def find(
         self, frame: Frame, seen: Seen, prepared: PreparedQueries, settings: Settings | None = None
@@ -227,12 +235,7 @@ class Pipeline:
         templates: sentences around each text, {a}, {the} or {} in its place; None takes the model's own.
         Raises QueryError without a language model, ModelError for templates that do not fit it.
         """
-        language = self._language_model()
-        if not texts or any(not text.strip() for text in texts):
-            raise QueryError("give at least one text, and none that is empty")
-        text = language.text if templates is None else reworded(language.text, tuple(templates))
-        with self._text_lock:
-            return text.encode(list(texts))
+        return self._asking.embed(texts, templates)
 
     def classify(
         self, frame: Frame, labels: Sequence[str], *, templates: Sequence[str] | None = None
@@ -242,7 +245,7 @@ class Pipeline:
         templates: as ``embed_texts`` takes them. Raises QueryError, ModelError.
         """
         vectors = self._checked_texts(labels, "a label", templates)
-        language = self._language_model()
+        language = self._asking.language
         cosines = vectors @ self._picture(frame)
         shares = probabilities(cosines, language.matching)
         return Classification(
@@ -263,13 +266,9 @@ class Pipeline:
 
     def _picture(self, frame: Frame) -> NDArray[np.float32]:
         """(c,) float32 unit vector of a whole frame in ``text_space``."""
-        return self._towers.see(frame, self._settings, Clock().stage, semantic=True).embedding
-
-    def _language_model(self) -> LanguageModel:
-        language = self._encoders.language
-        if language is None:
-            raise QueryError("no language model is loaded; set language_model, for example to household-lit")
-        return language
+        embedding = self._look(frame, Look(embedding=True)).embedding
+        assert embedding is not None
+        return embedding
 
     def similarity(
         self, frame: Frame, *, point: tuple[float, float] | None = None, text: str | None = None
@@ -281,15 +280,17 @@ class Pipeline:
         if (point is None) == (text is None):
             raise QueryError("give either a point or a text")
         if text is not None:
-            vector = self.embed_texts([text])[0]
-            grid = self._towers.see(frame, self._settings, Clock().stage, semantic=True).semantic
+            rows = QueryRows.of([self.embed_texts([text])], self._encoders.device)
+            best = self._look(frame, Look(), rows).best
+            assert best is not None
+            cosines, space = best[0], self.text_space
         else:
             assert point is not None
-            grid = self._towers.see(frame, self._settings, Clock().stage, features=True).features
+            grid = self._look(frame, Look(features=True)).features
             assert grid is not None
-            vector = exemplar_of(grid, None, point, alike=2.0).vector
-        assert grid is not None
-        return np.clip(upsampled(grid.unit().values @ vector, frame.size), -1, 1), grid.space
+            cosines = grid.unit().values @ exemplar_of(grid, None, point, alike=2.0).vector
+            space = grid.space
+        return np.clip(upsampled(cosines, frame.size), -1, 1), space
 
     def _put_in_force(self, vocabulary: Vocabulary) -> Vocabulary:
         self._prepared = self.prepare(vocabulary)
@@ -301,73 +302,77 @@ class Pipeline:
         Raises QueryError for words where no language model is loaded and for exemplars of another
         length, SpaceError for those of another space.
         """
-        self._require_comparable(vocabulary)
-        language = self._encoders.language
-        if language is None:
-            for query in vocabulary.queries:
-                if query.texts() or query.negatives:
-                    raise QueryError(
-                        f"'{query.label}' is asked for in words, but no language model is loaded; "
-                        "set language_model or show an exemplar"
-                    )
-            if vocabulary.distractors:
-                raise QueryError("distractors are words, but no language model is loaded; leave them empty")
-            return PreparedQueries(vocabulary)
-        words = [query.texts() for query in vocabulary.queries]
-        groups = [*words, *(query.negatives for query in vocabulary.queries), vocabulary.distractors]
-        with self._text_lock:
-            vectors = language.text.encode([text for group in groups for text in group])
-        *each, rivals = np.split(vectors, np.cumsum([len(group) for group in groups[:-1]], dtype=int))
-        count = len(words)
-        return PreparedQueries(vocabulary, tuple(each[:count]), rivals, tuple(each[count:]))
-
-    def _require_comparable(self, vocabulary: Vocabulary) -> None:
-        spatial, language = self._encoders.spatial, self._encoders.language
-        space = self.exemplar_space
-        dim = language.dim if language is not None and language.space == space else spatial.dim
-        for query in vocabulary.queries:
-            for exemplar in query.exemplars:
-                require_same_space(exemplar.space, space, f"an exemplar of '{query.label}'")
-                if exemplar.vector.shape != (dim,):
-                    raise QueryError(
-                        f"an exemplar of '{query.label}' has {len(exemplar.vector)} values; {space} has {dim}"
-                    )
-
-    def _example_grid(self, seen: Seen) -> tuple[FeatureGrid, float]:
-        if seen.semantic is not None and seen.semantic.space == self._searcher.example_space:
-            return seen.semantic, ALIKE["lit"]
-        assert seen.features is not None
-        return seen.features, ALIKE["other"]
-
-    @staticmethod
-    def _adapted(language: HouseholdLit, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            device = language.head.log_scale.device
-            adapted = language.head.example_embedding(torch.from_numpy(vector)[None].to(device))
-        return np.asarray(adapted[0].float().cpu().numpy(), np.float32)
+        return self._asking.prepare(vocabulary)
 
     # The walk.
 
     def process(self, frame: Frame, wants: Wants) -> Result:
         """Computes what is wanted for one frame."""
-        clock, prepared = Clock(), self._prepared
-        search = wants.masks or wants.detections or wants.overlay
+        return self.submit(frame, wants).result()
+
+    def submit(self, frame: Frame, wants: Wants) -> Ticket:
+        """Starts a frame on its way. On a GPU this returns before the frame is computed.
+
+        So the next frame can be submitted before the result of this one is asked for. The vocabulary and
+        the settings of now hold for it.
+        """
+        return self.submit_batch([frame], [wants])[0]
+
+    def process_batch(
+        self, frames: Sequence[Frame], wants: Wants | Sequence[Wants]
+    ) -> list[Result | Exception]:
+        """As ``process`` for each frame, of several cameras say; those of one input size go together.
+
+        wants: of all, or one for each frame. In the order of the frames; in the place of a frame that
+        failed is what it raised.
+        """
+        outcomes: list[Result | Exception] = []
+        for ticket in self.submit_batch(frames, wants):
+            try:
+                outcomes.append(ticket.result())
+            except Exception as error:
+                outcomes.append(error)
+        return outcomes
+
+    def submit_batch(self, frames: Sequence[Frame], wants: Wants | Sequence[Wants]) -> list[Ticket]:
+        """As ``submit`` for each frame; timings of what is done for all at once are of all.
+
+        Raises ValueError for wants of another number than the frames.
+        """
+        each = [wants] * len(frames) if isinstance(wants, Wants) else list(wants)
+        if len(each) != len(frames):
+            raise ValueError(f"{len(frames)} frames and {len(each)} wants: give one for each, or one for all")
+        clock, settings, prepared = Clock(), self._settings, self._prepared
+        look = reduce(or_, (self._needed(one, prepared) for one in each), Look())
+        started = self._towers.see(frames, look, settings, clock.stage)
+        return [
+            Ticket(partial(self._finished, frame, one, prepared, settings, Clock(clock.timings), awaited))
+            for frame, one, awaited in zip(frames, each, started, strict=True)
+        ]
+
+    def _needed(self, wants: Wants, prepared: PreparedQueries) -> Look:
+        search = _searches(wants)
         shown = search and any(query.exemplars for query in prepared.vocabulary.queries)
         apart = self._searcher.example_space == self._encoders.spatial.space
-        seen = self._towers.see(
-            frame,
-            self._settings,
-            clock.stage,
-            features=wants.features
-            or wants.pca
-            or (shown and apart)
-            or (search and self._encoders.language is None),
-            semantic=wants.semantic_features or search or wants.embedding,
-        )
+        wordless = search and self._encoders.language is None
+        features = wants.features or wants.pca or (shown and apart) or wordless
+        return Look(features, wants.semantic_features or search, wants.embedding)
+
+    def _finished(
+        self,
+        frame: Frame,
+        wants: Wants,
+        prepared: PreparedQueries,
+        settings: Settings,
+        clock: Clock,
+        awaited: Awaited,
+    ) -> Result:
+        with clock.stage("arrival"):
+            seen = awaited()
         found: Found | None = None
-        if search:
+        if _searches(wants):
             with clock.stage("postprocess"):
-                found = self.find(frame, seen, prepared)
+                found = self.find(frame, seen, prepared, settings)
         picture = colours = None
         if wants.overlay or wants.pca:
             with clock.stage("draw"):
@@ -390,6 +395,10 @@ class Pipeline:
             pca=colours,
             timings=clock.timings,
         )
+
+
+def _searches(wants: Wants) -> bool:
+    return wants.masks or wants.detections or wants.overlay
 
 
 def build(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,31 +17,104 @@ from .encoders.dense.names import PROXY
 from .encoders.device_pictures import DevicePictures, Target
 from .encoders.engines.names import AUTO
 from .encoders.engines.served import ServedGraph, served_graphs
-from .encoders.graphs import language_grid
+from .encoders.engines.step import BEST, Part, Stage, Step
+from .encoders.graphs import EncoderGraph, dense_name, language_grid, pooled_name
 from .encoders.grid import FeatureGrid
+from .encoders.landing import Arrival, Landing
 from .encoders.load import Encoders
-from .encoders.tiles import seen_in_windows, window_of
+from .encoders.query_rows import QueryRows, best_cosines
+from .encoders.tiles import window_of
 from .frames.resize import fitted_size
 from .frames.types import Frame, GridToImage
 from .wants import Settings
 
 logger = logging.getLogger(__name__)
 
-NOTHING: Mapping[str, torch.Tensor] = {}
 # Fewer patches than these show nothing: memory is short for another reason.
 LEAST_TOKENS = 64
 Size = tuple[int, int]
-# Names what is being done, for as long as it is.
-Stage = Callable[[str], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What of a frame is wanted on the host; nothing else is copied there.
+
+    features: of the picture alone; semantic: comparable with words; embedding: of the whole picture.
+    things: what tells one thing from the next, where the language model gives that.
+    """
+
+    features: bool = False
+    semantic: bool = False
+    embedding: bool = False
+    things: bool = False
+
+    def __or__(self, other: Look) -> Look:
+        return Look(
+            self.features or other.features,
+            self.semantic or other.semantic,
+            self.embedding or other.embedding,
+            self.things or other.things,
+        )
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the towers made of a frame. embedding: of the language model where there is one."""
+    """What the towers made of a frame; what was not wanted may be None.
 
-    features: FeatureGrid | None
-    semantic: FeatureGrid | None
-    embedding: NDArray[np.float32]
+    embedding: (c,) float32, unit, of the language model where there is one. best: (groups, h, w) float32,
+    the cosine of every cell with each group of the rows that it was asked to be compared with. things:
+    (h, w, 4) float32 as of ``AlignmentHead.grid``, None for a model that does not tell things apart.
+    """
+
+    features: FeatureGrid | None = None
+    semantic: FeatureGrid | None = None
+    embedding: NDArray[np.float32] | None = None
+    best: NDArray[np.float32] | None = None
+    things: NDArray[np.float32] | None = None
+
+
+# Waits for what was seen of a frame, or raises what went wrong with it.
+Awaited = Callable[[], Seen]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A graph that is needed.
+
+    roles: what it is needed for, by the names of ``Seen``, to outputs. gathers: outputs that proxyclip
+    makes a grid of.
+    """
+
+    stage: str
+    served: ServedGraph
+    roles: Mapping[str, str]
+    rows: QueryRows | None = None
+    gathers: frozenset[str] = frozenset()
+
+    @property
+    def graph(self) -> EncoderGraph:
+        return self.served.graph
+
+    def part(self, images: torch.Tensor, settings: Settings) -> Part:
+        """images: (B, 3, H, W) float32, normalised for the graph."""
+        made = {dense_name(self.graph.names), BEST} if self.graph.method == PROXY else set()
+        wanted = frozenset(self.roles.values()) - made | self.gathers
+        rows = self.rows if BEST in wanted else None
+        return Part(self.stage, self.served, images, wanted, rows, settings.tile, settings.tile_overlap)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How some frames are seen."""
+
+    passes: tuple[_Pass, ...]
+    settings: Settings
+    stage: Stage
+
+    @property
+    def places(self) -> dict[str, tuple[str, str]]:
+        """Role to the stage and the output that it comes from."""
+        return {role: (one.stage, name) for one in self.passes for role, name in one.roles.items()}
 
 
 class Towers:
@@ -50,9 +124,10 @@ class Towers:
         """engine, precision: as ``choose_engine`` takes them. Raises ModelError for those that do not fit."""
         self._encoders = encoders
         self._spatial, self._language = served_graphs(encoders, engine, precision)
-        self._proxied = self._language is not None and self._language.graph.method == PROXY
         self._pictures = DevicePictures(encoders.device)
+        self._step, self._landing = Step(), Landing(encoders.device)
         self._token_limit: int | None = None
+        self._most_together: int | None = None
         self._warnings: list[str] = []
         self._lock = threading.Lock()
 
@@ -96,63 +171,162 @@ class Towers:
 
     def see(
         self,
-        frame: Frame,
+        frames: Sequence[Frame],
+        look: Look,
         settings: Settings,
         stage: Stage,
-        *,
-        features: bool = False,
-        semantic: bool = False,
-    ) -> Seen:
-        """features: of the picture alone; semantic: comparable with words. Raises FrameError."""
-        language = self._encoders.language
-        one_pass = self._encoders.shared or self._language is self._spatial
-        name = "encode" if one_pass else "language"
-        needed: dict[str, ServedGraph] = {}
-        if semantic and self._language is not None:
-            needed[name] = self._language
-        if not (semantic and one_pass) and (features or (semantic and (language is None or self._proxied))):
-            needed["encode"] = self._spatial
+        rows: QueryRows | None = None,
+    ) -> list[Awaited]:
+        """Starts the frames on their way, those of one input size together, and waits for none of them.
+
+        rows: to compare every cell of the language model's grid with. A frame that fails takes no other
+        with it: what it raises comes from its own function.
+        """
+        way = _Way(self._passes(look, rows), settings, stage)
+        groups: dict[object, list[int]] = {}
+        for index, frame in enumerate(frames):
+            groups.setdefault(self._alike(frame, way), []).append(index)
+        awaited: dict[int, Awaited] = {}
+        for group in groups.values():
+            started = self._together([frames[index] for index in group], way)
+            awaited.update(zip(group, started, strict=True))
+        return [awaited[index] for index in range(len(frames))]
+
+    def _passes(self, look: Look, rows: QueryRows | None) -> tuple[_Pass, ...]:
+        """The graphs that are needed for a look; the language model's first."""
+        words = self._worded(look, rows)
+        language, spatial = self._encoders.language, self._spatial
+        roles: dict[str, str] = {}
+        if look.features and (words is None or "features" not in words.roles):
+            roles["features"] = _tokens_name(spatial.graph.names)
+        if look.embedding and language is None:
+            roles["embedding"] = spatial.graph.names[1]
+        gathers = frozenset({"tokens"}) if words is not None and words.gathers else frozenset[str]()
+        passes = [] if words is None else [words]
+        if roles or gathers:
+            passes.append(_Pass("encode", spatial, roles, gathers=gathers))
+        return tuple(passes)
+
+    def _worded(self, look: Look, rows: QueryRows | None) -> _Pass | None:
+        """The language model's graph, where it is needed; it gives the features too where it can."""
+        language, one_pass = self._language, self._encoders.shared or self._language is self._spatial
+        if language is None:
+            return None
+        names = language.graph.names
+        given = {"semantic": dense_name(names), "embedding": pooled_name(names), "best": BEST}
+        asked = {"semantic": look.semantic, "embedding": look.embedding, "best": rows is not None}
+        if "things" in names:
+            given["things"], asked["things"] = "things", look.things
+        roles = {role: name for role, name in given.items() if asked[role]}
+        if not roles:
+            return None
+        if one_pass and look.features:
+            roles["features"] = _tokens_name(names)
+        proxied = language.graph.method == PROXY and ("semantic" in roles or "best" in roles)
+        gathers = frozenset({"values"}) if proxied else frozenset[str]()
+        return _Pass("encode" if one_pass else "language", language, roles, rows, gathers)
+
+    def _alike(self, frame: Frame, way: _Way) -> object:
+        """Equal for frames that can go together."""
+        if frame.image.size == 0:
+            return id(frame)
+        return tuple(self.input_size(frame.size, one.graph.patch, way.settings) for one in way.passes)
+
+    def _together(self, frames: Sequence[Frame], way: _Way) -> list[Awaited]:
+        """As ``see``, of frames with one input size. If they fail, each half is tried apart."""
+        try:
+            if len(frames) <= (self._most_together or len(frames)):
+                return self._started(frames, way)
+        except Exception as error:
+            if len(frames) == 1:
+                return [_raising(error)]
+            if isinstance(error, torch.OutOfMemoryError):
+                self._part(len(frames))
+        half = (len(frames) + 1) // 2
+        return [*self._together(frames[:half], way), *self._together(frames[half:], way)]
+
+    def _started(self, frames: Sequence[Frame], way: _Way) -> list[Awaited]:
         with self._lock:
-            seen = self._run(frame, needed, settings, stage)
-        picture, words = seen.get("encode", NOTHING), NOTHING
-        if semantic and language is not None:
-            words = picture if one_pass else seen["language"]
-        spatial_grid = semantic_grid = None
-        embedding = np.zeros(0, np.float32)
-        if picture:
-            spatial_grid = self._spatial_grid(frame, picture)
-            embedding = _unit(picture["cls" if "cls" in picture else "image"][0])
-        if words and language is not None:
-            with stage(name):
-                grid = language_grid(language.tower, words, picture)
-            semantic_grid = self._grid(frame, grid, language, normalized=True)
-            embedding = _numpy(words["picture" if "picture" in words else "image"][0])
-        return Seen(spatial_grid, semantic_grid, embedding)
+            outputs = self._run(frames, way)
+            arrival = self._landing.start(
+                {
+                    (one.stage, name): seen[name]
+                    for one, seen in zip(way.passes, outputs, strict=True)
+                    for name in set(one.roles.values())
+                }
+            )
+        return [
+            partial(self._arrived, frame, index, arrival, way.places) for index, frame in enumerate(frames)
+        ]
 
-    def _spatial_grid(self, frame: Frame, picture: Mapping[str, torch.Tensor]) -> FeatureGrid:
-        values = picture["tokens" if "tokens" in picture else "dense"]
-        return self._grid(frame, values, self._encoders.spatial, normalized=False)
-
-    def _run(
-        self, frame: Frame, needed: Mapping[str, ServedGraph], settings: Settings, stage: Stage
-    ) -> dict[str, Mapping[str, torch.Tensor]]:
-        """Stage to what its graph makes of the frame, which is uploaded once for all of them."""
+    def _run(self, frames: Sequence[Frame], way: _Way) -> list[dict[str, torch.Tensor]]:
+        """What each pass makes of the frames, which are uploaded once for all of them."""
+        patches = [one.graph.patch for one in way.passes]
         while True:
-            graphs = [served.graph for served in needed.values()]
-            sizes = [self.input_size(frame.size, graph.patch, settings) for graph in graphs]
-            targets = [Target(size, g.mean, g.std) for size, g in zip(sizes, graphs, strict=True)]
+            sizes = [self.input_size(frames[0].size, patch, way.settings) for patch in patches]
             try:
-                with stage("preprocess"):
-                    inputs = self._pictures.prepare(frame.image, "rgb8", targets)
-                seen: dict[str, Mapping[str, torch.Tensor]] = {}
-                for (name, served), images in zip(needed.items(), inputs, strict=True):
-                    with stage(name):
-                        seen[name] = seen_in_windows(
-                            served.run, images, served.graph.patch, settings.tile, settings.tile_overlap
-                        )
-                return seen
+                with way.stage("preprocess"):
+                    inputs = self._inputs(frames, way, sizes)
+                parts = [
+                    one.part(images, way.settings) for one, images in zip(way.passes, inputs, strict=True)
+                ]
+                return self._gathered(self._step.run(parts, way.stage), way)
             except torch.OutOfMemoryError as error:
-                self.shrink(max(sizes), max(graph.patch for graph in graphs), error)
+                if len(frames) > 1:
+                    raise
+                self.shrink(max(sizes), max(patches), error)
+
+    def _gathered(self, outputs: list[dict[str, torch.Tensor]], way: _Way) -> list[dict[str, torch.Tensor]]:
+        """With proxyclip's grid beside what it is made of, where that is asked for."""
+        if not any(one.gathers for one in way.passes):
+            return outputs
+        words, language = way.passes[0], self._encoders.language
+        assert language is not None
+        with way.stage(words.stage), torch.inference_mode():
+            dense = language_grid(language.tower, outputs[0], outputs[1])
+            made = {dense_name(words.graph.names): dense}
+            if words.rows is not None:
+                best = best_cosines(dense, words.rows.vectors, words.rows.owners)
+                made[BEST] = best[:, : words.rows.groups]
+        return [outputs[0] | made, outputs[1]]
+
+    def _inputs(self, frames: Sequence[Frame], way: _Way, sizes: Sequence[Size]) -> list[torch.Tensor]:
+        """(B, 3, h, w) for each pass; pictures of one shape are uploaded and resized together."""
+        graphs = [one.graph for one in way.passes]
+        targets = [Target(size, g.mean, g.std) for size, g in zip(sizes, graphs, strict=True)]
+        shapes: dict[Size, list[int]] = {}
+        for index, frame in enumerate(frames):
+            shapes.setdefault(frame.size, []).append(index)
+        prepared = [
+            self._pictures.prepare_batch([frames[index].image for index in group], "rgb8", targets)
+            for group in shapes.values()
+        ]
+        if len(prepared) == 1:
+            return prepared[0]
+        back = np.argsort([index for group in shapes.values() for index in group]).tolist()
+        return [torch.cat(parts)[back] for parts in zip(*prepared, strict=True)]
+
+    def _arrived(
+        self,
+        frame: Frame,
+        index: int,
+        arrival: Arrival[tuple[str, str]],
+        places: Mapping[str, tuple[str, str]],
+    ) -> Seen:
+        """Waits for the frame at ``index`` of those that land together. places: role to what landed."""
+        arrays = arrival.arrays()
+        found = {role: arrays[place][index] for role, place in places.items()}
+        language, spatial = self._encoders.language, self._encoders.spatial
+        features, semantic, embedding = (found.get(r) for r in ("features", "semantic", "embedding"))
+        if embedding is not None and language is None:
+            embedding = _unit(embedding)
+        return Seen(
+            None if features is None else _grid(frame, features, spatial, normalized=False),
+            None if semantic is None else _grid(frame, semantic, language, normalized=True),
+            embedding,
+            found.get("best"),
+            found.get("things"),
+        )
 
     def input_size(self, size: Size, patch: int, settings: Settings) -> Size:
         """(height, width) of the network input for a picture of size (height, width). Raises FrameError."""
@@ -168,27 +342,38 @@ class Towers:
             raise error
         torch.cuda.empty_cache()
         self._token_limit = tokens // 2
-        text = f"out of GPU memory at {size[1]}x{size[0]}; pictures get {tokens // 2} patches at most now"
+        self._warn(
+            f"out of GPU memory at {size[1]}x{size[0]}; pictures get {tokens // 2} patches at most now"
+        )
+
+    def _part(self, count: int) -> None:
+        """Lets fewer than ``count`` pictures go together, from now on."""
+        torch.cuda.empty_cache()
+        self._most_together = count // 2
+        self._warn(f"out of GPU memory with {count} pictures at once; {count // 2} go together at most now")
+
+    def _warn(self, text: str) -> None:
         self._warnings.append(text)
         logger.warning(text)
 
-    @staticmethod
-    def _grid(frame: Frame, values: torch.Tensor, tower: object, *, normalized: bool) -> FeatureGrid:
-        array = _numpy(values[0])
-        rows, columns = array.shape[:2]
-        return FeatureGrid(
-            array,
-            tower.model,  # type: ignore[attr-defined]
-            tower.space,  # type: ignore[attr-defined]
-            GridToImage.of_resize(frame.size, (rows, columns)),
-            frame.size,
-            normalized,
-        )
+
+def _raising(error: Exception) -> Awaited:
+    def raise_it() -> Seen:
+        raise error
+
+    return raise_it
 
 
-def _unit(vector: torch.Tensor) -> NDArray[np.float32]:
-    return _numpy(torch.nn.functional.normalize(vector, dim=-1))
+def _tokens_name(names: tuple[str, ...]) -> str:
+    return "tokens" if "tokens" in names else "dense"
 
 
-def _numpy(values: torch.Tensor) -> NDArray[np.float32]:
-    return np.asarray(values.detach().float().cpu().numpy(), np.float32)
+def _grid(frame: Frame, values: NDArray[np.float32], tower: Any, *, normalized: bool) -> FeatureGrid:
+    """values: (h, w, c) of the whole frame."""
+    rows, columns = values.shape[:2]
+    place = GridToImage.of_resize(frame.size, (rows, columns))
+    return FeatureGrid(values, tower.model, tower.space, place, frame.size, normalized)
+
+
+def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(torch.nn.functional.normalize(torch.from_numpy(vector), dim=-1).numpy(), np.float32)

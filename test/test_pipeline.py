@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from perception_contrast.encoders.preprocess import image_tensor
 from perception_contrast.errors import FrameError, ModelError, QueryError, SpaceError
 from perception_contrast.frames.types import Frame
 from perception_contrast.language.vocabulary import UNLABELLED, Exemplar, Query
+from perception_contrast.openvocab.masks import upsampled
 from perception_contrast.pipeline import Pipeline, Settings, Wants
 
 ALL = Wants(True, True, True, True, True, True, True)
@@ -437,6 +439,9 @@ class TooBig:
         self.graph, self.device, self.warnings = served.graph, served.device, ()
         self._served, self._most = served, most
 
+    def engine_for(self, size: tuple[int, int]) -> Any:
+        return self._served.engine_for(size)
+
     def run(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         if images.shape[-2] * images.shape[-1] // self.graph.patch**2 > self._most:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -459,6 +464,197 @@ def test_memory_that_never_suffices_is_an_error() -> None:
     pipeline._towers._spatial = TooBig(pipeline._towers._spatial, 10)
     with pytest.raises(torch.OutOfMemoryError):
         pipeline.see(Frame(np.zeros((280, 280, 3), np.uint8)))
+
+
+def assert_same(left: Any, right: Any) -> None:
+    """Two results of one frame, up to the rounding of a batch."""
+    for name in ("features", "semantic_features"):
+        one, two = getattr(left, name), getattr(right, name)
+        assert (one is None) == (two is None), name
+        if one is not None:
+            assert (one.space, one.grid_to_image) == (two.space, two.grid_to_image)
+            np.testing.assert_allclose(one.values, two.values, atol=1e-4)
+    for name in ("embedding", "masks", "overlay"):
+        one, two = getattr(left, name), getattr(right, name)
+        assert (one is None) == (two is None), name
+        if one is not None:
+            np.testing.assert_allclose(one.astype(float), two.astype(float), atol=1e-4, err_msg=name)
+    assert (left.detections is None) == (right.detections is None)
+    for one, two in zip(left.detections or (), right.detections or (), strict=True):
+        assert (one.label, one.box) == (two.label, two.box)
+        np.testing.assert_allclose(one.embedding, two.embedding, atol=1e-4)
+
+
+def exact(kind: str) -> Pipeline:
+    pipeline = Pipeline(encoders_of(kind), Settings(short_side=56, max_tokens=64), precision="fp32")
+    ask(pipeline, "red", "blue")
+    return pipeline
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_gives_what_its_frames_give_one_by_one(kind: str) -> None:
+    pipeline = exact(kind)
+    sizes = [
+        (60, 90),
+        (120, 180),
+        (90, 60),
+        (60, 90),
+        (60, 91),
+    ]  # two of them have one input size with others
+    frames = [noise(*size, seed=seed) for seed, size in enumerate(sizes)]
+    for frame, result in zip(frames, pipeline.process_batch(frames, ALL), strict=True):
+        assert result.frame is frame
+        assert_same(result, pipeline.process(frame, ALL))
+
+
+def test_frames_of_a_batch_may_want_different_things() -> None:
+    pipeline = exact("apart")
+    each = [Wants(features=True), Wants(masks=True), Wants(), Wants(embedding=True, detections=True)]
+    frames = [noise(seed=seed) for seed in range(4)]
+    for frame, wants, result in zip(frames, each, pipeline.process_batch(frames, each), strict=True):
+        assert {key for key in vars(ALL) if getattr(result, key) is not None} == {
+            key for key, wanted in vars(wants).items() if wanted
+        }
+        assert_same(result, pipeline.process(frame, wants))
+    with pytest.raises(ValueError, match="4 frames and 2 wants"):
+        pipeline.process_batch(frames, each[:2])
+    assert pipeline.process_batch([], ALL) == []
+
+
+def counted(pipeline: Pipeline) -> list[int]:
+    """Grows by the size of each batch that the spatial tower sees."""
+    batches: list[int] = []
+    served = pipeline._towers._spatial
+    plain = served.run
+
+    def run(images: torch.Tensor) -> dict[str, torch.Tensor]:
+        batches.append(len(images))
+        return plain(images)
+
+    served.run = run  # type: ignore[method-assign]
+    return batches
+
+
+def test_frames_of_one_input_size_go_through_the_towers_together() -> None:
+    pipeline = exact("none")
+    batches = counted(pipeline)
+    frames = [noise(60, 90), noise(90, 60), noise(120, 180), noise(60, 90)]
+    pipeline.process_batch(frames, Wants(features=True))
+    assert sorted(batches) == [1, 3]
+
+
+@pytest.mark.parametrize("bad", [np.zeros((0, 5, 3), np.uint8), np.zeros((60, 90, 3), np.float32)])
+def test_a_frame_that_fails_takes_no_other_with_it(bad: np.ndarray) -> None:
+    pipeline = exact("lit")
+    frames = [noise(seed=1), Frame(bad), noise(seed=2), noise(seed=3)]
+    results = pipeline.process_batch(frames, ALL)
+    assert isinstance(results[1], FrameError | ValueError)
+    for index in (0, 2, 3):
+        assert_same(results[index], pipeline.process(frames[index], ALL))
+    with pytest.raises(type(results[1])):
+        pipeline.process(Frame(bad), ALL)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_windows_of_a_batch_are_those_of_its_frames(kind: str) -> None:
+    settings = Settings(short_side=300, max_tokens=2048, tile=150)
+    pipeline = Pipeline(encoders_of(kind), settings, precision="fp32")
+    frames = [noise(60, 90, seed=seed) for seed in range(2)]
+    wants = Wants(features=True, semantic_features=True, embedding=True)
+    for frame, result in zip(frames, pipeline.process_batch(frames, wants), strict=True):
+        assert_same(result, pipeline.process(frame, wants))
+
+
+def test_a_batch_that_does_not_fit_the_gpu_is_parted_and_stays_so() -> None:
+    class Crowded(TooBig):
+        def run(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            sizes.append(len(images))
+            if len(images) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return self._served.run(images)
+
+    sizes: list[int] = []
+    pipeline = exact("none")
+    frames = [noise(seed=seed) for seed in range(5)]
+    alone = [pipeline.process(frame, ALL) for frame in frames]
+    pipeline._towers._spatial = Crowded(pipeline._towers._spatial, 0)
+    for _ in range(2):
+        for one, result in zip(alone, pipeline.process_batch(frames, ALL), strict=True):
+            assert_same(one, result)
+    assert sizes == [5, 2, 1, 2, 2, 1, 2] and len(pipeline.warnings) == 1
+    assert alone[0].features.shape == pipeline.process(frames[0], ALL).features.shape, "no frame got smaller"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_may_be_asked_for_after_later_frames_were_submitted(kind: str) -> None:
+    pipeline = exact(kind)
+    frames = [noise(seed=seed) for seed in range(4)]
+    tickets = [pipeline.submit(frame, ALL) for frame in frames]
+    for frame, ticket in reversed(list(zip(frames, tickets, strict=True))):
+        result = ticket.result()
+        assert result.frame is frame and ticket.result() is result
+        assert_same(result, pipeline.process(frame, ALL))
+
+
+def test_a_frame_keeps_the_vocabulary_and_settings_that_it_was_submitted_with() -> None:
+    pipeline = pipeline_of("colours", short_side=140, max_tokens=2048)
+    frame = painted((120, 160), {(40, 30, 120, 90): RED})
+    pipeline.set_queries([Query("red")], ["grey"])
+    ticket = pipeline.submit(frame, ALL)
+    pipeline.set_queries([Query("green")], ["grey"])
+    pipeline.configure(replace(pipeline.settings, max_detections=0))
+    before = ticket.result()
+    assert [one.label for one in before.detections] == ["red"]
+    assert [query.label for query in before.vocabulary.queries] == ["red"]
+
+
+def test_a_new_vocabulary_holds_up_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = pipeline_of("colours")
+    pipeline.set_queries([Query("red")])
+    begun, go_on = threading.Event(), threading.Event()
+    encode = pipeline._encoders.language.text.encode
+
+    def slow(texts: list[str]) -> np.ndarray:
+        begun.set()
+        assert go_on.wait(30)
+        return encode(texts)
+
+    monkeypatch.setattr(pipeline._encoders.language.text, "encode", slow)
+    with ThreadPoolExecutor(1) as pool:
+        change = pool.submit(pipeline.set_queries, [Query(f"thing {n}") for n in range(100)])
+        assert begun.wait(30)
+        old = pipeline.process(noise(), ALL).vocabulary
+        go_on.set()
+        new = change.result()
+    assert len(old.queries) == 1 and pipeline.process(noise(), ALL).vocabulary is new
+    assert len(new.queries) == 100
+
+
+def test_only_what_is_wanted_comes_back_from_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline, landed = exact("lit"), []
+    start = pipeline._towers._landing.start
+
+    def noted(tensors: Any) -> Any:
+        landed.append({name for _, name in tensors})
+        return start(tensors)
+
+    monkeypatch.setattr(pipeline._towers._landing, "start", noted)
+    for wants in (Wants(masks=True), Wants(embedding=True), Wants(features=True), Wants(), ALL):
+        pipeline.process(noise(), wants)
+    pipeline.similarity(noise(), text="red")
+    pipeline.see(noise())
+    everything = {"tokens", "grid", "picture"}
+    assert landed[:4] == [{"grid"}, {"picture"}, {"tokens"}, set()]
+    assert landed[4:] == [everything, {"best"}, {*everything, "things"}]
+
+
+@pytest.mark.parametrize("kind", ["lit", "apart", "proxied", "clip", "colours"])
+def test_similarity_with_a_text_is_the_product_with_every_cell(kind: str) -> None:
+    pipeline, frame = exact(kind), noise(56, 84)
+    heat, _ = pipeline.similarity(frame, text="red")
+    grid = pipeline.process(frame, Wants(semantic_features=True)).semantic_features
+    cosines = grid.values @ pipeline.embed_texts(["red"])[0]
+    np.testing.assert_allclose(heat, np.clip(upsampled(cosines, frame.size), -1, 1), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["lit", "apart", "proxied", "clip", "none"])

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...errors import ModelError
 from ..graphs import dense_name
 from ..query_rows import QueryRows, best_cosines
+from ..tiles import seen_in_windows, window_of
 from .captured import CapturedEngine
 from .recording import Record, Recorder, cuda_graph
 from .served import ServedGraph
@@ -29,7 +30,8 @@ class Part:
     """One graph and its pictures.
 
     stage: what its time is booked under. images: (B, 3, H, W) float32 on the device, normalised. wanted:
-    outputs of the graph, and "best" for ``best_cosines`` of its dense vectors with ``rows``.
+    outputs of the graph, and "best" for ``best_cosines`` of its dense vectors with ``rows``. tile, overlap:
+    the windows that the pictures are seen through, as ``seen_in_windows`` takes them.
     """
 
     stage: str
@@ -37,15 +39,23 @@ class Part:
     images: Tensor
     wanted: frozenset[str]
     rows: QueryRows | None = None
+    tile: int = 0
+    overlap: float = 0.0
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the pictures."""
         return int(self.images.shape[-2]), int(self.images.shape[-1])
 
+    @property
+    def whole(self) -> bool:
+        """Whether the pictures are seen at once."""
+        return window_of(self.size, self.served.graph.patch, self.tile) == self.size
+
 
 class Step:
-    """Runs the parts of a picture. Where all are served by ``CapturedEngine`` they are one recording.
+    """Runs the parts of a picture. Where all are served by ``CapturedEngine`` they are one recording,
+    unless they are seen window by window.
 
     Called by one thread at a time.
     """
@@ -63,7 +73,8 @@ class Step:
         """
         engines = tuple(part.served.engine_for(part.size) for part in parts)
         captured = tuple(engine for engine in engines if isinstance(engine, CapturedEngine))
-        if parts and len(captured) == len(parts) and captured not in self._refused:
+        recorded = bool(parts) and len(captured) == len(parts) and all(part.whole for part in parts)
+        if recorded and captured not in self._refused:
             try:
                 with stage(parts[0].stage):
                     return self._together(parts, captured)
@@ -117,10 +128,11 @@ def _in_turn(
 
 def _alone(part: Part, stage: Stage) -> dict[str, Tensor]:
     with stage(part.stage), torch.inference_mode():
-        seen = part.served.run(part.images)
+        patch = part.served.graph.patch
+        seen = dict(seen_in_windows(part.served.run, part.images, patch, part.tile, part.overlap))
         if part.rows is not None:
             dense = seen[dense_name(tuple(seen))]
-            seen = {**seen, BEST: best_cosines(dense, part.rows.vectors, part.rows.owners)}
+            seen[BEST] = best_cosines(dense, part.rows.vectors, part.rows.owners)
         return _kept(part, seen, copy=False)
 
 
