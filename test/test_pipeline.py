@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 import torch
 from small_models import SHARED, WIDTH, encoders_of, pipeline_of
 
-from perception_contrast.encoders.load import load_encoders
+from perception_contrast.encoders.load import Encoders, load_encoders
 from perception_contrast.encoders.preprocess import image_tensor
 from perception_contrast.errors import FrameError, ModelError, QueryError, SpaceError
 from perception_contrast.frames.types import Frame
@@ -655,6 +656,36 @@ def test_similarity_with_a_text_is_the_product_with_every_cell(kind: str) -> Non
     grid = pipeline.process(frame, Wants(semantic_features=True)).semantic_features
     cosines = grid.values @ pipeline.embed_texts(["red"])[0]
     np.testing.assert_allclose(heat, np.clip(upsampled(cosines, frame.size), -1, 1), atol=1e-5)
+
+
+def moved(kind: str, device: str) -> Encoders:
+    encoders = copy.deepcopy(encoders_of(kind))
+    encoders.spatial.to(device)
+    language = encoders.language
+    if language is not None:
+        (language if isinstance(language, torch.nn.Module) else language.tower).to(device)
+    return replace(encoders, device=device)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["lit", "apart", "proxied", "clip", "none"])
+def test_frames_submitted_to_a_gpu_give_what_the_cpu_gives(kind: str) -> None:
+    settings = Settings(short_side=56, max_tokens=64)
+    pipeline = Pipeline(moved(kind, "cuda"), settings, engine="captured", precision="fp32")
+    pipeline.warm_up((60, 90))
+    ask(pipeline, "red", "blue")
+    frames, reference = [noise(seed=seed) for seed in range(5)], exact(kind)
+    tickets = [pipeline.submit(frame, ALL) for frame in frames]
+    batch = pipeline.process_batch(frames, ALL)
+    for frame, ticket, together in zip(frames, tickets, batch, strict=True):
+        expected = reference.process(frame, ALL)
+        for result in (ticket.result(), together):
+            for name in ("features", "semantic_features"):
+                one, two = getattr(result, name), getattr(expected, name)
+                if two is not None:
+                    assert (one.unit().values * two.unit().values).sum(-1).min() > 0.999
+            assert result.embedding @ expected.embedding > 0.999
+    assert not pipeline.warnings
 
 
 @pytest.mark.parametrize("kind", ["lit", "apart", "proxied", "clip", "none"])
