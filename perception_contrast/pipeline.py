@@ -33,6 +33,7 @@ from .openvocab.examples import exemplar_of
 from .openvocab.masks import upsampled
 from .openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
 from .openvocab.spaces import searcher_of
+from .openvocab.tracks import Trackers, TrackSettings
 from .openvocab.whole import Classification, ImageTextSimilarity, probabilities
 from .wants import Result as Result
 from .wants import Settings as Settings
@@ -79,8 +80,12 @@ class Pipeline:
         *,
         engine: str = "torch",
         precision: str = AUTO,
+        track_numbers: Iterator[int] | None = None,
     ) -> None:
-        """engine, precision: as ``choose_engine`` takes them. Raises ModelError for those that do not fit."""
+        """engine, precision: as ``choose_engine`` takes them. Raises ModelError for those that do not fit.
+
+        track_numbers: of the tracks' ids, for pipelines that follow each other and must not repeat them.
+        """
         self._encoders = encoders
         self._spatial, self._language = served_graphs(encoders, engine, precision)
         self._proxied = self._language is not None and self._language.graph.method == PROXY
@@ -91,6 +96,7 @@ class Pipeline:
         self._searcher = searcher_of(encoders)
         self._prepared = PreparedQueries(Vocabulary())
         self._colours = PrincipalColours()
+        self._trackers = Trackers(track_numbers)
         self._vocabulary_lock = threading.Lock()
         self._tower_lock = threading.Lock()
         # Apart from the towers of pictures: a new vocabulary must not hold up the frames.
@@ -393,6 +399,9 @@ class Pipeline:
         if search:
             with clock.stage("postprocess"):
                 found = self.find(frame, seen, prepared)
+            if self._settings.track and (wants.detections or wants.overlay):
+                with clock.stage("track"):
+                    found = self._tracked(frame, found)
         picture = colours = None
         if wants.overlay or wants.pca:
             with clock.stage("draw"):
@@ -415,6 +424,11 @@ class Pipeline:
             pca=colours,
             timings=clock.timings,
         )
+
+    def _tracked(self, frame: Frame, found: Found) -> Found:
+        settings = TrackSettings(self._settings.track_seconds)
+        tracked = self._trackers.update(frame.frame_id, found.detections, frame.image, frame.stamp, settings)
+        return replace(found, detections=tracked)
 
     def _see(self, frame: Frame, clock: _Clock, *, features: bool = False, semantic: bool = False) -> Seen:
         language = self._encoders.language
@@ -518,12 +532,15 @@ def build(
     engine: str = "torch",
     precision: str = AUTO,
     dense: str = AUTO,
+    track_numbers: Iterator[int] | None = None,
 ) -> Pipeline:
-    """Loads the models by name. engine, precision: as ``Pipeline``; dense: as ``load_encoders``.
+    """Loads the models by name. engine, precision, track_numbers: as ``Pipeline``.
+
+    dense: as ``load_encoders``.
 
     Raises ModelError.
     """
     encoders = load_encoders(
         model, language_model, device=device, offline=offline, dense=dense, progress=progress
     )
-    return Pipeline(encoders, settings, engine=engine, precision=precision)
+    return Pipeline(encoders, settings, engine=engine, precision=precision, track_numbers=track_numbers)

@@ -11,7 +11,9 @@ Floats = NDArray[np.float64]
 # speeds up (a second squared), and how fast a new one may be (a second).
 MEASURED, PUSHED, UNKNOWN_SPEED = 0.05, 1.5, 2.0
 LEAST_NOISE = 0.5  # pixels
-SIZE_GAIN = 0.4  # of a new width and height; they have no velocity: a thing that is being hidden is no thinner
+SIZE_GAIN = (
+    0.4  # of a new width and height; they have no velocity: a thing that is being hidden is no thinner
+)
 BUFFER, DEVIATIONS, WIDEST = 0.15, 2.0, 1.5  # margin: of the size, of the uncertainty, most of the size
 
 
@@ -103,7 +105,7 @@ def _sizes(boxes: Floats) -> Floats:
 
 
 def _sides(size: Floats) -> Floats:
-    return np.sqrt(size.prod(axis=1))
+    return np.asarray(np.sqrt(size.prod(axis=1)))
 
 
 def _noise(side: Floats) -> Floats:

@@ -14,7 +14,10 @@ SCALES = (0.5, 2.0)
 
 
 class CameraMotion:
-    """Compares each picture with the one before (corners: Shi and Tomasi, 1994; flow: Lucas and Kanade, 1981)."""
+    """Compares each picture with the one before.
+
+    Corners: Shi and Tomasi, CVPR 1994. Flow: Lucas and Kanade, IJCAI 1981. RANSAC: Fischler and Bolles, 1981.
+    """
 
     def __init__(self) -> None:
         self._previous: NDArray[np.uint8] | None = None
@@ -43,7 +46,9 @@ def _small_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     scale = min(1.0, LONGEST_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     # The green channel is grey enough, and the only one that is read.
-    return np.asarray(cv2.resize(cv2.extractChannel(np.ascontiguousarray(image), 1), size, interpolation=cv2.INTER_AREA))
+    return np.asarray(
+        cv2.resize(cv2.extractChannel(np.ascontiguousarray(image), 1), size, interpolation=cv2.INTER_AREA)
+    )
 
 
 def _similarity(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np.float64] | None:

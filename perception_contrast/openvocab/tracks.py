@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,7 +29,7 @@ MOST_STREAMS = 64  # cameras that are remembered
 
 @dataclass(frozen=True)
 class TrackSettings:
-    """seconds: how long a thing out of sight keeps its id. confident: probability of detections that choose first."""
+    """seconds: out of sight, with the id kept. confident: probability from which detections choose first."""
 
     seconds: float = 2.0
     confident: float = 0.5
@@ -79,17 +79,17 @@ class Tracker:
         rows = self._assigned(detections, boxes)
         known, new = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
         self._motion.correct(rows[known], boxes[known])
-        for index in known:
+        for index in known.tolist():
             self._remember(self._tracks[rows[index]], detections[index])
         rows[new] = len(self._tracks) + np.arange(len(new))
         self._motion.add(boxes[new])
-        self._tracks += [self._begun(detections[index]) for index in new]
+        self._tracks += [self._begun(detections[index]) for index in new.tolist()]
         return tuple(
             replace(found, track_id=self._tracks[row].id) for found, row in zip(detections, rows, strict=True)
         )
 
     def _advance(self, image: NDArray[np.uint8], stamp_ns: int) -> None:
-        """Brings the tracks to the time and the view of a new picture; forgets what is too long out of sight."""
+        """Brings the tracks to the time and view of a picture; forgets what is too long out of sight."""
         known = stamp_ns and self._stamp
         passed = (stamp_ns - self._stamp) / 1e9 if known else UNSTAMPED_SECONDS
         self._previous, self._now = self._now, self._now + max(passed, 0.0)
@@ -133,7 +133,7 @@ class Tracker:
             track.embedding, track.space = found.embedding, found.space
             return
         mixed = (1 - NEW_LOOK) * track.embedding + NEW_LOOK * found.embedding
-        track.embedding = mixed / max(float(np.linalg.norm(mixed)), 1e-12)
+        track.embedding = (mixed / max(float(np.linalg.norm(mixed)), 1e-12)).astype(np.float32)
 
 
 def _pair(
@@ -149,14 +149,18 @@ def _pair(
 def _unlikeness(tracks: Sequence[_Track], detections: Sequence[Detection]) -> Floats:
     """(n, m): 1 less the cosine of two looks of one space, UNKNOWN_LOOK where they are not comparable."""
     cost = np.full((len(tracks), len(detections)), UNKNOWN_LOOK)
-    for space in {found.space for found in detections}:
-        columns = [k for k, d in enumerate(detections) if d.space == space and d.embedding is not None]
-        rows = [k for k, t in enumerate(tracks) if t.space == space and t.embedding is not None]
+    for space in {found.space for found in detections} - {""}:
+        rows, ours = _looks(tracks, space)
+        columns, theirs = _looks(detections, space)
         if rows and columns:
-            theirs = np.stack([detections[k].embedding for k in columns])
-            ours = np.stack([tracks[k].embedding for k in rows])
-            cost[np.ix_(rows, columns)] = 1 - np.clip(ours @ theirs.T, 0, 1)
-    return np.nan_to_num(cost, nan=UNKNOWN_LOOK)
+            cost[np.ix_(rows, columns)] = 1 - np.clip(np.stack(ours) @ np.stack(theirs).T, 0, 1)
+    return np.asarray(np.nan_to_num(cost, nan=UNKNOWN_LOOK))
+
+
+def _looks(things: Iterable[_Track | Detection], space: str) -> tuple[list[int], list[NDArray[np.float32]]]:
+    """Places in ``things`` and vectors of those that have one in ``space``."""
+    found = [(k, t.embedding) for k, t in enumerate(things) if t.space == space and t.embedding is not None]
+    return [k for k, _ in found], [vector for _, vector in found]
 
 
 class Trackers:
