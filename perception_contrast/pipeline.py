@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from .frames.types import Frame, GridToImage
 from .language.templates import PLAIN
 from .language.text_tower import reworded
 from .language.vocabulary import MAX_QUERIES, Exemplar, Query, Vocabulary, checked_text
+from .openvocab.calibration_files import StoredCalibration, calibration_for
 from .openvocab.draw import PrincipalColours, overlay
 from .openvocab.examples import exemplar_of
 from .openvocab.masks import upsampled
@@ -81,8 +83,11 @@ class Pipeline:
         engine: str = "torch",
         precision: str = AUTO,
         track_numbers: Iterator[int] | None = None,
+        calibration: StoredCalibration | None = None,
     ) -> None:
         """engine, precision: as ``choose_engine`` takes them. Raises ModelError for those that do not fit.
+
+        calibration: of words, instead of the models' own. Raises SpaceError for one of another space.
 
         track_numbers: of the tracks' ids, for pipelines that follow each other and must not repeat them.
         """
@@ -93,7 +98,7 @@ class Pipeline:
         self._token_limit: int | None = None
         self._warnings: list[str] = []
         self._settings = settings or Settings()
-        self._searcher = searcher_of(encoders)
+        self._searcher = searcher_of(encoders, calibration)
         self._prepared = PreparedQueries(Vocabulary())
         self._colours = PrincipalColours()
         self._trackers = Trackers(track_numbers)
@@ -533,14 +538,26 @@ def build(
     precision: str = AUTO,
     dense: str = AUTO,
     track_numbers: Iterator[int] | None = None,
+    calibration: Path | None = None,
 ) -> Pipeline:
     """Loads the models by name. engine, precision, track_numbers: as ``Pipeline``.
 
-    dense: as ``load_encoders``.
-
-    Raises ModelError.
+    dense: as ``load_encoders``. calibration: a file of `perception-contrast calibrate`; None takes the
+    one that the cache has for the language model's space, if any. Raises ModelError, and SpaceError
+    for a calibration of another space.
     """
     encoders = load_encoders(
         model, language_model, device=device, offline=offline, dense=dense, progress=progress
     )
-    return Pipeline(encoders, settings, engine=engine, precision=precision, track_numbers=track_numbers)
+    space = encoders.language.space if encoders.language is not None else ""
+    stored = calibration_for(space, calibration)
+    if stored is not None:
+        logger.info("words are calibrated by the %s fit stored for %s", stored.method, stored.space)
+    return Pipeline(
+        encoders,
+        settings,
+        engine=engine,
+        precision=precision,
+        track_numbers=track_numbers,
+        calibration=stored,
+    )
