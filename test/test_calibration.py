@@ -289,14 +289,39 @@ def test_options_that_make_no_sense_are_refused(
     assert options[0].removeprefix("--").split("-")[0] in capsys.readouterr().err
 
 
+def test_a_fit_that_is_no_better_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Right for half of the boxes at first, for all of them later on."""
+    first, second = (calibrate_words.Half(*half(share), np.zeros(3, bool), 3) for share in (0.5, 0.99))
+    gathered = iter((first, second))
+    monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline_of("colours"))
+    monkeypatch.setattr(calibrate_words, "gathered", lambda *_: next(gathered))
+    data = folder_of_colours(tmp_path / "data", pictures=2)
+    assert command(["calibrate", "--data", str(data)]) == 2
+    said = capsys.readouterr()
+    assert "not written" in said.err and "error" in said.out and calibration_for(SPACE) is None
+
+
+def half(share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    features = np.full((200, K), 4.0)
+    return features, np.arange(200) < 200 * share, np.zeros(200, np.int64)
+
+
 @pytest.mark.slow
 def test_words_are_calibrated_on_the_household(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From probabilities that are far too high."""
     pytest.importorskip("sklearn")
     monkeypatch.delenv("PERCEPTION_CONTRAST_CACHE")
+    pipeline = pipelines.build()
+    own = pipeline.searcher.calibration
+    pipeline.searcher.calibration = replace(own, offset=own.offset + 3.0)
+    monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline)
     out = tmp_path / "own.json"
-    assert command(["calibrate", "--data", "household", "--scenes", "4", "--out", str(out)]) == 0
+    assert command(["calibrate", "--data", "household", "--scenes", "6", "--out", str(out)]) == 0
     found = read_calibration(out)
-    assert found.space.startswith("household-lit@") and found.facts["held_out_pictures"] == 2
-    assert pipelines.build(offline=True, calibration=out).detection_threshold == found.words.detection
+    assert found.space.startswith("household-lit@") and found.facts["held_out_pictures"] == 3
+    assert found.facts["error_after"] < 0.5 * found.facts["error_before"]
+    assert pipelines.build(calibration=out).detection_threshold == found.words.detection
     with pytest.raises(SpaceError):
-        pipelines.build(language_model="none", offline=True, calibration=out)
+        pipelines.build(language_model="none", calibration=out)

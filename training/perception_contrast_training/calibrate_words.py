@@ -25,6 +25,7 @@ from .labelled import Labelled, LabelledFolder, household
 from .reliability import BINS, Reliability, draw_reliability, reliability
 
 HOUSEHOLD = "household"
+VIEWS = 2  # of each simulated room: regions of one room are alike, and a fit needs many that are not
 SEED = 640_001  # of scenes that neither training nor the evaluation of household-lit draws
 
 
@@ -134,7 +135,9 @@ def halves(arguments: argparse.Namespace) -> tuple[Iterable[Labelled], Iterable[
     seed, absent = arguments.seed, arguments.absent
     if arguments.data == HOUSEHOLD:
         scenes = (arguments.scenes + 1) // 2, arguments.scenes // 2
-        first, second = (household(seed + k, n, absent, arguments.offline) for k, n in enumerate(scenes))
+        first, second = (
+            household(seed + k, n, absent, arguments.offline, VIEWS) for k, n in enumerate(scenes)
+        )
         return first, second
     folder = LabelledFolder(Path(arguments.data))
     middle = (len(folder.paths) + 1) // 2
@@ -169,23 +172,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     fit = gathered(pipeline, track(first, "to fit to", total=None))
     held_out = gathered(pipeline, track(second, "held out", total=None))
     done = fit_words(pipeline, fit, held_out, arguments.method, arguments.most_fired)
+    _report(done, pipeline.searcher.calibration.detection)
     path = arguments.out or calibration_path(done.stored.space)
     _write(done, path, arguments.plot)
-    _report(done, pipeline.searcher.calibration.detection, path)
+    print(f"written to {path}")
     return 0
 
 
 def _write(done: Fit, path: Path, plot: Path | None) -> None:
+    """The diagram in any case, the calibration only where it is better than what there was."""
     try:
-        write_calibration(path, done.stored)
         if plot is not None:
             title = f"{done.stored.space}, held out"
             draw_reliability(plot, title, {"before": done.before, done.stored.method: done.after})
+        if done.after.error >= done.before.error:
+            raise PerceptionError(
+                "the fit is no better on the held-out half than what there was, and is not written; "
+                "give more pictures or keep the calibration in force"
+            )
+        write_calibration(path, done.stored)
     except (OSError, ValueError) as error:
         raise PerceptionError(f"a file cannot be written: {error}") from error
 
 
-def _report(done: Fit, threshold: float, path: Path) -> None:
+def _report(done: Fit, threshold: float) -> None:
     stored, facts = done.stored, done.stored.facts
     print(f"{stored.method} for {stored.space}")
     print(f"fitted to {facts['regions']} regions of {facts['pictures']} pictures,", end=" ")
@@ -193,4 +203,3 @@ def _report(done: Fit, threshold: float, path: Path) -> None:
     print(f"expected calibration error ({BINS} bins of equal width):", end=" ")
     print(f"{done.before.error:.4f} before, {done.after.error:.4f} after")
     print(f"detection threshold: {threshold:.3f} before, {stored.words.detection:.3f} after")
-    print(f"written to {path}")

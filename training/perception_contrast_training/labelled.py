@@ -26,13 +26,15 @@ class Labelled:
     questions: tuple[Question, ...]
 
 
-def household(seed: int, scenes: int, absent: int, offline: bool = False) -> Iterator[Labelled]:
+def household(
+    seed: int, scenes: int, absent: int, offline: bool = False, views: int = 6
+) -> Iterator[Labelled]:
     """Training words on rendered scenes of a seed: the kept-back words stay with the evaluation.
 
-    absent: names asked for that are not there, per scene.
+    absent: names asked for that are not there, per scene. views: scenes of each room.
     """
     words, rng = Words(), np.random.default_rng(seed)
-    sampler = SceneSampler(seed, SceneSettings(offline=offline))
+    sampler = SceneSampler(seed, SceneSettings(offline=offline, views=views))
     for _, picture in zip(range(scenes), sampler, strict=False):
         questions = [q for q in present_questions(picture, words, rng) if not q.kind.startswith("held-out")]
         questions += absent_questions(picture, words, rng, absent)
