@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial, reduce
 from operator import or_
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +24,21 @@ from .errors import QueryError
 from .frames.types import Frame
 from .language.templates import PLAIN
 from .language.vocabulary import MAX_QUERIES, Exemplar, Query, Vocabulary, checked_text
+from .openvocab.calibration_files import StoredCalibration, calibration_for
 from .openvocab.draw import PrincipalColours, overlay
 from .openvocab.examples import exemplar_of
 from .openvocab.masks import upsampled
 from .openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
 from .openvocab.spaces import searcher_of
+from .openvocab.tracks import Trackers, TrackSettings
 from .openvocab.whole import Classification, ImageTextSimilarity, probabilities
 from .towers import Awaited, Look, Towers
 from .towers import Seen as Seen
 from .wants import Result as Result
 from .wants import Settings as Settings
 from .wants import Wants as Wants
+
+logger = logging.getLogger(__name__)
 
 EVERYTHING = Look(features=True, semantic=True, embedding=True, things=True)
 
@@ -78,18 +85,23 @@ class Pipeline:
         engine: str = "torch",
         precision: str = AUTO,
         towers: Towers | None = None,
+        track_numbers: Iterator[int] | None = None,
+        calibration: StoredCalibration | None = None,
     ) -> None:
         """engine, precision: as ``choose_engine`` takes them; towers: other ones than those make.
 
-        Raises ModelError for an engine or a precision that does not fit.
+        calibration: of words, instead of the models' own. track_numbers: of the tracks' ids, for pipelines
+        that follow each other and must not repeat them. Raises ModelError for an engine or a precision that
+        does not fit, SpaceError for a calibration of another space.
         """
         self._encoders = encoders
         self._towers = towers or Towers(encoders, engine, precision)
         self._settings = settings or Settings()
-        self._searcher = searcher_of(encoders)
+        self._searcher = searcher_of(encoders, calibration)
         self._asking = Asking(encoders, self._searcher.example_space)
         self._prepared = PreparedQueries(Vocabulary())
         self._colours = PrincipalColours()
+        self._trackers = Trackers(track_numbers)
         self._vocabulary_lock = threading.Lock()
 
     # What is loaded.
@@ -373,6 +385,9 @@ class Pipeline:
         if _searches(wants):
             with clock.stage("postprocess"):
                 found = self.find(frame, seen, prepared, settings)
+            if settings.track and (wants.detections or wants.overlay):
+                with clock.stage("track"):
+                    found = self._tracked(frame, found, settings)
         picture = colours = None
         if wants.overlay or wants.pca:
             with clock.stage("draw"):
@@ -396,6 +411,11 @@ class Pipeline:
             timings=clock.timings,
         )
 
+    def _tracked(self, frame: Frame, found: Found, settings: Settings) -> Found:
+        lasting = TrackSettings(settings.track_seconds)
+        tracked = self._trackers.update(frame.frame_id, found.detections, frame.image, frame.stamp, lasting)
+        return replace(found, detections=tracked)
+
 
 def _searches(wants: Wants) -> bool:
     return wants.masks or wants.detections or wants.overlay
@@ -411,12 +431,27 @@ def build(
     engine: str = "torch",
     precision: str = AUTO,
     dense: str = AUTO,
+    track_numbers: Iterator[int] | None = None,
+    calibration: Path | None = None,
 ) -> Pipeline:
-    """Loads the models by name. engine, precision: as ``Pipeline``; dense: as ``load_encoders``.
+    """Loads the models by name. engine, precision, track_numbers: as ``Pipeline``.
 
-    Raises ModelError.
+    dense: as ``load_encoders``. calibration: a file of `perception-contrast calibrate`; None takes the
+    one that the cache has for the language model's space, if any. Raises ModelError, and SpaceError
+    for a calibration of another space.
     """
     encoders = load_encoders(
         model, language_model, device=device, offline=offline, dense=dense, progress=progress
     )
-    return Pipeline(encoders, settings, engine=engine, precision=precision)
+    space = encoders.language.space if encoders.language is not None else ""
+    stored = calibration_for(space, calibration)
+    if stored is not None:
+        logger.info("words are calibrated by the %s fit stored for %s", stored.method, stored.space)
+    return Pipeline(
+        encoders,
+        settings,
+        engine=engine,
+        precision=precision,
+        track_numbers=track_numbers,
+        calibration=stored,
+    )

@@ -32,7 +32,8 @@ class Settings:
 
     mask_threshold, detection_threshold: probabilities; None takes the model's own. tile: side in pixels
     of the windows that encoders see a larger network input through, 0 for all of it at once;
-    tile_overlap: share of a window that the next one sees too, 0 to 0.5.
+    tile_overlap: share of a window that the next one sees too, 0 to 0.5. track: give detections ids
+    that last; track_seconds: how long a thing out of sight keeps its own.
     """
 
     short_side: int = 378
@@ -43,6 +44,8 @@ class Settings:
     refine: bool = True
     tile: int = 0
     tile_overlap: float = 0.25
+    track: bool = True
+    track_seconds: float = 2.0
 
 
 @dataclass(frozen=True)

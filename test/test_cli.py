@@ -24,7 +24,10 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )
-    assert all(f"    {name} " in done.stdout for name in ("demo", "doctor", "models", "train", "version"))
+    assert all(
+        f"    {name} " in done.stdout
+        for name in ("calibrate", "demo", "doctor", "models", "train", "version")
+    )
     assert done.stdout.splitlines()[-1] == "[]"
 
 

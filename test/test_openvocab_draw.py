@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from perception_contrast.encoders.grid import FeatureGrid
 from perception_contrast.frames.types import GridToImage
-from perception_contrast.openvocab.draw import PrincipalColours, colour_of, overlay
+from perception_contrast.openvocab.draw import PrincipalColours, caption, colour_of, overlay
 from perception_contrast.openvocab.types import Detection, Scores
 
 
@@ -28,6 +30,12 @@ def test_a_mask_is_tinted_and_the_original_is_kept() -> None:
     expected = 0.55 * 100 + 0.45 * np.array(colour_of(3))
     assert np.allclose(drawn[130, 100], expected, atol=1)
     assert (drawn[190, 200:] == 100).all() and (drawn[:60, 200:] == 100).all()
+
+
+def test_the_caption_names_the_track() -> None:
+    one = detection("mug", (0, 0, 9, 9))
+    assert caption(one) == "mug 0.87"
+    assert caption(replace(one, track_id="12")) == "mug #12 0.87"
 
 
 @pytest.mark.parametrize("label", ["☕ mug", "кружка", "x" * 512, "{}%s\\"])

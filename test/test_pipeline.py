@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -180,6 +181,30 @@ def test_colours_are_found_where_they_are() -> None:
         inner = result.masks[y0 + 18 : y1 - 18, x0 + 18 : x1 - 18]
         assert (inner == (2 if colour == GREEN else 1)).all()
     assert result.masks[10, 10] == result.masks[470, 630] == UNLABELLED
+
+
+def test_ids_stay_with_their_things_and_never_come_again() -> None:
+    numbers = itertools.count(1)
+    settings = Settings(short_side=378)
+    pipeline = Pipeline(encoders_of("colours"), settings, track_numbers=numbers)
+    pipeline.set_queries([Query("red"), Query("green")], ["blue", "grey"])
+
+    def ids(k: int, camera: str = "left") -> list[str]:
+        boxes = {(60 + 9 * k, 40, 200 + 9 * k, 180): RED, (380, 200, 560, 350): GREEN}
+        frame = replace(painted((480, 640), boxes), stamp=(k + 1) * 10**8, frame_id=camera)
+        result = pipeline.process(frame, Wants(detections=True))
+        return [d.track_id for d in sorted(result.detections, key=lambda d: d.label)]
+
+    first = ids(0)
+    assert len(set(first)) == 2 and ids(1) == ids(2) == first
+    assert set(ids(3, "right")) == {"3", "4"} and ids(4) == first
+    pipeline.configure(replace(settings, track=False))
+    assert ids(5) == ["", ""]
+    pipeline.configure(settings)
+    assert ids(6) == first
+    pipeline = Pipeline(encoders_of("colours"), settings, track_numbers=numbers)
+    pipeline.set_queries([Query("red"), Query("green")], ["blue", "grey"])
+    assert set(ids(0)) == {"5", "6"}
 
 
 @pytest.mark.parametrize("size", [(480, 640), (97, 150), (1500, 1000), (60, 400)])

@@ -347,6 +347,13 @@ def test_a_named_vocabulary_is_put_in_force_and_queries_add_to_it(steady) -> Non
     assert [query.label for query in steady.pipeline.vocabulary.queries] == ["mug"]
 
 
+def test_tracking_changes_while_the_node_runs(steady) -> None:
+    for tracking, seconds in ((False, 5.0), (True, 2.0)):
+        values = {"tracking": tracking, "track_seconds": seconds}
+        assert set_parameters(steady.client, SetParametersAtomically, **values).result.successful
+        assert (steady.pipeline.settings.track, steady.pipeline.settings.track_seconds) == (tracking, seconds)
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -357,6 +364,7 @@ def test_a_named_vocabulary_is_put_in_force_and_queries_add_to_it(steady) -> Non
         ({"short_side": 400, "feature_dtype": "float64"}, "float64"),
         ({"short_side": 400, "max_rate": float("nan")}, "max_rate"),
         ({"short_side": 400, "mask_threshold": 1.5}, "mask_threshold"),
+        ({"short_side": 400, "track_seconds": 0.0}, "track_seconds"),
         ({"short_side": 400, "model": "other"}, "unconfigured"),
         ({"short_side": 400, "image_transport": "compressed"}, "read-only"),
     ],

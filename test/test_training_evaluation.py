@@ -11,13 +11,7 @@ from scipy.optimize import minimize
 from perception_contrast.sim.catalogue import catalogue
 from perception_contrast.sim.props import SceneObject
 from perception_contrast.sim.scenes import LabelledPicture
-from perception_contrast_training.calibrate import (
-    _Case,
-    _logistic,
-    _Regions,
-    _threshold,
-    expected_calibration_error,
-)
+from perception_contrast_training.calibrate import threshold_of
 from perception_contrast_training.data.words import UNSEEN_ELSEWHERE, Concept, Words
 from perception_contrast_training.evaluation.figures import PrecisionRecall, iou
 from perception_contrast_training.evaluation.household import box_of
@@ -26,6 +20,8 @@ from perception_contrast_training.evaluation.questions import (
     mask_of,
     present_questions,
 )
+from perception_contrast_training.fitting import platt
+from perception_contrast_training.reliability import expected_calibration_error
 
 WORDS = Words(held_out=True, unseen=True)
 
@@ -173,17 +169,16 @@ def test_logistic_regression_finds_scipys_optimum(count: int, steepness: float) 
     def penalised(w: np.ndarray) -> float:
         return float(np.logaddexp(0, design @ w).sum() - (design @ w)[correct].sum() + 0.005 * w @ w)
 
-    weights, offset = _logistic(features, correct)
+    weights, offset = platt(features, correct)
     best = minimize(penalised, np.zeros(5), method="BFGS", options={"gtol": 1e-8})
     assert penalised(np.append(weights, offset)) == pytest.approx(best.fun, rel=1e-6, abs=1e-8)
 
 
 def test_the_threshold_lets_no_more_absent_things_through_than_asked() -> None:
     rng = np.random.default_rng(0)
-    present, absent = np.ones((1, 1), bool), None
-    cases = [_Case(np.zeros((1, 1), np.float32), t, None, None) for t in [absent] * 200 + [present] * 50]
+    absent = np.arange(250) < 200
     probability = rng.uniform(0.2, 0.85, 200)
-    regions = _Regions([], [], list(range(200)))
-    threshold = _threshold(cases, regions, probability, 0.1)
+    threshold = threshold_of(absent, range(200), probability, 0.1)
     assert 0.05 <= np.mean(probability >= threshold) <= 0.1
-    assert _threshold(cases, _Regions([], [], []), np.zeros(0), 0.1) == pytest.approx(0.1)
+    assert threshold_of(absent, [], np.zeros(0), 0.1) == pytest.approx(0.1)
+    assert threshold_of(np.zeros(3, bool), [0], np.ones(1), 0.1) == 0.5

@@ -26,6 +26,9 @@ class Command:
 
 COMMANDS = {
     "bench": Command("perception_contrast.cli.bench", "how long each part of a frame takes here"),
+    "calibrate": Command(
+        "perception_contrast_training.calibrate_words", "fit the probabilities of words to your pictures"
+    ),
     "demo": Command("perception_contrast.cli.demo", "a camera, the perception node and a live table"),
     "doctor": Command("perception_contrast.cli.doctor", "what is installed, what is missing, and the remedy"),
     "export": Command("perception_contrast.cli.export", "write a model as ONNX, to run without torch"),
@@ -41,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Open-vocabulary perception for ROS 2.",
         epilog="`perception-contrast COMMAND --help` describes a command.",
     )
-    parser.add_argument("--version", action="version", version=f"perception_contrast {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"perception_contrast {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         commands.add_parser(name, help=command.help, add_help=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -49,6 +50,8 @@ class PerceptionNode(LifecycleNode):
         self._pipeline: Pipeline | None = None
         self._latest: Received | None = None
         self._starting = False
+        # Here, because no id may come again after a change of models.
+        self._track_numbers = itertools.count(1)
         self._statistics = Statistics()
         self._table = Parameters(self, self._apply, lambda: self._phase != "unconfigured")
         values = self._table.values
@@ -162,6 +165,7 @@ class PerceptionNode(LifecycleNode):
             offline=values["offline"],
             settings=parameters.settings(values),
             progress=self.get_logger().info,
+            track_numbers=self._track_numbers,
         )
         self._set_queries(pipeline, values)
         # The first pass pays for allocation and kernel choice; a robot's first frame should not.

@@ -21,8 +21,14 @@ def colour_of(number: int) -> tuple[int, int, int]:
     return round(255 * r), round(255 * g), round(255 * b)
 
 
+def caption(detection: Detection) -> str:
+    """What stands at a box: the label, the track's id where there is one, the probability."""
+    number = f" #{detection.track_id}" if detection.track_id else ""
+    return f"{detection.label}{number} {detection.scores.probability:.2f}"
+
+
 def overlay(image: Picture, detections: Sequence[Detection], ids: dict[str, int]) -> Picture:
-    """Tinted masks, outlines, boxes, "label probability", on a copy. image: (H, W, 3) uint8 RGB."""
+    """Tinted masks, outlines, boxes, "label #id probability", on a copy. image: (H, W, 3) uint8 RGB."""
     picture = np.array(image, order="C")
     for detection in reversed(detections):
         _tint(picture, detection, colour_of(ids.get(detection.label, 0)))
@@ -31,7 +37,7 @@ def overlay(image: Picture, detections: Sequence[Detection], ids: dict[str, int]
         x0, y0, x1, y1 = detection.box
         colour = colour_of(ids.get(detection.label, 0))
         cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), colour, 1)
-        _write(picture, f"{detection.label} {detection.scores.probability:.2f}", (x0, y0), colour, size)
+        _write(picture, caption(detection), (x0, y0), colour, size)
     return picture
 
 

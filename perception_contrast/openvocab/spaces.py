@@ -7,10 +7,12 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
+from ..encoders.grid import require_same_space
 from ..encoders.lit import HouseholdLit
 from ..encoders.load import Encoders
 from ..errors import ModelError
 from .calibration import Calibration
+from .calibration_files import StoredCalibration
 from .scores import ExampleScorer, SigmoidScorer, SoftmaxScorer
 from .search import Searcher
 
@@ -26,9 +28,15 @@ BY_SHARE = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=0.4, low=0.0, mas
 BY_EXAMPLE = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=1.0, low=0.0, mask=0.0, detection=0.6)
 
 
-def searcher_of(encoders: Encoders) -> Searcher:
-    """The searcher that fits the loaded models. Raises ModelError for an unreadable calibration."""
+def searcher_of(encoders: Encoders, stored: StoredCalibration | None = None) -> Searcher:
+    """The searcher that fits the loaded models. stored: a calibration of words instead of the models' own.
+
+    Raises ModelError for an unreadable calibration of the models', SpaceError for one of another space.
+    """
     spatial, language = encoders.spatial, encoders.language
+    if stored is not None:
+        space = language.space if language is not None else ""
+        require_same_space(stored.space, space, "a calibration and the language model")
     nothing = np.zeros((0, 0), np.float32)
     if language is None:
         return Searcher(
@@ -49,7 +57,7 @@ def searcher_of(encoders: Encoders) -> Searcher:
         ]
         return Searcher(
             SigmoidScorer((scale[0], scale[1]), (bias[0], bias[1])),
-            calibrations[0],
+            stored.words if stored is not None else calibrations[0],
             word_space=language.space,
             example_space=language.space,
             neutral=neutral,
@@ -59,7 +67,7 @@ def searcher_of(encoders: Encoders) -> Searcher:
         )
     return Searcher(
         SoftmaxScorer(language.text.encode([*NEUTRAL, *BACKGROUND])),
-        BY_SHARE,
+        stored.words if stored is not None else BY_SHARE,
         word_space=language.space,
         example_space=spatial.space,
         neutral=neutral,

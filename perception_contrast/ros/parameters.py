@@ -88,6 +88,8 @@ SPECS = (
     ),
     Spec("tile_overlap", 0.25, "Share of a window that the next one sees too.", 0.0, 0.5),
     Spec("max_detections", 100, "Most detections of one frame, best first.", 1, 1000),
+    Spec("tracking", True, "Give detections ids that last through occlusion and the camera's motion."),
+    Spec("track_seconds", 2.0, "How long a thing that is out of sight keeps its id.", 0.1, 60.0),
     Spec("feature_dtype", "float16", "Type of FeatureMap values.", choices=("float16", "float32")),
     Spec("max_rate", 0.0, "Most frames a second that are processed; 0 for no limit.", 0.0, 1000.0),
 )
@@ -126,6 +128,8 @@ def settings(values: Values) -> Settings:
         max_detections=values["max_detections"],
         tile=values["tile"],
         tile_overlap=values["tile_overlap"],
+        track=values["tracking"],
+        track_seconds=values["track_seconds"],
     )
 
 

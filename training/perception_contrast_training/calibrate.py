@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,11 @@ from perception_contrast.sim.scenes import SceneSampler, SceneSettings
 
 from .data.words import Concept, Words
 from .evaluation.household import box_of
-from .evaluation.questions import LEAST_SHARE, absent_questions, mask_of, present_questions
+from .evaluation.questions import LEAST_SHARE, mask_of
+from .fitting import platt
+from .labelled import Labelled, household
 from .recipe import CalibrationSettings
+from .reliability import expected_calibration_error
 
 # Down to where an untrained head's logits lie, so that it too gets its best level.
 LEVELS = np.arange(-8.0, 3.01, 0.25)
@@ -29,33 +31,23 @@ LEVELS = np.arange(-8.0, 3.01, 0.25)
 
 @dataclass(frozen=True)
 class _Case:
-    """Logits of one query in one picture; truth None: absent; strict: then it bears on the threshold."""
+    """One query in one picture; truth None: absent; strict: then it bears on the threshold."""
 
     frame: Frame
-    plane: NDArray[np.float32]
     truth: NDArray[np.bool_] | None
     seen: Seen
     prepared: PreparedQueries
     strict: bool = True
 
 
-def _word_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: bool) -> Iterator[_Case]:
-    """Training words on scenes of their own seed: the kept-back words stay with the evaluation."""
-    from rich.progress import track
-
-    sampler = SceneSampler(settings.seed, SceneSettings(offline=offline))
-    words, rng = Words(), np.random.default_rng(settings.seed)
-    pictures = zip(range(settings.scenes), sampler, strict=False)
-    for _, picture in track(pictures, "calibrating words", total=settings.scenes):
-        frame = Frame(picture.rgb)
-        seen = pipeline.see(frame)
-        questions = [q for q in present_questions(picture, words, rng) if not q.kind.startswith("held-out")]
-        questions += absent_questions(picture, words, rng, settings.absent)
-        for question in questions:
-            prepared = pipeline.prepare(Vocabulary().with_queries([Query(question.text)]))
-            case = _case(pipeline, frame, seen, prepared, question.truth)
-            # A wrong colour is a matter of degree; a name that is not there is simply wrong.
-            yield replace(case, strict=question.kind == "absent name")
+def word_cases(pipeline: Pipeline, picture: Labelled) -> Iterator[_Case]:
+    """Every question of one picture, each asked for alone."""
+    frame = Frame(picture.rgb)
+    seen = pipeline.see(frame)
+    for question in picture.questions:
+        prepared = pipeline.prepare(Vocabulary().with_queries([Query(question.text)]))
+        # A wrong colour is a matter of degree; a name that is not there is simply wrong.
+        yield _Case(frame, question.truth, seen, prepared, strict=question.kind == "absent name")
 
 
 def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: bool) -> Iterator[_Case]:
@@ -78,40 +70,40 @@ def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: b
         for name in asked:
             prepared = pipeline.prepare(Vocabulary().with_queries([Query(name, exemplars=(shown[name],))]))
             truth = truths[name]
-            yield _case(pipeline, frame, seen, prepared, truth if truth is not None and truth.any() else None)
+            yield _Case(frame, truth if truth is not None and truth.any() else None, seen, prepared)
         for name in big:
             if any(thing.category == name for thing in picture.objects.values()):
                 shown[name] = pipeline.exemplar(seen, box=box_of(picture, name))
 
 
-def _case(
-    pipeline: Pipeline, frame: Frame, seen: Seen, prepared: PreparedQueries, truth: NDArray[np.bool_] | None
-) -> _Case:
-    plane = pipeline.searcher.plane(frame.image, seen.semantic, seen.features, prepared)
-    return _Case(frame, plane.astype(np.float16), truth, seen, prepared)
-
-
-def _best_level(cases: list[_Case]) -> float:
+def _best_level(pipeline: Pipeline, cases: list[_Case]) -> float:
     """The logit at which masks of present things overlap best with the truth."""
     totals = np.zeros(len(LEVELS))
     for case in cases:
         if case.truth is None:
             continue
-        inside = np.histogram(case.plane[case.truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
-        outside = np.histogram(case.plane[~case.truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
-        totals += inside / np.maximum(outside + np.count_nonzero(case.truth), 1)
+        plane = pipeline.searcher.plane(
+            case.frame.image, case.seen.semantic, case.seen.features, case.prepared
+        )
+        truth = resize_labels(case.truth, (plane.shape[0], plane.shape[1]))
+        inside = np.histogram(plane[truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
+        outside = np.histogram(plane[~truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
+        totals += inside / np.maximum(outside + np.count_nonzero(truth), 1)
     return float(LEVELS[int(totals.argmax())])
 
 
 @dataclass
-class _Regions:
+class Regions:
+    """Of n regions: what a calibration looks at, whether at least half lies on the thing, the case."""
+
     features: list[tuple[float, ...]]
     correct: list[bool]
     case: list[int]
 
 
-def _regions_of(pipeline: Pipeline, cases: list[_Case], seed: float, low: float) -> _Regions:
-    gathered, levels = _Regions([], [], []), Calibration(seed=seed, low=low)
+def regions_of(pipeline: Pipeline, cases: list[_Case], seed: float, low: float) -> Regions:
+    """What would be reported in each case, were there no threshold on probability."""
+    gathered, levels = Regions([], [], []), Calibration(seed=seed, low=low)
     for number, case in enumerate(cases):
         found, size = pipeline.searcher.candidates(
             case.frame.image, case.seen.semantic, case.seen.features, case.prepared, levels
@@ -126,33 +118,20 @@ def _regions_of(pipeline: Pipeline, cases: list[_Case], seed: float, low: float)
     return gathered
 
 
-def _logistic(
-    features: NDArray[np.float64], correct: NDArray[np.bool_], steps: int = 50
-) -> tuple[Any, float]:
-    """Logistic regression by Newton steps with a little ridge: weights and offset."""
-    x = np.column_stack([features, np.ones(len(features))])
-    w = np.zeros(x.shape[1])
-    for _ in range(steps):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ w, -30, 30)))
-        gradient = x.T @ (p - correct) + 1e-2 * w
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-2 * np.eye(len(w))
-        w -= np.linalg.solve(hessian, gradient)
-    return w[:-1], float(w[-1])
-
-
 def _fitted(
     pipeline: Pipeline, cases: list[_Case], most_fired: float
 ) -> tuple[Calibration, dict[str, float]]:
-    level = _best_level(cases)
+    level = _best_level(pipeline, cases)
     low = seed = level
-    regions = _regions_of(pipeline, cases, seed, low)
+    regions = regions_of(pipeline, cases, seed, low)
     if not regions.correct:  # nothing stands out: a head that was hardly trained
         return Calibration(seed=seed, low=low, mask=low), {"level": level, "regions": 0.0}
     features, correct = np.asarray(regions.features), np.asarray(regions.correct)
-    weights, offset = _logistic(features, correct)
-    fitted = Calibration(tuple(float(w) for w in weights), offset, seed, low, low, 0.5)
+    weights, offset = platt(features, correct)
+    fitted = Calibration(weights, offset, seed, low, low, 0.5)
     probability = fitted.probability(features)
-    threshold = _threshold(cases, regions, probability, most_fired)
+    absent = np.array([case.truth is None and case.strict for case in cases])
+    threshold = threshold_of(absent, regions.case, probability, most_fired)
     facts = {
         "level": level,
         "regions": float(len(correct)),
@@ -163,35 +142,29 @@ def _fitted(
     return replace(fitted, detection=threshold), facts
 
 
-def _threshold(
-    cases: list[_Case], regions: _Regions, probability: NDArray[np.float64], most_fired: float
+def threshold_of(
+    absent: NDArray[np.bool_], case: Sequence[int], probability: NDArray[np.float64], most_fired: float
 ) -> float:
-    """Lowest threshold in [0.1, 0.9] at which at most ``most_fired`` of absent things are reported."""
-    best = np.zeros(len(cases))
-    for number, value in zip(regions.case, probability, strict=True):
-        best[number] = max(best[number], value)
-    absent = best[[case.truth is None and case.strict for case in cases]]
-    return float(np.clip(np.quantile(absent, 1 - most_fired) + 1e-3, 0.1, 0.9)) if len(absent) else 0.5
+    """Lowest threshold in [0.1, 0.9] at which at most ``most_fired`` of absent things are reported.
 
-
-def expected_calibration_error(
-    probability: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = 15
-) -> float:
-    """Mean gap between stated and actual frequency over equal-width bins (Guo et al., 2017)."""
-    index = np.minimum((probability * bins).astype(int), bins - 1)
-    gap = 0.0
-    for number in range(bins):
-        member = index == number
-        if member.any():
-            gap += member.mean() * abs(probability[member].mean() - correct[member].mean())
-    return float(gap)
+    absent: (cases,). case, probability: of each region. 0.5 where nothing absent was asked for.
+    """
+    best = np.zeros(len(absent))
+    np.maximum.at(best, np.asarray(case, int), probability)
+    if not absent.any():
+        return 0.5
+    return float(np.clip(np.quantile(best[absent], 1 - most_fired) + 1e-3, 0.1, 0.9))
 
 
 def calibrate(
     pipeline: Pipeline, settings: CalibrationSettings, offline: bool = False
 ) -> tuple[Calibration, Calibration, dict[str, dict[str, float]]]:
     """Calibrations for words and for examples, and what was seen while fitting them."""
-    cases = list(_word_cases(pipeline, settings, offline))
+    from rich.progress import track
+
+    pictures: Iterable[Labelled] = household(settings.seed, settings.scenes, settings.absent, offline)
+    pictures = track(pictures, "calibrating words", total=settings.scenes)
+    cases = [case for picture in pictures for case in word_cases(pipeline, picture)]
     words, about_words = _fitted(pipeline, cases, settings.most_fired)
     cases = list(_example_cases(pipeline, settings, offline))
     examples, about_examples = _fitted(pipeline, cases, settings.most_fired_examples)

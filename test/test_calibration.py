@@ -1,0 +1,327 @@
+"""Calibrations of one's own: fits against scikit-learn, files that are refused, and the command once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from small_models import encoders_of, pipeline_of
+
+from perception_contrast import pipeline as pipelines
+from perception_contrast.cli.main import main as command
+from perception_contrast.errors import ModelError, PerceptionError, SpaceError
+from perception_contrast.frames.types import Frame
+from perception_contrast.language.vocabulary import Query
+from perception_contrast.openvocab.calibration import FEATURES, Calibration
+from perception_contrast.openvocab.calibration_files import (
+    StoredCalibration,
+    calibration_for,
+    calibration_path,
+    read_calibration,
+    write_calibration,
+)
+from perception_contrast.pipeline import Pipeline, Settings, Wants
+from perception_contrast_training import calibrate_words
+from perception_contrast_training.fitting import LEAST_REGIONS, fitted, platt
+from perception_contrast_training.labelled import LabelledFolder
+from perception_contrast_training.reliability import draw_reliability, reliability
+
+SPACE = "colours@1"
+K = len(FEATURES)
+BASE = Calibration(tuple(1.0 if name == "mean" else 0.0 for name in FEATURES), seed=0.4, low=0.0)
+
+
+def regions(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features, and whether each is right by a chance that no logistic curve has."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(0, 1.5, (count, K))
+    score = features @ np.linspace(0.2, 1.0, K)
+    return features, rng.random(count) < np.where(score > 0, 0.8, 0.1 + 0.1 * np.tanh(score))
+
+
+def stored(words: Calibration = BASE, space: str = SPACE, method: str = "platt") -> StoredCalibration:
+    return StoredCalibration(space, method, words, {"error_after": 0.01})
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PERCEPTION_CONTRAST_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+# Fits.
+
+
+def test_platts_fit_is_scikit_learns() -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    features, correct = regions(800)
+    weights, offset = platt(features, correct)
+    theirs = linear_model.LogisticRegression(C=100.0, tol=1e-8, max_iter=1000).fit(features, correct)
+    assert weights == pytest.approx(theirs.coef_[0], abs=1e-3)
+    assert offset == pytest.approx(theirs.intercept_[0], abs=1e-3)
+    ours = fitted(BASE, features, correct, "platt").probability(features)
+    assert np.allclose(ours, theirs.predict_proba(features)[:, 1], atol=1e-3)
+
+
+def test_isotonic_probabilities_are_scikit_learns_and_never_fall() -> None:
+    isotonic = pytest.importorskip("sklearn.isotonic")
+    features, correct = regions(800)
+    ours = fitted(BASE, features, correct, "isotonic")
+    unseen = np.concatenate([regions(500, seed=1)[0], 100 * regions(20, seed=2)[0]])
+    theirs = isotonic.IsotonicRegression(out_of_bounds="clip").fit(ours.score(features), correct)
+    assert np.allclose(ours.probability(unseen), theirs.predict(ours.score(unseen)))
+    ordered = ours.probability(unseen)[np.argsort(ours.score(unseen))]
+    assert (np.diff(ordered) >= 0).all() and ordered.min() >= 0 and ordered.max() <= 1
+    assert (ours.seed, ours.low, ours.mask) == (BASE.seed, BASE.low, BASE.mask)
+
+
+def test_isotonic_is_more_reliable_where_the_curve_is_not_logistic() -> None:
+    pytest.importorskip("sklearn")
+    features, correct = regions(4000)
+    unseen, truth = regions(4000, seed=1)
+    errors = {
+        method: reliability(fitted(BASE, features, correct, method).probability(unseen), truth).error
+        for method in ("platt", "isotonic")
+    }
+    assert errors["isotonic"] < 0.6 * errors["platt"]
+    assert errors["platt"] < reliability(BASE.probability(unseen), truth).error
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_too_little_to_fit_to_is_refused(share: float) -> None:
+    correct = np.full(500, bool(share))
+    correct[: LEAST_REGIONS - 1] = not share
+    with pytest.raises(PerceptionError, match="of each"):
+        fitted(BASE, regions(500)[0], correct, "platt")
+
+
+def test_reliability_by_hand() -> None:
+    probability = np.array([0.05, 0.15, 0.95, 0.85, 1.0])
+    correct = np.array([False, True, True, False, True])
+    seen = reliability(probability, correct, bins=10)
+    assert seen.counts.tolist() == [1, 1, 0, 0, 0, 0, 0, 0, 1, 2]
+    assert seen.stated[[0, 1, 8, 9]] == pytest.approx([0.05, 0.15, 0.85, 0.975])
+    assert seen.frequency[[0, 1, 8, 9]].tolist() == [0, 1, 0, 1]
+    assert seen.error == pytest.approx((0.05 + 0.85 + 0.85 + 2 * 0.025) / 5)
+
+
+def test_the_diagram_is_a_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    features, correct = regions(300)
+    path = tmp_path / "diagrams" / "plot.png"
+    draw_reliability(path, "title", {"before": reliability(BASE.probability(features), correct)})
+    assert cv2.imread(str(path)).std() > 10
+
+
+# Files.
+
+
+def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
+    words = replace(BASE, knots=((-1.0, 0.5, 2.0), (0.1, 0.1, 0.9)), detection=0.42)
+    write_calibration(tmp_path / "c.json", stored(words, method="isotonic"))
+    again = read_calibration(tmp_path / "c.json")
+    assert again == stored(words, method="isotonic")
+    features = np.zeros((1, K))
+    features[0, FEATURES.index("mean")] = 1.25
+    assert again.words.probability(features) == pytest.approx([0.5])
+
+
+def test_calibrations_from_before_there_were_knots_load() -> None:
+    old = {"weights": [0.5] * K, "offset": 1.0, "seed": 0.1, "low": 0.0, "mask": 0.2, "detection": 0.6}
+    assert Calibration.loaded(json.dumps(old)) == Calibration((0.5,) * K, 1.0, 0.1, 0.0, 0.2, 0.6)
+
+
+def _broken() -> Iterator[str]:
+    good = json.loads(json.dumps({"format": 1, "features": FEATURES, **vars(stored())}, default=vars))
+    yield from ("", "[]", "null", "{}", json.dumps(good)[:-20], "\x00\x01")
+    for key in good:
+        yield json.dumps({k: v for k, v in good.items() if k != key})
+    for changes in (
+        {"format": 2}, {"space": 3}, {"method": "guess"}, {"words": []}, {"facts": 3},
+        {"features": [*FEATURES[1:], FEATURES[0]]},
+    ):  # fmt: skip
+        yield json.dumps(good | changes)
+    for words in (
+        {"weights": [1.0]}, {"offset": float("nan")}, {"offset": "a"}, {"extra": 1},
+        {"knots": [[0, 1], [0.9, 0.1]]}, {"knots": [[1, 0], [0.1, 0.9]]}, {"knots": [[0, 1], [0.1]]},
+        {"knots": [[0, 1], [0.5, 1.5]]}, {"knots": [[0, 1]]}, {"knots": 3},
+    ):  # fmt: skip
+        yield json.dumps(good | {"words": good["words"] | words})
+
+
+@pytest.mark.parametrize("text", list(_broken()))
+def test_a_corrupt_file_is_refused_and_left_as_it_was(text: str) -> None:
+    path = calibration_path(SPACE)
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(ModelError, match=r"colours@1\.json.*calibrate"):
+        calibration_for(SPACE)
+    assert path.read_text() == text and list(path.parent.iterdir()) == [path]
+
+
+def test_another_space_is_refused(tmp_path: Path) -> None:
+    write_calibration(tmp_path / "c.json", stored(space="other@2"))
+    with pytest.raises(SpaceError, match="other@2"):
+        calibration_for(SPACE, tmp_path / "c.json")
+    for kind in ("colours", "none"):
+        with pytest.raises(SpaceError, match="other@2"):
+            Pipeline(encoders_of(kind), calibration=stored(space="other@2"))
+    assert calibration_for(SPACE) is None
+
+
+@pytest.mark.parametrize("space", ["hf-hub:a/b@1", "../../etc/passwd@1", ""])
+def test_no_space_leads_out_of_the_folder(space: str, cache: Path) -> None:
+    assert calibration_path(space).resolve().parent == (cache / "calibrations").resolve()
+
+
+# Pipelines.
+
+
+def test_a_pipeline_takes_the_caches_calibration_by_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipelines, "load_encoders", lambda *args, **kwargs: encoders_of("colours"))
+
+    def probability(calibration: Path | None = None) -> float:
+        pipeline = pipelines.build(settings=Settings(short_side=378), calibration=calibration)
+        pipeline.set_queries([Query("red")], ["grey"])
+        image = np.full((240, 320, 3), 128, np.uint8)
+        image[60:160, 80:200] = (230, 20, 20)
+        (one,) = pipeline.process(Frame(image), Wants(detections=True)).detections
+        return one.scores.probability
+
+    def level(value: float) -> StoredCalibration:
+        return stored(replace(BASE, knots=((0.0,), (value,)), detection=0.1), method="isotonic")
+
+    own = probability()
+    write_calibration(calibration_path(SPACE), level(0.25))
+    write_calibration(tmp_path / "mine.json", level(0.75))
+    assert own > 0.8 and probability() == 0.25 and probability(tmp_path / "mine.json") == 0.75
+    write_calibration(calibration_path("another@1"), stored(space="another@1"))
+    calibration_path("another@1").rename(calibration_path(SPACE))
+    with pytest.raises(SpaceError):
+        probability()
+
+
+def test_the_heads_own_calibration_of_examples_stays() -> None:
+    lit = encoders_of("lit")
+    assert lit.language is not None
+    words = replace(BASE, detection=0.33)
+    pipeline = Pipeline(lit, calibration=stored(words, space=lit.language.space))
+    assert pipeline.detection_threshold == 0.33
+    assert pipeline.searcher._example_calibration != words
+
+
+# The command.
+
+
+def folder_of_colours(folder: Path, pictures: int = 36) -> Path:
+    """Boxes of known colours on white, which is like none of the names; half of them are labelled."""
+    rng = np.random.default_rng(3)
+    names = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230)}
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    (folder / "classes.txt").write_text("\n".join(names) + "\n")
+    for k in range(pictures):
+        image = np.full((180, 240, 3), 255, np.uint8)
+        labels = np.full((180, 240), 255, np.uint8)
+        for place in range(4):
+            y, x = 90 * (place // 2) + 15, 120 * (place % 2) + 15
+            shown = int(rng.integers(len(names)))
+            image[y : y + 60, x : x + 90] = list(names.values())[shown]
+            if rng.random() < 0.5:
+                labels[y : y + 60, x : x + 90] = shown
+        cv2.imwrite(str(folder / "images" / f"{k:03}.png"), image[..., ::-1])
+        cv2.imwrite(str(folder / "labels" / f"{k:03}.png"), labels)
+    return folder
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_the_command_makes_a_folders_probabilities_right(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    pipeline = pipeline_of("colours", short_side=168, max_tokens=2048)
+    monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline)
+    data, plot = folder_of_colours(tmp_path / "data"), tmp_path / "plot.png"
+    assert command(["calibrate", "--data", str(data), "--method", method, "--plot", str(plot)]) == 0
+    found = calibration_for(SPACE)
+    assert found is not None and (found.space, found.method) == (SPACE, method)
+    # A box of a name's colour is that thing in half of the cases.
+    assert found.facts["error_after"] < 0.12 < 0.3 < found.facts["error_before"]
+    assert bool(found.words.knots[0]) == (method == "isotonic")
+    said = capsys.readouterr().out
+    assert "15 bins of equal width" in said and str(calibration_path(SPACE)) in said
+    assert plot.is_file() and Pipeline(encoders_of("colours"), calibration=found)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda d: (d / "classes.txt").unlink(), "classes.txt"),
+        (lambda d: (d / "classes.txt").write_text("\n\n"), "one name a line"),
+        (lambda d: (d / "labels/000.png").unlink(), "000.png"),
+        (lambda d: (d / "labels/000.png").write_bytes(b"no picture"), "000.png"),
+        (lambda d: cv2.imwrite(str(d / "labels/000.png"), np.zeros((9, 9), np.uint8)), "size"),
+        (lambda d: cv2.imwrite(str(d / "labels/000.png"), np.zeros((180, 240, 3), np.uint8)), "colours"),
+        (lambda d: [p.unlink() for p in (d / "images").iterdir()], "0 pictures"),
+    ],
+)
+def test_a_folder_that_is_not_right_is_refused_with_its_name(tmp_path: Path, spoil, said: str) -> None:
+    data = folder_of_colours(tmp_path / "data", pictures=2)
+    spoil(data)
+    with pytest.raises(PerceptionError, match=said):
+        folder = LabelledFolder(data)
+        list(folder.pictures(folder.paths, 0, 1))
+
+
+@pytest.mark.parametrize("options", [["--scenes", "1"], ["--most-fired", "2"], ["--language-model", "none"]])
+def test_options_that_make_no_sense_are_refused(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["calibrate", "--data", "household", *options]) == 2
+    assert options[0].removeprefix("--").split("-")[0] in capsys.readouterr().err
+
+
+def test_a_fit_that_is_no_better_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Right for half of the boxes at first, for all of them later on."""
+    first, second = (calibrate_words.Half(*half(share), np.zeros(3, bool), 3) for share in (0.5, 0.99))
+    gathered = iter((first, second))
+    monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline_of("colours"))
+    monkeypatch.setattr(calibrate_words, "gathered", lambda *_: next(gathered))
+    data = folder_of_colours(tmp_path / "data", pictures=2)
+    assert command(["calibrate", "--data", str(data)]) == 2
+    said = capsys.readouterr()
+    assert "not written" in said.err and "error" in said.out and calibration_for(SPACE) is None
+
+
+def half(share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    features = np.full((200, K), 4.0)
+    return features, np.arange(200) < 200 * share, np.zeros(200, np.int64)
+
+
+@pytest.mark.slow
+def test_words_are_calibrated_on_the_household(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From probabilities that are far too high."""
+    pytest.importorskip("sklearn")
+    monkeypatch.delenv("PERCEPTION_CONTRAST_CACHE")
+    pipeline = pipelines.build()
+    own = pipeline.searcher.calibration
+    pipeline.searcher.calibration = replace(own, offset=own.offset + 3.0)
+    monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline)
+    out = tmp_path / "own.json"
+    assert command(["calibrate", "--data", "household", "--scenes", "6", "--out", str(out)]) == 0
+    found = read_calibration(out)
+    assert found.space.startswith("household-lit@") and found.facts["held_out_pictures"] == 3
+    assert found.facts["error_after"] < 0.5 * found.facts["error_before"]
+    assert pipelines.build(calibration=out).detection_threshold == found.words.detection
+    with pytest.raises(SpaceError):
+        pipelines.build(language_model="none", calibration=out)
