@@ -27,6 +27,7 @@ from .language.vocabulary import MAX_QUERIES, Exemplar, Query, Vocabulary, check
 from .openvocab.calibration_files import StoredCalibration, calibration_for
 from .openvocab.draw import PrincipalColours, overlay
 from .openvocab.examples import exemplar_of
+from .openvocab.instances import Clues
 from .openvocab.masks import upsampled
 from .openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
 from .openvocab.spaces import searcher_of
@@ -237,6 +238,7 @@ class Pipeline:
                 settings.max_detections,
                 refine=settings.refine,
             ),
+            Clues(seen.things, frame.depth, seen.features) if settings.split else None,
         )
 
     def embed_texts(
@@ -355,20 +357,23 @@ class Pipeline:
         if len(each) != len(frames):
             raise ValueError(f"{len(frames)} frames and {len(each)} wants: give one for each, or one for all")
         clock, settings, prepared = Clock(), self._settings, self._prepared
-        look = reduce(or_, (self._needed(one, prepared) for one in each), Look())
+        look = reduce(or_, (self._needed(one, prepared, settings) for one in each), Look())
         started = self._towers.see(frames, look, settings, clock.stage)
         return [
             Ticket(partial(self._finished, frame, one, prepared, settings, Clock(clock.timings), awaited))
             for frame, one, awaited in zip(frames, each, started, strict=True)
         ]
 
-    def _needed(self, wants: Wants, prepared: PreparedQueries) -> Look:
+    def _needed(self, wants: Wants, prepared: PreparedQueries, settings: Settings) -> Look:
         search = _searches(wants)
         shown = search and any(query.exemplars for query in prepared.vocabulary.queries)
         apart = self._searcher.example_space == self._encoders.spatial.space
         wordless = search and self._encoders.language is None
+        # Where one pass gives both, features cost nothing and help to tell things apart.
+        split = search and settings.split
         features = wants.features or wants.pca or (shown and apart) or wordless
-        return Look(features, wants.semantic_features or search, wants.embedding)
+        features = features or (split and self._encoders.shared)
+        return Look(features, wants.semantic_features or search, wants.embedding, split)
 
     def _finished(
         self,

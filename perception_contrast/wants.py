@@ -33,7 +33,8 @@ class Settings:
     mask_threshold, detection_threshold: probabilities; None takes the model's own. tile: side in pixels
     of the windows that encoders see a larger network input through, 0 for all of it at once;
     tile_overlap: share of a window that the next one sees too, 0 to 0.5. track: give detections ids
-    that last; track_seconds: how long a thing out of sight keeps its own.
+    that last; track_seconds: how long a thing out of sight keeps its own. split: part regions of several
+    things of a kind into the single ones.
     """
 
     short_side: int = 378
@@ -46,6 +47,7 @@ class Settings:
     tile_overlap: float = 0.25
     track: bool = True
     track_seconds: float = 2.0
+    split: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """One region of one kind into the single things that it holds.
 
-A region is parted in two wherever it would part best, and a fitted judge says whether the two are things
-of their own: by where a head that tells things apart puts the middles of their cells (after
+A region is parted in two in a few ways, and a fitted judge says of each whether the two are things of
+their own: by where a head that tells things apart puts the middles of their cells (after
 Panoptic-DeepLab, Cheng et al., CVPR 2020), by colour, by features, by depth, and by how they meet.
 Parts are looked at again in the same way.
 """
@@ -9,6 +9,7 @@ Parts are looked at again in the same way.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from .regions import Region
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Parts = tuple[Mask, Mask]
 
 MOST = 24  # things of one region
 LEAST_PIXELS = 12  # coarse; less shows no parts
@@ -118,22 +120,29 @@ class Splitter:
             mask = waiting.pop()
             parts = None
             if np.count_nonzero(mask) >= 2 * least and len(things) + len(waiting) < MOST - 1:
-                parts = view.parted(mask)
-            if (
-                parts is not None
-                and min(np.count_nonzero(part) for part in parts) >= least
-                and self._judge(view.evidence(mask, parts)) >= self._judge.split_from
-            ):
-                waiting += parts
-            else:
+                parts = self._best(view, mask, least)
+            if parts is None:
                 things.append(mask)
+            else:
+                waiting += parts
         return things
 
-    def evidence(self, region: Region) -> tuple[tuple[Mask, Mask], Evidence] | None:
-        """The best two parts of a region and what is known of them; None for a region without parts."""
+    def _best(self, view: _View, mask: Mask, least: float) -> Parts | None:
+        """The parts that are surest to be two things; None where none is sure enough."""
+        judged = [
+            (self._judge(view.evidence(mask, parts)), parts)
+            for parts in view.partings(mask)
+            if min(np.count_nonzero(part) for part in parts) >= least
+        ]
+        chance, parts = max(judged, key=lambda one: one[0], default=(0.0, None))
+        return parts if chance >= self._judge.split_from else None
+
+    def partings(self, region: Region) -> list[tuple[Parts, Evidence]]:
+        """Every way in which a region is tried to be parted, and what is known of the two parts."""
+        if np.count_nonzero(region.mask) < LEAST_PIXELS:
+            return []
         view = self._view(region)
-        parts = view.parted(region.mask) if np.count_nonzero(region.mask) >= LEAST_PIXELS else None
-        return None if parts is None else (parts, view.evidence(region.mask, parts))
+        return [(parts, view.evidence(region.mask, parts)) for parts in view.partings(region.mask)]
 
     def _view(self, region: Region) -> _View:
         x0, y0, x1, y1 = region.box
@@ -201,21 +210,25 @@ class _View:
     depth: Array | None
     cell: float
 
-    def parted(self, mask: Mask) -> tuple[Mask, Mask] | None:
-        """The two parts into which a mask falls best, each in one piece; None where it has but one."""
+    def partings(self, mask: Mask) -> Iterator[Parts]:
+        """Ways in which a mask falls in two, each part in one piece: by votes, by colours, by depth."""
         place = np.stack(np.nonzero(mask), axis=1).astype(np.float32)
+        size = np.float32(np.sqrt(len(place) / np.pi))
+        tried = [np.concatenate([place / size, self.colours[mask] / 20.0], axis=1)]
         if self.votes is not None and self.things is not None:
             radius = float(np.median(_radius(self.things)[mask]))
-            known = [self.votes[mask] / radius, place / (np.sqrt(self.cell) * radius)]
-        else:
-            known = [place / np.sqrt(len(place) / np.pi), self.colours[mask] / 20.0]
+            own = place / np.float32(np.sqrt(self.cell) * radius)
+            tried.append(np.concatenate([self.votes[mask] / radius, own], axis=1))
         if self.depth is not None:
-            known.append(_standard(self.depth[mask]))
-        labels = np.zeros(mask.shape, np.int32)
-        labels[mask] = 1 + two_means(np.concatenate(known, axis=1))
-        return _in_two_pieces(labels)
+            tried.append(np.concatenate([0.3 * place / size, _standard(self.depth[mask])], axis=1))
+        for points in tried:
+            labels = np.zeros(mask.shape, np.int32)
+            labels[mask] = 1 + two_means(points)
+            parts = _in_two_pieces(labels)
+            if parts is not None:
+                yield parts
 
-    def evidence(self, mask: Mask, parts: tuple[Mask, Mask]) -> Evidence:
+    def evidence(self, mask: Mask, parts: Parts) -> Evidence:
         first, second = parts
         grown = cv2.dilate(first.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         border = grown & second
@@ -278,7 +291,7 @@ def two_means(points: Array) -> NDArray[np.int64]:
     return owner
 
 
-def _in_two_pieces(labels: NDArray[np.int32]) -> tuple[Mask, Mask] | None:
+def _in_two_pieces(labels: NDArray[np.int32]) -> Parts | None:
     """Parts 1 and 2 of a picture (0 is neither), each its largest piece and what it surrounds or touches."""
     cores: list[Mask] = []
     for number in (1, 2):

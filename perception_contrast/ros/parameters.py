@@ -89,6 +89,7 @@ SPECS = (
     Spec("tile_overlap", 0.25, "Share of a window that the next one sees too.", 0.0, 0.5),
     Spec("max_detections", 100, "Most detections of one frame, best first.", 1, 1000),
     Spec("tracking", True, "Give detections ids that last through occlusion and the camera's motion."),
+    Spec("split", True, "Part regions of several things of a kind into the single ones."),
     Spec("track_seconds", 2.0, "How long a thing that is out of sight keeps its id.", 0.1, 60.0),
     Spec("feature_dtype", "float16", "Type of FeatureMap values.", choices=("float16", "float32")),
     Spec("max_rate", 0.0, "Most frames a second that are processed; 0 for no limit.", 0.0, 1000.0),
@@ -130,6 +131,7 @@ def settings(values: Values) -> Settings:
         tile_overlap=values["tile_overlap"],
         track=values["tracking"],
         track_seconds=values["track_seconds"],
+        split=values["split"],
     )
 
 

@@ -35,15 +35,11 @@ MOST_WRONG = 0.05  # share of single things that may be parted
 
 @dataclass(frozen=True)
 class Case:
-    """What the splitter saw of one region. two: whether it was two things, parted rightly.
-
-    lost: two things that it would part wrongly, whatever the judge says.
-    """
+    """One region: two things or one. tried: evidence of each way to part it, and whether that is right."""
 
     kind: str
-    evidence: Evidence
     two: bool
-    lost: bool = False
+    tried: tuple[tuple[Evidence, bool], ...]
 
 
 def gather(pipeline: Pipeline, scenes: int, seed: int, offline: bool = False) -> list[Case]:
@@ -70,9 +66,7 @@ def _of_picture(pipeline: Pipeline, picture: LabelledPicture) -> Iterator[Case]:
             if things is None or seen.things is not None:
                 splitter = Splitter(ground, picture.rgb, clues)
                 for region, truths in regions_of(instances, picture):
-                    case = _case(kind_of(clues), splitter, region, truths)
-                    if case is not None:
-                        yield case
+                    yield _case(kind_of(clues), splitter, region, truths)
         if seen.things is None:
             break
 
@@ -107,15 +101,13 @@ def _region(instances: NDArray[np.int32], numbers: list[int]) -> tuple[Region, l
     return region, [mask & (instances[window] == n) for n in numbers]
 
 
-def _case(kind: str, splitter: Splitter, region: Region, truths: list[Mask]) -> Case | None:
-    found = splitter.evidence(region)
-    if found is None:
-        return None if len(truths) == 1 else Case(kind, Evidence(), two=True, lost=True)
-    parts, evidence = found
-    if len(truths) == 1:
-        return Case(kind, evidence, two=False)
-    right = all(max(iou(part, truth) for part in parts) >= 0.5 for truth in truths)
-    return Case(kind, evidence, two=True, lost=not right)
+def _case(kind: str, splitter: Splitter, region: Region, truths: list[Mask]) -> Case:
+    two = len(truths) == 2
+    tried = [
+        (evidence, two and all(max(iou(part, truth) for part in parts) >= 0.5 for truth in truths))
+        for parts, evidence in splitter.partings(region)
+    ]
+    return Case(kind, two, tuple(tried))
 
 
 def fitted(cases: list[Case]) -> dict[str, Any]:
@@ -124,33 +116,45 @@ def fitted(cases: list[Case]) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     for kind in sorted({case.kind for case in cases}):
-        own = [case for case in cases if case.kind == kind and not case.lost]
-        x = np.array([[getattr(case.evidence, name) for name in NAMES] for case in own])
-        two = np.array([case.two for case in own])
-        model = LogisticRegression(C=10.0, max_iter=2000).fit(x, two)
-        probability = model.predict_proba(x)[:, 1]
-        found[kind] = {
+        own = [case for case in cases if case.kind == kind]
+        tried = [one for case in own for one in case.tried]
+        right = np.array([right for _, right in tried])
+        model = LogisticRegression(C=10.0, max_iter=5000).fit(_table([seen for seen, _ in tried]), right)
+        judge = {
             "weights": {name: round(float(w), 4) for name, w in zip(NAMES, model.coef_[0], strict=True)},
             "offset": round(float(model.intercept_[0]), 4),
-            "split_from": round(float(np.quantile(probability[~two], 1 - MOST_WRONG)), 4),
         }
+        singles = [_surest(case, judge)[0] for case in own if not case.two]
+        found[kind] = {**judge, "split_from": round(float(np.quantile(singles, 1 - MOST_WRONG)), 4)}
     return found
+
+
+def _table(seen: list[Evidence]) -> NDArray[np.float64]:
+    return np.array([[getattr(one, name) for name in NAMES] for one in seen]).reshape(len(seen), len(NAMES))
+
+
+def _surest(case: Case, judge: dict[str, Any]) -> tuple[float, bool]:
+    """Chance of the parting that a judge likes best, and whether it is right."""
+    if not case.tried:
+        return 0.0, False
+    weights = np.array([judge["weights"][name] for name in NAMES])
+    scores = _table([seen for seen, _ in case.tried]) @ weights + judge["offset"]
+    best = int(scores.argmax())
+    return float(1.0 / (1.0 + np.exp(-scores[best]))), case.tried[best][1]
 
 
 def figures(cases: list[Case], stored: dict[str, Any]) -> dict[str, dict[str, float]]:
     """By kind: share of touching pairs that are separated, share of single things that are parted."""
     found: dict[str, dict[str, float]] = {}
-    for kind, one in stored.items():
-        own = [case for case in cases if case.kind == kind]
-        weights = np.array([one["weights"][name] for name in NAMES])
-        scores = np.array([[getattr(c.evidence, n) for n in NAMES] for c in own]) @ weights + one["offset"]
-        parted = 1.0 / (1.0 + np.exp(-scores)) >= one["split_from"]
-        two, lost = (np.array([getattr(case, name) for case in own]) for name in ("two", "lost"))
+    for kind, judge in stored.items():
+        own = [(case.two, *_surest(case, judge)) for case in cases if case.kind == kind]
+        pairs = [right and chance >= judge["split_from"] for two, chance, right in own if two]
+        singles = [chance >= judge["split_from"] for two, chance, _ in own if not two]
         found[kind] = {
-            "pairs": int(two.sum()),
-            "separated": round(float((parted & ~lost)[two].mean()), 4),
-            "singles": int((~two).sum()),
-            "parted": round(float(parted[~two].mean()), 4),
+            "pairs": len(pairs),
+            "separated": round(float(np.mean(pairs)), 4),
+            "singles": len(singles),
+            "parted": round(float(np.mean(singles)), 4),
         }
     return found
 

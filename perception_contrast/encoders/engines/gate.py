@@ -16,6 +16,8 @@ from .seam import Engine
 
 # Smallest cosine of any token or vector with that of float32 torch.
 LIMITS = {"fp32": 0.999, "bf16": 0.99, "fp16": 0.99, "int8": 0.99}
+# Outputs whose cells are no vectors with a direction: their maps are compared as wholes.
+MAPS = ("things",)
 # A picture in a batch and the same picture alone may differ by rounding, not by more.
 BATCH_LIMIT = 0.999
 
@@ -47,12 +49,16 @@ def gate_images(graph: EncoderGraph, size: tuple[int, int]) -> list[Tensor]:
 def compare(reference: Mapping[str, object], candidate: Mapping[str, object]) -> dict[str, float]:
     """Output to the smallest cosine of its vectors (last axis) with the reference's; -1 where not finite.
 
-    Takes arrays or tensors. Vectors that are zero on both sides agree. Raises KeyError for an output
+    Of MAPS a picture's map counts as one vector. Takes arrays or tensors. Vectors that are zero on both sides agree. Raises KeyError for an output
     that is missing, ValueError for one of another shape.
     """
-    return {
-        name: _worst_cosine(_array(values), _array(candidate[name])) for name, values in reference.items()
-    }
+    worst = {}
+    for name, values in reference.items():
+        left, right = _array(values), _array(candidate[name])
+        if name in MAPS:
+            left, right = (array.reshape(len(array), -1) for array in (left, right))
+        worst[name] = _worst_cosine(left, right)
+    return worst
 
 
 def check(engine: Engine, expected: Sequence[Mapping[str, Tensor]], images: Sequence[Tensor]) -> Verdict:
