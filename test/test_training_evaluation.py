@@ -16,11 +16,11 @@ from perception_contrast_training.calibrate import (
     _logistic,
     _Regions,
     _threshold,
-    expected_calibration_error,
 )
 from perception_contrast_training.data.words import UNSEEN_ELSEWHERE, Concept, Words
 from perception_contrast_training.evaluation.figures import PrecisionRecall, iou
 from perception_contrast_training.evaluation.household import box_of
+from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
 from perception_contrast_training.evaluation.questions import (
     absent_questions,
     mask_of,

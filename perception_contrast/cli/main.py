@@ -28,6 +28,9 @@ COMMANDS = {
     "bench": Command("perception_contrast.cli.bench", "how long each part of a frame takes here"),
     "demo": Command("perception_contrast.cli.demo", "a camera, the perception node and a live table"),
     "doctor": Command("perception_contrast.cli.doctor", "what is installed, what is missing, and the remedy"),
+    "eval": Command(
+        "perception_contrast_training.evaluation.command", "how good it is on data with known answers"
+    ),
     "export": Command("perception_contrast.cli.export", "write a model as ONNX, to run without torch"),
     "models": Command("perception_contrast.cli.models", "list, describe and fetch models"),
     "train": Command("perception_contrast_training.cli", "fit an encoder or a head from a recipe"),

@@ -20,6 +20,7 @@ from perception_contrast.sim.scenes import SceneSampler, SceneSettings
 
 from .data.words import Concept, Words
 from .evaluation.household import box_of
+from .evaluation.metrics.reliability import expected_calibration_error
 from .evaluation.questions import LEAST_SHARE, absent_questions, mask_of, present_questions
 from .recipe import CalibrationSettings
 
@@ -172,19 +173,6 @@ def _threshold(
         best[number] = max(best[number], value)
     absent = best[[case.truth is None and case.strict for case in cases]]
     return float(np.clip(np.quantile(absent, 1 - most_fired) + 1e-3, 0.1, 0.9)) if len(absent) else 0.5
-
-
-def expected_calibration_error(
-    probability: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = 15
-) -> float:
-    """Mean gap between stated and actual frequency over equal-width bins (Guo et al., 2017)."""
-    index = np.minimum((probability * bins).astype(int), bins - 1)
-    gap = 0.0
-    for number in range(bins):
-        member = index == number
-        if member.any():
-            gap += member.mean() * abs(probability[member].mean() - correct[member].mean())
-    return float(gap)
 
 
 def calibrate(
