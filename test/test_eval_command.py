@@ -165,8 +165,7 @@ def test_the_probe_learns_what_lies_open(tmp_path: Path, capsys: pytest.CaptureF
 
 def coco_file(folder: Path) -> Path:
     folder.mkdir()
-    image, labels = scene()
-    save_picture(folder / "a.png", image)
+    save_picture(folder / "a.png", scene()[0])
     notes = []
     for number, (x, y, width, height) in enumerate([(14, 14, 42, 42), (42, 56, 56, 42)]):
         polygon = [x, y, x + width, y, x + width, y + height, x, y + height]
