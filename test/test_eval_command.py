@@ -14,6 +14,7 @@ from small_models import encoders_of
 from perception_contrast.cli.main import main
 from perception_contrast.frames.picture import load_picture, save_picture
 from perception_contrast_training.evaluation import options as module
+from perception_contrast_training.evaluation.readers.household import HouseholdOptions, HouseholdScenes
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 220, 20), "blue": (20, 20, 220)}
 SMALL = ["--short-side", "112", "--offline"]
@@ -387,3 +388,43 @@ def test_wrong_usage_exits_with_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["eval", *argv])
     assert stop.value.code == 2
+
+
+# The simulated household and optional data.
+
+
+@pytest.mark.slow
+def test_the_household_is_measured_by_every_task_that_knows_it(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco")
+    file, names = tmp_path / "figures.json", "chair, floor: green; blue"
+    for task, key in (("seg", "iou"), ("det", "masks"), ("track", "sequences")):
+        argv = ["eval", "--task", task, "--data", "household:2", "--seed", "3", "--json", str(file), *SMALL]
+        assert main([*argv, *(["--vocabulary", names] if task != "track" else [])]) == 0
+        first = figures_of(file)["figures"]
+        assert key in first
+        if task == "det":
+            assert first["presence"]["absent_names"] == 40 and first["pictures"] == 2
+        if task == "track":
+            assert first["sequences"]["household 3"]["true_identities"] >= 3
+
+
+def test_scenes_say_what_is_there_and_what_is_certainly_not() -> None:
+    pytest.importorskip("mujoco")
+    scenes = HouseholdScenes(HouseholdOptions(scenes=2, seed=3))
+    for sample, labelled in zip(scenes, scenes.labelled(), strict=True):
+        assert np.array_equal(sample.image, labelled.image)
+        there = {name for thing in sample.things for name in thing.names}
+        assert {"floor", "wall"} & there and not there & set(sample.absent) and "zebra" not in there
+        for thing in sample.things:
+            own = labelled.labels == scenes.names.index(thing.names[0])
+            assert own[thing.mask].all()
+
+
+@pytest.mark.parametrize("folder", ["bedroom_video", "kitchen_rgbd"])
+def test_real_frames_are_followed(shared: Path, tmp_path: Path, folder: str) -> None:
+    file = tmp_path / "figures.json"
+    argv = ["eval", "--task", "propagate", "--data", str(shared / "data" / folder), "--limit", "3"]
+    argv += ["--start-box", "200,50,400,300", "--homographies", "1", "--json", str(file)]
+    assert main([*argv, *SMALL]) == 0
+    figures = figures_of(file)["figures"]
+    assert figures["frames"] == 3 and figures["things"] == 1 and figures["j"] is None

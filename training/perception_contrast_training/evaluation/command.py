@@ -56,7 +56,7 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     add("--model", default="dinov2-s14", help="image encoder (default: %(default)s)")
     add("--language-model", default="household-lit", help="what knows words (default: %(default)s)")
     add("--engine", default="torch", help=f"{AUTO}, {', '.join(KINDS)} (default: %(default)s)")
-    add("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--short-side", type=_count, metavar="PIXELS", help="of the network input (default: the node's)")
     add("--offline", action="store_true", help="do not touch the network")
 

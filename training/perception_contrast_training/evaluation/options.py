@@ -26,7 +26,7 @@ class Options:
     model: str = "dinov2-s14"
     language_model: str = "household-lit"
     engine: str = "torch"
-    device: str = "cpu"
+    device: str = "auto"
     short_side: int | None = None
     vocabulary: str | None = None
     images: Path | None = None

@@ -135,15 +135,11 @@ def _level(cells: Sequence[Picture]) -> list[Picture]:
 
 
 def _fitted(picture: Picture, width: int = WIDTH) -> Picture:
+    """At that width; a small picture is enlarged without mixing its colours."""
     size = (max(1, round(picture.shape[0] * width / picture.shape[1])), width)
-    shrinks = size[0] <= picture.shape[0]
-    return np.asarray(resize_image(picture, size) if shrinks else resize_labels_of(picture, size), np.uint8)
-
-
-def resize_labels_of(picture: Picture, size: tuple[int, int]) -> Picture:
-    """A small picture enlarged without mixing its colours."""
-    channels = [resize_labels(picture[..., channel], size) for channel in range(3)]
-    return np.stack(channels, axis=-1)
+    if size[0] <= picture.shape[0]:
+        return np.asarray(resize_image(picture, size))
+    return np.stack([resize_labels(picture[..., channel], size) for channel in range(3)], axis=-1)
 
 
 def _row(text: str, panels: Sequence[Picture]) -> Picture:

@@ -60,7 +60,7 @@ class HouseholdScenes:
         return self._options.scenes
 
     def __iter__(self) -> Iterator[ThingsImage]:
-        for number, picture in self._pictures():
+        for number, picture in self.pictures():
             things = _things(picture.instances, picture.objects, self._words.kinds, LEAST_SHARE)
             there = {thing.category for thing in picture.objects.values()}
             absent = tuple(
@@ -74,7 +74,8 @@ class HouseholdScenes:
         """The same pictures with one class a pixel."""
         return LabelledScenes(self)
 
-    def _pictures(self) -> Iterator[tuple[int, LabelledPicture]]:
+    def pictures(self) -> Iterator[tuple[int, LabelledPicture]]:
+        """Numbers and rendered pictures."""
         options = self._options
         settings = SceneSettings(unseen=not options.seen, held_out=options.held_out, offline=options.offline)
         yield from zip(range(options.scenes), SceneSampler(options.seed, settings), strict=False)
@@ -91,7 +92,7 @@ class LabelledScenes:
         return len(self._scenes)
 
     def __iter__(self) -> Iterator[LabelledImage]:
-        for number, picture in self._scenes._pictures():
+        for number, picture in self._scenes.pictures():
             labels = np.full(picture.instances.shape, IGNORED, np.int64)
             for instance, thing in picture.objects.items():
                 labels[picture.instances == instance] = self._numbers.get(thing.category, IGNORED)

@@ -20,7 +20,7 @@ from .types import IGNORED, Skipped
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
 
-class Sequence:
+class FrameSequence:
     """Frames and, where there are any, their labels. limit: of the first frames, 0 for all.
 
     A folder holds pictures, or images/ and labels/ (label PNGs by the pictures' names; not every frame

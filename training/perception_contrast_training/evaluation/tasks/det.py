@@ -53,6 +53,11 @@ class DetectionFigures:
         self._touch = TouchCounts()
         self._inside: list[tuple[float, bool]] = []
 
+    @property
+    def pictures(self) -> int:
+        """How many were added."""
+        return len(self._coco.images)
+
     def add(self, sample: ThingsImage, detections: Sequence[Detection]) -> None:
         """detections: all from LOWEST on, of all names."""
         size = (sample.image.shape[0], sample.image.shape[1])
@@ -89,7 +94,7 @@ class DetectionFigures:
             "calibration": {name: _described(one) for name, one in bins.items()},
             "touching": self._touching(),
             "presence": presence,
-            "pictures": len(self._coco.images),
+            "pictures": self.pictures,
         }
         outcome = Outcome(figures, _tables(figures, kinds["masks"][1]))
         outcome.pictures["reliability.png"] = reliability_picture(bins["matched"], "found at IoU 0.5")
@@ -151,7 +156,7 @@ def detect(job: Job) -> Outcome:
         asker.ask(frame, seen, sample, rng, job.options.absent, figures.presence)
         if worst is not None:
             _show(worst, sample, [d for d in detections if d.scores.probability >= figures.published])
-    if not figures._coco.images:
+    if not figures.pictures:
         raise PerceptionError("no picture could be read; nothing was measured")
     outcome = figures.outcome()
     sheet = worst.sheet() if worst is not None else None

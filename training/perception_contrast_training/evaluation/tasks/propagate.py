@@ -22,7 +22,7 @@ from ..pictures import tiled, tinted
 from ..progress import tracked
 from ..readers.marks import first_labels
 from ..readers.types import IGNORED, Picture
-from ..readers.videos import Sequence
+from ..readers.videos import FrameSequence
 from ..report import Cell, Outcome, Table
 
 SHOWN = 15  # frames on the sheet
@@ -39,7 +39,7 @@ def propagate(job: Job) -> Outcome:
     Raises PerceptionError.
     """
     options = job.options
-    sequence = Sequence(Path(options.data), job.skipped, options.topic, options.limit)
+    sequence = FrameSequence(Path(options.data), job.skipped, options.topic, options.limit)
     pipeline = pipeline_of(options, words=False)
     followed, places = _Followed(options, sequence), _Places(options, pipeline, len(sequence))
     for name, frame in tracked(sequence, "following", len(sequence)):
@@ -64,7 +64,7 @@ def features_of(pipeline: Pipeline, frame: Frame) -> FeatureGrid:
 class _Followed:
     """Labels of the first frame in all the others, and how well they agree with those that are known."""
 
-    def __init__(self, options: Options, sequence: Sequence) -> None:
+    def __init__(self, options: Options, sequence: FrameSequence) -> None:
         self.frames = 0
         self._options, self._sequence = options, sequence
         self._ids: list[int] = []
