@@ -100,7 +100,10 @@ def test_names_come_from_a_vocabulary_too(tmp_path: Path) -> None:
     (data / "classes.txt").unlink()
     file = tmp_path / "figures.json"
     names = tmp_path / "names.yaml"
-    names.write_text("warm: [red]\nfresh: [green]\ncold: [blue]\n")
+    names.write_text(
+        "labels: [{label: warm, phrases: [red]}, {label: fresh, phrases: [green]}, "
+        "{label: cold, phrases: [blue]}]"
+    )
     argv = ["eval", "--task", "seg", "--data", str(data), "--ignore", "11", "--json", str(file), *SMALL]
     for vocabulary in ("warm: red, fresh: green, cold: blue; green", str(names)):
         assert main([*argv, "--vocabulary", vocabulary]) == 0
@@ -136,9 +139,9 @@ def test_class_lists_that_cannot_be_read_are_refused(
     for name, text, word in (
         ("a.yaml", "{1: red, 3: green}", "without gaps"),
         ("b.json", "[not json", "cannot be read"),
-        ("c.yaml", "5", "neither a list nor a mapping"),
+        ("c.yaml", "5", "not a mapping"),
         ("d.txt", "\n\n", "names no class"),
-        ("e.yaml", "red: 5", "no list of phrases"),
+        ("e.yaml", "red: 5", "unknown key 'red'"),
     ):
         (tmp_path / name).write_text(text)
         argv = ["--task", "seg", "--data", str(data), "--vocabulary", str(tmp_path / name), *SMALL]

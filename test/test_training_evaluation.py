@@ -181,7 +181,9 @@ def test_logistic_regression_finds_scipys_optimum(count: int, steepness: float) 
 def test_the_threshold_lets_no_more_absent_things_through_than_asked() -> None:
     rng = np.random.default_rng(0)
     present, absent = np.ones((1, 1), bool), None
-    cases = [_Case(np.zeros((1, 1), np.float32), t, None, None) for t in [absent] * 200 + [present] * 50]
+    cases = [
+        _Case(None, np.zeros((1, 1), np.float32), t, None, None) for t in [absent] * 200 + [present] * 50
+    ]
     probability = rng.uniform(0.2, 0.85, 200)
     regions = _Regions([], [], list(range(200)))
     threshold = _threshold(cases, regions, probability, 0.1)

@@ -13,7 +13,6 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import FrameError, PerceptionError, QueryError
-from ..language.vocabulary import parse_queries
 from ..ros import parameters
 from ..ros.convert import nanoseconds
 from ..ros.diagnostics import Diagnostics, Report

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from perception_contrast.encoders.load import Encoders, load_encoders
 from perception_contrast.errors import PerceptionError
-from perception_contrast.language.vocabulary import Query
+from perception_contrast.language.vocabulary import Query, Vocabulary
 from perception_contrast.pipeline import Pipeline, Settings
 
 from .readers.household import HouseholdOptions, scenes_of
-from .readers.names import queries_beside, queries_of
+from .readers.names import vocabulary_beside, vocabulary_of
 from .readers.types import Skipped
 
 ALWAYS_IGNORED = 255
@@ -57,12 +57,12 @@ def household_of(options: Options) -> HouseholdOptions | None:
     return HouseholdOptions(scenes, options.seed, options.held_out, options.seen, options.offline)
 
 
-def queries_for(options: Options) -> tuple[Query, ...] | None:
-    """Of --vocabulary, else of a class list in the data's folder, else None."""
+def vocabulary_for(options: Options) -> Vocabulary | None:
+    """Of --vocabulary, else of a class list in the data's folder, else None. Raises PerceptionError."""
     if options.vocabulary is not None:
-        return queries_of(options.vocabulary)
+        return vocabulary_of(options.vocabulary)
     folder = Path(options.data)
-    return queries_beside(folder) if folder.is_dir() else None
+    return vocabulary_beside(folder) if folder.is_dir() else None
 
 
 def ignored_of(options: Options) -> frozenset[int]:
@@ -70,19 +70,26 @@ def ignored_of(options: Options) -> frozenset[int]:
     return frozenset((*options.ignore, ALWAYS_IGNORED))
 
 
-def matched(queries: tuple[Query, ...] | None, names: tuple[str, ...]) -> tuple[Query, ...]:
-    """A query for each name of a data set, with the phrases given for it.
+def labels_of(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """In their order."""
+    return tuple(query.label for query in vocabulary.queries)
+
+
+def matched(given: Vocabulary | None, names: tuple[str, ...]) -> Vocabulary:
+    """A query for each name of a data set, with the phrases and the distractors that are given.
 
     Raises PerceptionError for queries that the data have no truth for.
     """
-    given = {query.label: query for query in queries or ()}
-    unknown = [label for label in given if label not in names]
+    given = given or Vocabulary()
+    queries = {query.label: query for query in given.queries}
+    unknown = [label for label in queries if label not in names]
     if unknown:
         raise PerceptionError(
             f"the vocabulary names '{unknown[0]}', of which the data know nothing; they have: "
             f"{', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
         )
-    return tuple(given.get(name, Query(name)) for name in names)
+    asked = [queries.get(name, Query(name)) for name in names]
+    return Vocabulary().with_queries(asked, given.distractors)
 
 
 def encoders_of(options: Options, *, words: bool = True) -> Encoders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,11 @@ from numpy.typing import NDArray
 
 from perception_contrast.errors import PerceptionError
 from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import Query
+from perception_contrast.language.vocabulary import Vocabulary
 from perception_contrast.pipeline import Pipeline
-from perception_contrast.wants import Wants
 
 from ..metrics.ranking import Ranking
-from ..options import Job, matched, pipeline_of, queries_for
+from ..options import Job, matched, pipeline_of, vocabulary_for
 from ..pictures import confusion_picture, tiled
 from ..progress import tracked
 from ..readers.classes import ClassFolder
@@ -30,15 +30,14 @@ def classify(job: Job) -> Outcome:
     """Every picture's best name. Raises PerceptionError."""
     options = job.options
     data = ClassFolder(Path(options.data), job.skipped, options.limit)
-    queries = matched(queries_for(options), data.names)
-    if len(queries) < 2:
+    vocabulary = matched(vocabulary_for(options), data.names)
+    if len(data.names) < 2:
         raise PerceptionError(f"'{options.data}' has one class alone; nothing can be told apart")
     pipeline = pipeline_of(options)
-    vectors = class_vectors(pipeline, queries)
-    ranking = Ranking(len(queries), min(DEEP, len(queries)))
+    ranking = Ranking(len(data.names), min(DEEP, len(data.names)))
     wrong: list[tuple[float, str, Picture]] = []
     for sample in tracked(data, "classifying", len(data)):
-        scores = vectors @ embedding_of(pipeline, sample)
+        scores = scores_of(pipeline, sample.image, vocabulary)
         if ranking.add(sample.label, scores) and options.pictures:
             wrong = _with(wrong, sample, scores, data.names)
     if not ranking.confusion.total:
@@ -51,18 +50,12 @@ def classify(job: Job) -> Outcome:
     return outcome
 
 
-def class_vectors(pipeline: Pipeline, queries: tuple[Query, ...]) -> NDArray[np.float32]:
-    """(classes, c) unit rows: the mean of the vectors of each class's phrases."""
-    rows = [pipeline.embed_texts(query.texts()).mean(axis=0) for query in queries]
-    stacked = np.stack(rows)
-    return np.asarray(stacked / np.linalg.norm(stacked, axis=1, keepdims=True), np.float32)
-
-
-def embedding_of(pipeline: Pipeline, sample: NamedImage) -> NDArray[np.float32]:
-    """(c,) unit vector of a picture in the space of words."""
-    embedding = pipeline.process(Frame(sample.image), Wants(embedding=True)).embedding
-    assert embedding is not None
-    return embedding
+def scores_of(pipeline: Pipeline, image: Picture, vocabulary: Vocabulary) -> NDArray[np.float32]:
+    """(classes,) cosines of a picture with each class: the best of its phrases."""
+    phrases = [query.texts() for query in vocabulary.queries]
+    cosines = pipeline.classify(Frame(image), list(chain.from_iterable(phrases))).cosines
+    starts = np.cumsum([0, *(len(texts) for texts in phrases[:-1])])
+    return np.asarray(np.maximum.reduceat(cosines, starts), np.float32)
 
 
 def _with(

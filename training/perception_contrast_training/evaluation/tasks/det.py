@@ -22,7 +22,7 @@ from ..metrics.coco import KINDS, CocoFigures, Matches
 from ..metrics.presence import operating_curve, reported, threshold_for
 from ..metrics.reliability import Reliability, reliability
 from ..metrics.touching import TouchCounts
-from ..options import Job, household_of, matched, pipeline_of, queries_for
+from ..options import Job, household_of, labels_of, matched, pipeline_of, vocabulary_for
 from ..pictures import WorstCases, curve_picture, reliability_picture, tinted
 from ..progress import tracked
 from ..readers.coco import CocoSet
@@ -140,11 +140,11 @@ def presence_figures(presence: Presence, published: float) -> dict[str, Any]:
 
 def detect(job: Job) -> Outcome:
     """All names asked for at once, then single names for "is there an X?". Raises PerceptionError."""
-    data, queries = _things_set(job)
+    data, vocabulary = _things_set(job)
     pipeline = pipeline_of(job.options)
-    everything = pipeline.prepare(Vocabulary().with_queries(queries))
-    figures = DetectionFigures([query.label for query in queries], pipeline.detection_threshold)
-    asker = _Asker(pipeline, {query.label: query for query in queries})
+    everything = pipeline.prepare(vocabulary)
+    figures = DetectionFigures(labels_of(vocabulary), pipeline.detection_threshold)
+    asker = _Asker(pipeline, vocabulary)
     rng = np.random.default_rng(job.options.seed)
     worst = WorstCases() if job.options.pictures else None
     for sample in tracked(data, "detecting", len(data)):
@@ -168,8 +168,9 @@ def detect(job: Job) -> Outcome:
 class _Asker:
     """Asks for one name at a time, as who wants to know whether there is an X does."""
 
-    def __init__(self, pipeline: Pipeline, queries: Mapping[str, Query]) -> None:
-        self._pipeline, self._queries = pipeline, queries
+    def __init__(self, pipeline: Pipeline, vocabulary: Vocabulary) -> None:
+        self._pipeline, self._distractors = pipeline, vocabulary.distractors
+        self._queries = {query.label: query for query in vocabulary.queries}
         self._prepared: dict[str, PreparedQueries] = {}
 
     def ask(
@@ -190,24 +191,26 @@ class _Asker:
     def _best(self, frame: Frame, seen: Seen, name: str) -> float:
         if name not in self._prepared:
             query = self._queries.get(name, Query(name))
-            self._prepared[name] = self._pipeline.prepare(Vocabulary().with_queries([query]))
+            self._prepared[name] = self._pipeline.prepare(
+                Vocabulary().with_queries([query], self._distractors)
+            )
         low = replace(self._pipeline.settings, detection_threshold=LOWEST)
         detections = self._pipeline.find(frame, seen, self._prepared[name], low).detections
         return max((d.scores.probability for d in detections), default=0.0)
 
 
-def _things_set(job: Job) -> tuple[ThingsSet, tuple[Query, ...]]:
-    options, queries = job.options, queries_for(job.options)
+def _things_set(job: Job) -> tuple[ThingsSet, Vocabulary]:
+    options, vocabulary = job.options, vocabulary_for(job.options)
     household = household_of(options)
     if household is not None:
         scenes = HouseholdScenes(household)
-        return scenes, matched(queries, scenes.names)
+        return scenes, matched(vocabulary, scenes.names)
     if Path(options.data).is_dir():
         raise PerceptionError(
             f"'{options.data}' is a folder; for det give a COCO JSON (pictures: --images) or household"
         )
     coco = CocoSet(Path(options.data), options.images, job.skipped, options.limit)
-    return coco, matched(queries, coco.names)
+    return coco, matched(vocabulary, coco.names)
 
 
 def _show(worst: WorstCases, sample: ThingsImage, published: list[Detection]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from perception_contrast.errors import PerceptionError
 
-from ..options import Job, Options, encoders_of, household_of, ignored_of, queries_for
+from ..options import Job, Options, encoders_of, household_of, ignored_of, labels_of, vocabulary_for
 from ..probe import FULL, PLAIN, Fit, LinearProbe, Variant, features_of
 from ..progress import tracked
 from ..readers.folders import LabelFolder, numbers_in
@@ -56,9 +56,9 @@ def split(
 def _samples(job: Job) -> tuple[tuple[str, ...], list[LabelledImage]]:
     """Names of the classes and all pictures; classes without names are called by their numbers."""
     options = job.options
-    if household_of(options) is not None or queries_for(options) is not None:
-        data, queries = labelled_set(job)
-        return tuple(query.label for query in queries), list(data)
+    if household_of(options) is not None or vocabulary_for(options) is not None:
+        data, vocabulary = labelled_set(job)
+        return labels_of(vocabulary), list(data)
     folder, ignored = Path(options.data), ignored_of(options)
     names = tuple(f"class {number}" for number in range(numbers_in(folder, ignored)))
     return names, list(LabelFolder(folder, names, ignored, job.skipped, options.limit))

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from perception_contrast.errors import PerceptionError
 from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import Query, Vocabulary
+from perception_contrast.language.vocabulary import Vocabulary
 from perception_contrast.pipeline import Pipeline
 from perception_contrast.wants import Wants
 
 from ..metrics.boundary import BOUND, boundary_f
 from ..metrics.confusion import ConfusionMatrix
-from ..options import Job, household_of, ignored_of, matched, pipeline_of, queries_for
+from ..options import Job, household_of, ignored_of, labels_of, matched, pipeline_of, vocabulary_for
 from ..pictures import WorstCases, confusion_picture, tinted
 from ..progress import tracked
 from ..readers.folders import LabelFolder
@@ -110,29 +110,30 @@ def classes_of(masks: NDArray[np.uint16], vocabulary: Vocabulary) -> NDArray[np.
     return np.asarray(table[masks])
 
 
-def labelled_set(job: Job) -> tuple[LabelledSet, tuple[Query, ...]]:
+def labelled_set(job: Job) -> tuple[LabelledSet, Vocabulary]:
     """The data and a query for each of their classes. Raises PerceptionError."""
-    options, queries = job.options, queries_for(job.options)
+    options, vocabulary = job.options, vocabulary_for(job.options)
     household = household_of(options)
     if household is not None:
         scenes = HouseholdScenes(household).labelled()
-        return scenes, matched(queries, scenes.names)
-    if queries is None:
+        return scenes, matched(vocabulary, scenes.names)
+    if vocabulary is None:
         raise PerceptionError(
             f"'{options.data}' has no class list; write classes.txt there, a name a line in the order of "
             "the numbers from 0 on, or give --vocabulary"
         )
-    names = tuple(query.label for query in queries)
-    folder = LabelFolder(Path(options.data), names, ignored_of(options), job.skipped, options.limit)
-    return folder, queries
+    folder = LabelFolder(
+        Path(options.data), labels_of(vocabulary), ignored_of(options), job.skipped, options.limit
+    )
+    return folder, vocabulary
 
 
 def segment(job: Job) -> Outcome:
     """Every picture with all classes asked for at once. Raises PerceptionError."""
-    data, queries = labelled_set(job)
+    data, vocabulary = labelled_set(job)
     pipeline = pipeline_of(job.options)
-    pipeline.set_queries(queries)
-    figures = SegmentationFigures(tuple(query.label for query in queries), worst=job.options.pictures)
+    pipeline.set_queries(vocabulary.queries, vocabulary.distractors)
+    figures = SegmentationFigures(labels_of(vocabulary), worst=job.options.pictures)
     for sample in tracked(data, "segmenting", len(data)):
         figures.add(sample, predicted_classes(pipeline, sample))
     return figures.outcome("Segmentation by words")

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from perception_contrast.errors import PerceptionError
 from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import Query
+from perception_contrast.language.vocabulary import Vocabulary
 from perception_contrast.openvocab.types import Detection
 from perception_contrast.pipeline import Pipeline
 from perception_contrast.wants import Wants
 
 from ..figures import iou, placed
 from ..metrics.tracking import LEAST_OVERLAP, TrackFigures
-from ..options import Job, household_of, matched, pipeline_of, queries_for
+from ..options import Job, household_of, labels_of, matched, pipeline_of, vocabulary_for
 from ..progress import tracked
 from ..readers.coco import CocoSet, boxes_of
 from ..readers.household import HouseholdCamera
@@ -60,8 +60,8 @@ def track(job: Job) -> Outcome:
     Raises PerceptionError, among others for data without identities.
     """
     pipeline = pipeline_of(job.options)
-    with _sequences(job) as (queries, sequences):
-        pipeline.set_queries(queries)
+    with _sequences(job) as (vocabulary, sequences):
+        pipeline.set_queries(vocabulary.queries, vocabulary.distractors)
         followed = {one.name: _follow(pipeline, one) for one in sequences}
     return _outcome(followed)
 
@@ -107,30 +107,30 @@ def box_iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[
 
 
 @contextmanager
-def _sequences(job: Job) -> Iterator[tuple[tuple[Query, ...], list[_Sequence]]]:
+def _sequences(job: Job) -> Iterator[tuple[Vocabulary, list[_Sequence]]]:
     """What is asked for, and the sequences of the data."""
-    options, queries = job.options, queries_for(job.options)
+    options, vocabulary = job.options, vocabulary_for(job.options)
     household = household_of(options)
     path = Path(options.data)
     if household is not None:
         camera = HouseholdCamera(household, household.scenes, options.rate)
         try:
-            asked = matched(queries, camera.names)
+            asked = matched(vocabulary, camera.names)
             yield asked, [_Sequence(f"household {options.seed}", camera, len(camera), camera.period)]
         finally:
             camera.close()
     elif path.is_dir() and is_mot(path):
-        if queries is None:
+        if vocabulary is None:
             raise PerceptionError(f"'{path}' has no names; give the classes of its gt.txt with --vocabulary")
-        folder = MotFolder(path, [query.label for query in queries], job.skipped, options.limit)
-        yield queries, [_Sequence(path.name, folder, len(folder), 1 / options.rate, boxes=True)]
+        folder = MotFolder(path, labels_of(vocabulary), job.skipped, options.limit)
+        yield vocabulary, [_Sequence(path.name, folder, len(folder), 1 / options.rate, boxes=True)]
     elif path.suffix == ".json":
         coco = CocoSet(path, options.images, job.skipped, options.limit)
         if not coco.has_tracks:
             raise PerceptionError(
                 f"annotations '{path}' have neither 'track_id' nor 'instance_id', so who is who is not known"
             )
-        yield matched(queries, coco.names), list(_videos(coco, 1 / options.rate))
+        yield matched(vocabulary, coco.names), list(_videos(coco, 1 / options.rate))
     else:
         raise PerceptionError(
             f"'{path}' has no identities to compare with; for track give household, a MOTChallenge folder "
