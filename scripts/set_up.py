@@ -39,7 +39,7 @@ ROS = installed_ros()
 
 
 def requirement_files() -> list[Path]:
-    names = ["core", "sim", "training", "dev"] + ([] if ROS else ["ros", "ros_build"])
+    names = ["core", "sim", "training", "dev"] + ([] if ROS else ["tracks", "ros", "ros_build"])
     return [ROOT / "requirements" / f"{name}.txt" for name in names]
 
 

@@ -17,6 +17,7 @@ from perception_contrast.encoders.clip import ClipOutput, ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.lit import HouseholdLit
 from perception_contrast.encoders.load import ClipLanguage, Encoders
+from perception_contrast.encoders.matching import Matching
 from perception_contrast.encoders.registry import model_spec
 from perception_contrast.language.clip_text import ClipTextTower
 from perception_contrast.pipeline import Pipeline, Settings
@@ -106,6 +107,7 @@ class ColourWords:
 class ColourLanguage:
     model, space, dim, patch = ColourTower.model, ColourTower.space, 4, 14
     mean, std, layers = ColourTower.mean, ColourTower.std, ()
+    matching = Matching(10.0)
 
     def __init__(self) -> None:
         self.text, self.tower = ColourWords(), ColourTower()

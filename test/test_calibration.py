@@ -27,9 +27,10 @@ from perception_contrast.openvocab.calibration_files import (
 )
 from perception_contrast.pipeline import Pipeline, Settings, Wants
 from perception_contrast_training import calibrate_words
+from perception_contrast_training.evaluation.metrics.reliability import reliability
 from perception_contrast_training.fitting import LEAST_REGIONS, fitted, platt
 from perception_contrast_training.labelled import LabelledFolder
-from perception_contrast_training.reliability import draw_reliability, reliability
+from perception_contrast_training.reliability import draw_reliability
 
 SPACE = "colours@1"
 K = len(FEATURES)
@@ -106,7 +107,7 @@ def test_reliability_by_hand() -> None:
     seen = reliability(probability, correct, bins=10)
     assert seen.counts.tolist() == [1, 1, 0, 0, 0, 0, 0, 0, 1, 2]
     assert seen.stated[[0, 1, 8, 9]] == pytest.approx([0.05, 0.15, 0.85, 0.975])
-    assert seen.frequency[[0, 1, 8, 9]].tolist() == [0, 1, 0, 1]
+    assert seen.actual[[0, 1, 8, 9]].tolist() == [0, 1, 0, 1]
     assert seen.error == pytest.approx((0.05 + 0.85 + 0.85 + 2 * 0.025) / 5)
 
 

@@ -194,19 +194,6 @@ def test_a_vector_that_is_not_unit_is_made_so() -> None:
     np.testing.assert_allclose(queries.query_from(query, SPACE).exemplars[0].vector, [0.6, 0.8], rtol=1e-6)
 
 
-def test_queries_of_one_line() -> None:
-    assert queries.parse_query("mug") == Query("mug")
-    assert queries.parse_query(" red mug : a red mug; a crimson cup ;") == Query(
-        "red mug", ("a red mug", "a crimson cup")
-    )
-    assert queries.parse_query("mug: a mug; !bowl; ! plate") == Query(
-        "mug", ("a mug",), negatives=("bowl", "plate")
-    )
-    assert queries.parse_queries(["", " ", "sofa"]) == (Query("sofa"),)
-    with pytest.raises(QueryError, match="no label"):
-        queries.parse_query(": a thing")
-
-
 def test_a_message_with_an_empty_type_is_refused() -> None:
     with pytest.raises(feature_map.FeatureMapError, match="unknown"):
         feature_map.to_numpy(FeatureMap())

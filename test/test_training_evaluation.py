@@ -15,13 +15,13 @@ from perception_contrast_training.calibrate import threshold_of
 from perception_contrast_training.data.words import UNSEEN_ELSEWHERE, Concept, Words
 from perception_contrast_training.evaluation.figures import PrecisionRecall, iou
 from perception_contrast_training.evaluation.household import box_of
+from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
 from perception_contrast_training.evaluation.questions import (
     absent_questions,
     mask_of,
     present_questions,
 )
 from perception_contrast_training.fitting import platt
-from perception_contrast_training.reliability import expected_calibration_error
 
 WORDS = Words(held_out=True, unseen=True)
 

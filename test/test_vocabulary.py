@@ -15,6 +15,8 @@ from perception_contrast.language.vocabulary import (
     Exemplar,
     Query,
     Vocabulary,
+    parse_queries,
+    parse_query,
 )
 
 UNIT = np.array([0.6, 0.8], np.float32)
@@ -106,3 +108,14 @@ def test_a_shown_picture_joins_the_words_that_were_searched_for() -> None:
     assert shown.distractors == ("wall",) and shown.version == 3
     again = shown.with_exemplar("my key", Exemplar(UNIT, "a@1"))
     assert again.queries[2].texts() == () and len(again.queries[2].exemplars) == 2
+
+
+def test_queries_of_one_line() -> None:
+    assert parse_query("mug") == Query("mug")
+    assert parse_query(" red mug : a red mug; a crimson cup ;") == Query(
+        "red mug", ("a red mug", "a crimson cup")
+    )
+    assert parse_query("mug: a mug; !bowl; ! plate") == Query("mug", ("a mug",), negatives=("bowl", "plate"))
+    assert parse_queries(["", " ", "sofa"]) == (Query("sofa"),)
+    with pytest.raises(QueryError, match="no label"):
+        parse_query(": a thing")

@@ -31,6 +31,9 @@ COMMANDS = {
     ),
     "demo": Command("perception_contrast.cli.demo", "a camera, the perception node and a live table"),
     "doctor": Command("perception_contrast.cli.doctor", "what is installed, what is missing, and the remedy"),
+    "eval": Command(
+        "perception_contrast_training.evaluation.command", "how good it is on data with known answers"
+    ),
     "export": Command("perception_contrast.cli.export", "write a model as ONNX, to run without torch"),
     "models": Command("perception_contrast.cli.models", "list, describe and fetch models"),
     "train": Command("perception_contrast_training.cli", "fit an encoder or a head from a recipe"),

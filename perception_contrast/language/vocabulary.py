@@ -103,6 +103,24 @@ def _check_exemplar(exemplar: Exemplar, label: str) -> None:
         raise QueryError(f"an exemplar of '{label}' is not a unit vector; divide it by its norm")
 
 
+def parse_query(text: str) -> Query:
+    """A query of one line: ``label`` or ``label: phrase; phrase; !negative``. Raises QueryError."""
+    label, _, phrases = text.partition(":")
+    if not label.strip():
+        raise QueryError(f"query '{text}' has no label; write 'label' or 'label: phrase; phrase; !negative'")
+    given = [phrase.strip() for phrase in phrases.split(";") if phrase.strip()]
+    return Query(
+        label.strip(),
+        tuple(phrase for phrase in given if not phrase.startswith("!")),
+        negatives=tuple(phrase.removeprefix("!").strip() for phrase in given if phrase.startswith("!")),
+    )
+
+
+def parse_queries(texts: Iterable[str]) -> tuple[Query, ...]:
+    """Queries of lines, empty lines left out. Raises QueryError."""
+    return tuple(parse_query(text) for text in texts if text.strip())
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Queries in force. ``ids`` maps label to mask id (1..65534) and stays put across edits."""

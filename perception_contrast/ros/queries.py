@@ -12,29 +12,11 @@ from std_msgs.msg import Header
 
 from ..encoders.grid import require_same_space
 from ..errors import QueryError
-from ..language.vocabulary import Exemplar, Query, Vocabulary
+from ..language.vocabulary import Exemplar, Query, Vocabulary, parse_queries
 from ..language.vocabulary_file import named_vocabulary
 from .results import embedding_message
 
 Asked = tuple[tuple[Query, ...], tuple[str, ...]]
-
-
-def parse_query(text: str) -> Query:
-    """A query of one line: ``label`` or ``label: phrase; phrase; !negative``. Raises QueryError."""
-    label, _, phrases = text.partition(":")
-    if not label.strip():
-        raise QueryError(f"query '{text}' has no label; write 'label' or 'label: phrase; phrase; !negative'")
-    given = [phrase.strip() for phrase in phrases.split(";") if phrase.strip()]
-    return Query(
-        label.strip(),
-        tuple(phrase for phrase in given if not phrase.startswith("!")),
-        negatives=tuple(phrase.removeprefix("!").strip() for phrase in given if phrase.startswith("!")),
-    )
-
-
-def parse_queries(texts: Iterable[str]) -> tuple[Query, ...]:
-    """Queries of lines, empty lines left out. Raises QueryError."""
-    return tuple(parse_query(text) for text in texts if text.strip())
 
 
 def asked(vocabulary: str, lines: Iterable[str], distractors: Iterable[str]) -> Asked:

@@ -19,11 +19,11 @@ from perception_contrast.sim.scenes import SceneSampler, SceneSettings
 
 from .data.words import Concept, Words
 from .evaluation.household import box_of
+from .evaluation.metrics.reliability import expected_calibration_error
 from .evaluation.questions import LEAST_SHARE, mask_of
 from .fitting import platt
 from .labelled import Labelled, household
 from .recipe import CalibrationSettings
-from .reliability import expected_calibration_error
 
 # Down to where an untrained head's logits lie, so that it too gets its best level.
 LEVELS = np.arange(-8.0, 3.01, 0.25)

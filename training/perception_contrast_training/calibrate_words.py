@@ -20,9 +20,10 @@ from perception_contrast.openvocab.calibration_files import (
 from perception_contrast.pipeline import Pipeline
 
 from .calibrate import regions_of, threshold_of, word_cases
+from .evaluation.metrics.reliability import BINS, Reliability, reliability
 from .fitting import fitted
 from .labelled import Labelled, LabelledFolder, household
-from .reliability import BINS, Reliability, draw_reliability, reliability
+from .reliability import draw_reliability
 
 HOUSEHOLD = "household"
 VIEWS = 2  # of each simulated room: regions of one room are alike, and a fit needs many that are not

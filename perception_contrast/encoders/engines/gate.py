@@ -49,8 +49,8 @@ def gate_images(graph: EncoderGraph, size: tuple[int, int]) -> list[Tensor]:
 def compare(reference: Mapping[str, object], candidate: Mapping[str, object]) -> dict[str, float]:
     """Output to the smallest cosine of its vectors (last axis) with the reference's; -1 where not finite.
 
-    Of MAPS a picture's map counts as one vector. Takes arrays or tensors. Vectors that are zero on both sides agree. Raises KeyError for an output
-    that is missing, ValueError for one of another shape.
+    Of MAPS a picture's map counts as one vector. Takes arrays or tensors. Vectors that are zero on both
+    sides agree. Raises KeyError for an output that is missing, ValueError for one of another shape.
     """
     worst = {}
     for name, values in reference.items():

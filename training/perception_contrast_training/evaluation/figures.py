@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.openvocab.types import Detection
+
 Mask = NDArray[np.bool_]
+
+
+def placed(detection: Detection, size: tuple[int, int]) -> Mask:
+    """A detection's mask in the whole picture."""
+    full = np.zeros(size, bool)
+    x0, y0, x1, y1 = detection.box
+    full[y0:y1, x0:x1] = detection.mask[: size[0] - y0, : size[1] - x0]
+    return full
 
 
 def iou(first: Mask, second: Mask) -> float:

@@ -16,26 +16,17 @@ from perception_contrast.frames.resize import resize_labels
 from perception_contrast.frames.types import Frame
 from perception_contrast.language.vocabulary import Query, Vocabulary
 from perception_contrast.openvocab.search import Found, PreparedQueries
-from perception_contrast.openvocab.types import Detection
 from perception_contrast.pipeline import Pipeline, Seen
 from perception_contrast.sim.catalogue import catalogue
 from perception_contrast.sim.scenes import LabelledPicture, SceneSampler, SceneSettings
 
 from ..data.words import SURFACES, Concept, Words
 from ..recipe import HouseholdTest
-from .figures import Mask, PrecisionRecall, iou
+from .figures import Mask, PrecisionRecall, iou, placed
 from .questions import LEAST_SHARE, Question, absent_questions, mask_of, present_questions
 
 LOWEST_SCORE = 0.02
 SIZES = ((0.0, 0.008, "small"), (0.008, 0.03, "medium"), (0.03, 1.0, "large"))
-
-
-def placed(detection: Detection, size: tuple[int, int]) -> Mask:
-    """A detection's mask in the whole picture."""
-    full = np.zeros(size, bool)
-    x0, y0, x1, y1 = detection.box
-    full[y0:y1, x0:x1] = detection.mask[: size[0] - y0, : size[1] - x0]
-    return full
 
 
 class _Asker:

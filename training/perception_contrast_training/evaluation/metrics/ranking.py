@@ -1,0 +1,34 @@
+"""Is the right name the first, or among the first few?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .confusion import ConfusionMatrix
+
+
+@dataclass
+class Ranking:
+    """Top-1 and top-``deep`` accuracy of scored names, and which name was taken for which."""
+
+    classes: int
+    deep: int = 5
+    confusion: ConfusionMatrix = field(init=False)
+    _ranks: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.confusion = ConfusionMatrix(self.classes)
+
+    def add(self, truth: int, scores: NDArray[np.floating]) -> int:
+        """scores: (classes,), higher is better. Gives how many others are not below the truth."""
+        rank = int(np.count_nonzero(scores >= scores[truth])) - 1
+        self._ranks.append(rank)
+        self.confusion.add(np.array([truth]), np.array([int(scores.argmax())]))
+        return rank
+
+    def top(self, count: int) -> float:
+        """Share of pictures whose true name is among the best ``count``; nan without any."""
+        return float(np.mean([rank < count for rank in self._ranks])) if self._ranks else float("nan")

@@ -1,0 +1,81 @@
+"""A folder, or a .zip, with a folder of pictures for each class."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain, zip_longest
+from pathlib import Path, PurePosixPath
+
+from perception_contrast.errors import FrameError, PerceptionError
+from perception_contrast.frames.compressed import decode_compressed
+from perception_contrast.frames.picture import PICTURE_SUFFIXES
+
+from .types import NamedImage, Picture, Skipped
+
+
+class ClassFolder:
+    """Pictures whose folder's name is their class; classes in the order of their names.
+
+    limit: pictures at most, evenly from all classes; 0 for all. Raises PerceptionError.
+    """
+
+    def __init__(self, path: Path, skipped: Skipped, limit: int = 0) -> None:
+        self.path, self._skipped = path, skipped
+        by_class: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(self._listed()):
+            by_class[PurePosixPath(name).parent.name].append(name)
+        if not by_class:
+            raise PerceptionError(
+                f"'{path}' holds no pictures in folders of their classes, such as {path.name}/mug/1.png"
+            )
+        self.names = tuple(by_class)
+        # One of each class in turn, so that a limit leaves all classes in.
+        turns = chain.from_iterable(zip_longest(*by_class.values()))
+        self.files = [name for name in turns if name is not None][: limit or None]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __iter__(self) -> Iterator[NamedImage]:
+        if not self.path.is_dir():
+            with zipfile.ZipFile(self.path) as packed:
+                yield from self._pictures(packed)
+        else:
+            yield from self._pictures(None)
+
+    def _pictures(self, packed: zipfile.ZipFile | None) -> Iterator[NamedImage]:
+        numbers = {name: number for number, name in enumerate(self.names)}
+        for name in self.files:
+            path = PurePosixPath(name)
+            image = self._decoded(packed, name)
+            if image is not None:
+                yield NamedImage(str(path), image, numbers[path.parent.name])
+
+    def _decoded(self, packed: zipfile.ZipFile | None, name: str) -> Picture | None:
+        if packed is None:
+            return self._skipped.picture(self.path / name)
+        try:
+            return decode_compressed(packed.read(name), PurePosixPath(name).suffix.lstrip("."))
+        except (FrameError, zipfile.BadZipFile) as error:
+            self._skipped.note(name, error)
+            return None
+
+    def _listed(self) -> list[str]:
+        """Names of all pictures in a class folder, relative to the folder or within the archive."""
+        if self.path.is_dir():
+            names = [file.relative_to(self.path).as_posix() for file in self.path.rglob("*")]
+        elif self.path.is_file():
+            try:
+                with zipfile.ZipFile(self.path) as packed:
+                    names = packed.namelist()
+            except zipfile.BadZipFile as error:
+                raise PerceptionError(
+                    f"'{self.path}' is no .zip ({error}); give a folder or a .zip"
+                ) from error
+        else:
+            raise PerceptionError(f"'{self.path}' does not exist; check --data")
+        suffixes = PICTURE_SUFFIXES
+        paths = [PurePosixPath(name) for name in names]
+        return [str(p) for p in paths if p.suffix.lower() in suffixes and p.parent.name]

@@ -1,0 +1,177 @@
+"""COCO annotations: a JSON file and the folder of its pictures; of videos too."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.errors import PerceptionError
+
+from ..libraries import evaluation_library
+from .types import Mask, Skipped, Thing, ThingsImage
+
+TRACKS = ("track_id", "instance_id")  # keys of who a thing is, in annotations of videos
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One picture of the file with its annotations."""
+
+    name: str
+    size: tuple[int, int]
+    video: str
+    order: int
+    annotations: tuple[dict[str, Any], ...]
+
+
+class CocoSet:
+    """Pictures of a COCO JSON in its order, those of a video in the order of their frames.
+
+    images: folder of the pictures; None looks beside the file, in ``images/`` and in a folder of its name.
+    Categories that a picture has no annotation of count as absent from it. Raises PerceptionError.
+    """
+
+    def __init__(self, file: Path, images: Path | None, skipped: Skipped, limit: int = 0) -> None:
+        self._skipped = skipped
+        stored = _stored(file)
+        self._categories = {c["id"]: str(c["name"]) for c in stored["categories"]}
+        self.names = tuple(self._categories.values())
+        self.entries = _entries(stored, self._categories, file)[: limit or None]
+        self.folder = images or _folder_of(file, self.entries[0].name)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def has_tracks(self) -> bool:
+        """Whether the annotations say who is who from frame to frame."""
+        notes = (note for entry in self.entries for note in entry.annotations)
+        return any(_track(note) for note in notes)
+
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """Ids of the videos, in order; one "" where the file has none."""
+        return tuple(dict.fromkeys(entry.video for entry in self.entries))
+
+    def __iter__(self) -> Iterator[ThingsImage]:
+        for video in self.videos:
+            yield from self.video(video)
+
+    def video(self, video: str) -> Iterator[ThingsImage]:
+        """The frames of one video."""
+        for entry in (one for one in self.entries if one.video == video):
+            path = self.folder / entry.name
+            if not path.is_file():
+                raise PerceptionError(f"picture '{path}' does not exist; name its folder with --images")
+            image = self._skipped.picture(path)
+            if image is None:
+                continue
+            if image.shape[:2] != entry.size:
+                raise PerceptionError(
+                    f"picture '{path}' is {image.shape[1]}x{image.shape[0]}, but its annotations are for "
+                    f"{entry.size[1]}x{entry.size[0]}; give the pictures that were annotated"
+                )
+            things = tuple(self._thing(note, entry.size) for note in entry.annotations)
+            there = {name for thing in things for name in thing.names}
+            yield ThingsImage(entry.name, image, things, tuple(n for n in self.names if n not in there))
+
+    def _thing(self, note: Mapping[str, Any], size: tuple[int, int]) -> Thing:
+        name = self._categories[note["category_id"]]
+        return Thing((name,), mask_of(note, size), _track(note), bool(note.get("iscrowd", 0)))
+
+
+def mask_of(note: Mapping[str, Any], size: tuple[int, int]) -> Mask:
+    """(H, W) mask of an annotation: polygons, run lengths, or its box where it has no segmentation."""
+    segments = note.get("segmentation")
+    if isinstance(segments, dict):
+        packer = evaluation_library("pycocotools.mask")
+        if isinstance(segments["counts"], list):
+            segments = packer.frPyObjects(segments, *size)
+        return np.asarray(packer.decode(segments) > 0)
+    mask = np.zeros(size, np.uint8)
+    if segments:
+        packer = evaluation_library("pycocotools.mask")
+        return np.asarray(packer.decode(packer.merge(packer.frPyObjects(segments, *size))) > 0)
+    x, y, width, height = note["bbox"]
+    corners = (round(x), round(y)), (round(x + width) - 1, round(y + height) - 1)
+    cv2.rectangle(mask, *corners, 1, cv2.FILLED)
+    return np.asarray(mask > 0)
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise PerceptionError(f"annotations '{file}' do not exist; check --data")
+    try:
+        stored = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise PerceptionError(f"annotations '{file}' are no JSON ({error}); export them again") from error
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(stored, dict) or not isinstance(stored.get(key), list):
+            raise PerceptionError(f"annotations '{file}' have no list '{key}'; a COCO file has one")
+    for key in ("images", "categories"):
+        if not stored[key]:
+            raise PerceptionError(f"annotations '{file}': the list '{key}' is empty; nothing can be measured")
+    return dict(stored)
+
+
+def _entries(stored: Mapping[str, Any], categories: Mapping[Any, str], file: Path) -> list[_Entry]:
+    try:
+        notes: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+        known = {image["id"] for image in stored["images"]}
+        for note in stored["annotations"]:
+            if note["category_id"] not in categories:
+                raise PerceptionError(
+                    f"annotation {note.get('id')} of '{file}' has the unknown category "
+                    f"{note['category_id']}; add it to 'categories'"
+                )
+            if note["image_id"] not in known:
+                raise PerceptionError(
+                    f"annotation {note.get('id')} of '{file}' is of the unknown picture {note['image_id']}"
+                )
+            if not note.get("segmentation") and "bbox" not in note:
+                raise PerceptionError(
+                    f"annotation {note.get('id')} of '{file}' has neither 'segmentation' nor 'bbox'"
+                )
+            notes[note["image_id"]].append(note)
+        return [
+            _Entry(
+                str(image["file_name"]),
+                (int(image["height"]), int(image["width"])),
+                str(image.get("video_id", "")),
+                int(image.get("frame_id", image.get("frame_index", index))),
+                tuple(notes[image["id"]]),
+            )
+            for index, image in enumerate(stored["images"])
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise PerceptionError(f"annotations '{file}' lack or misstate {error}; export them again") from error
+
+
+def _track(note: Mapping[str, Any]) -> str:
+    return next((str(note[key]) for key in TRACKS if note.get(key) is not None), "")
+
+
+def _folder_of(file: Path, name: str) -> Path:
+    candidates = (file.parent, file.parent / "images", file.parent / file.stem)
+    for folder in candidates:
+        if (folder / name).is_file():
+            return folder
+    raise PerceptionError(f"the pictures of '{file}' are not beside it; name their folder with --images")
+
+
+def boxes_of(masks: list[Mask]) -> NDArray[np.float64]:
+    """(n, 4) x_min, y_min, x_max, y_max (edges) of masks; zeros for an empty one."""
+    boxes = np.zeros((len(masks), 4))
+    for row, mask in zip(boxes, masks, strict=True):
+        ys, xs = np.nonzero(mask)
+        if len(ys):
+            row[:] = xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
+    return boxes

@@ -1,0 +1,108 @@
+"""A folder of pictures and label pictures: images/ and labels/, matched by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from perception_contrast.errors import PerceptionError
+from perception_contrast.frames.sources import ImageFolderSource
+
+from .types import IGNORED, LabelledImage, Skipped
+
+
+class LabelFolder:
+    """``images/NAME.png|jpg`` with ``labels/NAME.png``, whose pixels are numbers of classes.
+
+    names: of the classes. ignore: numbers that do not count, 255 always among them. limit: of the first
+    pictures, 0 for all. Raises PerceptionError for a folder that is missing or empty, a picture without
+    labels, labels of another size than their picture, and numbers without a name.
+    """
+
+    def __init__(
+        self, folder: Path, names: Sequence[str], ignore: Collection[int], skipped: Skipped, limit: int = 0
+    ) -> None:
+        self.folder, self.names = folder, tuple(names)
+        self._ignore, self._skipped = frozenset(ignore), skipped
+        self.pairs = labelled_pairs(folder)[: limit or None]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __iter__(self) -> Iterator[LabelledImage]:
+        for picture, labels in self.pairs:
+            image = self._skipped.picture(picture)
+            if image is None:
+                continue
+            numbers = read_labels(labels)
+            if numbers.shape != image.shape[:2]:
+                raise PerceptionError(
+                    f"'{labels}' is {_size(numbers)}, its picture '{picture.name}' {_size(image)}; "
+                    "labels must have their picture's size"
+                )
+            yield LabelledImage(picture.stem, image, self._classes(numbers, labels))
+
+    def _classes(self, numbers: NDArray[np.int64], path: Path) -> NDArray[np.int64]:
+        ignored = np.isin(numbers, list(self._ignore))
+        unknown = np.unique(numbers[~ignored & (numbers >= len(self.names))])
+        if len(unknown):
+            raise PerceptionError(
+                f"'{path}' holds the class {int(unknown[0])}, but there are {len(self.names)} names, "
+                f"0 to {len(self.names) - 1}; name it in the class list or leave it out with "
+                f"--ignore {int(unknown[0])}"
+            )
+        return np.where(ignored, IGNORED, numbers)
+
+
+def labelled_pairs(folder: Path) -> list[tuple[Path, Path]]:
+    """(picture, labels) of a folder in natural order. Raises PerceptionError."""
+    if not folder.is_dir():
+        raise PerceptionError(f"folder '{folder}' does not exist; check --data")
+    for part in ("images", "labels"):
+        if not (folder / part).is_dir():
+            raise PerceptionError(
+                f"folder '{folder}' has no '{part}/'; put pictures in images/ and label PNGs in labels/"
+            )
+    pairs = [(file, folder / "labels" / f"{file.stem}.png") for file in picture_files(folder / "images")]
+    for picture, labels in pairs:
+        if not labels.is_file():
+            raise PerceptionError(
+                f"picture '{picture}' has no labels '{labels}'; add them or remove the picture"
+            )
+    return pairs
+
+
+def picture_files(folder: Path) -> tuple[Path, ...]:
+    """Pictures of a folder in natural order; raises PerceptionError for none."""
+    return ImageFolderSource(folder).files
+
+
+def read_labels(path: Path) -> NDArray[np.int64]:
+    """Class numbers (H, W) of a grey or palette PNG. Raises PerceptionError for what is none."""
+    try:
+        with Image.open(path) as stored:
+            if stored.mode not in ("L", "P", "1", "I", "I;16"):
+                raise PerceptionError(
+                    f"'{path}' is a {stored.mode} picture; labels must have one channel of class numbers"
+                )
+            return np.asarray(stored).astype(np.int64)
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise PerceptionError(f"labels '{path}' cannot be read: {error}; write them again as PNG") from error
+
+
+def numbers_in(folder: Path, ignore: Collection[int]) -> int:
+    """One more than the highest class number of a folder's labels that is not ignored."""
+    highest = -1
+    for _, labels in labelled_pairs(folder):
+        numbers = read_labels(labels)
+        counted = numbers[~np.isin(numbers, list(ignore))]
+        highest = max(highest, int(counted.max(initial=-1)))
+    return highest + 1
+
+
+def _size(array: NDArray[np.generic]) -> str:
+    return f"{array.shape[1]}x{array.shape[0]}"

@@ -1,0 +1,109 @@
+"""What the tasks are given, whichever data set it comes from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.errors import FrameError
+from perception_contrast.frames.picture import load_picture
+
+Picture = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+IGNORED = -1  # label of pixels that do not count
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """image (H, W, 3) uint8 RGB; labels (H, W) int64, index of a class or IGNORED."""
+
+    name: str
+    image: Picture
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing of a picture. names: all that are true of it, its own first. mask: (H, W) bool.
+
+    track: who it is from frame to frame, "" where that is not known. ignored: counts neither way.
+    """
+
+    names: tuple[str, ...]
+    mask: Mask
+    track: str = ""
+    ignored: bool = False
+
+
+@dataclass(frozen=True)
+class ThingsImage:
+    """A picture (H, W, 3) uint8 RGB with all its things. absent: names of what is certainly not there."""
+
+    name: str
+    image: Picture
+    things: tuple[Thing, ...]
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """A picture (H, W, 3) uint8 RGB of one class, by its index."""
+
+    name: str
+    image: Picture
+    label: int
+
+
+@dataclass
+class Skipped:
+    """Pictures that could not be decoded, with the reason; they are counted and told at the end."""
+
+    files: dict[str, str] = field(default_factory=dict)
+
+    def picture(self, path: Path) -> Picture | None:
+        """The picture of a file, or None after noting that it cannot be decoded."""
+        try:
+            return load_picture(path)
+        except FrameError as error:
+            self.note(path.name, error)
+            return None
+
+    def note(self, name: str, error: Exception) -> None:
+        """Adds a picture to those left out."""
+        _log.info("left out: %s", error)
+        self.files[name] = str(error)
+
+
+class LabelledSet(Protocol):
+    """names: of the classes, in the order of the labels' numbers. Iterating starts anew each time."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[LabelledImage]: ...
+
+
+class ThingsSet(Protocol):
+    """names: what is asked for, in each picture."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[ThingsImage]: ...
+
+
+class ClassifiedSet(Protocol):
+    """names: of the classes, in the order of the labels."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[NamedImage]: ...

@@ -1,0 +1,93 @@
+"""Frames in order: of a folder of pictures, a video file, or a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.errors import PerceptionError
+from perception_contrast.frames.bags import BagSource
+from perception_contrast.frames.sources import VideoSource
+from perception_contrast.frames.types import Frame
+
+from .folders import picture_files, read_labels
+from .types import IGNORED, Skipped
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
+
+
+class FrameSequence:
+    """Frames and, where there are any, their labels. limit: of the first frames, 0 for all.
+
+    A folder holds pictures, or images/ and labels/ (label PNGs by the pictures' names; not every frame
+    needs one). topic: of a recording; the first colour pictures if it is None. Raises PerceptionError.
+    """
+
+    def __init__(self, path: Path, skipped: Skipped, topic: str | None = None, limit: int = 0) -> None:
+        if not path.exists():
+            raise PerceptionError(f"'{path}' does not exist; check --data")
+        self.path, self._skipped, self._topic = path, skipped, topic
+        self._limit = limit or None
+        self._files = _files(path)
+        self._bag = None
+        if not self._files and path.suffix.lower() not in VIDEO_SUFFIXES:
+            self._bag = BagSource(path)
+            if topic is None and not self._bag.image_topics():
+                raise PerceptionError(f"recording '{path}' has no topic with readable pictures")
+
+    def __len__(self) -> int:
+        """How many frames come at most; 0 where that is not known before the end."""
+        count = len(self._files)
+        if self._bag is not None:
+            count = self._bag.topics[self._topic or self._bag.image_topics()[0]].count
+        return min(count, self._limit) if self._limit else count
+
+    def __iter__(self) -> Iterator[tuple[str, Frame]]:
+        """Names and frames."""
+        return islice(self._frames(), self._limit)
+
+    def labels(self, name: str, size: tuple[int, int]) -> NDArray[np.int64] | None:
+        """(H, W) numbers of the things in a frame, 0 background, IGNORED for 255; None without labels."""
+        file = self.path / "labels" / f"{name}.png"
+        if not file.is_file():
+            return None
+        numbers = read_labels(file)
+        if numbers.shape != size:
+            raise PerceptionError(
+                f"'{file}' is {numbers.shape[1]}x{numbers.shape[0]}, its frame {size[1]}x{size[0]}; "
+                "labels must have their picture's size"
+            )
+        return np.where(numbers == 255, IGNORED, numbers)
+
+    def _frames(self) -> Iterator[tuple[str, Frame]]:
+        if self._files:
+            for file in self._files:
+                image = self._skipped.picture(file)
+                if image is not None:
+                    yield file.stem, Frame(image)
+        elif self._bag is not None:
+            note = self._skipped
+            frames = self._bag.frames(
+                self._topic, lambda error: note.note(f"message {len(note.files)}", error)
+            )
+            for number, frame in enumerate(frames):
+                yield f"{number:05d}", frame
+        else:
+            for number, frame in enumerate(VideoSource(self.path)):
+                yield f"{number:05d}", frame
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    """Pictures of a folder, or none where it is a recording or no folder."""
+    if not path.is_dir() or (path / "metadata.yaml").exists():
+        return ()
+    inside = path / "images"
+    if inside.is_dir():
+        return picture_files(inside)
+    if any(path.glob("*.mcap")) or any(path.glob("*.db3")):
+        return ()
+    return picture_files(path)

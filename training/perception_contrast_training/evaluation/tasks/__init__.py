@@ -1,0 +1,1 @@
+"""One task a file: data through the pipeline to figures."""

@@ -1,0 +1,92 @@
+"""Zero-shot classification: a picture's embedding against the classes' words (Radford et al., 2021)."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.errors import PerceptionError
+from perception_contrast.frames.types import Frame
+from perception_contrast.language.vocabulary import Vocabulary
+from perception_contrast.pipeline import Pipeline
+
+from ..metrics.ranking import Ranking
+from ..options import Job, matched, pipeline_of, vocabulary_for
+from ..pictures import confusion_picture, tiled
+from ..progress import tracked
+from ..readers.classes import ClassFolder
+from ..readers.types import NamedImage, Picture
+from ..report import Outcome, Table
+
+DEEP = 5
+SHOWN = 20  # wrong pictures on the sheet
+
+
+def classify(job: Job) -> Outcome:
+    """Every picture's best name. Raises PerceptionError."""
+    options = job.options
+    data = ClassFolder(Path(options.data), job.skipped, options.limit)
+    vocabulary = matched(vocabulary_for(options), data.names)
+    if len(data.names) < 2:
+        raise PerceptionError(f"'{options.data}' has one class alone; nothing can be told apart")
+    pipeline = pipeline_of(options)
+    ranking = Ranking(len(data.names), min(DEEP, len(data.names)))
+    wrong: list[tuple[float, str, Picture]] = []
+    for sample in tracked(data, "classifying", len(data)):
+        scores = scores_of(pipeline, sample.image, vocabulary)
+        if ranking.add(sample.label, scores) and options.pictures:
+            wrong = _with(wrong, sample, scores, data.names)
+    if not ranking.confusion.total:
+        raise PerceptionError("no picture could be read; nothing was measured")
+    outcome = _outcome(ranking, data.names)
+    if options.pictures:
+        outcome.pictures["confusion.png"] = confusion_picture(ranking.confusion.counts[:, :-1], data.names)
+    if wrong:
+        outcome.pictures["worst.png"] = tiled([(text, picture) for _, text, picture in wrong], width=200)
+    return outcome
+
+
+def scores_of(pipeline: Pipeline, image: Picture, vocabulary: Vocabulary) -> NDArray[np.float32]:
+    """(classes,) cosines of a picture with each class: the best of its phrases."""
+    phrases = [query.texts() for query in vocabulary.queries]
+    cosines = pipeline.classify(Frame(image), list(chain.from_iterable(phrases))).cosines
+    starts = np.cumsum([0, *(len(texts) for texts in phrases[:-1])])
+    return np.asarray(np.maximum.reduceat(cosines, starts), np.float32)
+
+
+def _with(
+    wrong: list[tuple[float, str, Picture]],
+    sample: NamedImage,
+    scores: NDArray[np.float32],
+    names: tuple[str, ...],
+) -> list[tuple[float, str, Picture]]:
+    """The list with one more, the surest mistakes first, and no longer than what is shown."""
+    lead = float(scores.max() - scores[sample.label])
+    text = f"{names[sample.label]}: {names[int(scores.argmax())]}?"
+    return sorted([*wrong, (lead, text, sample.image)], key=lambda one: -one[0])[:SHOWN]
+
+
+def _outcome(ranking: Ranking, names: tuple[str, ...]) -> Outcome:
+    by_class = dict(zip(names, ranking.confusion.recall().tolist(), strict=True))
+    figures: dict[str, Any] = {
+        "top1": ranking.top(1),
+        f"top{ranking.deep}": ranking.top(ranking.deep),
+        "top1_by_class": by_class,
+        "confusion": ranking.confusion.counts[:, :-1],
+        "pictures": ranking.confusion.total,
+    }
+    rows = [
+        ("top-1", figures["top1"]),
+        (f"top-{ranking.deep}", ranking.top(ranking.deep)),
+        ("chance", 1 / len(names)),
+        ("pictures", ranking.confusion.total),
+    ]
+    tables = [
+        Table("Zero-shot classification", ("figure", "value"), rows),
+        Table("Classes", ("class", "top-1"), list(by_class.items())),
+    ]
+    return Outcome(figures, tables)
