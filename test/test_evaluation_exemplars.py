@@ -16,6 +16,7 @@ from perception_contrast.frames.types import Frame
 from perception_contrast.openvocab.types import Detection, Scores
 from perception_contrast.pipeline import Pipeline
 from perception_contrast_training.evaluation import exemplars as module
+from perception_contrast_training.evaluation.command import main as command
 from perception_contrast_training.evaluation.exemplars import (
     Answer,
     BoxedRecording,
@@ -25,10 +26,10 @@ from perception_contrast_training.evaluation.exemplars import (
     box_overlaps,
     centres_inside,
     figures_of,
-    main,
     read_boxes,
     shown_box,
 )
+from perception_contrast_training.evaluation.tasks import exemplars as task
 
 Box = tuple[int, int, int, int]
 SIZE = (100, 200)
@@ -239,18 +240,17 @@ def test_things_of_a_kitchen_are_found_by_example(
     assert {key: overall[key] for key, floor in floors.items() if overall[key] < floor} == {}
 
 
-def test_the_command_writes_figures_and_overlays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_writes_figures_and_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BagSource", Recorded)
-    monkeypatch.setattr(module, "build", lambda *_, **__: pipeline_of("colours"))
+    monkeypatch.setattr(task, "pipeline_of", lambda *_, **__: pipeline_of("colours"))
     content = stored()
     content["images"] += [{**content["images"][0], "id": 8, "frame_index": 2, "stamp": 1002}]
     file, figures = tmp_path / "boxes.json", tmp_path / "figures.json"
     file.write_text(json.dumps(content))
-    argv = [str(tmp_path), str(file), "--json", str(figures), "--out", str(tmp_path / "out")]
-    assert main(argv) == 0
-    assert capsys.readouterr().out.splitlines()[0].startswith("class | P | R")
-    written = json.loads(figures.read_text())
+    argv = ["--task", "exemplars", "--data", str(tmp_path), "--boxes", str(file)]
+    assert command([*argv, "--json", str(figures), "--out", str(tmp_path / "out")]) == 0
+    written = json.loads(figures.read_text())["figures"]["classes"]
     assert set(written) == {"mug", "all"} and written["mug"]["recall"] is None
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["exemplars_00002.png"]
+    assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["exemplars_00002.png"]
+    with pytest.raises(PerceptionError, match="--boxes"):
+        command(argv[:4])

@@ -16,7 +16,7 @@ from .options import Job, Options
 from .readers.types import Skipped
 from .report import Outcome, markdown, write_json, write_pictures
 
-TASKS = ("seg", "det", "track", "classify", "propagate")
+TASKS = ("seg", "det", "track", "classify", "propagate", "exemplars")
 _EPILOG = """\
 data by task:
   seg        a folder with images/ and labels/ (class numbers as PNG), or household[:SCENES]
@@ -24,6 +24,7 @@ data by task:
   track      a MOTChallenge folder, a COCO JSON with track ids, or household[:FRAMES]
   classify   a folder of pictures for each class, also as .zip
   propagate  a folder of frames (with labels/ if there are any), a video file or a recording
+  exemplars  a recording, with --boxes
 
 docs/evaluate.md says what each figure is and how it is named in the JSON.
 """
@@ -48,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     probe.add_argument("--train", type=_count, metavar="N", help="first pictures to fit (default: the rest)")
     probe.add_argument("--test", type=_count, metavar="N", help="last pictures to test (default: a quarter)")
     _add_propagate(parser)
+    shown = parser.add_argument_group("exemplars")
+    shown.add_argument("--boxes", type=Path, metavar="FILE.json", help="COCO boxes on the recording's frames")
     return parser
 
 
@@ -184,6 +187,7 @@ def _options(asked: argparse.Namespace) -> Options:
         start_boxes=tuple(asked.start_box),
         homographies=asked.homographies,
         rate=asked.rate,
+        boxes=asked.boxes,
         pictures=asked.out is not None,
     )
 
@@ -210,6 +214,10 @@ def _task(options: Options) -> Callable[[Job], Outcome]:
         from .tasks.classify import classify
 
         return classify
+    if options.task == "exemplars":
+        from .tasks.exemplars import exemplars
+
+        return exemplars
     from .tasks.propagate import propagate
 
     return propagate

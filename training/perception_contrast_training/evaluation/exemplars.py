@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +14,11 @@ from numpy.typing import NDArray
 
 from perception_contrast.errors import PerceptionError
 from perception_contrast.frames.bags import BagSource
-from perception_contrast.frames.picture import save_picture
 from perception_contrast.frames.types import Frame
 from perception_contrast.language.vocabulary import Exemplar, Vocabulary
 from perception_contrast.openvocab.draw import overlay
 from perception_contrast.openvocab.types import Detection
-from perception_contrast.pipeline import Pipeline, Seen, build
+from perception_contrast.pipeline import Pipeline, Seen
 
 from .figures import PrecisionRecall
 
@@ -347,54 +344,3 @@ def _overlay(answers: Sequence[Answer], ids: dict[str, int]) -> NDArray[np.uint8
         x0, y0, x1, y1 = (round(value) for value in truth.box)
         cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), TRUTH, 1)
     return picture
-
-
-def _plain(figures: Mapping[str, Mapping[str, float | int]]) -> dict[str, dict[str, float | int | None]]:
-    """JSON knows no nan: None in its place."""
-    return {
-        name: {key: None if math.isnan(value) else value for key, value in one.items()}
-        for name, one in figures.items()
-    }
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("recording", type=Path, help="rosbag2 folder or file")
-    add("boxes", type=Path, help="COCO JSON whose images name frames of the recording")
-    add("--topic", help="of the pictures (default: what the boxes' file says)")
-    add("--model", default="dinov2-s14", help="image encoder (default: %(default)s)")
-    add("--language-model", default="none", help="default: %(default)s, the image encoder alone")
-    add("--offline", action="store_true", help="do not touch the network")
-    add("--json", type=Path, metavar="FILE", help="write all figures")
-    add("--out", type=Path, metavar="DIR", help="write an overlay of each frame")
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Prints a table; exit code 0. Raises PerceptionError."""
-    asked = _parser().parse_args(argv)
-    data = read_boxes(asked.boxes, asked.recording, asked.topic)
-    pipeline = build(asked.model, asked.language_model, offline=asked.offline)
-    answers = ask(pipeline, data)
-    figures = figures_of(answers)
-    try:
-        if asked.json:
-            asked.json.write_text(json.dumps(_plain(figures), indent=2) + "\n")
-        if asked.out:
-            asked.out.mkdir(parents=True, exist_ok=True)
-            for name, picture in overlays_of(answers, data.names).items():
-                save_picture(asked.out / name, picture)
-    except OSError as error:
-        raise PerceptionError(f"a file cannot be written: {error}") from error
-    print(" | ".join(HEADINGS))
-    for row in rows_of(figures):
-        print(" | ".join(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
-    return 0
-
-
-if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except PerceptionError as error:
-        raise SystemExit(f"error: {error}") from error

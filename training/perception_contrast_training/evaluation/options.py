@@ -45,6 +45,7 @@ class Options:
     start_boxes: tuple[tuple[int, int, int, int], ...] = ()
     homographies: int = 20
     rate: float = 5.0
+    boxes: Path | None = None
     pictures: bool = False
 
 
