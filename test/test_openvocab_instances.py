@@ -70,12 +70,12 @@ def parts_of(truth: np.ndarray, picture: np.ndarray, clues: Clues) -> list[np.nd
 TWO = blocks((60, 80, 140, 160), (140, 80, 220, 160))
 THREE = blocks((40, 80, 110, 150), (110, 80, 180, 150), (180, 80, 250, 150))
 ONE = blocks((80, 70, 220, 170))
-GREEN, RED = (40, 160, 60), (190, 40, 40)
+GREEN, RED, BLUE, LIME = (40, 160, 60), (190, 40, 40), (40, 60, 190), (70, 185, 60)
 
 
 @pytest.mark.parametrize(("truth", "count"), [(ONE, 1), (TWO, 2), (THREE, 3)])
-def test_alike_things_that_touch_are_told_apart_by_their_middles(truth: np.ndarray, count: int) -> None:
-    picture = painted(truth, [GREEN] * count)
+def test_things_that_touch_are_told_apart_by_their_middles_and_colours(truth: np.ndarray, count: int) -> None:
+    picture = painted(truth, [GREEN, RED, BLUE][:count])
     parts = parts_of(truth, picture, Clues(things=votes_for(truth)))
     assert len(parts) == count
     areas = sorted(int(part.sum()) for part in parts)
@@ -88,8 +88,8 @@ def test_things_of_two_colours_are_told_apart_by_looks_and_one_thing_is_not() ->
     assert len(parts_of(ONE, painted(ONE, [RED]), Clues())) == 1
 
 
-def test_a_step_of_depth_tells_alike_things_apart_and_a_slope_does_not() -> None:
-    picture = painted(TWO, [GREEN, GREEN])
+def test_a_step_of_depth_tells_things_of_like_colours_apart_and_a_slope_does_not() -> None:
+    picture = painted(TWO, [GREEN, LIME])
     step = np.where(np.arange(SIZE[1]) < 140, 1.0, 1.4).astype(np.float32) * np.ones(SIZE, np.float32)
     slope = np.linspace(1.0, 1.3, SIZE[1], dtype=np.float32) * np.ones(SIZE, np.float32)
     assert len(parts_of(TWO, picture, Clues(depth=step))) == 2
@@ -97,8 +97,8 @@ def test_a_step_of_depth_tells_alike_things_apart_and_a_slope_does_not() -> None
 
 
 @pytest.mark.parametrize("unknown", [np.nan, 0.0])
-def test_depth_that_is_unknown_everywhere_changes_nothing(unknown: float) -> None:
-    picture = painted(TWO, [GREEN, GREEN])
+def test_depth_that_is_unknown_everywhere_tells_nothing(unknown: float) -> None:
+    picture = painted(TWO, [GREEN, LIME])
     assert len(parts_of(TWO, picture, Clues(depth=np.full(SIZE, unknown, np.float32)))) == 1
 
 
@@ -107,10 +107,8 @@ def test_depth_that_is_unknown_everywhere_changes_nothing(unknown: float) -> Non
 def test_any_region_is_shared_out_whole(seed: int, voting: bool, deep: bool) -> None:
     rng = np.random.default_rng(seed)
     blob = cv2.GaussianBlur(rng.normal(size=SIZE).astype(np.float32), (0, 0), 12)
-    count, labels = cv2.connectedComponents((blob > 0.02).astype(np.uint8))
-    truth = (labels == 1 + int(rng.integers(max(1, count - 1)))).astype(np.int32)
-    if not truth.any():
-        return
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((blob > 0.02).astype(np.uint8))
+    truth = (labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.int32)
     picture = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
     things = rng.normal(size=(*CELLS, 4)).astype(np.float32) if voting else None
     depth = rng.uniform(0.5, 4.0, SIZE).astype(np.float32) if deep else None

@@ -9,7 +9,8 @@ Parts are looked at again in the same way.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -66,20 +67,34 @@ class Evidence:
     depth: float = 0.0
 
 
+def terms(seen: Evidence) -> dict[str, float]:
+    """What a judge weighs: the evidence, where more of it says ever less, and what counts only together."""
+    deep = math.log1p(seen.depth)
+    return {
+        **vars(seen),
+        "log_depth": deep,
+        "some_depth": min(seen.depth, 5.0),
+        "some_colour": min(seen.colour, 1.0),
+        "root_features": math.sqrt(max(seen.features, 0.0)),
+        "count_and_depth": seen.count * deep,
+        "border_squared": seen.border**2,
+    }
+
+
 @dataclass(frozen=True)
 class Judge:
-    """Probability that two parts are two things: logistic(weights . evidence + offset), fitted on scenes.
+    """Probability that two parts are two things: logistic(weights . terms + offset), fitted on scenes.
 
-    split_from: probability from which a region is parted.
+    weights: by the names of ``terms``. split_from: probability from which a region is parted.
     """
 
-    weights: Evidence
+    weights: Mapping[str, float]
     offset: float
     split_from: float
 
     def __call__(self, seen: Evidence) -> float:
-        score = sum(getattr(self.weights, name) * value for name, value in vars(seen).items()) + self.offset
-        return float(1.0 / (1.0 + np.exp(-np.clip(score, -40, 40))))
+        score = sum(self.weights[name] * value for name, value in terms(seen).items()) + self.offset
+        return 1.0 / (1.0 + math.exp(-min(max(score, -40.0), 40.0)))
 
 
 JUDGES_FILE = Path(__file__).parent / "data" / "judges.json"
@@ -90,12 +105,17 @@ def judges(path: Path = JUDGES_FILE) -> dict[str, Judge]:
     """By what there is to judge by, see ``kind_of``. Raises ModelError for a file that is not readable."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            kind: Judge(Evidence(**one["weights"]), float(one["offset"]), float(one["split_from"]))
+        found = {
+            kind: Judge(
+                {name: float(one["weights"][name]) for name in terms(Evidence())},
+                float(one["offset"]),
+                float(one["split_from"]),
+            )
             for kind, one in stored.items()
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is not readable ({error}); reinstall the package") from error
+    return found
 
 
 def kind_of(clues: Clues) -> str:

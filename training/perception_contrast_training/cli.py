@@ -28,9 +28,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one value")
     parser.add_argument(
         "--only",
-        choices=(*STEPS, "baselines"),
+        choices=(*STEPS, "baselines", "instances"),
         action="append",
-        help="run this step alone (may be repeated); baselines: an untrained and a closed-form head",
+        help="run this step alone (may be repeated); baselines: an untrained and a closed-form head; "
+        "instances: what tells touching things apart",
     )
     parser.add_argument("--head", type=Path, help="head to calibrate or evaluate instead of the recipe's")
     parser.add_argument("--offline", action="store_true", help="never touch a network")
@@ -77,13 +78,21 @@ def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Name
         from .align import train
 
         head = train(recipe, offline=arguments.offline)
-    if {"calibrate", "evaluate"} & set(steps) and not head.is_file():
+    if {"calibrate", "evaluate", "instances"} & set(steps) and not head.is_file():
         raise PerceptionError(f"there is no head '{head}'; run the train step first or name one with --head")
     if "calibrate" in steps:
         calibrate_head(head, recipe, arguments.offline)
     if "evaluate" in steps:
         trained, facts, sha256 = load_alignment(head)
         _measure(recipe.name, trained, facts, recipe, arguments.offline, {"head": sha256})
+    if "instances" in steps:
+        from .instances import fit_judges
+
+        trained, facts, _ = load_alignment(head)
+        judges = Path(recipe.output) / "judges.json"
+        fit_judges(
+            pipeline_with(trained, facts, recipe, arguments.offline), judges, offline=arguments.offline
+        )
     if "baselines" in steps:
         for name, other in _baselines(recipe, arguments.offline).items():
             fitted = _calibrated(other, {}, recipe, arguments.offline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from perception_contrast.cache import atomic_write
 from perception_contrast.frames.resize import resize_labels
 from perception_contrast.frames.types import Frame
-from perception_contrast.openvocab.instances import Clues, Evidence, Mask, Splitter, kind_of
+from perception_contrast.openvocab.instances import Clues, Evidence, Mask, Splitter, kind_of, terms
 from perception_contrast.openvocab.masks import Ground
 from perception_contrast.openvocab.regions import Region, measured
 from perception_contrast.pipeline import Pipeline
@@ -27,10 +27,10 @@ from .evaluation.figures import iou
 
 logger = logging.getLogger(__name__)
 
-NAMES = tuple(one.name for one in fields(Evidence))
+NAMES = tuple(terms(Evidence()))
 SMALLEST, LARGEST = 1.5e-3, 0.08  # shares of the picture of things that are paired
 LIKE_SIZES = 3.3
-MOST_WRONG = 0.05  # share of single things that may be parted
+MOST_WRONG = 0.08  # share of single things that may be parted
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def fitted(cases: list[Case]) -> dict[str, Any]:
         own = [case for case in cases if case.kind == kind]
         tried = [one for case in own for one in case.tried]
         right = np.array([right for _, right in tried])
-        model = LogisticRegression(C=10.0, max_iter=5000).fit(_table([seen for seen, _ in tried]), right)
+        model = LogisticRegression(C=3.0, max_iter=10_000).fit(_table([seen for seen, _ in tried]), right)
         judge = {
             "weights": {name: round(float(w), 4) for name, w in zip(NAMES, model.coef_[0], strict=True)},
             "offset": round(float(model.intercept_[0]), 4),
@@ -130,7 +130,7 @@ def fitted(cases: list[Case]) -> dict[str, Any]:
 
 
 def _table(seen: list[Evidence]) -> NDArray[np.float64]:
-    return np.array([[getattr(one, name) for name in NAMES] for one in seen]).reshape(len(seen), len(NAMES))
+    return np.array([list(terms(one).values()) for one in seen]).reshape(len(seen), len(NAMES))
 
 
 def _surest(case: Case, judge: dict[str, Any]) -> tuple[float, bool]:
