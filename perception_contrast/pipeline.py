@@ -29,6 +29,8 @@ from .openvocab.draw import PrincipalColours, overlay
 from .openvocab.examples import exemplar_of
 from .openvocab.instances import Clues
 from .openvocab.masks import upsampled
+from .openvocab.proposals import Proposer, load_proposer
+from .openvocab.refined import Refiner
 from .openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
 from .openvocab.spaces import searcher_of
 from .openvocab.tracks import Trackers, TrackSettings
@@ -88,12 +90,14 @@ class Pipeline:
         towers: Towers | None = None,
         track_numbers: Iterator[int] | None = None,
         calibration: StoredCalibration | None = None,
+        proposer: Proposer | None = None,
     ) -> None:
         """engine, precision: as ``choose_engine`` takes them; towers: other ones than those make.
 
         calibration: of words, instead of the models' own. track_numbers: of the tracks' ids, for pipelines
-        that follow each other and must not repeat them. Raises ModelError for an engine or a precision that
-        does not fit, SpaceError for a calibration of another space.
+        that follow each other and must not repeat them. proposer: of masks that are drawn anew. Raises
+        ModelError for an engine or a precision that does not fit, SpaceError for a calibration of another
+        space.
         """
         self._encoders = encoders
         self._towers = towers or Towers(encoders, engine, precision)
@@ -102,6 +106,7 @@ class Pipeline:
         self._asking = Asking(encoders, self._searcher.example_space)
         self._prepared = PreparedQueries(Vocabulary())
         self._colours = PrincipalColours()
+        self._refiner = Refiner(proposer) if proposer is not None else None
         self._trackers = Trackers(track_numbers)
         self._vocabulary_lock = threading.Lock()
 
@@ -165,8 +170,8 @@ class Pipeline:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was given up while serving: engines that failed, picture sizes that did not fit the GPU."""
-        return self._towers.warnings
+        """What was given up while serving: engines and proposals that failed, sizes too large for the GPU."""
+        return self._towers.warnings + (self._refiner.warnings if self._refiner is not None else ())
 
     def warm_up(self, size: tuple[int, int], progress: Callable[[str], None] | None = None) -> None:
         """Chooses the engines for pictures of size (height, width) and runs each stage once.
@@ -176,6 +181,8 @@ class Pipeline:
         self._towers.prepare(size, self._settings, progress)
         blank = Frame(np.zeros((*size, 3), np.uint8))
         self.process(blank, Wants(features=True, semantic_features=True, masks=True))
+        if self._refiner is not None:
+            self._refiner.warm_up(size)
 
     def close(self) -> None:
         """Ends what goes on in the background."""
@@ -390,6 +397,11 @@ class Pipeline:
         if _searches(wants):
             with clock.stage("postprocess"):
                 found = self.find(frame, seen, prepared, settings)
+            if self._refiner is not None:
+                with clock.stage("proposals"):
+                    found = self._refiner(
+                        frame.image, found, prepared.vocabulary.ids, settings.refine_masks_most
+                    )
             if settings.track and (wants.detections or wants.overlay):
                 with clock.stage("track"):
                     found = self._tracked(frame, found, settings)
@@ -438,12 +450,14 @@ def build(
     dense: str = AUTO,
     track_numbers: Iterator[int] | None = None,
     calibration: Path | None = None,
+    proposals: Path | tuple[Path, ...] | None = None,
 ) -> Pipeline:
     """Loads the models by name. engine, precision, track_numbers: as ``Pipeline``.
 
     dense: as ``load_encoders``. calibration: a file of `perception-contrast calibrate`; None takes the
-    one that the cache has for the language model's space, if any. Raises ModelError, and SpaceError
-    for a calibration of another space.
+    one that the cache has for the language model's space, if any. proposals: one or two ONNX files of
+    the SAM family that draw the masks anew. Raises ModelError, and SpaceError for a calibration of
+    another space.
     """
     encoders = load_encoders(
         model, language_model, device=device, offline=offline, dense=dense, progress=progress
@@ -459,4 +473,5 @@ def build(
         precision=precision,
         track_numbers=track_numbers,
         calibration=stored,
+        proposer=None if proposals is None else load_proposer(proposals, encoders.device),
     )

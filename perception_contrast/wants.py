@@ -34,7 +34,8 @@ class Settings:
     of the windows that encoders see a larger network input through, 0 for all of it at once;
     tile_overlap: share of a window that the next one sees too, 0 to 0.5. track: give detections ids
     that last; track_seconds: how long a thing out of sight keeps its own. split: part regions of several
-    things of a kind into the single ones.
+    things of a kind into the single ones. refine_masks_most: detections of a frame, best first, that a
+    proposer draws anew, where there is one.
     """
 
     short_side: int = 378
@@ -48,6 +49,7 @@ class Settings:
     track: bool = True
     track_seconds: float = 2.0
     split: bool = True
+    refine_masks_most: int = 20
 
 
 @dataclass(frozen=True)

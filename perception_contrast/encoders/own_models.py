@@ -21,16 +21,24 @@ def own_home(name: str, folder: Path) -> Path:
     return folder / "local" / name
 
 
-def named(like: ModelSpec, name: str, licence: str = "") -> ModelSpec:
-    """A model built like another, with weights from nowhere but a local file.
+def checked_name(name: str) -> str:
+    """The name, if it can be one of a model.
 
-    Raises ModelError for a name with other characters than a-z, 0-9, dot, dash and underscore.
+    Raises ModelError for one with other characters than a-z, 0-9, dot, dash and underscore.
     """
     if not _NAME.fullmatch(name):
         raise ModelError(f"'{name}' cannot name a model; use a-z, 0-9, '.', '-' and '_', 64 at most")
+    return name
+
+
+def named(like: ModelSpec, name: str, licence: str = "") -> ModelSpec:
+    """A model built like another, with weights from nowhere but a local file.
+
+    Raises ModelError as ``checked_name``.
+    """
     return replace(
         like,
-        name=name,
+        name=checked_name(name),
         licence=licence or UNKNOWN_LICENCE,
         description=f"weights of your own for {like.name}",
         hub=None,

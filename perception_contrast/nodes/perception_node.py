@@ -166,6 +166,7 @@ class PerceptionNode(LifecycleNode):
             settings=parameters.settings(values),
             progress=self.get_logger().info,
             track_numbers=self._track_numbers,
+            proposals=parameters.proposal_files(values),
         )
         self._set_queries(pipeline, values)
         # The first pass pays for allocation and kernel choice; a robot's first frame should not.

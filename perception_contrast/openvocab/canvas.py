@@ -38,7 +38,7 @@ class Canvas:
         """
         region = self._regions[place][1]
         box, own, values = self._inside(place, region, plane)
-        drawn = _tight(box, own & (values >= low))
+        drawn = tight(box, own & (values >= low))
         if cut < low:
             box, own, values = self._inside(place, _widened(region, plane, cut), plane)
         self._paint(box, own & (values >= cut), values, number)
@@ -62,7 +62,7 @@ class Canvas:
         top, bottom = (int(v) for v in np.searchsorted(rows, (y0, y1)))
         left, right = (int(v) for v in np.searchsorted(columns, (x0, x1)))
         picked = mask[np.ix_(rows[top:bottom] - y0, columns[left:right] - x0)]
-        return _tight((left, top, right, bottom), picked)
+        return tight((left, top, right, bottom), picked)
 
     def labels(self) -> NDArray[np.uint16]:
         """(H, W) of the picture, UNLABELLED where nothing was painted."""
@@ -125,11 +125,11 @@ def _widened(region: Region, plane: Plane, cut: float) -> Region:
     """All that reaches ``cut`` and hangs together with the region."""
     _, numbers = cv2.connectedComponents((plane.coarse >= cut).astype(np.uint8), connectivity=8)
     touched = np.unique(numbers[plane.within(region.box)][region.mask])
-    found = _tight(plane.box, np.isin(numbers, touched[touched > 0]))
+    found = tight(plane.box, np.isin(numbers, touched[touched > 0]))
     return region if found is None else replace(region, box=found[0], mask=found[1])
 
 
-def _tight(box: Box, mask: Mask) -> tuple[Box, Mask] | None:
+def tight(box: Box, mask: Mask) -> tuple[Box, Mask] | None:
     """Box and mask cut down to the mask's pixels; None without any."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):

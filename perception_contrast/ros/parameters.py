@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import ParameterException
@@ -11,8 +12,9 @@ from rclpy.parameter import Parameter
 
 from ..encoders.dense.names import METHODS
 from ..encoders.engines.names import AUTO, KINDS, PRECISIONS
-from ..errors import PerceptionError
+from ..errors import ModelError, PerceptionError
 from ..language.vocabulary import Vocabulary
+from ..openvocab.own_proposals import own_proposals
 from ..wants import Settings
 from .queries import Asked, asked
 from .spec import ParameterError, Spec, Value, Values
@@ -45,6 +47,12 @@ SPECS = (
         "auto",
         "Of matrix products; auto is whatever is fastest and keeps the features' directions.",
         choices=(AUTO, *PRECISIONS),
+        change="unconfigured",
+    ),
+    Spec(
+        "proposals",
+        "",
+        "Files of the SAM family that draw masks anew, by the name of `models add ... --like sam`; or none.",
         change="unconfigured",
     ),
     Spec("offline", False, "Never use a network; weights must be in the cache.", change="unconfigured"),
@@ -90,6 +98,7 @@ SPECS = (
     Spec("max_detections", 100, "Most detections of one frame, best first.", 1, 1000),
     Spec("tracking", True, "Give detections ids that last through occlusion and the camera's motion."),
     Spec("split", True, "Part regions of several things of a kind into the single ones."),
+    Spec("refine_masks_most", 20, "Most detections of one frame that proposals draw anew.", 0, 100),
     Spec("track_seconds", 2.0, "How long a thing that is out of sight keeps its id.", 0.1, 60.0),
     Spec("feature_dtype", "float16", "Type of FeatureMap values.", choices=("float16", "float32")),
     Spec("max_rate", 0.0, "Most frames a second that are processed; 0 for no limit.", 0.0, 1000.0),
@@ -112,11 +121,22 @@ def check(values: Values, changed: Collection[str]) -> None:
     if not ASKING.isdisjoint(changed):
         # The vocabulary's own rules: empty or overlong text, labels given twice, too many.
         Vocabulary().with_queries(*asked_for(values))
+    if "proposals" in changed:
+        proposal_files(values)
 
 
 def asked_for(values: Values) -> Asked:
     """Queries and distractors that the parameters ask for. Raises QueryError."""
     return asked(str(values["vocabulary"]), values["queries"], values["distractors"])
+
+
+def proposal_files(values: Values) -> tuple[Path, ...] | None:
+    """The files that parameter ``proposals`` names. Raises ParameterError, with the names there are."""
+    name = str(values["proposals"])
+    try:
+        return own_proposals(name).files if name else None
+    except ModelError as error:
+        raise ParameterError(f"parameter 'proposals': {error}") from error
 
 
 def settings(values: Values) -> Settings:
@@ -132,6 +152,7 @@ def settings(values: Values) -> Settings:
         track=values["tracking"],
         track_seconds=values["track_seconds"],
         split=values["split"],
+        refine_masks_most=values["refine_masks_most"],
     )
 
 
