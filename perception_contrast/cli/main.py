@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .. import __version__
 from ..errors import PerceptionError
+from ..threads import settle_threads
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(name: str, argv: Sequence[str]) -> int:
     command = COMMANDS[name]
+    settle_threads()
     try:
         module = importlib.import_module(command.module)
     except ModuleNotFoundError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from ..ros.parameters import Parameters, Values
 from ..ros.services import NotActiveError, Services
 from ..ros.statistics import Statistics
 from ..ros.worker import LatestWorker
+from ..threads import settle_threads
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
@@ -270,8 +270,7 @@ def _interval(values: Values) -> float:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    # On shared cores a thread that waits must sleep: spinning, each barrier costs a time slice.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settle_threads(patient=True)
     leave(run(PerceptionNode, NAME, args))
 
 
