@@ -392,7 +392,7 @@ class Pipeline:
         awaited: Awaited,
     ) -> Result:
         with clock.stage("arrival"):
-            seen = awaited()
+            seen = awaited().only(self._needed(wants, prepared, settings))
         found: Found | None = None
         if _searches(wants):
             with clock.stage("postprocess"):

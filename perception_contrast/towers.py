@@ -72,6 +72,16 @@ class Seen:
     best: NDArray[np.float32] | None = None
     things: NDArray[np.float32] | None = None
 
+    def only(self, look: Look) -> Seen:
+        """Without what was seen for the sake of another frame of a batch."""
+        return Seen(
+            self.features if look.features else None,
+            self.semantic if look.semantic else None,
+            self.embedding if look.embedding else None,
+            self.best,
+            self.things if look.things else None,
+        )
+
 
 # Waits for what was seen of a frame, or raises what went wrong with it.
 Awaited = Callable[[], Seen]

@@ -512,7 +512,9 @@ def assert_same(left: Any, right: Any) -> None:
 
 
 def exact(kind: str) -> Pipeline:
-    pipeline = Pipeline(encoders_of(kind), Settings(short_side=56, max_tokens=64), precision="fp32")
+    """In float32 and without tracks, so that a frame gives the same each time."""
+    settings = Settings(short_side=56, max_tokens=64, track=False)
+    pipeline = Pipeline(encoders_of(kind), settings, precision="fp32")
     ask(pipeline, "red", "blue")
     return pipeline
 
@@ -545,6 +547,24 @@ def test_frames_of_a_batch_may_want_different_things() -> None:
     with pytest.raises(ValueError, match="4 frames and 2 wants"):
         pipeline.process_batch(frames, each[:2])
     assert pipeline.process_batch([], ALL) == []
+
+
+def test_a_frame_of_a_batch_is_searched_with_what_it_would_have_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Features that only another frame wants must not help to part this one's things."""
+    pipeline, searched = exact("apart"), {}
+    find = pipeline.find
+
+    def noted(frame: Frame, seen: Any, *rest: Any) -> Any:
+        searched[frame.stamp] = seen
+        return find(frame, seen, *rest)
+
+    monkeypatch.setattr(pipeline, "find", noted)
+    each = [Wants(masks=True), Wants(masks=True, features=True)]
+    pipeline.process_batch([noise(seed=0), noise(seed=1)], each)
+    assert searched[0].features is None and searched[1].features is not None
+    assert searched[0].semantic is not None and searched[0].embedding is None
 
 
 def counted(pipeline: Pipeline) -> list[int]:
@@ -669,9 +689,12 @@ def test_only_what_is_wanted_comes_back_from_the_device(monkeypatch: pytest.Monk
         pipeline.process(noise(), wants)
     pipeline.similarity(noise(), text="red")
     pipeline.see(noise())
-    everything = {"tokens", "grid", "picture"}
-    assert landed[:4] == [{"grid"}, {"picture"}, {"tokens"}, set()]
-    assert landed[4:] == [everything, {"best"}, {*everything, "things"}]
+    parting = {"grid", "tokens", "things"}
+    assert landed[:4] == [parting, {"picture"}, {"tokens"}, set()]
+    assert landed[4:] == [{*parting, "picture"}, {"best"}, {*parting, "picture"}]
+    pipeline.configure(replace(pipeline.settings, split=False))
+    pipeline.process(noise(), Wants(masks=True))
+    assert landed[-1] == {"grid"}
 
 
 @pytest.mark.parametrize("kind", ["lit", "apart", "proxied", "clip", "colours"])

@@ -196,7 +196,7 @@ def test_all_graphs_and_the_product_are_one_recording() -> None:
         seen = step.run(parts, stage)
         assert seen[0][BEST].shape[1] == count
     assert made == [4], "two pictures, vectors and their owners, whatever the vocabulary"
-    assert stages == ["clip"] * 3
+    assert stages == ["encode"] * 3
 
 
 def test_only_what_is_wanted_is_given() -> None:

@@ -21,6 +21,7 @@ from .served import ServedGraph
 logger = logging.getLogger(__name__)
 
 BEST = "best"
+TOGETHER = "encode"  # what the time of a recording of all graphs is booked under
 # Names what is being done, for as long as it is.
 Stage = Callable[[str], AbstractContextManager[None]]
 
@@ -76,7 +77,7 @@ class Step:
         recorded = bool(parts) and len(captured) == len(parts) and all(part.whole for part in parts)
         if recorded and captured not in self._refused:
             try:
-                with stage(parts[0].stage):
+                with stage(TOGETHER):
                     return self._together(parts, captured)
             except torch.OutOfMemoryError:
                 raise
