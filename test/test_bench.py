@@ -150,8 +150,9 @@ def test_stages_of_one_shared_pass() -> None:
     assert list(stages.timings)[:4] == ["decode", "decode.jpeg", "preprocess", "upload"]
     assert {"encode.dinov2-s14", "encode.household-lit", "head", "postprocess", "walk"} <= set(stages.timings)
     # The head counts as the walk's own cost.
-    assert stages.forwards == ("encode.dinov2-s14",)
-    assert stages.walk_over_forwards == stages.walk.p50 / stages.timings["encode.dinov2-s14"].p50
+    assert stages.forwards == ("encode.household-lit",) and stages.towers == ("encode.dinov2-s14",)
+    assert stages.walk_over_forwards == stages.walk.p50 / stages.timings["encode.household-lit"].p50
+    assert stages.walk_over_towers == stages.walk.p50 / stages.timings["encode.dinov2-s14"].p50
     whole, bare, head = (
         stages.timings[name].samples for name in ("encode.household-lit", "encode.dinov2-s14", "head")
     )

@@ -74,7 +74,7 @@ def _title(pen: ImageDraw.ImageDraw, report: Report) -> int:
     where = f"{machine['gpu'] or machine['cpu']}, threads: {machine['threads']}"
     line = (
         f"{where}; engine {engine['name']} {engine['precision']}; walk {report['throughput_hz']:.1f} Hz, "
-        f"{report['walk_over_forwards']:.2f} times the bare forwards"
+        f"{report['walk_over_forwards']:.2f} times the models' forwards"
     )
     pen.text((MARGIN, 72), line, SOFT, font=_font(19))
     return 90

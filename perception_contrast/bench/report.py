@@ -50,7 +50,9 @@ def report_of(measured: Measured) -> Report:
         "notes": [*stages.notes, *measured.subject.pipeline.warnings, *_busy(measured.machine)],
         "walk": {**stages.walk.described(), "ends_at": stages.ends_at},
         "walk_over_forwards": round(stages.walk_over_forwards, 4),
+        "walk_over_towers": round(stages.walk_over_towers, 4),
         "forwards": list(stages.forwards),
+        "towers": list(stages.towers),
         "throughput_hz": round(1e3 / stages.walk.p50, 3),
         "memory": {name: _rounded(value, 1) for name, value in measured.memory.items()},
         "encoders": encoders,
@@ -179,7 +181,8 @@ def _facts(report: Report) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     memory, share = report["memory"], report["fraction_of_peak"]
     rows = {
-        "walk / bare forwards": f"{report['walk_over_forwards']:.3f}",
+        "walk / the models' forwards": f"{report['walk_over_forwards']:.3f}",
+        "walk / towers without heads": f"{report['walk_over_towers']:.3f}",
         "throughput of the walk": f"{report['throughput_hz']:.2f} Hz",
         "work of a picture": f"{report['gflops']:.2f} GFLOP",
         "most of torch.mm": f"{report['peak_gflops']:.0f} GFLOP/s",

@@ -28,13 +28,15 @@ WALK = "walk"
 class Stages:
     """timings: by name, the walk among them; encoders' are of one picture. skipped: name to reason.
 
-    forwards: names of the bare forwards that the walk is compared with. batched: model to the timing of
+    forwards: names of the models' forwards that the walk is compared with, a head of a language model
+    among them; towers: of the same without heads. batched: model to the timing of
     its bare forward of the whole batch.
     """
 
     timings: Mapping[str, Timing]
     skipped: Mapping[str, str]
     forwards: tuple[str, ...]
+    towers: tuple[str, ...]
     batched: Mapping[str, Timing] = field(default_factory=dict)
     ends_at: str = "messages"
     notes: tuple[str, ...] = ()
@@ -45,8 +47,16 @@ class Stages:
 
     @property
     def walk_over_forwards(self) -> float:
-        """Median of the walk over the sum of the medians of the bare forwards."""
-        return self.walk.p50 / sum(self.timings[name].p50 for name in self.forwards)
+        """Median of the walk over the sum of the medians of the models' forwards."""
+        return self._walk_over(self.forwards)
+
+    @property
+    def walk_over_towers(self) -> float:
+        """The same with heads counted as cost of the walk."""
+        return self._walk_over(self.towers)
+
+    def _walk_over(self, names: tuple[str, ...]) -> float:
+        return self.walk.p50 / sum(self.timings[name].p50 for name in names)
 
 
 @dataclass
@@ -59,6 +69,7 @@ class _Bench:
     probes: list[Probe] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     forwards: list[str] = field(default_factory=list)
+    towers: list[str] = field(default_factory=list)
     heads: dict[str, tuple[str, str]] = field(default_factory=dict)
     batched: dict[str, str] = field(default_factory=dict)
 
@@ -85,9 +96,10 @@ class _Bench:
                 name = f"encode.{one.graph.model}"
             else:
                 self.add(name, partial(bare.run, one.images(self.frame)))
-            self.forwards.append(name)
+            self.towers.append(name)
+            whole = f"encode.{one.graph.model}"
+            self.forwards.append(whole)
             if one.has_head:
-                whole = f"encode.{one.graph.model}"
                 self.add(whole, partial(served.run, one.images(self.frame)))
                 if bare is not None:
                     self.heads["head"] = (whole, name)
@@ -175,7 +187,15 @@ def measure_stages(
     timings = _with_heads(timings, bench.heads)
     batched = {model: timings.pop(name) for model, name in bench.batched.items()}
     ends_at = "messages" if bench.build else "arrays"
-    return Stages(timings, bench.skipped, tuple(bench.forwards), batched, ends_at, tuple(notes))
+    return Stages(
+        timings,
+        bench.skipped,
+        tuple(bench.forwards),
+        tuple(bench.towers),
+        batched,
+        ends_at,
+        tuple(notes),
+    )
 
 
 def _with_heads(timings: Mapping[str, Timing], heads: Mapping[str, tuple[str, str]]) -> dict[str, Timing]:
