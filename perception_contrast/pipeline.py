@@ -313,6 +313,23 @@ class Pipeline:
             space = grid.space
         return np.clip(upsampled(cosines, frame.size), -1, 1), space
 
+    def score_map(self, frame: Frame, label: str) -> tuple[NDArray[np.float32], str]:
+        """Probability of every pixel, (H, W), of what a label of the vocabulary asks for, and the space.
+
+        Soft, and whether or not a region would be published. Raises QueryError for another label.
+        """
+        vocabulary = self.vocabulary
+        asked = [query for query in vocabulary.queries if query.label == label]
+        if not asked:
+            there = ", ".join(query.label for query in vocabulary.queries) or "none"
+            raise QueryError(f"'{label}' is not in the vocabulary; its labels are: {there}")
+        prepared = self.prepare(Vocabulary().with_queries(asked, vocabulary.distractors))
+        seen = self.see(frame)
+        plane = self._searcher.plane(frame.image, seen.semantic, seen.features, prepared)
+        # Logits are upsampled, not probabilities: their edges stay where they are.
+        logits = upsampled(plane, frame.size)
+        return 1.0 / (1.0 + np.exp(-np.clip(logits, -40, 40))), self.models["semantic"][1]
+
     def _put_in_force(self, vocabulary: Vocabulary) -> Vocabulary:
         self._prepared = self.prepare(vocabulary)
         return vocabulary

@@ -226,6 +226,18 @@ def test_similarity_with_a_text_is_highest_on_its_colour() -> None:
     assert heat.min() >= -1 and heat.max() <= 1
 
 
+def test_a_score_map_is_soft_and_high_where_the_label_is() -> None:
+    pipeline = pipeline_of("colours", short_side=378, max_tokens=2048)
+    pipeline.set_queries([Query("sky", ("blue",)), Query("green")], ["grey"])
+    frame = painted((480, 640), {(100, 100, 300, 300): BLUE})
+    scores, space = pipeline.score_map(frame, "sky")
+    assert scores.shape == (480, 640) and scores.dtype == np.float32 and space == pipeline.text_space
+    assert 0 <= scores.min() < 0.5 < scores[150:250, 150:250].min() <= scores.max() <= 1
+    assert scores[:60].max() < 0.5
+    with pytest.raises(QueryError, match="'sea' is not in the vocabulary; its labels are: sky, green"):
+        pipeline.score_map(frame, "sea")
+
+
 def test_similarity_with_a_point_is_the_cosine_of_its_cell() -> None:
     pipeline, frame = pipeline_of("none"), noise(56, 84)  # cells of 14 pixels
     heat, space = pipeline.similarity(frame, point=(20.0, 50.0))

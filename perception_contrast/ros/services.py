@@ -138,11 +138,13 @@ class Services:
             heat, space = pipeline.similarity(received.frame, point=_point(request.point, received.frame))
         elif request.kind == Similarity.Request.TEXT:
             heat, space = pipeline.similarity(received.frame, text=request.text)
+        elif request.kind == Similarity.Request.LABEL:
+            heat, space = pipeline.score_map(received.frame, request.text)
         else:
-            raise QueryError(f"kind {request.kind} is unknown; 0 is POINT, 1 TEXT")
+            raise QueryError(f"kind {request.kind} is unknown; 0 is POINT, 1 TEXT, 2 LABEL")
         response.space = space
         response.heatmap = image_message(heat, received.header)
-        response.message = "cosine similarity"
+        response.message = "probability" if request.kind == Similarity.Request.LABEL else "cosine similarity"
 
     def _classify(self, pipeline: Pipeline, request: Any, response: Any) -> None:
         templates = tuple(request.templates) or None
