@@ -328,7 +328,8 @@ class Pipeline:
         plane = self._searcher.plane(frame.image, seen.semantic, seen.features, prepared)
         # Logits are upsampled, not probabilities: their edges stay where they are.
         logits = upsampled(plane, frame.size)
-        return 1.0 / (1.0 + np.exp(-np.clip(logits, -40, 40))), self.models["semantic"][1]
+        scores = 1.0 / (1.0 + np.exp(-np.clip(logits, -40, 40)))
+        return np.asarray(scores, np.float32), self.models["semantic"][1]
 
     def _put_in_force(self, vocabulary: Vocabulary) -> Vocabulary:
         self._prepared = self.prepare(vocabulary)
