@@ -1,13 +1,23 @@
 """Losses: pure functions, tensors in, scalar out."""
 
-from .contrastive import clip_loss, multi_positive_loss
+from .contrastive import clip_loss, multi_positive_loss, sigmoid_loss
 from .dense import category_loss, mask_loss, presence_loss, thing_loss
+from .pixels import mae_loss
+from .views import byol_loss, dino_loss, ibot_loss, koleo_loss, nt_xent, sinkhorn_knopp
 
 __all__ = [
+    "byol_loss",
     "category_loss",
     "clip_loss",
+    "dino_loss",
+    "ibot_loss",
+    "koleo_loss",
+    "mae_loss",
     "mask_loss",
     "multi_positive_loss",
+    "nt_xent",
     "presence_loss",
+    "sigmoid_loss",
+    "sinkhorn_knopp",
     "thing_loss",
 ]

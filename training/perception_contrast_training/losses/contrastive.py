@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 
 def clip_loss(image: Tensor, text: Tensor, scale: Tensor | float) -> Tensor:
@@ -15,6 +16,35 @@ def clip_loss(image: Tensor, text: Tensor, scale: Tensor | float) -> Tensor:
     logits = scale * F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T
     target = torch.arange(len(image), device=image.device)
     return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
+
+
+def sigmoid_loss(
+    image: Tensor, text: Tensor, scale: Tensor | float, bias: Tensor | float, chunk: int = 0
+) -> Tensor:
+    """Pairwise sigmoid loss (Zhai et al., SigLIP, ICCV 2023), summed over texts, mean over pictures.
+
+    image, text: (n, c), row i matches row i; normalised here. chunk: texts that are compared at once, 0
+    for all of them; with it memory grows with n * chunk, in the backward pass too.
+    """
+    image, text = F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+    step = chunk or len(text)
+    total = image.new_zeros(())
+    for start in range(0, len(text), step):
+        part = (image, text[start : start + step], scale, bias, start)
+        total = total + (
+            checkpoint(_sigmoid_part, *part, use_reentrant=False) if chunk else _sigmoid_part(*part)
+        )
+    return total / len(image)
+
+
+def _sigmoid_part(
+    image: Tensor, text: Tensor, scale: Tensor | float, bias: Tensor | float, start: int
+) -> Tensor:
+    logits = scale * image @ text.T + bias
+    sign = -torch.ones_like(logits)
+    # The match of text number start + j is picture number start + j.
+    sign.diagonal(-start).fill_(1.0)
+    return -F.logsigmoid(sign * logits).sum()
 
 
 def multi_positive_loss(logits: Tensor, positive: Tensor, ignored: Tensor | None = None) -> Tensor:
