@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,10 @@ from small_models import encoders_of
 
 from perception_contrast.cli.main import main
 from perception_contrast.frames.picture import load_picture, save_picture
+from perception_contrast.frames.types import Frame
+from perception_contrast.openvocab.types import Detection
+from perception_contrast.pipeline import Pipeline
+from perception_contrast.wants import Result, Wants
 from perception_contrast_training.evaluation import options as module
 from perception_contrast_training.evaluation.readers.household import HouseholdOptions, HouseholdScenes
 
@@ -232,7 +238,22 @@ def test_annotations_that_make_no_sense_are_refused(
 # Tracks.
 
 
-def test_without_track_ids_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def with_names(monkeypatch: pytest.MonkeyPatch, name: Callable[[Detection], str]) -> None:
+    """Lets every detection of a pipeline have the track id that a function of it gives."""
+    plain = Pipeline.process
+
+    def process(self: Pipeline, frame: Frame, wants: Wants) -> Result:
+        result = plain(self, frame, wants)
+        named = tuple(replace(d, track_id=name(d)) for d in result.detections)
+        return replace(result, detections=named)
+
+    monkeypatch.setattr(Pipeline, "process", process)
+
+
+def test_without_track_ids_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_names(monkeypatch, lambda detection: "")
     file = tmp_path / "figures.json"
     argv = ["eval", "--task", "track", "--data", str(coco_file(tmp_path / "data")), "--json", str(file)]
     assert main([*argv, *SMALL]) == 0
@@ -243,18 +264,7 @@ def test_without_track_ids_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_track_ids_of_the_pipeline_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
-    from perception_contrast.pipeline import Pipeline
-
-    plain = Pipeline.process
-
-    def with_ids(self: Pipeline, frame: object, wants: object) -> object:
-        result = plain(self, frame, wants)
-        named = tuple(replace(d, track_id=d.label) for d in result.detections)
-        return replace(result, detections=named)
-
-    monkeypatch.setattr(Pipeline, "process", with_ids)
+    with_names(monkeypatch, lambda detection: detection.label)
     folder, file = tmp_path / "mot", tmp_path / "figures.json"
     (folder / "img1").mkdir(parents=True)
     (folder / "gt").mkdir()

@@ -173,7 +173,7 @@ def test_a_file_says_what_it_is(tmp_path: Path) -> None:
         "17",
     ]  # fmt: skip
     assert json.loads(facts["size"]) == list(SIZE)
-    assert json.loads(facts["outputs"]) == ["tokens", "cls", "grid", "picture"]
+    assert json.loads(facts["outputs"]) == ["tokens", "cls", "grid", "picture", "things"]
     assert json.loads(facts["mean"]) == [0.485, 0.456, 0.406]
     assert json.loads(facts["spaces"])["tokens"] == "dinov2-s14@small"
     assert facts["interpolation"] == "bicubic antialias" and facts["package_version"]

@@ -23,6 +23,8 @@ INPUT = "images"
 CPU = "CPUExecutionProvider"
 # Outputs whose vectors have unit length.
 UNIT_OUTPUTS = ("dense", "image", "grid", "picture")
+# Outputs whose cells are no vectors with a direction.
+MAPS = ("things",)
 # The end of every file: an entry of the model's metadata as protocol buffers write it, "sha256" and
 # the hexadecimal digest of all bytes before the entry.
 _SEAL = b"\x72\x4a\x0a\x06sha256\x12\x40"
@@ -147,7 +149,7 @@ class ExportedEncoder:
         return {
             name: self._grid(name, values, source)
             for name, values in self.see(image).items()
-            if values.ndim == 3
+            if values.ndim == 3 and name not in MAPS
         }
 
     def run(self, images: NDArray[np.float32]) -> Arrays:

@@ -145,7 +145,7 @@ def _fitted(
 def threshold_of(
     absent: NDArray[np.bool_], case: Sequence[int], probability: NDArray[np.float64], most_fired: float
 ) -> float:
-    """Lowest threshold in [0.1, 0.9] at which at most ``most_fired`` of absent things are reported.
+    """Lowest threshold in [0.02, 0.9] at which at most ``most_fired`` of absent things are reported.
 
     absent: (cases,). case, probability: of each region. 0.5 where nothing absent was asked for.
     """
@@ -153,7 +153,7 @@ def threshold_of(
     np.maximum.at(best, np.asarray(case, int), probability)
     if not absent.any():
         return 0.5
-    return float(np.clip(np.quantile(best[absent], 1 - most_fired) + 1e-3, 0.1, 0.9))
+    return float(np.clip(np.quantile(best[absent], 1 - most_fired) + 1e-3, 0.02, 0.9))
 
 
 def calibrate(

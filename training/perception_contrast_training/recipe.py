@@ -54,7 +54,8 @@ class Optimisation:
 
 @dataclass(frozen=True)
 class CalibrationSettings:
-    """scenes of ``seed`` to fit on; absent: names asked for that are not there, per scene.
+    """scenes of ``seed`` to fit on; absent: names asked for that are not there, per scene. A robot that
+    knows many names asks mostly for what is not there, and probabilities hold for such a mix.
 
     most_fired: share of absent names that may be reported at the threshold that is chosen;
     most_fired_examples: the same for things that were shown and are not there. Who shows a thing
@@ -63,7 +64,7 @@ class CalibrationSettings:
 
     scenes: int = 60
     seed: int = 500_001
-    absent: int = 12
+    absent: int = 100
     most_fired: float = 0.09
     most_fired_examples: float = 0.3
 

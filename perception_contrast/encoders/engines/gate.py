@@ -10,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..exported import MAPS
 from ..graphs import EncoderGraph
 from ..preprocess import image_tensor
 from .seam import Engine
 
 # Smallest cosine of any token or vector with that of float32 torch.
 LIMITS = {"fp32": 0.999, "bf16": 0.99, "fp16": 0.99, "int8": 0.99}
-# Outputs whose cells are no vectors with a direction: their maps are compared as wholes.
-MAPS = ("things",)
 # A picture in a batch and the same picture alone may differ by rounding, not by more.
 BATCH_LIMIT = 0.999
 
