@@ -33,6 +33,7 @@ LEAST_PIXELS = 12  # coarse; less shows no parts
 LARGEST = 0.12  # share of the picture; the judges have seen no larger regions, and walls are one thing
 LEAST_PART = 0.06  # of a region; smaller pieces are no things of their own
 ROUNDS = 8  # of two means
+SAMPLE = 300  # points that they are found from
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,9 @@ class Splitter:
             place = self._cells(rows, columns, self._clues.things.shape)
             things, votes = self._clues.things[place], self._votes[place]
         if self._clues.features is not None:
-            features = self._unit[self._cells(rows, columns, self._unit.shape)]
+            places = self._cells(rows, columns, self._unit.shape)
+            number = places[0] * self._unit.shape[1] + places[1]
+            features = _Looked(self._unit.reshape(-1, self._unit.shape[2]), number)
         depth = None if self._clues.depth is None else self._depth[y0:y1, x0:x1]
         cell = 1.0
         if self._clues.things is not None:
@@ -223,13 +226,28 @@ def _radius(things: Array) -> Array:
 
 
 @dataclass(frozen=True)
+class _Looked:
+    """cells (n, c): vectors of a grid. number (h, w): of the cell in which each coarse pixel lies."""
+
+    cells: Array
+    number: NDArray[np.int64]
+
+    def mean(self, mask: Mask) -> Array:
+        """Mean vector (c,) of the pixels of a mask."""
+        counts = np.bincount(self.number[mask])
+        there = np.flatnonzero(counts)
+        weights = counts[there].astype(np.float32)
+        return np.asarray(weights @ self.cells[there] / weights.sum(), np.float32)
+
+
+@dataclass(frozen=True)
 class _View:
     """What is known of each coarse pixel (h, w) of a region's box. cell: pixels of a cell of ``things``."""
 
     colours: Array
     things: Array | None
     votes: Array | None
-    features: Array | None
+    features: _Looked | None
     depth: Array | None
     cell: float
 
@@ -270,7 +288,7 @@ class _View:
             found["votes"] = float(np.linalg.norm(middles[0] - middles[1]) / np.median(radius[mask]))
             found["edge"] = float(edge[border].mean() - edge[mask].mean()) if border.any() else 0.0
         if self.features is not None:
-            means = [self.features[part].mean(axis=0) for part in parts]
+            means = [self.features.mean(part) for part in parts]
             cosine = means[0] @ means[1] / max(float(np.prod([np.linalg.norm(m) for m in means])), 1e-12)
             found["features"] = float(1.0 - cosine)
         if self.depth is not None:
@@ -299,19 +317,31 @@ def _standard(depth: Array) -> Array:
     return np.asarray((np.where(known, depth, middle) / max(middle, 1e-6) - 1.0) * 10.0, np.float32)[:, None]
 
 
-def two_means(points: Array) -> NDArray[np.int64]:
-    """Which of two means each point (n, c) is nearest to (Lloyd's algorithm), at first two far apart."""
-    far = points[int(((points - points.mean(axis=0)) ** 2).sum(axis=1).argmax())]
-    means = np.stack([far, points[int(((points - far) ** 2).sum(axis=1).argmax())]])
-    owner = np.zeros(len(points), np.int64)
+def two_means(points: Array) -> NDArray[np.bool_]:
+    """Of points (n, c), which are nearer to the second of two means (Lloyd's algorithm), at first far apart.
+
+    The means are found from SAMPLE points at most.
+    """
+    sample = points[:: max(1, len(points) // SAMPLE)]
+    total = sample.sum(axis=0)
+    far = sample[int(((sample - total / len(sample)) ** 2).sum(axis=1).argmax())]
+    first, second = far, sample[int(((sample - far) ** 2).sum(axis=1).argmax())]
     for _ in range(ROUNDS):
-        # |p - a|^2 < |p - b|^2 is a question of one product.
-        lead = points @ (means[1] - means[0]) - 0.5 * float(means[1] @ means[1] - means[0] @ means[0])
-        owner = (lead > 0).astype(np.int64)
-        if owner.min() == owner.max():
+        owned = _nearer(sample, first, second).astype(np.float32)
+        count = float(owned.sum())
+        if not 0 < count < len(sample):
             break
-        means = np.stack([points[owner == k].mean(axis=0) for k in (0, 1)])
-    return owner
+        part = owned @ sample
+        before, second, first = second, part / count, (total - part) / (len(sample) - count)
+        if np.array_equal(before, second):
+            break
+    return _nearer(points, first, second)
+
+
+def _nearer(points: Array, first: Array, second: Array) -> NDArray[np.bool_]:
+    """Whether each point is nearer to the second place: a question of one product."""
+    middle = 0.5 * float(second @ second - first @ first)
+    return np.asarray(points @ (second - first) > middle)
 
 
 def _in_two_pieces(labels: NDArray[np.int32]) -> Parts | None:
