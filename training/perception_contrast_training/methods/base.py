@@ -1,0 +1,91 @@
+"""What a learning method is to the loop that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+Batch = Mapping[str, Tensor]
+"""A batch by name. Views stand in front, (v, n, 3, h, w), where a method takes several of a picture."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is. step: optimiser steps that are done; steps: in all; epoch_steps: of one pass over the data."""
+
+    step: int
+    steps: int
+    epoch_steps: int
+
+    @property
+    def share(self) -> float:
+        return self.step / self.steps
+
+    @property
+    def epoch(self) -> float:
+        return self.step / self.epoch_steps
+
+
+@dataclass(frozen=True)
+class Losses:
+    """total: () what is differentiated. parts: its terms by name, detached.
+
+    watched: what monitors look at, detached: ``embedding`` (n, c), ``teacher`` (n, k) probabilities.
+    """
+
+    total: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    watched: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that share a learning rate and a weight decay, as factors on the schedules' values."""
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    rate: float = 1.0
+    decay: float = 1.0
+
+
+class Views(Protocol):
+    """Makes what a method sees of one picture. All chance comes from ``generator``, so that a run can be repeated."""
+
+    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """picture: (3, h, w) uint8 RGB. Views of it, float32, normalised for the backbone, by name in the batch."""
+
+
+class Method(Protocol):
+    """A learning method: an ``nn.Module`` that holds all networks and centres, so that its state is the run's."""
+
+    def loss(self, batch: Batch, progress: Progress) -> Losses:
+        """Loss of one batch of this process, everything gathered that the method compares across processes."""
+
+    def groups(self) -> Iterable[Group]:
+        """What the optimiser moves."""
+
+    def before_step(self, progress: Progress) -> None:
+        """After the gradients are there, before the optimiser moves: a frozen last layer drops its own."""
+
+    def after_step(self, progress: Progress) -> None:
+        """After the optimiser has moved: teachers follow, centres move, temperatures are clamped."""
+
+    def exported(self) -> nn.Module:
+        """The backbone that users want: the one that the method's authors evaluate."""
+
+
+class Contrastive(Method, Protocol):
+    """A method whose loss needs only one vector of each view: such a batch may be larger than memory.
+
+    ``loss(batch)`` is ``compare(gathered(embed(batch)))``; gradient caching calls the two apart.
+    """
+
+    def embed(self, batch: Batch) -> dict[str, Tensor]:
+        """Vectors (n, c) by name."""
+
+    def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
+        """Loss of the vectors of the whole batch, of all processes."""
