@@ -15,7 +15,7 @@ Batch = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. step: optimiser steps that are done; steps: in all; epoch_steps: of one pass over the data."""
+    """Where a run is. step: optimiser steps done; steps: in all; epoch_steps: of one pass."""
 
     step: int
     steps: int
@@ -53,17 +53,17 @@ class Group:
 
 
 class Views(Protocol):
-    """Makes what a method sees of one picture. All chance comes from ``generator``, so that a run can be repeated."""
+    """Makes what a method sees of one picture. All chance comes from ``generator``: runs repeat."""
 
     def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """picture: (3, h, w) uint8 RGB. Views of it, float32, normalised for the backbone, by name in the batch."""
+        """picture: (3, h, w) uint8 RGB. Its views, float32, normalised, by name in the batch."""
 
 
 class Method(Protocol):
-    """A learning method: an ``nn.Module`` that holds all networks and centres, so that its state is the run's."""
+    """A learning method: an ``nn.Module`` with all networks and centres: its state is the run's."""
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
-        """Loss of one batch of this process, everything gathered that the method compares across processes."""
+        """Loss of this process's batch; what is compared across processes is gathered."""
 
     def groups(self) -> Iterable[Group]:
         """What the optimiser moves."""
