@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from perception_contrast.errors import ModelError
-from perception_contrast.openvocab.instances import Clues, Splitter, judges, two_means
+from perception_contrast.openvocab.instances import Clues, Splitter, judges
 from perception_contrast.openvocab.masks import Ground
+from perception_contrast.openvocab.partings import two_means
 from perception_contrast.openvocab.regions import Region, measured
 
 SIZE, CELLS = (240, 320), (30, 40)

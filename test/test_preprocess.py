@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from perception_contrast.encoders.pixels import image_array
+from perception_contrast.encoders.pixels import image_array, stretched
 from perception_contrast.encoders.preprocess import image_tensor
 from perception_contrast.encoders.registry import IMAGENET_MEAN, IMAGENET_STD, OPENAI_MEAN, OPENAI_STD
 
@@ -91,6 +92,30 @@ def test_any_size_is_pillows_picture(source: tuple[int, int], size: tuple[int, i
     ours = image_array(image, size, (0.0,) * 3, (1.0,) * 3)
     assert ours.shape == (1, 3, *size)
     np.testing.assert_allclose(ours[0].transpose(1, 2, 0) * 255, reference, atol=1e-2)
+
+
+LARGE = [
+    ((480, 640), (336, 448)),
+    ((720, 1280), (224, 1290)),
+    ((2000, 120), (98, 119)),
+    ((1, 110_000), (3, 5)),
+]
+
+
+@pytest.mark.parametrize(("source", "size"), LARGE)
+def test_large_pictures_are_shared_between_threads_to_the_same_levels(
+    source: tuple[int, int], size: tuple[int, int]
+) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (*source, 3), np.uint8)
+    reference = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
+    assert np.array_equal(stretched(image, size), reference)
+
+
+def test_a_forked_process_has_a_thread_of_its_own() -> None:
+    image = np.random.default_rng(2).integers(0, 256, (480, 640, 3), np.uint8)
+    expected = stretched(image, (98, 126))
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert np.array_equal(pool.apply_async(stretched, (image, (98, 126))).get(60), expected)
 
 
 def test_arrays_need_no_torch(repository: Path) -> None:

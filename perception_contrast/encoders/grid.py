@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +50,10 @@ class FeatureGrid:
 
     def unit(self) -> FeatureGrid:
         """The same grid with unit L2 norm per vector; zero vectors stay zero."""
-        if self.normalized:
-            return self
+        return self if self.normalized else self._unit
+
+    @cached_property
+    def _unit(self) -> FeatureGrid:
         values = self.values.astype(np.float32)
         norm = np.linalg.norm(values, axis=-1, keepdims=True)
         return replace(self, values=values / np.maximum(norm, 1e-12), normalized=True)

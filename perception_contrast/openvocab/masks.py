@@ -160,7 +160,7 @@ class Ground:
 
         Only as much of it as can reach ``low`` anywhere, and a rim.
         """
-        x0, y0, x1, y1 = box = self._reach(grid, low)
+        x0, y0, x1, y1 = box = self._reach(grid >= low)
         values = np.asarray(self._between[0][y0:y1] @ grid @ self._between[1][x0:x1].T, np.float32)
         if self._filter is None:
             whole = upsampled(grid, self.fine)
@@ -171,19 +171,20 @@ class Ground:
         smoothed = slope * self._filter.small[y0:y1, x0:x1] + offset
         return Plane(box, smoothed, self._filter.guide, self.factor, offset, slope)
 
-    def _reach(self, grid: Array, low: float) -> Box:
-        """Coarse pixels around all cells of at least ``low``, as wide as smoothing can carry them."""
+    def _reach(self, cells: NDArray[np.bool_]) -> Box:
+        """Coarse pixels around cells (h, w), as wide as smoothing can carry them; all of them for none."""
         rows, columns = self.coarse
-        there = grid >= low
-        found: list[tuple[int, int]] = []
-        for axis, (pixels, cells) in enumerate(zip(self.coarse, self.grid, strict=True)):
-            taken = np.flatnonzero(there.any(axis=1 - axis))
-            if not len(taken):
-                return (0, 0, columns, rows)
-            rim = pixels / cells + 2 * self._radius + 1
-            first, last = taken[0] * pixels / cells - rim, (taken[-1] + 1) * pixels / cells + rim
-            found.append((max(0, math.floor(first)), min(pixels, math.ceil(last))))
-        return found[1][0], found[0][0], found[1][1], found[0][1]
+        left, top, wide, high = cv2.boundingRect(cells.view(np.uint8))
+        if not wide:
+            return (0, 0, columns, rows)
+        down, across = rows / self.grid[0], columns / self.grid[1]
+        rim = 2 * self._radius + 1
+        return (
+            max(0, math.floor((left - 1) * across - rim)),
+            max(0, math.floor((top - 1) * down - rim)),
+            min(columns, math.ceil((left + wide + 1) * across + rim)),
+            min(rows, math.ceil((top + high + 1) * down + rim)),
+        )
 
 
 @lru_cache(maxsize=16)

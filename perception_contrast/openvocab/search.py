@@ -314,13 +314,23 @@ class Searcher:
             regions, asked = [grown[k][1] for k in places], [grown[k][0] for k in places]
             vectors = region_vectors(regions, base.size, np.asarray(grid.values, np.float32))
             known = self._region_features(vectors, asked, regions, base.prepared)
-            for k, index, region, vector, (cosine, features) in zip(
-                places, asked, regions, vectors, known, strict=True
+            chances = self._chances(np.array([features for _, features in known]), asked, base.prepared)
+            for k, index, region, vector, (cosine, features), chance in zip(
+                places, asked, regions, vectors, known, chances.tolist(), strict=True
             ):
-                calibration = self._calibration(base.prepared, index)
-                probability = float(calibration.probability(np.array([features]))[0])
-                scored[k] = Candidate(index, region, vector, grid.space, cosine, features, probability)
+                scored[k] = Candidate(index, region, vector, grid.space, cosine, features, chance)
         return [scored[k] for k in range(len(grown))]
+
+    def _chances(
+        self, features: NDArray[np.float64], asked: Sequence[int], prepared: PreparedQueries
+    ) -> NDArray[np.float64]:
+        """(n,) probabilities of regions with these features (n, len(FEATURES)), by their queries' numbers."""
+        worded = np.array([prepared_words(prepared, index) for index in asked])
+        chances = np.empty(len(asked))
+        for calibration, own in ((self.calibration, worded), (self._example_calibration, ~worded)):
+            if own.any():
+                chances[own] = calibration.probability(features[own])
+        return chances
 
     def _by_grid(
         self, grown: Sequence[tuple[int, Region]], base: _Base
@@ -347,9 +357,9 @@ class Searcher:
         targets = {index: self._targets(prepared, index) for index in set(asked)}
         cosines = [targets[index] @ vector for index, vector in zip(asked, vectors, strict=True)]
         best = [int(row.argmax()) for row in cosines]
-        nearest = np.stack([targets[index][k] for index, k in zip(asked, best, strict=True)])
+        nearest = [(index, k) for index, k in zip(asked, best, strict=True)]
         cosine = np.array([row[k] for row, k in zip(cosines, best, strict=True)], np.float32)
-        leads = self._leads_of_others(vectors, nearest, cosine)
+        leads = self._leads_of_others(vectors, nearest, targets, cosine)
         logits = self._region_logits(vectors, asked, prepared)
         return [
             (float(c), features_of(region, region.mean if logit is None else logit, float(lead)))
@@ -384,11 +394,23 @@ class Searcher:
             logits = [float(table[row[k], n]) if k in row else None for n, k in enumerate(asked)]
         return logits
 
-    def _leads_of_others(self, vectors: Array, asked: Array, cosine: Array) -> Array:
-        """How much more regions are like another name; a name counts as far as it differs from the query."""
+    def _leads_of_others(
+        self,
+        vectors: Array,
+        nearest: Sequence[tuple[int, int]],
+        targets: Mapping[int, Array],
+        cosine: Array,
+    ) -> Array:
+        """How much more regions are like another name; a name counts as far as it differs from the query.
+
+        nearest: of each region the number of its query and the row of ``targets`` that is most like it.
+        """
         if not len(self._bank) or vectors.shape[1] != self._bank.shape[1]:
             return np.zeros(len(vectors), np.float32)
-        lead = (vectors @ self._bank.T - cosine[:, None]) * (1.0 - asked @ self._bank.T)
+        rows = {key: number for number, key in enumerate(dict.fromkeys(nearest))}
+        others = 1.0 - np.stack([targets[index][k] for index, k in rows]) @ self._bank.T
+        lead = vectors @ self._bank.T - cosine[:, None]
+        lead *= others[[rows[key] for key in nearest]]
         return np.asarray(self._neutral_scale * lead.max(axis=1), np.float32)
 
     def _detection(

@@ -34,7 +34,7 @@ def to_message(grid: FeatureGrid, header: Header, dtype: str = "float16") -> Fea
     largest = float(np.finfo(kind).max)
     values = grid.values
     if kind.itemsize < values.dtype.itemsize:
-        values = np.clip(values, -largest, largest)
+        values = _halved(np.clip(values, -largest, largest))
     map_ = grid.grid_to_image
     message = FeatureMap(header=header, model=grid.model, space=grid.space, dtype=dtype)
     message.height, message.width, message.channels = grid.shape
@@ -43,6 +43,13 @@ def to_message(grid: FeatureGrid, header: Header, dtype: str = "float16") -> Fea
     message.grid_to_image = np.array([map_.sx, map_.sy, map_.ox, map_.oy], np.float32)
     message.data = byte_array(values.astype(kind, copy=False))
     return message
+
+
+def _halved(values: NDArray[np.float32]) -> NDArray[np.float16]:
+    """To the nearest float16. PyTorch does it some twenty times as fast as NumPy, to the same bits."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(values)).half().numpy()
 
 
 def to_numpy(message: FeatureMap) -> FloatArray:

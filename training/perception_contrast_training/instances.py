@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from perception_contrast.cache import atomic_write
 from perception_contrast.frames.resize import resize_labels
 from perception_contrast.frames.types import Frame
-from perception_contrast.openvocab.instances import Clues, Evidence, Mask, Splitter, kind_of, terms
+from perception_contrast.openvocab.instances import Clues, Splitter, kind_of, terms
 from perception_contrast.openvocab.masks import Ground
+from perception_contrast.openvocab.partings import Evidence, Mask
 from perception_contrast.openvocab.regions import Region, measured
 from perception_contrast.pipeline import Pipeline
 from perception_contrast.sim.scenes import LabelledPicture, SceneSampler, SceneSettings
