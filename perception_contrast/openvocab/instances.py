@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..encoders.grid import FeatureGrid
 from ..errors import ModelError
 from .masks import Ground
-from .partings import Array, Evidence, Looked, Mask, Parts, Piece, View, radius
+from .partings import Array, Evidence, Looked, Mask, Parts, Piece, View
 from .regions import Region
 
 MOST = 24  # things of one region
@@ -146,36 +146,36 @@ class Splitter:
     def _view(self, region: Region) -> View:
         x0, y0, x1, y1 = region.box
         rows, columns = np.arange(y0, y1), np.arange(x0, x1)
-        things = features = votes = None
+        things = features = None
         if self._clues.things is not None:
-            place = self._cells(rows, columns, self._clues.things.shape)
-            things, votes = self._clues.things[place], self._votes[place]
+            things = self._looked(self._known, rows, columns)
         if self._clues.features is not None:
-            places = self._cells(rows, columns, self._unit.shape)
-            number = places[0] * self._unit.shape[1] + places[1]
-            features = Looked(self._unit.reshape(-1, self._unit.shape[2]), number)
+            features = self._looked(self._unit, rows, columns)
         depth = None if self._clues.depth is None else self._depth[y0:y1, x0:x1]
         cell = 1.0
         if self._clues.things is not None:
             area = self._clues.things.shape[0] * self._clues.things.shape[1]
             cell = self._ground.coarse[0] * self._ground.coarse[1] / area
         part = np.multiply(self._small[y0:y1, x0:x1], np.float32(1 / 255), dtype=np.float32)
-        return View(cv2.cvtColor(part, cv2.COLOR_RGB2LAB), things, votes, features, depth, cell)
+        return View(cv2.cvtColor(part, cv2.COLOR_RGB2LAB), things, features, depth, cell)
 
-    def _cells(
-        self, rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, ...]
-    ) -> tuple[NDArray[np.int64], ...]:
-        """Of coarse pixels the cells of a grid in which they lie."""
+    def _looked(self, grid: Array, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Looked:
+        """A grid (h, w, c) as it is looked up from coarse pixels."""
         high, wide = self._ground.coarse
-        return np.ix_((2 * rows + 1) * shape[0] // (2 * high), (2 * columns + 1) * shape[1] // (2 * wide))
+        down = (2 * rows + 1) * grid.shape[0] // (2 * high)
+        across = (2 * columns + 1) * grid.shape[1] // (2 * wide)
+        return Looked(grid.reshape(-1, grid.shape[2]), down[:, None] * grid.shape[1] + across)
 
     @cached_property
-    def _votes(self) -> Array:
-        """(h, w, 2): row and column of the cell where each cell's thing has its middle."""
+    def _known(self) -> Array:
+        """(h, w, 4) as of ``View.things``."""
         assert self._clues.things is not None
         things = self._clues.things
-        place = np.stack(np.meshgrid(*(np.arange(n) for n in things.shape[:2]), indexing="ij"), axis=-1)
-        return np.asarray(place + things[..., :2] * radius(things)[..., None], np.float32)
+        size = np.exp(np.clip(things[..., 2:3], -1.0, 5.0))
+        rows, columns = (np.arange(n, dtype=np.float32) for n in things.shape[:2])
+        place = np.stack(np.broadcast_arrays(rows[:, None], columns), axis=-1)
+        edge = 1.0 / (1.0 + np.exp(-things[..., 3:]))
+        return np.concatenate([place + things[..., :2] * size, size, edge], axis=2, dtype=np.float32)
 
     @cached_property
     def _unit(self) -> Array:

@@ -14,7 +14,7 @@ Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Parts = tuple[Mask, Mask]
 
-ROUNDS = 8  # of two means
+STOP = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 8, 0.0)  # rounds of two means, and least move
 SAMPLE = 300  # points that they are found from
 NEXT_TO, NEAR_TO = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
@@ -39,60 +39,31 @@ class Evidence:
     depth: float = 0.0
 
 
-def radius(things: Array) -> Array:
-    """Of the thing that each cell belongs to, in cells. things: (..., 4) of ``AlignmentHead.grid``."""
-    return np.asarray(np.exp(np.clip(things[..., 2], -1.0, 5.0)), np.float32)
-
-
 @dataclass(frozen=True)
 class Looked:
-    """cells (n, c): vectors of a grid. number (h, w): of the cell in which each coarse pixel lies."""
+    """cells (n, c): what is known of each cell of a grid. number (h, w): cell of each coarse pixel."""
 
     cells: Array
     number: NDArray[np.int64]
 
-    def means(self, pieces: tuple[Mask, Mask]) -> list[Array]:
-        """Mean vector (c,) of the pixels of each of two masks."""
-        counts = [np.bincount(self.number[mask], minlength=len(self.cells)) for mask in pieces]
-        there = np.flatnonzero(counts[0] + counts[1])
-        weights = np.stack([count[there] for count in counts]).astype(np.float32)
-        return list((weights @ self.cells[there]) / weights.sum(axis=1, keepdims=True))
+    def at(self, places: NDArray[np.int64] | Mask) -> Array:
+        """(m, c) of pixels, by a mask (h, w) or by their places in a flat picture."""
+        return self.cells[self.number[places] if places.dtype == bool else self.number.take(places)]
 
 
 @dataclass(frozen=True)
 class View:
-    """What is known of each coarse pixel (h, w) of a region's box. cell: pixels of a cell of ``things``.
+    """What is known of each coarse pixel (h, w) of a region's box.
 
-    votes: (h, w, 2), row and column of the cell where each one's thing has its middle.
+    colours: (h, w, 3) CIELAB. things: row and column of the cell where a cell's thing has its middle, the
+    thing's radius in cells, and the probability of an edge, (n, 4). cell: pixels of a cell of ``things``.
     """
 
     colours: Array
-    things: Array | None
-    votes: Array | None
+    things: Looked | None
     features: Looked | None
     depth: Array | None
     cell: float
-
-    @cached_property
-    def sizes(self) -> Array:
-        """(h, w): radius in cells of the thing that is seen at each pixel."""
-        assert self.things is not None
-        return radius(self.things)
-
-    @cached_property
-    def edges(self) -> Array:
-        """(h, w): probability of an edge."""
-        assert self.things is not None
-        return np.asarray(1.0 / (1.0 + np.exp(-self.things[..., 3])), np.float32)
-
-    @cached_property
-    def known(self) -> Array:
-        """(h * w, k): lightness and colour, then votes, then edges, of those that there are."""
-        columns = [self.colours]
-        if self.votes is not None:
-            columns += [self.votes, self.edges[..., None]]
-        flat = np.concatenate(columns, axis=2)
-        return flat.reshape(-1, flat.shape[2])
 
     def piece(self, mask: Mask) -> Piece:
         """The part of the region under a mask (h, w) that is not empty."""
@@ -109,18 +80,27 @@ class Piece:
 
     @cached_property
     def known(self) -> Array:
-        """(n, k): rows of ``View.known``."""
-        return np.take(self.view.known, self.inside, axis=0)
+        """(n, 3) lightness and colour, or (n, 7) with what ``View.things`` knows beside them."""
+        colours = self.view.colours.reshape(-1, 3).take(self.inside, axis=0)
+        if self.view.things is None:
+            return colours
+        return np.concatenate([colours, self.view.things.at(self.inside)], axis=1)
 
     @cached_property
-    def sizes(self) -> Array:
-        """(n,) radii in cells."""
-        return np.asarray(self.view.sizes.ravel()[self.inside])
+    def total(self) -> Array:
+        """Sum of ``known``."""
+        return np.asarray(self.known.sum(axis=0))
 
     @cached_property
     def size(self) -> float:
-        """The middle one of the radii."""
-        return float(np.median(self.sizes))
+        """The middle one of the radii of the things that are seen here, in cells."""
+        return float(np.median(self.known[:, 5]))
+
+    @cached_property
+    def count(self) -> float:
+        """Log of how many things the cells think are here."""
+        areas = np.square(self.known[:, 5]) * np.float32(np.pi * self.view.cell)
+        return float(np.log(max(float((1.0 / areas).sum()), 1e-3)))
 
     def partings(self) -> Iterator[Parts]:
         """Ways in which the mask falls in two, each part in one piece: by votes, by colours, by depth."""
@@ -128,8 +108,8 @@ class Piece:
         rows, columns = np.divmod(self.inside, self.mask.shape[1])
         place = np.stack([rows, columns], axis=1).astype(np.float32)
         across = np.float32(np.sqrt(count / np.pi))
-        tried = [np.concatenate([place / across, self.known[:, :3] / 20.0], axis=1)]
-        if view.votes is not None:
+        tried = [np.concatenate([place / across, self.known[:, :3] / np.float32(20.0)], axis=1)]
+        if view.things is not None:
             own = place / np.float32(np.sqrt(view.cell) * self.size)
             tried.append(np.concatenate([self.known[:, 3:5] / np.float32(self.size), own], axis=1))
         if view.depth is not None:
@@ -148,28 +128,35 @@ class Piece:
         border = _grown(first, NEXT_TO) & second
         length = np.count_nonzero(border)
         own = first.ravel()[self.inside].astype(np.float32)
-        ones, total = float(own.sum()), self.known.sum(axis=0)
-        part = own @ self.known
-        rest = len(own) - ones
-        apart = part / ones - (total - part) / rest
+        ones = float(own.sum())
+        part, rest = own @ self.known, len(own) - ones
+        apart = part / ones - (self.total - part) / rest
         found = {
             "colour": float(np.linalg.norm(apart[:3])) / 20.0,
             "border": length / float(np.sqrt(min(ones, rest))),
         }
         view = self.view
         if view.things is not None:
-            count = float((1.0 / (np.pi * self.sizes**2 * view.cell)).sum())
-            found["count"] = float(np.log(max(count, 1e-3)))
+            found["count"] = self.count
             found["votes"] = float(np.linalg.norm(apart[3:5])) / self.size
-            at_edge = float(view.edges[border].mean() - total[5] / len(own)) if length else 0.0
-            found["edge"] = at_edge
+            usual = float(self.total[6]) / len(own)
+            found["edge"] = float(view.things.at(border)[:, 3].mean()) - usual if length else 0.0
         if view.features is not None:
-            one, other = view.features.means(parts)
-            lengths = float(np.sqrt((one @ one) * (other @ other)))
-            found["features"] = 1.0 - float(one @ other) / max(lengths, 1e-12)
+            found["features"] = self._unlike(own)
         if view.depth is not None:
             found["depth"] = self._jump(first, second)
         return Evidence(**found)
+
+    def _unlike(self, own: Array) -> float:
+        """1 less the cosine of the mean features of the pixels of a part, by 1 and 0, and of the others."""
+        looked = self.view.features
+        assert looked is not None
+        number, cells = looked.number.take(self.inside), looked.cells
+        part = np.bincount(number, weights=own, minlength=len(cells))
+        rest = np.bincount(number, minlength=len(cells)) - part
+        one, other = np.stack([part, rest]).astype(np.float32) @ cells
+        lengths = float(np.sqrt((one @ one) * (other @ other)))
+        return 1.0 - float(one @ other) / max(lengths, 1e-12)
 
     def _jump(self, first: Mask, second: Mask) -> float:
         """Hundredths of the distance by which depth differs on the two sides of the border."""
@@ -199,19 +186,15 @@ def two_means(points: Array) -> NDArray[np.bool_]:
 
     The means are found from SAMPLE points at most.
     """
-    sample = points[:: max(1, len(points) // SAMPLE)]
+    sample = np.ascontiguousarray(points[:: max(1, len(points) // SAMPLE)])
     total = sample.sum(axis=0)
     far = sample[int(((sample - total / len(sample)) ** 2).sum(axis=1).argmax())]
     first, second = far, sample[int(((sample - far) ** 2).sum(axis=1).argmax())]
-    for _ in range(ROUNDS):
-        owned = _nearer(sample, first, second).astype(np.float32)
-        count = float(owned.sum())
-        if not 0 < count < len(sample):
-            break
-        part = owned @ sample
-        before, second, first = second, part / count, (total - part) / (len(sample) - count)
-        if np.array_equal(before, second):
-            break
+    owned = _nearer(sample, first, second)
+    if 0 < np.count_nonzero(owned) < len(sample):
+        start = owned.astype(np.int32)[:, None]
+        _, _, means = cv2.kmeans(sample, 2, start, STOP, 1, cv2.KMEANS_USE_INITIAL_LABELS)
+        first, second = means
     return _nearer(points, first, second)
 
 
