@@ -16,6 +16,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2D, Detection2DArray
 
+from ..client.types import thing
 from ..ros.convert import image_array
 from ..ros.playback import message_class
 from ..ros.qos import output, sensor
@@ -39,13 +40,8 @@ def stamp_of(message: bytes) -> int:
 
 def seen_in(message: Detection2D) -> Seen | None:
     """The best hypothesis of a detection and its box; None if it has none."""
-    best = max(message.results, key=lambda one: one.hypothesis.score, default=None)
-    if best is None:
-        return None
-    centre, width, height = message.bbox.center.position, message.bbox.size_x, message.bbox.size_y
-    # Pixel centres lie at integers: a box of n pixels around c spans c - n / 2 + 0.5 and n more.
-    x0, y0 = centre.x - width / 2 + 0.5, centre.y - height / 2 + 0.5
-    return Seen(best.hypothesis.class_id, float(best.hypothesis.score), (x0, y0, x0 + width, y0 + height))
+    found = thing(message)
+    return None if found is None else Seen(found.label, found.score, found.box)
 
 
 class Listener:
