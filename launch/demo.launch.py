@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -17,16 +18,35 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchDescription
 
 PACKAGE = "perception_contrast"
+BOOLEANS = ("true", "false")
+# Name: default, description, what it may be.
 ARGUMENTS = {
-    "seed": ("1", "The same seed gives the same household and path."),
-    "rate": ("10.0", "Frames a second."),
-    "offline": ("false", "Never use a network (true or false)."),
-    "queries": ("mug, bowl, bottle, book, lamp, chair, sofa, table", "What to look for, with commas."),
-    "model": ("", "Image encoder. Empty: as in the installed parameter file."),
-    "language_model": ("", "Model that matches words to pixels. Empty: as in the installed parameter file."),
+    "seed": ("1", "The same seed gives the same household and path.", ()),
+    "rate": ("10.0", "Frames a second.", ()),
+    "unseen": ("false", "Use shapes and looks that training never used (true or false).", BOOLEANS),
+    "offline": ("false", "Never use a network (true or false).", BOOLEANS),
+    "queries": ("mug, bowl, bottle, book, lamp, chair, sofa, table", "What to look for, with commas.", ()),
+    "vocabulary": ("", "Name of a vocabulary to look for besides. Empty: none.", ()),
+    "model": ("", "Image encoder. Empty: as in the installed parameter file.", ()),
+    "language_model": ("", "Model that matches words to pixels. Empty: as in the parameter file.", ()),
+    "preset": ("", "onboard_small, onboard_large, cpu or offboard. Empty: none.", ()),
+    "use_depth": ("true", "Give perception_node the camera's depth too (true or false).", BOOLEANS),
+    "namespace": ("", "Namespace of both nodes and of the camera's topics.", ()),
+    "log_level": ("info", "debug, info, warn, error or fatal.", ()),
+    "rviz": ("false", "Also start RViz with config/perception.rviz (true or false).", BOOLEANS),
 }
-TYPES = {"seed": int, "rate": float, "offline": bool}
-PASSED_ON = ("queries", "model", "language_model", "offline")
+TYPES = {"seed": int, "rate": float, "unseen": bool, "offline": bool}
+PASSED_ON = (
+    "queries",
+    "vocabulary",
+    "model",
+    "language_model",
+    "preset",
+    "use_depth",
+    "offline",
+    "namespace",
+    "log_level",
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -34,6 +54,7 @@ def generate_launch_description() -> LaunchDescription:
     camera = Node(
         package=PACKAGE,
         executable="sim_camera",
+        namespace=LaunchConfiguration("namespace"),
         output="screen",
         parameters=[
             str(share / "config" / "sim_camera.yaml"),
@@ -42,16 +63,25 @@ def generate_launch_description() -> LaunchDescription:
                 for name, kind in TYPES.items()
             },
         ],
+        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
     )
     perception = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(share / "launch" / "perception.launch.py")),
         launch_arguments=[
-            ("image", "/camera/color/image_raw"),
+            ("image", "camera/color/image_raw"),
+            ("depth", "camera/depth/image_raw"),
+            ("camera_info", "camera/color/camera_info"),
             *((name, LaunchConfiguration(name)) for name in PASSED_ON),
         ],
     )
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        arguments=["-d", str(share / "config" / "perception.rviz")],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
     arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, (default, text) in ARGUMENTS.items()
+        DeclareLaunchArgument(name, default_value=default, description=text, choices=choices or None)
+        for name, (default, text, choices) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*arguments, camera, perception])
+    return LaunchDescription([*arguments, camera, perception, rviz])

@@ -1,8 +1,9 @@
-"""Starts perception_node on a camera.
+"""Starts perception_node on one camera or several.
 
 ros2 launch perception_contrast perception.launch.py image:=/camera/image_raw queries:="mug, sofa"
+ros2 launch perception_contrast perception.launch.py cameras:="front, left" image:="/{camera}/color/image_raw"
 
-An argument that is not given leaves its parameter to the parameter file.
+An argument that is not given leaves its parameter to the preset, and that to the parameter file.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 
 PACKAGE = "perception_contrast"
+PRESETS = ("onboard_small", "onboard_large", "cpu", "offboard")
+# Inputs of a camera; with several, {camera} stands for its name.
 TOPICS = {
     "image": ("image", "Topic of the camera's pictures; /compressed is appended for compressed transport."),
     "depth": ("depth", "Topic of depth images, if use_depth is true."),
@@ -39,52 +42,113 @@ FLAGS = {
     "autostart": "Configure and activate at start (true or false).",
     "use_sim_time": "Take time from /clock (true or false).",
 }
+# Name: default, description, what it may be ("" where anything may).
+OTHERS = {
+    "cameras": (
+        "",
+        "Names of several cameras, separated by commas; {camera} in image, depth and camera_info stands for "
+        "each, and outputs are NODE/CAMERA/detections and so on. Empty: one camera, of no name.",
+        (),
+    ),
+    "processes": (
+        "one",
+        "one: a single process, whose model sees all cameras, batched. each: a process and a model for each "
+        "of the cameras, in a namespace of the camera's name.",
+        ("one", "each"),
+    ),
+    "preset": (
+        "",
+        f"Parameters for a kind of machine: {', '.join(PRESETS)}. Empty: as in params_file.",
+        ("", *PRESETS),
+    ),
+    "name": ("perception_node", "Name of the node.", ()),
+    "namespace": ("", "Namespace of the node.", ()),
+    "log_level": (
+        "info",
+        "Of the node: debug, info, warn, error or fatal.",
+        ("debug", "info", "warn", "error", "fatal"),
+    ),
+    "respawn": ("false", "Start the node again if it ends by itself (true or false).", ("true", "false")),
+}
 
 
-def _flag(name: str, text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise RuntimeError(f"launch argument {name}:={text} is neither true nor false")
-    return text.lower() == "true"
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _given(context: LaunchContext) -> dict[str, object]:
+def _given(texts: dict[str, str]) -> dict[str, object]:
     """Parameters whose launch argument is not empty."""
-    texts = {name: LaunchConfiguration(name).perform(context) for name in (*PARAMETERS, *FLAGS)}
-    values: dict[str, object] = {name: text for name, text in texts.items() if text}
+    values: dict[str, object] = {name: texts[name] for name in (*PARAMETERS, *FLAGS) if texts[name]}
     for name in FLAGS.keys() & values.keys():
-        values[name] = _flag(name, texts[name])
+        values[name] = texts[name].lower() == "true"
     if "queries" in values:
-        values["queries"] = [query.strip() for query in texts["queries"].split(",")]
+        values["queries"] = _words(texts["queries"])
     return values
 
 
-def _node(context: LaunchContext) -> list[Node]:
-    return [
-        Node(
-            package=PACKAGE,
-            executable="perception_node",
-            name=LaunchConfiguration("name"),
-            namespace=LaunchConfiguration("namespace"),
-            output="screen",
-            parameters=[LaunchConfiguration("params_file"), _given(context)],
-            remappings=[(name, LaunchConfiguration(name)) for name in TOPICS],
-            arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+def _topics(texts: dict[str, str], camera: str, prefix: str) -> list[tuple[str, str]]:
+    """Remappings of a camera's inputs, which the node calls ``prefix`` and their name."""
+    chosen = {name: texts[name].replace("{camera}", camera) for name in TOPICS}
+    # `front/image` is what it is called anyway.
+    left = {name for name in TOPICS if prefix and texts[name] == name}
+    return [(f"{prefix}{name}", topic) for name, topic in chosen.items() if name not in left]
+
+
+def _node(texts: dict[str, str], cameras: list[str], namespace: str) -> Node:
+    """One process; cameras: those it sees, or one whose name only tells its topics."""
+    named = len(cameras) > 0 and texts["processes"] == "one"
+    config = Path(get_package_share_directory(PACKAGE)) / "config"
+    preset = [str(config / "presets" / f"{texts['preset']}.yaml")] if texts["preset"] else []
+    remappings = [pair for one in cameras or [""] for pair in _topics(texts, one, f"{one}/" if named else "")]
+    return Node(
+        package=PACKAGE,
+        executable="perception_node",
+        name=texts["name"],
+        namespace=namespace,
+        output="screen",
+        parameters=[
+            texts["params_file"],
+            *preset,
+            _given(texts) | ({"cameras": cameras} if named else {}),
+        ],
+        remappings=remappings,
+        ros_arguments=["--log-level", texts["log_level"]],
+        respawn=texts["respawn"] == "true",
+        respawn_delay=1.0,
+    )
+
+
+def _nodes(context: LaunchContext) -> list[Node]:
+    names = (*TOPICS, *PARAMETERS, *FLAGS, *OTHERS, "params_file")
+    texts = {name: LaunchConfiguration(name).perform(context) for name in names}
+    cameras = _words(texts["cameras"])
+    if len(cameras) > 1 and "{camera}" not in texts["image"] and texts["image"] != "image":
+        raise RuntimeError(
+            f"launch argument image:={texts['image']} gives all of {', '.join(cameras)} the same pictures; "
+            "write {camera} where their names differ, as in image:=/{camera}/color/image_raw"
         )
-    ]
+    if texts["processes"] == "one":
+        return [_node(texts, cameras, texts["namespace"])]
+    base = texts["namespace"].rstrip("/")
+    return [_node(texts, [one], f"{base}/{one}" if one else base) for one in cameras or [""]]
 
 
 def generate_launch_description() -> LaunchDescription:
     config = Path(get_package_share_directory(PACKAGE)) / "config" / "perception_node.yaml"
     described = {
-        "name": ("perception_node", "Name of the node."),
-        "namespace": ("", "Namespace of the node."),
-        "params_file": (str(config), "Parameter file; the installed one lists every parameter."),
-        "log_level": ("info", "debug, info, warn, error or fatal."),
-        **TOPICS,
-        **{name: ("", f"{text} Empty: as in params_file.") for name, text in (PARAMETERS | FLAGS).items()},
+        **{name: (default, text, ()) for name, (default, text) in TOPICS.items()},
+        **OTHERS,
+        "params_file": (str(config), "Parameter file; the installed one lists every parameter.", ()),
+        **{
+            name: ("", f"{text} Empty: as in preset or params_file.", ()) for name, text in PARAMETERS.items()
+        },
+        **{
+            name: ("", f"{text} Empty: as in preset or params_file.", ("", "true", "false"))
+            for name, text in FLAGS.items()
+        },
     }
     arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, (default, text) in described.items()
+        DeclareLaunchArgument(name, default_value=default, description=text, choices=choices or None)
+        for name, (default, text, choices) in described.items()
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=_node)])
+    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes)])

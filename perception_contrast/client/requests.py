@@ -53,7 +53,11 @@ class Names:
     linger: float
 
     def topic(self, name: str) -> str:
-        return f"{self.target}/{self.camera}/{name}" if self.camera else f"{self.target}/{name}"
+        return f"{self.target}/{self.of_frame(name)}"
+
+    def of_frame(self, service: str) -> str:
+        """A service that looks at a frame is there once for each camera."""
+        return f"{self.camera}/{service}" if self.camera else service
 
 
 class Requests:
@@ -126,7 +130,7 @@ class Requests:
         timeout: float | None = None,
     ) -> Answer[Vectors]:
         request = messages.exemplar_request(label, box, point, image)
-        answer = self._call(AddExemplar, "add_exemplar", request, timeout)
+        answer = self._call(AddExemplar, self._names.of_frame("add_exemplar"), request, timeout)
         return then(answer, lambda response: messages.vectors_of([response.embedding]))
 
     def embed_text(self, texts: Sequence[str], timeout: float | None = None) -> Answer[Vectors]:
@@ -146,7 +150,7 @@ class Requests:
             image = response.heatmap
             return Heatmap(image.header, plane(image, "32FC1", "<f4"), response.space)
 
-        return then(self._call(Similarity, "similarity", request, timeout), heatmap)
+        return then(self._call(Similarity, self._names.of_frame("similarity"), request, timeout), heatmap)
 
     def classify(
         self,
@@ -164,7 +168,7 @@ class Requests:
             probabilities, cosines = (np.array(row, np.float32) for row in (one.probabilities, one.cosines))
             return Classification(given, probabilities, cosines, bool(one.independent), one.space)
 
-        return then(self._call(Classify, "classify", request, timeout), classification)
+        return then(self._call(Classify, self._names.of_frame("classify"), request, timeout), classification)
 
     def text_scores(
         self, texts: Sequence[str], image: messages.Picture | None = None, timeout: float | None = None
@@ -172,7 +176,7 @@ class Requests:
         given = tuple(texts)
         request = ImageTextSimilarity.Request(texts=list(given), image=messages.picture(image))
         return then(
-            self._call(ImageTextSimilarity, "image_text_similarity", request, timeout),
+            self._call(ImageTextSimilarity, self._names.of_frame("image_text_similarity"), request, timeout),
             lambda one: TextScores(given, np.array(one.cosines, np.float32), one.space),
         )
 
