@@ -40,6 +40,9 @@ setup(
         installed("launch", "*.launch.py"),
         installed("config", "*.*"),
         installed("config/vocabularies", "*.yaml"),
+        installed("config/presets", "*.yaml"),
+        installed("config/sros2", "*.xml"),
+        installed("examples", "*.*"),
     ],
     zip_safe=False,
     entry_points={

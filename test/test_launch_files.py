@@ -1,0 +1,130 @@
+"""The launch files: what their arguments say and do, read without ROS, and through launch where it is."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from launch_double import LaunchFile
+
+NAMES = ("perception", "demo", "bag")
+
+
+@pytest.fixture(scope="module")
+def files(repository: Path) -> dict[str, LaunchFile]:
+    return {name: LaunchFile(repository / "launch" / f"{name}.launch.py") for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_argument_is_described_and_has_a_default_that_it_may_have(
+    files: dict[str, LaunchFile], name: str
+) -> None:
+    declared = files[name].of("DeclareLaunchArgument")
+    arguments = files[name].arguments()
+    assert len(declared) == len(arguments) > 10
+    for argument, one in arguments.items():
+        assert one.description.endswith(".") and len(one.description) > 10, argument
+        assert one.choices is None or one.default in one.choices, argument
+
+
+@pytest.mark.parametrize("name", ["demo", "bag"])
+def test_what_is_passed_on_is_what_perception_takes(files: dict[str, LaunchFile], name: str) -> None:
+    taken = files["perception"].arguments()
+    (include,) = files[name].of("IncludeLaunchDescription")
+    passed = {argument for argument, _ in include.named["launch_arguments"]}
+    assert "queries" in passed and passed <= taken.keys()
+    for argument in passed & files[name].arguments().keys():
+        choices, ours = taken[argument].choices, files[name].arguments()[argument]
+        assert choices is None or ours.default in choices, argument
+
+
+@pytest.mark.ros
+def test_parameters_are_those_of_the_nodes(files: dict[str, LaunchFile]) -> None:
+    from perception_contrast.nodes import bag_player, sim_camera
+    from perception_contrast.ros.parameters import SPECS
+
+    known = {spec.name for spec in SPECS} | {"use_sim_time"}
+    perception = files["perception"].module
+    assert {*perception.PARAMETERS, *perception.FLAGS} <= known
+    assert set(files["demo"].module.TYPES) <= {spec.name for spec in sim_camera.SPECS}
+    assert set(files["bag"].module.TYPES) <= {spec.name for spec in bag_player.SPECS}
+    for spec in SPECS:
+        given = files["perception"].arguments().get(spec.name)
+        if given and given.choices and spec.choices:
+            assert set(given.choices) <= {"", *spec.choices}
+
+
+def test_nothing_given_leaves_parameters_to_the_file(files: dict[str, LaunchFile], repository: Path) -> None:
+    (node,) = files["perception"].nodes()
+    assert node["parameters"] == [str(repository / "config" / "perception_node.yaml"), {}]
+    assert node["name"] == "perception_node" and node["executable"] == "perception_node"
+    assert ("image", "image") in node["remappings"] and not node["respawn"]
+
+
+def test_what_is_given_comes_after_the_preset_and_that_after_the_file(files: dict[str, LaunchFile]) -> None:
+    (node,) = files["perception"].nodes(
+        preset="cpu",
+        queries="mug, seat: a sofa; a chair,",
+        offline="true",
+        log_level="debug",
+        image="/c/image",
+    )
+    first, preset, given = node["parameters"]
+    assert first.endswith("config/perception_node.yaml") and preset.endswith("config/presets/cpu.yaml")
+    assert given == {"queries": ["mug", "seat: a sofa; a chair"], "offline": True}
+    assert ("image", "/c/image") in node["remappings"]
+    assert node["ros_arguments"] == ["--log-level", "debug"]
+
+
+def test_cameras_in_one_process_share_a_node(files: dict[str, LaunchFile]) -> None:
+    (node,) = files["perception"].nodes(
+        cameras="front, left", image="/{camera}/color/image_raw", namespace="/r"
+    )
+    assert node["parameters"][-1] == {"cameras": ["front", "left"]} and node["namespace"] == "/r"
+    assert node["remappings"] == [
+        ("front/image", "/front/color/image_raw"),
+        ("left/image", "/left/color/image_raw"),
+    ]
+
+
+def test_cameras_in_processes_of_their_own_have_a_namespace_each(files: dict[str, LaunchFile]) -> None:
+    front, left = files["perception"].nodes(
+        cameras="front,left", processes="each", image="/{camera}/color/image_raw", namespace="/r"
+    )
+    assert (front["namespace"], left["namespace"]) == ("/r/front", "/r/left")
+    assert ("image", "/left/color/image_raw") in left["remappings"]
+    assert "cameras" not in left["parameters"][-1]
+
+
+def test_one_topic_for_several_cameras_is_refused(files: dict[str, LaunchFile]) -> None:
+    with pytest.raises(RuntimeError, match=r"\{camera\}"):
+        files["perception"].nodes(cameras="front,left", image="/camera/image_raw")
+
+
+def test_a_recording_plays_as_asked_and_can_end_the_launch(files: dict[str, LaunchFile]) -> None:
+    (player,) = files["bag"].nodes(path="a_bag", rate="2", loop="true")
+    assert player["parameters"][1] == {
+        "path": "a_bag",
+        "rate": 2.0,
+        "start_offset": 0.0,
+        "wait_for_subscribers": 1,
+        "loop": True,
+    }
+    assert "on_exit" not in player
+    (player,) = files["bag"].nodes(path="a_bag", stop_at_end="true")
+    assert type(player["on_exit"]).__name__ == "Shutdown"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed (it comes with ROS 2)"
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_launch_itself_reads_the_files(repository: Path, name: str) -> None:
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    from launch import LaunchContext
+
+    path = str(repository / "launch" / f"{name}.launch.py")
+    description = PythonLaunchDescriptionSource(path).get_launch_description(LaunchContext())
+    assert all(one.description for one in description.get_launch_arguments())
