@@ -3,12 +3,13 @@ SHELL := /bin/bash
 ARGS ?=
 ENTER := source ./env.sh
 
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test test-matrix check format clean
 
 help:
 	@echo "make setup            libraries, ROS 2 and messages, in .venv"
 	@echo "make demo ARGS=...    a simulated robot camera through the whole graph"
 	@echo "make test ARGS=...    the tests"
+	@echo "make test-matrix      the ROS tests under Python 3.10, 3.12, NumPy 1.26 and 2"
 	@echo "make check            format, lint, types, direction of imports"
 	@echo "make format           puts the sources into the format that check wants"
 	@echo "make clean            removes all that these made inside the repository"
@@ -21,6 +22,9 @@ demo: setup
 
 test: setup
 	@$(ENTER) && exec python -m pytest $(ARGS)
+
+test-matrix: setup
+	@$(ENTER) && exec python scripts/test_matrix.py $(ARGS)
 
 check: setup
 	@$(ENTER) && ruff format --check . && ruff check . && mypy && lint-imports

@@ -11,7 +11,7 @@ else
   return 1
 fi
 _pc_root="$(unset CDPATH; cd -- "$(dirname -- "$_pc_self")" >/dev/null && pwd -P)"
-_pc_venv="$_pc_root/.venv"
+_pc_venv="${PERCEPTION_CONTRAST_VENV:-$_pc_root/.venv}"
 
 # _pc_prepend VARIABLE FOLDER: puts FOLDER first in a colon-separated list, where it stands once.
 _pc_prepend() {

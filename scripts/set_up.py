@@ -20,7 +20,9 @@ from pathlib import Path
 import system_packages
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / ".venv"
+# Another place, and constraints beside requirements/, are for scripts/test_matrix.py.
+VENV = Path(os.environ.get("PERCEPTION_CONTRAST_VENV") or ROOT / ".venv")
+CONSTRAINTS = os.environ.get("PERCEPTION_CONTRAST_CONSTRAINTS")
 PYTHON = VENV / "bin" / "python"
 NOTES = VENV / ".set-up"
 CACHE = Path(os.environ.get("PERCEPTION_CONTRAST_CACHE") or Path.home() / ".cache" / "perception_contrast")
@@ -39,7 +41,9 @@ ROS = installed_ros()
 
 
 def requirement_files() -> list[Path]:
-    names = ["core", "sim", "training", "dev"] + ([] if ROS else ["tracks", "ros", "ros_build"])
+    names = ["core", "sim", "training", "dev"] + ([] if ROS else ["ros", "ros_build"])
+    # What measures tracks asks for NumPy 2.
+    names += [] if ROS or CONSTRAINTS else ["tracks"]
     return [ROOT / "requirements" / f"{name}.txt" for name in names]
 
 
@@ -105,6 +109,7 @@ def install_libraries() -> None:
     run(*pip, "--upgrade", "pip", remedy=offline)
     files: list[str | Path] = [word for path in requirement_files() for word in ("-r", path)]
     constraints: list[str | Path] = ["-c", ROOT / "requirements" / "installed_ros.txt"] if ROS else []
+    constraints += ["-c", CONSTRAINTS] if CONSTRAINTS else []
     run(*pip, *files, *constraints, remedy=offline)
 
 
@@ -124,7 +129,9 @@ def name_our_python() -> None:
 def build_interfaces() -> None:
     if not ROS:
         name_our_python()
-    build, install = ROOT / "build" / "interfaces", ROOT / "install" if ROS else VENV
+    own = VENV == ROOT / ".venv"
+    build = ROOT / "build" / "interfaces" if own else VENV / "build"
+    install = ROOT / "install" if ROS else VENV
     shutil.rmtree(build, ignore_errors=True)
     layout = [] if ROS else [f"-DPYTHON_INSTALL_DIR=lib/python{PYTHON_VERSION}/site-packages"]
     run(
@@ -190,11 +197,12 @@ def check_kind(notes: dict[str, str]) -> None:
 
 
 def main() -> None:
+    without = set(sys.argv[sys.argv.index("--without") + 1 :]) if "--without" in sys.argv else set()
     with Path(__file__).open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         notes = read_notes()
         check_kind(notes)
-        todo = [step for step in steps() if notes.get(step[0]) != step[3]]
+        todo = [one for one in steps() if notes.get(one[0]) != one[3] and one[0] not in without]
         if not todo:
             return
         packages = system_packages.missing_packages(ROS)
