@@ -18,7 +18,7 @@ from rclpy.node import Node
 from scipy.cluster.vq import kmeans2
 from sensor_msgs.msg import Image
 
-from perception_contrast.client import ClientError, Features, PerceptionClient
+from perception_contrast.client import ClientError, ClosedError, Features, PerceptionClient
 from perception_contrast.openvocab.draw import colour_of
 from perception_contrast.ros.convert import image_message
 
@@ -66,6 +66,7 @@ class Cluster(Node):
 
     def run(self) -> None:
         """Returns when the client is closed. Raises ClientError if perception_node cannot be used."""
+        self.get_logger().info(f"waiting for {self._client.target}")
         self._client.wait_until_active()
         with self._client.features() as stream:
             for features in stream:
@@ -85,10 +86,10 @@ def main() -> None:
     node = Cluster()
     try:
         node.run()
+    except (KeyboardInterrupt, ExternalShutdownException, ClosedError):
+        pass
     except ClientError as error:
         node.get_logger().error(str(error))
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         node.close()
         rclpy.try_shutdown()

@@ -26,7 +26,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
-from perception_contrast.client import ClientError, Detections, PerceptionClient, Thing
+from perception_contrast.client import ClientError, ClosedError, Detections, PerceptionClient, Thing
 from perception_contrast.errors import FrameError
 from perception_contrast.frames.camera import camera_of_info
 from perception_contrast.ros.convert import depth_array
@@ -100,6 +100,7 @@ class Follow(Node):
 
     def begin(self) -> None:
         """Asks for the thing and follows it from then on. Raises ClientError."""
+        self.get_logger().info(f"waiting for {self._client.target}")
         self._client.wait_until_active()
         self._client.also_ask([self._label])
         self._client.on_detections(self._look)
@@ -171,10 +172,10 @@ def main() -> None:
     try:
         node.begin()
         rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException, ClosedError):
+        pass
     except ClientError as error:
         node.get_logger().error(str(error))
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         node.close()
         rclpy.try_shutdown()

@@ -17,7 +17,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from std_msgs.msg import String
 
-from perception_contrast.client import ClientError, Detections, PerceptionClient
+from perception_contrast.client import ClientError, ClosedError, Detections, PerceptionClient
 
 
 class Presence:
@@ -60,6 +60,7 @@ class Notify(Node):
 
     def run(self) -> None:
         """Returns when the client is closed. Raises ClientError if perception_node cannot be used."""
+        self.get_logger().info(f"waiting for {self._client.target}")
         self._client.wait_until_active()
         self._client.also_ask(self._labels)
         self.get_logger().info(f"waiting for {', '.join(self._labels)}")
@@ -86,10 +87,10 @@ def main() -> None:
     node = Notify()
     try:
         node.run()
+    except (KeyboardInterrupt, ExternalShutdownException, ClosedError):
+        pass
     except ClientError as error:
         node.get_logger().error(str(error))
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         node.close()
         rclpy.try_shutdown()
