@@ -31,6 +31,7 @@ from perception_contrast.client import (  # noqa: E402
 from perception_contrast.errors import PerceptionError, QueryError  # noqa: E402
 from perception_contrast.frames.types import Frame  # noqa: E402
 from perception_contrast.language.vocabulary import Query  # noqa: E402
+from perception_contrast.ros.parameters import defaults  # noqa: E402
 from perception_contrast.wants import Wants  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -345,6 +346,31 @@ def test_a_silent_camera_is_told_from_an_absent_node(
         client.next_detections(0.5)
     with pytest.raises(NoAnswerError, match="camera"):
         list(client.detections(timeout=0.5))
+
+
+@pytest.mark.skipif("cameras" not in defaults(), reason="this perception_node has one camera")
+def test_one_of_several_cameras_is_asked_by_its_name(graph: SimpleNamespace) -> None:
+    several = Colours("/many", cameras=["front", "left"])
+    front, left = (Camera(graph.node, f"/many/{name}") for name in ("front", "left"))
+    front.colour, left.colour = "red", "blue"
+    target = "/many/perception_node"
+    try:
+        with (
+            PerceptionClient(graph.node, target=target, camera="front", timeout=30.0) as ahead,
+            PerceptionClient(graph.node, target=target, camera="left", timeout=30.0) as aside,
+        ):
+            ahead.wait_until_active(60.0)
+            # One node has one vocabulary.
+            ahead.set_queries(["red", "blue"])
+            assert ahead.wait_until_seen("red").thing and aside.wait_until_seen("blue").thing
+            assert not ahead.next_detections().best("blue")
+            assert aside.classify(["red", "blue"]).probabilities.argmax() == 1
+            shown = aside.add_exemplar("that", point=(100.0, 50.0))
+            assert shown.space == aside.latest_features().space
+            wait_for(lambda: aside.latest_masks().of("blue").any(), "a mask")
+            wait_for(lambda: ahead.similarity(text="red").values[56, 112] > 0.5, "the newest frame")
+    finally:
+        front.close(), left.close(), several.close()
 
 
 def test_it_follows_remappings_of_its_node_and_leaves_its_name_alone(graph: SimpleNamespace) -> None:
