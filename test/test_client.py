@@ -337,6 +337,24 @@ def test_a_node_that_is_not_active_says_so_until_it_is(graph: SimpleNamespace) -
         idle.close()
 
 
+def test_it_goes_on_with_a_node_that_was_started_anew(graph: SimpleNamespace) -> None:
+    camera = Camera(graph.node, "/again")
+    camera.colour = "red"
+    serving = Colours("/again", queries=["red"])
+    with PerceptionClient(graph.node, target="/again/perception_node", timeout=30.0) as client:
+        client.wait_until_active(60.0)
+        with client.detections(timeout=30.0) as stream:
+            assert next(stream).best("red")
+            serving.close()
+            with pytest.raises(NodeAbsentError):
+                client.get_queries(timeout=0.5)
+            serving = Colours("/again", queries=["red"])
+            client.wait_until_active(60.0)
+            assert [one.label for one in client.get_queries()] == ["red"]
+            wait_for(lambda: next(stream).best("red"), "detections of the new node")
+    camera.close(), serving.close()
+
+
 def test_a_silent_camera_is_told_from_an_absent_node(
     graph: SimpleNamespace, client: PerceptionClient
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import runpy
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,26 @@ def test_every_executable_starts_at_a_callable(entry: importlib.metadata.EntryPo
 def test_executables_are_the_promised_ones() -> None:
     names = {entry.name for entry in _entry_points()}
     assert names == {"perception-contrast", "perception_node", "sim_camera", "bag_player"}
+
+
+def test_everything_that_users_start_from_is_installed(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setuptools = pytest.importorskip("setuptools")
+    monkeypatch.chdir(repository)
+    given: dict[str, object] = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
+    runpy.run_path("setup.py")
+    installed = {path: folder for folder, paths in given["data_files"] for path in paths}
+    wanted = [
+        path
+        for folder in ("config", "launch", "examples")
+        for path in Path(folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    assert len(wanted) > 15
+    for path in wanted:
+        assert installed.get(str(path)) == f"share/perception_contrast/{path.parent}", path
 
 
 def test_fallback_messages_are_the_released_ones(repository: Path) -> None:
