@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -57,6 +59,14 @@ def client(graph: SimpleNamespace) -> PerceptionClient:
     graph.camera.colour = "red"
     graph.client.set_queries(["red", "blue"])
     return graph.client
+
+
+def test_a_client_loads_no_model_library() -> None:
+    program = (
+        "import sys, perception_contrast.client; print({'torch', 'timm', 'onnxruntime'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_what_was_asked_for_is_what_is_in_force_and_what_is_found(client: PerceptionClient) -> None:
