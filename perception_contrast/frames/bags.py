@@ -22,6 +22,7 @@ COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
 _SUFFIXES = (".mcap", ".db3")
+_PACKED_SUFFIXES = tuple(f"{suffix}.zstd" for suffix in _SUFFIXES)
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -195,6 +196,16 @@ class BagSource:
         header = fields.header
         stamp = _nanoseconds(header.stamp.sec, header.stamp.nanosec) or message.stamp
         return Frame(image, stamp, header.frame_id, camera=camera)
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a path looks like a rosbag2 recording, by its names alone."""
+    if path.is_file():
+        return path.suffix in _SUFFIXES or path.name.endswith(_PACKED_SUFFIXES)
+    return path.is_dir() and (
+        (path / "metadata.yaml").is_file()
+        or any(is_recording(file) for file in path.iterdir() if file.is_file())
+    )
 
 
 def _storage(path: Path) -> tuple[Path, ...]:
