@@ -61,8 +61,9 @@ class ShardDataset:
 
     part: only frames that ``data split`` put there. duplicates: also those that ``data dedup`` found to
     be near-duplicates. transform: applied to the (3, h, w) uint8 picture. rows: pyarrow Table of the
-    frames' manifest rows without the thumbnails, in the order of the
-    indices. group is the recording. Nothing stays open between reads, so worker processes and threads may share it. Raises PerceptionError.
+    frames' manifest rows without the thumbnails, in the order of the indices. group is the recording.
+    Nothing stays open between reads, so worker processes and threads may share it. Raises
+    PerceptionError.
     """
 
     classes: tuple[str, ...] = ()
