@@ -65,9 +65,7 @@ def anonymised(hook: Hook, image: Picture, seen: Seen) -> Picture:
     except Exception as error:
         raise FrameError("anonymise", f"the anonymising hook failed: {error!r}") from error
     if not isinstance(result, np.ndarray) or result.shape != image.shape or result.dtype != np.uint8:
-        raise FrameError(
-            "anonymise", "the anonymising hook must give back a picture of the same shape, uint8"
-        )
+        raise FrameError("anonymise", "the anonymising hook must give back the same shape, uint8")
     return image if np.array_equal(result, image) else result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Any
 
 from perception_contrast.errors import PerceptionError
 
-from ..manifest import MANIFEST, SHARDS, join_tables
+from ..manifest import MANIFEST, join_tables
 from .options import ExtractOptions
 from .plan import Plan, locked, make_plan
 from .source import Report, SourceJob, extract_source
@@ -135,11 +135,8 @@ def _joined(dataset: Path, plan: Plan, outcomes: list[Outcome], skip_bad: bool) 
 
 def _parts(plan: Plan, dataset: Path, results: Sequence[dict[str, Any]]) -> list[Path]:
     done = {result["name"]: result["shards"] for result in results}
-    shard: Callable[[int, int], Path] = lambda number, count: (  # noqa: E731
-        dataset / SHARDS / f"{number:04d}-{count:06d}.parquet"
-    )
     return [
-        shard(number, count)
-        for number, source in enumerate(plan.sources)
-        for count in range(done.get(source.name, 0))
+        job.shard(count).with_suffix(".parquet")
+        for job in plan.jobs(dataset)
+        for count in range(done.get(job.name, 0))
     ]

@@ -61,7 +61,8 @@ def thumbnail_descriptor(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     values = values - values.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(values, axis=1, keepdims=True)
     even = norms[:, 0] < 1e-3
-    values = values / np.maximum(norms, 1e-3)
+    values = np.asarray(values / np.maximum(norms, 1e-3), np.float32)
     values[even] = 0.0
     values[even, 0] = 1.0
-    return values
+    unit: NDArray[np.float32] = values
+    return unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -29,7 +30,7 @@ class ExtractOptions:
     for never. min_change: mean absolute difference of thumbnails (0 to 1) to the last kept frame;
     min_move, min_turn: metres and degrees, which count as change too. novelty: "thumbnail", "none" or an
     encoder's name; max_similarity: cosine to the last ``memory`` kept frames. min_sharpness: variance of
-    the Laplacian. max_clipped: share of pixels that are black or white.
+    the Laplacian at 240 pixels. max_clipped: share of pixels that are black or white.
 
     anonymise: "none" or package.module:function. format: "auto" keeps the bytes of a JPEG or PNG message
     and makes JPEG of raw pictures. quality: of JPEGs made here. short_side: pixels, 0 for as recorded.
@@ -52,7 +53,7 @@ class ExtractOptions:
     novelty: str = THUMBNAIL
     max_similarity: float = 0.99
     memory: int = 256
-    min_sharpness: float = 10.0
+    min_sharpness: float = 20.0
     max_clipped: float = 0.6
     anonymise: str = NONE
     format: str = AUTO
@@ -91,9 +92,11 @@ class ExtractOptions:
         }
 
     @classmethod
-    def read(cls, stored: dict[str, Any]) -> ExtractOptions:
+    def read(cls, stored: Mapping[str, Any]) -> ExtractOptions:
         known = {one.name for one in fields(cls)}
-        values = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items() if key in known}
+        values: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in stored.items() if key in known
+        }
         return cls(**values)
 
 

@@ -90,7 +90,8 @@ def make_plan(dataset: Path, paths: Sequence[Path], options: ExtractOptions) -> 
             sources.append(Source(_unique(path.name, [one.name for one in sources]), str(path), size))
         elif known.size != size:
             raise PerceptionError(
-                f"recording '{path}' has changed since it was extracted into '{dataset}'; choose another --out"
+                f"recording '{path}' has changed since it was extracted into '{dataset}'; "
+                "choose another --out"
             )
     plan = Plan(options, tuple(sources), captions)
     if old != plan:
