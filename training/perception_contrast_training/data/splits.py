@@ -140,7 +140,7 @@ def _cells(frames: Placed, side: float) -> Labels:
     if not known.all():
         count = int(np.count_nonzero(~known))
         raise PerceptionError(
-            f"{count} of {len(frames.stamps)} frames have no pose, so they have no place; split by bag or time"
+            f"{count} of {len(frames.stamps)} frames have no pose, so no place; split by bag or time"
         )
     cells = np.floor(frames.positions / side).astype(np.int64)
     _, units = np.unique(np.column_stack([frames.parents, cells]), axis=0, return_inverse=True)

@@ -149,8 +149,11 @@ def _draw_lanes(
             axes.plot(
                 times[shown], np.full(len(shown), height), "|", ms=12, c=_paint(name, number), label=label
             )
-    axes.set_yticks(range(len(lanes)), [name if len(name) < 46 else f"...{name[-43:]}" for name in lanes])
-    axes.set_ylim(len(lanes) - 0.5, -0.5)
+        axes.text(
+            0.005, height - 0.3, list(lanes)[height], size="small", transform=axes.get_yaxis_transform()
+        )
+    axes.set_yticks([])
+    axes.set_ylim(len(lanes) - 0.6, -0.8)
     axes.set_title("kept frames", loc="left")
     if len(colours) > 1:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(colours), frameon=False)
@@ -165,7 +168,7 @@ def _draw_measures(axes: Any, frames: ShardDataset, times: NDArray[np.float64]) 
     other.set_yscale("log")
     other.set_ylabel("variance of the Laplacian")
     handles = [*axes.get_lines(), *other.get_lines()]
-    axes.legend(handles=handles, loc="lower left", ncols=2, frameon=False, fontsize="small")
+    axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
 
 
 def _draw_path(axes: Any, frames: ShardDataset, known: NDArray[np.bool_], colours: dict[str, Any]) -> None:
@@ -181,5 +184,6 @@ def _draw_path(axes: Any, frames: ShardDataset, known: NDArray[np.bool_], colour
             positions[shown, first], positions[shown, second], "o", ms=4, c=_paint(name, number), label=name
         )
     letters = "xyz"
-    axes.set(xlabel=f"{letters[first]} (m)", ylabel=f"{letters[second]} (m)", aspect="equal")
+    axes.set(xlabel=f"{letters[first]} (m)", ylabel=f"{letters[second]} (m)")
+    axes.set_aspect("equal", adjustable="datalim")
     axes.set_title("where the camera was", loc="left")
