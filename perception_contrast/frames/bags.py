@@ -17,7 +17,7 @@ from zstandard import ZstdDecompressor, ZstdError
 from ..errors import FrameError, PerceptionError
 from .camera import camera_of_info
 from .decode import decode_message
-from .recovery import RecoveredFile, recovered
+from .recovery import RecoveredFile, has_journal, recovered
 from .storage import is_recording, opened_storage
 from .types import CameraModel, Frame
 
@@ -225,6 +225,8 @@ class BagSource:
         """A reader of one file; None for one of which nothing can be read, when that may be."""
         if file in self._mended or file in self._hopeless:
             return self._mended.get(file)
+        if file.suffix == ".db3" and has_journal(file):
+            return self._mend(file)
         try:
             return stack.enter_context(Reader(file))
         except Exception as error:

@@ -2,20 +2,22 @@
 
 MCAP: every record states its length, so a file is walked from its beginning without the index at its end;
 chunks are checked by their CRC (https://mcap.dev/spec). SQLite: rows are read one by one around pages
-that are missing (https://www.sqlite.org/fileformat.html).
+that are missing (https://www.sqlite.org/fileformat.html), and those in its journal are read as well.
 """
 
 from __future__ import annotations
 
 import heapq
-import sqlite3
 import struct
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import apsw
 
 from ..errors import PerceptionError
 
@@ -25,6 +27,7 @@ _CHUNK_TIMES = struct.Struct("<QQ")
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
 _MOST_RECORD = 4 << 30
 _LAST_ROW = 1 << 48
+_ROWS = "SELECT id, topic_id, timestamp, data FROM messages"
 
 
 @dataclass(frozen=True)
@@ -212,62 +215,65 @@ class RecoveredSqlite(RecoveredFile):
         try:
             topics = {number: (name, kind) for number, name, kind in self._topics(database)}
             self._rows: list[tuple[int, int, int]] = []
-            counts: Counter[int] = Counter()
             gaps, row = 0, 0
             while True:
                 try:
                     for read, number, stamp, _ in database.execute(
-                        "SELECT id, topic_id, timestamp, data FROM messages WHERE id > ? ORDER BY id", (row,)
+                        f"{_ROWS} WHERE id > ? ORDER BY id", (row,)
                     ):
                         row = read
                         self._rows.append((stamp, row, number))
-                        counts[number] += 1
                     break
-                except sqlite3.Error:
-                    gaps += 1
+                except apsw.Error:
                     behind = self._behind(database, row)
+                    gaps += 1
                     if behind is None:
                         break
-                    row = behind - 1
+                    self._rows.append(behind)
+                    row = behind[1]
         finally:
             database.close()
         self._rows.sort()
         if gaps:
             last = f" (the last row read is {row})"
             self.lost.append(f"'{path.name}' lacks pages at {gaps} place(s); their messages are lost{last}")
+        counts = Counter(number for _, _, number in self._rows)
         self._settle(topics, counts, [self._rows[0][0], self._rows[-1][0]] if self._rows else [])
 
-    def _open(self) -> sqlite3.Connection:
-        journal = self.path.with_name(f"{self.path.name}-wal")
+    def _open(self) -> apsw.Connection:
         # A journal that was never merged is read too, but only if SQLite may look beside the file.
-        options = "mode=ro" if journal.is_file() and journal.stat().st_size else "mode=ro&immutable=1"
+        journal = has_journal(self.path)
+        options = "mode=ro" if journal else "mode=ro&immutable=1"
         try:
-            database = sqlite3.connect(f"{self.path.resolve().as_uri()}?{options}", uri=True)
+            database = apsw.Connection(
+                f"{self.path.resolve().as_uri()}?{options}",
+                flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
+                vfs=None if journal else _whole_pages().vfs_name,
+            )
             # Without this, SQLite refuses a file that is shorter than its header says.
             database.execute("PRAGMA writable_schema=ON")
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             raise PerceptionError(f"'{self.path}' cannot be opened as a database: {error}") from error
         return database
 
-    def _topics(self, database: sqlite3.Connection) -> list[tuple[int, str, str]]:
+    def _topics(self, database: apsw.Connection) -> list[tuple[int, str, str]]:
         try:
             return list(database.execute("SELECT id, name, type FROM topics"))
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             raise PerceptionError(
                 f"'{self.path}' has lost its list of topics ({error}); nothing can be recovered"
             ) from error
 
     @staticmethod
-    def _behind(database: sqlite3.Connection, row: int) -> int | None:
-        """The first row found that can be read behind one where reading failed; None for none."""
+    def _behind(database: apsw.Connection, row: int) -> tuple[int, int, int] | None:
+        """(stamp, row, topic) of the first row found that can be read behind one; None for none."""
 
-        def readable(number: int) -> int | None:
-            query = "SELECT id, data FROM messages WHERE id >= ? ORDER BY id LIMIT 1"
+        def readable(number: int) -> tuple[int, int, int] | None:
             try:
-                found = database.execute(query, (number,)).fetchone()
-            except sqlite3.Error:
+                found = database.execute(f"{_ROWS} WHERE id >= ? ORDER BY id LIMIT 1", (number,)).fetchone()
+            except apsw.Error:
                 return None
-            return None if found is None else int(found[0])
+            return None if found is None else (int(found[2]), int(found[0]), int(found[1]))
 
         step = 1
         while (found := readable(row + step)) is None:
@@ -293,6 +299,43 @@ class RecoveredSqlite(RecoveredFile):
                     yield stamp, number, query.fetchone()[0]
         finally:
             database.close()
+
+
+def has_journal(path: Path) -> bool:
+    """Whether messages of a .db3 lie in a journal beside it: its recorder was killed."""
+    journal = path.with_name(f"{path.name}-wal")
+    return journal.is_file() and journal.stat().st_size > 0
+
+
+class _WholeFile(apsw.VFSFile):
+    """A file without the page that was cut at its end, which SQLite would fill up with zeros."""
+
+    _PAGE_SIZE = slice(16, 18)
+
+    def xFileSize(self) -> int:
+        size: int = super().xFileSize()
+        head = super().xRead(100, 0) if size >= 100 else b""
+        if not head.startswith(b"SQLite format 3"):
+            return size
+        page = int.from_bytes(head[self._PAGE_SIZE], "big")
+        # 1 stands for 65536, which two bytes cannot hold.
+        page = 65536 if page == 1 else page
+        return size - size % page if page else size
+
+
+class _WholePages(apsw.VFS):
+    def __init__(self) -> None:
+        self.vfs_name = "perception_contrast_whole_pages"
+        super().__init__(self.vfs_name, "")
+
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
+        return _WholeFile("", name, flags)
+
+
+@cache
+def _whole_pages() -> _WholePages:
+    """Registered with SQLite as long as it lives."""
+    return _WholePages()
 
 
 def recovered(path: Path) -> RecoveredFile:

@@ -98,7 +98,10 @@ class Frames:
 
 
 def viewing_directions(rotations: NDArray[np.float64], children: Sequence[str]) -> NDArray[np.float64]:
-    """(n, 3) unit: the z axis of optical frames, the x axis of others (REP 103). rotations: (n, 4) x, y, z, w."""
+    """(n, 3) unit: the z axis of optical frames, the x axis of others (REP 103).
+
+    rotations: (n, 4) quaternions x, y, z, w. children: names of the frames they turn.
+    """
     optical = np.array(["optical" in child for child in children], bool)
     forward = np.where(optical[:, None], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]).reshape(len(children), 3)
     return rotated(rotations, forward)
@@ -270,7 +273,8 @@ class PairSampler:
             for own in considered[index]:
                 for column in (0, 1):
                     allowed &= self._finder.may_be_negatives(own[None], considered[:, column])[0]
-        rest = [index for index in range(len(considered)) if index not in set(chosen)]
+        fitting = set(chosen)
+        rest = [index for index in range(len(considered)) if index not in fitting]
         return sorted(chosen + rest[: self._batch - len(chosen)])
 
 
