@@ -19,8 +19,8 @@ _DARK, _BRIGHT = 5, 250
 @dataclass(frozen=True)
 class Measures:
     """thumbnail: (16, 16, 3) uint8. sharpness: variance of the Laplacian of the grey picture at 240 pixels
-    on its short side, so that it does not depend on the camera's resolution. brightness: mean grey, 0 to
-    255. clipped: share of pixels under 6 or over 249.
+    on its short side, or fewer, so that it does not depend on the camera's resolution. brightness: mean
+    grey, 0 to 255. clipped: share of pixels under 6 or over 249.
     """
 
     thumbnail: NDArray[np.uint8]
@@ -31,7 +31,9 @@ class Measures:
 
 def measure(image: NDArray[np.uint8]) -> Measures:
     """Of a picture (H, W, 3) uint8 RGB."""
-    small = resize_image(image, fitted_size((image.shape[0], image.shape[1]), _SIDE, 1))
+    height, width = image.shape[:2]
+    # Never enlarged: that would look like blur.
+    small = resize_image(image, fitted_size((height, width), min(_SIDE, height, width), 1))
     grey = cv2.cvtColor(np.ascontiguousarray(small), cv2.COLOR_RGB2GRAY)
     clipped = np.count_nonzero((grey <= _DARK) | (grey >= _BRIGHT)) / grey.size
     return Measures(
