@@ -295,8 +295,8 @@ class RecoveredSqlite(RecoveredFile):
         try:
             for stamp, row, number in self._rows:
                 if number in wanted:
-                    query = database.execute("SELECT data FROM messages WHERE id = ?", (row,))
-                    yield stamp, number, query.fetchone()[0]
+                    for (data,) in database.execute("SELECT data FROM messages WHERE id = ?", (row,)):
+                        yield stamp, number, data
         finally:
             database.close()
 

@@ -120,7 +120,8 @@ class PairFinder:
         self._of_source = {
             int(one): _by_time(frames, frames.sources == one) for one in np.unique(frames.sources)
         }
-        self._known = np.isfinite(frames.positions).all(axis=1) & np.isfinite(frames.directions).all(axis=1)
+        placed = np.concatenate([frames.positions, frames.directions], axis=1)
+        self._known: Flags = np.asarray(np.isfinite(placed).all(axis=1), bool)
         self._trees = {}
         for world in np.unique(frames.worlds[self._known]):
             members = np.nonzero(self._known & (frames.worlds == world))[0]
@@ -130,15 +131,19 @@ class PairFinder:
         """Sorted numbers of all frames that show the same as one, without itself."""
         kinds = (self.temporal(index), self.across_cameras(index), self.same_place(index))
         found = np.unique(np.concatenate(kinds))
-        return found[found != index]
+        others: Indices = found[found != index]
+        return others
 
     def temporal(self, index: int) -> Indices:
         near = self._near_in_time(index, self.rules.temporal)
-        return near[(self.frames.cameras[near] == self.frames.cameras[index]) & (near != index)]
+        own = self.frames.cameras[near] == self.frames.cameras[index]
+        found: Indices = near[own & (near != index)]
+        return found
 
     def across_cameras(self, index: int) -> Indices:
         near = self._near_in_time(index, self.rules.cross_camera)
-        return near[self.frames.cameras[near] != self.frames.cameras[index]]
+        found: Indices = near[self.frames.cameras[near] != self.frames.cameras[index]]
+        return found
 
     def same_place(self, index: int) -> Indices:
         """Frames whose camera stood within ``place_distance`` and looked within ``place_angle``."""
@@ -148,7 +153,9 @@ class PairFinder:
         members, tree = self._trees[int(frames.worlds[index])]
         near = members[tree.query_ball_point(frames.positions[index], rules.place_distance)]
         cosines = frames.directions[near] @ frames.directions[index]
-        return near[(cosines >= np.cos(np.radians(rules.place_angle)) - 1e-12) & (near != index)]
+        alike = cosines >= np.cos(np.radians(rules.place_angle)) - 1e-12
+        found: Indices = near[alike & (near != index)]
+        return found
 
     def _near_in_time(self, index: int, seconds: float) -> Indices:
         if not seconds:
@@ -156,7 +163,8 @@ class PairFinder:
         order, stamps = self._of_source[int(self.frames.sources[index])]
         stamp, reach = self.frames.stamps[index], round(seconds * NANOSECONDS)
         first, last = np.searchsorted(stamps, [stamp - reach, stamp + reach + 1])
-        return order[first:last]
+        found: Indices = order[first:last]
+        return found
 
     def may_be_negatives(self, one: Indices, other: Indices) -> Flags:
         """(len(one), len(other)) bool: whether two frames may stand against each other in a loss.
