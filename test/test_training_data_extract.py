@@ -34,7 +34,7 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer
 
 from perception_contrast.cli.main import main
 from perception_contrast.errors import PerceptionError
-from perception_contrast_training.data import shards
+from perception_contrast_training.data import writing
 from perception_contrast_training.data.bags import source
 from perception_contrast_training.data.bags.anonymise import Seen, blur_people
 from perception_contrast_training.data.bags.extract import extract
@@ -313,7 +313,7 @@ def test_interrupted_and_gone_on_equals_never_interrupted(
     messages += [color(START + (20 + n) * SECOND, jpeg(picture(n))) for n in (1, 12, 13, 2)]
     bag = write(tmp_path / "bag", told(*messages))
     run(bag, tmp_path / "whole", **options)
-    count, add = 0, shards.ShardWriter.add
+    count, add = 0, writing.ShardWriter.add
 
     def dying(self: Any, name: str, data: bytes) -> Any:
         nonlocal count
@@ -323,7 +323,7 @@ def test_interrupted_and_gone_on_equals_never_interrupted(
         return add(self, name, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards.ShardWriter, "add", dying)
+        patch.setattr(writing.ShardWriter, "add", dying)
         # What a killed process leaves: no clean-up of temporary files either.
         patch.setattr(Path, "unlink", lambda *_, **__: None)
         with pytest.raises(Killed):
@@ -381,7 +381,7 @@ def test_dataset_grows_by_recordings_but_not_by_other_options(tmp_path: Path) ->
 
 def test_no_space_left_keeps_finished_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bag = write(tmp_path / "bag", drive(7))
-    add = shards.ShardWriter.add
+    add = writing.ShardWriter.add
 
     def full(self: Any, name: str, data: bytes) -> Any:
         if self.path.name.endswith("000002.tar"):
@@ -389,7 +389,7 @@ def test_no_space_left_keeps_finished_shards(tmp_path: Path, monkeypatch: pytest
         return add(self, name, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards.ShardWriter, "add", full)
+        patch.setattr(writing.ShardWriter, "add", full)
         with pytest.raises(PerceptionError, match="no space is left"):
             run(bag, tmp_path / "set", shard_frames=2)
     assert sorted(path.name for path in tmp_path.glob("set/shards/*.tar")) == [

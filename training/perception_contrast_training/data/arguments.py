@@ -98,7 +98,7 @@ def _add_dedup(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("path", type=Path, metavar="DATASET")
     add("--descriptor", default="dinov2-s14", metavar=f"MODEL|{THUMBNAIL}", help="(default: %(default)s)")
-    add("--threshold", type=float, help="cosine (default: 0.95 of an encoder's, 0.99 of thumbnails)")
+    add("--threshold", type=float, help="cosine (default: 0.98 of an encoder's, 0.99 of thumbnails)")
     add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--offline", action="store_true", help="do not touch the network")
 

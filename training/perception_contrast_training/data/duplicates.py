@@ -33,7 +33,7 @@ BLOCK = 2048
 
 _BATCH = 16
 _USUAL = {THUMBNAIL: 0.99}
-_USUAL_OF_ENCODERS = 0.95
+_USUAL_OF_ENCODERS = 0.98
 
 Floats = NDArray[np.float32]
 Tell = Callable[[str, int, int], None]
@@ -149,7 +149,7 @@ def dedup(
 ) -> dict[str, Any]:
     """Writes which frames of a dataset are near-duplicates; gives the counts.
 
-    threshold: cosine from which two frames show the same; None for 0.95 of an encoder's, 0.99 of
+    threshold: cosine from which two frames show the same; None for 0.98 of an encoder's, 0.99 of
     thumbnails. Frames are kept in the manifest's order. Raises PerceptionError, ModelError.
     """
     limit = _USUAL.get(descriptor, _USUAL_OF_ENCODERS) if threshold is None else threshold

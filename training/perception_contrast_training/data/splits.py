@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,9 @@ from perception_contrast.errors import PerceptionError
 
 from .bags.options import NANOSECONDS
 from .manifest import SPLIT, write_table
-from .shards import ShardDataset
+
+if TYPE_CHECKING:
+    from .shards import ShardDataset
 
 UNUSED = "unused"
 WAYS = ("bag", "place", "time")
@@ -69,6 +71,8 @@ class Placed:
 
 def split(dataset: Path, options: SplitOptions) -> dict[str, int]:
     """Writes the part of each frame; gives their numbers. Raises PerceptionError; nothing is written then."""
+    from .shards import ShardDataset
+
     frames = ShardDataset(dataset, duplicates=True)
     parts = split_frames(placed(frames), options)
     table = pa.table({"key": frames.rows["key"].to_pylist(), "part": parts})

@@ -11,7 +11,7 @@ from typing import Any
 
 from perception_contrast.errors import PerceptionError
 
-from ..tables import TEXT_COLUMNS, read_rows
+from ..rows import TEXT_COLUMNS, read_rows
 from .options import NANOSECONDS
 
 _TIME, _STAMP, _UNTIL = "time", "stamp", "until"

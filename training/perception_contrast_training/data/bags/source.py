@@ -17,7 +17,7 @@ from perception_contrast.frames.bags import BagMessage, BagSource
 
 from ..embedding import load_descriptor
 from ..manifest import SHARDS, read_facts, read_table, table_of, write_table
-from ..shards import ShardWriter, json_member
+from ..writing import ShardWriter, json_member
 from .anonymise import Seen, load_hook
 from .captions import Captions
 from .choose import TOO_SOON, Chooser
