@@ -17,7 +17,8 @@ from zstandard import ZstdDecompressor, ZstdError
 from ..errors import FrameError, PerceptionError
 from .camera import camera_of_info
 from .decode import decode_message
-from .recovery import RecoveredFile, has_journal, recovered
+from .recovery import RecoveredFile, RecoveredMcap
+from .recovery_sqlite import RecoveredSqlite, has_journal
 from .storage import is_recording, opened_storage
 from .types import CameraModel, Frame
 
@@ -210,7 +211,7 @@ class BagSource:
     def _mend(self, file: Path) -> RecoveredFile | None:
         if file not in self._mended and file not in self._hopeless:
             try:
-                self._mended[file] = recovered(file)
+                self._mended[file] = _recovered(file)
             except PerceptionError as error:
                 self._hopeless[file] = str(error)
         return self._mended.get(file)
@@ -276,6 +277,14 @@ class BagSource:
         header = fields.header
         stamp = nanoseconds(header.stamp.sec, header.stamp.nanosec) or message.stamp
         return Frame(image, stamp, header.frame_id, camera=camera)
+
+
+def _recovered(path: Path) -> RecoveredFile:
+    """Whatever is whole in a damaged storage file. Raises PerceptionError if that is nothing."""
+    try:
+        return RecoveredMcap(path) if path.suffix == ".mcap" else RecoveredSqlite(path)
+    except OSError as error:
+        raise PerceptionError(f"'{path}' cannot be read: {error.strerror or error}") from error
 
 
 def camera_info_topic(image_topic: str) -> str:

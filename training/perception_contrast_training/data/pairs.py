@@ -20,14 +20,12 @@ from torch import Tensor
 from perception_contrast.errors import PerceptionError
 
 from .bags.options import NANOSECONDS
-from .bags.transforms import rotated
+from .bags.transforms import WORLD_FRAMES, rotated
 from .samples import Sample
 from .shards import ShardDataset
 
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-WORLD_FRAMES = ("map", "world", "earth")
-"""Fixed frames that mean the same place in every recording; odom is another one in each."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from perception_contrast.errors import PerceptionError
 
 from .bags.options import NANOSECONDS
+from .bags.transforms import WORLD_FRAMES
 from .manifest import SPLIT, write_table
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def placed(frames: ShardDataset) -> Placed:
     """When and where each frame was seen. Frames of odometry mean something in their own recording only."""
     parents = frames.rows["pose_parent"].to_pylist()
     own = [
-        (parent, -1 if parent in ("map", "world", "earth") else source)
+        (parent, -1 if parent in WORLD_FRAMES else source)
         for parent, source in zip(parents, frames.groups.tolist(), strict=True)
     ]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(own))}

@@ -16,8 +16,9 @@ from perception_contrast.errors import PerceptionError
 
 from ..manifest import MANIFEST, join_tables
 from .options import ExtractOptions
+from .output import SourceJob
 from .plan import Plan, locked, make_plan
-from .source import Report, SourceJob, extract_source
+from .source import Report, extract_source
 
 Outcome = dict[str, Any] | PerceptionError
 _WAIT = 0.2  # seconds between looks at the workers' reports

@@ -6,7 +6,8 @@ from typing import Any
 
 from perception_contrast.errors import PerceptionError
 
-from .source import Report, SourceJob
+from .output import SourceJob
+from .source import Report
 
 
 def run_on_ray(jobs: list[SourceJob], report: Report | None = None) -> list[Any]:

@@ -17,7 +17,7 @@ from perception_contrast.frames.storage import storage_files
 
 from ..manifest import DESCRIPTION, MANIFEST
 from .options import ExtractOptions
-from .source import SourceJob
+from .output import SourceJob
 
 FORMAT = 1
 

@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-FIXED_FRAMES = ("map", "world", "earth", "odom")
+WORLD_FRAMES = ("map", "world", "earth")
+"""Fixed frames that mean the same place in every recording; odom is another one in each."""
+
+FIXED_FRAMES = (*WORLD_FRAMES, "odom")
 _MOST_LINKS = 64
 
 
