@@ -164,7 +164,7 @@ def _draw_measures(axes: Any, frames: ShardDataset, times: NDArray[np.float64]) 
     axes.plot(times, brightness, ".", ms=4, c="C1", label="brightness (left)")
     axes.set(xlabel="seconds since the recording's first frame", ylim=(0, 255), ylabel="mean grey")
     other = axes.twinx()
-    other.plot(times, sharpness, ".", ms=4, c="C4", label="sharpness (right)")
+    other.plot(times, np.maximum(sharpness, 0.1), ".", ms=4, c="C4", label="sharpness (right)")
     other.set_yscale("log")
     other.set_ylabel("variance of the Laplacian")
     handles = [*axes.get_lines(), *other.get_lines()]
