@@ -28,7 +28,7 @@ def gathered(x: Tensor) -> Tensor:
     """
     if processes() == 1:
         return x
-    return cast(Tensor, _Gather.apply(x))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Gather.apply(x))
 
 
 def own_rows(rows: int) -> Rows:
@@ -48,14 +48,14 @@ def whole(part: Tensor) -> Tensor:
     """
     if processes() == 1:
         return part
-    return cast(Tensor, _Whole.apply(part))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Whole.apply(part))
 
 
 def summed(x: Tensor) -> Tensor:
     """Sum over processes; its gradient is the sum of what they have for it."""
     if processes() == 1:
         return x
-    return cast(Tensor, _Sum.apply(x))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Sum.apply(x))
 
 
 def averaged(x: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         first = dist.get_rank() * ctx.rows
         return _reduced(gradient, dist.ReduceOp.SUM)[first : first + ctx.rows]
 
@@ -94,7 +94,7 @@ class _Sum(torch.autograd.Function):
         return _reduced(x, dist.ReduceOp.SUM)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return _reduced(gradient, dist.ReduceOp.SUM)
 
 
@@ -104,5 +104,5 @@ class _Whole(torch.autograd.Function):
         return _reduced(part, dist.ReduceOp.SUM)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient * processes()

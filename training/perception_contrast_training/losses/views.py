@@ -11,9 +11,7 @@ from torch import Tensor
 from .blocks import Rows, sum_of_blocks
 
 
-def nt_xent(
-    a: Tensor, b: Tensor, temperature: float, chunk: int = 0, rows: Rows | None = None
-) -> Tensor:
+def nt_xent(a: Tensor, b: Tensor, temperature: float, chunk: int = 0, rows: Rows | None = None) -> Tensor:
     """Normalised temperature-scaled cross-entropy (Chen et al., SimCLR, ICML 2020), mean over all 2n views.
 
     a, b: (n, c), row i of each is a view of picture i; normalised here. chunk: views that are compared with

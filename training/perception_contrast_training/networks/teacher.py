@@ -14,11 +14,13 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def twin_of(network: Net) -> Net:
-    """A copy that takes no gradient and drops no paths; the first step of a mean that moves."""
+    """A copy that takes no gradient and drops nothing; the first step of a mean that moves."""
     twin = copy.deepcopy(network).requires_grad_(False)
     for module in twin.modules():
         if isinstance(module, DropPath):
             module.drop_prob = 0.0
+        elif isinstance(module, nn.Dropout):
+            module.p = 0.0
     return twin
 
 
