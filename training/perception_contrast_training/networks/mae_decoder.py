@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from .sin_cos import sin_cos_positions
+
+_norm = partial(nn.LayerNorm, eps=1e-6)
 
 
 class MaeDecoder(nn.Module):
@@ -57,10 +60,6 @@ class MaeDecoder(nn.Module):
             x = block(x)
         pixels: Tensor = self.pixels(self.norm(x))
         return pixels[:, int(self.prefix) :]
-
-
-def _norm(width: int) -> nn.LayerNorm:
-    return nn.LayerNorm(width, eps=1e-6)
 
 
 def start_as_mae(network: nn.Module) -> None:
