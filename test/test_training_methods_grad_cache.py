@@ -26,13 +26,13 @@ CAPTIONS = [f"thing number {number}" for number in range(12)]
 def method_of(name: str, **options: Any) -> Any:
     backbone = small_vit(**options)
     if name == "simclr":
-        return Simclr(backbone, SimclrSettings(batch_norm=False, dim=8, chunk=5)).double()
+        return Simclr(backbone, SimclrSettings(batch_norm=False, dim=8, table=60)).double()
     if name == "lit":
-        return make_lit(backbone, LitSettings(text=TEXT, chunk=5)).double()
+        return make_lit(backbone, LitSettings(text=TEXT, table=60)).double()
     pair = Pair(backbone, make_text(TEXT, 8), 8)
     if name == "clip":
-        return Clip(pair, ClipSettings(dim=8, chunk=5)).double()
-    return Siglip(pair, SiglipSettings(dim=8, chunk=5)).double()
+        return Clip(pair, ClipSettings(dim=8, table=60)).double()
+    return Siglip(pair, SiglipSettings(dim=8, table=60)).double()
 
 
 def batch_of(name: str, rows: slice = slice(None)) -> dict[str, Any]:

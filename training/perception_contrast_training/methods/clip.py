@@ -15,7 +15,7 @@ from ..networks.backbones import Backbone
 from ..networks.text import TextSettings
 from ..views.captioned import CaptionedViewSettings
 from .base import Batch, Group, Losses, Progress
-from .contrast import compared
+from .contrast import TABLE, compared, rows_at_once
 from .exact import full_precision
 from .groups import grouped
 from .pairs import Pair, log_scale, watched
@@ -25,12 +25,13 @@ from .scaling import Scale, said
 @dataclass(frozen=True)
 class ClipSettings:
     """dim: of the space where pictures and texts meet. temperature: at the start; it is learned, and its
-    inverse is at most most_scale. chunk: rows that are compared with all others at once."""
+    inverse is at most most_scale. table: numbers that the table of a comparison may
+    hold at once."""
 
     dim: int = 512
     temperature: float = 0.07
     most_scale: float = 100.0
-    chunk: int = 2048
+    table: int = TABLE
     layer_decay: float = 1.0
     text: TextSettings = field(default_factory=TextSettings)
     views: CaptionedViewSettings = field(default_factory=CaptionedViewSettings)
@@ -52,7 +53,8 @@ class Clip(nn.Module):
         image, text = embedded["image"], embedded["text"]
         with full_precision(image):
             rows = gather.own_rows(len(image))
-            part = clip_loss(image, text, self.log_scale.exp(), self.settings.chunk, rows)
+            chunk = rows_at_once(self.settings.table, len(image))
+            part = clip_loss(image, text, self.log_scale.exp(), chunk, rows)
             total = gather.whole(part)
         scale = self.log_scale.detach().exp()
         return Losses(total, {"clip": total.detach(), "scale": scale}, watched(embedded))

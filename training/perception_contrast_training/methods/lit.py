@@ -12,6 +12,7 @@ from ..networks.text import TextSettings, make_text
 from ..views.captioned import CaptionedViewSettings
 from . import clip
 from .clip import Clip, ClipSettings
+from .contrast import TABLE
 from .pairs import Pair
 from .scaling import Scale
 
@@ -25,7 +26,7 @@ class LitSettings:
     image_head: bool = False
     temperature: float = 0.07
     most_scale: float = 100.0
-    chunk: int = 2048
+    table: int = TABLE
     text: TextSettings = field(default_factory=TextSettings)
     views: CaptionedViewSettings = field(default_factory=CaptionedViewSettings)
 
@@ -41,7 +42,7 @@ def make_lit(backbone: Backbone, settings: LitSettings) -> Clip:
             dim=dim,
             temperature=settings.temperature,
             most_scale=settings.most_scale,
-            chunk=settings.chunk,
+            table=settings.table,
         ),
     )
 

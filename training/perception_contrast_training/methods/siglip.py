@@ -16,7 +16,7 @@ from ..networks.text import TextSettings
 from ..views.captioned import CaptionedViewSettings
 from . import clip
 from .base import Batch, Group, Losses, Progress
-from .contrast import compared
+from .contrast import TABLE, compared, rows_at_once
 from .exact import full_precision
 from .groups import grouped
 from .pairs import Pair, log_scale, watched
@@ -27,13 +27,13 @@ LARGE_BATCH = 8192
 
 @dataclass(frozen=True)
 class SiglipSettings:
-    """scale, bias: at the start, both learned. dim: of the space where pictures and texts meet. chunk: texts
-    that are compared with all pictures at once."""
+    """scale, bias: at the start, both learned. dim: of the space where both meet. table: numbers
+    that the table of a comparison may hold at once."""
 
     dim: int = 768
     scale: float = 10.0
     bias: float = -10.0
-    chunk: int = 2048
+    table: int = TABLE
     layer_decay: float = 1.0
     text: TextSettings = field(default_factory=TextSettings)
     views: CaptionedViewSettings = field(default_factory=CaptionedViewSettings)
@@ -57,7 +57,8 @@ class Siglip(nn.Module):
         with full_precision(image):
             # Each process takes its texts' columns, in chunks: no one holds the table of all.
             rows = gather.own_rows(len(text))
-            part = sigmoid_loss(image, text, self.log_scale.exp(), self.bias, self.settings.chunk, rows)
+            chunk = rows_at_once(self.settings.table, len(image))
+            part = sigmoid_loss(image, text, self.log_scale.exp(), self.bias, chunk, rows)
             total = gather.whole(part)
         parts = {"siglip": total.detach(), "scale": self.log_scale.detach().exp(), "bias": self.bias.detach()}
         return Losses(total, parts, watched(embedded))

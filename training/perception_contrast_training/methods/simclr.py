@@ -13,7 +13,7 @@ from ..networks.backbones import Backbone
 from ..networks.heads import simclr_head
 from ..views.simclr import SimclrViewSettings
 from .base import Batch, Group, Losses, Progress
-from .contrast import compared
+from .contrast import TABLE, compared, rows_at_once
 from .exact import at_least_float32, full_precision
 from .groups import grouped
 from .scaling import Scale, said
@@ -22,15 +22,15 @@ from .scaling import Scale, said
 @dataclass(frozen=True)
 class SimclrSettings:
     """temperature: 0.1 for ImageNet, 0.5 for pictures of 32 pixels. hidden: of the head, 0 for the backbone's
-    width. batch_norm: in the head, as the authors' code has it; gradient caching needs it off. chunk: views
-    that are compared with all others at once."""
+    width. batch_norm: in the head, as the authors' code has it; gradient caching needs it off. table: numbers
+    that the table of a comparison may hold at once."""
 
     temperature: float = 0.1
     hidden: int = 0
     dim: int = 128
     layers: int = 2
     batch_norm: bool = True
-    chunk: int = 2048
+    table: int = TABLE
     layer_decay: float = 1.0
     views: SimclrViewSettings = field(default_factory=SimclrViewSettings)
 
@@ -63,7 +63,7 @@ class Simclr(nn.Module):
                 first,
                 second,
                 self.settings.temperature,
-                self.settings.chunk,
+                rows_at_once(self.settings.table, 2 * len(first)),
                 gather.own_rows(len(first)) if gather.processes() > 1 else None,
             )
             total = gather.whole(part)
