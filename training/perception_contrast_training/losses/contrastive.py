@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .blocks import Rows, sum_of_blocks
+from .unit import unit
 
 
 def clip_loss(
@@ -18,18 +19,20 @@ def clip_loss(
     once, 0 for all; with it memory grows with n * chunk, in the backward pass too. rows: gives the part
     of the loss that these rows have; the parts of all rows add up to it.
     """
-    image, text = F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+    image, text = unit(image), unit(text)
 
-    def part(start: int, stop: int) -> Tensor:
-        target = torch.arange(start, stop, device=image.device)
-        logits = scale * image[start:stop] @ text.T
+    def part(start: int, some_images: Tensor, some_texts: Tensor, *all_of: Tensor) -> Tensor:
+        images, texts, scale = all_of
+        target = torch.arange(start, start + len(some_images), device=images.device)
+        logits = scale * some_images @ texts.T
         # The whole table serves both directions.
-        other = logits.T if stop - start == len(image) else scale * text[start:stop] @ image.T
+        other = logits.T if len(some_images) == len(images) else scale * some_texts @ images.T
         return F.cross_entropy(logits, target, reduction="sum") + F.cross_entropy(
             other, target, reduction="sum"
         )
 
-    return sum_of_blocks(part, rows or (0, len(image)), chunk) / (2 * len(image))
+    whole = (image, text, _tensor(scale, image))
+    return sum_of_blocks(part, rows or (0, len(image)), chunk, (image, text), whole) / (2 * len(image))
 
 
 def sigmoid_loss(
@@ -44,16 +47,21 @@ def sigmoid_loss(
 
     image, text: (n, c), row i matches row i; normalised here. chunk, rows: of texts, as of ``clip_loss``.
     """
-    image, text = F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+    image, text = unit(image), unit(text)
 
-    def part(start: int, stop: int) -> Tensor:
-        logits = scale * image @ text[start:stop].T + bias
+    def part(start: int, some_texts: Tensor, images: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+        logits = scale * images @ some_texts.T + bias
         sign = -torch.ones_like(logits)
         # The match of text number start + j is picture number start + j.
         sign.diagonal(-start).fill_(1.0)
         return -F.logsigmoid(sign * logits).sum()
 
-    return sum_of_blocks(part, rows or (0, len(text)), chunk) / len(image)
+    whole = (image, _tensor(scale, image), _tensor(bias, image))
+    return sum_of_blocks(part, rows or (0, len(text)), chunk, (text,), whole) / len(image)
+
+
+def _tensor(value: Tensor | float, like: Tensor) -> Tensor:
+    return value if isinstance(value, Tensor) else like.new_tensor(value)
 
 
 def multi_positive_loss(logits: Tensor, positive: Tensor, ignored: Tensor | None = None) -> Tensor:

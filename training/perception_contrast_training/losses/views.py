@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .blocks import Rows, sum_of_blocks
+from .unit import unit
 
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float, chunk: int = 0, rows: Rows | None = None) -> Tensor:
@@ -17,23 +18,22 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float, chunk: int = 0, rows: Rows
     a, b: (n, c), row i of each is a view of picture i; normalised here. chunk: views that are compared with
     all others at once, 0 for all. rows: gives the part of the loss that these pictures have.
     """
-    views, pictures = F.normalize(torch.cat([a, b]), dim=-1), len(a)
+    views, pictures = unit(torch.cat([a, b])), len(a)
 
-    def part(start: int, stop: int) -> Tensor:
-        logits = views[start:stop] @ views.T / temperature
+    def part(start: int, some: Tensor, every: Tensor) -> Tensor:
+        logits = some @ every.T / temperature
         logits.diagonal(start).fill_(float("-inf"))  # oneself
-        target = (torch.arange(start, stop, device=views.device) + pictures) % len(views)
-        return F.cross_entropy(logits, target, reduction="sum")
+        target = torch.arange(start, start + len(some), device=every.device) + pictures
+        return F.cross_entropy(logits, target % len(every), reduction="sum")
 
-    if rows is None:
-        return sum_of_blocks(part, (0, len(views)), chunk) / len(views)
-    other = (rows[0] + pictures, rows[1] + pictures)
-    return (sum_of_blocks(part, rows, chunk) + sum_of_blocks(part, other, chunk)) / len(views)
+    shares = [(0, len(views))] if rows is None else [rows, (rows[0] + pictures, rows[1] + pictures)]
+    parts = [sum_of_blocks(part, share, chunk, (views,), (views,)) for share in shares]
+    return torch.stack(parts).sum() / len(views)
 
 
 def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """2 - 2 cos, mean over rows (n, c) (Grill et al., BYOL, NeurIPS 2020). The target gets no gradient."""
-    cosine = F.cosine_similarity(prediction, target.detach(), dim=-1)
+    cosine = (unit(prediction) * unit(target.detach())).sum(dim=-1)
     return (2.0 - 2.0 * cosine).mean()
 
 
