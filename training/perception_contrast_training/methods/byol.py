@@ -21,13 +21,14 @@ from .scaling import Scale, momentum_for, said
 
 @dataclass(frozen=True)
 class ByolSettings:
-    """momentum: of the target at the start, 0.996 for 1,000 epochs, 0.99 for 300; it rises to 1. predictor:
-    without it the method collapses."""
+    """momentum: of the target at the start, 0.996 for 1,000 epochs, 0.99 for 300; it rises to 1. predictor,
+    batch_norm: without them the method collapses."""
 
     momentum: float = 0.996
     hidden: int = 4096
     dim: int = 256
     predictor: bool = True
+    batch_norm: bool = True
     layer_decay: float = 1.0
     views: ByolViewSettings = field(default_factory=ByolViewSettings)
 
@@ -38,10 +39,10 @@ class Byol(nn.Module):
     def __init__(self, backbone: Backbone, settings: ByolSettings) -> None:
         super().__init__()
         self.settings, self.backbone = settings, backbone
-        self.projector = byol_mlp(backbone.dim, settings.hidden, settings.dim)
+        self.projector = byol_mlp(backbone.dim, settings.hidden, settings.dim, settings.batch_norm)
         self.predictor: nn.Module = nn.Identity()
         if settings.predictor:
-            self.predictor = byol_mlp(settings.dim, settings.hidden, settings.dim)
+            self.predictor = byol_mlp(settings.dim, settings.hidden, settings.dim, settings.batch_norm)
         self.target_backbone, self.target_projector = twin_of(backbone), twin_of(self.projector)
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:

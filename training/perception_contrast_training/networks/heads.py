@@ -25,13 +25,16 @@ def simclr_head(width: int, hidden: int, dim: int, layers: int = 2, batch_norm: 
     return nn.Sequential(*parts)
 
 
-def byol_mlp(width: int, hidden: int, dim: int) -> nn.Sequential:
+def byol_mlp(width: int, hidden: int, dim: int, batch_norm: bool = True) -> nn.Sequential:
     """BYOL's projector and predictor (Grill et al. 2020): linear, batch norm, ReLU, linear.
 
     No biases: batch norm takes the first one's away, and the authors' code gives the second none.
     """
     return nn.Sequential(
-        nn.Linear(width, hidden, bias=False), BatchNorm(hidden), nn.ReLU(), nn.Linear(hidden, dim, bias=False)
+        nn.Linear(width, hidden, bias=not batch_norm),
+        BatchNorm(hidden) if batch_norm else nn.Identity(),
+        nn.ReLU(),
+        nn.Linear(hidden, dim, bias=False),
     )
 
 
