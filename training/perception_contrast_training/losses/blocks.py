@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 Rows = tuple[int, int]
 """Rows from the first to before the second: a process's share of a loss."""
@@ -24,31 +25,39 @@ def sum_of_blocks(
     start, stop = rows
     if not chunk or stop - start <= chunk:
         return part(start, *(x[start:stop] for x in sliced), *whole)
-    return cast(Tensor, _Blocks.apply(part, rows, chunk, len(sliced), *sliced, *whole))
+    # A tensor that is both sliced and whole is held, and has its gradient, once.
+    tensors = list({id(x): x for x in (*sliced, *whole)}.values())
+    place = {id(x): index for index, x in enumerate(tensors)}
+    takes = [(place[id(x)], True) for x in sliced] + [(place[id(x)], False) for x in whole]
+    return cast(Tensor, _Blocks.apply(part, rows, chunk, takes, *tensors))
 
 
 class _Blocks(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, part: Part, rows: Rows, chunk: int, count: int, *tensors: Tensor) -> Tensor:
-        wanted = [index for index, needed in enumerate(ctx.needs_input_grad[4:]) if needed]
-        slopes = {index: torch.zeros_like(tensors[index]) for index in wanted}
+    def forward(
+        ctx: Any, part: Part, rows: Rows, chunk: int, takes: list[tuple[int, bool]], *tensors: Tensor
+    ) -> Tensor:
+        """takes: of each argument of ``part``, which tensor it is, and whether it is sliced."""
+        slopes = {i: torch.zeros_like(x) for i, x in enumerate(tensors) if ctx.needs_input_grad[4 + i]}
         total = tensors[0].new_zeros(())
         for start in range(rows[0], rows[1], chunk):
             stop = min(start + chunk, rows[1])
-            leaves = [x[start:stop] if i < count else x for i, x in enumerate(tensors)]
-            leaves = [x.detach().requires_grad_(i in slopes) for i, x in enumerate(leaves)]
+            leaves = [
+                (tensors[i][start:stop] if cut else tensors[i]).detach().requires_grad_(i in slopes)
+                for i, cut in takes
+            ]
             with torch.enable_grad():
                 value = part(start, *leaves)
             total += value.detach()
-            if wanted:
-                found = torch.autograd.grad(value, [leaves[i] for i in wanted])
-                for index, slope in zip(wanted, found, strict=True):
-                    place = slopes[index][start:stop] if index < count else slopes[index]
-                    place += slope
+            wanted = [(leaf, *take) for leaf, take in zip(leaves, takes, strict=True) if take[0] in slopes]
+            found = torch.autograd.grad(value, [leaf for leaf, _, _ in wanted]) if wanted else ()
+            for slope, (_, i, cut) in zip(found, wanted, strict=True):
+                (slopes[i][start:stop] if cut else slopes[i]).add_(slope)
         ctx.slopes, ctx.count = slopes, len(tensors)
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        slopes = [ctx.slopes.get(index) for index in range(ctx.count)]
-        return (None, None, None, None, *(None if x is None else x * gradient for x in slopes))
+        slopes = [ctx.slopes.pop(i, None) for i in range(ctx.count)]
+        return (None, None, None, None, *(None if x is None else x.mul_(gradient) for x in slopes))

@@ -15,4 +15,4 @@ def unit(x: Tensor) -> Tensor:
     """
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     there = length > NO_LENGTH
-    return torch.where(there, x / torch.where(there, length, 1.0), 0.0)
+    return x * torch.where(there, 1.0 / torch.where(there, length, 1.0), 0.0)
