@@ -59,5 +59,5 @@ class _Blocks(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        slopes = [ctx.slopes.pop(i, None) for i in range(ctx.count)]
-        return (None, None, None, None, *(None if x is None else x.mul_(gradient) for x in slopes))
+        slopes = [ctx.slopes.get(i) for i in range(ctx.count)]
+        return (None, None, None, None, *(None if x is None else x * gradient for x in slopes))
