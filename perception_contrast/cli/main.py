@@ -30,6 +30,9 @@ COMMANDS = {
     "calibrate": Command(
         "perception_contrast_training.calibrate_words", "fit the probabilities of words to your pictures"
     ),
+    "data": Command(
+        "perception_contrast_training.data.command", "datasets of recordings: extract, look, dedup, split"
+    ),
     "demo": Command("perception_contrast.cli.demo", "a camera, the perception node and a live table"),
     "doctor": Command("perception_contrast.cli.doctor", "what is installed, what is missing, and the remedy"),
     "eval": Command(

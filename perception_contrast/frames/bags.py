@@ -6,22 +6,38 @@ import heapq
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
+from zstandard import ZstdDecompressor, ZstdError
 
 from ..errors import FrameError, PerceptionError
 from .camera import camera_of_info
 from .decode import decode_message
+from .recovery import RecoveredFile, RecoveredMcap
+from .recovery_sqlite import RecoveredSqlite, has_journal
+from .storage import is_recording, opened_storage
 from .types import CameraModel, Frame
+
+__all__ = [
+    "BagMessage",
+    "BagSource",
+    "BagTopic",
+    "OfferedQos",
+    "camera_info_topic",
+    "deserialised",
+    "is_recording",
+    "is_rectified",
+    "nanoseconds",
+]
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
-_SUFFIXES = (".mcap", ".db3")
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -59,23 +75,41 @@ class BagMessage(NamedTuple):
 
 
 class BagSource:
-    """A rosbag2 folder, or one .mcap or .db3 file, with or without metadata.yaml.
+    """A rosbag2 folder, or one .mcap or .db3 file, with or without metadata.yaml, compressed or not.
 
     Opening reads only the index; each iteration opens the files anew, so several may run at once.
     topics: by name. start, end: stamps of the first and the last message in nanoseconds. Raises
-    PerceptionError for what is missing, empty, damaged or no recording.
+    PerceptionError for what is missing, empty, damaged or no recording. recover: read what is whole in a
+    damaged recording instead, and say in ``lost`` what is not; where damage lies inside, it is met and
+    noted only while messages are read.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, recover: bool = False) -> None:
         self.path = Path(path)
-        self._files = _storage(self.path)
+        self._recover = recover
+        self._storage = opened_storage(self.path)
+        self._mended: dict[Path, RecoveredFile] = {}
+        self._hopeless: dict[Path, str] = {}
+        if self._storage.lost and not recover:
+            raise self._damaged(self._storage.lost[0])
         with self._readers() as readers:
             self.topics = _topics(readers)
             filled = [reader for reader in readers if reader.message_count]
             if not filled:
-                raise PerceptionError(f"recording '{self.path}' holds no messages; record it again")
+                raise PerceptionError(
+                    f"recording '{self.path}' holds no messages{self._told()}; record it again"
+                )
             self.start = int(min(reader.start_time for reader in filled))
             self.end = int(max(reader.end_time for reader in filled)) - 1
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What of a damaged recording could not be read, as far as it is known by now."""
+        mended = [note for file in self._mended.values() for note in file.lost]
+        return tuple(dict.fromkeys((*self._storage.lost, *self._hopeless.values(), *mended)))
+
+    def _told(self) -> str:
+        return f" ({'; '.join(self.lost)})" if self.lost else ""
 
     def messages(
         self, topics: Collection[str] = (), start: int | None = None, stop: int | None = None
@@ -132,7 +166,7 @@ class BagSource:
 
     def _messages(self, topics: frozenset[str], start: int | None, stop: int | None) -> Iterator[BagMessage]:
         with self._readers() as readers:
-            streams = [_stream(reader, topics, start, stop) for reader in readers]
+            streams = [self._stream(reader, topics, start, stop) for reader in readers]
             merged = heapq.merge(*streams, key=lambda message: message.stamp)
             while True:
                 with self._explained():
@@ -140,18 +174,66 @@ class BagSource:
                 if message is None:
                     return
                 if message.data[:4] == _ZSTD_MAGIC:
-                    raise PerceptionError(
-                        f"the messages in '{self.path}' are compressed one by one; "
-                        "give the recording's folder with its metadata.yaml, not the file alone"
-                    )
+                    message = self._unpacked(message)
                 yield message
+
+    def _unpacked(self, message: BagMessage) -> BagMessage:
+        if not self._storage.packed:
+            raise PerceptionError(
+                f"the messages in '{self.path}' are compressed one by one; "
+                "give the recording's folder with its metadata.yaml, not the file alone"
+            )
+        try:
+            # The frame's own header may leave its size out.
+            data = ZstdDecompressor().decompressobj().decompress(message.data)
+        except ZstdError as error:
+            if not self._recover:
+                raise self._damaged(str(error)) from error
+            data = b""
+        return message._replace(data=data)
+
+    def _stream(
+        self, reader: Any, topics: frozenset[str], start: int | None, stop: int | None
+    ) -> Iterator[BagMessage]:
+        """One file's messages; where it turns out damaged on the way, goes on with what is whole behind."""
+        count = 0
+        try:
+            for message in _stream(reader, topics, start, stop):
+                yield message
+                count += 1
+        except Exception:
+            if not self._recover or isinstance(reader, RecoveredFile):
+                raise
+            mended = self._mend(Path(reader.path))
+            if mended is not None:
+                yield from islice(_stream(mended, topics, start, stop), count, None)
+
+    def _mend(self, file: Path) -> RecoveredFile | None:
+        if file not in self._mended and file not in self._hopeless:
+            try:
+                self._mended[file] = _recovered(file)
+            except PerceptionError as error:
+                self._hopeless[file] = str(error)
+        return self._mended.get(file)
 
     @contextmanager
     def _readers(self) -> Iterator[list[Any]]:
         with ExitStack() as stack:
-            with self._explained():
-                readers = [stack.enter_context(Reader(file)) for file in self._files]
+            readers = [reader for file in self._storage.files if (reader := self._reader(file, stack))]
             yield readers
+
+    def _reader(self, file: Path, stack: ExitStack) -> Any:
+        """A reader of one file; None for one of which nothing can be read, when that may be."""
+        if file in self._mended or file in self._hopeless:
+            return self._mended.get(file)
+        if file.suffix == ".db3" and has_journal(file):
+            return self._mend(file)
+        try:
+            return stack.enter_context(Reader(file))
+        except Exception as error:
+            if not self._recover:
+                raise self._damaged(str(error) or type(error).__name__) from error
+            return self._mend(file)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -159,11 +241,13 @@ class BagSource:
         try:
             yield
         except Exception as error:
-            detail = str(error) or type(error).__name__
-            raise PerceptionError(
-                f"recording '{self.path}' is damaged or not a rosbag2 recording: {detail.rstrip('.')}. "
-                "Try `ros2 bag reindex` on its folder, or `mcap recover` on an mcap file that was cut short"
-            ) from error
+            raise self._damaged(str(error) or type(error).__name__) from error
+
+    def _damaged(self, detail: str) -> PerceptionError:
+        return PerceptionError(
+            f"recording '{self.path}' is damaged or not a rosbag2 recording: {detail.rstrip('.')}. "
+            "Try `ros2 bag reindex` on its folder, or `mcap recover` on an mcap file that was cut short"
+        )
 
     def _require(self, topic: str) -> BagTopic:
         if topic not in self.topics:
@@ -181,40 +265,40 @@ class BagSource:
         return names[0]
 
     def _camera(self, image_topic: str) -> CameraModel | None:
-        base = image_topic.removesuffix("/compressed").rpartition("/")[0]
-        info = self.topics.get(f"{base}/camera_info")
+        info = self.topics.get(camera_info_topic(image_topic))
         if info is None or info.type != CAMERA_INFO or not info.count:
             return None
-        message = _deserialised(next(self.messages([info.name])))
-        rectified = "rect" in image_topic.removesuffix("/compressed").rpartition("/")[2]
-        return camera_of_info(message, rectified=rectified)
+        message = deserialised(next(self.messages([info.name])))
+        return camera_of_info(message, rectified=is_rectified(image_topic))
 
     def _frame(self, message: BagMessage, camera: CameraModel | None) -> Frame:
-        fields = _deserialised(message)
+        fields = deserialised(message)
         image = decode_message(fields)
         header = fields.header
-        stamp = _nanoseconds(header.stamp.sec, header.stamp.nanosec) or message.stamp
+        stamp = nanoseconds(header.stamp.sec, header.stamp.nanosec) or message.stamp
         return Frame(image, stamp, header.frame_id, camera=camera)
 
 
-def _storage(path: Path) -> tuple[Path, ...]:
-    """What to open: the folder if it has metadata, else the storage files in it, or the one file."""
-    if not path.exists():
-        raise PerceptionError(f"recording '{path}' does not exist; check the path")
-    if path.suffix == ".bag":
-        raise PerceptionError(
-            f"'{path}' is a ROS 1 bag; convert it with `rosbags-convert --src {path} --dst {path.stem}`"
-        )
-    if path.is_file():
-        if path.suffix not in _SUFFIXES:
-            raise PerceptionError(f"'{path}' is no recording; give a rosbag2 folder, an .mcap or a .db3 file")
-        return (path,)
-    if (path / "metadata.yaml").exists():
-        return (path,)
-    files = tuple(sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES))
-    if not files:
-        raise PerceptionError(f"folder '{path}' holds no rosbag2 recording (metadata.yaml, .mcap or .db3)")
-    return files
+def _recovered(path: Path) -> RecoveredFile:
+    """Whatever is whole in a damaged storage file. Raises PerceptionError if that is nothing."""
+    try:
+        return RecoveredMcap(path) if path.suffix == ".mcap" else RecoveredSqlite(path)
+    except OSError as error:
+        raise PerceptionError(f"'{path}' cannot be read: {error.strerror or error}") from error
+
+
+def camera_info_topic(image_topic: str) -> str:
+    """The CameraInfo beside an image topic, as image_transport's drivers name it."""
+    return f"{_untransported(image_topic).rpartition('/')[0]}/camera_info"
+
+
+def is_rectified(image_topic: str) -> bool:
+    """Whether an image topic's name says that its pictures are rectified."""
+    return "rect" in _untransported(image_topic).rpartition("/")[2]
+
+
+def _untransported(image_topic: str) -> str:
+    return image_topic.removesuffix("/compressed").removesuffix("/compressedDepth")
 
 
 def _topics(readers: list[Any]) -> dict[str, BagTopic]:
@@ -237,14 +321,15 @@ def _offered(qos: Any) -> OfferedQos:
         reliability=qos.reliability.name.lower(),
         durability=qos.durability.name.lower(),
         liveliness=qos.liveliness.name.lower(),
-        deadline=_nanoseconds(qos.deadline.sec, qos.deadline.nsec),
-        lifespan=_nanoseconds(qos.lifespan.sec, qos.lifespan.nsec),
-        liveliness_lease=_nanoseconds(qos.liveliness_lease_duration.sec, qos.liveliness_lease_duration.nsec),
+        deadline=nanoseconds(qos.deadline.sec, qos.deadline.nsec),
+        lifespan=nanoseconds(qos.lifespan.sec, qos.lifespan.nsec),
+        liveliness_lease=nanoseconds(qos.liveliness_lease_duration.sec, qos.liveliness_lease_duration.nsec),
     )
 
 
-def _nanoseconds(seconds: int, nanoseconds: int) -> int:
-    return int(seconds) * 1_000_000_000 + int(nanoseconds)
+def nanoseconds(seconds: int, rest: int) -> int:
+    """A stamp's two parts as one number of nanoseconds."""
+    return int(seconds) * 1_000_000_000 + int(rest)
 
 
 def _stream(reader: Any, topics: frozenset[str], start: int | None, stop: int | None) -> Iterator[BagMessage]:
@@ -257,10 +342,13 @@ def _stream(reader: Any, topics: frozenset[str], start: int | None, stop: int | 
 _TYPESTORE = get_typestore(Stores.ROS2_HUMBLE)
 
 
-def _deserialised(message: BagMessage) -> Any:
-    """The message's fields. Pictures and CameraInfo are the same in every ROS 2 distribution since Humble."""
+def deserialised(message: BagMessage, types: Any = _TYPESTORE) -> Any:
+    """The message's fields. Pictures and CameraInfo are the same in every ROS 2 distribution since Humble.
+
+    types: of rosbags, for more than the common interfaces. Raises FrameError "bad_message".
+    """
     try:
-        return _TYPESTORE.deserialize_cdr(message.data, message.type)
+        return types.deserialize_cdr(message.data, message.type)
     except Exception as error:
         raise FrameError(
             "bad_message", f"a {message.type} on '{message.topic}' cannot be deserialised: {error}"

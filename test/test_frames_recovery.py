@@ -1,0 +1,191 @@
+"""Damaged recordings: what is whole is read, what is not is said; counted by the reference libraries."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import struct
+from pathlib import Path
+
+import pytest
+from mcap.reader import make_reader
+from mcap.writer import CompressionType
+from recordings import COLOR, drive, mcap_bytes, write, write_split
+from rosbags.rosbag2 import StoragePlugin
+from zstandard import ZstdCompressor
+
+from perception_contrast.errors import PerceptionError
+from perception_contrast.frames.bags import BagSource
+
+
+def records(data: bytes) -> list[tuple[int, int, int]]:
+    """(opcode, begin, end) of the top-level records, walked by the specification."""
+    found, position = [], 8
+    while position + 9 <= len(data) - 8:
+        code, length = struct.unpack_from("<BQ", data, position)
+        found.append((code, position, position + 9 + length))
+        position += 9 + length
+    return found
+
+
+@pytest.mark.parametrize("compression", [CompressionType.ZSTD, CompressionType.LZ4, CompressionType.NONE])
+@pytest.mark.parametrize("share", [0.35, 0.6, 0.9])
+def test_mcap_cut_short_gives_its_whole_chunks(
+    tmp_path: Path, compression: CompressionType, share: float
+) -> None:
+    messages = drive(30)
+    data = mcap_bytes(messages, compression=compression)
+    cut = int(len(data) * share)
+    chunks = [end for code, _, end in records(data) if code == 6]
+    whole = [end for end in chunks if end <= cut]
+    # The reference reader on a file closed after the last whole chunk tells what can be had.
+    index = make_reader(io.BytesIO(data)).get_summary().chunk_indexes  # type: ignore[union-attr]
+    last = sorted(index, key=lambda one: one.chunk_start_offset)[len(whole) - 1].message_end_time
+    path = tmp_path / "cut.mcap"
+    path.write_bytes(data[:cut])
+    with pytest.raises(PerceptionError, match="damaged"):
+        BagSource(path)
+    bag = BagSource(path, recover=True)
+    expected = [(one.stamp, one.topic, one.data) for one in messages if one.stamp <= last]
+    assert [(one.stamp, one.topic, one.data) for one in bag.messages()] == expected
+    assert 0 < len(expected) < len(messages)
+    assert any("the last" in note and "cut" in note for note in bag.lost)
+
+
+def test_mcap_without_chunks_out_of_order_and_without_an_end(tmp_path: Path) -> None:
+    messages = drive(8)
+    messages[3], messages[9] = messages[9], messages[3]
+    data = mcap_bytes(messages, chunked=False)
+    end = next(begin for code, begin, _ in records(data) if code == 0x0F)
+    path = tmp_path / "open.mcap"
+    path.write_bytes(data[:end])
+    bag = BagSource(path, recover=True)
+    assert [one.data for one in bag.messages()] == [
+        one.data for one in sorted(messages, key=lambda one: one.stamp)
+    ]
+    assert "was not closed" in bag.lost[0]
+
+
+def test_bad_chunk_in_the_middle_costs_only_itself(tmp_path: Path) -> None:
+    messages = drive(30)
+    data = bytearray(mcap_bytes(messages, compression=CompressionType.NONE))
+    chunks = [(begin, end) for code, begin, end in records(bytes(data)) if code == 6]
+    begin, end = chunks[len(chunks) // 2]
+    first, last = struct.unpack_from("<QQ", data, begin + 9)
+    data[end - 40] ^= 0xFF
+    path = tmp_path / "flipped.mcap"
+    path.write_bytes(data)
+    with pytest.raises(PerceptionError):
+        list(BagSource(path).messages())
+    bag = BagSource(path, recover=True)
+    assert bag.lost == ()
+    found = list(bag.messages())
+    assert [one.data for one in found] == [m.data for m in messages if not first <= m.stamp <= last]
+    assert len(bag.lost) == 1 and "chunk" in bag.lost[0]
+    assert [one.stamp for one in bag.messages([COLOR])] == [m.stamp for m in found if m.topic == COLOR]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
+def test_sqlite_cut_short_gives_every_row_that_is_there(tmp_path: Path, share: float) -> None:
+    messages = drive(150)
+    folder = write(tmp_path / "bag", messages, StoragePlugin.SQLITE3)
+    (file,) = folder.glob("*.db3")
+    data = file.read_bytes()
+    file.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(PerceptionError):
+        list(BagSource(folder).messages())
+    bag = BagSource(folder, recover=True)
+    known = {(one.stamp, one.topic): one.data for one in messages}
+    found = list(bag.messages())
+    assert all(known[one.stamp, one.topic] == one.data for one in found)
+    # Rows are appended in order, so about that share of them is before the cut.
+    assert len(found) > 0.8 * share * len(messages)
+    assert [one.stamp for one in found] == sorted(one.stamp for one in found)
+    assert any("lacks pages" in note for note in bag.lost)
+
+
+def test_sqlite_with_a_zeroed_page_in_the_middle(tmp_path: Path) -> None:
+    messages = drive(60)
+    folder = write(tmp_path / "bag", messages, StoragePlugin.SQLITE3)
+    (file,) = folder.glob("*.db3")
+    data = bytearray(file.read_bytes())
+    page = struct.unpack_from(">H", data, 16)[0]
+    whole = {number: data[number * page] for number in range(len(data) // page)}
+    leaves = [number for number, kind in whole.items() if kind == 0x0D]
+    middle = leaves[len(leaves) // 2]
+    data[middle * page : (middle + 1) * page] = bytes(page)
+    file.write_bytes(data)
+    found = list(BagSource(folder, recover=True).messages())
+    known = {(one.stamp, one.topic): one.data for one in messages}
+    assert len(messages) - 40 < len(found) < len(messages)
+    assert all(known[one.stamp, one.topic] == one.data for one in found)
+
+
+def test_rows_of_a_journal_that_was_never_merged(tmp_path: Path) -> None:
+    messages = drive(6)
+    folder = write(tmp_path / "bag", messages, StoragePlugin.SQLITE3)
+    (file,) = folder.glob("*.db3")
+    database = sqlite3.connect(file)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA wal_autocheckpoint=0")
+    late = messages[-1].stamp + 1
+    database.execute("INSERT INTO messages(topic_id, timestamp, data) VALUES (1, ?, ?)", (late, b"\0\1\0\0"))
+    database.commit()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for one in folder.iterdir():
+        (copy / one.name).write_bytes(one.read_bytes())
+    database.close()
+    for recover in (False, True):
+        bag = BagSource(copy, recover=recover)
+        assert [one.stamp for one in bag.messages()] == [*(one.stamp for one in messages), late]
+        assert bag.lost == ()
+
+
+@pytest.mark.parametrize("storage", list(StoragePlugin))
+def test_split_recording_with_a_missing_and_a_cut_file(tmp_path: Path, storage: StoragePlugin) -> None:
+    messages = drive(30)
+    folder = write_split(tmp_path / "split", messages, storage)
+    assert [one.data for one in BagSource(folder).messages()] == [one.data for one in messages]
+    first, second = sorted(file for file in folder.iterdir() if file.suffix != ".yaml")
+    second.unlink()
+    with pytest.raises(PerceptionError, match="missing"):
+        BagSource(folder)
+    bag = BagSource(folder, recover=True)
+    assert [one.data for one in bag.messages()] == [one.data for one in messages[: len(messages) // 2]]
+    assert second.name in bag.lost[0]
+    first.write_bytes(b"")
+    with pytest.raises(PerceptionError, match="no messages"):
+        BagSource(folder, recover=True)
+
+
+@pytest.mark.parametrize("suffix", [".db3", ".mcap"])
+def test_compressed_file_cut_short(tmp_path: Path, suffix: str) -> None:
+    messages = drive(120)
+    folder = write(tmp_path / "bag", messages, StoragePlugin.SQLITE3)
+    database = next(folder.glob("*.db3")).read_bytes()
+    data = mcap_bytes(messages, compression=CompressionType.NONE) if suffix == ".mcap" else database
+    file = tmp_path / f"packed{suffix}.zstd"
+    whole = ZstdCompressor().compress(data)
+    file.write_bytes(whole)
+    assert [one.data for one in BagSource(file).messages()] == [one.data for one in messages]
+    file.write_bytes(whole[: int(len(whole) * 0.8)])
+    with pytest.raises(PerceptionError):
+        BagSource(file)
+    bag = BagSource(file, recover=True)
+    known = {(one.stamp, one.topic): one.data for one in messages}
+    found = list(bag.messages())
+    assert len(messages) / 2 < len(found) < len(messages) and bag.lost
+    assert all(known[one.stamp, one.topic] == one.data for one in found)
+
+
+def test_nothing_to_recover_is_one_clear_error(tmp_path: Path) -> None:
+    for name, data in (
+        ("a.mcap", b""),
+        ("b.mcap", b"\x89MCAP0\r\n"),
+        ("c.db3", b""),
+        ("d.db3", b"SQLite" * 99),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(PerceptionError, match="holds no messages"):
+            BagSource(tmp_path / name, recover=True)

@@ -1,0 +1,1 @@
+"""From recordings to a dataset: frames chosen, and what was known when each was seen."""

@@ -1,0 +1,118 @@
+"""The finished shards of one recording, and the state that lets its extraction go on behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perception_contrast.errors import PerceptionError
+
+from ..manifest import SHARDS, read_facts, read_table, table_of, write_table
+from ..writing import ShardWriter, json_member
+from .options import ExtractOptions
+from .pictures import Kept
+
+
+@dataclass(frozen=True)
+class SourceJob:
+    """number: of the recording in the dataset, which its shards and keys begin with."""
+
+    number: int
+    name: str
+    path: Path
+    dataset: Path
+    options: ExtractOptions
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.number:04d}"
+
+    @property
+    def result_file(self) -> Path:
+        return self.dataset / SHARDS / f"{self.prefix}.json"
+
+    def shard(self, count: int) -> Path:
+        return self.dataset / SHARDS / f"{self.prefix}-{count:06d}.tar"
+
+
+class Output:
+    """The shards of one recording, each with its part of the manifest beside it, which makes it finished."""
+
+    def __init__(self, job: SourceJob) -> None:
+        self._job, self.count = job, 0
+        self._rows: list[dict[str, Any]] = []
+        self._writer: ShardWriter | None = None
+        self._stack = ExitStack()
+
+    def resume(self) -> dict[str, Any] | None:
+        """Counts the finished shards, clears away what was begun; gives the state behind the last one."""
+        folder = self._job.dataset / SHARDS
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f".{self._job.prefix}*.part"):
+            left.unlink()
+        state = None
+        while (found := _finished(self._job.shard(self.count))) is not None:
+            state = found
+            self.count += 1
+        for left in folder.glob(f"{self._job.prefix}-*"):
+            if int(left.stem.rpartition("-")[2]) >= self.count:
+                left.unlink()
+        return state
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def add(self, row: dict[str, Any], kept: Kept, depth: bytes | None) -> None:
+        """Writes a frame's members and completes its row with their places."""
+        if self._writer is None:
+            self._writer = self._stack.enter_context(ShardWriter(self._job.shard(self.count)))
+        key, writer = row["key"], self._writer
+        row |= {
+            "shard": writer.path.name,
+            "file": f"{key}{kept.suffix}",
+            "depth_offset": None,
+            "depth_size": None,
+        }
+        row["offset"], row["size"] = writer.add(row["file"], kept.data)
+        if depth is not None:
+            row["depth_offset"], row["depth_size"] = writer.add(f"{key}.depth.png", depth)
+        writer.add(f"{key}.json", json_member(row))
+        if row["texts"]:
+            writer.add(f"{key}.txt", "\n".join(row["texts"]).encode())
+        self._rows.append(row)
+
+    def close_if_full(self, state: Callable[[], dict[str, Any]]) -> None:
+        if len(self._rows) >= self._job.options.shard_frames:
+            self.finish(state)
+
+    def finish(self, state: Callable[[], dict[str, Any]]) -> None:
+        """Completes the open shard, if there is one."""
+        if self._writer is None:
+            return
+        shard = self._writer.path
+        self._stack.close()
+        facts = {"state": json.dumps(state()), "bytes": str(shard.stat().st_size)}
+        write_table(shard.with_suffix(".parquet"), table_of(self._rows), facts)
+        self._writer, self._rows = None, []
+        self.count += 1
+
+
+def _finished(shard: Path) -> dict[str, Any] | None:
+    """The state behind a whole shard; None for one that is missing, begun or cut."""
+    part = shard.with_suffix(".parquet")
+    if not (shard.is_file() and part.is_file()):
+        return None
+    try:
+        facts = read_facts(part)
+        read_table(part, ["key"])
+        state: dict[str, Any] = json.loads(facts["state"])
+    except (PerceptionError, KeyError, ValueError):
+        return None
+    return state if str(shard.stat().st_size) == facts.get("bytes") else None

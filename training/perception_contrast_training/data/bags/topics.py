@@ -1,0 +1,158 @@
+"""Which topics of a recording an extraction reads, and what each is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from perception_contrast.errors import FrameError, PerceptionError
+from perception_contrast.frames.bags import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    BagSource,
+    camera_info_topic,
+)
+
+from .messages import ODOMETRY, TEXT_TYPES, TF, fields_of
+from .options import AUTO, NONE, ExtractOptions
+from .pictures import decoded_depth, decoded_picture
+
+_TRIED = 10
+PICTURE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+
+
+@dataclass(frozen=True)
+class Topics:
+    """pictures: in the order of their names. depth, camera: topic by picture topic. infos: camera_info
+    topics by the picture or depth topic. skipped: picture topics that hold none, with the reason.
+    """
+
+    pictures: tuple[str, ...]
+    depth: dict[str, str]
+    infos: dict[str, str]
+    tf: tuple[str, ...]
+    odometry: tuple[str, ...]
+    text: tuple[str, ...]
+    skipped: dict[str, str]
+
+    def all(self) -> tuple[str, ...]:
+        named = (
+            *self.pictures,
+            *self.depth.values(),
+            *self.infos.values(),
+            *self.tf,
+            *self.odometry,
+            *self.text,
+        )
+        return tuple(dict.fromkeys(named))
+
+
+def choose_topics(bag: BagSource, options: ExtractOptions) -> Topics:
+    """Sorts a recording's topics by what they hold. Raises PerceptionError that lists what is there."""
+    for name in (*options.topics, *options.text):
+        _require(bag, name)
+    for name in options.topics:
+        if bag.topics[name].type not in PICTURE_TYPES:
+            raise PerceptionError(f"topic '{name}' of '{bag.path}' carries no pictures; {_there(bag)}")
+    for name in options.text:
+        if bag.topics[name].type not in TEXT_TYPES:
+            raise PerceptionError(f"--text '{name}' must be one of {', '.join(TEXT_TYPES)}; {_there(bag)}")
+    kinds = {name: kind_of(bag, name) for name, one in bag.topics.items() if one.type in PICTURE_TYPES}
+    pictures = _pictures(bag, options, kinds)
+    depth = _depth(bag, options, pictures, [name for name, kind in kinds.items() if kind == "depth"])
+    known = bag.topics
+    infos = {
+        name: info
+        for name in (*pictures, *depth.values())
+        if (info := camera_info_topic(name)) in known and known[info].type == CAMERA_INFO
+    }
+    tf, odometry = _pose_topics(bag, options)
+    skipped = {name: kind for name, kind in kinds.items() if kind not in ("color", "depth")}
+    return Topics(pictures, depth, infos, tf, odometry, options.text, skipped)
+
+
+def kind_of(bag: BagSource, name: str) -> str:
+    """ "color", "depth", or why neither can be read of the topic's first messages."""
+    reason = "no messages"
+    for message, _ in zip(bag.messages([name]), range(_TRIED), strict=False):
+        try:
+            fields = fields_of(message)
+            decoded_picture(fields)
+        except FrameError as error:
+            reason = str(error)
+            if error.reason == "not_color" and _is_depth(fields):
+                return "depth"
+            continue
+        return "color"
+    return reason
+
+
+def _is_depth(fields: object) -> bool:
+    try:
+        decoded_depth(fields)
+    except FrameError:
+        return False
+    return True
+
+
+def _pictures(bag: BagSource, options: ExtractOptions, kinds: dict[str, str]) -> tuple[str, ...]:
+    if options.topics:
+        for name in options.topics:
+            if kinds[name] == "depth":
+                raise PerceptionError(f"topic '{name}' of '{bag.path}' holds depth; give it as --depth")
+        return tuple(sorted(options.topics))
+    found = tuple(sorted(name for name, kind in kinds.items() if kind == "color"))
+    if not found:
+        reasons = "".join(f"; '{name}': {kind}" for name, kind in kinds.items())
+        raise PerceptionError(f"recording '{bag.path}' has no pictures{reasons}; {_there(bag)}")
+    return found
+
+
+def _depth(
+    bag: BagSource, options: ExtractOptions, pictures: tuple[str, ...], found: list[str]
+) -> dict[str, str]:
+    """For each picture topic the depth topic that shares most of its name, and something of it."""
+    if options.depth == NONE:
+        return {}
+    if options.depth != AUTO:
+        _require(bag, options.depth)
+        return dict.fromkeys(pictures, options.depth)
+    chosen = {}
+    for name in pictures:
+        best = max(found, key=lambda other: (_shared(name, other), other), default=None)
+        if best is not None and (_shared(name, best) > 1 or (len(found) == 1 and len(pictures) == 1)):
+            chosen[name] = best
+    return chosen
+
+
+def _shared(one: str, other: str) -> int:
+    """Leading parts that two names share; the root counts as one."""
+    count = 0
+    for left, right in zip(PurePosixPath(one).parts, PurePosixPath(other).parts, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
+
+
+def _pose_topics(bag: BagSource, options: ExtractOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if options.pose == NONE:
+        return (), ()
+    tf = tuple(name for name, one in bag.topics.items() if one.type == TF)
+    if options.pose == AUTO:
+        return tf, tuple(name for name, one in bag.topics.items() if one.type == ODOMETRY)
+    _require(bag, options.pose)
+    if bag.topics[options.pose].type != ODOMETRY:
+        raise PerceptionError(f"--pose '{options.pose}' must be {ODOMETRY}, auto or none; {_there(bag)}")
+    return tf, (options.pose,)
+
+
+def _require(bag: BagSource, name: str) -> None:
+    if name not in bag.topics:
+        raise PerceptionError(f"recording '{bag.path}' has no topic '{name}'; {_there(bag)}")
+
+
+def _there(bag: BagSource) -> str:
+    listed = ", ".join(f"{one.name} ({one.type}, {one.count})" for one in bag.topics.values())
+    return f"it has: {listed}"
