@@ -1,4 +1,4 @@
-"""The processes that train together, as ``torchrun`` starts them; one alone is the same with nothing to do."""
+"""The processes that train together, as ``torchrun`` starts them; one alone has nothing to share."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from perception_contrast.errors import PerceptionError
 
+CPU = torch.device("cpu")
 BUCKET = 1 << 23  # numbers that go through the network at once
 
 
@@ -22,7 +23,7 @@ class Processes:
 
     rank: int = 0
     count: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     @property
     def first(self) -> bool:

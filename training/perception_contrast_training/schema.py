@@ -40,7 +40,7 @@ def checked(kind: type[Recipe], stored: Any, where: str = "") -> Recipe:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """"; did you mean 'x'?", or all that is known where nothing is near."""
+    """ "; did you mean 'x'?", or all that is known where nothing is near."""
     near = difflib.get_close_matches(word, known, 1)
     return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
 

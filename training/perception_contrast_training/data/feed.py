@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -14,22 +13,20 @@ from torch.utils.data import DataLoader, Dataset
 from perception_contrast.errors import PerceptionError
 
 from ..methods.base import Views
+from ..views import collated
 from .order import Order
 
 TRIES = 16  # neighbours that are looked at in place of a picture that cannot be read
 UNREADABLE = "unreadable"
-FEED_BATCH = dict[str, Any]
+Fed = dict[str, Any]
 
 
 class Pictures(Protocol):
-    """Pictures by number: ``picture`` (3, h, w) uint8 RGB, and what is known beside it.
-
-    ``text`` str, ``label`` int, ``stamp`` float seconds, ``pose`` (4, 4) float64 and ``group`` int may be there.
-    """
+    """Pictures by number, each a ``samples.Sample`` or a part of one."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 def chance(seed: int, *places: int) -> int:
@@ -38,49 +35,36 @@ def chance(seed: int, *places: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-class _Viewed(Dataset[FEED_BATCH]):
+class _Viewed(Dataset[Fed]):
     """Views of the picture at an (index, place). A picture that cannot be read gives way to the next."""
 
     def __init__(self, pictures: Pictures, views: Views, seed: int) -> None:
         self._pictures, self._views, self._seed = pictures, views, seed
 
-    def __getitem__(self, where: tuple[int, int]) -> FEED_BATCH:
+    def __getitem__(self, where: tuple[int, int]) -> Fed:
         index, place = where
         sample, unreadable = self._readable(index)
         generator = torch.Generator().manual_seed(chance(self._seed, place))
-        made: FEED_BATCH = dict(self._views(sample.pop("picture"), generator))
-        return made | {name: value for name, value in sample.items() if value is not None} | {
-            UNREADABLE: unreadable
-        }  # fmt: skip
+        made: Fed = dict(self._views(sample.pop("picture"), generator))
+        return {**sample, **made, UNREADABLE: unreadable}
 
     def _readable(self, index: int) -> tuple[dict[str, Any], int]:
         for more in range(TRIES):
             try:
-                return dict(self._pictures[(index + more) % len(self._pictures)]), more
+                return {**self._pictures[(index + more) % len(self._pictures)]}, more
             except PerceptionError as error:
                 last = error
         raise PerceptionError(f"{TRIES} pictures on end from number {index} cannot be read: {last}")
 
 
-def together(samples: Sequence[FEED_BATCH]) -> FEED_BATCH:
-    """One batch of samples. Several views of a picture, (v, 3, h, w), come as (v, n, 3, h, w).
-
-    What only some samples have is left out; texts stay a list.
-    """
-    names = [name for name in samples[0] if all(name in sample for sample in samples)]
-    return {name: _stacked([sample[name] for sample in samples]) for name in names}
-
-
-def _stacked(values: list[Any]) -> Any:
-    first = values[0]
-    if isinstance(first, np.ndarray | np.generic):
-        values = [torch.as_tensor(np.asarray(value)) for value in values]
-        first = values[0]
-    if isinstance(first, Tensor):
-        return torch.stack(values, dim=1 if first.ndim == 4 else 0)
-    if isinstance(first, bool | int | float):
-        return torch.tensor(values)
-    return values
+def together(samples: Sequence[Fed]) -> Fed:
+    """One batch of samples: views as ``views.collated`` does it, numbers as tensors; texts stay lists."""
+    tensors = {name for name, value in samples[0].items() if isinstance(value, Tensor)}
+    batch: Fed = dict(collated([{name: sample[name] for name in tensors} for sample in samples]))
+    for name in samples[0].keys() - tensors:
+        values = [sample[name] for sample in samples]
+        batch[name] = values if isinstance(values[0], str) else torch.tensor(values)
+    return batch
 
 
 class _Numbers:
@@ -106,9 +90,9 @@ def batches(
     processes: int = 1,
     workers: int = 0,
     pinned: bool = False,
-) -> Iterator[FEED_BATCH]:
+) -> Iterator[Fed]:
     """Batches from number ``start`` on, without end; the same ones however many ``workers`` make them."""
-    loader: DataLoader[FEED_BATCH] = DataLoader(
+    loader: DataLoader[Fed] = DataLoader(
         _Viewed(pictures, views, order.seed),
         batch_sampler=_Numbers(order, start, rank, processes),  # type: ignore[arg-type]
         collate_fn=together,
