@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from perception_contrast.errors import PerceptionError
 
 from .checkpoint import Snapshot, cpu_copy
 from .data.feed import chance
-from .methods.base import Batch, Group, Losses, Method, Progress
+from .grad_cache import cached_backward
+from .methods.base import Batch, Contrastive, Group, Losses, Method, Progress
 from .processes import Processes, any_of, average_gradients, mean_of, same_everywhere
 from .schedules import cosine, scaled, warmed_up
 from .settings import Optimisation, require_sane
@@ -153,7 +154,8 @@ class Trainer:
         """Leaves this process's gradients with the parameters."""
         parts = list(split(batch, self.settings.part))
         if len(parts) > 1 and hasattr(self.method, "compare"):
-            raise NotImplementedError
+            contrastive = cast(Contrastive, self.method)
+            return cached_backward(contrastive, parts, scaled=self._scaler.scale, autocast=self._autocast)
         found: list[Losses] = []
         for part in parts:
             with self._autocast():

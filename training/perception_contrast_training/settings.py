@@ -14,7 +14,8 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class Optimisation:
-    """batch: pictures of a step, of all processes together. part: how many of a process's share go through
+    """steps: 0 for as many as ``epochs`` take. warm_up: steps, -1 for the published ones, a tenth of the run
+    at most. batch: pictures of a step, of all processes together. part: how many of a process's share go through
     the networks at once, 0 for all; what a method compares is gathered from all parts where it can be
     (gradient caching), else gradients of the parts are averaged.
 
@@ -25,7 +26,7 @@ class Optimisation:
     threads: of PyTorch, 0 for its own choice.
     """
 
-    steps: int = 10_000
+    steps: int = 0
     batch: int = 256
     part: int = 0
     optimiser: Literal["adamw", "sgd", "lars"] = "adamw"
@@ -33,7 +34,7 @@ class Optimisation:
     scaling: Scaling = "linear"
     reference_batch: int = 256
     final_rate: float = 0.0
-    warm_up: int = 1000
+    warm_up: int = -1
     weight_decay: float = 0.05
     final_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.999)
@@ -41,7 +42,6 @@ class Optimisation:
     clip: float = 0.0
     clip_each: bool = False
     precision: Precision = "float32"
-    checkpoint_activations: bool = False
     most_skipped: int = 20
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
@@ -75,7 +75,7 @@ def require_sane(settings: Optimisation, processes: int = 1) -> None:
     for key in ("steps", "batch", "reference_batch", "most_skipped"):
         if getattr(settings, key) < 1:
             raise RecipeError(f"'optimisation.{key}' must be at least 1")
-    for key in ("part", "warm_up", "learning_rate", "clip", "threads"):
+    for key in ("part", "learning_rate", "clip", "threads"):
         if getattr(settings, key) < 0:
             raise RecipeError(f"'optimisation.{key}' must not be negative")
     if settings.batch % processes:

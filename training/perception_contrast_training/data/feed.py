@@ -36,7 +36,10 @@ def chance(seed: int, *places: int) -> int:
 
 
 class _Viewed(Dataset[Fed]):
-    """Views of the picture at an (index, place). A picture that cannot be read gives way to the next."""
+    """Views of the picture at an (index, place), and one of its texts.
+
+    A picture that cannot be read gives way to the next.
+    """
 
     def __init__(self, pictures: Pictures, views: Views, seed: int) -> None:
         self._pictures, self._views, self._seed = pictures, views, seed
@@ -45,6 +48,9 @@ class _Viewed(Dataset[Fed]):
         index, place = where
         sample, unreadable = self._readable(index)
         generator = torch.Generator().manual_seed(chance(self._seed, place))
+        texts = [line for line in str(sample.get("text", "")).split("\n") if line]
+        if len(texts) > 1:
+            sample["text"] = texts[int(torch.randint(len(texts), (), generator=generator))]
         made: Fed = dict(self._views(sample.pop("picture"), generator))
         return {**sample, **made, UNREADABLE: unreadable}
 

@@ -1,4 +1,4 @@
-"""Do classes lie apart in dense features without any training? k-means, then the best names for its clusters."""
+"""Do classes lie apart in dense features, untrained? k-means, then the best names for its clusters."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ def clustering_figures(
     means = MiniBatchKMeans(classes, batch_size=4096, n_init=3, random_state=seed)
     found = means.fit_predict(points)
     truths = np.concatenate(
-        [resize_labels(one, (f.shape[1], f.shape[2])).ravel() for one, f in zip(labels, features, strict=True)]
+        [
+            resize_labels(one, (f.shape[1], f.shape[2])).ravel()
+            for one, f in zip(labels, features, strict=True)
+        ]
     )
     known = truths != IGNORED
     counts = np.zeros((classes, classes), np.int64)

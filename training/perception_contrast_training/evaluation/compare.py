@@ -65,9 +65,7 @@ def compare(eyes: Sequence[Eye], pictures: Pictures, asked: Asked) -> Outcome:
     return outcome
 
 
-def _figures(
-    eye: Eye, pictures: Pictures, learned: Indices, held: Indices, asked: Asked
-) -> dict[str, float]:
+def _figures(eye: Eye, pictures: Pictures, learned: Indices, held: Indices, asked: Asked) -> dict[str, float]:
     options: dict[str, Any] = {"batch": asked.batch, "workers": asked.workers}
     test = see(eye, pictures, held.tolist(), what="held out", **options)
     labelled = bool((test.labels >= 0).any())

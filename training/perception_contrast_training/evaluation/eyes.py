@@ -1,7 +1,6 @@
-"""Any encoder that can be named, as an ``Eye``: of the list, of timm, exported, or at random initialisation."""
+"""Any encoder that can be named, as an ``Eye``: of the list, of timm, exported, or at its random start."""
 
 from __future__ import annotations
-
 
 import torch
 from torch import Tensor
@@ -33,7 +32,9 @@ def eye_of(name: str, *, offline: bool = False, device: torch.device = CPU) -> E
         tower = load_dino(spec, offline=offline, device=str(device))
     else:
         tower = load_clip(spec, offline=offline, device=str(device))
-    return _of_tower(tower, name if name.startswith(RANDOM) else spec.name, _side(spec.size, spec.patch), device)
+    return _of_tower(
+        tower, name if name.startswith(RANDOM) else spec.name, _side(spec.size, spec.patch), device
+    )
 
 
 def _of_tower(tower: DinoTower | ClipTower, name: str, size: int, device: torch.device) -> Eye:
@@ -58,5 +59,3 @@ def _of_tower(tower: DinoTower | ClipTower, name: str, size: int, device: torch.
 def _side(size: int, patch: int) -> int:
     """Pictures of 224 pixels or the model's own if that is less; a multiple of the patch."""
     return max(patch, min(size, 224) // patch * patch)
-
-

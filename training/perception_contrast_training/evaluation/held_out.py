@@ -13,8 +13,13 @@ Indices = NDArray[np.int64]
 
 
 def split(
-    count: int, share: float, *, seed: int = 0, stamps: NDArray[np.int64] | None = None,
-    groups: NDArray[np.int64] | None = None, margin: float = 1.0,
+    count: int,
+    share: float,
+    *,
+    seed: int = 0,
+    stamps: NDArray[np.int64] | None = None,
+    groups: NDArray[np.int64] | None = None,
+    margin: float = 1.0,
 ) -> tuple[Indices, Indices]:
     """(learned from, kept back), ascending. Frames with stamps: the last of each recording, by time.
 
@@ -33,7 +38,8 @@ def split(
         held = np.concatenate([part[1] for part in parts])
     if not len(learned) or not len(held):
         raise PerceptionError(
-            f"{count} pictures cannot be split with {share:.0%} kept back; gather more, or change data.held_out"
+            f"{count} pictures cannot be split with {share:.0%} kept back; gather more, "
+            "or change data.held_out"
         )
     return np.sort(learned), np.sort(held)
 

@@ -47,8 +47,8 @@ class Eye:
 
 @dataclass(frozen=True)
 class Seen:
-    """vectors (n, c) float32 on the CPU; labels, groups (n,), -1 where unknown; stamps (n,) nanoseconds, -1 where
-    unknown; texts: "" where there is none. unreadable: pictures that were left out."""
+    """vectors (n, c) float32 on the CPU; labels, groups and stamps (n,), -1 where
+    unknown, stamps in nanoseconds; texts: "" where there is none. unreadable: pictures that were left out."""
 
     vectors: Tensor
     labels: Tensor
@@ -62,7 +62,7 @@ class Seen:
 
 
 def fitted(picture: Tensor, size: int, mean: Triple, std: Triple) -> Tensor:
-    """(3, h, w) uint8 to (3, size, size): the shorter side resized (bicubic, antialiased), the middle taken."""
+    """(3, h, w) uint8 to (3, size, size): the shorter side resized (bicubic, antialiased), then its middle."""
     h, w = picture.shape[-2:]
     scale = size / min(h, w)
     shape = [max(size, round(h * scale)), max(size, round(w * scale))]
