@@ -92,6 +92,19 @@ def start(recipe: PretrainRecipe) -> Ended:
         return _go(recipe, folder, processes, None)
 
 
+def check(recipe: PretrainRecipe) -> str:
+    """What a run would learn from and what would be chosen, without starting it. Raises PerceptionError."""
+    require_sane_before(recipe, Processes())
+    data, backbone = open_data(recipe), fresh_backbone(recipe)
+    recipe, sentences = settled(recipe, len(data.learned), backbone.size)
+    require_sane(recipe.optimisation)
+    Order(len(data.learned), recipe.optimisation.batch, recipe.seed)
+    made(recipe, backbone)
+    held = len(data.held) if data.held is not None else 0
+    first = f"{recipe.method} on {recipe.backbone.name}: {len(data.learned)} pictures to learn from, {held} kept back"
+    return "\n".join([first, *sentences])
+
+
 def resume(folder: Path, steps: int = 0) -> Ended:
     """Goes on with a run from its last readable checkpoint, as if it had never stopped.
 

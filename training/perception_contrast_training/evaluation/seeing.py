@@ -62,7 +62,7 @@ class Seen:
 
 
 def fitted(picture: Tensor, size: int, mean: Triple, std: Triple) -> Tensor:
-    """(3, h, w) uint8 to (3, size, size): the shorter side resized (bicubic, antialiased), then its middle."""
+    """(3, h, w) uint8 to (3, size, size): shorter side resized (bicubic, antialiased), middle kept."""
     h, w = picture.shape[-2:]
     scale = size / min(h, w)
     shape = [max(size, round(h * scale)), max(size, round(w * scale))]

@@ -101,7 +101,7 @@ class Backbone(nn.Module):
         self.dim = int(self.network.num_features)
         self.is_vit = hasattr(network, "blocks") and hasattr(network, "patch_embed")
         self.patch: int = self.network.patch_embed.patch_size[0] if self.is_vit else self._reduction()
-        self._antialias, self._checkpointing = antialias, checkpointing
+        self.antialias, self._checkpointing = antialias, checkpointing
         self.mask_token = nn.Parameter(torch.zeros(self.dim)) if self.is_vit else None
         if checkpointing and not self.is_vit:
             self.network.set_grad_checkpointing(True)
@@ -125,7 +125,7 @@ class Backbone(nn.Module):
         sequence = vit_sequence(
             self.network,
             images,
-            antialias=self._antialias,
+            antialias=self.antialias,
             checkpointing=self._checkpointing,
             mask_token=self.mask_token,
             masked=masked,
@@ -175,7 +175,9 @@ def _from_weights(name: str, settings: BackboneSettings) -> Backbone:
         )
     spec = model_spec(name)
     tower = load_dino(spec, weights=Path(settings.weights) if settings.weights else None)
-    architecture = Architecture(spec.arch, _options(spec.arch, spec.size, settings))
+    own = dict(spec.options)
+    stem = bool(own.pop("cifar_stem", False))
+    architecture = Architecture(spec.arch, {**_options(spec.arch, spec.size, settings), **own}, stem)
     network = architecture.build()
     network.load_state_dict(tower.vit.state_dict())
     return Backbone(
