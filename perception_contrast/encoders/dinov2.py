@@ -18,6 +18,7 @@ from .trunks import create_network, trunk_of
 from .weights import Progress, load_strictly, load_tensors, weights_file
 
 CLASSIFIERS = ("head.", "fc.")
+KEPT = ("head.norm.",)  # of ConvNeXt, before its classifier
 UNUSED = ("mask_token", "head_dist.")
 
 
@@ -85,4 +86,8 @@ def load_dino(
 def _encoder_alone(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Without a classifier, and without the prefix that distributed training adds."""
     plain = {name.removeprefix("module."): value for name, value in state.items()}
-    return {n: v for n, v in plain.items() if not n.startswith((*CLASSIFIERS, *UNUSED))}
+    return {
+        name: value
+        for name, value in plain.items()
+        if name.startswith(KEPT) or not name.startswith((*CLASSIFIERS, *UNUSED))
+    }

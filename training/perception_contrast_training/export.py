@@ -193,7 +193,8 @@ def model_card(trained: Trained, spec: ModelSpec, space: str, data: Data, verdic
     rows = {
         "space": f"`{space}`",
         "what": spec.description,
-        "network": f"{spec.arch}, {spec.millions:g} million parameters, patch {spec.patch}, {spec.dim} channels",
+        "network": f"{spec.arch}, {spec.millions:g} million parameters, patch {spec.patch}, "
+        f"{spec.dim} channels",
         "pictures": f"{len(data.learned)} learned from, {held} kept back ({Path(recipe.data.path).name})",
         "method": f"{recipe.method}, {trained.step} steps of {recipe.optimisation.batch} pictures, "
         f"{recipe.optimisation.optimiser}, learning rate {recipe.optimisation.learning_rate:g}",
@@ -209,8 +210,8 @@ def model_card(trained: Trained, spec: ModelSpec, space: str, data: Data, verdic
         "perception-contrast models info /path/to/this/folder",
         "```",
         "",
-        f"`{WEIGHTS}` has timm's names; the .onnx file runs without torch. Vectors of this model are compared "
-        f"with those of its own space alone. `{FIGURES}` holds the recipe and all figures.",
+        f"`{WEIGHTS}` has timm's names; the .onnx file runs without torch. Vectors are "
+        f"compared with those of their own space alone. `{FIGURES}` holds the recipe and all figures.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -57,7 +57,7 @@ def judge(before: Mapping[str, float], after: Mapping[str, float], share: float)
 
 
 def guard(trained: Trained, data: Data) -> Verdict | None:
-    """Of an adapted encoder; None for one from scratch, which had nothing to lose, or without held-out data."""
+    """Of an adapted encoder; None for one from scratch, or where no pictures were kept back."""
     held_out = held_out_of(trained.recipe, data)
     if not trained.recipe.adapts or held_out is None:
         return None
@@ -76,6 +76,6 @@ def require_no_regression(verdict: Verdict | None, *, accepted: bool) -> None:
     fell = ", ".join(f"{n} {verdict.before[n]:.3f} to {verdict.after[n]:.3f}" for n in verdict.worse)
     raise RegressionError(
         f"this encoder is worse than the one it started from on held-out pictures: {fell}; nothing was "
-        "exported. Train shorter, lower optimisation.learning_rate, use LoRA or more pictures; or export it all "
-        "the same with --accept-regression"
+        "exported. Train shorter, lower optimisation.learning_rate, use LoRA or more pictures; or export it "
+        "all the same with --accept-regression"
     )

@@ -193,6 +193,14 @@ def settled(recipe: PretrainRecipe, pictures: int, size: int) -> tuple[PretrainR
 
 def as_mapping(recipe: PretrainRecipe) -> dict[str, Any]:
     """What ``recipe_of`` reads as the same recipe."""
-    stored = dataclasses.asdict(recipe)
-    stored["options"] = dataclasses.asdict(recipe.options)
+    stored: dict[str, Any] = _plain(dataclasses.asdict(recipe))
     return stored
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as files have them."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    return value

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 import yaml
@@ -101,7 +100,8 @@ def check(recipe: PretrainRecipe) -> str:
     Order(len(data.learned), recipe.optimisation.batch, recipe.seed)
     made(recipe, backbone)
     held = len(data.held) if data.held is not None else 0
-    first = f"{recipe.method} on {recipe.backbone.name}: {len(data.learned)} pictures to learn from, {held} kept back"
+    counts = f"{len(data.learned)} pictures to learn from, {held} kept back"
+    first = f"{recipe.method} on {recipe.backbone.name}: {counts}"
     return "\n".join([first, *sentences])
 
 
@@ -152,7 +152,7 @@ def _go(
         load_into(trainer.module, found[1].method, found[0])
         trainer.resume(found[1])
     elif processes.first:
-        text = yaml.safe_dump(_plain(as_mapping(recipe)), sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(as_mapping(recipe), sort_keys=False, allow_unicode=True)
         atomic_write(folder / RECIPE, text.encode())
         for sentence in sentences:
             logger.info("chosen: %s", sentence)
@@ -244,11 +244,3 @@ def load_run(folder: Path, *, best: bool = True, step: int = 0) -> Trained:
     module.eval()
     return Trained(recipe, method, found[1].step)
 
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, for YAML."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(inner) for inner in value]
-    return value

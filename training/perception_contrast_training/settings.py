@@ -14,16 +14,15 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class Optimisation:
-    """steps: 0 for as many as ``epochs`` take. warm_up: steps, -1 for the published ones, a tenth of the run
-    at most. batch: pictures of a step, of all processes together. part: how many of a process's share go through
-    the networks at once, 0 for all; what a method compares is gathered from all parts where it can be
-    (gradient caching), else gradients of the parts are averaged.
+    """steps: 0 for as many as ``epochs`` take. batch: pictures of a step, of all processes together.
+    part: how many of a process's share go through the networks at once, 0 for all; what a method compares
+    is gathered from all parts where it can be (gradient caching), else gradients of parts are averaged.
 
-    learning_rate: for batches of ``reference_batch``, moved to others by ``scaling``; after ``warm_up``
-    steps it falls to ``final_rate`` times that along a cosine, weight_decay goes to ``final_decay``.
-    clip: most that the gradient's norm may be, 0 for any; clip_each: of each parameter, not of all
-    together. most_skipped: steps on end without a finite loss and gradient, after which a run ends.
-    threads: of PyTorch, 0 for its own choice.
+    learning_rate: for batches of ``reference_batch``, moved to others by ``scaling``. After ``warm_up`` steps
+    (-1: the published ones, a tenth of the run at most) it falls to ``final_rate`` times that along a
+    cosine; weight_decay goes to ``final_decay``. clip: most that the gradient's norm may be, 0 for any;
+    clip_each: of each parameter, not of all together. most_skipped: steps on end without a finite loss and
+    gradient, after which a run ends. threads: of PyTorch, 0 for its own choice.
     """
 
     steps: int = 0

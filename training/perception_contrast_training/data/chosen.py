@@ -37,10 +37,10 @@ def evenly(pictures: Pictures, most: int) -> Pictures:
 
 
 def captioned(pictures: Pictures) -> Pictures:
-    """Those that have a text, as far as that is known without reading them."""
+    """Those that have a text; none of a data set that knows no texts."""
     texts = _texts(pictures)
     if texts is None:
-        return pictures
+        return Chosen(pictures, [])
     having = np.flatnonzero([bool(text) for text in texts])
     return pictures if len(having) == len(pictures) else Chosen(pictures, having)
 
