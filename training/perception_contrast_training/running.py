@@ -20,7 +20,8 @@ from .checkpoint import CheckpointError, Checkpoints
 from .data.feed import UNREADABLE
 from .journal import Journal
 from .loop import Step, Trainer
-from .monitors.watch import Alarm, Watcher
+from .monitors.collapse import Alarm
+from .monitors.watch import Watcher
 from .processes import any_of
 from .settings import CheckpointSettings
 

@@ -169,7 +169,7 @@ def _go(
             checkpoints=Checkpoints(folder / CHECKPOINTS, recipe.checkpoints.keep),
             settings=recipe.checkpoints,
             journals=[*written, shown],
-            watcher=Watcher(recipe.monitors, recipe.optimisation.steps),
+            watcher=Watcher(recipe.monitors, recipe.optimisation.steps, recipe.optimisation.batch),
             probe=probe_of(recipe, data),
             probe_every=recipe.measure.every,
         )  # fmt: skip
@@ -243,4 +243,3 @@ def load_run(folder: Path, *, best: bool = True, step: int = 0) -> Trained:
     load_into(module, found[1].method, found[0])
     module.eval()
     return Trained(recipe, method, found[1].step)
-

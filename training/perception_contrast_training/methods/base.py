@@ -37,7 +37,8 @@ class Progress:
 class Losses:
     """total: () what is differentiated. parts: its terms by name, detached.
 
-    watched: what monitors look at, detached: ``embedding`` (n, c), ``teacher`` (n, k) probabilities.
+    watched: what monitors look at, detached: ``embedding`` (n, c), ``teacher`` (n, k) probabilities,
+    ``projection`` (n, c) where the loss compares other vectors than the embedding.
     """
 
     total: Tensor

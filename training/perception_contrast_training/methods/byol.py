@@ -55,7 +55,8 @@ class Byol(nn.Module):
             ]
         with full_precision(seen[0]):
             total = byol_loss(predicted[0], target[1]) + byol_loss(predicted[1], target[0])
-        return Losses(total, {"byol": total.detach()}, {"embedding": seen[0].detach()})
+        watched = {"embedding": seen[0].detach(), "projection": target[0]}
+        return Losses(total, {"byol": total.detach()}, watched)
 
     def groups(self) -> Iterable[Group]:
         parts = {"backbone": self.backbone, "projector": self.projector, "predictor": self.predictor}
