@@ -40,6 +40,7 @@ setup(
         installed("launch", "*.launch.py"),
         installed("config", "*.*"),
         installed("config/vocabularies", "*.yaml"),
+        (f"share/{NAME}/recipes", sorted(str(path) for path in Path("training/recipes").glob("*.yaml"))),
     ],
     zip_safe=False,
     entry_points={

@@ -53,7 +53,7 @@ def recipe(pictures: Path, output: Path, **more: Any) -> Any:
             "method": "simclr", "name": "tiny", "output": str(output), "backbone": VIT, "tensorboard": False,
             "data": {"path": str(pictures), "workers": 0, "held_out": 0.25},
             "optimisation": {"steps": 4, "batch": 8, "optimiser": "adamw", "learning_rate": 1e-3},
-            "checkpoints": {"every": 2}, "measure": {"every": 0}, "monitors": {"alarms": "off"}, **more,
+            "checkpoints": {"every": 2}, "measure": {"every": 0}, "monitors": {"alarms": "none"}, **more,
         }
     )  # fmt: skip
 

@@ -148,7 +148,7 @@ def test_alarms_wait_for_grace_and_patience_and_come_once() -> None:
     assert alarms(0, 200, settings) == [(100, "point")], "not before a tenth of the run"
     assert alarms(20, 100, settings) == [(26, "point")], "sooner if it had been healthy"
     assert alarms(200, 0, settings) == []
-    assert alarms(20, 100, replace(settings, alarms="off")) == []
+    assert alarms(20, 100, replace(settings, alarms="none")) == []
 
 
 def test_an_alarm_saves_and_stops_a_run_or_only_tells(

@@ -8,13 +8,18 @@ from perception_contrast.errors import RecipeError
 
 from .schema import nearest
 
-FOLDERS = (Path(__file__).parents[1] / "recipes", Path(__file__).parent / "recipes")
+
+def folders() -> list[Path]:
+    """Beside the package in the source tree; under ``share`` where it is installed."""
+    here = Path(__file__)
+    shares = [parent / "share" / "perception_contrast" / "recipes" for parent in here.parents]
+    return [folder for folder in (here.parents[1] / "recipes", *shares) if folder.is_dir()]
 
 
 def shipped() -> dict[str, tuple[Path, str]]:
     """Name to file and its first line."""
     found: dict[str, tuple[Path, str]] = {}
-    for folder in FOLDERS:
+    for folder in folders():
         for path in sorted(folder.glob("*.yaml")):
             first = path.read_text().partition("\n")[0].lstrip("# ")
             found.setdefault(path.stem, (path, first))

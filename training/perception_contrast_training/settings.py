@@ -59,12 +59,12 @@ class CheckpointSettings:
 @dataclass(frozen=True)
 class Watching:
     """What monitors do. every: steps between two looks. rows: vectors that they look at together.
-    alarms: "stop" ends a run that collapses, "warn" tells, "off" looks at nothing. grace: share of the
+    alarms: "stop" ends a run that collapses, "warn" tells, "none" looks at nothing. grace: share of the
     steps before which a run may look collapsed. patience: looks on end that must agree."""
 
     every: int = 10
     rows: int = 1024
-    alarms: Literal["stop", "warn", "off"] = "stop"
+    alarms: Literal["stop", "warn", "none"] = "stop"
     grace: float = 0.05
     patience: int = 5
 

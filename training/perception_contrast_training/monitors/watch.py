@@ -44,7 +44,7 @@ class Watcher:
 
     def look(self, step: Step) -> tuple[dict[str, float], list[Alarm]]:
         """Figures by name, empty between looks, and what is wrong."""
-        if self.settings.alarms == "off":
+        if self.settings.alarms == "none":
             return {}, []
         for name, value in step.watched.items():
             self._keep(name, value)
