@@ -77,7 +77,7 @@ def _of_labels(train: Seen, test: Seen, probe: bool) -> dict[str, float]:
     if not len(y):
         return {}
     found = {"kNN": knn_accuracy(x, y, a, b)}
-    if probe and len(y.unique()) > 1:
+    if probe and len(torch.unique(y)) > 1:
         found["linear probe"] = float((linear_torch(x, y, a) == b).float().mean())
     return found
 

@@ -160,7 +160,7 @@ class Trainer:
         for part in parts:
             with self._autocast():
                 losses = self.method.loss(part, progress)
-            self._scaler.scale(losses.total / len(parts)).backward()
+            self._scaler.scale(losses.total / len(parts)).backward()  # type: ignore[no-untyped-call]
             found.append(Losses(losses.total.detach(), losses.parts, losses.watched))
         return _together(found)
 

@@ -102,7 +102,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> PretrainRecipe:
 
 def is_pretraining(stored: Mapping[str, Any]) -> bool:
     """Whether a recipe's mapping is for one of METHODS; the aligned household model has its own."""
-    return stored.get("method", "alignment") != "alignment"
+    return bool(stored.get("method", "alignment") != "alignment")
 
 
 def recipe_of(stored: Mapping[str, Any]) -> PretrainRecipe:
@@ -116,7 +116,7 @@ def recipe_of(stored: Mapping[str, Any]) -> PretrainRecipe:
     kind = METHODS[str(method)]
     rest = {key: value for key, value in stored.items() if key not in ("options", "optimisation")}
     plain = checked(_Rest, rest)
-    options = checked(kind.settings, stored.get("options", {}), "options.")
+    options: Any = checked(kind.settings, stored.get("options", {}), "options.")
     recipe = PretrainRecipe(
         **{one.name: getattr(plain, one.name) for one in dataclasses.fields(plain)},
         options=options,

@@ -100,7 +100,7 @@ def batches(
     """Batches from number ``start`` on, without end; the same ones however many ``workers`` make them."""
     loader: DataLoader[Fed] = DataLoader(
         _Viewed(pictures, views, order.seed),
-        batch_sampler=_Numbers(order, start, rank, processes),  # type: ignore[arg-type]
+        batch_sampler=_Numbers(order, start, rank, processes),
         collate_fn=together,
         num_workers=workers,
         pin_memory=pinned,

@@ -17,7 +17,8 @@ def blurred(share: float) -> Change:
     def change(picture: Tensor) -> Tensor:
         sigma = max(share * min(picture.shape[-2:]), 0.1)
         size = min(2 * int(3 * sigma) + 1, 2 * (min(picture.shape[-2:]) // 2) - 1)
-        return tf.gaussian_blur(picture, [max(size, 3)] * 2, [sigma] * 2)
+        changed: Tensor = tf.gaussian_blur(picture, [max(size, 3)] * 2, [sigma] * 2)
+        return changed
 
     return change
 
@@ -36,7 +37,8 @@ def turned(degrees: float) -> Change:
     """Rotated about the middle; corners that come from outside are grey."""
 
     def change(picture: Tensor) -> Tensor:
-        return tf.rotate(picture, degrees, tf.InterpolationMode.BILINEAR, fill=[128.0] * 3)
+        changed: Tensor = tf.rotate(picture, degrees, tf.InterpolationMode.BILINEAR, fill=[128.0] * 3)
+        return changed
 
     return change
 

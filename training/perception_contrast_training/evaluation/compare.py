@@ -93,7 +93,7 @@ def _of_labels(train: Seen, test: Seen, asked: Asked) -> dict[str, float]:
         return found
     if "knn" in asked.tasks:
         found["kNN"] = knn_accuracy(x, y, a, b, k=asked.k, temperature=asked.temperature)
-    if "linear" in asked.tasks and len(y.unique()) > 1:
+    if "linear" in asked.tasks and len(torch.unique(y)) > 1:
         solve = linear_torch if asked.solver == "torch" else linear_sklearn
         found["linear probe"] = float((solve(x, y, a) == b).float().mean())
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -41,12 +43,12 @@ def _of_tower(tower: DinoTower | ClipTower, name: str, size: int, device: torch.
     if isinstance(tower, ClipTower):
         text = ClipTextTower(tower)
 
-        def words(texts: list[str]) -> Tensor:
-            return torch.from_numpy(text.encode(texts))
+        def words(texts: Sequence[str]) -> Tensor:
+            return torch.from_numpy(text.encode(list(texts)))
 
         return Eye(
             name, tower.space, tower.image_embedding, size, tower.mean, tower.std, device, words, tower
-        )  # type: ignore[arg-type]
+        )
     dino = tower
 
     def pictures(images: Tensor) -> Tensor:

@@ -68,7 +68,8 @@ def fitted(picture: Tensor, size: int, mean: Triple, std: Triple) -> Tensor:
     shape = [max(size, round(h * scale)), max(size, round(w * scale))]
     small = tf.resize(picture, shape, tf.InterpolationMode.BICUBIC, antialias=True)
     middle = tf.center_crop(small, [size, size])
-    return tf.normalize(middle.float() / 255, list(mean), list(std))
+    image: Tensor = tf.normalize(middle.float() / 255, list(mean), list(std))
+    return image
 
 
 class _Fitted(Dataset[dict[str, Any]]):
@@ -105,7 +106,7 @@ def see(
     """
     numbers = list(range(len(pictures))) if chosen is None else list(chosen)
     data = _Fitted(pictures, numbers, eye, change)
-    loader: DataLoader[list[dict[str, Any]]] = DataLoader(
+    loader: DataLoader[dict[str, Any]] = DataLoader(
         data, batch_size=batch, num_workers=workers, collate_fn=list
     )
     vectors, samples = [], []

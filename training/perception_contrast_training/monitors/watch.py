@@ -79,11 +79,11 @@ class Watcher:
         vectors, compared, choices = map(self._rows, ("embedding", "projection", "teacher"))
         if vectors is not None:
             figures |= of_vectors(vectors, self._rows("positive"))
-            wrong += wrong_with_vectors(figures, *vectors.shape)
+            wrong += wrong_with_vectors(figures, len(vectors), vectors.shape[1])
         if compared is not None:
             seen = of_vectors(compared)
             figures |= {f"projection {name}": value for name, value in seen.items()}
-            wrong += wrong_with_vectors(seen, *compared.shape, "projection")
+            wrong += wrong_with_vectors(seen, len(compared), compared.shape[1], "projection")
         if choices is not None:
             figures |= of_choices(choices)
             wrong += wrong_with_choices(figures)

@@ -24,7 +24,7 @@ def knn_predictions(
     count = classes or int(labels.max()) + 1
     keys, k = F.normalize(train.float(), dim=-1), min(k, len(train))
     found = []
-    for part in F.normalize(test.float(), dim=-1).split(ROWS):
+    for part in torch.split(F.normalize(test.float(), dim=-1), ROWS):
         cosine, nearest = (part @ keys.T).topk(k, dim=-1)
         # The largest is taken off: exp would overflow nowhere, and votes keep their ratio.
         weights = ((cosine - cosine[:, :1]) / temperature).exp()
@@ -50,7 +50,7 @@ def recall_at(
     normalised = F.normalize(keys.float(), dim=-1)
     ranks = []
     for part, answers in zip(
-        F.normalize(queries.float(), dim=-1).split(ROWS), right.split(ROWS), strict=True
+        torch.split(F.normalize(queries.float(), dim=-1), ROWS), torch.split(right, ROWS), strict=True
     ):
         cosine = part @ normalised.T
         best = cosine.masked_fill(~answers, -torch.inf).max(dim=-1, keepdim=True).values
