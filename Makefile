@@ -3,12 +3,13 @@ SHELL := /bin/bash
 ARGS ?=
 ENTER := source ./env.sh
 
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test check bench-train format clean
 
 help:
 	@echo "make setup            libraries, ROS 2 and messages, in .venv"
 	@echo "make demo ARGS=...    a simulated robot camera through the whole graph"
 	@echo "make test ARGS=...    the tests"
+	@echo "make bench-train ARGS=\"--data PICTURES\"  does each learning method learn, beside lightly's (hours)"
 	@echo "make check            format, lint, types, direction of imports"
 	@echo "make format           puts the sources into the format that check wants"
 	@echo "make clean            removes all that these made inside the repository"
@@ -24,6 +25,9 @@ test: setup
 
 check: setup
 	@$(ENTER) && ruff format --check . && ruff check . && mypy && lint-imports
+
+bench-train: setup
+	@$(ENTER) && exec python -m perception_contrast_training.bench.learning $(ARGS)
 
 format: setup
 	@$(ENTER) && ruff format . && ruff check --fix .
