@@ -24,7 +24,9 @@ def _parser() -> argparse.ArgumentParser:
     listing = actions.add_parser("list", help="all models, a line each")
     listing.add_argument("--json", action="store_true", help="print JSON")
     info = actions.add_parser("info", help="all that is known of a model")
-    info.add_argument("model", help="a name of the list, timm:ARCHITECTURE[.WEIGHTS], or a folder of `train export`")
+    info.add_argument(
+        "model", help="a name of the list, timm:ARCHITECTURE[.WEIGHTS], or a folder of `train export`"
+    )
     get = actions.add_parser(
         "get", help="fetch a model's weights into the cache; continues where it broke off"
     )

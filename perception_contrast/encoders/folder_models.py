@@ -29,7 +29,9 @@ class _Card:
     def value(self, key: str, kind: type | tuple[type, ...]) -> Any:
         found = self.stored.get(key)
         if not isinstance(found, kind) or (isinstance(found, bool) and kind is int):
-            raise ModelError(f"{self.path} does not say what the model is: '{key}' is {found!r}; export it again")
+            raise ModelError(
+                f"{self.path} does not say what the model is: '{key}' is {found!r}; export it again"
+            )
         return found
 
     def triple(self, key: str) -> Triple:
@@ -55,7 +57,9 @@ def folder_model(folder: Path) -> ModelSpec:
     except (OSError, ValueError) as error:
         raise ModelError(f"{card_path} cannot be read ({error}); export the model again") from error
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-        raise ModelError(f"{card_path} is no card of a model; export it with `perception-contrast train export`")
+        raise ModelError(
+            f"{card_path} is no card of a model; export it with `perception-contrast train export`"
+        )
     if stored.get("version") != VERSION:
         raise ModelError(
             f"{card_path} has version {stored.get('version')}, and {VERSION} is understood; export it again"
