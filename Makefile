@@ -3,13 +3,14 @@ SHELL := /bin/bash
 ARGS ?=
 ENTER := source ./env.sh
 
-.PHONY: help setup demo test test-matrix check format clean
+.PHONY: help setup demo test test-matrix check bench-train format clean
 
 help:
 	@echo "make setup            libraries, ROS 2 and messages, in .venv"
 	@echo "make demo ARGS=...    a simulated robot camera through the whole graph"
 	@echo "make test ARGS=...    the tests"
 	@echo "make test-matrix      the ROS tests under Python 3.10, 3.12, NumPy 1.26 and 2"
+	@echo "make bench-train ARGS=\"--data PICTURES\"  does each learning method learn, beside lightly's (hours)"
 	@echo "make check            format, lint, types, direction of imports"
 	@echo "make format           puts the sources into the format that check wants"
 	@echo "make clean            removes all that these made inside the repository"
@@ -28,6 +29,9 @@ test-matrix: setup
 
 check: setup
 	@$(ENTER) && ruff format --check . && ruff check . && mypy && lint-imports
+
+bench-train: setup
+	@$(ENTER) && exec python -m perception_contrast_training.bench.learning $(ARGS)
 
 format: setup
 	@$(ENTER) && ruff format . && ruff check --fix .

@@ -43,6 +43,7 @@ setup(
         installed("config/presets", "*.yaml"),
         installed("config/sros2", "*.xml"),
         installed("examples", "*.*"),
+        (f"share/{NAME}/recipes", sorted(str(path) for path in Path("training/recipes").glob("*.yaml"))),
     ],
     zip_safe=False,
     entry_points={

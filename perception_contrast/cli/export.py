@@ -78,13 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0. Raises ModelError."""
     options = _parser().parse_args(argv)
     sizes = list(dict.fromkeys(options.size))
-    targets = _targets(options.output, options.model, sizes, options.precision)
-
     from ..encoders.export import require_size
     from ..encoders.export_check import graph_to_export
     from ..encoders.registry import model_spec
 
     spec = model_spec(options.model)
+    targets = _targets(options.output, spec.name, sizes, options.precision)
     for size in sizes:
         require_size(size, spec.patch, spec.name)
     graph = graph_to_export(

@@ -40,7 +40,9 @@ COMMANDS = {
     ),
     "export": Command("perception_contrast.cli.export", "write a model as ONNX, to run without torch"),
     "models": Command("perception_contrast.cli.models", "list, describe and fetch models"),
-    "train": Command("perception_contrast_training.cli", "fit an encoder or a head from a recipe"),
+    "train": Command(
+        "perception_contrast_training.cli", "learn from your own pictures: run, resume, export, evaluate"
+    ),
     "vocab": Command("perception_contrast.cli.vocab", "list, show and check vocabularies"),
 }
 

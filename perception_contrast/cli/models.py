@@ -24,7 +24,9 @@ def _parser() -> argparse.ArgumentParser:
     listing = actions.add_parser("list", help="all models, a line each")
     listing.add_argument("--json", action="store_true", help="print JSON")
     info = actions.add_parser("info", help="all that is known of a model")
-    info.add_argument("model", help="a name of the list, or timm:ARCHITECTURE[.WEIGHTS]")
+    info.add_argument(
+        "model", help="a name of the list, timm:ARCHITECTURE[.WEIGHTS], or a folder of `train export`"
+    )
     get = actions.add_parser(
         "get", help="fetch a model's weights into the cache; continues where it broke off"
     )
@@ -152,7 +154,7 @@ def _list(*, as_json: bool) -> None:
     if names := proposal_names():
         print(f"\nproposals (they draw masks, see parameter `proposals`): {', '.join(names)}")
     print("\n(!) restricts what the model may be used for: see `perception-contrast models info MODEL`")
-    print("timm:ARCHITECTURE[.WEIGHTS] names any other plain vision transformer or ResNet of timm")
+    print("timm:ARCHITECTURE[.WEIGHTS] names any other plain vision transformer, ResNet or ConvNeXt of timm")
 
 
 def _millions(spec: ModelSpec) -> str:

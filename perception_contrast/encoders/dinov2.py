@@ -18,6 +18,7 @@ from .trunks import create_network, trunk_of
 from .weights import Progress, load_strictly, load_tensors, weights_file
 
 CLASSIFIERS = ("head.", "fc.")
+KEPT = ("head.norm.",)  # of ConvNeXt, before its classifier
 UNUSED = ("mask_token", "head_dist.")
 
 
@@ -42,7 +43,7 @@ class DinoTower(nn.Module):
     def __init__(self, vit: nn.Module, spec: ModelSpec, space: str) -> None:
         super().__init__()
         self.vit: Any = vit  # timm declares no types for its parts
-        self.model, self.space = spec.name, space
+        self.model, self.space, self.family = spec.name, space, spec.family
         self.patch, self.dim = spec.patch, spec.dim
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
@@ -76,7 +77,7 @@ def load_dino(
             "pe-spatial-*, resnet50 or timm:*"
         )
     path = weights or weights_file(spec, offline=offline, pinned=pinned, progress=progress)
-    network = create_network(spec.arch, spec.size)
+    network = create_network(spec.arch, spec.size, dict(spec.options))
     load_strictly(network, _encoder_alone(load_tensors(path)), path)
     tower = DinoTower(network, spec, space_name(spec.name, sha256_of(path)))
     return tower.eval().requires_grad_(False).to(device)
@@ -85,4 +86,8 @@ def load_dino(
 def _encoder_alone(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Without a classifier, and without the prefix that distributed training adds."""
     plain = {name.removeprefix("module."): value for name, value in state.items()}
-    return {n: v for n, v in plain.items() if not n.startswith((*CLASSIFIERS, *UNUSED))}
+    return {
+        name: value
+        for name, value in plain.items()
+        if name.startswith(KEPT) or not name.startswith((*CLASSIFIERS, *UNUSED))
+    }

@@ -78,11 +78,11 @@ def export_onnx(
         temporary.write_bytes(seal(model.SerializeToString()))
 
 
-def _family(model: str) -> str:
+def _family(graph: EncoderGraph) -> str:
     try:
-        return model_spec(model).family
-    except ModelError:
-        return ""
+        return model_spec(graph.model).family
+    except ModelError:  # of a folder, which is known by its path alone
+        return str(getattr(graph.tower, "family", ""))
 
 
 def _traced(graph: EncoderGraph, size: tuple[int, int]) -> onnx.ModelProto:
@@ -132,7 +132,7 @@ def _metadata(graph: EncoderGraph, size: tuple[int, int], precision: str, licenc
         "model": graph.model,
         "space": graph.space,
         "spaces": json.dumps(spaces),
-        "family": _family(graph.model),
+        "family": _family(graph),
         "dense": graph.method,
         "outputs": json.dumps(graph.names),
         "unit": json.dumps([name for name in graph.names if name in UNIT_OUTPUTS]),

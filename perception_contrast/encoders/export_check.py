@@ -105,8 +105,8 @@ def random_tower(name: str, method: str = AUTO) -> DinoTower | ClipTower:
 def _random_dino(name: str) -> DinoTower:
     spec = model_spec(name)
     torch.manual_seed(0)
-    vit = create_network(spec.arch, spec.size)
-    return DinoTower(vit, spec, space_name(name, "random")).eval().requires_grad_(False)
+    vit = create_network(spec.arch, spec.size, dict(spec.options))
+    return DinoTower(vit, spec, space_name(spec.name, "random")).eval().requires_grad_(False)
 
 
 def _lit(tower: DinoTower, *, any_tower: bool) -> HouseholdLit:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 
 from ..errors import ModelError
+from .folder_models import folder_model, is_folder_name
 from .language_models import LANGUAGE_MODELS
 from .own_models import own_model
 from .spatial_models import DINOV2_S14_WHEEL as DINOV2_S14_WHEEL
@@ -71,7 +73,8 @@ MODELS: dict[str, ModelSpec] = {
 
 
 def model_spec(name: str) -> ModelSpec:
-    """The spec of a model: of the list, ``timm:<architecture>``, or one that was added under its own name.
+    """The spec of a model: of the list, ``timm:<architecture>``, one that was added under its own name, or
+    the path of a folder that ``perception-contrast train export`` wrote.
 
     Raises ModelError naming the nearest models if there is none.
     """
@@ -79,6 +82,8 @@ def model_spec(name: str) -> ModelSpec:
         return MODELS[name]
     if name.startswith(TIMM):
         return timm_model(name)
+    if is_folder_name(name):
+        return folder_model(Path(name).expanduser())
     own = own_model(name, model_spec)
     if own:
         return own

@@ -67,7 +67,8 @@ class ModelSpec:
 
     arch: timm or open_clip name. patch: pixels a cell of its grid has. dim: channels of the vectors it
     gives. size: side in pixels it was trained at. mean, std: of RGB in [0, 1]. millions: of parameters,
-    0 where not counted. interpolation: with which its authors resized pictures.
+    0 where not counted. interpolation: with which its authors resized pictures. options: more of what
+    the network is made with. file, sha256: of weights that lie in a folder of their own.
     """
 
     name: str
@@ -84,6 +85,9 @@ class ModelSpec:
     wheel: WheelFile | None = None
     millions: float = 0.0
     interpolation: str = "bicubic"
+    options: tuple[tuple[str, int | float | bool], ...] = ()
+    file: str = ""
+    sha256: str = ""
 
     @property
     def permissive(self) -> bool:

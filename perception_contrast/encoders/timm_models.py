@@ -1,4 +1,4 @@
-"""Any plain vision transformer or ResNet of timm, by the name ``timm:<architecture>[.<weights>]``."""
+"""Any plain vision transformer, ResNet or ConvNeXt of timm, named ``timm:<architecture>[.<weights>]``."""
 
 from __future__ import annotations
 
@@ -72,16 +72,17 @@ def _cell(module: Any, name: str) -> int:
     """Pixels a side of a grid cell has. Raises ModelError for a network that cannot be run at any size."""
     from timm.layers import PatchEmbed
     from timm.models.eva import Eva
+    from timm.models.convnext import ConvNeXt
     from timm.models.resnet import ResNet
     from timm.models.vision_transformer import VisionTransformer
 
-    if type(module) is ResNet:
+    if type(module) in (ResNet, ConvNeXt):
         return int(module.feature_info[-1]["reduction"])
     plain = type(module) in (VisionTransformer, Eva) and type(module.patch_embed) is PatchEmbed
     if not plain or "radio" in name:
         raise ModelError(
-            f"'{name}' is no plain vision transformer or ResNet (it is a {type(module).__name__} that "
-            "treats positions in its own way), so it cannot be run at any picture size"
+            f"'{name}' is no plain vision transformer, ResNet or ConvNeXt (it is a {type(module).__name__} "
+            "that treats positions in its own way), so it cannot be run at any picture size"
         )
     height, width = module.patch_embed.patch_size
     if height != width:

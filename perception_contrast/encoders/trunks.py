@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -21,7 +21,9 @@ class Trunk(Protocol):
 
 def trunk_of(network: nn.Module, *, antialias: bool = True) -> Trunk:
     """antialias: whether positions are resampled with antialiasing, as by timm."""
-    return VitTrunk(network, antialias=antialias) if hasattr(network, "blocks") else ConvTrunk(network)
+    if hasattr(network, "blocks"):
+        return VitTrunk(network, antialias=antialias)
+    return ConvNextTrunk(network) if hasattr(network, "stages") else ConvTrunk(network)
 
 
 class VitTrunk:
@@ -149,15 +151,46 @@ class ConvTrunk:
         return x.permute(0, 2, 3, 1), x.mean((2, 3)), tuple(kept[index] for index in layers)
 
 
-def create_network(arch: str, size: int) -> nn.Module:
-    """timm's network without a classifier at random initialisation; of Eva, one that takes any grid."""
+class ConvNextTrunk:
+    """timm's ConvNeXt: the last stage is the grid; the picture is its mean after the head's norm."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+
+    def run(
+        self, images: Tensor, rows: int, columns: int, layers: Sequence[int] = ()
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """A layer has the grid of its own stage, finer than the last one's."""
+        x = self.network.stem(images)
+        kept: dict[int, Tensor] = {}
+        for index, stage in enumerate(self.network.stages):
+            x = stage(x)
+            if index in layers:
+                kept[index] = x.permute(0, 2, 3, 1)
+        x = self.network.norm_pre(x)
+        picture: Tensor = self.network.forward_head(x, pre_logits=True)
+        return x.permute(0, 2, 3, 1), picture, tuple(kept[index] for index in layers)
+
+
+def create_network(arch: str, size: int, more: Mapping[str, int | float | bool] | None = None) -> nn.Module:
+    """timm's network without a classifier at random initialisation; of Eva, one that takes any grid.
+
+    more: of ``timm.create_model``; and ``cifar_stem``, a ResNet for pictures of 32 pixels (first
+    convolution 3x3 without stride, no pooling).
+    """
     import timm
     from timm.models import is_model_in_modules
 
     options: dict[str, Any] = {}
-    if not is_model_in_modules(arch, ["resnet"]):
+    if not is_model_in_modules(arch, ["resnet", "convnext"]):
         options["img_size"] = size
     if is_model_in_modules(arch, ["eva"]):
         options["dynamic_img_size"] = True
-    network: nn.Module = timm.create_model(arch, pretrained=False, num_classes=0, **options)
-    return network
+    options |= more or {}
+    cifar_stem = options.pop("cifar_stem", False)
+    network: Any = timm.create_model(arch, pretrained=False, num_classes=0, **options)
+    if cifar_stem:
+        network.conv1 = nn.Conv2d(3, network.conv1.out_channels, 3, 1, 1, bias=False)
+        network.maxpool = nn.Identity()
+    module: nn.Module = network
+    return module

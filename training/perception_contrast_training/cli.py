@@ -1,165 +1,247 @@
-"""`perception-contrast train`: from a recipe to a head that the nodes serve."""
+"""`perception-contrast train`: learn from your own pictures, go on, compare, and export for the nodes."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from perception_contrast.encoders.alignment import AlignmentHead, load_alignment, save_alignment
 from perception_contrast.errors import PerceptionError
-from perception_contrast.pipeline import Pipeline, Settings
 
-from .data.words import known_names, remembered_phrases
-from .recipe import AlignmentRecipe, load_recipe
+INTERRUPTED = 130
+ALIGN = "align"  # not said by users: their old form of the command
 
-STEPS = ("train", "calibrate", "evaluate")
+_DESCRIPTION = """\
+Learns an encoder from your own pictures, or adapts one to them, and exports it for the nodes.
+
+  run        start what a recipe says
+  resume     go on with a run exactly where its last checkpoint is
+  export     a run's encoder as a folder that nodes serve; refused if adapting made it worse
+  evaluate   figures of encoders side by side on your pictures
+  recipes    the recipes that come with the package
+
+`perception-contrast train COMMAND --help` describes a command. `train --recipe FILE` alone is `run`.
+"""
+_RUN_EPILOG = """\
+examples:
+  perception-contrast train run --recipe dino_adapt --set data.path=DATASET --set output=runs/kitchen
+  perception-contrast train run --recipe simclr_scratch.yaml --set optimisation.batch=512
+  torchrun --nproc-per-node 4 -m perception_contrast.cli.main train run --recipe dinov2_scratch ...
+
+Ctrl-C saves and ends; `train resume` goes on. A second Ctrl-C ends at once.
+"""
 
 
-def _parser() -> argparse.ArgumentParser:
+def _run_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="perception-contrast train",
-        description="Renders scenes, fits a head on them, calibrates it and measures it on unseen scenes.",
+        prog="perception-contrast train run",
+        description="Starts a run: checkpoints, log.jsonl and TensorBoard files go to its output folder.",
+        epilog=_RUN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--recipe", type=Path, required=True, help="YAML file; see training/recipes")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one value")
     parser.add_argument(
-        "--only",
-        choices=(*STEPS, "baselines", "instances"),
-        action="append",
-        help="run this step alone (may be repeated); baselines: an untrained and a closed-form head; "
-        "instances: what tells touching things apart",
+        "--recipe", required=True, metavar="FILE|NAME", help="a YAML file, or one of `train recipes`"
     )
-    parser.add_argument("--head", type=Path, help="head to calibrate or evaluate instead of the recipe's")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one value; may be repeated"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="check recipe and data, say what would be chosen, start nothing"
+    )
+    return parser
+
+
+def _resume_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast train resume",
+        description="Goes on with a run: weights, optimiser, schedules and the place in the data are those "
+        "of its last checkpoint, so the end is what it would have been without a break.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run's output folder")
+    parser.add_argument(
+        "--steps", type=int, default=0, help="of the whole run, in place of the recipe's; schedules stretch"
+    )
+    return parser
+
+
+def _export_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast train export",
+        description="Writes a run's encoder as a folder: safetensors, ONNX, a card for nodes and one for "
+        "people. Nodes take the folder as parameter `model`. An encoder that was adapted is first compared "
+        "with what it started from, on pictures that were kept back.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run's output folder")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write")
+    parser.add_argument("--name", default="", help="the model's id (default: the recipe's name)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--last", action="store_true", help="the last checkpoint, not the best one")
+    which.add_argument("--step", type=int, default=0, help="the checkpoint of this step")
+    parser.add_argument(
+        "--accept-regression", action="store_true", help="export an encoder that got worse; its card says so"
+    )
+    parser.add_argument("--replace", action="store_true", help="put it in the place of a folder that exists")
+    return parser
+
+
+def _evaluate_parser() -> argparse.ArgumentParser:
+    from .evaluation.compare import TASKS
+
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast train evaluate",
+        description="Figures of one encoder or several on the same pictures. What the data has is used: "
+        "classes (kNN, linear probe, zero-shot), captions (retrieval), times (near frames), masks (dense "
+        "probe, clustering); rank and robustness need nothing.",
+    )
+    parser.add_argument(
+        "encoder",
+        nargs="+",
+        metavar="ENCODER",
+        help="a model's name, a folder of `train export`, the output folder of a run, or random:NAME",
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="PATH", help="as data.path of a recipe")
+    parser.add_argument("--part", default="", help="of a data set that `data split` has split")
+    parser.add_argument(
+        "--task", action="append", choices=TASKS, help="only this one; may be repeated (default: all)"
+    )
+    parser.add_argument("--held-out", type=float, default=0.2, help="share to test on (default: %(default)s)")
+    parser.add_argument(
+        "--solver", choices=("sklearn", "torch"), default="sklearn", help="of the linear probe"
+    )
+    parser.add_argument(
+        "--ignore", type=int, action="append", default=[], help="a class of masks to leave out"
+    )
+    parser.add_argument(
+        "--templates", default="robot_camera", help="robot_camera, plain, or one sentence with {}"
+    )
+    parser.add_argument("--limit", type=int, default=0, help="pictures at most, spread evenly (default: all)")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="folder for figures.json, tables and plots"
+    )
     parser.add_argument("--offline", action="store_true", help="never touch a network")
     return parser
 
 
-def pipeline_with(
-    head: AlignmentHead, facts: Mapping[str, str], recipe: AlignmentRecipe, offline: bool
-) -> Pipeline:
-    """The pipeline that the nodes run, with another head."""
-    from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.encoders.grid import require_same_space
-    from perception_contrast.encoders.lit import HouseholdLit
-    from perception_contrast.encoders.load import Encoders
-    from perception_contrast.language.text_tower import load_minilm
+def run_command(argv: Sequence[str]) -> int:
+    arguments = _run_parser().parse_args(argv)
+    from .recipes import recipe_path
 
-    tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
-    require_same_space(facts.get("image_space", tower.space), tower.space, "head and image tower")
-    sentences = load_minilm(offline=offline)
-    require_same_space(facts.get("text_space", sentences.space), sentences.space, "head and sentence tower")
-    language = HouseholdLit(tower, head, sentences, f"{recipe.name}@trial", facts)
-    language.eval().requires_grad_(False)
-    return Pipeline(Encoders(tower, language, "cpu", shared=True), Settings(short_side=378))
+    path = recipe_path(arguments.recipe)
+    from .pretrain import is_pretraining, recipe_of
+    from .schema import read_mapping
+
+    stored = read_mapping(path, arguments.set)
+    if not is_pretraining(stored):
+        from .align_command import main as align
+
+        return align(["--recipe", str(path), *(part for one in arguments.set for part in ("--set", one))])
+    from .runs import check, start
+
+    recipe = recipe_of(stored)
+    if arguments.check:
+        print(check(recipe))
+        return 0
+    return _ended(start(recipe), Path(recipe.output))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0; raises PerceptionError for what the user can mend."""
-    arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    recipe = load_recipe(arguments.recipe, arguments.set)
-    steps = arguments.only or STEPS
-    if arguments.head and "train" in steps:
-        raise PerceptionError("--head names a finished head; use it with --only calibrate or --only evaluate")
-    try:
-        _run(steps, recipe, arguments)
-    except OSError as error:
-        raise PerceptionError(f"a file cannot be read or written: {error}") from error
+def resume_command(argv: Sequence[str]) -> int:
+    arguments = _resume_parser().parse_args(argv)
+    from .runs import resume
+
+    return _ended(resume(arguments.run, arguments.steps), arguments.run)
+
+
+def _ended(how: str, folder: Path) -> int:
+    if how == "interrupted":
+        print(f"saved; go on with `perception-contrast train resume {folder}`", file=sys.stderr)
+        return INTERRUPTED
+    print(f"finished; export it with `perception-contrast train export {folder} --to DIR`")
     return 0
 
 
-def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Namespace) -> None:
-    head: Path = arguments.head or Path(recipe.output) / "head.safetensors"
-    if "train" in steps:
-        from .align import train
+def export_command(argv: Sequence[str]) -> int:
+    arguments = _export_parser().parse_args(argv)
+    from .evaluation.report import Outcome, markdown
+    from .export import export_run
 
-        head = train(recipe, offline=arguments.offline)
-    if {"calibrate", "evaluate", "instances"} & set(steps) and not head.is_file():
-        raise PerceptionError(f"there is no head '{head}'; run the train step first or name one with --head")
-    if "calibrate" in steps:
-        calibrate_head(head, recipe, arguments.offline)
-    if "evaluate" in steps:
-        trained, facts, sha256 = load_alignment(head)
-        _measure(recipe.name, trained, facts, recipe, arguments.offline, {"head": sha256})
-    if "instances" in steps:
-        from .instances import fit_judges
-
-        trained, facts, _ = load_alignment(head)
-        judges = Path(recipe.output) / "judges.json"
-        fit_judges(
-            pipeline_with(trained, facts, recipe, arguments.offline), judges, offline=arguments.offline
-        )
-    if "baselines" in steps:
-        for name, other in _baselines(recipe, arguments.offline).items():
-            fitted = _calibrated(other, {}, recipe, arguments.offline)
-            _measure(name, other, fitted, recipe, arguments.offline, {})
-
-
-def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
-    """Writes calibrations of words and examples into the head's file."""
-    import torch
-
-    from perception_contrast.language.text_tower import load_minilm
-
-    head, facts, _ = load_alignment(path)
-    known = {k: v for k, v in facts.items() if k not in ("format", "config")}
-    known["names"] = json.dumps(known_names())
-    sentences = load_minilm(offline=offline).encode(remembered_phrases())
-    head = head.remembering(torch.from_numpy(sentences).half().float())
-    save_alignment(head, path, known | _calibrated(head, known, recipe, offline))
-
-
-def _calibrated(
-    head: AlignmentHead, facts: Mapping[str, str], recipe: AlignmentRecipe, offline: bool
-) -> dict[str, str]:
-    from .calibrate import calibrate
-
-    words, examples, seen = calibrate(
-        pipeline_with(head, facts, recipe, offline), recipe.calibration, offline
+    done = export_run(
+        arguments.run,
+        arguments.to,
+        name=arguments.name,
+        best=not arguments.last,
+        step=arguments.step,
+        accept_regression=arguments.accept_regression,
+        replace=arguments.replace,
     )
-    logging.info("calibrated: %s", json.dumps(seen))
-    return {
-        "calibration": words.dumped(),
-        "example_calibration": examples.dumped(),
-        "calibration_seen": json.dumps(seen),
-    }
+    if done.verdict is not None:
+        print(markdown(Outcome({}, [done.verdict.table()])))
+    cosines = ", ".join(f"{name} {value:.6f}" for name, value in done.cosines.items())
+    print(f"{done.folder}: {done.space}\nsmallest cosine of ONNX with torch: {cosines or 'not checked'}")
+    return 0
 
 
-def _measure(
-    name: str,
-    head: AlignmentHead,
-    facts: Mapping[str, str],
-    recipe: AlignmentRecipe,
-    offline: bool,
-    about: Mapping[str, str],
-) -> None:
-    """Adds the figures of one head to figures.json, beside those of others."""
-    from .evaluation.household import measure_all, write_figures
+def evaluate_command(argv: Sequence[str]) -> int:
+    arguments = _evaluate_parser().parse_args(argv)
+    from .evaluation.entry import evaluate
 
-    path = Path(recipe.output) / "figures.json"
-    found = measure_all(pipeline_with(head, facts, recipe, offline), recipe.evaluation, offline)
-    # Read only now: another run may have added to it meanwhile.
-    figures: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    new = {**about, name: found}
-    old = {key: value for key, value in figures.items() if key not in new}
-    # The trained head comes first, whichever was measured first.
-    write_figures(path, {**new, **old} if about else {**old, **new})
-    logging.info("%s: %s", name, json.dumps(found, indent=1))
+    evaluate(arguments)
+    return 0
 
 
-def _baselines(recipe: AlignmentRecipe, offline: bool) -> dict[str, AlignmentHead]:
-    from perception_contrast.language.text_tower import load_minilm
+def recipes_command(argv: Sequence[str]) -> int:
+    argparse.ArgumentParser(
+        prog="perception-contrast train recipes",
+        description="Names and files of the recipes that come along.",
+    ).parse_args(argv)
+    from .recipes import shipped
 
-    from .align import shard_jobs
-    from .data.rendered import load_shard
-    from .evaluation.baselines import closed_form_head, untrained_head
+    for name, (path, first) in shipped().items():
+        print(f"{name:<16} {first}\n{'':<16} {path}")
+    return 0
 
-    shards = [load_shard(job.folder) for job in shard_jobs(recipe, offline) if job.folder.is_dir()]
-    if not shards:
-        raise PerceptionError(f"no scenes in '{recipe.output}'; run the train step before the baselines")
-    closed_form = closed_form_head(shards, load_minilm(offline=offline), recipe.seed)
-    return {"untrained head": untrained_head(recipe.seed), "closed-form map": closed_form}
+
+def _align(argv: Sequence[str]) -> int:
+    from .align_command import main as align
+
+    return align(argv)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "run": run_command,
+    "resume": resume_command,
+    "export": export_command,
+    "evaluate": evaluate_command,
+    "recipes": recipes_command,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, 130 if it was interrupted; raises PerceptionError for what the user can mend."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    command, rest = _command_of(given)
+    try:
+        return (_align if command == ALIGN else COMMANDS[command])(rest)
+    except OSError as error:
+        raise PerceptionError(f"a file cannot be read or written: {error}") from error
+
+
+def _command_of(given: list[str]) -> tuple[str, list[str]]:
+    """The command and its arguments; options of the household head alone go to its command, as ever."""
+    if given and given[0] in COMMANDS:
+        return given[0], given[1:]
+    if any(part.split("=")[0] in ("--only", "--head", "--offline") for part in given):
+        return ALIGN, given
+    if any(part.split("=")[0] == "--recipe" for part in given):
+        return "run", given
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast train",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="perception-contrast train COMMAND ...",
+    )
+    parser.add_argument("command", choices=[*COMMANDS], metavar="COMMAND", help=", ".join(COMMANDS))
+    parser.parse_args(given[:1])
+    raise AssertionError("the parser has ended the program")

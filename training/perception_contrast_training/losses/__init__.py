@@ -3,7 +3,17 @@
 from .contrastive import clip_loss, multi_positive_loss, sigmoid_loss
 from .dense import category_loss, mask_loss, presence_loss, thing_loss
 from .pixels import mae_loss
-from .views import byol_loss, dino_loss, ibot_loss, koleo_loss, nt_xent, sinkhorn_knopp
+from .views import (
+    byol_loss,
+    dino_loss,
+    ibot_loss,
+    koleo_loss,
+    nt_xent,
+    patch_entropy,
+    sharpened,
+    sinkhorn_knopp,
+    view_entropy,
+)
 
 __all__ = [
     "byol_loss",
@@ -16,8 +26,11 @@ __all__ = [
     "mask_loss",
     "multi_positive_loss",
     "nt_xent",
+    "patch_entropy",
     "presence_loss",
+    "sharpened",
     "sigmoid_loss",
     "sinkhorn_knopp",
     "thing_loss",
+    "view_entropy",
 ]

@@ -5,46 +5,63 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+
+from .blocks import Rows, sum_of_blocks
+from .unit import unit
 
 
-def clip_loss(image: Tensor, text: Tensor, scale: Tensor | float) -> Tensor:
+def clip_loss(
+    image: Tensor, text: Tensor, scale: Tensor | float, chunk: int = 0, rows: Rows | None = None
+) -> Tensor:
     """Symmetric InfoNCE (Radford et al., CLIP, 2021). image, text: (n, c), row i matches row i.
 
-    Rows are normalised here. scale: inverse temperature.
+    Rows are normalised here. scale: inverse temperature. chunk: rows that are compared with all others at
+    once, 0 for all; with it memory grows with n * chunk, in the backward pass too. rows: gives the part
+    of the loss that these rows have; the parts of all rows add up to it.
     """
-    logits = scale * F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T
-    target = torch.arange(len(image), device=image.device)
-    return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
+    image, text = unit(image), unit(text)
+
+    def part(start: int, some_images: Tensor, some_texts: Tensor, *all_of: Tensor) -> Tensor:
+        images, texts, scale = all_of
+        target = torch.arange(start, start + len(some_images), device=images.device)
+        logits = scale * some_images @ texts.T
+        # The whole table serves both directions.
+        other = logits.T if len(some_images) == len(images) else scale * some_texts @ images.T
+        return F.cross_entropy(logits, target, reduction="sum") + F.cross_entropy(
+            other, target, reduction="sum"
+        )
+
+    whole = (image, text, _tensor(scale, image))
+    return sum_of_blocks(part, rows or (0, len(image)), chunk, (image, text), whole) / (2 * len(image))
 
 
 def sigmoid_loss(
-    image: Tensor, text: Tensor, scale: Tensor | float, bias: Tensor | float, chunk: int = 0
+    image: Tensor,
+    text: Tensor,
+    scale: Tensor | float,
+    bias: Tensor | float,
+    chunk: int = 0,
+    rows: Rows | None = None,
 ) -> Tensor:
     """Pairwise sigmoid loss (Zhai et al., SigLIP, ICCV 2023), summed over texts, mean over pictures.
 
-    image, text: (n, c), row i matches row i; normalised here. chunk: texts that are compared at once, 0
-    for all of them; with it memory grows with n * chunk, in the backward pass too.
+    image, text: (n, c), row i matches row i; normalised here. chunk, rows: of texts, as of ``clip_loss``.
     """
-    image, text = F.normalize(image, dim=-1), F.normalize(text, dim=-1)
-    step = chunk or len(text)
-    total = image.new_zeros(())
-    for start in range(0, len(text), step):
-        part = (image, text[start : start + step], scale, bias, start)
-        total = total + (
-            checkpoint(_sigmoid_part, *part, use_reentrant=False) if chunk else _sigmoid_part(*part)
-        )
-    return total / len(image)
+    image, text = unit(image), unit(text)
+
+    def part(start: int, some_texts: Tensor, images: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+        logits = scale * images @ some_texts.T + bias
+        sign = -torch.ones_like(logits)
+        # The match of text number start + j is picture number start + j.
+        sign.diagonal(-start).fill_(1.0)
+        return -F.logsigmoid(sign * logits).sum()
+
+    whole = (image, _tensor(scale, image), _tensor(bias, image))
+    return sum_of_blocks(part, rows or (0, len(text)), chunk, (text,), whole) / len(image)
 
 
-def _sigmoid_part(
-    image: Tensor, text: Tensor, scale: Tensor | float, bias: Tensor | float, start: int
-) -> Tensor:
-    logits = scale * image @ text.T + bias
-    sign = -torch.ones_like(logits)
-    # The match of text number start + j is picture number start + j.
-    sign.diagonal(-start).fill_(1.0)
-    return -F.logsigmoid(sign * logits).sum()
+def _tensor(value: Tensor | float, like: Tensor) -> Tensor:
+    return value if isinstance(value, Tensor) else like.new_tensor(value)
 
 
 def multi_positive_loss(logits: Tensor, positive: Tensor, ignored: Tensor | None = None) -> Tensor:

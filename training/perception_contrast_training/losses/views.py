@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .blocks import Rows, sum_of_blocks
+from .unit import unit
 
-def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+
+def nt_xent(a: Tensor, b: Tensor, temperature: float, chunk: int = 0, rows: Rows | None = None) -> Tensor:
     """Normalised temperature-scaled cross-entropy (Chen et al., SimCLR, ICML 2020), mean over all 2n views.
 
-    a, b: (n, c), row i of each is a view of picture i; normalised here.
+    a, b: (n, c), row i of each is a view of picture i; normalised here. chunk: views that are compared with
+    all others at once, 0 for all. rows: gives the part of the loss that these pictures have.
     """
-    views = F.normalize(torch.cat([a, b]), dim=-1)
-    logits = views @ views.T / temperature
-    oneself = torch.eye(len(views), dtype=torch.bool, device=views.device)
-    logits = logits.masked_fill(oneself, float("-inf"))
-    return F.cross_entropy(logits, torch.arange(len(views), device=views.device).roll(len(a)))
+    views, pictures = unit(torch.cat([a, b])), len(a)
+
+    def part(start: int, some: Tensor, every: Tensor) -> Tensor:
+        logits = some @ every.T / temperature
+        logits.diagonal(start).fill_(float("-inf"))  # oneself
+        target = torch.arange(start, start + len(some), device=every.device) + pictures
+        return F.cross_entropy(logits, target % len(every), reduction="sum")
+
+    shares = [(0, len(views))] if rows is None else [rows, (rows[0] + pictures, rows[1] + pictures)]
+    parts = [sum_of_blocks(part, share, chunk, (views,), (views,)) for share in shares]
+    return torch.stack(parts).sum() / len(views)
 
 
 def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """2 - 2 cos, mean over rows (n, c) (Grill et al., BYOL, NeurIPS 2020). The target gets no gradient."""
-    cosine = F.cosine_similarity(prediction, target.detach(), dim=-1)
+    cosine = (unit(prediction) * unit(target.detach())).sum(dim=-1)
     return (2.0 - 2.0 * cosine).mean()
 
 
@@ -40,10 +50,15 @@ def dino_loss(
     itself. Mean over pictures and pairs of views. center: (k,) or (1, k), None for none. The teacher gets no
     gradient. Raises ValueError where no pair is left.
     """
-    targets = [_sharpened(view, teacher_temperature, center) for view in teacher_views]
-    guesses = [F.log_softmax(view / student_temperature, dim=-1) for view in student_views]
+    targets = [sharpened(view, teacher_temperature, center) for view in teacher_views]
+    return view_entropy(targets, student_views, student_temperature)
+
+
+def view_entropy(targets: Sequence[Tensor], student_views: Sequence[Tensor], temperature: float) -> Tensor:
+    """As ``dino_loss``, for targets (n, k) that are probabilities already, by whatever way."""
+    guesses = [F.log_softmax(view / temperature, dim=-1) for view in student_views]
     terms = [
-        -(target * guess).sum(dim=-1).mean()
+        -(target.detach() * guess).sum(dim=-1).mean()
         for t, target in enumerate(targets)
         for s, guess in enumerate(guesses)
         if s != t
@@ -66,31 +81,55 @@ def ibot_loss(
     student, teacher: (b, n, k) logits of patches; mask: (b, n) bool, true where the student saw none. Mean
     over a picture's masked patches, then over the pictures; one without any counts as zero.
     """
-    target = _sharpened(teacher, teacher_temperature, center)
-    entropy = -(target * F.log_softmax(student / student_temperature, dim=-1)).sum(dim=-1)
-    weight = mask.to(entropy.dtype)
-    return ((entropy * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1.0)).mean()
+    target = sharpened(teacher[mask], teacher_temperature, center)
+    return patch_entropy(target, student[mask], mask, student_temperature)
 
 
-def _sharpened(logits: Tensor, temperature: float, center: Tensor | None) -> Tensor:
+def patch_entropy(target: Tensor, student: Tensor, mask: Tensor, temperature: float) -> Tensor:
+    """As ``ibot_loss``, of masked patches alone and for targets that are probabilities already.
+
+    target, student: (m, k), of the m patches where mask (b, n) is true, row by row.
+    """
+    entropy = -(target.detach() * F.log_softmax(student / temperature, dim=-1)).sum(dim=-1)
+    weight = (1.0 / mask.sum(dim=1, keepdim=True).clamp_min(1)).expand(mask.shape)[mask]
+    return (entropy * weight).sum() / len(mask)
+
+
+def sharpened(logits: Tensor, temperature: float, center: Tensor | None = None) -> Tensor:
+    """Probabilities of logits (..., k) less a centre (k,) or (1, k), without gradient."""
     centred = logits.detach() if center is None else logits.detach() - center.detach()
     return F.softmax(centred / temperature, dim=-1)
 
 
-def sinkhorn_knopp(logits: Tensor, temperature: float, iterations: int = 3) -> Tensor:
+def _itself(x: Tensor) -> Tensor:
+    return x
+
+
+def sinkhorn_knopp(
+    logits: Tensor,
+    temperature: float,
+    iterations: int = 3,
+    summed: Callable[[Tensor], Tensor] = _itself,
+    largest: Callable[[Tensor], Tensor] = _itself,
+) -> Tensor:
     """Assignments of samples to prototypes that use all prototypes alike (Caron et al., SwAV, NeurIPS 2020).
 
-    logits: (n, k). Rows of the result (n, k) sum to 1, columns to n / k once it has converged.
+    logits: (n, k). Rows of the result (n, k) sum to 1, columns to n / k once it has converged. summed,
+    largest: the sum and the maximum over processes, where each holds some of the samples.
     """
     with torch.no_grad():
         scaled = logits.to(_at_least_float32(logits)) / temperature
+        samples, prototypes = summed(scaled.new_tensor(float(len(scaled)))), scaled.shape[1]
         # A constant factor falls out of the first normalisation; without it exp overflows.
-        shares = torch.exp(scaled - scaled.max())
-        samples, prototypes = shares.shape
-        shares = shares / shares.sum()
+        most = largest(scaled.amax() if scaled.numel() else scaled.new_tensor(float("-inf")))
+        shares = torch.exp(scaled - most)
+        shares = shares / summed(shares.sum())
         for _ in range(iterations):
-            shares = shares / (shares.sum(dim=0, keepdim=True) * prototypes)
-            shares = shares / (shares.sum(dim=1, keepdim=True) * samples)
+            # Where exp underflows for all samples there is nothing to share out, and nothing to divide by.
+            columns = summed(shares.sum(dim=0, keepdim=True)) * prototypes
+            shares = shares / columns.clamp_min(torch.finfo(shares.dtype).tiny)
+            rows = shares.sum(dim=1, keepdim=True) * samples
+            shares = shares / rows.clamp_min(torch.finfo(shares.dtype).tiny)
         return shares * samples
 
 

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 
 Batch = Mapping[str, Tensor]
-"""A batch by name. Views stand in front, (v, n, 3, h, w), where a method takes several of a picture."""
+"""A batch by name. Views stand in front, (v, n, 3, h, w), where a method takes several of a picture.
+
+``views.collated`` makes one of the samples that ``Views`` gives.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Progress:
 class Losses:
     """total: () what is differentiated. parts: its terms by name, detached.
 
-    watched: what monitors look at, detached: ``embedding`` (n, c), ``teacher`` (n, k) probabilities.
+    watched: what monitors look at, detached: ``embedding`` (n, c), ``teacher`` (n, k) probabilities,
+    ``projection`` (n, c) where the loss compares other vectors than the embedding.
     """
 
     total: Tensor
@@ -60,7 +64,12 @@ class Views(Protocol):
 
 
 class Method(Protocol):
-    """A learning method: an ``nn.Module`` with all networks and centres: its state is the run's."""
+    """A learning method: an ``nn.Module`` with all networks and centres: its state is the run's.
+
+    Gradients are averaged over processes, of equal batches: what is gathered has gradients right for that.
+    The calls of one step, ``loss`` (once for each part of an accumulated batch), ``before_step`` and
+    ``after_step``, get the same ``Progress``.
+    """
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
         """Loss of this process's batch; what is compared across processes is gathered."""

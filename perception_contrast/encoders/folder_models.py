@@ -1,0 +1,115 @@
+"""Models in a folder of their own: weights, and a card ``model.json`` that says how they are served."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from ..cache import atomic_write
+from ..errors import ModelError
+from .own_models import checked_name
+from .specs import Family, ModelSpec, Triple
+
+CARD, WEIGHTS = "model.json", "model.safetensors"
+FORMAT, VERSION = "perception_contrast model", 1
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether a model is named by a path: one with a slash, or that begins with "." or "~"."""
+    return "/" in name or name.startswith((".", "~"))
+
+
+@dataclass(frozen=True)
+class _Card:
+    stored: dict[str, Any]
+    path: Path
+
+    def value(self, key: str, kind: type | tuple[type, ...]) -> Any:
+        found = self.stored.get(key)
+        if not isinstance(found, kind) or (isinstance(found, bool) and kind is int):
+            raise ModelError(
+                f"{self.path} does not say what the model is: '{key}' is {found!r}; export it again"
+            )
+        return found
+
+    def triple(self, key: str) -> Triple:
+        found = self.value(key, list)
+        if len(found) != 3 or not all(isinstance(one, int | float) for one in found):
+            raise ModelError(f"{self.path}: '{key}' is {found!r}, not three numbers; export it again")
+        return float(found[0]), float(found[1]), float(found[2])
+
+
+def folder_model(folder: Path) -> ModelSpec:
+    """The model of a folder. Its weights are checked when they are loaded.
+
+    Raises ModelError for a folder that is none, a card that cannot be read, and weights that are missing.
+    """
+    card_path = folder / CARD
+    if not card_path.is_file():
+        raise ModelError(
+            f"'{folder}' is no model: it has no {CARD}; name a folder that `perception-contrast train export` "
+            "wrote"
+        )
+    try:
+        stored = json.loads(card_path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{card_path} cannot be read ({error}); export the model again") from error
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        raise ModelError(
+            f"{card_path} is no card of a model; export it with `perception-contrast train export`"
+        )
+    if stored.get("version") != VERSION:
+        raise ModelError(
+            f"{card_path} has version {stored.get('version')}, and {VERSION} is understood; export it again"
+        )
+    return _spec(_Card(stored, card_path), folder)
+
+
+def _spec(card: _Card, folder: Path) -> ModelSpec:
+    family = card.value("family", str)
+    if family not in get_args(Family) or family in ("lit", "text"):
+        raise ModelError(f"{card.path}: family '{family}' cannot be served from a folder")
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise ModelError(f"there is no weights file {weights}; export the model again")
+    options = card.value("options", dict)
+    return ModelSpec(
+        name=checked_name(card.value("model", str)),
+        family=family,
+        arch=card.value("arch", str),
+        patch=card.value("patch", int),
+        dim=card.value("dim", int),
+        size=card.value("size", int),
+        mean=card.triple("mean"),
+        std=card.triple("std"),
+        licence=card.value("licence", str),
+        description=card.value("description", str),
+        millions=float(card.value("millions", (int, float))),
+        options=tuple((str(key), value) for key, value in sorted(options.items())),
+        file=str(weights),
+        sha256=card.value("sha256", str),
+    )
+
+
+def write_card(folder: Path, spec: ModelSpec, sha256: str) -> None:
+    """The card that ``folder_model`` reads. sha256: of the weights file."""
+    stored = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": spec.name,
+        "family": spec.family,
+        "arch": spec.arch,
+        "options": dict(spec.options),
+        "patch": spec.patch,
+        "dim": spec.dim,
+        "size": spec.size,
+        "mean": list(spec.mean),
+        "std": list(spec.std),
+        "licence": spec.licence,
+        "description": spec.description,
+        "millions": spec.millions,
+        "sha256": sha256,
+    }
+    atomic_write(folder / CARD, (json.dumps(stored, indent=2) + "\n").encode())

@@ -1,0 +1,116 @@
+"""One process of several: trains a method on its share of a batch and saves values and gradients.
+
+Run as ``python methods_process.py NAME RANK COUNT STORE OUT`` with an address of a TCP store.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from small_methods import FIRST, PATCHES, SIZE, pictures, small_vit
+from torch import nn
+
+from perception_contrast_training import gather
+from perception_contrast_training.grad_cache import cached_backward
+from perception_contrast_training.methods.byol import Byol, ByolSettings
+from perception_contrast_training.methods.clip import Clip, ClipSettings
+from perception_contrast_training.methods.dino import Dino, DinoSettings
+from perception_contrast_training.methods.dinov2 import Dinov2, Dinov2Settings
+from perception_contrast_training.methods.pairs import Pair
+from perception_contrast_training.methods.siglip import Siglip, SiglipSettings
+from perception_contrast_training.methods.simclr import Simclr, SimclrSettings
+from perception_contrast_training.networks.backbones import BackboneSettings, make_backbone
+from perception_contrast_training.networks.text import TextSettings, make_text
+
+ROWS = 8
+HEAD = {"prototypes": 16, "hidden": 16, "bottleneck": 8, "warm_up_epochs": 10}
+TEXT = TextSettings(width=16, depth=1, heads=2, context=8)
+NAMES = (
+    "simclr",
+    "simclr-cached",
+    "simclr-resnet",
+    "byol",
+    "dino",
+    "dinov2",
+    "dinov2-centred",
+    "clip",
+    "siglip",
+)
+
+
+def method_of(name: str) -> Any:
+    kind = name.split("-")[0]
+    if name == "simclr-resnet":
+        torch.manual_seed(0)
+        net = make_backbone(BackboneSettings("resnet10t", size=SIZE))
+        return Simclr(net, SimclrSettings(dim=8)).double()
+    vit = small_vit()
+    if kind == "simclr":
+        return Simclr(vit, SimclrSettings(dim=8, batch_norm="cached" not in name, table=100)).double()
+    if kind == "byol":
+        return Byol(vit, ByolSettings(hidden=16, dim=8)).double()
+    if kind == "dino":
+        return Dino(vit, DinoSettings(**HEAD)).double()
+    if kind == "dinov2":
+        return Dinov2(vit, Dinov2Settings(**HEAD, sinkhorn=0 if "centred" in name else 3)).double()
+    pair = Pair(vit, make_text(TEXT, 8), 8)
+    if kind == "clip":
+        return Clip(pair, ClipSettings(dim=8, table=30)).double()
+    return Siglip(pair, SiglipSettings(dim=8, table=30)).double()
+
+
+def batch_of(name: str, rows: slice) -> dict[str, Any]:
+    kind = name.split("-")[0]
+    if kind in ("simclr", "byol"):
+        return {"views": pictures(2, ROWS, 3, SIZE, SIZE)[:, rows]}
+    if kind in ("clip", "siglip"):
+        captions = [f"thing number {number}" for number in range(ROWS)]
+        return {"image": pictures(ROWS, 3, SIZE, SIZE)[rows], "text": captions[rows]}
+    found = {
+        "globals": pictures(2, ROWS, 3, SIZE, SIZE)[:, rows],
+        "locals": pictures(2, ROWS, 3, 8, 8, seed=2)[:, rows],
+    }
+    if kind == "dinov2":
+        masks = torch.rand(2, ROWS, PATCHES, generator=torch.Generator().manual_seed(3)) < 0.4
+        # One process has no hidden patch at all, and still takes part in what all do together.
+        masks[:, ROWS // 2 :] = False
+        found["masks"] = masks[:, rows]
+    return found
+
+
+def trained(name: str) -> dict[str, Any]:
+    """loss, gradients and the state after a step, as all processes together have them."""
+    method = method_of(name).train()
+    batch = batch_of(name, slice(*gather.own_rows(ROWS)))
+    if name.endswith("cached"):
+        half = batch["views"].shape[1] // 2
+        losses = cached_backward(method, [{"views": v} for v in batch["views"].split(half, dim=1)])
+    else:
+        losses = method.loss(batch, FIRST)
+        losses.total.backward()
+    for parameter in method.parameters():
+        if parameter.grad is not None:
+            parameter.grad = gather.averaged(parameter.grad)
+    gradients = {n: p.grad for n, p in method.named_parameters() if p.grad is not None}
+    method.before_step(FIRST)
+    torch.optim.SGD([p for group in method.groups() for p in group.parameters], lr=0.1).step()
+    method.after_step(FIRST)
+    assert isinstance(method, nn.Module)
+    return {"loss": gather.averaged(losses.total), "gradients": gradients, "state": method.state_dict()}
+
+
+def main() -> None:
+    name, rank, count, store, out = sys.argv[1:]
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=store, rank=int(rank), world_size=int(count))
+    for one in name.split(","):
+        torch.save(trained(one), Path(out) / f"{one}.{rank}.pt")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

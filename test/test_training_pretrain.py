@@ -1,0 +1,150 @@
+"""Recipes of the learning methods: what comes along is valid, and each method runs from it to its end."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from perception_contrast.errors import RecipeError
+from perception_contrast_training.journal import read_log
+from perception_contrast_training.methods.registry import METHODS
+from perception_contrast_training.pretrain import as_mapping, read_recipe, recipe_of, settled
+from perception_contrast_training.recipes import shipped
+from perception_contrast_training.runs import load_run, start
+from perception_contrast_training.schema import read_mapping
+
+OWN = {name: path for name, (path, _) in shipped().items() if not name.startswith("household")}
+
+
+def test_every_method_has_recipes() -> None:
+    assert {read_mapping(path)["method"] for path in OWN.values()} == set(METHODS)
+    ways = {name.partition("_")[2] for name in OWN}
+    assert ways == {"scratch", "adapt", "lora", ""} and len(OWN) == 22
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_what_comes_along_is_valid_and_says_what_it_says(name: str) -> None:
+    recipe, stored = read_recipe(OWN[name]), yaml.safe_load(OWN[name].read_text())
+    read = json.loads(json.dumps(as_mapping(recipe)))
+    for key, value in stored.items():
+        assert (read[key] | value if isinstance(value, dict) and key != "options" else value) == read[
+            key
+        ] or (key == "options" and value.keys() <= read[key].keys())
+    assert recipe.adapts == (not name.endswith("scratch"))
+    assert bool(recipe.lora.rank) == name.endswith("lora")
+    assert OWN[name].read_text().startswith("# ")
+
+
+def test_what_is_not_said_is_as_published() -> None:
+    recipe = recipe_of({"method": "dino"})
+    found = recipe.optimisation
+    assert (found.optimiser, found.learning_rate, found.weight_decay, found.final_decay) == (
+        "adamw",
+        5e-4,
+        0.04,
+        0.4,
+    )
+    assert (found.clip, found.clip_each) == (3.0, True)
+    changed = recipe_of({"method": "dino", "optimisation": {"learning_rate": 1e-3}})
+    assert changed.optimisation.learning_rate == 1e-3 and changed.optimisation.clip == 3.0
+
+
+def test_numbers_that_depend_on_the_data_are_chosen_once_and_told() -> None:
+    recipe = recipe_of({"method": "dino", "epochs": 10, "optimisation": {"batch": 100}})
+    chosen, sentences = settled(recipe, 2000, 224)
+    assert chosen.optimisation.steps == 200 and chosen.optimisation.warm_up == 20
+    assert chosen.options.prototypes < recipe.options.prototypes
+    assert any("prototypes" in one and "2000 pictures" in one for one in sentences)
+    again, more = settled(recipe_of(json.loads(json.dumps(as_mapping(chosen)))), 2000, 224)
+    assert again == chosen and more == []
+    kept, _ = settled(recipe_of({"method": "dino", "as_written": True}), 2000, 224)
+    assert kept.options == recipe.options
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ({"method": "dino", "optins": {}}, "unknown key 'optins'; did you mean 'options'"),
+        ({"method": "dino", "options": {"prototyps": 3}}, "'options.prototyps'; did you mean 'prototypes'"),
+        ({"method": "dino", "options": {"views": {"local": 3}}},
+         "'options.views.local'; did you mean 'locals'"),
+        ({"method": "dino", "backbone": {"nam": "x"}}, "'backbone.nam'; did you mean 'name'"),
+        ({"method": "dino3"}, "did you mean 'dino"),
+        ({}, "method None is unknown"),
+        ({"method": "dino", "optimisation": {"precision": "fp16"}},
+         "'optimisation.precision' cannot be 'fp16'"),
+        ({"method": "dino", "data": {"held_out": 1.5}}, "data.held_out"),
+        ({"method": "dino", "epochs": 0}, "give 'optimisation.steps'"),
+        ({"method": "dino", "data": {"held_out_part": "test"}}, "data.part"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_by_name(stored: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecipeError) as refusal:
+        recipe_of(stored)
+    assert said in str(refusal.value)
+
+
+@pytest.fixture(scope="module")
+def captioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of noise in three colours, with captions and classes."""
+    folder, chance = tmp_path_factory.mktemp("captioned"), np.random.default_rng(0)
+    with (folder / "table.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "caption", "class"])
+        for number in range(36):
+            noise = chance.integers(0, 120, (32, 32, 3), np.uint8)
+            noise[..., number % 3] += 130
+            Image.fromarray(noise).save(folder / f"{number}.png")
+            colour = ("red", "green", "blue")[number % 3]
+            rows.writerow([f"{number}.png", f"a {colour} wall number {number}", colour])
+    return folder / "table.csv"
+
+
+SMALL = [
+    "backbone.name=vit_tiny_patch16_224", "backbone.size=32", "backbone.patch=8", "backbone.width=48",
+    "backbone.depth=2", "backbone.heads=3", "backbone.registers=0", "optimisation.steps=3",
+    "optimisation.batch=8", "data.workers=0", "data.held_out=0.25", "measure.every=3", "tensorboard=false",
+    "monitors.alarms=none",
+]  # fmt: skip
+OPTIONS = {
+    "byol": ["options.hidden=32", "options.dim=16"],
+    "dino": ["options.hidden=32", "options.bottleneck=16"],
+    "dinov2": ["options.hidden=32", "options.bottleneck=16"],
+    "mae": ["options.width=32", "options.depth=1", "options.heads=2"],
+    "clip": ["options.dim=16", "options.text={width: 16, depth: 1, heads: 2}"],
+    "siglip": ["options.dim=16", "options.text={width: 16, depth: 1, heads: 2}"],
+    "lit": ["options.text={width: 16, depth: 1, heads: 2}", "backbone.pretrained=false"],
+}
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_runs_from_its_recipe_to_its_end(captioned: Path, tmp_path: Path, method: str) -> None:
+    name = "lit" if method == "lit" else f"{method}_scratch"
+    changes = [f"output={tmp_path / 'run'}", f"data.path={captioned}", *SMALL, *OPTIONS.get(method, [])]
+    recipe = read_recipe(OWN[name], changes)
+    assert start(recipe) == "finished"
+    log = read_log(tmp_path / "run" / "log.jsonl")
+    assert [line["step"] for line in log] == [1, 2, 3]
+    assert all(np.isfinite(line["loss"]) for line in log)
+    assert "held out/kNN" in log[-1]
+    assert ("held out/text to image R@1" in log[-1]) == METHODS[method].texts
+    assert load_run(tmp_path / "run", best=False).step == 3
+
+
+def test_gradient_caching_gives_the_run_of_the_whole_batch(captioned: Path, tmp_path: Path) -> None:
+    """In parts of two pictures, what SimCLR compares is still all eight."""
+    losses = []
+    for part in (0, 2):
+        output = tmp_path / f"part{part}"
+        changes = [f"output={output}", f"data.path={captioned}", *SMALL, "options.batch_norm=false",
+                   f"optimisation.part={part}", "optimisation.precision=float32"]  # fmt: skip
+        start(read_recipe(OWN["simclr_scratch"], changes))
+        losses.append([line["loss"] for line in read_log(output / "log.jsonl")])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -1,0 +1,1 @@
+"""Measurements of training, each a command."""

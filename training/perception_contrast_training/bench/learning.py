@@ -1,0 +1,201 @@
+"""Does each method learn? kNN before and after a fixed budget of steps, and beside lightly's methods.
+
+    python -m perception_contrast_training.bench.learning --data PICTURES --output FOLDER
+
+PICTURES: a .zip or folder with a folder a class. A cell is a method on a network with a seed; cells that
+``figures.json`` has already are not run again, so a long measurement can be made in pieces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from perception_contrast.cache import atomic_write
+
+from ..data.chosen import Chosen
+from ..data.feed import Pictures, batches
+from ..data.opening import open_dataset
+from ..data.order import Order
+from ..evaluation.progress import tracked
+from ..evaluation.report import Outcome, Table, markdown
+from ..held_out_figures import HeldOut
+from ..loop import Trainer
+from ..methods.base import Method
+from ..methods.registry import METHODS, make_method
+from ..methods.scaling import Scale
+from ..networks.backbones import Backbone, BackboneSettings, make_backbone
+from ..settings import Optimisation
+
+logger = logging.getLogger(__name__)
+
+SIZE = 32
+NETWORKS = {
+    "vit": BackboneSettings(
+        name="vit_tiny_patch16_224", size=SIZE, patch=4, width=96, depth=4, heads=3, drop_path=0.0
+    ),
+    "resnet": BackboneSettings(name="resnet18", size=SIZE),
+}
+ALONE = ("simclr", "byol", "dino", "dinov2", "mae")
+NEED_VIT = ("dinov2", "mae")
+# Heads as large as networks of this size can use; the rest is as published, fitted to few small pictures.
+HEADS: Mapping[str, Mapping[str, Any]] = {
+    "byol": {"hidden": 512, "dim": 128},
+    "dino": {"hidden": 512, "bottleneck": 128},
+    "dinov2": {"hidden": 512, "bottleneck": 128},
+    "mae": {"width": 96, "depth": 2, "heads": 3},
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Of every cell alike. AdamW for all, so that what differs is the method alone."""
+
+    steps: int = 300
+    batch: int = 128
+    learning_rate: float = 1e-3
+    learned: int = 8000
+    held: int = 2000
+
+
+class Remembered:
+    """All pictures decoded once, so that figures of speed are those of learning."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.classes: tuple[str, ...] = tuple(getattr(pictures, "classes", ()))
+        shown = tracked(range(len(pictures)), "reading pictures", len(pictures))
+        self._samples = [dict(pictures[index]) for index in shown]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int, /) -> dict[str, Any]:
+        return dict(self._samples[index])
+
+
+def fitted_settings(method: str, budget: Budget) -> Any:
+    """The published settings, with small heads, for the pictures there are."""
+    kind = METHODS[method]
+    plain = kind.settings(**HEADS.get(method, {}))
+    scale = Scale(budget.learned, budget.batch, budget.steps * budget.batch / budget.learned, SIZE)
+    settings, _ = kind.fitted(plain, scale)
+    if hasattr(settings.views, "locals"):
+        settings = replace(settings, views=replace(settings.views, locals=4, local_size=16))
+    return settings
+
+
+def measure(
+    method: str, network: str, seed: int, data: HeldOut, budget: Budget, maker: str = "ours"
+) -> dict[str, float]:
+    """kNN at the start and at the end, and pictures a second without the making of views."""
+    torch.manual_seed(seed)
+    backbone = make_backbone(NETWORKS[network])
+    made, views = _made(method, backbone, budget, maker)
+    before = data.figures(exported(made))["kNN"]
+    order = Order(len(data.learned), budget.batch, seed)
+    optimisation = Optimisation(
+        steps=budget.steps, batch=budget.batch, learning_rate=budget.learning_rate, scaling="fixed",
+        warm_up=max(1, budget.steps // 10), weight_decay=0.05, clip=3.0,
+    )  # fmt: skip
+    trainer = Trainer(made, optimisation, epoch_steps=order.pass_batches, seed=seed)
+    source, spent = batches(data.learned, views, order), 0.0
+    for _ in tracked(range(budget.steps), f"{maker} {method} {network} {seed}", budget.steps):
+        batch = next(source)
+        started = time.perf_counter()
+        trainer.step(batch)
+        spent += time.perf_counter() - started
+    after = data.figures(exported(made))["kNN"]
+    return {"before": before, "after": after, "pictures per second": budget.steps * budget.batch / spent}
+
+
+def _made(method: str, backbone: Backbone, budget: Budget, maker: str) -> tuple[Method, Any]:
+    settings = fitted_settings(method, budget)
+    made, views = make_method(method, settings, backbone)
+    if maker == "ours":
+        return made, views
+    from .lightly_methods import lightly_method
+
+    return lightly_method(method, backbone, settings), views
+
+
+def exported(method: Method) -> Backbone:
+    found = method.exported()
+    assert isinstance(found, Backbone)
+    return found
+
+
+def report(figures: Mapping[str, Mapping[str, float]]) -> str:
+    """A table with a row for each method and network: means over seeds, and half their range."""
+    cells: dict[tuple[str, str, str], list[Mapping[str, float]]] = {}
+    for key, found in figures.items():
+        maker, method, network, _ = key.split()
+        cells.setdefault((method, network, maker), []).append(found)
+    rows = []
+    for (method, network, maker), found in sorted(cells.items()):
+        spread = [max(one[k] for one in found) - min(one[k] for one in found) for k in ("before", "after")]
+        means = [
+            statistics.fmean(one[k] for one in found) for k in ("before", "after", "pictures per second")
+        ]
+        rows.append(
+            (f"{method}, {network}, {maker}", len(found), means[0], spread[0] / 2, means[1], spread[1] / 2,
+             round(means[2]))
+        )  # fmt: skip
+    headings = ("method", "seeds", "kNN at start", "±", "kNN", "±", "pictures/s")
+    return markdown(Outcome({}, [Table("Learning", headings, rows)]))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0. Raises PerceptionError for data that cannot be read."""
+    budget = Budget()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--output", type=Path, default=Path("runs/bench_train"))
+    parser.add_argument("--methods", nargs="+", choices=ALONE, default=ALONE)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--makers", nargs="+", choices=("ours", "lightly"), default=["ours", "lightly"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=budget.steps)
+    parser.add_argument("--batch", type=int, default=budget.batch)
+    options = parser.parse_args(argv)
+    budget = replace(budget, steps=options.steps, batch=options.batch)
+    whole = Remembered(open_dataset(options.data))
+    order = np.random.default_rng(0).permutation(len(whole))
+    held = Chosen(whole, order[-budget.held :])
+    data = HeldOut(Chosen(whole, order[: -budget.held][: budget.learned]), held, most=0)
+    path = options.output / "figures.json"
+    figures: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.is_file() else {}
+    for maker, method, network, seed in _cells(options):
+        key = f"{maker} {method} {network} {seed}"
+        if key not in figures:
+            figures[key] = measure(method, network, seed, data, budget, maker)
+            print(key, {name: round(value, 4) for name, value in figures[key].items()}, flush=True)
+            atomic_write(path, json.dumps(figures, indent=1).encode())
+    print(report(figures))
+    return 0
+
+
+def _cells(options: argparse.Namespace) -> list[tuple[str, str, str, int]]:
+    from .lightly_methods import THERE
+
+    return [
+        (maker, method, network, seed)
+        for seed in options.seeds
+        for network in options.networks
+        for method in options.methods
+        for maker in options.makers
+        if not (network == "resnet" and method in NEED_VIT) and (maker == "ours" or method in THERE)
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,109 @@
+"""From a data set to batches of views, in processes beside the one that learns."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from perception_contrast.errors import PerceptionError
+
+from ..methods.base import Views
+from ..views import collated
+from .order import Order
+
+TRIES = 16  # neighbours that are looked at in place of a picture that cannot be read
+UNREADABLE = "unreadable"
+Fed = dict[str, Any]
+
+
+class Pictures(Protocol):
+    """Pictures by number, each a ``samples.Sample`` or a part of one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+def chance(seed: int, *places: int) -> int:
+    """A seed for what happens at a place: alike in every process and on every machine."""
+    digest = hashlib.blake2b(repr((seed, *places)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+class _Viewed(Dataset[Fed]):
+    """Views of the picture at an (index, place), and one of its texts.
+
+    A picture that cannot be read gives way to the next.
+    """
+
+    def __init__(self, pictures: Pictures, views: Views, seed: int) -> None:
+        self._pictures, self._views, self._seed = pictures, views, seed
+
+    def __getitem__(self, where: tuple[int, int]) -> Fed:
+        index, place = where
+        sample, unreadable = self._readable(index)
+        generator = torch.Generator().manual_seed(chance(self._seed, place))
+        texts = [line for line in str(sample.get("text", "")).split("\n") if line]
+        if len(texts) > 1:
+            sample["text"] = texts[int(torch.randint(len(texts), (), generator=generator))]
+        made: Fed = dict(self._views(sample.pop("picture"), generator))
+        return {**sample, **made, UNREADABLE: unreadable}
+
+    def _readable(self, index: int) -> tuple[dict[str, Any], int]:
+        for more in range(TRIES):
+            try:
+                return {**self._pictures[(index + more) % len(self._pictures)]}, more
+            except PerceptionError as error:
+                last = error
+        raise PerceptionError(f"{TRIES} pictures on end from number {index} cannot be read: {last}")
+
+
+def together(samples: Sequence[Fed]) -> Fed:
+    """One batch of samples: views as ``views.collated`` does it, numbers as tensors; texts stay lists."""
+    tensors = {name for name, value in samples[0].items() if isinstance(value, Tensor)}
+    batch: Fed = dict(collated([{name: sample[name] for name in tensors} for sample in samples]))
+    for name in samples[0].keys() - tensors:
+        values = [sample[name] for sample in samples]
+        batch[name] = values if isinstance(values[0], str) else torch.tensor(values)
+    return batch
+
+
+class _Numbers:
+    """The places of every batch from ``start`` on, as a DataLoader asks for them."""
+
+    def __init__(self, order: Order, start: int, rank: int, processes: int) -> None:
+        self._order, self._start, self._rank, self._processes = order, start, rank, processes
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        number = self._start
+        while True:
+            yield self._order.share_at(number, self._rank, self._processes)
+            number += 1
+
+
+def batches(
+    pictures: Pictures,
+    views: Views,
+    order: Order,
+    *,
+    start: int = 0,
+    rank: int = 0,
+    processes: int = 1,
+    workers: int = 0,
+    pinned: bool = False,
+) -> Iterator[Fed]:
+    """Batches from number ``start`` on, without end; the same ones however many ``workers`` make them."""
+    loader: DataLoader[Fed] = DataLoader(
+        _Viewed(pictures, views, order.seed),
+        batch_sampler=_Numbers(order, start, rank, processes),
+        collate_fn=together,
+        num_workers=workers,
+        pin_memory=pinned,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)

@@ -1,0 +1,205 @@
+"""How good encoders are on one data set, side by side: labels, captions and time are used where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from perception_contrast.errors import PerceptionError
+from perception_contrast.language.templates import TEMPLATES, checked_templates, sentences
+
+from ..data.feed import Pictures
+from ..monitors.measures import feature_spread, rank_me, uniformity
+from .changes import CHANGES
+from .held_out import Indices, column, split
+from .linear import linear_sklearn, linear_torch
+from .metrics.neighbours import knn_accuracy, near_in_time, retrieval
+from .report import Outcome, Table
+from .seeing import Eye, Seen, see
+
+TASKS = ("knn", "linear", "retrieval", "zero-shot", "time", "rank", "robustness")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """tasks: of TASKS. k, temperature: of kNN. held_out: share that is tested on. solver: of the linear
+    probe, "sklearn" or "torch". templates: around class names. within: seconds that count as near, 0 for
+    thrice the usual time between two frames."""
+
+    tasks: tuple[str, ...] = TASKS
+    k: int = 20
+    temperature: float = 0.07
+    held_out: float = 0.2
+    seed: int = 0
+    solver: str = "sklearn"
+    templates: str = "robot_camera"
+    within: float = 0.0
+    batch: int = 64
+    workers: int = 0
+
+
+def compare(eyes: Sequence[Eye], pictures: Pictures, asked: Asked) -> Outcome:
+    """Figures of each encoder on the same split of the pictures.
+
+    Raises PerceptionError for unknown tasks, and where the data has nothing that a task could use.
+    """
+    unknown = [task for task in asked.tasks if task not in TASKS]
+    if unknown:
+        raise PerceptionError(f"task '{unknown[0]}' is unknown; choose of {', '.join(TASKS)}")
+    learned, held = split(
+        len(pictures), asked.held_out, seed=asked.seed,
+        stamps=column(pictures, "stamps"), groups=column(pictures, "groups"),
+    )  # fmt: skip
+    figures = {eye.name: _figures(eye, pictures, learned, held, asked) for eye in eyes}
+    outcome = report(figures, {eye.name: eye.space for eye in eyes})
+    outcome.figures |= {"pictures": len(pictures), "held out": len(held)}
+    if not any(figures.values()):
+        raise PerceptionError("the data has neither labels, captions nor stamps that these tasks could use")
+    return outcome
+
+
+def _figures(eye: Eye, pictures: Pictures, learned: Indices, held: Indices, asked: Asked) -> dict[str, float]:
+    options: dict[str, Any] = {"batch": asked.batch, "workers": asked.workers}
+    test = see(eye, pictures, held.tolist(), what="held out", **options)
+    labelled = bool((test.labels >= 0).any())
+    needs_train = labelled and {"knn", "linear", "robustness"} & set(asked.tasks)
+    train = see(eye, pictures, learned.tolist(), what="learned from", **options) if needs_train else None
+    found: dict[str, float] = {}
+    if train is not None:
+        found |= _of_labels(train, test, asked)
+    if eye.words is not None:
+        classes = getattr(pictures, "classes", ())
+        found |= _of_words(eye, test, classes, asked)
+    if "time" in asked.tasks:
+        found |= of_time(test, asked.within)
+    if "rank" in asked.tasks and len(test) > 2:
+        found |= without_labels(test.vectors)
+    if "robustness" in asked.tasks:
+        found |= _robustness(eye, pictures, held, test, train, asked)
+    return found
+
+
+def _of_labels(train: Seen, test: Seen, asked: Asked) -> dict[str, float]:
+    (x, y), (a, b) = _labelled(train), _labelled(test)
+    found: dict[str, float] = {}
+    if len(y) == 0 or len(b) == 0:
+        return found
+    if "knn" in asked.tasks:
+        found["kNN"] = knn_accuracy(x, y, a, b, k=asked.k, temperature=asked.temperature)
+    if "linear" in asked.tasks and len(torch.unique(y)) > 1:
+        solve = linear_torch if asked.solver == "torch" else linear_sklearn
+        found["linear probe"] = float((solve(x, y, a) == b).float().mean())
+    return found
+
+
+def _labelled(seen: Seen) -> tuple[Tensor, Tensor]:
+    known = seen.labels >= 0
+    return seen.vectors[known], seen.labels[known]
+
+
+def _of_words(eye: Eye, test: Seen, classes: Sequence[str], asked: Asked) -> dict[str, float]:
+    assert eye.words is not None
+    found: dict[str, float] = {}
+    owners = [number for number, text in enumerate(test.texts) if text]
+    if "retrieval" in asked.tasks and len(owners) > 1:
+        texts = eye.words([test.texts[number] for number in owners]).cpu()
+        found |= retrieval(test.vectors[owners], texts, range(len(owners)))
+    vectors, labels = _labelled(test)
+    if "zero-shot" in asked.tasks and classes and len(labels):
+        names = class_vectors(eye.words, classes, asked.templates)
+        cosine = functional.normalize(vectors, dim=-1) @ names.cpu().T
+        best = cosine.topk(min(5, len(classes)), dim=-1).indices
+        found["zero-shot"] = float((best[:, 0] == labels).float().mean())
+        found["zero-shot top 5"] = float((best == labels[:, None]).any(-1).float().mean())
+    return found
+
+
+def class_vectors(words: Any, classes: Sequence[str], templates: str) -> Tensor:
+    """(classes, c) unit: mean of the unit vectors of a name in each template (Radford et al., 2021)."""
+    chosen = checked_templates(TEMPLATES.get(templates, (templates,)))
+    rows = []
+    for name in classes:
+        said = functional.normalize(words(sentences(name.replace("_", " "), chosen)).float(), dim=-1)
+        rows.append(functional.normalize(said.mean(dim=0), dim=-1))
+    return torch.stack(rows)
+
+
+def of_time(test: Seen, within: float = 0.0) -> dict[str, float]:
+    """``near_in_time`` of pictures with stamps; nothing without."""
+    if len(test) < 3 or bool((test.stamps < 0).any()):
+        return {}
+    return {"near in time mAP": near_in_time(test.vectors, test.stamps, test.groups, within or usual(test))}
+
+
+def usual(test: Seen) -> float:
+    """Thrice the median time between two frames of a recording, in seconds."""
+    gaps: list[NDArray[np.float64]] = [
+        np.diff(np.sort(test.stamps[test.groups == group])) / 1e9 for group in np.unique(test.groups)
+    ]
+    return 3 * float(np.median(np.concatenate(gaps)))
+
+
+def without_labels(vectors: Tensor) -> dict[str, float]:
+    """RankMe, spread and uniformity of (n, c) vectors."""
+    return {"rank": rank_me(vectors), "spread": feature_spread(vectors), "uniformity": uniformity(vectors)}
+
+
+def _robustness(
+    eye: Eye, pictures: Pictures, held: Indices, test: Seen, train: Seen | None, asked: Asked
+) -> dict[str, float]:
+    """Of each change: the mean cosine with the unchanged picture, and kNN where there are labels."""
+    found: dict[str, float] = {}
+    for name, change in CHANGES.items():
+        other = see(
+            eye, pictures, held.tolist(), change=change, batch=asked.batch, workers=asked.workers, what=name
+        )
+        if len(other) == len(test):
+            cosine = functional.cosine_similarity(other.vectors, test.vectors, dim=-1)
+            found[f"{name}: cosine"] = float(cosine.mean())
+        if train is not None:
+            (x, y), (a, b) = _labelled(train), _labelled(other)
+            found[f"{name}: kNN"] = knn_accuracy(x, y, a, b, k=asked.k, temperature=asked.temperature)
+    return found
+
+
+def report(figures: Mapping[str, Mapping[str, float]], spaces: Mapping[str, str]) -> Outcome:
+    """A table with an encoder a column, and a picture of it."""
+    names = list(figures)
+    keys = list(dict.fromkeys(key for found in figures.values() for key in found))
+    rows = [(key, *(figures[name].get(key) for name in names)) for key in keys]
+    table = Table("Encoders", ("figure", *names), rows)
+    outcome = Outcome({"encoders": {n: {"space": spaces[n], **figures[n]} for n in names}}, [table])
+    drawn = [key for key in keys if all(0 <= figures[n].get(key, 0.0) <= 1 for n in names)]
+    if drawn:
+        outcome.pictures["compare.png"] = bars(figures, drawn)
+    return outcome
+
+
+def bars(figures: Mapping[str, Mapping[str, float]], keys: Sequence[str]) -> NDArray[np.uint8]:
+    """(H, W, 3): a group of bars a figure, a colour an encoder."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 1.2 + 0.32 * len(keys) * max(1, len(figures)) ** 0.5), dpi=110)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    height = 0.8 / len(figures)
+    for number, (name, found) in enumerate(figures.items()):
+        places = np.arange(len(keys)) + number * height
+        axes.barh(places, [found.get(key, 0.0) for key in keys], height, label=name)
+    axes.set_yticks(np.arange(len(keys)) + 0.4 - height / 2, keys)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    figure.tight_layout()
+    canvas.draw()
+    picture: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return picture

@@ -1,0 +1,59 @@
+"""Dense features of encoders side by side on labelled pictures: linear probe and clustering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from perception_contrast.errors import PerceptionError
+
+from .clustering import clustering_figures
+from .compare import report
+from .metrics.confusion import ConfusionMatrix
+from .probe import PLAIN, Fit, LinearProbe, features_of
+from .progress import tracked
+from .readers.folders import LabelFolder, numbers_in
+from .readers.types import Skipped
+from .report import Outcome
+from .seeing import Eye
+from .tasks.probe import split
+
+VOID = 255
+
+
+def has_masks(path: Path) -> bool:
+    """Whether this is a folder of pictures with a label picture each."""
+    return (path / "images").is_dir() and (path / "labels").is_dir()
+
+
+def compare_dense(
+    eyes: Sequence[Eye], folder: Path, *, ignore: Sequence[int] = (), seed: int = 0, test: int | None = None
+) -> Outcome:
+    """mIoU of the plain linear probe (the last quarter of the pictures is tested on) and of clustering.
+
+    folder: images/NAME.png|jpg and labels/NAME.png. ignore: class numbers that do not count. Raises
+    PerceptionError for encoders without dense features.
+    """
+    blind = [eye.name for eye in eyes if eye.tower is None]
+    if blind:
+        raise PerceptionError(f"'{blind[0]}' gives no dense features here; export it first")
+    ignored = {VOID, *ignore}
+    names = tuple(f"class {number}" for number in range(numbers_in(folder, ignored)))
+    samples = list(LabelFolder(folder, names, ignored, Skipped()))
+    fitted_to, tested = split(samples, None, test)
+    figures: dict[str, dict[str, float]] = {}
+    for eye in eyes:
+        assert eye.tower is not None
+        shown = tracked(samples, f"{eye.name}: dense features", len(samples))
+        features = {sample.name: features_of(eye.tower, sample.image, PLAIN) for sample in shown}
+        probe = LinearProbe(len(next(iter(features.values()))), len(names), PLAIN)
+        probe.fit([features[s.name] for s in fitted_to], [s.labels for s in fitted_to], Fit(seed=seed))
+        matrix = ConfusionMatrix(len(names))
+        for sample in tested:
+            size = (sample.image.shape[0], sample.image.shape[1])
+            matrix.add(sample.labels, probe.predict(features[sample.name], size))
+        figures[eye.name] = {"dense probe mIoU": matrix.mean_iou(), "dense probe accuracy": matrix.accuracy()}
+        figures[eye.name] |= clustering_figures(
+            [features[s.name] for s in samples], [s.labels for s in samples], len(names), seed
+        )
+    return report(figures, {eye.name: eye.space for eye in eyes})

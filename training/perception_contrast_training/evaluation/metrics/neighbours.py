@@ -1,0 +1,89 @@
+"""What the nearest vectors say: classes (kNN), captions (retrieval), and frames that were near in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+ROWS = 1024  # compared with all others at once
+
+
+def knn_predictions(
+    train: Tensor, labels: Tensor, test: Tensor, *, k: int = 20, temperature: float = 0.07, classes: int = 0
+) -> Tensor:
+    """(m,) classes of ``test`` (m, c), as DINO measures encoders (Caron et al., 2021; Wu et al., 2018).
+
+    Each of the k nearest of ``train`` (n, c) by cosine votes for its label with exp(cosine / temperature).
+    labels: (n,) int64. classes: how many there are, 0 for one more than the largest label.
+    """
+    count = classes or int(labels.max()) + 1
+    keys, k = F.normalize(train.float(), dim=-1), min(k, len(train))
+    found = []
+    for part in torch.split(F.normalize(test.float(), dim=-1), ROWS):
+        cosine, nearest = (part @ keys.T).topk(k, dim=-1)
+        # The largest is taken off: exp would overflow nowhere, and votes keep their ratio.
+        weights = ((cosine - cosine[:, :1]) / temperature).exp()
+        votes = torch.zeros(len(part), count, device=part.device)
+        found.append(votes.scatter_add_(1, labels[nearest], weights).argmax(dim=-1))
+    return torch.cat(found) if found else labels[:0]
+
+
+def knn_accuracy(train: Tensor, labels: Tensor, test: Tensor, truth: Tensor, **options: float) -> float:
+    """Share of ``test`` whose class ``knn_predictions`` finds; options as there."""
+    predicted = knn_predictions(train, labels, test, **options)  # type: ignore[arg-type]
+    return float((predicted == truth).float().mean())
+
+
+def recall_at(
+    queries: Tensor, keys: Tensor, right: NDArray[np.bool_] | Tensor, counts: Sequence[int] = (1, 5, 10)
+) -> dict[int, float]:
+    """Share of queries (m, c) with a right key (n, c) among the nearest k by cosine, for each k.
+
+    right: (m, n), which keys answer which query. Keys as near as the right one stand before it.
+    """
+    right = torch.as_tensor(right, dtype=torch.bool, device=queries.device)
+    normalised = F.normalize(keys.float(), dim=-1)
+    ranks = []
+    for part, answers in zip(
+        torch.split(F.normalize(queries.float(), dim=-1), ROWS), torch.split(right, ROWS), strict=True
+    ):
+        cosine = part @ normalised.T
+        best = cosine.masked_fill(~answers, -torch.inf).max(dim=-1, keepdim=True).values
+        ranks.append(((cosine >= best) & ~answers).sum(dim=-1).masked_fill(~answers.any(dim=-1), len(keys)))
+    rank = torch.cat(ranks)
+    return {k: float((rank < k).float().mean()) for k in counts}
+
+
+def retrieval(
+    image: Tensor, text: Tensor, owners: Sequence[int], counts: Sequence[int] = (1, 5, 10)
+) -> dict[str, float]:
+    """R@k both ways. image (n, c); text (m, c), whose picture is ``owners[j]``; as for COCO and Flickr30k."""
+    owner = torch.as_tensor(list(owners))
+    right = owner[None, :] == torch.arange(len(image))[:, None]
+    found = {f"image to text R@{k}": v for k, v in recall_at(image, text, right, counts).items()}
+    return found | {f"text to image R@{k}": v for k, v in recall_at(text, image, right.T, counts).items()}
+
+
+def near_in_time(
+    vectors: Tensor, stamps: NDArray[np.int64], groups: NDArray[np.int64], within: float
+) -> float:
+    """Mean average precision of finding, by cosine, the frames that were near in time; needs no labels.
+
+    vectors (n, c); stamps (n,) nanoseconds; groups (n,) recordings; within: seconds. A frame is compared
+    with all others; one without a near frame does not count. nan where none counts.
+    """
+    unit = F.normalize(vectors.float(), dim=-1)
+    apart = np.abs(stamps[:, None] - stamps[None, :]) / 1e9
+    near = torch.from_numpy((apart <= within) & (groups[:, None] == groups[None, :])).fill_diagonal_(False)
+    cosine = (unit @ unit.T).cpu().fill_diagonal_(-torch.inf)
+    order = cosine.argsort(dim=-1, descending=True, stable=True)
+    hits = near.gather(1, order).double()
+    precision = hits.cumsum(-1) / torch.arange(1, hits.shape[1] + 1)
+    counted = hits.sum(-1) > 0
+    average = (precision * hits).sum(-1)[counted] / hits.sum(-1)[counted]
+    return float(average.mean()) if len(average) else float("nan")

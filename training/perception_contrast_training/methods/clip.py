@@ -1,0 +1,93 @@
+"""CLIP (Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from .. import gather
+from ..losses import clip_loss
+from ..networks.backbones import Backbone
+from ..networks.text import TextSettings
+from ..views.captioned import CaptionedViewSettings
+from .base import Batch, Group, Losses, Progress
+from .contrast import TABLE, compared, rows_at_once
+from .exact import full_precision
+from .groups import grouped
+from .pairs import Pair, log_scale, watched
+from .scaling import Scale, said
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """dim: of the space where pictures and texts meet. temperature: at the start; it is learned, and its
+    inverse is at most most_scale. table: numbers that the table of a comparison may
+    hold at once."""
+
+    dim: int = 512
+    temperature: float = 0.07
+    most_scale: float = 100.0
+    table: int = TABLE
+    layer_decay: float = 1.0
+    text: TextSettings = field(default_factory=TextSettings)
+    views: CaptionedViewSettings = field(default_factory=CaptionedViewSettings)
+
+
+class Clip(nn.Module):
+    """A picture's text is told from all others in the batch, and a text's picture. Batch: as ``Pair``."""
+
+    def __init__(self, pair: Pair, settings: ClipSettings) -> None:
+        super().__init__()
+        self.settings, self.pair = settings, pair
+        self.log_scale = log_scale(1 / settings.temperature)
+
+    def embed(self, batch: Batch) -> dict[str, Tensor]:
+        """image, text: (n, c)."""
+        return self.pair.embed(batch)
+
+    def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
+        image, text = embedded["image"], embedded["text"]
+        with full_precision(image):
+            rows = gather.own_rows(len(image))
+            chunk = rows_at_once(self.settings.table, len(image))
+            part = clip_loss(image, text, self.log_scale.exp(), chunk, rows)
+            total = gather.whole(part)
+        scale = self.log_scale.detach().exp()
+        return Losses(total, {"clip": total.detach(), "scale": scale}, watched(embedded))
+
+    def loss(self, batch: Batch, progress: Progress) -> Losses:
+        return compared(self, batch)
+
+    def groups(self) -> Iterable[Group]:
+        parts: dict[str, nn.Module | nn.Parameter] = {**self.pair.parts(), "log_scale": self.log_scale}
+        return grouped(parts, self.settings.layer_decay)
+
+    def before_step(self, progress: Progress) -> None:
+        """Nothing is left out."""
+
+    def after_step(self, progress: Progress) -> None:
+        """The scale stays within bounds."""
+        with torch.no_grad():
+            self.log_scale.clamp_(0.0, math.log(self.settings.most_scale))
+
+    def exported(self) -> Backbone:
+        """The image tower; ``pair`` is both with their heads."""
+        return self.pair.backbone
+
+
+def fitted(settings: ClipSettings, scale: Scale) -> tuple[ClipSettings, list[str]]:
+    """A smaller text tower for fewer pairs; a smaller batch than the published one changes nothing."""
+    if settings.text.tower != "transformer" or scale.pictures > 1_000_000:
+        return settings, []
+    old = settings.text
+    text = replace(old, width=min(old.width, 256), depth=min(old.depth, 4), heads=min(old.heads, 4))
+    why = f"there are {scale.pictures} texts"
+    return replace(settings, text=text), [
+        *said("text.width", old.width, text.width, why),
+        *said("text.depth", old.depth, text.depth, why),
+        *said("text.heads", old.heads, text.heads, why),
+    ]

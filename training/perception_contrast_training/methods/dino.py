@@ -1,0 +1,128 @@
+"""DINO (Caron et al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from ..losses import sharpened, view_entropy
+from ..networks.backbones import Backbone
+from ..networks.heads import DinoHead
+from ..networks.teacher import follow, risen, twin_of, warmed
+from ..views.dino import DinoViewSettings
+from .base import Batch, Group, Losses, Progress
+from .centre import Centre
+from .exact import at_least_float32, full_precision
+from .groups import grouped
+from .scaling import Scale, epochs_for, momentum_for, prototypes_for, said
+
+
+@dataclass(frozen=True)
+class DinoSettings:
+    """teacher_temperature rises from teacher_temperature_start over warm_up_epochs. centred: without it one
+    prototype takes all. frozen_epochs: of the last layer. gain_learned: whether prototypes have lengths."""
+
+    prototypes: int = 65536
+    student_temperature: float = 0.1
+    teacher_temperature_start: float = 0.04
+    teacher_temperature: float = 0.07
+    warm_up_epochs: float = 30.0
+    momentum: float = 0.996
+    centred: bool = True
+    center_momentum: float = 0.9
+    frozen_epochs: float = 1.0
+    hidden: int = 2048
+    bottleneck: int = 256
+    gain_learned: bool = False
+    layer_decay: float = 1.0
+    views: DinoViewSettings = field(default_factory=DinoViewSettings)
+
+
+class Dino(nn.Module):
+    """A student that sees crops says what its slowly moving twin says of the whole.
+
+    Batch: globals (2, n, 3, h, w), locals (v, n, 3, h, w), which may be missing.
+    """
+
+    def __init__(self, backbone: Backbone, settings: DinoSettings) -> None:
+        super().__init__()
+        self.settings, self.backbone = settings, backbone
+        self.head = DinoHead(
+            backbone.dim,
+            settings.prototypes,
+            settings.hidden,
+            settings.bottleneck,
+            gain_learned=settings.gain_learned,
+        )
+        self.teacher, self.teacher_head = twin_of(backbone), twin_of(self.head)
+        self.centre = Centre(settings.prototypes, settings.center_momentum)
+
+    def loss(self, batch: Batch, progress: Progress) -> Losses:
+        large, small = batch["globals"], batch.get("locals")
+        with torch.no_grad():
+            said = at_least_float32(self.teacher_head(self.teacher(large.flatten(0, 1)).pooled))
+        seen = [self.backbone(large.flatten(0, 1)).pooled]
+        if small is not None and len(small):
+            seen.append(self.backbone(small.flatten(0, 1)).pooled)
+        guesses = torch.split(at_least_float32(self.head(torch.cat(seen))), large.shape[1])
+        with full_precision(said):
+            center = self.centre.center if self.settings.centred else None
+            targets = sharpened(said, self.teacher_temperature(progress), center).chunk(len(large))
+            total = view_entropy(targets, guesses, self.settings.student_temperature)
+        if self.training:
+            self.centre.see(said)
+        first: Tensor = seen[0][: large.shape[1]].detach()
+        watched = {"embedding": first, "teacher": targets[0]}
+        return Losses(total, {"dino": total.detach()}, watched)
+
+    def teacher_temperature(self, progress: Progress) -> float:
+        """By whole epochs; the last one of the warm-up has the final one, as numpy.linspace gives it."""
+        one = self.settings
+        return warmed(
+            one.teacher_temperature_start,
+            one.teacher_temperature,
+            math.floor(progress.epoch),
+            math.ceil(one.warm_up_epochs) - 1,
+        )
+
+    def groups(self) -> Iterable[Group]:
+        return grouped({"backbone": self.backbone, "head": self.head}, self.settings.layer_decay)
+
+    def before_step(self, progress: Progress) -> None:
+        """The last layer stays as it is at first, which keeps the start calm."""
+        if progress.epoch < self.settings.frozen_epochs:
+            for parameter in self.head.prototypes.parameters():
+                parameter.grad = None
+
+    def after_step(self, progress: Progress) -> None:
+        momentum = risen(self.settings.momentum, progress.share)
+        follow(self.teacher, self.backbone, momentum)
+        follow(self.teacher_head, self.head, momentum)
+        self.centre.move()
+
+    def exported(self) -> Backbone:
+        """The teacher's, which the authors evaluate."""
+        return self.teacher
+
+
+def fitted(settings: DinoSettings, scale: Scale) -> tuple[DinoSettings, list[str]]:
+    """Fewer prototypes for fewer pictures, and warm-ups that end within the run."""
+    new = replace(
+        settings,
+        prototypes=prototypes_for(settings.prototypes, scale),
+        momentum=momentum_for(settings.momentum, scale),
+        warm_up_epochs=epochs_for(settings.warm_up_epochs, 0.3, scale),
+        frozen_epochs=epochs_for(settings.frozen_epochs, 0.1, scale),
+    )
+    many = f"there are {scale.pictures} pictures"
+    short = f"the run has {scale.epochs:g} epochs of {scale.steps / max(scale.epochs, 1e-9):.0f} steps"
+    return new, [
+        *said("prototypes", settings.prototypes, new.prototypes, many),
+        *said("momentum", settings.momentum, new.momentum, short),
+        *said("warm_up_epochs", settings.warm_up_epochs, new.warm_up_epochs, short),
+        *said("frozen_epochs", settings.frozen_epochs, new.frozen_epochs, short),
+    ]

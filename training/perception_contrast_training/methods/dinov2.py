@@ -1,0 +1,168 @@
+"""DINOv2 (Oquab et al., "Learning Robust Visual Features without Supervision", TMLR 2024).
+
+DINO on the class token, iBOT (Zhou et al., ICLR 2022) on hidden patches, KoLeo between pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from .. import gather
+from ..losses import koleo_loss, patch_entropy, sharpened, sinkhorn_knopp, view_entropy
+from ..networks.backbones import Backbone, Seen
+from ..networks.heads import DinoHead
+from ..networks.teacher import follow, risen, twin_of, warmed
+from ..views.dinov2 import Dinov2ViewSettings
+from .base import Batch, Group, Losses, Progress
+from .centre import Centre
+from .exact import at_least_float32, full_precision
+from .groups import grouped
+from .scaling import Scale, epochs_for, momentum_for, prototypes_for, said
+
+
+@dataclass(frozen=True)
+class Dinov2Settings:
+    """sinkhorn: how teachers are kept from saying one thing, iterations of Sinkhorn-Knopp; 0 for a centre as
+    in DINO. separate_head: whether patches have a head of their own. ibot_weight, koleo_weight: of those
+    losses beside DINO's. drop_path and registers are the backbone's."""
+
+    prototypes: int = 65536
+    student_temperature: float = 0.1
+    teacher_temperature_start: float = 0.04
+    teacher_temperature: float = 0.07
+    warm_up_epochs: float = 30.0
+    momentum: float = 0.992
+    sinkhorn: int = 3
+    center_momentum: float = 0.9
+    separate_head: bool = True
+    ibot_weight: float = 1.0
+    koleo_weight: float = 0.1
+    frozen_epochs: float = 1.0
+    hidden: int = 2048
+    bottleneck: int = 256
+    layer_decay: float = 0.9
+    patch_rate: float = 0.2
+    views: Dinov2ViewSettings = field(default_factory=Dinov2ViewSettings)
+
+
+class Dinov2(nn.Module):
+    """Batch: globals (2, n, 3, h, w), locals (v, n, 3, h, w) or none, masks (2, n, patches) bool, true where
+    the student is not shown the patch."""
+
+    def __init__(self, backbone: Backbone, settings: Dinov2Settings) -> None:
+        super().__init__()
+        backbone.require_vit("dinov2")
+        self.settings, self.backbone = settings, backbone
+        self.head = self._make_head()
+        self.patch_head = self._make_head() if settings.separate_head else self.head
+        self.teacher, self.teacher_head = twin_of(backbone), twin_of(self.head)
+        self.teacher_patch_head = twin_of(self.patch_head) if settings.separate_head else self.teacher_head
+        self.centre = Centre(settings.prototypes, settings.center_momentum)
+        self.patch_centre = Centre(settings.prototypes, settings.center_momentum)
+
+    def _make_head(self) -> DinoHead:
+        one = self.settings
+        return DinoHead(self.backbone.dim, one.prototypes, one.hidden, one.bottleneck)
+
+    def loss(self, batch: Batch, progress: Progress) -> Losses:
+        large, masks, pictures = batch["globals"], batch["masks"].flatten(0, 1), batch["globals"].shape[1]
+        temperature = self.teacher_temperature(progress)
+        targets, patch_targets = self._taught(large, masks, temperature)
+        seen = self.backbone(large.flatten(0, 1), masked=masks)
+        guesses = torch.split(self._guesses(seen, batch.get("locals")), pictures)
+        patches = at_least_float32(self.patch_head(seen.tokens[masks]))
+        crops = at_least_float32(seen.pooled).chunk(len(large))
+        with full_precision(patches):
+            student = self.settings.student_temperature
+            parts = {
+                "dino": view_entropy(targets.chunk(len(large)), guesses, student),
+                "ibot": patch_entropy(patch_targets, patches, masks, student),
+                # Nearest among all pictures of the step, however many processes share them.
+                "koleo": torch.stack([koleo_loss(gather.gathered(crop)) for crop in crops]).sum(),
+            }
+            total = (
+                parts["dino"]
+                + self.settings.ibot_weight * parts["ibot"]
+                + self.settings.koleo_weight * parts["koleo"]
+            )
+        watched = {"embedding": crops[0].detach(), "teacher": targets[:pictures]}
+        return Losses(total, {name: part.detach() for name, part in parts.items()}, watched)
+
+    @torch.no_grad()
+    def _taught(self, large: Tensor, masks: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """Probabilities of class tokens (2n, k), and of the patches that the student does not see (m, k)."""
+        seen = self.teacher(large.flatten(0, 1))
+        said = at_least_float32(self.teacher_head(seen.pooled))
+        patches = at_least_float32(self.teacher_patch_head(seen.tokens[masks]))
+        with full_precision(said):
+            if self.settings.sinkhorn:
+                spread = (temperature, self.settings.sinkhorn, gather.summed, gather.largest)
+                return sinkhorn_knopp(said, *spread), sinkhorn_knopp(patches, *spread)
+            if self.training:
+                self.centre.see(said)
+                self.patch_centre.see(patches)
+            return (
+                sharpened(said, temperature, self.centre.center),
+                sharpened(patches, temperature, self.patch_centre.center),
+            )
+
+    def _guesses(self, seen: Seen, small: Tensor | None) -> Tensor:
+        """Logits of all crops' class tokens, ((2 + v) n, k)."""
+        pooled = [seen.pooled]
+        if small is not None and len(small):
+            pooled.append(self.backbone(small.flatten(0, 1)).pooled)
+        return at_least_float32(self.head(torch.cat(pooled)))
+
+    def teacher_temperature(self, progress: Progress) -> float:
+        one = self.settings
+        return warmed(
+            one.teacher_temperature_start, one.teacher_temperature, progress.epoch, one.warm_up_epochs
+        )
+
+    def groups(self) -> Iterable[Group]:
+        parts = {"backbone": self.backbone, "head": self.head, "patch_head": self.patch_head}
+        return grouped(parts, self.settings.layer_decay, self.settings.patch_rate)
+
+    def before_step(self, progress: Progress) -> None:
+        """The last layers stay as they are at first."""
+        if progress.epoch < self.settings.frozen_epochs:
+            for head in (self.head, self.patch_head):
+                for parameter in head.prototypes.parameters():
+                    parameter.grad = None
+
+    def after_step(self, progress: Progress) -> None:
+        momentum = risen(self.settings.momentum, progress.share)
+        follow(self.teacher, self.backbone, momentum)
+        follow(self.teacher_head, self.head, momentum)
+        if self.settings.separate_head:
+            follow(self.teacher_patch_head, self.patch_head, momentum)
+        if not self.settings.sinkhorn:
+            self.centre.move()
+            self.patch_centre.move()
+
+    def exported(self) -> Backbone:
+        """The teacher's, which the authors release."""
+        return self.teacher
+
+
+def fitted(settings: Dinov2Settings, scale: Scale) -> tuple[Dinov2Settings, list[str]]:
+    """Fewer prototypes for fewer pictures, and warm-ups that end within the run."""
+    new = replace(
+        settings,
+        prototypes=prototypes_for(settings.prototypes, scale),
+        momentum=momentum_for(settings.momentum, scale),
+        warm_up_epochs=epochs_for(settings.warm_up_epochs, 0.3, scale),
+        frozen_epochs=epochs_for(settings.frozen_epochs, 0.1, scale),
+    )
+    many = f"there are {scale.pictures} pictures"
+    short = f"the run has {scale.epochs:g} epochs of {scale.steps / max(scale.epochs, 1e-9):.0f} steps"
+    return new, [
+        *said("prototypes", settings.prototypes, new.prototypes, many),
+        *said("momentum", settings.momentum, new.momentum, short),
+        *said("warm_up_epochs", settings.warm_up_epochs, new.warm_up_epochs, short),
+        *said("frozen_epochs", settings.frozen_epochs, new.frozen_epochs, short),
+    ]

@@ -1,0 +1,53 @@
+"""LiT (Zhai et al., "LiT: Zero-Shot Transfer with Locked-image text Tuning", CVPR 2022).
+
+CLIP whose image tower stays as it is, in evaluation mode and without gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ..networks.backbones import Backbone
+from ..networks.text import TextSettings, make_text
+from ..views.captioned import CaptionedViewSettings
+from . import clip
+from .clip import Clip, ClipSettings
+from .contrast import TABLE
+from .pairs import Pair
+from .scaling import Scale
+
+
+@dataclass(frozen=True)
+class LitSettings:
+    """image_head: whether pictures get a linear layer that learns; without one, texts learn to meet the
+    backbone's own vectors, as published. dim: of the space with such a layer, 0 for the backbone's."""
+
+    dim: int = 0
+    image_head: bool = False
+    temperature: float = 0.07
+    most_scale: float = 100.0
+    table: int = TABLE
+    text: TextSettings = field(default_factory=TextSettings)
+    views: CaptionedViewSettings = field(default_factory=CaptionedViewSettings)
+
+
+def make_lit(backbone: Backbone, settings: LitSettings) -> Clip:
+    """Batch: as ``Pair``; image may be the backbone's vectors (n, c), made once and kept."""
+    dim = (settings.dim or backbone.dim) if settings.image_head else backbone.dim
+    text = make_text(settings.text, dim)
+    pair = Pair(backbone, text, dim, head=settings.image_head, locked=True)
+    return Clip(
+        pair,
+        ClipSettings(
+            dim=dim,
+            temperature=settings.temperature,
+            most_scale=settings.most_scale,
+            table=settings.table,
+        ),
+    )
+
+
+def fitted(settings: LitSettings, scale: Scale) -> tuple[LitSettings, list[str]]:
+    """A smaller text tower for fewer pairs."""
+    smaller, sentences = clip.fitted(ClipSettings(text=settings.text), scale)
+    return replace(settings, text=smaller.text), sentences

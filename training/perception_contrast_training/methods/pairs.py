@@ -1,0 +1,83 @@
+"""What CLIP, SigLIP and LiT share: an image tower and a text tower that meet in one space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from perception_contrast.errors import RecipeError
+
+from ..networks.backbones import Backbone
+from .base import Batch
+from .exact import at_least_float32
+
+
+class Pair(nn.Module):
+    """Pictures and texts to vectors of one space.
+
+    head: the backbone's vector to that space, linear; without one the backbone's is it. locked: the backbone
+    stays as it is, in evaluation mode and without gradients. Raises RecipeError where dimensions differ.
+    """
+
+    def __init__(
+        self, backbone: Backbone, text: nn.Module, dim: int, *, head: bool = True, locked: bool = False
+    ) -> None:
+        super().__init__()
+        self.backbone, self.text, self.locked = backbone, text, locked
+        self.head: nn.Module = nn.Identity()
+        if head:
+            self.head = nn.Linear(backbone.dim, dim, bias=False)
+            nn.init.normal_(self.head.weight, std=backbone.dim**-0.5)
+        elif dim != backbone.dim:
+            raise RecipeError(
+                f"without a head for pictures both meet in the backbone's {backbone.dim} channels, not {dim}"
+            )
+        if locked:
+            backbone.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Pair:
+        super().train(mode)
+        if self.locked:
+            self.backbone.eval()
+        return self
+
+    def image_vectors(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) to (n, dim), not normalised; also of a backbone's vectors (n, c), made before."""
+        if images.dim() == 4:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.locked):
+                images = self.backbone(images).pooled
+        vectors: Tensor = self.head(images)
+        return vectors
+
+    def text_vectors(self, texts: Sequence[str] | Tensor) -> Tensor:
+        """(n, dim), not normalised."""
+        vectors: Tensor = self.text(texts)
+        return vectors
+
+    def embed(self, batch: Batch) -> dict[str, Tensor]:
+        """Batch: image (n, 3, h, w), text: n strings, or what the text tower makes of them.
+
+        Raises RecipeError for data without texts.
+        """
+        if "text" not in batch:
+            raise RecipeError("pictures and texts are compared, but the data set has no texts")
+        return {
+            "image": at_least_float32(self.image_vectors(batch["image"])),
+            "text": at_least_float32(self.text_vectors(batch["text"])),
+        }
+
+    def parts(self) -> dict[str, nn.Module]:
+        """By name, for the optimiser."""
+        return {"backbone": self.backbone, "head": self.head, "text": self.text}
+
+
+def log_scale(value: float) -> nn.Parameter:
+    """An inverse temperature, learned as its logarithm."""
+    return nn.Parameter(torch.tensor(math.log(value)))
+
+
+def watched(embedded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {"embedding": embedded["image"].detach(), "text": embedded["text"].detach()}

@@ -1,0 +1,72 @@
+"""How the authors of each method moved its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Published:
+    """optimiser, learning rate for batches of ``reference_batch`` and how it scales to others, warm-up in
+    epochs of ImageNet (CLIP, SigLIP, LiT: in steps), cosine to final_rate times the peak; weight decay to
+    final_decay; clip: norm of the gradient, 0 for any, of each parameter where clip_each."""
+
+    optimiser: Literal["adamw", "lars"]
+    learning_rate: float
+    weight_decay: float
+    final_decay: float
+    reference_batch: int = 256
+    scaling: Literal["fixed", "linear", "root"] = "linear"
+    warm_up_epochs: float = 10.0
+    warm_up_steps: int = 0
+    final_rate: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = 0.0
+    clip_each: bool = False
+    epochs: int = 100
+    batch: int = 4096
+
+
+PUBLISHED: dict[str, Published] = {
+    "simclr": Published("lars", 0.3, 1e-6, 1e-6, epochs=1000),
+    "byol": Published("lars", 0.2, 1.5e-6, 1.5e-6, epochs=1000),
+    "dino": Published(
+        "adamw", 5e-4, 0.04, 0.4, final_rate=2e-3, clip=3.0, clip_each=True, epochs=100, batch=1024
+    ),
+    "dinov2": Published(
+        "adamw", 4e-3, 0.04, 0.4, 1024, "root", final_rate=2.5e-4, clip=3.0, epochs=100, batch=2048
+    ),
+    "mae": Published("adamw", 1.5e-4, 0.05, 0.05, warm_up_epochs=40.0, betas=(0.9, 0.95), epochs=800),
+    "clip": Published(
+        "adamw", 5e-4, 0.2, 0.2, 32768, "fixed", 0.0, 2000, betas=(0.9, 0.98), epochs=32, batch=32768
+    ),
+    "siglip": Published(
+        "adamw",
+        1e-3,
+        1e-4,
+        1e-4,
+        32768,
+        "fixed",
+        0.0,
+        20000,
+        betas=(0.9, 0.95),
+        clip=1.0,
+        epochs=1,
+        batch=32768,
+    ),
+    "lit": Published(
+        "adamw",
+        1e-3,
+        1e-4,
+        1e-4,
+        16384,
+        "fixed",
+        0.0,
+        10000,
+        betas=(0.9, 0.999),
+        clip=1.0,
+        epochs=1,
+        batch=16384,
+    ),
+}

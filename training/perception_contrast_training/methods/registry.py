@@ -1,0 +1,110 @@
+"""Learning methods by name: their settings, networks, views, and what they make of few data."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from perception_contrast.errors import RecipeError
+
+from ..networks.backbones import Backbone, BackboneSettings, make_backbone
+from ..networks.low_rank import LoraSettings, adapt
+from ..networks.text import make_text
+from ..views.byol import ByolViews
+from ..views.captioned import CaptionedViews
+from ..views.dino import DinoViews
+from ..views.dinov2 import Dinov2Views
+from ..views.look import Wanted, wanted_by
+from ..views.mae import MaeViews
+from ..views.simclr import SimclrViews
+from . import byol, clip, dino, dinov2, lit, mae, siglip, simclr
+from .base import Method, Views
+from .pairs import Pair
+from .published import PUBLISHED, Published
+from .scaling import Scale
+
+Settings = Any
+"""One of the methods' frozen dataclasses; ``MethodKind.settings`` says which."""
+
+
+@dataclass(frozen=True)
+class MethodKind:
+    """settings: its dataclass, whose defaults are the published ones. make: of a backbone and settings.
+
+    fitted: settings for what there is to learn from, and sentences about what was changed. texts: whether
+    it needs captions. locks: whether the backbone stays as it is.
+    """
+
+    settings: type
+    make: Callable[[Backbone, Settings], Method]
+    views: Callable[[Settings, Wanted], Views]
+    fitted: Callable[[Settings, Scale], tuple[Settings, list[str]]]
+    published: Published
+    texts: bool = False
+    locks: bool = False
+
+
+def _make_clip(backbone: Backbone, settings: clip.ClipSettings) -> Method:
+    pair = Pair(backbone, make_text(settings.text, settings.dim), settings.dim)
+    return clip.Clip(pair, settings)
+
+
+def _make_siglip(backbone: Backbone, settings: siglip.SiglipSettings) -> Method:
+    pair = Pair(backbone, make_text(settings.text, settings.dim), settings.dim)
+    return siglip.Siglip(pair, settings)
+
+
+METHODS: dict[str, MethodKind] = {
+    "simclr": MethodKind(
+        simclr.SimclrSettings, simclr.Simclr, SimclrViews, simclr.fitted, PUBLISHED["simclr"]
+    ),
+    "byol": MethodKind(byol.ByolSettings, byol.Byol, ByolViews, byol.fitted, PUBLISHED["byol"]),
+    "dino": MethodKind(dino.DinoSettings, dino.Dino, DinoViews, dino.fitted, PUBLISHED["dino"]),
+    "dinov2": MethodKind(
+        dinov2.Dinov2Settings, dinov2.Dinov2, Dinov2Views, dinov2.fitted, PUBLISHED["dinov2"]
+    ),
+    "mae": MethodKind(mae.MaeSettings, mae.Mae, MaeViews, mae.fitted, PUBLISHED["mae"]),
+    "clip": MethodKind(
+        clip.ClipSettings, _make_clip, CaptionedViews, clip.fitted, PUBLISHED["clip"], texts=True
+    ),
+    "siglip": MethodKind(
+        siglip.SiglipSettings, _make_siglip, CaptionedViews, siglip.fitted, PUBLISHED["siglip"], texts=True
+    ),
+    "lit": MethodKind(
+        lit.LitSettings, lit.make_lit, CaptionedViews, lit.fitted, PUBLISHED["lit"], texts=True, locks=True
+    ),
+}
+
+
+def method_kind(name: str) -> MethodKind:
+    """Raises RecipeError that names the nearest method."""
+    if name in METHODS:
+        return METHODS[name]
+    near = difflib.get_close_matches(name.lower(), METHODS, 1)
+    remedy = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(METHODS)}"
+    raise RecipeError(f"method '{name}' is unknown; {remedy}")
+
+
+def make_method(
+    name: str,
+    settings: Settings,
+    backbone: Backbone | BackboneSettings,
+    lora: LoraSettings | None = None,
+) -> tuple[Method, Views]:
+    """A method on its backbone, and what makes its views. Initial weights come from torch's own chance.
+
+    lora: adapts the backbone's weights by small additions alone (``networks.low_rank.merged`` works them
+    in). Raises RecipeError for settings that do not fit each other, ModelError for weights.
+    """
+    kind = method_kind(name)
+    if not isinstance(settings, kind.settings):
+        raise RecipeError(f"method '{name}' takes {kind.settings.__name__}, not {type(settings).__name__}")
+    made = make_backbone(backbone) if isinstance(backbone, BackboneSettings) else backbone
+    if lora is not None and lora.rank:
+        if kind.locks:
+            raise RecipeError(f"'{name}' leaves the backbone as it is; set lora.rank to 0, or choose clip")
+        adapt(made.network, lora)
+    views = kind.views(cast(Any, settings).views, wanted_by(made))
+    return kind.make(made, settings), views

@@ -1,0 +1,46 @@
+"""Published settings are for a million pictures and thousands a batch; what to make of them for fewer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+IMAGENET = 1_281_167
+PER_PROTOTYPE = 20  # pictures, as with 65,536 prototypes on ImageNet
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What there is to learn from. pictures: different ones (or pairs); batch: of a step, of all processes;
+    epochs: passes over them; size: side in pixels."""
+
+    pictures: int
+    batch: int
+    epochs: float
+    size: int = 224
+
+    @property
+    def steps(self) -> int:
+        return max(1, int(self.epochs * self.pictures / self.batch))
+
+
+def prototypes_for(published: int, scale: Scale) -> int:
+    """A power of two with about twenty pictures a prototype, 512 at least, the published number at most."""
+    wanted = 1 << round(math.log2(max(1.0, scale.pictures / PER_PROTOTYPE)))
+    return min(published, max(512, wanted))
+
+
+def momentum_for(published: float, scale: Scale) -> float:
+    """A teacher whose memory, 1 / (1 - momentum) steps, is at most a hundredth of the run."""
+    memory = min(1 / (1 - published), max(10.0, scale.steps / 100))
+    return round(1 - 1 / memory, 5)
+
+
+def epochs_for(published: float, share: float, scale: Scale) -> float:
+    """A warm-up of ``published`` epochs, ``share`` of the run at most."""
+    return min(published, round(share * scale.epochs, 3))
+
+
+def said(name: str, old: object, new: object, why: str) -> list[str]:
+    """The sentence about a choice; none where nothing changed."""
+    return [] if old == new else [f"{name} is {new} in place of {old}: {why}"]

@@ -1,0 +1,98 @@
+"""SigLIP (Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from .. import gather
+from ..losses import sigmoid_loss
+from ..networks.backbones import Backbone
+from ..networks.text import TextSettings
+from ..views.captioned import CaptionedViewSettings
+from . import clip
+from .base import Batch, Group, Losses, Progress
+from .contrast import TABLE, compared, rows_at_once
+from .exact import full_precision
+from .groups import grouped
+from .pairs import Pair, log_scale, watched
+from .scaling import Scale, said
+
+LARGE_BATCH = 8192
+
+
+@dataclass(frozen=True)
+class SiglipSettings:
+    """scale, bias: at the start, both learned. dim: of the space where both meet. table: numbers
+    that the table of a comparison may hold at once."""
+
+    dim: int = 768
+    scale: float = 10.0
+    bias: float = -10.0
+    table: int = TABLE
+    layer_decay: float = 1.0
+    text: TextSettings = field(default_factory=TextSettings)
+    views: CaptionedViewSettings = field(default_factory=CaptionedViewSettings)
+
+
+class Siglip(nn.Module):
+    """Of every picture and text it is told whether they belong together. Batch: as ``Pair``."""
+
+    def __init__(self, pair: Pair, settings: SiglipSettings) -> None:
+        super().__init__()
+        self.settings, self.pair = settings, pair
+        self.log_scale = log_scale(settings.scale)
+        self.bias = nn.Parameter(torch.tensor(settings.bias))
+
+    def embed(self, batch: Batch) -> dict[str, Tensor]:
+        """image, text: (n, c)."""
+        return self.pair.embed(batch)
+
+    def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
+        image, text = embedded["image"], embedded["text"]
+        with full_precision(image):
+            # Each process takes its texts' columns, in chunks: no one holds the table of all.
+            rows = gather.own_rows(len(text))
+            chunk = rows_at_once(self.settings.table, len(image))
+            part = sigmoid_loss(image, text, self.log_scale.exp(), self.bias, chunk, rows)
+            total = gather.whole(part)
+        parts = {"siglip": total.detach(), "scale": self.log_scale.detach().exp(), "bias": self.bias.detach()}
+        return Losses(total, parts, watched(embedded))
+
+    def loss(self, batch: Batch, progress: Progress) -> Losses:
+        return compared(self, batch)
+
+    def groups(self) -> Iterable[Group]:
+        parts: dict[str, nn.Module | nn.Parameter] = {
+            **self.pair.parts(),
+            "log_scale": self.log_scale,
+            "bias": self.bias,
+        }
+        return grouped(parts, self.settings.layer_decay)
+
+    def before_step(self, progress: Progress) -> None:
+        """Nothing is left out."""
+
+    def after_step(self, progress: Progress) -> None:
+        """Nothing follows."""
+
+    def exported(self) -> Backbone:
+        """The image tower; ``pair`` is both with their heads."""
+        return self.pair.backbone
+
+
+def fitted(settings: SiglipSettings, scale: Scale) -> tuple[SiglipSettings, list[str]]:
+    """A bias that starts at what a small batch's share of true pairs asks for; a smaller text tower."""
+    words = clip.ClipSettings(text=settings.text)
+    smaller, sentences = clip.fitted(words, scale)
+    new = replace(settings, text=smaller.text)
+    if scale.batch < LARGE_BATCH:
+        share = 1 / max(2, scale.batch)
+        new = replace(new, bias=round(math.log(share / (1 - share)), 3))
+        why = f"one of {scale.batch} pairs in a batch is true"
+        sentences += said("bias", settings.bias, new.bias, why)
+    return new, sentences

@@ -1,0 +1,100 @@
+"""SimCLR (Chen et al., "A Simple Framework for Contrastive Learning", ICML 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor, nn
+
+from .. import gather
+from ..losses import nt_xent
+from ..networks.backbones import Backbone
+from ..networks.heads import simclr_head
+from ..views.simclr import SimclrViewSettings
+from .base import Batch, Group, Losses, Progress
+from .contrast import TABLE, compared, rows_at_once
+from .exact import at_least_float32, full_precision
+from .groups import grouped
+from .scaling import Scale, said
+
+
+@dataclass(frozen=True)
+class SimclrSettings:
+    """temperature: 0.1 for ImageNet, 0.5 for pictures of 32 pixels. hidden: of the head, 0 for the backbone's
+    width. batch_norm: in the head, as the authors' code has it; gradient caching needs it off. table: numbers
+    that the table of a comparison may hold at once."""
+
+    temperature: float = 0.1
+    hidden: int = 0
+    dim: int = 128
+    layers: int = 2
+    batch_norm: bool = True
+    table: int = TABLE
+    layer_decay: float = 1.0
+    views: SimclrViewSettings = field(default_factory=SimclrViewSettings)
+
+
+class Simclr(nn.Module):
+    """Two views of a picture are told from those of all others in the batch. Batch: views (2, n, 3, h, w)."""
+
+    def __init__(self, backbone: Backbone, settings: SimclrSettings) -> None:
+        super().__init__()
+        self.settings, self.backbone = settings, backbone
+        self.head = simclr_head(
+            backbone.dim,
+            settings.hidden or backbone.dim,
+            settings.dim,
+            settings.layers,
+            settings.batch_norm,
+        )
+
+    def embed(self, batch: Batch) -> dict[str, Tensor]:
+        """first, second: (n, c)."""
+        views = batch["views"]
+        # Both views go together, so that batch norm sees them together, as in the authors' code.
+        first, second = self.head(self.backbone(views.flatten(0, 1)).pooled).chunk(2)
+        return {"first": first, "second": second}
+
+    def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
+        first, second = (at_least_float32(embedded[name]) for name in ("first", "second"))
+        with full_precision(first):
+            part = nt_xent(
+                first,
+                second,
+                self.settings.temperature,
+                rows_at_once(self.settings.table, 2 * len(first)),
+                gather.own_rows(len(first)) if gather.processes() > 1 else None,
+            )
+            total = gather.whole(part)
+        return Losses(total, {"nt_xent": total.detach()}, {"embedding": first.detach()})
+
+    def loss(self, batch: Batch, progress: Progress) -> Losses:
+        return compared(self, batch)
+
+    def groups(self) -> Iterable[Group]:
+        return grouped({"backbone": self.backbone, "head": self.head}, self.settings.layer_decay)
+
+    def before_step(self, progress: Progress) -> None:
+        """Nothing is left out."""
+
+    def after_step(self, progress: Progress) -> None:
+        """Nothing follows."""
+
+    def exported(self) -> Backbone:
+        """The encoder without its head, which the authors evaluate."""
+        return self.backbone
+
+
+def fitted(settings: SimclrSettings, scale: Scale) -> tuple[SimclrSettings, list[str]]:
+    """For small pictures, the settings of the authors' appendix B.9 (CIFAR-10)."""
+    if scale.size > 64:
+        return settings, []
+    views = replace(settings.views, strength=min(settings.views.strength, 0.5), blur=0.0)
+    new = replace(settings, temperature=max(settings.temperature, 0.5), views=views)
+    why = f"pictures of {scale.size} pixels, as the paper has it for CIFAR-10"
+    return new, [
+        *said("temperature", settings.temperature, new.temperature, why),
+        *said("views.strength", settings.views.strength, views.strength, why),
+        *said("views.blur", settings.views.blur, views.blur, why),
+    ]

@@ -1,0 +1,1 @@
+"""What tells whether a run learns or collapses, outside of the loop."""

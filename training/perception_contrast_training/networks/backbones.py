@@ -1,0 +1,259 @@
+"""Backbones that are trained: timm's ViTs, ResNets and ConvNeXts, from scratch or from weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from perception_contrast.encoders.dinov2 import load_dino
+from perception_contrast.encoders.registry import IMAGENET_MEAN, IMAGENET_STD, MODELS, Triple, model_spec
+from perception_contrast.encoders.timm_models import TIMM
+from perception_contrast.errors import RecipeError
+
+from .batch_norm import over_processes
+from .vit import vit_pooled, vit_sequence
+
+
+@dataclass(frozen=True)
+class BackboneSettings:
+    """name: a model of pictures alone ("dinov2-s14"), or an architecture of timm ("resnet18"). pretrained:
+    from its weights, else from scratch. weights: a local file in place of those that the name has.
+
+    size: side of the pictures in pixels, 0 for the model's own. patch, width, depth, heads, layer_scale,
+    registers: of a ViT from scratch, 0 for the architecture's own. drop_path: of the last block; stochastic
+    depth rises to it. checkpointing: blocks are computed again in the backward pass, which halves the
+    memory and costs a third more time. cifar_stem: a ResNet for pictures of 32 pixels (first convolution
+    3x3 without stride, no pooling). frozen: nothing of it learns.
+    """
+
+    name: str = "vit_small_patch16_224"
+    pretrained: bool = False
+    weights: str = ""
+    size: int = 0
+    patch: int = 0
+    width: int = 0
+    depth: int = 0
+    heads: int = 0
+    layer_scale: float = 0.0
+    registers: int = 0
+    drop_path: float = 0.0
+    checkpointing: bool = False
+    cifar_stem: bool = False
+    frozen: bool = False
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What it takes to build the network again: ``timm.create_model(name, num_classes=0, **options)``."""
+
+    name: str
+    options: dict[str, Any]
+    cifar_stem: bool = False
+
+    def build(self) -> nn.Module:
+        import timm
+
+        network: Any = timm.create_model(self.name, pretrained=False, num_classes=0, **self.options)
+        if self.cifar_stem:
+            width = network.conv1.out_channels
+            network.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False)
+            nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+            network.maxpool = nn.Identity()
+        module: nn.Module = network
+        return module
+
+
+@dataclass(frozen=True)
+class Seen:
+    """pooled: (n, c) of the picture. tokens: (n, p, c) of its patches, row by row."""
+
+    pooled: Tensor
+    tokens: Tensor
+
+
+class Backbone(nn.Module):
+    """A network of timm with what training needs of it.
+
+    network: in timm's names, what is exported. mask_token: (c,) stands for a patch that is not shown.
+    dim: channels. patch: pixels of a cell's side. size: side of the pictures. mean, std: of RGB in [0, 1].
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        architecture: Architecture,
+        *,
+        size: int,
+        mean: Triple = IMAGENET_MEAN,
+        std: Triple = IMAGENET_STD,
+        antialias: bool = True,
+        checkpointing: bool = False,
+        space: str = "",
+    ) -> None:
+        super().__init__()
+        self.network = cast(Any, over_processes(network))  # timm declares no types for its parts
+        self.architecture, self.size, self.space = architecture, size, space
+        self.mean, self.std = mean, std
+        self.dim = int(self.network.num_features)
+        self.is_vit = hasattr(network, "blocks") and hasattr(network, "patch_embed")
+        self.patch: int = self.network.patch_embed.patch_size[0] if self.is_vit else self._reduction()
+        self.antialias, self._checkpointing = antialias, checkpointing
+        self.mask_token = nn.Parameter(torch.zeros(self.dim)) if self.is_vit else None
+        if checkpointing and not self.is_vit:
+            self.network.set_grad_checkpointing(True)
+
+    def _reduction(self) -> int:
+        reduction = int(self.network.feature_info[-1]["reduction"])
+        return reduction // 4 if self.architecture.cifar_stem else reduction
+
+    @property
+    def depth(self) -> int:
+        """Blocks of a ViT, 0 of other networks."""
+        return len(self.network.blocks) if self.is_vit else 0
+
+    def forward(self, images: Tensor, masked: Tensor | None = None, kept: Tensor | None = None) -> Seen:
+        """images: (n, 3, h, w), normalised, sides multiples of the patch. masked, kept: as of
+        ``vit_sequence``, of a ViT."""
+        if not self.is_vit:
+            features = self.network.forward_features(images)
+            pooled = self.network.forward_head(features, pre_logits=True)
+            return Seen(pooled, features.flatten(2).transpose(1, 2))
+        sequence = vit_sequence(
+            self.network,
+            images,
+            antialias=self.antialias,
+            checkpointing=self._checkpointing,
+            mask_token=self.mask_token,
+            masked=masked,
+            kept=kept,
+        )
+        return Seen(vit_pooled(self.network, sequence), sequence[:, self.network.num_prefix_tokens :])
+
+    def require_vit(self, method: str, *, size: bool = True) -> None:
+        """Raises RecipeError unless this is a ViT into whose patches the pictures fall."""
+        if not self.is_vit:
+            raise RecipeError(
+                f"{method} hides patches, which '{self.architecture.name}' does not have; choose a ViT, "
+                "or simclr, byol or dino for this network"
+            )
+        if size and self.size % self.patch:
+            raise RecipeError(f"size {self.size} does not fall into patches of {self.patch} pixels")
+
+
+def make_backbone(settings: BackboneSettings) -> Backbone:
+    """Raises ModelError for a name that there is not, RecipeError for options that do not fit it."""
+    tagged = settings.name
+    if tagged not in MODELS and not tagged.startswith(TIMM) and _is_timm(tagged):
+        tagged = TIMM + tagged
+    if settings.pretrained or settings.weights:
+        backbone = _from_weights(tagged, settings)
+    else:
+        backbone = _from_scratch(tagged, settings)
+    return backbone.requires_grad_(False) if settings.frozen else backbone
+
+
+def _is_timm(name: str) -> bool:
+    import timm
+
+    return bool(timm.is_model(name.split(".")[0]))
+
+
+def _from_weights(name: str, settings: BackboneSettings) -> Backbone:
+    changed = [
+        key
+        for key in ("patch", "width", "depth", "heads", "layer_scale", "registers", "cifar_stem")
+        if getattr(settings, key) != getattr(BackboneSettings, key)
+    ]
+    if changed:
+        raise RecipeError(
+            f"'{settings.name}' has weights for its own {', '.join(changed)}; leave that out, choose a model "
+            "that has it so, or set pretrained: false"
+        )
+    spec = model_spec(name)
+    tower = load_dino(spec, weights=Path(settings.weights) if settings.weights else None)
+    own = dict(spec.options)
+    stem = bool(own.pop("cifar_stem", False))
+    architecture = Architecture(spec.arch, {**_options(spec.arch, spec.size, settings), **own}, stem)
+    network = architecture.build()
+    network.load_state_dict(tower.vit.state_dict())
+    return Backbone(
+        network,
+        replace(architecture, options=_served(architecture.options)),
+        size=settings.size or spec.size,
+        mean=spec.mean,
+        std=spec.std,
+        antialias=spec.family != "dinov2" or "reg" in spec.arch,
+        checkpointing=settings.checkpointing,
+        space=tower.space,
+    )
+
+
+def _from_scratch(name: str, settings: BackboneSettings) -> Backbone:
+    arch = name.removeprefix(TIMM).split(".")[0]
+    size, mean, std, antialias = settings.size, IMAGENET_MEAN, IMAGENET_STD, True
+    if not _is_timm(arch):
+        spec = model_spec(name)
+        arch, mean, std = spec.arch, spec.mean, spec.std
+        antialias = spec.family != "dinov2" or "reg" in spec.arch
+    size = size or _own_size(arch)
+    architecture = Architecture(arch, _options(arch, size, settings), settings.cifar_stem)
+    try:
+        network = architecture.build()
+    except (TypeError, AssertionError, AttributeError) as error:
+        raise RecipeError(f"'{arch}' cannot be made with {architecture.options}: {error}") from error
+    return Backbone(
+        network,
+        replace(architecture, options=_served(architecture.options)),
+        size=size,
+        mean=mean,
+        std=std,
+        antialias=antialias,
+        checkpointing=settings.checkpointing,
+    )
+
+
+def _own_size(arch: str) -> int:
+    import timm
+
+    config = timm.get_pretrained_cfg(arch)
+    return int(config.input_size[1]) if config is not None else 224
+
+
+def _options(arch: str, size: int, settings: BackboneSettings) -> dict[str, Any]:
+    """timm's keyword arguments."""
+    from timm.models import is_model_in_modules
+
+    vit, eva = is_model_in_modules(arch, ["vision_transformer"]), is_model_in_modules(arch, ["eva"])
+    wanted: dict[str, Any] = {
+        "patch_size": settings.patch,
+        "embed_dim": settings.width,
+        "depth": settings.depth,
+        "num_heads": settings.heads,
+        "init_values": settings.layer_scale,
+        "reg_tokens" if vit else "num_reg_tokens": settings.registers,
+    }
+    options = {key: value for key, value in wanted.items() if value}
+    if options and not (vit or eva):
+        raise RecipeError(
+            f"'{arch}' is no vision transformer; patch, width, depth, heads, layer_scale and registers "
+            "are for those"
+        )
+    if settings.cifar_stem and not is_model_in_modules(arch, ["resnet"]):
+        raise RecipeError(f"cifar_stem is for a ResNet; '{arch}' is none")
+    if vit or eva:
+        # A register has no place, and with it neither has the class token.
+        options |= {"img_size": size} | ({"no_embed_class": True} if settings.registers else {})
+    if eva:
+        options["dynamic_img_size"] = True
+    if settings.drop_path:
+        options["drop_path_rate"] = settings.drop_path
+    return options
+
+
+def _served(options: dict[str, Any]) -> dict[str, Any]:
+    """Without what only training has."""
+    return {key: value for key, value in options.items() if key != "drop_path_rate"}

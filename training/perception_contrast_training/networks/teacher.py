@@ -1,0 +1,44 @@
+"""A network's slowly moving twin."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TypeVar
+
+import torch
+from timm.layers import DropPath
+from torch import nn
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def twin_of(network: Net) -> Net:
+    """A copy that takes no gradient and drops nothing; the first step of a mean that moves."""
+    twin = copy.deepcopy(network).requires_grad_(False)
+    for module in twin.modules():
+        if isinstance(module, DropPath):
+            module.drop_prob = 0.0
+        elif isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return twin
+
+
+@torch.no_grad()
+def follow(twin: nn.Module, network: nn.Module, momentum: float) -> None:
+    """twin = momentum * twin + (1 - momentum) * network, of parameters alone.
+
+    Running statistics of normalisation are the twin's own: it sees its pictures itself. Parameters that
+    never moved stay as they are to the bit.
+    """
+    torch._foreach_lerp_(list(twin.parameters()), list(network.parameters()), 1.0 - momentum)
+
+
+def risen(start: float, share: float, end: float = 1.0) -> float:
+    """Momentum on its cosine from ``start`` to ``end``; share: steps done of all (BYOL, DINO: t / T)."""
+    return end - (end - start) * (math.cos(math.pi * share) + 1) / 2
+
+
+def warmed(start: float, end: float, at: float, over: float) -> float:
+    """Linear from ``start`` at 0 to ``end`` at ``over``, and that from there on."""
+    return end if at >= over or over <= 0 else start + (end - start) * at / over

@@ -1,0 +1,106 @@
+"""Text towers that stand beside a backbone: a transformer that learns, and sentence vectors that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from perception_contrast.language.clip_text import lower
+from perception_contrast.language.text_tower import TextTower, load_minilm
+
+Texts = Sequence[str] | Tensor
+CLIP_WORDS = 49408
+REMEMBERED = 100_000
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """tower: "transformer" learns from scratch with CLIP's words; "minilm" gives the sentence vectors of
+    minilm-l6, which stay as they are, and learns a small head on them. width, depth, heads: of the
+    transformer. context: words that are read at most. hidden: of the head, 0 for a linear one."""
+
+    tower: Literal["transformer", "minilm"] = "transformer"
+    width: int = 512
+    depth: int = 12
+    heads: int = 8
+    context: int = 77
+    hidden: int = 0
+    checkpointing: bool = False
+
+
+class TextNetwork(Protocol):
+    """Texts to (n, dim), not normalised. An ``nn.Module``."""
+
+    def __call__(self, texts: Texts) -> Tensor: ...
+
+
+class WordTransformer(nn.Module):
+    """CLIP's text tower (Radford et al. 2021) by open_clip, with its initialisation, in any size."""
+
+    def __init__(self, settings: TextSettings, dim: int) -> None:
+        super().__init__()
+        from open_clip import SimpleTokenizer
+        from open_clip.transformer import TextTransformer
+
+        self.network: Any = TextTransformer(
+            context_length=settings.context,
+            vocab_size=CLIP_WORDS,
+            width=settings.width,
+            heads=settings.heads,
+            layers=settings.depth,
+            output_dim=dim,
+        )
+        self.network.set_grad_checkpointing(settings.checkpointing)
+        self._context = settings.context
+        self._tokenizer: Any = SimpleTokenizer(context_length=settings.context)
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """(n, context) int64, 0 behind the end; texts that are too long are cut."""
+        ids: Tensor = self._tokenizer([lower(text) for text in texts], context_length=self._context)
+        return ids
+
+    def forward(self, texts: Texts) -> Tensor:
+        """texts: strings, or what ``tokens`` made of them."""
+        ids = texts if isinstance(texts, Tensor) else self.tokens(texts)
+        vectors: Tensor = self.network(ids.to(self.network.positional_embedding.device))
+        return vectors
+
+
+class SentenceHead(nn.Module):
+    """A head that learns on sentence vectors that stay (n, width); each text is encoded once."""
+
+    def __init__(self, sentences: TextTower, dim: int, hidden: int = 0) -> None:
+        super().__init__()
+        self._sentences, self._known = sentences, dict[str, Tensor]()
+        width = sentences.dim
+        self.head: nn.Module = nn.Linear(width, dim)
+        if hidden:
+            self.head = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, dim))
+
+    def vectors(self, texts: Sequence[str]) -> Tensor:
+        """(n, width) float32, unit rows."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            if len(self._known) + len(new) > REMEMBERED:
+                self._known.clear()
+                new = list(dict.fromkeys(texts))
+            encoded = torch.from_numpy(self._sentences.encode(new))
+            self._known.update(zip(new, encoded, strict=True))
+        return torch.stack([self._known[text] for text in texts])
+
+    def forward(self, texts: Texts) -> Tensor:
+        """texts: strings, or what ``vectors`` made of them."""
+        rows = texts if isinstance(texts, Tensor) else self.vectors(texts)
+        result: Tensor = self.head(rows.to(next(self.head.parameters()).device))
+        return result
+
+
+def make_text(settings: TextSettings, dim: int) -> WordTransformer | SentenceHead:
+    """Raises ModelError where the sentence vectors' weights cannot be had."""
+    if settings.tower == "minilm":
+        return SentenceHead(load_minilm(), dim, settings.hidden)
+    return WordTransformer(settings, dim)

@@ -1,0 +1,52 @@
+"""BYOL's two views, of two kinds (Grill et al. 2020, appendix B)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .chance import Chance
+from .look import Look, Wanted
+from .pixels import tenth
+
+
+@dataclass(frozen=True)
+class ByolViewSettings:
+    """As SimCLR's. blur, solarise: probabilities in the first and the second view."""
+
+    size: int = 0
+    area: tuple[float, float] = (0.08, 1.0)
+    flip: float = 0.5
+    hue: float = 0.1
+    grey: float = 0.2
+    blur: tuple[float, float] = (1.0, 0.1)
+    solarise: tuple[float, float] = (0.0, 0.2)
+
+
+class ByolViews:
+    """views (2, 3, size, size)."""
+
+    def __init__(self, settings: ByolViewSettings, wanted: Wanted) -> None:
+        size = wanted.size_of(settings.size)
+        first = Look(
+            size,
+            settings.area,
+            wanted,
+            flip=settings.flip,
+            brightness=0.4,
+            contrast=0.4,
+            saturation=0.2,
+            hue=settings.hue,
+            grey=settings.grey,
+            kernel=tenth(size),
+        )
+        self._looks = [
+            replace(first, blur=blur, solarise=solarise)
+            for blur, solarise in zip(settings.blur, settings.solarise, strict=True)
+        ]
+
+    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        chance = Chance(generator)
+        return {"views": torch.stack([look.of(picture, chance) for look in self._looks])}

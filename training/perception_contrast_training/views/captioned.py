@@ -1,0 +1,32 @@
+"""The view of a picture whose words must stay true: nearly all of it (Radford et al. 2021; open_clip)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .chance import Chance
+from .look import Look, Wanted
+
+
+@dataclass(frozen=True)
+class CaptionedViewSettings:
+    """size: pixels of a side, 0 for the backbone's. area: shares of the picture. flip: 0, for captions say
+    left and right."""
+
+    size: int = 0
+    area: tuple[float, float] = (0.9, 1.0)
+    flip: float = 0.0
+
+
+class CaptionedViews:
+    """image (3, size, size)."""
+
+    def __init__(self, settings: CaptionedViewSettings, wanted: Wanted) -> None:
+        size = wanted.size_of(settings.size)
+        self._look = Look(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
+
+    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"image": self._look.of(picture, Chance(generator))}

@@ -1,0 +1,87 @@
+"""How views are made: colours that all methods share, and what a backbone wants of a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+
+from perception_contrast.errors import RecipeError
+
+from ..networks.backbones import Backbone
+from .chance import Chance
+from .pixels import (
+    BICUBIC,
+    Range,
+    blurred,
+    flipped,
+    grey,
+    jittered,
+    normalised,
+    random_crop,
+    solarised,
+    to_float,
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Of a backbone: size and patch in pixels, mean and std of RGB in [0, 1]."""
+
+    size: int
+    patch: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def size_of(self, size: int, what: str = "size") -> int:
+        """``size``, or the backbone's where that is 0. Raises RecipeError unless patches fill it."""
+        chosen = size or self.size
+        if chosen % self.patch:
+            near = max(self.patch, round(chosen / self.patch) * self.patch)
+            raise RecipeError(
+                f"views.{what} {chosen} does not fall into patches of {self.patch} pixels; use {near}"
+            )
+        return chosen
+
+
+def wanted_by(backbone: Backbone) -> Wanted:
+    # A convolution takes any size.
+    patch = backbone.patch if backbone.is_vit else 1
+    return Wanted(backbone.size, patch, backbone.mean, backbone.std)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One kind of view. area: shares of the picture that a crop has. The others: probabilities, and how far
+    colours go. Left and right stay with flip 0, colours' names with hue 0."""
+
+    size: int
+    area: Range
+    wanted: Wanted
+    flip: float = 0.5
+    jitter: float = 0.8
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    grey: float = 0.2
+    blur: float = 0.0
+    kernel: int = 9
+    solarise: float = 0.0
+    interpolation: InterpolationMode = BICUBIC
+    sigma: Range = (0.1, 2.0)
+
+    def of(self, picture: Tensor, chance: Chance) -> Tensor:
+        """(3, h, w) uint8 to (3, size, size) float32, normalised."""
+        cut = random_crop(picture, self.size, self.area, chance, interpolation=self.interpolation)
+        image = to_float(flipped(cut, self.flip, chance))
+        if chance.happens(self.jitter):
+            image = jittered(image, self.brightness, self.contrast, self.saturation, self.hue, chance)
+        if chance.happens(self.grey):
+            image = grey(image)
+        if chance.happens(self.blur):
+            image = blurred(image, self.kernel, self.sigma, chance)
+        if chance.happens(self.solarise):
+            image = solarised(image)
+        return normalised(image, self.wanted.mean, self.wanted.std)

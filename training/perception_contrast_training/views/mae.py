@@ -1,0 +1,32 @@
+"""MAE's view: a crop, and which of its patches are hidden (He et al. 2022)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .chance import Chance
+from .look import Look, Wanted
+
+
+@dataclass(frozen=True)
+class MaeViewSettings:
+    """area: shares of the picture that a crop has. flip: probability."""
+
+    area: tuple[float, float] = (0.2, 1.0)
+    flip: float = 0.5
+
+
+class MaeViews:
+    """image (3, size, size), noise (patches,) in [0, 1): patches of least noise are seen."""
+
+    def __init__(self, settings: MaeViewSettings, wanted: Wanted) -> None:
+        size = wanted.size_of(0)
+        self._look = Look(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
+        self._patches = (size // wanted.patch) ** 2
+
+    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        image = self._look.of(picture, Chance(generator))
+        return {"image": image, "noise": torch.rand(self._patches, generator=generator)}

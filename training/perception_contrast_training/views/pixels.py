@@ -1,0 +1,121 @@
+"""Random crops, colours and blur, by torchvision's functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as tv
+
+from .chance import Chance
+
+Range = tuple[float, float]
+BILINEAR, BICUBIC = InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
+
+
+def random_crop(
+    picture: Tensor,
+    size: int,
+    area: Range,
+    chance: Chance,
+    ratio: Range = (3 / 4, 4 / 3),
+    interpolation: InterpolationMode = BICUBIC,
+) -> Tensor:
+    """Part of (3, h, w) with a random share of the area and a random ratio of sides, resized to a square.
+
+    Inception's crop (Szegedy et al. 2015), drawn as torchvision draws it.
+    """
+    top, left, height, width = crop_box(picture.shape[-2], picture.shape[-1], area, chance, ratio)
+    cut: Tensor = tv.resized_crop(
+        picture, top, left, height, width, [size, size], interpolation=interpolation, antialias=True
+    )
+    return cut
+
+
+def crop_box(height: int, width: int, area: Range, chance: Chance, ratio: Range) -> tuple[int, int, int, int]:
+    """(top, left, height, width); where ten draws do not fit, the largest box that does, in the middle."""
+    for _ in range(10):
+        wanted = height * width * chance.uniform(*area)
+        sides = math.exp(chance.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        w, h = round(math.sqrt(wanted * sides)), round(math.sqrt(wanted / sides))
+        if 0 < w <= width and 0 < h <= height:
+            return chance.integer(height - h + 1), chance.integer(width - w + 1), h, w
+    w, h = width, height
+    if width / height < ratio[0]:
+        h = round(width / ratio[0])
+    elif width / height > ratio[1]:
+        w = round(height * ratio[1])
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def flipped(picture: Tensor, probability: float, chance: Chance) -> Tensor:
+    """Mirrored left to right, or not."""
+    return picture.flip(-1) if chance.happens(probability) else picture
+
+
+def to_float(picture: Tensor) -> Tensor:
+    """uint8 to float32 in [0, 1]."""
+    return picture.to(torch.float32) / 255.0
+
+
+def jittered(
+    image: Tensor, brightness: float, contrast: float, saturation: float, hue: float, chance: Chance
+) -> Tensor:
+    """Changes of (3, h, w) in [0, 1] in random order, each by a factor in 1 - x to 1 + x; hue in turns."""
+    factors = [chance.uniform(max(0.0, 1 - x), 1 + x) for x in (brightness, contrast, saturation)]
+    turn = chance.uniform(-hue, hue)
+    for which in chance.order(4):
+        if which == 0 and brightness:
+            image = tv.adjust_brightness(image, factors[0])
+        elif which == 1 and contrast:
+            image = tv.adjust_contrast(image, factors[1])
+        elif which == 2 and saturation:
+            image = tv.adjust_saturation(image, factors[2])
+        elif which == 3 and hue:
+            image = turned(image, turn)
+    return image
+
+
+def turned(image: Tensor, turn: float) -> Tensor:
+    """Hues of (3, h, w) in [0, 1] moved by ``turn`` of the circle."""
+    colours = cv2.cvtColor(_for_opencv(image), cv2.COLOR_RGB2HSV)
+    colours[..., 0] = (colours[..., 0] + 360.0 * turn) % 360.0
+    return torch.from_numpy(cv2.cvtColor(colours, cv2.COLOR_HSV2RGB)).permute(2, 0, 1).contiguous()
+
+
+def _for_opencv(image: Tensor) -> NDArray[np.float32]:
+    """(h, w, 3) as it lies in memory."""
+    return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+
+
+def grey(image: Tensor) -> Tensor:
+    found: Tensor = tv.rgb_to_grayscale(image, num_output_channels=3)
+    return found
+
+
+def blurred(image: Tensor, kernel: int, sigma: Range, chance: Chance) -> Tensor:
+    """Gaussian; kernel: side in pixels, odd. OpenCV's takes a twentieth of the time of torchvision's."""
+    soft = cv2.GaussianBlur(_for_opencv(image), (kernel, kernel), chance.uniform(*sigma))
+    return torch.from_numpy(soft).permute(2, 0, 1).contiguous()
+
+
+def tenth(size: int) -> int:
+    """The odd number next to a tenth of a side, 3 at least: SimCLR's kernel."""
+    return max(3, int(size * 0.1) // 2 * 2 + 1)
+
+
+def solarised(image: Tensor) -> Tensor:
+    """Bright parts become dark ones, from the middle on."""
+    return torch.where(image >= 0.5, 1.0 - image, image)
+
+
+def normalised(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """(3, h, w) in [0, 1] less the mean, over the deviation, per channel."""
+    found: Tensor = tv.normalize(image, list(mean), list(std))
+    return found
