@@ -98,10 +98,11 @@ def frame_from(
     *,
     depth: NDArray[np.float32] | None = None,
     camera: CameraModel | None = None,
+    stream: str = "",
 ) -> Frame:
-    """A Frame of a picture message and, where known, the depth and calibration that go with it.
+    """A Frame of a picture message and, where known, the depth, calibration and camera that go with it.
 
     Raises FrameError.
     """
     stamp, frame_id = nanoseconds(message.header.stamp), message.header.frame_id
-    return Frame(image=image_array(message), stamp=stamp, frame_id=frame_id, depth=depth, camera=camera)
+    return Frame(image_array(message), stamp, frame_id, depth, camera, stream)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import rclpy
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -84,6 +85,9 @@ def spin(executor: MultiThreadedExecutor, node: Node, stop: Stop) -> None:
     while not stop.is_set() and rclpy.ok(context=node.context):
         try:
             executor.spin_once(timeout_sec=0.5)
+        except InvalidHandle:
+            # A message came for a subscription that has just been closed: nobody misses it.
+            continue
         except Exception as error:
             # One callback's failure must not end the others.
             if not stop.is_set():
