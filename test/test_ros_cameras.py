@@ -134,14 +134,21 @@ def test_weights_share_the_work_and_a_silent_camera_leaves_its_share(watched) ->
             time.sleep(0.008)
         return {n: len(client.received[f"{NODE}/{n}/detections"]) - before[n] for n in CAMERAS}
 
-    try:
+    def shared() -> bool:
         everyone, two = counts(CAMERAS), counts(("left", "rear"))
+        # How many frames there are depends on the machine; how they are shared does not.
+        return (
+            everyone["front"] / everyone["left"] == pytest.approx(2.0, rel=0.25)
+            and everyone["left"] == pytest.approx(everyone["rear"], abs=3)
+            and two["left"] > 1.2 * everyone["left"]
+            and two["left"] == pytest.approx(two["rear"], abs=3)
+        )
+
+    try:
+        # A machine that is too busy to send enough shows nothing, so it gets another chance.
+        wait_for(shared, "twice the frames for twice the weight")
     finally:
         pipeline.seconds = 0.0
-    # How many frames there are depends on the machine; how they are shared does not.
-    assert everyone["front"] / everyone["left"] == pytest.approx(2.0, rel=0.25)
-    assert everyone["left"] == pytest.approx(everyone["rear"], abs=3)
-    assert two["left"] > 1.2 * everyone["left"] and two["left"] == pytest.approx(two["rear"], abs=3)
 
 
 def test_only_cameras_that_somebody_listens_to_are_read(robot) -> None:

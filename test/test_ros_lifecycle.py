@@ -85,11 +85,10 @@ def test_a_managed_node_walks_through_its_states(idle) -> None:
     assert set_model(client, "another").successful
 
 
-def test_a_transition_that_is_not_possible_does_not_end_the_node(idle) -> None:
+def test_a_transition_that_is_not_possible_is_answered_and_ends_nothing(idle) -> None:
     client, _ = idle
     assert state(client) == "unconfigured"
-    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_ACTIVATE))
-    client.node.create_client(ChangeState, f"{NODE}/change_state").call_async(request)
+    assert not change(client, Transition.TRANSITION_ACTIVATE)
     assert state(client) == "unconfigured"
 
 

@@ -17,7 +17,7 @@ from ..ros.camera import Camera
 from ..ros.diagnostics import Diagnostics
 from ..ros.inputs import InputSettings, Received
 from ..ros.latency import LatencyTopic
-from ..ros.lifecycle import Stop, in_background, leave, run
+from ..ros.lifecycle import Stop, answer_every_transition, in_background, leave, run
 from ..ros.models import Models, asking
 from ..ros.outputs import Announcer
 from ..ros.pairing import Paired
@@ -48,6 +48,7 @@ class PerceptionNode(LifecycleNode):
         self, stop: Stop | None = None, *, build: Callable[..., Pipeline] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(NAME, **kwargs)
+        answer_every_transition(self)
         self._stop = stop or Stop()
         self._phase, self._starting = "unconfigured", False
         self._troubles = Troubles()

@@ -13,12 +13,15 @@ from typing import Any, TypeVar
 import rclpy
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import MultiThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from ..errors import PerceptionError
 
 Answer = TypeVar("Answer")
+RCLError = rclpy_implementation.RCLError
 THREADS = 12
 
 
@@ -78,6 +81,22 @@ def in_background(work: Callable[[], Answer], stop: Stop) -> Answer | None:
     if "error" in outcome:
         raise outcome["error"]
     return outcome.get("answer")
+
+
+def answer_every_transition(node: LifecycleNode) -> None:
+    """Lets change_state say no to a transition that the state has none of; rclpy would not answer at all."""
+    service = node._service_change_state
+    change = service.callback
+
+    def answer(request: Any, response: Any) -> Any:
+        try:
+            return change(request, response)
+        except RCLError as error:
+            node.get_logger().warning(f"no such transition now: {error}")
+            response.success = False
+            return response
+
+    service.callback = answer
 
 
 def spin(executor: MultiThreadedExecutor, node: Node, stop: Stop) -> None:
