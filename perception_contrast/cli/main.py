@@ -37,6 +37,9 @@ COMMANDS = {
     ),
     "export": Command("perception_contrast.cli.export", "write a model as ONNX, to run without torch"),
     "models": Command("perception_contrast.cli.models", "list, describe and fetch models"),
+    "soak": Command(
+        "perception_contrast.cli.soak", "every fault that a robot may meet, for as long as you like"
+    ),
     "train": Command("perception_contrast_training.cli", "fit an encoder or a head from a recipe"),
     "vocab": Command("perception_contrast.cli.vocab", "list, show and check vocabularies"),
 }

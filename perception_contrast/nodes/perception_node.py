@@ -17,7 +17,7 @@ from ..ros.camera import Camera
 from ..ros.diagnostics import Diagnostics
 from ..ros.inputs import InputSettings, Received
 from ..ros.latency import LatencyTopic
-from ..ros.lifecycle import Stop, answer_every_transition, in_background, leave, run
+from ..ros.lifecycle import Background, Stop, answer_every_transition, leave, run
 from ..ros.models import Models, asking
 from ..ros.outputs import Announcer
 from ..ros.pairing import Paired
@@ -57,7 +57,9 @@ class PerceptionNode(LifecycleNode):
         values = self._table.values
         path = state_file(self.get_fully_qualified_name(), self.context.get_domain_id())
         self._remembered = Remembered(path, values["restore_vocabulary"], self._not_kept)
+        self._background = Background("models")
         self._models = Models(
+            self._background,
             build or _build,
             lambda: self._table.values,
             self._remembered,
@@ -97,6 +99,7 @@ class PerceptionNode(LifecycleNode):
         self._watch(False)
         self._worker.stop()
         self._models.release()
+        self._background.end()
         self._remembered.end()
 
     # What the services ask for.
@@ -181,7 +184,7 @@ class PerceptionNode(LifecycleNode):
     def _load(self, during: str, otherwise: str) -> TransitionCallbackReturn:
         self._phase = during
         try:
-            in_background(self._models.load, self._stop)
+            self._background.call(self._models.load, self._stop)
             with self._table.lock:
                 self._models.catch_up()
         except PerceptionError as error:

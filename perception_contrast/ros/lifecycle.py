@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 import rclpy
@@ -61,26 +63,43 @@ class RosLogHandler(logging.Handler):
             self._logger.info(message)
 
 
-def in_background(work: Callable[[], Answer], stop: Stop) -> Answer | None:
-    """Result of ``work`` run in a thread that is abandoned when ``stop`` is set (then None).
+class Background:
+    """One thread that outlives what it does, since numeric libraries keep memory for each that they met.
 
-    Loading weights can hang in a download; the node must end all the same.
+    A call is abandoned when the node stops: loading weights can hang in a download.
     """
-    outcome: dict[str, Any] = {}
 
-    def run() -> None:
-        try:
-            outcome["answer"] = work()
-        except BaseException as error:
-            outcome["error"] = error
+    def __init__(self, name: str) -> None:
+        self._waiting: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
-    thread = threading.Thread(target=run, name="background", daemon=True)
-    thread.start()
-    while thread.is_alive() and not stop.is_set():
-        thread.join(0.05)
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome.get("answer")
+    def start(self, work: Callable[[], Answer]) -> Future[Answer]:
+        """Runs ``work`` once what was started before has ended."""
+        future: Future[Answer] = Future()
+        self._waiting.put((work, future))
+        return future
+
+    def call(self, work: Callable[[], Answer], stop: Stop) -> Answer | None:
+        """Result of ``work``, or None if ``stop`` is set before there is one."""
+        future = self.start(work)
+        while not stop.is_set():
+            done, _ = wait([future], timeout=0.05)
+            if done:
+                return future.result()
+        return None
+
+    def end(self) -> None:
+        """Ends the thread after what was started."""
+        self._waiting.put(None)
+
+    def _run(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            work, future = item
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+            del item, work, future
 
 
 def answer_every_transition(node: LifecycleNode) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import PerceptionError
 from . import parameters
+from .lifecycle import Background
 from .parameters import LOADED, Values
 from .remembered import Remembered
 
@@ -47,7 +48,7 @@ class Loading:
 
 
 class Models:
-    """One pipeline, or none. Any thread may call.
+    """One pipeline, or none. Any thread may call; ``load`` belongs into the background.
 
     values: of the parameters, as they are now. on_change: called with a pipeline that has taken another's
     place. on_refused: called with the parameters to go back to where a change could not be loaded.
@@ -55,6 +56,7 @@ class Models:
 
     def __init__(
         self,
+        background: Background,
         build: Callable[..., Pipeline],
         values: Callable[[], Values],
         remembered: Remembered,
@@ -62,6 +64,7 @@ class Models:
         on_change: Callable[[Pipeline], None],
         on_refused: Callable[[Values], None],
     ) -> None:
+        self._background = background
         self._build, self._values, self._remembered, self._tell = build, values, remembered, tell
         self._on_change, self._on_refused = on_change, on_refused
         # Here, because no id of a track may come again after a change of models.
@@ -72,7 +75,7 @@ class Models:
         self._asked: dict[str, Any] = {}
         self._began = 0.0
         self._loading, self._progress = "", ""
-        self._switching: threading.Thread | None = None
+        self._switching = False
         self._era = 0
 
     @property
@@ -127,15 +130,15 @@ class Models:
             free_memory()
 
     def switch(self) -> None:
-        """Brings the models to what the parameters name now, in a thread of its own.
+        """Brings the models to what the parameters name now, in the background.
 
         The old ones serve until the new ones are ready. Where they cannot be loaded the old ones stay.
         """
         with self._lock:
-            if self._pipeline is None or (self._switching is not None and self._switching.is_alive()):
+            if self._pipeline is None or self._switching:
                 return
-            self._switching = threading.Thread(target=self._switch, name="models", daemon=True)
-            self._switching.start()
+            self._switching = True
+        self._background.start(self._switch)
 
     def _switch(self) -> None:
         while True:
@@ -143,7 +146,7 @@ class Models:
                 era, values = self._era, self._values()
                 if self._pipeline is None or wanted(values) == self._loaded:
                     # Under the lock: whoever changes a parameter from now on finds this thread gone.
-                    self._switching = None
+                    self._switching = False
                     return
             try:
                 made = self._made(values)
@@ -157,7 +160,7 @@ class Models:
                 self._on_refused({**self._values(), **self._loaded})
                 if wanted(self._values()) != self._loaded:
                     with self._lock:
-                        self._switching = None
+                        self._switching = False
                     return
 
     def _replace(self, made: Pipeline, values: Values, era: int) -> None:
