@@ -27,6 +27,9 @@ class Command:
 
 COMMANDS = {
     "bench": Command("perception_contrast.cli.bench", "how long each part of a frame takes here"),
+    "bench-node": Command(
+        "perception_contrast.cli.bench_node", "what the ROS node costs, how it shares, how it restarts"
+    ),
     "calibrate": Command(
         "perception_contrast_training.calibrate_words", "fit the probabilities of words to your pictures"
     ),
