@@ -26,7 +26,7 @@ def options(**changes: object) -> Options:
 
 
 def test_every_fault_is_told_and_survived_and_leaves_no_memory_behind() -> None:
-    survived = soak(options(seconds=25.0, between=0.05))
+    survived = soak(options(seconds=12.0, between=0.05))
     assert set(survived.resumed) == {fault.name for fault in faults()}
     assert survived.frames > 100
 

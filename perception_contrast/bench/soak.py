@@ -49,7 +49,7 @@ class Survived:
 
 
 def soak(options: Options, tell: Callable[[str, Survived], None] = lambda fault, so_far: None) -> Survived:
-    """Injects every fault once, in an order of the seed, then again until the time is over.
+    """Injects every fault once, in an order of the seed, then again for ``seconds``.
 
     The readings of memory begin after the first round, when every path has been walked once. tell:
     called before each fault. Raises SoakError for whatever does not hold.
@@ -58,7 +58,8 @@ def soak(options: Options, tell: Callable[[str, Survived], None] = lambda fault,
     graph = Graph(options.node, options.arguments, options.environment)
     try:
         graph.ready(options.load_seconds)
-        began, first = time.monotonic(), True
+        start = began = time.monotonic()
+        first = True
         while first or time.monotonic() - began < options.seconds:
             round_ = faults()
             order.shuffle(round_)
@@ -67,10 +68,11 @@ def soak(options: Options, tell: Callable[[str, Survived], None] = lambda fault,
                     break
                 tell(fault.name, survived)
                 _live_through(graph, fault, options.between, survived)
-                survived.seconds, survived.frames = time.monotonic() - began, graph.frames()
+                survived.seconds, survived.frames = time.monotonic() - start, graph.frames()
                 if not first:
                     _read(graph, survived)
-            first = False
+            if first:
+                began, first = time.monotonic(), False
         _judge(survived, options.growth)
     finally:
         graph.close()

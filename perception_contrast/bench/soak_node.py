@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..nodes.perception_node import NAME, PerceptionNode
+from ..ros import diagnostics
 from ..ros.lifecycle import leave, run
 from ..threads import settle_threads
 
@@ -30,6 +31,8 @@ class FailingEngine:
 def main(build: Callable[..., Any] | None = None) -> None:
     """build: as PerceptionNode takes it; None loads real models."""
     settle_threads(patient=True)
+    # Told more often than otherwise, so that faults can follow each other faster.
+    diagnostics.PERIOD = 0.25
 
     def failing(**arguments: Any) -> Any:
         from ..pipeline import build as real
