@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from perception_contrast_msgs.msg import FeatureMap, Query
 from perception_contrast_msgs.srv import GetQueries, SetQueries
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
@@ -53,8 +53,9 @@ class Client:
         threading.Thread(target=self._spin, daemon=True).start()
 
     def _spin(self) -> None:
-        while self.context.ok():
-            self._executor.spin_once(timeout_sec=0.2)
+        with suppress(ExternalShutdownException):
+            while self.context.ok():
+                self._executor.spin_once(timeout_sec=0.2)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
