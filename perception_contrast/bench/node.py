@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,13 +71,18 @@ class Client:
             time.sleep(0.001)
         raise PerceptionError(f"{what}: not within {PATIENCE:.0f} s")
 
-    def call(self, kind: type, name: str, **fields: Any) -> Any:
+    def call(self, kind: Any, name: str, **fields: Any) -> Any:
         client = self.node.create_client(kind, name)
         self.wait(client.service_is_ready, f"service {name}")
         future = client.call_async(kind.Request(**fields))
         self.wait(future.done, f"an answer of {name}")
         self.node.destroy_client(client)
         return future.result()
+
+    def heard(self, output_name: str) -> None:
+        """Waits until the node knows of one listener to an output."""
+        key = f"subscribers/{output_name}"
+        self.wait(lambda: self.status[NODE].get(key) == "1", f"a listener to {output_name}")
 
     @contextmanager
     def serving(
@@ -135,14 +141,14 @@ def overhead(model: str, language_model: str, engine: str, short_side: int, roun
         with client.serving(NODE, *_parameters(model, language_model, engine, short_side)):
             client.wait(camera.get_subscription_count, "a reader of the camera")
             for topic in topics:
-                client.wait(lambda t=topic: client.status[NODE].get(f"subscribers/{t}") == "1", topic)
+                client.heard(topic)
             time.sleep(1.0)
             for number in range(1, rounds + 4):
                 began = time.perf_counter()
                 alone.process(Frame(picture, number), wants)
                 middle = time.perf_counter()
                 camera.publish(image_message(picture, Header(stamp=time_message(number))))
-                client.wait(lambda n=number: arrived[n] == len(topics), "the results of a picture")
+                client.wait(partial(_all_there, arrived, number, len(topics)), "the results of a picture")
                 times["pipeline"].append(1e3 * (middle - began))
                 times["node"].append(1e3 * (time.perf_counter() - middle))
     finally:
@@ -151,6 +157,10 @@ def overhead(model: str, language_model: str, engine: str, short_side: int, roun
     # The first turns warm caches on both sides.
     pipeline, node = (statistics.median(times[name][3:]) for name in ("pipeline", "node"))
     return {"pipeline_ms": pipeline, "node_ms": node, "ratio": node / pipeline}
+
+
+def _all_there(arrived: Counter[int], number: int, expected: int) -> bool:
+    return arrived[number] == expected
 
 
 def messages(rounds: int) -> dict[str, Figures]:

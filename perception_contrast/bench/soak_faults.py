@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lifecycle_msgs.msg import Transition
@@ -137,8 +138,12 @@ def _lifecycle(graph: Graph) -> None:
     ):
         if not graph.call(ChangeState, service, transition=Transition(id=transition)).success:
             raise SoakError(f"the node did not become {state}")
-        graph.wait(lambda s=state: graph.status()["state"] == s, f"state {state}")
+        graph.wait(partial(_is_in, graph, state), f"state {state}")
     graph.wait(lambda: graph.of_camera("front")["input/listening"] == "true", "the camera to be read again")
+
+
+def _is_in(graph: Graph, state: str) -> bool:
+    return graph.status()["state"] == state
 
 
 def _frozen(graph: Graph) -> None:
@@ -168,4 +173,4 @@ def _found_again(graph: Graph) -> None:
     """Sends until each camera's frames arrive: a new process has to be discovered first."""
     for camera in ("front", "rear", "jpeg"):
         kind = "good_jpeg" if camera == "jpeg" else "good"
-        _grown(graph, camera, "frames/in", lambda c=camera, k=kind: graph.send(c, k))
+        _grown(graph, camera, "frames/in", partial(graph.send, camera, kind))

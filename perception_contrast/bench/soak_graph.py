@@ -10,6 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -152,7 +153,7 @@ class Graph:
         self.wait(lambda: self._stamps.get(camera) == stamp, f"the result of one good frame of {camera}")
         return time.monotonic() - began
 
-    def call(self, kind: type, name: str, **fields: Any) -> Any:
+    def call(self, kind: Any, name: str, **fields: Any) -> Any:
         if name not in self._clients:
             self._clients[name] = self.node.create_client(kind, name)
             self.wait(self._clients[name].service_is_ready, f"service {name}")
@@ -163,10 +164,15 @@ class Graph:
     def ready(self, patience: float) -> None:
         """Until both nodes serve and every camera has a reader."""
         for node in NODES:
-            self.wait(lambda n=node: self.status("", n).get("state") == "active", f"node '{node}'", patience)
+            self.wait(partial(self._says, NODES[node], "state", "active"), f"node '{node}'", patience)
         for camera, topic in CAMERAS.items():
-            self.wait(lambda t=topic: self.node.count_subscribers(t), f"a reader of {camera}")
-            self.wait(lambda c=camera: self.of_camera(c).get("input/publishers") == "1", f"camera {camera}")
+            self.wait(partial(self.node.count_subscribers, topic), f"a reader of {camera}")
+            name = NODES["jpeg"] if camera == "jpeg" else f"{NODES['raw']}: {camera}"
+            self.wait(partial(self._says, name, "input/publishers", "1"), f"camera {camera}")
+
+    def _says(self, name: str, key: str, value: str) -> bool:
+        with self._lock:
+            return self._status.get(name, {}).get(key) == value
 
     def churn(self, times: int) -> None:
         """Listeners come and go in quick succession."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     node.enter_domain(free_domain())
     models = (arguments.model, arguments.language_model, arguments.engine, arguments.short_side)
-    measure = {
+    measure: dict[str, Callable[[], Mapping[str, Any]]] = {
         "overhead": lambda: node.overhead(*models, arguments.rounds),
         "messages": lambda: node.messages(arguments.rounds),
         "cameras": lambda: node.cameras(*models, arguments.seconds),
         "restart": lambda: node.restart(*models),
     }
-    console, figures = Console(stderr=True), {}
+    console = Console(stderr=True)
+    figures: dict[str, Mapping[str, Any]] = {}
     for part in arguments.parts or PARTS:
         with console.status(f"measuring: {part}"):
             figures[part] = measure[part]()

@@ -50,7 +50,7 @@ def to_bytes(vocabulary: Vocabulary, note: Mapping[str, Any]) -> bytes:
         "ids": vocabulary.ids,
         "note": dict(note),
     }
-    return save(tensors, {"format": FORMAT, "words": json.dumps(words)})
+    return bytes(save(tensors, {"format": FORMAT, "words": json.dumps(words)}))
 
 
 def from_bytes(data: bytes) -> tuple[Vocabulary, dict[str, Any]]:
