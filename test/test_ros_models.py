@@ -230,7 +230,7 @@ leave(run(lambda stop: PerceptionNode(stop, build=ros_double.build), NAME))
 
 
 def test_a_node_that_is_killed_comes_back_with_what_it_was_looking_for(life, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("PERCEPTION_CONTRAST_CACHE", str(tmp_path))
+    monkeypatch.setenv("PERCEPTION_CONTRAST_STATE", str(tmp_path))
     client, name = life.client, "/mortal/perception_node"
 
     def start() -> subprocess.Popen[bytes]:

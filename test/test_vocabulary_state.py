@@ -141,7 +141,10 @@ def test_numbers_of_labels_last_for_the_life_of_a_node(tmp_path: Path) -> None:
 
 
 def test_each_node_of_each_domain_has_a_file_of_its_own(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PERCEPTION_CONTRAST_STATE")
     monkeypatch.setenv("PERCEPTION_CONTRAST_CACHE", str(tmp_path))
     names = ["/perception_node", "/left/perception_node", "/left_perception_node"]
     files = {state_file(name, domain) for name in names for domain in (0, 1)}
     assert len(files) == 6 and all(file.is_relative_to(tmp_path / "state") for file in files)
+    monkeypatch.setenv("PERCEPTION_CONTRAST_STATE", str(tmp_path / "elsewhere"))
+    assert state_file("/node", 0).is_relative_to(tmp_path / "elsewhere")

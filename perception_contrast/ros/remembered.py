@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +21,14 @@ MOST_BYTES = 1 << 28
 
 
 def state_file(node: str, domain: int) -> Path:
-    """Of a node's fully qualified name and ROS domain, in the cache."""
+    """Of a node's fully qualified name and ROS domain.
+
+    In the folder $PERCEPTION_CONTRAST_STATE, else in ``state`` of the cache.
+    """
+    chosen = os.environ.get("PERCEPTION_CONTRAST_STATE")
+    folder = Path(chosen).expanduser() if chosen else cache_dir() / "state"
     # A ROS name holds letters, digits, _ and / alone, so this can be no other path.
-    return cache_dir() / "state" / str(domain) / f"{node.strip('/').replace('/', '.')}.safetensors"
+    return folder / str(domain) / f"{node.strip('/').replace('/', '.')}.safetensors"
 
 
 @dataclass(frozen=True)
