@@ -13,7 +13,6 @@ from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 import rclpy
-from rclpy.exceptions import InvalidHandle
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode
@@ -23,7 +22,7 @@ from rclpy.signals import SignalHandlerOptions
 from ..errors import PerceptionError
 
 Answer = TypeVar("Answer")
-RCLError = rclpy_implementation.RCLError
+RCLError, InvalidHandle = rclpy_implementation.RCLError, rclpy_implementation.InvalidHandle
 THREADS = 12
 
 

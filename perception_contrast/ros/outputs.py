@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from perception_contrast_msgs.msg import Embedding, FeatureMap
 from rclpy.callback_groups import CallbackGroup
-from rclpy.event_handler import PublisherEventCallbacks, UnsupportedEventTypeError
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import qos_policy_name_from_kind
 from sensor_msgs.msg import Image
@@ -19,7 +18,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 from ..wants import Result, Wants
 from .convert import image_message
 from .feature_map import to_message
-from .qos import latched, output, overridable
+from .qos import PublisherEventCallbacks, UnsupportedEventTypeError, latched, output, overridable
 from .results import detections_message, embedding_message, label_info_message, vision_info_message
 
 if TYPE_CHECKING:

@@ -6,6 +6,31 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
+try:
+    from rclpy.event_handler import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
+except ImportError:
+    # Humble's name of the module.
+    from rclpy.qos_event import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
+
+__all__ = (
+    "PublisherEventCallbacks",
+    "SubscriptionEventCallbacks",
+    "UnsupportedEventTypeError",
+    "latched",
+    "offers_reliable",
+    "output",
+    "overridable",
+    "sensor",
+)
+
 
 def _profile(reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth: int) -> QoSProfile:
     return QoSProfile(

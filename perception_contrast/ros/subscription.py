@@ -8,12 +8,11 @@ from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.subscription import Subscription
 
-from .qos import offers_reliable, overridable, sensor
+from .qos import SubscriptionEventCallbacks, UnsupportedEventTypeError, offers_reliable, overridable, sensor
 
 ADAPT_PERIOD = 0.5
 MOST_SIMILAR = 3
