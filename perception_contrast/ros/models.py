@@ -98,10 +98,10 @@ class Models:
         made = self._made(values)
         try:
             self._ask(made, values)
-            self._warm(made)
         except BaseException:
             made.close()
             raise
+        self._warm(made)
         with self._lock:
             if era == self._era:
                 self._pipeline, self._loaded, self._asked = made, wanted(values), asking(values)
@@ -216,6 +216,9 @@ class Models:
         self._loading = "warm-up"
         try:
             made.warm_up(WARM_UP_SIZE, self._goes_on)
+        except BaseException:
+            made.close()
+            raise
         finally:
             self._loading = ""
         for role, engine in made.engines.items():
