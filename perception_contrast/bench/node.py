@@ -28,6 +28,7 @@ from ..encoders.grid import FeatureGrid
 from ..errors import PerceptionError
 from ..frames.types import Frame, GridToImage
 from ..language.vocabulary import Query as Asked
+from ..memory import reuse_large_blocks
 from ..pipeline import build
 from ..ros.convert import image_array, image_message, nanoseconds, time_message
 from ..ros.feature_map import to_message, to_numpy
@@ -165,6 +166,8 @@ def _all_there(arrived: Counter[int], number: int, expected: int) -> bool:
 
 def messages(rounds: int) -> dict[str, Figures]:
     """Arrays sent as messages and turned into arrays again, against messages that are bare: milliseconds."""
+    # As in every node.
+    reuse_large_blocks()
     random = np.random.default_rng(0)
     values = random.standard_normal((37, 37, 384)).astype(np.float16)
     grid = FeatureGrid(values, "m", "m@1", GridToImage.of_resize((518, 518), (37, 37)), (518, 518))

@@ -20,6 +20,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from ..errors import PerceptionError
+from ..memory import reuse_large_blocks
 
 Answer = TypeVar("Answer")
 RCLError, InvalidHandle = rclpy_implementation.RCLError, rclpy_implementation.InvalidHandle
@@ -137,6 +138,7 @@ def run(make_node: Callable[[Stop], Node], name: str, args: Sequence[str] | None
     make_node gets the Stop with which the node can end itself; if the node has ``close()`` it is
     called before it is destroyed. A PerceptionError of make_node or a failure is one line on stderr.
     """
+    reuse_large_blocks()
     stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import itertools
 import sys
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import PerceptionError
+from ..memory import give_back
 from . import parameters
 from .lifecycle import Background
 from .parameters import LOADED, Values
@@ -265,6 +264,4 @@ def free_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-    # glibc keeps what was freed in its arenas, and models leave hundreds of megabytes there.
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    give_back()
