@@ -18,7 +18,7 @@ rclpy = pytest.importorskip("rclpy")
 
 import ros_camera  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
-from lifecycle_msgs.srv import ChangeState  # noqa: E402
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from perception_contrast_msgs.msg import FeatureMap, Query  # noqa: E402
 from perception_contrast_msgs.srv import AddExemplar, GetQueries, SetQueries  # noqa: E402
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically  # noqa: E402
@@ -113,9 +113,15 @@ def test_a_load_tells_how_far_it_is(life) -> None:
     values = life.client.wait_diagnostics(NAME, "message", lambda text: text.startswith("configuring: lit"))
     assert values["loading"].startswith("lit") and float(values["loading/seconds"]) >= 0.0
     assert "configuring" in life.client.call(GetQueries, f"{NODE}/get_queries").message
+    assert life.client.call(GetState, f"{NODE}/get_state").current_state.label == "configuring"
+    # A change that comes while models load is in force once they have.
+    asking = [Parameter("queries", value=["mug: a late mug"]).to_parameter_msg()]
+    assert life.client.call(SetParameters, f"{NODE}/set_parameters", parameters=asking).results[0].successful
     life.builder.hold.set()
     wait_for(asked.done, "the end of configuring")
     assert asked.result().success and change(life, Transition.TRANSITION_ACTIVATE)
+    kept = life.client.call(GetQueries, f"{NODE}/get_queries").queries.queries
+    assert [list(query.phrases) for query in kept] == [["a late mug"]]
 
 
 def test_other_models_take_over_between_two_frames_and_every_message_says_so(active) -> None:

@@ -13,6 +13,7 @@ from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 import rclpy
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode
@@ -103,7 +104,11 @@ class Background:
 
 
 def answer_every_transition(node: LifecycleNode) -> None:
-    """Lets change_state say no to a transition that the state has none of; rclpy would not answer at all."""
+    """Lets change_state say no to a transition that the state has none of; rclpy would not answer at all.
+
+    It also gets a callback group of its own, so that the state and the parameters can be asked for while
+    models load.
+    """
     service = node._service_change_state
     change = service.callback
 
@@ -116,6 +121,8 @@ def answer_every_transition(node: LifecycleNode) -> None:
             return response
 
     service.callback = answer
+    service.callback_group = MutuallyExclusiveCallbackGroup()
+    service.callback_group.add_entity(service)
 
 
 def spin(executor: MultiThreadedExecutor, node: Node, stop: Stop) -> None:
