@@ -294,6 +294,13 @@ def test_cameras_that_cannot_be_are_refused_at_start(robot, values: dict, said: 
         Serving("/wrong", **values)
 
 
+@pytest.mark.parametrize("topic", ["/wrong/image.subscription", "/wrong/perception_node/masks.publisher"])
+def test_a_quality_of_service_that_cannot_be_is_refused_at_start_with_its_topic(robot, topic: str) -> None:
+    override = ["--ros-args", "-p", f"qos_overrides.{topic}.durability:=sometimes"]
+    with pytest.raises(ParameterError, match=f"{topic.partition('.')[0]}.*sometimes"):
+        Serving("/wrong", cli_args=override)
+
+
 @pytest.mark.parametrize("megabytes", [1, 5, 20])
 def test_large_pictures_arrive_whole(watched, megabytes: int) -> None:
     side = round((megabytes * 1e6 / 3) ** 0.5)

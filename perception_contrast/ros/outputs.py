@@ -18,7 +18,14 @@ from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 from ..wants import Result, Wants
 from .convert import image_message
 from .feature_map import to_message
-from .qos import PublisherEventCallbacks, UnsupportedEventTypeError, latched, output, overridable
+from .qos import (
+    PublisherEventCallbacks,
+    UnsupportedEventTypeError,
+    checked_overrides,
+    latched,
+    output,
+    overridable,
+)
 from .results import detections_message, embedding_message, label_info_message, vision_info_message
 
 if TYPE_CHECKING:
@@ -69,7 +76,10 @@ class Outputs:
             events = PublisherEventCallbacks(
                 matched=lambda _: self._on_change(), incompatible_qos=unheard, use_default_callbacks=False
             )
-            return node.create_lifecycle_publisher(kind, topic, output(), event_callbacks=events, **arguments)
+            with checked_overrides(resolved):
+                return node.create_lifecycle_publisher(
+                    kind, topic, output(), event_callbacks=events, **arguments
+                )
         except (TypeError, UnsupportedEventTypeError):
             self.events = False
             return node.create_lifecycle_publisher(kind, topic, output(), **arguments)

@@ -12,7 +12,14 @@ from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.subscription import Subscription
 
-from .qos import SubscriptionEventCallbacks, UnsupportedEventTypeError, offers_reliable, overridable, sensor
+from .qos import (
+    SubscriptionEventCallbacks,
+    UnsupportedEventTypeError,
+    checked_overrides,
+    offers_reliable,
+    overridable,
+    sensor,
+)
 
 ADAPT_PERIOD = 0.5
 MOST_SIMILAR = 3
@@ -22,8 +29,8 @@ class AdaptiveSubscription:
     """A subscription that can be opened and closed. Closed at first.
 
     reliability: "auto" for reliable while every publisher offers that, else best effort; or "reliable"
-    or "best_effort" for good. Quality of service that was overridden to what cannot be raises
-    ParameterError's cause, a RuntimeError, here and not when a camera is first needed.
+    or "best_effort" for good. Raises ParameterError for a quality of service that was overridden to what
+    cannot be: here, and not when a camera is first needed.
     """
 
     def __init__(
@@ -41,7 +48,8 @@ class AdaptiveSubscription:
         self._subscription: Subscription | None = None
         self._timer: Any = None
         # Declares the parameters that override its quality of service, and checks them.
-        self._node.destroy_subscription(self._subscribe())
+        with checked_overrides(self.topic):
+            self._node.destroy_subscription(self._subscribe())
 
     @property
     def is_open(self) -> bool:
