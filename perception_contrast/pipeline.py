@@ -23,7 +23,7 @@ from .encoders.query_rows import QueryRows
 from .errors import QueryError
 from .frames.types import Frame
 from .language.templates import PLAIN
-from .language.vocabulary import MAX_QUERIES, Exemplar, Query, Vocabulary, checked_text
+from .language.vocabulary import MAX_QUERIES, Exemplar, Query, Vocabulary, checked_text, of_space
 from .openvocab.calibration_files import StoredCalibration, calibration_for
 from .openvocab.draw import PrincipalColours, overlay
 from .openvocab.examples import exemplar_of
@@ -194,6 +194,18 @@ class Pipeline:
         """Replaces the vocabulary. Raises QueryError or SpaceError, and the old one stays."""
         with self._vocabulary_lock:
             return self._put_in_force(self.vocabulary.with_queries(queries, distractors))
+
+    def adopt(self, vocabulary: Vocabulary) -> tuple[str, ...]:
+        """Puts the vocabulary of another pipeline in force, its words embedded by this one.
+
+        Its version and mask ids go on. Exemplars of another space are left out, and with them queries
+        that had nothing else; one line for each label says so. Raises QueryError for words where no
+        language model is loaded, and the old one stays.
+        """
+        kept, lines = of_space(vocabulary, self.exemplar_space)
+        with self._vocabulary_lock:
+            self._put_in_force(kept)
+        return lines
 
     def add_exemplar(
         self,
@@ -448,7 +460,8 @@ class Pipeline:
 
     def _tracked(self, frame: Frame, found: Found, settings: Settings) -> Found:
         lasting = TrackSettings(settings.track_seconds)
-        tracked = self._trackers.update(frame.frame_id, found.detections, frame.image, frame.stamp, lasting)
+        stream = frame.stream or frame.frame_id
+        tracked = self._trackers.update(stream, found.detections, frame.image, frame.stamp, lasting)
         return replace(found, detections=tracked)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,9 +21,17 @@ def _isolate_dds() -> None:
     os.environ["ROS_LOCALHOST_ONLY"] = "1" if os.environ.get("ROS_DISTRO") == "humble" else "0"
 
 
+def _isolate_state() -> None:
+    """Nodes of this run must not find what those of another, in the same domain, were looking for."""
+    folder = tempfile.mkdtemp(prefix="perception_contrast_state_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["PERCEPTION_CONTRAST_STATE"] = folder
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Set before any test module can import the libraries that read them."""
     _isolate_dds()
+    _isolate_state()
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # MuJoCo chooses its renderer when it is imported, which a test may do before our code does.
     os.environ.setdefault("MUJOCO_GL", "egl")

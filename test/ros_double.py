@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from perception_contrast.encoders.grid import FeatureGrid
 from perception_contrast.errors import ModelError, QueryError
 from perception_contrast.frames.types import Frame, GridToImage
-from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary
+from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary, of_space
 from perception_contrast.openvocab.types import Detection, Scores
 from perception_contrast.openvocab.whole import Classification, ImageTextSimilarity
 from perception_contrast.wants import Result, Settings, Wants
@@ -40,6 +42,9 @@ class ScriptedPipeline:
         self.gate = threading.Event()
         self.gate.set()
         self.processed: list[tuple[Frame, Wants]] = []
+        self.batches: list[int] = []
+        # Each frame takes this long; a test may change it.
+        self.seconds = 0.0
 
     def warm_up(self, size: tuple[int, int], progress: object = None) -> None:
         self.process(Frame(np.zeros((*size, 3), np.uint8)), Wants(masks=True))
@@ -91,8 +96,19 @@ class ScriptedPipeline:
         found = self.classify(frame, texts)
         return ImageTextSimilarity(found.labels, found.cosines - np.float32(0.25), SPACE)
 
-    def process(self, frame: Frame, wants: Wants) -> Result:
+    def adopt(self, vocabulary: Vocabulary) -> tuple[str, ...]:
+        self.vocabulary, lines = of_space(vocabulary, SPACE)
+        return lines
+
+    def submit_batch(self, frames: Sequence[Frame], wants: Sequence[Wants]) -> list[Any]:
         self.gate.wait(60.0)
+        self.batches.append(len(frames))
+        time.sleep(self.seconds * len(frames))
+        return [
+            SimpleNamespace(result=partial(self.process, *one)) for one in zip(frames, wants, strict=True)
+        ]
+
+    def process(self, frame: Frame, wants: Wants) -> Result:
         if frame.frame_id == "explodes":
             raise RuntimeError("scripted failure")
         self.processed.append((frame, wants))

@@ -189,10 +189,10 @@ def test_ids_stay_with_their_things_and_never_come_again() -> None:
     pipeline = Pipeline(encoders_of("colours"), settings, track_numbers=numbers)
     pipeline.set_queries([Query("red"), Query("green")], ["blue", "grey"])
 
-    def ids(k: int, camera: str = "left") -> list[str]:
+    def ids(k: int, camera: str = "left", stream: str = "") -> list[str]:
         boxes = {(60 + 9 * k, 40, 200 + 9 * k, 180): RED, (380, 200, 560, 350): GREEN}
         frame = replace(painted((480, 640), boxes), stamp=(k + 1) * 10**8, frame_id=camera)
-        result = pipeline.process(frame, Wants(detections=True))
+        result = pipeline.process(replace(frame, stream=stream), Wants(detections=True))
         return [d.track_id for d in sorted(result.detections, key=lambda d: d.label)]
 
     first = ids(0)
@@ -205,6 +205,32 @@ def test_ids_stay_with_their_things_and_never_come_again() -> None:
     pipeline = Pipeline(encoders_of("colours"), settings, track_numbers=numbers)
     pipeline.set_queries([Query("red"), Query("green")], ["blue", "grey"])
     assert set(ids(0)) == {"5", "6"}
+    # Two cameras that a driver gave one frame_id are two all the same.
+    assert set(ids(1, stream="other")) == {"7", "8"} and set(ids(2)) == {"5", "6"}
+
+
+def test_a_vocabulary_of_other_models_goes_on_in_words_with_its_ids() -> None:
+    old, new = pipeline_of("lit"), pipeline_of("apart")
+    old.set_queries([Query("gone"), Query("mug", ("a mug",))], ["wall"])
+    old.set_queries([Query("mug", ("a mug",))], ["wall"])
+    frame = painted((48, 64), {(10, 10, 40, 40): RED})
+    old.add_exemplar("mug", frame)
+    old.add_exemplar("shown", frame)
+    lines = new.adopt(old.vocabulary)
+    assert len(lines) == 2 and "'shown'" in lines[1]
+    assert [query.label for query in new.vocabulary.queries] == ["mug"]
+    assert (new.vocabulary.ids, new.vocabulary.distractors) == (old.vocabulary.ids, ("wall",))
+    direct = pipeline_of("apart")
+    direct.set_queries([Query("mug", ("a mug",))], ["wall"])
+    wants = Wants(masks=True)
+    labels = [one.process(frame, wants).masks for one in (new, direct)]
+    names = [{number: label for label, number in one.vocabulary.ids.items()} for one in (new, direct)]
+    assert names[0][2] == names[1][1] == "mug"
+    np.testing.assert_array_equal(labels[0] == 2, labels[1] == 1)
+    wordless = pipeline_of("none")
+    with pytest.raises(QueryError, match="no language model"):
+        wordless.adopt(old.vocabulary)
+    assert wordless.vocabulary.queries == ()
 
 
 @pytest.mark.parametrize("size", [(480, 640), (97, 150), (1500, 1000), (60, 400)])

@@ -27,6 +27,9 @@ class Command:
 
 COMMANDS = {
     "bench": Command("perception_contrast.cli.bench", "how long each part of a frame takes here"),
+    "bench-node": Command(
+        "perception_contrast.cli.bench_node", "what the ROS node costs, how it shares, how it restarts"
+    ),
     "calibrate": Command(
         "perception_contrast_training.calibrate_words", "fit the probabilities of words to your pictures"
     ),
@@ -40,6 +43,9 @@ COMMANDS = {
     ),
     "export": Command("perception_contrast.cli.export", "write a model as ONNX, to run without torch"),
     "models": Command("perception_contrast.cli.models", "list, describe and fetch models"),
+    "soak": Command(
+        "perception_contrast.cli.soak", "every fault that a robot may meet, for as long as you like"
+    ),
     "train": Command(
         "perception_contrast_training.cli", "learn from your own pictures: run, resume, export, evaluate"
     ),

@@ -64,7 +64,8 @@ class Frame:
 
     image: (H, W, 3) uint8 RGB. stamp: nanoseconds. frame_id: REP 105 name, carried through.
     depth: (H', W') float32 metres along the optical axis, NaN where there is none; H', W' may
-    differ from H, W but cover the same view.
+    differ from H, W but cover the same view. stream: which camera, for what follows it from frame to
+    frame; its frame_id where that is empty.
     """
 
     image: NDArray[np.uint8]
@@ -72,6 +73,7 @@ class Frame:
     frame_id: str = ""
     depth: NDArray[np.float32] | None = None
     camera: CameraModel | None = None
+    stream: str = ""
 
     @property
     def size(self) -> tuple[int, int]:

@@ -161,3 +161,23 @@ class Vocabulary:
         else:
             queries.append(Query(label, exemplars=(exemplar,)))
         return self.with_queries(queries, self.distractors)
+
+
+def of_space(vocabulary: Vocabulary, space: str) -> tuple[Vocabulary, tuple[str, ...]]:
+    """Without exemplars of other spaces than ``space``, and a line for each label that lost some.
+
+    A query that had nothing but those is left out. One version on if anything was; ids stay.
+    """
+    kept, lines = [], []
+    for query in vocabulary.queries:
+        own = tuple(one for one in query.exemplars if one.space == space)
+        lost = len(query.exemplars) - len(own)
+        if lost and (own or query.phrases):
+            lines.append(f"{lost} exemplars of '{query.label}' are of another space than {space}: left out")
+        elif lost:
+            lines.append(f"'{query.label}' was shown in another space than {space}: show it again")
+            continue
+        kept.append(replace(query, exemplars=own))
+    if not lines:
+        return vocabulary, ()
+    return replace(vocabulary, queries=tuple(kept), version=vocabulary.version + 1), tuple(lines)

@@ -1,260 +1,290 @@
-"""perception_node: a camera's pictures in; features, masks, detections and their names out."""
+"""perception_node: cameras' pictures in; features, masks, detections and their names out."""
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.parameter import Parameter
 
-from ..errors import FrameError, PerceptionError, QueryError
+from ..errors import PerceptionError
 from ..ros import parameters
-from ..ros.convert import nanoseconds
-from ..ros.diagnostics import Diagnostics, Report
-from ..ros.inputs import CameraInput, Received
-from ..ros.lifecycle import Stop, in_background, leave, run
-from ..ros.outputs import Outputs, nothing
-from ..ros.parameters import Parameters, Values
+from ..ros.camera import Camera
+from ..ros.diagnostics import Diagnostics
+from ..ros.inputs import InputSettings, Received
+from ..ros.latency import LatencyTopic
+from ..ros.lifecycle import Background, Stop, answer_every_transition, leave, run
+from ..ros.models import Models, asking
+from ..ros.outputs import Announcer
+from ..ros.pairing import Paired
+from ..ros.parameters import Parameters, Values, known_models
+from ..ros.remembered import Remembered, state_file
+from ..ros.reports import Reporter
+from ..ros.scheduler import FairWorker
 from ..ros.services import NotActiveError, Services
-from ..ros.statistics import Statistics
-from ..ros.worker import LatestWorker
+from ..ros.statistics import Troubles
+from ..ros.walk import Walk
 from ..threads import settle_threads
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
 
 NAME = "perception_node"
-Message = Image | CompressedImage
-WARM_UP_SIZE = (480, 640)
-# Older stamps are of another clock (a bag without use_sim_time), not a latency.
-LONGEST_LATENCY_MS = 600_000.0
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
 class PerceptionNode(LifecycleNode):
-    """Stores the newest picture in the callback; a worker decodes, computes what is wanted, publishes.
+    """Wires parameters, cameras, models and services together; each of them is a module of ``ros``.
 
-    build: a stand-in for ``pipeline.build`` with its signature. Raises ParameterError, QueryError.
+    build: a stand-in for ``pipeline.build`` with its signature, for which any name of a model will do.
+    Raises ParameterError, QueryError.
     """
 
     def __init__(
         self, stop: Stop | None = None, *, build: Callable[..., Pipeline] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(NAME, **kwargs)
-        self._stop, self._build = stop or Stop(), build or _build
-        self._phase = "unconfigured"
-        self._pipeline: Pipeline | None = None
-        self._latest: Received | None = None
-        self._starting = False
-        # Here, because no id may come again after a change of models.
-        self._track_numbers = itertools.count(1)
-        self._statistics = Statistics()
-        self._table = Parameters(self, self._apply, lambda: self._phase != "unconfigured")
+        answer_every_transition(self)
+        self._stop = stop or Stop()
+        self._phase, self._starting = "unconfigured", False
+        self._troubles = Troubles()
+        known = known_models if build is None else lambda values: None
+        self._table = Parameters(self, self._apply, known)
         values = self._table.values
-        self._worker = LatestWorker(self._process, self._on_error, name="inference")
-        self._worker.min_interval = _interval(values)
-        self._outputs = Outputs(self)
-        self._input = CameraInput(
+        path = state_file(self.get_fully_qualified_name(), self.context.get_domain_id())
+        self._remembered = Remembered(path, values["restore_vocabulary"], self._not_kept)
+        self._background = Background("models")
+        self._models = Models(
+            self._background,
+            build or _build,
+            lambda: self._table.values,
+            self._remembered,
             self,
-            self._on_image,
-            self._malformed,
-            MutuallyExclusiveCallbackGroup(),
-            compressed=values["image_transport"] == "compressed",
-            use_depth=bool(values["use_depth"]),
-            reliability=values["reliability"],
+            self._taken_over,
+            self._go_back,
         )
-        self._answers = Services(self, self)
-        self._diagnostics = Diagnostics(self, self._report, MutuallyExclusiveCallbackGroup())
+        names = parameters.camera_names(values)
+        self.cameras = {
+            name: Camera(self, name, _input(values), self._submit, MutuallyExclusiveCallbackGroup())
+            for name in names
+        }
+        self._announcer, latency = Announcer(self), LatencyTopic(self)
+        self._walk = Walk(
+            self.cameras, self._serving, self._announce, latency, lambda: self._table.values["feature_dtype"]
+        )
+        self._worker: FairWorker[Paired] = FairWorker(self._walk, self._on_error, names, name="inference")
+        self._tune(values)
+        self._answers = Services(self, self, names)
+        reporter = Reporter(self.cameras, self._models, self._worker, self._troubles, self._table)
+        self._diagnostics = Diagnostics(
+            self, lambda: reporter.report(self._phase), MutuallyExclusiveCallbackGroup()
+        )
+        self._table.changed, self._table.refused = self._changed, self._refused
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        threshold = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+        )
+        self._jumps = self.get_clock().create_jump_callback(threshold, post_callback=self._on_jump)
         if values["autostart"]:
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
             group = MutuallyExclusiveCallbackGroup()
             self._starter = self.create_timer(0.0, self._start, callback_group=group, clock=steady)
 
     def close(self) -> None:
-        """Ends the worker; call it before destroy_node."""
+        """Ends the worker and lets the models go; call it before destroy_node."""
         self._phase = "finalized"
+        self._watch(False)
         self._worker.stop()
-        self._let_go("finalized")
+        self._models.release()
+        self._background.end()
+        self._remembered.end()
 
     # What the services ask for.
 
     def pipeline(self) -> Pipeline:
-        if self._pipeline is None or self._phase != "active":
+        pipeline = self._serving()
+        if pipeline is None:
             raise NotActiveError(
                 f"not active: the node is {self._phase}; "
                 f"wait for it or use `ros2 lifecycle set {self.get_fully_qualified_name()}`"
             )
-        return self._pipeline
+        return pipeline
 
-    def latest(self) -> Received:
-        if self._latest is None:
-            raise QueryError(f"no frame has been decoded yet; is something published on {self._input.topic}?")
-        return self._latest
+    def latest(self, camera: str) -> Received:
+        return self.cameras[camera].newest()
 
-    def announce(self, *, again: bool = False) -> None:
-        if self._pipeline is not None:
-            self._outputs.announce(self._pipeline, again=again)
+    def announce(self) -> None:
+        if (pipeline := self._models.pipeline) is not None:
+            self._announce(pipeline)
+
+    def refused(self, reason: str) -> None:
+        self._troubles.add("vocabulary", reason)
+
+    # What the models tell.
+
+    def progress(self, line: str) -> None:
+        self.get_logger().info(line)
+
+    def trouble(self, kind: str, line: str) -> None:
+        self._troubles.add(kind, line)
+        self.get_logger().warning(line)
+
+    def mended(self, kind: str) -> None:
+        self._troubles.clear(kind)
+
+    def _taken_over(self, pipeline: Pipeline) -> None:
+        with self._table.lock:
+            pipeline.configure(parameters.settings(self._table.values))
+        self._announce(pipeline, again=True)
+
+    def _go_back(self, values: Values) -> None:
+        """Parameters name again what is in force."""
+        names = [name for name in parameters.LOADED if values[name] != self._table.values[name]]
+        self.set_parameters_atomically([Parameter(name, value=values[name]) for name in names])
 
     # Lifecycle.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._phase = "configuring"
+        return self._load("configuring", "unconfigured")
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if self._models.pipeline is None and self._load("activating", "inactive") != SUCCESS:
+            return FAILURE
+        super().on_activate(state)
+        self._phase = "active"
+        self.announce_again()
+        self._watch(True)
+        return SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._rest("inactive")
+        if self._table.values["release_on_deactivate"]:
+            self._models.release()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._rest("unconfigured")
+        self._models.release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._rest("finalized")
+        self._models.release()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After a transition that failed for a reason of ours: unconfigured, and ready to begin again."""
+        self._rest("unconfigured")
+        self._models.release()
+        return SUCCESS
+
+    def _load(self, during: str, otherwise: str) -> TransitionCallbackReturn:
+        self._phase = during
         try:
-            self._pipeline = in_background(self._load, self._stop)
+            self._background.call(self._models.load, self._stop)
+            with self._table.lock:
+                self._models.catch_up()
         except PerceptionError as error:
             self._not_loaded(str(error))
         except Exception as error:
             self._not_loaded(f"internal error while loading: {error!r}")
-        loaded = self._pipeline is not None
-        self._phase = "inactive" if loaded else "unconfigured"
-        return TransitionCallbackReturn.SUCCESS if loaded else TransitionCallbackReturn.FAILURE
+        loaded = self._models.pipeline is not None
+        self._phase = "inactive" if loaded else otherwise
+        if loaded:
+            self._troubles.clear("models")
+        return SUCCESS if loaded else FAILURE
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        super().on_activate(state)
-        self._phase = "active"
-        self.announce(again=True)
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._phase = "inactive"
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._let_go("unconfigured")
-        return super().on_cleanup(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._let_go("finalized")
-        return super().on_shutdown(state)
-
-    def _let_go(self, phase: str) -> None:
+    def _rest(self, phase: str) -> None:
+        """Nothing is listened to or computed any more once this returns."""
         self._phase = phase
-        if self._pipeline is not None:
-            self._pipeline.close()
-        self._pipeline = self._latest = None
+        self._watch(False)
+        self._worker.settle()
+
+    def _watch(self, active: bool) -> None:
+        for camera in self.cameras.values():
+            camera.activate(active)
 
     def _start(self) -> None:
         self._starter.cancel()
         self._starting = True
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        if self.trigger_configure() == SUCCESS:
             self.trigger_activate()
         self._starting = False
 
     def _not_loaded(self, reason: str) -> None:
-        self._statistics.error(reason)
+        self._troubles.add("models", reason)
         if self._starting:
             self._stop(reason)
         else:
             self.get_logger().error(reason)
 
-    def _load(self) -> Pipeline:
-        values = self._table.values
-        began = time.monotonic()
-        self.get_logger().info(f"loading {values['model']}")
-        pipeline = self._build(
-            model=values["model"],
-            language_model=values["language_model"],
-            dense=values["dense"],
-            device=values["device"],
-            engine=values["engine"],
-            precision=values["precision"],
-            offline=values["offline"],
-            settings=parameters.settings(values),
-            progress=self.get_logger().info,
-            track_numbers=self._track_numbers,
-            proposals=parameters.proposal_files(values),
-        )
-        self._set_queries(pipeline, values)
-        # The first pass pays for allocation and kernel choice; a robot's first frame should not.
-        pipeline.warm_up(WARM_UP_SIZE, self.get_logger().info)
-        for role, engine in pipeline.engines.items():
-            self.get_logger().info(f"engine ({role}): {engine}")
-        self.get_logger().info(f"{values['model']} loaded in {time.monotonic() - began:.1f} s")
-        return pipeline
-
     # Parameters.
 
-    def _set_queries(self, pipeline: Pipeline, values: Values) -> None:
-        queries, distractors = parameters.asked_for(values)
-        if queries or distractors:
-            pipeline.set_queries(queries, distractors)
-
     def _apply(self, new: Values, old: Values) -> None:
-        pipeline = self._pipeline
+        pipeline = self._models.pipeline
         if pipeline is not None:
             # Queries first: they are the only part that can still be refused.
             if any(new[name] != old[name] for name in parameters.ASKING):
                 pipeline.set_queries(*parameters.asked_for(new))
             pipeline.configure(parameters.settings(new))
-            self.announce(again=True)
-        self._worker.min_interval = _interval(new)
+
+    def _changed(self, new: Values, old: Values) -> None:
+        self.announce_again()
+        self._tune(new)
+        self._models.switch()
+
+    def _refused(self, reason: str) -> None:
+        self._troubles.add("parameters", reason)
+
+    def _tune(self, values: Values) -> None:
+        rates = parameters.max_rates(values)
+        intervals = {name: 1.0 / rate if rate > 0.0 else 0.0 for name, rate in rates.items()}
+        self._worker.configure(parameters.each(values, "camera_weights"), intervals, int(values["max_batch"]))
+        for camera in self.cameras.values():
+            camera.outputs.allow(parameters.allowed_outputs(values))
+            camera.input.tune(values["sync_slop"], values["sync_patience"])
 
     # Frames.
 
-    def _on_image(self, message: Message) -> None:
-        if self._phase == "active":
-            self._statistics.frame_in()
-            self._worker.submit((message, time.monotonic()))
+    def _serving(self) -> Pipeline | None:
+        return self._models.pipeline if self._phase == "active" else None
 
-    def _process(self, item: tuple[Message, float]) -> None:
-        message, arrived = item
-        pipeline = self._pipeline
-        if pipeline is None or self._phase != "active":
-            return
-        began = time.monotonic()
-        try:
-            received = self._input.decode(message)
-        except FrameError as error:
-            self._malformed(error.reason, str(error))
-            return
-        self._latest = received
-        decoded = time.monotonic()
-        wants = self._outputs.wants()
-        if nothing(wants):
-            return
-        result = pipeline.process(received.frame, wants)
-        self.announce()
-        computed = time.monotonic()
-        self._outputs.publish(result, received.header, str(self._table.values["feature_dtype"]))
-        done = time.monotonic()
-        spans = {"wait": began - arrived, "decode": decoded - began, "publish": done - computed}
-        spans["process"], spans["total"] = computed - decoded, done - arrived
-        stages = {**result.timings, **{name: 1e3 * span for name, span in spans.items()}}
-        since_stamp = (self.get_clock().now().nanoseconds - nanoseconds(message.header.stamp)) / 1e6
-        if 0.0 <= since_stamp <= LONGEST_LATENCY_MS:
-            stages["end_to_end"] = since_stamp
-        self._statistics.latency(stages)
-        self._statistics.frame_out()
+    def _submit(self, camera: Camera, paired: Paired) -> None:
+        self._worker.submit(paired, camera.name)
 
-    def _malformed(self, reason: str, message: str) -> None:
-        count = self._statistics.malformed(reason, message)
-        if count == 1 or count % 100 == 0:
-            self.get_logger().warning(f"malformed input ({reason}, {count} so far): {message}")
+    def _announce(self, pipeline: Pipeline, *, again: bool = False) -> None:
+        if self._announcer.announce(pipeline, again=again):
+            self._remembered.keep(pipeline.vocabulary, asking(self._table.values))
+
+    def announce_again(self) -> None:
+        """Publishes what is latched, for thresholds may have changed, or nobody could hear it so far."""
+        if (pipeline := self._models.pipeline) is not None:
+            self._announce(pipeline, again=True)
+
+    def _on_jump(self, jump: Any) -> None:
+        self._troubles.add("time", "the clock jumped")
+        for camera in self.cameras.values():
+            camera.restart()
 
     def _on_error(self, error: Exception) -> None:
-        self._statistics.error(f"{type(error).__name__}: {error}")
-        self.get_logger().error(f"a frame could not be processed: {type(error).__name__}: {error}")
+        for camera in self.cameras.values():
+            camera.failed(error)
 
-    def _report(self) -> Report:
-        pipeline = self._pipeline
-        vocabulary = pipeline.vocabulary if pipeline is not None else None
-        return Report(
-            state=self._phase,
-            snapshot=self._statistics.snapshot(),
-            replaced=self._worker.replaced,
-            input_topic=self._input.topic,
-            publishers=self._input.publishers(),
-            subscribers=self._outputs.subscribers(),
-            models=pipeline.models if pipeline is not None else {},
-            engines=pipeline.engines if pipeline is not None else {},
-            warnings=pipeline.warnings if pipeline is not None else (),
-            vocabulary_version=vocabulary.version if vocabulary is not None else 0,
-            vocabulary_size=len(vocabulary.queries) if vocabulary is not None else 0,
-        )
+    def _not_kept(self, reason: str) -> None:
+        self.trouble("state", reason)
+
+
+def _input(values: Values) -> InputSettings:
+    return InputSettings(
+        compressed=values["image_transport"] == "compressed",
+        use_depth=bool(values["use_depth"]),
+        reliability=str(values["reliability"]),
+        slop=float(values["sync_slop"]),
+        patience=float(values["sync_patience"]),
+    )
 
 
 def _build(**arguments: Any) -> Pipeline:
@@ -262,11 +292,6 @@ def _build(**arguments: Any) -> Pipeline:
     from ..pipeline import build
 
     return build(**arguments)
-
-
-def _interval(values: Values) -> float:
-    rate = float(values["max_rate"])
-    return 1.0 / rate if rate > 0.0 else 0.0
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -41,10 +41,18 @@ def header_of(frame: Frame) -> Header:
 
 
 def byte_array(values: NDArray[np.generic]) -> array.array[int]:
-    """Bytes of an array as ``array('B')``: rclpy takes it as it is and checks any other type element-wise."""
+    """Bytes of an array as ``array('B')``, which a message's setter takes."""
     data = array.array("B")
-    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    append_bytes(data, values)
     return data
+
+
+def append_bytes(data: array.array[int], values: NDArray[np.generic]) -> None:
+    """Copies an array's bytes to the end of a message's ``data``.
+
+    Into the empty one of a new message this is the only copy; its setter makes another.
+    """
+    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
 
 
 def image_message(values: NDArray[np.generic], header: Header, encoding: str = "") -> Image:
@@ -61,7 +69,7 @@ def image_message(values: NDArray[np.generic], header: Header, encoding: str = "
     message = Image(header=header, encoding=encoding or _ENCODINGS[kind])
     message.height, message.width = int(values.shape[0]), int(values.shape[1])
     message.step = int(np.prod(values.shape[1:])) * values.dtype.itemsize
-    message.data = byte_array(values)
+    append_bytes(message.data, values)
     return message
 
 
@@ -98,10 +106,11 @@ def frame_from(
     *,
     depth: NDArray[np.float32] | None = None,
     camera: CameraModel | None = None,
+    stream: str = "",
 ) -> Frame:
-    """A Frame of a picture message and, where known, the depth and calibration that go with it.
+    """A Frame of a picture message and, where known, the depth, calibration and camera that go with it.
 
     Raises FrameError.
     """
     stamp, frame_id = nanoseconds(message.header.stamp), message.header.frame_id
-    return Frame(image=image_array(message), stamp=stamp, frame_id=frame_id, depth=depth, camera=camera)
+    return Frame(image_array(message), stamp, frame_id, depth, camera, stream)

@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 from ..encoders.grid import FeatureGrid, FloatArray
 from ..errors import PerceptionError
 from ..frames.types import GridToImage
-from .convert import byte_array
+from .convert import append_bytes
 
 _TYPES = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
 
@@ -41,7 +41,7 @@ def to_message(grid: FeatureGrid, header: Header, dtype: str = "float16") -> Fea
     message.normalized = grid.normalized
     message.image_height, message.image_width = grid.image_size
     message.grid_to_image = np.array([map_.sx, map_.sy, map_.ox, map_.oy], np.float32)
-    message.data = byte_array(values.astype(kind, copy=False))
+    append_bytes(message.data, values.astype(kind, copy=False))
     return message
 
 

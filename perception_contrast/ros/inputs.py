@@ -1,9 +1,8 @@
-"""A camera's topics: subscriptions that only store, and decoding when a frame is wanted."""
+"""A camera's topics: subscriptions that only store and pair, and decoding when a frame is wanted."""
 
 from __future__ import annotations
 
-import threading
-from collections import deque
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -19,12 +17,10 @@ from ..errors import FrameError
 from ..frames.camera import camera_of_info
 from ..frames.types import Frame
 from .convert import depth_array, frame_from, nanoseconds
-from .qos import offers_reliable, overridable, sensor
+from .pairing import Paired, Pairing
+from .subscription import AdaptiveSubscription
 
-ADAPT_PERIOD = 0.5
-
-# Depth belongs to a picture if their stamps differ by no more than half a frame at 30 Hz.
-DEPTH_SLOP_NS = 17_000_000
+EXPIRE_PERIOD = 0.02
 
 
 @dataclass(frozen=True)
@@ -35,110 +31,110 @@ class Received:
     header: Header
 
 
-class AdaptiveSubscription:
-    """A subscription that is reliable while every publisher offers that, else best effort.
+@dataclass(frozen=True)
+class InputSettings:
+    """compressed: read ``image/compressed``. slop, patience: seconds, as of ``Pairing``."""
 
-    reliability: "auto" for that, or "reliable" or "best_effort" for good.
+    compressed: bool = False
+    use_depth: bool = False
+    reliability: str = "auto"
+    slop: float = 0.017
+    patience: float = 0.05
+
+
+class CameraInput:
+    """``image`` (or its ``/compressed``) and, if asked, ``depth`` and ``camera_info``; closed at first.
+
+    on_paired: called with each picture and what goes with it. prefix: of the names, "front/" say.
     """
 
     def __init__(
         self,
         node: Node,
-        kind: type,
-        topic: str,
-        callback: Callable[[Any], None],
-        group: CallbackGroup,
-        reliability: str,
-    ) -> None:
-        self._node, self._kind, self._callback, self._group = node, kind, callback, group
-        self.topic = node.resolve_topic_name(topic)
-        self._reliable = reliability == "reliable"
-        self._subscription = self._subscribe()
-        if reliability == "auto":
-            # In the callback's own group, so that it never runs while the callback does.
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self._timer = node.create_timer(ADAPT_PERIOD, self._adapt, callback_group=group, clock=steady)
-
-    def _subscribe(self) -> Subscription:
-        return self._node.create_subscription(
-            self._kind,
-            self.topic,
-            self._callback,
-            sensor(reliable=self._reliable),
-            callback_group=self._group,
-            qos_overriding_options=overridable(reliability=False),
-        )
-
-    def _adapt(self) -> None:
-        reliable = offers_reliable(self._node, self.topic)
-        if reliable != self._reliable:
-            self._reliable = reliable
-            self._node.destroy_subscription(self._subscription)
-            self._subscription = self._subscribe()
-
-
-class CameraInput:
-    """Subscribes to ``image`` (or its ``/compressed``) and, if asked, ``depth`` and ``camera_info``."""
-
-    def __init__(
-        self,
-        node: Node,
-        on_image: Callable[[Image | CompressedImage], None],
+        on_paired: Callable[[Paired], None],
         on_malformed: Callable[[str, str], None],
         group: CallbackGroup,
-        *,
-        compressed: bool,
-        use_depth: bool,
-        reliability: str,
+        settings: InputSettings,
+        prefix: str = "",
     ) -> None:
-        self._node, self._on_malformed = node, on_malformed
-        self._lock = threading.Lock()
-        self._depths: deque[Image] = deque(maxlen=8)
-        self._info: CameraInfo | None = None
+        self._node, self._group, self._on_malformed = node, group, on_malformed
+        self._stream = prefix.rstrip("/")
+        streams = {"depth": False, "camera_info": True} if settings.use_depth else {}
+        self.pairing = Pairing(on_paired, streams, slop=0, patience=0.0)
+        self.tune(settings.slop, settings.patience)
         # As image_transport does it: remap the base name first, then append the transport's.
-        base = node.resolve_topic_name("image")
-        self.topic = f"{base}/compressed" if compressed else base
-        wanted = [(CompressedImage if compressed else Image, self.topic, on_image)]
-        if use_depth:
-            wanted += [(Image, "depth", self._on_depth), (CameraInfo, "camera_info", self._on_info)]
+        base = node.resolve_topic_name(f"{prefix}image")
+        self.topic = f"{base}/compressed" if settings.compressed else base
+        kind = CompressedImage if settings.compressed else Image
+        wanted: list[tuple[type, str, Callable[[Any], None]]] = [(kind, self.topic, self._on_picture)]
+        if settings.use_depth:
+            wanted += [
+                (Image, f"{prefix}depth", self._other("depth")),
+                (CameraInfo, f"{prefix}camera_info", self._other("camera_info")),
+            ]
         self._subscriptions = [
-            AdaptiveSubscription(node, kind, topic, callback, group, reliability)
+            AdaptiveSubscription(node, kind, topic, callback, group, settings.reliability)
             for kind, topic, callback in wanted
         ]
+        self._timer: Any = None
 
-    def publishers(self) -> int:
-        """How many publish on the topic that is read."""
-        return int(self._node.count_publishers(self.topic))
+    @property
+    def is_open(self) -> bool:
+        return self._subscriptions[0].is_open
 
-    def decode(self, message: Image | CompressedImage) -> Received:
-        """Decodes a picture with the depth and calibration nearest to it. Raises FrameError.
+    @property
+    def picture(self) -> AdaptiveSubscription:
+        """The subscription to the pictures."""
+        return self._subscriptions[0]
 
-        Depth that cannot be decoded is reported and left out.
+    @property
+    def topics(self) -> list[AdaptiveSubscription]:
+        return list(self._subscriptions)
+
+    def tune(self, slop: float, patience: float) -> None:
+        """Seconds; from the next picture on."""
+        self.pairing.slop, self.pairing.patience = round(slop * 1e9), patience
+
+    def open(self) -> None:
+        for one in self._subscriptions:
+            one.open()
+        if len(self._subscriptions) > 1 and self._timer is None:
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = self._node.create_timer(
+                EXPIRE_PERIOD, self._expire, callback_group=self._group, clock=steady
+            )
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+        for one in self._subscriptions:
+            one.close()
+        self.pairing.clear()
+
+    def decode(self, paired: Paired) -> Received:
+        """Decodes a picture and what was paired with it. Raises FrameError.
+
+        Depth or a calibration that cannot be decoded is reported and left out.
         """
-        with self._lock:
-            depths, info = list(self._depths), self._info
-        depth = None
-        nearest = _nearest(depths, nanoseconds(message.header.stamp))
-        if nearest is not None:
-            try:
-                depth = depth_array(nearest)
-            except FrameError as error:
-                self._on_malformed(f"depth_{error.reason}", f"depth: {error}")
-        camera = None if info is None else camera_of_info(info)
-        return Received(frame_from(message, depth=depth, camera=camera), message.header)
+        message, depth, camera = paired.picture, None, None
+        try:
+            if "depth" in paired.found:
+                depth = depth_array(paired.found["depth"])
+        except FrameError as error:
+            self._on_malformed(f"depth_{error.reason}", f"depth: {error}")
+        if "camera_info" in paired.found:
+            camera = camera_of_info(paired.found["camera_info"])
+        return Received(frame_from(message, depth=depth, camera=camera, stream=self._stream), message.header)
 
-    def _on_depth(self, message: Image) -> None:
-        with self._lock:
-            self._depths.append(message)
+    def _on_picture(self, message: Image | CompressedImage) -> None:
+        self.pairing.picture(message, nanoseconds(message.header.stamp), time.monotonic())
 
-    def _on_info(self, message: CameraInfo) -> None:
-        with self._lock:
-            self._info = message
+    def _other(self, name: str) -> Callable[[Any], None]:
+        def store(message: Any) -> None:
+            self.pairing.other(name, message, nanoseconds(message.header.stamp), time.monotonic())
 
+        return store
 
-def _nearest(messages: list[Image], stamp: int) -> Image | None:
-    def distance(message: Image) -> int:
-        return abs(nanoseconds(message.header.stamp) - stamp)
-
-    nearest = min(messages, key=distance, default=None)
-    return nearest if nearest is not None and distance(nearest) <= DEPTH_SLOP_NS else None
+    def _expire(self) -> None:
+        self.pairing.expire(time.monotonic())

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 import rclpy
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import MultiThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from ..errors import PerceptionError
+from ..memory import reuse_large_blocks
 
 Answer = TypeVar("Answer")
+RCLError, InvalidHandle = rclpy_implementation.RCLError, rclpy_implementation.InvalidHandle
 THREADS = 12
 
 
@@ -57,26 +64,65 @@ class RosLogHandler(logging.Handler):
             self._logger.info(message)
 
 
-def in_background(work: Callable[[], Answer], stop: Stop) -> Answer | None:
-    """Result of ``work`` run in a thread that is abandoned when ``stop`` is set (then None).
+class Background:
+    """One thread that outlives what it does, since numeric libraries keep memory for each that they met.
 
-    Loading weights can hang in a download; the node must end all the same.
+    A call is abandoned when the node stops: loading weights can hang in a download.
     """
-    outcome: dict[str, Any] = {}
 
-    def run() -> None:
+    def __init__(self, name: str) -> None:
+        self._waiting: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def start(self, work: Callable[[], Answer]) -> Future[Answer]:
+        """Runs ``work`` once what was started before has ended."""
+        future: Future[Answer] = Future()
+        self._waiting.put((work, future))
+        return future
+
+    def call(self, work: Callable[[], Answer], stop: Stop) -> Answer | None:
+        """Result of ``work``, or None if ``stop`` is set before there is one."""
+        future = self.start(work)
+        while not stop.is_set():
+            done, _ = wait([future], timeout=0.05)
+            if done:
+                return future.result()
+        return None
+
+    def end(self) -> None:
+        """Ends the thread after what was started."""
+        self._waiting.put(None)
+
+    def _run(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            work, future = item
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+            del item, work, future
+
+
+def answer_every_transition(node: LifecycleNode) -> None:
+    """Lets change_state say no to a transition that the state has none of; rclpy would not answer at all.
+
+    It also gets a callback group of its own, so that the state and the parameters can be asked for while
+    models load.
+    """
+    service = node._service_change_state
+    change = service.callback
+
+    def answer(request: Any, response: Any) -> Any:
         try:
-            outcome["answer"] = work()
-        except BaseException as error:
-            outcome["error"] = error
+            return change(request, response)
+        except RCLError as error:
+            node.get_logger().warning(f"no such transition now: {error}")
+            response.success = False
+            return response
 
-    thread = threading.Thread(target=run, name="background", daemon=True)
-    thread.start()
-    while thread.is_alive() and not stop.is_set():
-        thread.join(0.05)
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome.get("answer")
+    service.callback = answer
+    service.callback_group = MutuallyExclusiveCallbackGroup()
+    service.callback_group.add_entity(service)
 
 
 def spin(executor: MultiThreadedExecutor, node: Node, stop: Stop) -> None:
@@ -84,6 +130,9 @@ def spin(executor: MultiThreadedExecutor, node: Node, stop: Stop) -> None:
     while not stop.is_set() and rclpy.ok(context=node.context):
         try:
             executor.spin_once(timeout_sec=0.5)
+        except InvalidHandle:
+            # A message came for a subscription that has just been closed: nobody misses it.
+            continue
         except Exception as error:
             # One callback's failure must not end the others.
             if not stop.is_set():
@@ -96,6 +145,7 @@ def run(make_node: Callable[[Stop], Node], name: str, args: Sequence[str] | None
     make_node gets the Stop with which the node can end itself; if the node has ``close()`` it is
     called before it is destroyed. A PerceptionError of make_node or a failure is one line on stderr.
     """
+    reuse_large_blocks()
     stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import array
+import re
+import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -10,102 +13,23 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ..encoders.dense.names import METHODS
-from ..encoders.engines.names import AUTO, KINDS, PRECISIONS
 from ..errors import ModelError, PerceptionError
 from ..language.vocabulary import Vocabulary
 from ..openvocab.own_proposals import own_proposals
 from ..wants import Settings
+from .parameter_table import ALL, TOPICS
+from .parameter_table import SPECS as SPECS
 from .queries import Asked, asked
-from .spec import ParameterError, Spec, Value, Values
+from .spec import ParameterError, Value, Values
 
-SPECS = (
-    Spec("model", "dinov2-s14", "Image encoder, see `perception-contrast models`.", change="unconfigured"),
-    Spec(
-        "language_model",
-        "household-lit",
-        "Model that matches words to pixels; none to do without (exemplars still work).",
-        change="unconfigured",
-    ),
-    Spec(
-        "dense",
-        "auto",
-        "Way to the features that words are compared with; auto is proxyclip beside a DINO, else naclip.",
-        choices=(AUTO, *METHODS),
-        change="unconfigured",
-    ),
-    Spec("device", "auto", "auto, cpu, cuda or cuda:N.", change="unconfigured"),
-    Spec(
-        "engine",
-        "auto",
-        "What the models run on; auto measures once on this machine and remembers the fastest that is exact.",
-        choices=(AUTO, *KINDS),
-        change="unconfigured",
-    ),
-    Spec(
-        "precision",
-        "auto",
-        "Of matrix products; auto is whatever is fastest and keeps the features' directions.",
-        choices=(AUTO, *PRECISIONS),
-        change="unconfigured",
-    ),
-    Spec(
-        "proposals",
-        "",
-        "Files of the SAM family that draw masks anew, by the name of `models add ... --like sam`; or none.",
-        change="unconfigured",
-    ),
-    Spec("offline", False, "Never use a network; weights must be in the cache.", change="unconfigured"),
-    Spec(
-        "image_transport",
-        "raw",
-        "raw reads `image`; compressed reads `image/compressed` (JPEG, PNG).",
-        choices=("raw", "compressed"),
-        change="never",
-    ),
-    Spec(
-        "reliability",
-        "auto",
-        "Of camera subscriptions: auto is reliable where every publisher offers that, else best effort.",
-        choices=("auto", "reliable", "best_effort"),
-        change="never",
-    ),
-    Spec("use_depth", False, "Also read `depth` and `camera_info`.", change="never"),
-    Spec("autostart", True, "Configure and activate at start.", change="never"),
-    Spec(
-        "vocabulary",
-        "",
-        "Name of a vocabulary to look for, see `perception-contrast vocab list`; empty for none.",
-    ),
-    Spec(
-        "queries",
-        ("",),
-        "What to look for besides: 'label' or 'label: phrase; phrase; !negative'. Empty strings are ignored.",
-    ),
-    Spec("distractors", ("",), "Things that compete with the queries and are never published."),
-    Spec("mask_threshold", 0.0, "Probability that labels a pixel; 0 takes the model's own.", 0.0, 1.0),
-    Spec("detection_threshold", 0.0, "Probability of a detection; 0 takes the model's own.", 0.0, 1.0),
-    Spec("short_side", 378, "Short side in pixels of the picture that the encoder sees.", 56, 2048),
-    Spec("max_tokens", 2048, "Most patches of that picture; larger pictures are scaled down.", 16, 65536),
-    Spec(
-        "tile",
-        0,
-        "Side in pixels of the windows that the encoders see a larger picture through; 0 for all at once.",
-        0,
-        2048,
-    ),
-    Spec("tile_overlap", 0.25, "Share of a window that the next one sees too.", 0.0, 0.5),
-    Spec("max_detections", 100, "Most detections of one frame, best first.", 1, 1000),
-    Spec("tracking", True, "Give detections ids that last through occlusion and the camera's motion."),
-    Spec("split", True, "Part regions of several things of a kind into the single ones."),
-    Spec("refine_masks_most", 20, "Most detections of one frame that proposals draw anew.", 0, 100),
-    Spec("track_seconds", 2.0, "How long a thing that is out of sight keeps its id.", 0.1, 60.0),
-    Spec("feature_dtype", "float16", "Type of FeatureMap values.", choices=("float16", "float32")),
-    Spec("max_rate", 0.0, "Most frames a second that are processed; 0 for no limit.", 0.0, 1000.0),
-)
 _BY_NAME = {spec.name: spec for spec in SPECS}
 # What is looked for follows from these together.
 ASKING = frozenset({"vocabulary", "queries", "distractors"})
+# What the models follow from.
+LOADED = tuple(spec.name for spec in SPECS if spec.change == "reload")
+# One value for each camera, or one for all.
+EACH = ("camera_max_rates", "camera_weights", "expected_rates")
+_CAMERA = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 
 
 def defaults() -> dict[str, Value]:
@@ -123,6 +47,53 @@ def check(values: Values, changed: Collection[str]) -> None:
         Vocabulary().with_queries(*asked_for(values))
     if "proposals" in changed:
         proposal_files(values)
+    if "cameras" in changed:
+        camera_names(values)
+    for name in EACH:
+        each(values, name)
+    allowed_outputs(values)
+
+
+def camera_names(values: Values) -> tuple[str, ...]:
+    """Names of the cameras, ("",) for one of no name. Raises ParameterError."""
+    names = tuple(name for name in values["cameras"] if name)
+    for name in names:
+        if not _CAMERA.fullmatch(name):
+            raise ParameterError(
+                f"parameter 'cameras': '{name}' cannot be part of a topic's name; use letters, digits and _"
+            )
+        if name in TOPICS:
+            raise ParameterError(f"parameter 'cameras': '{name}' is the name of an output; choose another")
+    if len(set(names)) != len(names):
+        raise ParameterError("parameter 'cameras' names one twice")
+    return names or ("",)
+
+
+def each(values: Values, name: str) -> dict[str, float]:
+    """Camera to its value of a parameter that holds one for each, or one for all. Raises ParameterError."""
+    cameras, given = camera_names(values), [float(value) for value in values[name]]
+    if len(given) not in (1, len(cameras)):
+        raise ParameterError(
+            f"parameter '{name}' has {len(given)} values for {len(cameras)} cameras; give one for each, "
+            "or one for all"
+        )
+    return dict(zip(cameras, given * len(cameras), strict=False))
+
+
+def max_rates(values: Values) -> dict[str, float]:
+    """Camera to the most frames a second, 0 for no limit."""
+    return {
+        name: rate or float(values["max_rate"]) for name, rate in each(values, "camera_max_rates").items()
+    }
+
+
+def allowed_outputs(values: Values) -> tuple[str, ...]:
+    """Outputs that may be computed. Raises ParameterError."""
+    names = tuple(name for name in values["outputs"] if name)
+    for name in names:
+        if name not in (ALL, *TOPICS):
+            raise ParameterError(f"parameter 'outputs': '{name}' is not one of {', '.join((ALL, *TOPICS))}")
+    return TOPICS if ALL in names else names
 
 
 def asked_for(values: Values) -> Asked:
@@ -160,43 +131,55 @@ class Parameters:
     """Declares the table on a node and keeps ``values`` in step with what is in force.
 
     apply(new, old): puts new values in force and raises PerceptionError to refuse them all.
-    is_configured: while it is true, parameters marked "unconfigured" are refused.
+    known: raises PerceptionError for names of models that there are none of. lock: held while a set goes on.
     Raises ParameterError where a value given at start is refused.
     """
 
     def __init__(
-        self, node: Node, apply: Callable[[Values, Values], None], is_configured: Callable[[], bool]
+        self, node: Node, apply: Callable[[Values, Values], None], known: Callable[[Values], None]
     ) -> None:
-        self._apply, self._is_configured = apply, is_configured
+        self._apply, self._known = apply, known
+        self.lock = threading.RLock()
         try:
             for spec in SPECS:
                 default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
                 node.declare_parameter(spec.name, default, spec.descriptor())
         except ParameterException as error:
             raise ParameterError(" ".join(str(error).split())) from error
-        self.values: Values = {spec.name: node.get_parameter(spec.name).value for spec in SPECS}
+        self.values: Values = {spec.name: _plain(node.get_parameter(spec.name).value) for spec in SPECS}
         check(self.values, self.values)
+        # Called after a set is in force, with the new values and the old; and with why one was refused.
+        self.changed: Callable[[Values, Values], None] = lambda new, old: None
+        self.refused: Callable[[str], None] = lambda reason: None
         node.add_on_set_parameters_callback(self._on_set)
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
-        changed = {one.name: one.value for one in parameters if one.name in _BY_NAME}
+        changed = {one.name: _plain(one.value) for one in parameters if one.name in _BY_NAME}
         if not changed:
             return SetParametersResult(successful=True)
-        new = {**self.values, **changed}
-        try:
-            self._refuse_locked(changed)
-            check(new, changed)
-            self._apply(new, self.values)
-        except PerceptionError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        self.values = new
+        with self.lock:
+            new = {**self.values, **changed}
+            try:
+                check(new, changed)
+                if any(new[name] != self.values[name] for name in LOADED):
+                    self._known(new)
+                self._apply(new, self.values)
+            except PerceptionError as error:
+                self.refused(str(error))
+                return SetParametersResult(successful=False, reason=str(error))
+            old, self.values = self.values, new
+        self.changed(new, old)
         return SetParametersResult(successful=True)
 
-    def _refuse_locked(self, changed: Values) -> None:
-        for name, value in changed.items():
-            locked = _BY_NAME[name].change == "unconfigured" and self._is_configured()
-            if locked and value != self.values[name]:
-                raise ParameterError(
-                    f"parameter '{name}' can be changed only while the node is unconfigured; "
-                    "deactivate and clean it up first (ros2 lifecycle set)"
-                )
+
+def known_models(values: Values) -> None:
+    """Raises ModelError for names of models that there are none of, with the nearest there are."""
+    from ..encoders.registry import model_spec
+
+    for name in ("model", "language_model"):
+        if values[name] not in ("", "none"):
+            model_spec(str(values[name]))
+
+
+def _plain(value: Value) -> Value:
+    return list(value) if isinstance(value, array.array) else value

@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
+
+from .spec import ParameterError
+
+try:
+    from rclpy.event_handler import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
+except ImportError:
+    # Humble's name of the module.
+    from rclpy.qos_event import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
+
+__all__ = (
+    "PublisherEventCallbacks",
+    "SubscriptionEventCallbacks",
+    "UnsupportedEventTypeError",
+    "checked_overrides",
+    "latched",
+    "offers_reliable",
+    "output",
+    "overridable",
+    "sensor",
+)
 
 
 def _profile(reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth: int) -> QoSProfile:
@@ -37,6 +69,18 @@ def overridable(*, reliability: bool = True) -> QoSOverridingOptions:
     """Lets users set history, depth, durability and reliability by parameter, read once at start."""
     kinds = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY]
     return QoSOverridingOptions(policy_kinds=[*kinds, QoSPolicyKind.RELIABILITY] if reliability else kinds)
+
+
+@contextmanager
+def checked_overrides(topic: str) -> Iterator[None]:
+    """Raises ParameterError, with the topic, for overrides that name no quality of service."""
+    try:
+        yield
+    except UnsupportedEventTypeError:
+        raise
+    except (RuntimeError, ParameterException, InvalidQosOverridesError) as error:
+        said = " ".join(str(error).split())
+        raise ParameterError(f"quality of service of {topic}: {said}; see qos_overrides") from error
 
 
 def offers_reliable(node: Node, topic: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import array
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from ..pipeline import Pipeline
 
 
+Newest = Callable[[], Received]
+
+
 class NotActiveError(PerceptionError):
     """A service was called before the node is active."""
 
@@ -45,40 +49,60 @@ class Host(Protocol):
     def pipeline(self) -> Pipeline:
         """The pipeline in use; NotActiveError while there is none."""
 
-    def latest(self) -> Received:
-        """The newest frame that was decoded; QueryError where there is none yet."""
+    def latest(self, camera: str) -> Received:
+        """The newest frame of a camera, waited for if need be; QueryError where none comes."""
 
     def announce(self) -> None:
         """Called after each change of the vocabulary."""
 
+    def refused(self, reason: str) -> None:
+        """Called with why a change of the vocabulary was refused."""
+
 
 class Services:
-    """Creates the services, each in a callback group of its own so that none waits for another."""
+    """Creates the services, each in a callback group of its own so that none waits for another.
 
-    def __init__(self, node: Node, host: Host) -> None:
-        self._node, self._host = node, host
-        for kind, name, handler in (
-            (SetQueries, "set_queries", self._set_queries),
-            (GetQueries, "get_queries", self._get_queries),
-            (AddExemplar, "add_exemplar", self._add_exemplar),
-            (EmbedText, "embed_text", self._embed_text),
-            (Similarity, "similarity", self._similarity),
-            (Classify, "classify", self._classify),
-            (ImageTextSimilarity, "image_text_similarity", self._image_text_similarity),
-        ):
-            group = MutuallyExclusiveCallbackGroup()
-            node.create_service(kind, f"~/{name}", self._answering(handler), callback_group=group)
+    cameras: names, ("",) for one of no name. What needs a frame is there once for each camera, as
+    ``~/front/similarity``, and without a camera's name for requests that bring their picture.
+    """
 
-    def _answering(self, handler: Callable[[Pipeline, Any, Any], None]) -> Callable[[Any, Any], Any]:
+    def __init__(self, node: Node, host: Host, cameras: Sequence[str] = ("",)) -> None:
+        self._node, self._host, self._cameras = node, host, tuple(cameras)
+        self._create(SetQueries, "set_queries", self._set_queries)
+        self._create(GetQueries, "get_queries", self._get_queries)
+        self._create(EmbedText, "embed_text", self._embed_text)
+        for camera in dict.fromkeys((*self._cameras, "")):
+            prefix = f"{camera}/" if camera else ""
+            for kind, name, handler in (
+                (AddExemplar, "add_exemplar", self._add_exemplar),
+                (Similarity, "similarity", self._similarity),
+                (Classify, "classify", self._classify),
+                (ImageTextSimilarity, "image_text_similarity", self._image_text_similarity),
+            ):
+                self._create(kind, prefix + name, handler, partial(self._newest, camera, name))
+
+    def _create(self, kind: type, name: str, handler: Callable[..., None], *more: Any) -> None:
+        group = MutuallyExclusiveCallbackGroup()
+        self._node.create_service(kind, f"~/{name}", self._answering(handler, *more), callback_group=group)
+
+    def _newest(self, camera: str, service: str) -> Received:
+        if camera in self._cameras:
+            return self._host.latest(camera)
+        names = ", ".join(f"~/{name}/{service}" for name in self._cameras)
+        raise QueryError(f"say which camera: call {names}, or send a picture")
+
+    def _answering(self, handler: Callable[..., None], *more: Any) -> Callable[[Any, Any], Any]:
         """Turns errors into success=False with their message, so that none reaches the executor."""
 
         def answer(request: Any, response: Any) -> Any:
             pipeline = None
             try:
                 pipeline = self._host.pipeline()
-                handler(pipeline, request, response)
+                handler(pipeline, request, response, *more)
                 response.success = True
             except PerceptionError as error:
+                if pipeline is not None and handler in (self._set_queries, self._add_exemplar):
+                    self._host.refused(str(error))
                 response = type(response)(success=False, message=str(error))
             except Exception as error:
                 self._node.get_logger().error(f"service {handler.__name__[1:]} failed: {error!r}")
@@ -105,16 +129,16 @@ class Services:
         response.queries = query_set_message(pipeline.vocabulary, self._now())
         response.message = f"{len(response.queries.queries)} queries"
 
-    def _add_exemplar(self, pipeline: Pipeline, request: Any, response: Any) -> None:
+    def _add_exemplar(self, pipeline: Pipeline, request: Any, response: Any, newest: Newest) -> None:
         if request.kind == AddExemplar.Request.IMAGE:
             frame = frame_from(request.image)
             has_box = request.box.width > 0 or request.box.height > 0
             where = {"box": _box(request.box, frame)} if has_box else {}
         elif request.kind == AddExemplar.Request.BOX:
-            frame = self._host.latest().frame
+            frame = newest().frame
             where = {"box": _box(request.box, frame)}
         elif request.kind == AddExemplar.Request.POINT:
-            frame = self._host.latest().frame
+            frame = newest().frame
             where = {"point": _point(request.point, frame)}
         else:
             raise QueryError(f"kind {request.kind} is unknown; 0 is BOX, 1 POINT, 2 IMAGE")
@@ -132,8 +156,8 @@ class Services:
         response.embeddings = [embedding_message(one, model, space, header) for one in vectors]
         response.message = f"{len(response.embeddings)} embeddings"
 
-    def _similarity(self, pipeline: Pipeline, request: Any, response: Any) -> None:
-        received = self._host.latest()
+    def _similarity(self, pipeline: Pipeline, request: Any, response: Any, newest: Newest) -> None:
+        received = newest()
         if request.kind == Similarity.Request.POINT:
             heat, space = pipeline.similarity(received.frame, point=_point(request.point, received.frame))
         elif request.kind == Similarity.Request.TEXT:
@@ -146,25 +170,26 @@ class Services:
         response.heatmap = image_message(heat, received.header)
         response.message = "probability" if request.kind == Similarity.Request.LABEL else "cosine similarity"
 
-    def _classify(self, pipeline: Pipeline, request: Any, response: Any) -> None:
+    def _classify(self, pipeline: Pipeline, request: Any, response: Any, newest: Newest) -> None:
         templates = tuple(request.templates) or None
-        found = pipeline.classify(self._shown(request.image), tuple(request.labels), templates=templates)
+        found = pipeline.classify(_shown(request.image, newest), tuple(request.labels), templates=templates)
         response.model, response.space = pipeline.text_model, found.space
         response.probabilities, response.cosines = _floats(found.probabilities), _floats(found.cosines)
         response.independent = found.independent
         best = int(found.probabilities.argmax())
         response.message = f"most likely '{found.labels[best]}', {found.probabilities[best]:.2f}"
 
-    def _image_text_similarity(self, pipeline: Pipeline, request: Any, response: Any) -> None:
-        found = pipeline.image_text_similarity(self._shown(request.image), tuple(request.texts))
+    def _image_text_similarity(self, pipeline: Pipeline, request: Any, response: Any, newest: Newest) -> None:
+        found = pipeline.image_text_similarity(_shown(request.image, newest), tuple(request.texts))
         response.model, response.space = pipeline.text_model, found.space
         response.cosines, response.clip_scores = _floats(found.cosines), _floats(found.clip_scores)
         response.message = f"{len(found.texts)} texts compared"
 
-    def _shown(self, image: Image) -> Frame:
-        """The picture of a request, or the newest frame where it has none. Raises FrameError, QueryError."""
-        has_one = image.width or image.height or len(image.data)
-        return frame_from(image) if has_one else self._host.latest().frame
+
+def _shown(image: Image, newest: Newest) -> Frame:
+    """The picture of a request, or the newest frame where it has none. Raises FrameError, QueryError."""
+    has_one = image.width or image.height or len(image.data)
+    return frame_from(image) if has_one else newest().frame
 
 
 def _floats(values: NDArray[np.float32]) -> array.array[float]:

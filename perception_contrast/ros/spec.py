@@ -20,7 +20,10 @@ class ParameterError(PerceptionError):
 
 @dataclass(frozen=True)
 class Spec:
-    """One parameter. ``change``: "any" time, only while "unconfigured", or "never" after start."""
+    """One parameter. ``change``: "any" time, "reload" for one that loads models anew, or "never" after start.
+
+    A tuple as default is a list of values, for each of which range and choices hold.
+    """
 
     name: str
     default: Value
@@ -34,9 +37,12 @@ class Spec:
         message = ParameterDescriptor(description=self.description, read_only=self.change == "never")
         if self.choices:
             message.additional_constraints = "one of " + ", ".join(self.choices)
-        if self.change == "unconfigured":
-            message.additional_constraints = "can be changed only while the node is unconfigured"
-        if self.minimum is not None and self.maximum is not None:
+        if self.change == "reload":
+            message.additional_constraints = "; ".join(
+                filter(None, [message.additional_constraints, "a change loads the models anew"])
+            )
+        # ROS has ranges for single numbers alone; what lists may hold is checked by ``problem``.
+        if self.minimum is not None and self.maximum is not None and not isinstance(self.default, tuple):
             if isinstance(self.default, int):
                 bounds = IntegerRange(from_value=int(self.minimum), to_value=int(self.maximum), step=1)
                 message.integer_range = [bounds]
@@ -47,6 +53,11 @@ class Spec:
 
     def problem(self, value: Value) -> str:
         """Why a value is refused; empty if it is not."""
+        if isinstance(self.default, tuple):
+            return next(filter(None, map(self._problem, value)), "")
+        return self._problem(value)
+
+    def _problem(self, value: Value) -> str:
         if isinstance(value, float) and not math.isfinite(value):
             return f"parameter '{self.name}': {value} is not a finite number"
         if self.choices and value not in self.choices:

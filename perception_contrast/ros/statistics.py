@@ -1,4 +1,4 @@
-"""Counters, rates and latencies of a node, kept by several threads. Knows no ROS."""
+"""Counters, rates and latencies of a camera or a node, kept by several threads. Knows no ROS."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Snapshot:
     recent_malformed: str
     recent_error: str
     latency: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Arrivals:
@@ -62,7 +63,7 @@ class _Arrivals:
 
 
 class Statistics:
-    """What diagnostics tell. Every method may be called from any thread."""
+    """What diagnostics tell of a camera. Every method may be called from any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -70,6 +71,7 @@ class Statistics:
         self._in, self._out = _Arrivals(), _Arrivals()
         self._errors = 0
         self._malformed: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
         self._last_malformed: Trouble | None = None
         self._last_error: Trouble | None = None
         self._latency: dict[str, deque[float]] = {}
@@ -81,6 +83,11 @@ class Statistics:
     def frame_out(self) -> None:
         with self._lock:
             self._out.add(self._clock())
+
+    def dropped(self, reason: str) -> None:
+        """Counts a frame that came and is of no use any more."""
+        with self._lock:
+            self._dropped[reason] += 1
 
     def latency(self, milliseconds: Mapping[str, float]) -> None:
         """Adds one frame's milliseconds by stage."""
@@ -116,7 +123,40 @@ class Statistics:
                 recent_malformed=_recent(self._last_malformed, now),
                 recent_error=_recent(self._last_error, now),
                 latency={stage: _percentiles(values) for stage, values in self._latency.items()},
+                dropped=dict(self._dropped),
             )
+
+
+class Troubles:
+    """What went wrong with a node as a whole, by kind: how often, and what was said last."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._last: dict[str, Trouble] = {}
+
+    def add(self, kind: str, message: str) -> None:
+        with self._lock:
+            self._counts[kind] += 1
+            self._last[kind] = Trouble(message, self._clock())
+
+    def clear(self, kind: str) -> None:
+        """It is mended: no news any more, though it stays counted."""
+        with self._lock:
+            self._last.pop(kind, None)
+
+    def count(self, kind: str) -> int:
+        return self._counts[kind]
+
+    def last(self, kind: str) -> str:
+        """What was said last of a kind and has not been mended, "" for none."""
+        with self._lock:
+            return self._last[kind].message if kind in self._last else ""
+
+    def recent(self, kind: str) -> str:
+        """The same, only while it is news."""
+        with self._lock:
+            return _recent(self._last.get(kind), self._clock())
 
 
 def _recent(trouble: Trouble | None, now: float) -> str:
