@@ -33,7 +33,6 @@ from perception_contrast.client import (  # noqa: E402
 from perception_contrast.errors import PerceptionError, QueryError  # noqa: E402
 from perception_contrast.frames.types import Frame  # noqa: E402
 from perception_contrast.language.vocabulary import Query  # noqa: E402
-from perception_contrast.ros.parameters import defaults  # noqa: E402
 from perception_contrast.wants import Wants  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -376,7 +375,6 @@ def test_a_silent_camera_is_told_from_an_absent_node(
         list(client.detections(timeout=0.5))
 
 
-@pytest.mark.skipif("cameras" not in defaults(), reason="this perception_node has one camera")
 def test_one_of_several_cameras_is_asked_by_its_name(graph: SimpleNamespace) -> None:
     several = Colours("/many", cameras=["front", "left"])
     front, left = (Camera(graph.node, f"/many/{name}") for name in ("front", "left"))

@@ -49,8 +49,8 @@ def folder_model(folder: Path) -> ModelSpec:
     card_path = folder / CARD
     if not card_path.is_file():
         raise ModelError(
-            f"'{folder}' is no model: it has no {CARD}; name a folder that `perception-contrast train export` "
-            "wrote"
+            f"'{folder}' is no model: it has no {CARD}; name a folder that "
+            "`perception-contrast train export` wrote"
         )
     try:
         stored = json.loads(card_path.read_text("utf-8"))

