@@ -6,10 +6,12 @@ import contextlib
 import ctypes
 import os
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 # The most that glibc takes: larger blocks, such as weights, are given back to the system at once.
 REUSED_BYTES = 32 << 20
-KEPT_BYTES = 128 << 20
+KEPT_BYTES = 64 << 20
+# Each arena keeps blocks of its own, and threads take turns in Python anyway.
+ARENAS = 2
 
 
 def reuse_large_blocks() -> None:
@@ -24,6 +26,7 @@ def reuse_large_blocks() -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_M_MMAP_THRESHOLD, REUSED_BYTES)
         libc.mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+        libc.mallopt(_M_ARENA_MAX, ARENAS)
 
 
 def give_back() -> None:

@@ -16,7 +16,17 @@ from perception_contrast.bench.soak_graph import Graph, SoakError
 from perception_contrast.cli.graph import free_domain
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
-PROGRAM = "import ros_double; from perception_contrast.bench.soak_node import main; main(ros_double.build)"
+# The double keeps every frame, which would be the very growth that is looked for.
+PROGRAM = """
+from collections import deque
+import ros_double
+from perception_contrast.bench.soak_node import main
+def build(**arguments):
+    pipeline = ros_double.build(**arguments)
+    pipeline.processed = deque(maxlen=4)
+    return pipeline
+main(build)
+"""
 
 
 def options(**changes: object) -> Options:
