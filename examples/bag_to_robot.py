@@ -75,9 +75,9 @@ def learned(given: argparse.Namespace) -> Path:
 
 
 def started_from(model: Path) -> str:
-    """Name of the model that the exported one started from."""
-    recipe = json.loads((model / "figures.json").read_text())["recipe"]
-    return str(recipe["backbone"]["name"])
+    """Name of the model that the exported one started from; the default one where that was nothing."""
+    backbone = json.loads((model / "figures.json").read_text())["recipe"]["backbone"]
+    return str(backbone["name"]) if backbone["pretrained"] else "dinov2-s14"
 
 
 class Switch(Node):

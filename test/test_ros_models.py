@@ -29,7 +29,7 @@ from vision_msgs.msg import VisionInfo  # noqa: E402
 
 from perception_contrast.errors import ModelError  # noqa: E402
 from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
-from perception_contrast.ros import diagnostics, qos  # noqa: E402
+from perception_contrast.ros import diagnostics, parameters, qos  # noqa: E402
 from perception_contrast.ros.convert import image_message  # noqa: E402
 from perception_contrast.ros.hardware import resident_mb  # noqa: E402
 
@@ -273,3 +273,12 @@ def test_a_node_that_is_killed_comes_back_with_what_it_was_looking_for(life, tmp
     assert labels() == ["mug"]
     process.terminate()
     assert process.wait(20) == 0
+
+
+def test_a_path_is_taken_for_a_model_only_where_paths_are_allowed(tmp_path: Path) -> None:
+    values = {**parameters.defaults(), "model": str(tmp_path)}
+    with pytest.raises(ModelError, match=r"it has no model\.json"):
+        parameters.known_models(values)
+    with pytest.raises(parameters.ParameterError, match="model_paths is false"):
+        parameters.known_models({**values, "model_paths": False})
+    parameters.known_models({**values, "model": "dinov2-s14", "model_paths": False})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from perception_contrast.encoders.registry import model_spec
 from perception_contrast.errors import RecipeError
 from perception_contrast_training.journal import read_log
 from perception_contrast_training.methods.registry import METHODS
@@ -148,3 +151,23 @@ def test_gradient_caching_gives_the_run_of_the_whole_batch(captioned: Path, tmp_
         start(read_recipe(OWN["simclr_scratch"], changes))
         losses.append([line["loss"] for line in read_log(output / "log.jsonl")])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+def test_the_example_leads_from_a_recording_to_a_model_of_its_own(
+    shared: Path, repository: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("rclpy")
+    recording = str(shared / "data/kitchen_rgbd")
+    words = [sys.executable, "examples/bag_to_robot.py", recording, "--out", str(tmp_path), "--name", "mine"]
+    small = [word for change in SMALL for word in ("--set", change)]
+    words += ["--recipe", "simclr_scratch", "--no-serve", *small]
+    first = subprocess.run(words, cwd=repository, capture_output=True, text=True, timeout=300, check=False)
+    assert first.returncode == 0, first.stdout[-2000:] + first.stderr[-2000:]
+    assert (tmp_path / "dataset/contact_sheet.png").is_file()
+    spec = model_spec(str(tmp_path / "model"))
+    assert spec.name == "mine" and spec.dim == 48
+    # Called again it goes on from what is there.
+    again = subprocess.run(words, cwd=repository, capture_output=True, text=True, timeout=300, check=False)
+    assert again.returncode == 0 and "data extract" not in again.stdout

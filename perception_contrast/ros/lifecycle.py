@@ -162,6 +162,8 @@ def run(make_node: Callable[[Stop], Node], name: str, args: Sequence[str] | None
     handler, core_logger = RosLogHandler(node), logging.getLogger("perception_contrast")
     core_logger.setLevel(logging.INFO)
     core_logger.addHandler(handler)
+    # A library that sets up logging for itself would print every line a second time.
+    core_logger.propagate = False
     executor = MultiThreadedExecutor(num_threads=THREADS)
     executor.add_node(node)
     spinner = threading.Thread(target=spin, args=(executor, node, stop), name="spin", daemon=True)
@@ -172,6 +174,7 @@ def run(make_node: Callable[[Stop], Node], name: str, args: Sequence[str] | None
         close()
     spinner.join(2.0)
     core_logger.removeHandler(handler)
+    core_logger.propagate = True
     executor.shutdown(timeout_sec=2.0)
     node.destroy_node()
     rclpy.try_shutdown()

@@ -49,6 +49,12 @@ SPECS = (
     ),
     Spec("offline", False, "Never use a network; weights must be in the cache.", change="reload"),
     Spec(
+        "model_paths",
+        True,
+        "While the node runs, `model` may be the folder of an exported model; false: names alone.",
+        change="never",
+    ),
+    Spec(
         "image_transport",
         "raw",
         "raw reads `image`; compressed reads `image/compressed` (JPEG, PNG).",

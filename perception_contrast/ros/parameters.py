@@ -173,12 +173,22 @@ class Parameters:
 
 
 def known_models(values: Values) -> None:
-    """Raises ModelError for names of models that there are none of, with the nearest there are."""
+    """Raises ModelError for names of models that there are none of, with the nearest there are.
+
+    Raises ParameterError for a folder where ``model_paths`` takes none.
+    """
+    from ..encoders.folder_models import is_folder_name
     from ..encoders.registry import model_spec
 
     for name in ("model", "language_model"):
-        if values[name] not in ("", "none"):
-            model_spec(str(values[name]))
+        value = str(values[name])
+        if is_folder_name(value) and not values["model_paths"]:
+            raise ParameterError(
+                f"parameter '{name}': '{value}' is a path, and model_paths is false: "
+                "give the path at start, or a name of `perception-contrast models list`"
+            )
+        if value not in ("", "none"):
+            model_spec(value)
 
 
 def _plain(value: Value) -> Value:
