@@ -154,8 +154,13 @@ class SceneSampler:
             colours[item.prop] = draw_colour(rng, prop, forbidden, only)
             second = str(rng.choice([c for c in COLOURS if c != colours[item.prop]]))
             stage.colour_prop(rng, item.prop, colours[item.prop], second)
-        stage.paint_structure({name: _surface_colour(rng, name) for name in STRUCTURE})
+        paint_room(rng, stage)
         return colours
+
+
+def paint_room(rng: np.random.Generator, stage: Stage) -> None:
+    """Floor, walls and ceiling in colours that rooms have."""
+    stage.paint_structure({name: _surface_colour(rng, name) for name in STRUCTURE})
 
 
 def _surface_colour(rng: np.random.Generator, surface: str) -> RGB:

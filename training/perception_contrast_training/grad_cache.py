@@ -39,30 +39,34 @@ def cached_backward(
     other vectors than the whole.
     """
     require_no_batch_norm(method)
-    chances: list[_Chance] = []
-    seen: dict[str, list[Tensor]] = {}
+    chance: _Chance | None = None
+    seen: dict[str, _Rows] = {}
     with torch.no_grad():
         for number in range(len(parts)):
             part = parts[number]
-            chances.append(_Chance(_device(part)))
+            chance = chance or _Chance(_device(part), len(parts))
+            chance.note(number)
             with autocast():
                 for name, vectors in method.embed(part).items():
-                    seen.setdefault(name, []).append(vectors)
-    whole = {name: torch.cat(vectors).requires_grad_() for name, vectors in seen.items()}
-    sizes = {name: [len(x) for x in vectors] for name, vectors in seen.items()}
-    seen.clear()
+                    seen.setdefault(name, _Rows(vectors, len(parts))).add(vectors)
+    whole = {name: rows.all().requires_grad_() for name, rows in seen.items()}
     losses = method.compare({name: gathered(x) for name, x in whole.items()})
     # Gradients of vectors, and of all that compare itself learns.
     scaled(losses.total).backward()  # type: ignore[no-untyped-call]
-    slopes = {name: torch.split(x.grad, sizes[name]) for name, x in whole.items() if x.grad is not None}
-    for number, chance in enumerate(chances):
-        with chance.again(), autocast():
+    slopes = {name: x.grad.split(seen[name].sizes) for name, x in whole.items() if x.grad is not None}
+    losses = Losses(losses.total.detach(), losses.parts, losses.watched)
+    # From here on only gradients are needed, and what is watched.
+    whole.clear()
+    seen.clear()
+    for number in range(len(parts) if chance is not None else 0):
+        assert chance is not None
+        with chance.again(number), autocast():
             again = method.embed(parts[number])
         terms = [(again[name] * slope[number].to(again[name].dtype)).sum() for name, slope in slopes.items()]
         learning = [term for term in terms if term.requires_grad]
         if learning:
             torch.stack(learning).sum().backward()  # type: ignore[no-untyped-call]
-    return Losses(losses.total.detach(), losses.parts, losses.watched)
+    return losses
 
 
 def require_no_batch_norm(method: Contrastive) -> None:
@@ -76,22 +80,51 @@ def require_no_batch_norm(method: Contrastive) -> None:
             )
 
 
-class _Chance:
-    """The state of chance as it is now, on the CPU and on the device."""
+class _Rows:
+    """Vectors of parts, side by side in memory that is taken once.
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._cpu = torch.get_rng_state()
-        self._gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    Kept as they come they would lie between what the networks free, where nothing large fits any more.
+    """
+
+    def __init__(self, first: Tensor, parts: int) -> None:
+        self._held = first.new_empty((len(first) * parts, *first.shape[1:]))
+        self.sizes: list[int] = []
+
+    def add(self, vectors: Tensor) -> None:
+        start = sum(self.sizes)
+        stop = start + len(vectors)
+        if stop > len(self._held):
+            more = self._held.new_empty((stop - len(self._held), *self._held.shape[1:]))
+            self._held = torch.cat([self._held, more])
+        self._held[start:stop] = vectors
+        self.sizes.append(len(vectors))
+
+    def all(self) -> Tensor:
+        return self._held[: sum(self.sizes)].detach()
+
+
+class _Chance:
+    """The states of chance before each part, on the CPU and on the device; memory as of ``_Rows``."""
+
+    def __init__(self, device: torch.device, parts: int) -> None:
+        self._device, self._cuda = device, device.type == "cuda"
+        self._held = [torch.empty(parts, len(state), dtype=torch.uint8) for state in self._now()]
+
+    def note(self, part: int) -> None:
+        for held, state in zip(self._held, self._now(), strict=True):
+            held[part] = state
 
     @contextmanager
-    def again(self) -> Iterator[None]:
+    def again(self, part: int) -> Iterator[None]:
         """The same draws once more; what is drawn afterwards is as if there had been none."""
-        with torch.random.fork_rng([self._device] if self._gpu is not None else []):
-            torch.set_rng_state(self._cpu)
-            if self._gpu is not None:
-                torch.cuda.set_rng_state(self._gpu, self._device)
+        with torch.random.fork_rng([self._device] if self._cuda else []):
+            torch.set_rng_state(self._held[0][part].clone())
+            if self._cuda:
+                torch.cuda.set_rng_state(self._held[1][part].clone(), self._device)
             yield
+
+    def _now(self) -> list[Tensor]:
+        return [torch.get_rng_state(), *([torch.cuda.get_rng_state(self._device)] if self._cuda else [])]
 
 
 def _device(batch: Mapping[str, object]) -> torch.device:

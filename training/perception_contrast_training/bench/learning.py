@@ -24,7 +24,7 @@ import torch
 from perception_contrast.cache import atomic_write
 
 from ..data.chosen import Chosen
-from ..data.feed import Pictures, batches
+from ..data.feed import batches
 from ..data.opening import open_dataset
 from ..data.order import Order
 from ..evaluation.progress import tracked
@@ -36,6 +36,7 @@ from ..methods.registry import METHODS, make_method
 from ..methods.scaling import Scale
 from ..networks.backbones import Backbone, BackboneSettings, make_backbone
 from ..settings import Optimisation
+from .remembered import Remembered
 
 logger = logging.getLogger(__name__)
 
@@ -66,21 +67,6 @@ class Budget:
     learning_rate: float = 1e-3
     learned: int = 8000
     held: int = 2000
-
-
-class Remembered:
-    """All pictures decoded once, so that figures of speed are those of learning."""
-
-    def __init__(self, pictures: Pictures) -> None:
-        self.classes: tuple[str, ...] = tuple(getattr(pictures, "classes", ()))
-        shown = tracked(range(len(pictures)), "reading pictures", len(pictures))
-        self._samples = [dict(pictures[index]) for index in shown]
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def __getitem__(self, index: int, /) -> dict[str, Any]:
-        return dict(self._samples[index])
 
 
 def fitted_settings(method: str, budget: Budget) -> Any:

@@ -1,8 +1,8 @@
-"""Sums over rows in blocks, so that no table of all rows against all is ever held."""
+"""Sums over tables of all rows against all, of which only a block of rows is ever held."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -11,53 +11,81 @@ from torch.autograd.function import once_differentiable
 
 Rows = tuple[int, int]
 """Rows from the first to before the second: a process's share of a loss."""
-Part = Callable[..., Tensor]
+Judge = Callable[[int, Tensor], Tensor]
+"""Of the first row's number and a block of the table (b, m): the block's loss. The block becomes its gradient."""
 
 
 def sum_of_blocks(
-    part: Part, rows: Rows, chunk: int, sliced: Sequence[Tensor], whole: Sequence[Tensor]
+    judge: Judge, rows: Rows, chunk: int, some: Tensor, every: Tensor, scale: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    """``part(start, *slices, *whole)`` summed over blocks of ``rows``, at most ``chunk`` at once, 0 for all.
+    """``judge`` summed over blocks of at most ``chunk`` of the ``rows`` of scale * some @ every.T + bias.
 
-    slices: the block's rows, from start on, of each of ``sliced``. A block's gradient is worked out right
-    after its value, so memory grows with one block alone. It can be differentiated once.
+    some (n, c) and every (m, c) may be one tensor. Gradients are worked out beside the values, so that one
+    block is all that is held of the table, in the backward pass too. It can be differentiated once.
     """
-    start, stop = rows
-    if not chunk or stop - start <= chunk:
-        return part(start, *(x[start:stop] for x in sliced), *whole)
-    # A tensor that is both sliced and whole is held, and has its gradient, once.
-    tensors = list({id(x): x for x in (*sliced, *whole)}.values())
-    place = {id(x): index for index, x in enumerate(tensors)}
-    takes = [(place[id(x)], True) for x in sliced] + [(place[id(x)], False) for x in whole]
-    return cast(Tensor, _Blocks.apply(part, rows, chunk, takes, *tensors))
+    own = None if some is every else some
+    return cast(Tensor, _Blocks.apply(judge, rows, chunk, own, every, scale, bias))
+
+
+def cross_entropy_in_place(table: Tensor, target: Tensor) -> Tensor:
+    """Sum over rows of table (b, m) of the cross-entropy with target (b,); the table becomes its gradient."""
+    rows = torch.arange(len(table), device=table.device)
+    wanted = table[rows, target]
+    most = table.amax(dim=1, keepdim=True)
+    weights = table.sub_(most).exp_()
+    total = weights.sum(dim=1, keepdim=True)
+    loss = (total.log() + most).sum() - wanted.sum()
+    weights.div_(total)[rows, target] -= 1.0
+    return loss
 
 
 class _Blocks(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, part: Part, rows: Rows, chunk: int, takes: list[tuple[int, bool]], *tensors: Tensor
-    ) -> Tensor:
-        """takes: of each argument of ``part``, which tensor it is, and whether it is sliced."""
-        slopes = {i: torch.zeros_like(x) for i, x in enumerate(tensors) if ctx.needs_input_grad[4 + i]}
-        total = tensors[0].new_zeros(())
+        ctx: Any, judge: Judge, rows: Rows, chunk: int, some: Tensor | None, every: Tensor, scale: Tensor,
+        bias: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        """some: None where it is ``every`` itself, whose gradient is then held once."""
+        learns = any(ctx.needs_input_grad)
+        inputs = (some, every, scale, bias)
+        slopes = [None if x is None or not learns else torch.zeros_like(x) for x in inputs]
+        own = every if some is None else some
+        buffer = every.new_empty(min(chunk, rows[1] - rows[0]), len(every))
+        total = every.new_zeros(())
         for start in range(rows[0], rows[1], chunk):
             stop = min(start + chunk, rows[1])
-            leaves = [
-                (tensors[i][start:stop] if cut else tensors[i]).detach().requires_grad_(i in slopes)
-                for i, cut in takes
-            ]
-            with torch.enable_grad():
-                value = part(start, *leaves)
-            total += value.detach()
-            wanted = [(leaf, *take) for leaf, take in zip(leaves, takes, strict=True) if take[0] in slopes]
-            found = torch.autograd.grad(value, [leaf for leaf, _, _ in wanted]) if wanted else ()
-            for slope, (_, i, cut) in zip(found, wanted, strict=True):
-                (slopes[i][start:stop] if cut else slopes[i]).add_(slope)
-        ctx.slopes, ctx.count = slopes, len(tensors)
+            block = scale * own[start:stop]
+            table = torch.mm(block, every.T, out=buffer[: stop - start])
+            if bias is not None:
+                table.add_(bias)
+            total += judge(start, table)
+            if learns:
+                _add_slopes(slopes, table, block, own[start:stop], every, scale, start)
+        ctx.slopes = slopes
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        slopes = [ctx.slopes.get(i) for i in range(ctx.count)]
-        return (None, None, None, None, *(None if x is None else x * gradient for x in slopes))
+        slopes, ctx.slopes = ctx.slopes, None
+        if slopes is None:
+            raise RuntimeError("the gradient of a loss in blocks is handed out once; work the loss out again")
+        # In place: what is held is as large as all that was compared.
+        slopes = [x.mul_(gradient) if x is not None else None for x in slopes]
+        needed = ctx.needs_input_grad[3:]
+        return (None, None, None, *(x if n else None for x, n in zip(slopes, needed, strict=True)))
+
+
+def _add_slopes(
+    slopes: list[Tensor | None], table: Tensor, block: Tensor, own: Tensor, every: Tensor, scale: Tensor,
+    start: int,
+) -> None:  # fmt: skip
+    """slopes: of some, every, scale, bias. table: the gradient of a block; block: its rows times scale."""
+    of_some, of_every, of_scale, of_bias = slopes
+    pulled = table @ every
+    assert of_every is not None and of_scale is not None
+    of_every.addmm_(table.T, block)
+    (of_every if of_some is None else of_some)[start : start + len(own)] += scale * pulled
+    of_scale += (pulled * own).sum()
+    if of_bias is not None:
+        of_bias += table.sum()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blocks import Rows, sum_of_blocks
+from .blocks import Rows, cross_entropy_in_place, sum_of_blocks
 from .unit import unit
 
 
@@ -19,20 +19,22 @@ def clip_loss(
     once, 0 for all; with it memory grows with n * chunk, in the backward pass too. rows: gives the part
     of the loss that these rows have; the parts of all rows add up to it.
     """
-    image, text = unit(image), unit(text)
+    image, text, factor = unit(image), unit(text), _tensor(scale, image)
+    start, stop = rows or (0, len(image))
+    target = torch.arange(len(image), device=image.device)
+    if chunk and stop - start > chunk:
 
-    def part(start: int, some_images: Tensor, some_texts: Tensor, *all_of: Tensor) -> Tensor:
-        images, texts, scale = all_of
-        target = torch.arange(start, start + len(some_images), device=images.device)
-        logits = scale * some_images @ texts.T
-        # The whole table serves both directions.
-        other = logits.T if len(some_images) == len(images) else scale * some_texts @ images.T
-        return F.cross_entropy(logits, target, reduction="sum") + F.cross_entropy(
-            other, target, reduction="sum"
-        )
+        def judge(first: int, table: Tensor) -> Tensor:
+            return cross_entropy_in_place(table, target[first : first + len(table)])
 
-    whole = (image, text, _tensor(scale, image))
-    return sum_of_blocks(part, rows or (0, len(image)), chunk, (image, text), whole) / (2 * len(image))
+        ways = ((image, text), (text, image))
+        both = [sum_of_blocks(judge, (start, stop), chunk, some, every, factor) for some, every in ways]
+        return torch.stack(both).sum() / (2 * len(image))
+    logits = factor * image[start:stop] @ text.T
+    # The whole table serves both directions.
+    other = logits.T if stop - start == len(image) else factor * text[start:stop] @ image.T
+    found = [F.cross_entropy(table, target[start:stop], reduction="sum") for table in (logits, other)]
+    return torch.stack(found).sum() / (2 * len(image))
 
 
 def sigmoid_loss(
@@ -48,16 +50,26 @@ def sigmoid_loss(
     image, text: (n, c), row i matches row i; normalised here. chunk, rows: of texts, as of ``clip_loss``.
     """
     image, text = unit(image), unit(text)
+    factor, offset = _tensor(scale, image), _tensor(bias, image)
+    start, stop = rows or (0, len(text))
+    if chunk and stop - start > chunk:
+        total = sum_of_blocks(_sigmoid_in_place, (start, stop), chunk, text, image, factor, offset)
+        return total / len(image)
+    logits = factor * text[start:stop] @ image.T + offset
+    sign = -torch.ones_like(logits)
+    # The match of text number start + j is picture number start + j.
+    sign.diagonal(start).fill_(1.0)
+    return -F.logsigmoid(sign * logits).sum() / len(image)
 
-    def part(start: int, some_texts: Tensor, images: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-        logits = scale * images @ some_texts.T + bias
-        sign = -torch.ones_like(logits)
-        # The match of text number start + j is picture number start + j.
-        sign.diagonal(-start).fill_(1.0)
-        return -F.logsigmoid(sign * logits).sum()
 
-    whole = (image, _tensor(scale, image), _tensor(bias, image))
-    return sum_of_blocks(part, rows or (0, len(text)), chunk, (text,), whole) / len(image)
+def _sigmoid_in_place(start: int, table: Tensor) -> Tensor:
+    """The loss of texts from number ``start`` on against all pictures; the table becomes its gradient."""
+    matches = table.diagonal(start)
+    matches.neg_()
+    loss = torch.logaddexp(table, table.new_zeros(())).sum()
+    table.sigmoid_()
+    matches.neg_()
+    return loss
 
 
 def _tensor(value: Tensor | float, like: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blocks import Rows, sum_of_blocks
+from .blocks import Rows, cross_entropy_in_place, sum_of_blocks
 from .unit import unit
 
 
@@ -18,17 +18,24 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float, chunk: int = 0, rows: Rows
     a, b: (n, c), row i of each is a view of picture i; normalised here. chunk: views that are compared with
     all others at once, 0 for all. rows: gives the part of the loss that these pictures have.
     """
-    views, pictures = unit(torch.cat([a, b])), len(a)
+    pictures = len(a)
+    views = torch.cat([unit(a), unit(b)])
+    target = torch.arange(pictures, pictures + len(views), device=views.device) % len(views)
 
-    def part(start: int, some: Tensor, every: Tensor) -> Tensor:
-        logits = some @ every.T / temperature
-        logits.diagonal(start).fill_(float("-inf"))  # oneself
-        target = torch.arange(start, start + len(some), device=every.device) + pictures
-        return F.cross_entropy(logits, target % len(every), reduction="sum")
+    def judge(start: int, table: Tensor) -> Tensor:
+        table.diagonal(start).fill_(float("-inf"))  # oneself
+        return cross_entropy_in_place(table, target[start : start + len(table)])
+
+    def share(start: int, stop: int) -> Tensor:
+        if chunk and stop - start > chunk:
+            inverse = views.new_tensor(1.0 / temperature)
+            return sum_of_blocks(judge, (start, stop), chunk, views, views, inverse)
+        logits = views[start:stop] @ views.T / temperature
+        logits.diagonal(start).fill_(float("-inf"))
+        return F.cross_entropy(logits, target[start:stop], reduction="sum")
 
     shares = [(0, len(views))] if rows is None else [rows, (rows[0] + pictures, rows[1] + pictures)]
-    parts = [sum_of_blocks(part, share, chunk, (views,), (views,)) for share in shares]
-    return torch.stack(parts).sum() / len(views)
+    return torch.stack([share(*one) for one in shares]).sum() / len(views)
 
 
 def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
