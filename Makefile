@@ -10,7 +10,7 @@ help:
 	@echo "make demo ARGS=...    a simulated robot camera through the whole graph"
 	@echo "make test ARGS=...    the tests"
 	@echo "make test-matrix      the ROS tests under Python 3.10, 3.12, NumPy 1.26 and 2"
-	@echo "make bench-train ARGS=\"--data PICTURES\"  does each learning method learn, beside lightly's (hours)"
+	@echo "make bench-train ARGS=\"--data PICTURES\"  does each method learn, beside lightly's and open_clip's (hours)"
 	@echo "make check            format, lint, types, direction of imports"
 	@echo "make format           puts the sources into the format that check wants"
 	@echo "make clean            removes all that these made inside the repository"
@@ -31,7 +31,8 @@ check: setup
 	@$(ENTER) && ruff format --check . && ruff check . && mypy && lint-imports
 
 bench-train: setup
-	@$(ENTER) && exec python -m perception_contrast_training.bench.learning $(ARGS)
+	@$(ENTER) && python -m perception_contrast_training.bench.captions && \
+	exec python -m perception_contrast_training.bench.learning $(ARGS)
 
 format: setup
 	@$(ENTER) && ruff format . && ruff check --fix .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,12 +16,13 @@ from ..methods.base import Batch, Group, Losses, Method, Progress
 from ..methods.groups import grouped
 from ..networks.backbones import Backbone
 
-THERE = ("simclr", "byol", "dino")
+THERE = ("simclr", "byol", "dino", "mae")
 
 
 def lightly_method(name: str, backbone: Backbone, settings: Any) -> Method:
     """settings: of our method of that name. Raises PerceptionError where lightly is not installed."""
-    return {"simclr": LightlySimclr, "byol": LightlyByol, "dino": LightlyDino}[name](backbone, settings)
+    made = {"simclr": LightlySimclr, "byol": LightlyByol, "dino": LightlyDino, "mae": LightlyMae}
+    return made[name](backbone, settings)
 
 
 class _Lightly(nn.Module):
@@ -117,3 +119,43 @@ class LightlyDino(_Lightly):
     def exported(self) -> Backbone:
         found: Backbone = self.target_backbone
         return found
+
+
+class LightlyMae(_Lightly):
+    def __init__(self, backbone: Backbone, settings: Any) -> None:
+        super().__init__(backbone, settings)
+        modules = evaluation_library("lightly.models.modules")
+        self._tools: Any = evaluation_library("lightly.models.utils")
+        # It shares the backbone's network, and starts it as MAE's authors do.
+        self.encoder = modules.MaskedVisionTransformerTIMM(vit=backbone.network)
+        with warnings.catch_warnings():
+            # Its successor is for other methods: it paints no pixels.
+            warnings.simplefilter("ignore")
+            self.decoder = modules.MAEDecoderTIMM(
+                num_patches=(backbone.size // backbone.patch) ** 2,
+                patch_size=backbone.patch,
+                embed_dim=backbone.dim,
+                decoder_embed_dim=settings.width,
+                decoder_depth=settings.depth,
+                decoder_num_heads=settings.heads,
+            )
+        self.criterion = nn.MSELoss()
+
+    def loss(self, batch: Batch, progress: Progress) -> Losses:
+        image, tools = batch["image"], self._tools
+        # The first token is the picture's own; it is always seen.
+        shuffled = batch["noise"].argsort(dim=1) + 1
+        count = int(shuffled.shape[1] * (1 - self.settings.ratio))
+        kept = torch.cat([torch.zeros_like(shuffled[:, :1]), shuffled[:, :count]], dim=1)
+        hidden = shuffled[:, count:]
+        seen = self.decoder.embed(self.encoder.encode(images=image, idx_keep=kept))
+        row = tools.repeat_token(self.decoder.mask_token, (len(image), shuffled.shape[1] + 1))
+        decoded = self.decoder.decode(tools.set_at_index(row, kept, seen.type_as(row)))
+        painted = self.decoder.predict(tools.get_at_index(decoded, hidden))
+        target = tools.get_at_index(tools.patchify(image, self.backbone.patch), hidden - 1)
+        if self.settings.norm_pix:
+            target = tools.normalize_mean_var(target, dim=-1)
+        return Losses(self.criterion(painted, target))
+
+    def groups(self) -> Iterable[Group]:
+        return grouped({"backbone": self.backbone, "decoder": self.decoder})
