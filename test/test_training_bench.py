@@ -45,9 +45,8 @@ def test_mae_of_lightly_has_our_loss_on_the_same_weights() -> None:
     theirs: Any = lightly_method("mae", small_vit(), settings).double()
     ours = Mae(copy.deepcopy(theirs.backbone), MaeSettings(width=24, depth=1, heads=2, start="own")).double()
     decoder = theirs.decoder.state_dict()
-    renamed = {
-        "embed": "decoder_embed", "blocks": "decoder_blocks", "norm": "decoder_norm", "pixels": "decoder_pred",
-    }  # fmt: skip
+    renamed = {"embed": "decoder_embed", "blocks": "decoder_blocks", "norm": "decoder_norm"}
+    renamed["pixels"] = "decoder_pred"
     state = {
         key: decoder[".".join([renamed.get(key.split(".")[0], key.split(".")[0]), *key.split(".")[1:]])]
         for key in ours.decoder.state_dict()

@@ -11,6 +11,7 @@ from small_methods import pictures
 from torch import Tensor
 
 from perception_contrast_training import losses
+from perception_contrast_training.losses.blocks import cross_entropy_in_place, sum_of_blocks
 
 Pair = Callable[[Tensor, Tensor], Tensor]
 
@@ -152,3 +153,27 @@ def test_blocks_hold_no_table_of_all_rows(name) -> None:
     with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):
         LOSSES[name](a, b, torch.tensor(10.0, requires_grad=True)).backward()
     assert sizes and max(sizes) < rows * rows / 2
+
+
+@pytest.mark.parametrize("rows", [(0, 10), (4, 9)])
+def test_blocks_hand_their_gradient_out_once_and_right(rows: tuple[int, int]) -> None:
+    """Of a cross-entropy that torch works out whole: rows, columns, scale and bias."""
+    chance = torch.Generator().manual_seed(2)
+    some, every = (torch.randn(10, 4, generator=chance, dtype=torch.float64) for _ in range(2))
+    inputs = [some, every, torch.tensor(3.0, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)]
+    inputs = [x.requires_grad_() for x in inputs]
+    target = torch.arange(10).flip(0)
+
+    def judge(start: int, table: torch.Tensor) -> torch.Tensor:
+        return cross_entropy_in_place(table, target[start : start + len(table)])
+
+    first, second = inputs[:2]
+    found = sum_of_blocks(judge, rows, 3, first, second, inputs[2], inputs[3])
+    table = inputs[2] * first[rows[0] : rows[1]] @ second.T + inputs[3]
+    expected = torch.nn.functional.cross_entropy(table, target[rows[0] : rows[1]], reduction="sum")
+    assert float(found.detach()) == pytest.approx(float(expected.detach()), abs=1e-9)
+    slopes = torch.autograd.grad(found, inputs, retain_graph=True)
+    for slope, right in zip(slopes, torch.autograd.grad(expected, inputs), strict=True):
+        assert torch.allclose(slope, right, rtol=0, atol=1e-9)
+    with pytest.raises(RuntimeError, match="once"):
+        torch.autograd.grad(found, inputs)

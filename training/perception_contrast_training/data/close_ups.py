@@ -103,7 +103,7 @@ def plain_caption(concept: Concept) -> str:
 
 
 def write_table(folder: Path, settings: CloseUps, seed: int, *, plain: bool = False) -> Path:
-    """Pictures and ``captions.jsonl`` (path, caption, class) in ``folder``; one that is whole is taken as it is.
+    """Pictures and ``captions.jsonl`` (path, caption, class) in ``folder``; a whole one is left as it is.
 
     plain: one caption, "a red mug", in place of several phrases. Raises PerceptionError for a folder that
     holds other pictures.

@@ -12,11 +12,18 @@ from torch.autograd.function import once_differentiable
 Rows = tuple[int, int]
 """Rows from the first to before the second: a process's share of a loss."""
 Judge = Callable[[int, Tensor], Tensor]
-"""Of the first row's number and a block of the table (b, m): the block's loss. The block becomes its gradient."""
+"""Of the first row's number and a block of the table (b, m): its loss. The block becomes the
+gradient of it."""
 
 
 def sum_of_blocks(
-    judge: Judge, rows: Rows, chunk: int, some: Tensor, every: Tensor, scale: Tensor, bias: Tensor | None = None
+    judge: Judge,
+    rows: Rows,
+    chunk: int,
+    some: Tensor,
+    every: Tensor,
+    scale: Tensor,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """``judge`` summed over blocks of at most ``chunk`` of the ``rows`` of scale * some @ every.T + bias.
 

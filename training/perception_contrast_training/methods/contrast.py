@@ -6,7 +6,9 @@ from .. import gather
 from .base import Batch, Contrastive, Losses
 
 TABLE = 1 << 22
-"""Numbers that the table of a comparison may hold at once; float32: 16 MB. Two views of 1,024 pictures fill it."""
+"""Numbers that the table of a comparison may hold at once; float32: 16 MB.
+
+Two views of 1,024 pictures fill it."""
 
 
 def rows_at_once(table: int, columns: int) -> int:
