@@ -11,6 +11,7 @@ recording's; the time in it; the fixed frame's number; the camera's x, y, z in t
 
 Times and places are in units of the radii within which frames are no negatives; NaN where not known."""
 
+NEAR = 1 - 1e-9  # what is a whole radius away but for rounding is not near
 STRIP = 1 << 18  # comparisons at once
 
 
@@ -22,8 +23,8 @@ def may_be_negatives(one: Tensor, other: Tensor) -> Tensor:
     """
     a, b = one[:, None], other[None]
     near = a[..., 0] == b[..., 0]
-    near |= (a[..., 1] == b[..., 1]) & ((a[..., 2] - b[..., 2]).abs() < 1)
-    near |= (a[..., 3] == b[..., 3]) & (torch.linalg.vector_norm(a[..., 4:] - b[..., 4:], dim=-1) < 1)
+    near |= (a[..., 1] == b[..., 1]) & ((a[..., 2] - b[..., 2]).abs() < NEAR)
+    near |= (a[..., 3] == b[..., 3]) & (torch.linalg.vector_norm(a[..., 4:] - b[..., 4:], dim=-1) < NEAR)
     return ~near
 
 
@@ -39,6 +40,7 @@ class NegativesTable:
         rows = torch.empty(stop - start, len(frames), dtype=torch.bool, device=frames.device)
         # Numbers in between are a few times as large as the rows: never of all of them at once.
         strip = max(1, STRIP // max(1, len(frames)))
-        for some, made in zip(frames[start:stop].split(strip), rows.split(strip), strict=True):
-            made.copy_(may_be_negatives(some, frames))
+        for first in range(start, stop, strip):
+            last = min(first + strip, stop)
+            rows[first - start : last - start] = may_be_negatives(frames[first:last], frames)
         return rows

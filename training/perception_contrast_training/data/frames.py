@@ -66,7 +66,8 @@ class Frames:
     @property
     def known(self) -> Flags:
         """(n,): whether it is known where the camera was and where it looked."""
-        return np.isfinite(np.concatenate([self.positions, self.directions], axis=1)).all(axis=1)
+        placed = np.concatenate([self.positions, self.directions], axis=1)
+        return np.asarray(np.isfinite(placed).all(axis=1), bool)
 
     def where(self, seconds: float, metres: float) -> Tensor:
         """(n, 7) float64, as ``whereabouts.WHERE``, for these radii; 0 for none."""

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from perception_contrast.errors import PerceptionError, RecipeError
 
-from ..whereabouts import may_be_negatives
-from .frames import Frames, frames_of
+from ..whereabouts import NegativesTable
+from .frames import Frames, Indices, frames_of
 from .pairs import PairFinder, PairRules
 from .samples import Pictures
 
@@ -69,7 +69,8 @@ class PairSettings:
 
 
 def require_sane_pairs(settings: PairSettings, method: str, *, paired: bool, negatives: bool) -> None:
-    """paired: whether the method's views take a partner; negatives: whether it has any. Raises RecipeError."""
+    """paired: whether the method's views take a partner. negatives: whether it has any. Raises RecipeError
+    that names the key."""
     for key in ("seconds", "camera_seconds", "metres", "degrees"):
         if getattr(settings, key) <= 0:
             raise RecipeError(f"'data.pairs.{key}' must be above 0")
@@ -83,7 +84,8 @@ def require_sane_pairs(settings: PairSettings, method: str, *, paired: bool, neg
             )
     if settings.pairs and not paired:
         raise RecipeError(
-            f"'data.pairs.kind' {settings.kind} makes a second view, and {method} has one only: set it to none"
+            f"'data.pairs.kind' {settings.kind} makes a second view, and {method} takes one of a picture; "
+            "set it to none"
         )
     settings.rules(negatives=negatives)
 
@@ -102,8 +104,7 @@ class Partners:
 
     def partner_of(self, index: int, generator: torch.Generator) -> int:
         """A number drawn from those that show the same; ``index`` itself where there is none."""
-        near = self.finder.positives(index) if self.pairs else []
-        if not len(near):
+        if not self.pairs or not len(near := self.finder.positives(index)):
             return index
         return int(near[int(torch.randint(len(near), (), generator=generator))])
 
@@ -124,7 +125,7 @@ class Partners:
         if self._negatives:
             some = self.finder.where[_evenly(len(self.finder.frames))]
             count = max(1, len(some) * (len(some) - 1))
-            left_out = 1 - int(may_be_negatives(some, some).sum()) / count
+            left_out = 1 - int(NegativesTable(some)(0, len(some)).sum()) / count
             rules = self.finder.rules
             said.append(
                 f"pairs: {left_out:.1%} of two pictures are nearer than {rules.negative_time:g} s or "
@@ -146,8 +147,8 @@ def partners_of(pictures: Pictures, settings: PairSettings, path: str, *, negati
     frames = frames_of(pictures)
     if frames is None:
         raise PerceptionError(
-            f"data.pairs needs the times of frames, and '{path}' has none; make a dataset of a recording with "
-            "`perception-contrast data extract`, or set data.pairs.kind=none"
+            f"data.pairs needs the times of frames, and '{path}' has none; make a dataset of a recording "
+            "with `perception-contrast data extract`, or leave data.pairs out"
         )
     posed = bool(frames.known.any())
     if not posed and (settings.kind == "place" or settings.apart_metres > 0):
@@ -158,17 +159,17 @@ def partners_of(pictures: Pictures, settings: PairSettings, path: str, *, negati
         )
     if settings.kind == "camera" and len(np.unique(frames.cameras)) == len(np.unique(frames.sources)):
         raise PerceptionError(
-            f"data.pairs.kind=camera needs two cameras of one recording, and '{path}' has one of each; extract "
-            "more topics (`data extract --topic`), or set data.pairs.kind=time"
+            f"data.pairs.kind=camera needs two cameras of one recording, and '{path}' has one of each; "
+            "extract more topics (`data extract --topic`), or set data.pairs.kind=time"
         )
     found = Partners(frames, settings, negatives=negatives)
     if settings.pairs and not found.share():
         raise PerceptionError(
-            f"no frame of '{path}' has a partner by data.pairs.kind={settings.kind}; widen data.pairs.seconds, "
-            "camera_seconds, metres or degrees, or extract with a smaller --every"
+            f"no frame of '{path}' has a partner by data.pairs.kind={settings.kind}; widen "
+            "data.pairs.seconds, camera_seconds, metres or degrees, or extract with a smaller --every"
         )
     return found
 
 
-def _evenly(count: int) -> np.ndarray:
+def _evenly(count: int) -> Indices:
     return np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(np.int64)
