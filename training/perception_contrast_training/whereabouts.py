@@ -21,11 +21,13 @@ def may_be_negatives(one: Tensor, other: Tensor) -> Tensor:
     False for a frame and itself, for frames of one recording nearer in time than 1, and for frames whose
     cameras were nearer than 1, whatever the time or the recording. What is not known is not near.
     """
-    a, b = one[:, None], other[None]
-    near = a[..., 0] == b[..., 0]
-    near |= (a[..., 1] == b[..., 1]) & ((a[..., 2] - b[..., 2]).abs() < NEAR)
-    near |= (a[..., 3] == b[..., 3]) & (torch.linalg.vector_norm(a[..., 4:] - b[..., 4:], dim=-1) < NEAR)
-    return ~near
+    a, b = one.T.contiguous()[:, :, None], other.T.contiguous()[:, None]
+    frame, recording, time, world, place = range(5)
+    near = a[frame] == b[frame]
+    near |= (a[recording] == b[recording]) & ((a[time] - b[time]).abs_() < NEAR)
+    square = (a[place:] - b[place:]).square_().sum(dim=0)
+    near |= (a[world] == b[world]) & (square < NEAR**2)
+    return near.logical_not_()
 
 
 class NegativesTable:
