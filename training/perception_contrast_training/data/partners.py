@@ -117,19 +117,24 @@ class Partners:
         looked_at = _evenly(len(self.finder.frames))
         return float(np.mean([len(self.finder.positives(int(index))) > 0 for index in looked_at]))
 
+    def left_out(self) -> float:
+        """Of all pairs of frames, the share that are no negatives of each other."""
+        if not self._negatives:
+            return 0.0
+        some = self.finder.where[_evenly(len(self.finder.frames))]
+        count = len(some) * (len(some) - 1)
+        return 1 - int(NegativesTable(some)(0, len(some)).sum()) / max(1, count)
+
     def sentences(self) -> list[str]:
         """What the rules make of the data."""
         said = []
         if self.pairs:
             said.append(f"pairs: {self.share():.0%} of the pictures have a partner ({self.settings.kind})")
         if self._negatives:
-            some = self.finder.where[_evenly(len(self.finder.frames))]
-            count = max(1, len(some) * (len(some) - 1))
-            left_out = 1 - int(NegativesTable(some)(0, len(some)).sum()) / count
-            rules = self.finder.rules
+            left_out, rules = self.left_out(), self.finder.rules
             said.append(
-                f"pairs: {left_out:.1%} of two pictures are nearer than {rules.negative_time:g} s or "
-                f"{rules.negative_distance:g} m and no negatives of each other"
+                f"pairs: {left_out:.1%} of all pairs of pictures are no negatives: nearer than "
+                f"{rules.negative_time:g} s or {rules.negative_distance:g} m"
                 + ("; lower data.pairs.apart_* to learn from more" if left_out > 0.5 else "")
             )
         return said
@@ -138,8 +143,8 @@ class Partners:
 def partners_of(pictures: Pictures, settings: PairSettings, path: str, *, negatives: bool) -> Partners | None:
     """For the pictures to learn from, opened from ``path``; None where the recipe asks for nothing of it.
 
-    Raises PerceptionError for data that lacks the times, cameras or poses that are asked for, or in which no
-    frame has a partner.
+    Raises PerceptionError for data that lacks the times, cameras or poses that are asked for, in which no
+    frame has a partner, or no two are negatives.
     """
     rules = settings.rules(negatives=negatives)
     if not settings.pairs and not (negatives and (rules.negative_time or rules.negative_distance)):
@@ -167,6 +172,11 @@ def partners_of(pictures: Pictures, settings: PairSettings, path: str, *, negati
         raise PerceptionError(
             f"no frame of '{path}' has a partner by data.pairs.kind={settings.kind}; widen "
             "data.pairs.seconds, camera_seconds, metres or degrees, or extract with a smaller --every"
+        )
+    if found.left_out() == 1:
+        raise PerceptionError(
+            f"no two frames of '{path}' are negatives: all are nearer than {rules.negative_time:g} s or "
+            f"{rules.negative_distance:g} m; lower data.pairs.apart_seconds and apart_metres"
         )
     return found
 
