@@ -55,20 +55,22 @@ class _Viewed(Dataset[Fed]):
 
     def _paired(self, picture: Tensor, index: int, generator: torch.Generator, partners: Partners) -> Fed:
         """Views of a picture and its partner, and where both were taken."""
-        second, unreadable = partners.partner_of(index, generator), 0
-        made: Fed = {}
+        second, unreadable, shown = partners.partner_of(index, generator), 0, None
         if second != index:
             try:
                 shown = self._pictures[second]["picture"]
-                made |= cast(PairedViews, self._views)(picture, generator, shown)
             except PerceptionError:
                 second, unreadable = index, 1
-        if second == index:
+        made: Fed = {UNREADABLE: unreadable}
+        if shown is None:
             made |= self._views(picture, generator)
-        where = partners.where(index, second)
-        made |= {} if where is None else {WHERE: where}
-        made |= {PARTNERED: int(second != index)} if partners.pairs else {}
-        return made | {UNREADABLE: unreadable}
+        else:
+            made |= cast(PairedViews, self._views)(picture, generator, shown)
+        if partners.pairs:
+            made[PARTNERED] = int(second != index)
+        if (where := partners.where(index, second)) is not None:
+            made[WHERE] = where
+        return made
 
     def _readable(self, index: int) -> tuple[dict[str, Any], int]:
         for more in range(TRIES):
