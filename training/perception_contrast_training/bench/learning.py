@@ -24,9 +24,10 @@ import torch
 from perception_contrast.cache import atomic_write
 
 from ..data.chosen import Chosen
-from ..data.feed import Pictures, batches
+from ..data.feed import batches
 from ..data.opening import open_dataset
 from ..data.order import Order
+from ..data.samples import Pictures
 from ..evaluation.progress import tracked
 from ..evaluation.report import Outcome, Table, markdown
 from ..held_out_figures import HeldOut

@@ -12,6 +12,9 @@ from torch.autograd.function import once_differentiable
 Rows = tuple[int, int]
 """Rows from the first to before the second: a process's share of a loss."""
 Part = Callable[..., Tensor]
+Negatives = Tensor | Callable[[int, int], Tensor]
+"""(n, n) bool, symmetric: true where row and column may be negatives of each other. As a function it gives
+the rows from its first to before its second argument; then the whole table is never held."""
 
 
 def sum_of_blocks(
@@ -30,6 +33,22 @@ def sum_of_blocks(
     place = {id(x): index for index, x in enumerate(tensors)}
     takes = [(place[id(x)], True) for x in sliced] + [(place[id(x)], False) for x in whole]
     return cast(Tensor, _Blocks.apply(part, rows, chunk, takes, *tensors))
+
+
+def left_out(negatives: Negatives, start: int, rows: int, *, match: int = 0, oneself: bool = False) -> Tensor:
+    """(rows, n) bool, a new table: which comparisons of the rows from ``start`` on do not count.
+
+    match: what row i belongs to, which counts always, is column i + match, counted round. oneself: whether
+    column i of row i is the row itself, which never counts.
+    """
+    stop = start + rows
+    allowed = negatives[start:stop] if isinstance(negatives, Tensor) else negatives(start, stop)
+    found = ~allowed
+    if oneself:
+        found.diagonal(start).fill_(True)
+    row = torch.arange(rows, device=found.device)
+    found[row, (row + start + match) % found.shape[1]] = False
+    return found
 
 
 class _Blocks(torch.autograd.Function):

@@ -6,18 +6,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blocks import Rows, sum_of_blocks
+from .blocks import Negatives, Rows, left_out, sum_of_blocks
 from .unit import unit
 
 
 def clip_loss(
-    image: Tensor, text: Tensor, scale: Tensor | float, chunk: int = 0, rows: Rows | None = None
+    image: Tensor,
+    text: Tensor,
+    scale: Tensor | float,
+    chunk: int = 0,
+    rows: Rows | None = None,
+    *,
+    negatives: Negatives | None = None,
 ) -> Tensor:
     """Symmetric InfoNCE (Radford et al., CLIP, 2021). image, text: (n, c), row i matches row i.
 
     Rows are normalised here. scale: inverse temperature. chunk: rows that are compared with all others at
     once, 0 for all; with it memory grows with n * chunk, in the backward pass too. rows: gives the part
-    of the loss that these rows have; the parts of all rows add up to it.
+    of the loss that these rows have; the parts of all rows add up to it. negatives: which pairs of rows may
+    be told apart, None for all; a picture and its own text always count.
     """
     image, text = unit(image), unit(text)
 
@@ -25,8 +32,16 @@ def clip_loss(
         images, texts, scale = all_of
         target = torch.arange(start, start + len(some_images), device=images.device)
         logits = scale * some_images @ texts.T
+        out = None if negatives is None else left_out(negatives, start, len(some_images))
+        if out is not None:
+            logits.masked_fill_(out, float("-inf"))
         # The whole table serves both directions.
-        other = logits.T if len(some_images) == len(images) else scale * some_texts @ images.T
+        if len(some_images) == len(images):
+            other = logits.T
+        else:
+            other = scale * some_texts @ images.T
+            if out is not None:
+                other.masked_fill_(out, float("-inf"))
         return F.cross_entropy(logits, target, reduction="sum") + F.cross_entropy(
             other, target, reduction="sum"
         )
@@ -42,10 +57,13 @@ def sigmoid_loss(
     bias: Tensor | float,
     chunk: int = 0,
     rows: Rows | None = None,
+    *,
+    negatives: Negatives | None = None,
 ) -> Tensor:
     """Pairwise sigmoid loss (Zhai et al., SigLIP, ICCV 2023), summed over texts, mean over pictures.
 
-    image, text: (n, c), row i matches row i; normalised here. chunk, rows: of texts, as of ``clip_loss``.
+    image, text: (n, c), row i matches row i; normalised here. chunk, rows: of texts, as of ``clip_loss``;
+    negatives too.
     """
     image, text = unit(image), unit(text)
 
@@ -54,7 +72,10 @@ def sigmoid_loss(
         sign = -torch.ones_like(logits)
         # The match of text number start + j is picture number start + j.
         sign.diagonal(-start).fill_(1.0)
-        return -F.logsigmoid(sign * logits).sum()
+        terms = F.logsigmoid(sign * logits)
+        if negatives is not None:
+            terms.masked_fill_(left_out(negatives, start, len(some_texts)).T, 0.0)
+        return -terms.sum()
 
     whole = (image, _tensor(scale, image), _tensor(bias, image))
     return sum_of_blocks(part, rows or (0, len(text)), chunk, (text,), whole) / len(image)

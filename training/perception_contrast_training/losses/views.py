@@ -8,21 +8,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blocks import Rows, sum_of_blocks
+from .blocks import Negatives, Rows, left_out, sum_of_blocks
 from .unit import unit
 
 
-def nt_xent(a: Tensor, b: Tensor, temperature: float, chunk: int = 0, rows: Rows | None = None) -> Tensor:
+def nt_xent(
+    a: Tensor,
+    b: Tensor,
+    temperature: float,
+    chunk: int = 0,
+    rows: Rows | None = None,
+    *,
+    negatives: Negatives | None = None,
+) -> Tensor:
     """Normalised temperature-scaled cross-entropy (Chen et al., SimCLR, ICML 2020), mean over all 2n views.
 
     a, b: (n, c), row i of each is a view of picture i; normalised here. chunk: views that are compared with
-    all others at once, 0 for all. rows: gives the part of the loss that these pictures have.
+    all others at once, 0 for all. rows: gives the part of the loss that these pictures have. negatives:
+    which of the 2n views, first all of a, then all of b, are told apart, None for all; the two of a picture
+    always match.
     """
     views, pictures = unit(torch.cat([a, b])), len(a)
 
     def part(start: int, some: Tensor, every: Tensor) -> Tensor:
         logits = some @ every.T / temperature
-        logits.diagonal(start).fill_(float("-inf"))  # oneself
+        if negatives is None:
+            logits.diagonal(start).fill_(float("-inf"))  # oneself
+        else:
+            out = left_out(negatives, start, len(some), match=pictures, oneself=True)
+            logits.masked_fill_(out, float("-inf"))
         target = torch.arange(start, start + len(some), device=every.device) + pictures
         return F.cross_entropy(logits, target % len(every), reduction="sum")
 
