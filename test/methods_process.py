@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from small_methods import FIRST, PATCHES, SIZE, pictures, small_vit
+from small_methods import FIRST, PATCHES, SIZE, pictures, small_vit, some_whereabouts
 from torch import nn
 
 from perception_contrast_training import gather
 from perception_contrast_training.grad_cache import cached_backward
+from perception_contrast_training.loop import split
 from perception_contrast_training.methods.byol import Byol, ByolSettings
 from perception_contrast_training.methods.clip import Clip, ClipSettings
 from perception_contrast_training.methods.dino import Dino, DinoSettings
@@ -25,6 +26,7 @@ from perception_contrast_training.methods.siglip import Siglip, SiglipSettings
 from perception_contrast_training.methods.simclr import Simclr, SimclrSettings
 from perception_contrast_training.networks.backbones import BackboneSettings, make_backbone
 from perception_contrast_training.networks.text import TextSettings, make_text
+from perception_contrast_training.whereabouts import WHERE
 
 ROWS = 8
 HEAD = {"prototypes": 16, "hidden": 16, "bottleneck": 8, "warm_up_epochs": 10}
@@ -39,6 +41,10 @@ NAMES = (
     "dinov2-centred",
     "clip",
     "siglip",
+    "simclr-near",
+    "simclr-near-cached",
+    "clip-near",
+    "siglip-near",
 )
 
 
@@ -64,6 +70,12 @@ def method_of(name: str) -> Any:
 
 
 def batch_of(name: str, rows: slice) -> dict[str, Any]:
+    """``near``: frames of which a part are no negatives, also across processes."""
+    near = {WHERE: some_whereabouts(ROWS)[:, rows]} if "near" in name else {}
+    return _batch_of(name, rows) | near
+
+
+def _batch_of(name: str, rows: slice) -> dict[str, Any]:
     kind = name.split("-")[0]
     if kind in ("simclr", "byol"):
         return {"views": pictures(2, ROWS, 3, SIZE, SIZE)[:, rows]}
@@ -87,8 +99,7 @@ def trained(name: str) -> dict[str, Any]:
     method = method_of(name).train()
     batch = batch_of(name, slice(*gather.own_rows(ROWS)))
     if name.endswith("cached"):
-        half = batch["views"].shape[1] // 2
-        losses = cached_backward(method, [{"views": v} for v in batch["views"].split(half, dim=1)])
+        losses = cached_backward(method, list(split(batch, batch["views"].shape[1] // 2)))
     else:
         losses = method.loss(batch, FIRST)
         losses.total.backward()

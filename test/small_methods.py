@@ -54,6 +54,15 @@ def pictures(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> 
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
+def some_whereabouts(count: int) -> Tensor:
+    """(2, count, 7): two recordings of frames half a radius apart in time; a third have places too."""
+    number = torch.arange(2 * count, dtype=torch.float64).view(count, 2).T
+    places = torch.randn(2, count, 3, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    places[:, torch.arange(count) % 3 > 0] = torch.nan
+    columns = [number, (number > count).double(), number // 2 * 0.5, torch.zeros_like(number)]
+    return torch.cat([torch.stack(columns, dim=-1), places], dim=-1)
+
+
 def linear_pair(theirs: nn.Module, name: str, ours: nn.Module) -> None:
     """Copies a linear layer of ours into the one called ``name`` of theirs."""
     layer = theirs.get_submodule(name)

@@ -160,7 +160,7 @@ def test_the_command_writes_the_method_that_is_asked_for(
 def test_the_node_offers_every_method(repository: Path) -> None:
     parameters = pytest.importorskip("perception_contrast.ros.parameters")
     spec = next(one for one in parameters.SPECS if one.name == "dense")
-    assert spec.choices == ("auto", *METHODS) and spec.change == "unconfigured"
+    assert spec.choices == ("auto", *METHODS) and spec.change == "reload"
     assert "not one of" in spec.problem("best")
     text = (repository / "docs/ros_interface.md").read_text()
     assert f"auto, {', '.join(METHODS)}" in text

@@ -15,14 +15,13 @@ from perception_contrast.errors import PerceptionError
 from perception_contrast_training.data.bags.extract import extract
 from perception_contrast_training.data.bags.options import ExtractOptions
 from perception_contrast_training.data.bags.transforms import product, rotated, slerp
+from perception_contrast_training.data.frames import Frames, viewing_directions
 from perception_contrast_training.data.pairs import (
-    Frames,
     PairDataset,
     PairFinder,
     PairRules,
     PairSampler,
     negative_mask,
-    viewing_directions,
 )
 from perception_contrast_training.data.shards import ShardDataset
 

@@ -297,6 +297,7 @@ def test_a_log_takes_back_what_was_not_saved(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_saves_and_ends(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
     order = Order(64, 8, 3)
     trainer = Trainer(TinyContrast(), QUICK, epoch_steps=8)
     run_parts = parts(tmp_path, order, trainer)
@@ -309,7 +310,7 @@ def test_ctrl_c_saves_and_ends(tmp_path: Path) -> None:
 
     assert Run(trainer, replace(run_parts, feed=pressed(run_parts.feed))).go() == "interrupted"
     assert trainer.step_count == 7 and 7 in Checkpoints(tmp_path, 2).steps()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 # Several processes.

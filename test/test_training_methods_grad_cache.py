@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from small_methods import FIRST, SIZE, gradients, largest_difference, pictures, small_vit
+from small_methods import (
+    FIRST,
+    SIZE,
+    gradients,
+    largest_difference,
+    pictures,
+    small_vit,
+    some_whereabouts,
+)
 from torch import Tensor, nn
 
 from perception_contrast.errors import RecipeError
@@ -18,6 +26,7 @@ from perception_contrast_training.methods.pairs import Pair
 from perception_contrast_training.methods.siglip import Siglip, SiglipSettings
 from perception_contrast_training.methods.simclr import Simclr, SimclrSettings
 from perception_contrast_training.networks.text import TextSettings, make_text
+from perception_contrast_training.whereabouts import WHERE
 
 TEXT = TextSettings(width=16, depth=1, heads=2, context=8)
 CAPTIONS = [f"thing number {number}" for number in range(12)]
@@ -41,20 +50,29 @@ def batch_of(name: str, rows: slice = slice(None)) -> dict[str, Any]:
     return {"image": pictures(12, 3, SIZE, SIZE)[rows], "text": CAPTIONS[rows]}
 
 
-def parts_of(name: str, size: int) -> list[dict[str, Any]]:
-    return [batch_of(name, slice(start, start + size)) for start in range(0, 12, size)]
+def near_batch_of(name: str, rows: slice = slice(None)) -> dict[str, Any]:
+    """With frames of which a good part may be no negatives of each other."""
+    return {**batch_of(name, rows), WHERE: some_whereabouts(12)[:, rows]}
 
 
+def parts_of(name: str, size: int, batch: Any = batch_of) -> list[dict[str, Any]]:
+    return [batch(name, slice(start, start + size)) for start in range(0, 12, size)]
+
+
+@pytest.mark.parametrize("batch", [batch_of, near_batch_of])
 @pytest.mark.parametrize("name", ["simclr", "clip", "siglip", "lit"])
 @pytest.mark.parametrize("size", [1, 3, 8])
-def test_cached_gradients_are_those_of_the_whole_batch(name: str, size: int) -> None:
+def test_cached_gradients_are_those_of_the_whole_batch(name: str, size: int, batch: Any) -> None:
     """Those of temperature and bias among them; parts of unequal size too."""
     method = method_of(name).train()
-    whole = method.loss(batch_of(name), FIRST)
+    whole = method.loss(batch(name), FIRST)
+    if batch is near_batch_of:
+        plain = method.loss(batch_of(name), FIRST)
+        assert abs(float(whole.total.detach() - plain.total.detach())) > 1e-4
     whole.total.backward()
     expected = {k: None if v is None else v.clone() for k, v in gradients(method).items()}
     method.zero_grad()
-    losses = cached_backward(method, parts_of(name, size))
+    losses = cached_backward(method, parts_of(name, size, batch))
     assert float(losses.total) == pytest.approx(float(whole.total.detach()), abs=1e-9)
     assert largest_difference(gradients(method), expected) < 1e-9
     learned = [n for n in ("log_scale", "bias") if hasattr(method, n)]

@@ -177,3 +177,93 @@ def test_blocks_hand_their_gradient_out_once_and_right(rows: tuple[int, int]) ->
         assert torch.allclose(slope, right, rtol=0, atol=1e-9)
     with pytest.raises(RuntimeError, match="once"):
         torch.autograd.grad(found, inputs)
+
+
+# Negatives that are left out.
+
+
+def allowed(count: int, share: float = 0.5) -> Tensor:
+    """(count, count) bool, symmetric, true nowhere on the diagonal; its first row is false."""
+    drawn = torch.rand(count, count, generator=torch.Generator().manual_seed(4)) < share
+    found = (drawn | drawn.T) & ~torch.eye(count, dtype=torch.bool)
+    found[0] = found[:, 0] = False
+    return found
+
+
+def theirs_nt_xent(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
+    """torch's cross-entropy of a table whose other entries are minus infinity."""
+    count = len(a)
+    views = F.normalize(torch.cat([a, b]), dim=-1)
+    target = torch.arange(2 * count).roll(count)
+    keep = mask | F.one_hot(target, 2 * count).bool()
+    return F.cross_entropy(torch.where(keep, views @ views.T / 0.1, -torch.inf), target)
+
+
+def theirs_clip(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
+    keep = mask | torch.eye(len(a), dtype=torch.bool)
+    logits = torch.where(keep, 10 * F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T, -torch.inf)
+    target = torch.arange(len(a))
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def theirs_sigmoid(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
+    """torch's binary cross-entropy with weight 0 for what is left out."""
+    match = torch.eye(len(a))
+    logits = 10 * F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T - 3
+    weight = (mask | match.bool()).double()
+    return F.binary_cross_entropy_with_logits(logits, match, weight, reduction="sum") / len(a)
+
+
+MASKED = {
+    "nt_xent": (lambda a, b, **o: losses.nt_xent(a, b, 0.1, **o), theirs_nt_xent, 2),
+    "clip": (lambda a, b, **o: losses.clip_loss(a, b, 10.0, **o), theirs_clip, 1),
+    "siglip": (lambda a, b, **o: losses.sigmoid_loss(a, b, 10.0, -3.0, **o), theirs_sigmoid, 1),
+}
+
+
+@pytest.mark.parametrize("chunk", [0, 2, 7])
+@pytest.mark.parametrize("name", MASKED)
+def test_left_out_negatives_are_torchs_entropies_without_them(name, chunk, record_property) -> None:
+    ours, theirs, views = MASKED[name]
+    mask = allowed(7 * views)
+    inputs = list(pictures(2, 7, 12))
+    same(
+        record_property,
+        lambda a, b: ours(a, b, chunk=chunk, negatives=mask),
+        lambda a, b: theirs(a, b, mask),
+        inputs,
+    )
+    # Of rows that are asked for, and by shares of rows.
+    asked = []
+
+    def rows(start: int, stop: int) -> Tensor:
+        asked.append(stop - start)
+        return mask[start:stop]
+
+    shares = lambda a, b: sum(  # noqa: E731
+        ours(a, b, chunk=chunk, rows=part, negatives=rows) for part in ((0, 3), (3, 7))
+    )
+    same(record_property, shares, lambda a, b: theirs(a, b, mask), inputs)
+    assert not chunk or max(asked) <= chunk
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_all_negatives_change_nothing_and_a_left_out_one_has_no_gradient(name) -> None:
+    loss, _, views = MASKED[name]
+    a, b = pictures(2, 5, 6)
+    every = torch.ones(5 * views, 5 * views, dtype=torch.bool)
+    torch.testing.assert_close(loss(a, b, negatives=every), loss(a, b), rtol=0, atol=1e-14)
+    # The first two pictures are near each other: of the first one's part the second gets no gradient.
+    for view in range(views):
+        for other in range(views):
+            every[5 * view, 5 * other + 1] = every[5 * other + 1, 5 * view] = False
+    for apart, moved in ((None, True), (every, False)):
+        leaves = [x.clone().requires_grad_() for x in (a, b)]
+        loss(*leaves, rows=(0, 1), negatives=apart).backward()
+        slope = sum(float(leaf.grad[1].abs().max()) for leaf in leaves if leaf.grad is not None)
+        assert (slope > 0) == moved
+    nothing = torch.zeros_like(every)
+    leaves = [x.clone().requires_grad_() for x in (a, b)]
+    alone = loss(*leaves, negatives=nothing)
+    alone.backward()
+    assert alone.isfinite() and all(leaf.grad.isfinite().all() for leaf in leaves)

@@ -58,6 +58,23 @@ def test_views_repeat_and_are_in_the_form_that_the_method_takes(name: str) -> No
     assert torch.isfinite(method.loss(batch, FIRST).total)
 
 
+@pytest.mark.parametrize("name", [name for name, kind in METHODS.items() if kind.paired])
+def test_the_second_view_alone_shows_the_partner(name: str) -> None:
+    """A black one of the same size, so that what is drawn stays the same."""
+    kind = METHODS[name]
+    _, views = make_method(name, kind.fitted(kind.settings(), Scale(1000, 16, 2, 32))[0], BACKBONE)
+    shown, black = photograph(), torch.zeros(3, 60, 80, dtype=torch.uint8)
+    large = "globals" if "dino" in name else "views"
+    for seed in range(5):
+        make = lambda *given: views(given[0], torch.Generator().manual_seed(seed), *given[1:])  # noqa: B023, E731
+        alone, paired, dark = make(shown), make(shown, black), make(black)
+        assert torch.equal(paired[large][0], alone[large][0]) and torch.equal(
+            paired[large][1], dark[large][1]
+        )
+        assert not torch.equal(paired[large][1], alone[large][1])
+        assert all(torch.equal(paired[key], alone[key]) for key in alone.keys() - {large})
+
+
 def test_views_of_one_picture_differ() -> None:
     views = SimclrViews(SimclrViewSettings(), PLAIN)(photograph(), torch.Generator().manual_seed(0))["views"]
     assert views.shape == (2, 3, 32, 32) and not torch.allclose(views[0], views[1])

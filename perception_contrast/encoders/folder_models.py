@@ -17,8 +17,8 @@ FORMAT, VERSION = "perception_contrast model", 1
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether a model is named by a path: one with a slash, or that begins with "." or "~"."""
-    return "/" in name or name.startswith((".", "~"))
+    """Whether a model is named by a path: that begins with "/", "." or "~", or leads to a folder."""
+    return name.startswith(("/", ".", "~")) or ("/" in name and Path(name).is_dir())
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .data.chosen import evenly
-from .data.feed import Pictures
+from .data.samples import Pictures
 from .evaluation.compare import of_time, without_labels
 from .evaluation.linear import linear_torch
 from .evaluation.metrics.neighbours import knn_accuracy, retrieval

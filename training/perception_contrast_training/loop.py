@@ -21,6 +21,7 @@ from .processes import Processes, any_of, average_gradients, mean_of, same_every
 from .schedules import cosine, scaled, warmed_up
 from .settings import Optimisation, require_sane
 from .views import VIEWED
+from .whereabouts import WHERE
 
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -224,11 +225,11 @@ def _figures(losses: Losses) -> dict[str, float]:
 
 
 def _all_finite(batch: Mapping[str, Any]) -> bool:
-    """Of what views made; poses that are not known are NaN by right."""
+    """Of what views made; poses and places that are not known are NaN by right."""
     return all(
         bool(value.isfinite().all())
         for name, value in batch.items()
-        if isinstance(value, Tensor) and value.is_floating_point() and name != "pose"
+        if isinstance(value, Tensor) and value.is_floating_point() and name not in ("pose", WHERE)
     )
 
 

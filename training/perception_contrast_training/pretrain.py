@@ -10,6 +10,7 @@ from typing import Any
 
 from perception_contrast.errors import RecipeError
 
+from .data.partners import PairSettings, require_sane_pairs
 from .methods.published import Published
 from .methods.registry import METHODS, MethodKind
 from .methods.scaling import Scale
@@ -29,7 +30,7 @@ class DataSettings:
 
     held_out: share that is not learned from, for figures during the run and the guard; of recordings the
     end. part, held_out_part: of a dataset that `data split` has split, in place of the share. workers:
-    processes that read and make views.
+    processes that read and make views. pairs: of a robot's frames, in place of two views of one picture.
     """
 
     path: str = ""
@@ -37,6 +38,7 @@ class DataSettings:
     held_out_part: str = ""
     held_out: float = 0.1
     workers: int = 2
+    pairs: PairSettings = field(default_factory=PairSettings)
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ def _require_sane(recipe: PretrainRecipe) -> None:
         raise RecipeError(
             "'data.held_out_part' names what is kept back; name what is learned from: data.part"
         )
+    kind = recipe.kind
+    require_sane_pairs(recipe.data.pairs, recipe.method, paired=kind.paired, negatives=kind.negatives)
     if recipe.optimisation.steps == 0 and recipe.epochs <= 0:
         raise RecipeError("give 'optimisation.steps', or 'epochs' above 0")
     if recipe.lora.rank and not recipe.adapts:

@@ -17,7 +17,7 @@ import torch
 from perception_contrast.errors import PerceptionError
 
 from .checkpoint import CheckpointError, Checkpoints
-from .data.feed import UNREADABLE
+from .data.feed import PARTNERED, UNREADABLE
 from .journal import Journal
 from .loop import Step, Trainer
 from .monitors.collapse import Alarm
@@ -115,7 +115,7 @@ class Run:
         batch = next(self.parts.feed)
         waited = time.monotonic() - started
         self._unreadable += _sum(batch, UNREADABLE)
-        step = self.trainer.step({n: v for n, v in batch.items() if n != UNREADABLE})
+        step = self.trainer.step({n: v for n, v in batch.items() if n not in (UNREADABLE, PARTNERED)})
         took = time.monotonic() - started
         figures = dict(step.figures)
         if step.moved:
@@ -131,6 +131,8 @@ class Run:
             "skipped batches": float(self.trainer.skipped),
             "unreadable pictures": float(self._unreadable),
         } | _memory(self.trainer.processes.device)
+        if PARTNERED in batch:
+            figures["share with a partner"] = float(torch.as_tensor(batch[PARTNERED]).double().mean())
         if self._first:
             for journal in self.parts.journals:
                 journal.note(step.step, figures)

@@ -16,9 +16,11 @@ from perception_contrast.errors import PerceptionError
 
 from .checkpoint import Checkpoints, Snapshot, load_into, read_snapshot
 from .data.chosen import Chosen, captioned
-from .data.feed import Pictures, batches, chance
+from .data.feed import batches, chance
 from .data.opening import open_dataset
 from .data.order import Order
+from .data.partners import Partners, partners_of
+from .data.samples import Pictures
 from .evaluation.held_out import column, split
 from .held_out_figures import HeldOut, Probe
 from .journal import bar, journals
@@ -76,6 +78,12 @@ def _fit(recipe: PretrainRecipe, pictures: Pictures) -> Pictures:
     return having
 
 
+def partners_in(recipe: PretrainRecipe, data: Data) -> Partners | None:
+    """As ``partners_of``, among the pictures to learn from: none comes from those kept back."""
+    settings, negatives = recipe.data.pairs, recipe.kind.negatives
+    return partners_of(data.learned, settings, recipe.data.path, negatives=negatives)
+
+
 def start(recipe: PretrainRecipe) -> Ended:
     """A new run in the recipe's output folder.
 
@@ -99,6 +107,8 @@ def check(recipe: PretrainRecipe) -> str:
     require_sane(recipe.optimisation)
     Order(len(data.learned), recipe.optimisation.batch, recipe.seed)
     made(recipe, backbone)
+    partners = partners_in(recipe, data)
+    sentences += partners.sentences() if partners else []
     held = len(data.held) if data.held is not None else 0
     counts = f"{len(data.learned)} pictures to learn from, {held} kept back"
     first = f"{recipe.method} on {recipe.backbone.name}: {counts}"
@@ -140,6 +150,7 @@ def _go(
     recipe, sentences = settled(recipe, len(data.learned), backbone.size)
     require_sane(recipe.optimisation, processes.count)
     order = Order(len(data.learned), recipe.optimisation.batch, recipe.seed)
+    partners = partners_in(recipe, data)
     method, views = made(recipe, backbone)
     trainer = Trainer(
         method,
@@ -154,7 +165,7 @@ def _go(
     elif processes.first:
         text = yaml.safe_dump(as_mapping(recipe), sort_keys=False, allow_unicode=True)
         atomic_write(folder / RECIPE, text.encode())
-        for sentence in sentences:
+        for sentence in [*sentences, *(partners.sentences() if partners else [])]:
             logger.info("chosen: %s", sentence)
     with bar(recipe.optimisation.steps, trainer.step_count, shown=processes.first) as shown:
         written = (
@@ -164,7 +175,7 @@ def _go(
             feed=batches(
                 data.learned, views, order, start=trainer.batches, rank=processes.rank,
                 processes=processes.count, workers=recipe.data.workers,
-                pinned=processes.device.type == "cuda",
+                pinned=processes.device.type == "cuda", partners=partners,
             ),
             checkpoints=Checkpoints(folder / CHECKPOINTS, recipe.checkpoints.keep),
             settings=recipe.checkpoints,

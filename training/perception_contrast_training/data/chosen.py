@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .feed import Pictures
+from .samples import Pictures
 
 
 class Chosen:
     """The pictures at ``indices``, in that order. stamps, groups: of those, where the data set knows them."""
 
     def __init__(self, pictures: Pictures, indices: Sequence[int] | NDArray[np.int64]) -> None:
-        self._pictures, self.indices = pictures, np.asarray(indices, np.int64)
+        self.pictures, self.indices = pictures, np.asarray(indices, np.int64)
         self.classes: tuple[str, ...] = tuple(getattr(pictures, "classes", ()))
         for name in ("stamps", "groups"):
             known = getattr(pictures, name, None)
@@ -26,7 +26,7 @@ class Chosen:
         return len(self.indices)
 
     def __getitem__(self, index: int, /) -> Any:
-        return self._pictures[int(self.indices[index])]
+        return self.pictures[int(self.indices[index])]
 
 
 def evenly(pictures: Pictures, most: int) -> Pictures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,21 +12,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from perception_contrast.errors import PerceptionError
 
-from ..methods.base import Views
+from ..methods.base import PairedViews, Views
 from ..views import collated
+from ..whereabouts import WHERE
 from .order import Order
+from .partners import Partners
+from .samples import Pictures
 
 TRIES = 16  # neighbours that are looked at in place of a picture that cannot be read
 UNREADABLE = "unreadable"
+PARTNERED = "partnered"
 Fed = dict[str, Any]
-
-
-class Pictures(Protocol):
-    """Pictures by number, each a ``samples.Sample`` or a part of one."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Any: ...
 
 
 def chance(seed: int, *places: int) -> int:
@@ -38,21 +34,43 @@ def chance(seed: int, *places: int) -> int:
 class _Viewed(Dataset[Fed]):
     """Views of the picture at an (index, place), and one of its texts.
 
-    A picture that cannot be read gives way to the next.
+    A picture that cannot be read gives way to the next, as a partner to the picture itself.
     """
 
-    def __init__(self, pictures: Pictures, views: Views, seed: int) -> None:
-        self._pictures, self._views, self._seed = pictures, views, seed
+    def __init__(self, pictures: Pictures, views: Views, seed: int, partners: Partners | None) -> None:
+        self._pictures, self._views, self._seed, self._partners = pictures, views, seed, partners
 
     def __getitem__(self, where: tuple[int, int]) -> Fed:
         index, place = where
-        sample, unreadable = self._readable(index)
+        sample, more = self._readable(index)
         generator = torch.Generator().manual_seed(chance(self._seed, place))
         texts = [line for line in str(sample.get("text", "")).split("\n") if line]
         if len(texts) > 1:
             sample["text"] = texts[int(torch.randint(len(texts), (), generator=generator))]
-        made: Fed = dict(self._views(sample.pop("picture"), generator))
-        return {**sample, **made, UNREADABLE: unreadable}
+        picture = sample.pop("picture")
+        if self._partners is None:
+            return {**sample, **self._views(picture, generator), UNREADABLE: more}
+        made = self._paired(picture, (index + more) % len(self._pictures), generator, self._partners)
+        return {**sample, **made, UNREADABLE: more + made[UNREADABLE]}
+
+    def _paired(self, picture: Tensor, index: int, generator: torch.Generator, partners: Partners) -> Fed:
+        """Views of a picture and its partner, and where both were taken."""
+        second, unreadable, shown = partners.partner_of(index, generator), 0, None
+        if second != index:
+            try:
+                shown = self._pictures[second]["picture"]
+            except PerceptionError:
+                second, unreadable = index, 1
+        made: Fed = {UNREADABLE: unreadable}
+        if shown is None:
+            made |= self._views(picture, generator)
+        else:
+            made |= cast(PairedViews, self._views)(picture, generator, shown)
+        if partners.pairs:
+            made[PARTNERED] = int(second != index)
+        if (where := partners.where(index, second)) is not None:
+            made[WHERE] = where
+        return made
 
     def _readable(self, index: int) -> tuple[dict[str, Any], int]:
         for more in range(TRIES):
@@ -96,10 +114,15 @@ def batches(
     processes: int = 1,
     workers: int = 0,
     pinned: bool = False,
+    partners: Partners | None = None,
 ) -> Iterator[Fed]:
-    """Batches from number ``start`` on, without end; the same ones however many ``workers`` make them."""
+    """Batches from number ``start`` on, without end; the same ones however many ``workers`` make them.
+
+    partners: of the pictures, for views that take one (``PairedViews``) and losses that leave some negatives
+    out; the batch has WHERE and PARTNERED then, as far as ``partners`` knows them.
+    """
     loader: DataLoader[Fed] = DataLoader(
-        _Viewed(pictures, views, order.seed),
+        _Viewed(pictures, views, order.seed, partners),
         batch_sampler=_Numbers(order, start, rank, processes),
         collate_fn=together,
         num_workers=workers,

@@ -7,25 +7,21 @@ frames that are neither near in time nor in place; a frame a few seconds on is n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from perception_contrast.errors import PerceptionError
 
+from ..whereabouts import may_be_negatives
 from .bags.options import NANOSECONDS
-from .bags.transforms import WORLD_FRAMES, rotated
+from .frames import Flags, Frames, Indices
 from .samples import Sample
 from .shards import ShardDataset
-
-Indices = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -49,65 +45,12 @@ class PairRules:
         for name, value in vars(self).items():
             if not (0 <= value < float("inf")):
                 raise PerceptionError(f"{name} {value} of the pairs must be 0 or more")
-        if self.temporal > self.negative_time or self.place_distance > self.negative_distance:
+        in_time = max(self.temporal, self.cross_camera)
+        if in_time > self.negative_time or self.place_distance > self.negative_distance:
             raise PerceptionError(
-                "positives must be nearer than negatives: temporal at most negative_time, "
+                "positives must be nearer than negatives: temporal and cross_camera at most negative_time, "
                 "place_distance at most negative_distance"
             )
-
-
-@dataclass(frozen=True)
-class Frames:
-    """n frames. stamps: nanoseconds. sources, cameras: number of the recording, and of its topic.
-
-    positions: (n, 3) metres, NaN for none. directions: (n, 3) unit, where the camera looks. worlds: number
-    of the fixed frame that both are told in.
-    """
-
-    stamps: Indices
-    sources: Indices
-    cameras: Indices
-    positions: NDArray[np.float64]
-    directions: NDArray[np.float64]
-    worlds: Indices
-
-    def __len__(self) -> int:
-        return len(self.stamps)
-
-    @classmethod
-    def of(cls, dataset: ShardDataset) -> Frames:
-        rows = dataset.rows
-        sources = dataset.groups.astype(np.int64)
-        parents = rows["pose_parent"].to_pylist()
-        worlds = [
-            (parent, -1 if parent in WORLD_FRAMES else source)
-            for parent, source in zip(parents, sources.tolist(), strict=True)
-        ]
-        cameras = list(zip(sources.tolist(), rows["topic"].to_pylist(), strict=True))
-        children = [child or "" for child in rows["pose_child"].to_pylist()]
-        return cls(
-            dataset.stamps.astype(np.int64),
-            sources,
-            _numbered(cameras),
-            dataset.poses[:, :3],
-            viewing_directions(dataset.poses[:, 3:], children),
-            _numbered(worlds),
-        )
-
-
-def viewing_directions(rotations: NDArray[np.float64], children: Sequence[str]) -> NDArray[np.float64]:
-    """(n, 3) unit: the z axis of optical frames, the x axis of others (REP 103).
-
-    rotations: (n, 4) quaternions x, y, z, w. children: names of the frames they turn.
-    """
-    optical = np.array(["optical" in child for child in children], bool)
-    forward = np.where(optical[:, None], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]).reshape(len(children), 3)
-    return rotated(rotations, forward)
-
-
-def _numbered(values: Sequence[Any]) -> Indices:
-    numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
-    return np.array([numbers[value] for value in values], np.int64).reshape(len(values))
 
 
 class PairFinder:
@@ -118,12 +61,12 @@ class PairFinder:
         self._of_source = {
             int(one): _by_time(frames, frames.sources == one) for one in np.unique(frames.sources)
         }
-        placed = np.concatenate([frames.positions, frames.directions], axis=1)
-        self._known: Flags = np.asarray(np.isfinite(placed).all(axis=1), bool)
+        self._known = frames.known
         self._trees = {}
         for world in np.unique(frames.worlds[self._known]):
             members = np.nonzero(self._known & (frames.worlds == world))[0]
             self._trees[int(world)] = (members, cKDTree(frames.positions[members]))
+        self.where = frames.where(self.rules.negative_time, self.rules.negative_distance)
 
     def positives(self, index: int) -> Indices:
         """Sorted numbers of all frames that show the same as one, without itself."""
@@ -170,18 +113,8 @@ class PairFinder:
         Never a frame and itself, nor frames of one recording within ``negative_time``, nor frames whose
         cameras were within ``negative_distance``, whatever the time or the recording.
         """
-        frames, rules = self.frames, self.rules
-        same = frames.sources[one][:, None] == frames.sources[other][None]
-        apart = np.abs(frames.stamps[one][:, None] - frames.stamps[other][None])
-        near = same & (apart < rules.negative_time * NANOSECONDS)
-        near |= one[:, None] == other[None]
-        known = self._known[one][:, None] & self._known[other][None]
-        known &= frames.worlds[one][:, None] == frames.worlds[other][None]
-        offset = frames.positions[one][:, None] - frames.positions[other][None]
-        with np.errstate(invalid="ignore"):
-            near |= known & (np.linalg.norm(offset, axis=-1) < rules.negative_distance)
-        allowed: Flags = ~near
-        return allowed
+        where = self.where
+        return may_be_negatives(where[torch.from_numpy(one)], where[torch.from_numpy(other)]).numpy()
 
 
 def _by_time(frames: Frames, chosen: Flags) -> tuple[Indices, Indices]:

@@ -42,6 +42,14 @@ class Sample(TypedDict):
 Transform = Callable[[Tensor], Any]
 
 
+class Pictures(Protocol):
+    """Pictures by number, each a ``Sample`` or a part of one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
 class PictureDataset(Protocol):
     """Random access to samples; safe in the worker processes of a DataLoader.
 

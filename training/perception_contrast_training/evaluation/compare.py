@@ -15,7 +15,7 @@ from torch.nn import functional
 from perception_contrast.errors import PerceptionError
 from perception_contrast.language.templates import TEMPLATES, checked_templates, sentences
 
-from ..data.feed import Pictures
+from ..data.samples import Pictures
 from ..monitors.measures import feature_spread, rank_me, uniformity
 from .changes import CHANGES
 from .held_out import Indices, column, split

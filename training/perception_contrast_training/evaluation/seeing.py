@@ -19,7 +19,7 @@ from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.specs import Triple
 from perception_contrast.errors import PerceptionError
 
-from ..data.feed import Pictures
+from ..data.samples import Pictures
 from .changes import Change
 from .progress import tracked
 

@@ -11,6 +11,9 @@ from torch.autograd.function import once_differentiable
 
 Rows = tuple[int, int]
 """Rows from the first to before the second: a process's share of a loss."""
+Negatives = Tensor | Callable[[int, int], Tensor]
+"""(n, n) bool, symmetric: true where row and column may be negatives of each other. As a function it gives
+the rows from its first to before its second argument; then the whole table is never held."""
 Judge = Callable[[int, Tensor], Tensor]
 """Of the first row's number and a block of the table (b, m): its loss. The block becomes the
 gradient of it."""
@@ -44,6 +47,22 @@ def cross_entropy_in_place(table: Tensor, target: Tensor) -> Tensor:
     loss = (total.log() + most).sum() - wanted.sum()
     weights.div_(total)[rows, target] -= 1.0
     return loss
+
+
+def left_out(negatives: Negatives, start: int, rows: int, *, match: int = 0, oneself: bool = False) -> Tensor:
+    """(rows, n) bool, a new table: which comparisons of the rows from ``start`` on do not count.
+
+    match: what row i belongs to, which counts always, is column i + match, counted round. oneself: whether
+    column i of row i is the row itself, which never counts.
+    """
+    stop = start + rows
+    allowed = negatives[start:stop] if isinstance(negatives, Tensor) else negatives(start, stop)
+    found = ~allowed
+    if oneself:
+        found.diagonal(start).fill_(True)
+    row = torch.arange(rows, device=found.device)
+    found[row, (row + start + match) % found.shape[1]] = False
+    return found
 
 
 class _Blocks(torch.autograd.Function):

@@ -6,18 +6,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blocks import Rows, cross_entropy_in_place, sum_of_blocks
+from .blocks import Negatives, Rows, cross_entropy_in_place, left_out, sum_of_blocks
 from .unit import unit
 
 
 def clip_loss(
-    image: Tensor, text: Tensor, scale: Tensor | float, chunk: int = 0, rows: Rows | None = None
+    image: Tensor,
+    text: Tensor,
+    scale: Tensor | float,
+    chunk: int = 0,
+    rows: Rows | None = None,
+    *,
+    negatives: Negatives | None = None,
 ) -> Tensor:
     """Symmetric InfoNCE (Radford et al., CLIP, 2021). image, text: (n, c), row i matches row i.
 
     Rows are normalised here. scale: inverse temperature. chunk: rows that are compared with all others at
     once, 0 for all; with it memory grows with n * chunk, in the backward pass too. rows: gives the part
-    of the loss that these rows have; the parts of all rows add up to it.
+    of the loss that these rows have; the parts of all rows add up to it. negatives: which pairs of rows may
+    be told apart, None for all; a picture and its own text always count.
     """
     image, text, factor = unit(image), unit(text), _tensor(scale, image)
     start, stop = rows or (0, len(image))
@@ -25,6 +32,8 @@ def clip_loss(
     if chunk and stop - start > chunk:
 
         def judge(first: int, table: Tensor) -> Tensor:
+            if negatives is not None:
+                table.masked_fill_(left_out(negatives, first, len(table)), float("-inf"))
             return cross_entropy_in_place(table, target[first : first + len(table)])
 
         ways = ((image, text), (text, image))
@@ -33,6 +42,9 @@ def clip_loss(
     logits = factor * image[start:stop] @ text.T
     # The whole table serves both directions.
     other = logits.T if stop - start == len(image) else factor * text[start:stop] @ image.T
+    if negatives is not None:
+        out = left_out(negatives, start, stop - start)
+        logits, other = (table.masked_fill(out, float("-inf")) for table in (logits, other))
     found = [F.cross_entropy(table, target[start:stop], reduction="sum") for table in (logits, other)]
     return torch.stack(found).sum() / (2 * len(image))
 
@@ -44,22 +56,33 @@ def sigmoid_loss(
     bias: Tensor | float,
     chunk: int = 0,
     rows: Rows | None = None,
+    *,
+    negatives: Negatives | None = None,
 ) -> Tensor:
     """Pairwise sigmoid loss (Zhai et al., SigLIP, ICCV 2023), summed over texts, mean over pictures.
 
-    image, text: (n, c), row i matches row i; normalised here. chunk, rows: of texts, as of ``clip_loss``.
+    image, text: (n, c), row i matches row i; normalised here. chunk, rows: of texts, as of ``clip_loss``;
+    negatives too.
     """
     image, text = unit(image), unit(text)
     factor, offset = _tensor(scale, image), _tensor(bias, image)
     start, stop = rows or (0, len(text))
     if chunk and stop - start > chunk:
-        total = sum_of_blocks(_sigmoid_in_place, (start, stop), chunk, text, image, factor, offset)
-        return total / len(image)
+
+        def judge(first: int, table: Tensor) -> Tensor:
+            if negatives is not None:
+                table.masked_fill_(left_out(negatives, first, len(table)), float("-inf"))
+            return _sigmoid_in_place(first, table)
+
+        return sum_of_blocks(judge, (start, stop), chunk, text, image, factor, offset) / len(image)
     logits = factor * text[start:stop] @ image.T + offset
     sign = -torch.ones_like(logits)
     # The match of text number start + j is picture number start + j.
     sign.diagonal(start).fill_(1.0)
-    return -F.logsigmoid(sign * logits).sum() / len(image)
+    terms = F.logsigmoid(sign * logits)
+    if negatives is not None:
+        terms = terms.masked_fill(left_out(negatives, start, stop - start), 0.0)
+    return -terms.sum() / len(image)
 
 
 def _sigmoid_in_place(start: int, table: Tensor) -> Tensor:

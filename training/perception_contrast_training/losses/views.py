@@ -8,22 +8,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blocks import Rows, cross_entropy_in_place, sum_of_blocks
+from .blocks import Negatives, Rows, cross_entropy_in_place, left_out, sum_of_blocks
 from .unit import unit
 
 
-def nt_xent(a: Tensor, b: Tensor, temperature: float, chunk: int = 0, rows: Rows | None = None) -> Tensor:
+def nt_xent(
+    a: Tensor,
+    b: Tensor,
+    temperature: float,
+    chunk: int = 0,
+    rows: Rows | None = None,
+    *,
+    negatives: Negatives | None = None,
+) -> Tensor:
     """Normalised temperature-scaled cross-entropy (Chen et al., SimCLR, ICML 2020), mean over all 2n views.
 
     a, b: (n, c), row i of each is a view of picture i; normalised here. chunk: views that are compared with
-    all others at once, 0 for all. rows: gives the part of the loss that these pictures have.
+    all others at once, 0 for all. rows: gives the part of the loss that these pictures have. negatives:
+    which of the 2n views, first all of a, then all of b, are told apart, None for all; the two of a picture
+    always match.
     """
     pictures = len(a)
     views = torch.cat([unit(a), unit(b)])
     target = torch.arange(pictures, pictures + len(views), device=views.device) % len(views)
 
+    def hide(start: int, table: Tensor) -> None:
+        if negatives is None:
+            table.diagonal(start).fill_(float("-inf"))  # oneself
+        else:
+            out = left_out(negatives, start, len(table), match=pictures, oneself=True)
+            table.masked_fill_(out, float("-inf"))
+
     def judge(start: int, table: Tensor) -> Tensor:
-        table.diagonal(start).fill_(float("-inf"))  # oneself
+        hide(start, table)
         return cross_entropy_in_place(table, target[start : start + len(table)])
 
     def share(start: int, stop: int) -> Tensor:
@@ -31,7 +48,7 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float, chunk: int = 0, rows: Rows
             inverse = views.new_tensor(1.0 / temperature)
             return sum_of_blocks(judge, (start, stop), chunk, views, views, inverse)
         logits = views[start:stop] @ views.T / temperature
-        logits.diagonal(start).fill_(float("-inf"))
+        hide(start, logits)
         return F.cross_entropy(logits, target[start:stop], reduction="sum")
 
     shares = [(0, len(views))] if rows is None else [rows, (rows[0] + pictures, rows[1] + pictures)]

@@ -63,6 +63,15 @@ class Views(Protocol):
         """picture: (3, h, w) uint8 RGB. Its views, float32, normalised, by name in the batch."""
 
 
+class PairedViews(Views, Protocol):
+    """Views whose second one may come from another frame that shows the same."""
+
+    def __call__(
+        self, picture: Tensor, generator: torch.Generator, partner: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """partner: (3, h, w) uint8 RGB of any size, None for the picture itself."""
+
+
 class Method(Protocol):
     """A learning method: an ``nn.Module`` with all networks and centres: its state is the run's.
 
@@ -94,7 +103,7 @@ class Contrastive(Method, Protocol):
     """
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
-        """Vectors (n, c) by name."""
+        """Vectors (n, c) by name, and what ``compare`` needs to know of each row, without gradient."""
 
     def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
         """Loss of the vectors of the whole batch, of all processes."""

@@ -15,7 +15,7 @@ from ..networks.backbones import Backbone
 from ..networks.text import TextSettings
 from ..views.captioned import CaptionedViewSettings
 from .base import Batch, Group, Losses, Progress
-from .contrast import TABLE, compared, rows_at_once
+from .contrast import TABLE, compared, negatives_of, rows_at_once
 from .exact import full_precision
 from .groups import grouped
 from .pairs import Pair, log_scale, watched
@@ -46,7 +46,7 @@ class Clip(nn.Module):
         self.log_scale = log_scale(1 / settings.temperature)
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
-        """image, text: (n, c)."""
+        """As ``Pair.embed``."""
         return self.pair.embed(batch)
 
     def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
@@ -54,7 +54,8 @@ class Clip(nn.Module):
         with full_precision(image):
             rows = gather.own_rows(len(image))
             chunk = rows_at_once(self.settings.table, len(image))
-            part = clip_loss(image, text, self.log_scale.exp(), chunk, rows)
+            negatives = negatives_of(embedded, 1)
+            part = clip_loss(image, text, self.log_scale.exp(), chunk, rows, negatives=negatives)
             total = gather.whole(part)
         scale = self.log_scale.detach().exp()
         return Losses(total, {"clip": total.detach(), "scale": scale}, watched(embedded))

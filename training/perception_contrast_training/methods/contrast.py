@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from torch import Tensor
+
 from .. import gather
+from ..whereabouts import WHERE, NegativesTable
 from .base import Batch, Contrastive, Losses
 
 TABLE = 1 << 22
@@ -14,6 +19,18 @@ Two views of 1,024 pictures fill it."""
 def rows_at_once(table: int, columns: int) -> int:
     """How many rows are compared with all columns together, so that a table holds no more than that."""
     return max(1, table // max(1, columns))
+
+
+def whereabouts(batch: Batch) -> dict[str, Tensor]:
+    """WHERE (n, 2, 7) of a batch that has it, to go with the vectors wherever they are gathered."""
+    return {WHERE: batch[WHERE].transpose(0, 1)} if WHERE in batch else {}
+
+
+def negatives_of(embedded: Mapping[str, Tensor], views: int) -> NegativesTable | None:
+    """Of the first views of all pictures, then of the second ones where ``views`` is 2; None for all."""
+    if WHERE not in embedded:
+        return None
+    return NegativesTable(embedded[WHERE][:, :views].transpose(0, 1).flatten(0, 1))
 
 
 def compared(method: Contrastive, batch: Batch) -> Losses:

@@ -12,6 +12,7 @@ from perception_contrast.errors import RecipeError
 
 from ..networks.backbones import Backbone
 from .base import Batch
+from .contrast import whereabouts
 from .exact import at_least_float32
 
 
@@ -67,6 +68,7 @@ class Pair(nn.Module):
         return {
             "image": at_least_float32(self.image_vectors(batch["image"])),
             "text": at_least_float32(self.text_vectors(batch["text"])),
+            **whereabouts(batch),
         }
 
     def parts(self) -> dict[str, nn.Module]:

@@ -34,7 +34,8 @@ class MethodKind:
     """settings: its dataclass, whose defaults are the published ones. make: of a backbone and settings.
 
     fitted: settings for what there is to learn from, and sentences about what was changed. texts: whether
-    it needs captions. locks: whether the backbone stays as it is.
+    it needs captions. locks: whether the backbone stays as it is. paired: whether its views are
+    ``PairedViews``. negatives: whether its loss has any, and heeds WHERE in a batch.
     """
 
     settings: type
@@ -44,6 +45,8 @@ class MethodKind:
     published: Published
     texts: bool = False
     locks: bool = False
+    paired: bool = False
+    negatives: bool = False
 
 
 def _make_clip(backbone: Backbone, settings: clip.ClipSettings) -> Method:
@@ -58,24 +61,32 @@ def _make_siglip(backbone: Backbone, settings: siglip.SiglipSettings) -> Method:
 
 METHODS: dict[str, MethodKind] = {
     "simclr": MethodKind(
-        simclr.SimclrSettings, simclr.Simclr, SimclrViews, simclr.fitted, PUBLISHED["simclr"]
+        simclr.SimclrSettings, simclr.Simclr, SimclrViews, simclr.fitted, PUBLISHED["simclr"],
+        paired=True, negatives=True,
     ),
-    "byol": MethodKind(byol.ByolSettings, byol.Byol, ByolViews, byol.fitted, PUBLISHED["byol"]),
-    "dino": MethodKind(dino.DinoSettings, dino.Dino, DinoViews, dino.fitted, PUBLISHED["dino"]),
+    "byol": MethodKind(
+        byol.ByolSettings, byol.Byol, ByolViews, byol.fitted, PUBLISHED["byol"], paired=True
+    ),
+    "dino": MethodKind(
+        dino.DinoSettings, dino.Dino, DinoViews, dino.fitted, PUBLISHED["dino"], paired=True
+    ),
     "dinov2": MethodKind(
-        dinov2.Dinov2Settings, dinov2.Dinov2, Dinov2Views, dinov2.fitted, PUBLISHED["dinov2"]
+        dinov2.Dinov2Settings, dinov2.Dinov2, Dinov2Views, dinov2.fitted, PUBLISHED["dinov2"], paired=True
     ),
     "mae": MethodKind(mae.MaeSettings, mae.Mae, MaeViews, mae.fitted, PUBLISHED["mae"]),
     "clip": MethodKind(
-        clip.ClipSettings, _make_clip, CaptionedViews, clip.fitted, PUBLISHED["clip"], texts=True
+        clip.ClipSettings, _make_clip, CaptionedViews, clip.fitted, PUBLISHED["clip"],
+        texts=True, negatives=True,
     ),
     "siglip": MethodKind(
-        siglip.SiglipSettings, _make_siglip, CaptionedViews, siglip.fitted, PUBLISHED["siglip"], texts=True
+        siglip.SiglipSettings, _make_siglip, CaptionedViews, siglip.fitted, PUBLISHED["siglip"],
+        texts=True, negatives=True,
     ),
     "lit": MethodKind(
-        lit.LitSettings, lit.make_lit, CaptionedViews, lit.fitted, PUBLISHED["lit"], texts=True, locks=True
+        lit.LitSettings, lit.make_lit, CaptionedViews, lit.fitted, PUBLISHED["lit"],
+        texts=True, locks=True, negatives=True,
     ),
-}
+}  # fmt: skip
 
 
 def method_kind(name: str) -> MethodKind:

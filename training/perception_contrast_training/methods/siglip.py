@@ -16,7 +16,7 @@ from ..networks.text import TextSettings
 from ..views.captioned import CaptionedViewSettings
 from . import clip
 from .base import Batch, Group, Losses, Progress
-from .contrast import TABLE, compared, rows_at_once
+from .contrast import TABLE, compared, negatives_of, rows_at_once
 from .exact import full_precision
 from .groups import grouped
 from .pairs import Pair, log_scale, watched
@@ -49,7 +49,7 @@ class Siglip(nn.Module):
         self.bias = nn.Parameter(torch.tensor(settings.bias))
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
-        """image, text: (n, c)."""
+        """As ``Pair.embed``."""
         return self.pair.embed(batch)
 
     def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
@@ -58,7 +58,8 @@ class Siglip(nn.Module):
             # Each process takes its texts' columns, in chunks: no one holds the table of all.
             rows = gather.own_rows(len(text))
             chunk = rows_at_once(self.settings.table, len(image))
-            part = sigmoid_loss(image, text, self.log_scale.exp(), self.bias, chunk, rows)
+            negatives, scale = negatives_of(embedded, 1), self.log_scale.exp()
+            part = sigmoid_loss(image, text, scale, self.bias, chunk, rows, negatives=negatives)
             total = gather.whole(part)
         parts = {"siglip": total.detach(), "scale": self.log_scale.detach().exp(), "bias": self.bias.detach()}
         return Losses(total, parts, watched(embedded))

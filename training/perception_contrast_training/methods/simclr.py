@@ -13,7 +13,7 @@ from ..networks.backbones import Backbone
 from ..networks.heads import simclr_head
 from ..views.simclr import SimclrViewSettings
 from .base import Batch, Group, Losses, Progress
-from .contrast import TABLE, compared, rows_at_once
+from .contrast import TABLE, compared, negatives_of, rows_at_once, whereabouts
 from .exact import at_least_float32, full_precision
 from .groups import grouped
 from .scaling import Scale, said
@@ -50,11 +50,11 @@ class Simclr(nn.Module):
         )
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
-        """first, second: (n, c)."""
+        """first, second: (n, c), and where the views were taken, if that is known."""
         views = batch["views"]
         # Both views go together, so that batch norm sees them together, as in the authors' code.
         first, second = self.head(self.backbone(views.flatten(0, 1)).pooled).chunk(2)
-        return {"first": first, "second": second}
+        return {"first": first, "second": second, **whereabouts(batch)}
 
     def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
         first, second = (at_least_float32(embedded[name]) for name in ("first", "second"))
@@ -65,6 +65,7 @@ class Simclr(nn.Module):
                 self.settings.temperature,
                 rows_at_once(self.settings.table, 2 * len(first)),
                 gather.own_rows(len(first)) if gather.processes() > 1 else None,
+                negatives=negatives_of(embedded, 2),
             )
             total = gather.whole(part)
         return Losses(total, {"nt_xent": total.detach()}, {"embedding": first.detach()})

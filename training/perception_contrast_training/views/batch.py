@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-VIEWED = frozenset({"views", "globals", "locals", "masks"})
+from ..whereabouts import WHERE
+
+VIEWED = frozenset({"views", "globals", "locals", "masks", WHERE})
 """Names whose tensors hold several views of one picture, (v, ...)."""
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .chance import Chance
-from .look import Look, Wanted
+from .look import Look, Wanted, shown_by
 from .pixels import tenth
 
 
@@ -47,6 +47,10 @@ class ByolViews:
             for blur, solarise in zip(settings.blur, settings.solarise, strict=True)
         ]
 
-    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def __call__(
+        self, picture: Tensor, generator: torch.Generator, partner: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """partner: what the second view shows, if not the picture."""
         chance = Chance(generator)
-        return {"views": torch.stack([look.of(picture, chance) for look in self._looks])}
+        shown = zip(self._looks, shown_by(picture, partner), strict=True)
+        return {"views": torch.stack([look.of(one, chance) for look, one in shown])}

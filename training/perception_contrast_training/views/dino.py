@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .chance import Chance
-from .look import Look, Wanted
+from .look import Look, Wanted, shown_by
 
 SHARE = 96 / 224  # side of a small view to that of a large one
 
@@ -54,9 +54,13 @@ class DinoViews:
         small = replace(first, size=local_size, area=settings.local_area, blur=settings.blur[2])
         self.size, self._large, self._small = size, (first, second), (small,) * settings.locals
 
-    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def __call__(
+        self, picture: Tensor, generator: torch.Generator, partner: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """partner: what the second large view shows, if not the picture; small ones show the picture."""
         chance = Chance(generator)
-        made = {"globals": torch.stack([look.of(picture, chance) for look in self._large])}
+        shown = zip(self._large, shown_by(picture, partner), strict=True)
+        made = {"globals": torch.stack([look.of(one, chance) for look, one in shown])}
         if self._small:
             made["locals"] = torch.stack([look.of(picture, chance) for look in self._small])
         return made

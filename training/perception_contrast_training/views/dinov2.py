@@ -31,8 +31,11 @@ class Dinov2Views:
         self._settings, self._crops = settings, DinoViews(settings, wanted)
         self._side = self._crops.size // wanted.patch
 
-    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        made, chance = self._crops(picture, generator), Chance(generator)
+    def __call__(
+        self, picture: Tensor, generator: torch.Generator, partner: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """partner: as DINO's."""
+        made, chance = self._crops(picture, generator, partner), Chance(generator)
         return {**made, "masks": torch.stack([self._mask(chance) for _ in range(2)])}
 
     def _mask(self, chance: Chance) -> Tensor:

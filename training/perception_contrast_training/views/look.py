@@ -51,6 +51,11 @@ def wanted_by(backbone: Backbone) -> Wanted:
     return Wanted(backbone.size, patch, backbone.mean, backbone.std)
 
 
+def shown_by(picture: Tensor, partner: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What two views show: the picture and its partner, or the picture twice."""
+    return picture, picture if partner is None else partner
+
+
 @dataclass(frozen=True)
 class Look:
     """One kind of view. area: shares of the picture that a crop has. The others: probabilities, and how far

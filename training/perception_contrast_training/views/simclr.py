@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .chance import Chance
-from .look import Look, Wanted
+from .look import Look, Wanted, shown_by
 from .pixels import tenth
 
 
@@ -46,6 +46,9 @@ class SimclrViews:
             kernel=tenth(size),
         )
 
-    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def __call__(
+        self, picture: Tensor, generator: torch.Generator, partner: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """partner: what the second view shows, if not the picture."""
         chance = Chance(generator)
-        return {"views": torch.stack([self._look.of(picture, chance) for _ in range(2)])}
+        return {"views": torch.stack([self._look.of(shown, chance) for shown in shown_by(picture, partner)])}
