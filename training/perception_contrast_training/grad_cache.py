@@ -53,7 +53,7 @@ def cached_backward(
     losses = method.compare({name: gathered(x) for name, x in whole.items()})
     # Gradients of vectors, and of all that compare itself learns.
     scaled(losses.total).backward()  # type: ignore[no-untyped-call]
-    slopes = {name: x.grad.split(seen[name].sizes) for name, x in whole.items() if x.grad is not None}
+    slopes = {name: torch.split(x.grad, seen[name].sizes) for name, x in whole.items() if x.grad is not None}
     losses = Losses(losses.total.detach(), losses.parts, losses.watched)
     # From here on only gradients are needed, and what is watched.
     whole.clear()

@@ -26,8 +26,9 @@ from perception_contrast.cache import atomic_write
 
 from ..data.chosen import Chosen
 from ..data.close_ups import CloseUps, write_table
-from ..data.feed import Pictures, batches
+from ..data.feed import batches
 from ..data.order import Order
+from ..data.samples import Pictures
 from ..data.tables import TableDataset
 from ..evaluation.compare import class_vectors
 from ..evaluation.metrics.neighbours import retrieval

@@ -128,13 +128,11 @@ def report(figures: Mapping[str, Mapping[str, float]]) -> str:
         maker, method, network, _ = key.split()
         cells.setdefault((method, network, maker), []).append(found)
     rows = []
-    for (method, network, maker), found in sorted(cells.items()):
-        spread = [max(one[k] for one in found) - min(one[k] for one in found) for k in ("before", "after")]
-        means = [
-            statistics.fmean(one[k] for one in found) for k in ("before", "after", "pictures per second")
-        ]
+    for (method, network, maker), many in sorted(cells.items()):
+        spread = [max(one[k] for one in many) - min(one[k] for one in many) for k in ("before", "after")]
+        means = [statistics.fmean(one[k] for one in many) for k in ("before", "after", "pictures per second")]
         rows.append(
-            (f"{method}, {network}, {maker}", len(found), means[0], spread[0] / 2, means[1], spread[1] / 2,
+            (f"{method}, {network}, {maker}", len(many), means[0], spread[0] / 2, means[1], spread[1] / 2,
              round(means[2]))
         )  # fmt: skip
     headings = ("method", "seeds", "kNN at start", "±", "kNN", "±", "pictures/s")

@@ -21,8 +21,14 @@ THERE = ("simclr", "byol", "dino", "mae")
 
 def lightly_method(name: str, backbone: Backbone, settings: Any) -> Method:
     """settings: of our method of that name. Raises PerceptionError where lightly is not installed."""
-    made = {"simclr": LightlySimclr, "byol": LightlyByol, "dino": LightlyDino, "mae": LightlyMae}
-    return made[name](backbone, settings)
+    made: dict[str, Any] = {
+        "simclr": LightlySimclr,
+        "byol": LightlyByol,
+        "dino": LightlyDino,
+        "mae": LightlyMae,
+    }
+    method: Method = made[name](backbone, settings)
+    return method
 
 
 class _Lightly(nn.Module):

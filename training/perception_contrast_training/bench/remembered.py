@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..data.feed import Pictures
+from ..data.samples import Pictures
 from ..evaluation.progress import tracked
 
 
