@@ -31,7 +31,7 @@ def sum_of_blocks(
     """``judge`` summed over blocks of at most ``chunk`` of the ``rows`` of scale * some @ every.T + bias.
 
     some (n, c) and every (m, c) may be one tensor. Gradients are worked out beside the values, so that one
-    block is all that is held of the table, in the backward pass too. It can be differentiated once.
+    block is all that is held of the table, in the backward pass too; they have no gradients of their own.
     """
     own = None if some is every else some
     return cast(Tensor, _Blocks.apply(judge, rows, chunk, own, every, scale, bias))
@@ -87,19 +87,18 @@ class _Blocks(torch.autograd.Function):
             total += judge(start, table)
             if learns:
                 _add_slopes(slopes, table, block, own[start:stop], every, scale, start)
-        ctx.slopes = slopes
+        ctx.save_for_backward(*slopes)
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        slopes, ctx.slopes = ctx.slopes, None
-        if slopes is None:
-            raise RuntimeError("the gradient of a loss in blocks is handed out once; work the loss out again")
-        # In place: what is held is as large as all that was compared.
-        slopes = [x.mul_(gradient) if x is not None else None for x in slopes]
         needed = ctx.needs_input_grad[3:]
-        return (None, None, None, *(x if n else None for x, n in zip(slopes, needed, strict=True)))
+        slopes = [
+            slope * gradient if slope is not None and wanted else None
+            for slope, wanted in zip(ctx.saved_tensors, needed, strict=True)
+        ]
+        return (None, None, None, *slopes)
 
 
 def _add_slopes(
