@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..command_line import count
 from ..encoders.dense.names import METHODS
 from ..encoders.engines.names import AUTO, KINDS, PRECISIONS
 from ..errors import PerceptionError
@@ -51,13 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--engine", default=AUTO, help=f"{AUTO}, {', '.join(KINDS)} (default: %(default)s)")
     add("--precision", default=AUTO, help=f"{AUTO}, {', '.join(PRECISIONS)} (default: %(default)s)")
     add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add("--batch", type=_count, default=1, metavar="N", help="pictures a forward; the walk always takes one")
-    add("--threads", type=_count, metavar="N", help="processors to use (default: all)")
+    add("--batch", type=count, default=1, metavar="N", help="pictures a forward; the walk always takes one")
+    add("--threads", type=count, metavar="N", help="processors to use (default: all)")
     much = parser.add_mutually_exclusive_group()
     much.add_argument(
         "--seconds", type=_seconds, default=20.0, metavar="S", help="for each part (default: 20)"
     )
-    much.add_argument("--rounds", type=_count, metavar="N", help="in place of --seconds")
+    much.add_argument("--rounds", type=count, metavar="N", help="in place of --seconds")
     add("--compare", action="store_true", help="measure other libraries too")
     add("--no-dds", action="store_true", help="send no messages to another process")
     add("--random-init", action="store_true", help="no weights at all: times alone")
@@ -72,12 +73,6 @@ def _size(text: str) -> tuple[int, int]:
     if not match or not int(match[1]) or not int(match[2]):
         raise argparse.ArgumentTypeError(f"'{text}' is no size; write two numbers, such as 336x336")
     return int(match[1]), int(match[2])
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
-    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -125,6 +125,20 @@ def decode_message(message: Any) -> NDArray[np.uint8]:
     )
 
 
+def decode_depth_message(message: Any) -> NDArray[np.float32]:
+    """(H, W) float32 metres, NaN where there is none, of a sensor_msgs/Image or CompressedImage."""
+    if hasattr(message, "format"):
+        return decode_compressed_depth(message.data, message.format)
+    return decode_depth(
+        message.data,
+        height=message.height,
+        width=message.width,
+        step=message.step,
+        encoding=message.encoding,
+        is_bigendian=bool(message.is_bigendian),
+    )
+
+
 def decode_depth(
     data: ByteData, *, height: int, width: int, step: int, encoding: str, is_bigendian: bool
 ) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import struct
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class _Piece(NamedTuple):
     is_chunk: bool
 
 
-class RecoveredFile:
+class RecoveredFile(ABC):
     """A storage file whose index, tail or parts are gone; reads as a reader of rosbags does.
 
     lost: what is missing, for people. start_time, end_time: nanoseconds, the end exclusive.
@@ -84,8 +85,9 @@ class RecoveredFile:
             if first <= stamp < last:
                 yield known[number], stamp, data
 
+    @abstractmethod
     def ordered(self, wanted: frozenset[int]) -> Iterator[tuple[int, int, bytes]]:
-        raise NotImplementedError
+        """Of the topics that are wanted by number: (stamp, number, CDR) in time order."""
 
 
 class RecoveredMcap(RecoveredFile):

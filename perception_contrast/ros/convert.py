@@ -80,14 +80,7 @@ def image_array(message: Image | CompressedImage) -> NDArray[np.uint8]:
 
 def depth_array(message: Image) -> NDArray[np.float32]:
     """(H, W) float32 metres, NaN where there is none, of a 16UC1 or 32FC1 Image. Raises FrameError."""
-    return decode.decode_depth(
-        message.data,
-        height=message.height,
-        width=message.width,
-        step=message.step,
-        encoding=message.encoding,
-        is_bigendian=bool(message.is_bigendian),
-    )
+    return decode.decode_depth_message(message)
 
 
 def camera_info_message(camera: CameraModel, header: Header) -> CameraInfo:

@@ -58,16 +58,10 @@ class GuardSettings:
 
 
 @dataclass(frozen=True)
-class PretrainRecipe:
-    """Everything that settles a run. options: of the method, its own dataclass.
+class _Rest:
+    """A recipe without what depends on its method."""
 
-    epochs: passes over the data, where ``optimisation.steps`` is 0. licence: of what is learned, "" for
-    what follows from the weights it started from. as_written: leaves the method's options as they stand,
-    where few data would make them smaller.
-    """
-
-    method: str
-    options: Any
+    method: str = ""
     name: str = ""
     output: str = ""
     seed: int = 0
@@ -78,11 +72,23 @@ class PretrainRecipe:
     backbone: BackboneSettings = field(default_factory=BackboneSettings)
     lora: LoraSettings = field(default_factory=LoraSettings)
     data: DataSettings = field(default_factory=DataSettings)
-    optimisation: Optimisation = field(default_factory=Optimisation)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     monitors: Watching = field(default_factory=Watching)
     measure: Measuring = field(default_factory=Measuring)
     guard: GuardSettings = field(default_factory=GuardSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainRecipe(_Rest):
+    """Everything that settles a run. options: of the method, its own dataclass.
+
+    epochs: passes over the data, where ``optimisation.steps`` is 0. licence: of what is learned, "" for
+    what follows from the weights it started from. as_written: leaves the method's options as they stand,
+    where few data would make them smaller.
+    """
+
+    options: Any
+    optimisation: Optimisation = field(default_factory=Optimisation)
 
     @property
     def kind(self) -> MethodKind:
@@ -126,27 +132,6 @@ def recipe_of(stored: Mapping[str, Any]) -> PretrainRecipe:
     )
     _require_sane(recipe)
     return replace(recipe, name=recipe.name or recipe.method, output=recipe.output or f"runs/{recipe.method}")
-
-
-@dataclass(frozen=True)
-class _Rest:
-    """A recipe without what depends on its method."""
-
-    method: str = ""
-    name: str = ""
-    output: str = ""
-    seed: int = 0
-    epochs: float = 100.0
-    as_written: bool = False
-    licence: str = ""
-    tensorboard: bool = True
-    backbone: BackboneSettings = field(default_factory=BackboneSettings)
-    lora: LoraSettings = field(default_factory=LoraSettings)
-    data: DataSettings = field(default_factory=DataSettings)
-    checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
-    monitors: Watching = field(default_factory=Watching)
-    measure: Measuring = field(default_factory=Measuring)
-    guard: GuardSettings = field(default_factory=GuardSettings)
 
 
 def _optimisation(stored: Any, published: Published) -> Optimisation:

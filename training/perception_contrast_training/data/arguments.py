@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from perception_contrast.command_line import count, whole
+
 from .bags.options import AUTO, FORMATS, NONE, THUMBNAIL, ExtractOptions
 from .splits import WAYS, SplitOptions
 
@@ -23,7 +25,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     view = actions.add_parser("view", help="draw a contact sheet and a timeline")
     view.add_argument("path", type=Path, metavar="DATASET")
     view.add_argument("--out", type=Path, metavar="DIR", help="where the two PNGs go (default: the dataset)")
-    view.add_argument("--count", type=_count, default=48, help="frames on the sheet (default: %(default)s)")
+    view.add_argument("--count", type=count, default=48, help="frames on the sheet (default: %(default)s)")
     _add_dedup(actions.add_parser("dedup", help="mark frames that show what another one shows"))
     _add_split(actions.add_parser("split", help="part a dataset for training and tests"))
     return top
@@ -39,7 +41,7 @@ def _add_extract(parser: argparse.ArgumentParser) -> None:
         metavar="DATASET",
         help="folder; an interrupted one is gone on with",
     )
-    add("--workers", type=_count, default=0, metavar="N", help="processes (default: one a processor)")
+    add("--workers", type=count, default=0, metavar="N", help="processes (default: one a processor)")
     add("--ray", action="store_true", help="a recording a task on a Ray cluster")
     add("--skip-bad", action="store_true", help="leave out recordings that cannot be used")
     add("--no-recover", dest="recover", action="store_false", help="refuse damaged recordings")
@@ -77,7 +79,7 @@ def _add_choice(group: argparse._ArgumentGroup) -> None:
     _number(group, "max_similarity", "cosine to earlier kept frames")
     add(
         "--memory",
-        type=_count,
+        type=count,
         default=_USUAL.memory,
         help="kept frames compared with (default: %(default)s)",
     )
@@ -89,9 +91,9 @@ def _add_kept(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--anonymise", default=NONE, metavar="MODULE:FUNCTION", help="called on each kept picture")
     add("--format", choices=FORMATS, default=AUTO, help="auto: compressed pictures keep their bytes")
-    add("--quality", type=_count, default=_USUAL.quality, help="of JPEGs made here (default: %(default)s)")
-    add("--short-side", type=_whole, default=0, metavar="PIXELS", help="shrink to it (default: as recorded)")
-    add("--shard-frames", type=_count, default=_USUAL.shard_frames, help="(default: %(default)s)")
+    add("--quality", type=count, default=_USUAL.quality, help="of JPEGs made here (default: %(default)s)")
+    add("--short-side", type=whole, default=0, metavar="PIXELS", help="shrink to it (default: as recorded)")
+    add("--shard-frames", type=count, default=_USUAL.shard_frames, help="(default: %(default)s)")
 
 
 def _add_dedup(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +116,7 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
     add("--gap", type=float, default=usual.gap, help="seconds that part two stretches (default: %(default)s)")
     add("--guard-time", type=float, default=usual.guard_time, help="seconds (default: %(default)s)")
     add("--guard-distance", type=float, default=usual.guard_distance, help="metres (default: %(default)s)")
-    add("--seed", type=_whole, default=usual.seed, help="(default: %(default)s)")
+    add("--seed", type=whole, default=usual.seed, help="(default: %(default)s)")
 
 
 def _times(group: argparse._ArgumentGroup, name: str, help: str) -> None:
@@ -125,15 +127,3 @@ def _number(group: argparse._ArgumentGroup, name: str, help: str) -> None:
     usual = getattr(_USUAL, name)
     flag = f"--{name.replace('_', '-')}"
     group.add_argument(flag, type=float, default=usual, metavar="X", help=f"{help} (default: {usual:g})")
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 on")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
-    return int(text)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from perception_contrast.command_line import count, whole
 from perception_contrast.encoders.engines.names import AUTO, KINDS
 from perception_contrast.errors import PerceptionError
 
@@ -46,8 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(parser)
     probe = parser.add_argument_group("seg --probe")
     probe.add_argument("--probe", action="store_true", help="fit a linear layer on the encoder's features")
-    probe.add_argument("--train", type=_count, metavar="N", help="first pictures to fit (default: the rest)")
-    probe.add_argument("--test", type=_count, metavar="N", help="last pictures to test (default: a quarter)")
+    probe.add_argument("--train", type=count, metavar="N", help="first pictures to fit (default: the rest)")
+    probe.add_argument("--test", type=count, metavar="N", help="last pictures to test (default: a quarter)")
     _add_propagate(parser)
     shown = parser.add_argument_group("exemplars")
     shown.add_argument("--boxes", type=Path, metavar="FILE.json", help="COCO boxes on the recording's frames")
@@ -60,7 +61,7 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     add("--language-model", default="household-lit", help="what knows words (default: %(default)s)")
     add("--engine", default="torch", help=f"{AUTO}, {', '.join(KINDS)} (default: %(default)s)")
     add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add("--short-side", type=_count, metavar="PIXELS", help="of the network input (default: the node's)")
+    add("--short-side", type=count, metavar="PIXELS", help="of the network input (default: the node's)")
     add("--offline", action="store_true", help="do not touch the network")
 
 
@@ -70,19 +71,19 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     add("--images", type=Path, metavar="DIR", help="pictures of a COCO JSON (default: beside it)")
     add(
         "--ignore",
-        type=_whole,
+        type=whole,
         action="append",
         default=[],
         metavar="N",
         help="label that does not count, beside 255; may be repeated",
     )
-    add("--limit", type=_count, default=0, metavar="N", help="use this many pictures or frames at most")
-    add("--seed", type=_whole, default=0, help="of everything that is drawn by chance (default: %(default)s)")
+    add("--limit", type=count, default=0, metavar="N", help="use this many pictures or frames at most")
+    add("--seed", type=whole, default=0, help="of everything that is drawn by chance (default: %(default)s)")
     add("--held-out", action="store_true", help="household: with categories that training never saw")
     add("--seen", action="store_true", help="household: with the shapes and textures of training")
     add(
         "--absent",
-        type=_whole,
+        type=whole,
         default=20,
         metavar="N",
         help="det: absent names asked for in each picture (default: %(default)s)",
@@ -104,23 +105,11 @@ def _add_propagate(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--homographies",
-        type=_whole,
+        type=whole,
         default=20,
         metavar="N",
         help="frames seen again for PCK (default: %(default)s)",
     )
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 on")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
-    return int(text)
 
 
 def _rate(text: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,6 @@ from .base import Batch, Group, Losses, Progress
 from .centre import Centre
 from .exact import at_least_float32, full_precision
 from .groups import grouped
-from .scaling import Scale, epochs_for, momentum_for, prototypes_for, said
 
 
 @dataclass(frozen=True)
@@ -107,22 +106,3 @@ class Dino(nn.Module):
     def exported(self) -> Backbone:
         """The teacher's, which the authors evaluate."""
         return self.teacher
-
-
-def fitted(settings: DinoSettings, scale: Scale) -> tuple[DinoSettings, list[str]]:
-    """Fewer prototypes for fewer pictures, and warm-ups that end within the run."""
-    new = replace(
-        settings,
-        prototypes=prototypes_for(settings.prototypes, scale),
-        momentum=momentum_for(settings.momentum, scale),
-        warm_up_epochs=epochs_for(settings.warm_up_epochs, 0.3, scale),
-        frozen_epochs=epochs_for(settings.frozen_epochs, 0.1, scale),
-    )
-    many = f"there are {scale.pictures} pictures"
-    short = f"the run has {scale.epochs:g} epochs of {scale.steps / max(scale.epochs, 1e-9):.0f} steps"
-    return new, [
-        *said("prototypes", settings.prototypes, new.prototypes, many),
-        *said("momentum", settings.momentum, new.momentum, short),
-        *said("warm_up_epochs", settings.warm_up_epochs, new.warm_up_epochs, short),
-        *said("frozen_epochs", settings.frozen_epochs, new.frozen_epochs, short),
-    ]

@@ -24,6 +24,7 @@ from .base import Method, Views
 from .pairs import Pair
 from .published import PUBLISHED, Published
 from .scaling import Scale
+from .twins import fitted_twins
 
 Settings = Any
 """One of the methods' frozen dataclasses; ``MethodKind.settings`` says which."""
@@ -68,10 +69,10 @@ METHODS: dict[str, MethodKind] = {
         byol.ByolSettings, byol.Byol, ByolViews, byol.fitted, PUBLISHED["byol"], paired=True
     ),
     "dino": MethodKind(
-        dino.DinoSettings, dino.Dino, DinoViews, dino.fitted, PUBLISHED["dino"], paired=True
+        dino.DinoSettings, dino.Dino, DinoViews, fitted_twins, PUBLISHED["dino"], paired=True
     ),
     "dinov2": MethodKind(
-        dinov2.Dinov2Settings, dinov2.Dinov2, Dinov2Views, dinov2.fitted, PUBLISHED["dinov2"], paired=True
+        dinov2.Dinov2Settings, dinov2.Dinov2, Dinov2Views, fitted_twins, PUBLISHED["dinov2"], paired=True
     ),
     "mae": MethodKind(mae.MaeSettings, mae.Mae, MaeViews, mae.fitted, PUBLISHED["mae"]),
     "clip": MethodKind(

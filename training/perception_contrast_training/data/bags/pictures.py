@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.errors import FrameError
-from perception_contrast.frames.compressed import MAX_PIXELS, decode_compressed_depth
+from perception_contrast.frames.compressed import MAX_PIXELS
 from perception_contrast.frames.convert import BAYER_CODES
-from perception_contrast.frames.decode import decode_depth, decode_message
+from perception_contrast.frames.decode import decode_depth_message, decode_message
 from perception_contrast.frames.headers import read_header
 from perception_contrast.frames.resize import fitted_size, resize_image
 
@@ -78,16 +78,7 @@ def decoded_picture(fields: Any) -> NDArray[np.uint8]:
 
 def decoded_depth(fields: Any) -> NDArray[np.float32]:
     """(H, W) float32 metres, NaN for none, of an Image or CompressedImage. Raises FrameError."""
-    if hasattr(fields, "format"):
-        return decode_compressed_depth(fields.data, fields.format)
-    return decode_depth(
-        fields.data,
-        height=fields.height,
-        width=fields.width,
-        step=fields.step,
-        encoding=fields.encoding,
-        is_bigendian=bool(fields.is_bigendian),
-    )
+    return decode_depth_message(fields)
 
 
 def depth_png(depth: NDArray[np.float32]) -> bytes:

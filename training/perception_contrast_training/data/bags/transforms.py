@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.frames.bags import nanoseconds
+
 Floats = NDArray[np.float64]
 WORLD_FRAMES = ("map", "world", "earth")
 """Fixed frames that mean the same place in every recording; odom is another one in each."""
@@ -55,7 +57,7 @@ class TransformBuffer:
         """The transforms of a tf2_msgs/TFMessage."""
         for one in message.transforms:
             move, turn = one.transform.translation, one.transform.rotation
-            stamp = int(one.header.stamp.sec) * 1_000_000_000 + int(one.header.stamp.nanosec)
+            stamp = nanoseconds(one.header.stamp.sec, one.header.stamp.nanosec)
             self._put(
                 self._edges,
                 _frame(one.header.frame_id),
@@ -69,7 +71,7 @@ class TransformBuffer:
     def add_odometry(self, message: Any) -> None:
         """The pose of a nav_msgs/Odometry: used for a child frame that no transform places."""
         place, turn = message.pose.pose.position, message.pose.pose.orientation
-        stamp = int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
+        stamp = nanoseconds(message.header.stamp.sec, message.header.stamp.nanosec)
         self._put(
             self._odometry,
             _frame(message.header.frame_id),

@@ -1,0 +1,31 @@
+"""What DINO and DINOv2, which compare prototypes of a network and its slow twin, make of fewer data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from .dino import DinoSettings
+from .dinov2 import Dinov2Settings
+from .scaling import Scale, epochs_for, momentum_for, prototypes_for, said
+
+Settings = TypeVar("Settings", bound=DinoSettings | Dinov2Settings)
+
+
+def fitted_twins(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]:
+    """Fewer prototypes for fewer pictures, and warm-ups that end within the run."""
+    new = replace(
+        settings,
+        prototypes=prototypes_for(settings.prototypes, scale),
+        momentum=momentum_for(settings.momentum, scale),
+        warm_up_epochs=epochs_for(settings.warm_up_epochs, 0.3, scale),
+        frozen_epochs=epochs_for(settings.frozen_epochs, 0.1, scale),
+    )
+    many = f"there are {scale.pictures} pictures"
+    short = f"the run has {scale.epochs:g} epochs of {scale.steps / max(scale.epochs, 1e-9):.0f} steps"
+    return new, [
+        *said("prototypes", settings.prototypes, new.prototypes, many),
+        *said("momentum", settings.momentum, new.momentum, short),
+        *said("warm_up_epochs", settings.warm_up_epochs, new.warm_up_epochs, short),
+        *said("frozen_epochs", settings.frozen_epochs, new.frozen_epochs, short),
+    ]
