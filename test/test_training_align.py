@@ -14,7 +14,12 @@ from safetensors.torch import load_file, save_file
 
 from perception_contrast.cache import sha256_of
 from perception_contrast.cli.main import main as command
-from perception_contrast.encoders.alignment import AlignmentConfig, load_alignment, save_alignment
+from perception_contrast.encoders.alignment import (
+    AlignmentConfig,
+    AlignmentHead,
+    load_alignment,
+    save_alignment,
+)
 from perception_contrast.errors import ModelError, PerceptionError
 from perception_contrast.sim.props import SceneObject
 from perception_contrast_training.align import Trainer
@@ -125,6 +130,17 @@ def test_a_batch_says_what_is_true_where() -> None:
             assert shown not in SURFACES
     # Half of the phrases describe something that is in the batch.
     assert (batch.truth[:, :, : count // 2] == 1).flatten(0, 1).any(dim=0).all()
+
+
+def test_dropout_hides_from_a_step_what_it_does_not_hide_from_a_query() -> None:
+    batch = maker().draw()
+    head = trainer(dropout=0.5).head
+    seen = [head.grid(batch.layers, batch.colours)[0] for _ in range(2)]
+    assert not torch.equal(*seen)
+    head.eval()
+    seen = [head.grid(batch.layers, batch.colours)[0] for _ in range(2)]
+    assert torch.equal(*seen)
+    assert head.state_dict().keys() == AlignmentHead().state_dict().keys()
 
 
 def test_the_same_seed_draws_the_same_batches() -> None:

@@ -37,6 +37,13 @@ def photograph(height: int = 60, width: int = 80) -> Tensor:
     return (torch.stack([x, y, x * y]) * 200 + 20).to(torch.uint8)
 
 
+def test_small_pictures_are_not_blurred_by_byol() -> None:
+    kind = METHODS["byol"]
+    (small, why), (large, _) = (kind.fitted(kind.settings(), Scale(1000, 16, 2, side)) for side in (32, 224))
+    assert small.views.blur == (0.0, 0.0) and large.views.blur == kind.settings().views.blur
+    assert any("views.blur" in sentence for sentence in why)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_views_repeat_and_are_in_the_form_that_the_method_takes(name: str) -> None:
     kind = METHODS[name]

@@ -81,6 +81,7 @@ def test_an_empty_mapping_is_all_defaults(tmp_path: Path) -> None:
         ("image_tower=dinov2-b14", "this version takes 'dinov2-s14'"),
         ("text_tower=clip", "this version takes 'minilm-l6'"),
         ("optimisation.precision=float16", "neither bfloat16 nor float32"),
+        ("optimisation.dropout=1.0", "optimisation.dropout 1.0 is not in [0, 1)"),
         ("scenes.workers=0", "'scenes.workers' must be at least 1"),
         ("optimisation.steps=0", "'optimisation.steps' must be at least 1"),
     ],

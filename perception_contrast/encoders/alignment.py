@@ -104,6 +104,8 @@ class AlignmentHead(nn.Module):
             assert isinstance(last, nn.Linear)
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
+        # Of the trunk's channels, in training alone; the trainer sets its share.
+        self.drop = nn.Dropout(0.0)
         self.known: Tensor
         self.register_buffer("known", torch.zeros(c.known, c.text_dim))
         # logit = exp(log_scale) * cosine + bias; one pair for words, one for examples, one for captions.
@@ -119,10 +121,10 @@ class AlignmentHead(nn.Module):
         up = self.config.up
         tokens = [norm(layer) for norm, layer in zip(self.norms, layers, strict=True)]
         coarse = F.pixel_unshuffle(colours, up).permute(0, 2, 3, 1)
-        x = self.enter(torch.cat([*tokens, coarse], dim=-1)).permute(0, 3, 1, 2)
+        x = self.drop(self.enter(torch.cat([*tokens, coarse], dim=-1))).permute(0, 3, 1, 2)
         for block in self.blocks:
             x = block(x)
-        fine = F.pixel_shuffle(self.split(F.gelu(x)), up) + self.colour(colours)
+        fine = F.pixel_shuffle(self.split(self.drop(F.gelu(x))), up) + self.colour(colours)
         fine = F.gelu(self.fine(fine).permute(0, 2, 3, 1))
         things = None if self.things is None else self.things(fine).float()
         return F.normalize(self.leave(fine).float(), dim=-1), x, things

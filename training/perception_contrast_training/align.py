@@ -104,6 +104,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe, self._bank = recipe, bank
         self.head, self.facts = _first_head(recipe)
+        self.head.drop.p = recipe.optimisation.dropout
         fitted = [p for p in self.head.parameters() if p.requires_grad]
         decayed, plain = [p for p in fitted if p.ndim > 1], [p for p in fitted if p.ndim <= 1]
         groups = [

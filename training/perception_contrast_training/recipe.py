@@ -34,7 +34,8 @@ class SceneRecipe:
 @dataclass(frozen=True)
 class Optimisation:
     """AdamW with linear warm-up and cosine decay; text_noise: deviation added to sentence
-    vectors. precision: of matrix products, "bfloat16" or "float32"."""
+    vectors; dropout: share of the trunk's values that a step does not see. precision: of matrix
+    products, "bfloat16" or "float32"."""
 
     steps: int = 6000
     learning_rate: float = 1.5e-3
@@ -43,6 +44,7 @@ class Optimisation:
     clip: float = 1.0
     average: float = 0.998
     text_noise: float = 0.02
+    dropout: float = 0.0
     precision: str = "bfloat16"
     threads: int = 0
 
@@ -137,6 +139,8 @@ def _require_sane(recipe: AlignmentRecipe) -> None:
         raise RecipeError(
             f"optimisation.precision '{recipe.optimisation.precision}' is neither bfloat16 nor float32"
         )
+    if not 0.0 <= recipe.optimisation.dropout < 1.0:
+        raise RecipeError(f"optimisation.dropout {recipe.optimisation.dropout} is not in [0, 1)")
     for key in AT_LEAST_ONE:
         part, name = key.split(".")
         if getattr(getattr(recipe, part), name) < 1:

@@ -43,9 +43,9 @@ logger = logging.getLogger(__name__)
 SIZE = 32
 NETWORKS = {
     "vit": BackboneSettings(
-        name="vit_tiny_patch16_224", size=SIZE, patch=4, width=96, depth=4, heads=3, drop_path=0.0
+        name="vit_tiny_patch16_224", size=SIZE, patch=4, width=64, depth=3, heads=2, drop_path=0.0
     ),
-    "resnet": BackboneSettings(name="resnet18", size=SIZE),
+    "resnet": BackboneSettings(name="resnet10t", size=SIZE),
 }
 ALONE = ("simclr", "byol", "dino", "dinov2", "mae")
 NEED_VIT = ("dinov2", "mae")

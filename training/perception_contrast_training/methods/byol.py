@@ -16,7 +16,7 @@ from ..views.byol import ByolViewSettings
 from .base import Batch, Group, Losses, Progress
 from .exact import at_least_float32, full_precision
 from .groups import grouped
-from .scaling import Scale, momentum_for, said
+from .scaling import SMALL, Scale, momentum_for, said
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,15 @@ class Byol(nn.Module):
 
 
 def fitted(settings: ByolSettings, scale: Scale) -> tuple[ByolSettings, list[str]]:
-    """A target that moves within a short run, and a head no wider than the batch can fill."""
+    """A target that moves within a short run, a head no wider than the batch can fill, and for small
+    pictures no blur, as SimCLR's authors have it for CIFAR-10."""
     new = replace(settings, momentum=momentum_for(settings.momentum, scale))
     sentences = said("momentum", settings.momentum, new.momentum, f"the run has {scale.steps} steps")
     if scale.pictures < 100_000:
         new = replace(new, hidden=min(settings.hidden, 1024))
         sentences += said("hidden", settings.hidden, new.hidden, f"there are {scale.pictures} pictures")
+    if scale.size <= SMALL:
+        new = replace(new, views=replace(settings.views, blur=(0.0, 0.0)))
+        why = f"pictures of {scale.size} pixels have little to blur"
+        sentences += said("views.blur", settings.views.blur, new.views.blur, why)
     return new, sentences

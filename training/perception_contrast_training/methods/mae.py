@@ -16,7 +16,7 @@ from ..views.mae import MaeViewSettings
 from .base import Batch, Group, Losses, Progress
 from .exact import at_least_float32, full_precision
 from .groups import grouped
-from .scaling import Scale, said
+from .scaling import SMALL, Scale, said
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Mae(nn.Module):
 
 def fitted(settings: MaeSettings, scale: Scale) -> tuple[MaeSettings, list[str]]:
     """A smaller decoder for small pictures, whose few patches do not fill 512 channels."""
-    if scale.size > 64:
+    if scale.size > SMALL:
         return settings, []
     new = replace(settings, width=min(settings.width, 128), depth=min(settings.depth, 4), heads=4)
     why = f"pictures have {scale.size} pixels"

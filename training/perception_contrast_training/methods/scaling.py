@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 IMAGENET = 1_281_167
+SMALL = 64  # pixels of a side, up to which what the authors chose for CIFAR-10 holds
 PER_PROTOTYPE = 20  # pictures, as with 65,536 prototypes on ImageNet
 
 

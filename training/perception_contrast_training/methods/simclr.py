@@ -16,7 +16,7 @@ from .base import Batch, Group, Losses, Progress
 from .contrast import TABLE, compared, negatives_of, rows_at_once, whereabouts
 from .exact import at_least_float32, full_precision
 from .groups import grouped
-from .scaling import Scale, said
+from .scaling import SMALL, Scale, said
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Simclr(nn.Module):
 
 def fitted(settings: SimclrSettings, scale: Scale) -> tuple[SimclrSettings, list[str]]:
     """For small pictures, the settings of the authors' appendix B.9 (CIFAR-10)."""
-    if scale.size > 64:
+    if scale.size > SMALL:
         return settings, []
     views = replace(settings.views, strength=min(settings.views.strength, 0.5), blur=0.0)
     new = replace(settings, temperature=max(settings.temperature, 0.5), views=views)
