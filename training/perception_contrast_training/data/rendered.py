@@ -10,10 +10,9 @@ import json
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -23,6 +22,8 @@ from numpy.typing import NDArray
 from perception_contrast.cache import atomic_write
 from perception_contrast.errors import PerceptionError
 from perception_contrast.sim.props import SceneObject
+
+from .workers import worker_pool
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ def make_shards(jobs: Sequence[ShardJob], workers: int) -> list[Path]:
 
 
 def _made(jobs: Sequence[ShardJob], workers: int) -> Iterator[Path]:
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = worker_pool(workers)
     try:
         for future in as_completed([pool.submit(make_shard, job) for job in jobs]):
             yield future.result()

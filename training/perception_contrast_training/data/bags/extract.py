@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import queue
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from perception_contrast.errors import PerceptionError
 
 from ..manifest import MANIFEST, join_tables
+from ..workers import SPAWNED, worker_pool
 from .options import ExtractOptions
 from .output import SourceJob
 from .plan import Plan, locked, make_plan
@@ -78,9 +78,7 @@ def attempt(job: SourceJob, report: Report | None = None) -> Outcome:
 
 
 def _in_processes(jobs: list[SourceJob], count: int, report: Report | None) -> list[Outcome]:
-    # Forked children would share locks of libraries that have threads.
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(count, context) as pool:
+    with SPAWNED.Manager() as manager, worker_pool(count) as pool:
         reports = manager.Queue()
         futures = [pool.submit(attempt, job, partial(_send, reports)) for job in jobs]
         try:
