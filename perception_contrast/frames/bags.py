@@ -17,7 +17,8 @@ from zstandard import ZstdDecompressor, ZstdError
 from ..errors import FrameError, PerceptionError
 from .camera import camera_of_info
 from .decode import decode_message
-from .recovery import RecoveredFile, RecoveredMcap
+from .recovery import RecoveredFile
+from .recovery_mcap import RecoveredMcap
 from .recovery_sqlite import RecoveredSqlite, has_journal
 from .storage import is_recording, opened_storage
 from .types import CameraModel, Frame

@@ -63,7 +63,7 @@ class Budget:
     """Of every cell alike. AdamW for all, so that what differs is the method alone."""
 
     steps: int = 300
-    batch: int = 128
+    batch: int = 64
     learning_rate: float = 1e-3
     learned: int = 8000
     held: int = 2000
