@@ -11,7 +11,7 @@ the mean.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,24 @@ from torch.nn import functional
 
 from ..cache import sha256_of
 from ..errors import ModelError
+from ..language.text_tower import TextTower, load_minilm
 from .dense.attention import proxy_gathered, resampled_grid
 from .dense.blocks import OpenClipBlock, TimmBlock, dense_tokens
 from .dense.names import AUTO, PROXY, method_alone, require_method
-from .grid import space_name
+from .grid import require_same_space, space_name
 from .matching import Matching
+from .pair_network import (
+    HeadedMap,
+    HeadedVit,
+    PairNetwork,
+    attended_alone,
+    headed_visual,
+    load_pair,
+    pair_network,
+)
 from .position import Positions, grid_of
 from .registry import ModelSpec, Triple, model_spec
-from .trunks import VitTrunk
+from .trunks import VitTrunk, through
 from .weights import Progress, load_strictly, load_tensors, weights_file
 
 
@@ -49,9 +59,10 @@ class ClipTower(nn.Module):
     """Both towers of a CLIP, SigLIP or their like; pictures at any size that is a multiple of the patch.
 
     model, space: identity. patch: pixels. dim: of the shared space. mean, std: of RGB in [0, 1].
-    tokenizer_file: of SigLIP's words, None for CLIP, whose vocabulary comes with open_clip. method: the
-    way to dense features; "auto" is the best one that needs nothing beside the tower. Raises ModelError
-    for a method that the tower cannot do.
+    tokenizer_file: of SigLIP's words, None for CLIP, whose vocabulary comes with open_clip. sentences: what
+    reads texts first, for words that were fitted to its vectors. method: the way to dense features; "auto"
+    is the best one that needs nothing beside the tower. Raises ModelError for a method that the tower
+    cannot do.
     """
 
     def __init__(
@@ -61,18 +72,19 @@ class ClipTower(nn.Module):
         space: str,
         tokenizer_file: Path | None = None,
         *,
+        sentences: TextTower | None = None,
         method: str = AUTO,
     ) -> None:
         super().__init__()
         self.method = method_alone(spec) if method == AUTO else method
         require_method(spec, self.method)
         self.network: Any = network  # open_clip declares few types
-        self.spec, self.tokenizer_file = spec, tokenizer_file
+        self.spec, self.tokenizer_file, self.sentences = spec, tokenizer_file, sentences
         self.model, self.space = spec.name, space
         self.patch, self.dim = spec.patch, spec.dim
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
-        self._visual = _visual_of(network, spec.name)
+        self._visual = _visual_of(network, spec)
 
     def forward(self, images: Tensor, *, dense: bool = True, pooled: bool = True) -> ClipOutput:
         """images (B, 3, H, W) float, normalised by mean and std. What both outputs share is computed once."""
@@ -95,7 +107,7 @@ class ClipTower(nn.Module):
         pictures by an encoder of pictures alone, raw. Raises ModelError for a convolutional tower.
         """
         require_method(self.spec, PROXY)
-        assert not isinstance(self._visual, _MeanVisual)
+        assert not isinstance(self._visual, _MeanVisual | HeadedMap)
         rows, columns = features.shape[1:3]
         offered = resampled_grid(values, rows, columns).flatten(1, 2)
         patches = self._visual.finish(proxy_gathered(features.flatten(1, 2), offered))
@@ -124,11 +136,30 @@ class ClipTower(nn.Module):
         return patches
 
     def text_embedding(self, tokens: Tensor) -> Tensor:
-        """Token ids (n, T) to (n, dim) unit vectors. A text that is too long for the model is cut."""
-        text = getattr(self.network, "text", self.network)
-        fitting = _cut(tokens, text.context_length, text.vocab_size - 1)
-        vectors: Tensor = self.network.encode_text(fitting, normalize=True)
+        """Token ids (n, T), or vectors of ``sentences`` (n, c), to (n, dim) unit vectors.
+
+        A text that is too long for the model is cut.
+        """
+        vectors: Tensor = self.network.encode_text(self._fitting(tokens), normalize=True)
         return vectors
+
+    def image_vectors(self, images: Tensor) -> Tensor:
+        """images (B, 3, H, W) to (B, dim) as they are before they are made unit, which training compares."""
+        rows, columns = grid_of(images, self.patch, self.model)
+        image = self._visual.encode(images, rows, columns, method=None, pooled=True)[1]
+        assert image is not None
+        return image
+
+    def text_vectors(self, tokens: Tensor) -> Tensor:
+        """As ``text_embedding``, before they are made unit."""
+        vectors: Tensor = self.network.encode_text(self._fitting(tokens), normalize=False)
+        return vectors
+
+    def _fitting(self, tokens: Tensor) -> Tensor:
+        if self.sentences is not None:
+            return tokens
+        text = getattr(self.network, "text", self.network)
+        return _cut(tokens, text.context_length, text.vocab_size - 1)
 
 
 class _ClipVisual:
@@ -144,9 +175,10 @@ class _ClipVisual:
     ) -> tuple[Tensor | None, Tensor | None]:
         """Patches (B, rows * columns, dim), or their values by proxyclip, and pictures (B, dim), not unit."""
         x = self._embed(images, rows, columns)
-        for block in self.visual.transformer.resblocks[:-1]:
-            x = block(x)
-        whole = self._last(x)
+        blocks = self.visual.transformer.resblocks
+        for block in blocks[:-1]:
+            x = through(block, x)
+        whole = through(blocks[-1], x)
         picture = self._project(whole[:, 0]) if pooled else None
         if method is None:
             return None, picture
@@ -161,7 +193,8 @@ class _ClipVisual:
         visual = self.visual
         x = visual.conv1(images).flatten(2).transpose(1, 2)
         position = visual.positional_embedding[None]
-        patches = x + self._positions.at(position[:, 1:], rows, columns).to(x.dtype)
+        learns = bool(visual.positional_embedding.requires_grad)
+        patches = x + self._positions.at(position[:, 1:], rows, columns, learns=learns).to(x.dtype)
         first = (visual.class_embedding + position[:, 0]).to(x.dtype).expand(x.shape[0], 1, -1)
         embedded: Tensor = visual.ln_pre(torch.cat([first, patches], dim=1))
         return embedded
@@ -185,7 +218,7 @@ class _PooledVisual:
         trunk = self.visual.trunk
         x, rope = self._trunk.until_last(images, rows, columns)
         last = TimmBlock(trunk.blocks[-1], rope)
-        whole = last(x)
+        whole = through(trunk.blocks[-1], x, rope)
         picture = self._project(trunk.attn_pool(trunk.norm(whole))) if pooled else None
         if method is None:
             return None, picture
@@ -199,9 +232,7 @@ class _PooledVisual:
     def _values(self, tokens: Tensor) -> Tensor:
         """Each token of the last block as if the pooling head attended to it alone, in the shared space."""
         trunk = self.visual.trunk
-        head = trunk.attn_pool
-        y = head.proj(head.kv(trunk.norm(tokens)).chunk(2, dim=-1)[1])
-        return self._project(y + head.mlp(head.norm(y)))
+        return self._project(attended_alone(trunk.attn_pool, trunk.norm(tokens)))
 
     def _project(self, x: Tensor) -> Tensor:
         trunk = self.visual.trunk
@@ -229,8 +260,13 @@ class _MeanVisual:
         return patches, trunk.head(x) if pooled else None
 
 
-def _visual_of(network: Any, model: str) -> _ClipVisual | _PooledVisual | _MeanVisual:
+_Visual = _ClipVisual | _PooledVisual | _MeanVisual | HeadedVit | HeadedMap
+
+
+def _visual_of(network: Any, spec: ModelSpec) -> _Visual:
     """By how the tower is built. Raises ModelError for one without a known way to dense features."""
+    if isinstance(network, PairNetwork):
+        return headed_visual(network, spec)
     visual = network.visual
     trunk = getattr(visual, "trunk", None)
     if trunk is None:
@@ -239,7 +275,7 @@ def _visual_of(network: Any, model: str) -> _ClipVisual | _PooledVisual | _MeanV
         return _PooledVisual(visual)
     if type(trunk).__name__ == "FastVit":
         return _MeanVisual(visual)
-    raise ModelError(f"'{model}': dense features of a {type(trunk).__name__} image tower are not known")
+    raise ModelError(f"'{spec.name}': dense features of a {type(trunk).__name__} image tower are not known")
 
 
 def _unit(vectors: Tensor) -> Tensor:
@@ -268,12 +304,12 @@ def load_clip(
 ) -> ClipTower:
     """A model of pictures and words, by its name or spec, in evaluation mode without gradients.
 
-    weights: a local file in open_clip's names; SigLIP's tokenizer.json is looked for beside it.
+    Also one of pictures that training gave words: the tower of both. weights: a local file in open_clip's names; SigLIP's tokenizer.json is looked for beside it.
     random_init: no weights at all, for checks of the computation. method: as of ``ClipTower``. Raises
     ModelError.
     """
     spec = model_spec(name) if isinstance(name, str) else name
-    if spec.spatial or spec.family in ("lit", "text"):
+    if not spec.knows_words or spec.family in ("lit", "text"):
         raise ModelError(
             f"'{spec.name}' has no tower of words beside its pictures'; choose one of clip-*, metaclip-*, "
             "dfn-*, siglip*, mobileclip2-* or pe-core-*"
@@ -281,11 +317,30 @@ def load_clip(
     if method != AUTO:
         require_method(spec, method)
     path = None if random_init else weights or weights_file(spec, offline=offline, progress=progress)
+    if spec.words is not None:
+        return _with_words(spec, path, device=device, offline=offline, method=method, progress=progress)
     network = _network(spec.arch)
     if path:
         load_strictly(network, _plain_names(load_tensors(path), network), path)
     sha256 = sha256_of(path) if path else _digest(network)
     tower = ClipTower(network, spec, space_name(spec.name, sha256), _tokenizer_beside(path), method=method)
+    return tower.eval().requires_grad_(False).to(device)
+
+
+def _with_words(
+    spec: ModelSpec, path: Path | None, *, device: str, offline: bool, method: str, progress: Progress | None
+) -> ClipTower:
+    """path: of the pictures' weights, None for random ones."""
+    words = spec.words
+    assert words is not None
+    network, sha256 = load_pair(spec, path) if path else (pair_network(spec), "")
+    sentences: TextTower | None = None
+    if words.tower == "minilm":
+        sentences = load_minilm(device=device, offline=offline, progress=progress)
+        require_same_space(words.sentences, sentences.space, f"the words of '{spec.name}'")
+    space = space_name(spec.name, sha256 or _digest(network))
+    shared = replace(spec, dim=words.dim)
+    tower = ClipTower(network, shared, space, sentences=sentences, method=method)
     return tower.eval().requires_grad_(False).to(device)
 
 

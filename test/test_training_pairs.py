@@ -1,0 +1,476 @@
+"""A pair of towers goes on learning from captions, and a run with words is served with its words."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from open_clip.loss import ClipLoss, SigLipLoss
+from safetensors.torch import load_file, save_file
+from small_methods import gradients, largest_difference, step
+from tiny_pairs import COLOURS, SIZE, TINY, Sentences, colour_table, know_tiny_models, weights_of
+from torch.nn import functional
+
+from perception_contrast.encoders.clip import load_clip
+from perception_contrast.encoders.exported import ExportedEncoder
+from perception_contrast.encoders.folder_models import folder_model
+from perception_contrast.encoders.load import load_encoders
+from perception_contrast.encoders.registry import MODELS, model_spec
+from perception_contrast.errors import ModelError, RecipeError, SpaceError
+from perception_contrast.frames.types import Frame
+from perception_contrast.pipeline import Pipeline, Settings
+from perception_contrast_training.checkpoint import Checkpoints, read_snapshot, write_snapshot
+from perception_contrast_training.export import export_run
+from perception_contrast_training.guard import RegressionError
+from perception_contrast_training.methods.registry import make_method
+from perception_contrast_training.networks.backbones import BackboneSettings
+from perception_contrast_training.networks.low_rank import LoraSettings
+from perception_contrast_training.networks.packed import pack, unpack
+from perception_contrast_training.networks.text import TextSettings
+from perception_contrast_training.pretrain import recipe_of
+from perception_contrast_training.runs import check, load_run, start
+
+OWN = TextSettings(tower="own")
+CAPTIONS = ["A red wall.", "a  GREEN floor", "a blue wall", "a green wall"]
+SAID = ("{}",)  # phrases as they are, for what is compared with training
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    know_tiny_models(monkeypatch)
+    monkeypatch.setenv("PERCEPTION_CONTRAST_CACHE", str(tmp_path / "cache"))
+    for module in ("encoders.clip.", "language.text_tower."):
+        monkeypatch.setattr(f"perception_contrast.{module}load_minilm", lambda **_: Sentences())
+    monkeypatch.setattr("perception_contrast_training.networks.text.load_minilm", lambda **_: Sentences())
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return colour_table(tmp_path_factory.mktemp("colours"))
+
+
+def own_method(name: str, folder: Path, lora: LoraSettings | None = None, **more: Any) -> Any:
+    method = "siglip" if "siglip" in name else "clip"
+    settings = {"clip": "clip.ClipSettings", "siglip": "siglip.SiglipSettings"}[method]
+    module, _, kind = settings.partition(".")
+    made = getattr(__import__(f"perception_contrast_training.methods.{module}", fromlist=[kind]), kind)
+    backbone = BackboneSettings(name, weights=str(weights_of(name, folder)), **more)
+    return make_method(method, made(text=OWN), backbone, lora)[0]
+
+
+def pictures(count: int = 4, side: int = SIZE) -> torch.Tensor:
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(3))
+
+
+# Learning.
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_step_is_open_clips(name: str, tmp_path: Path) -> None:
+    """Loss and every gradient, temperature's and bias's too, on shared weights; in float64."""
+    method = own_method(name, tmp_path).double()
+    theirs = copy.deepcopy(method.pair.backbone.network).double().requires_grad_(True)
+    tokens = method.pair.backbone.tokens(CAPTIONS)
+    image = pictures().double()
+    seen = theirs(image, tokens)
+    loss = SigLipLoss()(*seen) if "siglip" in name else ClipLoss()(*seen)
+    loss.backward()
+    losses = step(method, {"image": image, "text": tokens})
+    assert float(losses.total.detach()) == pytest.approx(float(loss.detach()), rel=1e-12)
+    ours = gradients(method, "pair.backbone.tower.network.")
+    ours |= {"logit_scale": method.log_scale.grad}
+    ours |= {"logit_bias": method.bias.grad} if "siglip" in name else {}
+    assert largest_difference(ours, gradients(theirs)) < 1e-12
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_blocks_that_are_computed_again_give_the_same_gradients(name: str, tmp_path: Path) -> None:
+    found = []
+    for again in (False, True):
+        method = own_method(name, tmp_path, checkpointing=again).double()
+        step(method, {"image": pictures(side=48).double(), "text": CAPTIONS})
+        found.append(gradients(method))
+    assert largest_difference(*found) < 1e-12
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_low_rank_additions_reach_both_towers_and_are_worked_in(name: str, tmp_path: Path) -> None:
+    method = own_method(name, tmp_path, LoraSettings(rank=2))
+    plain = own_method(name, tmp_path)
+    images, said = pictures(), CAPTIONS
+    with torch.no_grad():
+        torch.testing.assert_close(method.pair.image_vectors(images), plain.pair.image_vectors(images))
+        torch.testing.assert_close(method.pair.text_vectors(said), plain.pair.text_vectors(said))
+    learning = {n.rpartition(".lora_")[0] for n, p in method.pair.named_parameters() if p.requires_grad}
+    assert any("visual." in one for one in learning) and any("visual." not in one for one in learning)
+    for _ in range(3):
+        step(method, {"image": images, "text": said}, rate=1.0)
+    method.eval()
+    towers = method.pair.backbone
+    served = towers.served(method.log_scale, getattr(method, "bias", None))
+    assert served.state_dict().keys() == plain.pair.backbone.network.state_dict().keys()
+    with torch.no_grad():
+        close = {"rtol": 0, "atol": 1e-5}
+        torch.testing.assert_close(served.encode_image(images), method.pair.image_vectors(images), **close)
+        ids = towers.tokens(said)
+        torch.testing.assert_close(served.encode_text(ids), method.pair.text_vectors(ids), **close)
+        assert (plain.pair.text_vectors(said) - method.pair.text_vectors(said)).abs().max() > 1e-3
+        assert (plain.pair.image_vectors(images) - method.pair.image_vectors(images)).abs().max() > 1e-3
+
+
+def test_attention_taken_apart_is_what_it_was(tmp_path: Path) -> None:
+    """torch's own multi-head attention, with a mask that hides what follows."""
+    torch.manual_seed(0)
+    whole = torch.nn.ModuleDict({"attn": torch.nn.MultiheadAttention(16, 4, batch_first=True)}).eval()
+    before = {name: value.clone() for name, value in whole.state_dict().items()}
+    x, mask = torch.randn(2, 5, 16), torch.full((5, 5), -torch.inf).triu(1)
+    expected = whole["attn"](x, x, x, need_weights=False, attn_mask=mask)[0]
+    unpack(whole)
+    got = whole["attn"](x, x, x, need_weights=False, attn_mask=mask)[0]
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+    pack(whole)
+    assert largest_difference(before, whole.state_dict()) == 0
+
+
+@pytest.mark.parametrize("locked", ["pictures", "words"])
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_locked_tower_stays(locked: str, rank: int, tmp_path: Path) -> None:
+    from perception_contrast_training.methods.clip import ClipSettings
+
+    backbone = BackboneSettings(
+        "tiny-clip", weights=str(weights_of("tiny-clip", tmp_path)), frozen=locked == "pictures"
+    )
+    text = TextSettings(tower="own", frozen=locked == "words")
+    method: Any = make_method("clip", ClipSettings(text=text), backbone, LoraSettings(rank=rank))[0]
+    before = copy.deepcopy(method).eval()
+    step(method, {"image": pictures(), "text": CAPTIONS}, rate=1.0)
+    step(method, {"image": pictures(), "text": CAPTIONS}, rate=1.0)
+    method.eval()
+    with torch.no_grad():
+        image = (before.pair.image_vectors(pictures()) - method.pair.image_vectors(pictures())).abs().max()
+        words = (before.pair.text_vectors(CAPTIONS) - method.pair.text_vectors(CAPTIONS)).abs().max()
+    stays, moves = (image, words) if locked == "pictures" else (words, image)
+    assert stays == 0 and moves > 1e-4
+
+
+def test_positions_that_learn_are_not_remembered_between_looks(tmp_path: Path) -> None:
+    """At a size that is not the model's own they are resampled, without gradients too."""
+    method = own_method("tiny-clip", tmp_path)
+    with torch.inference_mode():
+        first = method.pair.image_vectors(pictures(side=48))
+        method.pair.backbone.network.visual.positional_embedding.mul_(-1)  # adding is lost in the norm
+        assert (method.pair.image_vectors(pictures(side=48)) - first).abs().max() > 1e-4
+
+
+# What cannot be.
+
+
+def settings(method: str, backbone: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return {"method": method, "backbone": backbone, "options": options}
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (settings("clip", {"name": "dinov2-s14"}, text={"tower": "own"}),
+         "'dinov2-s14' has no words of its own; as backbone.name choose one of clip-"),
+        (settings("clip", {"name": "household-lit"}, text={"tower": "own"}), "has no words of its own"),
+        (settings("clip", {"name": "tiny-clip"}), "set options.text.tower: own"),
+        (settings("simclr", {"name": "tiny-clip"}), "methods clip, siglip and lit go on from it"),
+        (settings("clip", {"name": "tiny-siglip"}, text={"tower": "own"}),
+         "in place of method clip use siglip"),
+        (settings("siglip", {"name": "tiny-clip"}, text={"tower": "own"}), "method siglip use clip"),
+        (settings("lit", {"name": "tiny-clip"}, text={"tower": "own", "frozen": True}),
+         "both towers are locked"),
+        (settings("clip", {"name": "tiny-clip", "depth": 3}, text={"tower": "own", "width": 8}),
+         "leave out backbone.depth, options.text.width"),
+        (settings("clip", {"name": "tiny-clip"}, text={"tower": "own"}, dim=8),
+         "options.dim is the model's own"),
+        (settings("clip", {"name": "tiny-clip", "size": 33}, text={"tower": "own"}), "use 32"),
+        (settings("clip", {"name": "vit_tiny_patch16_224"}, text={"frozen": True}),
+         "text.frozen is for words"),
+        (settings("clip", {"name": "tiny-clip", "pretrained": True}, text={"tower": "own"})
+         | {"lora": {"rank": 2, "modules": ["qvk"]}}, "LoRA finds no layer qvk"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_refused(
+    stored: dict[str, Any], said: str, table: Path, tmp_path: Path
+) -> None:
+    name = stored["backbone"]["name"]
+    if name in TINY:
+        stored["backbone"]["weights"] = str(weights_of(name, tmp_path))
+    stored |= {"data": {"path": str(table)}, "optimisation": {"batch": 8}}
+    with pytest.raises(RecipeError) as refusal:
+        check(recipe_of(stored))
+    assert said in str(refusal.value)
+
+
+def test_a_model_without_its_tokenizer_says_so(table: Path) -> None:
+    stored = settings("siglip", {"name": "tiny-siglip"}, text={"tower": "own"})
+    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+        check(recipe_of(stored | {"data": {"path": str(table)}}))
+
+
+# From a run to what nodes serve.
+
+VIT = {"name": "vit_tiny_patch16_224", "size": SIZE, "patch": 8, "width": 48, "depth": 2, "heads": 3}
+SCRATCH = {"width": 16, "depth": 1, "heads": 2, "context": 12}
+RUNS: dict[str, dict[str, Any]] = {
+    "clip": settings("clip", {"name": "tiny-clip"}, text={"tower": "own"}),
+    "clip lora": settings("clip", {"name": "tiny-clip"}, text={"tower": "own"}) | {"lora": {"rank": 2}},
+    "siglip lora": settings("siglip", {"name": "tiny-siglip"}, text={"tower": "own"})
+    | {"lora": {"rank": 2}},
+    "lit": settings("lit", {"name": "tiny-clip"}, text={"tower": "own"}),
+    "scratch": settings("clip", VIT, dim=16, text=SCRATCH),
+    "scratch siglip, registers": settings("siglip", VIT | {"registers": 2}, dim=16, text=SCRATCH),
+    "sentences, mean": settings("lit", {"name": "convnext_atto", "size": 64}, text={"tower": "minilm"}),
+    "sentences, hidden": settings(
+        "clip", {"name": "resnet10t", "size": 64}, dim=16, text={"tower": "minilm", "hidden": 8}
+    ),
+}  # fmt: skip
+
+
+def finished(stored: dict[str, Any], table: Path, place: Path, steps: int = 3, **more: Any) -> Path:
+    """A run that has come to its end. Of a model of the list it begins with weights of a file."""
+    name = stored["backbone"]["name"]
+    backbone = dict(stored["backbone"])
+    if name in TINY:
+        backbone |= {"weights": str(weights_of(name, place)), "pretrained": True}
+    recipe = recipe_of(
+        {
+            **stored, "backbone": backbone, "name": "mine", "output": str(place / "run"), "tensorboard": False,
+            "data": {"path": str(table), "workers": 0, "held_out": 0.25}, "as_written": True,
+            "optimisation": {"steps": steps, "batch": 8, "learning_rate": 1e-2, "warm_up": 0, "clip": 1.0},
+            "checkpoints": {"every": 100}, "measure": {"every": 0}, "monitors": {"alarms": "none"}, **more,
+        }
+    )  # fmt: skip
+    assert start(recipe) == "finished"
+    return place / "run"
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_an_exported_pair_gives_what_the_run_gave(kind: str, table: Path, tmp_path: Path) -> None:
+    run = finished(RUNS[kind], table, tmp_path)
+    done = export_run(run, tmp_path / "mine", accept_regression=True)
+    trained = load_run(run)
+    pair: Any = trained.pair
+    language = load_encoders(str(tmp_path / "mine"), str(tmp_path / "mine"), offline=True).language
+    assert language is not None
+    side = trained.backbone.size
+    with torch.inference_mode():
+        image = functional.normalize(pair.image_vectors(pictures(side=side)), dim=-1)
+        words = functional.normalize(pair.text_vectors(CAPTIONS), dim=-1)
+        served = language.tower.image_embedding(pictures(side=side))
+    text: Any = language.text
+    torch.testing.assert_close(served, image, rtol=0, atol=1e-5)
+    said = torch.from_numpy(text.with_templates(SAID).encode(CAPTIONS))
+    torch.testing.assert_close(said, words, rtol=0, atol=1e-5)
+    method: Any = trained.method
+    assert language.matching.scale == pytest.approx(float(method.log_scale.detach().exp()), rel=1e-5)
+    assert (language.matching.bias is None) == ("siglip" not in kind)
+    assert language.space == text.space == done.shared and language.space.startswith("mine@")
+    file = next(path for path in (tmp_path / "mine").glob("*.onnx") if "-words-" in path.name or
+                not (tmp_path / "mine" / "words.safetensors").exists())  # fmt: skip
+    alone = ExportedEncoder(file)
+    assert alone.facts.space == language.space
+    given = torch.from_numpy(alone.run(pictures(side=side).numpy())["image"])
+    torch.testing.assert_close(given, image, rtol=0, atol=1e-4)
+
+
+def test_a_locked_image_tower_is_exported_as_it_was(table: Path, tmp_path: Path) -> None:
+    run = finished(RUNS["lit"], table, tmp_path)
+    done = export_run(run, tmp_path / "mine", accept_regression=True)
+    parent = load_file(str(weights_of("tiny-clip", tmp_path)))
+    mine = load_file(str(tmp_path / "mine" / "model.safetensors"))
+    same = {name for name, value in parent.items() if torch.equal(value, mine[name])}
+    assert {name for name in parent if name.startswith("visual.")} <= same
+    assert "text_projection" not in same
+    before = load_clip("tiny-clip", weights=tmp_path / "tiny-clip.safetensors").space
+    assert done.space.partition("@")[2] != before.partition("@")[2]
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert "all weights of its words" in card and "language_model:=" in card and "open_clip's names" in card
+
+
+def test_a_pair_goes_on_from_where_an_exported_one_ended(table: Path, tmp_path: Path) -> None:
+    """Of a model's own towers, and of a tower of pictures with the words that an earlier run gave it."""
+    for kind in ("clip", "scratch"):
+        place = tmp_path / kind
+        (place / "again").mkdir(parents=True)
+        export_run(finished(RUNS[kind], table, place), place / "mine", accept_regression=True)
+        backbone = {"name": str(place / "mine"), "pretrained": True}
+        again = settings("clip", backbone, text={"tower": "own"}) | {"lora": {"rank": 2}}
+        run = finished(again, table, place / "again")
+        done = export_run(run, place / "again" / "mine", accept_regression=True)
+        first, second = (load_clip(str(one)) for one in (place / "mine", place / "again" / "mine"))
+        pair: Any = load_run(run).pair
+        with torch.inference_mode():
+            expected = functional.normalize(pair.image_vectors(pictures()), dim=-1)
+            torch.testing.assert_close(second.image_embedding(pictures()), expected, rtol=0, atol=1e-5)
+            assert (first.image_embedding(pictures()) - expected).abs().max() > 1e-3
+        assert done.shared == second.space != first.space
+
+
+def test_words_find_what_the_run_learned(table: Path, tmp_path: Path) -> None:
+    """Through the pipeline, as a node asks: which colour a picture has, by its name alone."""
+    stored = settings("clip", VIT, dim=16, text=SCRATCH)
+    export_run(finished(stored, table, tmp_path, steps=60), tmp_path / "mine")
+    folder = str(tmp_path / "mine")
+    encoders = load_encoders(folder, folder, offline=True)
+    assert encoders.spatial.space != encoders.language.space, "patches by themselves, and shared with words"
+    pipeline = Pipeline(encoders, Settings(short_side=SIZE))
+    chance = np.random.default_rng(5)
+    for number, colour in enumerate(COLOURS):
+        image = chance.integers(0, 100, (SIZE, SIZE, 3), np.uint8)
+        image[..., number] += 150
+        found = pipeline.classify(Frame(image), COLOURS, templates=["A {} wall."])
+        assert found.labels[int(np.argmax(found.probabilities))] == colour
+        assert found.space == encoders.language.space
+
+
+def test_an_adapted_pair_can_be_taken_in_under_a_name(table: Path, tmp_path: Path, capsys: Any) -> None:
+    from perception_contrast.cli.main import main as command
+
+    export_run(finished(RUNS["clip"], table, tmp_path), tmp_path / "mine", accept_regression=True)
+    file = str(tmp_path / "mine" / "model.safetensors")
+    assert command(["models", "add", "robot-clip", file, "--like", "tiny-clip"]) == 0
+    assert load_clip("robot-clip", offline=True).space.startswith("robot-clip@")
+    assert command(["models", "info", str(tmp_path / "mine")]) == 0
+    assert "shared with words" in capsys.readouterr().out
+
+
+# What is damaged, and what does not belong together.
+
+
+@pytest.fixture(scope="module")
+def folders(table: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One of a model's own towers, one of a tower of pictures that was given words."""
+    patch = pytest.MonkeyPatch()
+    know_tiny_models(patch)
+    found = {}
+    for kind in ("siglip lora", "scratch"):
+        place = tmp_path_factory.mktemp("served")
+        export_run(finished(RUNS[kind], table, place), place / "mine", accept_regression=True)
+        found[kind] = place / "mine"
+    patch.undo()
+    return found
+
+
+def card(folder: Path, **changes: Any) -> None:
+    stored = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(stored | changes))
+
+
+def spoil(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-4] + b"\1\2\3\4")
+
+
+def reseal(folder: Path, file: str) -> None:
+    from perception_contrast.cache import sha256_of
+
+    stored = json.loads((folder / "model.json").read_text())
+    stored["beside"][file] = sha256_of(folder / file)
+    (folder / "model.json").write_text(json.dumps(stored))
+
+
+def without(folder: Path, name: str) -> None:
+    from safetensors import safe_open
+
+    path = folder / "words.safetensors"
+    with safe_open(str(path), framework="pt") as file:
+        about = file.metadata()
+    tensors = load_file(str(path))
+    del tensors[name]
+    save_file(tensors, str(path), about)
+    reseal(folder, path.name)
+
+
+def of_others(folder: Path) -> None:
+    path = folder / "words.safetensors"
+    save_file(load_file(str(path)), str(path), {"pictures": "0" * 64})
+    reseal(folder, path.name)
+
+
+def longer(folder: Path) -> None:
+    stored = json.loads((folder / "model.json").read_text())
+    card(folder, words=stored["words"] | {"context": 40})
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage", "said"),
+    [
+        ("siglip lora", lambda f: spoil(f / "model.safetensors"), "is damaged"),
+        ("siglip lora", lambda f: spoil(f / "tokenizer.json"), "is damaged"),
+        ("siglip lora", lambda f: (f / "tokenizer.json").unlink(), "no file"),
+        ("siglip lora", lambda f: card(f, arch="Tiny-CLIP"), "does not fit the model"),
+        ("siglip lora", lambda f: card(f, beside={"../x": "0"}), "'beside' is"),
+        ("scratch", lambda f: spoil(f / "words.safetensors"), "is damaged"),
+        ("scratch", lambda f: (f / "words.safetensors").unlink(), "no file"),
+        ("scratch", of_others, "was fitted to pictures' weights with sha256 000000000000"),
+        ("scratch", lambda f: without(f, "visual.head.weight"), "does not fit the model"),
+        ("scratch", longer, "does not fit the model"),
+        ("scratch", lambda f: card(f, words={"tower": "bert"}), "does not say what the model is"),
+        ("scratch", lambda f: card(f, words=None), "has no tower of words"),
+    ],
+)  # fmt: skip
+def test_what_is_damaged_or_of_another_pair_is_refused(
+    folders: dict[str, Path], tmp_path: Path, kind: str, damage: Any, said: str
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for path in folders[kind].iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    assert load_clip(str(folder)).space
+    damage(folder)
+    with pytest.raises(ModelError, match=said):
+        load_clip(str(folder))
+
+
+def test_words_of_other_sentence_vectors_are_refused(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished(RUNS["sentences, hidden"], table, tmp_path)
+    export_run(run, tmp_path / "mine")
+
+    class Others(Sentences):
+        space = "minilm-l6@other"
+
+    monkeypatch.setattr("perception_contrast.encoders.clip.load_minilm", lambda **_: Others())
+    with pytest.raises(SpaceError, match="minilm-l6@other"):
+        load_clip(str(tmp_path / "mine"))
+
+
+def test_a_tower_of_pictures_still_serves_by_itself(folders: dict[str, Path]) -> None:
+    spec = folder_model(folders["scratch"])
+    assert spec.spatial and spec.knows_words and spec.dim == 48
+    encoders = load_encoders(str(folders["scratch"]), "none", offline=True)
+    assert encoders.spatial.dim == 48
+    with pytest.raises(ModelError, match="knows no words"):
+        load_encoders("dinov2-s14", "dinov2-s14", offline=True)
+    assert "mine" not in MODELS and model_spec(str(folders["scratch"])) == spec
+
+
+# The guard.
+
+
+def test_what_captions_find_is_compared_with_the_start(table: Path, tmp_path: Path) -> None:
+    """Spoiled words are a regression, though the image tower is as it was."""
+    run = finished(RUNS["lit"], table, tmp_path, steps=40)
+    done = export_run(run, tmp_path / "good", accept_regression=True)
+    assert done.verdict is not None and {"R@1", "zero-shot"} <= done.verdict.before.keys()
+    assert done.verdict.after["R@1"] > done.verdict.before["R@1"]
+    checkpoints = Checkpoints(run / "checkpoints", 3)
+    place = checkpoints.path_of(checkpoints.steps()[-1])
+    snapshot = read_snapshot(place)
+    spoiled = {
+        name: -value if "text_projection" in name else value for name, value in snapshot.method.items()
+    }
+    write_snapshot(place, replace(snapshot, method=spoiled))
+    with pytest.raises(RegressionError, match=r"R@1|zero-shot"):
+        export_run(run, tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
