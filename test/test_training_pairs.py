@@ -244,7 +244,8 @@ def finished(stored: dict[str, Any], table: Path, place: Path, steps: int = 3, *
         backbone |= {"weights": str(weights_of(name, place)), "pretrained": True}
     recipe = recipe_of(
         {
-            **stored, "backbone": backbone, "name": "mine", "output": str(place / "run"), "tensorboard": False,
+            **stored, "backbone": backbone, "name": "mine", "output": str(place / "run"),
+            "tensorboard": False,
             "data": {"path": str(table), "workers": 0, "held_out": 0.25}, "as_written": True,
             "optimisation": {"steps": steps, "batch": 8, "learning_rate": 1e-2, "warm_up": 0, "clip": 1.0},
             "checkpoints": {"every": 100}, "measure": {"every": 0}, "monitors": {"alarms": "none"}, **more,

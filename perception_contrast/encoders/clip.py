@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,22 +22,13 @@ from ..cache import sha256_of
 from ..errors import ModelError
 from ..language.text_tower import TextTower, load_minilm
 from .dense.attention import proxy_gathered, resampled_grid
-from .dense.blocks import OpenClipBlock, TimmBlock, dense_tokens
 from .dense.names import AUTO, PROXY, method_alone, require_method
 from .grid import require_same_space, space_name
 from .matching import Matching
-from .pair_network import (
-    HeadedMap,
-    HeadedVit,
-    PairNetwork,
-    attended_alone,
-    headed_visual,
-    load_pair,
-    pair_network,
-)
-from .position import Positions, grid_of
+from .pair_network import load_pair, pair_network
+from .position import grid_of
 from .registry import ModelSpec, Triple, model_spec
-from .trunks import VitTrunk, through
+from .visuals import HeadedMap, MeanVisual, visual_of
 from .weights import Progress, load_strictly, load_tensors, weights_file
 
 
@@ -84,7 +74,7 @@ class ClipTower(nn.Module):
         self.patch, self.dim = spec.patch, spec.dim
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
-        self._visual = _visual_of(network, spec)
+        self._visual = visual_of(network, spec)
 
     def forward(self, images: Tensor, *, dense: bool = True, pooled: bool = True) -> ClipOutput:
         """images (B, 3, H, W) float, normalised by mean and std. What both outputs share is computed once."""
@@ -107,7 +97,7 @@ class ClipTower(nn.Module):
         pictures by an encoder of pictures alone, raw. Raises ModelError for a convolutional tower.
         """
         require_method(self.spec, PROXY)
-        assert not isinstance(self._visual, _MeanVisual | HeadedMap)
+        assert not isinstance(self._visual, MeanVisual | HeadedMap)
         rows, columns = features.shape[1:3]
         offered = resampled_grid(values, rows, columns).flatten(1, 2)
         patches = self._visual.finish(proxy_gathered(features.flatten(1, 2), offered))
@@ -162,122 +152,6 @@ class ClipTower(nn.Module):
         return _cut(tokens, text.context_length, text.vocab_size - 1)
 
 
-class _ClipVisual:
-    """open_clip's VisionTransformer, run at any grid. Holds no parameters of its own."""
-
-    def __init__(self, visual: Any) -> None:
-        self.visual = visual
-        self._positions = Positions(antialias=True)
-        self._last = OpenClipBlock(visual.transformer.resblocks[-1])
-
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Patches (B, rows * columns, dim), or their values by proxyclip, and pictures (B, dim), not unit."""
-        x = self._embed(images, rows, columns)
-        blocks = self.visual.transformer.resblocks
-        for block in blocks[:-1]:
-            x = through(block, x)
-        whole = through(blocks[-1], x)
-        picture = self._project(whole[:, 0]) if pooled else None
-        if method is None:
-            return None, picture
-        tokens = dense_tokens(self._last, method, x, whole, rows, columns)[:, 1:]
-        return tokens if method == PROXY else self._project(tokens), picture
-
-    def finish(self, gathered: Tensor) -> Tensor:
-        """What patches gathered (B, n, width) to (B, n, dim)."""
-        return self._project(self._last.out(gathered))
-
-    def _embed(self, images: Tensor, rows: int, columns: int) -> Tensor:
-        visual = self.visual
-        x = visual.conv1(images).flatten(2).transpose(1, 2)
-        position = visual.positional_embedding[None]
-        learns = bool(visual.positional_embedding.requires_grad)
-        patches = x + self._positions.at(position[:, 1:], rows, columns, learns=learns).to(x.dtype)
-        first = (visual.class_embedding + position[:, 0]).to(x.dtype).expand(x.shape[0], 1, -1)
-        embedded: Tensor = visual.ln_pre(torch.cat([first, patches], dim=1))
-        return embedded
-
-    def _project(self, x: Tensor) -> Tensor:
-        projected: Tensor = self.visual.ln_post(x) @ self.visual.proj
-        return projected
-
-
-class _PooledVisual:
-    """open_clip's wrapper of timm's ViT with attention pooling (SigLIP, Perception Encoder), at any grid."""
-
-    def __init__(self, visual: Any) -> None:
-        self.visual = visual
-        self._trunk = VitTrunk(visual.trunk)
-
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """As ``_ClipVisual.encode``."""
-        trunk = self.visual.trunk
-        x, rope = self._trunk.until_last(images, rows, columns)
-        last = TimmBlock(trunk.blocks[-1], rope)
-        whole = through(trunk.blocks[-1], x, rope)
-        picture = self._project(trunk.attn_pool(trunk.norm(whole))) if pooled else None
-        if method is None:
-            return None, picture
-        tokens = dense_tokens(last, method, x, whole, rows, columns)[:, trunk.num_prefix_tokens :]
-        return tokens if method == PROXY else self._values(tokens), picture
-
-    def finish(self, gathered: Tensor) -> Tensor:
-        """As ``_ClipVisual.finish``."""
-        return self._values(TimmBlock(self.visual.trunk.blocks[-1]).out(gathered))
-
-    def _values(self, tokens: Tensor) -> Tensor:
-        """Each token of the last block as if the pooling head attended to it alone, in the shared space."""
-        trunk = self.visual.trunk
-        return self._project(attended_alone(trunk.attn_pool, trunk.norm(tokens)))
-
-    def _project(self, x: Tensor) -> Tensor:
-        trunk = self.visual.trunk
-        projected: Tensor = self.visual.head(trunk.head(trunk.fc_norm(x)))
-        return projected
-
-
-class _MeanVisual:
-    """open_clip's wrapper of timm's FastViT (MobileCLIP), at any grid.
-
-    Its embedding is the mean of the last map through a linear layer; each cell goes through that layer
-    alone, so the mean of the dense vectors, before they are made unit, is the embedding.
-    """
-
-    def __init__(self, visual: Any) -> None:
-        self.visual = visual
-
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """As ``_ClipVisual.encode``, of the one method there is."""
-        trunk = self.visual.trunk
-        x = trunk.forward_features(images)
-        patches = None if method is None else trunk.head.fc(x.flatten(2).transpose(1, 2))
-        return patches, trunk.head(x) if pooled else None
-
-
-_Visual = _ClipVisual | _PooledVisual | _MeanVisual | HeadedVit | HeadedMap
-
-
-def _visual_of(network: Any, spec: ModelSpec) -> _Visual:
-    """By how the tower is built. Raises ModelError for one without a known way to dense features."""
-    if isinstance(network, PairNetwork):
-        return headed_visual(network, spec)
-    visual = network.visual
-    trunk = getattr(visual, "trunk", None)
-    if trunk is None:
-        return _ClipVisual(visual)
-    if getattr(trunk, "attn_pool", None) is not None:
-        return _PooledVisual(visual)
-    if type(trunk).__name__ == "FastVit":
-        return _MeanVisual(visual)
-    raise ModelError(f"'{spec.name}': dense features of a {type(trunk).__name__} image tower are not known")
-
-
 def _unit(vectors: Tensor) -> Tensor:
     """Of unit length in float32, whatever the products before were made in."""
     return functional.normalize(vectors.float(), dim=-1)
@@ -304,9 +178,9 @@ def load_clip(
 ) -> ClipTower:
     """A model of pictures and words, by its name or spec, in evaluation mode without gradients.
 
-    Also one of pictures that training gave words: the tower of both. weights: a local file in open_clip's names; SigLIP's tokenizer.json is looked for beside it.
-    random_init: no weights at all, for checks of the computation. method: as of ``ClipTower``. Raises
-    ModelError.
+    Also one of pictures that training gave words: both together. weights: a local file in open_clip's names;
+    SigLIP's tokenizer.json is looked for beside it. random_init: no weights at all, for checks of the
+    computation. method: as of ``ClipTower``. Raises ModelError.
     """
     spec = model_spec(name) if isinstance(name, str) else name
     if not spec.knows_words or spec.family in ("lit", "text"):

@@ -126,7 +126,7 @@ def _words(card: _Card) -> WordsSpec | None:
 
 
 def write_card(folder: Path, spec: ModelSpec, sha256: str) -> None:
-    """The card that ``folder_model`` reads. sha256: of the weights file; those of other files are the spec's."""
+    """The card that ``folder_model`` reads. sha256: of the weights file; the spec has those of others."""
     stored: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,

@@ -1,9 +1,4 @@
-"""Pictures and words that training brought together: a tower of pictures, a linear layer, a text tower.
-
-Of a vision transformer a patch is compared with words by the way that its class token goes, or by that of
-the attention pooling head where it has one; of a convolutional network each cell goes alone through what
-follows the mean.
-"""
+"""Pictures and words that training brought together: a tower of pictures, a linear layer, a text tower."""
 
 from __future__ import annotations
 
@@ -17,11 +12,9 @@ from torch.nn import functional
 from ..cache import replacing, sha256_of
 from ..errors import ModelError
 from ..language.text_networks import sentence_head, word_transformer
-from .dense.blocks import TimmBlock, dense_tokens
-from .dense.names import PROXY
 from .registry import MINILM
 from .specs import ModelSpec
-from .trunks import VitTrunk, create_network, through, trunk_of
+from .trunks import create_network
 from .weights import load_strictly, load_tensors
 
 PICTURES = "pictures"  # in the words' file: sha256 of the weights that they were fitted to
@@ -44,7 +37,8 @@ class PairNetwork(nn.Module):
 
     def __init__(self, trunk: nn.Module, head: nn.Module, text: nn.Module, *, sigmoid: bool) -> None:
         super().__init__()
-        self.visual, self.text = Pictures(trunk, head), text
+        self.visual = Pictures(trunk, head)
+        self.text: Any = text
         self.logit_scale = nn.Parameter(torch.zeros(()))
         self.logit_bias = nn.Parameter(torch.zeros(())) if sigmoid else None
 
@@ -55,74 +49,8 @@ class PairNetwork(nn.Module):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Of the text tower; blocks of ``trunk`` are marked one by one."""
-        if hasattr(self.text, "set_grad_checkpointing"):
+        if hasattr(self.text, "transformer"):
             self.text.set_grad_checkpointing(enable)
-
-
-class HeadedVit:
-    """A ``Pictures`` of timm's vision transformer at any grid. Holds no parameters of its own."""
-
-    def __init__(self, visual: Any, *, antialias: bool) -> None:
-        self.visual = visual
-        self._trunk = VitTrunk(visual.trunk, antialias=antialias)
-
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Patches (B, rows * columns, dim), or their values by proxyclip, and pictures (B, dim), not unit."""
-        vit = self.visual.trunk
-        x, rope = self._trunk.until_last(images, rows, columns)
-        whole = through(vit.blocks[-1], x, rope)
-        picture = self.visual.head(self._trunk.picture(vit.norm(whole))) if pooled else None
-        if method is None:
-            return None, picture
-        tokens = dense_tokens(TimmBlock(vit.blocks[-1], rope), method, x, whole, rows, columns)
-        tokens = tokens[:, vit.num_prefix_tokens :]
-        return tokens if method == PROXY else self._project(tokens), picture
-
-    def finish(self, gathered: Tensor) -> Tensor:
-        """What patches gathered (B, n, width) to (B, n, dim)."""
-        return self._project(TimmBlock(self.visual.trunk.blocks[-1]).out(gathered))
-
-    def _project(self, tokens: Tensor) -> Tensor:
-        vit = self.visual.trunk
-        x = vit.norm(tokens)
-        projected: Tensor = self.visual.head(x if vit.attn_pool is None else attended_alone(vit.attn_pool, x))
-        return projected
-
-
-class HeadedMap:
-    """A ``Pictures`` of timm's ResNet or ConvNeXt at any grid."""
-
-    def __init__(self, visual: Any) -> None:
-        self.visual = visual
-        self._trunk = trunk_of(visual.trunk)
-
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """As ``HeadedVit.encode``, of the one method there is."""
-        tokens, picture, _ = self._trunk.run(images, rows, columns, ())
-        patches = None
-        if method is not None:
-            cells = tokens.reshape(-1, tokens.shape[-1], 1, 1)
-            alone = self.visual.trunk.forward_head(cells, pre_logits=True)
-            patches = self.visual.head(alone.reshape(images.shape[0], rows * columns, -1))
-        return patches, self.visual.head(picture) if pooled else None
-
-
-def attended_alone(pool: Any, tokens: Tensor) -> Tensor:
-    """Each token (B, n, c), after the norm, as if timm's attention pooling head attended to it alone."""
-    y = pool.proj(pool.kv(tokens).chunk(2, dim=-1)[1])
-    alone: Tensor = y + pool.mlp(pool.norm(y))
-    return alone
-
-
-def headed_visual(network: PairNetwork, spec: ModelSpec) -> HeadedVit | HeadedMap:
-    """What runs a network's tower of pictures."""
-    if hasattr(network.visual.trunk, "blocks"):
-        return HeadedVit(network.visual, antialias=spec.antialias)
-    return HeadedMap(network.visual)
 
 
 def pair_network(spec: ModelSpec) -> PairNetwork:
@@ -139,7 +67,7 @@ def pair_network(spec: ModelSpec) -> PairNetwork:
 
 
 def save_words(network: PairNetwork, path: Path, pictures: str) -> str:
-    """Writes all but the tower of pictures; gives the file's sha256. pictures: sha256 of that tower's file."""
+    """Writes all but the tower of pictures; gives the file's sha256. pictures: sha256 of that one's file."""
     from safetensors.torch import save_file
 
     tensors = {
@@ -164,8 +92,8 @@ def load_pair(spec: ModelSpec, path: Path) -> tuple[PairNetwork, str]:
     fitted, found = _pictures_of(words), sha256_of(path)
     if fitted != found:
         raise ModelError(
-            f"{words} was fitted to pictures' weights with sha256 {fitted[:12] or 'unknown'}, and {path.name} "
-            f"has {found[:12]}; put the file that it was exported with there"
+            f"{words} was fitted to pictures' weights with sha256 {fitted[:12] or 'unknown'}, and that of "
+            f"{path.name} is {found[:12]}; put the file that it was exported with there"
         )
     network = pair_network(spec)
     load_strictly(network.visual.trunk, load_tensors(path), path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -106,12 +107,10 @@ class VitTrunk:
 
 def through(block: Any, x: Tensor, rope: Tensor | None = None) -> Tensor:
     """x through a block; in training one that is marked ``recomputed`` is computed again on the way back."""
-    options = {} if rope is None else {"rope": rope}
+    step: Callable[[Tensor], Tensor] = block if rope is None else partial(block, rope=rope)
     if torch.is_grad_enabled() and getattr(block, "recomputed", False):
-        again: Tensor = checkpoint(block, x, use_reentrant=False, **options)
-        return again
-    result: Tensor = block(x, **options)
-    return result
+        return checkpoint(step, x, use_reentrant=False)
+    return step(x)
 
 
 class _Rotations:

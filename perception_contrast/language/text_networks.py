@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 CLIP_WORDS = 49408
 
 
-def word_transformer(width: int, depth: int, heads: int, context: int, dim: int) -> nn.Module:
+def word_transformer(width: int, depth: int, heads: int, context: int, dim: int) -> Any:
     """CLIP's text tower (Radford et al. 2021) by open_clip in any size: ids (n, context) to (n, dim)."""
     from open_clip.transformer import TextTransformer
 
-    network: nn.Module = TextTransformer(
+    return TextTransformer(
         context_length=context,
         vocab_size=CLIP_WORDS,
         width=width,
@@ -19,7 +21,6 @@ def word_transformer(width: int, depth: int, heads: int, context: int, dim: int)
         layers=depth,
         output_dim=dim,
     )
-    return network
 
 
 def sentence_head(width: int, dim: int, hidden: int = 0) -> nn.Module:

@@ -46,8 +46,8 @@ class Served:
 
 @dataclass(frozen=True)
 class Written:
-    """space: of the vectors of pictures by themselves. shared: of those that are compared with words, "" where
-    there are none. cosines: of the ONNX files' outputs with torch's."""
+    """space: of the vectors of pictures by themselves. shared: of those that are compared with words, ""
+    where there are none. cosines: of the ONNX files' outputs with torch's."""
 
     space: str
     shared: str

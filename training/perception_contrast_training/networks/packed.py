@@ -45,7 +45,8 @@ def pack(network: nn.Module) -> None:
     for name, child in network.named_children():
         if isinstance(child, PlainAttention):
             packed = nn.MultiheadAttention(child.qkv.in_features, child.num_heads, batch_first=True)
-            packed.in_proj_weight, packed.in_proj_bias = child.qkv.weight, child.qkv.bias
+            packed.register_parameter("in_proj_weight", child.qkv.weight)
+            packed.register_parameter("in_proj_bias", child.qkv.bias)
             packed.out_proj = child.proj
             setattr(network, name, packed)
         else:
