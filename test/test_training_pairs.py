@@ -456,6 +456,54 @@ def test_a_tower_of_pictures_still_serves_by_itself(folders: dict[str, Path]) ->
     assert "mine" not in MODELS and model_spec(str(folders["scratch"])) == spec
 
 
+@pytest.mark.parametrize("method", ["stock", "maskclip", "sclip", "clearclip", "naclip", "proxyclip"])
+def test_patches_are_compared_with_words(folders: dict[str, Path], method: str) -> None:
+    """As published: what goes through the linear layer is each patch, in place of the class token."""
+    folder = str(folders["scratch"])
+    encoders = load_encoders(folder, folder, offline=True, dense=method)
+    tower: Any = encoders.language.tower
+    images = pictures()
+    if method == "proxyclip":
+        seen = tower.by_proxy(tower(images).values, encoders.spatial(images).tokens)
+    else:
+        seen = tower.dense(images)
+    assert seen.shape == (4, 4, 4, 16)
+    torch.testing.assert_close(seen.norm(dim=-1), torch.ones(4, 4, 4))
+    if method == "stock":
+        head = load_file(str(folders["scratch"] / "words.safetensors"))["visual.head.weight"]
+        patches = encoders.spatial(images).tokens @ head.T
+        torch.testing.assert_close(seen, functional.normalize(patches, dim=-1), rtol=0, atol=1e-5)
+
+
+def test_cells_of_a_convolution_go_alone_the_way_of_their_mean(table: Path, tmp_path: Path) -> None:
+    export_run(finished(RUNS["sentences, hidden"], table, tmp_path), tmp_path / "mine")
+    tower = load_clip(str(tmp_path / "mine"))
+    head = load_file(str(tmp_path / "mine" / "words.safetensors"))["visual.head.weight"]
+    images = pictures(2, 96)
+    cells = tower.network.visual.trunk.forward_features(images).permute(0, 2, 3, 1) @ head.T
+    torch.testing.assert_close(tower.dense(images), functional.normalize(cells, dim=-1), rtol=0, atol=1e-5)
+    mean = functional.normalize(cells.mean((1, 2)), dim=-1)
+    torch.testing.assert_close(tower.image_embedding(images), mean, rtol=0, atol=1e-5)
+    with pytest.raises(ModelError, match="cannot make dense features by 'naclip'"):
+        load_clip(str(tmp_path / "mine"), method="naclip")
+
+
+def test_an_evaluation_asks_runs_and_exported_pairs_by_words(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from perception_contrast.cli.main import main as command
+
+    run = finished(RUNS["scratch"], table, tmp_path, steps=20)
+    export_run(run, tmp_path / "mine")
+    words = ["train", "evaluate", str(run), str(tmp_path / "mine"), "--data", str(table),
+             "--task", "zero-shot",
+             "--output", str(tmp_path / "out")]  # fmt: skip
+    assert command(words) == 0
+    figures = json.loads((tmp_path / "out" / "figures.json").read_text())["encoders"]
+    assert [one["zero-shot"] for one in figures.values()] == [figures["mine"]["zero-shot"]] * 2
+    assert "zero-shot" in capsys.readouterr().out
+
+
 # The guard.
 
 

@@ -1,9 +1,9 @@
 """How image towers of pictures and words are run: at any grid, with dense features by any way.
 
 ``ClipVisual``, ``PooledVisual`` and ``MeanVisual`` are for open_clip's networks, the others for a
-``PairNetwork``, which training made. A patch of its vision transformer is compared with words by the way that the class token
-goes, or by that of the attention pooling head where it has one; of a convolutional network each cell goes
-alone through what follows the mean.
+``PairNetwork``, which training made. A patch of its vision transformer is compared with words by the way that
+the class token goes, or by that of the attention pooling head where it has one; of a convolutional network
+each cell goes alone through what follows the mean.
 """
 
 from __future__ import annotations

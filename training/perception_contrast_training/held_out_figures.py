@@ -58,13 +58,10 @@ class HeldOut:
 
     def _of_texts(self, pair: Towers, eye: Eye) -> dict[str, float]:
         """R@1, where a picture is found by each caption, and zero-shot of classes that have names."""
-        module = cast(nn.Module, pair)
-        other = Eye(eye.name, eye.space, pair.image_vectors, eye.size, eye.mean, eye.std, eye.device)
-
-        def words(texts: Sequence[str]) -> Tensor:
-            return pair.text_vectors(list(texts)).float().cpu()
-
-        with evaluating(module), torch.inference_mode():
+        other = eye_of_pair(pair, eye.device, eye.name)
+        words = other.words
+        assert words is not None
+        with evaluating(cast(nn.Module, pair)), torch.inference_mode():
             seen = self._seen(other, self.held, "captions")
             said = [text.split("\n")[0] for text in seen.texts]
             owners = [number for number, text in enumerate(said) if text]
@@ -76,6 +73,18 @@ class HeldOut:
                 best = (functional.normalize(seen.vectors[known], dim=-1) @ names.T).argmax(dim=-1)
                 found["zero-shot"] = float((best == seen.labels[known]).float().mean())
         return found
+
+
+def eye_of_pair(pair: Towers, device: torch.device, name: str = "pair") -> Eye:
+    """Pictures in the space that they share with words."""
+
+    def words(texts: Sequence[str]) -> Tensor:
+        return pair.text_vectors(list(texts)).float().cpu()
+
+    backbone = pair.backbone
+    return Eye(
+        name, backbone.space, pair.image_vectors, backbone.size, backbone.mean, backbone.std, device, words
+    )
 
 
 def by_caption(

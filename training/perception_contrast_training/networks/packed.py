@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -45,8 +47,8 @@ def pack(network: nn.Module) -> None:
     for name, child in network.named_children():
         if isinstance(child, PlainAttention):
             packed = nn.MultiheadAttention(child.qkv.in_features, child.num_heads, batch_first=True)
-            packed.register_parameter("in_proj_weight", child.qkv.weight)
-            packed.register_parameter("in_proj_bias", child.qkv.bias)
+            packed.in_proj_weight = cast(nn.Parameter, child.qkv.weight)
+            packed.in_proj_bias = cast(nn.Parameter, child.qkv.bias)
             packed.out_proj = child.proj
             setattr(network, name, packed)
         else:
