@@ -17,6 +17,7 @@ from small_methods import gradients, largest_difference, step
 from tiny_pairs import COLOURS, SIZE, TINY, Sentences, colour_table, know_tiny_models, weights_of
 from torch.nn import functional
 
+from perception_contrast.cli.main import main as command
 from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.exported import ExportedEncoder
 from perception_contrast.encoders.folder_models import folder_model
@@ -197,6 +198,8 @@ def settings(method: str, backbone: dict[str, Any], **options: Any) -> dict[str,
          "text.frozen is for words"),
         (settings("clip", {"name": "tiny-clip", "pretrained": True}, text={"tower": "own"})
          | {"lora": {"rank": 2, "modules": ["qvk"]}}, "LoRA finds no layer qvk"),
+        (settings("siglip", {"name": "tiny-siglip", "pretrained": True}, text={"tower": "own"})
+         | {"lora": {"rank": 2, "modules": ["mlp.c_fc"]}}, "in the tower of pictures of 'tiny-siglip'"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused(
@@ -335,8 +338,6 @@ def test_words_find_what_the_run_learned(table: Path, tmp_path: Path) -> None:
 
 
 def test_an_adapted_pair_can_be_taken_in_under_a_name(table: Path, tmp_path: Path, capsys: Any) -> None:
-    from perception_contrast.cli.main import main as command
-
     export_run(finished(RUNS["clip"], table, tmp_path), tmp_path / "mine", accept_regression=True)
     file = str(tmp_path / "mine" / "model.safetensors")
     assert command(["models", "add", "robot-clip", file, "--like", "tiny-clip"]) == 0
@@ -446,7 +447,9 @@ def test_words_of_other_sentence_vectors_are_refused(
         load_clip(str(tmp_path / "mine"))
 
 
-def test_a_tower_of_pictures_still_serves_by_itself(folders: dict[str, Path]) -> None:
+def test_a_tower_of_pictures_still_serves_by_itself(
+    folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     spec = folder_model(folders["scratch"])
     assert spec.spatial and spec.knows_words and spec.dim == 48
     encoders = load_encoders(str(folders["scratch"]), "none", offline=True)
@@ -454,6 +457,10 @@ def test_a_tower_of_pictures_still_serves_by_itself(folders: dict[str, Path]) ->
     with pytest.raises(ModelError, match="knows no words"):
         load_encoders("dinov2-s14", "dinov2-s14", offline=True)
     assert "mine" not in MODELS and model_spec(str(folders["scratch"])) == spec
+    assert command(["models", "info", str(folders["scratch"])]) == 0
+    told = capsys.readouterr().out
+    assert "48 numbers a vector; with words, of their file's, 16 numbers" in told
+    assert "model.safetensors, words.safetensors" in told
 
 
 @pytest.mark.parametrize("method", ["stock", "maskclip", "sclip", "clearclip", "naclip", "proxyclip"])
@@ -491,8 +498,6 @@ def test_cells_of_a_convolution_go_alone_the_way_of_their_mean(table: Path, tmp_
 def test_an_evaluation_asks_runs_and_exported_pairs_by_words(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from perception_contrast.cli.main import main as command
-
     run = finished(RUNS["scratch"], table, tmp_path, steps=20)
     export_run(run, tmp_path / "mine")
     words = ["train", "evaluate", str(run), str(tmp_path / "mine"), "--data", str(table),

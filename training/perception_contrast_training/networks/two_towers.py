@@ -109,6 +109,16 @@ class TwoTowers(nn.Module):
         unpack(self.network)
         locked = r"visual\..*" if self.locked_pictures else r"(?!visual\.).*" if self.locked_words else ""
         adapt(self.network, settings, without=locked)
+        added = [name for name, _ in self.network.named_parameters() if ".lora_" in name]
+        for what, is_locked, key in (
+            ("pictures", self.locked_pictures, "backbone.frozen"),
+            ("words", self.locked_words, "options.text.frozen"),
+        ):
+            if not is_locked and not any(n.startswith(PICTURES) == (what == "pictures") for n in added):
+                raise RecipeError(
+                    f"LoRA finds no layer {', '.join(settings.modules)} in the tower of {what} of "
+                    f"'{self.spec.name}'; name some of its layers in lora.modules, or leave it: {key}: true"
+                )
 
     def served(self, scale: Tensor, bias: Tensor | None) -> Any:
         """A copy of the network with additions worked in. scale: logarithm; bias: both as learned."""
