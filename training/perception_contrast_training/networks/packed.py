@@ -48,7 +48,7 @@ def pack(network: nn.Module) -> None:
         if isinstance(child, PlainAttention):
             packed = nn.MultiheadAttention(child.qkv.in_features, child.num_heads, batch_first=True)
             packed.in_proj_weight = cast(nn.Parameter, child.qkv.weight)
-            packed.in_proj_bias = cast(nn.Parameter, child.qkv.bias)
+            packed.in_proj_bias = child.qkv.bias
             packed.out_proj = child.proj
             setattr(network, name, packed)
         else:
