@@ -102,6 +102,23 @@ def test_blocks_that_are_computed_again_give_the_same_gradients(name: str, tmp_p
 
 
 @pytest.mark.parametrize("name", TINY)
+def test_early_blocks_of_both_towers_learn_slower(name: str, tmp_path: Path) -> None:
+    """As BEiT's layer-wise decay: block i of d by decay^(d - i), what comes before by decay^(d + 1)."""
+    method = own_method(name, tmp_path)
+    method.settings = replace(method.settings, layer_decay=0.5)
+    rates = {id(p): group.rate for group in method.groups() for p in group.parameters}
+    found = {n: rates[id(p)] for n, p in method.pair.backbone.network.named_parameters() if id(p) in rates}
+    blocks = {n: rate for n, rate in found.items() if "blocks.1." in n}
+    assert set(blocks.values()) == {0.5} and {n.startswith("visual.") for n in blocks} == {True, False}
+    assert {rate for n, rate in found.items() if "blocks.0." in n} == {0.25}
+    first = ("conv1", "patch_embed", "pos_embed", "class_emb", "positional_emb", "token_emb", "ln_pre")
+    before = {n: rate for n, rate in found.items() if any(part in n for part in first)}
+    assert set(before.values()) == {0.125} and {n.startswith("visual.") for n in before} == {True, False}
+    last = {n: rate for n, rate in found.items() if n not in before and "blocks" not in n}
+    assert set(last.values()) == {1.0}
+
+
+@pytest.mark.parametrize("name", TINY)
 def test_low_rank_additions_reach_both_towers_and_are_worked_in(name: str, tmp_path: Path) -> None:
     method = own_method(name, tmp_path, LoraSettings(rank=2))
     plain = own_method(name, tmp_path)
@@ -495,6 +512,11 @@ def test_a_tower_of_pictures_still_serves_by_itself(
     told = capsys.readouterr().out
     assert "48 numbers a vector; with words, of their file's, 16 numbers" in told
     assert "model.safetensors, words.safetensors" in told
+    out = folders["scratch"].parent / "by_words.onnx"
+    words = ["export", str(folders["scratch"]), "--size", "32x48", "--dense", "stock", "--output", str(out)]
+    assert command(words) == 0
+    facts = ExportedEncoder(out).facts
+    assert facts.outputs == ("dense", "image") and facts.space == load_clip(str(folders["scratch"])).space
 
 
 @pytest.mark.parametrize("method", ["stock", "maskclip", "sclip", "clearclip", "naclip", "proxyclip"])
