@@ -20,11 +20,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from perception_contrast.encoders import clip
 from perception_contrast.encoders.registry import MODELS, model_spec
+from perception_contrast_training.pretrain import recipe_of
+from perception_contrast_training.runs import start
 
 SIZE = 32
 COLOURS = ("red", "green", "blue")
 WORDS = ("<pad>", "</s>", "<unk>", "a", "wall", "floor", "number", "photo", "of", *COLOURS)
 TINY = ("tiny-clip", "tiny-siglip")
+CAPTIONS = ["A red wall.", "a  GREEN floor", "a blue wall", "a green wall"]
 
 
 def _clip() -> Any:
@@ -118,3 +121,55 @@ class Sentences:
         rows = [np.random.default_rng(form).standard_normal(384) for form in forms]
         stacked = np.array(rows, np.float32).reshape(-1, 384)
         return stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
+
+
+def pictures(count: int = 4, side: int = SIZE) -> torch.Tensor:
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(3))
+
+
+def settings(method: str, backbone: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return {"method": method, "backbone": backbone, "options": options}
+
+
+VIT = {"name": "vit_tiny_patch16_224", "size": SIZE, "patch": 8, "width": 48, "depth": 2, "heads": 3}
+SCRATCH = {"width": 16, "depth": 1, "heads": 2, "context": 12}
+RUNS: dict[str, dict[str, Any]] = {
+    "clip": settings("clip", {"name": "tiny-clip"}, text={"tower": "own"}),
+    "clip lora": settings("clip", {"name": "tiny-clip"}, text={"tower": "own"}) | {"lora": {"rank": 2}},
+    "siglip lora": settings("siglip", {"name": "tiny-siglip"}, text={"tower": "own"})
+    | {"lora": {"rank": 2}},
+    "lit": settings("lit", {"name": "tiny-clip"}, text={"tower": "own"}),
+    "scratch": settings("clip", VIT, dim=16, text=SCRATCH),
+    "scratch siglip, registers": settings("siglip", VIT | {"registers": 2}, dim=16, text=SCRATCH),
+    "sentences, mean": settings("lit", {"name": "convnext_atto", "size": 64}, text={"tower": "minilm"}),
+    "sentences, hidden": settings(
+        "clip", {"name": "resnet10t", "size": 64}, dim=16, text={"tower": "minilm", "hidden": 8}
+    ),
+}  # fmt: skip
+
+
+def finished(
+    stored: dict[str, Any],
+    table: Path,
+    place: Path,
+    steps: int = 3,
+    optimise: dict[str, Any] | None = None,
+    **more: Any,
+) -> Path:
+    """A run that has come to its end. Of a model of the list it begins with weights of a file."""
+    optimisation = {"steps": steps, "batch": 8, "learning_rate": 1e-2, "warm_up": 0, "clip": 1.0}
+    name = stored["backbone"]["name"]
+    backbone = dict(stored["backbone"])
+    if name in TINY:
+        backbone |= {"weights": str(weights_of(name, place)), "pretrained": True}
+    recipe = recipe_of(
+        {
+            **stored, "backbone": backbone, "name": "mine", "output": str(place / "run"),
+            "tensorboard": False,
+            "data": {"path": str(table), "workers": 0, "held_out": 0.25}, "as_written": True,
+            "optimisation": optimisation | (optimise or {}),
+            "checkpoints": {"every": 100}, "measure": {"every": 0}, "monitors": {"alarms": "none"}, **more,
+        }
+    )  # fmt: skip
+    assert start(recipe) == "finished"
+    return place / "run"
