@@ -25,7 +25,8 @@ from perception_contrast.frames.types import Frame
 from perception_contrast.pipeline import Pipeline, Settings
 from perception_contrast.wants import Wants
 from perception_contrast_training.checkpoint import Checkpoints, read_snapshot, write_snapshot
-from perception_contrast_training.export import export_run, served_weights, spec_of, write_model
+from perception_contrast_training.export import export_run, spec_of
+from perception_contrast_training.export_files import served_by, write_model
 from perception_contrast_training.guard import RegressionError, judge, require_no_regression
 from perception_contrast_training.networks.backbones import BackboneSettings, make_backbone
 from perception_contrast_training.pretrain import recipe_of
@@ -175,13 +176,13 @@ def test_every_kind_of_network_is_served_as_it_was_trained(tmp_path: Path, setti
             return backbone
 
     plain = recipe(Path("x"), tmp_path)
-    spec = spec_of(Trained(plain, Method(), 0))  # type: ignore[arg-type]
-    space, cosines = write_model(tmp_path, spec, served_weights(backbone), settings.size)
-    assert min(cosines.values()) > 0.999
+    trained = Trained(plain, Method(), 0)  # type: ignore[arg-type]
+    written = write_model(tmp_path, spec_of(trained), served_by(trained), settings.size)
+    assert min(written.cosines.values()) > 0.999
     tower = load_dino(str(tmp_path))
     images = torch.randn(2, 3, settings.size, settings.size)
     seen, trained = tower(images), backbone(images)
-    assert tower.space == space
+    assert tower.space == written.space and not written.shared
     torch.testing.assert_close(seen.cls, trained.pooled, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(seen.tokens.flatten(1, 2), trained.tokens, rtol=1e-3, atol=1e-4)
     again = make_backbone(BackboneSettings(name=str(tmp_path), pretrained=True, size=settings.size)).eval()

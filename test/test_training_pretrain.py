@@ -29,7 +29,7 @@ OWN = {name: path for name, (path, _) in shipped().items() if not name.startswit
 def test_every_method_has_recipes() -> None:
     assert {read_mapping(path)["method"] for path in OWN.values()} == set(METHODS)
     ways = {name.partition("_")[2] for name in OWN}
-    assert ways == {"scratch", "adapt", "lora", ""} and len(OWN) == 22
+    assert ways == {"scratch", "adapt", "lora", ""} and len(OWN) == 24
 
 
 def says(read: Any, stored: Any) -> bool:

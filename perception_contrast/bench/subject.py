@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..encoders.alignment import load_alignment
-from ..encoders.clip import ClipTower
+from ..encoders.clip import ClipTower, load_clip
 from ..encoders.dense.names import dense_method
 from ..encoders.engines.choose import Chosen, choose_engine
 from ..encoders.engines.names import AUTO
@@ -151,9 +151,10 @@ def random_encoders(model: str, language: str, device: str, dense: str = AUTO) -
         lit = HouseholdLit(tower, head, words, space_name(language, sha256), facts)
         lit.eval().requires_grad_(False).to(device)
         return Encoders(spatial, lit, device, shared=tower is spatial)
-    clip = spatial if language == model else _random_tower(language, device, method)
-    if not isinstance(clip, ClipTower):
+    if not model_spec(language).knows_words:
         raise ModelError(f"'{language}' knows no words; choose household-lit, a clip-*, a siglip* or none")
+    both = language == model and isinstance(spatial, ClipTower)
+    clip = spatial if both else load_clip(language, device=device, random_init=True, method=method)
     aligned = ClipLanguage(clip, RandomWords(clip.dim))
     return Encoders(spatial, aligned, device)
 

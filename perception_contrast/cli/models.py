@@ -80,7 +80,8 @@ def fetch(spec: ModelSpec, *, offline: bool) -> list[tuple[str, Path]]:
 
 def _parts(spec: ModelSpec) -> tuple[ModelSpec, ...]:
     """Of household-lit the image tower is the model's own; its words come from the text tower."""
-    return (spec, MINILM) if spec.family == "lit" else (spec,)
+    of_sentences = spec.family == "lit" or (spec.words is not None and spec.words.tower == "minilm")
+    return (spec, MINILM) if of_sentences else (spec,)
 
 
 def _taken_in(name: str, files: Sequence[Path], like: str | None, licence: str) -> tuple[Path, ...]:
@@ -162,7 +163,7 @@ def _millions(spec: ModelSpec) -> str:
 
 
 def _source(spec: ModelSpec) -> str:
-    sources = []
+    sources = [", ".join([spec.file, *(name for name, _ in spec.beside)])] if spec.file else []
     if spec.hub:
         sources.append(f"{spec.hub.repo}/{spec.hub.weights}")
     if spec.wheel:
@@ -190,7 +191,8 @@ def _info(spec: ModelSpec) -> None:
         "patch": f"{spec.patch} px",
         "channels": str(spec.dim),
         "space": f"{spec.name}@ and 12 digits of the weights' sha256, {spec.dim} numbers a vector"
-        + ("" if spec.spatial else ", shared with words"),
+        + ("" if spec.spatial else ", shared with words")
+        + (f"; with words, of their file's, {spec.words.dim} numbers" if spec.words is not None else ""),
         "trained at": f"{spec.size} px; any multiple of {spec.patch} px is served",
         "mean": " ".join(f"{value:g}" for value in spec.mean),
         "deviation": " ".join(f"{value:g}" for value in spec.std),

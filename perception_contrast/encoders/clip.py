@@ -11,24 +11,24 @@ the mean.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..cache import sha256_of
 from ..errors import ModelError
+from ..language.text_tower import TextTower, load_minilm
 from .dense.attention import proxy_gathered, resampled_grid
-from .dense.blocks import OpenClipBlock, TimmBlock, dense_tokens
 from .dense.names import AUTO, PROXY, method_alone, require_method
-from .grid import space_name
+from .grid import require_same_space, space_name
 from .matching import Matching
-from .position import Positions, grid_of
+from .pair_network import load_pair, pair_network
+from .position import grid_of
 from .registry import ModelSpec, Triple, model_spec
-from .trunks import VitTrunk
+from .visuals import HeadedMap, MeanVisual, visual_of
 from .weights import Progress, load_strictly, load_tensors, weights_file
 
 
@@ -49,9 +49,10 @@ class ClipTower(nn.Module):
     """Both towers of a CLIP, SigLIP or their like; pictures at any size that is a multiple of the patch.
 
     model, space: identity. patch: pixels. dim: of the shared space. mean, std: of RGB in [0, 1].
-    tokenizer_file: of SigLIP's words, None for CLIP, whose vocabulary comes with open_clip. method: the
-    way to dense features; "auto" is the best one that needs nothing beside the tower. Raises ModelError
-    for a method that the tower cannot do.
+    tokenizer_file: of SigLIP's words, None for CLIP, whose vocabulary comes with open_clip. sentences: what
+    reads texts first, for words that were fitted to its vectors. method: the way to dense features; "auto"
+    is the best one that needs nothing beside the tower. Raises ModelError for a method that the tower
+    cannot do.
     """
 
     def __init__(
@@ -61,18 +62,19 @@ class ClipTower(nn.Module):
         space: str,
         tokenizer_file: Path | None = None,
         *,
+        sentences: TextTower | None = None,
         method: str = AUTO,
     ) -> None:
         super().__init__()
         self.method = method_alone(spec) if method == AUTO else method
         require_method(spec, self.method)
         self.network: Any = network  # open_clip declares few types
-        self.spec, self.tokenizer_file = spec, tokenizer_file
+        self.spec, self.tokenizer_file, self.sentences = spec, tokenizer_file, sentences
         self.model, self.space = spec.name, space
         self.patch, self.dim = spec.patch, spec.dim
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
-        self._visual = _visual_of(network, spec.name)
+        self._visual = visual_of(network, spec)
 
     def forward(self, images: Tensor, *, dense: bool = True, pooled: bool = True) -> ClipOutput:
         """images (B, 3, H, W) float, normalised by mean and std. What both outputs share is computed once."""
@@ -95,7 +97,7 @@ class ClipTower(nn.Module):
         pictures by an encoder of pictures alone, raw. Raises ModelError for a convolutional tower.
         """
         require_method(self.spec, PROXY)
-        assert not isinstance(self._visual, _MeanVisual)
+        assert not isinstance(self._visual, MeanVisual | HeadedMap)
         rows, columns = features.shape[1:3]
         offered = resampled_grid(values, rows, columns).flatten(1, 2)
         patches = self._visual.finish(proxy_gathered(features.flatten(1, 2), offered))
@@ -124,122 +126,30 @@ class ClipTower(nn.Module):
         return patches
 
     def text_embedding(self, tokens: Tensor) -> Tensor:
-        """Token ids (n, T) to (n, dim) unit vectors. A text that is too long for the model is cut."""
-        text = getattr(self.network, "text", self.network)
-        fitting = _cut(tokens, text.context_length, text.vocab_size - 1)
-        vectors: Tensor = self.network.encode_text(fitting, normalize=True)
+        """Token ids (n, T), or vectors of ``sentences`` (n, c), to (n, dim) unit vectors.
+
+        A text that is too long for the model is cut.
+        """
+        vectors: Tensor = self.network.encode_text(self._fitting(tokens), normalize=True)
         return vectors
 
+    def image_vectors(self, images: Tensor) -> Tensor:
+        """images (B, 3, H, W) to (B, dim) as they are before they are made unit, which training compares."""
+        rows, columns = grid_of(images, self.patch, self.model)
+        image = self._visual.encode(images, rows, columns, method=None, pooled=True)[1]
+        assert image is not None
+        return image
 
-class _ClipVisual:
-    """open_clip's VisionTransformer, run at any grid. Holds no parameters of its own."""
+    def text_vectors(self, tokens: Tensor) -> Tensor:
+        """As ``text_embedding``, before they are made unit."""
+        vectors: Tensor = self.network.encode_text(self._fitting(tokens), normalize=False)
+        return vectors
 
-    def __init__(self, visual: Any) -> None:
-        self.visual = visual
-        self._positions = Positions(antialias=True)
-        self._last = OpenClipBlock(visual.transformer.resblocks[-1])
-
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Patches (B, rows * columns, dim), or their values by proxyclip, and pictures (B, dim), not unit."""
-        x = self._embed(images, rows, columns)
-        for block in self.visual.transformer.resblocks[:-1]:
-            x = block(x)
-        whole = self._last(x)
-        picture = self._project(whole[:, 0]) if pooled else None
-        if method is None:
-            return None, picture
-        tokens = dense_tokens(self._last, method, x, whole, rows, columns)[:, 1:]
-        return tokens if method == PROXY else self._project(tokens), picture
-
-    def finish(self, gathered: Tensor) -> Tensor:
-        """What patches gathered (B, n, width) to (B, n, dim)."""
-        return self._project(self._last.out(gathered))
-
-    def _embed(self, images: Tensor, rows: int, columns: int) -> Tensor:
-        visual = self.visual
-        x = visual.conv1(images).flatten(2).transpose(1, 2)
-        position = visual.positional_embedding[None]
-        patches = x + self._positions.at(position[:, 1:], rows, columns).to(x.dtype)
-        first = (visual.class_embedding + position[:, 0]).to(x.dtype).expand(x.shape[0], 1, -1)
-        embedded: Tensor = visual.ln_pre(torch.cat([first, patches], dim=1))
-        return embedded
-
-    def _project(self, x: Tensor) -> Tensor:
-        projected: Tensor = self.visual.ln_post(x) @ self.visual.proj
-        return projected
-
-
-class _PooledVisual:
-    """open_clip's wrapper of timm's ViT with attention pooling (SigLIP, Perception Encoder), at any grid."""
-
-    def __init__(self, visual: Any) -> None:
-        self.visual = visual
-        self._trunk = VitTrunk(visual.trunk)
-
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """As ``_ClipVisual.encode``."""
-        trunk = self.visual.trunk
-        x, rope = self._trunk.until_last(images, rows, columns)
-        last = TimmBlock(trunk.blocks[-1], rope)
-        whole = last(x)
-        picture = self._project(trunk.attn_pool(trunk.norm(whole))) if pooled else None
-        if method is None:
-            return None, picture
-        tokens = dense_tokens(last, method, x, whole, rows, columns)[:, trunk.num_prefix_tokens :]
-        return tokens if method == PROXY else self._values(tokens), picture
-
-    def finish(self, gathered: Tensor) -> Tensor:
-        """As ``_ClipVisual.finish``."""
-        return self._values(TimmBlock(self.visual.trunk.blocks[-1]).out(gathered))
-
-    def _values(self, tokens: Tensor) -> Tensor:
-        """Each token of the last block as if the pooling head attended to it alone, in the shared space."""
-        trunk = self.visual.trunk
-        head = trunk.attn_pool
-        y = head.proj(head.kv(trunk.norm(tokens)).chunk(2, dim=-1)[1])
-        return self._project(y + head.mlp(head.norm(y)))
-
-    def _project(self, x: Tensor) -> Tensor:
-        trunk = self.visual.trunk
-        projected: Tensor = self.visual.head(trunk.head(trunk.fc_norm(x)))
-        return projected
-
-
-class _MeanVisual:
-    """open_clip's wrapper of timm's FastViT (MobileCLIP), at any grid.
-
-    Its embedding is the mean of the last map through a linear layer; each cell goes through that layer
-    alone, so the mean of the dense vectors, before they are made unit, is the embedding.
-    """
-
-    def __init__(self, visual: Any) -> None:
-        self.visual = visual
-
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """As ``_ClipVisual.encode``, of the one method there is."""
-        trunk = self.visual.trunk
-        x = trunk.forward_features(images)
-        patches = None if method is None else trunk.head.fc(x.flatten(2).transpose(1, 2))
-        return patches, trunk.head(x) if pooled else None
-
-
-def _visual_of(network: Any, model: str) -> _ClipVisual | _PooledVisual | _MeanVisual:
-    """By how the tower is built. Raises ModelError for one without a known way to dense features."""
-    visual = network.visual
-    trunk = getattr(visual, "trunk", None)
-    if trunk is None:
-        return _ClipVisual(visual)
-    if getattr(trunk, "attn_pool", None) is not None:
-        return _PooledVisual(visual)
-    if type(trunk).__name__ == "FastVit":
-        return _MeanVisual(visual)
-    raise ModelError(f"'{model}': dense features of a {type(trunk).__name__} image tower are not known")
+    def _fitting(self, tokens: Tensor) -> Tensor:
+        if self.sentences is not None:
+            return tokens
+        text = getattr(self.network, "text", self.network)
+        return _cut(tokens, text.context_length, text.vocab_size - 1)
 
 
 def _unit(vectors: Tensor) -> Tensor:
@@ -268,12 +178,12 @@ def load_clip(
 ) -> ClipTower:
     """A model of pictures and words, by its name or spec, in evaluation mode without gradients.
 
-    weights: a local file in open_clip's names; SigLIP's tokenizer.json is looked for beside it.
-    random_init: no weights at all, for checks of the computation. method: as of ``ClipTower``. Raises
-    ModelError.
+    Also one of pictures that training gave words: both together. weights: a local file in open_clip's names;
+    SigLIP's tokenizer.json is looked for beside it. random_init: no weights at all, for checks of the
+    computation. method: as of ``ClipTower``. Raises ModelError.
     """
     spec = model_spec(name) if isinstance(name, str) else name
-    if spec.spatial or spec.family in ("lit", "text"):
+    if not spec.knows_words or spec.family in ("lit", "text"):
         raise ModelError(
             f"'{spec.name}' has no tower of words beside its pictures'; choose one of clip-*, metaclip-*, "
             "dfn-*, siglip*, mobileclip2-* or pe-core-*"
@@ -281,11 +191,30 @@ def load_clip(
     if method != AUTO:
         require_method(spec, method)
     path = None if random_init else weights or weights_file(spec, offline=offline, progress=progress)
+    if spec.words is not None:
+        return _with_words(spec, path, device=device, offline=offline, method=method, progress=progress)
     network = _network(spec.arch)
     if path:
         load_strictly(network, _plain_names(load_tensors(path), network), path)
     sha256 = sha256_of(path) if path else _digest(network)
     tower = ClipTower(network, spec, space_name(spec.name, sha256), _tokenizer_beside(path), method=method)
+    return tower.eval().requires_grad_(False).to(device)
+
+
+def _with_words(
+    spec: ModelSpec, path: Path | None, *, device: str, offline: bool, method: str, progress: Progress | None
+) -> ClipTower:
+    """path: of the pictures' weights, None for random ones."""
+    words = spec.words
+    assert words is not None
+    network, sha256 = load_pair(spec, path) if path else (pair_network(spec), "")
+    sentences: TextTower | None = None
+    if words.tower == "minilm":
+        sentences = load_minilm(device=device, offline=offline, progress=progress)
+        require_same_space(words.sentences, sentences.space, f"the words of '{spec.name}'")
+    space = space_name(spec.name, sha256 or _digest(network))
+    shared = replace(spec, dim=words.dim)
+    tower = ClipTower(network, shared, space, sentences=sentences, method=method)
     return tower.eval().requires_grad_(False).to(device)
 
 

@@ -47,8 +47,7 @@ class DinoTower(nn.Module):
         self.patch, self.dim = spec.patch, spec.dim
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
-        # As published: DINOv2 with registers was made with antialiasing, DINOv2 without was not.
-        self._trunk = trunk_of(vit, antialias=spec.family != "dinov2" or "reg" in spec.arch)
+        self._trunk = trunk_of(vit, antialias=spec.antialias)
 
     def forward(self, images: Tensor, layers: Sequence[int] = ()) -> DinoOutput:
         """images (B, 3, H, W) float, normalised by mean and std; layers: 0-based blocks to give as well."""

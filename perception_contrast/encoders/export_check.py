@@ -38,10 +38,11 @@ def graph_to_export(
     """The picture side of any model that can be named, on the CPU. Raises ModelError.
 
     random_init: no weights are fetched, for checks of the computation; of household-lit the head stays.
-    dense: the method of a model of pictures and words; others have none to choose.
+    dense: the method of a model of pictures and words; others have none to choose. A tower of pictures that
+    training gave words comes by itself unless one is named.
     """
     spec = model_spec(name)
-    if dense != AUTO and (spec.spatial or spec.family == "lit"):
+    if dense != AUTO and (not spec.knows_words or spec.family == "lit"):
         raise ModelError(f"'{name}' has one way to its dense features; use dense {AUTO}")
     if spec.family == "lit":
         if random_init:
@@ -51,7 +52,7 @@ def graph_to_export(
         return graph_of(tower, _lit(tower, any_tower=random_init))
     if random_init:
         return graph_of(random_tower(name, dense))
-    if spec.spatial:
+    if spec.spatial and dense == AUTO:
         return graph_of(load_dino(name, offline=offline, progress=progress))
     return graph_of(load_clip(name, offline=offline, method=dense, progress=progress))
 

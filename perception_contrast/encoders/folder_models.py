@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from ..cache import atomic_write
 from ..errors import ModelError
 from .own_models import checked_name
-from .specs import Family, ModelSpec, Triple
+from .specs import Family, ModelSpec, Triple, WordsSpec
 
-CARD, WEIGHTS = "model.json", "model.safetensors"
+CARD, WEIGHTS, WORDS = "model.json", "model.safetensors", "words.safetensors"
+TEXT_TOWERS = ("transformer", "minilm")
 FORMAT, VERSION = "perception_contrast model", 1
 
 
@@ -90,12 +91,43 @@ def _spec(card: _Card, folder: Path) -> ModelSpec:
         options=tuple((str(key), value) for key, value in sorted(options.items())),
         file=str(weights),
         sha256=card.value("sha256", str),
+        beside=_beside(card, folder),
+        words=_words(card),
     )
 
 
+def _beside(card: _Card, folder: Path) -> tuple[tuple[str, str], ...]:
+    stored = card.value("beside", dict) if "beside" in card.stored else {}
+    for name, sha256 in stored.items():
+        if not isinstance(sha256, str) or Path(name).name != name:
+            raise ModelError(
+                f"{card.path}: 'beside' is {stored!r}, not files and their sha256; export it again"
+            )
+        if not (folder / name).is_file():
+            raise ModelError(f"there is no file {folder / name}; export the model again")
+    return tuple(sorted(stored.items()))
+
+
+def _words(card: _Card) -> WordsSpec | None:
+    if card.stored.get("words") is None:
+        return None
+    inner = _Card(card.value("words", dict), card.path)
+    kinds = get_type_hints(WordsSpec)
+    words = WordsSpec(**{one.name: inner.value(one.name, kinds[one.name]) for one in fields(WordsSpec)})
+    if words.tower not in TEXT_TOWERS:
+        raise ModelError(
+            f"{card.path}: text tower '{words.tower}' is not known; there are {', '.join(TEXT_TOWERS)}"
+        )
+    if words.file not in card.stored.get("beside", {}):
+        raise ModelError(
+            f"{card.path}: the words' file '{words.file}' is not among 'beside'; export it again"
+        )
+    return words
+
+
 def write_card(folder: Path, spec: ModelSpec, sha256: str) -> None:
-    """The card that ``folder_model`` reads. sha256: of the weights file."""
-    stored = {
+    """The card that ``folder_model`` reads. sha256: of the weights file; the spec has those of others."""
+    stored: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "model": spec.name,
@@ -112,4 +144,8 @@ def write_card(folder: Path, spec: ModelSpec, sha256: str) -> None:
         "millions": spec.millions,
         "sha256": sha256,
     }
+    if spec.beside:
+        stored["beside"] = dict(spec.beside)
+    if spec.words is not None:
+        stored["words"] = asdict(spec.words)
     atomic_write(folder / CARD, (json.dumps(stored, indent=2) + "\n").encode())

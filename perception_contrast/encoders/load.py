@@ -107,8 +107,9 @@ def load_encoders(
         return Encoders(spatial, None, device)
     if language == "household-lit":
         return Encoders(spatial, source.lit(spatial if shared else None, language_weights), device, shared)
-    clip = spatial if same else source.tower(language, language_weights, method=method)
-    assert isinstance(clip, ClipTower)
+    clip = spatial if same else None
+    if not isinstance(clip, ClipTower):
+        clip = source.words(language, language_weights, method=method)
     return Encoders(spatial, ClipLanguage(clip, _cached(ClipTextTower(clip))), device)
 
 
@@ -130,6 +131,9 @@ class _Source:
                 pinned=pinned,
                 progress=self.progress,
             )
+        return self.words(name, weights, method=method)
+
+    def words(self, name: str, weights: Path | None, *, method: str) -> ClipTower:
         return load_clip(
             name,
             device=self.device,
@@ -151,10 +155,10 @@ def _cached(tower: TextTower) -> CachedTextTower:
 
 
 def _require_language(name: str) -> None:
-    if name != "none" and model_spec(name).spatial:
+    if name != "none" and not model_spec(name).knows_words:
         raise ModelError(
             f"'{name}' knows no words; as language_model choose household-lit, one of clip-*, metaclip-*, "
-            "dfn-*, siglip*, mobileclip2-* and pe-core-*, or none"
+            "dfn-*, siglip*, mobileclip2-* and pe-core-*, the folder of a pair that was trained, or none"
         )
 
 

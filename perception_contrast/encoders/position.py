@@ -29,9 +29,9 @@ class Positions:
         self._antialias = antialias
         self._made: dict[tuple[int, int, str, str], Tensor] = {}
 
-    def at(self, position: Tensor, rows: int, columns: int) -> Tensor:
-        """position (1, n * n, c) to (1, rows * columns, c)."""
-        if position.requires_grad:
+    def at(self, position: Tensor, rows: int, columns: int, *, learns: bool = False) -> Tensor:
+        """position (1, n * n, c) to (1, rows * columns, c). learns: it changes, though not in this pass."""
+        if learns or position.requires_grad:
             return resampled(position, rows, columns, antialias=self._antialias)
         key = (rows, columns, str(position.device), str(position.dtype))
         if key not in self._made:

@@ -62,13 +62,38 @@ class WheelFile:
 
 
 @dataclass(frozen=True)
+class WordsSpec:
+    """Words that were learned for a tower of pictures alone, in ``file`` beside its weights.
+
+    tower: "transformer" with CLIP's words, of width, depth, heads and context; or "minilm", the sentence
+    vectors of ``sentences``, a space, through a head, linear where ``hidden`` is 0. dim: of the space where
+    both meet. head: whether a linear layer leads pictures there. sigmoid: whether each pair stands for
+    itself, with a bias. attention: whether the tower of pictures is a vision transformer.
+    """
+
+    tower: str
+    dim: int
+    file: str
+    head: bool = True
+    sigmoid: bool = False
+    attention: bool = True
+    width: int = 0
+    depth: int = 0
+    heads: int = 0
+    context: int = 0
+    hidden: int = 0
+    sentences: str = ""
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """What is known of a model before its weights are there.
 
     arch: timm or open_clip name. patch: pixels a cell of its grid has. dim: channels of the vectors it
     gives. size: side in pixels it was trained at. mean, std: of RGB in [0, 1]. millions: of parameters,
     0 where not counted. interpolation: with which its authors resized pictures. options: more of what
-    the network is made with. file, sha256: of weights that lie in a folder of their own.
+    the network is made with. file, sha256: of weights that lie in a folder of their own; beside: names of
+    the other files there that it needs, and their sha256. words: of a model of pictures that also has some.
     """
 
     name: str
@@ -88,6 +113,8 @@ class ModelSpec:
     options: tuple[tuple[str, int | float | bool], ...] = ()
     file: str = ""
     sha256: str = ""
+    beside: tuple[tuple[str, str], ...] = ()
+    words: WordsSpec | None = None
 
     @property
     def permissive(self) -> bool:
@@ -103,5 +130,15 @@ class ModelSpec:
 
     @property
     def spatial(self) -> bool:
-        """Whether it sees pictures alone and knows no words."""
+        """Whether its tower, taken by itself, sees pictures alone."""
         return self.family in SPATIAL
+
+    @property
+    def knows_words(self) -> bool:
+        """Whether pictures can be compared with words."""
+        return not self.spatial or self.words is not None
+
+    @property
+    def antialias(self) -> bool:
+        """Whether its positions are resampled with antialiasing: by DINOv2 with registers, not without."""
+        return self.family != "dinov2" or "reg" in self.arch

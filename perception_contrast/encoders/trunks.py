@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .position import KEPT_GRIDS, Positions
 
@@ -44,7 +46,7 @@ class VitTrunk:
             patches = tokens[:, self.vit.num_prefix_tokens :]
             return patches.reshape(tokens.shape[0], rows, columns, -1)
 
-        return spatial(x), self._picture(x), tuple(spatial(kept[index]) for index in layers)
+        return spatial(x), self.picture(x), tuple(spatial(kept[index]) for index in layers)
 
     def sequence(
         self, images: Tensor, rows: int, columns: int, layers: Sequence[int] = ()
@@ -53,7 +55,7 @@ class VitTrunk:
         x, rope = self._start(images, rows, columns)
         kept: dict[int, Tensor] = {}
         for index, block in enumerate(self.vit.blocks):
-            x = _through(block, x, rope[index])
+            x = through(block, x, rope[index])
             if index in layers:
                 kept[index] = x
         return self.vit.norm(x), kept
@@ -62,7 +64,7 @@ class VitTrunk:
         """Raw prefix tokens and patches (B, n, c) that enter the last block, and the rotation it uses."""
         x, rope = self._start(images, rows, columns)
         for block, turn in zip(self.vit.blocks[:-1], rope, strict=False):
-            x = _through(block, x, turn)
+            x = through(block, x, turn)
         return x, rope[-1]
 
     def _start(self, images: Tensor, rows: int, columns: int) -> tuple[Tensor, Sequence[Tensor | None]]:
@@ -74,7 +76,7 @@ class VitTrunk:
             return x, [rope] * blocks
         return x, [rope[index] for index in range(blocks)]
 
-    def _picture(self, x: Tensor) -> Tensor:
+    def picture(self, x: Tensor) -> Tensor:
         """The class token; the pooling head's output where there is one; else the mean of the patches."""
         vit = self.vit
         if vit.attn_pool is not None:
@@ -95,16 +97,20 @@ class VitTrunk:
         if position is not None:
             # Where prefix tokens have positions too, theirs come first and belong to no place.
             first = 0 if vit.no_embed_class else vit.num_prefix_tokens
-            x = x + self._positions.at(position[:, first:], rows, columns)
+            learns = bool(position.requires_grad)
+            x = x + self._positions.at(position[:, first:], rows, columns, learns=learns)
             if first:
                 prefix = [torch.cat(prefix, dim=1) + position[:, :first]]
         embedded: Tensor = vit.norm_pre(torch.cat([*prefix, x], dim=1))
         return embedded
 
 
-def _through(block: Any, x: Tensor, rope: Tensor | None) -> Tensor:
-    result: Tensor = block(x) if rope is None else block(x, rope=rope)
-    return result
+def through(block: Any, x: Tensor, rope: Tensor | None = None) -> Tensor:
+    """x through a block; in training one that is marked ``recomputed`` is computed again on the way back."""
+    step: Callable[[Tensor], Tensor] = block if rope is None else partial(block, rope=rope)
+    if torch.is_grad_enabled() and getattr(block, "recomputed", False):
+        return checkpoint(step, x, use_reentrant=False)
+    return step(x)
 
 
 class _Rotations:

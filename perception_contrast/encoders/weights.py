@@ -40,6 +40,8 @@ def weights_file(
     """
     if spec.file:
         require_sha256(Path(spec.file), spec.sha256)
+        for name, sha256 in spec.beside:
+            require_sha256(Path(spec.file).with_name(name), sha256)
         return Path(spec.file)
     folder = cache or cache_dir()
     own = None if pinned else adopted(spec, folder)
@@ -167,10 +169,13 @@ def _cached_wheel_files(wheel: WheelFile, folder: Path) -> tuple[Path, ...] | No
 
 def require_sha256(path: Path, sha256: str) -> None:
     """Raises ModelError, and leaves the file as it is, unless its bytes have this sha256."""
-    found = sha256_of(path)
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise ModelError(f"file {path} cannot be read: {error}") from error
     if found != sha256:
         raise ModelError(
-            f"weights file {path} is damaged: sha256 {found[:12]}..., expected {sha256[:12]}...; "
+            f"file {path} is damaged: sha256 {found[:12]}..., expected {sha256[:12]}...; "
             "delete it and try again"
         )
 

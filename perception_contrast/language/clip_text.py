@@ -7,6 +7,7 @@ import json
 import string
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,9 +96,9 @@ class ClipTextTower:
         self._tower, self.templates = tower, checked_templates(templates)
         self.model, self.space, self.dim = tower.model, tower.space, tower.dim
         self.wording = hashlib.sha256("\n".join(templates).encode()).hexdigest()[:12]
-        siglip = tower.spec.family == "siglip"
-        self.canonical: Callable[[str], str] = lower_without_punctuation if siglip else lower
-        self._tokenize = _siglip_tokenizer(tower) if siglip else _clip_tokenizer(tower)
+        reading = reading_of(tower)
+        self.canonical: Callable[[str], str] = reading.canonical
+        self._tokenize = reading.tokenize
 
     def with_templates(self, templates: tuple[str, ...]) -> ClipTextTower:
         """The same tower with other sentences around a phrase."""
@@ -119,16 +120,26 @@ class ClipTextTower:
         return vectors
 
 
-def _clip_tokenizer(tower: ClipLike) -> Tokenizer:
-    import open_clip
+@dataclass(frozen=True)
+class Reading:
+    """How a tower takes texts. canonical: the form that it was trained with. tokenize: of such forms, what
+    the tower's ``text_embedding`` takes."""
 
-    tokenizer: Tokenizer = open_clip.SimpleTokenizer()
-    return tokenizer
+    canonical: Callable[[str], str]
+    tokenize: Tokenizer
 
 
-def _siglip_tokenizer(tower: ClipLike) -> Tokenizer:
+def reading_of(tower: ClipLike) -> Reading:
+    """Raises ModelError for a tower whose tokenizer is not there."""
+    sentences = getattr(tower, "sentences", None)
+    if sentences is not None:
+        return Reading(sentences.canonical, lambda texts: torch.from_numpy(sentences.encode(texts)))
+    if tower.spec.family != "siglip":
+        import open_clip
+
+        return Reading(lower, open_clip.SimpleTokenizer())
     if tower.tokenizer_file is None:
         raise ModelError(
             f"'{tower.model}' lacks its words: put tokenizer.json and tokenizer_config.json beside it"
         )
-    return SiglipTokenizer(tower.tokenizer_file)
+    return Reading(lower_without_punctuation, SiglipTokenizer(tower.tokenizer_file))

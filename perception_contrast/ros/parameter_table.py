@@ -51,7 +51,8 @@ SPECS = (
     Spec(
         "model_paths",
         True,
-        "While the node runs, `model` may be the folder of an exported model; false: names alone.",
+        "While the node runs, `model` and `language_model` may be folders of exported models; false: names "
+        "alone.",
         change="never",
     ),
     Spec(

@@ -70,8 +70,9 @@ def _export_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="perception-contrast train export",
         description="Writes a run's encoder as a folder: safetensors, ONNX, a card for nodes and one for "
-        "people. Nodes take the folder as parameter `model`. An encoder that was adapted is first compared "
-        "with what it started from, on pictures that were kept back.",
+        "people. Nodes take the folder as parameter `model`, and what learned from captions as "
+        "`language_model` too. An encoder that was adapted is first compared with what it started from, on "
+        "pictures that were kept back.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run's output folder")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write")
@@ -178,7 +179,9 @@ def export_command(argv: Sequence[str]) -> int:
     if done.verdict is not None:
         print(markdown(Outcome({}, [done.verdict.table()])))
     cosines = ", ".join(f"{name} {value:.6f}" for name, value in done.cosines.items())
-    print(f"{done.folder}: {done.space}\nsmallest cosine of ONNX with torch: {cosines or 'not checked'}")
+    shared = f", with words {done.shared}" if done.shared not in ("", done.space) else ""
+    print(f"{done.folder}: {done.space}{shared}")
+    print(f"smallest cosine of ONNX with torch: {cosines or 'not checked'}")
     return 0
 
 

@@ -6,18 +6,12 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-
-from perception_contrast.cache import atomic_write, sha256_of
-from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.export import export_onnx
-from perception_contrast.encoders.export_check import check_export
-from perception_contrast.encoders.folder_models import WEIGHTS, folder_model, write_card
-from perception_contrast.encoders.graphs import graph_of
+from perception_contrast.cache import atomic_write
+from perception_contrast.encoders.folder_models import WEIGHTS, WORDS
 from perception_contrast.encoders.own_models import checked_name
 from perception_contrast.encoders.registry import MODELS, model_spec
 from perception_contrast.encoders.specs import UNKNOWN_LICENCE, Family, ModelSpec
@@ -25,9 +19,10 @@ from perception_contrast.encoders.timm_models import TIMM
 from perception_contrast.errors import ModelError, PerceptionError
 
 from .evaluation.report import Outcome, markdown
+from .export_files import Written, served_by, write_model
 from .guard import Verdict, guard, require_no_regression
 from .networks.backbones import Backbone
-from .networks.low_rank import merged
+from .networks.two_towers import TwoTowers
 from .pretrain import PretrainRecipe, as_mapping
 from .runs import Data, Trained, load_run, open_data
 
@@ -37,12 +32,16 @@ FIGURES = "figures.json"
 
 @dataclass(frozen=True)
 class Exported:
-    """folder: where it lies. space: of its vectors. cosines: of the ONNX file's outputs with torch's."""
+    """folder: where it lies. space: of its vectors. cosines: of the ONNX files' outputs with torch's.
+
+    shared: the space of vectors that are compared with words, "" where it learned none.
+    """
 
     folder: Path
     space: str
     verdict: Verdict | None
     cosines: Mapping[str, float]
+    shared: str = ""
 
 
 def export_run(
@@ -72,14 +71,14 @@ def export_run(
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
         side = trained.backbone.size // spec.patch * spec.patch
-        space, cosines = write_model(part, spec, served_weights(trained.backbone), side)
-        _write_about(part, trained, spec, space, data, verdict)
+        written = write_model(part, spec, served_by(trained), side)
+        _write_about(part, trained, spec, written, data, verdict)
         part.chmod(0o755)
         _put(part, folder)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    return Exported(folder, space, verdict, cosines)
+    return Exported(folder, written.space, verdict, written.cosines, written.shared)
 
 
 def _put(part: Path, folder: Path) -> None:
@@ -93,44 +92,24 @@ def _put(part: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def served_weights(backbone: Backbone) -> dict[str, Tensor]:
-    """The network's tensors in timm's names, with low-rank additions worked in."""
-    network: nn.Module = merged(backbone.network)
-    return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
-
-
-def write_model(
-    folder: Path, spec: ModelSpec, weights: Mapping[str, Tensor], side: int
-) -> tuple[str, dict[str, float]]:
-    """Weights, card and ONNX of a model; gives its space and the cosines of ONNX with torch.
-
-    side: in pixels, of the ONNX file's pictures. The model is loaded by its folder, as a node loads it, and
-    what was loaded is exported. Raises ModelError.
-    """
-    from safetensors.torch import save_file
-
-    save_file(dict(weights), str(folder / WEIGHTS))
-    (folder / WEIGHTS).chmod(0o644)
-    write_card(folder, spec, sha256_of(folder / WEIGHTS))
-    loaded = folder_model(folder)
-    graph = graph_of(load_dino(loaded))
-    target = folder / f"{spec.name}-{side}x{side}-fp32.onnx"
-    export_onnx(graph, target, (side, side), licence=spec.licence)
-    return graph.space, check_export(graph, target, (side, side)) or {}
-
-
 def spec_of(trained: Trained, name: str = "") -> ModelSpec:
     """How a run's encoder is served. Raises ModelError for a name that is another model's."""
     recipe, backbone = trained.recipe, trained.backbone
     chosen = checked_name(name or recipe.name)
     if chosen in MODELS:
         raise ModelError(f"'{chosen}' is a model already; give another name with --name")
+    parent = parent_of(recipe)
+    licence = recipe.licence or (parent.licence if parent else UNKNOWN_LICENCE)
+    if isinstance(backbone, TwoTowers):
+        return replace(
+            backbone.spec, name=chosen, licence=licence, description=_description(recipe, parent),
+            hub=None, wheel=None, file="", sha256="", beside=(), words=None,
+        )  # fmt: skip
     options = {
         k: v for k, v in backbone.architecture.options.items() if k not in ("img_size", "dynamic_img_size")
     }
     if backbone.architecture.cifar_stem:
         options["cifar_stem"] = True
-    parent = parent_of(recipe)
     return ModelSpec(
         name=chosen,
         family=_family(backbone, parent),
@@ -140,7 +119,7 @@ def spec_of(trained: Trained, name: str = "") -> ModelSpec:
         size=backbone.architecture.options.get("img_size", backbone.size),
         mean=backbone.mean,
         std=backbone.std,
-        licence=recipe.licence or (parent.licence if parent else UNKNOWN_LICENCE),
+        licence=licence,
         description=_description(recipe, parent),
         millions=round(sum(p.numel() for p in backbone.network.parameters()) / 1e6, 1),
         options=tuple(sorted(options.items())),
@@ -167,31 +146,39 @@ def _family(backbone: Backbone, parent: ModelSpec | None) -> Family:
 
 def _description(recipe: PretrainRecipe, parent: ModelSpec | None) -> str:
     how = "LoRA, merged" if recipe.lora.rank else "all weights"
+    if recipe.own_words and (recipe.backbone.frozen or recipe.kind.locks):
+        how += " of its words"
+    elif recipe.own_words and recipe.options.text.frozen:
+        how += " of its pictures"
     if parent is None:
         return f"{recipe.method} from scratch on {Path(recipe.data.path).name}"
     return f"{parent.name} adapted by {recipe.method} ({how}) to {Path(recipe.data.path).name}"
 
 
 def _write_about(
-    folder: Path, trained: Trained, spec: ModelSpec, space: str, data: Data, verdict: Verdict | None
+    folder: Path, trained: Trained, spec: ModelSpec, written: Written, data: Data, verdict: Verdict | None
 ) -> None:
     figures: dict[str, Any] = {
-        "space": space,
+        "space": written.space,
+        "space shared with words": written.shared or None,
         "step": trained.step,
         "recipe": as_mapping(trained.recipe),
         "pictures": {"learned from": len(data.learned), "held out": len(data.held) if data.held else 0},
         "guard": None if verdict is None else verdict.stored(),
     }
     atomic_write(folder / FIGURES, (json.dumps(figures, indent=2) + "\n").encode())
-    atomic_write(folder / README, model_card(trained, spec, space, data, verdict).encode())
+    atomic_write(folder / README, model_card(trained, spec, written, data, verdict).encode())
 
 
-def model_card(trained: Trained, spec: ModelSpec, space: str, data: Data, verdict: Verdict | None) -> str:
+def model_card(
+    trained: Trained, spec: ModelSpec, written: Written, data: Data, verdict: Verdict | None
+) -> str:
     """For people: what it is, what it was made of and how good it is."""
     recipe, parent = trained.recipe, parent_of(trained.recipe)
     held = len(data.held) if data.held else 0
     rows = {
-        "space": f"`{space}`",
+        "space": f"`{written.space}`"
+        + (f"; shared with words `{written.shared}`" if written.shared not in ("", written.space) else ""),
         "what": spec.description,
         "network": f"{spec.arch}, {spec.millions:g} million parameters, patch {spec.patch}, "
         f"{spec.dim} channels",
@@ -205,12 +192,15 @@ def model_card(trained: Trained, spec: ModelSpec, space: str, data: Data, verdic
     if parent is not None and parent.warning:
         lines.append(f"- **note**: {parent.warning}")
     lines += ["", _guarded(verdict, recipe), "", "## Use", "", "```"]
+    role = "language_model" if written.shared else "model"
+    names = "open_clip's names, both towers" if recipe.own_words and not spec.spatial else "timm's names"
+    words = f"; `{WORDS}` has its words" if written.shared and spec.spatial else ""
     lines += [
-        "ros2 run perception_contrast perception_node --ros-args -p model:=/path/to/this/folder",
+        f"ros2 run perception_contrast perception_node --ros-args -p {role}:=/path/to/this/folder",
         "perception-contrast models info /path/to/this/folder",
         "```",
         "",
-        f"`{WEIGHTS}` has timm's names; the .onnx file runs without torch. Vectors are "
+        f"`{WEIGHTS}` has {names}{words}; an .onnx file runs without torch. Vectors are "
         f"compared with those of their own space alone. `{FIGURES}` holds the recipe and all figures.",
     ]
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from perception_contrast.errors import PerceptionError
 
 from .evaluation.report import Table
 from .held_out_figures import TELLING
-from .runs import Data, Trained, fresh_backbone, held_out_of
+from .runs import Data, Trained, fresh_backbone, held_out_of, made, pair_of
 
 
 class RegressionError(PerceptionError):
@@ -62,10 +62,13 @@ def guard(trained: Trained, data: Data) -> Verdict | None:
     if not trained.recipe.adapts or held_out is None:
         return None
     # As it was before the first step: built again from the same weights.
+    recipe = trained.recipe
     with torch.random.fork_rng():
-        start = fresh_backbone(trained.recipe)
-    before = held_out.figures(start, probe=True)
-    after = held_out.figures(trained.backbone, probe=True)
+        start = fresh_backbone(recipe)
+        # Words that began at random had nothing to lose.
+        pair = pair_of(made(recipe, start)[0]) if recipe.own_words else None
+    before = held_out.figures(start, pair=pair, probe=True)
+    after = held_out.figures(trained.backbone, pair=trained.pair if recipe.own_words else None, probe=True)
     return judge(before, after, trained.recipe.guard.share)
 
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .data.chosen import evenly
 from .data.samples import Pictures
-from .evaluation.compare import of_time, without_labels
+from .evaluation.compare import class_vectors, of_time, without_labels
 from .evaluation.linear import linear_torch
-from .evaluation.metrics.neighbours import knn_accuracy, retrieval
+from .evaluation.metrics.neighbours import knn_accuracy, recall_at
 from .evaluation.seeing import Eye, Seen, evaluating, see
 from .loop import Trainer
-from .networks.backbones import Backbone
+from .methods.pairs import Towers
+from .networks.two_towers import Network
 from .running import BETTER
 
 # Figures of which more is better, the most telling first.
-TELLING = ("kNN", "linear probe", "R@1", "near in time mAP", "rank")
+TELLING = ("kNN", "linear probe", "R@1", "zero-shot", "near in time mAP", "rank")
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,10 @@ class HeldOut:
     most: int = 2000
     workers: int = 0
 
-    def figures(self, backbone: Backbone, *, pair: Any = None, probe: bool = False) -> dict[str, float]:
-        """Of a backbone; of both towers by captions where they are given as ``pair``.
+    def figures(
+        self, backbone: Network, *, pair: Towers | None = None, probe: bool = False
+    ) -> dict[str, float]:
+        """Of a backbone; where both towers are given as ``pair``, by captions and by names of classes too.
 
         probe: also of a linear layer, which takes longer than neighbours.
         """
@@ -45,25 +49,57 @@ class HeldOut:
             found |= of_time(test)
             if bool((test.labels >= 0).any()):
                 found |= _of_labels(self._seen(eye, self.learned, "learned from"), test, probe)
-        if pair is not None and sum(map(bool, test.texts)) > 1:
+        if pair is not None and len(set(filter(None, test.texts))) > 1:
             found |= self._of_texts(pair, eye)
         return found
 
     def _seen(self, eye: Eye, pictures: Pictures, what: str) -> Seen:
         return see(eye, evenly(pictures, self.most), workers=self.workers, what=what)
 
-    def _of_texts(self, pair: Any, eye: Eye) -> dict[str, float]:
-        module: nn.Module = pair
-        other = Eye(eye.name, eye.space, pair.image_vectors, eye.size, eye.mean, eye.std, eye.device)
-        with evaluating(module), torch.inference_mode():
+    def _of_texts(self, pair: Towers, eye: Eye) -> dict[str, float]:
+        """R@1, where a picture is found by each caption, and zero-shot of classes that have names."""
+        other = eye_of_pair(pair, eye.device, eye.name)
+        words = other.words
+        assert words is not None
+        with evaluating(cast(nn.Module, pair)), torch.inference_mode():
             seen = self._seen(other, self.held, "captions")
-            owners = [number for number, text in enumerate(seen.texts) if text]
-            texts: Tensor = pair.text_vectors([seen.texts[n].split("\n")[0] for n in owners])
-            found = retrieval(seen.vectors[owners], texts.float().cpu(), range(len(owners)))
-        return found | {"R@1": (found["image to text R@1"] + found["text to image R@1"]) / 2}
+            said = [text.split("\n")[0] for text in seen.texts]
+            owners = [number for number, text in enumerate(said) if text]
+            found = by_caption(seen.vectors[owners], words, [said[number] for number in owners])
+            found["R@1"] = (found["image to text R@1"] + found["text to image R@1"]) / 2
+            classes, known = getattr(self.held, "classes", ()), seen.labels >= 0
+            if classes and bool(known.any()):
+                names = class_vectors(words, classes, "plain")
+                best = (functional.normalize(seen.vectors[known], dim=-1) @ names.T).argmax(dim=-1)
+                found["zero-shot"] = float((best == seen.labels[known]).float().mean())
+        return found
 
 
-def eye_of_backbone(backbone: Backbone, device: torch.device, name: str = "backbone") -> Eye:
+def eye_of_pair(pair: Towers, device: torch.device, name: str = "pair") -> Eye:
+    """Pictures in the space that they share with words."""
+
+    def words(texts: Sequence[str]) -> Tensor:
+        return pair.text_vectors(list(texts)).float().cpu()
+
+    backbone = pair.backbone
+    return Eye(
+        name, backbone.space, pair.image_vectors, backbone.size, backbone.mean, backbone.std, device, words
+    )
+
+
+def by_caption(
+    image: Tensor, words: Callable[[Sequence[str]], Tensor], captions: Sequence[str]
+) -> dict[str, float]:
+    """R@k both ways of pictures (n, c), of which several may have one caption: each of them is right."""
+    different = list(dict.fromkeys(captions))
+    number = torch.tensor([different.index(caption) for caption in captions])
+    right = number[:, None] == torch.arange(len(different))
+    text = words(different)
+    found = {f"image to text R@{k}": v for k, v in recall_at(image, text, right).items()}
+    return found | {f"text to image R@{k}": v for k, v in recall_at(text, image, right.T).items()}
+
+
+def eye_of_backbone(backbone: Network, device: torch.device, name: str = "backbone") -> Eye:
     def pooled(images: Tensor) -> Tensor:
         vectors: Tensor = backbone(images).pooled
         return vectors

@@ -95,6 +95,11 @@ class PretrainRecipe(_Rest):
         return METHODS[self.method]
 
     @property
+    def own_words(self) -> bool:
+        """Whether the text tower is the one that the backbone's model has."""
+        return bool(self.kind.texts and self.options.text.tower == "own")
+
+    @property
     def adapts(self) -> bool:
         """Whether it started from weights, which can be made worse."""
         return bool(self.backbone.pretrained or self.backbone.weights)

@@ -26,9 +26,10 @@ from .held_out_figures import HeldOut, Probe
 from .journal import bar, journals
 from .loop import Trainer
 from .methods.base import Method, Views
-from .methods.registry import make_method
+from .methods.pairs import Towers
+from .methods.registry import make_method, network_of
 from .monitors.watch import Watcher
-from .networks.backbones import Backbone, make_backbone
+from .networks.two_towers import Network
 from .pretrain import PretrainRecipe, as_mapping, recipe_of, settled
 from .processes import Processes, joined
 from .running import Ended, Parts, Run
@@ -196,15 +197,20 @@ def require_sane_before(recipe: PretrainRecipe, processes: Processes) -> None:
     require_sane(replace(recipe.optimisation, steps=recipe.optimisation.steps or 1), processes.count)
 
 
-def fresh_backbone(recipe: PretrainRecipe) -> Backbone:
+def fresh_backbone(recipe: PretrainRecipe) -> Network:
     """The network at its start; the same one for the same recipe."""
     torch.manual_seed(chance(recipe.seed, 0))
-    return make_backbone(recipe.backbone)
+    return network_of(recipe.method, recipe.options, recipe.backbone)
 
 
-def made(recipe: PretrainRecipe, backbone: Backbone) -> tuple[Method, Views]:
+def made(recipe: PretrainRecipe, backbone: Network) -> tuple[Method, Views]:
     torch.manual_seed(chance(recipe.seed, 1))
     return make_method(recipe.method, recipe.options, backbone, recipe.lora)
+
+
+def pair_of(method: Method) -> Towers | None:
+    """Both towers of a method that learns from captions."""
+    return cast(Towers | None, getattr(method, "pair", None))
 
 
 def held_out_of(recipe: PretrainRecipe, data: Data) -> HeldOut | None:
@@ -227,8 +233,13 @@ class Trained:
     step: int
 
     @property
-    def backbone(self) -> Backbone:
-        return cast(Backbone, self.method.exported())
+    def backbone(self) -> Network:
+        return cast(Network, self.method.exported())
+
+    @property
+    def pair(self) -> Towers | None:
+        """Both towers, where it learned from captions."""
+        return pair_of(self.method)
 
 
 def load_run(folder: Path, *, best: bool = True, step: int = 0) -> Trained:

@@ -21,7 +21,8 @@ PROXIES = ("dino", "dinov2", "dinov3")
 
 def methods_of(spec: ModelSpec) -> tuple[str, ...]:
     """What a tower of pictures and words can do; a convolutional one has no attention to change."""
-    return (STOCK,) if spec.family == "mobileclip" else (STOCK, *EDITS, PROXY)
+    convolutional = spec.family == "mobileclip" or (spec.words is not None and not spec.words.attention)
+    return (STOCK,) if convolutional else (STOCK, *EDITS, PROXY)
 
 
 def method_alone(spec: ModelSpec) -> str:

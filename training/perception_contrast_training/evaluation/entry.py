@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import cast
 
 import torch
+from torch import nn
 
 from perception_contrast.cache import atomic_write
 from perception_contrast.errors import PerceptionError
@@ -47,11 +49,14 @@ def evaluate(arguments: argparse.Namespace) -> Outcome:
 
 
 def _eye(name: str, offline: bool, device: torch.device) -> Eye:
-    from ..held_out_figures import eye_of_backbone
+    from ..held_out_figures import eye_of_backbone, eye_of_pair
     from ..runs import RECIPE, load_run
 
     if (Path(name) / RECIPE).is_file():
         trained = load_run(Path(name))
-        backbone = trained.backbone.eval().requires_grad_(False).to(device)
-        return eye_of_backbone(backbone, device, f"{trained.recipe.name} at {trained.step}")
+        cast(nn.Module, trained.method).eval().requires_grad_(False).to(device)
+        called = f"{trained.recipe.name} at {trained.step}"
+        if trained.pair is not None:
+            return eye_of_pair(trained.pair, device, called)
+        return eye_of_backbone(trained.backbone, device, called)
     return eye_of(name, offline=offline, device=device)

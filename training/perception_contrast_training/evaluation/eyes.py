@@ -30,7 +30,7 @@ def eye_of(name: str, *, offline: bool = False, device: torch.device = CPU) -> E
     tower: DinoTower | ClipTower
     if name.startswith(RANDOM):
         tower = random_tower(name.removeprefix(RANDOM)).to(device)
-    elif spec.spatial:
+    elif not spec.knows_words:
         tower = load_dino(spec, offline=offline, device=str(device))
     else:
         tower = load_clip(spec, offline=offline, device=str(device))

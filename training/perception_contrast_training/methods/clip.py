@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from .. import gather
 from ..losses import clip_loss
-from ..networks.backbones import Backbone
-from ..networks.text import TextSettings
+from ..networks.text import TextSettings, make_text
+from ..networks.two_towers import Network, TwoTowers
 from ..views.captioned import CaptionedViewSettings
 from .base import Batch, Group, Losses, Progress
 from .contrast import TABLE, compared, negatives_of, rows_at_once
 from .exact import full_precision
 from .groups import grouped
-from .pairs import Pair, log_scale, watched
+from .pairs import OwnPair, Pair, Towers, log_scale, require_unsaid, watched
 from .scaling import Scale, said
 
 
@@ -40,13 +40,14 @@ class ClipSettings:
 class Clip(nn.Module):
     """A picture's text is told from all others in the batch, and a text's picture. Batch: as ``Pair``."""
 
-    def __init__(self, pair: Pair, settings: ClipSettings) -> None:
+    def __init__(self, pair: Towers, settings: ClipSettings) -> None:
         super().__init__()
-        self.settings, self.pair = settings, pair
+        self.settings = settings
+        self.pair = pair
         self.log_scale = log_scale(1 / settings.temperature)
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
-        """As ``Pair.embed``."""
+        """As ``Towers.embed``."""
         return self.pair.embed(batch)
 
     def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
@@ -75,9 +76,27 @@ class Clip(nn.Module):
         with torch.no_grad():
             self.log_scale.clamp_(0.0, math.log(self.settings.most_scale))
 
-    def exported(self) -> Backbone:
-        """The image tower; ``pair`` is both with their heads."""
+    def exported(self) -> Network:
+        """The image tower, or both where they are one model; ``pair`` is both with their heads."""
         return self.pair.backbone
+
+
+def make_clip(network: Network, settings: ClipSettings) -> Clip:
+    """Raises RecipeError for a model of pictures and words that another loss trained."""
+    if not isinstance(network, TwoTowers):
+        return Clip(Pair(network, make_text(settings.text, settings.dim), settings.dim), settings)
+    require_unsaid(settings, "dim", "temperature")
+    return own_clip(network, settings, "clip")
+
+
+def own_clip(towers: TwoTowers, settings: ClipSettings, method: str) -> Clip:
+    """A model's own towers with its own temperature. method: the name of the method, for errors."""
+    pair = OwnPair(towers)
+    pair.require_loss(method, sigmoid=False)
+    made = Clip(pair, settings)
+    with torch.no_grad():
+        made.log_scale.copy_(towers.network.logit_scale.reshape(()))
+    return made
 
 
 def fitted(settings: ClipSettings, scale: Scale) -> tuple[ClipSettings, list[str]]:

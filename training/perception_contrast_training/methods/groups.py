@@ -7,10 +7,14 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from ..networks.backbones import Backbone
+from ..networks.two_towers import Network, TwoTowers
 from .base import Group
 
 NO_DECAY = re.compile(r"(cls_token|reg_token|mask_token|pos_embed|positional_embedding|query_token)$")
+BEFORE = re.compile(
+    r"(patch_embed|pos_embed|cls_token|reg_token|mask_token|norm_pre|visual\.conv1|class_embedding"
+    r"|positional_embedding|token_embedding|ln_pre)"
+)  # the blocks, in the names of timm and open_clip
 
 
 def grouped(
@@ -31,7 +35,7 @@ def grouped(
             if not parameter.requires_grad or id(parameter) in seen:
                 continue
             seen.add(id(parameter))
-            rate = _rate(name, part, layer_decay, patch_rate) if isinstance(part, Backbone) else 1.0
+            rate = _rate(name, part, layer_decay, patch_rate) if isinstance(part, Network) else 1.0
             decay = 0.0 if parameter.ndim <= 1 or NO_DECAY.search(name) else 1.0
             found.setdefault((rate, decay), []).append(parameter)
     return [
@@ -40,14 +44,15 @@ def grouped(
     ]
 
 
-def _rate(name: str, backbone: Backbone, layer_decay: float, patch_rate: float) -> float:
+def _rate(name: str, network: Network, layer_decay: float, patch_rate: float) -> float:
     """Of DINOv2: block i of d has decay^(d - i); all before the blocks decay^(d + 1); the norm 1."""
-    depth = backbone.depth
+    depth = network.depth_of(name) if isinstance(network, TwoTowers) else network.depth
+    if not depth:  # of a convolutional network, whose stages count their blocks anew
+        return 1.0
     block = re.search(r"blocks\.(\d+)\.", name)
     if block:
         return layer_decay ** (depth - int(block.group(1)))
-    before = re.search(r"(patch_embed|pos_embed|cls_token|reg_token|mask_token|norm_pre)", name)
-    if not before:
+    if not BEFORE.search(name):
         return 1.0
     rate: float = layer_decay ** (depth + 1)
     return rate * (patch_rate if "patch_embed" in name else 1.0)

@@ -1,19 +1,19 @@
 """LiT (Zhai et al., "LiT: Zero-Shot Transfer with Locked-image text Tuning", CVPR 2022).
 
-CLIP whose image tower stays as it is, in evaluation mode and without gradients.
+CLIP whose image tower stays as it is, in evaluation mode and without gradients; also of a model's own pair.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ..networks.backbones import Backbone
 from ..networks.text import TextSettings, make_text
+from ..networks.two_towers import Network, TwoTowers
 from ..views.captioned import CaptionedViewSettings
 from . import clip
-from .clip import Clip, ClipSettings
+from .clip import Clip, ClipSettings, own_clip
 from .contrast import TABLE
-from .pairs import Pair
+from .pairs import Pair, require_unsaid
 from .scaling import Scale
 
 
@@ -31,8 +31,12 @@ class LitSettings:
     views: CaptionedViewSettings = field(default_factory=CaptionedViewSettings)
 
 
-def make_lit(backbone: Backbone, settings: LitSettings) -> Clip:
+def make_lit(backbone: Network, settings: LitSettings) -> Clip:
     """Batch: as ``Pair``; image may be the backbone's vectors (n, c), made once and kept."""
+    if isinstance(backbone, TwoTowers):
+        require_unsaid(settings, "dim", "image_head", "temperature")
+        own = ClipSettings(most_scale=settings.most_scale, table=settings.table)
+        return own_clip(backbone, own, "lit")
     dim = (settings.dim or backbone.dim) if settings.image_head else backbone.dim
     text = make_text(settings.text, dim)
     pair = Pair(backbone, text, dim, head=settings.image_head, locked=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,43 @@ from torch import Tensor, nn
 from perception_contrast.errors import RecipeError
 
 from ..networks.backbones import Backbone
+from ..networks.two_towers import Network, TwoTowers
 from .base import Batch
 from .contrast import whereabouts
 from .exact import at_least_float32
+
+
+class Towers(Protocol):
+    """Pictures and texts to vectors of one space, not normalised. An ``nn.Module``."""
+
+    @property
+    def backbone(self) -> Network: ...
+
+    def image_vectors(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) to (n, dim); also of vectors that were made before."""
+
+    def text_vectors(self, texts: Sequence[str] | Tensor) -> Tensor:
+        """(n, dim) of strings, or of what the text tower makes of them."""
+
+    def embed(self, batch: Batch) -> dict[str, Tensor]:
+        """Batch: image (n, 3, h, w), text: n strings, or what the text tower makes of them.
+
+        Raises RecipeError for data without texts.
+        """
+
+    def parts(self) -> dict[str, nn.Module]:
+        """By name, for the optimiser."""
+
+
+def embedded(towers: Towers, batch: Batch) -> dict[str, Tensor]:
+    """As ``Towers.embed``."""
+    if "text" not in batch:
+        raise RecipeError("pictures and texts are compared, but the data set has no texts")
+    return {
+        "image": at_least_float32(towers.image_vectors(batch["image"])),
+        "text": at_least_float32(towers.text_vectors(batch["text"])),
+        **whereabouts(batch),
+    }
 
 
 class Pair(nn.Module):
@@ -59,21 +94,56 @@ class Pair(nn.Module):
         return vectors
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
-        """Batch: image (n, 3, h, w), text: n strings, or what the text tower makes of them.
-
-        Raises RecipeError for data without texts.
-        """
-        if "text" not in batch:
-            raise RecipeError("pictures and texts are compared, but the data set has no texts")
-        return {
-            "image": at_least_float32(self.image_vectors(batch["image"])),
-            "text": at_least_float32(self.text_vectors(batch["text"])),
-            **whereabouts(batch),
-        }
+        """As ``Towers.embed``."""
+        return embedded(self, batch)
 
     def parts(self) -> dict[str, nn.Module]:
         """By name, for the optimiser."""
         return {"backbone": self.backbone, "head": self.head, "text": self.text}
+
+
+class OwnPair(nn.Module):
+    """Both towers of a model that knows words, which meet where they always did."""
+
+    def __init__(self, towers: TwoTowers) -> None:
+        super().__init__()
+        self.backbone = towers
+
+    def image_vectors(self, images: Tensor) -> Tensor:
+        """As ``Towers.image_vectors``."""
+        if images.dim() != 4:
+            return images
+        vectors: Tensor = self.backbone(images).pooled
+        return vectors
+
+    def text_vectors(self, texts: Sequence[str] | Tensor) -> Tensor:
+        """As ``Towers.text_vectors``."""
+        return self.backbone.text(texts)
+
+    def embed(self, batch: Batch) -> dict[str, Tensor]:
+        """As ``Towers.embed``."""
+        return embedded(self, batch)
+
+    def parts(self) -> dict[str, nn.Module]:
+        """By name, for the optimiser."""
+        return {"backbone": self.backbone}
+
+    def require_loss(self, method: str, *, sigmoid: bool) -> None:
+        """Raises RecipeError unless that loss trained the model, whose temperature and bias it has."""
+        if (self.backbone.tower.matching.bias is not None) == sigmoid:
+            return
+        other, loss = ("clip", "softmax") if sigmoid else ("siglip", "sigmoid")
+        raise RecipeError(
+            f"'{self.backbone.spec.name}' was trained with the {loss} loss and has its temperature; in place "
+            f"of method {method} use {other}"
+        )
+
+
+def require_unsaid(settings: object, *names: str) -> None:
+    """Raises RecipeError for an option that the model itself settles."""
+    for name in names:
+        if getattr(settings, name) != getattr(type(settings), name):
+            raise RecipeError(f"options.{name} is the model's own with text.tower: own; leave it out")
 
 
 def log_scale(value: float) -> nn.Parameter:

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from perception_contrast.errors import RecipeError
 
-from ..networks.backbones import Backbone, BackboneSettings, make_backbone
+from ..networks.backbones import BackboneSettings
 from ..networks.low_rank import LoraSettings, adapt
-from ..networks.text import make_text
+from ..networks.text import TextSettings
+from ..networks.two_towers import Network, TwoTowers, make_network
 from ..views.byol import ByolViews
 from ..views.captioned import CaptionedViews
 from ..views.dino import DinoViews
@@ -21,7 +22,6 @@ from ..views.mae import MaeViews
 from ..views.simclr import SimclrViews
 from . import byol, clip, dino, dinov2, lit, mae, siglip, simclr
 from .base import Method, Views
-from .pairs import Pair
 from .published import PUBLISHED, Published
 from .scaling import Scale
 from .twins import fitted_twins
@@ -36,11 +36,12 @@ class MethodKind:
 
     fitted: settings for what there is to learn from, and sentences about what was changed. texts: whether
     it needs captions. locks: whether the backbone stays as it is. paired: whether its views are
-    ``PairedViews``. negatives: whether its loss has any, and heeds WHERE in a batch.
+    ``PairedViews``. negatives: whether its loss has any, and heeds WHERE in a batch. One that needs captions
+    can be made of a model's own two towers too.
     """
 
     settings: type
-    make: Callable[[Backbone, Settings], Method]
+    make: Callable[[Any, Settings], Method]
     views: Callable[[Settings, Wanted], Views]
     fitted: Callable[[Settings, Scale], tuple[Settings, list[str]]]
     published: Published
@@ -48,16 +49,6 @@ class MethodKind:
     locks: bool = False
     paired: bool = False
     negatives: bool = False
-
-
-def _make_clip(backbone: Backbone, settings: clip.ClipSettings) -> Method:
-    pair = Pair(backbone, make_text(settings.text, settings.dim), settings.dim)
-    return clip.Clip(pair, settings)
-
-
-def _make_siglip(backbone: Backbone, settings: siglip.SiglipSettings) -> Method:
-    pair = Pair(backbone, make_text(settings.text, settings.dim), settings.dim)
-    return siglip.Siglip(pair, settings)
 
 
 METHODS: dict[str, MethodKind] = {
@@ -76,11 +67,11 @@ METHODS: dict[str, MethodKind] = {
     ),
     "mae": MethodKind(mae.MaeSettings, mae.Mae, MaeViews, mae.fitted, PUBLISHED["mae"]),
     "clip": MethodKind(
-        clip.ClipSettings, _make_clip, CaptionedViews, clip.fitted, PUBLISHED["clip"],
+        clip.ClipSettings, clip.make_clip, CaptionedViews, clip.fitted, PUBLISHED["clip"],
         texts=True, negatives=True,
     ),
     "siglip": MethodKind(
-        siglip.SiglipSettings, _make_siglip, CaptionedViews, siglip.fitted, PUBLISHED["siglip"],
+        siglip.SiglipSettings, siglip.make_siglip, CaptionedViews, siglip.fitted, PUBLISHED["siglip"],
         texts=True, negatives=True,
     ),
     "lit": MethodKind(
@@ -99,10 +90,20 @@ def method_kind(name: str) -> MethodKind:
     raise RecipeError(f"method '{name}' is unknown; {remedy}")
 
 
+def network_of(name: str, settings: Settings, backbone: BackboneSettings) -> Network:
+    """What a method learns on: a backbone, or both towers of a model that knows words.
+
+    Raises ModelError for weights, RecipeError for settings that do not fit each other.
+    """
+    kind = method_kind(name)
+    text: TextSettings | None = settings.text if kind.texts else None
+    return make_network(backbone, text, lit=kind.locks)
+
+
 def make_method(
     name: str,
     settings: Settings,
-    backbone: Backbone | BackboneSettings,
+    backbone: Network | BackboneSettings,
     lora: LoraSettings | None = None,
 ) -> tuple[Method, Views]:
     """A method on its backbone, and what makes its views. Initial weights come from torch's own chance.
@@ -113,10 +114,13 @@ def make_method(
     kind = method_kind(name)
     if not isinstance(settings, kind.settings):
         raise RecipeError(f"method '{name}' takes {kind.settings.__name__}, not {type(settings).__name__}")
-    made = make_backbone(backbone) if isinstance(backbone, BackboneSettings) else backbone
+    made = network_of(name, settings, backbone) if isinstance(backbone, BackboneSettings) else backbone
     if lora is not None and lora.rank:
-        if kind.locks:
+        if isinstance(made, TwoTowers):
+            made.adapt(lora)
+        elif kind.locks:
             raise RecipeError(f"'{name}' leaves the backbone as it is; set lora.rank to 0, or choose clip")
-        adapt(made.network, lora)
+        else:
+            adapt(made.network, lora)
     views = kind.views(cast(Any, settings).views, wanted_by(made))
     return kind.make(made, settings), views

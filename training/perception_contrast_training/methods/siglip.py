@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from .. import gather
 from ..losses import sigmoid_loss
-from ..networks.backbones import Backbone
-from ..networks.text import TextSettings
+from ..networks.text import TextSettings, make_text
+from ..networks.two_towers import Network, TwoTowers
 from ..views.captioned import CaptionedViewSettings
 from . import clip
 from .base import Batch, Group, Losses, Progress
 from .contrast import TABLE, compared, negatives_of, rows_at_once
 from .exact import full_precision
 from .groups import grouped
-from .pairs import Pair, log_scale, watched
+from .pairs import OwnPair, Pair, Towers, log_scale, require_unsaid, watched
 from .scaling import Scale, said
 
 LARGE_BATCH = 8192
@@ -42,14 +42,15 @@ class SiglipSettings:
 class Siglip(nn.Module):
     """Of every picture and text it is told whether they belong together. Batch: as ``Pair``."""
 
-    def __init__(self, pair: Pair, settings: SiglipSettings) -> None:
+    def __init__(self, pair: Towers, settings: SiglipSettings) -> None:
         super().__init__()
-        self.settings, self.pair = settings, pair
+        self.settings = settings
+        self.pair = pair
         self.log_scale = log_scale(settings.scale)
         self.bias = nn.Parameter(torch.tensor(settings.bias))
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
-        """As ``Pair.embed``."""
+        """As ``Towers.embed``."""
         return self.pair.embed(batch)
 
     def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
@@ -81,13 +82,32 @@ class Siglip(nn.Module):
     def after_step(self, progress: Progress) -> None:
         """Nothing follows."""
 
-    def exported(self) -> Backbone:
-        """The image tower; ``pair`` is both with their heads."""
+    def exported(self) -> Network:
+        """As ``Clip.exported``."""
         return self.pair.backbone
 
 
+def make_siglip(network: Network, settings: SiglipSettings) -> Siglip:
+    """Raises RecipeError for a model of pictures and words that another loss trained."""
+    if not isinstance(network, TwoTowers):
+        return Siglip(Pair(network, make_text(settings.text, settings.dim), settings.dim), settings)
+    require_unsaid(settings, "dim", "scale", "bias")
+    pair = OwnPair(network)
+    pair.require_loss("siglip", sigmoid=True)
+    made = Siglip(pair, settings)
+    with torch.no_grad():
+        made.log_scale.copy_(network.network.logit_scale.reshape(()))
+        made.bias.copy_(network.network.logit_bias.reshape(()))
+    return made
+
+
 def fitted(settings: SiglipSettings, scale: Scale) -> tuple[SiglipSettings, list[str]]:
-    """A bias that starts at what a small batch's share of true pairs asks for; a smaller text tower."""
+    """A bias that starts at what a small batch's share of true pairs asks for; a smaller text tower.
+
+    A model's own stay as they are.
+    """
+    if settings.text.tower == "own":
+        return settings, []
     words = clip.ClipSettings(text=settings.text)
     smaller, sentences = clip.fitted(words, scale)
     new = replace(settings, text=smaller.text)

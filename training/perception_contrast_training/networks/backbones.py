@@ -186,7 +186,7 @@ def _from_weights(name: str, settings: BackboneSettings) -> Backbone:
         size=settings.size or spec.size,
         mean=spec.mean,
         std=spec.std,
-        antialias=spec.family != "dinov2" or "reg" in spec.arch,
+        antialias=spec.antialias,
         checkpointing=settings.checkpointing,
         space=tower.space,
     )
@@ -198,7 +198,7 @@ def _from_scratch(name: str, settings: BackboneSettings) -> Backbone:
     if not _is_timm(arch):
         spec = model_spec(name)
         arch, mean, std = spec.arch, spec.mean, spec.std
-        antialias = spec.family != "dinov2" or "reg" in spec.arch
+        antialias = spec.antialias
     size = size or _own_size(arch)
     architecture = Architecture(arch, _options(arch, size, settings), settings.cifar_stem)
     try:

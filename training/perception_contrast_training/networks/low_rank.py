@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,10 +30,11 @@ class LoraSettings:
     also: tuple[str, ...] = ()
 
 
-def adapt(network: nn.Module, settings: LoraSettings) -> None:
+def adapt(network: nn.Module, settings: LoraSettings, *, without: str = "") -> None:
     """Puts LoRA into the layers of ``network``, which gives what it gave until they learn; the rest freezes.
 
-    Raises RecipeError where no layer has such a name.
+    without: a pattern of the whole names of layers that get none, whatever else ``settings`` say. Raises
+    RecipeError where no layer has such a name.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -41,6 +43,7 @@ def adapt(network: nn.Module, settings: LoraSettings) -> None:
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=list(settings.modules),
+        exclude_modules=without or None,
     )
     try:
         inject_adapter_in_model(config, network)
@@ -50,7 +53,8 @@ def adapt(network: nn.Module, settings: LoraSettings) -> None:
             f"LoRA finds no layer {', '.join(settings.modules)} in this network; it has {', '.join(names)}"
         ) from error
     for name, parameter in network.named_parameters():
-        if any(part in name for part in settings.also):
+        kept = without and re.fullmatch(without, name)
+        if not kept and any(part in name for part in settings.also):
             parameter.requires_grad_(True)
 
 

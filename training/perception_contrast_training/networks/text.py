@@ -1,4 +1,4 @@
-"""Text towers that stand beside a backbone: a transformer that learns, and sentence vectors that stay."""
+"""Text towers beside a backbone: a transformer that learns, sentence vectors that stay, a model's own."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast.language.clip_text import lower
+from perception_contrast.language.text_networks import sentence_head, word_transformer
 from perception_contrast.language.text_tower import TextTower, load_minilm
 
 Texts = Sequence[str] | Tensor
-CLIP_WORDS = 49408
 REMEMBERED = 100_000
 
 
 @dataclass(frozen=True)
 class TextSettings:
     """tower: "transformer" learns from scratch with CLIP's words; "minilm" gives the sentence vectors of
-    minilm-l6, which stay as they are, and learns a small head on them. width, depth, heads: of the
-    transformer. context: words that are read at most. hidden: of the head, 0 for a linear one."""
+    minilm-l6, which stay as they are, and learns a small head on them; "own" is the one that the backbone's
+    model has. width, depth, heads: of the transformer. context: words that are read at most. hidden: of the
+    head, 0 for a linear one. frozen: nothing of the model's own one learns."""
 
-    tower: Literal["transformer", "minilm"] = "transformer"
+    tower: Literal["transformer", "minilm", "own"] = "transformer"
     width: int = 512
     depth: int = 12
     heads: int = 8
     context: int = 77
     hidden: int = 0
     checkpointing: bool = False
+    frozen: bool = False
 
 
 class TextNetwork(Protocol):
@@ -44,15 +46,9 @@ class WordTransformer(nn.Module):
     def __init__(self, settings: TextSettings, dim: int) -> None:
         super().__init__()
         from open_clip import SimpleTokenizer
-        from open_clip.transformer import TextTransformer
 
-        self.network: Any = TextTransformer(
-            context_length=settings.context,
-            vocab_size=CLIP_WORDS,
-            width=settings.width,
-            heads=settings.heads,
-            layers=settings.depth,
-            output_dim=dim,
+        self.network: Any = word_transformer(
+            settings.width, settings.depth, settings.heads, settings.context, dim
         )
         self.network.set_grad_checkpointing(settings.checkpointing)
         self._context = settings.context
@@ -76,10 +72,12 @@ class SentenceHead(nn.Module):
     def __init__(self, sentences: TextTower, dim: int, hidden: int = 0) -> None:
         super().__init__()
         self._sentences, self._known = sentences, dict[str, Tensor]()
-        width = sentences.dim
-        self.head: nn.Module = nn.Linear(width, dim)
-        if hidden:
-            self.head = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, dim))
+        self.head = sentence_head(sentences.dim, dim, hidden)
+
+    @property
+    def space(self) -> str:
+        """Of the sentence vectors."""
+        return self._sentences.space
 
     def vectors(self, texts: Sequence[str]) -> Tensor:
         """(n, width) float32, unit rows."""

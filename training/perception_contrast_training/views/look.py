@@ -9,7 +9,7 @@ from torchvision.transforms import InterpolationMode
 
 from perception_contrast.errors import RecipeError
 
-from ..networks.backbones import Backbone
+from ..networks.two_towers import Network
 from .chance import Chance
 from .pixels import (
     BICUBIC,
@@ -45,7 +45,7 @@ class Wanted:
         return chosen
 
 
-def wanted_by(backbone: Backbone) -> Wanted:
+def wanted_by(backbone: Network) -> Wanted:
     # A convolution takes any size.
     patch = backbone.patch if backbone.is_vit else 1
     return Wanted(backbone.size, patch, backbone.mean, backbone.std)

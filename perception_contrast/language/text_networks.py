@@ -1,0 +1,30 @@
+"""Text networks that training fits to a tower of pictures; random until weights are loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+CLIP_WORDS = 49408
+
+
+def word_transformer(width: int, depth: int, heads: int, context: int, dim: int) -> Any:
+    """CLIP's text tower (Radford et al. 2021) by open_clip in any size: ids (n, context) to (n, dim)."""
+    from open_clip.transformer import TextTransformer
+
+    return TextTransformer(
+        context_length=context,
+        vocab_size=CLIP_WORDS,
+        width=width,
+        heads=heads,
+        layers=depth,
+        output_dim=dim,
+    )
+
+
+def sentence_head(width: int, dim: int, hidden: int = 0) -> nn.Module:
+    """Sentence vectors (n, width) to (n, dim): linear, or through a hidden layer."""
+    if not hidden:
+        return nn.Linear(width, dim)
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, dim))
