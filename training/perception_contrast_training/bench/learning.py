@@ -43,9 +43,9 @@ logger = logging.getLogger(__name__)
 SIZE = 32
 NETWORKS = {
     "vit": BackboneSettings(
-        name="vit_tiny_patch16_224", size=SIZE, patch=4, width=64, depth=3, heads=2, drop_path=0.0
+        name="vit_tiny_patch16_224", size=SIZE, patch=8, width=64, depth=3, heads=2, drop_path=0.0
     ),
-    "resnet": BackboneSettings(name="resnet10t", size=SIZE),
+    "resnet": BackboneSettings(name="test_resnet", size=SIZE),
 }
 ALONE = ("simclr", "byol", "dino", "dinov2", "mae")
 NEED_VIT = ("dinov2", "mae")
@@ -62,8 +62,8 @@ HEADS: Mapping[str, Mapping[str, Any]] = {
 class Budget:
     """Of every cell alike. AdamW for all, so that what differs is the method alone."""
 
-    steps: int = 300
-    batch: int = 64
+    steps: int = 400
+    batch: int = 128
     learning_rate: float = 1e-3
     learned: int = 8000
     held: int = 2000
