@@ -37,11 +37,23 @@ def photograph(height: int = 60, width: int = 80) -> Tensor:
     return (torch.stack([x, y, x * y]) * 200 + 20).to(torch.uint8)
 
 
-def test_small_pictures_are_not_blurred_by_byol() -> None:
-    kind = METHODS["byol"]
+@pytest.mark.parametrize("name", ["byol", "dino", "dinov2"])
+def test_small_pictures_are_not_blurred(name: str) -> None:
+    kind: Any = METHODS[name]
     (small, why), (large, _) = (kind.fitted(kind.settings(), Scale(1000, 16, 2, side)) for side in (32, 224))
-    assert small.views.blur == (0.0, 0.0) and large.views.blur == kind.settings().views.blur
+    assert not any(small.views.blur) and large.views.blur == kind.settings().views.blur
     assert any("views.blur" in sentence for sentence in why)
+
+
+@pytest.mark.parametrize("name", ["dino", "dinov2"])
+@pytest.mark.parametrize("epochs", [0.1, 5, 300])
+def test_a_teacher_is_slower_than_the_centre_that_keeps_it_from_saying_one_thing(
+    name: str, epochs: float
+) -> None:
+    kind: Any = METHODS[name]
+    fitted, _ = kind.fitted(kind.settings(), Scale(8000, 128, epochs, 32))
+    memory, centre = 1 / (1 - fitted.momentum), 1 / (1 - fitted.center_momentum)
+    assert memory >= 9.99 * centre and fitted.momentum <= kind.settings().momentum
 
 
 @pytest.mark.parametrize("name", METHODS)

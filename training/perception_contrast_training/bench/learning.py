@@ -76,7 +76,7 @@ def fitted_settings(method: str, budget: Budget) -> Any:
     scale = Scale(budget.learned, budget.batch, budget.steps * budget.batch / budget.learned, SIZE)
     settings, _ = kind.fitted(plain, scale)
     if hasattr(settings.views, "locals"):
-        settings = replace(settings, views=replace(settings.views, locals=4, local_size=16))
+        settings = replace(settings, views=replace(settings.views, locals=2, local_size=16))
     return settings
 
 

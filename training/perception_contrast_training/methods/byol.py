@@ -16,7 +16,7 @@ from ..views.byol import ByolViewSettings
 from .base import Batch, Group, Losses, Progress
 from .exact import at_least_float32, full_precision
 from .groups import grouped
-from .scaling import SMALL, Scale, momentum_for, said
+from .scaling import SMALL, Scale, blurred, momentum_for, said
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,5 @@ def fitted(settings: ByolSettings, scale: Scale) -> tuple[ByolSettings, list[str
         sentences += said("hidden", settings.hidden, new.hidden, f"there are {scale.pictures} pictures")
     if scale.size <= SMALL:
         new = replace(new, views=replace(settings.views, blur=(0.0, 0.0)))
-        why = f"pictures of {scale.size} pixels have little to blur"
-        sentences += said("views.blur", settings.views.blur, new.views.blur, why)
+        sentences += said("views.blur", settings.views.blur, new.views.blur, blurred(scale))
     return new, sentences

@@ -31,15 +31,21 @@ def prototypes_for(published: int, scale: Scale) -> int:
     return min(published, max(512, wanted))
 
 
-def momentum_for(published: float, scale: Scale) -> float:
-    """A teacher whose memory, 1 / (1 - momentum) steps, is at most a hundredth of the run."""
-    memory = min(1 / (1 - published), max(10.0, scale.steps / 100))
+def momentum_for(published: float, scale: Scale, least: float = 10.0) -> float:
+    """A teacher whose memory, 1 / (1 - momentum) steps, is a hundredth of the run at most, but ``least``
+    steps, and no longer than published."""
+    memory = min(1 / (1 - published), max(least, scale.steps / 100))
     return round(1 - 1 / memory, 5)
 
 
 def epochs_for(published: float, share: float, scale: Scale) -> float:
     """A warm-up of ``published`` epochs, ``share`` of the run at most."""
     return min(published, round(share * scale.epochs, 3))
+
+
+def blurred(scale: Scale) -> str:
+    """Why small pictures are not blurred."""
+    return f"pictures of {scale.size} pixels have little to blur"
 
 
 def said(name: str, old: object, new: object, why: str) -> list[str]:

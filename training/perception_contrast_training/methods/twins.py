@@ -7,20 +7,26 @@ from typing import TypeVar
 
 from .dino import DinoSettings
 from .dinov2 import Dinov2Settings
-from .scaling import Scale, epochs_for, momentum_for, prototypes_for, said
+from .scaling import SMALL, Scale, blurred, epochs_for, momentum_for, prototypes_for, said
+
+# Times the memory of the centre that the teacher's has to be: a teacher that is as quick swings from one
+# prototype for all to all alike, and what it teaches is lost.
+SLOWER = 10.0
 
 Settings = TypeVar("Settings", bound=DinoSettings | Dinov2Settings)
 
 
 def fitted_twins(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]:
-    """Fewer prototypes for fewer pictures, and warm-ups that end within the run."""
+    """Fewer prototypes for fewer pictures, warm-ups that end within the run, no blur of small pictures."""
     new = replace(
         settings,
         prototypes=prototypes_for(settings.prototypes, scale),
-        momentum=momentum_for(settings.momentum, scale),
+        momentum=momentum_for(settings.momentum, scale, SLOWER / (1 - settings.center_momentum)),
         warm_up_epochs=epochs_for(settings.warm_up_epochs, 0.3, scale),
         frozen_epochs=epochs_for(settings.frozen_epochs, 0.1, scale),
     )
+    if scale.size <= SMALL:
+        new = replace(new, views=replace(new.views, blur=(0.0, 0.0, 0.0)))
     many = f"there are {scale.pictures} pictures"
     short = f"the run has {scale.epochs:g} epochs of {scale.steps / max(scale.epochs, 1e-9):.0f} steps"
     return new, [
@@ -28,4 +34,5 @@ def fitted_twins(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]
         *said("momentum", settings.momentum, new.momentum, short),
         *said("warm_up_epochs", settings.warm_up_epochs, new.warm_up_epochs, short),
         *said("frozen_epochs", settings.frozen_epochs, new.frozen_epochs, short),
+        *said("views.blur", settings.views.blur, new.views.blur, blurred(scale)),
     ]
