@@ -13,6 +13,7 @@ from perception_contrast.encoders.alignment import AlignmentHead, load_alignment
 from perception_contrast.errors import PerceptionError
 from perception_contrast.pipeline import Pipeline, Settings
 
+from .data.rendered import Shard, load_shard
 from .data.words import known_names, remembered_phrases
 from .recipe import AlignmentRecipe, load_recipe
 
@@ -28,10 +29,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one value")
     parser.add_argument(
         "--only",
-        choices=(*STEPS, "baselines", "instances"),
+        choices=(*STEPS, "baselines", "instances", "ceiling"),
         action="append",
         help="run this step alone (may be repeated); baselines: an untrained and a closed-form head; "
-        "instances: what tells touching things apart",
+        "instances: what tells touching things apart; ceiling: how often a linear layer names a thing by its "
+        "exact mask, which is about what the image tower's features allow",
     )
     parser.add_argument("--head", type=Path, help="head to calibrate or evaluate instead of the recipe's")
     parser.add_argument("--offline", action="store_true", help="never touch a network")
@@ -93,6 +95,8 @@ def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Name
         fit_judges(
             pipeline_with(trained, facts, recipe, arguments.offline), judges, offline=arguments.offline
         )
+    if "ceiling" in steps:
+        _measure_ceiling(recipe, arguments.offline)
     if "baselines" in steps:
         for name, other in _baselines(recipe, arguments.offline).items():
             fitted = _calibrated(other, {}, recipe, arguments.offline)
@@ -151,15 +155,31 @@ def _measure(
     logging.info("%s: %s", name, json.dumps(found, indent=1))
 
 
+def _measure_ceiling(recipe: AlignmentRecipe, offline: bool) -> None:
+    """For each size of picture: shards of one size share one grid."""
+    from .evaluation.ceiling import ceiling
+
+    by_size: dict[str, list[Shard]] = {}
+    for folder in _rendered(recipe, offline):
+        by_size.setdefault(folder.name.split("_")[0], []).append(load_shard(folder))
+    for size, shards in by_size.items():
+        logging.info("%s: %s", size, json.dumps(ceiling(shards)))
+
+
+def _rendered(recipe: AlignmentRecipe, offline: bool) -> list[Path]:
+    from .align import shard_jobs
+
+    folders = [job.folder for job in shard_jobs(recipe, offline) if job.folder.is_dir()]
+    if not folders:
+        raise PerceptionError(f"no scenes in '{recipe.output}'; run the train step first")
+    return folders
+
+
 def _baselines(recipe: AlignmentRecipe, offline: bool) -> dict[str, AlignmentHead]:
     from perception_contrast.language.text_tower import load_minilm
 
-    from .align import shard_jobs
-    from .data.rendered import load_shard
     from .evaluation.baselines import closed_form_head, untrained_head
 
-    shards = [load_shard(job.folder) for job in shard_jobs(recipe, offline) if job.folder.is_dir()]
-    if not shards:
-        raise PerceptionError(f"no scenes in '{recipe.output}'; run the train step before the baselines")
+    shards = [load_shard(folder) for folder in _rendered(recipe, offline)]
     closed_form = closed_form_head(shards, load_minilm(offline=offline), recipe.seed)
     return {"untrained head": untrained_head(recipe.seed), "closed-form map": closed_form}

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 NAMES = tuple(terms(Evidence()))
 SMALLEST, LARGEST = 1.5e-3, 0.08  # shares of the picture of things that are paired
 LIKE_SIZES = 3.3
-MOST_WRONG = 0.03  # share of single things that may be parted
+MOST_WRONG = 0.06  # share of single things that may be parted
 
 
 @dataclass(frozen=True)
