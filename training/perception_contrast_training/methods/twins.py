@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .dino import DinoSettings
 from .dinov2 import Dinov2Settings
@@ -26,7 +26,8 @@ def fitted_twins(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]
         frozen_epochs=epochs_for(settings.frozen_epochs, 0.1, scale),
     )
     if scale.size <= SMALL:
-        new = replace(new, views=replace(new.views, blur=(0.0, 0.0, 0.0)))
+        views: Any = replace(new.views, blur=(0.0, 0.0, 0.0))
+        new = replace(new, views=views)
     many = f"there are {scale.pictures} pictures"
     short = f"the run has {scale.epochs:g} epochs of {scale.steps / max(scale.epochs, 1e-9):.0f} steps"
     return new, [
