@@ -28,7 +28,7 @@ from .regions import Region
 MOST = 24  # things of one region
 LEAST_PIXELS = 12  # coarse; less shows no parts
 LARGEST = 0.12  # share of the picture; the judges have seen no larger regions, and walls are one thing
-LEAST_PART = 0.06  # of a region; smaller pieces are no things of their own
+LEAST_PART = 0.08  # of a region; smaller pieces are no things of their own
 
 
 @dataclass(frozen=True)
