@@ -306,7 +306,11 @@ def test_settings_for_few_data_say_what_they_chose() -> None:
     assert large == DinoSettings() and said == []
     small, said = METHODS["dino"].fitted(DinoSettings(), Scale(8000, 128, 20, 32))
     assert small.prototypes == 512 and small.warm_up_epochs == 6 and small.momentum < 0.996
-    assert len(said) == 3 and said[0].startswith("prototypes is 512 in place of 65536: there are 8000")
+    assert (
+        len(said) == 4
+        and small.views.blur == (0.0, 0.0, 0.0)
+        and said[0].startswith("prototypes is 512 in place of 65536: there are 8000")
+    )
     changed, said = METHODS["siglip"].fitted(METHODS["siglip"].settings(), Scale(5000, 128, 20, 32))
     assert changed.bias == pytest.approx(math.log((1 / 128) / (127 / 128)), abs=1e-3)
     assert any("one of 128 pairs" in sentence for sentence in said)
