@@ -19,6 +19,7 @@ Results may be read-only views of the message's buffer: copy before writing to t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -113,23 +114,20 @@ def decode_raw(
 
 def decode_message(message: Any) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of a sensor_msgs/Image or CompressedImage, whoever read it."""
-    if hasattr(message, "format"):
-        return decode_compressed(message.data, message.format)
-    return decode_raw(
-        message.data,
-        height=message.height,
-        width=message.width,
-        step=message.step,
-        encoding=message.encoding,
-        is_bigendian=bool(message.is_bigendian),
-    )
+    rgb: NDArray[np.uint8] = _decoded(message, decode_compressed, decode_raw)
+    return rgb
 
 
 def decode_depth_message(message: Any) -> NDArray[np.float32]:
     """(H, W) float32 metres, NaN where there is none, of a sensor_msgs/Image or CompressedImage."""
+    metres: NDArray[np.float32] = _decoded(message, decode_compressed_depth, decode_depth)
+    return metres
+
+
+def _decoded(message: Any, compressed: Callable[..., Any], raw: Callable[..., Any]) -> Any:
     if hasattr(message, "format"):
-        return decode_compressed_depth(message.data, message.format)
-    return decode_depth(
+        return compressed(message.data, message.format)
+    return raw(
         message.data,
         height=message.height,
         width=message.width,

@@ -1,7 +1,8 @@
 """What is still whole in a damaged .mcap: files without an index, cut short, or with bad parts.
 
 Every record states its length, so a file is walked from its beginning without the index at its end; chunks
-are checked by their CRC. Behind a record that cannot be read the next message or chunk is looked for (https://mcap.dev/spec).
+are checked by their CRC (https://mcap.dev/spec). Behind a record that cannot be read the next message or
+chunk is looked for.
 """
 
 from __future__ import annotations

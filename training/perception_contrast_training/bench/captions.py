@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,16 +25,12 @@ from perception_contrast.cache import atomic_write
 
 from ..data.chosen import Chosen
 from ..data.close_ups import CloseUps, write_table
-from ..data.feed import batches
-from ..data.order import Order
 from ..data.samples import Pictures
 from ..data.tables import TableDataset
 from ..evaluation.compare import class_vectors
 from ..evaluation.metrics.neighbours import retrieval
-from ..evaluation.progress import tracked
 from ..evaluation.report import Outcome, Table, markdown
 from ..evaluation.seeing import Eye, evaluating, see
-from ..loop import Trainer
 from ..methods.base import Batch, Group, Losses, Method, Progress
 from ..methods.clip import ClipSettings
 from ..methods.registry import make_method
@@ -43,8 +38,8 @@ from ..methods.scaling import Scale
 from ..methods.siglip import SiglipSettings, fitted
 from ..networks.backbones import Backbone, BackboneSettings
 from ..networks.text import TextSettings
-from ..settings import Optimisation
 from .remembered import Remembered
+from .timed import trained_rate
 
 METHODS = ("clip", "siglip")
 MAKERS = ("ours", "open_clip")
@@ -114,20 +109,11 @@ def measure(
     torch.manual_seed(seed)
     method, views = small_method(name, size, budget, len(learned))
     trained: Method = OpenClipLoss(method) if maker == "open_clip" else method
-    order = Order(len(learned), budget.batch, seed)
-    optimisation = Optimisation(
-        steps=budget.steps, batch=budget.batch, learning_rate=budget.learning_rate, scaling="fixed",
-        warm_up=max(1, budget.steps // 10), weight_decay=0.05, clip=1.0,
+    rate = trained_rate(
+        trained, views, learned, seed, f"{maker} {name} {seed}",
+        steps=budget.steps, batch=budget.batch, learning_rate=budget.learning_rate, clip=1.0,
     )  # fmt: skip
-    trainer = Trainer(trained, optimisation, epoch_steps=order.pass_batches, seed=seed)
-    source, times = batches(learned, views, order), []
-    for _ in tracked(range(budget.steps), f"{maker} {name} {seed}", budget.steps):
-        batch = next(source)
-        started = time.perf_counter()
-        trainer.step(batch)
-        times.append(time.perf_counter() - started)
-    # The middle one: other work on the machine makes some steps slow, and the first ones take memory.
-    return figures(method, asked) | {"pairs per second": budget.batch / statistics.median(times)}
+    return figures(method, asked) | {"pairs per second": rate}
 
 
 def figures(method: Any, asked: TableDataset) -> dict[str, float]:

@@ -12,7 +12,6 @@ import argparse
 import json
 import logging
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,19 +23,15 @@ import torch
 from perception_contrast.cache import atomic_write
 
 from ..data.chosen import Chosen
-from ..data.feed import batches
 from ..data.opening import open_dataset
-from ..data.order import Order
-from ..evaluation.progress import tracked
 from ..evaluation.report import Outcome, Table, markdown
 from ..held_out_figures import HeldOut
-from ..loop import Trainer
 from ..methods.base import Method
 from ..methods.registry import METHODS, make_method
 from ..methods.scaling import Scale
 from ..networks.backbones import Backbone, BackboneSettings, make_backbone
-from ..settings import Optimisation
 from .remembered import Remembered
+from .timed import trained_rate
 
 logger = logging.getLogger(__name__)
 
@@ -88,21 +83,11 @@ def measure(
     backbone = make_backbone(NETWORKS[network])
     made, views = _made(method, backbone, budget, maker)
     before = data.figures(exported(made))["kNN"]
-    order = Order(len(data.learned), budget.batch, seed)
-    optimisation = Optimisation(
-        steps=budget.steps, batch=budget.batch, learning_rate=budget.learning_rate, scaling="fixed",
-        warm_up=max(1, budget.steps // 10), weight_decay=0.05, clip=3.0,
+    rate = trained_rate(
+        made, views, data.learned, seed, f"{maker} {method} {network} {seed}",
+        steps=budget.steps, batch=budget.batch, learning_rate=budget.learning_rate, clip=3.0,
     )  # fmt: skip
-    trainer = Trainer(made, optimisation, epoch_steps=order.pass_batches, seed=seed)
-    source, times = batches(data.learned, views, order), []
-    for _ in tracked(range(budget.steps), f"{maker} {method} {network} {seed}", budget.steps):
-        batch = next(source)
-        started = time.perf_counter()
-        trainer.step(batch)
-        times.append(time.perf_counter() - started)
-    after = data.figures(exported(made))["kNN"]
-    # The middle one: other work on the machine makes some steps slow, and the first ones take memory.
-    return {"before": before, "after": after, "pictures per second": budget.batch / statistics.median(times)}
+    return {"before": before, "after": data.figures(exported(made))["kNN"], "pictures per second": rate}
 
 
 def _made(method: str, backbone: Backbone, budget: Budget, maker: str) -> tuple[Method, Any]:

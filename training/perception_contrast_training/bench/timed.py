@@ -1,0 +1,36 @@
+"""A fixed budget of steps, and how long one takes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+from ..data.feed import batches
+from ..data.order import Order
+from ..data.samples import Pictures
+from ..evaluation.progress import tracked
+from ..loop import Trainer
+from ..methods.base import Method
+from ..settings import Optimisation
+
+
+def trained_rate(
+    method: Method, views: Any, learned: Pictures, seed: int, what: str, *,
+    steps: int, batch: int, learning_rate: float, clip: float,
+) -> float:  # fmt: skip
+    """Trains ``method`` by AdamW; pictures a second, without the making of views."""
+    order = Order(len(learned), batch, seed)
+    optimisation = Optimisation(
+        steps=steps, batch=batch, learning_rate=learning_rate, scaling="fixed",
+        warm_up=max(1, steps // 10), weight_decay=0.05, clip=clip,
+    )  # fmt: skip
+    trainer = Trainer(method, optimisation, epoch_steps=order.pass_batches, seed=seed)
+    source, times = batches(learned, views, order), []
+    for _ in tracked(range(steps), what, steps):
+        drawn = next(source)
+        started = time.perf_counter()
+        trainer.step(drawn)
+        times.append(time.perf_counter() - started)
+    # The middle one: other work on the machine makes some steps slow, and the first ones take memory.
+    return batch / statistics.median(times)
