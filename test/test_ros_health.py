@@ -111,8 +111,10 @@ def test_the_page_has_a_cure_for_every_message_and_a_meaning_for_every_key(repos
     page = (repository / "docs/diagnostics.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     cures = {row.split("|")[1].strip(): row.split("|")[2].strip() for row in rows}
-    for template in MESSAGES.values():
-        assert cures.get(f"`{re.sub('{[^}]*}', '...', template).replace('`', '')}`"), template
+    told = [f"`{re.sub('{[^}]*}', '...', template).replace('`', '')}`" for template in MESSAGES.values()]
+    assert all(cures.get(message) for message in told)
+    # The page and the node agree on what is the more serious.
+    assert [row for row in cures if row in told] == told
     keys = {**node_values(NodeReport("active", loading="a")), **camera_values(CAMERA)}
     stages = {"latency_ms", "subscribers", "malformed", "sync", "stamps"}
     for key in keys:
@@ -132,6 +134,14 @@ def test_one_camera_is_one_status_and_several_have_their_own() -> None:
     assert node.message == "front: a frame could not be processed: boom"
     also = {pair.key: pair.value for pair in node.values}["also"]
     assert "rear: 9.5 frames/s" in also
+
+
+def test_what_is_wrong_with_one_camera_is_not_hidden_by_the_silence_of_another() -> None:
+    silent = replace(seen(age_in=7.0), name="front")
+    broken = replace(seen(recent_malformed="step 3"), name="rear")
+    node, *_ = statuses("node", NodeReport("active", [silent, broken]))
+    assert node.message == "rear: malformed input: step 3"
+    assert "front: no image on /cam for 7 s" in {pair.key: pair.value for pair in node.values}["also"]
 
 
 def test_a_node_that_is_not_active_says_that_first_and_nothing_of_silent_topics() -> None:

@@ -13,7 +13,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from .health import Finding, NodeReport, camera_values, node_values, of_camera, of_node
+from .health import Finding, NodeReport, camera_values, most_serious_first, node_values, of_camera, of_node
 from .qos import output, overridable
 
 PERIOD = 1.0
@@ -26,14 +26,14 @@ def statuses(name: str, report: NodeReport) -> list[DiagnosticStatus]:
     found = [of_camera(one, report.state) for one in cameras]
     if len(cameras) == 1 and not cameras[0].name:
         values = node_values(report) | camera_values(cameras[0])
-        return [_status(name, sorted([*own, *found[0]], key=_seriousness), cameras[0].topic, values)]
+        return [_status(name, most_serious_first([*own, *found[0]]), cameras[0].topic, values)]
     # What is wrong with a camera is said of the node too, with the camera's name before it.
     told = [
         Finding(one.level, one.kind, f"{camera.name}: {one.text}")
         for camera, each in zip(cameras, found, strict=True)
         for one in each[:1]
     ]
-    everything = _status(name, sorted([*own, *told], key=_seriousness), name, node_values(report))
+    everything = _status(name, most_serious_first([*own, *told]), name, node_values(report))
     return [
         everything,
         *(
@@ -41,10 +41,6 @@ def statuses(name: str, report: NodeReport) -> list[DiagnosticStatus]:
             for camera, each in zip(cameras, found, strict=True)
         ),
     ]
-
-
-def _seriousness(one: Finding) -> int:
-    return -one.level
 
 
 def _status(name: str, found: Sequence[Finding], hardware: str, values: dict[str, str]) -> DiagnosticStatus:

@@ -6,7 +6,7 @@ docs/diagnostics.md has the cure for each message.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .statistics import Snapshot
@@ -19,8 +19,8 @@ SLOW = 0.8
 
 MESSAGES = {
     "models": "models: {reason}",
-    "frame_failed": "a frame could not be processed: {error}",
     "stuck": "one batch has been computed for {seconds:.0f} s",
+    "frame_failed": "a frame could not be processed: {error}",
     "configuring": "configuring: {what}: {progress} ({seconds:.0f} s)",
     "not_active": "{state}: frames are not processed",
     "malformed": "malformed input: {error}",
@@ -42,6 +42,7 @@ MESSAGES = {
     "idle": "idle: no output has a subscriber",
     "rate": "{rate:.1f} frames/s",
 }
+_RANK = {kind: rank for rank, kind in enumerate(MESSAGES)}
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def of_node(report: NodeReport) -> list[Finding]:
         found.append(finding(OK, "loading", **going_on))
     if report.warnings:
         found.append(finding(WARN, "engine", warning=report.warnings[-1]))
-    return _sorted(found)
+    return most_serious_first(found)
 
 
 def of_camera(report: CameraReport, state: str = "active") -> list[Finding]:
@@ -138,7 +139,7 @@ def of_camera(report: CameraReport, state: str = "active") -> list[Finding]:
     if seen.recent_malformed:
         found.append(finding(WARN, "malformed", error=seen.recent_malformed))
     if state != "active":
-        return _sorted(found)
+        return most_serious_first(found)
     if report.listening:
         found += _of_input(report)
     found += [
@@ -149,7 +150,7 @@ def of_camera(report: CameraReport, state: str = "active") -> list[Finding]:
         found.append(finding(OK, "rate", rate=seen.out_hz))
     else:
         found.append(finding(OK, "idle"))
-    return _sorted(found)
+    return most_serious_first(found)
 
 
 def _of_input(report: CameraReport) -> list[Finding]:
@@ -177,8 +178,9 @@ def _of_input(report: CameraReport) -> list[Finding]:
     return found
 
 
-def _sorted(found: list[Finding]) -> list[Finding]:
-    return sorted(found, key=lambda one: -one.level)
+def most_serious_first(found: Iterable[Finding]) -> list[Finding]:
+    """By level, then in the order of MESSAGES: what one camera said yields to no other's silence."""
+    return sorted(found, key=lambda one: (-one.level, _RANK[one.kind]))
 
 
 def node_values(report: NodeReport) -> dict[str, str]:
