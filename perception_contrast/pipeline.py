@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -20,6 +21,7 @@ from .encoders.engines.names import AUTO
 from .encoders.engines.served import ServedGraph
 from .encoders.load import Encoders, load_encoders
 from .encoders.query_rows import QueryRows
+from .encoders.zoomer import zoomer_of
 from .errors import QueryError
 from .frames.types import Frame
 from .language.templates import PLAIN
@@ -102,7 +104,8 @@ class Pipeline:
         self._encoders = encoders
         self._towers = towers or Towers(encoders, engine, precision)
         self._settings = settings or Settings()
-        self._searcher = searcher_of(encoders, calibration)
+        self._zoomer = zoomer_of(encoders, engine, precision)
+        self._searcher = searcher_of(encoders, calibration, self._zoomer)
         self._asking = Asking(encoders, self._searcher.example_space)
         self._prepared = PreparedQueries(Vocabulary())
         self._colours = PrincipalColours()
@@ -171,7 +174,8 @@ class Pipeline:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was given up while serving: engines and proposals that failed, sizes too large for the GPU."""
-        return self._towers.warnings + (self._refiner.warnings if self._refiner is not None else ())
+        others = [one.warnings for one in (self._zoomer, self._refiner) if one is not None]
+        return tuple(itertools.chain(self._towers.warnings, *others))
 
     def warm_up(self, size: tuple[int, int], progress: Callable[[str], None] | None = None) -> None:
         """Chooses the engines for pictures of size (height, width) and runs each stage once.
@@ -179,6 +183,8 @@ class Pipeline:
         Raises ModelError where an engine that was asked for by name cannot serve.
         """
         self._towers.prepare(size, self._settings, progress)
+        if self._zoomer is not None and self._settings.zoom:
+            self._zoomer.prepare(progress)
         blank = Frame(np.zeros((*size, 3), np.uint8))
         self.process(blank, Wants(features=True, semantic_features=True, masks=True))
         if self._refiner is not None:
@@ -187,6 +193,8 @@ class Pipeline:
     def close(self) -> None:
         """Ends what goes on in the background."""
         self._towers.close()
+        if self._zoomer is not None:
+            self._zoomer.close()
 
     # What is asked for.
 
@@ -256,6 +264,7 @@ class Pipeline:
                 settings.detection_threshold,
                 settings.max_detections,
                 refine=settings.refine,
+                zoom=settings.zoom,
             ),
             Clues(seen.things, frame.depth, seen.features) if settings.split else None,
         )

@@ -35,7 +35,8 @@ class Settings:
     tile_overlap: share of a window that the next one sees too, 0 to 0.5. track: give detections ids
     that last; track_seconds: how long a thing out of sight keeps its own. split: part regions of several
     things of a kind into the single ones. refine_masks_most: detections of a frame, best first, that a
-    proposer draws anew, where there is one.
+    proposer draws anew, where there is one. zoom: enlarged views of regions that are looked at again, at
+    most, where the language model can; 0 for none.
     """
 
     short_side: int = 378
@@ -50,6 +51,7 @@ class Settings:
     track_seconds: float = 2.0
     split: bool = True
     refine_masks_most: int = 20
+    zoom: int = 32
 
 
 @dataclass(frozen=True)

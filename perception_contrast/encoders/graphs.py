@@ -21,7 +21,8 @@ class EncoderGraph(nn.Module):
     "tokens" (B, h, w, c) and "cls" (B, c) of a spatial tower, raw; "dense" (B, h, w, dim) and "image"
     (B, dim) of a language-aligned one, unit, or by proxyclip "values" (B, h, w, width), raw, in place of
     "dense"; "grid" (B, h', w', dim) and "picture" (B, dim) of household-lit, unit, and "things"
-    (B, h', w', 4) as ``AlignmentHead.grid`` gives them, where its head tells things apart. model, space:
+    (B, h', w', 4) as ``AlignmentHead.grid`` gives them, where its head tells things apart; "layers"
+    (B, h, w, layers * c), raw blocks one after the other, of a tower that a zoom head reads. model, space:
     of the tower, or of household-lit where ``grid`` is among them. method: the way to dense language
     features, "" where there are none.
     """
@@ -86,6 +87,17 @@ class AlignedGraph(EncoderGraph):
         grid, trunk, things = self.head.grid(seen.layers, colours)
         found = (seen.tokens, seen.cls, grid, self.head.image_embedding(seen.cls, trunk))
         return found if things is None else (*found, things)
+
+
+class ZoomGraph(EncoderGraph):
+    """The blocks of a tower that a zoom head reads."""
+
+    def __init__(self, tower: DinoTower, layers: tuple[int, ...]) -> None:
+        super().__init__(tower, ("layers",), tower.model, tower.space)
+        self.layers = layers
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (torch.cat(self.tower(images, self.layers).layers, dim=-1),)
 
 
 def dense_name(names: tuple[str, ...]) -> str:

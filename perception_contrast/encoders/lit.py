@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..errors import ModelError
 from ..language.text_tower import TextTower
 from .alignment import AlignmentHead, colour_statistics, load_alignment
 from .dinov2 import DinoOutput, DinoTower
 from .grid import require_same_space, space_name
 from .matching import Matching
 from .registry import HOUSEHOLD_LIT, Triple
+from .zoom import ZoomHead, load_zoom
 
 HEAD_FILE = Path(__file__).parent / "data" / "household_lit.safetensors"
+ZOOM_FILE = Path(__file__).parent / "data" / "household_zoom.safetensors"
 
 
 class AlignedTextTower:
@@ -41,11 +46,21 @@ class AlignedTextTower:
         return embedded
 
 
+@dataclass(frozen=True)
+class Zoom:
+    """What reads enlarged regions: a head, the tower's blocks that it reads, and facts written with it."""
+
+    head: ZoomHead
+    layers: tuple[int, ...]
+    facts: Mapping[str, str]
+
+
 class HouseholdLit(nn.Module):
     """Pictures and words in one small space.
 
     model, space: identity of that space, made of the head's sha256. layers: blocks of ``tower`` it
-    reads. head: for its scales, biases and the adapter for examples. facts: written with the head.
+    reads. head: for its scales, biases and the adapter for examples. facts: written with the head. zoom:
+    for enlarged regions, or None.
     """
 
     def __init__(
@@ -55,8 +70,10 @@ class HouseholdLit(nn.Module):
         sentences: TextTower,
         space: str,
         facts: Mapping[str, str] | None = None,
+        zoom: Zoom | None = None,
     ) -> None:
         super().__init__()
+        self.zoom = zoom
         self.facts: dict[str, str] = dict(facts or {})
         self.tower, self.head = tower, head
         self.model, self.space, self.dim = HOUSEHOLD_LIT.name, space, head.config.dim
@@ -84,13 +101,37 @@ class HouseholdLit(nn.Module):
 
 
 def load_household_lit(
-    tower: DinoTower, sentences: TextTower, *, device: str = "cpu", path: Path = HEAD_FILE
+    tower: DinoTower,
+    sentences: TextTower,
+    *,
+    device: str = "cpu",
+    path: Path = HEAD_FILE,
+    zoom: Path | None = None,
 ) -> HouseholdLit:
-    """Puts the head on its towers. Raises ModelError, or SpaceError if it was fitted to other towers."""
+    """Puts the head on its towers. zoom: a zoom head; None takes the package's for the package's head.
+
+    Raises ModelError, or SpaceError for heads that were fitted to others.
+    """
     head, facts, sha256 = load_alignment(path)
     require_same_space(facts.get("image_space", tower.space), tower.space, f"alignment head {path.name}")
     require_same_space(
         facts.get("text_space", sentences.space), sentences.space, f"alignment head {path.name}"
     )
-    model = HouseholdLit(tower, head, sentences, space_name(HOUSEHOLD_LIT.name, sha256), facts)
+    space = space_name(HOUSEHOLD_LIT.name, sha256)
+    chosen = zoom or (ZOOM_FILE if path == HEAD_FILE and ZOOM_FILE.is_file() else None)
+    closer = None if chosen is None else _zoom(chosen, tower.space, space, device)
+    model = HouseholdLit(tower, head, sentences, space, facts, closer)
     return model.eval().requires_grad_(False).to(device)
+
+
+def _zoom(path: Path, image_space: str, word_space: str, device: str) -> Zoom:
+    head, facts, _ = load_zoom(path)
+    for key, space in (("image_space", image_space), ("word_space", word_space)):
+        require_same_space(facts.get(key, ""), space, f"zoom head {path.name}")
+    try:
+        layers = tuple(int(layer) for layer in json.loads(facts["layers"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"zoom head '{path}' does not say which blocks it reads; restore the file"
+        ) from error
+    return Zoom(head.requires_grad_(False).to(device), layers, facts)

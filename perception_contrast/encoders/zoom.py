@@ -6,7 +6,7 @@ In a whole picture a thing of 40 pixels has a handful of tokens; enlarged it has
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -108,7 +108,7 @@ class ZoomHead(nn.Module):
             x = x + block(x)
         return F.normalize(self.leave(x).float(), dim=-1)
 
-    def _normed(self, tokens: Tensor, norms: Sequence[nn.Module]) -> Tensor:
+    def _normed(self, tokens: Tensor, norms: Iterable[nn.Module]) -> Tensor:
         parts = tokens.chunk(self.config.layers, dim=-1)
         return torch.cat([norm(part) for norm, part in zip(norms, parts, strict=True)], dim=-1)
 

@@ -16,6 +16,7 @@ from .instances import Clues, Splitter
 from .masks import Ground, Plane, upsampled
 from .regions import Region, grow_regions, part_of, region_vectors
 from .scores import ExampleScorer, QueryVectors, Scorer
+from .second_look import SecondLook, spot_of
 from .types import Detection, Scores
 
 Array = NDArray[np.float32]
@@ -43,13 +44,15 @@ class PreparedQueries:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """Thresholds on probability; None: the calibration's. least_share: of the picture, smaller is dropped."""
+    """Thresholds on probability; None: the calibration's. least_share: of the picture, smaller is dropped.
+    zoom: views of regions that are seen again, enlarged, at most."""
 
     mask_threshold: float | None = None
     detection_threshold: float | None = None
     max_detections: int = 100
     least_share: float = 2e-4
     refine: bool = True
+    zoom: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Candidate:
     """A region of coarse pixels that may be what query number ``query`` asks for.
 
     vector: of the region in ``space``. features: what a calibration looks at. probability: what it says.
+    least: from which it is published, where nobody asks for another.
     """
 
     query: int
@@ -84,6 +88,7 @@ class Candidate:
     cosine: float
     features: tuple[float, ...]
     probability: float
+    least: float
 
 
 def logit_of(probability: float) -> float:
@@ -113,7 +118,9 @@ class Searcher:
         bank: Array | None = None,
         example_scorer: ExampleScorer | None = None,
         example_calibration: Calibration | None = None,
+        second_look: SecondLook | None = None,
     ) -> None:
+        self.second_look = second_look
         self._scorer, self.calibration = scorer, calibration
         self.word_space, self.example_space = word_space, example_space
         self._neutral, self._neutral_scale = neutral, neutral_scale
@@ -186,11 +193,10 @@ class Searcher:
         cut = None if settings.mask_threshold is None else logit_of(settings.mask_threshold)
         planes = self._planes(grids, ground, prepared, cut=cut)
         base = _Base(words, examples, prepared, ground.coarse)
-        accepted = [
-            candidate
-            for candidate in self._scored(self._grown(planes, base, settings), base)
-            if candidate.probability >= self._least(prepared, candidate.query, settings)
-        ]
+        candidates = self._scored(self._grown(planes, base, settings), base)
+        if settings.zoom:
+            candidates = self.looked_again(image, candidates, prepared, ground.coarse, settings.zoom)
+        accepted = [c for c in candidates if c.probability >= self._least(prepared, c, settings)]
         if clues is not None:
             accepted = self._split(accepted, planes, Splitter(ground, image, clues), base)
         accepted.sort(key=lambda candidate: candidate.probability, reverse=True)
@@ -281,10 +287,64 @@ class Searcher:
             grown += [(index, region) for region in regions]
         return grown
 
-    def _least(self, prepared: PreparedQueries, index: int, settings: SearchSettings) -> float:
-        own = prepared.vocabulary.queries[index].threshold
+    def _least(self, prepared: PreparedQueries, candidate: Candidate, settings: SearchSettings) -> float:
+        own = prepared.vocabulary.queries[candidate.query].threshold
         chosen = own if own is not None else settings.detection_threshold
-        return self._calibration(prepared, index).detection if chosen is None else chosen
+        return candidate.least if chosen is None else chosen
+
+    def looked_again(
+        self,
+        image: NDArray[np.uint8],
+        candidates: Sequence[Candidate],
+        prepared: PreparedQueries,
+        size: tuple[int, int],
+        most: int,
+    ) -> list[Candidate]:
+        """The same candidates in the same order, those that deserve it with a probability that rests on a
+        second look. size: (height, width) of the map that their regions lie in. most: views at most.
+        """
+        found = list(candidates)
+        for k, features in self.seen_again(image, candidates, prepared, size, most).items():
+            assert self.second_look is not None
+            chance = self.second_look.probability(features)
+            least = self.second_look.calibration.detection
+            found[k] = replace(found[k], probability=chance, least=least)
+        return found
+
+    def seen_again(
+        self,
+        image: NDArray[np.uint8],
+        candidates: Sequence[Candidate],
+        prepared: PreparedQueries,
+        size: tuple[int, int],
+        most: int,
+    ) -> dict[int, tuple[float, ...]]:
+        """Places of the candidates that are looked at again, with what the second look weighs of each."""
+        look = self.second_look
+        if look is None or self._scorer is None:
+            return {}
+        places = [k for k, one in enumerate(candidates) if self._by_words(prepared, one.query)]
+        places = look.worth_it([candidates[k].probability for k in places], places)
+        spots = [spot_of(candidates[k].region, size, image.shape) for k in places]
+        kept = look.affordable(spots, most)
+        if not kept:
+            return {}
+        places, asked = places[:kept], [candidates[k].query for k in places[:kept]]
+        vectors = look.vectors(image, spots[:kept])
+        targets = {index: prepared.words[index] for index in set(asked)}
+        cosines = [targets[index] @ vector for index, vector in zip(asked, vectors, strict=True)]
+        nearest = [(index, int(row.argmax())) for index, row in zip(asked, cosines, strict=True)]
+        cosine = np.array([row.max() for row in cosines], np.float32)
+        leads = look.scale * self._leads_of_others(vectors, nearest, targets, cosine)
+        logits = self._region_logits(vectors, asked, prepared, look.scorer)
+        return {
+            k: look.features(candidates[k].probability, float(logit or 0.0), lead, candidates[k].region.share)
+            for k, logit, lead in zip(places, logits, leads.tolist(), strict=True)
+        }
+
+    def _by_words(self, prepared: PreparedQueries, index: int) -> bool:
+        """Whether words alone say what a query asks for."""
+        return prepared_words(prepared, index) and not prepared.vocabulary.queries[index].exemplars
 
     def _split(
         self, accepted: list[Candidate], planes: Mapping[int, Plane], splitter: Splitter, base: _Base
@@ -318,7 +378,8 @@ class Searcher:
             for k, index, region, vector, (cosine, features), chance in zip(
                 places, asked, regions, vectors, known, chances.tolist(), strict=True
             ):
-                scored[k] = Candidate(index, region, vector, grid.space, cosine, features, chance)
+                least = self._calibration(base.prepared, index).detection
+                scored[k] = Candidate(index, region, vector, grid.space, cosine, features, chance, least)
         return [scored[k] for k in range(len(grown))]
 
     def _chances(
@@ -359,8 +420,8 @@ class Searcher:
         best = [int(row.argmax()) for row in cosines]
         nearest = [(index, k) for index, k in zip(asked, best, strict=True)]
         cosine = np.array([row[k] for row, k in zip(cosines, best, strict=True)], np.float32)
-        leads = self._leads_of_others(vectors, nearest, targets, cosine)
-        logits = self._region_logits(vectors, asked, prepared)
+        leads = self._neutral_scale * self._leads_of_others(vectors, nearest, targets, cosine)
+        logits = self._region_logits(vectors, asked, prepared, self._scorer)
         return [
             (float(c), features_of(region, region.mean if logit is None else logit, float(lead)))
             for c, region, logit, lead in zip(cosine, regions, logits, leads, strict=True)
@@ -380,16 +441,16 @@ class Searcher:
         return QueryVectors(texts, examples, prepared.negatives_of(index))
 
     def _region_logits(
-        self, vectors: Array, asked: Sequence[int], prepared: PreparedQueries
+        self, vectors: Array, asked: Sequence[int], prepared: PreparedQueries, scorer: Scorer | None
     ) -> list[float | None]:
         """Of each region the logit of its own vector, None where examples alone are asked for."""
         logits: list[float | None] = [None] * len(asked)
-        if self._scorer is None:
+        if scorer is None:
             return logits
         chosen = sorted({k for k in asked if prepared_words(prepared, k) or self._together})
         if chosen:
             queries = [self._query_vectors(prepared, k) for k in chosen]
-            table = self._scorer.logits(vectors, queries, prepared.rivals)
+            table = scorer.logits(vectors, queries, prepared.rivals)
             row = {index: number for number, index in enumerate(chosen)}
             logits = [float(table[row[k], n]) if k in row else None for n, k in enumerate(asked)]
         return logits
@@ -401,7 +462,7 @@ class Searcher:
         targets: Mapping[int, Array],
         cosine: Array,
     ) -> Array:
-        """How much more regions are like another name; a name counts as far as it differs from the query.
+        """By what cosine regions are more like another name, as far as that differs from the query.
 
         nearest: of each region the number of its query and the row of ``targets`` that is most like it.
         """
@@ -411,7 +472,7 @@ class Searcher:
         others = 1.0 - np.stack([targets[index][k] for index, k in rows]) @ self._bank.T
         lead = vectors @ self._bank.T - cosine[:, None]
         lead *= others[[rows[key] for key in nearest]]
-        return np.asarray(self._neutral_scale * lead.max(axis=1), np.float32)
+        return np.asarray(lead.max(axis=1), np.float32)
 
     def _detection(
         self, candidate: Candidate, label: str, box: tuple[int, int, int, int], mask: NDArray[np.bool_]

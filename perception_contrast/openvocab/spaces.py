@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from ..encoders.grid import require_same_space
 from ..encoders.lit import HouseholdLit
 from ..encoders.load import Encoders
+from ..encoders.zoomer import Zoomer
 from ..errors import ModelError
 from .calibration import Calibration
 from .calibration_files import StoredCalibration
 from .scores import ExampleScorer, SigmoidScorer, SoftmaxScorer
 from .search import Searcher
+from .second_look import SecondLook, ZoomCalibration
 
 # Neutral words of relevancy (Kerr et al., LERF, 2023) and what else rooms and streets are made of.
 NEUTRAL = ("object", "things", "stuff", "texture")
@@ -28,8 +30,12 @@ BY_SHARE = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=0.4, low=0.0, mas
 BY_EXAMPLE = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=1.0, low=0.0, mask=0.0, detection=0.6)
 
 
-def searcher_of(encoders: Encoders, stored: StoredCalibration | None = None) -> Searcher:
+def searcher_of(
+    encoders: Encoders, stored: StoredCalibration | None = None, zoomer: Zoomer | None = None
+) -> Searcher:
     """The searcher that fits the loaded models. stored: a calibration of words instead of the models' own.
+
+    zoomer: of the models, where they have one.
 
     Raises ModelError for an unreadable calibration of the models', SpaceError for one of another space.
     """
@@ -64,6 +70,7 @@ def searcher_of(encoders: Encoders, stored: StoredCalibration | None = None) -> 
             neutral_scale=scale[0],
             bank=_bank(language),
             example_calibration=calibrations[1],
+            second_look=_second_look(language, zoomer),
         )
     return Searcher(
         SoftmaxScorer(language.text.encode([*NEUTRAL, *BACKGROUND])),
@@ -74,6 +81,14 @@ def searcher_of(encoders: Encoders, stored: StoredCalibration | None = None) -> 
         example_scorer=ExampleScorer(),
         example_calibration=BY_EXAMPLE,
     )
+
+
+def _second_look(language: HouseholdLit, zoomer: Zoomer | None) -> SecondLook | None:
+    if zoomer is None or language.zoom is None:
+        return None
+    facts = language.zoom.facts
+    fitted = ZoomCalibration.loaded(facts["calibration"]) if "calibration" in facts else ZoomCalibration()
+    return SecondLook(zoomer, fitted)
 
 
 def _bank(language: HouseholdLit) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ...errors import ModelError
-from ..graphs import EncoderGraph, graph_of
+from ..graphs import EncoderGraph, ZoomGraph, graph_of
 from ..lit import HouseholdLit
 from ..load import Encoders
 from ..precision import bfloat16_pays
@@ -164,6 +164,15 @@ def served_graphs(encoders: Encoders, wish: str, precision: str) -> tuple[Served
     if language.tower is encoders.spatial:
         return spatial, spatial
     return spatial, ServedGraph(graph_of(language.tower), device, wish, precision)
+
+
+def served_zoom(encoders: Encoders, wish: str, precision: str) -> ServedGraph | None:
+    """For the regions that a language model sees enlarged; None for one that does not."""
+    language = encoders.language
+    if not isinstance(language, HouseholdLit) or language.zoom is None:
+        return None
+    graph = ZoomGraph(language.tower, language.zoom.layers).eval().requires_grad_(False).to(encoders.device)
+    return ServedGraph(graph, encoders.device, wish, precision)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -100,13 +100,16 @@ def views_of(
 ) -> Pooled:
     """Regions of one picture, enlarged, encoded and pooled."""
     cells = SIDE // tower.patch
+    whole = (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
     crops = [enlarged(image, view, SIDE) for view in views]
     batch = torch.cat([image_tensor(c, (SIDE, SIDE), tower.mean, tower.std) for c in crops])
     plain = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         out = tower(batch, layers=layers)
     tokens = torch.cat([layer.float() for layer in out.layers], dim=-1)
-    covered = torch.from_numpy(np.stack([coverage(m, v, cells) for m, v in zip(masks, views, strict=True)]))
+    covered = torch.from_numpy(
+        np.stack([coverage(m, whole, v, cells) for m, v in zip(masks, views, strict=True)])
+    )
     forms = torch.tensor([form_of(_box(mask), float(mask.mean())) for mask in masks])
     return pooled(tokens, covered, plain, forms)
 
