@@ -20,10 +20,13 @@ from perception_contrast.encoders.zoom import SIDE, Pooled, pooled
 from perception_contrast.sim.props import SceneObject
 from perception_contrast.sim.scenes import LabelledPicture, SceneSampler, SceneSettings
 
+from .words import SURFACES
+
 LEAST_SHARE = 1e-3  # of the picture
 MARGINS = (1.1, 1.7)
 SHIFT = 0.08  # of the view's side
-EMPTY = 2  # views a picture of nothing in particular
+EMPTY = 2  # views a picture of no thing
+SURFACE = 0.8  # share of such a view's mask that makes it one of a wall, a floor or a ceiling
 PARTS = ("inside", "outside", "layout", "place", "colours", "form")
 Mask = NDArray[np.bool_]
 
@@ -76,7 +79,7 @@ def _things(picture: LabelledPicture, rng: np.random.Generator) -> Iterator[tupl
     for number, thing in picture.objects.items():
         mask = picture.instances == number
         # Walls and floors are seen by what is drawn at random below.
-        if thing.category in ("wall", "floor", "ceiling"):
+        if thing.category in SURFACES:
             continue
         taken |= mask
         if mask.mean() >= LEAST_SHARE:
@@ -88,7 +91,15 @@ def _things(picture: LabelledPicture, rng: np.random.Generator) -> Iterator[tupl
         rows, columns = np.ogrid[:height, :width]
         blob = ((rows - y) / radius[0]) ** 2 + ((columns - x) / radius[1]) ** 2 < 1
         if blob.mean() >= LEAST_SHARE and taken[blob].mean() < 0.25:
-            yield np.asarray(blob), None
+            yield np.asarray(blob), _surface(picture, np.asarray(blob))
+
+
+def _surface(picture: LabelledPicture, blob: Mask) -> SceneObject | None:
+    """The wall, floor or ceiling that most of a blob lies on."""
+    numbers, counts = np.unique(picture.instances[blob], return_counts=True)
+    largest = picture.objects.get(int(numbers[counts.argmax()]))
+    sure = counts.max() >= SURFACE * counts.sum()
+    return largest if largest is not None and largest.category in SURFACES and sure else None
 
 
 def views_of(
