@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .asking import Asking
 from .encoders.engines.names import AUTO
 from .encoders.engines.served import ServedGraph
+from .encoders.engines.step import Stage
 from .encoders.load import Encoders, load_encoders
 from .encoders.query_rows import QueryRows
 from .encoders.zoomer import zoomer_of
@@ -49,18 +50,26 @@ EVERYTHING = Look(features=True, semantic=True, embedding=True, things=True)
 
 
 class Clock:
-    """Milliseconds by stage. timings: of stages before, which this clock goes on from."""
+    """Milliseconds by stage; a stage within another is not counted as that other's too.
+
+    timings: of stages before, which this clock goes on from.
+    """
 
     def __init__(self, timings: Mapping[str, float] | None = None) -> None:
         self.timings: dict[str, float] = dict(timings or {})
+        self._within: list[float] = []
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         began = time.perf_counter()
+        self._within.append(0.0)
         try:
             yield
         finally:
-            self.timings[name] = self.timings.get(name, 0.0) + 1e3 * (time.perf_counter() - began)
+            took = 1e3 * (time.perf_counter() - began)
+            self.timings[name] = self.timings.get(name, 0.0) + took - self._within.pop()
+            if self._within:
+                self._within[-1] += took
 
 
 class Ticket:
@@ -250,9 +259,17 @@ class Pipeline:
         return self._towers.see([frame], look, self._settings, Clock().stage, rows)[0]()
 
     def find(
-        self, frame: Frame, seen: Seen, prepared: PreparedQueries, settings: Settings | None = None
+        self,
+        frame: Frame,
+        seen: Seen,
+        prepared: PreparedQueries,
+        settings: Settings | None = None,
+        stage: Stage | None = None,
     ) -> Found:
-        """Masks and detections of prepared queries in a seen frame; settings: others than those in force."""
+        """Masks and detections of prepared queries in a seen frame; settings: others than those in force.
+
+        stage: told what is being done.
+        """
         settings = settings or self._settings
         return self._searcher.find(
             frame.image,
@@ -267,6 +284,7 @@ class Pipeline:
                 zoom=settings.zoom,
             ),
             Clues(seen.things, frame.depth, seen.features) if settings.split else None,
+            stage or Clock().stage,
         )
 
     def embed_texts(
@@ -435,7 +453,7 @@ class Pipeline:
         found: Found | None = None
         if _searches(wants):
             with clock.stage("postprocess"):
-                found = self.find(frame, seen, prepared, settings)
+                found = self.find(frame, seen, prepared, settings, clock.stage)
             if self._refiner is not None:
                 with clock.stage("proposals"):
                     found = self._refiner(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..encoders.engines.step import Stage
 from ..encoders.grid import FeatureGrid, require_same_space
 from ..language.vocabulary import UNLABELLED, Query, Vocabulary
 from .calibration import Calibration, features_of
@@ -179,10 +181,12 @@ class Searcher:
         prepared: PreparedQueries,
         settings: SearchSettings,
         clues: Clues | None = None,
+        stage: Stage | None = None,
     ) -> Found:
         """Masks and detections. image: (H, W, 3) uint8 RGB, whose edges the masks follow.
 
-        clues: what tells one thing of a kind from the next; without any, connected things are one.
+        clues: what tells one thing of a kind from the next; without any, connected things are one. stage:
+        told of a second look, for as long as it takes.
         """
         size = (int(image.shape[0]), int(image.shape[1]))
         if not prepared.vocabulary.queries:
@@ -195,7 +199,8 @@ class Searcher:
         base = _Base(words, examples, prepared, ground.coarse)
         candidates = self._scored(self._grown(planes, base, settings), base)
         if settings.zoom:
-            candidates = self.looked_again(image, candidates, prepared, ground.coarse, settings.zoom)
+            with stage("zoom") if stage is not None else nullcontext():
+                candidates = self.looked_again(image, candidates, prepared, ground.coarse, settings.zoom)
         accepted = [c for c in candidates if c.probability >= self._least(prepared, c, settings)]
         if clues is not None:
             accepted = self._split(accepted, planes, Splitter(ground, image, clues), base)

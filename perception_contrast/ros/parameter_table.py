@@ -130,6 +130,13 @@ SPECS = (
     Spec("max_detections", 100, "Most detections of one frame, best first.", 1, 1000),
     Spec("tracking", True, "Give detections ids that last through occlusion and the camera's motion."),
     Spec("split", True, "Part regions of several things of a kind into the single ones."),
+    Spec(
+        "zoom",
+        32,
+        "Most views of regions that are seen again, enlarged, in one frame; 0 for none. For household-lit.",
+        0,
+        256,
+    ),
     Spec("refine_masks_most", 20, "Most detections of one frame that proposals draw anew.", 0, 100),
     Spec("track_seconds", 2.0, "How long a thing that is out of sight keeps its id.", 0.1, 60.0),
     Spec("feature_dtype", "float16", "Type of FeatureMap values.", choices=("float16", "float32")),

@@ -124,6 +124,7 @@ def settings(values: Values) -> Settings:
         track_seconds=values["track_seconds"],
         split=values["split"],
         refine_masks_most=values["refine_masks_most"],
+        zoom=values["zoom"],
     )
 
 

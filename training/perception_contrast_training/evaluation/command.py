@@ -62,6 +62,7 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     add("--engine", default="torch", help=f"{AUTO}, {', '.join(KINDS)} (default: %(default)s)")
     add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--short-side", type=count, metavar="PIXELS", help="of the network input (default: the node's)")
+    add("--zoom", type=whole, metavar="VIEWS", help="of regions seen again, at most (default: the node's)")
     add("--offline", action="store_true", help="do not touch the network")
 
 
@@ -159,6 +160,7 @@ def _options(asked: argparse.Namespace) -> Options:
         engine=asked.engine,
         device=asked.device,
         short_side=asked.short_side,
+        zoom=asked.zoom,
         vocabulary=asked.vocabulary,
         images=asked.images,
         ignore=tuple(asked.ignore),

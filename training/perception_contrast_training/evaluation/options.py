@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perception_contrast.encoders.load import Encoders, load_encoders
@@ -28,6 +28,7 @@ class Options:
     engine: str = "torch"
     device: str = "auto"
     short_side: int | None = None
+    zoom: int | None = None
     vocabulary: str | None = None
     images: Path | None = None
     ignore: tuple[int, ...] = ()
@@ -101,7 +102,8 @@ def encoders_of(options: Options, *, words: bool = True) -> Encoders:
 
 def pipeline_of(options: Options, *, words: bool = True) -> Pipeline:
     """The pipeline that the nodes run."""
-    settings = Settings() if options.short_side is None else Settings(short_side=options.short_side)
+    given = {"short_side": options.short_side, "zoom": options.zoom}
+    settings = replace(Settings(), **{name: value for name, value in given.items() if value is not None})
     pipeline = Pipeline(encoders_of(options, words=words), settings, engine=options.engine)
     if words and not pipeline.text_model:
         raise PerceptionError(f"task {options.task} asks in words; name a --language-model")
