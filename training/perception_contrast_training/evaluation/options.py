@@ -102,8 +102,11 @@ def encoders_of(options: Options, *, words: bool = True) -> Encoders:
 
 def pipeline_of(options: Options, *, words: bool = True) -> Pipeline:
     """The pipeline that the nodes run."""
-    given = {"short_side": options.short_side, "zoom": options.zoom}
-    settings = replace(Settings(), **{name: value for name, value in given.items() if value is not None})
+    settings = Settings()
+    if options.short_side is not None:
+        settings = replace(settings, short_side=options.short_side)
+    if options.zoom is not None:
+        settings = replace(settings, zoom=options.zoom)
     pipeline = Pipeline(encoders_of(options, words=words), settings, engine=options.engine)
     if words and not pipeline.text_model:
         raise PerceptionError(f"task {options.task} asks in words; name a --language-model")

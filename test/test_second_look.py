@@ -1,0 +1,218 @@
+"""What a second look does to what was found: painted grids, and a zoomer whose answers are laid down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from perception_contrast.encoders.engines.served import ServedGraph
+from perception_contrast.encoders.graphs import ZoomGraph
+from perception_contrast.encoders.grid import FeatureGrid
+from perception_contrast.encoders.lit import ZOOM_FILE, load_household_lit
+from perception_contrast.encoders.load import load_encoders
+from perception_contrast.encoders.zoom import ZoomConfig, ZoomHead, load_zoom, save_zoom
+from perception_contrast.encoders.zoomer import Spot, Zoomer
+from perception_contrast.errors import ModelError, SpaceError
+from perception_contrast.frames.types import Frame, GridToImage
+from perception_contrast.language.text_tower import load_minilm
+from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary
+from perception_contrast.openvocab.calibration import FEATURES, Calibration
+from perception_contrast.openvocab.scores import SigmoidScorer
+from perception_contrast.openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
+from perception_contrast.openvocab.second_look import SecondLook, ZoomCalibration
+from perception_contrast.pipeline import Clock, Pipeline, Settings, Wants
+
+A, B, NOTHING = np.eye(4, dtype=np.float32)[:3]
+ROWS = {"a": A, "b": B}
+BY_MEAN = Calibration(tuple(float(f == "mean") for f in FEATURES), seed=0.5, low=0.0, detection=0.5)
+# The second look alone decides: its own logit, without the first look's, rivals or sizes.
+BY_ZOOM = ZoomCalibration((0.0, 1.0, 0.0, 0.0), 0.0, 0.5)
+SIZE = (60, 100)
+
+
+class Told:
+    """Says what is in each of the rows of cells of a picture; notes what it was asked to see."""
+
+    scale, bias = 8.0, -4.0
+
+    def __init__(self, left: np.ndarray, right: np.ndarray) -> None:
+        self.left, self.right = left, right
+        self.spots: list[Spot] = []
+
+    def vectors(self, image: np.ndarray, spots: Sequence[Spot]) -> np.ndarray:
+        self.spots += spots
+        return np.stack([self.left if one.box[2] <= image.shape[1] / 2 else self.right for one in spots])
+
+
+def grid() -> FeatureGrid:
+    """An "a" on the left, an "a" on the right."""
+    values = np.tile(NOTHING, (6, 10, 1))
+    values[1:3, 1:3] = values[3:5, 7:9] = A
+    return FeatureGrid(values, "w", "w@1", GridToImage.of_resize(SIZE, (6, 10)), SIZE, normalized=True)
+
+
+def found(told: Told, *queries: Query, zoom: int = 32, calibration: ZoomCalibration = BY_ZOOM) -> Found:
+    words = tuple(np.array([ROWS[t] for t in q.texts()], np.float32).reshape(-1, 4) for q in queries)
+    searcher = Searcher(
+        SigmoidScorer((4.0, 4.0), (-2.0, -2.0)),
+        BY_MEAN,
+        word_space="w@1",
+        example_space="w@1",
+        neutral=np.stack([NOTHING]),
+        second_look=SecondLook(told, calibration),
+    )
+    prepared = PreparedQueries(Vocabulary().with_queries(queries), words)
+    settings = SearchSettings(refine=False, least_share=0.0, zoom=zoom)
+    return searcher.find(np.zeros((*SIZE, 3), np.uint8), grid(), None, prepared, settings)
+
+
+def test_what_turns_out_to_be_something_else_is_not_reported() -> None:
+    told = Told(A, B)
+    (one,) = found(told, Query("a")).detections
+    assert one.box[2] <= 50
+    assert one.scores.probability == pytest.approx(1 / (1 + np.exp(-4.0)), abs=1e-6)
+    assert len(found(told, Query("a"), zoom=0).detections) == 2
+
+
+def test_regions_are_handed_over_where_they_are() -> None:
+    told = Told(A, B)
+    found(told, Query("a"))
+    assert len(told.spots) == 2
+    for spot, box in zip(
+        sorted(told.spots, key=lambda s: s.box), ((10, 10, 30, 30), (70, 30, 90, 50)), strict=True
+    ):
+        assert np.abs(np.array(spot.box) - box).max() <= 3.0
+        assert spot.share == pytest.approx(400 / 6000, rel=0.2)
+
+
+def test_the_surest_are_seen_when_there_are_too_many() -> None:
+    told = Told(B, B)
+    (left,) = found(told, Query("a"), zoom=1).detections
+    assert len(told.spots) == 1 and left.scores.probability > 0.5
+
+
+def test_an_example_is_not_doubted_by_words() -> None:
+    exemplar = Exemplar(A, "w@1")
+    assert len(found(Told(B, B), Query("a", exemplars=(exemplar,))).detections) == 2
+
+
+def test_other_queries_leave_a_second_look_as_it_is() -> None:
+    alone = found(Told(A, A), Query("a"))
+    beside = found(Told(A, A), Query("b"), Query("a"))
+    assert [d.scores.probability for d in beside.detections if d.label == "a"] == pytest.approx(
+        [d.scores.probability for d in alone.detections]
+    )
+
+
+def test_own_thresholds_hold_for_the_second_look_too() -> None:
+    assert len(found(Told(A, B), Query("a", threshold=0.01)).detections) == 2
+    strict = replace(BY_ZOOM, detection=0.99)
+    assert found(Told(A, B), Query("a"), calibration=strict).detections == ()
+
+
+def test_a_calibration_comes_back_as_it_was_and_others_are_refused() -> None:
+    assert ZoomCalibration.loaded(BY_ZOOM.dumped()) == BY_ZOOM
+    for text in (
+        "",
+        "[]",
+        '{"weights": [1], "offset": 0, "detection": 0.5}',
+        BY_ZOOM.dumped().replace("1.0", "NaN"),
+    ):
+        with pytest.raises(ModelError, match="calibration of a zoom head"):
+            ZoomCalibration.loaded(text)
+
+
+def test_a_stage_within_a_stage_is_counted_once() -> None:
+    clock = Clock()
+    with clock.stage("outer"), clock.stage("inner"):
+        torch.ones(1500, 1500) @ torch.ones(1500, 1500)
+    assert clock.timings["outer"] < clock.timings["inner"]
+
+
+# The packaged head.
+
+
+@pytest.fixture(scope="module")
+def encoders():
+    return load_encoders("dinov2-s14", "household-lit", offline=True)
+
+
+@pytest.fixture(scope="module")
+def zoomer(encoders) -> Zoomer:
+    zoom = encoders.language.zoom
+    return Zoomer(ServedGraph(ZoomGraph(encoders.spatial, zoom.layers), "cpu"), zoom.head)
+
+
+def spots() -> list[Spot]:
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, (380, 280), (5, 2))
+    return [
+        Spot((float(x), float(y), float(x + 80), float(y + 60)), rng.random((15, 20)) > 0.3, 0.01)
+        for x, y in corners
+    ]
+
+
+def picture() -> np.ndarray:
+    from skimage import data
+
+    return np.asarray(data.coffee())[:400, :560]
+
+
+def test_a_region_is_seen_alike_alone_and_among_others(zoomer: Zoomer) -> None:
+    together = zoomer.vectors(picture(), spots())
+    alone = np.concatenate([zoomer.vectors(picture(), [one]) for one in spots()])
+    assert np.abs(np.linalg.norm(together, axis=1) - 1).max() < 1e-4
+    # bfloat16 products of another batch size.
+    assert (together * alone).sum(1).min() > 0.995
+    assert zoomer.vectors(picture(), []).shape == (0, together.shape[1])
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_blank_picture_and_an_empty_mask_stay_finite(zoomer: Zoomer, level: int) -> None:
+    blank = np.full((40, 30, 3), level, np.uint8)
+    nothing = Spot((0.0, 0.0, 30.0, 40.0), np.zeros((10, 8), bool), 0.0)
+    assert np.isfinite(zoomer.vectors(blank, [nothing])).all()
+
+
+def test_every_stage_of_the_walk_is_timed_and_zoom_can_be_switched_off(encoders) -> None:
+    pipeline = Pipeline(encoders, Settings(short_side=224, detection_threshold=0.02))
+    pipeline.set_queries([Query("cup"), Query("table")])
+    seen = pipeline.process(Frame(picture()), Wants(detections=True))
+    assert "zoom" in seen.timings and "postprocess" in seen.timings
+    pipeline.configure(replace(pipeline.settings, zoom=0))
+    assert "zoom" not in pipeline.process(Frame(picture()), Wants(detections=True)).timings
+
+
+def test_a_head_of_other_towers_is_refused(encoders, tmp_path: Path) -> None:
+    head, facts, _ = load_zoom(ZOOM_FILE)
+    kept = {key: text for key, text in facts.items() if key not in ("format", "config")}
+    path = tmp_path / "zoom.safetensors"
+    sentences = load_minilm(offline=True)
+    for key in ("word_space", "image_space"):
+        save_zoom(head, path, {**kept, key: "another@000000000000"})
+        with pytest.raises(SpaceError, match="zoom head"):
+            load_household_lit(encoders.spatial, sentences, zoom=path)
+    save_zoom(head, path, {key: text for key, text in kept.items() if key != "layers"})
+    with pytest.raises(ModelError, match="blocks"):
+        load_household_lit(encoders.spatial, sentences, zoom=path)
+
+
+def test_a_damaged_file_is_refused_and_a_whole_one_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "zoom.safetensors"
+    head = ZoomHead(ZoomConfig(channels=12, width=16, cell=4, dim=8, blocks=1))
+    save_zoom(head, path, {"word_space": "w@1"})
+    again, facts, _ = load_zoom(path)
+    assert facts["word_space"] == "w@1"
+    for name, value in head.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value.half().float())
+    whole = path.read_bytes()
+    for damaged in (whole[:-10], b"", whole.replace(b'"zoom"', b'"else"')):
+        path.write_bytes(damaged)
+        with pytest.raises(ModelError, match="zoom head"):
+            load_zoom(path)
+        assert path.read_bytes() == damaged
