@@ -27,10 +27,10 @@ from perception_contrast_training.calibrate import _fitted
 from perception_contrast_training.data.batches import BatchMaker, BatchSettings
 from perception_contrast_training.data.rendered import (
     Shard,
-    _write_shard,
     cell_labels,
     load_shard,
     require_same_scenes,
+    write_shard,
 )
 from perception_contrast_training.data.words import SURFACES, Words
 from perception_contrast_training.evaluation.baselines import closed_form_head
@@ -251,14 +251,14 @@ def test_damaged_heads_are_refused_by_name(tmp_path: Path, damage: object) -> No
 def test_shards_appear_whole_and_come_back(tmp_path: Path) -> None:
     made, folder = shard(), tmp_path / "shards" / "56x56_0000"
     names = ("tokens", "cls", "colours", "cells", "purity")
-    arrays = {name: list(getattr(made, name)) for name in names}
+    arrays = {name: getattr(made, name) for name in names}
     things = [[asdict(o) for o in picture] for picture in made.objects]
-    _write_shard(folder, arrays, things)
+    write_shard(folder, arrays, things)
     again = load_shard(folder)
     assert all(np.array_equal(getattr(again, n), getattr(made, n)) for n in names)
     assert again.objects == made.objects
     # A second process that made the same shard leaves the first one's; nothing half-made stays.
-    _write_shard(folder, {n: v[:1] for n, v in arrays.items()}, things[:1])
+    write_shard(folder, {n: v[:1] for n, v in arrays.items()}, things[:1])
     assert len(load_shard(folder).cls) == len(made.cls)
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
     (folder / "cls.npy").write_bytes(b"cut")

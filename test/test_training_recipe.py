@@ -14,7 +14,8 @@ import yaml
 from perception_contrast.cli.main import main as command
 from perception_contrast.errors import RecipeError
 from perception_contrast_training import align_command as cli
-from perception_contrast_training.align import learning_rate, shard_jobs
+from perception_contrast_training.align import shard_jobs
+from perception_contrast_training.head_steps import learning_rate
 from perception_contrast_training.recipe import AlignmentRecipe, Optimisation, load_recipe
 
 

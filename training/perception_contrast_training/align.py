@@ -20,18 +20,16 @@ from perception_contrast.encoders.alignment import (
     load_alignment,
     save_alignment,
 )
-from perception_contrast.errors import PerceptionError
 
 from .data.batches import BatchMaker, DenseBatch
-from .data.rendered import ShardJob, load_shard, make_shards, require_same_scenes
+from .data.rendered import ShardJob, load_shard, make_shard, make_shards, require_same_scenes
 from .data.words import Words, known_names
+from .head_steps import HeadSteps
 from .methods.alignment import TextVectors, alignment_losses
-from .recipe import AlignmentRecipe, Optimisation
+from .recipe import AlignmentRecipe
 from .sentences import SentenceBank
 
 logger = logging.getLogger(__name__)
-
-MOST_SKIPPED = 20  # steps in a row without a finite gradient, after which training ends
 
 
 def shard_jobs(recipe: AlignmentRecipe, offline: bool) -> list[ShardJob]:
@@ -60,30 +58,6 @@ def _made_of(recipe: AlignmentRecipe) -> dict[str, object]:
     }
 
 
-def learning_rate(step: int, settings: Optimisation) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth."""
-    if step < settings.warm_up:
-        return settings.learning_rate * (step + 1) / settings.warm_up
-    progress = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
-    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
-
-
-class _Averaged:
-    """Exponential moving average of weights: the model that is kept."""
-
-    def __init__(self, head: AlignmentHead, momentum: float) -> None:
-        self._momentum = momentum
-        self._steps = 0
-        self.state = {name: value.detach().clone() for name, value in head.state_dict().items()}
-
-    def update(self, head: AlignmentHead) -> None:
-        self._steps += 1
-        # Short memory at first, so that the start does not linger.
-        momentum = min(self._momentum, self._steps / (self._steps + 10))
-        for name, value in head.state_dict().items():
-            self.state[name].lerp_(value.detach(), 1 - momentum)
-
-
 def _first_head(recipe: AlignmentRecipe) -> tuple[AlignmentHead, dict[str, str]]:
     """The head before the first step, and what is written in the file it comes from."""
     if not recipe.start:
@@ -105,15 +79,8 @@ class Trainer:
         self.recipe, self._bank = recipe, bank
         self.head, self.facts = _first_head(recipe)
         self.head.drop.p = recipe.optimisation.dropout
-        fitted = [p for p in self.head.parameters() if p.requires_grad]
-        decayed, plain = [p for p in fitted if p.ndim > 1], [p for p in fitted if p.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": recipe.optimisation.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        self._optimiser = torch.optim.AdamW(groups, lr=recipe.optimisation.learning_rate, betas=(0.9, 0.98))
-        self.averaged = _Averaged(self.head, recipe.optimisation.average)
-        self._skipped = 0
+        self._steps = HeadSteps(self.head, recipe.optimisation)
+        self.averaged = self._steps.averaged
 
     def _text(self, batch: DenseBatch) -> TextVectors:
         noise = self.recipe.optimisation.text_noise
@@ -131,8 +98,6 @@ class Trainer:
         does not stop.
         """
         settings = self.recipe.optimisation
-        for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate(number, settings)
         weights = {name: weight for name, weight in asdict(self.recipe.loss).items() if weight}
         text = self._text(batch)
         half = settings.precision == "bfloat16"
@@ -142,22 +107,7 @@ class Trainer:
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         figures = {name: float(value.detach()) for name, value in terms.items()}
         figures["loss"] = float(total.detach())
-        self._optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.head.parameters(), settings.clip)
-        if not math.isfinite(figures["loss"] + float(norm)):
-            self._skipped += 1
-            if self._skipped >= MOST_SKIPPED:
-                raise PerceptionError(
-                    f"{MOST_SKIPPED} steps on end were not finite (step {number}); "
-                    "lower optimisation.learning_rate. The last written head is kept"
-                )
-            return figures
-        self._skipped = 0
-        self._optimiser.step()
-        with torch.no_grad():
-            self.head.log_scale.clamp_(0.0, math.log(100.0))
-        self.averaged.update(self.head)
+        self._steps.step(total, self.head.log_scale, number)
         return figures
 
 
@@ -169,7 +119,7 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False) -> Path:
     from perception_contrast.language.text_tower import load_minilm
 
     require_same_scenes(Path(recipe.output) / "shards", _made_of(recipe))
-    folders = make_shards(shard_jobs(recipe, offline), recipe.scenes.workers)
+    folders = make_shards(shard_jobs(recipe, offline), recipe.scenes.workers, make_shard)
     shards = [load_shard(folder) for folder in folders]
     if recipe.optimisation.threads:
         torch.set_num_threads(recipe.optimisation.threads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from perception_contrast.errors import RecipeError
 
@@ -32,10 +33,9 @@ class SceneRecipe:
 
 
 @dataclass(frozen=True)
-class Optimisation:
-    """AdamW with linear warm-up and cosine decay; text_noise: deviation added to sentence
-    vectors; dropout: share of the trunk's values that a step does not see. precision: of matrix
-    products, "bfloat16" or "float32"."""
+class HeadOptimisation:
+    """AdamW with linear warm-up and cosine decay; text_noise: deviation added to sentence vectors.
+    precision: of matrix products, "bfloat16" or "float32"."""
 
     steps: int = 6000
     learning_rate: float = 1.5e-3
@@ -44,9 +44,15 @@ class Optimisation:
     clip: float = 1.0
     average: float = 0.998
     text_noise: float = 0.02
-    dropout: float = 0.0
     precision: str = "bfloat16"
     threads: int = 0
+
+
+@dataclass(frozen=True)
+class Optimisation(HeadOptimisation):
+    """dropout: share of the trunk's values that a step does not see."""
+
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,13 +121,38 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> AlignmentRecipe:
     return recipe
 
 
-def _require_sane(recipe: AlignmentRecipe) -> None:
+def require_towers(recipe: Any) -> None:
+    """Raises RecipeError unless image_tower and text_tower are those that heads can be fitted to."""
     for key in ("image_tower", "text_tower"):
         only = getattr(AlignmentRecipe, key)
         if getattr(recipe, key) != only:
             raise RecipeError(
                 f"{key} '{getattr(recipe, key)}' cannot be aligned; this version takes '{only}'"
             )
+
+
+def require_at_least_one(recipe: Any, keys: Sequence[str]) -> None:
+    """Raises RecipeError for a value, "part.name", below 1."""
+    for key in keys:
+        part, name = key.split(".")
+        if getattr(getattr(recipe, part), name) < 1:
+            raise RecipeError(f"'{key}' must be at least 1")
+
+
+def require_precision(settings: HeadOptimisation) -> None:
+    """Raises RecipeError for one that is unknown."""
+    if settings.precision not in ("bfloat16", "float32"):
+        raise RecipeError(f"optimisation.precision '{settings.precision}' is neither bfloat16 nor float32")
+
+
+def require_share(key: str, value: float) -> None:
+    """Raises RecipeError for a share that is left out which is not in [0, 1)."""
+    if not 0.0 <= value < 1.0:
+        raise RecipeError(f"{key} {value} is not in [0, 1)")
+
+
+def _require_sane(recipe: AlignmentRecipe) -> None:
+    require_towers(recipe)
     if recipe.only not in ("", "things"):
         raise RecipeError(
             f"only '{recipe.only}' is no part that can be fitted alone; use 'things' or leave it out"
@@ -135,13 +166,6 @@ def _require_sane(recipe: AlignmentRecipe) -> None:
         raise RecipeError(f"every side of scenes.sizes must be a multiple of {PATCH}, the tower's patch")
     if len({height for height, _ in scenes.sizes}) < len(scenes.sizes):
         raise RecipeError("two of scenes.sizes have the same height; they would show the same scenes")
-    if recipe.optimisation.precision not in ("bfloat16", "float32"):
-        raise RecipeError(
-            f"optimisation.precision '{recipe.optimisation.precision}' is neither bfloat16 nor float32"
-        )
-    if not 0.0 <= recipe.optimisation.dropout < 1.0:
-        raise RecipeError(f"optimisation.dropout {recipe.optimisation.dropout} is not in [0, 1)")
-    for key in AT_LEAST_ONE:
-        part, name = key.split(".")
-        if getattr(getattr(recipe, part), name) < 1:
-            raise RecipeError(f"'{key}' must be at least 1")
+    require_precision(recipe.optimisation)
+    require_share("optimisation.dropout", recipe.optimisation.dropout)
+    require_at_least_one(recipe, AT_LEAST_ONE)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -112,19 +113,18 @@ def make_shard(job: ShardJob) -> Path:
         arrays["cells"].append(cells)
         arrays["purity"].append(purity)
         objects.append([asdict(picture.objects[n]) for n in numbers])
-    _write_shard(job.folder, arrays, objects)
+    write_shard(job.folder, {name: np.stack(values) for name, values in arrays.items()}, objects)
     return job.folder
 
 
-def _write_shard(
-    folder: Path, arrays: dict[str, list[NDArray[np.generic]]], objects: list[list[dict[str, object]]]
-) -> None:
+def write_shard(folder: Path, arrays: Mapping[str, NDArray[Any]], objects: Sequence[object]) -> None:
+    """Arrays, and what is told of things in JSON, as a folder that appears whole; one that is there stays."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
         partial = Path(made) / folder.name
         partial.mkdir()
         for name, values in arrays.items():
-            np.save(partial / f"{name}.npy", np.stack(values))
+            np.save(partial / f"{name}.npy", values)
         (partial / "objects.json").write_text(json.dumps(objects))
         if not folder.exists():
             partial.rename(folder)
@@ -132,20 +132,32 @@ def _write_shard(
 
 def load_shard(folder: Path) -> Shard:
     """A shard with its arrays left on disk until they are read. Raises PerceptionError."""
+    arrays, stored = read_shard(folder, ("tokens", "cls", "colours", "cells", "purity"))
+    return Shard(**arrays, objects=[[SceneObject(**o) for o in picture] for picture in stored])
+
+
+def read_shard(folder: Path, names: Sequence[str]) -> tuple[dict[str, NDArray[Any]], Any]:
+    """What ``write_shard`` wrote; the arrays stay on disk until they are read. Raises PerceptionError."""
     try:
-        arrays = {
-            k: np.load(folder / f"{k}.npy", mmap_mode="r")
-            for k in ("tokens", "cls", "colours", "cells", "purity")
-        }
-        stored = json.loads((folder / "objects.json").read_text())
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+        return arrays, json.loads((folder / "objects.json").read_text())
     except (OSError, ValueError) as error:
         raise PerceptionError(
             f"shard '{folder}' cannot be read ({error}); delete it to make it anew"
         ) from error
-    return Shard(**arrays, objects=[[SceneObject(**o) for o in picture] for picture in stored])
 
 
-def make_shards(jobs: Sequence[ShardJob], workers: int) -> list[Path]:
+class Job(Protocol):
+    """One shard to make."""
+
+    @property
+    def folder(self) -> Path: ...
+
+
+SomeJob = TypeVar("SomeJob", bound=Job)
+
+
+def make_shards(jobs: Sequence[SomeJob], workers: int, make: Callable[[SomeJob], Path]) -> list[Path]:
     """Makes the shards that are missing, with a progress bar; returns the folders of all."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -154,16 +166,16 @@ def make_shards(jobs: Sequence[ShardJob], workers: int) -> list[Path]:
     with Progress(*columns) as progress:
         task = progress.add_task("rendering and encoding scenes (shards)", total=len(jobs))
         progress.advance(task, len(jobs) - len(missing))
-        for folder in _made(missing, workers):
+        for folder in _made(missing, workers, make):
             logger.info("wrote %s", folder)
             progress.advance(task)
     return [job.folder for job in jobs]
 
 
-def _made(jobs: Sequence[ShardJob], workers: int) -> Iterator[Path]:
+def _made(jobs: Sequence[SomeJob], workers: int, make: Callable[[SomeJob], Path]) -> Iterator[Path]:
     pool = worker_pool(workers)
     try:
-        for future in as_completed([pool.submit(make_shard, job) for job in jobs]):
+        for future in as_completed([pool.submit(make, job) for job in jobs]):
             yield future.result()
     except BrokenProcessPool as error:
         raise PerceptionError(

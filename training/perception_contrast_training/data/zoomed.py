@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.preprocess import image_tensor
 from perception_contrast.encoders.views import View, coverage, enlarged, form_of, view_of
 from perception_contrast.encoders.zoom import SIDE, Pooled, pooled
+from perception_contrast.errors import PerceptionError
 from perception_contrast.sim.props import SceneObject
 from perception_contrast.sim.scenes import LabelledPicture, SceneSampler, SceneSettings
 
+from .rendered import read_shard, write_shard
 from .words import SURFACES
 
 LEAST_SHARE = 1e-3  # of the picture
@@ -125,41 +127,79 @@ def views_of(
     return pooled(tokens, covered, plain, forms)
 
 
+@dataclass(frozen=True)
+class Region:
+    """What a search might find of a thing, None for nothing in particular, and the view of it."""
+
+    mask: Mask
+    view: View
+    thing: SceneObject | None
+
+
+def regions_of(job: ZoomJob) -> Iterator[tuple[int, LabelledPicture, list[Region]]]:
+    """The pictures of a job by number, with their regions; the same job gives the same."""
+    rng = np.random.default_rng(job.seed)
+    settings = SceneSettings(unseen=job.unseen, offline=job.offline)
+    for number, picture in zip(range(job.pictures), SceneSampler(job.seed, settings), strict=False):
+        found = list(_things(picture, rng))
+        yield number, picture, [Region(mask, _jittered(_box(mask), rng), thing) for mask, thing in found]
+
+
 def make_zoomed(job: ZoomJob) -> Path:
-    """Renders, encodes and writes one shard."""
+    """Renders, encodes and writes one shard. Raises PerceptionError if nothing in it can be looked at."""
     from perception_contrast.encoders.dinov2 import load_dino
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     tower = load_dino(job.model, offline=job.offline, pinned=True)
-    rng = np.random.default_rng(job.seed)
     made: list[Pooled] = []
     objects: list[SceneObject | None] = []
     scene: list[int] = []
-    settings = SceneSettings(unseen=job.unseen, offline=job.offline)
-    for number, picture in zip(range(job.pictures), SceneSampler(job.seed, settings), strict=False):
-        found = list(_things(picture, rng))
-        if not found:
+    for number, picture, regions in regions_of(job):
+        if not regions:
             continue
-        views = [_jittered(_box(mask), rng) for mask, _ in found]
-        made.append(views_of(picture.rgb, [mask for mask, _ in found], views, tower, job.layers))
-        objects += [thing for _, thing in found]
-        scene += [number] * len(found)
-    _write(job.folder, made, objects, scene)
+        masks, views = [one.mask for one in regions], [one.view for one in regions]
+        made.append(views_of(picture.rgb, masks, views, tower, job.layers))
+        objects += [one.thing for one in regions]
+        scene += [number] * len(regions)
+    if not made:
+        raise PerceptionError(f"nothing in the scenes of seed {job.seed} is large enough; render more of them")
+    arrays = {part: torch.cat([getattr(one, part) for one in made]).half().numpy() for part in PARTS}
+    told = [thing and asdict(thing) for thing in objects]
+    write_shard(job.folder, {**arrays, "scene": np.array(scene, np.int64)}, told)
     return job.folder
 
 
-def _write(
-    folder: Path, made: Sequence[Pooled], objects: Sequence[SceneObject | None], scene: Sequence[int]
-) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as held:
-        partial = Path(held) / folder.name
-        partial.mkdir()
-        for part in PARTS:
-            values = torch.cat([getattr(one, part) for one in made]).half().numpy()
-            np.save(partial / f"{part}.npy", values)
-        np.save(partial / "scene.npy", np.array(scene, np.int64))
-        (partial / "objects.json").write_text(json.dumps([o and asdict(o) for o in objects]))
-        if not folder.exists():
-            partial.rename(folder)
+def load_zoomed(folders: Sequence[Path]) -> Zoomed:
+    """The things of all shards, in order, float16 in memory: about 40 kB each. Raises PerceptionError."""
+    shards = [_read(folder) for folder in folders]
+    if not shards:
+        raise PerceptionError("no shards of things were named; render some first")
+    count = sum(len(objects) for _, objects in shards)
+    joined: dict[str, Tensor] = {}
+    for part in PARTS:
+        first = shards[0][0][part]
+        whole = np.empty((count, *first.shape[1:]), np.float16)
+        # One after the other into their place, so that no second copy is held.
+        np.concatenate([arrays[part] for arrays, _ in shards], out=whole)
+        joined[part] = torch.from_numpy(whole)
+    begun, scene = 0, []
+    for arrays, _ in shards:
+        scene.append(np.asarray(arrays["scene"]) + begun)
+        begun = int(scene[-1].max()) + 1
+    objects = [thing for _, things in shards for thing in things]
+    return Zoomed(Pooled(**joined), objects, np.concatenate(scene))
+
+
+def _read(folder: Path) -> tuple[dict[str, NDArray[Any]], list[SceneObject | None]]:
+    arrays, stored = read_shard(folder, (*PARTS, "scene"))
+    objects = [thing and SceneObject(**thing) for thing in stored]
+    lengths = {name: len(values) for name, values in arrays.items()} | {"objects": len(objects)}
+    if len(set(lengths.values())) > 1:
+        raise PerceptionError(f"shard '{folder}' is of several lengths ({lengths}); delete it to make it anew")
+    return arrays, objects
+
+
+def rows_of(views: Pooled, rows: Tensor) -> Pooled:
+    """Some of the views, float32. rows: (n,) int64."""
+    return Pooled(**{part: getattr(views, part)[rows].float() for part in PARTS})
