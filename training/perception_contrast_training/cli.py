@@ -11,7 +11,7 @@ from pathlib import Path
 from perception_contrast.errors import PerceptionError
 
 INTERRUPTED = 130
-ALIGN = "align"  # not said by users: their old form of the command
+HEAD = "head"  # not said by users: the form of the command that heads of the household model have
 
 _DESCRIPTION = """\
 Learns an encoder from your own pictures, or adapts one to them, and exports it for the nodes.
@@ -135,9 +135,7 @@ def run_command(argv: Sequence[str]) -> int:
 
     stored = read_mapping(path, arguments.set)
     if not is_pretraining(stored):
-        from .align_command import main as align
-
-        return align(["--recipe", str(path), *(part for one in arguments.set for part in ("--set", one))])
+        return _head(["--recipe", str(path), *(part for one in arguments.set for part in ("--set", one))])
     from .runs import check, start
 
     recipe = recipe_of(stored)
@@ -205,10 +203,18 @@ def recipes_command(argv: Sequence[str]) -> int:
     return 0
 
 
-def _align(argv: Sequence[str]) -> int:
-    from .align_command import main as align
+def _head(argv: Sequence[str]) -> int:
+    """The command of the head that the recipe is for."""
+    from . import align_command, zoom_command
+    from .schema import read_mapping
+    from .zoom_recipe import METHOD
 
-    return align(argv)
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--recipe", type=Path)
+    parser.add_argument("--set", action="append", default=[])
+    given, _ = parser.parse_known_args(argv)
+    zoom = given.recipe is not None and read_mapping(given.recipe, given.set).get("method") == METHOD
+    return (zoom_command if zoom else align_command).main(argv)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
@@ -226,17 +232,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     command, rest = _command_of(given)
     try:
-        return (_align if command == ALIGN else COMMANDS[command])(rest)
+        return (_head if command == HEAD else COMMANDS[command])(rest)
     except OSError as error:
         raise PerceptionError(f"a file cannot be read or written: {error}") from error
 
 
 def _command_of(given: list[str]) -> tuple[str, list[str]]:
-    """The command and its arguments; options of the household head alone go to its command, as ever."""
+    """The command and its arguments; options of the household's heads alone go to their commands."""
     if given and given[0] in COMMANDS:
         return given[0], given[1:]
     if any(part.split("=")[0] in ("--only", "--head", "--offline") for part in given):
-        return ALIGN, given
+        return HEAD, given
     if any(part.split("=")[0] == "--recipe" for part in given):
         return "run", given
     parser = argparse.ArgumentParser(

@@ -114,8 +114,8 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> PretrainRecipe:
 
 
 def is_pretraining(stored: Mapping[str, Any]) -> bool:
-    """Whether a recipe's mapping is for one of METHODS; the aligned household model has its own."""
-    return bool(stored.get("method", "alignment") != "alignment")
+    """Whether a recipe's mapping is for one of METHODS; the heads of the household model have their own."""
+    return stored.get("method", "alignment") not in ("alignment", "zoom")
 
 
 def recipe_of(stored: Mapping[str, Any]) -> PretrainRecipe:

@@ -12,10 +12,10 @@ from perception_contrast.language.text_tower import TextTower
 
 
 class SentenceBank:
-    """Looks sentences up in memory; encodes those that are new, in batches."""
+    """Looks sentences up in memory; encodes those that are new, in batches, by ``tower``."""
 
     def __init__(self, tower: TextTower) -> None:
-        self._tower = tower
+        self.tower = tower
         self._rows: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -26,6 +26,6 @@ class SentenceBank:
         missing = [s for s in dict.fromkeys(sentences) if s not in self._rows]
         if missing:
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                rows = self._tower.encode(missing)
+                rows = self.tower.encode(missing)
             self._rows.update(zip(missing, rows, strict=True))
         return torch.from_numpy(np.stack([self._rows[s] for s in sentences]).astype(np.float32))

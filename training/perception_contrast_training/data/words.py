@@ -136,10 +136,12 @@ class Words:
 
     def may_mean(self, noun: str, category: str) -> bool:
         """Whether people may call a thing of the category by the noun: a toy car is called a car."""
-        return any(
-            category in kinds and (other == noun or other.endswith(f" {noun}"))
-            for other, kinds in self.kinds.items()
-        )
+        return category in self.meant_by(noun)
+
+    def meant_by(self, noun: str) -> set[str]:
+        """The categories whose things people may call by the noun."""
+        called = [kinds for other, kinds in self.kinds.items() if other == noun or other.endswith(f" {noun}")]
+        return set().union(*called)
 
     def true_of(self, concept: Concept, thing: SceneObject, others: dict[int, SceneObject]) -> int:
         """1 true, 0 false, -1 cannot be said (a colour or size that the picture does not settle)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,13 +46,47 @@ class ZoomJob:
     unseen: bool = False
 
 
-@dataclass(frozen=True)
-class Zoomed:
-    """views: (n) things. objects: what each is, None for nothing in particular; scene: (n,) its picture."""
+Arrays = Mapping[str, NDArray[Any]]
 
-    views: Pooled
-    objects: list[SceneObject | None]
-    scene: NDArray[np.int64]
+
+class Zoomed:
+    """Things of shards, in order; their views stay on disk until they are drawn.
+
+    objects: what each is, None for nothing in particular. scene: (n,) its picture. shares: (n,) float32 of
+    the picture that it covers.
+    """
+
+    def __init__(self, shards: Sequence[Arrays], objects: Sequence[SceneObject | None]) -> None:
+        self.objects = list(objects)
+        self._shards = shards
+        self._starts = np.cumsum([0, *(len(shard["scene"]) for shard in shards)])
+        begun, scene = 0, []
+        for shard in shards:
+            scene.append(np.asarray(shard["scene"]) + begun)
+            begun = int(scene[-1].max()) + 1
+        self.scene: NDArray[np.int64] = np.concatenate(scene)
+        forms = np.concatenate([shard["form"] for shard in shards])
+        self.shares: NDArray[np.float32] = 10.0 ** forms[:, 0].astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    @property
+    def channels(self) -> int:
+        """Of the tokens, all layers together."""
+        return int(self._shards[0]["inside"].shape[1])
+
+    def views(self, rows: Tensor) -> Pooled:
+        """Of some things, float32. rows: (n,) int64."""
+        wanted = rows.numpy()
+        shard = np.searchsorted(self._starts, wanted, side="right") - 1
+        found = {p: np.empty((len(wanted), *self._shards[0][p].shape[1:]), np.float32) for p in PARTS}
+        for number in np.unique(shard):
+            here = np.flatnonzero(shard == number)
+            local = wanted[here] - self._starts[number]
+            for part, values in found.items():
+                values[here] = self._shards[number][part][local]
+        return Pooled(**{part: torch.from_numpy(values) for part, values in found.items()})
 
 
 def blurred(mask: Mask, rng: np.random.Generator) -> Mask:
@@ -163,7 +197,9 @@ def make_zoomed(job: ZoomJob) -> Path:
         objects += [one.thing for one in regions]
         scene += [number] * len(regions)
     if not made:
-        raise PerceptionError(f"nothing in the scenes of seed {job.seed} is large enough; render more of them")
+        raise PerceptionError(
+            f"nothing in the scenes of seed {job.seed} is large enough; render more of them"
+        )
     arrays = {part: torch.cat([getattr(one, part) for one in made]).half().numpy() for part in PARTS}
     told = [thing and asdict(thing) for thing in objects]
     write_shard(job.folder, {**arrays, "scene": np.array(scene, np.int64)}, told)
@@ -171,35 +207,26 @@ def make_zoomed(job: ZoomJob) -> Path:
 
 
 def load_zoomed(folders: Sequence[Path]) -> Zoomed:
-    """The things of all shards, in order, float16 in memory: about 40 kB each. Raises PerceptionError."""
-    shards = [_read(folder) for folder in folders]
-    if not shards:
+    """The things of all shards. Raises PerceptionError for a shard that cannot be read or is of another kind."""
+    if not folders:
         raise PerceptionError("no shards of things were named; render some first")
-    count = sum(len(objects) for _, objects in shards)
-    joined: dict[str, Tensor] = {}
-    for part in PARTS:
-        first = shards[0][0][part]
-        whole = np.empty((count, *first.shape[1:]), np.float16)
-        # One after the other into their place, so that no second copy is held.
-        np.concatenate([arrays[part] for arrays, _ in shards], out=whole)
-        joined[part] = torch.from_numpy(whole)
-    begun, scene = 0, []
-    for arrays, _ in shards:
-        scene.append(np.asarray(arrays["scene"]) + begun)
-        begun = int(scene[-1].max()) + 1
-    objects = [thing for _, things in shards for thing in things]
-    return Zoomed(Pooled(**joined), objects, np.concatenate(scene))
+    shards: list[Arrays] = []
+    objects: list[SceneObject | None] = []
+    for folder in folders:
+        arrays, stored = read_shard(folder, (*PARTS, "scene"))
+        _require_fit(folder, arrays, len(stored), shards[0] if shards else arrays)
+        # As plain arrays they are drawn from in half the time.
+        shards.append({name: np.asarray(values) for name, values in arrays.items()})
+        objects += [thing and SceneObject(**thing) for thing in stored]
+    return Zoomed(shards, objects)
 
 
-def _read(folder: Path) -> tuple[dict[str, NDArray[Any]], list[SceneObject | None]]:
-    arrays, stored = read_shard(folder, (*PARTS, "scene"))
-    objects = [thing and SceneObject(**thing) for thing in stored]
-    lengths = {name: len(values) for name, values in arrays.items()} | {"objects": len(objects)}
-    if len(set(lengths.values())) > 1:
-        raise PerceptionError(f"shard '{folder}' is of several lengths ({lengths}); delete it to make it anew")
-    return arrays, objects
-
-
-def rows_of(views: Pooled, rows: Tensor) -> Pooled:
-    """Some of the views, float32. rows: (n,) int64."""
-    return Pooled(**{part: getattr(views, part)[rows].float() for part in PARTS})
+def _require_fit(folder: Path, arrays: Arrays, count: int, other: Arrays) -> None:
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if set(lengths.values()) != {count}:
+        raise PerceptionError(
+            f"shard '{folder}' holds {count} things and arrays of other lengths ({lengths}); "
+            "delete it to make it anew"
+        )
+    if any(arrays[name].shape[1:] != other[name].shape[1:] for name in PARTS):
+        raise PerceptionError(f"shard '{folder}' is of other views than the first; delete it to make it anew")
