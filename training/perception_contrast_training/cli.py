@@ -213,8 +213,9 @@ def _head(argv: Sequence[str]) -> int:
     parser.add_argument("--recipe", type=Path)
     parser.add_argument("--set", action="append", default=[])
     given, _ = parser.parse_known_args(argv)
-    zoom = given.recipe is not None and read_mapping(given.recipe, given.set).get("method") == METHOD
-    return (zoom_command if zoom else align_command).main(argv)
+    if given.recipe is not None and read_mapping(given.recipe, given.set).get("method") == METHOD:
+        return zoom_command.main(argv)
+    return align_command.main(argv)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {

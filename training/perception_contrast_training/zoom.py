@@ -201,7 +201,7 @@ def train(recipe: ZoomRecipe, *, offline: bool = False) -> Path:
 
 
 def fit(trainer: ZoomTrainer, words: WordSpace) -> None:
-    """All steps; ``log.jsonl`` has a line a step, the averaged head is written every WRITTEN and at the end."""
+    """All steps, a line of ``log.jsonl`` each; the averaged head is written every WRITTEN and at the end."""
     recipe, output = trainer.recipe, Path(trainer.recipe.output)
     steps = recipe.optimisation.steps
     journal, started = JsonLines(output / LOG), time.monotonic()

@@ -207,7 +207,7 @@ def make_zoomed(job: ZoomJob) -> Path:
 
 
 def load_zoomed(folders: Sequence[Path]) -> Zoomed:
-    """The things of all shards. Raises PerceptionError for a shard that cannot be read or is of another kind."""
+    """The things of all shards. Raises PerceptionError for one that cannot be read or is of another kind."""
     if not folders:
         raise PerceptionError("no shards of things were named; render some first")
     shards: list[Arrays] = []
