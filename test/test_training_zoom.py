@@ -125,7 +125,7 @@ class _Colours:
         return SimpleNamespace(layers=tuple(seen for _ in layers))
 
 
-def _red_on_grey(unseen: bool = False) -> LabelledPicture:
+def _red_on_grey() -> LabelledPicture:
     """A red mug of 60 x 40 pixels; a book of a few pixels; a floor."""
     rgb = np.full((378, 504, 3), 128, np.uint8)
     instances = np.zeros((378, 504), np.int32)
@@ -500,8 +500,8 @@ def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: P
         pytest.skip(str(error))
     changes = (
         f"output={tmp_path}", "scenes.pictures=2", "scenes.per_shard=2", "scenes.workers=2",
-        "batch.things=16", "batch.pool=40", "batch.wordings=1", "optimisation.steps=3", "optimisation.threads=1",
-        "evaluation.pictures=2",
+        "batch.things=16", "batch.pool=40", "batch.wordings=1", "optimisation.steps=3",
+        "optimisation.threads=1", "evaluation.pictures=2",
     )  # fmt: skip
     arguments = ["train", "--recipe", str(shipped)]
     for change in changes:

@@ -12,6 +12,7 @@ from perception_contrast.encoders.grid import require_same_space
 from perception_contrast.encoders.zoom import load_zoom
 from perception_contrast.errors import PerceptionError
 
+from .data.words import Words
 from .zoom import HEAD, rendered, shard_jobs, train, word_space
 from .zoom_recipe import ZoomRecipe, load_zoom_recipe
 
@@ -32,7 +33,7 @@ def evaluate(path: Path, recipe: ZoomRecipe, offline: bool) -> None:
     require_same_space(facts.get("image_space", words.image), words.image, f"zoom head {path.name}")
     require_same_space(facts.get("word_space", words.space), words.space, f"zoom head {path.name}")
     things = rendered(recipe, offline, kept_back=True)
-    names, recall = name_vectors(words, known_names()), recipe.evaluation.recall
+    names, recall = name_vectors(words, Words().names), recipe.evaluation.recall
     found = {recipe.name: naming(zoom_scores(head, things, names), things, recall)}
     if recipe.evaluation.whole:
         jobs = shard_jobs(recipe, offline, kept_back=True)
@@ -40,13 +41,6 @@ def evaluate(path: Path, recipe: ZoomRecipe, offline: bool) -> None:
         found[f"{words.space}, whole pictures"] = naming(scores, things, recall)
     write_json(Path(recipe.output) / "figures.json", {"head": sha256, **found})
     print(markdown(outcome(found, recall)))
-
-
-def known_names() -> tuple[str, ...]:
-    """Those that a zoom head tells apart."""
-    from .data.words import Words
-
-    return Words().names
 
 
 # In the order in which they are taken; what needs a head finds it where the first one wrote it.

@@ -60,7 +60,8 @@ class Zoomed:
         self.objects = list(objects)
         self._shards = shards
         self._starts = np.cumsum([0, *(len(shard["scene"]) for shard in shards)])
-        begun, scene = 0, []
+        begun = 0
+        scene: list[NDArray[np.int64]] = []
         for shard in shards:
             scene.append(np.asarray(shard["scene"]) + begun)
             begun = int(scene[-1].max()) + 1
