@@ -24,9 +24,9 @@ from perception_contrast.sim.looks import COLOURS, MATERIALS
 from perception_contrast.sim.props import SceneObject
 from perception_contrast.sim.scenes import LabelledPicture
 from perception_contrast_training.data import zoomed
-from perception_contrast_training.data.asked import TruthTable, draw_concepts
+from perception_contrast_training.data.asked import TruthTable, draw_concepts, shown_names
 from perception_contrast_training.data.rendered import make_shards, write_shard
-from perception_contrast_training.data.words import Concept, Words
+from perception_contrast_training.data.words import SURFACES, Concept, Words
 from perception_contrast_training.data.zoomed import Zoomed, ZoomJob, load_zoomed, make_zoomed, regions_of
 from perception_contrast_training.evaluation.zoom import naming, zoom_scores
 from perception_contrast_training.methods.zoom import name_loss, phrase_loss
@@ -63,7 +63,9 @@ class Sentences:
 def arrays(objects: Sequence[SceneObject | None], seed: int = 0) -> dict[str, NDArray[np.generic]]:
     """Noise, with a direction for each category under the mask."""
     rng, count = np.random.default_rng(seed), len(objects)
-    meaning = {name: np.random.default_rng(i).normal(0, 2, CHANNELS) for i, name in enumerate(("", *SEEN))}
+    meaning = {
+        name: np.random.default_rng(i).normal(0, 2, CHANNELS) for i, name in enumerate(("", *SEEN, "floor"))
+    }
     inside = np.stack([meaning[o.category if o else ""] for o in objects])
     made = {
         "inside": inside + rng.normal(0, 0.3, inside.shape),
@@ -253,7 +255,7 @@ def test_shards_that_were_interrupted_go_on(tmp_path: Path) -> None:
 
 
 def random_things(count: int, seed: int) -> list[SceneObject | None]:
-    rng, names = np.random.default_rng(seed), Words().names
+    rng, names = np.random.default_rng(seed), shown_names(Words())
     colours, materials, sizes = ["", *COLOURS], ["", *MATERIALS], ["", "small", "large"]
     return [
         None
@@ -280,7 +282,7 @@ def test_the_table_of_truths_is_what_words_say() -> None:
     ]
     found = table.of(rows, columns)
     assert found.tolist() == expected and set(found.unique().tolist()) == {-1, 0, 1}
-    names = [*known.names, None]
+    names = [*known.names, *SURFACES, None]
     assert [names[i] for i in table.category] == [thing and thing.category for thing in shown]
 
 
@@ -343,13 +345,13 @@ def test_a_tiny_run_names_its_own_things(tmp_path: Path) -> None:
     head, facts, _ = load_zoom(tmp_path / "head.safetensors")
     assert (facts["image_space"], facts["word_space"]) == (space.image, space.space)
     assert json.loads(facts["layers"]) == [3, 7, 11] and facts["steps"] == "60"
-    assert json.loads(facts["names"]) == list(Words().names)
+    assert json.loads(facts["names"]) == [*Words().names, *SURFACES]
     assert json.loads(facts["recipe"]) == json.loads(json.dumps(asdict(made.recipe)))
     # The kept head is the average, in half precision, and hides nothing from itself.
     for name, value in head.state_dict().items():
         assert torch.allclose(value, made.averaged.state[name], atol=2e-3)
     own = things()
-    names = space.head.text_embedding(space.bank.vectors(Words().names))
+    names = space.head.text_embedding(space.bank.vectors(shown_names(Words())))
     scores = zoom_scores(head, own, names)
     assert torch.equal(scores, zoom_scores(head, own, names))
     found = naming(scores, own, 0.9)
@@ -397,12 +399,15 @@ def test_a_run_that_is_not_finite_leaves_the_head_alone_and_ends() -> None:
 
 def test_naming_counts_what_is_right_by_size() -> None:
     known = Words()
-    shown: list[SceneObject | None] = [SceneObject(i, name) for i, name in enumerate(SEEN)] + [None]
+    shown: list[SceneObject | None] = [SceneObject(i, name) for i, name in enumerate(SEEN)]
+    shown += [None, SceneObject(0, "floor")]
     parts = arrays(shown)
-    parts["form"] = np.stack([np.log10([0.002, 0.002, 0.02, 0.1, 0.1, 0.1]), np.zeros(6)], 1)
+    parts["form"] = np.stack([np.log10([0.002, 0.002, 0.02, 0.1, 0.1, 0.1, 0.1]), np.zeros(7)], 1)
     data = Zoomed([parts], shown)
-    number = {name: i for i, name in enumerate(known.names)}
-    scores = torch.full((6, len(known.names)), 0.1, dtype=torch.float64)
+    names = shown_names(known)
+    number = {name: i for i, name in enumerate(names)}
+    scores = torch.full((7, len(names)), 0.1, dtype=torch.float64)
+    scores[6, number["floor"]] = 0.9
     for row, name in enumerate(SEEN):
         scores[row, number[name]] = 0.9
     # A book that looks more like six other things; an office chair is a chair, which nothing denies.
@@ -411,14 +416,14 @@ def test_naming_counts_what_is_right_by_size() -> None:
     scores[2, number["chair"]] = 0.95
     scores[5, others[:3]] = 0.9
     found = naming(scores, data, 0.9)
-    assert found["things"] == {"all": 5, "small": 2, "medium": 1, "large": 2}
+    assert found["views"] == {"all": 5, "small": 2, "medium": 1, "large": 2, "surfaces": 1}
     right = found["rightly named"]
     assert (right["small"], right["medium"], right["large"]) == (0.5, 0.0, 1.0)
-    assert found["within five"] == {"all": 0.8, "small": 0.5, "medium": 1.0, "large": 1.0}
-    absent = sum(len(known.names) - sum(n in known.meant_by(m) for m in known.names) for n in SEEN)
+    assert found["within five"] == {"all": 0.8, "small": 0.5, "medium": 1, "large": 1, "surfaces": 1}
+    absent = sum(len(names) - sum(n in known.meant_by(m) for m in names) for n in SEEN)
     assert found["absent names reported"]["all"] == pytest.approx(6 / absent)
     assert found["absent names reported"]["large"] == 0
-    assert found["nothing"] == {"views": 1, "names reported": pytest.approx(3 / len(known.names))}
+    assert found["nothing"] == {"views": 1, "names reported": pytest.approx(3 / len(names))}
 
 
 # Recipes and the command.
@@ -513,7 +518,7 @@ def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: P
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["head"] == sha256 == sha256_of(tmp_path / "head.safetensors")
     ours, whole = figures["household-zoom"], figures[f"{facts['word_space']}, whole pictures"]
-    assert ours["things"] == whole["things"] and ours["things"]["all"] >= 5
+    assert ours["views"] == whole["views"] and ours["views"]["all"] >= 5
     # Three steps teach nothing; the packaged head of whole pictures names some of what it is shown.
     assert whole["within five"]["all"] > 0.3
     shard = tmp_path / "shards" / "00000"

@@ -12,6 +12,7 @@ from perception_contrast.encoders.grid import require_same_space
 from perception_contrast.encoders.zoom import load_zoom
 from perception_contrast.errors import PerceptionError
 
+from .data.asked import shown_names
 from .data.words import Words
 from .zoom import HEAD, rendered, shard_jobs, train, word_space
 from .zoom_recipe import ZoomRecipe, load_zoom_recipe
@@ -33,7 +34,7 @@ def evaluate(path: Path, recipe: ZoomRecipe, offline: bool) -> None:
     require_same_space(facts.get("image_space", words.image), words.image, f"zoom head {path.name}")
     require_same_space(facts.get("word_space", words.space), words.space, f"zoom head {path.name}")
     things = rendered(recipe, offline, kept_back=True)
-    names, recall = name_vectors(words, Words().names), recipe.evaluation.recall
+    names, recall = name_vectors(words, shown_names(Words())), recipe.evaluation.recall
     found = {recipe.name: naming(zoom_scores(head, things, names), things, recall)}
     if recipe.evaluation.whole:
         jobs = shard_jobs(recipe, offline, kept_back=True)

@@ -11,13 +11,18 @@ from torch import Tensor
 from perception_contrast.errors import PerceptionError
 from perception_contrast.sim.props import SceneObject
 
-from .words import Concept, Words, describe, twisted
+from .words import SURFACES, Concept, Words, describe, twisted
 
 DESCRIBED, PARENTS, TWISTED = 0.5, 0.05, 0.25  # of the concepts; the rest are names
 ELSEWHERE = 0.4  # of those names, of what no room shows
 ATTRIBUTES = ("color", "material", "size")
 
 Things = Sequence[SceneObject | None]
+
+
+def shown_names(words: Words) -> tuple[str, ...]:
+    """What views are told apart by: the names of things, then those of walls, floors and ceilings."""
+    return (*words.names, *SURFACES)
 
 
 def draw_concepts(things: Things, words: Words, count: int, rng: np.random.Generator) -> list[Concept]:
@@ -42,14 +47,14 @@ def draw_concepts(things: Things, words: Words, count: int, rng: np.random.Gener
 class TruthTable:
     """Which of its concepts are true of which of its things, as ``Words.true_of`` says.
 
-    names: what things are called. category: (n,) int64 place among them, len(names) for nothing. Raises
-    PerceptionError for a thing with another name, or a concept that asks what a thing stands on.
+    names: what things and surfaces are called. category: (n,) int64 place among them, len(names) for nothing.
+    Raises PerceptionError for a thing with another name, or a concept that asks what a thing stands on.
     """
 
     def __init__(self, things: Things, concepts: Sequence[Concept], words: Words) -> None:
         if any(concept.on for concept in concepts):
             raise PerceptionError("what a thing stands on cannot be asked of one that is seen alone")
-        self.names = words.names
+        self.names = shown_names(words)
         place = {name: number for number, name in enumerate(self.names)}
         try:
             found = [len(place) if thing is None else place[thing.category] for thing in things]

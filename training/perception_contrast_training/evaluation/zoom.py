@@ -22,7 +22,7 @@ from perception_contrast.sim.props import SceneObject
 from perception_contrast.sim.scenes import SceneSettings
 
 from ..data.asked import TruthTable
-from ..data.words import Words
+from ..data.words import SURFACES, Words
 from ..data.zoomed import Zoomed, ZoomJob, regions_of
 from ..zoom import WordSpace
 from .household import SIZES
@@ -32,8 +32,8 @@ from .report import Outcome, Table
 
 AT_ONCE = 512  # views
 FIRST = 5  # names that are looked at for "within five"
-GROUPS = ("all", *(name for _, _, name in SIZES))
-ROWS = ("things", "rightly named", "within five", "absent names reported")
+GROUPS = ("all", *(name for _, _, name in SIZES), "surfaces")
+ROWS = ("views", "rightly named", "within five", "absent names reported")
 
 
 def name_vectors(words: WordSpace, names: Sequence[str]) -> Tensor:
@@ -81,41 +81,43 @@ def whole_scores(
 
 
 def naming(scores: Tensor, things: Zoomed, recall: float) -> dict[str, dict[str, float]]:
-    """How rightly things are named, all and by size: GROUPS of each of ROWS. scores: (n, names of training).
+    """How rightly views are named: GROUPS of each of ROWS. scores: (n, k) of ``shown_names``.
 
-    "absent names reported": of the names that nobody would give the thing, the share whose score reaches
-    the threshold that ``recall`` of the things' own names reach. "nothing" holds the same for views of
-    nothing in particular.
+    "all" are things, which the sizes part; "surfaces" are walls, floors and ceilings. "absent names
+    reported": of the names that nobody would give what is seen, the share whose score reaches the
+    threshold that ``recall`` of the things' own names reach. "nothing" holds the same for views of
+    nothing in particular. Raises PerceptionError where there are no things.
     """
     words = Words()
     table = TruthTable(things.objects, (), words)
-    shown = table.category < len(table.names)
-    own, given = table.category[shown], scores[shown]
-    if not len(own):
+    surface = torch.tensor([thing is not None and thing.category in SURFACES for thing in things.objects])
+    named = table.category < len(table.names)
+    groups = {"all": named & ~surface, "surfaces": surface}
+    share = torch.from_numpy(things.shares)
+    groups |= {name: groups["all"] & (share >= low) & (share < high) for low, high, name in SIZES}
+    present = scores[groups["all"], table.category[groups["all"]]].tolist()
+    threshold = threshold_for(present, recall)
+    if threshold is None:
         raise PerceptionError("the scenes kept back show nothing that has a name; render more of them")
-    ranks = given.argsort(dim=1, descending=True)[:, :FIRST] == own[:, None]
-    present = given.gather(1, own[:, None])[:, 0].numpy()
-    threshold = threshold_for(present.tolist(), recall)
-    assert threshold is not None
-    absent = ~torch.tensor([[one in words.meant_by(name) for name in table.names] for one in table.names])[
-        own
-    ]
-    share = torch.from_numpy(things.shares)[shown]
+    right = scores.argsort(dim=1, descending=True)[:, :FIRST] == table.category[:, None]
+    absent = _absent(words, table.names)
     found: dict[str, dict[str, float]] = {row: {} for row in ROWS}
-    for name, group in _groups(share).items():
-        values = given[group][absent[group]].tolist()
-        found["things"][name] = int(group.sum())
-        found["rightly named"][name] = float(ranks[group, 0].double().mean())
-        found["within five"][name] = float(ranks[group].any(dim=1).double().mean())
-        found["absent names reported"][name] = reported(values, threshold)
-    nothing = scores[~shown].flatten().tolist()
-    found["nothing"] = {"views": int((~shown).sum()), "names reported": reported(nothing, threshold)}
+    for name in GROUPS:
+        here = groups[name]
+        others = scores[here][absent[table.category[here]]].tolist()
+        found["views"][name] = int(here.sum())
+        found["rightly named"][name] = float(right[here, 0].double().mean())
+        found["within five"][name] = float(right[here].any(dim=1).double().mean())
+        found["absent names reported"][name] = reported(others, threshold)
+    of_nothing = reported(scores[~named].flatten().tolist(), threshold)
+    found["nothing"] = {"views": int((~named).sum()), "names reported": of_nothing}
     return found
 
 
-def _groups(share: Tensor) -> dict[str, Tensor]:
-    sized = {name: (share >= low) & (share < high) for low, high, name in SIZES}
-    return {"all": torch.ones_like(share, dtype=torch.bool), **sized}
+def _absent(words: Words, names: Sequence[str]) -> Tensor:
+    """(k, k) bool: nobody calls what the row's name names by the column's name."""
+    meant = [words.meant_by(name) for name in names]
+    return torch.tensor([[name not in kinds for kinds in meant] for name in names])
 
 
 def outcome(figures: Mapping[str, Mapping[str, Any]], recall: float) -> Outcome:
