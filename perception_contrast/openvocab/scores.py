@@ -118,9 +118,11 @@ class SoftmaxScorer:
             return np.empty((0, len(cells)), np.float32)
         asked = self.scale * _best_of_each(cells, [_words_and_examples(q) for q in queries])
         background = self.scale * (self.neutral @ cells.T)
+        everything = _log_sum(background)
         distracting = _log_sum(self.scale * (rivals @ cells.T)) if len(rivals) else None
         for row, query in zip(asked, queries, strict=True):
-            competing = [_log_sum(background[~_own(self.neutral, query.words)])]
+            own = _own(self.neutral, query.words)
+            competing = [_log_sum(background[~own]) if own.any() else everything]
             if distracting is not None:
                 competing.append(distracting)
             if len(query.negatives):
