@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..encoders.grid import FeatureGrid
 from ..errors import ModelError
 from .masks import Ground
-from .partings import Array, Evidence, Looked, Mask, Parts, Piece, View
+from .partings import DEEPEST, Array, Evidence, Looked, Mask, Parts, Piece, View
 from .regions import Region
 
 MOST = 24  # things of one region
@@ -70,8 +70,22 @@ class Judge:
     split_from: float
 
     def __call__(self, seen: Evidence) -> float:
-        score = sum(self.weights[name] * value for name, value in terms(seen).items()) + self.offset
-        return 1.0 / (1.0 + math.exp(-min(max(score, -40.0), 40.0)))
+        return _logistic(self._score(seen))
+
+    def could_part(self, seen: Evidence) -> bool:
+        """Whether features and depth that are not known yet can still make two things of what is seen."""
+        # Each of their terms is largest at one end of what it can be.
+        known, most = terms(replace(seen, features=0.0, depth=0.0)), terms(replace(seen, features=2.0, depth=DEEPEST))
+        gains = (max(0.0, self.weights[name] * (most[name] - value)) for name, value in known.items())
+        # A cosine may pass 1 by a rounding.
+        return _logistic(self._score(seen) + sum(gains) + 1e-3) >= self.split_from
+
+    def _score(self, seen: Evidence) -> float:
+        return sum(self.weights[name] * value for name, value in terms(seen).items()) + self.offset
+
+
+def _logistic(score: float) -> float:
+    return 1.0 / (1.0 + math.exp(-min(max(score, -40.0), 40.0)))
 
 
 JUDGES_FILE = Path(__file__).parent / "data" / "judges.json"
@@ -111,10 +125,11 @@ class Splitter:
         """Masks in the region's box that share its pixels out among things; one mask if it is one thing."""
         waiting: list[Mask] = [region.mask]
         things: list[Mask] = []
-        if region.share > LARGEST:
+        pixels = np.count_nonzero(region.mask)
+        if region.share > LARGEST or pixels < 2 * LEAST_PIXELS:
             return [region.mask]
         view = self._view(region)
-        least = max(LEAST_PIXELS, LEAST_PART * np.count_nonzero(region.mask))
+        least = max(LEAST_PIXELS, LEAST_PART * pixels)
         while waiting:
             mask = waiting.pop()
             parts = None
@@ -129,7 +144,7 @@ class Splitter:
     def _best(self, piece: Piece, least: float) -> Parts | None:
         """The parts that are surest to be two things; None where none is sure enough."""
         judged = [
-            (self._judge(piece.evidence(parts)), parts)
+            (self._judge(piece.evidence(parts, self._judge.could_part)), parts)
             for parts in piece.partings()
             if min(np.count_nonzero(part) for part in parts) >= least
         ]
@@ -160,22 +175,26 @@ class Splitter:
         return View(cv2.cvtColor(part, cv2.COLOR_RGB2LAB), things, features, depth, cell)
 
     def _looked(self, grid: Array, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Looked:
-        """A grid (h, w, c) as it is looked up from coarse pixels."""
+        """The part of a grid (h, w, c) that is looked up from coarse pixels."""
         high, wide = self._ground.coarse
         down = (2 * rows + 1) * grid.shape[0] // (2 * high)
         across = (2 * columns + 1) * grid.shape[1] // (2 * wide)
-        return Looked(grid.reshape(-1, grid.shape[2]), down[:, None] * grid.shape[1] + across)
+        part = grid[down[0] : down[-1] + 1, across[0] : across[-1] + 1]
+        number = (down - down[0])[:, None] * part.shape[1] + (across - across[0])
+        return Looked(part.reshape(-1, grid.shape[2]), number)
 
     @cached_property
     def _known(self) -> Array:
         """(h, w, 4) as of ``View.things``."""
         assert self._clues.things is not None
         things = self._clues.things
-        size = np.exp(np.clip(things[..., 2:3], -1.0, 5.0))
         rows, columns = (np.arange(n, dtype=np.float32) for n in things.shape[:2])
-        place = np.stack(np.broadcast_arrays(rows[:, None], columns), axis=-1)
-        edge = 1.0 / (1.0 + np.exp(-things[..., 3:]))
-        return np.concatenate([place + things[..., :2] * size, size, edge], axis=2, dtype=np.float32)
+        known = np.empty(things.shape, np.float32)
+        known[..., 2] = size = np.exp(np.clip(things[..., 2], -1.0, 5.0))
+        known[..., 0] = rows[:, None] + things[..., 0] * size
+        known[..., 1] = columns + things[..., 1] * size
+        known[..., 3] = 1.0 / (1.0 + np.exp(-things[..., 3]))
+        return known
 
     @cached_property
     def _unit(self) -> Array:
@@ -193,4 +212,4 @@ class Splitter:
         assert self._clues.depth is not None
         rows, columns = self._ground.coarse
         small = cv2.resize(self._clues.depth, (columns, rows), interpolation=cv2.INTER_NEAREST)
-        return np.where(small > 0, small, np.float32(np.nan)).astype(np.float32)
+        return np.where(small > 0, small, np.float32(np.nan)).astype(np.float32, copy=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -146,7 +145,6 @@ class Ground:
         self.fine = (rows * self.factor, columns * self.factor)
         self._radius = max(1, round(0.75 * columns / grid[1]))
         self._filter = self._guided(image) if refine else None
-        self._between = (interpolation(grid[0], rows), interpolation(grid[1], columns))
 
     def _guided(self, image: NDArray[np.uint8]) -> GuidedFilter:
         grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
@@ -161,7 +159,7 @@ class Ground:
         Only as much of it as can reach ``low`` anywhere, and a rim.
         """
         x0, y0, x1, y1 = box = self._reach(grid >= low)
-        values = np.asarray(self._between[0][y0:y1] @ grid @ self._between[1][x0:x1].T, np.float32)
+        values = upsampled(grid, self.coarse)[y0:y1, x0:x1]
         if self._filter is None:
             whole = upsampled(grid, self.fine)
             fine = [side * self.factor for side in box]
@@ -185,13 +183,3 @@ class Ground:
             min(columns, math.ceil((left + wide + 1) * across + rim)),
             min(rows, math.ceil((top + high + 1) * down + rim)),
         )
-
-
-@lru_cache(maxsize=16)
-def interpolation(cells: int, pixels: int) -> Array:
-    """(pixels, cells): what ``upsampled`` does along one axis, as a product."""
-    return (
-        upsampled(np.eye(cells, dtype=np.float32), (pixels, cells))
-        if cells > 1
-        else np.ones((pixels, 1), np.float32)
-    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -16,6 +16,7 @@ Parts = tuple[Mask, Mask]
 
 STOP = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 8, 0.0)  # rounds of two means, and least move
 SAMPLE = 300  # points that they are found from
+DEEPEST = 30.0  # jump of depth, in hundredths of the distance, that is told apart from larger ones
 NEXT_TO, NEAR_TO = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
 
@@ -27,7 +28,7 @@ class Evidence:
     middles. colour: CIELAB distance of their mean colours in steps of 20. features: 1 - cosine of their
     mean features. edge: how much surer than elsewhere cells along their border are of lying at an edge.
     border: its length against the side of the smaller part. depth: jump of depth across the border, in
-    hundredths of the distance, at most 30.
+    hundredths of the distance, at most DEEPEST.
     """
 
     count: float = 0.0
@@ -94,13 +95,22 @@ class Piece:
     @cached_property
     def size(self) -> float:
         """The middle one of the radii of the things that are seen here, in cells."""
-        return float(np.median(self.known[:, 5]))
+        return median(self.known[:, 5])
 
     @cached_property
     def count(self) -> float:
         """Log of how many things the cells think are here."""
         areas = np.square(self.known[:, 5]) * np.float32(np.pi * self.view.cell)
         return float(np.log(max(float((1.0 / areas).sum()), 1e-3)))
+
+    @cached_property
+    def looks(self) -> tuple[NDArray[np.int64], Array, Array]:
+        """Of ``View.features``: cell of each pixel (n,), pixels of each cell, sum of the pixels' vectors (c,)."""
+        looked = self.view.features
+        assert looked is not None
+        number = looked.number.take(self.inside)
+        pixels = np.bincount(number, minlength=len(looked.cells)).astype(np.float32)
+        return number, pixels, pixels @ looked.cells
 
     def partings(self) -> Iterator[Parts]:
         """Ways in which the mask falls in two, each part in one piece: by votes, by colours, by depth."""
@@ -122,8 +132,12 @@ class Piece:
             if parts is not None:
                 yield parts
 
-    def evidence(self, parts: Parts) -> Evidence:
-        """parts: (h, w) masks that share the mask's pixels between them."""
+    def evidence(self, parts: Parts, worth: Callable[[Evidence], bool] | None = None) -> Evidence:
+        """parts: (h, w) masks that share the mask's pixels between them.
+
+        worth: whether features and depth, which take longest, are to be looked at too, by what is known
+        without them; None: always.
+        """
         first, second = parts
         border = _grown(first, NEXT_TO) & second
         length = np.count_nonzero(border)
@@ -131,30 +145,27 @@ class Piece:
         ones = float(own.sum())
         part, rest = own @ self.known, len(own) - ones
         apart = part / ones - (self.total - part) / rest
-        found = {
-            "colour": float(np.linalg.norm(apart[:3])) / 20.0,
-            "border": length / float(np.sqrt(min(ones, rest))),
-        }
+        colour = float(np.linalg.norm(apart[:3])) / 20.0
+        seen = Evidence(colour=colour, border=length / float(np.sqrt(min(ones, rest))))
         view = self.view
         if view.things is not None:
-            found["count"] = self.count
-            found["votes"] = float(np.linalg.norm(apart[3:5])) / self.size
             usual = float(self.total[6]) / len(own)
-            found["edge"] = float(view.things.at(border)[:, 3].mean()) - usual if length else 0.0
-        if view.features is not None:
-            found["features"] = self._unlike(own)
-        if view.depth is not None:
-            found["depth"] = self._jump(first, second)
-        return Evidence(**found)
+            edge = float(view.things.at(border)[:, 3].mean()) - usual if length else 0.0
+            votes = float(np.linalg.norm(apart[3:5])) / self.size
+            seen = replace(seen, count=self.count, votes=votes, edge=edge)
+        if worth is not None and not worth(seen):
+            return seen
+        features = 0.0 if view.features is None else self._unlike(own)
+        return replace(seen, features=features, depth=0.0 if view.depth is None else self._jump(first, second))
 
     def _unlike(self, own: Array) -> float:
         """1 less the cosine of the mean features of the pixels of a part, by 1 and 0, and of the others."""
         looked = self.view.features
         assert looked is not None
-        number, cells = looked.number.take(self.inside), looked.cells
-        part = np.bincount(number, weights=own, minlength=len(cells))
-        rest = np.bincount(number, minlength=len(cells)) - part
-        one, other = np.stack([part, rest]).astype(np.float32) @ cells
+        number, _, total = self.looks
+        part = np.bincount(number, weights=own, minlength=len(looked.cells)).astype(np.float32)
+        one = part @ looked.cells
+        other = total - one
         lengths = float(np.sqrt((one @ one) * (other @ other)))
         return 1.0 - float(one @ other) / max(lengths, 1e-12)
 
@@ -166,8 +177,17 @@ class Piece:
         known = [side[np.isfinite(side)] for side in sides]
         if min(len(side) for side in known) == 0:
             return 0.0
-        near, far = sorted(float(np.median(side)) for side in known)
-        return min(30.0, 100.0 * (far - near) / near)
+        near, far = sorted(median(side) for side in known)
+        return min(DEEPEST, 100.0 * (far - near) / near)
+
+
+def median(values: Array) -> float:
+    """Of (n,) values, none of them NaN: as NumPy's, without its checks, which take longer than the search."""
+    middle = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, middle)[middle])
+    low, high = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1]
+    return float((low + high) / 2)
 
 
 def _grown(mask: Mask, kernel: NDArray[np.uint8]) -> Mask:
@@ -177,7 +197,7 @@ def _grown(mask: Mask, kernel: NDArray[np.uint8]) -> Mask:
 def _standard(depth: Array) -> Array:
     """(n, 1): depth in twentieths of the median distance, the median where it is unknown."""
     known = np.isfinite(depth)
-    middle = float(np.median(depth[known])) if known.any() else 1.0
+    middle = median(depth[known]) if known.any() else 1.0
     return np.asarray((np.where(known, depth, middle) / max(middle, 1e-6) - 1.0) * 10.0, np.float32)[:, None]
 
 

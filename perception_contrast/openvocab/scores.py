@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ from .examples import centred
 
 Array = NDArray[np.float32]
 FARTHEST = 14.0  # logit beyond which a share of 1 is not told apart from all or nothing
+LOWEST = np.float32(-20.0)  # logit of what nothing is compared with
 SAME_WORD = 0.999  # cosine of two words that are one
 
 
@@ -33,11 +35,6 @@ class QueryVectors:
     words: Array
     examples: Array
     negatives: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-
-    def rivals(self, of_all: Array) -> Array:
-        """(r, c) of all that competes with it: its negatives and the distractors ``of_all``."""
-        given = [rows for rows in (of_all, self.negatives) if len(rows)]
-        return np.concatenate(given) if given else of_all[:0]
 
 
 class Scorer(Protocol):
@@ -59,11 +56,16 @@ def _best(cells: Array, vectors: Array) -> Array:
 def _best_of_each(cells: Array, groups: Sequence[Array]) -> Array:
     """Highest cosine over the rows of each group, by one product: (groups, n), -1 without rows."""
     best = np.full((len(groups), len(cells)), -1.0, np.float32)
-    there = [index for index, group in enumerate(groups) if len(group)]
-    if there:
-        starts = np.cumsum([0, *(len(groups[index]) for index in there[:-1])])
-        cosines = np.concatenate([groups[index] for index in there]) @ cells.T
-        best[there] = np.maximum.reduceat(cosines, starts, axis=0)
+    there = [group for group in groups if len(group)]
+    if not there:
+        return best
+    cosines = np.concatenate(there) @ cells.T
+    start = 0
+    for row, group in zip(best, groups, strict=True):
+        if len(group):
+            # Of NumPy's ways to do this for groups of rows, the one that reads whole rows.
+            np.maximum.reduce(cosines[start : start + len(group)], axis=0, out=row)
+            start += len(group)
     return best
 
 
@@ -81,15 +83,23 @@ class SigmoidScorer:
     bias: tuple[float, float]
 
     def logits(self, cells: Array, queries: Sequence[QueryVectors], rivals: Array) -> Array:
-        rows = np.full((len(queries), len(cells)), -20.0, np.float32)
-        for kind, groups in enumerate(([q.words for q in queries], [q.examples for q in queries])):
-            asked = [index for index, group in enumerate(groups) if len(group)]
-            logits = self.scale[kind] * _best_of_each(cells, groups)[asked] + self.bias[kind]
-            rows[asked] = np.maximum(rows[asked], logits)
-        for row, query in zip(rows, queries, strict=True):
-            if len(others := query.rivals(rivals)):
-                row[:] = against_rivals(row, self.scale[0] * _best(cells, others) + self.bias[0])
+        kinds = [[q.words for q in queries], [q.examples for q in queries], [q.negatives for q in queries]]
+        best = _best_of_each(cells, [*chain(*kinds), rivals])
+        words, examples, negatives = best[:-1].reshape(3, len(queries), len(cells))
+        rows = self._of_kind(0, kinds[0], words)
+        if any(len(group) for group in kinds[1]):
+            rows = np.maximum(rows, self._of_kind(1, kinds[1], examples))
+        for row, own, other in zip(rows, kinds[2], negatives, strict=True):
+            if len(own) or len(rivals):
+                strongest = self.scale[0] * np.maximum(other, best[-1]) + self.bias[0]
+                row[:] = against_rivals(row, strongest)
         return rows
+
+    def _of_kind(self, kind: int, groups: Sequence[Array], best: Array) -> Array:
+        """Best cosines (q, n) with words (0) or examples (1) as logits, low for queries without any."""
+        rows = np.maximum(np.float32(self.scale[kind]) * best + np.float32(self.bias[kind]), LOWEST)
+        rows[[not len(group) for group in groups]] = LOWEST
+        return np.asarray(rows, np.float32)
 
 
 @dataclass(frozen=True)
@@ -108,9 +118,11 @@ class SoftmaxScorer:
             return np.empty((0, len(cells)), np.float32)
         asked = self.scale * _best_of_each(cells, [_words_and_examples(q) for q in queries])
         background = self.scale * (self.neutral @ cells.T)
+        everything = _log_sum(background)
         distracting = _log_sum(self.scale * (rivals @ cells.T)) if len(rivals) else None
         for row, query in zip(asked, queries, strict=True):
-            competing = [_log_sum(background[~_own(self.neutral, query.words)])]
+            own = _own(self.neutral, query.words)
+            competing = [_log_sum(background[~own]) if own.any() else everything]
             if distracting is not None:
                 competing.append(distracting)
             if len(query.negatives):

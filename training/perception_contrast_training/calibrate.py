@@ -54,7 +54,8 @@ def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: b
     """Examples of training categories, searched in other scenes that have or lack the category."""
     from rich.progress import track
 
-    sampler = SceneSampler(settings.seed + 1, SceneSettings(offline=offline))
+    scenes = SceneSettings(unseen=settings.unseen, offline=offline)
+    sampler = SceneSampler(settings.seed + 1, scenes)
     words, rng = Words(), np.random.default_rng(settings.seed)
     names = [c.name for c in catalogue() if not c.held_out]
     shown: dict[str, Exemplar] = {}
@@ -162,7 +163,9 @@ def calibrate(
     """Calibrations for words and for examples, and what was seen while fitting them."""
     from rich.progress import track
 
-    pictures: Iterable[Labelled] = household(settings.seed, settings.scenes, settings.absent, offline)
+    pictures: Iterable[Labelled] = household(
+        settings.seed, settings.scenes, settings.absent, offline, unseen=settings.unseen
+    )
     pictures = track(pictures, "calibrating words", total=settings.scenes)
     cases = [case for picture in pictures for case in word_cases(pipeline, picture)]
     words, about_words = _fitted(pipeline, cases, settings.most_fired)

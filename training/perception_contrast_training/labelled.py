@@ -27,14 +27,15 @@ class Labelled:
 
 
 def household(
-    seed: int, scenes: int, absent: int, offline: bool = False, views: int = 6
+    seed: int, scenes: int, absent: int, offline: bool = False, views: int = 6, *, unseen: bool = True
 ) -> Iterator[Labelled]:
     """Training words on rendered scenes of a seed: the kept-back words stay with the evaluation.
 
-    absent: names asked for that are not there, per scene. views: scenes of each room.
+    absent: names asked for that are not there, per scene. views: scenes of each room. unseen: shapes that
+    training never drew, without which a head would be as sure of itself as of what it was trained on.
     """
     words, rng = Words(), np.random.default_rng(seed)
-    sampler = SceneSampler(seed, SceneSettings(offline=offline, views=views))
+    sampler = SceneSampler(seed, SceneSettings(unseen=unseen, offline=offline, views=views))
     for _, picture in zip(range(scenes), sampler, strict=False):
         questions = [q for q in present_questions(picture, words, rng) if not q.kind.startswith("held-out")]
         questions += absent_questions(picture, words, rng, absent)
