@@ -75,7 +75,10 @@ class Judge:
     def could_part(self, seen: Evidence) -> bool:
         """Whether features and depth that are not known yet can still make two things of what is seen."""
         # Each of their terms is largest at one end of what it can be.
-        known, most = terms(replace(seen, features=0.0, depth=0.0)), terms(replace(seen, features=2.0, depth=DEEPEST))
+        known, most = (
+            terms(replace(seen, features=0.0, depth=0.0)),
+            terms(replace(seen, features=2.0, depth=DEEPEST)),
+        )
         gains = (max(0.0, self.weights[name] * (most[name] - value)) for name, value in known.items())
         # A cosine may pass 1 by a rounding.
         return _logistic(self._score(seen) + sum(gains) + 1e-3) >= self.split_from

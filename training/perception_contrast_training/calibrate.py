@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +13,7 @@ from perception_contrast.frames.resize import resize_labels
 from perception_contrast.frames.types import Frame
 from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.openvocab.calibration import Calibration
+from perception_contrast.openvocab.regions import Region
 from perception_contrast.openvocab.search import PreparedQueries
 from perception_contrast.pipeline import Pipeline, Seen
 from perception_contrast.sim.catalogue import catalogue
@@ -27,6 +29,7 @@ from .recipe import CalibrationSettings
 
 # Down to where an untrained head's logits lie, so that it too gets its best level.
 LEVELS = np.arange(-8.0, 3.01, 0.25)
+LEAST_OVERLAP = 0.5  # IoU from which benchmarks say that a thing was found
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,24 @@ def _best_level(pipeline: Pipeline, cases: list[_Case]) -> float:
     return float(LEVELS[int(totals.argmax())])
 
 
+def fits(region: Region, truth: NDArray[np.bool_]) -> bool:
+    """Whether a region overlaps what it touches of the truth (H, W) by an IoU of at least LEAST_OVERLAP.
+
+    The truth is of all things of a name; a region need not be more than one of them.
+    """
+    x0, y0, x1, y1 = region.box
+    common = np.count_nonzero(truth[y0:y1, x0:x1] & region.mask)
+    if not common:
+        return False
+    _, parts = cv2.connectedComponents(truth.view(np.uint8), connectivity=8)
+    touched = np.unique(parts[y0:y1, x0:x1][region.mask])
+    whole = np.count_nonzero(np.isin(parts, touched[touched > 0]))
+    return common >= LEAST_OVERLAP * (whole + np.count_nonzero(region.mask) - common)
+
+
 @dataclass
 class Regions:
-    """Of n regions: what a calibration looks at, whether at least half lies on the thing, the case."""
+    """Of n regions: what a calibration looks at, whether it is what was asked for, the case."""
 
     features: list[tuple[float, ...]]
     correct: list[bool]
@@ -111,10 +129,8 @@ def regions_of(pipeline: Pipeline, cases: list[_Case], seed: float, low: float) 
         )
         truth = None if case.truth is None else resize_labels(case.truth, size)
         for candidate in found:
-            x0, y0, x1, y1 = candidate.region.box
-            hit = truth is not None and float(truth[y0:y1, x0:x1][candidate.region.mask].mean()) >= 0.5
             gathered.features.append(candidate.features)
-            gathered.correct.append(hit)
+            gathered.correct.append(truth is not None and fits(candidate.region, truth))
             gathered.case.append(number)
     return gathered
 

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from perception_contrast.errors import PerceptionError
 from perception_contrast.frames.picture import PICTURE_SUFFIXES, load_picture
-from perception_contrast.sim.scenes import SceneSampler, SceneSettings
+from perception_contrast.sim.scenes import LabelledPicture, SceneSampler, SceneSettings
 
 from .data.words import Words
 from .evaluation.questions import LEAST_SHARE, Question, absent_questions, present_questions
@@ -37,9 +37,22 @@ def household(
     words, rng = Words(), np.random.default_rng(seed)
     sampler = SceneSampler(seed, SceneSettings(unseen=unseen, offline=offline, views=views))
     for _, picture in zip(range(scenes), sampler, strict=False):
-        questions = [q for q in present_questions(picture, words, rng) if not q.kind.startswith("held-out")]
+        questions = _one_of_each(picture, words, rng)
         questions += absent_questions(picture, words, rng, absent)
         yield Labelled(picture.rgb, tuple(questions))
+
+
+def _one_of_each(picture: LabelledPicture, words: Words, rng: np.random.Generator) -> list[Question]:
+    """One question about each name that is there, worded by chance.
+
+    Asked more often than names that are not there, what is there would make every answer seem likely.
+    """
+    kept = [q for q in present_questions(picture, words, rng) if not q.kind.startswith("held-out")]
+    by_truth: dict[bytes, list[Question]] = {}
+    for question in kept:
+        assert question.truth is not None
+        by_truth.setdefault(question.truth.tobytes(), []).append(question)
+    return [some[int(rng.integers(len(some)))] for some in by_truth.values()]
 
 
 class LabelledFolder:

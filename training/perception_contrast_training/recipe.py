@@ -66,9 +66,9 @@ class CalibrationSettings:
     back from training: a head is surer of what it was trained on, and robots meet other things.
     """
 
-    scenes: int = 60
+    scenes: int = 90
     seed: int = 500_001
-    absent: int = 100
+    absent: int = 150
     most_fired: float = 0.09
     most_fired_examples: float = 0.3
     unseen: bool = True

@@ -18,7 +18,7 @@ from perception_contrast.language.vocabulary import Query, Vocabulary
 from perception_contrast.openvocab.second_look import ZoomCalibration
 from perception_contrast.pipeline import Pipeline
 
-from .calibrate import threshold_of
+from .calibrate import fits, threshold_of
 from .evaluation.metrics.reliability import expected_calibration_error
 from .fitting import platt
 from .labelled import Labelled, household
@@ -29,8 +29,8 @@ EVERY_VIEW = 1_000_000
 
 @dataclass(frozen=True)
 class Looked:
-    """Regions seen again. features: (n, k); correct: at least half lies on what was asked for; case: (n,)
-    number of its question; absent: (cases,) whether what a question asks for is certainly not there."""
+    """Regions seen again. features: (n, k); correct: they are what was asked for; case: (n,) number of the
+    question; absent: (cases,) whether what a question asks for is certainly not there."""
 
     features: NDArray[np.float64]
     correct: NDArray[np.bool_]
@@ -71,9 +71,7 @@ def _answers(pipeline: Pipeline, picture: Labelled) -> Iterator[tuple[int, tuple
         truth = picture.questions[number].truth
         if truth is not None and number not in truths:
             truths[number] = resize_labels(truth, size)
-        x0, y0, x1, y1 = region.box
-        inside = truths[number][y0:y1, x0:x1][region.mask] if number in truths else np.zeros(1)
-        yield number, values, float(inside.mean()) >= 0.5
+        yield number, values, number in truths and fits(region, truths[number])
 
 
 def fit_zoom(looked: Looked, most_fired: float) -> tuple[ZoomCalibration, dict[str, float]]:
