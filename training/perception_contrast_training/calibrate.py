@@ -108,7 +108,7 @@ def fits(region: Region, truth: NDArray[np.bool_]) -> bool:
     _, parts = cv2.connectedComponents(truth.view(np.uint8), connectivity=8)
     touched = np.unique(parts[y0:y1, x0:x1][region.mask])
     whole = np.count_nonzero(np.isin(parts, touched[touched > 0]))
-    return common >= LEAST_OVERLAP * (whole + np.count_nonzero(region.mask) - common)
+    return bool(common >= LEAST_OVERLAP * (whole + np.count_nonzero(region.mask) - common))
 
 
 @dataclass
