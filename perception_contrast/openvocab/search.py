@@ -18,7 +18,7 @@ from .instances import Clues, Splitter
 from .masks import Ground, Plane, upsampled
 from .regions import Region, grow_regions, part_of, region_vectors
 from .scores import ExampleScorer, QueryVectors, Scorer
-from .second_look import SecondLook, spot_of
+from .second_look import LEAST, SecondLook, spot_of
 from .types import Detection, Scores
 
 Array = NDArray[np.float32]
@@ -197,11 +197,7 @@ class Searcher:
         cut = None if settings.mask_threshold is None else logit_of(settings.mask_threshold)
         planes = self._planes(grids, ground, prepared, cut=cut)
         base = _Base(words, examples, prepared, ground.coarse)
-        candidates = self._scored(self._grown(planes, base, settings), base)
-        if settings.zoom:
-            with stage("zoom") if stage is not None else nullcontext():
-                candidates = self.looked_again(image, candidates, prepared, ground.coarse, settings.zoom)
-        accepted = [c for c in candidates if c.probability >= self._least(prepared, c, settings)]
+        accepted = self._looked_up(image, self._grown(planes, base, settings), base, settings, stage)
         if clues is not None:
             accepted = self._split(accepted, planes, Splitter(ground, image, clues), base)
         accepted.sort(key=lambda candidate: candidate.probability, reverse=True)
@@ -292,10 +288,34 @@ class Searcher:
             grown += [(index, region) for region in regions]
         return grown
 
-    def _least(self, prepared: PreparedQueries, candidate: Candidate, settings: SearchSettings) -> float:
-        own = prepared.vocabulary.queries[candidate.query].threshold
-        chosen = own if own is not None else settings.detection_threshold
-        return candidate.least if chosen is None else chosen
+    def _least(self, prepared: PreparedQueries, index: int, settings: SearchSettings) -> float | None:
+        """Probability from which a query's regions are published; None: what the calibrations say."""
+        own = prepared.vocabulary.queries[index].threshold
+        return own if own is not None else settings.detection_threshold
+
+    def _looked_up(
+        self,
+        image: NDArray[np.uint8],
+        grown: Sequence[tuple[int, Region]],
+        base: _Base,
+        settings: SearchSettings,
+        stage: Stage | None,
+    ) -> list[Candidate]:
+        """The regions that are to be published, after a second look where there is one."""
+        prepared, asked = base.prepared, {index for index, _ in grown}
+        wished = {index: self._least(prepared, index, settings) for index in asked}
+        again = self.second_look is not None and settings.zoom > 0
+        first = {
+            index: self._calibration(prepared, index).detection if least is None else least
+            for index, least in wished.items()
+        }
+        if not again:
+            return self._scored(grown, base, first)
+        # Whatever may yet turn out to be probable enough.
+        candidates = self._scored(grown, base, {index: min(least, LEAST) for index, least in first.items()})
+        with stage("zoom") if stage is not None else nullcontext():
+            candidates = self.looked_again(image, candidates, prepared, base.size, settings.zoom)
+        return [c for c in candidates if c.probability >= _chosen(wished[c.query], c.least)]
 
     def looked_again(
         self,
@@ -336,11 +356,9 @@ class Searcher:
             return {}
         places, asked = places[:kept], [candidates[k].query for k in places[:kept]]
         vectors = look.vectors(image, spots[:kept])
-        targets = {index: prepared.words[index] for index in set(asked)}
-        cosines = [targets[index] @ vector for index, vector in zip(asked, vectors, strict=True)]
-        nearest = [(index, int(row.argmax())) for index, row in zip(asked, cosines, strict=True)]
-        cosine = np.array([row.max() for row in cosines], np.float32)
-        leads = look.scale * self._leads_of_others(vectors, nearest, targets, cosine)
+        cosine, targets, nearest = self._nearest(vectors, asked, prepared)
+        used, which = np.unique(nearest, return_inverse=True)
+        leads = look.scale * self._leads_of_others(vectors, targets[used], which, cosine)
         logits = self._region_logits(vectors, asked, prepared, look.scorer)
         return {
             k: look.features(candidates[k].probability, float(logit or 0.0), lead, candidates[k].region.share)
@@ -372,8 +390,13 @@ class Searcher:
             for part, floor in zip(self._scored(parts, base), least, strict=True)
         ]
 
-    def _scored(self, grown: Sequence[tuple[int, Region]], base: _Base) -> list[Candidate]:
-        """Regions with their own vectors and what the calibrations make of them, in the order given."""
+    def _scored(
+        self, grown: Sequence[tuple[int, Region]], base: _Base, least: Mapping[int, float] | None = None
+    ) -> list[Candidate]:
+        """Regions with their own vectors and what the calibrations make of them, in the order given.
+
+        least: of each query the probability below which regions are left out; None: none is.
+        """
         scored: dict[int, Candidate] = {}
         for grid, places in self._by_grid(grown, base):
             regions, asked = [grown[k][1] for k in places], [grown[k][0] for k in places]
@@ -383,15 +406,17 @@ class Searcher:
             for k, index, region, vector, (cosine, features), chance in zip(
                 places, asked, regions, vectors, known, chances.tolist(), strict=True
             ):
-                least = self._calibration(base.prepared, index).detection
-                scored[k] = Candidate(index, region, vector, grid.space, cosine, features, chance, least)
-        return [scored[k] for k in range(len(grown))]
+                if least is None or chance >= least[index]:
+                    enough = self._calibration(base.prepared, index).detection
+                    scored[k] = Candidate(index, region, vector, grid.space, cosine, features, chance, enough)
+        return [scored[k] for k in sorted(scored)]
 
     def _chances(
         self, features: NDArray[np.float64], asked: Sequence[int], prepared: PreparedQueries
     ) -> NDArray[np.float64]:
         """(n,) probabilities of regions with these features (n, len(FEATURES)), by their queries' numbers."""
-        worded = np.array([prepared_words(prepared, index) for index in asked])
+        by_words = {index: prepared_words(prepared, index) for index in set(asked)}
+        worded = np.array([by_words[index] for index in asked])
         chances = np.empty(len(asked))
         for calibration, own in ((self.calibration, worded), (self._example_calibration, ~worded)):
             if own.any():
@@ -402,12 +427,12 @@ class Searcher:
         self, grown: Sequence[tuple[int, Region]], base: _Base
     ) -> Iterator[tuple[FeatureGrid, list[int]]]:
         """Each grid with the numbers of the regions that are looked up in it."""
-        in_words = [
-            base.words is not None and (prepared_words(base.prepared, index) or self._together)
-            for index, _ in grown
-        ]
+        in_words = {
+            index: base.words is not None and (prepared_words(base.prepared, index) or self._together)
+            for index in {index for index, _ in grown}
+        }
         for grid, wanted in ((base.words, True), (base.examples, False)):
-            places = [k for k, there in enumerate(in_words) if there is wanted]
+            places = [k for k, (index, _) in enumerate(grown) if in_words[index] is wanted]
             if places:
                 assert grid is not None
                 yield grid, places
@@ -420,17 +445,32 @@ class Searcher:
         prepared: PreparedQueries,
     ) -> list[tuple[float, tuple[float, ...]]]:
         """Of each region its cosine with its query and what a calibration looks at."""
-        targets = {index: self._targets(prepared, index) for index in set(asked)}
-        cosines = [targets[index] @ vector for index, vector in zip(asked, vectors, strict=True)]
-        best = [int(row.argmax()) for row in cosines]
-        nearest = [(index, k) for index, k in zip(asked, best, strict=True)]
-        cosine = np.array([row[k] for row, k in zip(cosines, best, strict=True)], np.float32)
-        leads = self._neutral_scale * self._leads_of_others(vectors, nearest, targets, cosine)
+        cosine, targets, nearest = self._nearest(vectors, asked, prepared)
+        used, which = np.unique(nearest, return_inverse=True)
+        leads = self._neutral_scale * self._leads_of_others(vectors, targets[used], which, cosine)
         logits = self._region_logits(vectors, asked, prepared, self._scorer)
         return [
-            (float(c), features_of(region, region.mean if logit is None else logit, float(lead)))
-            for c, region, logit, lead in zip(cosine, regions, logits, leads, strict=True)
+            (c, features_of(region, region.mean if logit is None else logit, lead))
+            for c, region, logit, lead in zip(cosine.tolist(), regions, logits, leads.tolist(), strict=True)
         ]
+
+    def _nearest(
+        self, vectors: Array, asked: Sequence[int], prepared: PreparedQueries
+    ) -> tuple[Array, Array, NDArray[np.intp]]:
+        """What of all that its query asks for is most like each region (n, c).
+
+        Its cosine (n,), all that is asked for (m, c), and of each region which of that it is (n,).
+        """
+        numbers, queries = np.array(asked), sorted(set(asked))
+        known = [self._targets(prepared, index) for index in queries]
+        cosine, nearest = np.empty(len(asked), np.float32), np.empty(len(asked), np.intp)
+        start = 0
+        for index, targets in zip(queries, known, strict=True):
+            own = np.flatnonzero(numbers == index)
+            cosines = vectors[own] @ targets.T
+            cosine[own], nearest[own] = cosines.max(axis=1), start + cosines.argmax(axis=1)
+            start += len(targets)
+        return cosine, np.concatenate(known), nearest
 
     def _targets(self, prepared: PreparedQueries, index: int) -> Array:
         """(n, c): all vectors that a region of a query is compared with."""
@@ -452,7 +492,7 @@ class Searcher:
         logits: list[float | None] = [None] * len(asked)
         if scorer is None:
             return logits
-        chosen = sorted({k for k in asked if prepared_words(prepared, k) or self._together})
+        chosen = sorted(k for k in set(asked) if prepared_words(prepared, k) or self._together)
         if chosen:
             queries = [self._query_vectors(prepared, k) for k in chosen]
             table = scorer.logits(vectors, queries, prepared.rivals)
@@ -461,22 +501,17 @@ class Searcher:
         return logits
 
     def _leads_of_others(
-        self,
-        vectors: Array,
-        nearest: Sequence[tuple[int, int]],
-        targets: Mapping[int, Array],
-        cosine: Array,
+        self, vectors: Array, targets: Array, nearest: NDArray[np.intp], cosine: Array
     ) -> Array:
         """By what cosine regions are more like another name, as far as that differs from the query.
 
-        nearest: of each region the number of its query and the row of ``targets`` that is most like it.
+        nearest: (n,) row of ``targets`` that each region is most like of its query's; cosine: (n,), how much.
         """
         if not len(self._bank) or vectors.shape[1] != self._bank.shape[1]:
             return np.zeros(len(vectors), np.float32)
-        rows = {key: number for number, key in enumerate(dict.fromkeys(nearest))}
-        others = 1.0 - np.stack([targets[index][k] for index, k in rows]) @ self._bank.T
+        others = 1.0 - targets @ self._bank.T
         lead = vectors @ self._bank.T - cosine[:, None]
-        lead *= others[[rows[key] for key in nearest]]
+        lead *= others[nearest]
         return np.asarray(lead.max(axis=1), np.float32)
 
     def _detection(
@@ -496,6 +531,10 @@ class Searcher:
 def prepared_words(prepared: PreparedQueries, index: int) -> bool:
     """Whether a query has words; its calibration is the words' then."""
     return bool(prepared.words) and len(prepared.words[index]) > 0
+
+
+def _chosen(wished: float | None, usual: float) -> float:
+    return usual if wished is None else wished
 
 
 def _stacked(query: Query, space: str) -> Array:

@@ -125,7 +125,7 @@ def _things(picture: LabelledPicture, rng: np.random.Generator) -> Iterator[tupl
     for _ in range(EMPTY):
         radius = np.exp(rng.uniform(np.log(12), np.log(120), 2))
         y, x = rng.uniform(0, height), rng.uniform(0, width)
-        rows, columns = np.ogrid[:height, :width]
+        rows, columns = np.arange(height)[:, None], np.arange(width)[None]
         blob = ((rows - y) / radius[0]) ** 2 + ((columns - x) / radius[1]) ** 2 < 1
         if blob.mean() >= LEAST_SHARE and taken[blob].mean() < 0.25:
             yield np.asarray(blob), _surface(picture, np.asarray(blob))
