@@ -24,23 +24,25 @@ def _train(_: Path, recipe: ZoomRecipe, offline: bool) -> None:
     train(recipe, offline=offline)
 
 
-def evaluate(path: Path, recipe: ZoomRecipe, offline: bool) -> None:
+def evaluate(file: Path, recipe: ZoomRecipe, offline: bool) -> None:
     """Writes ``figures.json`` into the recipe's output, and prints it as a table."""
     from .evaluation.report import markdown, write_json
     from .evaluation.zoom import name_vectors, naming, outcome, whole_scores, zoom_scores
 
-    head, facts, sha256 = load_zoom(path)
+    head, facts, sha256 = load_zoom(file)
     words = word_space(recipe, offline=offline)
-    require_same_space(facts.get("image_space", words.image), words.image, f"zoom head {path.name}")
-    require_same_space(facts.get("word_space", words.space), words.space, f"zoom head {path.name}")
+    require_same_space(facts.get("image_space", words.image), words.image, f"zoom head {file.name}")
+    require_same_space(facts.get("word_space", words.space), words.space, f"zoom head {file.name}")
     things = rendered(recipe, offline, kept_back=True)
     names, recall = name_vectors(words, shown_names(Words())), recipe.evaluation.recall
     found = {recipe.name: naming(zoom_scores(head, things, names), things, recall)}
+    path = Path(recipe.output) / "figures.json"
+    write_json(path, {"head": sha256, **found})
     if recipe.evaluation.whole:
         jobs = shard_jobs(recipe, offline, kept_back=True)
         scores = whole_scores(words, jobs, things, names, offline=offline)
         found[f"{words.space}, whole pictures"] = naming(scores, things, recall)
-    write_json(Path(recipe.output) / "figures.json", {"head": sha256, **found})
+        write_json(path, {"head": sha256, **found})
     print(markdown(outcome(found, recall)))
 
 

@@ -31,7 +31,7 @@ class ZoomScenes:
     """seed: of the first shard, the next one's is one more. pictures: how many to render in all."""
 
     seed: int = 7_300_000
-    pictures: int = 10_000
+    pictures: int = 7050
     per_shard: int = 50
     workers: int = 2
 
@@ -41,11 +41,11 @@ class ZoomShape:
     """width: of the trunk. cell: channels that a cell of the layout keeps. blocks: of the trunk. dropout:
     share of what comes in that a step does not see; block_dropout: of what is inside of a block."""
 
-    width: int = 512
+    width: int = 384
     cell: int = 48
     blocks: int = 2
-    dropout: float = 0.2
-    block_dropout: float = 0.2
+    dropout: float = 0.35
+    block_dropout: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ZoomBatchSettings:
 
 @dataclass(frozen=True)
 class ZoomOptimisation(HeadOptimisation):
-    steps: int = 6000
+    steps: int = 3000
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warm_up: int = 100
