@@ -9,6 +9,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 Array = NDArray[np.float32]
 
@@ -42,33 +43,41 @@ def grow_regions(
     logits: (H, W), a whole map or the part of one whose left and top are ``corner`` and which has ``pixels``
     in all. least_share: of the whole, smaller ones are dropped. Strongest first, at most ``most``.
     """
-    # OpenCV's statistics of the components take several times as long as the components.
-    _, labels = cv2.connectedComponents((logits >= low).view(np.uint8), connectivity=8)
     total = logits.size if pixels is None else pixels
-    least = max(1.0, least_share * total)
+    hot = logits >= low
+    # OpenCV's statistics of the components take several times as long as the components.
+    _, labels = cv2.connectedComponents(hot.view(np.uint8), connectivity=8)
+    places = np.flatnonzero(hot)
+    if not len(places):
+        return []
+    numbers = labels.ravel().take(places)
+    # Component by component, each row by row.
+    order = numbers.argsort(kind="stable")
+    rows, columns = np.divmod(places[order], logits.shape[1])
+    values = logits.ravel().take(places)[order]
+    counts = np.bincount(numbers)[1:]
+    starts = counts.cumsum() - counts
+    first, last = np.minimum.reduceat(columns, starts), np.maximum.reduceat(columns, starts)
+    highest, means = np.maximum.reduceat(values, starts), np.add.reduceat(values, starts) / counts
     regions: list[Region] = []
-    for number in np.flatnonzero(np.bincount(labels.ravel())[1:] >= least) + 1:
-        whole = labels == number
-        x, y, w, h = cv2.boundingRect(whole.view(np.uint8))
-        mask = np.ascontiguousarray(whole[y : y + h, x : x + w])
-        values = logits[y : y + h, x : x + w]
-        region = measured(values, (x + corner[0], y + corner[1]), mask, total)
-        if region.peak >= seed:
-            regions.append(region)
+    least = max(1.0, least_share * total)
+    for k in np.flatnonzero((counts >= least) & (highest >= seed)).tolist():
+        start, count = int(starts[k]), int(counts[k])
+        peak = float(highest[k]) if count < 200 else peak_of(values[start : start + count])
+        if peak < seed:
+            continue
+        x0, y0, x1, y1 = int(first[k]), int(rows[start]), int(last[k]) + 1, int(rows[start + count - 1]) + 1
+        box = (x0 + corner[0], y0 + corner[1], x1 + corner[0], y1 + corner[1])
+        mask = labels[y0:y1, x0:x1] == k + 1
+        regions.append(Region(box, mask, peak, float(means[k]), count / total))
     regions.sort(key=lambda region: region.peak, reverse=True)
     return regions[:most]
 
 
-def measured(values: Array, corner: tuple[int, int], mask: NDArray[np.bool_], pixels: int) -> Region:
-    """A region with what is known of it. values, mask: (h, w) of its box, whose left and top are ``corner``.
-
-    pixels: of the whole map. The mask is not empty.
-    """
-    inside = values[mask]
-    place = -max(1, len(inside) // 100)
-    peak = float(inside.max()) if place == -1 else float(np.partition(inside, place)[place])
-    box = (corner[0], corner[1], corner[0] + mask.shape[1], corner[1] + mask.shape[0])
-    return Region(box, mask, peak, float(inside.mean()), len(inside) / pixels)
+def peak_of(values: Array) -> float:
+    """The 99th percentile of (n,) values, the highest where there are few."""
+    place = -max(1, len(values) // 100)
+    return float(values.max()) if place == -1 else float(np.partition(values, place)[place])
 
 
 def part_of(region: Region, mask: NDArray[np.bool_], values: Array) -> Region:
@@ -77,25 +86,36 @@ def part_of(region: Region, mask: NDArray[np.bool_], values: Array) -> Region:
     inside = np.s_[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
     corner = (region.box[0] + int(columns[0]), region.box[1] + int(rows[0]))
     pixels = round(np.count_nonzero(region.mask) / region.share)
-    return measured(values[inside], corner, np.ascontiguousarray(mask[inside]), pixels)
+    cut = np.ascontiguousarray(mask[inside])
+    own = values[inside][cut]
+    box = (*corner, corner[0] + cut.shape[1], corner[1] + cut.shape[0])
+    return Region(box, cut, peak_of(own), float(own.mean()), len(own) / pixels)
 
 
 def region_vectors(regions: Sequence[Region], size: tuple[int, int], grid: Array) -> Array:
     """Mean grid vectors under regions, (n, c) unit rows. size: (H, W) of their map; grid (h, w, c)."""
     down, across = overlaps(size[0], grid.shape[0]), overlaps(size[1], grid.shape[1])
-    totals = np.stack([_total(region, down, across, grid) for region in regions])
+    places = np.arange(grid.shape[0] * grid.shape[1]).reshape(grid.shape[:2])
+    covered = [_covered(region, down, across, places) for region in regions]
+    cells, weights = (np.concatenate(side) for side in zip(*covered, strict=True))
+    ends = np.cumsum([0, *(len(own) for own, _ in covered)])
+    # A sparse product reads only what is covered, of all regions in one call.
+    among = csr_array((weights, cells, ends), shape=(len(regions), places.size))
+    totals = among @ grid.reshape(places.size, -1)
     norms = np.linalg.norm(totals, axis=1, keepdims=True)
     return np.asarray(totals / np.maximum(norms, 1e-12), np.float32)
 
 
-def _total(region: Region, down: Array, across: Array, grid: Array) -> Array:
-    """Sum of a grid's vectors (c,), each as often as the region covers its cell, in pixels of its map."""
+def _covered(
+    region: Region, down: Array, across: Array, places: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], Array]:
+    """Which of a grid's cells (``places``) a region covers, and how much of each, in pixels of its map: (n,)."""
     x0, y0, x1, y1 = region.box
     top, bottom = _cells(y0, y1, *down.shape)
     left, right = _cells(x0, x1, *across.shape)
     weight = down[top:bottom, y0:y1] @ region.mask.astype(np.float32) @ across[left:right, x0:x1].T
     inside = weight > 0
-    return np.asarray(weight[inside] @ grid[top:bottom, left:right][inside], np.float32)
+    return places[top:bottom, left:right][inside], weight[inside]
 
 
 def _cells(start: int, stop: int, cells: int, pixels: int) -> tuple[int, int]:

@@ -354,17 +354,25 @@ class Searcher:
         prepared: PreparedQueries,
     ) -> list[tuple[float, tuple[float, ...]]]:
         """Of each region its cosine with its query and what a calibration looks at."""
-        targets = {index: self._targets(prepared, index) for index in set(asked)}
-        cosines = [targets[index] @ vector for index, vector in zip(asked, vectors, strict=True)]
-        best = [int(row.argmax()) for row in cosines]
-        nearest = [(index, k) for index, k in zip(asked, best, strict=True)]
-        cosine = np.array([row[k] for row, k in zip(cosines, best, strict=True)], np.float32)
-        leads = self._leads_of_others(vectors, nearest, targets, cosine)
+        cosine, nearest = self._nearest(vectors, asked, prepared)
+        leads = self._leads_of_others(vectors, nearest, cosine)
         logits = self._region_logits(vectors, asked, prepared)
         return [
-            (float(c), features_of(region, region.mean if logit is None else logit, float(lead)))
-            for c, region, logit, lead in zip(cosine, regions, logits, leads, strict=True)
+            (c, features_of(region, region.mean if logit is None else logit, lead))
+            for c, region, logit, lead in zip(cosine.tolist(), regions, logits, leads.tolist(), strict=True)
         ]
+
+    def _nearest(
+        self, vectors: Array, asked: Sequence[int], prepared: PreparedQueries
+    ) -> tuple[Array, Array]:
+        """Of regions (n, c): the cosine (n,) with what is most like each of all that its query asks for, and that (n, c)."""
+        cosine, nearest = np.empty(len(asked), np.float32), np.empty_like(vectors)
+        for index in set(asked):
+            own = np.flatnonzero(np.array(asked) == index)
+            targets = self._targets(prepared, index)
+            cosines = vectors[own] @ targets.T
+            cosine[own], nearest[own] = cosines.max(axis=1), targets[cosines.argmax(axis=1)]
+        return cosine, nearest
 
     def _targets(self, prepared: PreparedQueries, index: int) -> Array:
         """(n, c): all vectors that a region of a query is compared with."""
@@ -394,23 +402,15 @@ class Searcher:
             logits = [float(table[row[k], n]) if k in row else None for n, k in enumerate(asked)]
         return logits
 
-    def _leads_of_others(
-        self,
-        vectors: Array,
-        nearest: Sequence[tuple[int, int]],
-        targets: Mapping[int, Array],
-        cosine: Array,
-    ) -> Array:
+    def _leads_of_others(self, vectors: Array, nearest: Array, cosine: Array) -> Array:
         """How much more regions are like another name; a name counts as far as it differs from the query.
 
-        nearest: of each region the number of its query and the row of ``targets`` that is most like it.
+        nearest: (n, c), what of its query each region is most like; cosine: (n,), how much.
         """
         if not len(self._bank) or vectors.shape[1] != self._bank.shape[1]:
             return np.zeros(len(vectors), np.float32)
-        rows = {key: number for number, key in enumerate(dict.fromkeys(nearest))}
-        others = 1.0 - np.stack([targets[index][k] for index, k in rows]) @ self._bank.T
         lead = vectors @ self._bank.T - cosine[:, None]
-        lead *= others[[rows[key] for key in nearest]]
+        lead *= 1.0 - nearest @ self._bank.T
         return np.asarray(self._neutral_scale * lead.max(axis=1), np.float32)
 
     def _detection(
