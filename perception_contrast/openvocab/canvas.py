@@ -38,19 +38,21 @@ class Canvas:
         """
         region = self._regions[place][1]
         box, own, values = self._inside(place, region, plane)
-        drawn = tight(box, own & (values >= low))
+        mask = own & (values >= low)
+        drawn = tight(box, mask)
         if cut < low:
             box, own, values = self._inside(place, _widened(region, plane, cut), plane)
-        self._paint(box, own & (values >= cut), values, number)
+        self._paint(box, mask if cut == low else own & (values >= cut), values, number)
         return None if drawn is None else self._in_picture(*drawn)
 
     def _paint(self, box: Box, mask: Mask, values: Array, number: int) -> None:
         labels, best = self._paper()
         x0, y0, x1, y1 = box
         window = np.s_[y0:y1, x0:x1]
-        wins = mask & (values > best[window])
-        labels[window][wins] = number
-        np.copyto(best[window], values, where=wins)
+        wins = (mask & (values > best[window])).view(np.uint8)
+        # OpenCV copies under a mask in a third of NumPy's time.
+        cv2.copyTo(np.full(wins.shape, number, np.uint16), wins, labels[window])
+        cv2.copyTo(values, wins, best[window])
 
     def _in_picture(self, box: Box, mask: Mask) -> tuple[Box, Mask] | None:
         size, of = self._ground.size, self._ground.fine
@@ -131,9 +133,9 @@ def _widened(region: Region, plane: Plane, cut: float) -> Region:
 
 def tight(box: Box, mask: Mask) -> tuple[Box, Mask] | None:
     """Box and mask cut down to the mask's pixels; None without any."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    left, top, wide, high = cv2.boundingRect(mask.view(np.uint8))
+    if not wide:
         return None
-    top, left, bottom, right = int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
     x0, y0, _, _ = box
-    return (x0 + left, y0 + top, x0 + right, y0 + bottom), mask[top:bottom, left:right]
+    drawn = (x0 + left, y0 + top, x0 + left + wide, y0 + top + high)
+    return drawn, mask[top : top + high, left : left + wide]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +20,6 @@ from .examples import centred
 
 Array = NDArray[np.float32]
 FARTHEST = 14.0  # logit beyond which a share of 1 is not told apart from all or nothing
-LOWEST = np.float32(-20.0)  # logit of what nothing is compared with
 SAME_WORD = 0.999  # cosine of two words that are one
 
 
@@ -83,23 +81,23 @@ class SigmoidScorer:
     bias: tuple[float, float]
 
     def logits(self, cells: Array, queries: Sequence[QueryVectors], rivals: Array) -> Array:
-        kinds = [[q.words for q in queries], [q.examples for q in queries], [q.negatives for q in queries]]
-        best = _best_of_each(cells, [*chain(*kinds), rivals])
-        words, examples, negatives = best[:-1].reshape(3, len(queries), len(cells))
-        rows = self._of_kind(0, kinds[0], words)
-        if any(len(group) for group in kinds[1]):
-            rows = np.maximum(rows, self._of_kind(1, kinds[1], examples))
-        for row, own, other in zip(rows, kinds[2], negatives, strict=True):
-            if len(own) or len(rivals):
-                strongest = self.scale[0] * np.maximum(other, best[-1]) + self.bias[0]
-                row[:] = against_rivals(row, strongest)
+        given = [
+            (kind, index, vectors)
+            for kind, name in enumerate(("words", "examples", "negatives"))
+            for index, query in enumerate(queries)
+            if len(vectors := getattr(query, name))
+        ]
+        best = _best_of_each(cells, [*(vectors for _, _, vectors in given), rivals])
+        rows = np.full((len(queries), len(cells)), -20.0, np.float32)
+        others = dict.fromkeys(range(len(queries)), best[-1]) if len(rivals) else {}
+        for (kind, index, _), cosines in zip(given, best[:-1], strict=True):
+            if kind == 2:
+                others[index] = np.maximum(cosines, best[-1])
+            else:
+                rows[index] = np.maximum(rows[index], self.scale[kind] * cosines + self.bias[kind])
+        for index, cosines in others.items():
+            rows[index] = against_rivals(rows[index], self.scale[0] * cosines + self.bias[0])
         return rows
-
-    def _of_kind(self, kind: int, groups: Sequence[Array], best: Array) -> Array:
-        """Best cosines (q, n) with words (0) or examples (1) as logits, low for queries without any."""
-        rows = np.maximum(np.float32(self.scale[kind]) * best + np.float32(self.bias[kind]), LOWEST)
-        rows[[not len(group) for group in groups]] = LOWEST
-        return np.asarray(rows, np.float32)
 
 
 @dataclass(frozen=True)

@@ -325,7 +325,8 @@ class Searcher:
         self, features: NDArray[np.float64], asked: Sequence[int], prepared: PreparedQueries
     ) -> NDArray[np.float64]:
         """(n,) probabilities of regions with these features (n, len(FEATURES)), by their queries' numbers."""
-        worded = np.array([prepared_words(prepared, index) for index in asked])
+        by_words = {index: prepared_words(prepared, index) for index in set(asked)}
+        worded = np.array([by_words[index] for index in asked])
         chances = np.empty(len(asked))
         for calibration, own in ((self.calibration, worded), (self._example_calibration, ~worded)):
             if own.any():
@@ -336,12 +337,12 @@ class Searcher:
         self, grown: Sequence[tuple[int, Region]], base: _Base
     ) -> Iterator[tuple[FeatureGrid, list[int]]]:
         """Each grid with the numbers of the regions that are looked up in it."""
-        in_words = [
-            base.words is not None and (prepared_words(base.prepared, index) or self._together)
-            for index, _ in grown
-        ]
+        in_words = {
+            index: base.words is not None and (prepared_words(base.prepared, index) or self._together)
+            for index in {index for index, _ in grown}
+        }
         for grid, wanted in ((base.words, True), (base.examples, False)):
-            places = [k for k, there in enumerate(in_words) if there is wanted]
+            places = [k for k, (index, _) in enumerate(grown) if in_words[index] is wanted]
             if places:
                 assert grid is not None
                 yield grid, places
@@ -354,8 +355,9 @@ class Searcher:
         prepared: PreparedQueries,
     ) -> list[tuple[float, tuple[float, ...]]]:
         """Of each region its cosine with its query and what a calibration looks at."""
-        cosine, nearest = self._nearest(vectors, asked, prepared)
-        leads = self._leads_of_others(vectors, nearest, cosine)
+        cosine, targets, nearest = self._nearest(vectors, asked, prepared)
+        used, which = np.unique(nearest, return_inverse=True)
+        leads = self._leads_of_others(vectors, targets[used], which, cosine)
         logits = self._region_logits(vectors, asked, prepared)
         return [
             (c, features_of(region, region.mean if logit is None else logit, lead))
@@ -364,15 +366,20 @@ class Searcher:
 
     def _nearest(
         self, vectors: Array, asked: Sequence[int], prepared: PreparedQueries
-    ) -> tuple[Array, Array]:
-        """Of regions (n, c): the cosine (n,) with what is most like each of all that its query asks for, and that (n, c)."""
-        cosine, nearest = np.empty(len(asked), np.float32), np.empty_like(vectors)
-        for index in set(asked):
-            own = np.flatnonzero(np.array(asked) == index)
-            targets = self._targets(prepared, index)
+    ) -> tuple[Array, Array, NDArray[np.intp]]:
+        """What of all that its query asks for is most like each region (n, c): its cosine (n,), and which it is.
+
+        Vectors (m, c), and of each region the number (n,) of one of them.
+        """
+        numbers, known = np.array(asked), [self._targets(prepared, index) for index in sorted(set(asked))]
+        cosine, nearest = np.empty(len(asked), np.float32), np.empty(len(asked), np.intp)
+        start = 0
+        for index, targets in zip(sorted(set(asked)), known, strict=True):
+            own = np.flatnonzero(numbers == index)
             cosines = vectors[own] @ targets.T
-            cosine[own], nearest[own] = cosines.max(axis=1), targets[cosines.argmax(axis=1)]
-        return cosine, nearest
+            cosine[own], nearest[own] = cosines.max(axis=1), start + cosines.argmax(axis=1)
+            start += len(targets)
+        return cosine, np.concatenate(known), nearest
 
     def _targets(self, prepared: PreparedQueries, index: int) -> Array:
         """(n, c): all vectors that a region of a query is compared with."""
@@ -394,7 +401,7 @@ class Searcher:
         logits: list[float | None] = [None] * len(asked)
         if self._scorer is None:
             return logits
-        chosen = sorted({k for k in asked if prepared_words(prepared, k) or self._together})
+        chosen = sorted(k for k in set(asked) if prepared_words(prepared, k) or self._together)
         if chosen:
             queries = [self._query_vectors(prepared, k) for k in chosen]
             table = self._scorer.logits(vectors, queries, prepared.rivals)
@@ -402,15 +409,18 @@ class Searcher:
             logits = [float(table[row[k], n]) if k in row else None for n, k in enumerate(asked)]
         return logits
 
-    def _leads_of_others(self, vectors: Array, nearest: Array, cosine: Array) -> Array:
+    def _leads_of_others(
+        self, vectors: Array, targets: Array, nearest: NDArray[np.intp], cosine: Array
+    ) -> Array:
         """How much more regions are like another name; a name counts as far as it differs from the query.
 
-        nearest: (n, c), what of its query each region is most like; cosine: (n,), how much.
+        nearest: (n,) row of ``targets`` that each region is most like of its query's; cosine: (n,), how much.
         """
         if not len(self._bank) or vectors.shape[1] != self._bank.shape[1]:
             return np.zeros(len(vectors), np.float32)
+        others = 1.0 - targets @ self._bank.T
         lead = vectors @ self._bank.T - cosine[:, None]
-        lead *= 1.0 - nearest @ self._bank.T
+        lead *= others[nearest]
         return np.asarray(self._neutral_scale * lead.max(axis=1), np.float32)
 
     def _detection(
