@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -74,11 +74,15 @@ class Judge:
 
     def could_part(self, seen: Evidence) -> bool:
         """Whether features and depth that are not known yet can still make two things of what is seen."""
-        # Each of their terms is largest at one end of what it can be.
-        known, most = terms(replace(seen, features=0.0, depth=0.0)), terms(replace(seen, features=2.0, depth=DEEPEST))
-        gains = (max(0.0, self.weights[name] * (most[name] - value)) for name, value in known.items())
+        deepest = self.weights["count_and_depth"] * seen.count * math.log1p(DEEPEST)
+        return _logistic(self._score(seen) + self._most + max(0.0, deepest)) >= self.split_from
+
+    @cached_property
+    def _most(self) -> float:
+        """The most that features and depth can add, but for what counts only together: each term alone."""
+        most = terms(Evidence(features=2.0, depth=DEEPEST))
         # A cosine may pass 1 by a rounding.
-        return _logistic(self._score(seen) + sum(gains) + 1e-3) >= self.split_from
+        return sum(max(0.0, self.weights[name] * value) for name, value in most.items()) + 1e-3
 
     def _score(self, seen: Evidence) -> float:
         return sum(self.weights[name] * value for name, value in terms(seen).items()) + self.offset

@@ -34,8 +34,8 @@ class GuidedFilter:
         side = 2 * max(1, round(radius / every)) + 1
         self._window = (side, side)
         self._mean = self._blur(self._small)
-        self._variance = self._blur(self._small * self._small) - self._mean * self._mean
-        self._epsilon = epsilon
+        # What slopes are divided by: the variance, and epsilon for where all is flat.
+        self._spread = self._blur(self._small * self._small) - self._mean * self._mean + np.float32(epsilon)
 
     def _blur(self, values: Array) -> Array:
         return np.asarray(cv2.blur(values, self._window), np.float32)
@@ -57,11 +57,14 @@ class GuidedFilter:
         """
         x0, y0, x1, y1 = box
         part = np.s_[y0:y1, x0:x1]
-        mean = self._blur(values)
-        covariance = self._blur(self._small[part] * values) - self._mean[part] * mean
-        slope = np.asarray(covariance / (self._variance[part] + self._epsilon), np.float32)
-        offset = np.asarray(mean - slope * self._mean[part], np.float32)
-        return self._blur(slope), self._blur(offset)
+        mean, guides = self._blur(values), self._mean[part]
+        product = guides * mean
+        # Covariance over variance, in the memory of the covariance; then what that leaves of the mean.
+        slope = self._blur(self._small[part] * values)
+        slope -= product
+        slope /= self._spread[part]
+        mean -= np.multiply(slope, guides, out=product)
+        return self._blur(slope), self._blur(mean)
 
     def __call__(self, values: Array) -> Array:
         """Smooths a map of any size that covers the guide's picture; (h, w) of the guide comes back."""

@@ -104,13 +104,13 @@ class Piece:
         return float(np.log(max(float((1.0 / areas).sum()), 1e-3)))
 
     @cached_property
-    def looks(self) -> tuple[NDArray[np.int64], Array, Array]:
-        """Of ``View.features``: cell of each pixel (n,), pixels of each cell, sum of the pixels' vectors (c,)."""
+    def looks(self) -> tuple[NDArray[np.int64], Array]:
+        """Of ``View.features``: cell of each pixel (n,), sum of the pixels' vectors (c,)."""
         looked = self.view.features
         assert looked is not None
         number = looked.number.take(self.inside)
         pixels = np.bincount(number, minlength=len(looked.cells)).astype(np.float32)
-        return number, pixels, pixels @ looked.cells
+        return number, pixels @ looked.cells
 
     def partings(self) -> Iterator[Parts]:
         """Ways in which the mask falls in two, each part in one piece: by votes, by colours, by depth."""
@@ -141,8 +141,8 @@ class Piece:
         first, second = parts
         border = _grown(first, NEXT_TO) & second
         length = np.count_nonzero(border)
-        own = first.ravel()[self.inside].astype(np.float32)
-        ones = float(own.sum())
+        own = first.ravel().take(self.inside).astype(np.float32)
+        ones = np.count_nonzero(first)
         part, rest = own @ self.known, len(own) - ones
         apart = part / ones - (self.total - part) / rest
         colour = float(np.linalg.norm(apart[:3])) / 20.0
@@ -162,7 +162,7 @@ class Piece:
         """1 less the cosine of the mean features of the pixels of a part, by 1 and 0, and of the others."""
         looked = self.view.features
         assert looked is not None
-        number, _, total = self.looks
+        number, total = self.looks
         part = np.bincount(number, weights=own, minlength=len(looked.cells)).astype(np.float32)
         one = part @ looked.cells
         other = total - one

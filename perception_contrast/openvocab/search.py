@@ -186,11 +186,8 @@ class Searcher:
         cut = None if settings.mask_threshold is None else logit_of(settings.mask_threshold)
         planes = self._planes(grids, ground, prepared, cut=cut)
         base = _Base(words, examples, prepared, ground.coarse)
-        accepted = [
-            candidate
-            for candidate in self._scored(self._grown(planes, base, settings), base)
-            if candidate.probability >= self._least(prepared, candidate.query, settings)
-        ]
+        least = {index: self._least(prepared, index, settings) for index in planes}
+        accepted = self._scored(self._grown(planes, base, settings), base, least)
         if clues is not None:
             accepted = self._split(accepted, planes, Splitter(ground, image, clues), base)
         accepted.sort(key=lambda candidate: candidate.probability, reverse=True)
@@ -307,8 +304,13 @@ class Searcher:
             for part, floor in zip(self._scored(parts, base), least, strict=True)
         ]
 
-    def _scored(self, grown: Sequence[tuple[int, Region]], base: _Base) -> list[Candidate]:
-        """Regions with their own vectors and what the calibrations make of them, in the order given."""
+    def _scored(
+        self, grown: Sequence[tuple[int, Region]], base: _Base, least: Mapping[int, float] | None = None
+    ) -> list[Candidate]:
+        """Regions with their own vectors and what the calibrations make of them, in the order given.
+
+        least: of each query the probability below which regions are left out; None: none is.
+        """
         scored: dict[int, Candidate] = {}
         for grid, places in self._by_grid(grown, base):
             regions, asked = [grown[k][1] for k in places], [grown[k][0] for k in places]
@@ -318,8 +320,9 @@ class Searcher:
             for k, index, region, vector, (cosine, features), chance in zip(
                 places, asked, regions, vectors, known, chances.tolist(), strict=True
             ):
-                scored[k] = Candidate(index, region, vector, grid.space, cosine, features, chance)
-        return [scored[k] for k in range(len(grown))]
+                if least is None or chance >= least[index]:
+                    scored[k] = Candidate(index, region, vector, grid.space, cosine, features, chance)
+        return [scored[k] for k in sorted(scored)]
 
     def _chances(
         self, features: NDArray[np.float64], asked: Sequence[int], prepared: PreparedQueries
