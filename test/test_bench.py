@@ -158,6 +158,8 @@ def test_stages_of_one_shared_pass() -> None:
     )
     assert head == pytest.approx([a - b for a, b in zip(whole, bare, strict=True)])
     assert all(len(timing.samples) == 2 for timing in stages.timings.values())
+    few, track, many = (stages.timings[name].p50 for name in ("postprocess", "track", "postprocess.20"))
+    assert stages.postprocess_share == many / (stages.walk.p50 - few - track + many)
     assert stages.skipped["dds"]
 
 
@@ -251,7 +253,10 @@ def test_the_command_writes_all_figures_and_a_picture(tmp_path: Path) -> None:
     report = json.loads(told.read_text())
     for key, names in KEYS.items():
         assert names <= set(report[key]), key
-    assert {"decode", "preprocess", "encode.dinov2-s14", "head", "postprocess"} <= set(report["stages"])
+    assert {"decode", "preprocess", "encode.dinov2-s14", "head", "postprocess", "track"} <= set(
+        report["stages"]
+    )
+    assert 0 < report["postprocess_share"] < 1
     for timing in report["stages"].values():
         assert timing["p50_ms"] <= timing["p95_ms"] <= timing["p99_ms"]
         assert timing["rounds"] == 2

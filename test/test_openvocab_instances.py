@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from sklearn.cluster import KMeans
 from perception_contrast.errors import ModelError
 from perception_contrast.openvocab.instances import Clues, Splitter, judges
 from perception_contrast.openvocab.masks import Ground
-from perception_contrast.openvocab.partings import two_means
+from perception_contrast.openvocab.partings import DEEPEST, Evidence, median, two_means
 from perception_contrast.openvocab.regions import Region, measured
 
 SIZE, CELLS = (240, 320), (30, 40)
@@ -125,6 +126,32 @@ def test_two_means_are_scikit_learns_from_the_same_start(seed: int) -> None:
     owner = two_means(points)
     theirs = KMeans(2, n_init=5, random_state=0).fit_predict(points)
     assert np.mean(owner == theirs) in (0.0, 1.0)
+
+
+@given(
+    st.sampled_from(sorted(judges())),
+    st.builds(
+        Evidence,
+        st.floats(-4, 4),
+        *(st.floats(0, top) for top in (3.0, 4.0)),
+        features=st.floats(0, 2),
+        edge=st.floats(-1, 1),
+        border=st.floats(0, 5),
+        depth=st.floats(0, DEEPEST),
+    ),
+)
+@settings(max_examples=400, deadline=None)
+def test_what_is_not_looked_at_to_the_end_would_not_have_been_parted(kind: str, seen: Evidence) -> None:
+    judge = judges()[kind]
+    if judge(seen) >= judge.split_from:
+        assert judge.could_part(replace(seen, features=0.0, depth=0.0))
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=9))
+@settings(max_examples=50, deadline=None)
+def test_medians_are_numpys(values: list[float]) -> None:
+    given_ = np.array(values, np.float32)
+    assert median(given_) == pytest.approx(float(np.median(given_)), rel=1e-6)
 
 
 def test_a_file_of_judges_that_is_damaged_is_refused_by_name(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ..cache import atomic_write
 from ..encoders.engines.choose import Chosen
 from ..errors import PerceptionError
 from .run import Measured
-from .subject import Encoder
+from .subject import MANY, Encoder
 
 FORMAT = 1
 BUSY = 0.5  # of the processors
@@ -51,6 +51,7 @@ def report_of(measured: Measured) -> Report:
         "walk": {**stages.walk.described(), "ends_at": stages.ends_at},
         "walk_over_forwards": round(stages.walk_over_forwards, 4),
         "walk_over_towers": round(stages.walk_over_towers, 4),
+        "postprocess_share": round(stages.postprocess_share, 4),
         "forwards": list(stages.forwards),
         "towers": list(stages.towers),
         "throughput_hz": round(1e3 / stages.walk.p50, 3),
@@ -183,6 +184,7 @@ def _facts(report: Report) -> Table:
     rows = {
         "walk / the models' forwards": f"{report['walk_over_forwards']:.3f}",
         "walk / towers without heads": f"{report['walk_over_towers']:.3f}",
+        f"masks, detections, tracks of {MANY}": f"{100 * report['postprocess_share']:.0f} % of their walk",
         "throughput of the walk": f"{report['throughput_hz']:.2f} Hz",
         "work of a picture": f"{report['gflops']:.2f} GFLOP",
         "most of torch.mm": f"{report['peak_gflops']:.0f} GFLOP/s",

@@ -13,15 +13,18 @@ from ..encoders.preprocess import image_tensor
 from ..errors import PerceptionError
 from ..frames.decode import decode_message
 from ..frames.types import Frame
+from ..openvocab.search import Found
+from ..openvocab.tracks import Tracker
 from ..wants import Result
 from .camera import JPEG, CameraMessage, camera_message
 from .loopback import Loopback, loopback
 from .machine import synchronise_of
 from .messages import WANTS, Build, message_builder
 from .statistics import Limit, Probe, Tick, Timing, take_turns, timed
-from .subject import Subject
+from .subject import MANY, Subject, prepared_twenty
 
 WALK = "walk"
+SEARCH_OF_MANY = f"postprocess.{MANY}"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,13 @@ class Stages:
     def walk_over_towers(self) -> float:
         """The same with heads counted as cost of the walk."""
         return self._walk_over(self.towers)
+
+    @property
+    def postprocess_share(self) -> float:
+        """Of the medians: masks, detections and tracks of MANY queries over a walk that has them to do."""
+        many = self.timings[SEARCH_OF_MANY].p50
+        few = self.timings["postprocess"].p50 + self.timings["track"].p50
+        return many / (self.walk.p50 - few + many)
 
     def _walk_over(self, names: tuple[str, ...]) -> float:
         return self.walk.p50 / sum(self.timings[name].p50 for name in names)
@@ -121,7 +131,15 @@ class _Bench:
     def searching(self) -> None:
         pipeline, frame = self.subject.pipeline, self.frame
         seen, prepared = pipeline.see(frame), pipeline.prepare(pipeline.vocabulary)
+        found = pipeline.find(frame, seen, prepared)
+        many, trackers = prepared_twenty(pipeline, frame), (Tracker(), Tracker())
+
+        def track(tracker: Tracker, found: Found) -> object:
+            return tracker.update(found.detections, frame.image, frame.stamp)
+
         self.add("postprocess", lambda: pipeline.find(frame, seen, prepared))
+        self.add("track", lambda: track(trackers[0], found))
+        self.add(SEARCH_OF_MANY, lambda: track(trackers[1], pipeline.find(frame, seen, many)))
 
     def _walk(self) -> object:
         result: Result = self.subject.pipeline.process(Frame(decode_message(self.message)), WANTS)

@@ -31,12 +31,15 @@ from ..encoders.registry import model_spec
 from ..errors import ModelError
 from ..frames.resize import fitted_size
 from ..frames.types import Frame
-from ..language.vocabulary import Query
+from ..language.vocabulary import Query, Vocabulary
+from ..language.vocabulary_file import named_vocabulary
+from ..openvocab.search import PreparedQueries
 from ..pipeline import Pipeline, Settings
 from ..towers import Towers
 
 Size = tuple[int, int]
 WORDS = ("cup", "spoon", "saucer", "table", "plate", "coffee", "book", "chair", "bottle", "hand")
+MANY = 20  # queries of the vocabulary of a robot that is asked for much
 Tell = Callable[[str], None]
 
 
@@ -217,11 +220,34 @@ def _ask(pipeline: Pipeline, frame: Frame) -> None:
     if pipeline.text_model:
         pipeline.set_queries([Query(word) for word in WORDS])
         return
+    for label, point in zip(WORDS, _points(frame, rows=2), strict=True):
+        pipeline.add_exemplar(label, frame, point=point)
+
+
+def prepared_twenty(pipeline: Pipeline, frame: Frame) -> PreparedQueries:
+    """Twenty queries, ready to be searched for; those in force stay.
+
+    Labels from all over the vocabulary "household", with their phrases and negatives; without a language
+    model twenty points of the picture, shown as examples.
+    """
+    if pipeline.text_model:
+        household = named_vocabulary("household").queries
+        chosen = household[:: len(household) // MANY][:MANY]
+        return pipeline.prepare(Vocabulary().with_queries(chosen))
+    seen, shown = pipeline.see(frame), Vocabulary()
+    for number, point in enumerate(_points(frame, rows=MANY // 5)):
+        shown = shown.with_exemplar(f"thing {number}", pipeline.exemplar(seen, point=point))
+    return pipeline.prepare(shown)
+
+
+def _points(frame: Frame, rows: int) -> list[tuple[float, float]]:
+    """Five columns of points spread over a picture."""
     height, width = frame.size
-    for index, word in enumerate(WORDS):
-        row, column = divmod(index, 5)
-        point = ((column + 0.5) * width / 5, (row + 0.5) * height / 2)
-        pipeline.add_exemplar(word, frame, point=point)
+    return [
+        ((column + 0.5) * width / 5, (row + 0.5) * height / rows)
+        for row in range(rows)
+        for column in range(5)
+    ]
 
 
 def _encoder(served: ServedGraph, pipeline: SizedPipeline, precision: str, tell: Tell | None) -> Encoder:

@@ -156,7 +156,9 @@ class Piece:
         if worth is not None and not worth(seen):
             return seen
         features = 0.0 if view.features is None else self._unlike(own)
-        return replace(seen, features=features, depth=0.0 if view.depth is None else self._jump(first, second))
+        return replace(
+            seen, features=features, depth=0.0 if view.depth is None else self._jump(first, second)
+        )
 
     def _unlike(self, own: Array) -> float:
         """1 less the cosine of the mean features of the pixels of a part, by 1 and 0, and of the others."""

@@ -80,16 +80,23 @@ def peak_of(values: Array) -> float:
     return float(values.max()) if place == -1 else float(np.partition(values, place)[place])
 
 
+def measured(values: Array, corner: tuple[int, int], mask: NDArray[np.bool_], pixels: int) -> Region:
+    """A region with what is known of it. values, mask: (h, w) of its box, whose left and top are ``corner``.
+
+    pixels: of the whole map. The mask is not empty.
+    """
+    inside = values[mask]
+    box = (corner[0], corner[1], corner[0] + mask.shape[1], corner[1] + mask.shape[0])
+    return Region(box, mask, peak_of(inside), float(inside.mean()), len(inside) / pixels)
+
+
 def part_of(region: Region, mask: NDArray[np.bool_], values: Array) -> Region:
     """A part of a region. mask, values: of the region's box; the mask is not empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     inside = np.s_[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
     corner = (region.box[0] + int(columns[0]), region.box[1] + int(rows[0]))
     pixels = round(np.count_nonzero(region.mask) / region.share)
-    cut = np.ascontiguousarray(mask[inside])
-    own = values[inside][cut]
-    box = (*corner, corner[0] + cut.shape[1], corner[1] + cut.shape[0])
-    return Region(box, cut, peak_of(own), float(own.mean()), len(own) / pixels)
+    return measured(values[inside], corner, np.ascontiguousarray(mask[inside]), pixels)
 
 
 def region_vectors(regions: Sequence[Region], size: tuple[int, int], grid: Array) -> Array:

@@ -370,14 +370,15 @@ class Searcher:
     def _nearest(
         self, vectors: Array, asked: Sequence[int], prepared: PreparedQueries
     ) -> tuple[Array, Array, NDArray[np.intp]]:
-        """What of all that its query asks for is most like each region (n, c): its cosine (n,), and which it is.
+        """What of all that its query asks for is most like each region (n, c).
 
-        Vectors (m, c), and of each region the number (n,) of one of them.
+        Its cosine (n,), all that is asked for (m, c), and of each region which of that it is (n,).
         """
-        numbers, known = np.array(asked), [self._targets(prepared, index) for index in sorted(set(asked))]
+        numbers, queries = np.array(asked), sorted(set(asked))
+        known = [self._targets(prepared, index) for index in queries]
         cosine, nearest = np.empty(len(asked), np.float32), np.empty(len(asked), np.intp)
         start = 0
-        for index, targets in zip(sorted(set(asked)), known, strict=True):
+        for index, targets in zip(queries, known, strict=True):
             own = np.flatnonzero(numbers == index)
             cosines = vectors[own] @ targets.T
             cosine[own], nearest[own] = cosines.max(axis=1), start + cosines.argmax(axis=1)
