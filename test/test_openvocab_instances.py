@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
@@ -128,6 +128,10 @@ def test_two_means_are_scikit_learns_from_the_same_start(seed: int) -> None:
     assert np.mean(owner == theirs) in (0.0, 1.0)
 
 
+@example(
+    {**dict.fromkeys(terms(Evidence()), 0.0), "count_and_depth": 1.0}, Evidence(count=1.0, depth=DEEPEST)
+)
+@example({**dict.fromkeys(terms(Evidence()), 0.0), "count_and_depth": -1.0}, Evidence(count=-1.0, depth=9.0))
 @given(
     st.fixed_dictionaries({name: st.floats(-3, 3) for name in terms(Evidence())}),
     st.builds(
