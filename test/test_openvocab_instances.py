@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from perception_contrast.errors import ModelError
-from perception_contrast.openvocab.instances import Clues, Splitter, judges
+from perception_contrast.openvocab.instances import Clues, Judge, Splitter, judges, terms
 from perception_contrast.openvocab.masks import Ground
 from perception_contrast.openvocab.partings import DEEPEST, Evidence, median, two_means
 from perception_contrast.openvocab.regions import Region, measured
@@ -128,8 +128,12 @@ def test_two_means_are_scikit_learns_from_the_same_start(seed: int) -> None:
     assert np.mean(owner == theirs) in (0.0, 1.0)
 
 
+@example(
+    {**dict.fromkeys(terms(Evidence()), 0.0), "count_and_depth": 1.0}, Evidence(count=1.0, depth=DEEPEST)
+)
+@example({**dict.fromkeys(terms(Evidence()), 0.0), "count_and_depth": -1.0}, Evidence(count=-1.0, depth=9.0))
 @given(
-    st.sampled_from(sorted(judges())),
+    st.fixed_dictionaries({name: st.floats(-3, 3) for name in terms(Evidence())}),
     st.builds(
         Evidence,
         st.floats(-4, 4),
@@ -140,9 +144,11 @@ def test_two_means_are_scikit_learns_from_the_same_start(seed: int) -> None:
         depth=st.floats(0, DEEPEST),
     ),
 )
-@settings(max_examples=400, deadline=None)
-def test_what_is_not_looked_at_to_the_end_would_not_have_been_parted(kind: str, seen: Evidence) -> None:
-    judge = judges()[kind]
+@settings(max_examples=300, deadline=None)
+def test_what_is_not_looked_at_to_the_end_would_not_have_been_parted(
+    weights: dict[str, float], seen: Evidence
+) -> None:
+    judge = Judge(weights, offset=-2.0, split_from=0.3)
     if judge(seen) >= judge.split_from:
         assert judge.could_part(replace(seen, features=0.0, depth=0.0))
 

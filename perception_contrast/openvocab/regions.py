@@ -44,34 +44,59 @@ def grow_regions(
     in all. least_share: of the whole, smaller ones are dropped. Strongest first, at most ``most``.
     """
     total = logits.size if pixels is None else pixels
-    hot = logits >= low
-    # OpenCV's statistics of the components take several times as long as the components.
-    _, labels = cv2.connectedComponents(hot.view(np.uint8), connectivity=8)
-    places = np.flatnonzero(hot)
-    if not len(places):
+    there = _components(logits, logits >= low)
+    if there is None:
         return []
-    numbers = labels.ravel().take(places)
-    # Component by component, each row by row.
-    order = numbers.argsort(kind="stable")
-    rows, columns = np.divmod(places[order], logits.shape[1])
-    values = logits.ravel().take(places)[order]
-    counts = np.bincount(numbers)[1:]
-    starts = counts.cumsum() - counts
-    first, last = np.minimum.reduceat(columns, starts), np.maximum.reduceat(columns, starts)
-    highest, means = np.maximum.reduceat(values, starts), np.add.reduceat(values, starts) / counts
-    regions: list[Region] = []
-    least = max(1.0, least_share * total)
-    for k in np.flatnonzero((counts >= least) & (highest >= seed)).tolist():
-        start, count = int(starts[k]), int(counts[k])
-        peak = float(highest[k]) if count < 200 else peak_of(values[start : start + count])
-        if peak < seed:
-            continue
-        x0, y0, x1, y1 = int(first[k]), int(rows[start]), int(last[k]) + 1, int(rows[start + count - 1]) + 1
-        box = (x0 + corner[0], y0 + corner[1], x1 + corner[0], y1 + corner[1])
-        mask = labels[y0:y1, x0:x1] == k + 1
-        regions.append(Region(box, mask, peak, float(means[k]), count / total))
+    large = (there.counts >= max(1.0, least_share * total)) & (there.highest >= seed)
+    regions = [there.region(int(number), corner, total) for number in np.flatnonzero(large)]
+    regions = [region for region in regions if region.peak >= seed]
     regions.sort(key=lambda region: region.peak, reverse=True)
     return regions[:most]
+
+
+@dataclass(frozen=True)
+class _Components:
+    """Connected components of a map (H, W), numbered from 0. labels: (H, W), of each pixel the number and 1.
+
+    values, rows: of all their pixels, component by component and row by row; from ``starts`` on, as many as
+    ``counts``. left, right: their first and last columns. highest: values.
+    """
+
+    labels: NDArray[np.int32]
+    values: Array
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    highest: Array
+
+    def region(self, number: int, corner: tuple[int, int], pixels: int) -> Region:
+        start, count = int(self.starts[number]), int(self.counts[number])
+        own = self.values[start : start + count]
+        x0, x1 = int(self.left[number]), int(self.right[number]) + 1
+        y0, y1 = int(self.rows[start]), int(self.rows[start + count - 1]) + 1
+        box = (x0 + corner[0], y0 + corner[1], x1 + corner[0], y1 + corner[1])
+        mask = self.labels[y0:y1, x0:x1] == number + 1
+        return Region(box, mask, peak_of(own), float(own.sum()) / count, count / pixels)
+
+
+def _components(values: Array, hot: NDArray[np.bool_]) -> _Components | None:
+    """Components (8 neighbours) of the pixels ``hot`` of a map; None without any."""
+    places = np.flatnonzero(hot)
+    if not len(places):
+        return None
+    # OpenCV's statistics of the components take several times as long as the components.
+    _, labels = cv2.connectedComponents(hot.view(np.uint8), connectivity=8)
+    numbers = labels.ravel().take(places)
+    order = numbers.argsort(kind="stable")
+    places = places[order]
+    counts = np.bincount(numbers)[1:]
+    starts = counts.cumsum() - counts
+    rows, columns = np.divmod(places, hot.shape[1])
+    own = values.ravel().take(places)
+    left, right = np.minimum.reduceat(columns, starts), np.maximum.reduceat(columns, starts)
+    return _Components(labels, own, rows, starts, counts, left, right, np.maximum.reduceat(own, starts))
 
 
 def peak_of(values: Array) -> float:
@@ -116,7 +141,7 @@ def region_vectors(regions: Sequence[Region], size: tuple[int, int], grid: Array
 def _covered(
     region: Region, down: Array, across: Array, places: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], Array]:
-    """Which of a grid's cells (``places``) a region covers, and how much of each, in pixels of its map."""
+    """Which of a grid's cells (``places``) a region covers, (n,), and how many pixels of its map of each."""
     x0, y0, x1, y1 = region.box
     top, bottom = _cells(y0, y1, *down.shape)
     left, right = _cells(x0, x1, *across.shape)
