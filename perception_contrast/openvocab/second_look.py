@@ -20,7 +20,7 @@ from .scores import SigmoidScorer
 
 FEATURES = ("first", "zoom", "rival", "log_share")
 # A region less probable than this is not worth a look: it will not be found to be what is asked for.
-LEAST = 0.03
+LEAST = 0.01
 
 
 @dataclass(frozen=True)
