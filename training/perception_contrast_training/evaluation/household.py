@@ -25,7 +25,7 @@ from ..recipe import HouseholdTest
 from .figures import Mask, PrecisionRecall, iou, placed
 from .questions import LEAST_SHARE, Question, absent_questions, mask_of, present_questions
 
-LOWEST_SCORE = 0.02
+LOWEST_SCORE = 0.003
 SIZES = ((0.0, 0.008, "small"), (0.008, 0.03, "medium"), (0.03, 1.0, "large"))
 
 

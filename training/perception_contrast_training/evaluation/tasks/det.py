@@ -30,7 +30,7 @@ from ..readers.household import HouseholdScenes
 from ..readers.types import Mask, ThingsImage, ThingsSet
 from ..report import Outcome, Table
 
-LOWEST = 0.02  # probability from which average precision looks at reports
+LOWEST = 0.003  # probability from which average precision looks at reports
 RECALL = 0.9  # of present names, at which absent ones are counted
 
 
