@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,7 +58,8 @@ def _best_of_each(cells: Array, groups: Sequence[Array]) -> Array:
     there = [group for group in groups if len(group)]
     if not there:
         return best
-    cosines = np.concatenate(there) @ cells.T
+    # OpenBLAS multiplies many cells with few phrases faster this way around, the turning included.
+    cosines = np.asarray(cv2.transpose(cells @ np.concatenate(there).T), np.float32)
     start = 0
     for row, group in zip(best, groups, strict=True):
         if len(group):
