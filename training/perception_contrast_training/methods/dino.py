@@ -16,7 +16,7 @@ from ..networks.teacher import follow, risen, twin_of, warmed
 from ..views.dino import DinoViewSettings
 from .base import Batch, Group, Losses, Progress
 from .centre import Centre
-from .exact import at_least_float32, full_precision
+from ..losses.exact import at_least_float32, full_precision
 from .groups import grouped
 
 

@@ -14,7 +14,7 @@ from ..networks.backbones import Backbone
 from ..networks.mae_decoder import MaeDecoder, start_vit_as_mae
 from ..views.mae import MaeViewSettings
 from .base import Batch, Group, Losses, Progress
-from .exact import at_least_float32, full_precision
+from ..losses.exact import at_least_float32, full_precision
 from .groups import grouped
 from .scaling import SMALL, Scale, said
 

@@ -15,7 +15,7 @@ from ..networks.backbones import Backbone
 from ..networks.two_towers import Network, TwoTowers
 from .base import Batch
 from .contrast import whereabouts
-from .exact import at_least_float32
+from ..losses.exact import at_least_float32
 
 
 class Towers(Protocol):

@@ -17,7 +17,7 @@ from ..views.captioned import CaptionedViewSettings
 from . import clip
 from .base import Batch, Group, Losses, Progress
 from .contrast import TABLE, compared, negatives_of, rows_at_once
-from .exact import full_precision
+from ..losses.exact import full_precision
 from .groups import grouped
 from .pairs import OwnPair, Pair, Towers, log_scale, require_unsaid, watched
 from .scaling import Scale, said
