@@ -279,7 +279,7 @@ OF_HALVES: dict[str, Pair] = {
     "dino": lambda a, b: losses.dino_loss([a, a], [b], 0.1, 0.04),
     "ibot": lambda a, b: losses.ibot_loss(a[None], b[None], torch.ones(1, MANY), 0.1, 0.04),
     "koleo": lambda a, b: losses.koleo_loss(a),
-    "mae": lambda a, b: losses.mae_loss(a[:, None, :12], b.reshape(MANY, 4, 2, 2)[:, :3], torch.ones(MANY, 1), 2),
+    "mae": lambda a, b: losses.mae_loss(a[:, None], b.reshape(MANY, 4, 2, 2), torch.ones(MANY, 1), 2),
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ Patch = int | tuple[int, int]
 
 
 def patches_of(image: Tensor, patch_size: Patch) -> Tensor:
-    """(b, c, H, W) to (b, patches, pixels of one * c): rows of patches, in each rows of pixels, channels last.
+    """(b, c, H, W) to (b, patches, pixels of one * c): rows of patches, in each rows of pixels, then RGB.
 
     Raises ValueError for a side that is no multiple of the patch.
     """
@@ -38,8 +38,8 @@ def mae_loss(
     target = patches_of(image, patch_size)
     if prediction.shape != target.shape or mask.shape != target.shape[:2]:
         raise ValueError(
-            f"the picture has patches {tuple(target.shape)}; the prediction is {tuple(prediction.shape)}, the "
-            f"mask {tuple(mask.shape)}"
+            f"the picture has patches {tuple(target.shape)}; the prediction is {tuple(prediction.shape)}, "
+            f"the mask {tuple(mask.shape)}"
         )
     if norm_pix:
         mean, variance = target.mean(dim=-1, keepdim=True), target.var(dim=-1, keepdim=True)

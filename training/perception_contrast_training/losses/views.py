@@ -89,8 +89,8 @@ def view_entropy(targets: Sequence[Tensor], student_views: Sequence[Tensor], tem
     """As ``dino_loss``, for targets (n, k) that are probabilities already, by whatever way."""
     if len(targets) > len(student_views):
         raise ValueError(
-            f"{len(targets)} views of the teacher, but {len(student_views)} of the student, of which they are "
-            "the first"
+            f"{len(targets)} views of the teacher, but {len(student_views)} of the student, of which they "
+            "are the first"
         )
     guesses = [F.log_softmax(view / temperature, dim=-1) for view in student_views]
     terms = [
