@@ -438,6 +438,9 @@ def test_what_cannot_be_extracted_is_said_clearly(tmp_path: Path) -> None:
         run(good, tmp_path / "c", topics=("/cam/colour",))
     with pytest.raises(PerceptionError, match="holds depth"):
         run(good, tmp_path / "d", topics=(DEPTH,))
+    for name, why in ((COLOR, "holds colour"), ("/tf", "carries no pictures")):
+        with pytest.raises(PerceptionError, match=f"--depth '{name}' {why}"):
+            run(good, tmp_path / "d", depth=name)
     with pytest.raises(PerceptionError, match="--every -1"):
         run(good, tmp_path / "e", every=-1)
     with pytest.raises(PerceptionError, match="1 of 2 recordings"):

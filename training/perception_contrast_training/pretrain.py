@@ -16,6 +16,7 @@ from .methods.registry import METHODS, MethodKind
 from .methods.scaling import Scale
 from .networks.backbones import BackboneSettings
 from .networks.low_rank import LoraSettings
+from .ranges import require_ranges
 from .schema import checked, nearest, read_mapping
 from .settings import CheckpointSettings, Optimisation, Watching
 
@@ -146,6 +147,7 @@ def _optimisation(stored: Any, published: Published) -> Optimisation:
 
 
 def _require_sane(recipe: PretrainRecipe) -> None:
+    require_ranges(as_mapping(recipe))
     if not 0 <= recipe.data.held_out < 1:
         raise RecipeError("'data.held_out' must be at least 0 and less than 1")
     if recipe.data.held_out_part and not recipe.data.part:
