@@ -93,6 +93,7 @@ def test_numbers_that_depend_on_the_data_are_chosen_once_and_told() -> None:
         ({"method": "dino", "epochs": 0}, "give 'optimisation.steps'"),
         ({"method": "dino", "data": {"held_out_part": "test"}}, "data.part"),
         ({"method": "dino", "optimisation": {"batch": 0}}, "'optimisation.batch' cannot be 0; it must be 1"),
+        ({"method": "dino", "name": "../mine"}, "'name': "),
         ({"method": "dino", "checkpoints": {"every": 0}}, "'checkpoints.every' cannot be 0"),
         ({"method": "dino", "monitors": {"every": 0}}, "'monitors.every' cannot be 0"),
         ({"method": "dino", "options": {"student_temperature": 0}},
