@@ -332,8 +332,10 @@ def test_interrupted_and_gone_on_equals_never_interrupted(
         ShardDataset(tmp_path / "set")
     done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("set/shards/*.tar")}
     assert len(done) == after // 3
+    (tmp_path / "set" / f".{MANIFEST}.half.part").write_bytes(b"PAR1")
     run(bag, tmp_path / "set", **options)
     assert fingerprint(tmp_path / "set") == fingerprint(tmp_path / "whole")
+    assert not list((tmp_path / "set").glob(".*.part"))
     assert {path: path.stat().st_mtime_ns for path in done} == done, "finished shards are kept"
     left = {path.suffix for path in (tmp_path / "set/shards").iterdir()}
     assert left == {".tar", ".parquet", ".json"}

@@ -98,9 +98,9 @@ def make_plan(dataset: Path, paths: Sequence[Path], options: ExtractOptions) -> 
                 "choose another --out"
             )
     plan = Plan(options, tuple(sources), captions)
-    if bare:
-        for left in (dataset / SHARDS).glob("*"):
-            left.unlink()
+    # What a killed process left.
+    for path in (*dataset.glob(".*.part"), *((dataset / SHARDS).glob("*") if bare else ())):
+        path.unlink()
     if old != plan:
         # A dataset that grows is unfinished until all of it is there.
         (dataset / MANIFEST).unlink(missing_ok=True)
