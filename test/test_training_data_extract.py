@@ -190,6 +190,22 @@ def test_pose_is_interpolated_along_the_arc(tmp_path: Path) -> None:
     assert rows(tmp_path / "strict")[0]["pose"] is None
 
 
+def test_poses_go_on_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    """A simulation that begins again elsewhere: its poses are the new ones, and none is lost."""
+    first = [one for one in drive(14) if one.topic != "/tf"]
+    again = [one._replace(stamp=one.stamp + 100 * SECOND) for one in first if one.topic == COLOR]
+    placed = [
+        transform(START + n * SECOND, "map", "base_link", (0.5 * n + far, 0, 0), (0, 0, 0, 1))._replace(
+            stamp=START + (n + later) * SECOND
+        )
+        for far, later in ((0.0, 0), (50.0, 100))
+        for n in range(14)
+    ]
+    run(write(tmp_path / "bag", told(*first, *again, *placed)), tmp_path / "set", novelty="none")
+    found = [round(row["pose"][0], 3) for row in rows(tmp_path / "set") if row["pose"] is not None]
+    assert found == [0.5 * n for n in range(14)] + [50 + 0.5 * n for n in range(14)]
+
+
 def test_odometry_places_the_camera_where_no_transform_does(tmp_path: Path) -> None:
     from recordings import TYPES, header
 
