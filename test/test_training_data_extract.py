@@ -190,6 +190,22 @@ def test_pose_is_interpolated_along_the_arc(tmp_path: Path) -> None:
     assert rows(tmp_path / "strict")[0]["pose"] is None
 
 
+def test_poses_go_on_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    """A simulation that begins again elsewhere: its poses are the new ones, and none is lost."""
+    first = [one for one in drive(14) if one.topic != "/tf"]
+    again = [one._replace(stamp=one.stamp + 100 * SECOND) for one in first if one.topic == COLOR]
+    placed = [
+        transform(START + n * SECOND, "map", "base_link", (0.5 * n + far, 0, 0), (0, 0, 0, 1))._replace(
+            stamp=START + (n + later) * SECOND
+        )
+        for far, later in ((0.0, 0), (50.0, 100))
+        for n in range(14)
+    ]
+    run(write(tmp_path / "bag", told(*first, *again, *placed)), tmp_path / "set", novelty="none")
+    found = [round(row["pose"][0], 3) for row in rows(tmp_path / "set") if row["pose"] is not None]
+    assert found == [0.5 * n for n in range(14)] + [50 + 0.5 * n for n in range(14)]
+
+
 def test_odometry_places_the_camera_where_no_transform_does(tmp_path: Path) -> None:
     from recordings import TYPES, header
 
@@ -332,8 +348,10 @@ def test_interrupted_and_gone_on_equals_never_interrupted(
         ShardDataset(tmp_path / "set")
     done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("set/shards/*.tar")}
     assert len(done) == after // 3
+    (tmp_path / "set" / f".{MANIFEST}.half.part").write_bytes(b"PAR1")
     run(bag, tmp_path / "set", **options)
     assert fingerprint(tmp_path / "set") == fingerprint(tmp_path / "whole")
+    assert not list((tmp_path / "set").glob(".*.part"))
     assert {path: path.stat().st_mtime_ns for path in done} == done, "finished shards are kept"
     left = {path.suffix for path in (tmp_path / "set/shards").iterdir()}
     assert left == {".tar", ".parquet", ".json"}
@@ -438,6 +456,14 @@ def test_what_cannot_be_extracted_is_said_clearly(tmp_path: Path) -> None:
         run(good, tmp_path / "c", topics=("/cam/colour",))
     with pytest.raises(PerceptionError, match="holds depth"):
         run(good, tmp_path / "d", topics=(DEPTH,))
+    for name, why in ((COLOR, "holds colour"), ("/tf", "carries no pictures")):
+        with pytest.raises(PerceptionError, match=f"--depth '{name}' {why}"):
+            run(good, tmp_path / "d", depth=name)
+    run(good, tmp_path / "d", depth=DEPTH)
+    with pytest.raises(PerceptionError, match="depth was /cam/depth/image_raw, is none"):
+        run(good, tmp_path / "d", depth="none")
+    assert run(good, tmp_path / "h", min_sharpness=1e6).frames == 0
+    assert run(good, tmp_path / "h").frames == 3, "what kept no frame is begun again"
     with pytest.raises(PerceptionError, match="--every -1"):
         run(good, tmp_path / "e", every=-1)
     with pytest.raises(PerceptionError, match="1 of 2 recordings"):

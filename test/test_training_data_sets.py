@@ -162,6 +162,8 @@ def test_split_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         ShardDataset(tmp_path / "set", "val")
     with pytest.raises(PerceptionError, match="must look like train"):
         parse_shares("train:0.8")
+    with pytest.raises(PerceptionError, match=r"train=0\.9,val=0\.9 must add up to 1"):
+        SplitOptions("time", parse_shares("train=0.9,val=0.9"))
 
 
 def test_places_of_frames_without_poses(tmp_path: Path) -> None:
@@ -202,7 +204,12 @@ def test_info_of_recordings_and_datasets(tmp_path: Path, capsys: Any) -> None:
     assert about["sizes"] == {"64x48": 11} and sum(about["parts"].values()) == 11
     assert main(["data", "info", str(bag)]) == 0
     assert f"{COLOR} " in capsys.readouterr().out
-    assert main(["data", "info", str(tmp_path)]) == 2
+    write(tmp_path / "more" / "bag", drive(3))
+    assert main(["data", "info", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert f"{bag}: " in told and f"{tmp_path / 'more' / 'bag'}: " in told
+    (tmp_path / "nothing").mkdir()
+    assert main(["data", "info", str(tmp_path / "nothing")]) == 2
     assert "is no dataset" in capsys.readouterr().err
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 from perception_contrast.errors import PerceptionError
 from perception_contrast_training.evaluation.changes import CHANGES, blurred, lit, turned
 from perception_contrast_training.evaluation.clustering import best_names, clustering_figures
-from perception_contrast_training.evaluation.compare import Asked, compare
+from perception_contrast_training.evaluation.compare import Asked, by_caption, compare, of_time
 from perception_contrast_training.evaluation.held_out import split
 from perception_contrast_training.evaluation.linear import linear_sklearn, linear_torch
 from perception_contrast_training.evaluation.metrics.neighbours import (
@@ -25,7 +26,7 @@ from perception_contrast_training.evaluation.metrics.neighbours import (
     recall_at,
     retrieval,
 )
-from perception_contrast_training.evaluation.seeing import Eye, fitted, see
+from perception_contrast_training.evaluation.seeing import Eye, Seen, fitted, see
 
 
 @pytest.fixture
@@ -76,6 +77,45 @@ def test_retrieval_goes_both_ways_with_several_captions() -> None:
     assert found["text to image R@1"] == pytest.approx(3 / 5)
     assert found["image to text R@1"] == pytest.approx(2 / 4)
     assert found["text to image R@4"] == 1.0
+
+
+def test_frames_that_share_a_caption_are_all_right() -> None:
+    """Three frames of a kitchen say one thing: each of them is found by it, and finds it."""
+    image = torch.tensor([[1.0, 0.1], [1.0, 0.0], [1.0, -0.1], [0.0, 1.0], [-1.0, 0.0]])
+    said = {"a kitchen": [1.0, 0.0], "a hall": [0.0, 1.0], "a way out": [0.1, 1.0]}
+
+    def words(texts: Sequence[str]) -> Tensor:
+        return torch.tensor([said[text] for text in texts])
+
+    found = by_caption(image, words, ["a kitchen", "a kitchen", "a kitchen", "a hall\na way out", ""])
+    assert found["image to text R@1"] == found["text to image R@1"] == 1.0
+
+
+def seen_at(vectors: Tensor, stamps: list[int], groups: list[int]) -> Seen:
+    count, nowhere = len(vectors), torch.full((len(vectors),), -1)
+    return Seen(vectors, nowhere, np.array(stamps), np.array(groups), ("",) * count)
+
+
+def test_recordings_with_no_two_frames_to_compare_give_no_figure() -> None:
+    """A mean over nothing is no number, and would decide which checkpoint is best."""
+    alone = seen_at(torch.eye(3), [0, 0, 0], [0, 1, 2])
+    assert of_time(alone) == {}
+    # Two cameras at one time: the usual time is that between frames, not nothing.
+    both = seen_at(
+        torch.eye(2).repeat_interleave(4, 0), [n * 10**9 for n in (0, 0, 1, 1, 60, 60, 61, 61)], [0] * 8
+    )
+    assert of_time(both) == {"near in time mAP": 1.0}
+
+
+def test_an_encoder_that_is_broken_has_no_figures() -> None:
+    """No comparison with NaN is true: without this its captions would all be found first."""
+
+    def broken(images: Tensor) -> Tensor:
+        return torch.full((len(images), 4), torch.nan)
+
+    eye = Eye("burnt", "burnt@0", broken, 8, (0.5,) * 3, (0.5,) * 3)
+    with pytest.raises(PerceptionError, match="'burnt' gives vectors that are not finite"):
+        see(eye, Colours(6))
 
 
 def test_near_in_time_is_mean_average_precision() -> None:

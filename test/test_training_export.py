@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,8 @@ def test_a_fall_of_what_decides_is_a_regression() -> None:
     require_no_regression(worse, accepted=True)
     assert judge({"rank": 50.0}, {"rank": 20.0}, 0.02).worse == ("rank",), "where nothing else is known"
     assert not judge({}, {}, 0.02).judged
+    assert judge({"kNN": 0.8}, {"kNN": math.nan}, 0.02).regressed, "no number is no better"
+    assert not judge({"kNN": math.nan}, {"kNN": 0.1}, 0.02).judged
 
 
 @pytest.fixture

@@ -267,3 +267,81 @@ def test_all_negatives_change_nothing_and_a_left_out_one_has_no_gradient(name) -
     alone = loss(*leaves, negatives=nothing)
     alone.backward()
     assert alone.isfinite() and all(leaf.grad.isfinite().all() for leaf in leaves)
+
+
+MANY = 2048
+OF_HALVES: dict[str, Pair] = {
+    "nt_xent": lambda a, b: losses.nt_xent(a, b, 0.1),
+    "clip": lambda a, b: losses.clip_loss(a, b, 1 / 0.03),
+    "sigmoid": lambda a, b: losses.sigmoid_loss(a, b, 10.0, -10.0),
+    "sigmoid in blocks": lambda a, b: losses.sigmoid_loss(a, b, 10.0, -10.0, chunk=500),
+    "byol": losses.byol_loss,
+    "dino": lambda a, b: losses.dino_loss([a, a], [b], 0.1, 0.04),
+    "ibot": lambda a, b: losses.ibot_loss(a[None], b[None], torch.ones(1, MANY), 0.1, 0.04),
+    "koleo": lambda a, b: losses.koleo_loss(a),
+    "mae": lambda a, b: losses.mae_loss(a[:, None], b.reshape(MANY, 4, 2, 2), torch.ones(MANY, 1), 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_HALVES)
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_precision_loses_only_what_the_inputs_lost(name: str, half: torch.dtype) -> None:
+    """In float16 a sum over 2,048 rows would be infinite, and a bfloat16 has three digits."""
+    torch.manual_seed(0)
+    a, b = (torch.randn(MANY, 16).to(half) for _ in range(2))
+    exactly = OF_HALVES[name](a.double(), b.double())
+    seen = a.clone().requires_grad_()
+    found = OF_HALVES[name](seen, b)
+    found.backward()
+    assert found.dtype == torch.float32 and seen.grad is not None and seen.grad.dtype == half
+    assert float(found.detach()) == pytest.approx(float(exactly), rel=1e-4)
+    assert bool(seen.grad.isfinite().all())
+    with torch.autocast("cpu", half):
+        assert float(OF_HALVES[name](a.float(), b.float())) == pytest.approx(float(exactly), rel=1e-4)
+
+
+def test_a_mask_of_numbers_is_a_mask() -> None:
+    """Zeros and ones as integers would pick patches by their number."""
+    student, teacher, mask = torch.randn(3, 5, 7), torch.randn(3, 5, 7), torch.rand(3, 5) < 0.4
+    expected = losses.ibot_loss(student, teacher, mask, 0.1, 0.04)
+    for kind in (torch.int64, torch.float32, torch.uint8):
+        assert losses.ibot_loss(student, teacher, mask.to(kind), 0.1, 0.04) == expected
+
+
+def test_ibot_loss_of_float64_is_float64_throughout() -> None:
+    """A share of a third in float32 would be wrong in the ninth digit."""
+    student, mask = torch.randn(2, 3, 5), torch.ones(2, 3, dtype=torch.bool)
+    uniform = torch.zeros(2, 3, 5)
+    torch.set_default_dtype(torch.float32)
+    expected = -F.log_softmax(student / 0.1, dim=-1).mean()
+    assert float(losses.ibot_loss(student, uniform, mask, 0.1, 0.04)) == pytest.approx(
+        float(expected), rel=1e-12
+    )
+
+
+def test_shapes_that_would_spread_silently_are_refused() -> None:
+    a, b = torch.randn(4, 5), torch.randn(3, 5)
+    for loss in (lambda: losses.nt_xent(a, b, 0.1), lambda: losses.sigmoid_loss(a, b, 10.0, -10.0),
+                 lambda: losses.clip_loss(a, b, 10.0), lambda: losses.byol_loss(a, b[:1]),
+                 lambda: losses.nt_xent(a[:0], b[:0], 0.1)):  # fmt: skip
+        with pytest.raises(ValueError, match="row belongs to row"):
+            loss()
+    with pytest.raises(ValueError, match="2 views of the teacher, but 1 of the student"):
+        losses.dino_loss([a], [a, a], 0.1, 0.04)
+    with pytest.raises(ValueError, match="no vectors"):
+        losses.koleo_loss(a[:0])
+    patches, mask = torch.randn(2, 3, 7), torch.ones(2, 3)
+    with pytest.raises(ValueError, match="a mask"):
+        losses.ibot_loss(patches, patches, mask[0], 0.1, 0.04)
+    with pytest.raises(ValueError, match="has patches"):
+        losses.mae_loss(torch.randn(2, 4, 12), torch.randn(2, 3, 4, 4), torch.ones(4), 2)
+
+
+def test_patches_need_not_be_square() -> None:
+    """Two patches beside each other are one twice as wide, its rows one after the other."""
+    image = torch.randn(1, 1, 4, 8)
+    wide = torch.zeros(1, 4, 8)
+    loss = losses.mae_loss(wide, image, torch.tensor([[1, 0, 0, 1]]), (2, 4), norm_pix=False)
+    assert float(loss) == pytest.approx(
+        float((image[0, 0, :2, :4] ** 2 + image[0, 0, 2:, 4:] ** 2).mean() / 2)
+    )

@@ -28,6 +28,7 @@ from perception_contrast_training.networks.batch_norm import BatchNorm
 from perception_contrast_training.networks.heads import DinoHead
 from perception_contrast_training.networks.low_rank import LoraSettings, adapt, merged
 from perception_contrast_training.networks.teacher import follow, risen, twin_of, warmed
+from perception_contrast_training.views.dino import DinoViewSettings
 
 HEAD = {"prototypes": 16, "hidden": 16, "bottleneck": 8}
 
@@ -330,6 +331,9 @@ def test_methods_that_do_not_fit_are_refused() -> None:
         make_method("dino", ByolSettings(), small_vit())
     with pytest.raises(RecipeError, match="choose a ViT"):
         make_method("mae", MaeSettings(), BackboneSettings("resnet10t", size=32))
+    crops = DinoSettings(prototypes=8, hidden=8, views=DinoViewSettings(local_size=16))
+    with pytest.raises(RecipeError, match=r"views of 16 pixels .* set options\.views\.local_size"):
+        make_method("dino", crops, BackboneSettings("convnext_atto", size=64))
     with pytest.raises(RecipeError, match="lora"):
         make_method("lit", METHODS["lit"].settings(), small_vit(), LoraSettings(rank=2))
 

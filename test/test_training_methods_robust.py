@@ -12,12 +12,16 @@ from small_methods import FIRST, PATCHES, SIZE, pictures, small_vit, step
 from torch import Tensor
 
 from perception_contrast.errors import RecipeError
+from perception_contrast_training.loop import Trainer
 from perception_contrast_training.methods.base import Progress
 from perception_contrast_training.methods.byol import Byol, ByolSettings
 from perception_contrast_training.methods.dino import Dino, DinoSettings
 from perception_contrast_training.methods.registry import METHODS, make_method
 from perception_contrast_training.methods.scaling import Scale
+from perception_contrast_training.networks.backbones import BackboneSettings
 from perception_contrast_training.networks.text import TextSettings
+from perception_contrast_training.settings import Optimisation
+from perception_contrast_training.views.dino import DinoViewSettings
 
 HEAD = {"prototypes": 32, "hidden": 32, "bottleneck": 16}
 
@@ -139,3 +143,19 @@ def test_byol_without_predictor_and_batch_norm_loses_its_spread() -> None:
         settings = ByolSettings(hidden=32, dim=16, predictor=there, batch_norm=there, momentum=0.5)
         found[there] = spread(trained(Byol(small_vit(), settings), 100, 0.5)["embedding"])
     assert found[False] < 0.1 * found[True] and found[False] < 0.03, found
+
+
+def test_small_crops_of_a_convolution_have_gradients_in_half_precision_on_the_cpu() -> None:
+    """Its last stride is over one cell, where oneDNN's kernel leaves what was in memory."""
+    settings = DinoSettings(
+        prototypes=16, hidden=16, views=DinoViewSettings(local_size=16, locals=2), frozen_epochs=0.0
+    )
+    torch.manual_seed(0)
+    method, _ = make_method("dino", settings, BackboneSettings("resnet10t", size=64))
+    optimisation = Optimisation(steps=2, batch=4, precision="bfloat16", learning_rate=1e-5, warm_up=0)
+    trainer = Trainer(method, optimisation, epoch_steps=1)
+    for seed in range(2):
+        generator = torch.Generator().manual_seed(seed)
+        large, small = (torch.randn(2, 4, 3, side, side, generator=generator) for side in (64, 16))
+        step = trainer.step({"globals": large, "locals": small})
+        assert step.moved and step.figures["gradient norm"] < 1e3

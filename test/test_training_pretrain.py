@@ -19,6 +19,7 @@ from perception_contrast.errors import RecipeError
 from perception_contrast_training.journal import read_log
 from perception_contrast_training.methods.registry import METHODS
 from perception_contrast_training.pretrain import as_mapping, read_recipe, recipe_of, settled
+from perception_contrast_training.ranges import RANGES, numbers
 from perception_contrast_training.recipes import shipped
 from perception_contrast_training.runs import load_run, start
 from perception_contrast_training.schema import read_mapping
@@ -91,12 +92,27 @@ def test_numbers_that_depend_on_the_data_are_chosen_once_and_told() -> None:
         ({"method": "dino", "data": {"held_out": 1.5}}, "data.held_out"),
         ({"method": "dino", "epochs": 0}, "give 'optimisation.steps'"),
         ({"method": "dino", "data": {"held_out_part": "test"}}, "data.part"),
+        ({"method": "dino", "optimisation": {"batch": 0}}, "'optimisation.batch' cannot be 0; it must be 1"),
+        ({"method": "dino", "name": "../mine"}, "'name': "),
+        ({"method": "dino", "checkpoints": {"every": 0}}, "'checkpoints.every' cannot be 0"),
+        ({"method": "dino", "monitors": {"every": 0}}, "'monitors.every' cannot be 0"),
+        ({"method": "dino", "options": {"student_temperature": 0}},
+         "'options.student_temperature' cannot be 0; it must be above 0"),
+        ({"method": "dino", "options": {"momentum": 1.5}}, "it must be from 0 to 1"),
+        ({"method": "dino", "options": {"views": {"area": [0.5, 0.2]}}}, "the smaller one stands first"),
+        ({"method": "dino", "optimisation": {"betas": [0.9, 1]}}, "'optimisation.betas' cannot be [0.9, 1]"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(stored: dict[str, Any], said: str) -> None:
     with pytest.raises(RecipeError) as refusal:
         recipe_of(stored)
     assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_number_of_a_recipe_has_a_range(name: str) -> None:
+    keys = {key for key, _ in numbers(as_mapping(recipe_of({"method": name})))}
+    assert keys <= {*RANGES, *(key for key in keys if key.startswith("data.pairs."))}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -50,9 +51,9 @@ def judge(before: Mapping[str, float], after: Mapping[str, float], share: float)
 
     Rank alone decides only where nothing else is known: it may fall while an encoder gets better.
     """
-    both = [name for name in TELLING if name in before and name in after]
+    both = [n for n in TELLING if n in before and n in after and not math.isnan(before[n])]
     deciding = [name for name in both if name != "rank"] or both
-    worse = tuple(name for name in deciding if after[name] < before[name] * (1 - share))
+    worse = tuple(name for name in deciding if not after[name] >= before[name] * (1 - share))
     return Verdict({n: before[n] for n in both}, {n: after[n] for n in both}, worse, share, bool(deciding))
 
 

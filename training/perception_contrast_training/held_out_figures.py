@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from .data.chosen import evenly
 from .data.samples import Pictures
-from .evaluation.compare import class_vectors, of_time, without_labels
+from .evaluation.compare import by_caption, class_vectors, of_time, without_labels
 from .evaluation.linear import linear_torch
-from .evaluation.metrics.neighbours import knn_accuracy, recall_at
+from .evaluation.metrics.neighbours import knn_accuracy
 from .evaluation.seeing import Eye, Seen, evaluating, see
 from .loop import Trainer
 from .methods.pairs import Towers
@@ -63,9 +63,7 @@ class HeldOut:
         assert words is not None
         with evaluating(cast(nn.Module, pair)), torch.inference_mode():
             seen = self._seen(other, self.held, "captions")
-            said = [text.split("\n")[0] for text in seen.texts]
-            owners = [number for number, text in enumerate(said) if text]
-            found = by_caption(seen.vectors[owners], words, [said[number] for number in owners])
+            found = by_caption(seen.vectors, words, seen.texts)
             found["R@1"] = (found["image to text R@1"] + found["text to image R@1"]) / 2
             classes, known = getattr(self.held, "classes", ()), seen.labels >= 0
             if classes and bool(known.any()):
@@ -85,18 +83,6 @@ def eye_of_pair(pair: Towers, device: torch.device, name: str = "pair") -> Eye:
     return Eye(
         name, backbone.space, pair.image_vectors, backbone.size, backbone.mean, backbone.std, device, words
     )
-
-
-def by_caption(
-    image: Tensor, words: Callable[[Sequence[str]], Tensor], captions: Sequence[str]
-) -> dict[str, float]:
-    """R@k both ways of pictures (n, c), of which several may have one caption: each of them is right."""
-    different = list(dict.fromkeys(captions))
-    number = torch.tensor([different.index(caption) for caption in captions])
-    right = number[:, None] == torch.arange(len(different))
-    text = words(different)
-    found = {f"image to text R@{k}": v for k, v in recall_at(image, text, right).items()}
-    return found | {f"text to image R@{k}": v for k, v in recall_at(text, image, right.T).items()}
 
 
 def eye_of_backbone(backbone: Network, device: torch.device, name: str = "backbone") -> Eye:

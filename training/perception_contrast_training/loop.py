@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from .checkpoint import Snapshot, cpu_copy
 from .data.feed import chance
 from .grad_cache import cached_backward
 from .methods.base import Batch, Contrastive, Group, Losses, Method, Progress
+from .networks.backbones import Backbone
 from .processes import Processes, any_of, average_gradients, mean_of, same_everywhere
 from .schedules import cosine, scaled, warmed_up
 from .settings import Optimisation, require_sane
@@ -95,7 +96,8 @@ class Trainer:
         if any_of([not _all_finite(batch)], self.processes)[0]:
             return self._skipped("a picture is not finite", {"learning rate": rate})
         before = [buffer.clone() for buffer in self.module.buffers() if buffer.is_floating_point()]
-        losses = self._gradients(_on(batch, self.processes.device), progress)
+        with self._kernels(batch):
+            losses = self._gradients(_on(batch, self.processes.device), progress)
         figures = _figures(losses) | {"learning rate": rate}
         average_gradients(self.parameters, self.processes.count)
         if self._scaler.is_enabled():
@@ -169,6 +171,16 @@ class Trainer:
         half = HALVES.get(self.settings.precision)
         return nullcontext() if half is None else torch.autocast(self.processes.device.type, dtype=half)
 
+    def _kernels(self, batch: Batch) -> AbstractContextManager[None]:
+        """PyTorch's own convolutions, where oneDNN's are wrong: in half precision on the CPU a strided one
+        over a map of one cell leaves whatever was in memory as its gradient (PyTorch 2.14)."""
+        backbone = getattr(self.method, "backbone", None)
+        if not isinstance(backbone, Backbone) or backbone.is_vit or self.processes.device.type != "cpu":
+            return nullcontext()
+        sides = [min(x.shape[-2:]) for x in batch.values() if isinstance(x, Tensor) and x.dim() > 3]
+        one_cell = bool(sides) and min(sides) <= backbone.patch // 2
+        return _without_onednn() if one_cell and self.settings.precision in HALVES else nullcontext()
+
     def _clip(self) -> float:
         """The gradient's norm before it is clipped."""
         most, inner = self.settings.clip, [p for p in self.parameters if p.grad is not None]
@@ -193,6 +205,17 @@ class Trainer:
                 "The last checkpoint is kept"
             )
         return Step(self.step_count, False, dict(figures))
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    onednn: Any = torch.backends.mkldnn  # its properties have no types
+    before = onednn.enabled
+    onednn.enabled = False
+    try:
+        yield
+    finally:
+        onednn.enabled = before
 
 
 def split(batch: Batch, part: int) -> Iterator[Batch]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from perception_contrast.errors import RecipeError
+from perception_contrast.encoders.own_models import checked_name
+from perception_contrast.errors import ModelError, RecipeError
 
 from .data.partners import PairSettings, require_sane_pairs
 from .methods.published import Published
@@ -16,6 +17,7 @@ from .methods.registry import METHODS, MethodKind
 from .methods.scaling import Scale
 from .networks.backbones import BackboneSettings
 from .networks.low_rank import LoraSettings
+from .ranges import require_ranges
 from .schema import checked, nearest, read_mapping
 from .settings import CheckpointSettings, Optimisation, Watching
 
@@ -146,6 +148,11 @@ def _optimisation(stored: Any, published: Published) -> Optimisation:
 
 
 def _require_sane(recipe: PretrainRecipe) -> None:
+    require_ranges(as_mapping(recipe))
+    try:
+        checked_name(recipe.name or recipe.method)
+    except ModelError as error:
+        raise RecipeError(f"'name': {error}") from error
     if not 0 <= recipe.data.held_out < 1:
         raise RecipeError("'data.held_out' must be at least 0 and less than 1")
     if recipe.data.held_out_part and not recipe.data.part:

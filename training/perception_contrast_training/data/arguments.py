@@ -19,7 +19,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="perception-contrast data", description=description, epilog=_EPILOG)
     actions = top.add_subparsers(dest="action", metavar="COMMAND", required=True)
     _add_extract(actions.add_parser("extract", help="choose frames of recordings and keep them as shards"))
-    info = actions.add_parser("info", help="what a dataset or a recording holds")
+    info = actions.add_parser("info", help="what a dataset or recordings hold")
     info.add_argument("path", type=Path, metavar="DATASET|BAG")
     info.add_argument("--json", action="store_true", help="for programs")
     view = actions.add_parser("view", help="draw a contact sheet and a timeline")

@@ -75,18 +75,31 @@ def _tell_result(result: dict[str, Any]) -> None:
 
 
 def _info(asked: argparse.Namespace) -> None:
-    from perception_contrast.frames.bags import is_recording
-
     from .info import dataset_info, recording_info
 
-    is_bag = is_recording(asked.path)
-    found = recording_info(asked.path) if is_bag else dataset_info(asked.path)
+    bags = _recordings(asked.path)
+    found = [recording_info(path) for path in bags] or [dataset_info(asked.path)]
     if asked.json:
-        print(json.dumps(found, indent=1))
-    elif is_bag:
-        _tell_recording(found)
-    else:
-        _tell_dataset(found)
+        print(json.dumps(found if len(found) > 1 else found[0], indent=1))
+        return
+    for one in found:
+        if bags:
+            _tell_recording(one)
+        else:
+            _tell_dataset(one)
+
+
+def _recordings(path: Path) -> list[Path]:
+    """Those that the path is or holds; none where it is a dataset."""
+    from perception_contrast.frames.bags import is_recording
+
+    from .manifest import DESCRIPTION
+
+    if is_recording(path):
+        return [path]
+    if not path.is_dir() or (path / DESCRIPTION).is_file():
+        return []
+    return [folder for folder in sorted(path.rglob("*")) if folder.is_dir() and is_recording(folder)]
 
 
 def _tell_recording(found: dict[str, Any]) -> None:

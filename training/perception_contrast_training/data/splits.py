@@ -6,6 +6,7 @@ into one part, and frames that are still too near to another part's are put into
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,9 @@ class SplitOptions:
             raise PerceptionError("--parts needs two names or more, each once, such as train=0.8,val=0.2")
         if any(not share > 0 for _, share in self.shares):
             raise PerceptionError("each share of --parts must be over 0")
+        if not math.isclose(sum(share for _, share in self.shares), 1.0, abs_tol=0.01):
+            said = ",".join(f"{name}={share:g}" for name, share in self.shares)
+            raise PerceptionError(f"--parts {said} must add up to 1")
         if not (self.cell > 0 and self.gap >= 0 and self.guard_time >= 0 and self.guard_distance >= 0):
             raise PerceptionError("--cell must be over 0; --gap and the guards must be 0 or more")
 

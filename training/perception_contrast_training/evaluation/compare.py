@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..monitors.measures import feature_spread, rank_me, uniformity
 from .changes import CHANGES
 from .held_out import Indices, column, split
 from .linear import linear_sklearn, linear_torch
-from .metrics.neighbours import knn_accuracy, near_in_time, retrieval
+from .metrics.neighbours import knn_accuracy, near_in_time, recall_at
 from .report import Outcome, Table
 from .seeing import Eye, Seen, see
 
@@ -83,7 +84,8 @@ def _figures(eye: Eye, pictures: Pictures, learned: Indices, held: Indices, aske
         found |= without_labels(test.vectors)
     if "robustness" in asked.tasks:
         found |= _robustness(eye, pictures, held, test, train, asked)
-    return found
+    left_out = test.unreadable + (train.unreadable if train is not None else 0)
+    return found | ({"unreadable pictures": float(left_out)} if found and left_out else {})
 
 
 def _of_labels(train: Seen, test: Seen, asked: Asked) -> dict[str, float]:
@@ -107,10 +109,8 @@ def _labelled(seen: Seen) -> tuple[Tensor, Tensor]:
 def _of_words(eye: Eye, test: Seen, classes: Sequence[str], asked: Asked) -> dict[str, float]:
     assert eye.words is not None
     found: dict[str, float] = {}
-    owners = [number for number, text in enumerate(test.texts) if text]
-    if "retrieval" in asked.tasks and len(owners) > 1:
-        texts = eye.words([test.texts[number] for number in owners]).cpu()
-        found |= retrieval(test.vectors[owners], texts, range(len(owners)))
+    if "retrieval" in asked.tasks and len(set(filter(None, test.texts))) > 1:
+        found |= by_caption(test.vectors, eye.words, test.texts)
     vectors, labels = _labelled(test)
     if "zero-shot" in asked.tasks and classes and len(labels):
         names = class_vectors(eye.words, classes, asked.templates)
@@ -119,6 +119,22 @@ def _of_words(eye: Eye, test: Seen, classes: Sequence[str], asked: Asked) -> dic
         found["zero-shot"] = float((best[:, 0] == labels).float().mean())
         found["zero-shot top 5"] = float((best == labels[:, None]).any(-1).float().mean())
     return found
+
+
+def by_caption(
+    image: Tensor, words: Callable[[Sequence[str]], Tensor], texts: Sequence[str]
+) -> dict[str, float]:
+    """R@k both ways of pictures (n, c) with texts, a caption a line; those without any are left out.
+
+    Frames often share a caption: a picture is found by any of its own, a caption finds any that has it.
+    """
+    owners = [number for number, text in enumerate(texts) if text]
+    captions = [set(filter(None, texts[number].split("\n"))) for number in owners]
+    different = sorted(set[str]().union(*captions))
+    right = torch.tensor([[one in own for one in different] for own in captions])
+    text, image = words(different).cpu(), image[owners]
+    found = {f"image to text R@{k}": v for k, v in recall_at(image, text, right).items()}
+    return found | {f"text to image R@{k}": v for k, v in recall_at(text, image, right.T).items()}
 
 
 def class_vectors(words: Any, classes: Sequence[str], templates: str) -> Tensor:
@@ -132,18 +148,20 @@ def class_vectors(words: Any, classes: Sequence[str], templates: str) -> Tensor:
 
 
 def of_time(test: Seen, within: float = 0.0) -> dict[str, float]:
-    """``near_in_time`` of pictures with stamps; nothing without."""
+    """``near_in_time`` of pictures with stamps; nothing without, or where none is near another."""
     if len(test) < 3 or bool((test.stamps < 0).any()):
         return {}
-    return {"near in time mAP": near_in_time(test.vectors, test.stamps, test.groups, within or usual(test))}
+    found = near_in_time(test.vectors, test.stamps, test.groups, within or usual(test))
+    return {} if math.isnan(found) else {"near in time mAP": found}
 
 
 def usual(test: Seen) -> float:
-    """Thrice the median time between two frames of a recording, in seconds."""
+    """Thrice the median time between two frames of a recording, in seconds; 0 where none has two."""
     gaps: list[NDArray[np.float64]] = [
-        np.diff(np.sort(test.stamps[test.groups == group])) / 1e9 for group in np.unique(test.groups)
+        np.diff(np.unique(test.stamps[test.groups == group])) / 1e9 for group in np.unique(test.groups)
     ]
-    return 3 * float(np.median(np.concatenate(gaps)))
+    between = np.concatenate(gaps)
+    return 3 * float(np.median(between)) if len(between) else 0.0
 
 
 def without_labels(vectors: Tensor) -> dict[str, float]:

@@ -120,6 +120,10 @@ def see(
         samples += readable
     if not samples:
         raise PerceptionError(f"none of {len(numbers)} pictures can be read; look at the data")
+    if not all(bool(part.isfinite().all()) for part in vectors):
+        raise PerceptionError(
+            f"encoder '{eye.name}' gives vectors that are not finite; its weights are broken"
+        )
 
     def column(name: str) -> NDArray[np.int64]:
         return np.array([int(sample.get(name, -1)) for sample in samples], np.int64)

@@ -7,9 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .blocks import Negatives, Rows, cross_entropy_in_place, left_out, sum_of_blocks
-from .unit import unit
+from .exact import exact
+from .unit import as_tensor, require_same, unit
 
 
+@exact
 def clip_loss(
     image: Tensor,
     text: Tensor,
@@ -24,9 +26,11 @@ def clip_loss(
     Rows are normalised here. scale: inverse temperature. chunk: rows that are compared with all others at
     once, 0 for all; with it memory grows with n * chunk, in the backward pass too. rows: gives the part
     of the loss that these rows have; the parts of all rows add up to it. negatives: which pairs of rows may
-    be told apart, None for all; a picture and its own text always count.
+    be told apart, None for all; a picture and its own text always count. Raises ValueError for shapes that
+    differ.
     """
-    image, text, factor = unit(image), unit(text), _tensor(scale, image)
+    require_same("pictures and texts", image, text)
+    image, text, factor = unit(image), unit(text), as_tensor(scale, image)
     start, stop = rows or (0, len(image))
     target = torch.arange(len(image), device=image.device)
     if chunk and stop - start > chunk:
@@ -49,6 +53,7 @@ def clip_loss(
     return torch.stack(found).sum() / (2 * len(image))
 
 
+@exact
 def sigmoid_loss(
     image: Tensor,
     text: Tensor,
@@ -64,8 +69,9 @@ def sigmoid_loss(
     image, text: (n, c), row i matches row i; normalised here. chunk, rows: of texts, as of ``clip_loss``;
     negatives too.
     """
+    require_same("pictures and texts", image, text)
     image, text = unit(image), unit(text)
-    factor, offset = _tensor(scale, image), _tensor(bias, image)
+    factor, offset = as_tensor(scale, image), as_tensor(bias, image)
     start, stop = rows or (0, len(text))
     if chunk and stop - start > chunk:
 
@@ -95,10 +101,7 @@ def _sigmoid_in_place(start: int, table: Tensor) -> Tensor:
     return loss
 
 
-def _tensor(value: Tensor | float, like: Tensor) -> Tensor:
-    return value if isinstance(value, Tensor) else like.new_tensor(value)
-
-
+@exact
 def multi_positive_loss(logits: Tensor, positive: Tensor, ignored: Tensor | None = None) -> Tensor:
     """Supervised contrastive cross-entropy (Khosla et al., 2020, the sum outside the logarithm).
 

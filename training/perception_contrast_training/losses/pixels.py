@@ -4,29 +4,43 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from .exact import exact
 
-def patches_of(image: Tensor, patch_size: int) -> Tensor:
-    """(b, c, H, W) to (b, patches, patch_size^2 * c): rows of patches, in each rows of pixels, channels last.
+Patch = int | tuple[int, int]
+"""Pixels of a patch: of each side, or (height, width)."""
+
+
+def patches_of(image: Tensor, patch_size: Patch) -> Tensor:
+    """(b, c, H, W) to (b, patches, pixels of one * c): rows of patches, in each rows of pixels, then RGB.
 
     Raises ValueError for a side that is no multiple of the patch.
     """
     batch, channels, height, width = image.shape
-    if height % patch_size or width % patch_size:
-        raise ValueError(f"a picture of {width}x{height} does not fall into patches of {patch_size}")
-    rows, columns = height // patch_size, width // patch_size
-    cut = image.reshape(batch, channels, rows, patch_size, columns, patch_size)
-    return cut.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows * columns, patch_size**2 * channels)
+    high, wide = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
+    if height % high or width % wide:
+        said = f"{high}" if high == wide else f"{wide}x{high}"
+        raise ValueError(f"a picture of {width}x{height} does not fall into patches of {said}")
+    rows, columns = height // high, width // wide
+    cut = image.reshape(batch, channels, rows, high, columns, wide)
+    return cut.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows * columns, high * wide * channels)
 
 
+@exact
 def mae_loss(
-    prediction: Tensor, image: Tensor, mask: Tensor, patch_size: int, norm_pix: bool = True
+    prediction: Tensor, image: Tensor, mask: Tensor, patch_size: Patch, norm_pix: bool = True
 ) -> Tensor:
     """Mean squared error on masked patches (He et al., MAE, CVPR 2022), mean over all of them.
 
-    prediction: (b, n, patch_size^2 * c), image: (b, c, H, W), mask: (b, n), 1 where the encoder saw none.
-    norm_pix: each patch's pixels less their mean, over their deviation (unbiased variance + 1e-6).
+    prediction: (b, n, pixels of a patch * c), image: (b, c, H, W) floating, mask: (b, n), 1 where the encoder
+    saw none. norm_pix: each patch's pixels less their mean, over their deviation (unbiased variance + 1e-6).
+    Raises ValueError for shapes that do not fit.
     """
     target = patches_of(image, patch_size)
+    if prediction.shape != target.shape or mask.shape != target.shape[:2]:
+        raise ValueError(
+            f"the picture has patches {tuple(target.shape)}; the prediction is {tuple(prediction.shape)}, "
+            f"the mask {tuple(mask.shape)}"
+        )
     if norm_pix:
         mean, variance = target.mean(dim=-1, keepdim=True), target.var(dim=-1, keepdim=True)
         target = (target - mean) / (variance + 1e-6).sqrt()

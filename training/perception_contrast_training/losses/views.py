@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .blocks import Negatives, Rows, cross_entropy_in_place, left_out, sum_of_blocks
-from .unit import unit
+from .exact import exact
+from .unit import as_tensor, require_same, unit
 
 
+@exact
 def nt_xent(
     a: Tensor,
     b: Tensor,
@@ -28,6 +30,7 @@ def nt_xent(
     which of the 2n views, first all of a, then all of b, are told apart, None for all; the two of a picture
     always match.
     """
+    require_same("views", a, b)
     pictures = len(a)
     views = torch.cat([unit(a), unit(b)])
     target = torch.arange(pictures, pictures + len(views), device=views.device) % len(views)
@@ -45,7 +48,7 @@ def nt_xent(
 
     def share(start: int, stop: int) -> Tensor:
         if chunk and stop - start > chunk:
-            inverse = views.new_tensor(1.0 / temperature)
+            inverse = as_tensor(1.0 / temperature, views)
             return sum_of_blocks(judge, (start, stop), chunk, views, views, inverse)
         logits = views[start:stop] @ views.T / temperature
         hide(start, logits)
@@ -55,12 +58,15 @@ def nt_xent(
     return torch.stack([share(*one) for one in shares]).sum() / len(views)
 
 
+@exact
 def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """2 - 2 cos, mean over rows (n, c) (Grill et al., BYOL, NeurIPS 2020). The target gets no gradient."""
+    require_same("prediction and target", prediction, target)
     cosine = (unit(prediction) * unit(target.detach())).sum(dim=-1)
     return (2.0 - 2.0 * cosine).mean()
 
 
+@exact
 def dino_loss(
     student_views: Sequence[Tensor],
     teacher_views: Sequence[Tensor],
@@ -72,14 +78,20 @@ def dino_loss(
 
     Views are (n, k) logits; the teacher's are the first of the student's, and no view is compared with
     itself. Mean over pictures and pairs of views. center: (k,) or (1, k), None for none. The teacher gets no
-    gradient. Raises ValueError where no pair is left.
+    gradient. Raises ValueError where no pair is left, or the teacher has more views.
     """
     targets = [sharpened(view, teacher_temperature, center) for view in teacher_views]
     return view_entropy(targets, student_views, student_temperature)
 
 
+@exact
 def view_entropy(targets: Sequence[Tensor], student_views: Sequence[Tensor], temperature: float) -> Tensor:
     """As ``dino_loss``, for targets (n, k) that are probabilities already, by whatever way."""
+    if len(targets) > len(student_views):
+        raise ValueError(
+            f"{len(targets)} views of the teacher, but {len(student_views)} of the student, of which they "
+            "are the first"
+        )
     guesses = [F.log_softmax(view / temperature, dim=-1) for view in student_views]
     terms = [
         -(target.detach() * guess).sum(dim=-1).mean()
@@ -92,6 +104,7 @@ def view_entropy(targets: Sequence[Tensor], student_views: Sequence[Tensor], tem
     return torch.stack(terms).mean()
 
 
+@exact
 def ibot_loss(
     student: Tensor,
     teacher: Tensor,
@@ -102,20 +115,30 @@ def ibot_loss(
 ) -> Tensor:
     """Cross-entropy on masked patches (Zhou et al., iBOT, ICLR 2022).
 
-    student, teacher: (b, n, k) logits of patches; mask: (b, n) bool, true where the student saw none. Mean
-    over a picture's masked patches, then over the pictures; one without any counts as zero.
+    student, teacher: (b, n, k) logits of patches; mask: (b, n), true where the student saw none. Mean over a
+    picture's masked patches, then over the pictures; one without any counts as zero. Raises ValueError
+    for shapes that do not fit.
     """
+    if mask.shape != student.shape[:2] or student.shape != teacher.shape:
+        raise ValueError(
+            f"a mask {tuple(mask.shape)} of patches {tuple(student.shape)} and {tuple(teacher.shape)}; give "
+            "(b, n), (b, n, k), (b, n, k)"
+        )
+    mask = mask.bool()
+    center = None if center is None else center.reshape(-1)
     target = sharpened(teacher[mask], teacher_temperature, center)
     return patch_entropy(target, student[mask], mask, student_temperature)
 
 
+@exact
 def patch_entropy(target: Tensor, student: Tensor, mask: Tensor, temperature: float) -> Tensor:
     """As ``ibot_loss``, of masked patches alone and for targets that are probabilities already.
 
     target, student: (m, k), of the m patches where mask (b, n) is true, row by row.
     """
     entropy = -(target.detach() * F.log_softmax(student / temperature, dim=-1)).sum(dim=-1)
-    weight = (1.0 / mask.sum(dim=1, keepdim=True).clamp_min(1)).expand(mask.shape)[mask]
+    many = mask.sum(dim=1, keepdim=True).clamp_min(1).to(entropy.dtype)
+    weight = (1.0 / many).expand(mask.shape)[mask]
     return (entropy * weight).sum() / len(mask)
 
 
@@ -129,6 +152,7 @@ def _itself(x: Tensor) -> Tensor:
     return x
 
 
+@exact
 def sinkhorn_knopp(
     logits: Tensor,
     temperature: float,
@@ -142,7 +166,7 @@ def sinkhorn_knopp(
     largest: the sum and the maximum over processes, where each holds some of the samples.
     """
     with torch.no_grad():
-        scaled = logits.to(_at_least_float32(logits)) / temperature
+        scaled = logits / temperature
         samples, prototypes = summed(scaled.new_tensor(float(len(scaled)))), scaled.shape[1]
         # A constant factor falls out of the first normalisation; without it exp overflows.
         most = largest(scaled.amax() if scaled.numel() else scaled.new_tensor(float("-inf")))
@@ -157,20 +181,18 @@ def sinkhorn_knopp(
         return shares * samples
 
 
+@exact
 def koleo_loss(x: Tensor, epsilon: float = 1e-8) -> Tensor:
     """-log of each vector's distance to its nearest other one, mean (Sablayrolles et al., ICLR 2019).
 
-    x: (n, c), normalised here. In float32 at least, where two equal rows stay finite; half precision is
-    raised, gradients come back in it.
+    x: (n, c), normalised here. Two equal rows stay finite. Raises ValueError for no rows.
     """
-    unit = F.normalize(x.to(_at_least_float32(x)), dim=-1, eps=epsilon)
+    if not len(x):
+        raise ValueError("no vectors, whose nearest ones are asked for")
+    unit = F.normalize(x, dim=-1, eps=epsilon)
     with torch.no_grad():
         likeness = unit @ unit.T
         likeness.fill_diagonal_(-1.0)
         nearest = likeness.argmax(dim=1)
     distance = F.pairwise_distance(unit, unit[nearest], p=2.0, eps=epsilon)
     return -torch.log(distance + epsilon).mean()
-
-
-def _at_least_float32(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)

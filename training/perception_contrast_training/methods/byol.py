@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from ..losses import byol_loss
+from ..losses.exact import at_least_float32, full_precision
 from ..networks.backbones import Backbone
 from ..networks.heads import byol_mlp
 from ..networks.teacher import follow, risen, twin_of
 from ..views.byol import ByolViewSettings
 from .base import Batch, Group, Losses, Progress
-from .exact import at_least_float32, full_precision
 from .groups import grouped
 from .scaling import SMALL, Scale, blurred, momentum_for, said
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ..losses import sharpened, view_entropy
+from ..losses.exact import at_least_float32, full_precision
 from ..networks.backbones import Backbone
 from ..networks.heads import DinoHead
 from ..networks.teacher import follow, risen, twin_of, warmed
 from ..views.dino import DinoViewSettings
 from .base import Batch, Group, Losses, Progress
 from .centre import Centre
-from .exact import at_least_float32, full_precision
 from .groups import grouped
 
 

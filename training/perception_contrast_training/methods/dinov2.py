@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from .. import gather
 from ..losses import koleo_loss, patch_entropy, sharpened, sinkhorn_knopp, view_entropy
+from ..losses.exact import at_least_float32, full_precision
 from ..networks.backbones import Backbone, Seen
 from ..networks.heads import DinoHead
 from ..networks.teacher import follow, risen, twin_of, warmed
 from ..views.dinov2 import Dinov2ViewSettings
 from .base import Batch, Group, Losses, Progress
 from .centre import Centre
-from .exact import at_least_float32, full_precision
 from .groups import grouped
 
 

@@ -10,11 +10,11 @@ from torch import nn
 from perception_contrast.errors import RecipeError
 
 from ..losses import mae_loss
+from ..losses.exact import at_least_float32, full_precision
 from ..networks.backbones import Backbone
 from ..networks.mae_decoder import MaeDecoder, start_vit_as_mae
 from ..views.mae import MaeViewSettings
 from .base import Batch, Group, Losses, Progress
-from .exact import at_least_float32, full_precision
 from .groups import grouped
 from .scaling import SMALL, Scale, said
 

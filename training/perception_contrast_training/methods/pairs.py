@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from perception_contrast.errors import RecipeError
 
+from ..losses.exact import at_least_float32
 from ..networks.backbones import Backbone
 from ..networks.two_towers import Network, TwoTowers
 from .base import Batch
 from .contrast import whereabouts
-from .exact import at_least_float32
 
 
 class Towers(Protocol):

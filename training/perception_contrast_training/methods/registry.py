@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
+import torch
+
 from perception_contrast.errors import RecipeError
 
-from ..networks.backbones import BackboneSettings
+from ..networks.backbones import Backbone, BackboneSettings
 from ..networks.low_rank import LoraSettings, adapt
 from ..networks.text import TextSettings
 from ..networks.two_towers import Network, TwoTowers, make_network
@@ -123,4 +125,25 @@ def make_method(
         else:
             adapt(made.network, lora)
     views = kind.views(cast(Any, settings).views, wanted_by(made))
+    if isinstance(made, Backbone) and not made.is_vit:
+        _require_sides(name, made, views)
     return kind.make(made, settings), views
+
+
+def _require_sides(name: str, backbone: Backbone, views: Views) -> None:
+    """Raises RecipeError for views that the network cannot see: too small, or not of its only size."""
+    blank = torch.zeros(3, backbone.size, backbone.size, dtype=torch.uint8)
+    made = [view for view in views(blank, torch.Generator().manual_seed(0)).values() if view.dim() > 2]
+    was = backbone.training
+    backbone.eval()
+    for view in made:
+        try:
+            with torch.no_grad():
+                backbone(view.reshape(-1, *view.shape[-3:])[:1])
+        except (RuntimeError, AssertionError) as error:
+            option = "options.views.local_size" if view.shape[-1] < backbone.size else "backbone.size"
+            raise RecipeError(
+                f"'{backbone.architecture.name}' cannot see the views of {view.shape[-1]} pixels that {name} "
+                f"makes ({error}); set {option} to what it takes"
+            ) from error
+    backbone.train(was)

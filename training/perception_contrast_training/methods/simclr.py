@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from .. import gather
 from ..losses import nt_xent
+from ..losses.exact import at_least_float32, full_precision
 from ..networks.backbones import Backbone
 from ..networks.heads import simclr_head
 from ..views.simclr import SimclrViewSettings
 from .base import Batch, Group, Losses, Progress
 from .contrast import TABLE, compared, negatives_of, rows_at_once, whereabouts
-from .exact import at_least_float32, full_precision
 from .groups import grouped
 from .scaling import SMALL, Scale, said
 

@@ -46,7 +46,7 @@ class Wanted:
 
 
 def wanted_by(backbone: Network) -> Wanted:
-    # A convolution takes any size.
+    # A convolution needs no multiple of it.
     patch = backbone.patch if backbone.is_vit else 1
     return Wanted(backbone.size, patch, backbone.mean, backbone.std)
 

@@ -15,7 +15,7 @@ from perception_contrast.errors import PerceptionError
 from perception_contrast.frames.bags import is_recording
 from perception_contrast.frames.storage import storage_files
 
-from ..manifest import DESCRIPTION, MANIFEST
+from ..manifest import DESCRIPTION, MANIFEST, SHARDS
 from .options import ExtractOptions
 from .output import SourceJob
 
@@ -74,13 +74,17 @@ def recordings_under(paths: Sequence[Path]) -> list[Path]:
 def make_plan(dataset: Path, paths: Sequence[Path], options: ExtractOptions) -> Plan:
     """The plan of a dataset, new or gone on with: recordings may be added, options may not change.
 
-    Writes it. Raises PerceptionError that names what differs.
+    One that has no frame yet, as after a topic that there is not, is begun again. Writes it.
+    Raises PerceptionError that names what differs.
     """
     captions = sha256_of(Path(options.captions)) if options.captions else ""
     old = read_plan(dataset)
+    bare = old is not None and not any((dataset / SHARDS).glob("*.tar"))
+    if bare:
+        old = None
     if old is not None:
         _require_same(dataset, old, options, captions)
-    elif dataset.exists() and any(one.name != ".lock" for one in dataset.iterdir()):
+    elif not bare and dataset.exists() and any(one.name != ".lock" for one in dataset.iterdir()):
         raise PerceptionError(f"folder '{dataset}' is not empty and no dataset; choose another --out")
     sources = list(() if old is None else old.sources)
     for path in recordings_under(paths):
@@ -94,6 +98,9 @@ def make_plan(dataset: Path, paths: Sequence[Path], options: ExtractOptions) -> 
                 "choose another --out"
             )
     plan = Plan(options, tuple(sources), captions)
+    # What a killed process left.
+    for path in (*dataset.glob(".*.part"), *((dataset / SHARDS).glob("*") if bare else ())):
+        path.unlink()
     if old != plan:
         # A dataset that grows is unfinished until all of it is there.
         (dataset / MANIFEST).unlink(missing_ok=True)

@@ -117,6 +117,10 @@ def _depth(
         return {}
     if options.depth != AUTO:
         _require(bag, options.depth)
+        if bag.topics[options.depth].type not in PICTURE_TYPES:
+            raise PerceptionError(f"--depth '{options.depth}' carries no pictures; {_there(bag)}")
+        if kind_of(bag, options.depth) == "color":
+            raise PerceptionError(f"--depth '{options.depth}' holds colour, not depth; {_there(bag)}")
         return dict.fromkeys(pictures, options.depth)
     chosen = {}
     for name in pictures:

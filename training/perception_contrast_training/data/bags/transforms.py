@@ -21,6 +21,8 @@ WORLD_FRAMES = ("map", "world", "earth")
 
 FIXED_FRAMES = (*WORLD_FRAMES, "odom")
 _MOST_LINKS = 64
+_SET_BACK = 2_000_000_000
+"""Nanoseconds that a transform may be older than its child's newest; beyond, the clock was set back."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class _Edge:
 
 
 class TransformBuffer:
-    """Transforms of the last ``window`` nanoseconds, and static ones for ever."""
+    """Transforms of the last ``window`` nanoseconds, and static ones for ever; begun again with the clock."""
 
     def __init__(self, window: int = 10_000_000_000) -> None:
         self._window = window
@@ -102,6 +104,9 @@ class TransformBuffer:
         if static:
             edge.samples = [sample]
             return
+        if edge.samples and stamp < edge.samples[-1][0] - _SET_BACK:
+            # A simulation that began again, a bag played in a loop: what was then is not what is now.
+            edge.samples.clear()
         insort(edge.samples, sample, key=lambda one: one[0])
         if edge.samples[-1][0] - edge.samples[0][0] > self._window:
             oldest = edge.samples[-1][0] - self._window
