@@ -35,8 +35,11 @@ class QueryVectors:
     negatives: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def rivals(self, of_all: Array) -> Array:
-        """(r, c) of all that competes with it: its negatives and the distractors ``of_all``."""
-        given = [rows for rows in (of_all, self.negatives) if len(rows)]
+        """(r, c) of all that competes with it: its negatives and the distractors ``of_all``.
+
+        Not those that are its own words: a wall that is asked for does not compete with itself.
+        """
+        given = [rows for rows in (of_all[~_own(of_all, self.words)], self.negatives) if len(rows)]
         return np.concatenate(given) if given else of_all[:0]
 
 
@@ -97,7 +100,7 @@ class SoftmaxScorer:
     """Each query shares 1 with neutral words, the distractors and its negatives, as CLIP was trained to.
 
     scale: of cosines before the softmax. neutral: (k, c) unit vectors of background words, always
-    there; one that is the query's own word does not compete with it.
+    there. A neutral word or distractor that is the query's own word does not compete with it.
     """
 
     neutral: Array
@@ -108,11 +111,12 @@ class SoftmaxScorer:
             return np.empty((0, len(cells)), np.float32)
         asked = self.scale * _best_of_each(cells, [_words_and_examples(q) for q in queries])
         background = self.scale * (self.neutral @ cells.T)
-        distracting = _log_sum(self.scale * (rivals @ cells.T)) if len(rivals) else None
+        distracting = self.scale * (rivals @ cells.T) if len(rivals) else background[:0]
+        all_distracting = _log_sum(distracting)
         for row, query in zip(asked, queries, strict=True):
-            competing = [_log_sum(background[~_own(self.neutral, query.words)])]
-            if distracting is not None:
-                competing.append(distracting)
+            competing = [_log_sum(background[~_own(self.neutral, query.words)]), all_distracting]
+            if (own := _own(rivals, query.words)).any():
+                competing[-1] = _log_sum(distracting[~own])
             if len(query.negatives):
                 competing.append(_log_sum(self.scale * (query.negatives @ cells.T)))
             # Of a softmax log(p / (1 - p)) is what one has less the log-sum-exp of the others.
@@ -128,7 +132,7 @@ def _words_and_examples(query: QueryVectors) -> Array:
 
 def _own(words: Array, asked: Array) -> NDArray[np.bool_]:
     """Which of ``words`` (k, c) are among the words asked for (n, c): (k,)."""
-    if not len(asked):
+    if not len(words) or not len(asked):
         return np.zeros(len(words), bool)
     return np.asarray((words @ asked.T).max(axis=1) > SAME_WORD)
 
