@@ -77,7 +77,10 @@ def against_rivals(logits: Array, rivals: Array) -> Array:
 
 @dataclass(frozen=True)
 class SigmoidScorer:
-    """Each query on its own: logit = scale * cosine + bias, as trained. Order: words, examples."""
+    """Each query on its own: logit = scale * cosine + bias, as trained. Order: words, examples.
+
+    A distractor that is the query's own word does not compete with it.
+    """
 
     scale: tuple[float, float]
     bias: tuple[float, float]
@@ -91,10 +94,14 @@ class SigmoidScorer:
         ]
         best = _best_of_each(cells, [*(vectors for _, _, vectors in given), rivals])
         rows = np.full((len(queries), len(cells)), -20.0, np.float32)
-        others = dict.fromkeys(range(len(queries)), best[-1]) if len(rivals) else {}
+        others: dict[int, Array] = {}
+        for index, query in enumerate(queries):
+            own = _own(rivals, query.words)
+            if not own.all():
+                others[index] = _best(cells, rivals[~own]) if own.any() else best[-1]
         for (kind, index, _), cosines in zip(given, best[:-1], strict=True):
             if kind == 2:
-                others[index] = np.maximum(cosines, best[-1])
+                others[index] = np.maximum(cosines, others[index]) if index in others else cosines
             else:
                 rows[index] = np.maximum(rows[index], self.scale[kind] * cosines + self.bias[kind])
         for index, cosines in others.items():
@@ -107,7 +114,7 @@ class SoftmaxScorer:
     """Each query shares 1 with neutral words, the distractors and its negatives, as CLIP was trained to.
 
     scale: of cosines before the softmax. neutral: (k, c) unit vectors of background words, always
-    there; one that is the query's own word does not compete with it.
+    there. A neutral word or distractor that is the query's own word does not compete with it.
     """
 
     neutral: Array
@@ -119,12 +126,13 @@ class SoftmaxScorer:
         asked = self.scale * _best_of_each(cells, [_words_and_examples(q) for q in queries])
         background = self.scale * (self.neutral @ cells.T)
         everything = _log_sum(background)
-        distracting = _log_sum(self.scale * (rivals @ cells.T)) if len(rivals) else None
+        distracting = self.scale * (rivals @ cells.T) if len(rivals) else background[:0]
+        all_distracting = _log_sum(distracting)
         for row, query in zip(asked, queries, strict=True):
             own = _own(self.neutral, query.words)
-            competing = [_log_sum(background[~own]) if own.any() else everything]
-            if distracting is not None:
-                competing.append(distracting)
+            competing = [_log_sum(background[~own]) if own.any() else everything, all_distracting]
+            if (own := _own(rivals, query.words)).any():
+                competing[-1] = _log_sum(distracting[~own])
             if len(query.negatives):
                 competing.append(_log_sum(self.scale * (query.negatives @ cells.T)))
             # Of a softmax log(p / (1 - p)) is what one has less the log-sum-exp of the others.
@@ -140,7 +148,7 @@ def _words_and_examples(query: QueryVectors) -> Array:
 
 def _own(words: Array, asked: Array) -> NDArray[np.bool_]:
     """Which of ``words`` (k, c) are among the words asked for (n, c): (k,)."""
-    if not len(asked):
+    if not len(words) or not len(asked):
         return np.zeros(len(words), bool)
     return np.asarray((words @ asked.T).max(axis=1) > SAME_WORD)
 
