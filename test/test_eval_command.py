@@ -16,6 +16,12 @@ from small_models import encoders_of
 from perception_contrast.cli.main import main
 from perception_contrast.frames.picture import load_picture, save_picture
 from perception_contrast.frames.types import Frame
+from perception_contrast.openvocab.calibration import Calibration
+from perception_contrast.openvocab.calibration_files import (
+    StoredCalibration,
+    calibration_path,
+    write_calibration,
+)
 from perception_contrast.openvocab.types import Detection
 from perception_contrast.pipeline import Pipeline
 from perception_contrast.wants import Result, Wants
@@ -154,6 +160,79 @@ def test_class_lists_that_cannot_be_read_are_refused(
         refused(argv, capsys, word)
 
 
+def test_a_class_list_gives_every_line_its_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, file = labelled_folder(tmp_path / "data"), tmp_path / "figures.json"
+    argv = ["--task", "seg", "--data", str(data), "--ignore", "11", "--json", str(file), *SMALL]
+    names = data / "classes.txt"
+    names.write_bytes("\ufeffred\r\ngreen\r\nblue\r\n\r\n".encode())
+    assert main(["eval", *argv]) == 0
+    assert set(figures_of(file)["figures"]["iou"]) == set(COLOURS), "a byte order mark is no part of a name"
+    names.write_text("red\n\ngreen\nblue\n")
+    refused(argv, capsys, "line 2", "is empty")
+    for text, held in (
+        ("[red, no, blue]", "False"),
+        ("{0: red, 1: , 2: blue}", "None"),
+        ("[{label: red}]", "{"),
+    ):
+        (tmp_path / "names.yaml").write_text(text)
+        refused([*argv, "--vocabulary", str(tmp_path / "names.yaml")], capsys, f"holds {held}")
+
+
+def test_what_is_unlabelled_in_sixteen_bits_does_not_count(tmp_path: Path) -> None:
+    data, file = labelled_folder(tmp_path / "data", 1), tmp_path / "figures.json"
+    labels = scene()[1].astype(np.uint16)
+    labels[:2] = 65535
+    save_picture(data / "labels" / "0.png", labels)
+    argv = ["eval", "--task", "seg", "--data", str(data), "--json", str(file), *SMALL]
+    assert main(argv) == 0
+    assert np.array(figures_of(file)["figures"]["confusion"]).sum() == 110 * 112
+
+
+def test_words_are_calibrated_as_in_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what the cache has for the space, or by a file; the JSON and the table say so."""
+    monkeypatch.setenv("PERCEPTION_CONTRAST_CACHE", str(tmp_path / "cache"))
+    data, file = coco_file(tmp_path / "data"), tmp_path / "figures.json"
+    argv = ["--task", "det", "--data", str(data), "--json", str(file), *SMALL]
+    assert main(["eval", *argv]) == 0
+    assert figures_of(file)["notes"] == [] and figures_of(file)["settings"]["calibration"] is None
+    surely = StoredCalibration("colours@1", "platt", Calibration((0.0,) * 5, 3.0, detection=0.77))
+    write_calibration(calibration_path("colours@1"), surely)
+    write_calibration(tmp_path / "given.json", replace(surely, words=replace(surely.words, detection=0.33)))
+    for more, published in ((), 0.77), (("--calibration", str(tmp_path / "given.json")), 0.33):
+        assert main(["eval", *argv, *more]) == 0
+        assert "calibrated by the platt fit" in capsys.readouterr().out
+        content = figures_of(file)
+        assert content["figures"]["presence"]["published_threshold"] == published
+        stated = [s for s in content["figures"]["calibration"]["inside"]["stated"] if s is not None]
+        assert stated == pytest.approx([1 / (1 + np.exp(-3))], abs=1e-5)
+        assert "colours@1" in content["notes"][0]
+    write_calibration(tmp_path / "given.json", replace(surely, space="other@1"))
+    refused([*argv, "--calibration", str(tmp_path / "given.json")], capsys, "other@1", "colours@1")
+
+
+def test_the_way_to_dense_features_and_windows_are_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, object]] = []
+
+    def load(model: str, language_model: str, **options: object) -> object:
+        asked.append((language_model, options["dense"]))
+        return encoders_of("none" if language_model == "none" else "colours")
+
+    monkeypatch.setattr(module, "load_encoders", load)
+    data, file = labelled_folder(tmp_path / "data", 1), tmp_path / "figures.json"
+    argv = ["eval", "--data", str(data), "--ignore", "11", "--json", str(file), *SMALL]
+    assert main([*argv, "--task", "seg", "--dense", "naclip", "--tile", "112"]) == 0
+    settings = figures_of(file)["settings"]
+    assert settings["dense"] == "naclip" and settings["tile"] == 112
+    assert main([*argv, "--task", "propagate", "--dense", "naclip", "--homographies", "1"]) == 0
+    assert asked == [("household-lit", "naclip"), ("none", "auto")]
+
+
 def test_the_probe_learns_what_lies_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, file = labelled_folder(tmp_path / "data", 6), tmp_path / "figures.json"
     (data / "classes.txt").unlink()
@@ -235,6 +314,46 @@ def test_annotations_that_make_no_sense_are_refused(
     refused(det, capsys, "--images")
 
 
+def test_masks_that_cannot_be_read_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = coco_file(tmp_path / "data")
+    stored = json.loads(file.read_text())
+    det = ["--task", "det", "--data", str(file), *SMALL]
+    for part in (
+        {"segmentation": [[1, 2, 3]]},
+        {"segmentation": {"size": [112, 112]}},
+        {"segmentation": {"size": [112, 112], "counts": [5]}},
+        {"segmentation": {"size": [50, 50], "counts": "mV2"}},
+        {"segmentation": "polygon"},
+        {"segmentation": [], "bbox": [1, 2]},
+        {"segmentation": [], "bbox": [float("nan"), 0, 4, 4]},
+        {"segmentation": [], "bbox": [9, 9, -4, 4]},
+    ):
+        notes = [stored["annotations"][0] | {"id": 41} | part]
+        file.write_text(json.dumps(stored | {"annotations": notes}))
+        refused(det, capsys, "annotation 41")
+    file.write_text(json.dumps(stored | {"images": stored["images"] * 2}))
+    refused(det, capsys, "two pictures", "one id")
+    file.write_text(json.dumps(stored | {"categories": [{"id": 1}]}))
+    refused(det, capsys, "categories", "'name'")
+
+
+def test_names_of_categories_are_brought_into_the_form_of_labels(tmp_path: Path) -> None:
+    """Two categories of one name are one, and spaces do not part a truth from its reports."""
+    file, out = coco_file(tmp_path / "data"), tmp_path / "figures.json"
+    stored = json.loads(file.read_text())
+    names = ((1, " red "), (2, "green"), (3, "grey"), (4, "red"))
+    categories = [{"id": number, "name": name} for number, name in names]
+    nowhere = {"id": 9, "image_id": 7, "category_id": 3, "bbox": [500, 500, 20, 20]}
+    stored |= {"categories": categories, "annotations": [*stored["annotations"], nowhere]}
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(stored).encode())
+    assert main(["eval", "--task", "det", "--data", str(file), "--json", str(out), *SMALL]) == 0
+    content = figures_of(out)
+    assert content["figures"]["ap_by_class"] == {"red": 1.0, "green": 1.0}
+    assert content["figures"]["presence"]["present_names"] == 2
+    assert content["figures"]["presence"]["absent_names"] == 0, "of what is marked nobody knows"
+    assert list(content["skipped"]) == ["annotation 9 of 'coco.json'"]
+
+
 # Tracks.
 
 
@@ -313,7 +432,8 @@ def coloured_classes(folder: Path) -> Path:
 def test_pictures_are_classified_by_the_names_of_their_folders(tmp_path: Path, packed: bool) -> None:
     data, file = coloured_classes(tmp_path / "data"), tmp_path / "figures.json"
     save_picture(data / "red" / "really_blue.png", np.full((60, 60, 3), COLOURS["blue"], np.uint8))
-    (data / "green" / "broken.png").write_bytes(b"no picture")
+    for name in ("green", "blue"):
+        (data / name / "broken.png").write_bytes(b"no picture")
     if packed:
         with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
             for path in data.rglob("*.png"):
@@ -326,7 +446,7 @@ def test_pictures_are_classified_by_the_names_of_their_folders(tmp_path: Path, p
     assert content["figures"]["top1_by_class"]["red"] == pytest.approx(2 / 3, abs=1e-6)
     # Classes are in the order of their names: blue, green, red.
     assert content["figures"]["confusion"] == [[2, 0, 0], [0, 2, 0], [1, 0, 2]]
-    assert content["figures"]["pictures"] == 7 and len(content["skipped"]) == 1
+    assert content["figures"]["pictures"] == 7 and len(content["skipped"]) == 2
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"confusion.png", "worst.png"}
 
 

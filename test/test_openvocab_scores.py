@@ -97,11 +97,29 @@ def test_sigmoid_takes_the_better_of_words_and_examples() -> None:
 def test_a_distractor_lowers_what_it_explains_and_nothing_else() -> None:
     cells = np.eye(8, dtype=np.float32)
     query, scorer = [QueryVectors(cells[:2], NONE)], SigmoidScorer((10.0, 5.0), (-5.0, 0.0))
-    plain, rivalled = (scorer.logits(cells, query, rivals)[0] for rivals in (NONE, cells[1:2]))
+    near = np.array([[0, 1, 0.1, 0, 0, 0, 0, 0]], np.float32) / np.sqrt(np.float32(1.01))
+    plain, rivalled = (scorer.logits(cells, query, rivals)[0] for rivals in (NONE, near))
     assert plain[0] == plain[1] == pytest.approx(5.0)
     assert rivalled[0] == pytest.approx(5.0, abs=1e-3)
-    assert rivalled[1] == pytest.approx(5.0 - np.log(2) / 2, abs=1e-4)
-    assert scorer.logits(cells, query, cells[0:1] * 2)[0, 0] < -3
+    as_strong = 10 * float(near[0, 1]) - 5
+    assert rivalled[1] == pytest.approx(5.0 - np.logaddexp(0, 2 * (as_strong - 5)) / 2, abs=1e-4)
+    vague = [QueryVectors((cells[:1] + cells[3:4]) / np.sqrt(np.float32(2)), NONE)]
+    assert scorer.logits(cells, vague, cells[:1])[0, 0] < scorer.logits(cells, vague, NONE)[0, 0] - 2.5
+
+
+@pytest.mark.parametrize(
+    "scorer", [SigmoidScorer((10.0, 5.0), (-3.0, -1.0)), SoftmaxScorer(unit(9, 4), 20.0)]
+)
+def test_a_distractor_that_is_asked_for_steps_back_for_that_query_alone(
+    scorer: SigmoidScorer | SoftmaxScorer,
+) -> None:
+    cells, rivals = unit(0, 40), unit(1, 3)
+    wall, other = QueryVectors(rivals[1:2], NONE), QueryVectors(unit(2, 2), NONE, unit(3, 1))
+    found = scorer.logits(cells, [wall, other], rivals)
+    np.testing.assert_allclose(found[:1], scorer.logits(cells, [wall], rivals[[0, 2]]), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found[1:], scorer.logits(cells, [other], rivals), rtol=1e-5, atol=1e-5)
+    alone = scorer.logits(cells, [wall], rivals[1:2])
+    np.testing.assert_allclose(alone, scorer.logits(cells, [wall], NONE), rtol=1e-5, atol=1e-5)
 
 
 def test_the_shown_thing_outscores_its_surroundings() -> None:

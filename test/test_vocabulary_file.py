@@ -101,6 +101,9 @@ def test_shipped_vocabularies_are_installed(repository: Path) -> None:
         ("labels: [" + ", ".join(f"l{n}" for n in range(MAX_QUERIES + 1)) + "]", "at most 1024"),
         ("labels: " + "[" * 5000, "mine.yaml: n"),
         ("? [a, b]\n: c\nlabels: [mug]", "not YAML"),
+        ("labels: [2026-13-45]", "put texts that look like dates in quotes"),
+        (f"labels: [{'9' * 5000}]", "not a value"),
+        (f"labels:\n  - {{label: mug, threshold: {'9' * 400}}}", "'threshold' is far from"),
     ],
 )
 def test_what_is_refused_names_file_place_and_remedy(own: Path, text: str, said: str) -> None:

@@ -65,6 +65,8 @@ def load_vocabulary(path_or_name: Path | str) -> VocabularyFile:
         raise QueryError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise QueryError(f"{path}: nested too deeply; a vocabulary is a list of labels") from error
+    except (ValueError, OverflowError) as error:  # of PyYAML: 2024-13-45 is a date to it, and no such date is
+        raise QueryError(f"{path}: not a value ({error}); put texts that look like dates in quotes") from error
     return _vocabulary_of(content, path)
 
 
@@ -164,7 +166,10 @@ def _threshold(value: Any, where: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise QueryError(f"{where}: 'threshold' is {_kind(value)}; it must be a number between 0 and 1")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise QueryError(f"{where}: 'threshold' is far from what it must be, between 0 and 1") from error
 
 
 def _kind(value: Any) -> str:

@@ -77,7 +77,10 @@ def against_rivals(logits: Array, rivals: Array) -> Array:
 
 @dataclass(frozen=True)
 class SigmoidScorer:
-    """Each query on its own: logit = scale * cosine + bias, as trained. Order: words, examples."""
+    """Each query on its own: logit = scale * cosine + bias, as trained. Order: words, examples.
+
+    A distractor that is the query's own word does not compete with it.
+    """
 
     scale: tuple[float, float]
     bias: tuple[float, float]
@@ -89,9 +92,11 @@ class SigmoidScorer:
         rows = self._of_kind(0, kinds[0], words)
         if any(len(group) for group in kinds[1]):
             rows = np.maximum(rows, self._of_kind(1, kinds[1], examples))
-        for row, own, other in zip(rows, kinds[2], negatives, strict=True):
-            if len(own) or len(rivals):
-                strongest = self.scale[0] * np.maximum(other, best[-1]) + self.bias[0]
+        for row, query, other in zip(rows, queries, negatives, strict=True):
+            asked_for = _own(rivals, query.words)
+            if len(query.negatives) or not asked_for.all():
+                distracting = _best(cells, rivals[~asked_for]) if asked_for.any() else best[-1]
+                strongest = self.scale[0] * np.maximum(other, distracting) + self.bias[0]
                 row[:] = against_rivals(row, strongest)
         return rows
 
@@ -107,7 +112,7 @@ class SoftmaxScorer:
     """Each query shares 1 with neutral words, the distractors and its negatives, as CLIP was trained to.
 
     scale: of cosines before the softmax. neutral: (k, c) unit vectors of background words, always
-    there; one that is the query's own word does not compete with it.
+    there. A neutral word or distractor that is the query's own word does not compete with it.
     """
 
     neutral: Array
@@ -119,12 +124,14 @@ class SoftmaxScorer:
         asked = self.scale * _best_of_each(cells, [_words_and_examples(q) for q in queries])
         background = self.scale * (self.neutral @ cells.T)
         everything = _log_sum(background)
-        distracting = _log_sum(self.scale * (rivals @ cells.T)) if len(rivals) else None
+        distracting = self.scale * (rivals @ cells.T) if len(rivals) else background[:0]
+        all_distracting = _log_sum(distracting)
         for row, query in zip(asked, queries, strict=True):
-            own = _own(self.neutral, query.words)
-            competing = [_log_sum(background[~own]) if own.any() else everything]
-            if distracting is not None:
-                competing.append(distracting)
+            own, asked_for = _own(self.neutral, query.words), _own(rivals, query.words)
+            competing = [
+                _log_sum(background[~own]) if own.any() else everything,
+                _log_sum(distracting[~asked_for]) if asked_for.any() else all_distracting,
+            ]
             if len(query.negatives):
                 competing.append(_log_sum(self.scale * (query.negatives @ cells.T)))
             # Of a softmax log(p / (1 - p)) is what one has less the log-sum-exp of the others.
@@ -140,7 +147,7 @@ def _words_and_examples(query: QueryVectors) -> Array:
 
 def _own(words: Array, asked: Array) -> NDArray[np.bool_]:
     """Which of ``words`` (k, c) are among the words asked for (n, c): (k,)."""
-    if not len(asked):
+    if not len(words) or not len(asked):
         return np.zeros(len(words), bool)
     return np.asarray((words @ asked.T).max(axis=1) > SAME_WORD)
 

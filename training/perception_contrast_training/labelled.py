@@ -53,7 +53,7 @@ class LabelledFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
-            lines = (folder / "classes.txt").read_text(encoding="utf-8").splitlines()
+            lines = (folder / "classes.txt").read_text("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise PerceptionError(f"'{folder / 'classes.txt'}' cannot be read: {error}") from error
         self.names = tuple(line.strip() for line in lines)

@@ -61,6 +61,9 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     add("--language-model", default="household-lit", help="what knows words (default: %(default)s)")
     add("--engine", default="torch", help=f"{AUTO}, {', '.join(KINDS)} (default: %(default)s)")
     add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add("--dense", default=AUTO, help="way to features that words are compared with (default: %(default)s)")
+    add("--calibration", type=Path, metavar="FILE", help="of words (default: where the node looks for it)")
+    add("--tile", type=whole, default=0, metavar="PIXELS", help="side of windows (default: no windows)")
     add("--short-side", type=count, metavar="PIXELS", help="of the network input (default: the node's)")
     add("--offline", action="store_true", help="do not touch the network")
 
@@ -140,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         pictures = write_pictures(asked.out, outcome) if asked.out else []
     except OSError as error:
         raise PerceptionError(f"a file cannot be read or written: {error}") from error
+    outcome.notes[:0] = job.notes
     content = _content(options, outcome, job.skipped, time.perf_counter() - began)
     if asked.json:
         write_json(asked.json, content)
@@ -159,6 +163,9 @@ def _options(asked: argparse.Namespace) -> Options:
         engine=asked.engine,
         device=asked.device,
         short_side=asked.short_side,
+        tile=asked.tile,
+        dense=asked.dense,
+        calibration=asked.calibration,
         vocabulary=asked.vocabulary,
         images=asked.images,
         ignore=tuple(asked.ignore),

@@ -13,12 +13,10 @@ from .metrics.confusion import ConfusionMatrix
 from .probe import PLAIN, Fit, LinearProbe, features_of
 from .progress import tracked
 from .readers.folders import LabelFolder, numbers_in
-from .readers.types import Skipped
+from .readers.types import VOID, Skipped
 from .report import Outcome
 from .seeing import Eye
 from .tasks.probe import split
-
-VOID = 255
 
 
 def has_masks(path: Path) -> bool:
@@ -37,7 +35,7 @@ def compare_dense(
     blind = [eye.name for eye in eyes if eye.tower is None]
     if blind:
         raise PerceptionError(f"'{blind[0]}' gives no dense features here; export it first")
-    ignored = {VOID, *ignore}
+    ignored = {*VOID, *ignore}
     names = tuple(f"class {number}" for number in range(numbers_in(folder, ignored)))
     samples = list(LabelFolder(folder, names, ignored, Skipped()))
     fitted_to, tested = split(samples, None, test)

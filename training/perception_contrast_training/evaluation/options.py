@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from perception_contrast.encoders.dense.names import AUTO
 from perception_contrast.encoders.load import Encoders, load_encoders
 from perception_contrast.errors import PerceptionError
 from perception_contrast.language.vocabulary import Query, Vocabulary
+from perception_contrast.openvocab.calibration_files import calibration_for
 from perception_contrast.pipeline import Pipeline, Settings
 
 from .readers.household import HouseholdOptions, scenes_of
 from .readers.names import vocabulary_beside, vocabulary_of
-from .readers.types import Skipped
-
-ALWAYS_IGNORED = 255
+from .readers.types import VOID, Skipped
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,9 @@ class Options:
     engine: str = "torch"
     device: str = "auto"
     short_side: int | None = None
+    tile: int = 0
+    dense: str = AUTO
+    calibration: Path | None = None
     vocabulary: str | None = None
     images: Path | None = None
     ignore: tuple[int, ...] = ()
@@ -49,6 +52,15 @@ class Options:
     pictures: bool = False
 
 
+@dataclass(frozen=True)
+class Job:
+    """What a task gets: the options, where to note pictures that cannot be read, and what to tell."""
+
+    options: Options
+    skipped: Skipped
+    notes: list[str] = field(default_factory=list)
+
+
 def household_of(options: Options) -> HouseholdOptions | None:
     """The simulated household if that is asked for, else None."""
     scenes = scenes_of(options.data)
@@ -68,7 +80,7 @@ def vocabulary_for(options: Options) -> Vocabulary | None:
 
 def ignored_of(options: Options) -> frozenset[int]:
     """Numbers in label pictures that do not count."""
-    return frozenset((*options.ignore, ALWAYS_IGNORED))
+    return frozenset((*options.ignore, *VOID))
 
 
 def labels_of(vocabulary: Vocabulary) -> tuple[str, ...]:
@@ -95,22 +107,25 @@ def matched(given: Vocabulary | None, names: tuple[str, ...]) -> Vocabulary:
 
 def encoders_of(options: Options, *, words: bool = True) -> Encoders:
     """The towers; without a language model where the task asks for none by words."""
-    language = options.language_model if words else "none"
-    return load_encoders(options.model, language, device=options.device, offline=options.offline)
+    language, dense = (options.language_model, options.dense) if words else ("none", AUTO)
+    return load_encoders(
+        options.model, language, device=options.device, offline=options.offline, dense=dense
+    )
 
 
-def pipeline_of(options: Options, *, words: bool = True) -> Pipeline:
-    """The pipeline that the nodes run."""
-    settings = Settings() if options.short_side is None else Settings(short_side=options.short_side)
-    pipeline = Pipeline(encoders_of(options, words=words), settings, engine=options.engine)
+def pipeline_of(job: Job, *, words: bool = True) -> Pipeline:
+    """The pipeline that the nodes run, with the calibration that they would find; it is noted then.
+
+    Raises PerceptionError, among others for a calibration of another space.
+    """
+    options, encoders = job.options, encoders_of(job.options, words=words)
+    given = Settings(tile=options.tile)
+    settings = given if options.short_side is None else replace(given, short_side=options.short_side)
+    space = encoders.language.space if encoders.language is not None else ""
+    stored = calibration_for(space, options.calibration) if words else None
+    pipeline = Pipeline(encoders, settings, engine=options.engine, calibration=stored)
     if words and not pipeline.text_model:
         raise PerceptionError(f"task {options.task} asks in words; name a --language-model")
+    if stored is not None:
+        job.notes.append(f"words are calibrated by the {stored.method} fit that is stored for {stored.space}")
     return pipeline
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a task gets: the options and where to note pictures that cannot be read."""
-
-    options: Options
-    skipped: Skipped

@@ -55,7 +55,7 @@ class ClassFolder:
 
     def _decoded(self, packed: zipfile.ZipFile | None, name: str) -> Picture | None:
         if packed is None:
-            return self._skipped.picture(self.path / name)
+            return self._skipped.picture(self.path / name, name)
         try:
             return decode_compressed(packed.read(name), PurePosixPath(name).suffix.lstrip("."))
         except (FrameError, zipfile.BadZipFile) as error:

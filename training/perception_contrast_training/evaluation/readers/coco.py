@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import PerceptionError
+from perception_contrast.errors import PerceptionError, QueryError
+from perception_contrast.language.vocabulary import checked_text
 
 from ..libraries import evaluation_library
 from .types import Mask, Skipped, Thing, ThingsImage
@@ -40,10 +40,11 @@ class CocoSet:
     """
 
     def __init__(self, file: Path, images: Path | None, skipped: Skipped, limit: int = 0) -> None:
-        self._skipped = skipped
+        self._file, self._skipped = file, skipped
         stored = _stored(file)
-        self._categories = {c["id"]: str(c["name"]) for c in stored["categories"]}
-        self.names = tuple(self._categories.values())
+        self._categories = _categories(stored, file)
+        # Two categories of one name are one thing to ask for.
+        self.names = tuple(dict.fromkeys(self._categories.values()))
         self.entries = _entries(stored, self._categories, file)[: limit or None]
         self.folder = images or _folder_of(file, self.entries[0].name)
 
@@ -79,13 +80,31 @@ class CocoSet:
                     f"picture '{path}' is {image.shape[1]}x{image.shape[0]}, but its annotations are for "
                     f"{entry.size[1]}x{entry.size[0]}; give the pictures that were annotated"
                 )
-            things = tuple(self._thing(note, entry.size) for note in entry.annotations)
-            there = {name for thing in things for name in thing.names}
-            yield ThingsImage(entry.name, image, things, tuple(n for n in self.names if n not in there))
+            there = {self._categories[note["category_id"]] for note in entry.annotations}
+            absent = tuple(name for name in self.names if name not in there)
+            yield ThingsImage(entry.name, image, tuple(self._things(entry)), absent)
 
-    def _thing(self, note: Mapping[str, Any], size: tuple[int, int]) -> Thing:
-        name = self._categories[note["category_id"]]
-        return Thing((name,), mask_of(note, size), _track(note), bool(note.get("iscrowd", 0)))
+    def _things(self, entry: _Entry) -> Iterator[Thing]:
+        for note in entry.annotations:
+            mask = self._mask(note, entry.size)
+            if mask.any():
+                name = self._categories[note["category_id"]]
+                yield Thing((name,), mask, _track(note), bool(note.get("iscrowd", 0)))
+            else:
+                what = f"annotation {note.get('id')} of '{self._file.name}'"
+                self._skipped.note(what, ValueError(f"{what} marks no pixel of '{entry.name}'"))
+
+    def _mask(self, note: Mapping[str, Any], size: tuple[int, int]) -> Mask:
+        what = f"annotation {note.get('id')} of '{self._file}'"
+        try:
+            mask = mask_of(note, size)
+        except Exception as error:  # pycocotools raises plain ones for what it does not know
+            raise PerceptionError(f"{what} has no mask that can be read ({error!r}); export it again") from error
+        if mask.shape != size:
+            raise PerceptionError(
+                f"{what} is a mask of {mask.shape[1]}x{mask.shape[0]}, its picture is {size[1]}x{size[0]}"
+            )
+        return mask
 
 
 def mask_of(note: Mapping[str, Any], size: tuple[int, int]) -> Mask:
@@ -94,23 +113,27 @@ def mask_of(note: Mapping[str, Any], size: tuple[int, int]) -> Mask:
     if isinstance(segments, dict):
         packer = evaluation_library("pycocotools.mask")
         if isinstance(segments["counts"], list):
+            if sum(segments["counts"]) != size[0] * size[1]:
+                raise ValueError(f"runs of {sum(segments['counts'])} pixels")
             segments = packer.frPyObjects(segments, *size)
         return np.asarray(packer.decode(segments) > 0)
-    mask = np.zeros(size, np.uint8)
     if segments:
         packer = evaluation_library("pycocotools.mask")
         return np.asarray(packer.decode(packer.merge(packer.frPyObjects(segments, *size))) > 0)
     x, y, width, height = note["bbox"]
-    corners = (round(x), round(y)), (round(x + width) - 1, round(y + height) - 1)
-    cv2.rectangle(mask, *corners, 1, cv2.FILLED)
-    return np.asarray(mask > 0)
+    if width < 0 or height < 0:
+        raise ValueError(f"a box of width {width} and height {height}")
+    left, top, right, bottom = (max(0, round(edge)) for edge in (x, y, x + width, y + height))
+    mask = np.zeros(size, bool)
+    mask[top:bottom, left:right] = True
+    return mask
 
 
 def _stored(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise PerceptionError(f"annotations '{file}' do not exist; check --data")
     try:
-        stored = json.loads(file.read_text())
+        stored = json.loads(file.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise PerceptionError(f"annotations '{file}' are no JSON ({error}); export them again") from error
     for key in ("images", "annotations", "categories"):
@@ -122,10 +145,20 @@ def _stored(file: Path) -> dict[str, Any]:
     return dict(stored)
 
 
+def _categories(stored: Mapping[str, Any], file: Path) -> dict[Any, str]:
+    """Id to name, in the form that labels have."""
+    try:
+        return {one["id"]: checked_text(str(one["name"]), "a name") for one in stored["categories"]}
+    except (KeyError, TypeError, QueryError) as error:
+        raise PerceptionError(f"the categories of '{file}' lack or misstate {error}; export them again") from error
+
+
 def _entries(stored: Mapping[str, Any], categories: Mapping[Any, str], file: Path) -> list[_Entry]:
     try:
         notes: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         known = {image["id"] for image in stored["images"]}
+        if len(known) < len(stored["images"]):
+            raise PerceptionError(f"two pictures of '{file}' have one id; number them anew")
         for note in stored["annotations"]:
             if note["category_id"] not in categories:
                 raise PerceptionError(

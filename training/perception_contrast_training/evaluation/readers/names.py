@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,21 +41,44 @@ def vocabulary_in(path: Path) -> Vocabulary:
     (0, 1, ...) to labels, or a vocabulary as ``load_vocabulary`` reads them. Raises PerceptionError.
     """
     try:
-        text = path.read_text()
-        stored: Any = text.splitlines() if path.suffix == ".txt" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        text = path.read_text("utf-8-sig")
+        stored: Any = _lines(text, path) if path.suffix == ".txt" else yaml.safe_load(text)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         line = " ".join(str(error).split())
         raise PerceptionError(f"the class list '{path}' cannot be read: {line}") from error
     if isinstance(stored, dict) and stored and all(str(key).isdecimal() for key in stored):
         return _checked(parse_queries(_numbered(stored, path)), str(path))
     if isinstance(stored, list):
-        return _checked(parse_queries(str(line) for line in stored), str(path))
+        return _checked(parse_queries(_texts(stored, path)), str(path))
     loaded = load_vocabulary(path)
     return Vocabulary().with_queries(loaded.queries, loaded.distractors)
 
 
+def _lines(text: str, path: Path) -> list[str]:
+    """Lines up to the last with a name; a line's number is that of its class, so none may be empty."""
+    lines = text.rstrip().splitlines()
+    for number, line in enumerate(lines):
+        if not line.strip():
+            raise PerceptionError(
+                f"line {number + 1} of the class list '{path}' is empty; write any name there, "
+                f"and --ignore {number} if the class does not count"
+            )
+    return lines
+
+
+def _texts(stored: Iterable[Any], path: Path) -> list[str]:
+    """The lines of a list. YAML takes ``no`` for a truth value, and nothing at all for one too."""
+    for one in stored:
+        if not isinstance(one, str) or not one.strip():
+            raise PerceptionError(
+                f"the class list '{path}' holds {one!r}; each class is a text, in quotes where YAML takes it "
+                "for something else"
+            )
+    return list(stored)
+
+
 def _numbered(stored: dict[Any, Any], path: Path) -> list[str]:
-    labels = {int(key): str(value) for key, value in stored.items()}
+    labels = dict(zip(map(int, stored), _texts(stored.values(), path), strict=True))
     if sorted(labels) != list(range(len(labels))):
         raise PerceptionError(f"the numbers in '{path}' must be 0 to {len(labels) - 1} without gaps")
     return [labels[number] for number in sorted(labels)]

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from perception_contrast.errors import FrameError
 from perception_contrast.frames.picture import load_picture
+from perception_contrast.language.vocabulary import UNLABELLED
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 IGNORED = -1  # label of pixels that do not count
+VOID = (255, UNLABELLED)  # numbers that never count, in label pictures of 8 and of 16 bits
 
 _log = logging.getLogger(__name__)
 
@@ -68,12 +70,15 @@ class Skipped:
 
     files: dict[str, str] = field(default_factory=dict)
 
-    def picture(self, path: Path) -> Picture | None:
-        """The picture of a file, or None after noting that it cannot be decoded."""
+    def picture(self, path: Path, name: str = "") -> Picture | None:
+        """The picture of a file, or None after noting that it cannot be decoded.
+
+        name: what tells it from files of other folders; the file's own where it is left out.
+        """
         try:
             return load_picture(path)
         except FrameError as error:
-            self.note(path.name, error)
+            self.note(name or path.name, error)
             return None
 
     def note(self, name: str, error: Exception) -> None:

@@ -15,7 +15,7 @@ from perception_contrast.frames.sources import VideoSource
 from perception_contrast.frames.types import Frame
 
 from .folders import picture_files, read_labels
-from .types import IGNORED, Skipped
+from .types import IGNORED, VOID, Skipped
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
@@ -51,7 +51,7 @@ class FrameSequence:
         return islice(self._frames(), self._limit)
 
     def labels(self, name: str, size: tuple[int, int]) -> NDArray[np.int64] | None:
-        """(H, W) numbers of the things in a frame, 0 background, IGNORED for 255; None without labels."""
+        """(H, W) numbers of the things in a frame, 0 background, IGNORED for VOID; None without labels."""
         file = self.path / "labels" / f"{name}.png"
         if not file.is_file():
             return None
@@ -61,7 +61,7 @@ class FrameSequence:
                 f"'{file}' is {numbers.shape[1]}x{numbers.shape[0]}, its frame {size[1]}x{size[0]}; "
                 "labels must have their picture's size"
             )
-        return np.where(numbers == 255, IGNORED, numbers)
+        return np.where(np.isin(numbers, VOID), IGNORED, numbers)
 
     def _frames(self) -> Iterator[tuple[str, Frame]]:
         if self._files:

@@ -33,7 +33,7 @@ def classify(job: Job) -> Outcome:
     vocabulary = matched(vocabulary_for(options), data.names)
     if len(data.names) < 2:
         raise PerceptionError(f"'{options.data}' has one class alone; nothing can be told apart")
-    pipeline = pipeline_of(options)
+    pipeline = pipeline_of(job)
     ranking = Ranking(len(data.names), min(DEEP, len(data.names)))
     wrong: list[tuple[float, str, Picture]] = []
     for sample in tracked(data, "classifying", len(data)):

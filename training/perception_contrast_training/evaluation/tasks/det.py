@@ -141,7 +141,7 @@ def presence_figures(presence: Presence, published: float) -> dict[str, Any]:
 def detect(job: Job) -> Outcome:
     """All names asked for at once, then single names for "is there an X?". Raises PerceptionError."""
     data, vocabulary = _things_set(job)
-    pipeline = pipeline_of(job.options)
+    pipeline = pipeline_of(job)
     everything = pipeline.prepare(vocabulary)
     figures = DetectionFigures(labels_of(vocabulary), pipeline.detection_threshold)
     asker = _Asker(pipeline, vocabulary)

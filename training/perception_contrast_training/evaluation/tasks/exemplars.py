@@ -17,7 +17,7 @@ def exemplars(job: Job) -> Outcome:
     if options.boxes is None:
         raise PerceptionError("task exemplars needs the true boxes; name their COCO JSON with --boxes")
     data = read_boxes(options.boxes, Path(options.data), options.topic)
-    answers = ask(pipeline_of(options, words=options.language_model != "none"), data)
+    answers = ask(pipeline_of(job, words=options.language_model != "none"), data)
     figures = figures_of(answers)
     outcome = Outcome(
         {"classes": figures, "least_overlap": LEAST_OVERLAP, "frames": len(data.frames)},

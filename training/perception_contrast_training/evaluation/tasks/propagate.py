@@ -40,7 +40,7 @@ def propagate(job: Job) -> Outcome:
     """
     options = job.options
     sequence = FrameSequence(Path(options.data), job.skipped, options.topic, options.limit)
-    pipeline = pipeline_of(options, words=False)
+    pipeline = pipeline_of(job, words=False)
     followed, places = _Followed(options, sequence), _Places(options, pipeline, len(sequence))
     for name, frame in tracked(sequence, "following", len(sequence)):
         grid = features_of(pipeline, frame)

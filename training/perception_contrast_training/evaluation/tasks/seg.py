@@ -131,7 +131,7 @@ def labelled_set(job: Job) -> tuple[LabelledSet, Vocabulary]:
 def segment(job: Job) -> Outcome:
     """Every picture with all classes asked for at once. Raises PerceptionError."""
     data, vocabulary = labelled_set(job)
-    pipeline = pipeline_of(job.options)
+    pipeline = pipeline_of(job)
     pipeline.set_queries(vocabulary.queries, vocabulary.distractors)
     figures = SegmentationFigures(labels_of(vocabulary), worst=job.options.pictures)
     for sample in tracked(data, "segmenting", len(data)):

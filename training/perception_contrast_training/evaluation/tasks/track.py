@@ -59,7 +59,7 @@ def track(job: Job) -> Outcome:
 
     Raises PerceptionError, among others for data without identities.
     """
-    pipeline = pipeline_of(job.options)
+    pipeline = pipeline_of(job)
     with _sequences(job) as (vocabulary, sequences):
         pipeline.set_queries(vocabulary.queries, vocabulary.distractors)
         followed = {one.name: _follow(pipeline, one) for one in sequences}
