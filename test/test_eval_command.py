@@ -160,9 +160,7 @@ def test_class_lists_that_cannot_be_read_are_refused(
         refused(argv, capsys, word)
 
 
-def test_a_class_list_gives_every_line_its_number(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_class_list_gives_every_line_its_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, file = labelled_folder(tmp_path / "data"), tmp_path / "figures.json"
     argv = ["--task", "seg", "--data", str(data), "--ignore", "11", "--json", str(file), *SMALL]
     names = data / "classes.txt"
@@ -400,6 +398,61 @@ def test_track_ids_of_the_pipeline_are_followed(tmp_path: Path, monkeypatch: pyt
     assert (found["mota"], found["idf1"], found["id_switches"], found["missed"]) == (1.0, 1.0, 0, 0)
 
 
+def test_boxes_belong_to_the_frames_whose_numbers_they_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every fifth frame of a sequence, as its files are named: the boxes of the others are not theirs."""
+    with_names(monkeypatch, lambda detection: detection.label)
+    folder, file = tmp_path / "mot", tmp_path / "figures.json"
+    for part in ("img1", "gt"):
+        (folder / part).mkdir(parents=True)
+    save_picture(folder / "img1" / "000001.png", scene()[0])
+    save_picture(folder / "img1" / "000006.png", np.roll(scene()[0], 14, axis=1))
+    rows = [f"{number},1,{15 if number < 6 else 29},15,42,42,1,1,1" for number in range(1, 11)]
+    (folder / "gt" / "gt.txt").write_text("\n".join(rows))
+    argv = ["eval", "--task", "track", "--data", str(folder), "--vocabulary", "red", "--json", str(file)]
+    assert main([*argv, *SMALL]) == 0
+    found = figures_of(file)["figures"]["sequences"]["mot"]
+    assert (found["found"], found["missed"], found["false"]) == (2, 0, 0)
+
+
+def test_frames_of_a_video_are_followed_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = coco_file(tmp_path / "data"), tmp_path / "figures.json"
+    stored = json.loads(file.read_text())
+    shown: list[int] = []
+    images, notes = [], []
+    for place, number in enumerate((2, 0, 1)):
+        save_picture(file.parent / f"{number}.png", scene(number)[0])
+        image = {"id": place, "file_name": f"{number}.png", "height": 112, "width": 112}
+        images.append(image | {"video_id": 5, "frame_id": number})
+        notes.append(stored["annotations"][0] | {"id": place, "image_id": place})
+    plain = Pipeline.process
+
+    def process(self: Pipeline, frame: Frame, wants: Wants) -> Result:
+        shown.append(next(n for n in range(3) if np.array_equal(frame.image, scene(n)[0])))
+        return plain(self, frame, wants)
+
+    monkeypatch.setattr(Pipeline, "process", process)
+    track = ["--task", "track", "--data", str(file), "--json", str(out), *SMALL]
+    file.write_text(json.dumps(stored | {"images": images, "annotations": notes}))
+    assert main(["eval", *track]) == 0
+    assert shown == [0, 1, 2]
+    assert figures_of(out)["figures"]["sequences"]["5"]["found"] == 3
+
+    # One that nobody numbered counts neither way; a number that two things have at once is an error.
+    unknown = stored["annotations"][1] | {"id": 8, "image_id": 0, "track_id": None}
+    file.write_text(json.dumps(stored | {"images": images, "annotations": [*notes, unknown]}))
+    assert main(["eval", *track]) == 0
+    again = figures_of(out)["figures"]["sequences"]["5"]
+    assert again["found"] == 3 and again["missed"] == 0 and again["true_identities"] == 1
+    file.write_text(
+        json.dumps(stored | {"images": images, "annotations": [*notes, unknown | {"track_id": 0}]})
+    )
+    refused(track, capsys, "'2.png'", "track 0 2 times")
+
+
 def test_data_without_identities_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = coco_file(tmp_path / "data")
     stored = json.loads(file.read_text())
@@ -448,6 +501,14 @@ def test_pictures_are_classified_by_the_names_of_their_folders(tmp_path: Path, p
     assert content["figures"]["confusion"] == [[2, 0, 0], [0, 2, 0], [1, 0, 2]]
     assert content["figures"]["pictures"] == 7 and len(content["skipped"]) == 2
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"confusion.png", "worst.png"}
+
+
+def test_accents_that_a_file_system_took_apart_are_put_together(tmp_path: Path) -> None:
+    data, file = coloured_classes(tmp_path / "data"), tmp_path / "figures.json"
+    (data / "red").rename(data / "ro\u0302t")
+    argv = ["eval", "--task", "classify", "--data", str(data), "--json", str(file), *SMALL]
+    assert main([*argv, "--vocabulary", "r\u00f4t: red"]) == 0
+    assert figures_of(file)["figures"]["top1_by_class"] == {"blue": 1.0, "green": 1.0, "r\u00f4t": 1.0}
 
 
 def test_a_limit_takes_from_all_classes(tmp_path: Path) -> None:

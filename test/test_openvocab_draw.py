@@ -9,7 +9,7 @@ import pytest
 
 from perception_contrast.encoders.grid import FeatureGrid
 from perception_contrast.frames.types import GridToImage
-from perception_contrast.openvocab.draw import PrincipalColours, caption, colour_of, overlay
+from perception_contrast.openvocab.draw import PrincipalColours, caption, colour_of, drawable, overlay
 from perception_contrast.openvocab.types import Detection, Scores
 
 
@@ -43,6 +43,13 @@ def test_the_caption_names_the_track() -> None:
 def test_any_label_on_any_picture(label: str, size: tuple[int, int]) -> None:
     drawn = overlay(np.zeros((*size, 3), np.uint8), [detection(label, (0, 0, size[1], size[0]))], {label: 1})
     assert drawn.shape == (*size, 3) and drawn.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"), [("Tür", "Tur"), ("cafe\u0301 1/2", "cafe 1/2"), ("кот", "???"), ("mug %s", "mug %s")]
+)
+def test_accents_are_left_out_rather_than_letters(label: str, shown: str) -> None:
+    assert drawable(label) == shown
 
 
 def test_numbers_have_colours_apart() -> None:

@@ -66,7 +66,9 @@ def load_vocabulary(path_or_name: Path | str) -> VocabularyFile:
     except RecursionError as error:
         raise QueryError(f"{path}: nested too deeply; a vocabulary is a list of labels") from error
     except (ValueError, OverflowError) as error:  # of PyYAML: 2024-13-45 is a date to it, and no such date is
-        raise QueryError(f"{path}: not a value ({error}); put texts that look like dates in quotes") from error
+        raise QueryError(
+            f"{path}: not a value ({error}); put texts that look like dates in quotes"
+        ) from error
     return _vocabulary_of(content, path)
 
 

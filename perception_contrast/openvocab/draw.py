@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import unicodedata
 from collections.abc import Sequence
 
 import cv2
@@ -19,6 +20,12 @@ def colour_of(number: int) -> tuple[int, int, int]:
     """RGB of a mask id: hues a golden angle apart, the same id always the same."""
     r, g, b = colorsys.hsv_to_rgb((number * 0.381966) % 1.0, 0.75, 1.0)
     return round(255 * r), round(255 * g), round(255 * b)
+
+
+def drawable(text: str) -> str:
+    """The text in ASCII, which is all that OpenCV's font knows: no accents, and "?" for other scripts."""
+    bare = [one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one)]
+    return "".join(bare).encode("ascii", "replace").decode()
 
 
 def caption(detection: Detection) -> str:
@@ -55,8 +62,7 @@ def _tint(picture: Picture, detection: Detection, colour: tuple[int, int, int]) 
 def _write(
     picture: Picture, text: str, corner: tuple[int, int], colour: tuple[int, int, int], size: float
 ) -> None:
-    # OpenCV's font knows ASCII alone; other scripts are shown as "?" rather than not at all.
-    shown = text.encode("ascii", "replace").decode()
+    shown = drawable(text)
     (width, height), base = cv2.getTextSize(shown, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
     x = int(np.clip(corner[0], 0, max(0, picture.shape[1] - width)))
     y = max(corner[1], height + base)

@@ -13,6 +13,7 @@ from perception_contrast.cache import replacing
 from perception_contrast.errors import FrameError, PerceptionError
 from perception_contrast.frames.picture import save_picture
 from perception_contrast.frames.resize import resize_image
+from perception_contrast.openvocab.draw import drawable
 
 from .bags.options import NANOSECONDS
 from .manifest import DUPLICATES, SPLIT, read_table
@@ -67,7 +68,7 @@ def _tile(frames: ShardDataset, index: int) -> Picture:
     size = (max(1, round(image.shape[0] * _WIDTH / image.shape[1])), _WIDTH)
     strip = np.full((_LABEL, _WIDTH, 3), _PAPER, np.uint8)
     # OpenCV's letters know ASCII only.
-    shown = label.encode("ascii", "replace").decode()[:30]
+    shown = drawable(label)[:30]
     cv2.putText(strip, shown, (2, _LABEL - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.38, _INK, 1, cv2.LINE_AA)
     return np.concatenate([resize_image(np.ascontiguousarray(image), size), strip])
 

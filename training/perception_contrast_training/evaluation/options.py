@@ -108,9 +108,7 @@ def matched(given: Vocabulary | None, names: tuple[str, ...]) -> Vocabulary:
 def encoders_of(options: Options, *, words: bool = True) -> Encoders:
     """The towers; without a language model where the task asks for none by words."""
     language, dense = (options.language_model, options.dense) if words else ("none", AUTO)
-    return load_encoders(
-        options.model, language, device=options.device, offline=options.offline, dense=dense
-    )
+    return load_encoders(options.model, language, device=options.device, offline=options.offline, dense=dense)
 
 
 def pipeline_of(job: Job, *, words: bool = True) -> Pipeline:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.frames.resize import resize_image, resize_labels
-from perception_contrast.openvocab.draw import colour_of
+from perception_contrast.openvocab.draw import colour_of, drawable
 
 from .libraries import evaluation_library
 from .metrics.reliability import Reliability
@@ -156,8 +156,9 @@ def _headline(headings: Sequence[str], width: int) -> Picture:
 
 def _strip(text: str, width: int) -> Picture:
     strip = np.full((STRIP, width, 3), 255, np.uint8)
-    shown = text.encode("ascii", "replace").decode()
-    cv2.putText(strip, shown, (4, STRIP - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (30, 34, 42), 1, cv2.LINE_AA)
+    cv2.putText(
+        strip, drawable(text), (4, STRIP - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (30, 34, 42), 1, cv2.LINE_AA
+    )
     return strip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from perception_contrast.errors import FrameError, PerceptionError
 from perception_contrast.frames.compressed import decode_compressed
 from perception_contrast.frames.picture import PICTURE_SUFFIXES
+from perception_contrast.language.vocabulary import checked_text
 
 from .types import NamedImage, Picture, Skipped
 
@@ -25,7 +26,7 @@ class ClassFolder:
         self.path, self._skipped = path, skipped
         by_class: dict[str, list[str]] = defaultdict(list)
         for name in sorted(self._listed()):
-            by_class[PurePosixPath(name).parent.name].append(name)
+            by_class[_class_of(name)].append(name)
         if not by_class:
             raise PerceptionError(
                 f"'{path}' holds no pictures in folders of their classes, such as {path.name}/mug/1.png"
@@ -48,10 +49,9 @@ class ClassFolder:
     def _pictures(self, packed: zipfile.ZipFile | None) -> Iterator[NamedImage]:
         numbers = {name: number for number, name in enumerate(self.names)}
         for name in self.files:
-            path = PurePosixPath(name)
             image = self._decoded(packed, name)
             if image is not None:
-                yield NamedImage(str(path), image, numbers[path.parent.name])
+                yield NamedImage(name, image, numbers[_class_of(name)])
 
     def _decoded(self, packed: zipfile.ZipFile | None, name: str) -> Picture | None:
         if packed is None:
@@ -79,3 +79,8 @@ class ClassFolder:
         suffixes = PICTURE_SUFFIXES
         paths = [PurePosixPath(name) for name in names]
         return [str(p) for p in paths if p.suffix.lower() in suffixes and p.parent.name]
+
+
+def _class_of(name: str) -> str:
+    """The folder of a picture, in the form that labels have: some file systems take accents apart."""
+    return checked_text(PurePosixPath(name).parent.name, "the name of a folder")

@@ -33,7 +33,7 @@ class _Entry:
 
 
 class CocoSet:
-    """Pictures of a COCO JSON in its order, those of a video in the order of their frames.
+    """Pictures of a COCO JSON in its order, those of a video together and in the order of their frames.
 
     images: folder of the pictures; None looks beside the file, in ``images/`` and in a folder of its name.
     Categories that a picture has no annotation of count as absent from it. Raises PerceptionError.
@@ -99,7 +99,9 @@ class CocoSet:
         try:
             mask = mask_of(note, size)
         except Exception as error:  # pycocotools raises plain ones for what it does not know
-            raise PerceptionError(f"{what} has no mask that can be read ({error!r}); export it again") from error
+            raise PerceptionError(
+                f"{what} has no mask that can be read ({error!r}); export it again"
+            ) from error
         if mask.shape != size:
             raise PerceptionError(
                 f"{what} is a mask of {mask.shape[1]}x{mask.shape[0]}, its picture is {size[1]}x{size[0]}"
@@ -150,7 +152,9 @@ def _categories(stored: Mapping[str, Any], file: Path) -> dict[Any, str]:
     try:
         return {one["id"]: checked_text(str(one["name"]), "a name") for one in stored["categories"]}
     except (KeyError, TypeError, QueryError) as error:
-        raise PerceptionError(f"the categories of '{file}' lack or misstate {error}; export them again") from error
+        raise PerceptionError(
+            f"the categories of '{file}' lack or misstate {error}; export them again"
+        ) from error
 
 
 def _entries(stored: Mapping[str, Any], categories: Mapping[Any, str], file: Path) -> list[_Entry]:
@@ -174,7 +178,7 @@ def _entries(stored: Mapping[str, Any], categories: Mapping[Any, str], file: Pat
                     f"annotation {note.get('id')} of '{file}' has neither 'segmentation' nor 'bbox'"
                 )
             notes[note["image_id"]].append(note)
-        return [
+        entries = [
             _Entry(
                 str(image["file_name"]),
                 (int(image["height"]), int(image["width"])),
@@ -184,6 +188,8 @@ def _entries(stored: Mapping[str, Any], categories: Mapping[Any, str], file: Pat
             )
             for index, image in enumerate(stored["images"])
         ]
+        videos = {video: number for number, video in enumerate(dict.fromkeys(one.video for one in entries))}
+        return sorted(entries, key=lambda one: (videos[one.video], one.order))
     except (KeyError, TypeError, ValueError) as error:
         raise PerceptionError(f"annotations '{file}' lack or misstate {error}; export them again") from error
 

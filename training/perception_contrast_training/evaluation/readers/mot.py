@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,13 +26,14 @@ class MotFolder:
     def __init__(self, folder: Path, names: Sequence[str], skipped: Skipped, limit: int = 0) -> None:
         self.folder, self.names, self._skipped = folder, tuple(names), skipped
         self.files = picture_files(folder / "img1")[: limit or None]
+        self._numbers = _numbers(self.files)
         self._rows = _rows(folder / "gt" / "gt.txt")
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __iter__(self) -> Iterator[ThingsImage]:
-        for number, file in enumerate(self.files, 1):
+        for number, file in zip(self._numbers, self.files, strict=True):
             image = self._skipped.picture(file)
             if image is None:
                 continue
@@ -50,6 +52,13 @@ class MotFolder:
         return Thing((name,), mask, str(number), ignored=row[6] == 0 or not known)
 
 
+def _numbers(files: Sequence[Path]) -> list[int]:
+    """Of the frames in gt.txt: the files' names where all are numbers from 1 on, else their places."""
+    named = [int(file.stem) for file in files if file.stem.isdecimal()]
+    usual = len(named) == len(files) and min(named) >= 1
+    return named if usual else list(range(1, len(files) + 1))
+
+
 def is_mot(folder: Path) -> bool:
     """Whether a folder is laid out so."""
     return (folder / "gt" / "gt.txt").is_file() and (folder / "img1").is_dir()
@@ -65,7 +74,7 @@ def _rows(path: Path) -> dict[int, list[tuple[float, ...]]]:
             row = tuple(float(value) for value in line.split(","))
         except ValueError:
             row = ()
-        if len(row) < COLUMNS:
+        if len(row) < COLUMNS or not all(map(math.isfinite, row)):
             raise PerceptionError(
                 f"line {number} of '{path}' is '{line[:40]}'; it needs {COLUMNS} numbers: frame, id, x, y, "
                 "width, height, counts, class"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,9 +77,20 @@ def _follow(pipeline: Pipeline, sequence: _Sequence) -> _Followed:
         # Without an id a detection is nobody that was seen before.
         ids = [d.track_id or f"{number}:{index}" for index, d in enumerate(detections)]
         overlaps = _overlaps(sample, detections, boxes=sequence.boxes)
-        ignored = [thing.ignored for thing in sample.things]
+        _require_once(sample)
+        # Of a thing whose identity is not known nobody can say whether it kept it.
+        ignored = [thing.ignored or not thing.track for thing in sample.things]
         figures.add([thing.track for thing in sample.things], ids, overlaps, ignored)
     return _Followed(figures.summary(), total, with_ids)
+
+
+def _require_once(sample: ThingsImage) -> None:
+    tracks = Counter(thing.track for thing in sample.things if thing.track and not thing.ignored)
+    for name, count in tracks.items():
+        if count > 1:
+            raise PerceptionError(
+                f"'{sample.name}' shows track {name} {count} times; each thing needs a number of its own"
+            )
 
 
 def _overlaps(sample: ThingsImage, detections: Sequence[Detection], *, boxes: bool) -> NDArray[np.float64]:
