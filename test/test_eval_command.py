@@ -224,9 +224,9 @@ def test_the_way_to_dense_features_and_windows_are_chosen(
     monkeypatch.setattr(module, "load_encoders", load)
     data, file = labelled_folder(tmp_path / "data", 1), tmp_path / "figures.json"
     argv = ["eval", "--data", str(data), "--ignore", "11", "--json", str(file), *SMALL]
-    assert main([*argv, "--task", "seg", "--dense", "naclip", "--tile", "112"]) == 0
+    assert main([*argv, "--task", "seg", "--dense", "naclip", "--tile", "112", "--max-tokens", "64"]) == 0
     settings = figures_of(file)["settings"]
-    assert settings["dense"] == "naclip" and settings["tile"] == 112
+    assert (settings["dense"], settings["tile"], settings["max_tokens"]) == ("naclip", 112, 64)
     assert main([*argv, "--task", "propagate", "--dense", "naclip", "--homographies", "1"]) == 0
     assert asked == [("household-lit", "naclip"), ("none", "auto")]
 

@@ -65,6 +65,7 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     add("--calibration", type=Path, metavar="FILE", help="of words (default: where the node looks for it)")
     add("--tile", type=whole, default=0, metavar="PIXELS", help="side of windows (default: no windows)")
     add("--short-side", type=count, metavar="PIXELS", help="of the network input (default: the node's)")
+    add("--max-tokens", type=count, metavar="N", help="patches of a picture at most (default: the node's)")
     add("--offline", action="store_true", help="do not touch the network")
 
 
@@ -163,6 +164,7 @@ def _options(asked: argparse.Namespace) -> Options:
         engine=asked.engine,
         device=asked.device,
         short_side=asked.short_side,
+        max_tokens=asked.max_tokens,
         tile=asked.tile,
         dense=asked.dense,
         calibration=asked.calibration,

@@ -28,6 +28,7 @@ class Options:
     engine: str = "torch"
     device: str = "auto"
     short_side: int | None = None
+    max_tokens: int | None = None
     tile: int = 0
     dense: str = AUTO
     calibration: Path | None = None
@@ -117,8 +118,13 @@ def pipeline_of(job: Job, *, words: bool = True) -> Pipeline:
     Raises PerceptionError, among others for a calibration of another space.
     """
     options, encoders = job.options, encoders_of(job.options, words=words)
-    given = Settings(tile=options.tile)
-    settings = given if options.short_side is None else replace(given, short_side=options.short_side)
+    usual = Settings()
+    settings = replace(
+        usual,
+        short_side=options.short_side or usual.short_side,
+        max_tokens=options.max_tokens or usual.max_tokens,
+        tile=options.tile,
+    )
     space = encoders.language.space if encoders.language is not None else ""
     stored = calibration_for(space, options.calibration) if words else None
     pipeline = Pipeline(encoders, settings, engine=options.engine, calibration=stored)
