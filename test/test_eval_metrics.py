@@ -39,6 +39,7 @@ from perception_contrast_training.evaluation.metrics.ranking import Ranking
 from perception_contrast_training.evaluation.metrics.reliability import reliability
 from perception_contrast_training.evaluation.metrics.touching import TouchCounts
 from perception_contrast_training.evaluation.metrics.tracking import TrackFigures
+from perception_contrast_training.evaluation.pictures import STRIP, WIDTH, WorstCases
 
 
 def square(top: int, left: int, side: int = 20, size: tuple[int, int] = (100, 100)) -> np.ndarray:
@@ -396,3 +397,13 @@ def test_random_homographies_show_the_inside_of_the_picture() -> None:
         corners = np.linalg.inv(homography) @ np.array([[0, 79, 79, 0], [0, 0, 59, 59], [1, 1, 1, 1]])
         x, y = corners[:2] / corners[2]
         assert x.min() >= -1e-3 and x.max() <= 79.001 and y.min() >= -1e-3 and y.max() <= 59.001
+
+
+@pytest.mark.parametrize("size", [(240, 20), (9, 7), (20, 240), (2000, 1500)])
+def test_a_picture_of_any_shape_takes_no_more_than_a_square_of_the_sheet(size: tuple[int, int]) -> None:
+    worst = WorstCases()
+    worst.add(0.0, "tall", [np.full((*size, 3), level, np.uint8) for level in (40, 80, 120)])
+    sheet = worst.sheet()
+    assert sheet is not None and sheet.shape[1] == 3 * WIDTH and sheet.shape[0] <= WIDTH + 2 * STRIP
+    for place, level in enumerate((40, 80, 120)):
+        assert (sheet[2 * STRIP + 1, place * WIDTH] == level).all(), "each panel begins in its column"

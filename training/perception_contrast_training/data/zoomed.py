@@ -121,7 +121,7 @@ def _things(picture: LabelledPicture, rng: np.random.Generator) -> Iterator[tupl
         taken |= mask
         if mask.mean() >= LEAST_SHARE:
             yield blurred(mask, rng), thing
-    height, width = taken.shape
+    height, width = picture.rgb.shape[:2]
     for _ in range(EMPTY):
         radius = np.exp(rng.uniform(np.log(12), np.log(120), 2))
         y, x = rng.uniform(0, height), rng.uniform(0, width)

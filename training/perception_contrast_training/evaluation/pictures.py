@@ -135,11 +135,14 @@ def _level(cells: Sequence[Picture]) -> list[Picture]:
 
 
 def _fitted(picture: Picture, width: int = WIDTH) -> Picture:
-    """At that width; a small picture is enlarged without mixing its colours."""
-    size = (max(1, round(picture.shape[0] * width / picture.shape[1])), width)
+    """At that width, with white beside one that is higher than wide; small ones without mixed colours."""
+    scale = width / max(picture.shape[:2])
+    size = max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
     if size[0] <= picture.shape[0]:
-        return np.asarray(resize_image(picture, size))
-    return np.stack([resize_labels(picture[..., channel], size) for channel in range(3)], axis=-1)
+        fitted = np.asarray(resize_image(picture, size))
+    else:
+        fitted = np.stack([resize_labels(picture[..., channel], size) for channel in range(3)], axis=-1)
+    return np.pad(fitted, ((0, 0), (0, width - size[1]), (0, 0)), constant_values=255)
 
 
 def _row(text: str, panels: Sequence[Picture]) -> Picture:
