@@ -22,7 +22,7 @@ from .encoders.engines.served import ServedGraph
 from .encoders.engines.step import Stage
 from .encoders.load import Encoders, load_encoders
 from .encoders.query_rows import QueryRows
-from .encoders.zoomer import zoomer_of
+from .encoders.zoomer import Zoomer, zoomer_of
 from .errors import QueryError
 from .frames.types import Frame
 from .language.templates import PLAIN
@@ -161,6 +161,11 @@ class Pipeline:
     def searcher(self) -> Searcher:
         """What turns features and queries into masks and detections."""
         return self._searcher
+
+    @property
+    def zoomer(self) -> Zoomer | None:
+        """What sees regions again, enlarged, where the language model can."""
+        return self._zoomer
 
     @property
     def settings(self) -> Settings:

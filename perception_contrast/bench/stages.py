@@ -7,9 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
+
 from ..encoders.dense.names import PROXY
 from ..encoders.graphs import language_grid
 from ..encoders.preprocess import image_tensor
+from ..encoders.zoomer import Spot
 from ..errors import PerceptionError
 from ..frames.decode import decode_message
 from ..frames.types import Frame
@@ -25,6 +28,7 @@ from .subject import MANY, Subject, prepared_twenty
 
 WALK = "walk"
 SEARCH_OF_MANY = f"postprocess.{MANY}"
+VIEWS = "zoom.8"
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,17 @@ class _Bench:
         self.add("postprocess", lambda: pipeline.find(frame, seen, prepared))
         self.add("track", lambda: track(trackers[0], found))
         self.add(SEARCH_OF_MANY, lambda: track(trackers[1], pipeline.find(frame, seen, many)))
+        self._zooming()
+
+    def _zooming(self) -> None:
+        zoomer, (height, width) = self.subject.pipeline.zoomer, self.frame.size
+        if zoomer is None:
+            self.skipped[VIEWS] = "the language model takes no second look"
+            return
+        side, mask = min(height, width) / 4, np.ones((8, 8), bool)
+        corners = [(x, y) for y in np.linspace(0, height - side, 2) for x in np.linspace(0, width - side, 4)]
+        spots = [Spot((x, y, x + side, y + side), mask, side * side / height / width) for x, y in corners]
+        self.add(VIEWS, lambda: zoomer.vectors(self.frame.image, spots))
 
     def _walk(self) -> object:
         result: Result = self.subject.pipeline.process(Frame(decode_message(self.message)), WANTS)

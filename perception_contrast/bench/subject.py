@@ -66,7 +66,8 @@ class SizedPipeline(Pipeline):
     """A pipeline whose network input has the size that was asked for, whatever the camera's."""
 
     def __init__(self, encoders: Encoders, towers: SizedTowers, camera: Size) -> None:
-        super().__init__(encoders, Settings(), towers=towers)
+        # How often a second look is worth it depends on the picture; its views are timed on their own.
+        super().__init__(encoders, Settings(zoom=0), towers=towers)
         self._sized, self._camera = towers, camera
 
     def size_for(self, patch: int) -> Size:
