@@ -98,7 +98,7 @@ def recipe(**changes: object) -> ZoomRecipe:
         head=ZoomShape(width=32, cell=4, blocks=1, dropout=0.1, block_dropout=0.1),
         batch=ZoomBatchSettings(things=32, phrases=24, pool=120, wordings=2),
         optimisation=ZoomOptimisation(
-            steps=60, learning_rate=5e-3, warm_up=5, average=0.9, precision="float32"
+            steps=150, learning_rate=5e-3, warm_up=5, average=0.9, precision="float32"
         ),
     )
     return replace(made, **changes)  # type: ignore[arg-type]
@@ -158,8 +158,9 @@ def test_a_shard_holds_what_is_seen_of_each_thing(tmp_path: Path) -> None:
     finally:
         torch.set_num_threads(threads)
     found = load_zoomed([job.folder])
-    named = [i for i, thing in enumerate(found.objects) if thing is not None]
-    assert [found.objects[i] for i in named] == [SceneObject(4, "mug", "red")] * 2, "nothing small, no floor"
+    surfaces = (None, SceneObject(0, "floor"))
+    named = [i for i, thing in enumerate(found.objects) if thing not in surfaces]
+    assert [found.objects[i] for i in named] == [SceneObject(4, "mug", "red")] * 2, "nothing small"
     assert set(found.scene[named].tolist()) == {0, 1} and found.channels == 9
     views = found.views(torch.tensor(named))
     assert views.inside.dtype == torch.float32
@@ -326,7 +327,7 @@ def test_names_are_told_apart_by_the_scale() -> None:
     # exp(s) / (exp(s) + 2)
     for scale in (1.0, 10.0):
         found = name_loss(cosine, torch.tensor(scale), torch.tensor([0])).item()
-        assert found == pytest.approx(-np.log(np.exp(scale) / (np.exp(scale) + 2)), rel=1e-4)
+        assert found == pytest.approx(-np.log(np.exp(scale) / (np.exp(scale) + 2)), rel=1e-3)
 
 
 # Steps.
@@ -336,7 +337,7 @@ def test_a_tiny_run_names_its_own_things(tmp_path: Path) -> None:
     made, space = trainer(output=str(tmp_path)), words()
     fit(made, space)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in log] == list(range(1, 61))
+    assert [line["step"] for line in log] == list(range(1, 151))
     assert log[-1]["loss"] < 0.4 * log[0]["loss"]
     weights = made.recipe.loss
     for line in log:
@@ -344,7 +345,7 @@ def test_a_tiny_run_names_its_own_things(tmp_path: Path) -> None:
         assert line["loss"] == pytest.approx(total, rel=1e-4)
     head, facts, _ = load_zoom(tmp_path / "head.safetensors")
     assert (facts["image_space"], facts["word_space"]) == (space.image, space.space)
-    assert json.loads(facts["layers"]) == [3, 7, 11] and facts["steps"] == "60"
+    assert json.loads(facts["layers"]) == [3, 7, 11] and facts["steps"] == "150"
     assert json.loads(facts["names"]) == [*Words().names, *SURFACES]
     assert json.loads(facts["recipe"]) == json.loads(json.dumps(asdict(made.recipe)))
     # The kept head is the average, in half precision, and hides nothing from itself.
