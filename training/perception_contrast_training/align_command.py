@@ -36,8 +36,23 @@ def _parser() -> argparse.ArgumentParser:
         "exact mask, which is about what the image tower's features allow",
     )
     parser.add_argument("--head", type=Path, help="head to calibrate or evaluate instead of the recipe's")
+    parser.add_argument(
+        "--zoom", type=Path, metavar="HEAD", help="evaluate with a second look too, by this zoom head"
+    )
     parser.add_argument("--offline", action="store_true", help="never touch a network")
     return parser
+
+
+def served_pipeline(head: Path, zoom: Path, recipe: AlignmentRecipe, offline: bool) -> Pipeline:
+    """The pipeline that the nodes run, with a head and the zoom head that was fitted to its words."""
+    from perception_contrast.encoders.dinov2 import load_dino
+    from perception_contrast.encoders.lit import load_household_lit
+    from perception_contrast.encoders.load import Encoders
+    from perception_contrast.language.text_tower import load_minilm
+
+    tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
+    language = load_household_lit(tower, load_minilm(offline=offline), path=head, zoom=zoom)
+    return Pipeline(Encoders(tower, language, "cpu", shared=True), Settings(short_side=378))
 
 
 def pipeline_with(
@@ -86,7 +101,11 @@ def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Name
         calibrate_head(head, recipe, arguments.offline)
     if "evaluate" in steps:
         trained, facts, sha256 = load_alignment(head)
-        _measure(recipe.name, trained, facts, recipe, arguments.offline, {"head": sha256})
+        if arguments.zoom:
+            looked = served_pipeline(head, arguments.zoom, recipe, arguments.offline)
+            _measure(f"{recipe.name}, second look", looked, recipe, arguments.offline, {"head": sha256})
+        alone = pipeline_with(trained, facts, recipe, arguments.offline)
+        _measure(recipe.name, alone, recipe, arguments.offline, {"head": sha256})
     if "instances" in steps:
         from .instances import fit_judges
 
@@ -100,7 +119,7 @@ def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Name
     if "baselines" in steps:
         for name, other in _baselines(recipe, arguments.offline).items():
             fitted = _calibrated(other, {}, recipe, arguments.offline)
-            _measure(name, other, fitted, recipe, arguments.offline, {})
+            _measure(name, pipeline_with(other, fitted, recipe, arguments.offline), recipe, arguments.offline)
 
 
 def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
@@ -135,20 +154,19 @@ def _calibrated(
 
 def _measure(
     name: str,
-    head: AlignmentHead,
-    facts: Mapping[str, str],
+    pipeline: Pipeline,
     recipe: AlignmentRecipe,
     offline: bool,
-    about: Mapping[str, str],
+    about: Mapping[str, str] | None = None,
 ) -> None:
     """Adds the figures of one head to figures.json, beside those of others."""
     from .evaluation.household import measure_all, write_figures
 
     path = Path(recipe.output) / "figures.json"
-    found = measure_all(pipeline_with(head, facts, recipe, offline), recipe.evaluation, offline)
+    found = measure_all(pipeline, recipe.evaluation, offline)
     # Read only now: another run may have added to it meanwhile.
     figures: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    new = {**about, name: found}
+    new = {**(about or {}), name: found}
     old = {key: value for key, value in figures.items() if key not in new}
     # The trained head comes first, whichever was measured first.
     write_figures(path, {**new, **old} if about else {**old, **new})

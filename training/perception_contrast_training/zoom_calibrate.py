@@ -22,7 +22,7 @@ from .calibrate import fits, threshold_of
 from .evaluation.metrics.reliability import expected_calibration_error
 from .fitting import platt
 from .labelled import Labelled, household
-from .recipe import CalibrationSettings
+from .zoom_recipe import ZoomCalibrationSettings
 
 EVERY_VIEW = 1_000_000
 
@@ -93,7 +93,7 @@ def fit_zoom(looked: Looked, most_fired: float) -> tuple[ZoomCalibration, dict[s
 
 
 def calibrate_zoom(
-    pipeline: Pipeline, path: Path, settings: CalibrationSettings, offline: bool = False
+    pipeline: Pipeline, path: Path, settings: ZoomCalibrationSettings, offline: bool = False
 ) -> dict[str, float]:
     """Writes the calibration into the zoom head's file; gives what was seen while fitting.
 
@@ -102,7 +102,7 @@ def calibrate_zoom(
     from rich.progress import track
 
     pictures: Iterable[Labelled] = household(
-        settings.seed + 2, settings.scenes, settings.absent, offline, views=2
+        settings.seed, settings.scenes, settings.absent, offline, views=2, unseen=settings.unseen
     )
     looked = looked_at(pipeline, track(pictures, "calibrating the second look", total=settings.scenes))
     calibration, facts = fit_zoom(looked, settings.most_fired)

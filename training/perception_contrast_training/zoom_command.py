@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,24 @@ Step = Callable[[Path, ZoomRecipe, bool], None]  # head's file, recipe, offline
 
 def _train(_: Path, recipe: ZoomRecipe, offline: bool) -> None:
     train(recipe, offline=offline)
+
+
+def calibrate(file: Path, recipe: ZoomRecipe, offline: bool) -> None:
+    """Fits the probability after a second look and writes it into the head's file."""
+    from perception_contrast.encoders.dinov2 import load_dino
+    from perception_contrast.encoders.lit import HEAD_FILE, load_household_lit
+    from perception_contrast.encoders.load import Encoders
+    from perception_contrast.language.text_tower import load_minilm
+    from perception_contrast.pipeline import Pipeline
+
+    from .zoom_calibrate import calibrate_zoom
+
+    tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
+    words = Path(recipe.words) if recipe.words else HEAD_FILE
+    language = load_household_lit(tower, load_minilm(offline=offline), path=words, zoom=file)
+    pipeline = Pipeline(Encoders(tower, language, "cpu", shared=True))
+    seen = calibrate_zoom(pipeline, file, recipe.calibration, offline)
+    logging.info("calibrated: %s", json.dumps(seen))
 
 
 def evaluate(file: Path, recipe: ZoomRecipe, offline: bool) -> None:
@@ -47,7 +66,7 @@ def evaluate(file: Path, recipe: ZoomRecipe, offline: bool) -> None:
 
 
 # In the order in which they are taken; what needs a head finds it where the first one wrote it.
-STEPS: Mapping[str, Step] = MappingProxyType({"train": _train, "evaluate": evaluate})
+STEPS: Mapping[str, Step] = MappingProxyType({"train": _train, "calibrate": calibrate, "evaluate": evaluate})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = load_zoom_recipe(arguments.recipe, arguments.set)
     wanted = [name for name in STEPS if name in (arguments.only or STEPS)]
     if arguments.head and "train" in wanted:
-        raise PerceptionError("--head names a finished head; use it with --only evaluate")
+        raise PerceptionError("--head names a finished head; use it with --only calibrate or --only evaluate")
     head: Path = arguments.head or Path(recipe.output) / HEAD
     if "train" not in wanted and not head.is_file():
         raise PerceptionError(f"there is no head '{head}'; run the train step first or name one with --head")

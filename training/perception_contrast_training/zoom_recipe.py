@@ -22,7 +22,8 @@ from .schema import checked, read_mapping
 METHOD = "zoom"
 AT_LEAST_ONE = (
     "scenes.pictures", "scenes.per_shard", "scenes.workers", "head.width", "head.cell", "batch.things",
-    "batch.phrases", "batch.pool", "batch.wordings", "optimisation.steps", "evaluation.pictures",
+    "batch.phrases", "batch.pool", "batch.wordings", "optimisation.steps", "calibration.scenes",
+    "evaluation.pictures",
 )  # fmt: skip
 
 
@@ -68,6 +69,18 @@ class ZoomOptimisation(HeadOptimisation):
 
 
 @dataclass(frozen=True)
+class ZoomCalibrationSettings:
+    """scenes of ``seed`` to fit on, with ``absent`` names each that are not there. most_fired: share
+    of those that may be reported at the threshold that is chosen. unseen: as for the evaluation."""
+
+    scenes: int = 90
+    seed: int = 500_003
+    absent: int = 150
+    most_fired: float = 0.09
+    unseen: bool = True
+
+
+@dataclass(frozen=True)
 class ZoomTest:
     """seed: of the first shard that is kept back. unseen: shapes, textures and colour pairs kept back from
     training. recall: share of present names that are to be reported where absent ones are counted.
@@ -96,6 +109,7 @@ class ZoomRecipe:
     batch: ZoomBatchSettings = field(default_factory=ZoomBatchSettings)
     loss: ZoomLoss = field(default_factory=ZoomLoss)
     optimisation: ZoomOptimisation = field(default_factory=ZoomOptimisation)
+    calibration: ZoomCalibrationSettings = field(default_factory=ZoomCalibrationSettings)
     evaluation: ZoomTest = field(default_factory=ZoomTest)
 
     @property
@@ -120,6 +134,7 @@ def _require_sane(recipe: ZoomRecipe) -> None:
     require_precision(recipe.optimisation)
     require_share("head.dropout", recipe.head.dropout)
     require_share("head.block_dropout", recipe.head.block_dropout)
+    require_share("calibration.most_fired", recipe.calibration.most_fired)
     if recipe.head.blocks < 0:
         raise RecipeError("'head.blocks' must not be negative")
     if not 0.0 < recipe.evaluation.recall <= 1.0:
