@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--most-fired",
         type=float,
-        default=0.09,
+        default=0.05,
         help="share of absent names that may be reported at the threshold; default: %(default)s",
     )
     parser.add_argument("--seed", type=int, default=SEED, help="of scenes and of absent names")

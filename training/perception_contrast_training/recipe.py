@@ -69,7 +69,7 @@ class CalibrationSettings:
     scenes: int = 90
     seed: int = 500_001
     absent: int = 150
-    most_fired: float = 0.09
+    most_fired: float = 0.05
     most_fired_examples: float = 0.3
     unseen: bool = True
 

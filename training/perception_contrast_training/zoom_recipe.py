@@ -76,7 +76,7 @@ class ZoomCalibrationSettings:
     scenes: int = 90
     seed: int = 500_003
     absent: int = 150
-    most_fired: float = 0.09
+    most_fired: float = 0.05
     unseen: bool = True
 
 
