@@ -131,11 +131,11 @@ def test_another_name_for_the_same_thing_is_the_same_thing() -> None:
 def test_a_weak_detection_keeps_the_id_but_not_its_look() -> None:
     tracker = Tracker()
     assert ids(tracker, [found(square(100, 100), 0)], 0) == ["1"]
-    hidden = found(square(102, 100), 3, p=0.3, label="kind 0")
+    hidden = found(square(102, 100), 3, p=0.1, label="kind 0")
     assert [ids(tracker, [hidden], k) for k in (1, 2, 3)] == [["1"]] * 3
     assert ids(tracker, [found(square(103, 100), 0)], 4) == ["1"]
     # The confident one chooses first.
-    both = [found(square(104, 100), 0, p=0.3), found(square(108, 100), 0)]
+    both = [found(square(104, 100), 0, p=0.1), found(square(108, 100), 0)]
     assert ids(tracker, both, 5) == ["2", "1"]
 
 

@@ -32,7 +32,7 @@ class TrackSettings:
     """seconds: out of sight, with the id kept. confident: probability from which detections choose first."""
 
     seconds: float = 2.0
-    confident: float = 0.5
+    confident: float = 0.2
 
 
 @dataclass

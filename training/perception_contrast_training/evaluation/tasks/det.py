@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -147,11 +148,14 @@ def detect(job: Job) -> Outcome:
     asker = _Asker(pipeline, vocabulary)
     rng = np.random.default_rng(job.options.seed)
     worst = WorstCases() if job.options.pictures else None
+    took: list[float] = []
     for sample in tracked(data, "detecting", len(data)):
         frame = Frame(sample.image)
-        seen = pipeline.see(frame)
         low = replace(pipeline.settings, detection_threshold=LOWEST)
+        began = time.perf_counter()
+        seen = pipeline.see(frame)
         detections = pipeline.find(frame, seen, everything, low).detections
+        took.append(time.perf_counter() - began)
         figures.add(sample, detections)
         asker.ask(frame, seen, sample, rng, job.options.absent, figures.presence)
         if worst is not None:
@@ -159,6 +163,7 @@ def detect(job: Job) -> Outcome:
     if not figures.pictures:
         raise PerceptionError("no picture could be read; nothing was measured")
     outcome = figures.outcome()
+    outcome.figures["fps"] = 1.0 / float(np.median(took))
     sheet = worst.sheet() if worst is not None else None
     if sheet is not None:
         outcome.pictures["worst.png"] = sheet
