@@ -178,7 +178,8 @@ class Pipeline:
     @property
     def engines(self) -> dict[str, str]:
         """Role to the engine in use and why, in words."""
-        return self._towers.engines
+        zoom = {} if self._zoomer is None else {"zoom": self._zoomer.served.describes}
+        return {**self._towers.engines, **zoom}
 
     @property
     def served(self) -> tuple[ServedGraph, ...]:
