@@ -20,6 +20,7 @@ from perception_contrast.cli.main import main as command
 from perception_contrast.encoders.alignment import AlignmentHead
 from perception_contrast.encoders.zoom import LAYOUT, ZoomHead, load_zoom
 from perception_contrast.errors import ModelError, PerceptionError, RecipeError
+from perception_contrast.openvocab.second_look import ZoomCalibration
 from perception_contrast.sim.looks import COLOURS, MATERIALS
 from perception_contrast.sim.props import SceneObject
 from perception_contrast.sim.scenes import LabelledPicture
@@ -507,7 +508,7 @@ def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: P
     changes = (
         f"output={tmp_path}", "scenes.pictures=2", "scenes.per_shard=2", "scenes.workers=2",
         "batch.things=16", "batch.pool=40", "batch.wordings=1", "optimisation.steps=3",
-        "optimisation.threads=1", "evaluation.pictures=2",
+        "optimisation.threads=1", "evaluation.pictures=2", "calibration.scenes=2", "calibration.absent=12",
     )  # fmt: skip
     arguments = ["train", "--recipe", str(shipped)]
     for change in changes:
@@ -516,6 +517,8 @@ def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: P
     head, facts, sha256 = load_zoom(tmp_path / "head.safetensors")
     assert facts["image_space"] == tower.space and head.config.channels == 1152
     assert facts["word_space"].startswith("household-lit@")
+    fitted = ZoomCalibration.loaded(facts["calibration"])
+    assert 0.02 <= fitted.detection <= 0.9 and any(fitted.weights)
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["head"] == sha256 == sha256_of(tmp_path / "head.safetensors")
     ours, whole = figures["household-zoom"], figures[f"{facts['word_space']}, whole pictures"]
