@@ -75,7 +75,7 @@ def alike(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> b
 def test_unrelated_queries_added_removed_and_reordered(seen: tuple[Pipeline, Frame]) -> None:
     base = found(seen, ASKED)
     ids = {label: seen[0].vocabulary.ids[label] for label in ASKED}
-    assert base and max(base.values()) > 0.15, "nothing found would prove nothing"
+    assert base and max(base.values()) > 0.1, "nothing found would prove nothing"
     others = {
         "added": (*ASKED, *UNRELATED),
         "added before, turned round": (*UNRELATED, *ASKED[::-1]),

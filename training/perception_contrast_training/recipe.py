@@ -72,6 +72,7 @@ class CalibrationSettings:
     most_fired: float = 0.05
     most_fired_examples: float = 0.3
     unseen: bool = True
+    example_scenes: int = 60
 
 
 @dataclass(frozen=True)
