@@ -316,12 +316,12 @@ def test_words_are_calibrated_on_the_household(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("PERCEPTION_CONTRAST_CACHE")
     pipeline = pipelines.build()
     own = pipeline.searcher.calibration
-    pipeline.searcher.calibration = replace(own, offset=own.offset + 3.0)
+    pipeline.searcher.calibration = replace(own, offset=own.offset + 5.0)
     monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline)
     out = tmp_path / "own.json"
     assert command(["calibrate", "--data", "household", "--scenes", "14", "--out", str(out)]) == 0
     found = read_calibration(out)
-    assert found.space.startswith("household-lit@") and found.facts["held_out_pictures"] == 3
+    assert found.space.startswith("household-lit@") and found.facts["held_out_pictures"] == 7
     assert found.facts["error_after"] < 0.5 * found.facts["error_before"]
     assert pipelines.build(calibration=out).detection_threshold == found.words.detection
     with pytest.raises(SpaceError):

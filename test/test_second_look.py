@@ -22,6 +22,7 @@ from perception_contrast.frames.types import Frame, GridToImage
 from perception_contrast.language.text_tower import load_minilm
 from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.openvocab.calibration import FEATURES, Calibration
+from perception_contrast.openvocab.calibration_files import StoredCalibration
 from perception_contrast.openvocab.scores import SigmoidScorer
 from perception_contrast.openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
 from perception_contrast.openvocab.second_look import SecondLook, ZoomCalibration
@@ -186,6 +187,12 @@ def test_every_stage_of_the_walk_is_timed_and_zoom_can_be_switched_off(encoders)
     assert "zoom" in seen.timings and "postprocess" in seen.timings
     pipeline.configure(replace(pipeline.settings, zoom=0))
     assert "zoom" not in pipeline.process(Frame(picture()), Wants(detections=True)).timings
+
+
+def test_a_calibration_of_ones_own_is_what_is_served(encoders) -> None:
+    stored = StoredCalibration(encoders.language.space, "platt", Calibration())
+    assert Pipeline(encoders).searcher.second_look is not None
+    assert Pipeline(encoders, calibration=stored).searcher.second_look is None
 
 
 def test_a_head_of_other_towers_is_refused(encoders, tmp_path: Path) -> None:

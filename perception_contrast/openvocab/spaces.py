@@ -70,7 +70,8 @@ def searcher_of(
             neutral_scale=scale[0],
             bank=_bank(language),
             example_calibration=calibrations[1],
-            second_look=_second_look(language, zoomer),
+            # What a second look adds was fitted to the model's own first look.
+            second_look=_second_look(language, zoomer) if stored is None else None,
         )
     return Searcher(
         SoftmaxScorer(language.text.encode([*NEUTRAL, *BACKGROUND])),
