@@ -49,17 +49,27 @@ def looked_at(pipeline: Pipeline, pictures: Iterable[Labelled]) -> Looked:
             features.append(values)
             correct.append(hit)
             case.append(len(absent) + number)
-        absent += [q.truth is None and q.kind == "absent name" for q in picture.questions]
+        last = _numbered(picture)
+        # What is asked for twice is answered once.
+        absent += [
+            q.truth is None and q.kind == "absent name" and last[q.text] == number
+            for number, q in enumerate(picture.questions)
+        ]
     return Looked(
         np.array(features, float), np.array(correct, bool), np.array(case, np.int64), np.array(absent, bool)
     )
+
+
+def _numbered(picture: Labelled) -> dict[str, int]:
+    """What is asked of a picture to the number of the question, the last where it is asked twice."""
+    return {question.text: number for number, question in enumerate(picture.questions)}
 
 
 def _answers(pipeline: Pipeline, picture: Labelled) -> Iterator[tuple[int, tuple[float, ...], bool]]:
     """Number of its question, features and correctness of each region that is looked at again."""
     frame, searcher = Frame(picture.rgb), pipeline.searcher
     seen = pipeline.see(frame)
-    numbers = {question.text: number for number, question in enumerate(picture.questions)}
+    numbers = _numbered(picture)
     # Queries do not compete, so each may be asked beside the others.
     prepared = pipeline.prepare(Vocabulary().with_queries([Query(text) for text in numbers]))
     asked = list(numbers.values())
