@@ -1,15 +1,15 @@
-"""The ROS 2 (ament_python) package; dependencies stand in package.xml and requirements/."""
+"""The ROS 2 (ament_python) package of a robot's runtime; it needs package.xml and requirements/."""
 
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 NAME = "perception_contrast"
-TRAINING = "perception_contrast_training"
-NODES = ("bag_player", "perception_node", "sim_camera")
-
-
+NODES = ("bag_player", "perception_node")
+ROOT = Path(__file__).resolve().parent
 DATA = {".json", ".safetensors", ".txt", ".yaml"}
+# Extras that bring a package of this repository, beside the libraries that it needs.
+COMPANIONS = {"training": "perception_contrast_training", "simulation": "perception_contrast_sim"}
 
 
 def installed(folder: str, pattern: str) -> tuple[str, list[str]]:
@@ -22,6 +22,19 @@ def package_data(folder: str) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.suffix in DATA)
 
 
+def requirements(name: str) -> list[str]:
+    lines = (ROOT / "requirements" / f"{name}.txt").read_text("utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith(("#", "-"))]
+
+
+def extras() -> dict[str, list[str]]:
+    return {
+        folder: [f"{package} @ {(ROOT / folder).as_uri()}"]
+        for folder, package in COMPANIONS.items()
+        if (ROOT / folder / "setup.py").is_file()
+    }
+
+
 setup(
     name=NAME,
     version="0.1.0",
@@ -30,10 +43,10 @@ setup(
     maintainer_email="maintainers@perception-contrast.dev",
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
-    packages=find_packages(include=[NAME, f"{NAME}.*"])
-    + find_packages("training", include=[TRAINING, f"{TRAINING}.*"]),
-    package_dir={TRAINING: f"training/{TRAINING}"},
-    package_data={NAME: package_data(NAME), TRAINING: package_data(f"training/{TRAINING}")},
+    install_requires=requirements("core"),
+    extras_require=extras(),
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed", *package_data(NAME)]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -43,7 +56,6 @@ setup(
         installed("config/presets", "*.yaml"),
         installed("config/sros2", "*.xml"),
         installed("examples", "*.*"),
-        (f"share/{NAME}/recipes", sorted(str(path) for path in Path("training/recipes").glob("*.yaml"))),
     ],
     zip_safe=False,
     entry_points={

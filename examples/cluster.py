@@ -19,8 +19,8 @@ from scipy.cluster.vq import kmeans2
 from sensor_msgs.msg import Image
 
 from perception_contrast.client import ClientError, ClosedError, Features, PerceptionClient
-from perception_contrast.openvocab.draw import colour_of
-from perception_contrast.ros.convert import image_message
+from perception_contrast.ros.messages.image_messages import image_message
+from perception_contrast.visualization.overlay import colour_of
 
 
 class Clusters:

@@ -27,9 +27,9 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
 from perception_contrast.client import ClientError, ClosedError, Detections, PerceptionClient, Thing
-from perception_contrast.errors import FrameError
-from perception_contrast.frames.camera import camera_of_info
-from perception_contrast.ros.convert import depth_array
+from perception_contrast.core.camera_model import camera_of_info
+from perception_contrast.core.errors import FrameError
+from perception_contrast.ros.messages.image_messages import depth_array
 
 PERIOD = 0.1
 

@@ -18,6 +18,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchDescription
 
 PACKAGE = "perception_contrast"
+SIMULATION = "perception_contrast_sim"
 BOOLEANS = ("true", "false")
 # Name: default, description, what it may be.
 ARGUMENTS = {
@@ -51,13 +52,14 @@ PASSED_ON = (
 
 def generate_launch_description() -> LaunchDescription:
     share = Path(get_package_share_directory(PACKAGE))
+    simulation = Path(get_package_share_directory(SIMULATION))
     camera = Node(
-        package=PACKAGE,
+        package=SIMULATION,
         executable="sim_camera",
         namespace=LaunchConfiguration("namespace"),
         output="screen",
         parameters=[
-            str(share / "config" / "sim_camera.yaml"),
+            str(simulation / "config" / "sim_camera.yaml"),
             {
                 name: ParameterValue(LaunchConfiguration(name), value_type=kind)
                 for name, kind in TYPES.items()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perception_contrast.cache import atomic_write
+from perception_contrast.core.cache import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "runs" / "household_lit" / "figures.json"

@@ -27,6 +27,7 @@ PYTHON = VENV / "bin" / "python"
 NOTES = VENV / ".set-up"
 CACHE = Path(os.environ.get("PERCEPTION_CONTRAST_CACHE") or Path.home() / ".cache" / "perception_contrast")
 NEEDED_GB = 9
+PACKAGES = (ROOT, ROOT / "simulation", ROOT / "training")
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -145,7 +146,9 @@ def build_interfaces() -> None:
 
 def install_package() -> None:
     pip = (PYTHON, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--quiet")
-    run(*pip, "--editable", ROOT, remedy="")
+    # Each folder is a ROS package of its own; a robot installs the first alone.
+    for folder in PACKAGES:
+        run(*pip, "--editable", folder, remedy="")
 
 
 def fetch_weights() -> None:
@@ -157,7 +160,7 @@ def fetch_weights() -> None:
 
 def fetch_assets() -> None:
     """A convenience as well: what the simulated household is furnished with."""
-    command = [PYTHON, "-c", "from perception_contrast.sim import assets; assets.prepare()"]
+    command = [PYTHON, "-c", "from perception_contrast_sim.render import assets; assets.prepare()"]
     if subprocess.run(command, env=environment(), cwd=ROOT, check=False).returncode != 0:
         print("set-up: the simulation's assets could not be fetched now; they will be when it first runs")
 
@@ -169,8 +172,7 @@ def steps() -> list[Step]:
     """Key in the notes, title, action, and the value that the key has once the action is done."""
     ros_files = [p for p in requirement_files() if p.stem.startswith("ros")]
     sources = [p for package in interface_packages() for p in package.rglob("*") if p.is_file()]
-    metadata = [ROOT / name for name in ("setup.py", "setup.cfg", "package.xml")]
-    metadata += ROOT.glob("training/*/__init__.py")
+    metadata = [folder / name for folder in PACKAGES for name in ("setup.py", "setup.cfg", "package.xml")]
     kind = f"an installed ROS 2 {ROS}" if ROS else "ROS 2 wheels"
     return [
         ("ros", f"virtual environment for {kind}", make_venv, ROS or "wheels"),
@@ -181,7 +183,12 @@ def steps() -> list[Step]:
             digest(requirement_files()),
         ),
         ("interfaces", "ROS messages", build_interfaces, digest([*sources, *ros_files])),
-        ("package", "perception_contrast", install_package, digest(metadata)),
+        (
+            "package",
+            "perception_contrast, its simulation and its training",
+            install_package,
+            digest(metadata),
+        ),
         ("weights", "default model weights", fetch_weights, "tried"),
         ("assets", "meshes and textures of the simulated household", fetch_assets, "tried"),
     ]

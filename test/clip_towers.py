@@ -12,7 +12,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from perception_contrast.encoders.clip import ClipTower
-from perception_contrast.encoders.registry import model_spec
+from perception_contrast.models.registry import model_spec
 
 
 def small_clip(method: str = "auto") -> ClipTower:

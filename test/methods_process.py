@@ -14,9 +14,10 @@ import torch.distributed as dist
 from small_methods import FIRST, PATCHES, SIZE, pictures, small_vit, some_whereabouts
 from torch import nn
 
-from perception_contrast_training import gather
-from perception_contrast_training.grad_cache import cached_backward
-from perception_contrast_training.loop import split
+from perception_contrast_training.engine import gather
+from perception_contrast_training.engine.grad_cache import cached_backward
+from perception_contrast_training.engine.negative_mask import WHERE
+from perception_contrast_training.engine.trainer import split
 from perception_contrast_training.methods.byol import Byol, ByolSettings
 from perception_contrast_training.methods.clip import Clip, ClipSettings
 from perception_contrast_training.methods.dino import Dino, DinoSettings
@@ -26,7 +27,6 @@ from perception_contrast_training.methods.siglip import Siglip, SiglipSettings
 from perception_contrast_training.methods.simclr import Simclr, SimclrSettings
 from perception_contrast_training.networks.backbones import BackboneSettings, make_backbone
 from perception_contrast_training.networks.text import TextSettings, make_text
-from perception_contrast_training.whereabouts import WHERE
 
 ROWS = 8
 HEAD = {"prototypes": 16, "hidden": 16, "bottleneck": 8, "warm_up_epochs": 10}

@@ -15,7 +15,7 @@ from small_models import pipeline_of
 from std_msgs.msg import Header
 
 from perception_contrast.nodes.perception_node import PerceptionNode
-from perception_contrast.ros.convert import image_message
+from perception_contrast.ros.messages.image_messages import image_message
 from perception_contrast.ros.qos import output
 
 HEIGHT, WIDTH = 112, 168

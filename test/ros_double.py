@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from perception_contrast.encoders.grid import FeatureGrid
-from perception_contrast.errors import ModelError, QueryError
-from perception_contrast.frames.types import Frame, GridToImage
-from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary, of_space
-from perception_contrast.openvocab.types import Detection, Scores
-from perception_contrast.openvocab.whole import Classification, ImageTextSimilarity
-from perception_contrast.wants import Result, Settings, Wants
+from perception_contrast.core.detection import Detection, Scores
+from perception_contrast.core.errors import ModelError, QueryError
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.frame import Frame, GridToImage
+from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
+from perception_contrast.pipeline.output_request import Result, Settings, Wants
+from perception_contrast.text.zero_shot import Classification, ImageTextSimilarity
 
 MODEL = "scripted"
 SPACE = "scripted@0123456789ab"

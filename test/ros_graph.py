@@ -17,7 +17,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 
 from perception_contrast.nodes.perception_node import PerceptionNode
-from perception_contrast.ros.lifecycle import THREADS, Stop, spin
+from perception_contrast.ros.node.lifecycle import THREADS, Stop, spin
 
 PATIENCE = 60.0
 

@@ -12,15 +12,15 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from perception_contrast.encoders.alignment import AlignmentConfig, AlignmentHead
+from perception_contrast.encoders.alignment_head import AlignmentConfig, AlignmentHead
 from perception_contrast.encoders.clip import ClipOutput, ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
-from perception_contrast.encoders.lit import HouseholdLit
-from perception_contrast.encoders.load import ClipLanguage, Encoders
-from perception_contrast.encoders.matching import Matching
-from perception_contrast.encoders.registry import model_spec
-from perception_contrast.language.clip_text import ClipTextTower
-from perception_contrast.pipeline import Pipeline, Settings
+from perception_contrast.encoders.household_lit import HouseholdLit
+from perception_contrast.encoders.load_encoders import ClipLanguage, Encoders
+from perception_contrast.models.logit_scale import Matching
+from perception_contrast.models.registry import model_spec
+from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.text.clip_text import ClipTextTower
 
 WIDTH, TEXT, SHARED = 24, 12, 10
 WORDS = {

@@ -19,21 +19,21 @@ from PIL import Image
 from small_models import encoders_of
 
 from perception_contrast.bench import machine
-from perception_contrast.bench.camera import ENCODINGS, camera_message, photograph
+from perception_contrast.bench.camera_messages import ENCODINGS, camera_message, photograph
 from perception_contrast.bench.compare import Against
+from perception_contrast.bench.dds_loopback import loopback
 from perception_contrast.bench.flops import work_of
-from perception_contrast.bench.loopback import loopback
-from perception_contrast.bench.messages import WANTS, message_builder
 from perception_contrast.bench.peers import peers_of
+from perception_contrast.bench.result_messages import WANTS, message_builder
 from perception_contrast.bench.stages import Stages, measure_stages
-from perception_contrast.bench.statistics import WARM_UPS, Limit, Probe, Timing, take_turns
 from perception_contrast.bench.subject import WORDS, Subject, random_encoders, subject_of
-from perception_contrast.cli.graph import environment, free_domain
+from perception_contrast.bench.timing import WARM_UPS, Limit, Probe, Timing, take_turns
+from perception_contrast.cli.demo.demo_graph import environment, free_domain
 from perception_contrast.cli.main import main
-from perception_contrast.encoders.export_check import graph_to_export
-from perception_contrast.errors import ModelError, PerceptionError
-from perception_contrast.frames.decode import decode_message
-from perception_contrast.frames.types import Frame
+from perception_contrast.core.errors import ModelError, PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.engines.export.export_check import graph_to_export
+from perception_contrast.images.decode import decode_message
 
 CAMERA = (48, 64)
 QUICK = ["--random-init", "--offline", "--engine", "torch", "--precision", "fp32", "--camera", "64x48"]

@@ -12,25 +12,25 @@ import numpy as np
 import pytest
 from small_models import encoders_of, pipeline_of
 
-from perception_contrast import pipeline as pipelines
 from perception_contrast.cli.main import main as command
-from perception_contrast.errors import ModelError, PerceptionError, SpaceError
-from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import Query
-from perception_contrast.openvocab.calibration import FEATURES, Calibration
-from perception_contrast.openvocab.calibration_files import (
+from perception_contrast.core.errors import ModelError, PerceptionError, SpaceError
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import Query
+from perception_contrast.pipeline import pipeline as pipelines
+from perception_contrast.pipeline.pipeline import Pipeline, Settings, Wants
+from perception_contrast.segmentation.calibration import FEATURES, Calibration
+from perception_contrast.segmentation.calibration_files import (
     StoredCalibration,
     calibration_for,
     calibration_path,
     read_calibration,
     write_calibration,
 )
-from perception_contrast.pipeline import Pipeline, Settings, Wants
-from perception_contrast_training import calibrate_words
+from perception_contrast_training.calibration import calibrate_command as calibrate_words
+from perception_contrast_training.calibration.fitting import LEAST_REGIONS, fitted, platt
+from perception_contrast_training.calibration.reliability_diagram import draw_reliability
 from perception_contrast_training.evaluation.metrics.reliability import reliability
-from perception_contrast_training.fitting import LEAST_REGIONS, fitted, platt
-from perception_contrast_training.labelled import LabelledFolder
-from perception_contrast_training.reliability import draw_reliability
+from perception_contrast_training.household.labelled import LabelledFolder
 
 SPACE = "colours@1"
 K = len(FEATURES)

@@ -14,15 +14,15 @@ from clip_twins import clip_twin, siglip_twin
 from small_models import encoders_of, pipeline_of
 from test_clip import small_clip, small_siglip
 
+from perception_contrast.core.errors import ModelError, QueryError
+from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.clip import ClipTower
-from perception_contrast.encoders.load import ClipLanguage, Encoders
-from perception_contrast.encoders.matching import Matching
-from perception_contrast.errors import ModelError, QueryError
-from perception_contrast.frames.types import Frame
-from perception_contrast.language.clip_text import ClipTextTower
-from perception_contrast.language.templates import PLAIN
-from perception_contrast.openvocab.whole import probabilities
-from perception_contrast.pipeline import Pipeline, Settings, Wants
+from perception_contrast.encoders.load_encoders import ClipLanguage, Encoders
+from perception_contrast.models.logit_scale import Matching
+from perception_contrast.pipeline.pipeline import Pipeline, Settings, Wants
+from perception_contrast.text.clip_text import ClipTextTower
+from perception_contrast.text.templates import PLAIN
+from perception_contrast.text.zero_shot import probabilities
 
 LABELS = ("red mug", "sofa", "the floor", "two dogs")
 

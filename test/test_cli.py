@@ -10,7 +10,7 @@ import pytest
 
 from perception_contrast import __version__
 from perception_contrast.cli import main as cli
-from perception_contrast.errors import PerceptionError
+from perception_contrast.core.errors import PerceptionError
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy() -> None:

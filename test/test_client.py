@@ -30,10 +30,10 @@ from perception_contrast.client import (  # noqa: E402
     PerceptionClient,
     RefusedError,
 )
-from perception_contrast.errors import PerceptionError, QueryError  # noqa: E402
-from perception_contrast.frames.types import Frame  # noqa: E402
-from perception_contrast.language.vocabulary import Query  # noqa: E402
-from perception_contrast.wants import Wants  # noqa: E402
+from perception_contrast.core.errors import PerceptionError, QueryError  # noqa: E402
+from perception_contrast.core.frame import Frame  # noqa: E402
+from perception_contrast.core.vocabulary import Query  # noqa: E402
+from perception_contrast.pipeline.output_request import Wants  # noqa: E402
 
 pytestmark = pytest.mark.ros
 

@@ -13,10 +13,10 @@ from clip_towers import small_clip, small_siglip
 from clip_twins import clip_twin, siglip_twin
 from torch.nn.functional import normalize
 
+from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.dense.attention import nearness
-from perception_contrast.encoders.registry import MODELS
-from perception_contrast.errors import ModelError
+from perception_contrast.models.registry import MODELS
 
 CLOSE = {"atol": 1e-4, "rtol": 0.0}
 

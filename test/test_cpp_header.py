@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perception_contrast.frames.types import GridToImage
+from perception_contrast.core.frame import GridToImage
 
 SOURCE = Path(__file__).parent / "cpp" / "feature_map_dump.cpp"
 EIGEN, OPENCV = "Eigen/Core", "opencv2/core.hpp"

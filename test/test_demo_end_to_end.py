@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perception_contrast.encoders.lit import HEAD_FILE
-from perception_contrast.encoders.registry import HOUSEHOLD_LIT, MINILM
-from perception_contrast.encoders.weights import weights_file
-from perception_contrast.errors import ModelError
+from perception_contrast.core.errors import ModelError
+from perception_contrast.encoders.household_lit import HEAD_FILE
+from perception_contrast.models.registry import HOUSEHOLD_LIT, MINILM
+from perception_contrast.models.weights import weights_file
 
 pytestmark = [
     pytest.mark.ros,

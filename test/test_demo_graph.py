@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from perception_contrast.cli import demo, graph, main
-from perception_contrast.errors import PerceptionError
+from perception_contrast.cli import main
+from perception_contrast.cli.demo import demo_command as demo
+from perception_contrast.cli.demo import demo_graph as graph
+from perception_contrast.core.errors import PerceptionError
 
 
 def source_of(*words: str, topic: str | None = None) -> graph.Source:

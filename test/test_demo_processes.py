@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from perception_contrast.cli.processes import Children
+from perception_contrast.cli.demo.child_processes import Children
 
 DEAF = (
     "import signal, time, sys\n"
@@ -72,7 +72,7 @@ def test_a_deaf_child_and_a_grandchild_are_killed() -> None:
 def test_children_die_with_a_parent_that_is_killed(repository: Path) -> None:
     parent = (
         "import os, sys, time\n"
-        "from perception_contrast.cli.processes import Children\n"
+        "from perception_contrast.cli.demo.child_processes import Children\n"
         "with Children() as children:\n"
         f"    print(children.start('deaf', [sys.executable, '-c', {DEAF!r}], os.environ).pid, flush=True)\n"
         "    time.sleep(60)"

@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perception_contrast.cli.pictures import Album
-from perception_contrast.cli.report import Measurements, Seen, build_report, percentiles, write_report
-from perception_contrast.cli.table import place, summary
+from perception_contrast.cli.demo.demo_report import (
+    Measurements,
+    Seen,
+    build_report,
+    percentiles,
+    write_report,
+)
+from perception_contrast.cli.demo.live_table import place, summary
+from perception_contrast.cli.demo.saved_images import Album
 
 MUG = Seen("mug", 0.8, (0.0, 0.0, 64.0, 48.0))
 FAINT_MUG = Seen("mug", 0.4, (600.0, 400.0, 640.0, 480.0))

@@ -12,16 +12,16 @@ from clip_towers import TOWERS, small_clip, small_siglip
 from small_models import small_dino
 
 from perception_contrast.cli.main import main
-from perception_contrast.encoders import load
+from perception_contrast.core.errors import ModelError
+from perception_contrast.encoders import load_encoders as load
 from perception_contrast.encoders.clip import load_clip
-from perception_contrast.encoders.dense.names import EDITS, METHODS, PROXY, dense_method
-from perception_contrast.encoders.engines.files import key_of
-from perception_contrast.encoders.engines.gate import compare
-from perception_contrast.encoders.export import export_onnx
-from perception_contrast.encoders.exported import Facts
-from perception_contrast.encoders.graphs import graph_of
-from perception_contrast.encoders.load import load_encoders
-from perception_contrast.errors import ModelError
+from perception_contrast.encoders.dense.method_names import EDITS, METHODS, PROXY, dense_method
+from perception_contrast.encoders.encoder_graphs import graph_of
+from perception_contrast.encoders.load_encoders import load_encoders
+from perception_contrast.engines.engine_cache import key_of
+from perception_contrast.engines.export.exported_encoder import Facts
+from perception_contrast.engines.export.onnx_export import export_onnx
+from perception_contrast.engines.gate import compare
 
 EVERY = ("stock", *EDITS, PROXY)
 
@@ -135,7 +135,7 @@ def test_an_exported_tower_gives_what_torch_gives(kind: str, method: str, tmp_pa
 def test_the_command_writes_the_method_that_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from perception_contrast.encoders import export_check
+    from perception_contrast.engines.export import export_check
 
     monkeypatch.setattr(export_check, "load_clip", lambda *_, method, **__: small_siglip(method))
     words = [
@@ -158,7 +158,7 @@ def test_the_command_writes_the_method_that_is_asked_for(
 
 
 def test_the_node_offers_every_method(repository: Path) -> None:
-    parameters = pytest.importorskip("perception_contrast.ros.parameters")
+    parameters = pytest.importorskip("perception_contrast.ros.parameters.node_parameters")
     spec = next(one for one in parameters.SPECS if one.name == "dense")
     assert spec.choices == ("auto", *METHODS) and spec.change == "reload"
     assert "not one of" in spec.problem("best")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.dense.attention import proxy_attention, proxy_gathered, resampled_grid
-from perception_contrast.encoders.dense.names import EDITS, PROXY
+from perception_contrast.encoders.dense.method_names import EDITS, PROXY
 
 Array = NDArray[np.float64]
 CLOSE = 1e-4

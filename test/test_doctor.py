@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from perception_contrast.cli import doctor, doctor_checks
+from perception_contrast.cli import doctor_checks
+from perception_contrast.cli import doctor_command as doctor
 from perception_contrast.cli.doctor_checks import Finding
 
 
@@ -41,7 +42,7 @@ def test_a_library_that_cannot_be_imported_is_missing(monkeypatch: pytest.Monkey
 
 
 def test_absent_and_damaged_weights_are_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from perception_contrast.encoders.registry import MINILM
+    from perception_contrast.models.registry import MINILM
 
     monkeypatch.setenv("PERCEPTION_CONTRAST_CACHE", str(tmp_path))
     assert [(f.level, "not here yet" in f.text) for f in doctor_checks.weights()] == [("warn", True)] * 2

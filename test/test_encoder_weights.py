@@ -18,12 +18,12 @@ import torch
 from fake_hub import fake_hub, point_at
 from safetensors.torch import save, save_file
 
-from perception_contrast.cache import atomic_write, cache_dir, replacing, sha256_of
-from perception_contrast.encoders import wheels
-from perception_contrast.encoders.load import load_encoders
-from perception_contrast.encoders.registry import MODELS, HubFile, ModelSpec, WheelFile, model_spec
-from perception_contrast.encoders.weights import load_tensors, weights_file
-from perception_contrast.errors import ModelError
+from perception_contrast.core.cache import atomic_write, cache_dir, replacing, sha256_of
+from perception_contrast.core.errors import ModelError
+from perception_contrast.encoders.load_encoders import load_encoders
+from perception_contrast.models import wheels
+from perception_contrast.models.registry import MODELS, HubFile, ModelSpec, WheelFile, model_spec
+from perception_contrast.models.weights import load_tensors, weights_file
 
 CONTENT = save({"x": torch.arange(4.0)})
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

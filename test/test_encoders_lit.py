@@ -11,18 +11,18 @@ import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
-from perception_contrast.cache import sha256_of
-from perception_contrast.encoders.alignment import (
+from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.errors import ModelError, SpaceError
+from perception_contrast.encoders.alignment_head import (
     AlignmentConfig,
     AlignmentHead,
     load_alignment,
     save_alignment,
 )
 from perception_contrast.encoders.dinov2 import DinoTower
-from perception_contrast.encoders.lit import load_household_lit
-from perception_contrast.encoders.load import load_encoders
-from perception_contrast.encoders.registry import model_spec
-from perception_contrast.errors import ModelError, SpaceError
+from perception_contrast.encoders.household_lit import load_household_lit
+from perception_contrast.encoders.load_encoders import load_encoders
+from perception_contrast.models.registry import model_spec
 
 WIDTH, TEXT = 24, 12
 

@@ -16,16 +16,22 @@ import torch
 from small_models import encoders_of
 from torch import Tensor
 
+from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.engines import choose, files, fold, gate, ort, quantize, seam
-from perception_contrast.encoders.engines.captured import CapturedEngine
-from perception_contrast.encoders.engines.choose import Chosen, candidates, choose_engine, plan_of
-from perception_contrast.encoders.engines.served import FAMILIAR, ServedGraph
-from perception_contrast.encoders.engines.torch_engine import TorchEngine, reduced
-from perception_contrast.encoders.graphs import EncoderGraph, graph_of
-from perception_contrast.encoders.preprocess import image_tensor
-from perception_contrast.errors import ModelError
-from perception_contrast.frames.picture import load_picture
+from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.engines import base as seam
+from perception_contrast.engines import choice as choose
+from perception_contrast.engines import engine_cache as files
+from perception_contrast.engines import gate
+from perception_contrast.engines import onnxruntime_engine as ort
+from perception_contrast.engines import quantization as quantize
+from perception_contrast.engines import weight_folding as fold
+from perception_contrast.engines.choice import Chosen, candidates, choose_engine, plan_of
+from perception_contrast.engines.cuda_graph import CapturedEngine
+from perception_contrast.engines.served_graph import FAMILIAR, ServedGraph
+from perception_contrast.engines.torch_engine import TorchEngine, reduced
+from perception_contrast.images.files import load_picture
+from perception_contrast.preprocessing.to_tensor import image_tensor
 
 SQUARE, WIDE = (56, 56), (42, 84)
 

@@ -14,18 +14,18 @@ from PIL import Image
 from small_models import encoders_of
 
 from perception_contrast.cli.main import main
-from perception_contrast.frames.picture import load_picture, save_picture
-from perception_contrast.frames.types import Frame
-from perception_contrast.openvocab.calibration import Calibration
-from perception_contrast.openvocab.calibration_files import (
+from perception_contrast.core.detection import Detection
+from perception_contrast.core.frame import Frame
+from perception_contrast.images.files import load_picture, save_picture
+from perception_contrast.pipeline.output_request import Result, Wants
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.segmentation.calibration import Calibration
+from perception_contrast.segmentation.calibration_files import (
     StoredCalibration,
     calibration_path,
     write_calibration,
 )
-from perception_contrast.openvocab.types import Detection
-from perception_contrast.pipeline import Pipeline
-from perception_contrast.wants import Result, Wants
-from perception_contrast_training.evaluation import options as module
+from perception_contrast_training.cli import eval_options as module
 from perception_contrast_training.evaluation.readers.household import HouseholdOptions, HouseholdScenes
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 220, 20), "blue": (20, 20, 220)}

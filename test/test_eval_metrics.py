@@ -11,9 +11,9 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, jaccard_score, top_k_accuracy_score
 
-from perception_contrast.encoders.grid import FeatureGrid
-from perception_contrast.errors import SpaceError
-from perception_contrast.frames.types import GridToImage
+from perception_contrast.core.errors import SpaceError
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.frame import GridToImage
 from perception_contrast_training.evaluation.metrics.boundary import boundary_f, outline, tolerance
 from perception_contrast_training.evaluation.metrics.coco import CocoFigures
 from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from small_models import pipeline_of
 
-from perception_contrast.encoders.load import load_encoders
-from perception_contrast.errors import ModelError, PerceptionError
-from perception_contrast.frames.types import Frame
-from perception_contrast.openvocab.types import Detection, Scores
-from perception_contrast.pipeline import Pipeline
+from perception_contrast.core.detection import Detection, Scores
+from perception_contrast.core.errors import ModelError, PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.encoders.load_encoders import load_encoders
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast_training.cli.eval_command import main as command
 from perception_contrast_training.evaluation import exemplars as module
-from perception_contrast_training.evaluation.command import main as command
 from perception_contrast_training.evaluation.exemplars import (
     Answer,
     BoxedRecording,

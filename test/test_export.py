@@ -19,14 +19,15 @@ from small_models import small_clip, small_dino, small_lit
 from timm.models.vision_transformer import VisionTransformer
 
 from perception_contrast.cli.main import main
-from perception_contrast.encoders import export, export_check
+from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
-from perception_contrast.encoders.engines.gate import compare
-from perception_contrast.encoders.export import export_onnx
-from perception_contrast.encoders.graphs import EncoderGraph, graph_of
-from perception_contrast.encoders.registry import model_spec
-from perception_contrast.errors import ModelError
+from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.engines.export import export_check
+from perception_contrast.engines.export import onnx_export as export
+from perception_contrast.engines.export.onnx_export import export_onnx
+from perception_contrast.engines.gate import compare
+from perception_contrast.models.registry import model_spec
 
 SIZE = (42, 70)
 

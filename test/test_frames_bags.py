@@ -14,10 +14,10 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from perception_contrast.errors import FrameError, PerceptionError
-from perception_contrast.frames.bags import BagSource, OfferedQos
-from perception_contrast.frames.camera import DepthRegistration, camera_model
-from perception_contrast.frames.decode import decode_depth
+from perception_contrast.core.camera_model import DepthRegistration, camera_model
+from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.images.decode import decode_depth
+from perception_contrast.recordings.bags import BagSource, OfferedQos
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 BEST_EFFORT = Qos(

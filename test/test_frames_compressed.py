@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from perception_contrast.errors import FrameError
-from perception_contrast.frames.decode import decode_compressed, decode_compressed_depth
+from perception_contrast.core.errors import FrameError
+from perception_contrast.images.decode import decode_compressed, decode_compressed_depth
 
 SIZE = (72, 100)
 

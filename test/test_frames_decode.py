@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from perception_contrast.errors import FrameError
-from perception_contrast.frames.decode import ENCODINGS, decode_depth, decode_raw
+from perception_contrast.core.errors import FrameError
+from perception_contrast.images.decode import ENCODINGS, decode_depth, decode_raw
 
 seeds = st.integers(0, 2**32 - 1)
 sides = st.integers(1, 17)

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception_contrast.errors import FrameError
-from perception_contrast.frames.camera import (
+from perception_contrast.core.camera_model import (
     DepthRegistration,
     camera_model,
     cropped_camera,
@@ -16,8 +15,9 @@ from perception_contrast.frames.camera import (
     resized_camera,
     unproject,
 )
-from perception_contrast.frames.resize import crop, fitted_size, resize_image, resize_labels
-from perception_contrast.frames.types import CameraModel, GridToImage
+from perception_contrast.core.errors import FrameError
+from perception_contrast.core.frame import CameraModel, GridToImage
+from perception_contrast.images.resize import crop, fitted_size, resize_image, resize_labels
 
 sizes = st.tuples(st.integers(2, 90), st.integers(2, 90))
 

@@ -14,8 +14,8 @@ from recordings import COLOR, drive, mcap_bytes, write, write_split
 from rosbags.rosbag2 import StoragePlugin
 from zstandard import ZstdCompressor
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.bags import BagSource
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.recordings.bags import BagSource
 
 
 def records(data: bytes) -> list[tuple[int, int, int]]:

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from perception_contrast.errors import FrameError, PerceptionError
-from perception_contrast.frames.picture import load_picture, save_picture
-from perception_contrast.frames.sources import ImageFolderSource, VideoSource, WebcamSource
+from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.images.files import load_picture, save_picture
+from perception_contrast.recordings.sources import ImageFolderSource, VideoSource, WebcamSource
 
 
 def write_video(path: Path, frames: int = 8, rate: float = 20.0) -> Path:

@@ -41,8 +41,9 @@ def test_what_is_passed_on_is_what_perception_takes(files: dict[str, LaunchFile]
 
 @pytest.mark.ros
 def test_parameters_are_those_of_the_nodes(files: dict[str, LaunchFile]) -> None:
-    from perception_contrast.nodes import bag_player, sim_camera
-    from perception_contrast.ros.parameters import SPECS
+    from perception_contrast.nodes import bag_player
+    from perception_contrast.ros.parameters.node_parameters import SPECS
+    from perception_contrast_sim.nodes import sim_camera
 
     known = {spec.name for spec in SPECS} | {"use_sim_time"}
     perception = files["perception"].module

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from perception_contrast.cache import sha256_of
-from perception_contrast.encoders.registry import DINOV2_S14_WHEEL, MINILM
-from perception_contrast.sim.catalogue import UNSEEN_PAIRS, catalogue
+from perception_contrast.core.cache import sha256_of
+from perception_contrast.models.registry import DINOV2_S14_WHEEL, MINILM
+from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, catalogue
 
-HEAD = Path("perception_contrast/encoders/data/household_lit.safetensors")
+HEAD = Path("perception_contrast/models/data/household_lit.safetensors")
 CARD = Path("docs/model_card_household_lit.md")
 
 

@@ -8,10 +8,10 @@ import pytest
 import timm
 from safetensors.torch import save_file
 
-from perception_contrast.cache import sha256_of
 from perception_contrast.cli.main import EXIT_ERROR, main
+from perception_contrast.core.cache import sha256_of
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.registry import model_spec
+from perception_contrast.models.registry import model_spec
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ import torch
 from fake_hub import Line, fake_hub, point_at
 from safetensors.torch import save
 
-from perception_contrast.cache import sha256_of
 from perception_contrast.cli.main import EXIT_ERROR, main
-from perception_contrast.encoders import download
+from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.hub import cached_hub_files, download_hub_files
-from perception_contrast.encoders.registry import MODELS, HubFile, model_spec
-from perception_contrast.errors import ModelError
+from perception_contrast.models import download
+from perception_contrast.models.hub import cached_hub_files, download_hub_files
+from perception_contrast.models.registry import MODELS, HubFile, model_spec
 
 REPO, NAME = "some/model", "model.safetensors"
 SOURCE = HubFile(REPO)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from perception_contrast.encoders.grid import FeatureGrid
-from perception_contrast.frames.types import GridToImage
-from perception_contrast.openvocab.draw import PrincipalColours, caption, colour_of, drawable, overlay
-from perception_contrast.openvocab.types import Detection, Scores
+from perception_contrast.core.detection import Detection, Scores
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.frame import GridToImage
+from perception_contrast.visualization.overlay import PrincipalColours, caption, colour_of, drawable, overlay
 
 
 def detection(label: str, box: tuple[int, int, int, int]) -> Detection:

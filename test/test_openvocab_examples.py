@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perception_contrast.encoders.grid import FeatureGrid
-from perception_contrast.errors import QueryError
-from perception_contrast.frames.types import GridToImage
-from perception_contrast.openvocab.examples import exemplar_of
+from perception_contrast.core.errors import QueryError
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.frame import GridToImage
+from perception_contrast.segmentation.exemplars import exemplar_of
 
 BACKDROP, THING, OTHER = np.eye(6, dtype=np.float32)[:3]
 

@@ -13,11 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from perception_contrast.errors import ModelError
-from perception_contrast.openvocab.instances import Clues, Judge, Splitter, judges, terms
-from perception_contrast.openvocab.masks import Ground
-from perception_contrast.openvocab.partings import DEEPEST, Evidence, median, two_means
-from perception_contrast.openvocab.regions import Region, measured
+from perception_contrast.core.errors import ModelError
+from perception_contrast.segmentation.instances.splits import DEEPEST, Evidence, median, two_means
+from perception_contrast.segmentation.instances.splitter import Clues, Judge, Splitter, judges, terms
+from perception_contrast.segmentation.regions import Region, measured
+from perception_contrast.segmentation.upsampling import Ground
 
 SIZE, CELLS = (240, 320), (30, 40)
 

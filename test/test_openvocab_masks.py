@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from perception_contrast.frames.types import GridToImage
-from perception_contrast.openvocab.masks import GuidedFilter, upsampled
-from perception_contrast.openvocab.regions import Region, grow_regions, region_vectors
+from perception_contrast.core.frame import GridToImage
+from perception_contrast.segmentation.regions import Region, grow_regions, region_vectors
+from perception_contrast.segmentation.upsampling import GuidedFilter, upsampled
 
 
 def windows(values: np.ndarray, radius: int) -> np.ndarray:

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from scipy import special
 
-from perception_contrast.errors import ModelError
-from perception_contrast.language.vocabulary import Exemplar
-from perception_contrast.openvocab.calibration import FEATURES, Calibration
-from perception_contrast.openvocab.scores import (
+from perception_contrast.core.errors import ModelError
+from perception_contrast.core.vocabulary import Exemplar
+from perception_contrast.segmentation.calibration import FEATURES, Calibration
+from perception_contrast.segmentation.scoring import (
     ExampleScorer,
     QueryVectors,
     SigmoidScorer,
     SoftmaxScorer,
 )
-from perception_contrast.openvocab.search import logit_of
+from perception_contrast.segmentation.search import logit_of
 
 NONE = np.zeros((0, 8), np.float32)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perception_contrast.encoders.grid import FeatureGrid
-from perception_contrast.errors import SpaceError
-from perception_contrast.frames.types import GridToImage
-from perception_contrast.language.vocabulary import UNLABELLED, Exemplar, Query, Vocabulary
-from perception_contrast.openvocab.calibration import FEATURES, Calibration
-from perception_contrast.openvocab.scores import ExampleScorer, SigmoidScorer
-from perception_contrast.openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
+from perception_contrast.core.errors import SpaceError
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.vocabulary import UNLABELLED, Exemplar, Query, Vocabulary
+from perception_contrast.segmentation.calibration import FEATURES, Calibration
+from perception_contrast.segmentation.scoring import ExampleScorer, SigmoidScorer
+from perception_contrast.segmentation.search import Found, PreparedQueries, Searcher, SearchSettings
 
 A, B, NOTHING = np.eye(4, dtype=np.float32)[:3]
 # A region's probability is the logistic of its mean logit; it ends where the logit is zero.

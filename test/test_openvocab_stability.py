@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from small_models import encoders_of
 
-from perception_contrast.encoders.load import Encoders
-from perception_contrast.errors import ModelError
-from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import Query
-from perception_contrast.language.vocabulary_file import load_vocabulary
-from perception_contrast.pipeline import Pipeline, Settings, Wants, build
+from perception_contrast.core.errors import ModelError
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import Query
+from perception_contrast.encoders.load_encoders import Encoders
+from perception_contrast.pipeline.pipeline import Pipeline, Settings, Wants, build
+from perception_contrast.vocabulary.vocabulary_file import load_vocabulary
 
 ASKED = ("mug", "bowl", "chair", "book", "red ball", "potted plant")
 UNRELATED = ("submarine", "giraffe", "snowman", "fire hydrant", "trumpet", "volcano", "lighthouse")
@@ -22,7 +22,7 @@ Found = dict[tuple[str, tuple[int, int, int, int]], float]
 
 def scene() -> Frame:
     """A simulated room with many things in it."""
-    from perception_contrast.sim.scenes import SceneSampler, SceneSettings
+    from perception_contrast_sim.rooms.scenes import SceneSampler, SceneSettings
 
     try:
         return Frame(next(iter(SceneSampler(12, SceneSettings(offline=True, views=1)))).rgb)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from skimage import data
 from torchvision.ops import box_iou
 
-from perception_contrast.openvocab.box_motion import BoxMotion
-from perception_contrast.openvocab.camera_motion import CameraMotion
-from perception_contrast.openvocab.tracks import Tracker, Trackers, TrackSettings
-from perception_contrast.openvocab.types import Detection, Scores
+from perception_contrast.core.detection import Detection, Scores
+from perception_contrast.tracking.camera_motion import CameraMotion
+from perception_contrast.tracking.kalman_filter import BoxMotion
+from perception_contrast.tracking.tracker import Tracker, Trackers, TrackSettings
 
 RATE = 10
 BLANK = np.full((480, 640, 3), 90, np.uint8)
@@ -290,8 +290,8 @@ def test_the_filter_is_kalmans() -> None:
 
 def rendered(seed: int, seconds: float) -> Iterable[tuple[np.ndarray, dict[int, tuple[Box, str]]]]:
     """Pictures at RATE and the exact boxes of what is seen, by instance."""
-    from perception_contrast.sim.household import Household
-    from perception_contrast.sim.stage import STRUCTURE
+    from perception_contrast_sim.render.stage import STRUCTURE
+    from perception_contrast_sim.rooms.household import Household
 
     household = Household(seed, offline=False)
     try:

@@ -15,13 +15,13 @@ import pytest
 import torch
 from small_models import SHARED, WIDTH, encoders_of, pipeline_of
 
-from perception_contrast.encoders.load import Encoders, load_encoders
-from perception_contrast.encoders.preprocess import image_tensor
-from perception_contrast.errors import FrameError, ModelError, QueryError, SpaceError
-from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import UNLABELLED, Exemplar, Query
-from perception_contrast.openvocab.masks import upsampled
-from perception_contrast.pipeline import Pipeline, Settings, Wants
+from perception_contrast.core.errors import FrameError, ModelError, QueryError, SpaceError
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import UNLABELLED, Exemplar, Query
+from perception_contrast.encoders.load_encoders import Encoders, load_encoders
+from perception_contrast.pipeline.pipeline import Pipeline, Settings, Wants
+from perception_contrast.preprocessing.to_tensor import image_tensor
+from perception_contrast.segmentation.upsampling import upsampled
 
 ALL = Wants(True, True, True, True, True, True, True)
 KINDS = ("lit", "apart", "proxied", "clip", "none", "colours")

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from perception_contrast.encoders import precision
+from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.engines.torch_engine import TorchEngine
-from perception_contrast.encoders.graphs import graph_of
-from perception_contrast.encoders.preprocess import image_tensor
-from perception_contrast.errors import ModelError
-from perception_contrast.frames.picture import load_picture
+from perception_contrast.encoders.encoder_graphs import graph_of
+from perception_contrast.engines import processor as precision
+from perception_contrast.engines.torch_engine import TorchEngine
+from perception_contrast.images.files import load_picture
+from perception_contrast.preprocessing.to_tensor import image_tensor
 
 
 @pytest.mark.parametrize("size", [(224, 224), (224, 294)])

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from perception_contrast.encoders.pixels import image_array, stretched
-from perception_contrast.encoders.preprocess import image_tensor
-from perception_contrast.encoders.registry import IMAGENET_MEAN, IMAGENET_STD, OPENAI_MEAN, OPENAI_STD
+from perception_contrast.models.registry import IMAGENET_MEAN, IMAGENET_STD, OPENAI_MEAN, OPENAI_STD
+from perception_contrast.preprocessing.to_array import image_array, stretched
+from perception_contrast.preprocessing.to_tensor import image_tensor
 
 
 def picture(height: int, width: int) -> np.ndarray:
@@ -121,7 +121,7 @@ def test_a_forked_process_has_a_thread_of_its_own() -> None:
 def test_arrays_need_no_torch(repository: Path) -> None:
     """An exported encoder is served with ONNX Runtime, NumPy and Pillow, and so are its pictures made."""
     loaded = "bool({'torch', 'cv2'} & set(sys.modules))"
-    code = f"import sys, perception_contrast.encoders.pixels; sys.exit({loaded})"
+    code = f"import sys, perception_contrast.preprocessing.to_array; sys.exit({loaded})"
     assert subprocess.run([sys.executable, "-c", code], cwd=repository, check=False).returncode == 0
 
 

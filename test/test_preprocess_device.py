@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from perception_contrast.encoders import device_jpeg
-from perception_contrast.encoders.device_colour import DEVICE_ENCODINGS, colour_planes, message_pixels
-from perception_contrast.encoders.device_jpeg import decode_jpeg_on_device
-from perception_contrast.encoders.device_pictures import DevicePictures, Target
-from perception_contrast.encoders.device_resize import DeviceResize
-from perception_contrast.encoders.registry import IMAGENET_MEAN, IMAGENET_STD, OPENAI_MEAN, OPENAI_STD
-from perception_contrast.errors import FrameError
-from perception_contrast.frames.decode import ENCODINGS, decode_raw
+from perception_contrast.core.errors import FrameError
+from perception_contrast.images.decode import ENCODINGS, decode_raw
+from perception_contrast.models.registry import IMAGENET_MEAN, IMAGENET_STD, OPENAI_MEAN, OPENAI_STD
+from perception_contrast.preprocessing import device_jpeg
+from perception_contrast.preprocessing.device_color import DEVICE_ENCODINGS, colour_planes, message_pixels
+from perception_contrast.preprocessing.device_images import DevicePictures, Target
+from perception_contrast.preprocessing.device_jpeg import decode_jpeg_on_device
+from perception_contrast.preprocessing.device_resize import DeviceResize
 
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 CPU = torch.device("cpu")

@@ -17,16 +17,16 @@ import pytest
 from small_models import encoders_of
 
 from perception_contrast.cli.main import EXIT_ERROR, main
-from perception_contrast.errors import ModelError
-from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import UNLABELLED, Query
-from perception_contrast.openvocab import proposals
-from perception_contrast.openvocab.own_proposals import own_proposals, proposal_names
-from perception_contrast.openvocab.proposals import load_proposer
-from perception_contrast.openvocab.refined import Refiner, agreement, distinct, refined
-from perception_contrast.openvocab.search import Found
-from perception_contrast.openvocab.types import Detection, Scores
-from perception_contrast.pipeline import Pipeline, Settings, Wants
+from perception_contrast.core.detection import Detection, Scores
+from perception_contrast.core.errors import ModelError
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import UNLABELLED, Query
+from perception_contrast.pipeline.pipeline import Pipeline, Settings, Wants
+from perception_contrast.segmentation.sam import mask_proposers as proposals
+from perception_contrast.segmentation.sam.mask_proposers import load_proposer
+from perception_contrast.segmentation.sam.mask_refinement import Refiner, agreement, distinct, refined
+from perception_contrast.segmentation.sam.registered_proposers import own_proposals, proposal_names
+from perception_contrast.segmentation.search import Found
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>\n'
 # (1024, 1024) logits of the box between two points: its pixels from the first to the last, ends included.
@@ -250,7 +250,7 @@ def test_exports_that_cannot_serve_say_why(tmp_path: Path) -> None:
 
 
 def test_torch_is_not_needed() -> None:
-    code = "import sys, perception_contrast.openvocab.proposals; sys.exit('torch' in sys.modules)"
+    code = "import sys, perception_contrast.segmentation.sam.mask_proposers; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -476,7 +476,7 @@ def test_a_card_names_no_file_elsewhere(tmp_path: Path, cache: Path) -> None:
 
 
 def test_the_node_takes_a_name_that_was_added(tmp_path: Path, cache: Path) -> None:
-    parameters = pytest.importorskip("perception_contrast.ros.parameters")
+    parameters = pytest.importorskip("perception_contrast.ros.parameters.node_parameters")
     values = parameters.defaults()
     assert parameters.proposal_files(values) is None
     assert main(["models", "add", "mine", *map(str, sam(tmp_path)), "--like", "sam"]) == 0

@@ -13,14 +13,14 @@ from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from perception_contrast.cli.main import EXIT_ERROR, main
+from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.dinov2 import DinoTower, load_dino
-from perception_contrast.encoders.graphs import graph_of
-from perception_contrast.encoders.load import load_encoders
-from perception_contrast.encoders.registry import MODELS, ModelSpec, model_spec
-from perception_contrast.encoders.specs import PERMISSIVE, RESTRICTIONS
-from perception_contrast.encoders.timm_models import licence_name
-from perception_contrast.errors import ModelError
+from perception_contrast.encoders.encoder_graphs import graph_of
+from perception_contrast.encoders.load_encoders import load_encoders
+from perception_contrast.models.registry import MODELS, ModelSpec, model_spec
+from perception_contrast.models.specs import PERMISSIVE, RESTRICTIONS
+from perception_contrast.models.timm_models import licence_name
 
 CLOSE: Any = {"atol": 2e-5, "rtol": 1e-5}
 SPATIAL = [spec for spec in MODELS.values() if spec.spatial]

@@ -20,10 +20,14 @@ from ros_graph import Client, Serving, wait_for  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
 
-from perception_contrast.ros import camera as camera_module  # noqa: E402
-from perception_contrast.ros import diagnostics, health, statistics  # noqa: E402
-from perception_contrast.ros.convert import image_message  # noqa: E402
-from perception_contrast.ros.spec import ParameterError  # noqa: E402
+from perception_contrast.ros.camera import camera_stream as camera_module  # noqa: E402
+from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
+from perception_contrast.ros.monitoring import (  # noqa: E402
+    diagnostics,
+    health,
+    statistics,
+)
+from perception_contrast.ros.parameters.parameter_spec import ParameterError  # noqa: E402
 
 pytestmark = pytest.mark.ros
 NODE, NAME = "/robot/perception_node", "robot/perception_node"

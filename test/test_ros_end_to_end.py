@@ -23,7 +23,9 @@ from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest  # noqa: E4
 from std_msgs.msg import Header  # noqa: E402
 from vision_msgs.msg import Detection2DArray, LabelInfo  # noqa: E402
 
-from perception_contrast.ros import convert, feature_map, qos  # noqa: E402
+from perception_contrast.ros import qos  # noqa: E402
+from perception_contrast.ros.messages import feature_map  # noqa: E402
+from perception_contrast.ros.messages import image_messages as convert  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 NODE = "/perception_node"

@@ -12,8 +12,8 @@ pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from perception_contrast.ros.diagnostics import statuses
-from perception_contrast.ros.health import (
+from perception_contrast.ros.monitoring.diagnostics import statuses
+from perception_contrast.ros.monitoring.health import (
     ERROR,
     MESSAGES,
     OK,
@@ -25,7 +25,7 @@ from perception_contrast.ros.health import (
     of_camera,
     of_node,
 )
-from perception_contrast.ros.statistics import Statistics, Troubles
+from perception_contrast.ros.monitoring.statistics import Statistics, Troubles
 
 pytestmark = pytest.mark.ros
 NEVER = Statistics().snapshot()

@@ -15,9 +15,10 @@ from rclpy.qos import ReliabilityPolicy  # noqa: E402
 from ros_graph import Client, Serving, reliabilities, wait_for  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
-from perception_contrast.frames.types import CameraModel  # noqa: E402
-from perception_contrast.ros import diagnostics, qos  # noqa: E402
-from perception_contrast.ros.convert import camera_info_message, image_message  # noqa: E402
+from perception_contrast.core.frame import CameraModel  # noqa: E402
+from perception_contrast.ros import qos  # noqa: E402
+from perception_contrast.ros.messages.image_messages import camera_info_message, image_message  # noqa: E402
+from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
 
 pytestmark = pytest.mark.ros
 OVERLAY = "/eye/perception_node/overlay"

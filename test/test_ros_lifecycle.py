@@ -22,16 +22,16 @@ from rclpy.parameter import Parameter  # noqa: E402
 from ros_graph import Client, Serving, wait_for  # noqa: E402
 
 from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
-from perception_contrast.ros import diagnostics  # noqa: E402
-from perception_contrast.ros.parameters import SPECS  # noqa: E402
-from perception_contrast.ros.spec import ParameterError  # noqa: E402
+from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
+from perception_contrast.ros.parameters.node_parameters import SPECS  # noqa: E402
+from perception_contrast.ros.parameters.parameter_spec import ParameterError  # noqa: E402
 
 pytestmark = pytest.mark.ros
 NODE = "/idle/perception_node"
 PROGRAM = """
-import ros_double
-from perception_contrast.nodes.perception_node import NAME, PerceptionNode
-from perception_contrast.ros.lifecycle import leave, run
+import ros_double  # noqa: E402
+from perception_contrast.nodes.perception_node import NAME, PerceptionNode  # noqa: E402
+from perception_contrast.ros.lifecycle import leave, run  # noqa: E402
 leave(run(lambda stop: PerceptionNode(stop, build=ros_double.build), NAME))
 """
 

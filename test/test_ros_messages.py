@@ -14,13 +14,16 @@ from perception_contrast_msgs.msg import FeatureMap  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
-from perception_contrast.encoders.grid import FeatureGrid  # noqa: E402
-from perception_contrast.errors import QueryError, SpaceError  # noqa: E402
-from perception_contrast.frames.camera import camera_of_info  # noqa: E402
-from perception_contrast.frames.types import CameraModel, GridToImage  # noqa: E402
-from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary  # noqa: E402
-from perception_contrast.openvocab.types import Detection, Scores  # noqa: E402
-from perception_contrast.ros import convert, feature_map, queries, results  # noqa: E402
+from perception_contrast.core.camera_model import camera_of_info  # noqa: E402
+from perception_contrast.core.detection import Detection, Scores  # noqa: E402
+from perception_contrast.core.errors import QueryError, SpaceError  # noqa: E402
+from perception_contrast.core.feature_grid import FeatureGrid  # noqa: E402
+from perception_contrast.core.frame import CameraModel, GridToImage  # noqa: E402
+from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary  # noqa: E402
+from perception_contrast.ros.messages import detection_messages as results  # noqa: E402
+from perception_contrast.ros.messages import feature_map  # noqa: E402
+from perception_contrast.ros.messages import image_messages as convert  # noqa: E402
+from perception_contrast.ros.messages import query_messages as queries  # noqa: E402
 
 pytestmark = pytest.mark.ros
 HEADER = Header(stamp=Time(sec=2_000_000_000, nanosec=999_999_999), frame_id="camera/optical frame")

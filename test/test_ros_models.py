@@ -28,11 +28,13 @@ from ros_graph import Client, Spinning, wait_for  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import VisionInfo  # noqa: E402
 
-from perception_contrast.errors import ModelError  # noqa: E402
+from perception_contrast.core.errors import ModelError  # noqa: E402
 from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
-from perception_contrast.ros import diagnostics, parameters, qos  # noqa: E402
-from perception_contrast.ros.convert import image_message  # noqa: E402
-from perception_contrast.ros.hardware import resident_mb  # noqa: E402
+from perception_contrast.ros import qos  # noqa: E402
+from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
+from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
+from perception_contrast.ros.monitoring.hardware import resident_mb  # noqa: E402
+from perception_contrast.ros.parameters import node_parameters as parameters  # noqa: E402
 
 pytestmark = pytest.mark.ros
 NODE, NAME = "/life/perception_node", "life/perception_node"
@@ -49,7 +51,7 @@ class Builder:
     def __call__(self, **arguments: Any) -> Any:
         import small_models
 
-        from perception_contrast.pipeline import Pipeline, Settings
+        from perception_contrast.pipeline.pipeline import Pipeline, Settings
 
         self.hold.wait(60.0)
         name = arguments["model"]
@@ -240,9 +242,9 @@ def test_fifty_new_configurations_leave_nothing_behind(active) -> None:
 
 
 PROGRAM = """
-import ros_double
-from perception_contrast.nodes.perception_node import NAME, PerceptionNode
-from perception_contrast.ros.lifecycle import leave, run
+import ros_double  # noqa: E402
+from perception_contrast.nodes.perception_node import NAME, PerceptionNode  # noqa: E402
+from perception_contrast.ros.lifecycle import leave, run  # noqa: E402
 leave(run(lambda stop: PerceptionNode(stop, build=ros_double.build), NAME))
 """
 

@@ -32,9 +32,14 @@ from ros_graph import Client, Serving, wait_for  # noqa: E402
 from sensor_msgs.msg import Image, RegionOfInterest  # noqa: E402
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo  # noqa: E402
 
-from perception_contrast.language.vocabulary_file import load_vocabulary  # noqa: E402
-from perception_contrast.ros import diagnostics, feature_map, qos, statistics  # noqa: E402
-from perception_contrast.ros.convert import image_message  # noqa: E402
+from perception_contrast.ros import qos  # noqa: E402
+from perception_contrast.ros.messages import feature_map  # noqa: E402
+from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
+from perception_contrast.ros.monitoring import (  # noqa: E402
+    diagnostics,
+    statistics,
+)
+from perception_contrast.vocabulary.vocabulary_file import load_vocabulary  # noqa: E402
 
 pytestmark = pytest.mark.ros
 NODE = "/raw/perception_node"

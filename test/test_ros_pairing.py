@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perception_contrast.ros.pairing import WAITING, Paired, Pairing
-from perception_contrast.ros.stamps import Stamps
+from perception_contrast.ros.camera.stamp_checks import Stamps
+from perception_contrast.ros.camera.stamp_synchronizer import WAITING, Paired, Pairing
 
 MS = 1_000_000
 

@@ -22,12 +22,12 @@ from sensor_msgs.msg import Image  # noqa: E402
 from tiny_pairs import SIZE, colour_table  # noqa: E402
 
 from perception_contrast.encoders.clip import load_clip  # noqa: E402
-from perception_contrast.language.clip_text import ClipTextTower  # noqa: E402
 from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
-from perception_contrast.ros.convert import image_message  # noqa: E402
-from perception_contrast_training.export import export_run  # noqa: E402
-from perception_contrast_training.pretrain import recipe_of  # noqa: E402
-from perception_contrast_training.runs import start  # noqa: E402
+from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
+from perception_contrast.text.clip_text import ClipTextTower  # noqa: E402
+from perception_contrast_training.config.pretraining_recipe import recipe_of  # noqa: E402
+from perception_contrast_training.engine.run_folder import start  # noqa: E402
+from perception_contrast_training.export.export_run import export_run  # noqa: E402
 
 pytestmark = pytest.mark.ros
 NODE = "/pairs/perception_node"

@@ -10,17 +10,17 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from perception_contrast.bench.soak import Options, soak
-from perception_contrast.bench.soak_faults import faults
-from perception_contrast.bench.soak_graph import Graph, SoakError
-from perception_contrast.cli.graph import free_domain
+from perception_contrast.bench.soak.soak_faults import faults
+from perception_contrast.bench.soak.soak_graph import Graph, SoakError
+from perception_contrast.bench.soak.soak_run import Options, soak
+from perception_contrast.cli.demo.demo_graph import free_domain
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 # The double keeps every frame, which would be the very growth that is looked for.
 PROGRAM = """
-from collections import deque
-import ros_double
-from perception_contrast.bench.soak_node import main
+from collections import deque  # noqa: E402
+import ros_double  # noqa: E402
+from perception_contrast.bench.soak_node import main  # noqa: E402
 def build(**arguments):
     pipeline = ros_double.build(**arguments)
     pipeline.processed = deque(maxlen=4)

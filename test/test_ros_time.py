@@ -15,8 +15,8 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
 
-from perception_contrast.ros import diagnostics  # noqa: E402
-from perception_contrast.ros.convert import time_message  # noqa: E402
+from perception_contrast.ros.messages.image_messages import time_message  # noqa: E402
+from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
 
 pytestmark = pytest.mark.ros
 NODE, NAME = "/replay/perception_node", "replay/perception_node"

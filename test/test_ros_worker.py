@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from perception_contrast.ros.scheduler import FairWorker, Lanes
-from perception_contrast.ros.statistics import Statistics
+from perception_contrast.ros.camera.scheduler import FairWorker, Lanes
+from perception_contrast.ros.monitoring.statistics import Statistics
 
 
 class Gated:

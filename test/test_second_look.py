@@ -10,23 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from perception_contrast.encoders.engines.served import ServedGraph
-from perception_contrast.encoders.graphs import ZoomGraph
-from perception_contrast.encoders.grid import FeatureGrid
-from perception_contrast.encoders.lit import ZOOM_FILE, load_household_lit
-from perception_contrast.encoders.load import load_encoders
-from perception_contrast.encoders.zoom import ZoomConfig, ZoomHead, load_zoom, save_zoom
-from perception_contrast.encoders.zoomer import Spot, Zoomer
-from perception_contrast.errors import ModelError, SpaceError
-from perception_contrast.frames.types import Frame, GridToImage
-from perception_contrast.language.text_tower import load_minilm
-from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary
-from perception_contrast.openvocab.calibration import FEATURES, Calibration
-from perception_contrast.openvocab.calibration_files import StoredCalibration
-from perception_contrast.openvocab.scores import SigmoidScorer
-from perception_contrast.openvocab.search import Found, PreparedQueries, Searcher, SearchSettings
-from perception_contrast.openvocab.second_look import SecondLook, ZoomCalibration
-from perception_contrast.pipeline import Clock, Pipeline, Settings, Wants
+from perception_contrast.core.errors import ModelError, SpaceError
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.frame import Frame, GridToImage
+from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
+from perception_contrast.encoders.encoder_graphs import ZoomGraph
+from perception_contrast.encoders.household_lit import ZOOM_FILE, load_household_lit
+from perception_contrast.encoders.load_encoders import load_encoders
+from perception_contrast.encoders.rescoring_head import ZoomConfig, ZoomHead, load_zoom, save_zoom
+from perception_contrast.engines.served_graph import ServedGraph
+from perception_contrast.pipeline.pipeline import Clock, Pipeline, Settings, Wants
+from perception_contrast.segmentation.calibration import FEATURES, Calibration
+from perception_contrast.segmentation.calibration_files import StoredCalibration
+from perception_contrast.segmentation.rescoring.crop_encoder import Spot, Zoomer
+from perception_contrast.segmentation.rescoring.rescorer import SecondLook, ZoomCalibration
+from perception_contrast.segmentation.scoring import SigmoidScorer
+from perception_contrast.segmentation.search import Found, PreparedQueries, Searcher, SearchSettings
+from perception_contrast.text.text_tower import load_minilm
 
 A, B, NOTHING = np.eye(4, dtype=np.float32)[:3]
 ROWS = {"a": A, "b": B}

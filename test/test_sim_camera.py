@@ -23,13 +23,13 @@ from std_msgs.msg import Header  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 from vision_msgs.msg import LabelInfo  # noqa: E402
 
-from perception_contrast.nodes.sim_camera import (  # noqa: E402
+from perception_contrast.ros.qos import latched, output  # noqa: E402
+from perception_contrast_sim.nodes.sim_camera import (  # noqa: E402
     OPTICAL_IN_LINK,
     instance_ids,
     label_ids,
     transform,
 )
-from perception_contrast.ros.qos import latched, output  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -86,7 +86,7 @@ def stamp(message: Any) -> tuple[int, int]:
 @pytest.fixture(scope="module")
 def filmed() -> Iterator[dict[str, Any]]:
     """One moment of every topic, then SIGTERM; plus the exit code."""
-    command = [sys.executable, "-m", "perception_contrast.nodes.sim_camera", "--ros-args"]
+    command = [sys.executable, "-m", "perception_contrast_sim.nodes.sim_camera", "--ros-args"]
     command += ["-p", "width:=160", "-p", "height:=120", "-p", "offline:=true", "-p", "seed:=4"]
     context = rclpy.Context()
     rclpy.init(context=context)

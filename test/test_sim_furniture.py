@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from perception_contrast.sim import appliances, fixtures, furniture
-from perception_contrast.sim.objects import Category, ObjectModel
+from perception_contrast_sim.objects.appliances import appliances
+from perception_contrast_sim.objects.category import Category, ObjectModel
+from perception_contrast_sim.objects.fixtures import fixtures
+from perception_contrast_sim.objects.furniture import furniture
 
 CATEGORIES = (*furniture.CATEGORIES, *appliances.CATEGORIES, *fixtures.CATEGORIES)
 CASES = [(c, unseen) for c in CATEGORIES for unseen in (False, True)]

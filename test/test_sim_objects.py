@@ -7,9 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from perception_contrast.errors import ModelError
-from perception_contrast.sim import assets, food, small_things, tableware, toys
-from perception_contrast.sim.objects import Category, ObjectModel, Part
+from perception_contrast.core.errors import ModelError
+from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.objects.small import food, small_things, tableware, toys
+from perception_contrast_sim.render import assets
 
 CATEGORIES = (*tableware.CATEGORIES, *food.CATEGORIES, *small_things.CATEGORIES, *toys.CATEGORIES)
 ROLES = {

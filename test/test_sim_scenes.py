@@ -10,10 +10,8 @@ import pytest
 from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.sim.arrange import Placed, Room
-from perception_contrast.sim.catalogue import UNSEEN_PAIRS, catalogue, category
-from perception_contrast.sim.geometry import (
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_sim.geometry.meshes import (
     TriangleMesh,
     box,
     cylinder,
@@ -27,12 +25,14 @@ from perception_contrast.sim.geometry import (
     torus,
     tube,
 )
-from perception_contrast.sim.household import FLOOR, TABLE, WALL, Household
-from perception_contrast.sim.looks import COLOURS, named_colour
-from perception_contrast.sim.objects import Category, ObjectModel, Part
-from perception_contrast.sim.props import draw_colour, draw_prop
-from perception_contrast.sim.scenes import LabelledPicture, SceneSampler, SceneSettings
-from perception_contrast.sim.stage import STRUCTURE, Stage, View, look_at
+from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, catalogue, category
+from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.objects.props import draw_colour, draw_prop
+from perception_contrast_sim.render.materials import COLOURS, named_colour
+from perception_contrast_sim.render.stage import STRUCTURE, Stage, View, look_at
+from perception_contrast_sim.rooms.arrange import Placed, Room
+from perception_contrast_sim.rooms.household import FLOOR, TABLE, WALL, Household
+from perception_contrast_sim.rooms.scenes import LabelledPicture, SceneSampler, SceneSettings
 
 HEXAGON = [(np.cos(a), np.sin(a)) for a in np.arange(6) * np.pi / 3]
 

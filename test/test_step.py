@@ -13,16 +13,16 @@ import torch
 from small_models import encoders_of
 from torch import Tensor
 
-from perception_contrast.encoders.engines import gate
-from perception_contrast.encoders.engines.captured import CapturedEngine
-from perception_contrast.encoders.engines.choose import Chosen
-from perception_contrast.encoders.engines.recording import KEPT, Recorder, cuda_graph
-from perception_contrast.encoders.engines.served import ServedGraph
-from perception_contrast.encoders.engines.step import BEST, Part, Step
-from perception_contrast.encoders.engines.torch_engine import TorchEngine
-from perception_contrast.encoders.graphs import EncoderGraph, graph_of
-from perception_contrast.encoders.landing import Landing
-from perception_contrast.encoders.query_rows import QueryRows, best_cosines, bucket
+from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.engines import gate
+from perception_contrast.engines.async_copy import Landing
+from perception_contrast.engines.choice import Chosen
+from perception_contrast.engines.cuda_graph import CapturedEngine
+from perception_contrast.engines.cuda_graph_recorder import KEPT, Recorder, cuda_graph
+from perception_contrast.engines.graph_sequence import BEST, Part, Step
+from perception_contrast.engines.query_rows import QueryRows, best_cosines, bucket
+from perception_contrast.engines.served_graph import ServedGraph
+from perception_contrast.engines.torch_engine import TorchEngine
 
 DINO, CLIP, LIT = (56, 84), (64, 96), (56, 84)
 

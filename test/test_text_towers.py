@@ -14,18 +14,18 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from perception_contrast.encoders.registry import MINILM, MODELS, model_spec
-from perception_contrast.errors import ModelError
-from perception_contrast.language.bert import Bert, bert_from_transformers
-from perception_contrast.language.clip_text import (
+from perception_contrast.core.errors import ModelError
+from perception_contrast.models.registry import MINILM, MODELS, model_spec
+from perception_contrast.text.bert import Bert, bert_from_transformers
+from perception_contrast.text.clip_text import (
     SIGLIP_TOKENS,
     ClipTextTower,
     SiglipTokenizer,
     lower_without_punctuation,
 )
-from perception_contrast.language.templates import PLAIN, ROBOT_CAMERA, sentences
-from perception_contrast.language.text_cache import CachedTextTower
-from perception_contrast.language.text_tower import MiniLmTower, load_minilm
+from perception_contrast.text.templates import PLAIN, ROBOT_CAMERA, sentences
+from perception_contrast.text.text_cache import CachedTextTower
+from perception_contrast.text.text_tower import MiniLmTower, load_minilm
 
 PHRASES = [
     "a red mug",
@@ -73,8 +73,8 @@ def test_minilm_equals_transformers_on_the_same_files(minilm: MiniLmTower) -> No
     from safetensors.torch import load_file
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    from perception_contrast.cache import cache_dir
-    from perception_contrast.encoders.weights import wheel_files
+    from perception_contrast.core.cache import cache_dir
+    from perception_contrast.models.weights import wheel_files
 
     weights, words = wheel_files(MINILM, cache_dir(), offline=True)
     config = BertConfig(

@@ -12,30 +12,30 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from perception_contrast.cache import sha256_of
 from perception_contrast.cli.main import main as command
-from perception_contrast.encoders.alignment import (
+from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.errors import ModelError, PerceptionError
+from perception_contrast.encoders.alignment_head import (
     AlignmentConfig,
     AlignmentHead,
     load_alignment,
     save_alignment,
 )
-from perception_contrast.errors import ModelError, PerceptionError
-from perception_contrast.sim.props import SceneObject
-from perception_contrast_training.align import Trainer
-from perception_contrast_training.calibrate import _fitted
-from perception_contrast_training.data.batches import BatchMaker, BatchSettings
-from perception_contrast_training.data.rendered import (
+from perception_contrast_sim.objects.props import SceneObject
+from perception_contrast_training.calibration.household_calibration import _fitted
+from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, Optimisation
+from perception_contrast_training.household.alignment_training import Trainer
+from perception_contrast_training.household.baselines import closed_form_head
+from perception_contrast_training.household.dense_batches import BatchMaker, BatchSettings
+from perception_contrast_training.household.rendered import (
     Shard,
     cell_labels,
     load_shard,
     require_same_scenes,
     write_shard,
 )
-from perception_contrast_training.data.words import SURFACES, Words
-from perception_contrast_training.evaluation.baselines import closed_form_head
-from perception_contrast_training.recipe import AlignmentRecipe, Optimisation
-from perception_contrast_training.sentences import SentenceBank
+from perception_contrast_training.household.sentences import SentenceBank
+from perception_contrast_training.household.words import SURFACES, Words
 
 SEEN = ("mug", "book", "chair", "banana", "laptop")
 
@@ -306,9 +306,9 @@ def test_a_head_that_finds_nothing_is_calibrated_all_the_same() -> None:
 @pytest.mark.slow
 def test_one_command_ends_with_a_head_that_is_served(tmp_path: Path, repository: Path) -> None:
     from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.encoders.lit import load_household_lit
-    from perception_contrast.language.text_tower import load_minilm
-    from perception_contrast.sim import assets
+    from perception_contrast.encoders.household_lit import load_household_lit
+    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast_sim.render import assets
 
     try:
         tower, sentences = load_dino("dinov2-s14", pinned=True), load_minilm()

@@ -11,10 +11,10 @@ import pytest
 import torch
 from small_methods import FIRST, SIZE, gradients, largest_difference, pictures, small_vit
 
-from perception_contrast.errors import PerceptionError
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.bench.captions import Budget, OpenClipLoss, figures, report, small_method
-from perception_contrast_training.data.close_ups import CloseUps, close_ups, things, write_table
-from perception_contrast_training.data.tables import TableDataset
+from perception_contrast_training.data.datasets.tables import TableDataset
+from perception_contrast_training.household.close_ups import CloseUps, close_ups, things, write_table
 from perception_contrast_training.methods.mae import Mae, MaeSettings
 
 FEW = CloseUps(things=3, looks=1, views=2, size=32, offline=True)
@@ -81,7 +81,7 @@ def test_close_ups_show_what_their_captions_say(tmp_path: Path) -> None:
 
 def test_figures_of_captions_stand_beside_chance(tmp_path: Path) -> None:
     """Pictures of one caption count once in retrieval, all of them in zero-shot."""
-    from perception_contrast.frames.picture import save_picture
+    from perception_contrast.images.files import save_picture
 
     rows = []
     for number, name in enumerate(["cup", "cup", "hat", "pen"]):

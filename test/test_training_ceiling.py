@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.sim.props import SceneObject
-from perception_contrast_training.data.rendered import Shard
-from perception_contrast_training.data.words import Words
-from perception_contrast_training.evaluation.ceiling import ceiling, things_of
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_sim.objects.props import SceneObject
+from perception_contrast_training.household.ceiling import ceiling, things_of
+from perception_contrast_training.household.rendered import Shard
+from perception_contrast_training.household.words import Words
 
 NAMES = ("mug", "chair", "banana", "bottle")
 

@@ -19,7 +19,8 @@ from test_training_loop import QUICK, feed, parts
 from tiny_methods import TinyContrast
 from torch import nn
 
-from perception_contrast_training.checkpoint import (
+from perception_contrast_training.data.loading.order import Order
+from perception_contrast_training.engine.checkpoint import (
     CheckpointError,
     Checkpoints,
     Snapshot,
@@ -27,9 +28,8 @@ from perception_contrast_training.checkpoint import (
     read_snapshot,
     write_snapshot,
 )
-from perception_contrast_training.data.order import Order
-from perception_contrast_training.loop import Trainer
-from perception_contrast_training.running import Run
+from perception_contrast_training.engine.run_loop import Run
+from perception_contrast_training.engine.trainer import Trainer
 
 LONG = replace(QUICK, steps=40)
 ORDER = Order(64, 8, 3)

@@ -33,14 +33,14 @@ from recordings import (
 from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer
 
 from perception_contrast.cli.main import main
-from perception_contrast.errors import PerceptionError
-from perception_contrast_training.data import writing
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.data.bags import source
 from perception_contrast_training.data.bags.anonymise import Seen, blur_people
 from perception_contrast_training.data.bags.extract import extract
 from perception_contrast_training.data.bags.options import ExtractOptions
-from perception_contrast_training.data.manifest import MANIFEST, read_table
-from perception_contrast_training.data.shards import ShardDataset
+from perception_contrast_training.data.datasets import shard_writer as writing
+from perception_contrast_training.data.datasets.manifest import MANIFEST, read_table
+from perception_contrast_training.data.datasets.shards import ShardDataset
 
 STORAGES = [
     (StoragePlugin.MCAP, None),

@@ -11,19 +11,19 @@ from recordings import SECOND, drive, write
 from scipy.spatial.transform import Rotation
 from torch.utils.data import DataLoader
 
-from perception_contrast.errors import PerceptionError
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.data.bags.extract import extract
 from perception_contrast_training.data.bags.options import ExtractOptions
 from perception_contrast_training.data.bags.transforms import product, rotated, slerp
-from perception_contrast_training.data.frames import Frames, viewing_directions
-from perception_contrast_training.data.pairs import (
+from perception_contrast_training.data.datasets.frame_table import Frames, viewing_directions
+from perception_contrast_training.data.datasets.shards import ShardDataset
+from perception_contrast_training.data.pairs.frame_pairs import (
     PairDataset,
     PairFinder,
     PairRules,
     PairSampler,
     negative_mask,
 )
-from perception_contrast_training.data.shards import ShardDataset
 
 
 def world(

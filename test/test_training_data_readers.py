@@ -16,13 +16,13 @@ import torch
 from recordings import drive, picture, write
 from torch.utils.data import DataLoader
 
-from perception_contrast.errors import FrameError, PerceptionError
+from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast_training.data.bags.extract import extract
 from perception_contrast_training.data.bags.options import ExtractOptions
-from perception_contrast_training.data.folders import FolderDataset
-from perception_contrast_training.data.opening import open_dataset
-from perception_contrast_training.data.shards import ShardDataset
-from perception_contrast_training.data.tables import TableDataset
+from perception_contrast_training.data.datasets.folders import FolderDataset
+from perception_contrast_training.data.datasets.open_dataset import open_dataset
+from perception_contrast_training.data.datasets.shards import ShardDataset
+from perception_contrast_training.data.datasets.tables import TableDataset
 
 
 def png(number: int) -> bytes:

@@ -13,14 +13,20 @@ from recordings import COLOR, SECOND, START, color, drive, jpeg, picture, transf
 from scipy.sparse.csgraph import connected_components
 
 from perception_contrast.cli.main import main
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.picture import load_picture
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.images.files import load_picture
 from perception_contrast_training.data.bags.extract import extract
 from perception_contrast_training.data.bags.options import ExtractOptions
-from perception_contrast_training.data.duplicates import dedup, find_duplicates
-from perception_contrast_training.data.manifest import DUPLICATES, SPLIT, read_table
-from perception_contrast_training.data.shards import ShardDataset
-from perception_contrast_training.data.splits import Placed, SplitOptions, parse_shares, split, split_frames
+from perception_contrast_training.data.curation.duplicates import dedup, find_duplicates
+from perception_contrast_training.data.curation.splits import (
+    Placed,
+    SplitOptions,
+    parse_shares,
+    split,
+    split_frames,
+)
+from perception_contrast_training.data.datasets.manifest import DUPLICATES, SPLIT, read_table
+from perception_contrast_training.data.datasets.shards import ShardDataset
 
 ALL = ExtractOptions(every=0, min_change=0, novelty="none", min_sharpness=0)
 
@@ -73,7 +79,7 @@ def test_dedup_marks_repeated_frames_and_readers_leave_them_out(tmp_path: Path) 
 
 
 def test_dedup_by_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from perception_contrast_training.data import duplicates
+    from perception_contrast_training.data.curation import duplicates
 
     class Grey:
         space = "grey@0"

@@ -13,10 +13,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from tiny_methods import Colours
 from torch import Tensor
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast_training.evaluation.changes import CHANGES, blurred, lit, turned
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.evaluation.clustering import best_names, clustering_figures
 from perception_contrast_training.evaluation.compare import Asked, by_caption, compare, of_time
+from perception_contrast_training.evaluation.corruptions import CHANGES, blurred, lit, turned
+from perception_contrast_training.evaluation.encoding import Eye, Seen, fitted, see
 from perception_contrast_training.evaluation.held_out import split
 from perception_contrast_training.evaluation.linear import linear_sklearn, linear_torch
 from perception_contrast_training.evaluation.metrics.neighbours import (
@@ -26,7 +27,6 @@ from perception_contrast_training.evaluation.metrics.neighbours import (
     recall_at,
     retrieval,
 )
-from perception_contrast_training.evaluation.seeing import Eye, Seen, fitted, see
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_unknown_tasks_are_refused() -> None:
 def test_damaged_pictures_are_left_out_and_counted(tmp_path: Path) -> None:
     from PIL import Image
 
-    from perception_contrast_training.data.opening import open_dataset
+    from perception_contrast_training.data.datasets.open_dataset import open_dataset
 
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from perception_contrast.sim.catalogue import catalogue
-from perception_contrast.sim.props import SceneObject
-from perception_contrast.sim.scenes import LabelledPicture
-from perception_contrast_training.calibrate import threshold_of
-from perception_contrast_training.data.words import UNSEEN_ELSEWHERE, Concept, Words
+from perception_contrast_sim.objects.catalogue import catalogue
+from perception_contrast_sim.objects.props import SceneObject
+from perception_contrast_sim.rooms.scenes import LabelledPicture
+from perception_contrast_training.calibration.fitting import platt
+from perception_contrast_training.calibration.household_calibration import threshold_of
 from perception_contrast_training.evaluation.figures import PrecisionRecall, iou
-from perception_contrast_training.evaluation.household import box_of
 from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
 from perception_contrast_training.evaluation.questions import (
     absent_questions,
     mask_of,
     present_questions,
 )
-from perception_contrast_training.fitting import platt
+from perception_contrast_training.household.household_figures import box_of
+from perception_contrast_training.household.words import UNSEEN_ELSEWHERE, Concept, Words
 
 WORDS = Words(held_out=True, unseen=True)
 

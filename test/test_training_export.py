@@ -14,24 +14,24 @@ import torch
 import yaml
 from PIL import Image
 
-from perception_contrast.cache import sha256_of
 from perception_contrast.cli.main import main as command
+from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.errors import ModelError, PerceptionError
+from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.exported import ExportedEncoder
-from perception_contrast.encoders.folder_models import folder_model
-from perception_contrast.encoders.load import load_encoders
-from perception_contrast.encoders.registry import model_spec
-from perception_contrast.errors import ModelError, PerceptionError
-from perception_contrast.frames.types import Frame
-from perception_contrast.pipeline import Pipeline, Settings
-from perception_contrast.wants import Wants
-from perception_contrast_training.checkpoint import Checkpoints, read_snapshot, write_snapshot
-from perception_contrast_training.export import export_run, spec_of
-from perception_contrast_training.export_files import served_by, write_model
-from perception_contrast_training.guard import RegressionError, judge, require_no_regression
+from perception_contrast.encoders.load_encoders import load_encoders
+from perception_contrast.engines.export.exported_encoder import ExportedEncoder
+from perception_contrast.models.folder_models import folder_model
+from perception_contrast.models.registry import model_spec
+from perception_contrast.pipeline.output_request import Wants
+from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast_training.config.pretraining_recipe import recipe_of
+from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot, write_snapshot
+from perception_contrast_training.engine.guard import RegressionError, judge, require_no_regression
+from perception_contrast_training.engine.run_folder import Trained, load_run, start
+from perception_contrast_training.export.export_files import served_by, write_model
+from perception_contrast_training.export.export_run import export_run, spec_of
 from perception_contrast_training.networks.backbones import BackboneSettings, make_backbone
-from perception_contrast_training.pretrain import recipe_of
-from perception_contrast_training.runs import Trained, load_run, start
 
 VIT = {"name": "vit_tiny_patch16_224", "size": 32, "patch": 8, "width": 48, "depth": 2, "heads": 3}
 

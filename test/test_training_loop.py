@@ -19,15 +19,15 @@ import torch
 from tiny_methods import Colours, TinyContrast, TwoViews
 from torch import Tensor
 
-from perception_contrast.errors import FrameError, PerceptionError, RecipeError
-from perception_contrast_training.checkpoint import Checkpoints, load_into, read_snapshot
-from perception_contrast_training.data.feed import UNREADABLE, batches
-from perception_contrast_training.data.order import Order
-from perception_contrast_training.journal import JsonLines, journals, read_log
-from perception_contrast_training.loop import DivergedError, Trainer
-from perception_contrast_training.running import Parts, Run
-from perception_contrast_training.schedules import cosine, scaled, warmed_up
-from perception_contrast_training.settings import CheckpointSettings, Optimisation, require_sane
+from perception_contrast.core.errors import FrameError, PerceptionError, RecipeError
+from perception_contrast_training.config.run_settings import CheckpointSettings, Optimisation, require_sane
+from perception_contrast_training.data.loading.batches import UNREADABLE, batches
+from perception_contrast_training.data.loading.order import Order
+from perception_contrast_training.engine.checkpoint import Checkpoints, load_into, read_snapshot
+from perception_contrast_training.engine.journal import JsonLines, journals, read_log
+from perception_contrast_training.engine.run_loop import Parts, Run
+from perception_contrast_training.engine.schedules import cosine, scaled, warmed_up
+from perception_contrast_training.engine.trainer import DivergedError, Trainer
 
 QUICK = Optimisation(
     steps=12, batch=8, learning_rate=3e-3, scaling="fixed", warm_up=2, weight_decay=0.1, final_decay=0.2

@@ -18,15 +18,15 @@ from small_methods import (
 )
 from torch import Tensor, nn
 
-from perception_contrast.errors import RecipeError
-from perception_contrast_training.grad_cache import cached_backward
+from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.engine.grad_cache import cached_backward
+from perception_contrast_training.engine.negative_mask import WHERE
 from perception_contrast_training.methods.clip import Clip, ClipSettings
 from perception_contrast_training.methods.lit import LitSettings, make_lit
 from perception_contrast_training.methods.pairs import Pair
 from perception_contrast_training.methods.siglip import Siglip, SiglipSettings
 from perception_contrast_training.methods.simclr import Simclr, SimclrSettings
 from perception_contrast_training.networks.text import TextSettings, make_text
-from perception_contrast_training.whereabouts import WHERE
 
 TEXT = TextSettings(width=16, depth=1, heads=2, context=8)
 CAPTIONS = [f"thing number {number}" for number in range(12)]

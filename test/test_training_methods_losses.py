@@ -11,7 +11,7 @@ from small_methods import pictures
 from torch import Tensor
 
 from perception_contrast_training import losses
-from perception_contrast_training.losses.blocks import cross_entropy_in_place, sum_of_blocks
+from perception_contrast_training.losses.blockwise import cross_entropy_in_place, sum_of_blocks
 
 Pair = Callable[[Tensor, Tensor], Tensor]
 

@@ -11,9 +11,9 @@ import torch
 from small_methods import FIRST, PATCHES, SIZE, WIDTH, moved, pictures, small_vit, step, timms_own
 from torch import nn
 
+from perception_contrast.core.errors import ModelError, RecipeError
 from perception_contrast.encoders.dinov2 import DinoTower
-from perception_contrast.encoders.registry import model_spec
-from perception_contrast.errors import ModelError, RecipeError
+from perception_contrast.models.registry import model_spec
 from perception_contrast_training.methods.base import Progress
 from perception_contrast_training.methods.byol import Byol, ByolSettings
 from perception_contrast_training.methods.dino import Dino, DinoSettings
@@ -25,9 +25,9 @@ from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks import backbones
 from perception_contrast_training.networks.backbones import BackboneSettings, make_backbone
 from perception_contrast_training.networks.batch_norm import BatchNorm
+from perception_contrast_training.networks.ema_teacher import follow, risen, twin_of, warmed
 from perception_contrast_training.networks.heads import DinoHead
 from perception_contrast_training.networks.low_rank import LoraSettings, adapt, merged
-from perception_contrast_training.networks.teacher import follow, risen, twin_of, warmed
 from perception_contrast_training.views.dino import DinoViewSettings
 
 HEAD = {"prototypes": 16, "hidden": 16, "bottleneck": 8}

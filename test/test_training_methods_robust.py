@@ -11,8 +11,9 @@ import torch
 from small_methods import FIRST, PATCHES, SIZE, pictures, small_vit, step
 from torch import Tensor
 
-from perception_contrast.errors import RecipeError
-from perception_contrast_training.loop import Trainer
+from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.config.run_settings import Optimisation
+from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.methods.base import Progress
 from perception_contrast_training.methods.byol import Byol, ByolSettings
 from perception_contrast_training.methods.dino import Dino, DinoSettings
@@ -20,7 +21,6 @@ from perception_contrast_training.methods.registry import METHODS, make_method
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import BackboneSettings
 from perception_contrast_training.networks.text import TextSettings
-from perception_contrast_training.settings import Optimisation
 from perception_contrast_training.views.dino import DinoViewSettings
 
 HEAD = {"prototypes": 32, "hidden": 32, "bottleneck": 16}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from perception_contrast.errors import RecipeError
+from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.methods.registry import METHODS, make_method
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import BackboneSettings

@@ -15,9 +15,11 @@ from test_training_loop import parts
 from tiny_methods import TinyContrast
 from torch import Tensor
 
-from perception_contrast_training.data.feed import batches
-from perception_contrast_training.data.order import Order
-from perception_contrast_training.loop import Step, Trainer
+from perception_contrast_training.config.run_settings import Optimisation, Watching
+from perception_contrast_training.data.loading.batches import batches
+from perception_contrast_training.data.loading.order import Order
+from perception_contrast_training.engine.run_loop import CollapseError, Run
+from perception_contrast_training.engine.trainer import Step, Trainer
 from perception_contrast_training.methods.registry import METHODS, make_method
 from perception_contrast_training.monitors.collapse import (
     of_choices,
@@ -36,8 +38,6 @@ from perception_contrast_training.monitors.measures import (
 )
 from perception_contrast_training.monitors.watch import Watcher
 from perception_contrast_training.networks.backbones import BackboneSettings
-from perception_contrast_training.running import CollapseError, Run
-from perception_contrast_training.settings import Optimisation, Watching
 
 
 def points(count: int, channels: int, rank: int = 0) -> Tensor:

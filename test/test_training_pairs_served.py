@@ -29,18 +29,18 @@ from tiny_pairs import (
 from torch.nn import functional
 
 from perception_contrast.cli.main import main as command
+from perception_contrast.core.errors import ModelError, SpaceError
+from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.clip import load_clip
-from perception_contrast.encoders.exported import ExportedEncoder
-from perception_contrast.encoders.folder_models import folder_model
-from perception_contrast.encoders.load import load_encoders
-from perception_contrast.encoders.registry import MODELS, model_spec
-from perception_contrast.errors import ModelError, SpaceError
-from perception_contrast.frames.types import Frame
-from perception_contrast.pipeline import Pipeline, Settings
-from perception_contrast_training.checkpoint import Checkpoints, read_snapshot, write_snapshot
-from perception_contrast_training.export import export_run
-from perception_contrast_training.guard import RegressionError
-from perception_contrast_training.runs import load_run
+from perception_contrast.encoders.load_encoders import load_encoders
+from perception_contrast.engines.export.exported_encoder import ExportedEncoder
+from perception_contrast.models.folder_models import folder_model
+from perception_contrast.models.registry import MODELS, model_spec
+from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot, write_snapshot
+from perception_contrast_training.engine.guard import RegressionError
+from perception_contrast_training.engine.run_folder import load_run
+from perception_contrast_training.export.export_run import export_run
 
 SAID = ("{}",)  # phrases as they are, for what is compared with training
 
@@ -171,7 +171,7 @@ def spoil(path: Path) -> None:
 
 
 def reseal(folder: Path, file: str) -> None:
-    from perception_contrast.cache import sha256_of
+    from perception_contrast.core.cache import sha256_of
 
     stored = json.loads((folder / "model.json").read_text())
     stored["beside"][file] = sha256_of(folder / file)

@@ -14,15 +14,15 @@ import pytest
 import yaml
 from PIL import Image
 
-from perception_contrast.encoders.registry import model_spec
-from perception_contrast.errors import RecipeError
-from perception_contrast_training.journal import read_log
+from perception_contrast.core.errors import RecipeError
+from perception_contrast.models.registry import model_spec
+from perception_contrast_training.config.pretraining_recipe import as_mapping, read_recipe, recipe_of, settled
+from perception_contrast_training.config.ranges import RANGES, numbers
+from perception_contrast_training.config.schema import read_mapping
+from perception_contrast_training.config.shipped_recipes import shipped
+from perception_contrast_training.engine.journal import read_log
+from perception_contrast_training.engine.run_folder import load_run, start
 from perception_contrast_training.methods.registry import METHODS
-from perception_contrast_training.pretrain import as_mapping, read_recipe, recipe_of, settled
-from perception_contrast_training.ranges import RANGES, numbers
-from perception_contrast_training.recipes import shipped
-from perception_contrast_training.runs import load_run, start
-from perception_contrast_training.schema import read_mapping
 
 OWN = {name: path for name, (path, _) in shipped().items() if not name.startswith("household")}
 

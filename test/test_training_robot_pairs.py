@@ -21,22 +21,22 @@ from test_training_checkpoint import same
 from test_training_pretrain import OPTIONS, OWN, SMALL
 from torch import Tensor
 
-from perception_contrast.errors import FrameError, PerceptionError, RecipeError
-from perception_contrast_training import whereabouts
-from perception_contrast_training.checkpoint import Checkpoints, Snapshot, read_snapshot
+from perception_contrast.core.errors import FrameError, PerceptionError, RecipeError
+from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, read_recipe, recipe_of
 from perception_contrast_training.data.bags.extract import extract
 from perception_contrast_training.data.bags.options import ExtractOptions
-from perception_contrast_training.data.chosen import Chosen
-from perception_contrast_training.data.feed import PARTNERED, UNREADABLE, batches
-from perception_contrast_training.data.frames import Frames
-from perception_contrast_training.data.order import Order
-from perception_contrast_training.data.partners import PairSettings, Partners, partners_of
-from perception_contrast_training.data.shards import ShardDataset
-from perception_contrast_training.journal import read_log
-from perception_contrast_training.loop import Trainer
-from perception_contrast_training.pretrain import PretrainRecipe, read_recipe, recipe_of
-from perception_contrast_training.runs import check, open_data, partners_in, resume, start
-from perception_contrast_training.whereabouts import WHERE, NegativesTable, may_be_negatives
+from perception_contrast_training.data.datasets.frame_table import Frames
+from perception_contrast_training.data.datasets.shards import ShardDataset
+from perception_contrast_training.data.datasets.subset import Chosen
+from perception_contrast_training.data.loading.batches import PARTNERED, UNREADABLE, batches
+from perception_contrast_training.data.loading.order import Order
+from perception_contrast_training.data.pairs.partners import PairSettings, Partners, partners_of
+from perception_contrast_training.engine import negative_mask as whereabouts
+from perception_contrast_training.engine.checkpoint import Checkpoints, Snapshot, read_snapshot
+from perception_contrast_training.engine.journal import read_log
+from perception_contrast_training.engine.negative_mask import WHERE, NegativesTable, may_be_negatives
+from perception_contrast_training.engine.run_folder import check, open_data, partners_in, resume, start
+from perception_contrast_training.engine.trainer import Trainer
 
 OTHER = "/cam/side/image_raw/compressed"
 KEEP_ALL = ExtractOptions(every=0.0, min_change=0.0, novelty="none", min_sharpness=0.0)

@@ -15,31 +15,37 @@ import yaml
 from numpy.typing import NDArray
 from small_shards import SmallJob, make_small
 
-from perception_contrast.cache import sha256_of
 from perception_contrast.cli.main import main as command
-from perception_contrast.encoders.alignment import AlignmentHead
-from perception_contrast.encoders.zoom import LAYOUT, ZoomHead, load_zoom
-from perception_contrast.errors import ModelError, PerceptionError, RecipeError
-from perception_contrast.openvocab.second_look import ZoomCalibration
-from perception_contrast.sim.looks import COLOURS, MATERIALS
-from perception_contrast.sim.props import SceneObject
-from perception_contrast.sim.scenes import LabelledPicture
-from perception_contrast_training.data import zoomed
-from perception_contrast_training.data.asked import TruthTable, draw_concepts, shown_names
-from perception_contrast_training.data.rendered import make_shards, write_shard
-from perception_contrast_training.data.words import SURFACES, Concept, Words
-from perception_contrast_training.data.zoomed import Zoomed, ZoomJob, load_zoomed, make_zoomed, regions_of
-from perception_contrast_training.evaluation.zoom import naming, zoom_scores
-from perception_contrast_training.methods.zoom import name_loss, phrase_loss
-from perception_contrast_training.sentences import SentenceBank
-from perception_contrast_training.zoom import WordSpace, ZoomTrainer, fit, shard_jobs
-from perception_contrast_training.zoom_recipe import (
+from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.errors import ModelError, PerceptionError, RecipeError
+from perception_contrast.encoders.alignment_head import AlignmentHead
+from perception_contrast.encoders.rescoring_head import LAYOUT, ZoomHead, load_zoom
+from perception_contrast.segmentation.rescoring.rescorer import ZoomCalibration
+from perception_contrast_sim.objects.props import SceneObject
+from perception_contrast_sim.render.materials import COLOURS, MATERIALS
+from perception_contrast_sim.rooms.scenes import LabelledPicture
+from perception_contrast_training.config.rescoring_recipe import (
     ZoomBatchSettings,
     ZoomOptimisation,
     ZoomRecipe,
     ZoomShape,
     load_zoom_recipe,
 )
+from perception_contrast_training.household import enlarged_regions as zoomed
+from perception_contrast_training.household.concepts import TruthTable, draw_concepts, shown_names
+from perception_contrast_training.household.enlarged_regions import (
+    Zoomed,
+    ZoomJob,
+    load_zoomed,
+    make_zoomed,
+    regions_of,
+)
+from perception_contrast_training.household.rendered import make_shards, write_shard
+from perception_contrast_training.household.rescoring_figures import naming, zoom_scores
+from perception_contrast_training.household.rescoring_losses import name_loss, phrase_loss
+from perception_contrast_training.household.rescoring_training import WordSpace, ZoomTrainer, fit, shard_jobs
+from perception_contrast_training.household.sentences import SentenceBank
+from perception_contrast_training.household.words import SURFACES, Concept, Words
 
 SEEN = ("mug", "book", "office chair", "banana", "laptop")
 CHANNELS = 12  # of three layers
@@ -496,8 +502,8 @@ def test_errors_of_the_command_are_one_line(
 @pytest.mark.slow
 def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: Path) -> None:
     from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.language.text_tower import load_minilm
-    from perception_contrast.sim import assets
+    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast_sim.render import assets
 
     try:
         tower = load_dino("dinov2-s14", pinned=True)

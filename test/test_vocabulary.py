@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception_contrast.errors import QueryError
-from perception_contrast.language.vocabulary import (
+from perception_contrast.core.errors import QueryError
+from perception_contrast.core.vocabulary import (
     MAX_PHRASE_CHARACTERS,
     MAX_QUERIES,
     UNLABELLED,

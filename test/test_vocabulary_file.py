@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from perception_contrast.cli import main as cli
-from perception_contrast.errors import QueryError
-from perception_contrast.language.vocabulary import MAX_QUERIES, Query
-from perception_contrast.language.vocabulary_file import VocabularyFile, load_vocabulary, named_vocabulary
-from perception_contrast.language.vocabulary_folders import named_vocabularies
+from perception_contrast.core.errors import QueryError
+from perception_contrast.core.vocabulary import MAX_QUERIES, Query
+from perception_contrast.vocabulary.vocabulary_file import VocabularyFile, load_vocabulary, named_vocabulary
+from perception_contrast.vocabulary.vocabulary_folders import named_vocabularies
 
 SHIPPED = ("household", "outdoor", "road", "warehouse")
 WHOLE = """\

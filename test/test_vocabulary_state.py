@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception_contrast.errors import QueryError
-from perception_contrast.language.vocabulary import Exemplar, Query, Vocabulary, of_space
-from perception_contrast.language.vocabulary_state import from_bytes, to_bytes
-from perception_contrast.ros.remembered import AFTER_CRASH, ALWAYS, NEVER, Remembered, state_file
+from perception_contrast.core.errors import QueryError
+from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
+from perception_contrast.ros.node.vocabulary_store import AFTER_CRASH, ALWAYS, NEVER, Remembered, state_file
+from perception_contrast.vocabulary.vocabulary_state import from_bytes, to_bytes
 
 ASKING = {"vocabulary": "", "queries": ["mug"], "distractors": [""]}
 

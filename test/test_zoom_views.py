@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception_contrast.encoders.views import View, coverage, enlarged, form_of, steady, view_of
-from perception_contrast.encoders.zoom import LAYOUT, pooled
+from perception_contrast.encoders.rescoring_head import LAYOUT, pooled
+from perception_contrast.preprocessing.region_crops import View, coverage, enlarged, form_of, steady, view_of
 
 SIDE = 112
 

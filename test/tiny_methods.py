@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from perception_contrast_training.data.samples import Sample
+from perception_contrast_training.data.datasets.samples import Sample
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 
 SIDE = 8

@@ -19,9 +19,9 @@ from timm.models.vision_transformer import VisionTransformer
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from perception_contrast.encoders import clip
-from perception_contrast.encoders.registry import MODELS, model_spec
-from perception_contrast_training.pretrain import recipe_of
-from perception_contrast_training.runs import start
+from perception_contrast.models.registry import MODELS, model_spec
+from perception_contrast_training.config.pretraining_recipe import recipe_of
+from perception_contrast_training.engine.run_folder import start
 
 SIZE = 32
 COLOURS = ("red", "green", "blue")

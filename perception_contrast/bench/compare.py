@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from ..encoders.engines.choose import plan_of
-from ..errors import ModelError
-from ..frames.types import Frame
-from .machine import synchronise_of
-from .peers import peers_of
-from .statistics import Limit, Probe, Tick, Timing, take_turns, timed
-from .subject import Encoder, Tell, exact_engine
+from perception_contrast.bench.machine import synchronise_of
+from perception_contrast.bench.peers import peers_of
+from perception_contrast.bench.subject import Encoder, Tell, exact_engine
+from perception_contrast.bench.timing import Limit, Probe, Tick, Timing, take_turns, timed
+from perception_contrast.core.errors import ModelError
+from perception_contrast.core.frame import Frame
+from perception_contrast.engines.choice import plan_of
 
 
 @dataclass(frozen=True)

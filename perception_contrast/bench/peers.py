@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..encoders.registry import ModelSpec, model_spec
-from ..errors import ModelError
-from .subject import Size
+from perception_contrast.bench.subject import Size
+from perception_contrast.core.errors import ModelError
+from perception_contrast.models.registry import ModelSpec, model_spec
 
 OPSET = 17
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..cache import atomic_write
-from ..errors import PerceptionError
-from .report import Report
+from perception_contrast.bench.bench_report import Report
+from perception_contrast.core.cache import atomic_write
+from perception_contrast.core.errors import PerceptionError
 
 WIDTH, MARGIN, ROW, GAP = 1200, 40, 40, 48
 LABELS, VALUES = 280, 220  # pixels left and right of the bars

@@ -9,22 +9,22 @@ from functools import partial
 
 import numpy as np
 
-from ..encoders.dense.names import PROXY
-from ..encoders.graphs import language_grid
-from ..encoders.preprocess import image_tensor
-from ..encoders.zoomer import Spot
-from ..errors import PerceptionError
-from ..frames.decode import decode_message
-from ..frames.types import Frame
-from ..openvocab.search import Found
-from ..openvocab.tracks import Tracker
-from ..wants import Result
-from .camera import JPEG, CameraMessage, camera_message
-from .loopback import Loopback, loopback
-from .machine import synchronise_of
-from .messages import WANTS, Build, message_builder
-from .statistics import Limit, Probe, Tick, Timing, take_turns, timed
-from .subject import MANY, Subject, prepared_twenty
+from perception_contrast.bench.camera_messages import JPEG, CameraMessage, camera_message
+from perception_contrast.bench.dds_loopback import Loopback, loopback
+from perception_contrast.bench.machine import synchronise_of
+from perception_contrast.bench.result_messages import WANTS, Build, message_builder
+from perception_contrast.bench.subject import MANY, Subject, prepared_twenty
+from perception_contrast.bench.timing import Limit, Probe, Tick, Timing, take_turns, timed
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.encoders.dense.method_names import PROXY
+from perception_contrast.encoders.encoder_graphs import language_grid
+from perception_contrast.images.decode import decode_message
+from perception_contrast.pipeline.output_request import Result
+from perception_contrast.preprocessing.to_tensor import image_tensor
+from perception_contrast.segmentation.rescoring.crop_encoder import Spot
+from perception_contrast.segmentation.search import Found
+from perception_contrast.tracking.tracker import Tracker
 
 WALK = "walk"
 SEARCH_OF_MANY = f"postprocess.{MANY}"

@@ -11,31 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..encoders.alignment import load_alignment
-from ..encoders.clip import ClipTower, load_clip
-from ..encoders.dense.names import dense_method
-from ..encoders.engines.choose import Chosen, choose_engine
-from ..encoders.engines.names import AUTO
-from ..encoders.engines.seam import Engine
-from ..encoders.engines.served import ServedGraph
-from ..encoders.engines.torch_engine import TorchEngine
-from ..encoders.export import require_size
-from ..encoders.export_check import random_tower
-from ..encoders.graphs import EncoderGraph, graph_of
-from ..encoders.grid import space_name
-from ..encoders.lit import HEAD_FILE, HouseholdLit
-from ..encoders.load import LIT_TOWER, ClipLanguage, Encoders, load_encoders
-from ..encoders.precision import bfloat16_pays
-from ..encoders.preprocess import image_tensor
-from ..encoders.registry import model_spec
-from ..errors import ModelError
-from ..frames.resize import fitted_size
-from ..frames.types import Frame
-from ..language.vocabulary import Query, Vocabulary
-from ..language.vocabulary_file import named_vocabulary
-from ..openvocab.search import PreparedQueries
-from ..pipeline import Pipeline, Settings
-from ..towers import Towers
+from perception_contrast.core.errors import ModelError
+from perception_contrast.core.feature_grid import space_name
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import Query, Vocabulary
+from perception_contrast.encoders.alignment_head import load_alignment
+from perception_contrast.encoders.clip import ClipTower, load_clip
+from perception_contrast.encoders.dense.method_names import dense_method
+from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit
+from perception_contrast.encoders.load_encoders import LIT_TOWER, ClipLanguage, Encoders, load_encoders
+from perception_contrast.engines.base import Engine
+from perception_contrast.engines.choice import Chosen, choose_engine
+from perception_contrast.engines.engine_names import AUTO
+from perception_contrast.engines.export.export_check import random_tower
+from perception_contrast.engines.export.onnx_export import require_size
+from perception_contrast.engines.processor import bfloat16_pays
+from perception_contrast.engines.served_graph import ServedGraph
+from perception_contrast.engines.torch_engine import TorchEngine
+from perception_contrast.images.resize import fitted_size
+from perception_contrast.models.registry import model_spec
+from perception_contrast.pipeline.image_encoder_runner import Towers
+from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.preprocessing.to_tensor import image_tensor
+from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.vocabulary.vocabulary_file import named_vocabulary
 
 Size = tuple[int, int]
 WORDS = ("cup", "spoon", "saucer", "table", "plate", "coffee", "book", "chair", "bottle", "hand")

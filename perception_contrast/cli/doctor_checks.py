@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -14,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..cache import cache_dir
-from ..errors import ModelError
+from perception_contrast.core.cache import cache_dir
+from perception_contrast.core.errors import ModelError
 
 SET_UP = "run `make setup`, then `source env.sh`"
 LIBRARIES = {
@@ -148,8 +149,8 @@ def cpu() -> Iterator[Finding]:
 
 def weights() -> Iterator[Finding]:
     try:
-        from ..encoders.registry import MINILM, MODELS
-        from ..encoders.weights import weights_file
+        from perception_contrast.models.registry import MINILM, MODELS
+        from perception_contrast.models.weights import weights_file
     except ImportError:
         return  # The libraries' own check tells.
     for spec in (MODELS["household-lit"], MINILM):
@@ -165,6 +166,9 @@ def weights() -> Iterator[Finding]:
 
 
 def renderer() -> Iterator[Finding]:
+    if importlib.util.find_spec("perception_contrast_sim") is None:
+        yield Finding("simulation", "ok", "not installed; a robot needs none")
+        return
     program = "import mujoco; c = mujoco.GLContext(16, 16); c.make_current(); print(mujoco.__version__)"
     env = {"MUJOCO_GL": "egl", **os.environ, "MESA_SHADER_CACHE_DISABLE": "true"}
     command = [sys.executable, "-c", program]
@@ -203,7 +207,7 @@ def hub() -> Iterator[Finding]:
     try:
         from huggingface_hub import constants
 
-        from ..encoders.hub import require_reachable
+        from perception_contrast.models.hub import require_reachable
     except ImportError:
         return  # The libraries' own check tells.
     try:

@@ -8,10 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 
-from .. import __version__
-from ..errors import PerceptionError
-from ..threads import settle_threads
+from perception_contrast import __version__
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.threads import settle_threads
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -26,31 +27,35 @@ class Command:
 
 
 COMMANDS = {
-    "bench": Command("perception_contrast.cli.bench", "how long each part of a frame takes here"),
+    "bench": Command("perception_contrast.cli.bench_command", "how long each part of a frame takes here"),
     "bench-node": Command(
-        "perception_contrast.cli.bench_node", "what the ROS node costs, how it shares, how it restarts"
+        "perception_contrast.cli.bench_node_command",
+        "what the ROS node costs, how it shares, how it restarts",
     ),
-    "calibrate": Command(
-        "perception_contrast_training.calibrate_words", "fit the probabilities of words to your pictures"
+    "demo": Command(
+        "perception_contrast.cli.demo.demo_command", "a camera, the perception node and a live table"
     ),
-    "data": Command(
-        "perception_contrast_training.data.command", "datasets of recordings: extract, look, dedup, split"
+    "doctor": Command(
+        "perception_contrast.cli.doctor_command", "what is installed, what is missing, and the remedy"
     ),
-    "demo": Command("perception_contrast.cli.demo", "a camera, the perception node and a live table"),
-    "doctor": Command("perception_contrast.cli.doctor", "what is installed, what is missing, and the remedy"),
-    "eval": Command(
-        "perception_contrast_training.evaluation.command", "how good it is on data with known answers"
+    "export": Command(
+        "perception_contrast.cli.export_command", "write a model as ONNX, to run without torch"
     ),
-    "export": Command("perception_contrast.cli.export", "write a model as ONNX, to run without torch"),
-    "models": Command("perception_contrast.cli.models", "list, describe and fetch models"),
+    "models": Command("perception_contrast.cli.models_command", "list, describe and fetch models"),
     "soak": Command(
-        "perception_contrast.cli.soak", "every fault that a robot may meet, for as long as you like"
+        "perception_contrast.cli.soak_command",
+        "every fault that a robot may meet, for as long as you like",
     ),
-    "train": Command(
-        "perception_contrast_training.cli", "learn from your own pictures: run, resume, export, evaluate"
-    ),
-    "vocab": Command("perception_contrast.cli.vocab", "list, show and check vocabularies"),
+    "vocab": Command("perception_contrast.cli.vocab_command", "list, show and check vocabularies"),
 }
+# Commands of perception_contrast_training, which names their modules as entry points of GROUP.
+TRAINING_COMMANDS = {
+    "calibrate": "fit the probabilities of words to your images",
+    "data": "datasets of recordings: extract, look, dedup, split",
+    "eval": "how good it is on data with known answers",
+    "train": "learn from your own images: run, resume, export, evaluate",
+}
+GROUP = "perception_contrast.commands"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,17 +66,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-V", "--version", action="version", version=f"perception_contrast {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
-        commands.add_parser(name, help=command.help, add_help=False)
+    helps = {name: command.help for name, command in COMMANDS.items()} | TRAINING_COMMANDS
+    for name, text in sorted(helps.items()):
+        commands.add_parser(name, help=text, add_help=False)
     commands.add_parser("version", help="print the version")
     return parser
 
 
+def _module_of(name: str) -> str:
+    """Raises PerceptionError for a command of a package that is not installed."""
+    if name in COMMANDS:
+        return COMMANDS[name].module
+    # A robot runs without training code, so it is found only where it was installed.
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            return entry.value
+    raise PerceptionError(
+        f"'{name}' is a command of the package perception_contrast_training, which is not installed; "
+        "install it with `pip install ./training`, or build it in your ROS 2 workspace"
+    )
+
+
 def _run(name: str, argv: Sequence[str]) -> int:
-    command = COMMANDS[name]
     settle_threads()
     try:
-        module = importlib.import_module(command.module)
+        module = importlib.import_module(_module_of(name))
     except ModuleNotFoundError as error:
         raise PerceptionError(
             f"'{name}' needs the Python module '{error.name}', which is not installed; "

@@ -1,7 +1,6 @@
 """A client of perception_node for Python programs: ask for things, wait for them, take features as arrays."""
 
-from .answers import Answer
-from .errors import (
+from perception_contrast.client.client_errors import (
     ClientError,
     ClosedError,
     NoAnswerError,
@@ -9,9 +8,18 @@ from .errors import (
     NodeNotActiveError,
     RefusedError,
 )
-from .perception_client import PerceptionClient
-from .streams import Stream
-from .types import Detections, Features, Heatmap, Masks, Sighting, Thing, Vectors
+from perception_contrast.client.futures import Answer
+from perception_contrast.client.perception_client import PerceptionClient
+from perception_contrast.client.result_types import (
+    Detections,
+    Features,
+    Heatmap,
+    Masks,
+    Sighting,
+    Thing,
+    Vectors,
+)
+from perception_contrast.client.streams import Stream
 
 __all__ = [
     "Answer",

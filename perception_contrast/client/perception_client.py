@@ -8,16 +8,21 @@ from typing import Any
 
 from rclpy.node import Node
 
-from ..language.vocabulary import Query
-from ..openvocab.whole import Classification
-from ..openvocab.whole import ImageTextSimilarity as TextScores
-from .background import Background
-from .errors import ClientError, NoAnswerError, NodeAbsentError, NodeNotActiveError
-from .feeds import Feed
-from .messages import Box, Picture
-from .requests import STATE_TIMEOUT, Names, Requests
-from .streams import Stream
-from .types import Detections, Features, Heatmap, Masks, Sighting, Vectors
+from perception_contrast.client.background_node import Background
+from perception_contrast.client.client_errors import (
+    ClientError,
+    NoAnswerError,
+    NodeAbsentError,
+    NodeNotActiveError,
+)
+from perception_contrast.client.request_messages import Box, Picture
+from perception_contrast.client.requests import STATE_TIMEOUT, Names, Requests
+from perception_contrast.client.result_types import Detections, Features, Heatmap, Masks, Sighting, Vectors
+from perception_contrast.client.streams import Stream
+from perception_contrast.client.topic_feeds import Feed
+from perception_contrast.core.vocabulary import Query
+from perception_contrast.text.zero_shot import Classification
+from perception_contrast.text.zero_shot import ImageTextSimilarity as TextScores
 
 POLL = 0.1
 

@@ -23,18 +23,28 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
-from ..language.vocabulary import Query
-from ..openvocab.whole import Classification
-from ..openvocab.whole import ImageTextSimilarity as TextScores
-from ..ros.qos import latched
-from ..ros.queries import query_message
-from . import messages
-from .answers import Answer, followed_by, then
-from .background import Background
-from .calls import Calls
-from .errors import NoAnswerError, NodeAbsentError, NodeNotActiveError
-from .feeds import Feed, Predicate
-from .types import Detections, Features, Heatmap, Masks, Sighting, Vectors, detections, features, plane
+from perception_contrast.client import request_messages as messages
+from perception_contrast.client.background_node import Background
+from perception_contrast.client.client_errors import NoAnswerError, NodeAbsentError, NodeNotActiveError
+from perception_contrast.client.futures import Answer, followed_by, then
+from perception_contrast.client.result_types import (
+    Detections,
+    Features,
+    Heatmap,
+    Masks,
+    Sighting,
+    Vectors,
+    detections,
+    features,
+    plane,
+)
+from perception_contrast.client.service_calls import Calls
+from perception_contrast.client.topic_feeds import Feed, Predicate
+from perception_contrast.core.vocabulary import Query
+from perception_contrast.ros.messages.query_messages import query_message
+from perception_contrast.ros.qos import latched
+from perception_contrast.text.zero_shot import Classification
+from perception_contrast.text.zero_shot import ImageTextSimilarity as TextScores
 
 Value = TypeVar("Value")
 STATE_TIMEOUT = 1.0

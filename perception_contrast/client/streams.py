@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from .errors import ClosedError
-from .feeds import Feed
+from perception_contrast.client.client_errors import ClosedError
+from perception_contrast.client.topic_feeds import Feed
 
 Value = TypeVar("Value")
 # Newer ones displace those that nobody took.

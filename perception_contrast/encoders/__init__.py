@@ -1,1 +1,1 @@
-"""Frame to FeatureGrid: registry, weights, preprocessing, towers."""
+"""Networks that turn images into features: DINOv2, CLIP, SigLIP, household-lit."""

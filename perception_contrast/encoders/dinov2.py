@@ -9,13 +9,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..cache import sha256_of
-from ..errors import ModelError
-from .grid import space_name
-from .position import grid_of
-from .registry import ModelSpec, Triple, model_spec
-from .trunks import create_network, trunk_of
-from .weights import Progress, load_strictly, load_tensors, weights_file
+from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.errors import ModelError
+from perception_contrast.core.feature_grid import space_name
+from perception_contrast.encoders.position_embedding import grid_of
+from perception_contrast.encoders.timm_backbones import create_network, trunk_of
+from perception_contrast.models.registry import ModelSpec, Triple, model_spec
+from perception_contrast.models.weights import Progress, load_strictly, load_tensors, weights_file
 
 CLASSIFIERS = ("head.", "fc.")
 KEPT = ("head.norm.",)  # of ConvNeXt, before its classifier

@@ -16,16 +16,22 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from ..errors import PerceptionError
-from ..frames.sources import BagSource, FrameSource, ImageFolderSource, VideoSource, WebcamSource
-from ..frames.types import Frame
-from ..ros.convert import image_message
-from ..ros.lifecycle import Stop, leave, run
-from ..ros.playback import Pacer
-from ..ros.qos import output
-from ..ros.replay import Replay
-from ..ros.sources import SourceThread, start_values
-from ..ros.spec import Spec
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.recordings.sources import (
+    BagSource,
+    FrameSource,
+    ImageFolderSource,
+    VideoSource,
+    WebcamSource,
+)
+from perception_contrast.ros.messages.image_messages import image_message
+from perception_contrast.ros.node.lifecycle import Stop, leave, run
+from perception_contrast.ros.parameters.parameter_spec import Spec
+from perception_contrast.ros.playback.bag_pacing import Pacer
+from perception_contrast.ros.playback.bag_publisher import Replay
+from perception_contrast.ros.playback.source_node import SourceThread, start_values
+from perception_contrast.ros.qos import output
 
 NAME = "bag_player"
 # A subscriber's other topics are discovered moments after its first one.

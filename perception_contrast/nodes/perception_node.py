@@ -11,27 +11,27 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from ..errors import PerceptionError
-from ..ros import parameters
-from ..ros.camera import Camera
-from ..ros.diagnostics import Diagnostics
-from ..ros.inputs import InputSettings, Received
-from ..ros.latency import LatencyTopic
-from ..ros.lifecycle import Background, Stop, answer_every_transition, leave, run
-from ..ros.models import Models, asking
-from ..ros.outputs import Announcer
-from ..ros.pairing import Paired
-from ..ros.parameters import Parameters, Values, known_models
-from ..ros.remembered import Remembered, state_file
-from ..ros.reports import Reporter
-from ..ros.scheduler import FairWorker
-from ..ros.services import NotActiveError, Services
-from ..ros.statistics import Troubles
-from ..ros.walk import Walk
-from ..threads import settle_threads
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.threads import settle_threads
+from perception_contrast.ros.camera.camera_input import InputSettings, Received
+from perception_contrast.ros.camera.camera_stream import Camera
+from perception_contrast.ros.camera.scheduler import FairWorker
+from perception_contrast.ros.camera.stamp_synchronizer import Paired
+from perception_contrast.ros.monitoring.diagnostics import Diagnostics
+from perception_contrast.ros.monitoring.latency import LatencyTopic
+from perception_contrast.ros.monitoring.reporter import Reporter
+from perception_contrast.ros.monitoring.statistics import Troubles
+from perception_contrast.ros.node.frame_processor import Walk
+from perception_contrast.ros.node.lifecycle import Background, Stop, answer_every_transition, leave, run
+from perception_contrast.ros.node.model_manager import Models, asking
+from perception_contrast.ros.node.publishers import Announcer
+from perception_contrast.ros.node.services import NotActiveError, Services
+from perception_contrast.ros.node.vocabulary_store import Remembered, state_file
+from perception_contrast.ros.parameters import node_parameters as parameters
+from perception_contrast.ros.parameters.node_parameters import Parameters, Values, known_models
 
 if TYPE_CHECKING:
-    from ..pipeline import Pipeline
+    from perception_contrast.pipeline.pipeline import Pipeline
 
 NAME = "perception_node"
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -289,7 +289,7 @@ def _input(values: Values) -> InputSettings:
 
 def _build(**arguments: Any) -> Pipeline:
     # Imported by the thread that loads: torch takes seconds, and signals and services must not wait for it.
-    from ..pipeline import build
+    from perception_contrast.pipeline.pipeline import build
 
     return build(**arguments)
 

@@ -10,7 +10,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
 
-from .spec import ParameterError
+from perception_contrast.ros.parameters.parameter_spec import ParameterError
 
 try:
     from rclpy.event_handler import (

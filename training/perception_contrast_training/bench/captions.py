@@ -21,25 +21,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perception_contrast.cache import atomic_write
-
-from ..data.chosen import Chosen
-from ..data.close_ups import CloseUps, write_table
-from ..data.samples import Pictures
-from ..data.tables import TableDataset
-from ..evaluation.compare import class_vectors
-from ..evaluation.metrics.neighbours import retrieval
-from ..evaluation.report import Outcome, Table, markdown
-from ..evaluation.seeing import Eye, evaluating, see
-from ..methods.base import Batch, Group, Losses, Method, Progress
-from ..methods.clip import ClipSettings
-from ..methods.registry import make_method
-from ..methods.scaling import Scale
-from ..methods.siglip import SiglipSettings, fitted
-from ..networks.backbones import Backbone, BackboneSettings
-from ..networks.text import TextSettings
-from .remembered import Remembered
-from .timed import trained_rate
+from perception_contrast.core.cache import atomic_write
+from perception_contrast_training.bench.cached_images import Remembered
+from perception_contrast_training.bench.timed import trained_rate
+from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.subset import Chosen
+from perception_contrast_training.data.datasets.tables import TableDataset
+from perception_contrast_training.evaluation.compare import class_vectors
+from perception_contrast_training.evaluation.encoding import Eye, evaluating, see
+from perception_contrast_training.evaluation.metrics.neighbours import retrieval
+from perception_contrast_training.evaluation.report import Outcome, Table, markdown
+from perception_contrast_training.household.close_ups import CloseUps, write_table
+from perception_contrast_training.methods.base import Batch, Group, Losses, Method, Progress
+from perception_contrast_training.methods.clip import ClipSettings
+from perception_contrast_training.methods.registry import make_method
+from perception_contrast_training.methods.scaling import Scale
+from perception_contrast_training.methods.siglip import SiglipSettings, fitted
+from perception_contrast_training.networks.backbones import Backbone, BackboneSettings
+from perception_contrast_training.networks.text import TextSettings
 
 METHODS = ("clip", "siglip")
 MAKERS = ("ours", "open_clip")

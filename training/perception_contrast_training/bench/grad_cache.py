@@ -21,12 +21,12 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from ..grad_cache import cached_backward
-from ..methods.base import Contrastive, Progress
-from ..methods.registry import make_method, method_kind
-from ..methods.simclr import SimclrSettings
-from ..networks.backbones import BackboneSettings
-from ..networks.text import TextSettings
+from perception_contrast_training.engine.grad_cache import cached_backward
+from perception_contrast_training.methods.base import Contrastive, Progress
+from perception_contrast_training.methods.registry import make_method, method_kind
+from perception_contrast_training.methods.simclr import SimclrSettings
+from perception_contrast_training.networks.backbones import BackboneSettings
+from perception_contrast_training.networks.text import TextSettings
 
 METHODS = ("simclr", "clip", "siglip")
 SIZE, CONTEXT = 32, 16

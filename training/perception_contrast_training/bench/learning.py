@@ -20,18 +20,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from perception_contrast.cache import atomic_write
-
-from ..data.chosen import Chosen
-from ..data.opening import open_dataset
-from ..evaluation.report import Outcome, Table, markdown
-from ..held_out_figures import HeldOut
-from ..methods.base import Method
-from ..methods.registry import METHODS, make_method
-from ..methods.scaling import Scale
-from ..networks.backbones import Backbone, BackboneSettings, make_backbone
-from .remembered import Remembered
-from .timed import trained_rate
+from perception_contrast.core.cache import atomic_write
+from perception_contrast_training.bench.cached_images import Remembered
+from perception_contrast_training.bench.timed import trained_rate
+from perception_contrast_training.data.datasets.open_dataset import open_dataset
+from perception_contrast_training.data.datasets.subset import Chosen
+from perception_contrast_training.evaluation.held_out_figures import HeldOut
+from perception_contrast_training.evaluation.report import Outcome, Table, markdown
+from perception_contrast_training.methods.base import Method
+from perception_contrast_training.methods.registry import METHODS, make_method
+from perception_contrast_training.methods.scaling import Scale
+from perception_contrast_training.networks.backbones import Backbone, BackboneSettings, make_backbone
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ def _made(method: str, backbone: Backbone, budget: Budget, maker: str) -> tuple[
     made, views = make_method(method, settings, backbone)
     if maker == "ours":
         return made, views
-    from .lightly_methods import lightly_method
+    from perception_contrast_training.bench.lightly_methods import lightly_method
 
     return lightly_method(method, backbone, settings), views
 
@@ -155,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _cells(options: argparse.Namespace) -> list[tuple[str, str, str, int]]:
-    from .lightly_methods import THERE
+    from perception_contrast_training.bench.lightly_methods import THERE
 
     pairs = [
         (method, network, seed)

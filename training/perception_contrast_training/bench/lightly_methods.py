@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..evaluation.libraries import evaluation_library
-from ..methods.base import Batch, Group, Losses, Method, Progress
-from ..methods.groups import grouped
-from ..networks.backbones import Backbone
+from perception_contrast_training.evaluation.libraries import evaluation_library
+from perception_contrast_training.methods.base import Batch, Group, Losses, Method, Progress
+from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.networks.backbones import Backbone
 
 THERE = ("simclr", "byol", "dino", "mae")
 

@@ -6,13 +6,13 @@ import statistics
 import time
 from typing import Any
 
-from ..data.feed import batches
-from ..data.order import Order
-from ..data.samples import Pictures
-from ..evaluation.progress import tracked
-from ..loop import Trainer
-from ..methods.base import Method
-from ..settings import Optimisation
+from perception_contrast_training.config.run_settings import Optimisation
+from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.loading.batches import batches
+from perception_contrast_training.data.loading.order import Order
+from perception_contrast_training.engine.trainer import Trainer
+from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.methods.base import Method
 
 
 def trained_rate(

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perception_contrast.frames.resize import resize_labels
-
-from .metrics.confusion import ConfusionMatrix
-from .readers.types import IGNORED
+from perception_contrast.images.resize import resize_labels
+from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix
+from perception_contrast_training.evaluation.readers.types import IGNORED
 
 
 def best_names(counts: NDArray[np.integer]) -> NDArray[np.int64]:

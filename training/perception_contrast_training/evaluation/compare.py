@@ -13,17 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.language.templates import TEMPLATES, checked_templates, sentences
-
-from ..data.samples import Pictures
-from ..monitors.measures import feature_spread, rank_me, uniformity
-from .changes import CHANGES
-from .held_out import Indices, column, split
-from .linear import linear_sklearn, linear_torch
-from .metrics.neighbours import knn_accuracy, near_in_time, recall_at
-from .report import Outcome, Table
-from .seeing import Eye, Seen, see
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.text.templates import TEMPLATES, checked_templates, sentences
+from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.evaluation.corruptions import CHANGES
+from perception_contrast_training.evaluation.encoding import Eye, Seen, see
+from perception_contrast_training.evaluation.held_out import Indices, column, split
+from perception_contrast_training.evaluation.linear import linear_sklearn, linear_torch
+from perception_contrast_training.evaluation.metrics.neighbours import knn_accuracy, near_in_time, recall_at
+from perception_contrast_training.evaluation.report import Outcome, Table
+from perception_contrast_training.monitors.measures import feature_spread, rank_me, uniformity
 
 TASKS = ("knn", "linear", "retrieval", "zero-shot", "time", "rank", "robustness")
 

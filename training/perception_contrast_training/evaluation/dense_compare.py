@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from perception_contrast.errors import PerceptionError
-
-from .clustering import clustering_figures
-from .compare import report
-from .metrics.confusion import ConfusionMatrix
-from .probe import PLAIN, Fit, LinearProbe, features_of
-from .progress import tracked
-from .readers.folders import LabelFolder, numbers_in
-from .readers.types import VOID, Skipped
-from .report import Outcome
-from .seeing import Eye
-from .tasks.probe import split
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.evaluation.clustering import clustering_figures
+from perception_contrast_training.evaluation.compare import report
+from perception_contrast_training.evaluation.encoding import Eye
+from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix
+from perception_contrast_training.evaluation.probe import PLAIN, Fit, LinearProbe, features_of
+from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.readers.folders import LabelFolder, numbers_in
+from perception_contrast_training.evaluation.readers.types import VOID, Skipped
+from perception_contrast_training.evaluation.report import Outcome
+from perception_contrast_training.evaluation.tasks.probe import split
 
 
 def has_masks(path: Path) -> bool:

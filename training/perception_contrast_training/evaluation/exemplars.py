@@ -12,15 +12,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.bags import BagSource
-from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import Exemplar, Vocabulary
-from perception_contrast.openvocab.draw import overlay
-from perception_contrast.openvocab.types import Detection
-from perception_contrast.pipeline import Pipeline, Seen
-
-from .figures import PrecisionRecall
+from perception_contrast.core.detection import Detection
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import Exemplar, Vocabulary
+from perception_contrast.pipeline.pipeline import Pipeline, Seen
+from perception_contrast.recordings.bags import BagSource
+from perception_contrast.visualization.overlay import overlay
+from perception_contrast_training.evaluation.figures import PrecisionRecall
 
 LEAST_OVERLAP = 0.3  # of a detection's box and a true box
 ALL = "all"  # row over all classes

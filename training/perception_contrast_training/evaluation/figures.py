@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.openvocab.types import Detection
+from perception_contrast.core.detection import Detection
 
 Mask = NDArray[np.bool_]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import PerceptionError
+from perception_contrast.core.errors import PerceptionError
 
 Indices = NDArray[np.int64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from perception_contrast.errors import PerceptionError
+from perception_contrast.core.errors import PerceptionError
 
 FILES = {"trackeval": "tracks"}
 

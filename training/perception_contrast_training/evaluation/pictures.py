@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.frames.resize import resize_image, resize_labels
-from perception_contrast.openvocab.draw import colour_of, drawable
-
-from .libraries import evaluation_library
-from .metrics.reliability import Reliability
+from perception_contrast.images.resize import resize_image, resize_labels
+from perception_contrast.visualization.overlay import colour_of, drawable
+from perception_contrast_training.evaluation.libraries import evaluation_library
+from perception_contrast_training.evaluation.metrics.reliability import Reliability
 
 Picture = NDArray[np.uint8]
 WIDTH = 320  # of a picture on a contact sheet

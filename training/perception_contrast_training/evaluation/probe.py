@@ -18,11 +18,10 @@ from torch import Tensor, nn
 
 from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
-from perception_contrast.encoders.preprocess import image_tensor
-from perception_contrast.frames.resize import resize_labels
-
-from .progress import tracked
-from .readers.types import IGNORED, Picture
+from perception_contrast.images.resize import resize_labels
+from perception_contrast.preprocessing.to_tensor import image_tensor
+from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.readers.types import IGNORED, Picture
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.sim.catalogue import UNSEEN_PAIRS, category
-from perception_contrast.sim.looks import COLOUR_SYNONYMS
-from perception_contrast.sim.scenes import LabelledPicture
-
-from ..data.words import SURFACES, Concept, Words, phrase
+from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, category
+from perception_contrast_sim.render.materials import COLOUR_SYNONYMS
+from perception_contrast_sim.rooms.scenes import LabelledPicture
+from perception_contrast_training.household.words import SURFACES, Concept, Words, phrase
 
 LEAST_SHARE = 2e-3  # of the picture; smaller things are not asked for
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.cache import atomic_write
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.picture import save_picture
+from perception_contrast.core.cache import atomic_write
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.images.files import save_picture
 
 Cell = str | float | int | None
 

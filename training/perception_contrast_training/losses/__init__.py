@@ -1,9 +1,9 @@
 """Losses: pure functions, tensors in, scalar out."""
 
-from .contrastive import clip_loss, multi_positive_loss, sigmoid_loss
-from .dense import category_loss, mask_loss, presence_loss, thing_loss
-from .pixels import mae_loss
-from .views import (
+from perception_contrast_training.losses.contrastive import clip_loss, multi_positive_loss, sigmoid_loss
+from perception_contrast_training.losses.dense import category_loss, mask_loss, presence_loss, thing_loss
+from perception_contrast_training.losses.pixels import mae_loss
+from perception_contrast_training.losses.views import (
     byol_loss,
     dino_loss,
     ibot_loss,

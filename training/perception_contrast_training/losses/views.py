@@ -8,9 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blocks import Negatives, Rows, cross_entropy_in_place, left_out, sum_of_blocks
-from .exact import exact
-from .unit import as_tensor, require_same, unit
+from perception_contrast_training.losses.blockwise import (
+    Negatives,
+    Rows,
+    cross_entropy_in_place,
+    left_out,
+    sum_of_blocks,
+)
+from perception_contrast_training.losses.exact import exact
+from perception_contrast_training.losses.unit import as_tensor, require_same, unit
 
 
 @exact

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from ..losses import byol_loss
-from ..losses.exact import at_least_float32, full_precision
-from ..networks.backbones import Backbone
-from ..networks.heads import byol_mlp
-from ..networks.teacher import follow, risen, twin_of
-from ..views.byol import ByolViewSettings
-from .base import Batch, Group, Losses, Progress
-from .groups import grouped
-from .scaling import SMALL, Scale, blurred, momentum_for, said
+from perception_contrast_training.losses import byol_loss
+from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
+from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.scaling import SMALL, Scale, blurred, momentum_for, said
+from perception_contrast_training.networks.backbones import Backbone
+from perception_contrast_training.networks.ema_teacher import follow, risen, twin_of
+from perception_contrast_training.networks.heads import byol_mlp
+from perception_contrast_training.views.byol import ByolViewSettings
 
 
 @dataclass(frozen=True)

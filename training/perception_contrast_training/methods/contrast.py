@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .. import gather
-from ..whereabouts import WHERE, NegativesTable
-from .base import Batch, Contrastive, Losses
+from perception_contrast_training.engine import gather
+from perception_contrast_training.engine.negative_mask import WHERE, NegativesTable
+from perception_contrast_training.methods.base import Batch, Contrastive, Losses
 
 TABLE = 1 << 22
 """Numbers that the table of a comparison may hold at once; float32: 16 MB.

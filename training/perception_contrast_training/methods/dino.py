@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ..losses import sharpened, view_entropy
-from ..losses.exact import at_least_float32, full_precision
-from ..networks.backbones import Backbone
-from ..networks.heads import DinoHead
-from ..networks.teacher import follow, risen, twin_of, warmed
-from ..views.dino import DinoViewSettings
-from .base import Batch, Group, Losses, Progress
-from .centre import Centre
-from .groups import grouped
+from perception_contrast_training.losses import sharpened, view_entropy
+from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
+from perception_contrast_training.methods.centre import Centre
+from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.networks.backbones import Backbone
+from perception_contrast_training.networks.ema_teacher import follow, risen, twin_of, warmed
+from perception_contrast_training.networks.heads import DinoHead
+from perception_contrast_training.views.dino import DinoViewSettings
 
 
 @dataclass(frozen=True)

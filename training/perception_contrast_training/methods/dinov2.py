@@ -11,16 +11,22 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from .. import gather
-from ..losses import koleo_loss, patch_entropy, sharpened, sinkhorn_knopp, view_entropy
-from ..losses.exact import at_least_float32, full_precision
-from ..networks.backbones import Backbone, Seen
-from ..networks.heads import DinoHead
-from ..networks.teacher import follow, risen, twin_of, warmed
-from ..views.dinov2 import Dinov2ViewSettings
-from .base import Batch, Group, Losses, Progress
-from .centre import Centre
-from .groups import grouped
+from perception_contrast_training.engine import gather
+from perception_contrast_training.losses import (
+    koleo_loss,
+    patch_entropy,
+    sharpened,
+    sinkhorn_knopp,
+    view_entropy,
+)
+from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
+from perception_contrast_training.methods.centre import Centre
+from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.networks.backbones import Backbone, Seen
+from perception_contrast_training.networks.ema_teacher import follow, risen, twin_of, warmed
+from perception_contrast_training.networks.heads import DinoHead
+from perception_contrast_training.views.dinov2 import Dinov2ViewSettings
 
 
 @dataclass(frozen=True)

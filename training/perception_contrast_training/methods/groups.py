@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from ..networks.two_towers import Network, TwoTowers
-from .base import Group
+from perception_contrast_training.methods.base import Group
+from perception_contrast_training.networks.two_towers import Network, TwoTowers
 
 NO_DECAY = re.compile(r"(cls_token|reg_token|mask_token|pos_embed|positional_embedding|query_token)$")
 BEFORE = re.compile(

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ..networks.text import TextSettings, make_text
-from ..networks.two_towers import Network, TwoTowers
-from ..views.captioned import CaptionedViewSettings
-from . import clip
-from .clip import Clip, ClipSettings, own_clip
-from .contrast import TABLE
-from .pairs import Pair, require_unsaid
-from .scaling import Scale
+from perception_contrast_training.methods import clip
+from perception_contrast_training.methods.clip import Clip, ClipSettings, own_clip
+from perception_contrast_training.methods.contrast import TABLE
+from perception_contrast_training.methods.pairs import Pair, require_unsaid
+from perception_contrast_training.methods.scaling import Scale
+from perception_contrast_training.networks.text import TextSettings, make_text
+from perception_contrast_training.networks.two_towers import Network, TwoTowers
+from perception_contrast_training.views.captioned import CaptionedViewSettings
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from perception_contrast.errors import RecipeError
-
-from ..losses import mae_loss
-from ..losses.exact import at_least_float32, full_precision
-from ..networks.backbones import Backbone
-from ..networks.mae_decoder import MaeDecoder, start_vit_as_mae
-from ..views.mae import MaeViewSettings
-from .base import Batch, Group, Losses, Progress
-from .groups import grouped
-from .scaling import SMALL, Scale, said
+from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.losses import mae_loss
+from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
+from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.scaling import SMALL, Scale, said
+from perception_contrast_training.networks.backbones import Backbone
+from perception_contrast_training.networks.mae_decoder import MaeDecoder, start_vit_as_mae
+from perception_contrast_training.views.mae import MaeViewSettings
 
 
 @dataclass(frozen=True)

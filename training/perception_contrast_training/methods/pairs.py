@@ -9,13 +9,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from perception_contrast.errors import RecipeError
-
-from ..losses.exact import at_least_float32
-from ..networks.backbones import Backbone
-from ..networks.two_towers import Network, TwoTowers
-from .base import Batch
-from .contrast import whereabouts
+from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.losses.exact import at_least_float32
+from perception_contrast_training.methods.base import Batch
+from perception_contrast_training.methods.contrast import whereabouts
+from perception_contrast_training.networks.backbones import Backbone
+from perception_contrast_training.networks.two_towers import Network, TwoTowers
 
 
 class Towers(Protocol):

@@ -9,24 +9,23 @@ from typing import Any, cast
 
 import torch
 
-from perception_contrast.errors import RecipeError
-
-from ..networks.backbones import Backbone, BackboneSettings
-from ..networks.low_rank import LoraSettings, adapt
-from ..networks.text import TextSettings
-from ..networks.two_towers import Network, TwoTowers, make_network
-from ..views.byol import ByolViews
-from ..views.captioned import CaptionedViews
-from ..views.dino import DinoViews
-from ..views.dinov2 import Dinov2Views
-from ..views.look import Wanted, wanted_by
-from ..views.mae import MaeViews
-from ..views.simclr import SimclrViews
-from . import byol, clip, dino, dinov2, lit, mae, siglip, simclr
-from .base import Method, Views
-from .published import PUBLISHED, Published
-from .scaling import Scale
-from .twins import fitted_twins
+from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.methods import byol, clip, dino, dinov2, lit, mae, siglip, simclr
+from perception_contrast_training.methods.base import Method, Views
+from perception_contrast_training.methods.ema_teacher_defaults import fitted_twins
+from perception_contrast_training.methods.paper_defaults import PUBLISHED, Published
+from perception_contrast_training.methods.scaling import Scale
+from perception_contrast_training.networks.backbones import Backbone, BackboneSettings
+from perception_contrast_training.networks.low_rank import LoraSettings, adapt
+from perception_contrast_training.networks.text import TextSettings
+from perception_contrast_training.networks.two_towers import Network, TwoTowers, make_network
+from perception_contrast_training.views.byol import ByolViews
+from perception_contrast_training.views.captioned import CaptionedViews
+from perception_contrast_training.views.dino import DinoViews
+from perception_contrast_training.views.dinov2 import Dinov2Views
+from perception_contrast_training.views.look import Wanted, wanted_by
+from perception_contrast_training.views.mae import MaeViews
+from perception_contrast_training.views.simclr import SimclrViews
 
 Settings = Any
 """One of the methods' frozen dataclasses; ``MethodKind.settings`` says which."""

@@ -9,18 +9,25 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from .. import gather
-from ..losses import sigmoid_loss
-from ..losses.exact import full_precision
-from ..networks.text import TextSettings, make_text
-from ..networks.two_towers import Network, TwoTowers
-from ..views.captioned import CaptionedViewSettings
-from . import clip
-from .base import Batch, Group, Losses, Progress
-from .contrast import TABLE, compared, negatives_of, rows_at_once
-from .groups import grouped
-from .pairs import OwnPair, Pair, Towers, log_scale, require_unsaid, watched
-from .scaling import Scale, said
+from perception_contrast_training.engine import gather
+from perception_contrast_training.losses import sigmoid_loss
+from perception_contrast_training.losses.exact import full_precision
+from perception_contrast_training.methods import clip
+from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
+from perception_contrast_training.methods.contrast import TABLE, compared, negatives_of, rows_at_once
+from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.pairs import (
+    OwnPair,
+    Pair,
+    Towers,
+    log_scale,
+    require_unsaid,
+    watched,
+)
+from perception_contrast_training.methods.scaling import Scale, said
+from perception_contrast_training.networks.text import TextSettings, make_text
+from perception_contrast_training.networks.two_towers import Network, TwoTowers
+from perception_contrast_training.views.captioned import CaptionedViewSettings
 
 LARGE_BATCH = 8192
 

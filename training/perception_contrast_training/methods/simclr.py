@@ -7,16 +7,22 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
-from .. import gather
-from ..losses import nt_xent
-from ..losses.exact import at_least_float32, full_precision
-from ..networks.backbones import Backbone
-from ..networks.heads import simclr_head
-from ..views.simclr import SimclrViewSettings
-from .base import Batch, Group, Losses, Progress
-from .contrast import TABLE, compared, negatives_of, rows_at_once, whereabouts
-from .groups import grouped
-from .scaling import SMALL, Scale, said
+from perception_contrast_training.engine import gather
+from perception_contrast_training.losses import nt_xent
+from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
+from perception_contrast_training.methods.contrast import (
+    TABLE,
+    compared,
+    negatives_of,
+    rows_at_once,
+    whereabouts,
+)
+from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.scaling import SMALL, Scale, said
+from perception_contrast_training.networks.backbones import Backbone
+from perception_contrast_training.networks.heads import simclr_head
+from perception_contrast_training.views.simclr import SimclrViewSettings
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,13 @@ from statistics import fmean, median, pstdev
 
 from torch import Tensor
 
-from .measures import alignment, entropies, feature_spread, rank_me, uniformity
+from perception_contrast_training.monitors.measures import (
+    alignment,
+    entropies,
+    feature_spread,
+    rank_me,
+    uniformity,
+)
 
 SPREAD = 0.1  # of unit vectors, below which they are one: their mean cosine is 0.99
 FLAT = 0.25  # the same of projections, which start far apart: 0.97

@@ -8,9 +8,9 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from ..loop import Step
-from ..settings import Watching
-from .collapse import (
+from perception_contrast_training.config.run_settings import Watching
+from perception_contrast_training.engine.trainer import Step
+from perception_contrast_training.monitors.collapse import (
     Alarm,
     of_choices,
     of_vectors,

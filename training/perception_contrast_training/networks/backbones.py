@@ -9,13 +9,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from perception_contrast.core.errors import RecipeError
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.registry import IMAGENET_MEAN, IMAGENET_STD, MODELS, Triple, model_spec
-from perception_contrast.encoders.timm_models import TIMM
-from perception_contrast.errors import RecipeError
-
-from .batch_norm import over_processes
-from .vit import vit_pooled, vit_sequence
+from perception_contrast.models.registry import IMAGENET_MEAN, IMAGENET_STD, MODELS, Triple, model_spec
+from perception_contrast.models.timm_models import TIMM
+from perception_contrast_training.networks.batch_norm import over_processes
+from perception_contrast_training.networks.vit import vit_pooled, vit_sequence
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..gather import processes, summed
+from perception_contrast_training.engine.gather import processes, summed
 
 
 class BatchNorm(nn.SyncBatchNorm):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .batch_norm import BatchNorm
+from perception_contrast_training.networks.batch_norm import BatchNorm
 
 
 def simclr_head(width: int, hidden: int, dim: int, layers: int = 2, batch_norm: bool = True) -> nn.Sequential:

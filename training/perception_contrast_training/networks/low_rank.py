@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from perception_contrast.errors import RecipeError
+from perception_contrast.core.errors import RecipeError
 
 Net = TypeVar("Net", bound=nn.Module)
 ATTENTION = ("attn.qkv", "attn.proj")

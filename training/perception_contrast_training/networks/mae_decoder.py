@@ -9,7 +9,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from .sin_cos import sin_cos_positions
+from perception_contrast_training.networks.sin_cos import sin_cos_positions
 
 _norm = partial(nn.LayerNorm, eps=1e-6)
 

@@ -9,9 +9,9 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from perception_contrast.language.clip_text import lower
-from perception_contrast.language.text_networks import sentence_head, word_transformer
-from perception_contrast.language.text_tower import TextTower, load_minilm
+from perception_contrast.text.clip_text import lower
+from perception_contrast.text.text_networks import sentence_head, word_transformer
+from perception_contrast.text.text_tower import TextTower, load_minilm
 
 Texts = Sequence[str] | Tensor
 REMEMBERED = 100_000

@@ -9,17 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from perception_contrast.core.errors import ModelError, RecipeError
 from perception_contrast.encoders.clip import ClipTower, load_clip
-from perception_contrast.encoders.registry import Triple, model_spec
-from perception_contrast.encoders.specs import ModelSpec
-from perception_contrast.errors import ModelError, RecipeError
-from perception_contrast.language.clip_text import reading_of
-
-from .backbones import Backbone, BackboneSettings, Seen, make_backbone
-from .batch_norm import over_processes
-from .low_rank import LoraSettings, adapt, merged
-from .packed import pack, unpack
-from .text import TextSettings
+from perception_contrast.models.registry import Triple, model_spec
+from perception_contrast.models.specs import ModelSpec
+from perception_contrast.text.clip_text import reading_of
+from perception_contrast_training.networks.backbones import Backbone, BackboneSettings, Seen, make_backbone
+from perception_contrast_training.networks.batch_norm import over_processes
+from perception_contrast_training.networks.low_rank import LoraSettings, adapt, merged
+from perception_contrast_training.networks.packed import pack, unpack
+from perception_contrast_training.networks.text import TextSettings
 
 OF_NETWORKS = ("patch", "width", "depth", "heads", "layer_scale", "registers", "drop_path", "cifar_stem")
 OF_WORDS = ("width", "depth", "heads", "context", "hidden")

@@ -1,6 +1,6 @@
 """timm's vision transformers in training: any grid, masked or dropped patches, blocks that are recomputed.
 
-What they give without masks is what ``perception_contrast.encoders.trunks`` serves.
+What they give without masks is what ``perception_contrast.encoders.timm_backbones`` serves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from perception_contrast.encoders.position import resampled
+from perception_contrast.encoders.position_embedding import resampled
 
 
 def vit_sequence(

@@ -1,5 +1,5 @@
 """What a learning method sees of one picture: crops, colours, masks, as its authors published them."""
 
-from .batch import VIEWED, collated
+from perception_contrast_training.views.batch import VIEWED, collated
 
 __all__ = ["VIEWED", "collated"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..whereabouts import WHERE
+from perception_contrast_training.engine.negative_mask import WHERE
 
 VIEWED = frozenset({"views", "globals", "locals", "masks", WHERE})
 """Names whose tensors hold several views of one picture, (v, ...)."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .chance import Chance
-from .look import Look, Wanted, shown_by
-from .pixels import tenth
+from perception_contrast_training.views.chance import Chance
+from perception_contrast_training.views.look import Look, Wanted, shown_by
+from perception_contrast_training.views.pixels import tenth
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .chance import Chance
-from .look import Look, Wanted, shown_by
+from perception_contrast_training.views.chance import Chance
+from perception_contrast_training.views.look import Look, Wanted, shown_by
 
 SHARE = 96 / 224  # side of a small view to that of a large one
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .chance import Chance
-from .dino import DinoViews, DinoViewSettings
-from .look import Wanted
-from .masks import block_mask
+from perception_contrast_training.views.chance import Chance
+from perception_contrast_training.views.dino import DinoViews, DinoViewSettings
+from perception_contrast_training.views.look import Wanted
+from perception_contrast_training.views.masks import block_mask
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
-from perception_contrast.errors import RecipeError
-
-from ..networks.two_towers import Network
-from .chance import Chance
-from .pixels import (
+from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.networks.two_towers import Network
+from perception_contrast_training.views.chance import Chance
+from perception_contrast_training.views.pixels import (
     BICUBIC,
     Range,
     blurred,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .chance import Chance
-from .look import Look, Wanted
+from perception_contrast_training.views.chance import Chance
+from perception_contrast_training.views.look import Look, Wanted
 
 
 @dataclass(frozen=True)

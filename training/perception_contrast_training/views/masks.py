@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from .chance import Chance
+from perception_contrast_training.views.chance import Chance
 
 LEAST_BLOCK = 4  # patches
 TRIES = 10

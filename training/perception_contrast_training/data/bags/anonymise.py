@@ -16,10 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import FrameError, PerceptionError
-
-from .messages import LabelledBox
-from .options import NONE
+from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast_training.data.bags.messages import LabelledBox
+from perception_contrast_training.data.bags.options import NONE
 
 Picture: TypeAlias = "NDArray[np.uint8]"
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perception_contrast.errors import PerceptionError
-
-from ..rows import TEXT_COLUMNS, read_rows
-from .options import NANOSECONDS
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.data.bags.options import NANOSECONDS
+from perception_contrast_training.data.datasets.table_rows import TEXT_COLUMNS, read_rows
 
 _TIME, _STAMP, _UNTIL = "time", "stamp", "until"
 

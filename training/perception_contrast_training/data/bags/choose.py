@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .measures import Measures, change_between
-from .options import NANOSECONDS, ExtractOptions
-from .transforms import Pose
+from perception_contrast_training.data.bags.measures import Measures, change_between
+from perception_contrast_training.data.bags.options import NANOSECONDS, ExtractOptions
+from perception_contrast_training.data.bags.transforms import Pose
 
 TOO_SOON, CLIPPED, BLURRED, STILL, KNOWN = "too_soon", "badly_exposed", "blurred", "unchanged", "seen_before"
 """Reasons why a good frame is left out, as the counts name them."""

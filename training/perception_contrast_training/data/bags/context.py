@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import FrameError
-from perception_contrast.frames.bags import BagMessage, is_rectified
-from perception_contrast.frames.camera import camera_of_info, resized_camera
-from perception_contrast.frames.types import CameraModel
-
-from .captions import Captions
-from .messages import STRING, LabelledBox, boxes_of, fields_of, stamp_of
-from .options import NANOSECONDS, ExtractOptions
-from .pictures import decoded_depth
-from .topics import Topics
-from .transforms import Pose, TransformBuffer
+from perception_contrast.core.camera_model import camera_of_info, resized_camera
+from perception_contrast.core.errors import FrameError
+from perception_contrast.core.frame import CameraModel
+from perception_contrast.recordings.bags import BagMessage, is_rectified
+from perception_contrast_training.data.bags.captions import Captions
+from perception_contrast_training.data.bags.messages import STRING, LabelledBox, boxes_of, fields_of, stamp_of
+from perception_contrast_training.data.bags.options import NANOSECONDS, ExtractOptions
+from perception_contrast_training.data.bags.pictures import decoded_depth
+from perception_contrast_training.data.bags.topics import Topics
+from perception_contrast_training.data.bags.transforms import Pose, TransformBuffer
 
 _LABELS_SLOP = 0.1  # seconds; detectors keep their picture's stamp
 

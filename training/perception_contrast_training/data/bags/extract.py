@@ -11,14 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from perception_contrast.errors import PerceptionError
-
-from ..manifest import MANIFEST, join_tables
-from ..workers import SPAWNED, worker_pool
-from .options import ExtractOptions
-from .output import SourceJob
-from .plan import Plan, locked, make_plan
-from .source import Report, extract_source
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.data.bags.options import ExtractOptions
+from perception_contrast_training.data.bags.output import SourceJob
+from perception_contrast_training.data.bags.plan import Plan, locked, make_plan
+from perception_contrast_training.data.bags.source import Report, extract_source
+from perception_contrast_training.data.datasets.manifest import MANIFEST, join_tables
+from perception_contrast_training.data.loading.workers import SPAWNED, worker_pool
 
 Outcome = dict[str, Any] | PerceptionError
 _WAIT = 0.2  # seconds between looks at the workers' reports
@@ -60,7 +59,7 @@ def extract(
 
 def _outcomes(jobs: list[SourceJob], workers: int, ray: bool, report: Report | None) -> list[Outcome]:
     if ray:
-        from .on_ray import run_on_ray
+        from perception_contrast_training.data.bags.on_ray import run_on_ray
 
         return run_on_ray(jobs, report)
     count = min(workers or os.cpu_count() or 1, len(jobs))

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.frames.resize import fitted_size, resize_image
-
-from ..manifest import THUMBNAIL
+from perception_contrast.images.resize import fitted_size, resize_image
+from perception_contrast_training.data.datasets.manifest import THUMBNAIL
 
 _SIDE = 240
 _DARK, _BRIGHT = 5, 250

@@ -8,8 +8,8 @@ from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from perception_contrast.errors import FrameError
-from perception_contrast.frames.bags import BagMessage, deserialised, nanoseconds
+from perception_contrast.core.errors import FrameError
+from perception_contrast.recordings.bags import BagMessage, deserialised, nanoseconds
 
 TF = "tf2_msgs/msg/TFMessage"
 ODOMETRY = "nav_msgs/msg/Odometry"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from perception_contrast.errors import PerceptionError
-
-from .output import SourceJob
-from .source import Report
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.data.bags.output import SourceJob
+from perception_contrast_training.data.bags.source import Report
 
 
 def run_on_ray(jobs: list[SourceJob], report: Report | None = None) -> list[Any]:
@@ -20,7 +19,7 @@ def run_on_ray(jobs: list[SourceJob], report: Report | None = None) -> list[Any]
         import ray
     except ModuleNotFoundError as error:
         raise PerceptionError("--ray needs the library ray; install it with `pip install ray`") from error
-    from .extract import attempt
+    from perception_contrast_training.data.bags.extract import attempt
 
     mine = not ray.is_initialized()
     if mine:

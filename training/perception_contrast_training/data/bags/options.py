@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from perception_contrast.errors import PerceptionError
+from perception_contrast.core.errors import PerceptionError
 
 AUTO = "auto"
 NONE = "none"

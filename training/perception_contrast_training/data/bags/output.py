@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perception_contrast.errors import PerceptionError
-
-from ..manifest import SHARDS, read_facts, read_table, table_of, write_table
-from ..writing import ShardWriter, json_member
-from .options import ExtractOptions
-from .pictures import Kept
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.data.bags.options import ExtractOptions
+from perception_contrast_training.data.bags.pictures import Kept
+from perception_contrast_training.data.datasets.manifest import (
+    SHARDS,
+    read_facts,
+    read_table,
+    table_of,
+    write_table,
+)
+from perception_contrast_training.data.datasets.shard_writer import ShardWriter, json_member
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import FrameError
-from perception_contrast.frames.compressed import MAX_PIXELS
-from perception_contrast.frames.convert import BAYER_CODES
-from perception_contrast.frames.decode import decode_depth_message, decode_message
-from perception_contrast.frames.headers import read_header
-from perception_contrast.frames.resize import fitted_size, resize_image
-
-from .anonymise import Hook, Seen, anonymised
-from .options import AUTO, ExtractOptions
+from perception_contrast.core.errors import FrameError
+from perception_contrast.images.compressed import MAX_PIXELS
+from perception_contrast.images.decode import decode_depth_message, decode_message
+from perception_contrast.images.headers import read_header
+from perception_contrast.images.pixel_conversion import BAYER_CODES
+from perception_contrast.images.resize import fitted_size, resize_image
+from perception_contrast_training.data.bags.anonymise import Hook, Seen, anonymised
+from perception_contrast_training.data.bags.options import AUTO, ExtractOptions
 
 _MOST_MILLIMETRES = 65535
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perception_contrast.cache import atomic_write, sha256_of
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.bags import is_recording
-from perception_contrast.frames.storage import storage_files
-
-from ..manifest import DESCRIPTION, MANIFEST, SHARDS
-from .options import ExtractOptions
-from .output import SourceJob
+from perception_contrast.core.cache import atomic_write, sha256_of
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.recordings.bags import is_recording
+from perception_contrast.recordings.storage import storage_files
+from perception_contrast_training.data.bags.options import ExtractOptions
+from perception_contrast_training.data.bags.output import SourceJob
+from perception_contrast_training.data.datasets.manifest import DESCRIPTION, MANIFEST, SHARDS
 
 FORMAT = 1
 

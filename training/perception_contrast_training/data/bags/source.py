@@ -9,22 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from perception_contrast.cache import atomic_write
-from perception_contrast.errors import FrameError, PerceptionError
-from perception_contrast.frames.bags import BagMessage, BagSource
-
-from ..embedding import load_descriptor
-from .anonymise import Seen, load_hook
-from .captions import Captions
-from .choose import TOO_SOON, Chooser
-from .context import Context
-from .measures import measure, thumbnail_descriptor, thumbnail_of
-from .messages import fields_of, stamp_of
-from .options import NANOSECONDS, NONE, THUMBNAIL
-from .output import Output, SourceJob
-from .pictures import Kept, decoded_picture, depth_png, kept_picture
-from .topics import choose_topics
-from .transforms import Pose
+from perception_contrast.core.cache import atomic_write
+from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.recordings.bags import BagMessage, BagSource
+from perception_contrast_training.data.bags.anonymise import Seen, load_hook
+from perception_contrast_training.data.bags.captions import Captions
+from perception_contrast_training.data.bags.choose import TOO_SOON, Chooser
+from perception_contrast_training.data.bags.context import Context
+from perception_contrast_training.data.bags.measures import measure, thumbnail_descriptor, thumbnail_of
+from perception_contrast_training.data.bags.messages import fields_of, stamp_of
+from perception_contrast_training.data.bags.options import NANOSECONDS, NONE, THUMBNAIL
+from perception_contrast_training.data.bags.output import Output, SourceJob
+from perception_contrast_training.data.bags.pictures import Kept, decoded_picture, depth_png, kept_picture
+from perception_contrast_training.data.bags.topics import choose_topics
+from perception_contrast_training.data.bags.transforms import Pose
+from perception_contrast_training.data.curation.descriptors import load_descriptor
 
 KEPT, READ = "kept", "read"
 _REPORT_EVERY = 20

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from perception_contrast.errors import FrameError, PerceptionError
-from perception_contrast.frames.bags import (
+from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.recordings.bags import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     IMAGE,
     BagSource,
     camera_info_topic,
 )
-
-from .messages import ODOMETRY, TEXT_TYPES, TF, fields_of
-from .options import AUTO, NONE, ExtractOptions
-from .pictures import decoded_depth, decoded_picture
+from perception_contrast_training.data.bags.messages import ODOMETRY, TEXT_TYPES, TF, fields_of
+from perception_contrast_training.data.bags.options import AUTO, NONE, ExtractOptions
+from perception_contrast_training.data.bags.pictures import decoded_depth, decoded_picture
 
 _TRIED = 10
 PICTURE_TYPES = (IMAGE, COMPRESSED_IMAGE)

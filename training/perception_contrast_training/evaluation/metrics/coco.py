@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..libraries import evaluation_library
+from perception_contrast_training.evaluation.libraries import evaluation_library
 
 Mask = NDArray[np.bool_]
 KINDS = {"masks": "segm", "boxes": "bbox"}

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.encoders.grid import FeatureGrid, require_same_space
-from perception_contrast.frames.types import GridToImage
+from perception_contrast.core.feature_grid import FeatureGrid, require_same_space
+from perception_contrast.core.frame import GridToImage
 
 Floats = NDArray[np.float64]
 TOLERANCES = (0.05, 0.1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .confusion import ConfusionMatrix
+from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix
 
 
 @dataclass

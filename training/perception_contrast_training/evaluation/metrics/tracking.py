@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..libraries import evaluation_library
+from perception_contrast_training.evaluation.libraries import evaluation_library
 
 LEAST_OVERLAP = 0.5  # of a match for MOTA and IDF1
 

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from itertools import chain, zip_longest
 from pathlib import Path, PurePosixPath
 
-from perception_contrast.errors import FrameError, PerceptionError
-from perception_contrast.frames.compressed import decode_compressed
-from perception_contrast.frames.picture import PICTURE_SUFFIXES
-from perception_contrast.language.vocabulary import checked_text
-
-from .types import NamedImage, Picture, Skipped
+from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.core.vocabulary import checked_text
+from perception_contrast.images.compressed import decode_compressed
+from perception_contrast.images.files import PICTURE_SUFFIXES
+from perception_contrast_training.evaluation.readers.types import NamedImage, Picture, Skipped
 
 
 class ClassFolder:

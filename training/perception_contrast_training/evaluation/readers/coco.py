@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import PerceptionError, QueryError
-from perception_contrast.language.vocabulary import checked_text
-
-from ..libraries import evaluation_library
-from .types import Mask, Skipped, Thing, ThingsImage
+from perception_contrast.core.errors import PerceptionError, QueryError
+from perception_contrast.core.vocabulary import checked_text
+from perception_contrast_training.evaluation.libraries import evaluation_library
+from perception_contrast_training.evaluation.readers.types import Mask, Skipped, Thing, ThingsImage
 
 TRACKS = ("track_id", "instance_id")  # keys of who a thing is, in annotations of videos
 

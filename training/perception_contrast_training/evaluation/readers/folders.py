@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.sources import ImageFolderSource
-
-from .types import IGNORED, LabelledImage, Skipped
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.recordings.sources import ImageFolderSource
+from perception_contrast_training.evaluation.readers.types import IGNORED, LabelledImage, Skipped
 
 
 class LabelFolder:

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.sim.catalogue import catalogue
-from perception_contrast.sim.household import Household
-from perception_contrast.sim.props import SceneObject
-from perception_contrast.sim.scenes import LabelledPicture, SceneSampler, SceneSettings
-from perception_contrast.sim.stage import STRUCTURE
-
-from ...data.words import SURFACES, Words
-from ..questions import LEAST_SHARE
-from .types import IGNORED, LabelledImage, Mask, Thing, ThingsImage
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_sim.objects.catalogue import catalogue
+from perception_contrast_sim.objects.props import SceneObject
+from perception_contrast_sim.render.stage import STRUCTURE
+from perception_contrast_sim.rooms.household import Household
+from perception_contrast_sim.rooms.scenes import LabelledPicture, SceneSampler, SceneSettings
+from perception_contrast_training.evaluation.questions import LEAST_SHARE
+from perception_contrast_training.evaluation.readers.types import (
+    IGNORED,
+    LabelledImage,
+    Mask,
+    Thing,
+    ThingsImage,
+)
+from perception_contrast_training.household.words import SURFACES, Words
 
 PREFIX = "household"
 SCENES = 50

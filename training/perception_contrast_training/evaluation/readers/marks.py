@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.types import Frame
-
-from .folders import read_labels
-from .types import Mask, Picture
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast_training.evaluation.readers.folders import read_labels
+from perception_contrast_training.evaluation.readers.types import Mask, Picture
 
 Box = tuple[int, int, int, int]
 ROUNDS = 5  # of GrabCut

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from perception_contrast.errors import PerceptionError
-
-from .folders import picture_files
-from .types import Skipped, Thing, ThingsImage
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.evaluation.readers.folders import picture_files
+from perception_contrast_training.evaluation.readers.types import Skipped, Thing, ThingsImage
 
 COLUMNS = 8  # frame, id, x, y, width, height, counts, class; frames and pixels are counted from 1
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.language.vocabulary import Query, Vocabulary, parse_queries
-from perception_contrast.language.vocabulary_file import load_vocabulary
-from perception_contrast.language.vocabulary_folders import named_vocabularies
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.vocabulary import Query, Vocabulary, parse_queries
+from perception_contrast.vocabulary.vocabulary_file import load_vocabulary
+from perception_contrast.vocabulary.vocabulary_folders import named_vocabularies
 
 LISTS = ("classes.txt", "classes.yaml", "classes.yml", "classes.json")
 _SUFFIXES = (".txt", ".yaml", ".yml", ".json")

@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import FrameError
-from perception_contrast.frames.picture import load_picture
-from perception_contrast.language.vocabulary import UNLABELLED
+from perception_contrast.core.errors import FrameError
+from perception_contrast.core.vocabulary import UNLABELLED
+from perception_contrast.images.files import load_picture
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.bags import BagSource
-from perception_contrast.frames.sources import VideoSource
-from perception_contrast.frames.types import Frame
-
-from .folders import picture_files, read_labels
-from .types import IGNORED, VOID, Skipped
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.recordings.bags import BagSource
+from perception_contrast.recordings.sources import VideoSource
+from perception_contrast_training.evaluation.readers.folders import picture_files, read_labels
+from perception_contrast_training.evaluation.readers.types import IGNORED, VOID, Skipped
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 

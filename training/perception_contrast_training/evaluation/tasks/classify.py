@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import Vocabulary
-from perception_contrast.pipeline import Pipeline
-
-from ..metrics.ranking import Ranking
-from ..options import Job, matched, pipeline_of, vocabulary_for
-from ..pictures import confusion_picture, tiled
-from ..progress import tracked
-from ..readers.classes import ClassFolder
-from ..readers.types import NamedImage, Picture
-from ..report import Outcome, Table
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import Vocabulary
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast_training.cli.eval_options import Job, matched, pipeline_of, vocabulary_for
+from perception_contrast_training.evaluation.metrics.ranking import Ranking
+from perception_contrast_training.evaluation.pictures import confusion_picture, tiled
+from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.readers.classes import ClassFolder
+from perception_contrast_training.evaluation.readers.types import NamedImage, Picture
+from perception_contrast_training.evaluation.report import Outcome, Table
 
 DEEP = 5
 SHOWN = 20  # wrong pictures on the sheet

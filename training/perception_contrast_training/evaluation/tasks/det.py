@@ -10,26 +10,37 @@ from typing import Any
 
 import numpy as np
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import Query, Vocabulary
-from perception_contrast.openvocab.draw import overlay
-from perception_contrast.openvocab.search import PreparedQueries
-from perception_contrast.openvocab.types import Detection
-from perception_contrast.pipeline import Pipeline, Seen
-
-from ..figures import placed
-from ..metrics.coco import KINDS, CocoFigures, Matches
-from ..metrics.presence import operating_curve, reported, threshold_for
-from ..metrics.reliability import Reliability, reliability
-from ..metrics.touching import TouchCounts
-from ..options import Job, household_of, labels_of, matched, pipeline_of, vocabulary_for
-from ..pictures import WorstCases, curve_picture, reliability_picture, tinted
-from ..progress import tracked
-from ..readers.coco import CocoSet
-from ..readers.household import HouseholdScenes
-from ..readers.types import Mask, ThingsImage, ThingsSet
-from ..report import Outcome, Table
+from perception_contrast.core.detection import Detection
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import Query, Vocabulary
+from perception_contrast.pipeline.pipeline import Pipeline, Seen
+from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.visualization.overlay import overlay
+from perception_contrast_training.cli.eval_options import (
+    Job,
+    household_of,
+    labels_of,
+    matched,
+    pipeline_of,
+    vocabulary_for,
+)
+from perception_contrast_training.evaluation.figures import placed
+from perception_contrast_training.evaluation.metrics.coco import KINDS, CocoFigures, Matches
+from perception_contrast_training.evaluation.metrics.presence import operating_curve, reported, threshold_for
+from perception_contrast_training.evaluation.metrics.reliability import Reliability, reliability
+from perception_contrast_training.evaluation.metrics.touching import TouchCounts
+from perception_contrast_training.evaluation.pictures import (
+    WorstCases,
+    curve_picture,
+    reliability_picture,
+    tinted,
+)
+from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.readers.coco import CocoSet
+from perception_contrast_training.evaluation.readers.household import HouseholdScenes
+from perception_contrast_training.evaluation.readers.types import Mask, ThingsImage, ThingsSet
+from perception_contrast_training.evaluation.report import Outcome, Table
 
 LOWEST = 0.003  # probability from which average precision looks at reports
 RECALL = 0.9  # of present names, at which absent ones are counted

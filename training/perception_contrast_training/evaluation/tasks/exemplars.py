@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perception_contrast.errors import PerceptionError
-
-from ..exemplars import HEADINGS, LEAST_OVERLAP, ask, figures_of, overlays_of, read_boxes, rows_of
-from ..options import Job, pipeline_of
-from ..report import Outcome, Table
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.cli.eval_options import Job, pipeline_of
+from perception_contrast_training.evaluation.exemplars import (
+    HEADINGS,
+    LEAST_OVERLAP,
+    ask,
+    figures_of,
+    overlays_of,
+    read_boxes,
+    rows_of,
+)
+from perception_contrast_training.evaluation.report import Outcome, Table
 
 
 def exemplars(job: Job) -> Outcome:

@@ -7,15 +7,22 @@ from pathlib import Path
 
 from torch import Tensor
 
-from perception_contrast.errors import PerceptionError
-
-from ..options import Job, Options, encoders_of, household_of, ignored_of, labels_of, vocabulary_for
-from ..probe import FULL, PLAIN, Fit, LinearProbe, Variant, features_of
-from ..progress import tracked
-from ..readers.folders import LabelFolder, numbers_in
-from ..readers.types import LabelledImage
-from ..report import Outcome, Table
-from .seg import SegmentationFigures, labelled_set
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.cli.eval_options import (
+    Job,
+    Options,
+    encoders_of,
+    household_of,
+    ignored_of,
+    labels_of,
+    vocabulary_for,
+)
+from perception_contrast_training.evaluation.probe import FULL, PLAIN, Fit, LinearProbe, Variant, features_of
+from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.readers.folders import LabelFolder, numbers_in
+from perception_contrast_training.evaluation.readers.types import LabelledImage
+from perception_contrast_training.evaluation.report import Outcome, Table
+from perception_contrast_training.evaluation.tasks.seg import SegmentationFigures, labelled_set
 
 TEST_SHARE = 0.25  # of the pictures, the last ones by name
 

@@ -7,23 +7,32 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.encoders.grid import FeatureGrid
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.types import Frame
-from perception_contrast.pipeline import Pipeline
-from perception_contrast.wants import Wants
-
-from ..figures import iou
-from ..metrics.boundary import boundary_f
-from ..metrics.correspondence import matching_errors, pck, random_homography, warped
-from ..metrics.propagation import LabelPropagation, Protocol, labels_of, shares_of
-from ..options import Job, Options, pipeline_of
-from ..pictures import tiled, tinted
-from ..progress import tracked
-from ..readers.marks import first_labels
-from ..readers.types import IGNORED, Picture
-from ..readers.videos import FrameSequence
-from ..report import Cell, Outcome, Table
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.frame import Frame
+from perception_contrast.pipeline.output_request import Wants
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast_training.cli.eval_options import Job, Options, pipeline_of
+from perception_contrast_training.evaluation.figures import iou
+from perception_contrast_training.evaluation.metrics.boundary import boundary_f
+from perception_contrast_training.evaluation.metrics.correspondence import (
+    matching_errors,
+    pck,
+    random_homography,
+    warped,
+)
+from perception_contrast_training.evaluation.metrics.propagation import (
+    LabelPropagation,
+    Protocol,
+    labels_of,
+    shares_of,
+)
+from perception_contrast_training.evaluation.pictures import tiled, tinted
+from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.readers.marks import first_labels
+from perception_contrast_training.evaluation.readers.types import IGNORED, Picture
+from perception_contrast_training.evaluation.readers.videos import FrameSequence
+from perception_contrast_training.evaluation.report import Cell, Outcome, Table
 
 SHOWN = 15  # frames on the sheet
 NOT_MARKED = (

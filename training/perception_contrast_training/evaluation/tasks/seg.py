@@ -8,21 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import Vocabulary
-from perception_contrast.pipeline import Pipeline
-from perception_contrast.wants import Wants
-
-from ..metrics.boundary import BOUND, boundary_f
-from ..metrics.confusion import ConfusionMatrix
-from ..options import Job, household_of, ignored_of, labels_of, matched, pipeline_of, vocabulary_for
-from ..pictures import WorstCases, confusion_picture, tinted
-from ..progress import tracked
-from ..readers.folders import LabelFolder
-from ..readers.household import HouseholdScenes
-from ..readers.types import IGNORED, LabelledImage, LabelledSet
-from ..report import Outcome, Table
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import Vocabulary
+from perception_contrast.pipeline.output_request import Wants
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast_training.cli.eval_options import (
+    Job,
+    household_of,
+    ignored_of,
+    labels_of,
+    matched,
+    pipeline_of,
+    vocabulary_for,
+)
+from perception_contrast_training.evaluation.metrics.boundary import BOUND, boundary_f
+from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix
+from perception_contrast_training.evaluation.pictures import WorstCases, confusion_picture, tinted
+from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.readers.folders import LabelFolder
+from perception_contrast_training.evaluation.readers.household import HouseholdScenes
+from perception_contrast_training.evaluation.readers.types import IGNORED, LabelledImage, LabelledSet
+from perception_contrast_training.evaluation.report import Outcome, Table
 
 
 class SegmentationFigures:

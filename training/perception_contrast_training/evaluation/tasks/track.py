@@ -12,22 +12,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.errors import PerceptionError
-from perception_contrast.frames.types import Frame
-from perception_contrast.language.vocabulary import Vocabulary
-from perception_contrast.openvocab.types import Detection
-from perception_contrast.pipeline import Pipeline
-from perception_contrast.wants import Wants
-
-from ..figures import iou, placed
-from ..metrics.tracking import LEAST_OVERLAP, TrackFigures
-from ..options import Job, household_of, labels_of, matched, pipeline_of, vocabulary_for
-from ..progress import tracked
-from ..readers.coco import CocoSet, boxes_of
-from ..readers.household import HouseholdCamera
-from ..readers.mot import MotFolder, is_mot
-from ..readers.types import ThingsImage
-from ..report import Outcome, Table
+from perception_contrast.core.detection import Detection
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import Vocabulary
+from perception_contrast.pipeline.output_request import Wants
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast_training.cli.eval_options import (
+    Job,
+    household_of,
+    labels_of,
+    matched,
+    pipeline_of,
+    vocabulary_for,
+)
+from perception_contrast_training.evaluation.figures import iou, placed
+from perception_contrast_training.evaluation.metrics.tracking import LEAST_OVERLAP, TrackFigures
+from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.readers.coco import CocoSet, boxes_of
+from perception_contrast_training.evaluation.readers.household import HouseholdCamera
+from perception_contrast_training.evaluation.readers.mot import MotFolder, is_mot
+from perception_contrast_training.evaluation.readers.types import ThingsImage
+from perception_contrast_training.evaluation.report import Outcome, Table
 
 NO_IDS = (
     "the pipeline gave no track ids, so no identity could be followed: every detection counts as a track of "

@@ -1,0 +1,214 @@
+"""What was measured as a table for a terminal and as JSON for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from perception_contrast.bench.bench_run import Measured
+from perception_contrast.bench.subject import MANY, Encoder
+from perception_contrast.core.cache import atomic_write
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.engines.choice import Chosen
+
+FORMAT = 1
+BUSY = 0.5  # of the processors
+Report = dict[str, Any]
+
+
+def report_of(measured: Measured) -> Report:
+    """docs/measure.md says what each key means."""
+    stages, options = measured.stages, measured.options
+    main = measured.subject.main
+    encoders = {one.tower.model: _encoder(one, measured) for one in measured.subject.encoders}
+    first = encoders[main.tower.model]
+    timings = {name: timing.described() for name, timing in stages.timings.items() if name != "walk"}
+    peers = measured.comparison.peers
+    return {
+        "format": FORMAT,
+        "settings": {
+            "model": options.model,
+            "language_model": options.language_model,
+            "dense": measured.subject.encoders[-1].graph.method,
+            "size": list(main.size),
+            "camera": list(options.camera),
+            "encoding": options.encoding,
+            "batch": options.batch,
+            "random_init": options.random_init,
+        },
+        "machine": dict(measured.machine),
+        "engine": _engine(main.chosen),
+        "engines": {one.graph.model: _engine(one.chosen) for one in measured.subject.encoders},
+        "stages": timings,
+        "skipped": {**stages.skipped, **measured.comparison.skipped},
+        "notes": [*stages.notes, *measured.subject.pipeline.warnings, *_busy(measured.machine)],
+        "walk": {**stages.walk.described(), "ends_at": stages.ends_at},
+        "walk_over_forwards": round(stages.walk_over_forwards, 4),
+        "walk_over_towers": round(stages.walk_over_towers, 4),
+        "postprocess_share": round(stages.postprocess_share, 4),
+        "forwards": list(stages.forwards),
+        "towers": list(stages.towers),
+        "throughput_hz": round(1e3 / stages.walk.p50, 3),
+        "memory": {name: _rounded(value, 1) for name, value in measured.memory.items()},
+        "encoders": encoders,
+        **{key: first[key] for key in ("gflops", "peak_gflops", "fraction_of_peak", "roofline_ms")},
+        "peaks_gflops": {name: round(value, 3) for name, value in measured.peaks.items()},
+        "bandwidth_gb_s": round(measured.bandwidth, 2),
+        "compare": {name: round(one.ratio, 4) for name, one in peers.items()},
+        "compare_fp32": {
+            name: _rounded(one.exact_ratio, 4) for name, one in peers.items() if one.exact is not None
+        },
+        "compared": {
+            name: {
+                "what": one.what,
+                "theirs": one.theirs.described(),
+                "ours": one.ours.described(),
+                "ours_fp32": one.exact.described() if one.exact else None,
+            }
+            for name, one in peers.items()
+        },
+        "compare_fp32_engine": measured.comparison.exact,
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _busy(machine: Mapping[str, Any]) -> list[str]:
+    """What to know of a machine that was not idle when the run began."""
+    load, threads = machine["load"][0], machine["threads"]
+    if load <= BUSY * threads:
+        return []
+    return [f"{load:.1f} processes were running when this began, on {threads} processors: times are too long"]
+
+
+def _engine(chosen: Chosen) -> dict[str, Any]:
+    return {
+        "name": chosen.engine.name,
+        "precision": chosen.engine.precision,
+        "why": chosen.why,
+        "refused": list(chosen.refused),
+        "measured_ms": {name: round(value, 3) for name, value in chosen.measured_ms.items()},
+        "worst_cosine": {name: round(value, 6) for name, value in chosen.worst.items()},
+    }
+
+
+def _encoder(one: Encoder, measured: Measured) -> dict[str, Any]:
+    """Of the bare forward. An 8-bit engine is held against the best float format."""
+    model, precision, batch = one.tower.model, one.served.precision, measured.options.batch
+    work = measured.work[model]
+    timing = measured.stages.batched.get(model) or measured.stages.timings.get(f"encode.{model}")
+    peak = measured.peaks.get(precision) or max(measured.peaks.values())
+    by_products = 1e3 * work.flops * batch / (peak * 1e9)
+    by_bytes = 1e3 * work.bytes_of(precision, batch) / (measured.bandwidth * 1e9)
+    row: dict[str, Any] = {
+        "gflops": round(work.flops / 1e9, 3),
+        "weights": work.weights,
+        "peak_gflops": round(peak, 3),
+        "fraction_of_peak": None,
+        "roofline_ms": round(max(by_products, by_bytes), 4),
+        "bound_by": "products" if by_products >= by_bytes else "memory",
+        "forward": None,
+        "pictures_per_second": None,
+    }
+    if timing:
+        row["fraction_of_peak"] = round(by_products / timing.p50, 6)
+        row["forward"] = timing.described()
+        row["pictures_per_second"] = round(1e3 * batch / timing.p50, 3)
+    return row
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Raises PerceptionError if the file cannot be written."""
+    try:
+        atomic_write(path, (json.dumps(report, indent=2) + "\n").encode())
+    except OSError as error:
+        raise PerceptionError(f"{path} cannot be written: {error}") from error
+
+
+def show(report: Report, console: Console) -> None:
+    """The tables; names of columns are those of the JSON."""
+    console.print(Group(*_parts(report)))
+
+
+def _parts(report: Report) -> list[Any]:
+    settings, engine, machine = report["settings"], report["engine"], report["machine"]
+    height, width = settings["size"]
+    weights = ", random weights" if settings["random_init"] else ""
+    title = (
+        f"{settings['model']} + {settings['language_model']} at {height}x{width}{weights}, "
+        f"camera {settings['camera'][1]}x{settings['camera'][0]} {settings['encoding']}\n"
+        f"{machine['gpu'] or machine['cpu']}, {machine['threads']} of {machine['cores']} cores\n"
+        f"engine {engine['why']}"
+    )
+    parts: list[Any] = [Text(title), Text(""), _stages(report), Text(""), _facts(report)]
+    if report["compared"]:
+        parts += [Text(""), _compared(report)]
+    lines = [f"not measured: {name}: {reason}" for name, reason in report["skipped"].items()]
+    lines += [f"refused: {reason}" for one in report["engines"].values() for reason in one["refused"]]
+    lines += [f"note: {note}" for note in report["notes"]]
+    if lines:
+        parts += [Text(""), Text("\n".join(lines), style="dim")]
+    return parts
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, heading in enumerate(columns):
+        table.add_column(heading, justify="right" if index else "left", no_wrap=not index)
+    return table
+
+
+def _row(timing: Mapping[str, float]) -> list[str]:
+    return [f"{timing[key]:.2f}" for key in ("p50_ms", "p95_ms", "p99_ms")]
+
+
+def _stages(report: Report) -> Table:
+    table = _table("stage", "p50 ms", "p95 ms", "p99 ms")
+    for name, timing in report["stages"].items():
+        table.add_row(name, *_row(timing))
+    table.add_row("walk", *_row(report["walk"]), style="bold")
+    return table
+
+
+def _facts(report: Report) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    memory, share = report["memory"], report["fraction_of_peak"]
+    rows = {
+        "walk / the models' forwards": f"{report['walk_over_forwards']:.3f}",
+        "walk / towers without heads": f"{report['walk_over_towers']:.3f}",
+        f"masks, detections, tracks of {MANY}": f"{100 * report['postprocess_share']:.0f} % of their walk",
+        "throughput of the walk": f"{report['throughput_hz']:.2f} Hz",
+        "work of a picture": f"{report['gflops']:.2f} GFLOP",
+        "most of torch.mm": f"{report['peak_gflops']:.0f} GFLOP/s",
+        "reached": "-" if share is None else f"{100 * share:.0f} % of it",
+        "roofline": f"{report['roofline_ms']:.2f} ms",
+        "memory while serving": f"{memory['host_peak_mb']:.0f} MB",
+    }
+    if memory["gpu_peak_mb"] is not None:
+        rows["GPU memory of torch"] = f"{memory['gpu_peak_mb']:.0f} MB"
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _compared(report: Report) -> Table:
+    table = _table("against", "theirs ms", "ours ms", "ours / theirs", "ours fp32 ms", "fp32 / theirs")
+    for name, one in report["compared"].items():
+        exact, ratio = one["ours_fp32"], report["compare_fp32"].get(name)
+        table.add_row(
+            name,
+            f"{one['theirs']['p50_ms']:.2f}",
+            f"{one['ours']['p50_ms']:.2f}",
+            f"{report['compare'][name]:.2f}x",
+            f"{exact['p50_ms']:.2f}" if exact else "-",
+            f"{ratio:.2f}x" if ratio is not None else "-",
+        )
+    return table

@@ -1,0 +1,39 @@
+"""A result as the messages that perception_node publishes. ROS is imported only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from perception_contrast.pipeline.output_request import Result, Wants
+
+WANTS = Wants(features=True, masks=True, detections=True)
+Build = Callable[[Result], "Built"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """One message a topic."""
+
+    features: Any
+    masks: Any
+    detections: Any
+
+
+def message_builder() -> Build:
+    """Raises ImportError where ROS or the interfaces of this package are not there."""
+    from perception_contrast.ros.messages.detection_messages import detections_message
+    from perception_contrast.ros.messages.feature_map import to_message
+    from perception_contrast.ros.messages.image_messages import header_of, image_message
+
+    def build(result: Result) -> Built:
+        header = header_of(result.frame)
+        assert result.features is not None and result.masks is not None and result.detections is not None
+        return Built(
+            to_message(result.features, header),
+            image_message(result.masks, header),
+            detections_message(result.detections, header),
+        )
+
+    return build

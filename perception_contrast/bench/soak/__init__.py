@@ -1,0 +1,1 @@
+"""The soak test: nodes and cameras under faults without end."""

@@ -1,0 +1,60 @@
+"""`perception-contrast bench-node`: what the ROS node costs, how it shares among cameras, how it restarts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from perception_contrast.core.cache import atomic_write
+
+PARTS = ("overhead", "messages", "cameras", "restart")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="perception-contrast bench-node", description=__doc__)
+    add = parser.add_argument
+    add("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=f"{', '.join(PARTS)}; all if none")
+    add("--model", default="dinov2-s14", help="image encoder (default: %(default)s)")
+    add("--language-model", default="household-lit", help="what knows words, or none (default: %(default)s)")
+    add("--engine", default="torch", help="what the models run on (default: %(default)s)")
+    add("--short-side", type=int, default=224, help="of the network input in pixels (default: %(default)s)")
+    add("--rounds", type=int, default=30, help="of what takes turns (default: %(default)s)")
+    add("--seconds", type=float, default=15.0, help="for each reading of cameras (default: %(default)s)")
+    add("--json", type=Path, metavar="FILE", help="write the figures")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    from rich.console import Console
+
+    from perception_contrast.bench import node_overhead as node
+    from perception_contrast.cli.demo.demo_graph import free_domain
+
+    node.enter_domain(free_domain())
+    models = (arguments.model, arguments.language_model, arguments.engine, arguments.short_side)
+    measure: dict[str, Callable[[], Mapping[str, Any]]] = {
+        "overhead": lambda: node.overhead(*models, arguments.rounds),
+        "messages": lambda: node.messages(arguments.rounds),
+        "cameras": lambda: node.cameras(*models, arguments.seconds),
+        "restart": lambda: node.restart(*models),
+    }
+    console = Console(stderr=True)
+    figures: dict[str, Mapping[str, Any]] = {}
+    for part in arguments.parts or PARTS:
+        with console.status(f"measuring: {part}"):
+            figures[part] = measure[part]()
+        print(f"{part}: {_line(figures[part])}")
+    if arguments.json is not None:
+        atomic_write(arguments.json, json.dumps(figures, indent=1).encode())
+    return 0
+
+
+def _line(figures: Mapping[str, Any]) -> str:
+    return "; ".join(
+        f"{name}: {_line(value)}" if isinstance(value, Mapping) else f"{name} {value:.2f}"
+        for name, value in figures.items()
+    )

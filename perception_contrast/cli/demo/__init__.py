@@ -1,0 +1,1 @@
+"""`perception-contrast demo`: a source and perception_node as processes, shown and measured."""

@@ -1,0 +1,212 @@
+"""`perception-contrast demo`: a source and perception_node as processes over DDS, shown and measured."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from perception_contrast.cli.demo.child_processes import Child, Children
+from perception_contrast.cli.demo.demo_graph import (
+    KINDS,
+    Program,
+    Source,
+    default_short_side,
+    environment,
+    free_domain,
+    make_source,
+)
+from perception_contrast.cli.demo.demo_report import Measurements, build_report, write_report
+from perception_contrast.cli.demo.live_table import Display, display
+from perception_contrast.cli.demo.saved_images import Album
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.models.registry import model_spec
+
+if TYPE_CHECKING:
+    from perception_contrast.cli.demo.listener_node import Listener
+
+_STEP = 0.25  # seconds between two looks at children, table and clock
+_REMEDY = "`source env.sh` after `make setup`, or source your ROS 2 workspace"
+_PATIENCE = 60.0  # seconds without any result after which a node that runs is given up
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast demo",
+        description="Runs a camera and perception_node, shows what is seen, and measures it.",
+    )
+    parser.add_argument(
+        "--source",
+        nargs="+",
+        default=["sim"],
+        metavar="WORD",
+        help="sim (default), bag PATH, video FILE, images FOLDER, webcam NUMBER",
+    )
+    parser.add_argument("--topic", help="the recording's image topic; default: the one with colour pictures")
+    parser.add_argument("--queries", help='what to look for, with commas: "red mug, chair: seat; armchair"')
+    parser.add_argument("--duration", type=float, metavar="S", help="end this long after the first result")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write what was measured as JSON")
+    parser.add_argument("--save", type=Path, metavar="DIR", help="keep an overlay a second as PNG")
+    parser.add_argument("--model", default="dinov2-s14", help="image encoder (default %(default)s)")
+    parser.add_argument("--language-model", default="household-lit", help="default %(default)s")
+    parser.add_argument("--short-side", type=int, metavar="PX", help="picture size for the encoder")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--engine",
+        default="torch",
+        help="default %(default)s; auto measures first, a minute at its first start",
+    )
+    parser.add_argument("--offline", action="store_true", help="do not touch the network")
+    parser.add_argument("--seed", type=int, default=1, help="of the simulated household")
+    parser.add_argument("--domain-id", type=int, help="ROS domain; default: $ROS_DOMAIN_ID or a free one")
+    return parser
+
+
+def queries_of(text: str | None, source: Source) -> list[str]:
+    """Queries of the command line, or those that suit the source."""
+    queries = [part.strip() for part in text.split(",")] if text is not None else list(source.queries)
+    wanted = [query for query in queries if query]
+    if not wanted:
+        raise PerceptionError('--queries names nothing; give for example "red mug, chair"')
+    return wanted
+
+
+def _perception(options: argparse.Namespace, source: Source, queries: list[str]) -> Program:
+    parameters = {
+        "model": options.model,
+        "language_model": options.language_model,
+        "device": options.device,
+        "engine": options.engine,
+        "offline": options.offline,
+        "image_transport": "compressed" if source.compressed else "raw",
+        "queries": queries,
+        "short_side": options.short_side or default_short_side(),
+    }
+    return Program("perception_node", parameters, {"image": source.base})
+
+
+def _domain(chosen: int | None) -> int:
+    if chosen is not None:
+        return chosen
+    text = os.environ.get("ROS_DOMAIN_ID", "")
+    return int(text) if text.isdecimal() else free_domain()
+
+
+class _Stopping:
+    """True once SIGINT, SIGTERM or SIGHUP has come."""
+
+    def __init__(self) -> None:
+        self.now = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._set)
+
+    def _set(self, number: int, frame: FrameType | None) -> None:
+        self.now = True
+
+
+def _died(child: Child) -> PerceptionError:
+    words = "\n".join(f"  {line}" for line in child.last_lines(12))
+    return PerceptionError(f"{child.name} ended (exit code {child.exit_code()}); its last lines:\n{words}")
+
+
+class Run:
+    """One run of the demo, from the start of its processes to their end."""
+
+    def __init__(self, options: argparse.Namespace, source: Source, screen: Display) -> None:
+        self._options, self._source, self._screen = options, source, screen
+        self._stopping = _Stopping()
+        self._album = Album(options.save)
+        self._status = "starting"
+        self._asked = time.monotonic()
+        self.measured = Measurements(stamped_live=source.stamped_live)
+        self.queries = queries_of(options.queries, source)
+
+    def watch(self, children: Children, listener: Listener) -> None:
+        """Until the duration is over or a signal comes. Raises PerceptionError if a child ends before."""
+        while not self._stopping.now:
+            listener.spin(_STEP)
+            ended = children.ended()
+            if ended is not None:
+                raise _died(ended)
+            now = time.monotonic()
+            self._pass_on(children)
+            if listener.trouble and self.measured.node.get("state") == "active":
+                self._status = listener.trouble
+            self._album.keep(listener, now)
+            self._screen.show(self.measured, now, listener.picture_size, self._status)
+            self._give_up(listener, now)
+            duration = self._options.duration
+            if duration is not None and self.measured.elapsed(now) >= duration:
+                return
+
+    def _pass_on(self, children: Children) -> None:
+        """What the children say: all of it while they load, later only what went wrong."""
+        for child in children:
+            for line in child.new_lines():
+                plain = line.removeprefix("[INFO] ")
+                if self.measured.started is None or plain == line:
+                    self._screen.say(f"{child.name}: {plain}")
+                self._status = f"{child.name}: {plain}"
+
+    def _give_up(self, listener: Listener, now: float) -> None:
+        if self.measured.node.get("state") != "active" or self.measured.frames_out:
+            self._asked = now
+        elif now - self._asked > _PATIENCE:
+            reason = listener.trouble or "see the messages above"
+            raise PerceptionError(f"no result within {_PATIENCE:.0f} s though the node is active: {reason}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0 when it ends by time or by signal. Raises PerceptionError."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.duration is not None and options.duration <= 0:
+        parser.error("--duration must be more than 0 seconds")
+    if len(options.source) > 2 or options.source[0] not in KINDS:
+        parser.error(f"--source: {' '.join(options.source)}: one of {', '.join(KINDS)} and what to play")
+    for package in ("rclpy", "perception_contrast_msgs", "vision_msgs"):
+        if importlib.util.find_spec(package) is None:
+            raise PerceptionError(f"ROS package '{package}' cannot be imported; {_REMEDY}")
+    for name in (options.model, options.language_model):
+        if name not in ("", "none"):
+            model_spec(name)  # an unknown one is refused before anything starts
+    source = make_source(options.source, seed=options.seed, offline=options.offline, topic=options.topic)
+    screen = display()
+    try:
+        return _run(Run(options, source, screen), options, source, screen)
+    finally:
+        screen.close()
+
+
+def _run(run: Run, options: argparse.Namespace, source: Source, screen: Display) -> int:
+    domain = _domain(options.domain_id)
+    values = environment(domain)
+    screen.say(f"source: {source.name}; looking for: {', '.join(run.queries)}; ROS_DOMAIN_ID={domain}")
+    with tempfile.TemporaryDirectory(prefix="perception_contrast_") as folder, Children() as children:
+        for program in (_perception(options, source, run.queries), source.program):
+            children.start(program.module, program.command(Path(folder)), values)
+        os.environ.update(values)
+        from perception_contrast.cli.demo.listener_node import (
+            Listener,
+        )  # rclpy reads the environment when it is first used
+
+        listener = Listener(
+            run.measured, source.topic, source.type, domain, pictures=options.save is not None
+        )
+        try:
+            run.watch(children, listener)
+        finally:
+            ended = time.monotonic()
+            listener.close()
+    if options.report is not None:
+        report = build_report(run.measured, ended, source=source.name, queries=run.queries)
+        write_report(options.report, report)
+        screen.say(f"report: {options.report}")
+    return 0

@@ -1,0 +1,36 @@
+"""Pictures that a demo keeps: an overlay a second, and the newest picture of the features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perception_contrast.images.files import save_picture
+
+if TYPE_CHECKING:
+    from perception_contrast.cli.demo.listener_node import Listener
+
+_EVERY = 1.0  # seconds
+_MOST = 600
+
+
+class Album:
+    """The pictures of one run in a folder; keeps nothing if there is none."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._due, self._count = 0.0, 0
+
+    def keep(self, listener: Listener, now: float) -> None:
+        """Keeps what is new, if it is time; now: seconds of a steady clock."""
+        if self._folder is None or now < self._due or self._count >= _MOST:
+            return
+        overlay = listener.new_overlay()
+        if overlay is None:
+            return
+        self._due = now + _EVERY
+        self._count += 1
+        save_picture(self._folder / f"overlay_{self._count:04d}.png", overlay)
+        features = listener.new_features_picture()
+        if features is not None:
+            save_picture(self._folder / "features.png", features)

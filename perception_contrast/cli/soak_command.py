@@ -1,0 +1,105 @@
+"""`perception-contrast soak`: perception_node under every fault that we know, for as long as you like."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perception_contrast.core.cache import atomic_write
+
+if TYPE_CHECKING:
+    from perception_contrast.bench.soak.soak_run import Survived
+
+_EPILOG = """\
+Starts two nodes and three cameras of its own in a ROS domain of its own, sends pictures as fast as they go,
+and every few seconds does something that a robot should survive: malformed messages of each kind, truncated
+JPEGs, other encodings and sizes, engine failures, stamps that jump, subscribers that come and go, storms of
+parameters, changes of the vocabulary, lifecycle transitions, a camera that freezes or goes. Each must be
+told in /diagnostics, and the next good frame must have its result. Memory must stay within 2 percent.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast soak",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--minutes", type=float, default=1.0, help="after every fault has come once (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of the order of faults (default: %(default)s)")
+    add("--model", default="dinov2-s14", help="image encoder (default: %(default)s)")
+    add("--language-model", default="household-lit", help="what knows words, or none (default: %(default)s)")
+    add("--short-side", type=int, default=56, help="of the network input in pixels (default: %(default)s)")
+    add("--engine", default="torch", help="what the models run on (default: %(default)s)")
+    add("--json", type=Path, metavar="FILE", help="write what was lived through")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, or SoakError for what did not hold."""
+    arguments = _parser().parse_args(argv)
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from perception_contrast.bench.soak.soak_graph import default_node
+    from perception_contrast.bench.soak.soak_run import Options, soak
+    from perception_contrast.cli.demo.demo_graph import free_domain
+
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain())}
+    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.update({name: environment[name] for name in environment if name.startswith("ROS_")})
+    words = [f"model:={arguments.model}", f"language_model:={arguments.language_model}"]
+    words += [f"short_side:={arguments.short_side}", f"engine:={arguments.engine}"]
+    options = Options(
+        default_node(),
+        environment,
+        [word for one in words for word in ("-p", one)],
+        seconds=60.0 * arguments.minutes,
+        seed=arguments.seed,
+    )
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("loading", total=options.seconds)
+
+        def tell(fault: str, so_far: Survived) -> None:
+            said = f"{so_far.faults} faults, {so_far.frames} frames; {fault}"
+            bar.update(task, completed=min(so_far.seconds, options.seconds), description=said)
+
+        survived = soak(options, tell)
+    print(_described(survived))
+    if arguments.json is not None:
+        atomic_write(arguments.json, json.dumps(_facts(survived), indent=1).encode())
+    return 0
+
+
+def _described(survived: Survived) -> str:
+    times = sorted(one for each in survived.resumed.values() for one in each)
+    lines = [
+        f"survived {survived.faults} faults of {len(survived.resumed)} kinds in {survived.seconds:.0f} s, "
+        f"{survived.frames} results ({survived.frames / survived.seconds:.1f} a second)",
+        "each fault was told in /diagnostics; the next good frame had its result after "
+        f"{1e3 * times[len(times) // 2]:.0f} ms (median), {1e3 * times[-1]:.0f} ms (longest)",
+    ]
+    for node, readings in survived.memory_mb.items():
+        lines.append(
+            f"node '{node}': {readings[-1]:.0f} MB, {100 * survived.growth(node):+.2f} % from the first "
+            f"third of the readings to the last; {survived.threads[node][-1]} threads"
+        )
+    return "\n".join(lines)
+
+
+def _facts(survived: Survived) -> dict[str, object]:
+    return {
+        "seconds": survived.seconds,
+        "frames": survived.frames,
+        "resumed_s": survived.resumed,
+        "memory_mb": survived.memory_mb,
+        "threads": survived.threads,
+    }

@@ -1,0 +1,121 @@
+"""A node of the client's own with a thread that spins it, so that nothing waits for its user's executor."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from perception_contrast.client.client_errors import ClosedError
+
+# Seconds between looks at deadlines, while there are some and while there are none.
+TICK, IDLE = 0.05, 1.0
+
+
+class Background:
+    """Runs what is submitted, and the callbacks of ``node``, one after another in one thread.
+
+    user: a node whose context, namespace and remappings are used; it need not be spun, and its executor
+    is left alone. Without one, a context is made from ``args`` (as of rclpy.init) and ended by ``close``.
+    """
+
+    def __init__(self, user: Node | None, args: Sequence[str] | None) -> None:
+        self._own_context: Context | None = None
+        self.user = user
+        if user is None:
+            self._own_context = context = Context()
+            rclpy.init(
+                args=None if args is None else list(args),
+                context=context,
+                signal_handler_options=SignalHandlerOptions.NO,
+            )
+            self.node = rclpy.create_node("perception_client", context=context)
+        else:
+            context = user.context
+            # Without global arguments: `-r __node:=x` of the process must not rename this node too.
+            self.node = rclpy.create_node(
+                f"{user.get_name()}_perception_client",
+                namespace=user.get_namespace(),
+                context=context,
+                use_global_arguments=False,
+                start_parameter_services=False,
+                enable_rosout=False,
+            )
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._ticking: list[Callable[[float], bool]] = []
+        self._at_end: list[Callable[[], None]] = []
+        # Held while work is handed over, so that none comes after the last look for some.
+        self._lock, self._stopping = threading.Lock(), threading.Event()
+        # `Executor.wake` lets spin_once look around, but not return.
+        self._bell = self.node.create_guard_condition(self._run_submitted)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self.node)
+        self.thread = threading.Thread(target=self._spin, name="perception_client", daemon=True)
+        self.thread.start()
+
+    @property
+    def closed(self) -> bool:
+        return self._stopping.is_set()
+
+    def full_name(self, name: str) -> str:
+        """A node's full name; one without a leading slash lies in the user's namespace."""
+        return str((self.user or self.node).resolve_service_name(name))
+
+    def every_tick(self, work: Callable[[float], bool], at_end: Callable[[], None]) -> None:
+        """Calls ``work(time.monotonic())`` in the thread, soon again while it returns True.
+
+        at_end is called once, when the thread ends.
+        """
+        self._ticking.append(work)
+        self._at_end.append(at_end)
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Runs ``work`` in the thread soon. Raises ClosedError after ``close``."""
+        with self._lock:
+            if self.closed:
+                raise ClosedError("this PerceptionClient is closed; make another one")
+            self._work.put(work)
+            self._bell.trigger()
+
+    def close(self) -> None:
+        """Ends the thread and destroys the node. What was submitted before is still run."""
+        with self._lock:
+            if not self.closed:
+                self._stopping.set()
+                self._bell.trigger()
+        if threading.current_thread() is not self.thread:
+            self.thread.join(5.0)
+
+    def _spin(self) -> None:
+        busy = True
+        while not self._stopping.is_set():
+            try:
+                self._executor.spin_once(timeout_sec=TICK if busy else IDLE)
+                self._run_submitted()
+                now = time.monotonic()
+                busy = any([work(now) for work in self._ticking])
+            except Exception as error:
+                # A callback of the user that raises must not end the others.
+                if self.node.context.ok():
+                    self.node.get_logger().error(f"a callback of PerceptionClient failed: {error!r}")
+            if not self.node.context.ok():
+                with self._lock:
+                    self._stopping.set()
+        self._run_submitted()
+        for end in self._at_end:
+            end()
+        self._executor.shutdown(timeout_sec=1.0)
+        self.node.destroy_node()
+        if self._own_context is not None:
+            self._own_context.try_shutdown()
+
+    def _run_submitted(self) -> None:
+        while not self._work.empty():
+            self._work.get_nowait()()

@@ -1,0 +1,158 @@
+"""What a client hands out: messages as arrays and plain values, each with the header of its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import FrameError
+from perception_contrast.core.feature_grid import FeatureGrid, FloatArray
+from perception_contrast.core.vocabulary import UNLABELLED
+from perception_contrast.images.pixel_rows import pixel_rows
+from perception_contrast.ros.messages.feature_map import to_grid
+from perception_contrast.ros.messages.image_messages import nanoseconds
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """header: std_msgs/Header of the source picture, unchanged."""
+
+    header: Any
+
+    @property
+    def stamp(self) -> int:
+        """Nanoseconds."""
+        return nanoseconds(self.header.stamp)
+
+    @property
+    def frame_id(self) -> str:
+        """The camera's optical frame (REP 103, REP 105)."""
+        return str(self.header.frame_id)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One detection. box: x0, y0, x1, y1 in pixels of the source picture; a box over columns 10 to 19
+    has x0 = 10 and x1 = 20. score: probability. track_id: stays with the thing; "" without tracking.
+    """
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+    track_id: str
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """x, y in pixels, pixel centres at integers."""
+        x0, y0, x1, y1 = self.box
+        return (x0 + x1 - 1.0) / 2.0, (y0 + y1 - 1.0) / 2.0
+
+
+@dataclass(frozen=True)
+class Sighting(Stamped):
+    """A thing and the header of the picture it was seen in."""
+
+    thing: Thing
+
+
+@dataclass(frozen=True)
+class Detections(Stamped):
+    """The detections of one picture."""
+
+    things: tuple[Thing, ...]
+
+    def of(self, label: str, minimum: float = 0.0) -> tuple[Thing, ...]:
+        """Those of a label with at least this probability, best first."""
+        chosen = (one for one in self.things if one.label == label and one.score >= minimum)
+        return tuple(sorted(chosen, key=lambda one: -one.score))
+
+    def best(self, label: str, minimum: float = 0.0) -> Thing | None:
+        return next(iter(self.of(label, minimum)), None)
+
+
+@dataclass(frozen=True)
+class Masks(Stamped):
+    """ids: (H, W) uint16, a view on the message; 65535 is unlabelled. names: id to label."""
+
+    ids: NDArray[np.uint16]
+    names: Mapping[int, str]
+
+    def of(self, label: str) -> NDArray[np.bool_]:
+        """(H, W) bool, True where a pixel shows what the label asks for."""
+        numbers = [number for number, name in self.names.items() if name == label and number != UNLABELLED]
+        return np.isin(self.ids, numbers)
+
+
+@dataclass(frozen=True)
+class Features(Stamped):
+    """grid: values (h, w, c) with the map from cells to pixels; ``values`` is a view on the message."""
+
+    grid: FeatureGrid
+
+    @property
+    def values(self) -> FloatArray:
+        """(h, w, c) float16 or float32, without a copy."""
+        return self.grid.values
+
+    @property
+    def space(self) -> str:
+        """Vectors may be compared only if their spaces are the same."""
+        return self.grid.space
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """vectors: (n, c) float32, unit rows, in ``space``."""
+
+    vectors: NDArray[np.float32]
+    model: str
+    space: str
+
+
+@dataclass(frozen=True)
+class Heatmap(Stamped):
+    """values: (H, W) float32 of the source picture's size; a cosine, or the probability of a label."""
+
+    values: NDArray[np.float32]
+    space: str
+
+
+def thing(message: Any) -> Thing | None:
+    """The best hypothesis of a vision_msgs/Detection2D and its box; None if it has none."""
+    best = max(message.results, key=lambda one: one.hypothesis.score, default=None)
+    if best is None:
+        return None
+    centre, width, height = message.bbox.center.position, message.bbox.size_x, message.bbox.size_y
+    # Pixel centres lie at integers: a box of n pixels around c spans c - n / 2 + 0.5 and n more.
+    x0, y0 = centre.x - width / 2 + 0.5, centre.y - height / 2 + 0.5
+    box = (x0, y0, x0 + width, y0 + height)
+    return Thing(best.hypothesis.class_id, float(best.hypothesis.score), box, message.id)
+
+
+def detections(message: Any) -> Detections:
+    found = (thing(one) for one in message.detections)
+    return Detections(message.header, tuple(one for one in found if one is not None))
+
+
+def features(message: Any) -> Features:
+    """Raises FeatureMapError for fields that contradict each other."""
+    return Features(message.header, to_grid(message))
+
+
+def plane(message: Any, encoding: str, dtype: str) -> NDArray[Any]:
+    """(H, W) view on an Image of one little-endian channel. Raises FrameError."""
+    if message.encoding != encoding or message.is_bigendian:
+        raise FrameError("unknown_encoding", f"an image of {message.encoding} came; expected {encoding}")
+    return pixel_rows(
+        message.data,
+        height=int(message.height),
+        width=int(message.width),
+        step=int(message.step),
+        channels=1,
+        dtype=np.dtype(dtype),
+        what=f"a {encoding} image",
+    )

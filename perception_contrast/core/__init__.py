@@ -1,0 +1,1 @@
+"""Types that every room shares: Frame, CameraModel, FeatureGrid, Query, Vocabulary, Detection."""

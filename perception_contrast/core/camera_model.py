@@ -1,0 +1,175 @@
+"""Pinhole cameras: from CameraInfo fields, projection, and depth brought to the colour camera's pixels.
+
+Pixel centres at integers; optical frame x right, y down, z forward (REP 103, REP 118).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import FrameError
+from perception_contrast.core.frame import CameraModel, GridToImage
+
+Floats = NDArray[np.float64]
+
+_POLYNOMIAL = ("plumb_bob", "rational_polynomial")
+_FISHEYE = ("equidistant", "fisheye")
+_UNDISTORT_STEPS = 50
+
+
+def camera_model(
+    height: int,
+    width: int,
+    k: Sequence[float],
+    d: Sequence[float] = (),
+    p: Sequence[float] = (),
+    distortion_model: str = "",
+    *,
+    rectified: bool = False,
+    binning: tuple[int, int] = (0, 0),
+    roi: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> CameraModel:
+    """The camera of the fields of a sensor_msgs/CameraInfo.
+
+    k: 9 numbers, row-major. d: distortion. p: 12 numbers. rectified: the picture is rectified, so P
+    holds and there is no distortion (R turns the raw camera into that frame and is not needed to use
+    it). binning: (x, y), 0 as 1. roi: (x_offset, y_offset, height, width), zeros for the whole picture.
+    Raises FrameError "uncalibrated" or "unknown_distortion".
+    """
+    matrix = (p[0], p[5], p[2], p[6]) if rectified and len(p) == 12 else (k[0], k[4], k[2], k[5])
+    fx, fy, cx, cy = (float(value) for value in matrix)
+    if not (np.isfinite([fx, fy, cx, cy]).all() and fx > 0 and fy > 0):
+        raise FrameError(
+            "uncalibrated", "camera_info has no focal length; calibrate the camera or set its url"
+        )
+    distortion = () if rectified or not any(d) else tuple(float(value) for value in d)
+    if distortion and distortion_model not in (*_POLYNOMIAL, *_FISHEYE):
+        raise FrameError(
+            "unknown_distortion",
+            f"distortion model {distortion_model!r} is not supported; rectify the picture, or use one of "
+            f"{', '.join((*_POLYNOMIAL, *_FISHEYE))}",
+        )
+    camera = CameraModel(height, width, fx, fy, cx, cy, distortion_model if distortion else "", distortion)
+    x_offset, y_offset, roi_height, roi_width = roi
+    if roi_height and roi_width:
+        camera = cropped_camera(camera, (x_offset, y_offset, x_offset + roi_width, y_offset + roi_height))
+    size = (camera.height // max(1, binning[1]), camera.width // max(1, binning[0]))
+    return resized_camera(camera, size)
+
+
+def camera_of_info(message: Any, *, rectified: bool = False) -> CameraModel | None:
+    """The camera of a sensor_msgs/CameraInfo, whoever read it; None where it is of no use.
+
+    That is an uncalibrated one (K[0] is 0, as CameraInfo has it) or one of an unknown distortion model.
+    """
+    roi = message.roi
+    try:
+        return camera_model(
+            int(message.height),
+            int(message.width),
+            message.k,
+            message.d,
+            message.p,
+            message.distortion_model,
+            rectified=rectified,
+            binning=(message.binning_x, message.binning_y),
+            roi=(roi.x_offset, roi.y_offset, roi.height, roi.width),
+        )
+    except FrameError:
+        return None
+
+
+def cropped_camera(camera: CameraModel, box: tuple[int, int, int, int]) -> CameraModel:
+    """The camera of the crop (x_min, y_min, x_max, y_max) of its picture."""
+    x0, y0, x1, y1 = box
+    return replace(camera, height=y1 - y0, width=x1 - x0, cx=camera.cx - x0, cy=camera.cy - y0)
+
+
+def resized_camera(camera: CameraModel, size: tuple[int, int]) -> CameraModel:
+    """The camera of its picture at (height, width)."""
+    if size == (camera.height, camera.width):
+        return camera
+    grid = GridToImage.of_resize((camera.height, camera.width), size)
+    cx, cy = grid.to_grid(camera.cx, camera.cy)
+    return replace(
+        camera, height=size[0], width=size[1], fx=camera.fx / grid.sx, fy=camera.fy / grid.sy, cx=cx, cy=cy
+    )
+
+
+def project(camera: CameraModel, points: Floats) -> Floats:
+    """Pixels (n, 2) as (x, y) of points (n, 3) in the optical frame; NaN for points not before the camera."""
+    points = np.asarray(points, float).reshape(-1, 3)
+    z = points[:, 2:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rays = np.where(z > 0, points[:, :2] / z, np.nan)
+    return _distorted(camera, rays) * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+
+
+def unproject(camera: CameraModel, pixels: Floats, depth: Floats | float = 1.0) -> Floats:
+    """Points (n, 3) in the optical frame of pixels (n, 2) as (x, y) at depths (n,) along the optical axis."""
+    pixels = np.asarray(pixels, float).reshape(-1, 2)
+    seen = (pixels - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
+    rays = seen
+    if camera.distortion:
+        for _ in range(_UNDISTORT_STEPS):
+            rays = rays + seen - _distorted(camera, rays)
+    z = np.broadcast_to(np.asarray(depth, float), len(pixels))[:, None]
+    return np.concatenate([rays * z, z], axis=1)
+
+
+def _distorted(camera: CameraModel, rays: Floats) -> Floats:
+    """Distorted normalised coordinates (n, 2) of undistorted ones; NaN stays NaN."""
+    if not camera.distortion or len(rays) == 0:
+        return rays
+    known = np.isfinite(rays).all(axis=1)
+    result = np.full_like(rays, np.nan)
+    if known.any():
+        coefficients = np.array(camera.distortion, float)
+        nothing, identity = np.zeros(3), np.eye(3)
+        points = np.column_stack([rays[known], np.ones(int(known.sum()))])[:, None]
+        if camera.distortion_model in _FISHEYE:
+            bent, _ = cv2.fisheye.projectPoints(points, nothing, nothing, identity, coefficients[:4])
+        else:
+            bent, _ = cv2.projectPoints(points, nothing, nothing, identity, coefficients)
+        result[known] = bent.reshape(-1, 2)
+    return result
+
+
+@dataclass(frozen=True)
+class DepthRegistration:
+    """Brings depth to the colour camera's pixels, for cameras that share one optical centre and axis.
+
+    source: (height, width) of the depth picture. index: (H, W) int64, flat position in it, -1 outside.
+    Make it once for a pair of cameras with ``of_cameras``.
+    """
+
+    source: tuple[int, int]
+    index: NDArray[np.int64]
+
+    @classmethod
+    def of_cameras(cls, depth: CameraModel, color: CameraModel) -> DepthRegistration:
+        """By both cameras' intrinsics and distortion; exact only if their optical centres coincide."""
+        x, y = np.meshgrid(np.arange(color.width, dtype=float), np.arange(color.height, dtype=float))
+        rays = unproject(color, np.stack([x, y], -1).reshape(-1, 2))
+        column, row = np.rint(np.nan_to_num(project(depth, rays), nan=-1.0)).T
+        inside = (column >= 0) & (column < depth.width) & (row >= 0) & (row < depth.height)
+        index = np.where(inside, row * depth.width + column, -1).astype(np.int64)
+        return cls((depth.height, depth.width), index.reshape(color.height, color.width))
+
+    def apply(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Depth (H, W) at the colour pixels: that of the nearest depth pixel, NaN where there is none."""
+        if depth.shape != self.source:
+            raise FrameError(
+                "size_mismatch",
+                f"depth of {depth.shape[1]}x{depth.shape[0]} does not match its camera_info of "
+                f"{self.source[1]}x{self.source[0]}; give the camera_info of the depth topic",
+            )
+        registered = np.ravel(depth)[self.index]
+        registered[self.index < 0] = np.nan
+        return registered

@@ -1,0 +1,183 @@
+"""Query and Vocabulary: what the robot is asked for, with a version that grows with each change."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import QueryError
+
+MAX_QUERIES = 1024
+MAX_PHRASE_CHARACTERS = 512
+UNLABELLED = 65535
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A vector of something that was shown. vector: (c,) float32, unit norm, in ``space``.
+
+    Where it was shown in a picture: centre (c,) float32, the mean of that picture's unit vectors;
+    parts (m, c) and context (n, c), unit vectors less the centre, unit again, of the thing's own
+    parts and of what surrounded it.
+    """
+
+    vector: NDArray[np.float32]
+    space: str
+    centre: NDArray[np.float32] | None = None
+    parts: NDArray[np.float32] | None = None
+    context: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """A label, its phrases and/or exemplars, and its own threshold on probability if it has one.
+
+    negatives: phrases of things that it is not; they compete with this label alone.
+    """
+
+    label: str
+    phrases: tuple[str, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()
+    threshold: float | None = None
+    negatives: tuple[str, ...] = ()
+
+    def texts(self) -> tuple[str, ...]:
+        """The phrases; the label itself where there are neither phrases nor exemplars."""
+        return self.phrases if self.phrases or self.exemplars else (self.label,)
+
+
+def checked_text(text: str, what: str) -> str:
+    """The text in one form (Unicode NFC, single spaces). Raises QueryError, naming it as ``what``.
+
+    Any script will do. Refused are texts with nothing to see in them, control characters, what is not
+    valid Unicode, and more than MAX_PHRASE_CHARACTERS.
+    """
+    # Two spellings of one text, an accent apart or within its letter, must not be two labels.
+    cleaned = " ".join(unicodedata.normalize("NFC", text).split())
+    kinds = [unicodedata.category(character) for character in cleaned]
+    if not any(kind[0] in "LNPS" for kind in kinds):
+        raise QueryError(f"{what} is empty; give it at least one visible character")
+    if len(cleaned) > MAX_PHRASE_CHARACTERS:
+        raise QueryError(
+            f"{what} '{cleaned[:40]}...' has {len(cleaned)} characters; at most {MAX_PHRASE_CHARACTERS}"
+        )
+    if "Cs" in kinds:
+        raise QueryError(f"{what} {cleaned[:40]!a} is not valid text; give it in UTF-8")
+    if "Cc" in kinds:
+        raise QueryError(f"{what} {cleaned[:40]!a} holds a control character; leave it out")
+    return cleaned
+
+
+def checked_texts(texts: Iterable[str], what: str) -> tuple[str, ...]:
+    """Each text as ``checked_text`` gives it, once. Raises QueryError."""
+    return tuple(dict.fromkeys(checked_text(text, what) for text in texts))
+
+
+def _checked(query: Query) -> Query:
+    label = checked_text(query.label, "a label")
+    phrases = checked_texts(query.phrases, f"a phrase of '{label}'")
+    negatives = checked_texts(query.negatives, f"a negative of '{label}'")
+    checked = replace(query, label=label, phrases=phrases, negatives=negatives)
+    threshold = query.threshold
+    if threshold is not None and not (math.isfinite(threshold) and 0.0 < threshold < 1.0):
+        raise QueryError(f"threshold {threshold} of '{label}' is not between 0 and 1")
+    if both := set(checked.texts()) & set(negatives):
+        raise QueryError(
+            f"'{label}' has {', '.join(map(repr, sorted(both)))} as phrase and as negative; drop one"
+        )
+    for exemplar in query.exemplars:
+        _check_exemplar(exemplar, label)
+    return checked
+
+
+def _check_exemplar(exemplar: Exemplar, label: str) -> None:
+    if exemplar.vector.ndim != 1 or not np.isfinite(exemplar.vector).all():
+        raise QueryError(f"an exemplar of '{label}' is not a finite vector")
+    if abs(float(np.linalg.norm(exemplar.vector)) - 1.0) > 0.01:
+        raise QueryError(f"an exemplar of '{label}' is not a unit vector; divide it by its norm")
+
+
+def parse_query(text: str) -> Query:
+    """A query of one line: ``label`` or ``label: phrase; phrase; !negative``. Raises QueryError."""
+    label, _, phrases = text.partition(":")
+    if not label.strip():
+        raise QueryError(f"query '{text}' has no label; write 'label' or 'label: phrase; phrase; !negative'")
+    given = [phrase.strip() for phrase in phrases.split(";") if phrase.strip()]
+    return Query(
+        label.strip(),
+        tuple(phrase for phrase in given if not phrase.startswith("!")),
+        negatives=tuple(phrase.removeprefix("!").strip() for phrase in given if phrase.startswith("!")),
+    )
+
+
+def parse_queries(texts: Iterable[str]) -> tuple[Query, ...]:
+    """Queries of lines, empty lines left out. Raises QueryError."""
+    return tuple(parse_query(text) for text in texts if text.strip())
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Queries in force. ``ids`` maps label to mask id (1..65534) and stays put across edits."""
+
+    queries: tuple[Query, ...] = ()
+    distractors: tuple[str, ...] = ()
+    version: int = 0
+    ids: dict[str, int] = field(default_factory=dict)
+
+    def with_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
+        """A new vocabulary, one version on. Raises QueryError and changes nothing if any part is refused."""
+        checked = tuple(_checked(q) for q in queries)
+        if len(checked) > MAX_QUERIES:
+            raise QueryError(f"{len(checked)} queries; at most {MAX_QUERIES} are kept at once")
+        labels = Counter(q.label for q in checked)
+        for label, count in labels.items():
+            if count > 1:
+                raise QueryError(f"label '{label}' is given more than once; merge its phrases")
+        others = checked_texts(distractors, "a distractor")
+        # Numbers are given out in order and never taken back, so their count is the highest of them.
+        ids = dict(self.ids)
+        for label in labels:
+            ids.setdefault(label, len(ids) + 1)
+        if len(ids) >= UNLABELLED:
+            raise QueryError("65534 labels have been used since start; restart the node to number anew")
+        return Vocabulary(checked, others, self.version + 1, ids)
+
+    def with_exemplar(self, label: str, exemplar: Exemplar) -> Vocabulary:
+        """Adds an exemplar to the query of that label, or makes a new query of it alone."""
+        label = checked_text(label, "a label")
+        queries = list(self.queries)
+        for index, query in enumerate(queries):
+            if query.label == label:
+                # The words that were searched for stay in force beside the picture.
+                phrases = query.texts() if not query.exemplars else query.phrases
+                queries[index] = replace(query, phrases=phrases, exemplars=(*query.exemplars, exemplar))
+                break
+        else:
+            queries.append(Query(label, exemplars=(exemplar,)))
+        return self.with_queries(queries, self.distractors)
+
+
+def of_space(vocabulary: Vocabulary, space: str) -> tuple[Vocabulary, tuple[str, ...]]:
+    """Without exemplars of other spaces than ``space``, and a line for each label that lost some.
+
+    A query that had nothing but those is left out. One version on if anything was; ids stay.
+    """
+    kept, lines = [], []
+    for query in vocabulary.queries:
+        own = tuple(one for one in query.exemplars if one.space == space)
+        lost = len(query.exemplars) - len(own)
+        if lost and (own or query.phrases):
+            lines.append(f"{lost} exemplars of '{query.label}' are of another space than {space}: left out")
+        elif lost:
+            lines.append(f"'{query.label}' was shown in another space than {space}: show it again")
+            continue
+        kept.append(replace(query, exemplars=own))
+    if not lines:
+        return vocabulary, ()
+    return replace(vocabulary, queries=tuple(kept), version=vocabulary.version + 1), tuple(lines)

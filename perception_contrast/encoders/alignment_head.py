@@ -1,0 +1,195 @@
+"""The alignment head of household-lit: DINOv2 tokens and colours to a space shared with words.
+
+Locked-image tuning (Zhai et al., LiT, CVPR 2022) for dense features: the image tower and the text
+tower stay as they are; a small head learns to meet in the middle. Words come in through an
+adapter on the sentence embedding, examples through an adapter on the mean of a region.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from perception_contrast.core.cache import atomic_write, sha256_of
+from perception_contrast.core.errors import ModelError
+
+COLOUR_CHANNELS = 6
+# Of each cell: where its thing's middle is (rows, columns, in radii of the thing), log of that radius in
+# cells, logit of lying at the thing's edge.
+THING_CHANNELS = 4
+# A sentence leans on the remembered one that is most like it: not below a cosine of the first, by at
+# most the third from the second on.
+LEAN = (0.5, 0.9, 0.7)
+
+
+@dataclass(frozen=True)
+class AlignmentConfig:
+    """layers: 0-based blocks of the image tower that are read. dim: of the shared space.
+    up: cells per patch side in the output. known: sentence vectors that are remembered. things: whether
+    the head also tells one thing from the next.
+    """
+
+    layers: tuple[int, ...] = (3, 7, 11)
+    image_dim: int = 384
+    text_dim: int = 384
+    width: int = 320
+    fine_width: int = 128
+    dim: int = 256
+    blocks: int = 2
+    up: int = 2
+    patch: int = 14
+    known: int = 0
+    things: bool = True
+
+
+def colour_statistics(rgb: Tensor, cell: int) -> Tensor:
+    """Mean and deviation of R, G, B in every cell: (B, 3, H, W) in [0, 1] to (B, 6, H/cell, W/cell)."""
+    mean = F.avg_pool2d(rgb, cell)
+    square = F.avg_pool2d(rgb * rgb, cell)
+    deviation = (square - mean * mean).clamp_min(0.0).add(1e-6).sqrt()
+    return torch.cat([mean - 0.5, deviation * 2.0], dim=1)
+
+
+class _Block(nn.Module):
+    """Depthwise 5x5 and a gated residual MLP on a grid (B, c, h, w)."""
+
+    def __init__(self, width: int, kernel: int = 5, expand: int = 2) -> None:
+        super().__init__()
+        self.near = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, expand * width)
+        self.down = nn.Linear(expand * width, width)
+        self.gain = nn.Parameter(torch.full((width,), 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.near(x).permute(0, 2, 3, 1))
+        y = self.down(F.gelu(self.up(y))) * self.gain
+        mixed: Tensor = x + y.permute(0, 3, 1, 2)
+        return mixed
+
+
+class AlignmentHead(nn.Module):
+    """Grid and query sides of the shared space."""
+
+    def __init__(self, config: AlignmentConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or AlignmentConfig()
+        c = self.config
+        cells = c.up * c.up
+        self.norms = nn.ModuleList(nn.LayerNorm(c.image_dim) for _ in c.layers)
+        self.enter = nn.Linear(c.image_dim * len(c.layers) + COLOUR_CHANNELS * cells, c.width)
+        self.blocks = nn.ModuleList(_Block(c.width) for _ in range(c.blocks))
+        self.split = nn.Conv2d(c.width, c.fine_width * cells, 1)
+        self.colour = nn.Conv2d(COLOUR_CHANNELS, c.fine_width, 3, padding=1)
+        self.fine = _Block(c.fine_width)
+        self.leave = nn.Linear(c.fine_width, c.dim)
+        self.things = nn.Sequential(
+            nn.Linear(c.fine_width, c.fine_width), nn.GELU(), nn.Linear(c.fine_width, THING_CHANNELS)
+        ) if c.things else None  # fmt: skip
+        self.image = nn.Sequential(
+            nn.LayerNorm(c.image_dim + c.width), nn.Linear(c.image_dim + c.width, c.width), nn.GELU(),
+            nn.Linear(c.width, c.dim),
+        )  # fmt: skip
+        self.text_skip = nn.Linear(c.text_dim, c.dim)
+        self.text = nn.Sequential(nn.Linear(c.text_dim, 2 * c.dim), nn.GELU(), nn.Linear(2 * c.dim, c.dim))
+        self.example = nn.Sequential(nn.Linear(c.dim, 2 * c.dim), nn.GELU(), nn.Linear(2 * c.dim, c.dim))
+        for adapter in (self.text, self.example):
+            last = adapter[-1]
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+        # Of the trunk's channels, in training alone; the trainer sets its share.
+        self.drop = nn.Dropout(0.0)
+        self.known: Tensor
+        self.register_buffer("known", torch.zeros(c.known, c.text_dim))
+        # logit = exp(log_scale) * cosine + bias; one pair for words, one for examples, one for captions.
+        self.log_scale = nn.Parameter(torch.tensor([2.5, 2.5, 2.5]))
+        self.bias = nn.Parameter(torch.tensor([-6.0, -6.0, 0.0]))
+
+    def grid(self, layers: Sequence[Tensor], colours: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """layers: (B, h, w, image_dim) raw block outputs; colours: (B, 6, h * up, w * up).
+
+        Returns unit vectors (B, h * up, w * up, dim), the trunk (B, width, h, w), and THING_CHANNELS of
+        each cell (B, h * up, w * up, 4), None for a head without them.
+        """
+        up = self.config.up
+        tokens = [norm(layer) for norm, layer in zip(self.norms, layers, strict=True)]
+        coarse = F.pixel_unshuffle(colours, up).permute(0, 2, 3, 1)
+        x = self.drop(self.enter(torch.cat([*tokens, coarse], dim=-1))).permute(0, 3, 1, 2)
+        for block in self.blocks:
+            x = block(x)
+        fine = F.pixel_shuffle(self.split(self.drop(F.gelu(x))), up) + self.colour(colours)
+        fine = F.gelu(self.fine(fine).permute(0, 2, 3, 1))
+        things = None if self.things is None else self.things(fine).float()
+        return F.normalize(self.leave(fine).float(), dim=-1), x, things
+
+    def image_embedding(self, cls: Tensor, trunk: Tensor) -> Tensor:
+        """(B, image_dim) class tokens and the trunk to unit vectors (B, dim)."""
+        return F.normalize(self.image(torch.cat([cls, trunk.mean(dim=(2, 3))], dim=-1)).float(), dim=-1)
+
+    def text_embedding(self, sentences: Tensor) -> Tensor:
+        """Sentence embeddings (n, text_dim), unit, to unit vectors (n, dim).
+
+        Words that training never used are near, for the sentence tower, to some that it did: their
+        vectors lean on the nearest remembered one, the more the nearer it is.
+        """
+        own = self._adapted(sentences)
+        if not len(self.known):
+            return own
+        likeness, nearest = (sentences @ self.known.T).max(dim=-1)
+        low, high, most = LEAN
+        share = most * ((likeness - low) / (high - low)).clamp(0.0, 1.0).unsqueeze(-1)
+        return F.normalize((1 - share) * own + share * self._adapted(self.known[nearest]), dim=-1)
+
+    def _adapted(self, sentences: Tensor) -> Tensor:
+        return F.normalize((self.text_skip(sentences) + self.text(sentences)).float(), dim=-1)
+
+    def remembering(self, sentences: Tensor) -> AlignmentHead:
+        """A copy that remembers these sentence vectors (k, text_dim), unit rows."""
+        head = AlignmentHead(replace(self.config, known=len(sentences)))
+        head.load_state_dict({**self.state_dict(), "known": sentences})
+        return head.eval()
+
+    def example_embedding(self, regions: Tensor) -> Tensor:
+        """Mean grid vectors of regions (n, dim), unit, to unit query vectors (n, dim)."""
+        return F.normalize((regions + self.example(regions)).float(), dim=-1)
+
+    def logits(self, cosine: Tensor, kind: int) -> Tensor:
+        """kind: 0 words, 1 examples, 2 captions."""
+        return self.log_scale[kind].exp() * cosine.float() + self.bias[kind]
+
+
+def save_alignment(head: AlignmentHead, path: Path, facts: dict[str, str]) -> None:
+    """Writes the head in half precision, with its configuration and ``facts`` (towers, training) inside."""
+    from safetensors.torch import save
+
+    tensors = {name: value.detach().half().contiguous() for name, value in head.state_dict().items()}
+    metadata = {"format": "household-lit", "config": json.dumps(asdict(head.config)), **facts}
+    atomic_write(path, save(tensors, metadata=metadata))
+
+
+def load_alignment(path: Path) -> tuple[AlignmentHead, dict[str, str], str]:
+    """The head, the facts written with it and the sha256 of the file. Raises ModelError."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ModelError(f"alignment head '{path}' is missing; reinstall the package or train one")
+    try:
+        with safe_open(str(path), framework="pt") as stored:
+            facts = dict(stored.metadata() or {})
+            tensors = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
+        config = json.loads(facts["config"])
+        config["layers"] = tuple(config["layers"])
+        config.setdefault("things", False)  # heads from before they told things apart
+        head = AlignmentHead(AlignmentConfig(**config))
+        # Heads from before words were remembered remember none.
+        head.load_state_dict({"known": head.known, **tensors})
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise ModelError(f"alignment head '{path}' is not readable ({error}); restore the file") from error
+    return head.eval(), facts, sha256_of(path)

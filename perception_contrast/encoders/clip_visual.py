@@ -1,0 +1,199 @@
+"""How image towers of pictures and words are run: at any grid, with dense features by any way.
+
+``ClipVisual``, ``PooledVisual`` and ``MeanVisual`` are for open_clip's networks, the others for a
+``PairNetwork``, which training made. A patch of its vision transformer is compared with words by the way that
+the class token goes, or by that of the attention pooling head where it has one; of a convolutional network
+each cell goes alone through what follows the mean.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from perception_contrast.core.errors import ModelError
+from perception_contrast.encoders.dense.last_block import OpenClipBlock, TimmBlock, dense_tokens
+from perception_contrast.encoders.dense.method_names import PROXY
+from perception_contrast.encoders.image_text_pair import PairNetwork
+from perception_contrast.encoders.position_embedding import Positions
+from perception_contrast.encoders.timm_backbones import VitTrunk, through, trunk_of
+from perception_contrast.models.specs import ModelSpec
+
+
+class ClipVisual:
+    """open_clip's VisionTransformer, run at any grid. Holds no parameters of its own."""
+
+    def __init__(self, visual: Any) -> None:
+        self.visual = visual
+        self._positions = Positions(antialias=True)
+        self._last = OpenClipBlock(visual.transformer.resblocks[-1])
+
+    def encode(
+        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Patches (B, rows * columns, dim), or their values by proxyclip, and pictures (B, dim), not unit."""
+        x = self._embed(images, rows, columns)
+        blocks = self.visual.transformer.resblocks
+        for block in blocks[:-1]:
+            x = through(block, x)
+        whole = through(blocks[-1], x)
+        picture = self._project(whole[:, 0]) if pooled else None
+        if method is None:
+            return None, picture
+        tokens = dense_tokens(self._last, method, x, whole, rows, columns)[:, 1:]
+        return tokens if method == PROXY else self._project(tokens), picture
+
+    def finish(self, gathered: Tensor) -> Tensor:
+        """What patches gathered (B, n, width) to (B, n, dim)."""
+        return self._project(self._last.out(gathered))
+
+    def _embed(self, images: Tensor, rows: int, columns: int) -> Tensor:
+        visual = self.visual
+        x = visual.conv1(images).flatten(2).transpose(1, 2)
+        position = visual.positional_embedding[None]
+        learns = bool(visual.positional_embedding.requires_grad)
+        patches = x + self._positions.at(position[:, 1:], rows, columns, learns=learns).to(x.dtype)
+        first = (visual.class_embedding + position[:, 0]).to(x.dtype).expand(x.shape[0], 1, -1)
+        embedded: Tensor = visual.ln_pre(torch.cat([first, patches], dim=1))
+        return embedded
+
+    def _project(self, x: Tensor) -> Tensor:
+        projected: Tensor = self.visual.ln_post(x) @ self.visual.proj
+        return projected
+
+
+class PooledVisual:
+    """open_clip's wrapper of timm's ViT with attention pooling (SigLIP, Perception Encoder), at any grid."""
+
+    def __init__(self, visual: Any) -> None:
+        self.visual = visual
+        self._trunk = VitTrunk(visual.trunk)
+
+    def encode(
+        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """As ``ClipVisual.encode``."""
+        trunk = self.visual.trunk
+        x, rope = self._trunk.until_last(images, rows, columns)
+        last = TimmBlock(trunk.blocks[-1], rope)
+        whole = through(trunk.blocks[-1], x, rope)
+        picture = self._project(trunk.attn_pool(trunk.norm(whole))) if pooled else None
+        if method is None:
+            return None, picture
+        tokens = dense_tokens(last, method, x, whole, rows, columns)[:, trunk.num_prefix_tokens :]
+        return tokens if method == PROXY else self._values(tokens), picture
+
+    def finish(self, gathered: Tensor) -> Tensor:
+        """As ``ClipVisual.finish``."""
+        return self._values(TimmBlock(self.visual.trunk.blocks[-1]).out(gathered))
+
+    def _values(self, tokens: Tensor) -> Tensor:
+        """Each token of the last block as if the pooling head attended to it alone, in the shared space."""
+        trunk = self.visual.trunk
+        return self._project(attended_alone(trunk.attn_pool, trunk.norm(tokens)))
+
+    def _project(self, x: Tensor) -> Tensor:
+        trunk = self.visual.trunk
+        projected: Tensor = self.visual.head(trunk.head(trunk.fc_norm(x)))
+        return projected
+
+
+class MeanVisual:
+    """open_clip's wrapper of timm's FastViT (MobileCLIP), at any grid.
+
+    Its embedding is the mean of the last map through a linear layer; each cell goes through that layer
+    alone, so the mean of the dense vectors, before they are made unit, is the embedding.
+    """
+
+    def __init__(self, visual: Any) -> None:
+        self.visual = visual
+
+    def encode(
+        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """As ``ClipVisual.encode``, of the one method there is."""
+        trunk = self.visual.trunk
+        x = trunk.forward_features(images)
+        patches = None if method is None else trunk.head.fc(x.flatten(2).transpose(1, 2))
+        return patches, trunk.head(x) if pooled else None
+
+
+class HeadedVit:
+    """A ``Pictures`` of timm's vision transformer at any grid. Holds no parameters of its own."""
+
+    def __init__(self, visual: Any, *, antialias: bool) -> None:
+        self.visual = visual
+        self._trunk = VitTrunk(visual.trunk, antialias=antialias)
+
+    def encode(
+        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Patches (B, rows * columns, dim), or their values by proxyclip, and pictures (B, dim), not unit."""
+        vit = self.visual.trunk
+        x, rope = self._trunk.until_last(images, rows, columns)
+        whole = through(vit.blocks[-1], x, rope)
+        picture = self.visual.head(self._trunk.picture(vit.norm(whole))) if pooled else None
+        if method is None:
+            return None, picture
+        tokens = dense_tokens(TimmBlock(vit.blocks[-1], rope), method, x, whole, rows, columns)
+        tokens = tokens[:, vit.num_prefix_tokens :]
+        return tokens if method == PROXY else self._project(tokens), picture
+
+    def finish(self, gathered: Tensor) -> Tensor:
+        """What patches gathered (B, n, width) to (B, n, dim)."""
+        return self._project(TimmBlock(self.visual.trunk.blocks[-1]).out(gathered))
+
+    def _project(self, tokens: Tensor) -> Tensor:
+        vit = self.visual.trunk
+        x = vit.norm(tokens)
+        projected: Tensor = self.visual.head(x if vit.attn_pool is None else attended_alone(vit.attn_pool, x))
+        return projected
+
+
+class HeadedMap:
+    """A ``Pictures`` of timm's ResNet or ConvNeXt at any grid."""
+
+    def __init__(self, visual: Any) -> None:
+        self.visual = visual
+        self._trunk = trunk_of(visual.trunk)
+
+    def encode(
+        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """As ``ClipVisual.encode``, of the one method there is."""
+        tokens, picture, _ = self._trunk.run(images, rows, columns, ())
+        patches = None
+        if method is not None:
+            cells = tokens.reshape(-1, tokens.shape[-1], 1, 1)
+            alone = self.visual.trunk.forward_head(cells, pre_logits=True)
+            patches = self.visual.head(alone.reshape(images.shape[0], rows * columns, -1))
+        return patches, self.visual.head(picture) if pooled else None
+
+
+def attended_alone(pool: Any, tokens: Tensor) -> Tensor:
+    """Each token (B, n, c), after the norm, as if timm's attention pooling head attended to it alone."""
+    y = pool.proj(pool.kv(tokens).chunk(2, dim=-1)[1])
+    alone: Tensor = y + pool.mlp(pool.norm(y))
+    return alone
+
+
+Visual = ClipVisual | PooledVisual | MeanVisual | HeadedVit | HeadedMap
+
+
+def visual_of(network: Any, spec: ModelSpec) -> Visual:
+    """By how the tower is built. Raises ModelError for one without a known way to dense features."""
+    visual = network.visual
+    if isinstance(network, PairNetwork):
+        if hasattr(visual.trunk, "blocks"):
+            return HeadedVit(visual, antialias=spec.antialias)
+        return HeadedMap(visual)
+    trunk = getattr(visual, "trunk", None)
+    if trunk is None:
+        return ClipVisual(visual)
+    if getattr(trunk, "attn_pool", None) is not None:
+        return PooledVisual(visual)
+    if type(trunk).__name__ == "FastVit":
+        return MeanVisual(visual)
+    raise ModelError(f"'{spec.name}': dense features of a {type(trunk).__name__} image tower are not known")

@@ -1,1 +1,0 @@
-"""One seam; behind it torch, CUDA graphs, ONNX Runtime and TensorRT; before them the gate."""

@@ -1,0 +1,109 @@
+"""Pictures and words that training brought together: a tower of pictures, a linear layer, a text tower."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from perception_contrast.core.cache import replacing, sha256_of
+from perception_contrast.core.errors import ModelError
+from perception_contrast.encoders.timm_backbones import create_network
+from perception_contrast.models.registry import MINILM
+from perception_contrast.models.specs import ModelSpec
+from perception_contrast.models.weights import load_strictly, load_tensors
+from perception_contrast.text.text_networks import sentence_head, word_transformer
+
+PICTURES = "pictures"  # in the words' file: sha256 of the weights that they were fitted to
+
+
+class Pictures(nn.Module):
+    """trunk: timm's network. head: its vector to the shared space."""
+
+    def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.trunk, self.head = trunk, head
+
+
+class PairNetwork(nn.Module):
+    """As open_clip's networks are built; all but ``visual.trunk`` is what the words' file holds.
+
+    text: ids (n, T) or sentence vectors (n, c) to (n, dim). logit_scale: logarithm. logit_bias: None unless
+    each pair stands for itself.
+    """
+
+    def __init__(self, trunk: nn.Module, head: nn.Module, text: nn.Module, *, sigmoid: bool) -> None:
+        super().__init__()
+        self.visual = Pictures(trunk, head)
+        self.text: Any = text
+        self.logit_scale = nn.Parameter(torch.zeros(()))
+        self.logit_bias = nn.Parameter(torch.zeros(())) if sigmoid else None
+
+    def encode_text(self, tokens: Tensor, normalize: bool = False) -> Tensor:
+        """(n, dim)."""
+        vectors: Tensor = self.text(tokens)
+        return functional.normalize(vectors, dim=-1) if normalize else vectors
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Of the text tower; blocks of ``trunk`` are marked one by one."""
+        if hasattr(self.text, "transformer"):
+            self.text.set_grad_checkpointing(enable)
+
+
+def pair_network(spec: ModelSpec) -> PairNetwork:
+    """The network of a model of pictures with words, at random initialisation."""
+    words = spec.words
+    assert words is not None
+    if words.tower == "minilm":
+        text = sentence_head(MINILM.dim, words.dim, words.hidden)
+    else:
+        text = word_transformer(words.width, words.depth, words.heads, words.context, words.dim)
+    head: nn.Module = nn.Linear(spec.dim, words.dim, bias=False) if words.head else nn.Identity()
+    trunk = create_network(spec.arch, spec.size, dict(spec.options))
+    return PairNetwork(trunk, head, text, sigmoid=words.sigmoid)
+
+
+def save_words(network: PairNetwork, path: Path, pictures: str) -> str:
+    """Writes all but the tower of pictures; gives the file's sha256. pictures: sha256 of that one's file."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in network.state_dict().items()
+        if not name.startswith("visual.trunk.")
+    }
+    with replacing(path) as part:
+        save_file(tensors, str(part), {PICTURES: pictures})
+        part.chmod(0o644)
+    return sha256_of(path)
+
+
+def load_pair(spec: ModelSpec, path: Path) -> tuple[PairNetwork, str]:
+    """The network with its weights, and the sha256 of the words' file, which names those of the pictures'.
+
+    path: the weights of the tower of pictures. Raises ModelError for files that do not belong together.
+    """
+    assert spec.words is not None
+    words = path.with_name(spec.words.file)
+    state = load_tensors(words)
+    fitted, found = _pictures_of(words), sha256_of(path)
+    if fitted != found:
+        raise ModelError(
+            f"{words} was fitted to pictures' weights with sha256 {fitted[:12] or 'unknown'}, and that of "
+            f"{path.name} is {found[:12]}; put the file that it was exported with there"
+        )
+    network = pair_network(spec)
+    load_strictly(network.visual.trunk, load_tensors(path), path)
+    trunk = {f"visual.trunk.{name}": value for name, value in network.visual.trunk.state_dict().items()}
+    load_strictly(network, {**trunk, **state}, words)
+    return network, sha256_of(words)
+
+
+def _pictures_of(words: Path) -> str:
+    from safetensors import safe_open
+
+    with safe_open(str(words), framework="pt") as file:
+        return str((file.metadata() or {}).get(PICTURES, ""))

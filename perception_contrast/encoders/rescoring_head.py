@@ -1,0 +1,147 @@
+"""Regions of a picture seen again, enlarged: what a tower makes of a thing when it fills the view.
+
+In a whole picture a thing of 40 pixels has a handful of tokens; enlarged it has as many as a large one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from perception_contrast.core.cache import atomic_write, sha256_of
+from perception_contrast.core.errors import ModelError
+
+SIDE = 112  # pixels of an enlarged view
+LAYOUT = 4  # rows and columns of the coarse picture of where things are in the view
+FORMAT = "zoom"
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Views pooled without any weights. inside, outside: (n, c) mean tokens under and beside the mask.
+    layout: (n, LAYOUT, LAYOUT, c) mean tokens. place: (n, LAYOUT, LAYOUT) how much of each is covered.
+    colours: (n, 6) mean and deviation of R, G, B under the mask. form: (n, 2) log10 of the share of the
+    picture, log of height over width.
+    """
+
+    inside: Tensor
+    outside: Tensor
+    layout: Tensor
+    place: Tensor
+    colours: Tensor
+    form: Tensor
+
+
+def pooled(tokens: Tensor, masks: Tensor, rgb: Tensor, form: Tensor) -> Pooled:
+    """tokens (n, g, g, c); masks (n, g, g) in [0, 1]; rgb (n, 3, s, s) in [0, 1]; form (n, 2)."""
+    weight = masks.flatten(1).clamp_min(1e-4)
+    beside = (1.0 - masks).flatten(1).clamp_min(1e-4)
+    flat = tokens.flatten(1, 2)
+    inside = torch.einsum("np,npc->nc", weight / weight.sum(1, keepdim=True), flat)
+    outside = torch.einsum("np,npc->nc", beside / beside.sum(1, keepdim=True), flat)
+    layout = F.adaptive_avg_pool2d(tokens.permute(0, 3, 1, 2), LAYOUT).permute(0, 2, 3, 1)
+    place = F.adaptive_avg_pool2d(masks[:, None], LAYOUT)[:, 0]
+    fine = F.interpolate(masks[:, None], rgb.shape[-2:], mode="bilinear").clamp_min(1e-4)
+    share = fine / fine.sum(dim=(2, 3), keepdim=True)
+    mean = (rgb * share).sum(dim=(2, 3))
+    square = (rgb * rgb * share).sum(dim=(2, 3))
+    deviation = (square - mean * mean).clamp_min(0.0).add(1e-6).sqrt()
+    return Pooled(inside, outside, layout, place, torch.cat([mean - 0.5, 2 * deviation], dim=1), form)
+
+
+@dataclass(frozen=True)
+class ZoomConfig:
+    """channels: of the tokens, all layers together. layers: how many. width: of the trunk. cell: channels a
+    cell of the layout keeps. dim: of the space shared with words."""
+
+    channels: int = 1152
+    layers: int = 3
+    width: int = 512
+    cell: int = 48
+    dim: int = 256
+    blocks: int = 2
+
+
+class ZoomHead(nn.Module):
+    """Pooled views to unit vectors in the space of a language model's words."""
+
+    def __init__(self, config: ZoomConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or ZoomConfig()
+        c = self.config
+        single = c.channels // c.layers
+        self.norms = nn.ModuleList(nn.LayerNorm(single) for _ in range(3 * c.layers))
+        self.inside = nn.Linear(c.channels, c.width)
+        self.outside = nn.Linear(c.channels, c.width)
+        self.cells = nn.Linear(c.channels, c.cell)
+        self.layout = nn.Linear(LAYOUT * LAYOUT * (c.cell + 1), c.width)
+        self.looks = nn.Linear(8, c.width)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(c.width), nn.Linear(c.width, 2 * c.width), nn.GELU(), nn.Dropout(0.0),
+                nn.Linear(2 * c.width, c.width),
+            )
+            for _ in range(c.blocks)
+        )  # fmt: skip
+        self.leave = nn.Sequential(nn.LayerNorm(c.width), nn.Linear(c.width, c.dim))
+        # Of what comes in, in training alone; the trainer sets the share.
+        self.drop = nn.Dropout(0.0)
+        self.log_scale = nn.Parameter(torch.tensor(2.5))
+        self.bias = nn.Parameter(torch.tensor(-6.0))
+
+    def forward(self, views: Pooled) -> Tensor:
+        """(n, dim) unit rows."""
+        n = self.config.layers
+        inside = self._normed(views.inside, self.norms[:n])
+        outside = self._normed(views.outside, self.norms[n : 2 * n])
+        cells = F.gelu(self.cells(self.drop(self._normed(views.layout, self.norms[2 * n :]))))
+        layout = torch.cat([cells, views.place.unsqueeze(-1)], dim=-1).flatten(1)
+        x = self.inside(self.drop(inside)) + self.outside(self.drop(outside)) + self.layout(self.drop(layout))
+        x = x + self.looks(torch.cat([4 * views.colours, views.form], dim=-1))
+        for block in self.blocks:
+            x = x + block(x)
+        return F.normalize(self.leave(x).float(), dim=-1)
+
+    def _normed(self, tokens: Tensor, norms: Iterable[nn.Module]) -> Tensor:
+        parts = tokens.chunk(self.config.layers, dim=-1)
+        return torch.cat([norm(part) for norm, part in zip(norms, parts, strict=True)], dim=-1)
+
+    def logits(self, cosine: Tensor) -> Tensor:
+        """log(p / (1 - p)) of "this view shows what the words ask for"."""
+        return self.log_scale.exp() * cosine.float() + self.bias
+
+
+def save_zoom(head: ZoomHead, path: Path, facts: dict[str, str]) -> None:
+    """Writes the head in half precision, with its configuration and ``facts`` inside.
+
+    facts: "image_space" and "word_space" that it was fitted to, "layers" that it reads (JSON), and what
+    else is to be known of it.
+    """
+    from safetensors.torch import save
+
+    tensors = {name: value.detach().half().contiguous() for name, value in head.state_dict().items()}
+    metadata = {"format": FORMAT, "config": json.dumps(asdict(head.config)), **facts}
+    atomic_write(path, save(tensors, metadata=metadata))
+
+
+def load_zoom(path: Path) -> tuple[ZoomHead, dict[str, str], str]:
+    """The head, the facts written with it and the sha256 of the file. Raises ModelError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as stored:
+            facts = dict(stored.metadata() or {})
+            tensors = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
+        if facts["format"] != FORMAT:
+            raise ValueError(f"it holds a {facts['format']}")
+        head = ZoomHead(ZoomConfig(**json.loads(facts["config"])))
+        head.load_state_dict(tensors)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise ModelError(f"zoom head '{path}' is not readable ({error}); restore the file") from error
+    return head.eval(), facts, sha256_of(path)

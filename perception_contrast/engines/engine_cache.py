@@ -1,0 +1,71 @@
+"""Engine files that this machine made, kept so that the next start is quick."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from perception_contrast import __version__
+from perception_contrast.core.cache import cache_dir
+from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.engines.processor import cpu_name
+
+PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "tensorrt", "tensorrt_cu12", "tensorrt_cu13")
+
+
+def engines_dir() -> Path:
+    """Where engine files and measurements are kept. Not created here."""
+    return cache_dir() / "engines"
+
+
+@cache
+def machine_facts(device: str) -> dict[str, str]:
+    """What an engine's speed and its file depend on beside the model: processor, GPU, driver, versions."""
+    facts = {"package": __version__, "cpu": cpu_name(), "threads": str(threads())}
+    for name in PACKAGES:
+        try:
+            facts[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    if torch.device(device).type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        facts["gpu"] = f"{properties.name} sm_{properties.major}{properties.minor}"
+        facts["driver"] = _driver()
+    return facts
+
+
+def threads() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def key_of(graph: EncoderGraph, size: tuple[int, int], **facts: str) -> str:
+    """Hexadecimal digest of the model's identity, the picture size and all that is given."""
+    held = {
+        "space": graph.space,
+        "tower": graph.tower.space,
+        "method": graph.method,
+        "outputs": list(graph.names),
+        "size": list(size),
+    }
+    return hashlib.sha256(json.dumps({**held, **facts}, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def file_of(graph: EncoderGraph, size: tuple[int, int], precision: str, **facts: str) -> Path:
+    """Where the ONNX file of this graph, size and precision is kept."""
+    key = key_of(graph, size, precision=precision, package=__version__, **facts)
+    height, width = size
+    return engines_dir() / f"{graph.model}-{height}x{width}-{precision}-{key}.onnx"
+
+
+def _driver() -> str:
+    path = Path("/proc/driver/nvidia/version")
+    return (
+        path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0] if path.exists() else "unknown"
+    )

@@ -1,0 +1,130 @@
+"""Models for an export, and the check of a written file against float32 torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import ModelError
+from perception_contrast.core.feature_grid import require_same_space, space_name
+from perception_contrast.encoders.alignment_head import load_alignment
+from perception_contrast.encoders.clip import ClipTower, load_clip
+from perception_contrast.encoders.dense.method_names import AUTO
+from perception_contrast.encoders.dinov2 import DinoTower, load_dino
+from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit
+from perception_contrast.encoders.load_encoders import LIT_TOWER
+from perception_contrast.encoders.timm_backbones import create_network
+from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder, UnservableError
+from perception_contrast.engines.gate import LIMITS, compare, gate_images
+from perception_contrast.models.registry import model_spec
+from perception_contrast.models.weights import Progress
+
+CUDA = "CUDAExecutionProvider"
+
+
+def graph_to_export(
+    name: str,
+    *,
+    offline: bool = False,
+    random_init: bool = False,
+    dense: str = AUTO,
+    progress: Progress | None = None,
+) -> EncoderGraph:
+    """The picture side of any model that can be named, on the CPU. Raises ModelError.
+
+    random_init: no weights are fetched, for checks of the computation; of household-lit the head stays.
+    dense: the method of a model of pictures and words; others have none to choose. A tower of pictures that
+    training gave words comes by itself unless one is named.
+    """
+    spec = model_spec(name)
+    if dense != AUTO and (not spec.knows_words or spec.family == "lit"):
+        raise ModelError(f"'{name}' has one way to its dense features; use dense {AUTO}")
+    if spec.family == "lit":
+        if random_init:
+            tower = _random_dino(LIT_TOWER)
+        else:
+            tower = load_dino(LIT_TOWER, offline=offline, pinned=True, progress=progress)
+        return graph_of(tower, _lit(tower, any_tower=random_init))
+    if random_init:
+        return graph_of(random_tower(name, dense))
+    if spec.spatial and dense == AUTO:
+        return graph_of(load_dino(name, offline=offline, progress=progress))
+    return graph_of(load_clip(name, offline=offline, method=dense, progress=progress))
+
+
+def check_export(graph: EncoderGraph, path: Path, size: tuple[int, int]) -> dict[str, float] | None:
+    """Output to the smallest cosine of its vectors with those of float32 torch, on the gate's photographs.
+
+    None where no provider of this machine can run the file. Raises ModelError if a cosine is below the
+    limit of the file's precision.
+    """
+    encoder = _served(path)
+    if encoder is None:
+        return None
+    worst: dict[str, float] = {}
+    for images in gate_images(graph, size):
+        with torch.inference_mode():
+            reference = dict(zip(graph.names, graph(images), strict=True))
+        for name, cosine in compare(reference, encoder.run(images.numpy())).items():
+            worst[name] = min(cosine, worst.get(name, 1.0))
+    name, least = min(worst.items(), key=lambda item: item[1])
+    limit = LIMITS[encoder.facts.precision]
+    if least < limit:
+        raise ModelError(
+            f"the export of '{graph.model}' in {encoder.facts.precision} does not give what torch gives: the "
+            f"smallest cosine of '{name}' is {least:.5f}, below {limit}; nothing was written"
+        )
+    return worst
+
+
+def _served(path: Path) -> ExportedEncoder | None:
+    try:
+        return ExportedEncoder(path, [CPU])
+    except UnservableError:
+        if not torch.cuda.is_available():
+            return None
+    try:
+        return ExportedEncoder(path, [CUDA, CPU])
+    except ModelError:
+        return None
+
+
+def random_tower(name: str, method: str = AUTO) -> DinoTower | ClipTower:
+    """A model without weights, on the CPU. method: as of ``load_clip``. Raises ModelError."""
+    import timm
+
+    if timm.is_model(model_spec(name).arch):
+        return _random_dino(name)
+    return load_clip(name, random_init=True, method=method)
+
+
+def _random_dino(name: str) -> DinoTower:
+    spec = model_spec(name)
+    torch.manual_seed(0)
+    vit = create_network(spec.arch, spec.size, dict(spec.options))
+    return DinoTower(vit, spec, space_name(spec.name, "random")).eval().requires_grad_(False)
+
+
+def _lit(tower: DinoTower, *, any_tower: bool) -> HouseholdLit:
+    head, facts, sha256 = load_alignment(HEAD_FILE)
+    if not any_tower:
+        require_same_space(facts.get("image_space", tower.space), tower.space, "alignment head")
+    lit = HouseholdLit(tower, head, _NoWords(), space_name("household-lit", sha256), facts)
+    return lit.eval().requires_grad_(False)
+
+
+class _NoWords:
+    """In place of the sentence tower, which an export of pictures leaves out and need not fetch."""
+
+    model, space, dim, wording = "none", "none@0", 0, ""
+
+    def canonical(self, text: str) -> str:
+        return text
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise ModelError("this household-lit was made for pictures alone; load_encoders gives one with words")

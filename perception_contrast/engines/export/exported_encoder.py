@@ -1,0 +1,210 @@
+"""Serving an exported encoder with ONNX Runtime and NumPy alone: no torch, no model hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.cache import CHUNK_BYTES
+from perception_contrast.core.errors import ModelError
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.frame import GridToImage
+from perception_contrast.preprocessing.to_array import image_array
+
+FORMAT, FORMAT_VERSION = "perception_contrast", "1"
+INPUT = "images"
+CPU = "CPUExecutionProvider"
+# Outputs whose cells are no vectors with a direction.
+MAPS = ("things",)
+# The end of every file: an entry of the model's metadata as protocol buffers write it, "sha256" and
+# the hexadecimal digest of all bytes before the entry.
+_SEAL = b"\x72\x4a\x0a\x06sha256\x12\x40"
+_DIGEST = 64
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+class UnservableError(ModelError):
+    """A sound file with an operation that this machine's ONNX Runtime has not."""
+
+
+def seal(data: bytes) -> bytes:
+    """A serialised ONNX model with the sha256 of its bytes as one more entry of its metadata."""
+    return data + _SEAL + hashlib.sha256(data).hexdigest().encode()
+
+
+def require_seal(path: Path) -> None:
+    """Raises ModelError unless the file was written by an export and every byte is as it was then."""
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}; write one with `perception-contrast export`")
+    try:
+        _check_seal(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+
+
+def _check_seal(path: Path) -> None:
+    digest, left = hashlib.sha256(), path.stat().st_size - len(_SEAL) - _DIGEST
+    with path.open("rb") as file:
+        while left > 0 and (chunk := file.read(min(CHUNK_BYTES, left))):
+            digest.update(chunk)
+            left -= len(chunk)
+        end = file.read()
+    if not end.startswith(_SEAL):
+        raise ModelError(
+            f"{path} was not written by `perception-contrast export`, or it is cut short; export it again"
+        )
+    if end[len(_SEAL) :] != digest.hexdigest().encode():
+        raise ModelError(f"{path} is damaged or was changed after its export; export it again")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file says of itself.
+
+    size: (height, width) of its pictures. spaces: of each output. unit: outputs whose vectors have
+    unit length. precision: of the matrix products. mean, std: of RGB in [0, 1].
+    """
+
+    model: str
+    space: str
+    family: str
+    outputs: tuple[str, ...]
+    spaces: Mapping[str, str]
+    unit: tuple[str, ...]
+    precision: str
+    patch: int
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    licence: str
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, str], path: Path) -> Facts:
+        """Raises ModelError for a file of another program or of a later version of this one."""
+        if metadata.get("format") != FORMAT:
+            raise ModelError(f"{path} is an ONNX file, but not one of `perception-contrast export`")
+        version = metadata.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ModelError(
+                f"{path} has format version {version}, and {FORMAT_VERSION} is understood; "
+                "export it again with this version of the package"
+            )
+        try:
+            height, width = json.loads(metadata["size"])
+            return cls(
+                model=metadata["model"],
+                space=metadata["space"],
+                family=metadata["family"],
+                outputs=tuple(json.loads(metadata["outputs"])),
+                spaces=json.loads(metadata["spaces"]),
+                unit=tuple(json.loads(metadata["unit"])),
+                precision=metadata["precision"],
+                patch=int(metadata["patch"]),
+                size=(int(height), int(width)),
+                mean=tuple(json.loads(metadata["mean"])),
+                std=tuple(json.loads(metadata["std"])),
+                licence=metadata["licence"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{path} does not say what it holds ({error}); export it again") from error
+
+
+class ExportedEncoder:
+    """A file of `perception-contrast export`, ready to run. facts: what it says of itself.
+
+    providers: of ONNX Runtime, by preference; the CPU's alone unless given. threads: of one picture
+    on the CPU, 0 for as many as there are cores. Raises ModelError, UnservableError.
+    """
+
+    def __init__(self, path: str | Path, providers: Sequence[str] | None = None, threads: int = 0) -> None:
+        path = Path(path)
+        require_seal(path)
+        wanted = list(providers) if providers else [CPU]
+        self._session: Any = _session(path, wanted, threads)
+        self.facts = Facts.of(self._session.get_modelmeta().custom_metadata_map, path)
+        self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+
+    def see(self, image: NDArray[np.uint8]) -> Arrays:
+        """image (H, W, 3) uint8 RGB of any size to each output's array, without the batch axis.
+
+        The picture is stretched to the file's size. Raises ValueError for another shape or dtype.
+        """
+        facts = self.facts
+        batch = self.run(image_array(image, facts.size, facts.mean, facts.std))
+        return {name: values[0] for name, values in batch.items()}
+
+    def features(self, image: NDArray[np.uint8]) -> dict[str, FeatureGrid]:
+        """As ``see``, dense outputs alone, each with its space and where its cells lie in the picture."""
+        source = (int(image.shape[0]), int(image.shape[1]))
+        return {
+            name: self._grid(name, values, source)
+            for name, values in self.see(image).items()
+            if values.ndim == 3 and name not in MAPS
+        }
+
+    def run(self, images: NDArray[np.float32]) -> Arrays:
+        """images (B, 3, H, W) float32, normalised, to float32 arrays that begin with the batch axis.
+
+        Raises ValueError for pictures of another size or dtype.
+        """
+        expected = (3, *self.facts.size)
+        if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.float32:
+            raise ValueError(
+                f"expected (B, {', '.join(map(str, expected))}) float32, got {images.shape} {images.dtype}"
+            )
+        names = self.facts.outputs
+        return dict(zip(names, self._session.run(list(names), {INPUT: images}), strict=True))
+
+    def _grid(self, name: str, values: NDArray[np.float32], source: tuple[int, int]) -> FeatureGrid:
+        rows, columns = values.shape[:2]
+        space = self.facts.spaces[name]
+        return FeatureGrid(
+            values=values,
+            model=space.rsplit("@", 1)[0],
+            space=space,
+            grid_to_image=GridToImage.of_resize(source, (rows, columns)),
+            image_size=source,
+            normalized=name in self.facts.unit,
+        )
+
+
+def _session(path: Path, providers: list[str], threads: int) -> Any:
+    """A session on the first of ``providers``. Raises ModelError if that one cannot serve the file."""
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    if absent := [name for name in providers if name not in available]:
+        raise ModelError(
+            f"ONNX Runtime here has no {absent[0]}; it has {', '.join(available)}. "
+            "Choose one of these, or install a build with it (onnxruntime-gpu for NVIDIA)"
+        )
+    if threads < 0:
+        raise ModelError(f"threads is {threads}; give a number of threads, or 0 for one a core")
+    if "CUDAExecutionProvider" in providers and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what goes wrong is raised here
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if "NOT_IMPLEMENTED" in line:
+            raise UnservableError(
+                f"{providers[0]} cannot run {path}: {line}. bf16 needs a GPU; for the CPU export fp32 or fp16"
+            ) from error
+        raise ModelError(f"ONNX Runtime cannot load {path}: {line}; export it again") from error
+    if providers[0] not in session.get_providers():
+        raise ModelError(
+            f"{providers[0]} is installed but does not start here: its driver or libraries are missing; "
+            f"use {CPU}"
+        )
+    return session

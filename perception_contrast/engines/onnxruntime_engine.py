@@ -1,0 +1,187 @@
+"""ONNX Runtime on the CPU, on CUDA and through TensorRT: one code, three providers."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from perception_contrast.core.errors import ModelError
+from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.engines import quantization as quantize
+from perception_contrast.engines.base import Plan
+from perception_contrast.engines.engine_cache import engines_dir, file_of, key_of, machine_facts, threads
+from perception_contrast.engines.export.onnx_export import export_onnx
+from perception_contrast.engines.weight_folding import folded
+
+PROVIDERS = {
+    "onnxruntime": "CPUExecutionProvider",
+    "onnxruntime-cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+
+def require_provider(kind: str) -> None:
+    """Raises ModelError, naming what is there and the remedy, if this ONNX Runtime lacks the provider."""
+    import onnxruntime
+
+    wanted, there = PROVIDERS[kind], onnxruntime.get_available_providers()
+    if wanted not in there:
+        raise ModelError(
+            f"engine {kind} needs ONNX Runtime's {wanted}; this one has {', '.join(there)}. "
+            "Install onnxruntime-gpu, or use engine auto"
+        )
+
+
+class OrtEngine:
+    """An exported graph. Outputs are written straight into tensors of the caller's device.
+
+    made: whether its file was written for this very engine.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        kind: str,
+        precision: str,
+        device: str,
+        outputs: tuple[str, ...],
+        options: dict[str, str] | None = None,
+    ) -> None:
+        """Raises ModelError for a file that cannot be loaded, or a provider that does not start."""
+        require_provider(kind)
+        self.name, self.precision, self.device = kind, precision, device
+        self.outputs, self.path = outputs, path
+        self.made = False
+        self._device = torch.device(device)
+        self._session = _session(path, kind, self._device.index or 0, options or {})
+        found = tuple(one.name for one in self._session.get_outputs())
+        if found != outputs:
+            raise ModelError(
+                f"engine file {path} gives {', '.join(found)}, not {', '.join(outputs)}; delete it"
+            )
+        self._cells: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {}
+        self._buffers: dict[tuple[int, ...], tuple[Tensor, list[Tensor]]] = {}
+
+    def run(self, images: Tensor) -> dict[str, Tensor]:
+        """As ``Engine.run``. Raises ModelError if ONNX Runtime fails."""
+        try:
+            return self._run(images)
+        except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(f"engine {self.name} failed on {self.path.name}: {line}") from error
+
+    def _run(self, images: Tensor) -> dict[str, Tensor]:
+        shape = tuple(images.shape)
+        if shape not in self._cells:
+            return self._first(images)
+        if self._device.type == "cpu":
+            made = [torch.empty(cells) for cells in self._cells[shape]]
+            self._bound(images.contiguous(), made)
+            return dict(zip(self.outputs, made, strict=True))
+        # Addresses that never change: a TensorRT engine may record its launches.
+        static, results = self._buffers[shape]
+        static.copy_(images)
+        torch.cuda.current_stream(self._device).synchronize()
+        self._bound(static, results)
+        return {name: values.clone() for name, values in zip(self.outputs, results, strict=True)}
+
+    def _first(self, images: Tensor) -> dict[str, Tensor]:
+        """Learns the output shapes of this input shape."""
+        arrays = self._session.run(list(self.outputs), {"images": np.ascontiguousarray(images.cpu().numpy())})
+        shape = tuple(images.shape)
+        self._cells[shape] = tuple(array.shape for array in arrays)
+        results = [torch.from_numpy(array).to(self._device) for array in arrays]
+        if self._device.type != "cpu":
+            self._buffers[shape] = images.clone().contiguous(), [torch.empty_like(one) for one in results]
+        return dict(zip(self.outputs, results, strict=True))
+
+    def _bound(self, images: Tensor, results: list[Tensor]) -> None:
+        binding, index = self._session.io_binding(), self._device.index or 0
+        kind = self._device.type
+        binding.bind_input("images", kind, index, np.float32, tuple(images.shape), images.data_ptr())
+        for name, values in zip(self.outputs, results, strict=True):
+            binding.bind_output(name, kind, index, np.float32, tuple(values.shape), values.data_ptr())
+        self._session.run_with_iobinding(binding)
+
+
+def _session(path: Path, kind: str, index: int, options: dict[str, str]) -> Any:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3
+    settings.intra_op_num_threads = threads()
+    # A thread that spins while it waits would take the executor's share of the cores.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    name = PROVIDERS[kind]
+    provider: Any = name if kind == "onnxruntime" else (name, {"device_id": str(index), **options})
+    try:
+        session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
+    except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
+        line = str(error).strip().splitlines()[0]
+        raise ModelError(f"engine file {path} cannot be loaded: {line}; delete it and try again") from error
+    if name not in session.get_providers():
+        raise ModelError(f"ONNX Runtime's {name} did not start on this machine; check its CUDA libraries")
+    return session
+
+
+def build_ort(
+    graph: EncoderGraph, plan: Plan, size: tuple[int, int], device: str, *, keep: tuple[str, ...] = ()
+) -> OrtEngine:
+    """Exports the graph at size, or takes the file that an earlier start made. Raises ModelError.
+
+    keep: for int8, parts of the names of what stays in float32.
+    """
+    require_provider(plan.kind)
+    path = file_of(graph, size, plan.precision, keep="+".join(keep))
+    made = not path.exists()
+    if made:
+        _make(graph, path, plan.precision, size, keep)
+    options = _options(graph, plan, size, device)
+    engine = OrtEngine(path, plan.kind, plan.precision, device, graph.names, options)
+    engine.made = made
+    return engine
+
+
+def forget(engine: object) -> None:
+    """Deletes the file that was made for an engine that will not serve; files from before stay."""
+    if isinstance(engine, OrtEngine) and engine.made:
+        engine.path.unlink(missing_ok=True)
+
+
+def _make(
+    graph: EncoderGraph, path: Path, precision: str, size: tuple[int, int], keep: tuple[str, ...]
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if precision != "int8":
+        export_onnx(folded(graph), path, size, precision=precision)
+        return
+    with tempfile.TemporaryDirectory(prefix="perception_contrast_") as place:
+        source = Path(place) / "smooth.onnx"
+        export_onnx(quantize.smoothed(folded(graph), size), source, size)
+        quantize.quantize(source, path, keep)
+
+
+def _options(graph: EncoderGraph, plan: Plan, size: tuple[int, int], device: str) -> dict[str, str]:
+    if plan.kind == "onnxruntime":
+        return {}
+    if plan.kind == "onnxruntime-cuda":
+        return {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+    # TensorRT's engines hold only for what made them, so all of that is in the folder's name.
+    folder = (
+        engines_dir() / "tensorrt" / key_of(graph, size, precision=plan.precision, **machine_facts(device))
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "trt_fp16_enable": str(plan.precision == "fp16"),
+        "trt_bf16_enable": str(plan.precision == "bf16"),
+        "trt_engine_cache_enable": "True",
+        "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": "True",
+        "trt_timing_cache_path": str(folder),
+        "trt_layer_norm_fp32_fallback": "True",
+    }

@@ -1,1 +1,0 @@
-"""A picture and where its pixels are: decode, colour, resize geometry, depth, camera model."""

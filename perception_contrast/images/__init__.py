@@ -1,0 +1,1 @@
+"""Bytes to pixels: decoding, compressed formats, file headers, resizing, image files."""

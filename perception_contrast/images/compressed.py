@@ -1,0 +1,150 @@
+"""sensor_msgs/CompressedImage data to RGB pictures and metric depth: JPEG, PNG, compressedDepth PNG."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import FrameError
+from perception_contrast.images.headers import JPEG_MAGIC, PNG_MAGIC, PictureHeader, read_header
+from perception_contrast.images.pixel_conversion import BAYER_CODES, eight_bits, metres
+from perception_contrast.images.pixel_rows import ByteData, byte_view, quoted
+
+MAX_PIXELS = 64_000_000
+"""Pictures that claim more are refused before anything is allocated."""
+
+_DEPTH_ENCODINGS = ("16UC1", "32FC1")
+_DEPTH_HEADER = struct.Struct("<iff")
+
+
+def decode_compressed(data: ByteData, format: str, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """RGB (H, W, 3) uint8 of the data and format of a sensor_msgs/CompressedImage.
+
+    The bytes tell JPEG from PNG; ``format`` ("jpeg", "rgb8; jpeg compressed bgr8", ...) tells what
+    image_transport did before: a one-channel picture of a Bayer encoding is a mosaic, and a picture
+    that was "compressed rgb" has red and blue exchanged in the file. Alpha is dropped and 16-bit
+    samples are scaled as in ``decode_raw``. EXIF orientation is ignored: pixels stay where the camera's
+    intrinsics say. Raises FrameError (reasons: ``decode``); bits that were flipped inside otherwise
+    complete JPEG data cannot be noticed.
+    """
+    source, _, treatment = (part.strip() for part in format.partition(";"))
+    if source in _DEPTH_ENCODINGS or "compressedDepth" in format:
+        raise FrameError(
+            "not_color",
+            f"format {quoted(format)} holds depth, not colour; give this topic as the depth topic",
+        )
+    view = byte_view(data, f"the {quoted(format)} image")
+    header = _header(view, format, max_pixels)
+    pattern = BAYER_CODES.get(source.removesuffix("16").removesuffix("8"))
+    if header.channels == 1 and pattern is not None:
+        if min(header.size) < 3:
+            raise FrameError("too_small", "a Bayer mosaic under 3x3 pixels cannot be converted to colour")
+        mosaic = _eight_bits(_decode(view, header, cv2.IMREAD_GRAYSCALE))
+        rgb: NDArray[np.uint8] = cv2.cvtColor(mosaic, pattern)
+        return rgb
+    picture = _eight_bits(_decode(view, header, cv2.IMREAD_COLOR))
+    if "compressed rgb" in treatment:
+        return picture
+    rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return rgb
+
+
+def decode_compressed_depth(
+    data: ByteData, format: str, *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.float32]:
+    """Depth (H, W) float32 metres, NaN where there is none, of compressed depth.
+
+    Reads what compressed_depth_image_transport writes as PNG: a 12-byte header (int32 kind, float32
+    a, float32 b), then a 16-bit PNG of millimetres (16UC1) or of q = a / depth + b (32FC1). Also a
+    16-bit PNG of millimetres alone. Raises FrameError (reasons: ``decode``).
+    """
+    source = format.partition(";")[0].strip()
+    view = byte_view(data, f"the {quoted(format)} depth image")
+    if "rvl" in format.lower():
+        raise FrameError(
+            "unknown_encoding",
+            f"format {quoted(format)} is not supported; set the publisher's compressedDepth format to png",
+        )
+    if source not in _DEPTH_ENCODINGS and source != "mono16":
+        raise FrameError(
+            "not_depth",
+            f"format {quoted(format)} does not say that it is 16UC1 or 32FC1 depth; "
+            "give a compressedDepth topic as the depth topic",
+        )
+    headed = view[:8] != PNG_MAGIC
+    body = view[_DEPTH_HEADER.size :] if headed else view
+    header = read_header(body, max_pixels)
+    if (header.kind, header.bits, header.channels) != ("png", 16, 1) or (source == "32FC1" and not headed):
+        raise FrameError(
+            "not_depth",
+            f"the {quoted(format)} image is not a 16-bit grey PNG in compressedDepth form; "
+            "publish depth through compressed_depth_image_transport",
+        )
+    samples = _decode(body, header, cv2.IMREAD_GRAYSCALE)
+    if source != "32FC1":
+        return metres(samples)
+    _, a, b = _DEPTH_HEADER.unpack_from(view)
+    return _dequantised(samples, a, b)
+
+
+def _dequantised(samples: NDArray[Any], a: float, b: float) -> NDArray[np.float32]:
+    """Metres of inverse depth q = a / depth + b; q = 0 means none."""
+    with np.errstate(all="ignore"):
+        depth = np.float32(a) / (samples.astype(np.float32) - np.float32(b))
+    depth[samples == 0] = np.nan
+    return metres(depth)
+
+
+def _header(view: memoryview, format: str, max_pixels: int) -> PictureHeader:
+    named = format.lower()
+    is_known = view[:3] == JPEG_MAGIC or view[:8] == PNG_MAGIC
+    if not is_known and named and not any(word in named for word in ("jpeg", "jpg", "png")):
+        raise FrameError(
+            "unknown_encoding",
+            f"format {quoted(format)} is not supported; set image_transport to jpeg or png",
+        )
+    return read_header(view, max_pixels)
+
+
+def _eight_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
+    return eight_bits(samples) if samples.dtype == np.uint16 else samples
+
+
+def _decode(view: memoryview, header: PictureHeader, mode: int) -> NDArray[Any]:
+    """Decoded samples, 8 or 16 bits, (H, W) or (H, W, 3) in OpenCV's order."""
+    picture = _imdecode(np.frombuffer(view, np.uint8), mode)
+    if picture is None or picture.shape[:2] != header.size:
+        raise FrameError(
+            "bad_compressed",
+            f"the {header.kind.upper()} is damaged; its decoder gave no picture of {header.size}",
+        )
+    if header.kind == "jpeg" and _is_cut(view, header, picture, mode):
+        raise FrameError("truncated", "the JPEG lacks data for its last rows; data was lost at the camera")
+    return picture
+
+
+def _imdecode(data: NDArray[np.uint8], mode: int) -> NDArray[Any] | None:
+    try:
+        picture: NDArray[Any] | None = cv2.imdecode(
+            data, mode | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error:
+        return None
+    return picture
+
+
+def _is_cut(view: memoryview, header: PictureHeader, picture: NDArray[Any], mode: int) -> bool:
+    """Whether a JPEG that has its end marker lacks picture data before it.
+
+    libjpeg fills what is missing with mid-grey. Where the last pixel is just that, more data is put
+    before the end marker: it changes the picture only if the decoder still waits for data.
+    """
+    if not bool((picture[-1, -1] == 128).all()):
+        return False
+    longer = bytes(view[: header.end]) + bytes(range(1, 255)) + b"\xff\xd9"
+    other = _imdecode(np.frombuffer(longer, np.uint8), mode)
+    return other is None or not np.array_equal(picture, other)

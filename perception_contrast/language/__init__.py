@@ -1,1 +1,0 @@
-"""Words to embeddings: vocabularies, tokenisers, text towers, cache."""

@@ -1,0 +1,1 @@
+"""The model zoo: registry, specifications, licences, downloads and checked weights. Builds no network."""

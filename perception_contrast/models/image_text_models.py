@@ -1,0 +1,235 @@
+"""The models of pictures and words: architecture, weights, licence and preprocessing of each."""
+
+from __future__ import annotations
+
+from perception_contrast.models.specs import HALF, OPENAI_MEAN, OPENAI_STD, Family, HubFile, ModelSpec, Triple
+
+WEIGHTS, PICKLED = "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+NONE: Triple = (0.0, 0.0, 0.0)
+ONE: Triple = (1.0, 1.0, 1.0)
+
+
+def _clip(
+    name: str,
+    arch: str,
+    repo: str,
+    *,
+    dim: int,
+    millions: float,
+    what: str,
+    size: int = 224,
+    half: bool = False,
+    licence: str = "MIT",
+) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        family="clip",
+        arch=arch,
+        patch=int(arch.split("-")[2]),
+        dim=dim,
+        size=size,
+        mean=HALF if half else OPENAI_MEAN,
+        std=HALF if half else OPENAI_STD,
+        licence=licence,
+        description=f"{what}, {arch}",
+        hub=HubFile(repo, WEIGHTS, fallback=PICKLED),
+        millions=millions,
+    )
+
+
+def _openai(name: str, arch: str, repo: str, dim: int, millions: float, size: int = 224) -> ModelSpec:
+    return _clip(
+        f"clip-vit-{name}",
+        f"{arch}-quickgelu",
+        f"timm/{repo}.openai",
+        dim=dim,
+        millions=millions,
+        what="OpenAI CLIP",
+        size=size,
+    )
+
+
+def _laion(
+    name: str,
+    arch: str,
+    repo: str,
+    dim: int,
+    millions: float,
+    size: int = 224,
+    *,
+    half: bool = False,
+) -> ModelSpec:
+    return _clip(
+        f"clip-vit-{name}",
+        arch,
+        f"laion/CLIP-{repo}",
+        dim=dim,
+        millions=millions,
+        what="OpenCLIP, trained on " + ("DataComp" if "DataComp" in repo else "LAION"),
+        size=size,
+        half=half,
+    )
+
+
+def _metaclip(name: str, arch: str, repo: str, dim: int, millions: float) -> ModelSpec:
+    return _clip(
+        f"metaclip-{name}",
+        f"{arch}-quickgelu",
+        f"timm/{repo}_clip_224.metaclip_2pt5b",
+        dim=dim,
+        millions=millions,
+        what="MetaCLIP, trained on 2.5 billion pairs",
+        licence="CC-BY-NC-4.0",
+    )
+
+
+def _dfn(name: str, arch: str, repo: str, dim: int, millions: float, size: int = 224) -> ModelSpec:
+    return _clip(
+        f"dfn-{name}",
+        arch,
+        f"apple/{repo}",
+        dim=dim,
+        millions=millions,
+        what="CLIP by data filtering networks",
+        size=size,
+        licence="Apple ASCL",
+    )
+
+
+def _siglip(name: str, arch: str, dim: int, millions: float, size: int) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        family="siglip",
+        arch=arch,
+        patch=int(arch.split("-")[2]),
+        dim=dim,
+        size=size,
+        mean=HALF,
+        std=HALF,
+        licence="Apache-2.0",
+        description=f"{'SigLIP 2' if 'SigLIP2' in arch else 'SigLIP'}, {arch}",
+        hub=HubFile(f"timm/{arch}", WEIGHTS, TOKENIZER, PICKLED),
+        millions=millions,
+    )
+
+
+def _open_clip(
+    name: str,
+    family: Family,
+    arch: str,
+    repo: str,
+    *,
+    patch: int,
+    dim: int,
+    millions: float,
+    size: int,
+    colours: tuple[Triple, Triple],
+    licence: str,
+    what: str,
+) -> ModelSpec:
+    """One whose pictures were resized bilinearly."""
+    return ModelSpec(
+        name=name,
+        family=family,
+        arch=arch,
+        patch=patch,
+        dim=dim,
+        size=size,
+        mean=colours[0],
+        std=colours[1],
+        licence=licence,
+        description=what,
+        hub=HubFile(f"timm/{repo}", WEIGHTS, fallback=PICKLED),
+        millions=millions,
+        interpolation="bilinear",
+    )
+
+
+def _mobileclip(letter: str, patch: int, dim: int, millions: float) -> ModelSpec:
+    plain = letter in ("s0", "s2")
+    arch = f"MobileCLIP2-{letter.upper()}"
+    return _open_clip(
+        f"mobileclip2-{letter}",
+        "mobileclip",
+        arch,
+        f"{arch}-OpenCLIP",
+        patch=patch,
+        dim=dim,
+        millions=millions,
+        size=256,
+        colours=(NONE, ONE) if plain else (OPENAI_MEAN, OPENAI_STD),
+        licence="Apple AMLR",
+        what=f"MobileCLIP 2, convolutional FastViT, cells of {patch} px",
+    )
+
+
+def _pe_core(name: str, arch: str, patch: int, dim: int, millions: float, size: int) -> ModelSpec:
+    return _open_clip(
+        f"pe-core-{name}",
+        "pe-core",
+        arch,
+        arch,
+        patch=patch,
+        dim=dim,
+        millions=millions,
+        size=size,
+        colours=(HALF, HALF),
+        licence="Apache-2.0",
+        what=f"Perception Encoder, aligned with words, {arch}",
+    )
+
+
+LANGUAGE_MODELS = (
+    _openai("b32", "ViT-B-32", "vit_base_patch32_clip_224", 512, 151.3),
+    _openai("b16", "ViT-B-16", "vit_base_patch16_clip_224", 512, 149.6),
+    _openai("l14", "ViT-L-14", "vit_large_patch14_clip_224", 768, 427.6),
+    _openai("l14-336", "ViT-L-14-336", "vit_large_patch14_clip_336", 768, 427.9, 336),
+    _laion("b32-laion", "ViT-B-32", "ViT-B-32-laion2B-s34B-b79K", 512, 151.3),
+    _laion("b16-laion", "ViT-B-16", "ViT-B-16-laion2B-s34B-b88K", 512, 149.6),
+    _laion("l14-laion", "ViT-L-14", "ViT-L-14-laion2B-s32B-b82K", 768, 427.6, half=True),
+    _laion("h14-laion", "ViT-H-14", "ViT-H-14-laion2B-s32B-b79K", 1024, 986.1),
+    _laion("bigg14-laion", "ViT-bigG-14", "ViT-bigG-14-laion2B-39B-b160k", 1280, 2539.6),
+    _laion("b32-datacomp", "ViT-B-32", "ViT-B-32-DataComp.XL-s13B-b90K", 512, 151.3),
+    _laion("b32-256-datacomp", "ViT-B-32-256", "ViT-B-32-256x256-DataComp-s34B-b86K", 512, 151.3, 256),
+    _laion("b16-datacomp", "ViT-B-16", "ViT-B-16-DataComp.XL-s13B-b90K", 512, 149.6),
+    _laion("l14-datacomp", "ViT-L-14", "ViT-L-14-DataComp.XL-s13B-b90K", 768, 427.6),
+    _metaclip("b32", "ViT-B-32", "vit_base_patch32", 512, 151.3),
+    _metaclip("b16", "ViT-B-16", "vit_base_patch16", 512, 149.6),
+    _metaclip("l14", "ViT-L-14", "vit_large_patch14", 768, 427.6),
+    _metaclip("h14", "ViT-H-14", "vit_huge_patch14", 1024, 986.1),
+    _dfn("b16", "ViT-B-16-quickgelu", "DFN2B-CLIP-ViT-B-16", 512, 149.6),
+    _dfn("l14", "ViT-L-14-quickgelu", "DFN2B-CLIP-ViT-L-14", 768, 427.6),
+    _dfn("h14", "ViT-H-14-quickgelu", "DFN5B-CLIP-ViT-H-14", 1024, 986.1),
+    _dfn("h14-378", "ViT-H-14-378-quickgelu", "DFN5B-CLIP-ViT-H-14-378", 1024, 986.7, 378),
+    _siglip("siglip-b16", "ViT-B-16-SigLIP", 768, 203.2, 224),
+    _siglip("siglip-b16-256", "ViT-B-16-SigLIP-256", 768, 203.2, 256),
+    _siglip("siglip-b16-384", "ViT-B-16-SigLIP-384", 768, 203.4, 384),
+    _siglip("siglip-b16-512", "ViT-B-16-SigLIP-512", 768, 203.8, 512),
+    _siglip("siglip-l16-256", "ViT-L-16-SigLIP-256", 1024, 652.2, 256),
+    _siglip("siglip-l16-384", "ViT-L-16-SigLIP-384", 1024, 652.5, 384),
+    _siglip("siglip2-b32-256", "ViT-B-32-SigLIP2-256", 768, 376.9, 256),
+    _siglip("siglip2-b16", "ViT-B-16-SigLIP2", 768, 375.2, 224),
+    _siglip("siglip2-b16-256", "ViT-B-16-SigLIP2-256", 768, 375.2, 256),
+    _siglip("siglip2-b16-384", "ViT-B-16-SigLIP2-384", 768, 375.5, 384),
+    _siglip("siglip2-b16-512", "ViT-B-16-SigLIP2-512", 768, 375.8, 512),
+    _siglip("siglip2-l16", "ViT-L-16-SigLIP2-256", 1024, 881.5, 256),
+    _siglip("siglip2-l16-384", "ViT-L-16-SigLIP2-384", 1024, 881.9, 384),
+    _siglip("siglip2-l16-512", "ViT-L-16-SigLIP2-512", 1024, 882.3, 512),
+    _siglip("siglip2-so400m14", "ViT-SO400M-14-SigLIP2", 1152, 1135.5, 224),
+    _siglip("siglip2-so400m14-378", "ViT-SO400M-14-SigLIP2-378", 1152, 1136.0, 378),
+    _siglip("siglip2-so400m16-256", "ViT-SO400M-16-SigLIP2-256", 1152, 1135.7, 256),
+    _siglip("siglip2-so400m16-384", "ViT-SO400M-16-SigLIP2-384", 1152, 1136.0, 384),
+    _siglip("siglip2-so400m16-512", "ViT-SO400M-16-SigLIP2-512", 1152, 1136.6, 512),
+    _siglip("siglip2-g16-256", "ViT-gopt-16-SigLIP2-256", 1536, 1871.4, 256),
+    _siglip("siglip2-g16-384", "ViT-gopt-16-SigLIP2-384", 1536, 1871.9, 384),
+    _mobileclip("s0", 32, 512, 74.8),
+    _mobileclip("s2", 32, 512, 99.2),
+    _mobileclip("s3", 64, 768, 248.9),
+    _mobileclip("s4", 64, 768, 445.4),
+    _pe_core("t16-384", "PE-Core-T-16-384", 16, 512, 69.5, 384),
+    _pe_core("s16-384", "PE-Core-S-16-384", 16, 512, 87.2, 384),
+    _pe_core("b16", "PE-Core-B-16", 16, 1024, 447.7, 224),
+    _pe_core("l14-336", "PE-Core-L-14-336", 14, 1024, 671.1, 336),
+    _pe_core("g14-448", "PE-Core-bigG-14-448", 14, 1280, 2419.3, 448),
+)

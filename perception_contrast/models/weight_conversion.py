@@ -1,0 +1,80 @@
+"""Weights of one implementation under the parameter names of another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import ModelError
+
+FloatArray = NDArray[np.float32]
+
+
+def _constants(model: onnx.ModelProto) -> dict[str, FloatArray]:
+    """Initialisers by name, and by node name the constant that a MatMul, Reshape or Concat takes."""
+    held = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type in ("MatMul", "Reshape", "Concat"):
+            for name in node.input:
+                if name in held:
+                    held[node.name] = held[name]
+    return held
+
+
+def dinov2_from_onnx(path: Path) -> dict[str, torch.Tensor]:
+    """The ``backbone`` of an exported transformers Dinov2Model, under timm's parameter names.
+
+    Linear weights are anonymous in such an export, so they are found by the name of their MatMul.
+    """
+    held = _constants(onnx.load(str(path), load_external_data=False))
+    try:
+        return _timm_names(held)
+    except KeyError as error:
+        raise ModelError(f"{path.name} holds no DINOv2 backbone: {error} is missing") from error
+
+
+def _timm_names(held: dict[str, FloatArray]) -> dict[str, torch.Tensor]:
+    embeddings = "backbone.embeddings"
+    state: dict[str, FloatArray] = {
+        "cls_token": held[f"{embeddings}.cls_token"],
+        "pos_embed": np.concatenate(
+            [held["/backbone/embeddings/Concat_6"], held["/backbone/embeddings/Reshape_1"]], axis=1
+        ),
+    }
+    for kind in ("weight", "bias"):
+        state[f"patch_embed.proj.{kind}"] = held[f"{embeddings}.patch_embeddings.projection.{kind}"]
+        state[f"norm.{kind}"] = held[f"backbone.layernorm.{kind}"]
+    depth = sum(name.endswith("layer_scale1.lambda1") for name in held)
+    for index in range(depth):
+        block = _block(held, index)
+        state.update({f"blocks.{index}.{name}": value for name, value in block.items()})
+    return {name: torch.from_numpy(np.array(value, order="C")) for name, value in state.items()}
+
+
+def _block(held: dict[str, FloatArray], index: int) -> dict[str, FloatArray]:
+    def bias(name: str) -> FloatArray:
+        return held[f"backbone.encoder.layer.{index}.{name}"]
+
+    def weight(name: str) -> FloatArray:
+        # MatMul multiplies from the right; nn.Linear holds the transpose.
+        return held[f"/backbone/encoder/layer.{index}/{name}/MatMul"].T
+
+    parts = ("query", "key", "value")
+    block = {
+        "attn.qkv.weight": np.concatenate([weight(f"attention/attention/{p}") for p in parts]),
+        "attn.qkv.bias": np.concatenate([bias(f"attention.attention.{p}.bias") for p in parts]),
+        "attn.proj.weight": weight("attention/output/dense"),
+        "attn.proj.bias": bias("attention.output.dense.bias"),
+    }
+    for layer in ("fc1", "fc2"):
+        block[f"mlp.{layer}.weight"] = weight(f"mlp/{layer}")
+        block[f"mlp.{layer}.bias"] = bias(f"mlp.{layer}.bias")
+    for number in (1, 2):
+        block[f"ls{number}.gamma"] = bias(f"layer_scale{number}.lambda1")
+        for kind in ("weight", "bias"):
+            block[f"norm{number}.{kind}"] = bias(f"norm{number}.{kind}")
+    return block

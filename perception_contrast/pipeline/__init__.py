@@ -1,0 +1,1 @@
+"""The processing of one frame, computing only what is asked for."""

@@ -1,0 +1,103 @@
+"""A large picture seen window by window; the windows' grids are joined without seams."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise, product
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from perception_contrast.core.feature_grid import UNIT_OUTPUTS
+
+LEAST_PATCHES = 8  # a side; with fewer an encoder sees no thing as a whole
+Run = Callable[[Tensor], Mapping[str, Tensor]]
+
+
+def window_of(size: tuple[int, int], patch: int, side: int) -> tuple[int, int]:
+    """(height, width) of the windows that a picture of size (height, width) is seen through.
+
+    side: of a window in pixels, rounded down to patches; 0 for the whole picture at once.
+    """
+    if not side:
+        return size
+    most = max(side // patch, LEAST_PATCHES) * patch
+    return min(size[0], most), min(size[1], most)
+
+
+def starts_of(total: int, window: int, overlap: float) -> tuple[int, ...]:
+    """Where windows of so many cells begin: evenly spread, the first and the last at the ends.
+
+    overlap: share of a window that its neighbour sees too, at least.
+    """
+    left = total - window
+    if not left:
+        return (0,)
+    steps = math.ceil(left / max(1, window - math.ceil(overlap * window)))
+    return tuple(round(index * left / steps) for index in range(steps + 1))
+
+
+def seen_in_windows(run: Run, images: Tensor, patch: int, side: int, overlap: float) -> Mapping[str, Tensor]:
+    """As ``run(images)``, an engine's, of images (B, 3, H, W) through windows no larger than ``window_of``.
+
+    Where windows overlap, cells are mixed by weights that fall to the window's edge as a cosine; unit
+    vectors are made unit again. Vectors of the picture are the mean of its windows'. overlap: 0 to 0.5.
+    """
+    size = int(images.shape[-2]), int(images.shape[-1])
+    window = window_of(size, patch, side)
+    places = [
+        _Places(total // patch, seen // patch, overlap) for total, seen in zip(size, window, strict=True)
+    ]
+    if all(len(one.starts) == 1 for one in places):
+        return run(images)
+    parts = []
+    for top in places[0].starts:
+        for left in places[1].starts:
+            y, x = top * patch, left * patch
+            parts.append(run(images[..., y : y + window[0], x : x + window[1]]))
+    return {name: _joined(name, [part[name] for part in parts], *places) for name in parts[0]}
+
+
+class _Places:
+    """Windows along one axis, in patches."""
+
+    def __init__(self, total: int, window: int, overlap: float) -> None:
+        self.total, self.window = total, window
+        self.starts = starts_of(total, window, overlap)
+
+    def shares(self, finer: int) -> Tensor:
+        """(windows, total * finer): how much each window counts at each cell; columns sum to 1."""
+        cells = self.window * finer
+        shared = min((self.window - (b - a) for a, b in pairwise(self.starts)), default=0) * finer
+        # From each end of the window: how far into what its neighbour sees too.
+        depth = (torch.arange(cells) + 0.5) / max(shared, 1)
+        rise = 0.5 - 0.5 * torch.cos(torch.pi * depth.clamp(max=1.0))
+        weights = torch.zeros(len(self.starts), self.total * finer)
+        for row, start in zip(weights, self.starts, strict=True):
+            row[start * finer : start * finer + cells] = rise * rise.flip(0) if shared else 1.0
+        return weights / weights.sum(dim=0)
+
+
+def _joined(name: str, parts: Sequence[Tensor], rows: _Places, columns: _Places) -> Tensor:
+    """parts: an output of each window, row by row, grids (B, h, w, c) or vectors (B, c)."""
+    if parts[0].ndim == 2:
+        whole = torch.stack(list(parts)).mean(dim=0)
+    else:
+        whole = _joined_grids(parts, rows, columns)
+    return functional.normalize(whole, dim=-1) if name in UNIT_OUTPUTS else whole
+
+
+def _joined_grids(parts: Sequence[Tensor], rows: _Places, columns: _Places) -> Tensor:
+    first = parts[0]
+    finer = first.shape[1] // rows.window
+    whole = first.new_zeros(first.shape[0], rows.total * finer, columns.total * finer, first.shape[3])
+    down, across = (places.shares(finer).to(whole) for places in (rows, columns))
+    places = product(enumerate(rows.starts), enumerate(columns.starts))
+    for part, ((row, top), (column, left)) in zip(parts, places, strict=True):
+        vertical = slice(top * finer, top * finer + part.shape[1])
+        horizontal = slice(left * finer, left * finer + part.shape[2])
+        share = down[row, vertical, None] * across[column, horizontal]
+        whole[:, vertical, horizontal] += share[..., None] * part
+    return whole

@@ -1,0 +1,1 @@
+"""Where frames come from without ROS: rosbag2 recordings, videos, image folders, webcams."""

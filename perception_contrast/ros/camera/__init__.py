@@ -1,0 +1,1 @@
+"""One camera of a node: subscriptions, synchronisation by stamp, scheduling."""

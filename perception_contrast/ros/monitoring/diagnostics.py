@@ -1,0 +1,78 @@
+"""Reports as diagnostic_msgs on /diagnostics, with keys that programs can read.
+
+A node with one camera of no name has one status, named after the node. One with named cameras has that
+and one for each, "<node>: <camera>". docs/diagnostics.md lists the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.callback_groups import CallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+
+from perception_contrast.ros.monitoring.health import (
+    Finding,
+    NodeReport,
+    camera_values,
+    most_serious_first,
+    node_values,
+    of_camera,
+    of_node,
+)
+from perception_contrast.ros.qos import output, overridable
+
+PERIOD = 1.0
+_LEVELS = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
+
+
+def statuses(name: str, report: NodeReport) -> list[DiagnosticStatus]:
+    """hardware_id is the topic that is read, or the node for that of all cameras."""
+    own, cameras = of_node(report), report.cameras
+    found = [of_camera(one, report.state) for one in cameras]
+    if len(cameras) == 1 and not cameras[0].name:
+        values = node_values(report) | camera_values(cameras[0])
+        return [_status(name, most_serious_first([*own, *found[0]]), cameras[0].topic, values)]
+    # What is wrong with a camera is said of the node too, with the camera's name before it.
+    told = [
+        Finding(one.level, one.kind, f"{camera.name}: {one.text}")
+        for camera, each in zip(cameras, found, strict=True)
+        for one in each[:1]
+    ]
+    everything = _status(name, most_serious_first([*own, *told]), name, node_values(report))
+    return [
+        everything,
+        *(
+            _status(f"{name}: {camera.name}", each or own, camera.topic, camera_values(camera))
+            for camera, each in zip(cameras, found, strict=True)
+        ),
+    ]
+
+
+def _status(name: str, found: Sequence[Finding], hardware: str, values: dict[str, str]) -> DiagnosticStatus:
+    if len(found) > 1:
+        values = values | {"also": "; ".join(one.text for one in found[1:])}
+    pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
+    level = _LEVELS[found[0].level] if found else DiagnosticStatus.OK
+    message = found[0].text if found else ""
+    return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=pairs)
+
+
+class Diagnostics:
+    """Publishes a report once a second of real time, whatever the node's clock does."""
+
+    def __init__(self, node: Node, report: Callable[[], NodeReport], group: CallbackGroup) -> None:
+        self._node, self._report = node, report
+        self._publisher = node.create_publisher(
+            DiagnosticArray, "/diagnostics", output(10), qos_overriding_options=overridable()
+        )
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(PERIOD, self.publish, callback_group=group, clock=steady)
+
+    def publish(self) -> None:
+        message = DiagnosticArray()
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.status = statuses(self._node.get_fully_qualified_name().lstrip("/"), self._report())
+        self._publisher.publish(message)

@@ -1,0 +1,1 @@
+"""Parts of perception_node: lifecycle, models in use, frame processing, publishers, services."""

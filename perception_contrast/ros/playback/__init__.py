@@ -1,0 +1,1 @@
+"""Recordings and other sources, published as a camera would."""

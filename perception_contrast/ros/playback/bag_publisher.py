@@ -1,0 +1,101 @@
+"""Publishes a recording's messages as they were recorded, byte for byte, with /clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.recordings.sources import BagMessage, BagSource
+from perception_contrast.ros.messages.image_messages import time_message
+from perception_contrast.ros.node.lifecycle import Stop
+from perception_contrast.ros.playback.bag_pacing import Pacer, message_class, publisher_qos
+from perception_contrast.ros.qos import output
+
+CLOCK_TOPIC = "/clock"
+
+
+class ClockOutlet:
+    """/clock at ``rate`` messages a second of real time; silent if that is 0."""
+
+    def __init__(self, node: Node, rate: float) -> None:
+        self._period = 1.0 / rate if rate > 0 else float("inf")
+        self._publisher = node.create_publisher(Clock, CLOCK_TOPIC, output(10)) if rate > 0 else None
+        self._next = 0.0 if rate > 0 else float("inf")
+
+    def tick(self, recorded: int, *, now: float) -> float:
+        """Publishes the recorded time if it is due; the moment of the next tick."""
+        if now >= self._next:
+            self.publish(recorded)
+            self._next = now + self._period
+        return self._next
+
+    def publish(self, recorded: int) -> None:
+        if self._publisher is not None:
+            self._publisher.publish(Clock(clock=time_message(recorded)))
+
+
+class Replay:
+    """Publishers for a recording's topics; a recorded /clock is left out, ours takes its place.
+
+    topics: those to play, all if none is named. start_offset: seconds to leave out. Raises
+    PerceptionError where there is nothing to play.
+    """
+
+    def __init__(
+        self, node: Node, source: BagSource, topics: Sequence[str], start_offset: float, clock_rate: float
+    ) -> None:
+        self._source = source
+        source.messages(topics)  # refuses a topic that is not there
+        self._start = source.start + round(start_offset * 1e9)
+        if self._start > source.end:
+            raise PerceptionError(
+                f"start_offset {start_offset} s is past the end of recording '{source.path}', "
+                f"which is {(source.end - source.start) / 1e9:.1f} s long"
+            )
+        self.publishers = {}
+        self.skipped = []
+        for topic in source.topics.values():
+            if not topic.count or topic.name == CLOCK_TOPIC or (topics and topic.name not in topics):
+                continue
+            kind = message_class(topic.type)
+            if kind is None:
+                self.skipped.append(topic)
+            else:
+                self.publishers[topic.name] = node.create_publisher(kind, topic.name, publisher_qos(topic))
+        if not self.publishers:
+            raise PerceptionError(
+                f"nothing of recording '{source.path}' can be played: its types are not installed "
+                "or no topic has a message"
+            )
+        self._clock = ClockOutlet(node, clock_rate)
+
+    def play(self, pacer: Pacer, stop: Stop) -> int:
+        """One pass, until its end or ``stop``; how many messages were published."""
+        count = 0
+        for message in self._messages():
+            if count == 0:
+                pacer.restart(message.stamp)
+            if self._wait_until(pacer.due(message.stamp), pacer, stop):
+                break
+            self.publishers[message.topic].publish(message.data)
+            count += 1
+        if count:
+            self._clock.publish(pacer.recorded_time())
+        return count
+
+    def _messages(self) -> Iterator[BagMessage]:
+        return self._source.messages(list(self.publishers), self._start)
+
+    def _wait_until(self, due: float, pacer: Pacer, stop: Stop) -> bool:
+        """Waits, with /clock ticking; True if the node is to stop."""
+        while True:
+            now = time.monotonic()
+            next_tick = self._clock.tick(pacer.recorded_time(), now=now)
+            if now >= due:
+                return stop.is_set()
+            if stop.wait(min(due, next_tick) - now):
+                return True

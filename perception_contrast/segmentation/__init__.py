@@ -1,0 +1,1 @@
+"""Features and queries to scores, regions, masks and calibrated probabilities."""

@@ -1,0 +1,1 @@
+"""Regions that hold several things of one kind, split into the single ones."""

@@ -1,0 +1,103 @@
+"""How each kind of model is searched: its scorer, its calibration, where its examples live."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import ModelError
+from perception_contrast.core.feature_grid import require_same_space
+from perception_contrast.encoders.household_lit import HouseholdLit
+from perception_contrast.encoders.load_encoders import Encoders
+from perception_contrast.segmentation.calibration import Calibration
+from perception_contrast.segmentation.calibration_files import StoredCalibration
+from perception_contrast.segmentation.rescoring.crop_encoder import Zoomer
+from perception_contrast.segmentation.rescoring.rescorer import SecondLook, ZoomCalibration
+from perception_contrast.segmentation.scoring import ExampleScorer, SigmoidScorer, SoftmaxScorer
+from perception_contrast.segmentation.search import Searcher
+
+# Neutral words of relevancy (Kerr et al., LERF, 2023) and what else rooms and streets are made of.
+NEUTRAL = ("object", "things", "stuff", "texture")
+BACKGROUND = (
+    "background", "wall", "floor", "ceiling", "ground", "sky", "window", "furniture", "cloth", "paper",
+    "shadow", "blurry picture", "plant", "building", "person",
+)  # fmt: skip
+
+# Uncalibrated: a region's probability is the mean of its pixels'.
+BY_SHARE = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=0.4, low=0.0, mask=0.0, detection=0.55)
+BY_EXAMPLE = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=1.0, low=0.0, mask=0.0, detection=0.6)
+
+
+def searcher_of(
+    encoders: Encoders, stored: StoredCalibration | None = None, zoomer: Zoomer | None = None
+) -> Searcher:
+    """The searcher that fits the loaded models. stored: a calibration of words instead of the models' own.
+
+    zoomer: of the models, where they have one.
+
+    Raises ModelError for an unreadable calibration of the models', SpaceError for one of another space.
+    """
+    spatial, language = encoders.spatial, encoders.language
+    if stored is not None:
+        space = language.space if language is not None else ""
+        require_same_space(stored.space, space, "a calibration and the language model")
+    nothing = np.zeros((0, 0), np.float32)
+    if language is None:
+        return Searcher(
+            None,
+            BY_EXAMPLE,
+            word_space="",
+            example_space=spatial.space,
+            neutral=nothing,
+            example_scorer=ExampleScorer(),
+        )
+    neutral = language.text.encode(NEUTRAL)
+    if isinstance(language, HouseholdLit):
+        scale = language.head.log_scale.exp().tolist()
+        bias = language.head.bias.tolist()
+        calibrations = [
+            Calibration.loaded(language.facts[key]) if key in language.facts else Calibration()
+            for key in ("calibration", "example_calibration")
+        ]
+        return Searcher(
+            SigmoidScorer((scale[0], scale[1]), (bias[0], bias[1])),
+            stored.words if stored is not None else calibrations[0],
+            word_space=language.space,
+            example_space=language.space,
+            neutral=neutral,
+            neutral_scale=scale[0],
+            bank=_bank(language),
+            example_calibration=calibrations[1],
+            # What a second look adds was fitted to the model's own first look.
+            second_look=_second_look(language, zoomer) if stored is None else None,
+        )
+    return Searcher(
+        SoftmaxScorer(language.text.encode([*NEUTRAL, *BACKGROUND])),
+        stored.words if stored is not None else BY_SHARE,
+        word_space=language.space,
+        example_space=spatial.space,
+        neutral=neutral,
+        example_scorer=ExampleScorer(),
+        example_calibration=BY_EXAMPLE,
+    )
+
+
+def _second_look(language: HouseholdLit, zoomer: Zoomer | None) -> SecondLook | None:
+    if zoomer is None or language.zoom is None:
+        return None
+    facts = language.zoom.facts
+    fitted = ZoomCalibration.loaded(facts["calibration"]) if "calibration" in facts else ZoomCalibration()
+    return SecondLook(zoomer, fitted)
+
+
+def _bank(language: HouseholdLit) -> NDArray[np.float32]:
+    """Vectors of the names that the head was fitted with, as stored with it."""
+    try:
+        names = json.loads(language.facts.get("names", "[]"))
+    except ValueError as error:
+        raise ModelError(f"the names stored with {language.model} are not readable ({error})") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelError(f"the names stored with {language.model} are not a list of words")
+    return language.text.encode(names) if names else np.zeros((0, language.dim), np.float32)

@@ -1,0 +1,1 @@
+"""Regions cropped, enlarged, encoded and scored again."""

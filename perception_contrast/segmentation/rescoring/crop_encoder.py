@@ -1,0 +1,98 @@
+"""Regions of a frame seen again by the tower, enlarged: vectors that are comparable with words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perception_contrast.encoders.household_lit import HouseholdLit
+from perception_contrast.encoders.load_encoders import Encoders
+from perception_contrast.encoders.rescoring_head import SIDE, ZoomHead, pooled
+from perception_contrast.engines.served_graph import ServedGraph, served_zoom
+from perception_contrast.preprocessing.region_crops import (
+    Array,
+    Box,
+    View,
+    coverage,
+    enlarged,
+    form_of,
+    steady,
+    view_of,
+)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A region to be seen again. box: pixels of the frame. mask: what of the box is the region's, at any
+    resolution. share: of the frame."""
+
+    box: Box
+    mask: NDArray[np.bool_]
+    share: float
+
+    @property
+    def view(self) -> View:
+        return steady(view_of(self.box))
+
+
+class Zoomer:
+    """A tower behind an engine, and the head that reads its views. Any thread may call.
+
+    scale, bias: of cosines with words, for logits.
+    """
+
+    def __init__(self, served: ServedGraph, head: ZoomHead) -> None:
+        self.served, self._head = served, head
+        self.scale, self.bias = float(head.log_scale.exp()), float(head.bias)
+        self._cells = SIDE // served.graph.patch
+        self._lock = threading.Lock()
+        graph = served.graph
+        self._mean, self._std = (
+            torch.tensor(v, device=served.device).view(1, 3, 1, 1) for v in (graph.mean, graph.std)
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Engines that were given up while serving, and why."""
+        return self.served.warnings
+
+    def prepare(self, progress: Callable[[str], None] | None = None) -> None:
+        """Makes the engine now. Raises ModelError where one that was asked for by name cannot serve."""
+        self.served.prepare((SIDE, SIDE), progress)
+
+    def close(self) -> None:
+        """Ends what goes on in the background."""
+        self.served.close()
+
+    def vectors(self, image: NDArray[np.uint8], spots: Sequence[Spot]) -> Array:
+        """(n, dim) float32 unit rows. image: (H, W, 3) uint8 RGB. Spots that share a view share its pass."""
+        if not spots:
+            return np.zeros((0, self._head.config.dim), np.float32)
+        places: dict[View, int] = {}
+        owners = [places.setdefault(spot.view, len(places)) for spot in spots]
+        crops = np.stack([enlarged(image, view, SIDE) for view in places])
+        covered = np.stack([coverage(one.mask, one.box, one.view, self._cells) for one in spots])
+        forms = np.array([form_of(spot.box, spot.share) for spot in spots], np.float32)
+        device = self.served.device
+        with self._lock, torch.inference_mode():
+            rgb = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float() / 255
+            tokens = self.served.run((rgb - self._mean) / self._std)["layers"]
+            seen = torch.tensor(owners, device=device)
+            masks, form = (torch.from_numpy(array).to(device) for array in (covered, forms))
+            found: Tensor = self._head(pooled(tokens[seen], masks, rgb[seen], form))
+            return np.asarray(found.float().cpu().numpy(), np.float32)
+
+
+def zoomer_of(encoders: Encoders, engine: str, precision: str) -> Zoomer | None:
+    """For models that see regions enlarged; None for others. engine, precision: as ``choose_engine``."""
+    served = served_zoom(encoders, engine, precision)
+    language = encoders.language
+    if served is None or not isinstance(language, HouseholdLit) or language.zoom is None:
+        return None
+    return Zoomer(served, language.zoom.head)

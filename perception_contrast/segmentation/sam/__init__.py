@@ -1,0 +1,1 @@
+"""Masks drawn by ONNX models of the SAM family."""

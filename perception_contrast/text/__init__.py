@@ -1,0 +1,1 @@
+"""Words to vectors: tokenisers, text towers, prompt templates, the text cache."""

@@ -1,0 +1,70 @@
+"""Text vectors on disk, so that a phrase is encoded once for each space."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.cache import atomic_write
+from perception_contrast.text.text_tower import TextTower, reworded
+
+FloatArray = NDArray[np.float32]
+
+
+class CachedTextTower:
+    """A text tower whose vectors are kept in ``directory``, a file a phrase; any number of processes.
+
+    The file's name is made of all that the vector depends on (space, wording, canonical phrase), so
+    it cannot go stale; a file that is damaged is made anew.
+    """
+
+    def __init__(self, tower: TextTower, directory: Path) -> None:
+        self._tower, self.directory = tower, directory
+        self.model, self.space, self.dim, self.wording = tower.model, tower.space, tower.dim, tower.wording
+
+    def canonical(self, text: str) -> str:
+        """The wrapped tower's."""
+        return self._tower.canonical(text)
+
+    def with_templates(self, templates: tuple[str, ...]) -> CachedTextTower:
+        """The wrapped tower's, its vectors kept in the same folder. Raises ModelError as that does."""
+        return CachedTextTower(reworded(self._tower, templates), self.directory)
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """(n, dim) float32, unit rows."""
+        forms = [self.canonical(text) for text in texts]
+        known: dict[str, FloatArray] = {}
+        for form in dict.fromkeys(forms):
+            vector = self._read(self._path(form))
+            if vector is not None:
+                known[form] = vector
+        missing = [form for form in dict.fromkeys(forms) if form not in known]
+        if missing:
+            for form, vector in zip(missing, self._tower.encode(missing), strict=True):
+                known[form] = vector
+                self._write(self._path(form), vector)
+        return np.stack([known[form] for form in forms]) if forms else np.zeros((0, self.dim), np.float32)
+
+    def _path(self, form: str) -> Path:
+        key = hashlib.sha256("\0".join((self.space, self.wording, form)).encode()).hexdigest()
+        return self.directory / self.space.replace("/", "_") / key[:2] / f"{key}.npy"
+
+    def _read(self, path: Path) -> FloatArray | None:
+        try:
+            vector = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        if vector.shape != (self.dim,) or vector.dtype != np.float32:
+            return None
+        # A unit vector that is damaged has another norm, almost surely.
+        return vector if abs(float(vector @ vector) - 1.0) < 1e-3 else None
+
+    def _write(self, path: Path, vector: FloatArray) -> None:
+        buffer = io.BytesIO()
+        np.save(buffer, vector.astype(np.float32), allow_pickle=False)
+        atomic_write(path, buffer.getvalue())

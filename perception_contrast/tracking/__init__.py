@@ -1,0 +1,1 @@
+"""Detections that keep one id over time: association, Kalman filter, camera motion."""

@@ -1,0 +1,1 @@
+"""Images for people: overlays of detections and features as colours."""

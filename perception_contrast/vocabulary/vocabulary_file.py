@@ -1,0 +1,190 @@
+"""Vocabularies as YAML files: what is in one, and what is wrong with one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from perception_contrast.core.errors import QueryError
+from perception_contrast.core.vocabulary import Query, Vocabulary
+from perception_contrast.vocabulary.vocabulary_folders import NAME, SUFFIX, named_vocabularies, user_folder
+
+FILE_KEYS = ("description", "labels", "distractors")
+LABEL_KEYS = ("label", "phrases", "negatives", "threshold")
+MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class VocabularyFile:
+    """What a file asks for; queries and distractors are checked and tidied. path: where it came from."""
+
+    name: str
+    description: str
+    queries: tuple[Query, ...]
+    distractors: tuple[str, ...]
+    path: Path
+
+
+def named_vocabulary(name: str) -> VocabularyFile:
+    """The vocabulary of a name, never of a path: what a parameter or a message may ask for.
+
+    Raises QueryError for what is no name, for a name that is not known, and for a file that is refused.
+    """
+    if not NAME.fullmatch(name):
+        raise QueryError(
+            f"vocabulary {name[:80]!r} is not a name; a name is made of a-z, 0-9, - and _, without a path"
+        )
+    known = named_vocabularies()
+    if name not in known:
+        raise QueryError(
+            f"vocabulary '{name}' is not known{_nearest(name, known)}; known: {', '.join(known) or 'none'}. "
+            f"Your own go to {user_folder()} as NAME{SUFFIX}"
+        )
+    return load_vocabulary(known[name])
+
+
+def load_vocabulary(path_or_name: Path | str) -> VocabularyFile:
+    """A file's vocabulary, or a named one's if a string without a slash or suffix is given.
+
+    Raises QueryError for one that cannot be read or that breaks a rule: it names file, line or label,
+    and the remedy.
+    """
+    if isinstance(path_or_name, str) and not {"/", "\\", "."} & set(path_or_name):
+        return named_vocabulary(path_or_name)
+    path = Path(path_or_name)
+    text = _text_of(path)
+    try:
+        _refuse_repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader), path)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise QueryError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise QueryError(f"{path}: nested too deeply; a vocabulary is a list of labels") from error
+    except (ValueError, OverflowError) as error:  # of PyYAML: 2024-13-45 is a date to it, and no such date is
+        raise QueryError(
+            f"{path}: not a value ({error}); put texts that look like dates in quotes"
+        ) from error
+    return _vocabulary_of(content, path)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise QueryError(f"{path}: larger than {MOST_BYTES >> 20} MB; split it into several vocabularies")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise QueryError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise QueryError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+
+
+def _refuse_repeated_keys(root: yaml.Node | None, path: Path) -> None:
+    """YAML's loader keeps the last of two equal keys and says nothing."""
+    # An alias is the node that it stands for: each is looked into once, however often it is named.
+    waiting, known = [root], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if node is None or id(node) in known:
+            continue
+        known.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            keys = set[str]()
+            for key, value in node.value:
+                if str(key.value) in keys:
+                    line = key.start_mark.line + 1
+                    raise QueryError(f"{path}:{line}: '{key.value}' is given twice; merge the two")
+                keys.add(str(key.value))
+                waiting.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+
+
+def _vocabulary_of(content: Any, path: Path) -> VocabularyFile:
+    if not isinstance(content, dict):
+        raise QueryError(f"{path}: not a mapping; it holds {', '.join(FILE_KEYS)}")
+    _refuse_unknown(content, FILE_KEYS, str(path))
+    description = content.get("description", "")
+    if not isinstance(description, str):
+        raise QueryError(f"{path}: 'description' is {_kind(description)}; it must be text")
+    labels = content.get("labels")
+    if not isinstance(labels, list) or not labels:
+        raise QueryError(f"{path}: 'labels' must be a list of at least one label")
+    queries = tuple(_queries_of(labels, path))
+    distractors = _texts(content.get("distractors"), f"{path}: 'distractors'")
+    try:
+        checked = Vocabulary().with_queries(queries, distractors)
+    except QueryError as error:
+        raise QueryError(f"{path}: {error}") from error
+    return VocabularyFile(path.stem, description.strip(), checked.queries, checked.distractors, path)
+
+
+def _queries_of(labels: Iterable[Any], path: Path) -> Iterator[Query]:
+    for number, entry in enumerate(labels, 1):
+        given = {"label": entry} if isinstance(entry, str) else entry
+        if not isinstance(given, dict) or not isinstance(given.get("label"), str):
+            what = given.get("label") if isinstance(given, dict) else given
+            raise QueryError(
+                f"{path}: label {number} is {_kind(what)}; write a text, in quotes where YAML takes it for "
+                "something else, or a mapping with 'label'"
+            )
+        where = f"{path}: label '{given['label']}'"
+        _refuse_unknown(given, LABEL_KEYS, where)
+        yield Query(
+            given["label"],
+            _texts(given.get("phrases"), f"{where}: 'phrases'"),
+            threshold=_threshold(given.get("threshold"), where),
+            negatives=_texts(given.get("negatives"), f"{where}: 'negatives'"),
+        )
+
+
+def _refuse_unknown(given: Mapping[Any, Any], known: tuple[str, ...], where: str) -> None:
+    for key in given:
+        if key not in known:
+            raise QueryError(
+                f"{where}: unknown key '{key}'{_nearest(str(key), known)}; valid keys: {', '.join(known)}"
+            )
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise QueryError(f"{where} is {_kind(value)}; it must be a list of texts")
+    for one in value:
+        if not isinstance(one, str):
+            raise QueryError(f"{where} holds {_kind(one)}; put it in quotes")
+    return tuple(value)
+
+
+def _threshold(value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise QueryError(f"{where}: 'threshold' is {_kind(value)}; it must be a number between 0 and 1")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise QueryError(f"{where}: 'threshold' is far from what it must be, between 0 and 1") from error
+
+
+def _kind(value: Any) -> str:
+    """A value as a user would name it."""
+    if value is None:
+        return "empty"
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list"}
+    name = names.get(
+        type(value), "a mapping" if isinstance(value, dict) else "a date or another special value"
+    )
+    return f"{name} ({str(value)[:40]})" if isinstance(value, bool | int | float | str) else name
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,99 @@
+"""A vocabulary as bytes, exemplars and mask ids with it, so that a restart goes on where a node was.
+
+One safetensors file: vectors as tensors, words as JSON in its header. Nothing in it is ever run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from perception_contrast.core.errors import QueryError
+from perception_contrast.core.vocabulary import UNLABELLED, Exemplar, Query, Vocabulary
+
+FORMAT = "perception_contrast vocabulary 1"
+_PARTS = ("vector", "centre", "parts", "context")
+_MOST_HEADER = 1 << 26
+
+
+def to_bytes(vocabulary: Vocabulary, note: Mapping[str, Any]) -> bytes:
+    """note: anything that JSON can hold, kept beside the vocabulary."""
+    tensors: dict[str, NDArray[Any]] = {}
+    queries = []
+    for number, query in enumerate(vocabulary.queries):
+        spaces = []
+        for shown, exemplar in enumerate(query.exemplars):
+            spaces.append(exemplar.space)
+            for part in _PARTS:
+                values = getattr(exemplar, part)
+                if values is not None:
+                    tensors[f"{number}/{shown}/{part}"] = np.ascontiguousarray(values, np.float32)
+        queries.append(
+            {
+                "label": query.label,
+                "phrases": query.phrases,
+                "negatives": query.negatives,
+                "threshold": query.threshold,
+                "spaces": spaces,
+            }
+        )
+    words = {
+        "queries": queries,
+        "distractors": vocabulary.distractors,
+        "version": vocabulary.version,
+        "ids": vocabulary.ids,
+        "note": dict(note),
+    }
+    return bytes(save(tensors, {"format": FORMAT, "words": json.dumps(words)}))
+
+
+def from_bytes(data: bytes) -> tuple[Vocabulary, dict[str, Any]]:
+    """The vocabulary and the note. Raises QueryError for bytes that ``to_bytes`` did not make."""
+    try:
+        words = json.loads(_header(data)["words"])
+        tensors = load(data)
+        queries = [_query(number, one, tensors) for number, one in enumerate(words["queries"])]
+        ids = {str(label): int(number) for label, number in words["ids"].items()}
+        if not all(0 < number < UNLABELLED for number in ids.values()) or len(set(ids.values())) != len(ids):
+            raise ValueError("mask ids that cannot be")
+        # The vocabulary's own rules hold for what comes out of a file as for what comes out of a message.
+        checked = Vocabulary(ids=ids).with_queries(queries, words["distractors"])
+        return Vocabulary(checked.queries, checked.distractors, int(words["version"]), checked.ids), dict(
+            words["note"]
+        )
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, QueryError) as error:
+        raise QueryError(f"not a stored vocabulary, or a damaged one ({error})") from error
+
+
+def _header(data: bytes) -> dict[str, str]:
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or not 0 < length <= min(len(data) - 8, _MOST_HEADER):
+        raise ValueError("its header does not fit the file")
+    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"format '{metadata.get('format')}', not '{FORMAT}'")
+    return dict(metadata)
+
+
+def _query(number: int, words: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Query:
+    exemplars = tuple(
+        Exemplar(
+            space=str(space),
+            **{part: tensors.get(f"{number}/{shown}/{part}") for part in _PARTS},  # type: ignore[arg-type]
+        )
+        for shown, space in enumerate(words["spaces"])
+    )
+    threshold = words["threshold"]
+    return Query(
+        str(words["label"]),
+        tuple(words["phrases"]),
+        exemplars,
+        None if threshold is None else float(threshold),
+        tuple(words["negatives"]),
+    )

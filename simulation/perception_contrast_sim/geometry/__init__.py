@@ -1,0 +1,1 @@
+"""Triangle meshes, and the parts that objects are built from."""

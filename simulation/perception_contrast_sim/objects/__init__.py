@@ -1,0 +1,1 @@
+"""Household objects: categories, their catalogue, and random draws of them."""

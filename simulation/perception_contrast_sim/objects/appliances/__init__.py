@@ -1,0 +1,1 @@
+"""Appliances and electronics."""

@@ -1,0 +1,1 @@
+"""Furniture: seats, beds, tables, cupboards."""

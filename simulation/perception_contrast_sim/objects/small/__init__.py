@@ -1,0 +1,1 @@
+"""Small objects: tableware, food, tools, toys, bags."""

@@ -1,0 +1,1 @@
+"""MuJoCo rendering: stage, materials, meshes and textures."""

@@ -1,0 +1,1 @@
+"""Rooms furnished at random, and camera paths through them."""

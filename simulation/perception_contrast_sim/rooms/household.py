@@ -1,0 +1,158 @@
+"""The robot's home: one furnished room and a camera that moves through it on a smooth path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from perception_contrast.core.frame import CameraModel
+from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, category
+from perception_contrast_sim.objects.props import Prop, SceneObject, draw_colour, draw_prop
+from perception_contrast_sim.render import assets
+from perception_contrast_sim.render.materials import COLOURS, named_colour
+from perception_contrast_sim.render.stage import STRUCTURE, Stage, View, look_at
+from perception_contrast_sim.rooms.arrange import Arranger, Room
+from perception_contrast_sim.rooms.scenes import surface_pictures
+
+FLOOR = (
+    "sofa",
+    "armchair",
+    "chair",
+    "chair",
+    "office chair",
+    "bookshelf",
+    "floor lamp",
+    "trash can",
+    "rug",
+    "backpack",
+)
+WALL = ("window", "painting", "door", "wall clock")
+TABLE = (
+    "mug", "bowl", "bottle", "book", "banana", "apple", "teapot", "plate", "laptop", "cereal box", "vase",
+    "toy car", "alarm clock", "cup", "orange", "potted plant",
+)  # fmt: skip
+FOV_Y = 55.0
+ORBIT_SECONDS = 40.0
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """rgb (H, W, 3) uint8; depth (H, W) float32 metres, NaN none, or None; instances (H, W) int32 keyed
+    like ``Household.objects``, -1 background, or None; view: where the camera was, in the map frame."""
+
+    rgb: NDArray[np.uint8]
+    depth: NDArray[np.float32] | None
+    instances: NDArray[np.int32] | None
+    view: View
+
+    @property
+    def pose(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Position (3,) in metres and quaternion (x, y, z, w) of the optical frame in the map."""
+        return self.view.position, Rotation.from_matrix(self.view.rotation).as_quat()
+
+
+def auto_exposed(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Brightened or darkened by one gain towards a middle grey, as a camera's automatic exposure does."""
+    gain = float(np.clip(105.0 / max(float(rgb[::8, ::8].mean()), 1.0), 0.7, 2.5))
+    table = np.clip(np.arange(256) * gain, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(rgb, table), np.uint8)
+
+
+class Household:
+    """A living room by seed. Map frame: origin at the middle of the floor, z up (REP 103)."""
+
+    def __init__(
+        self, seed: int, height: int = 480, width: int = 640, unseen: bool = False, offline: bool = False
+    ) -> None:
+        """unseen: shapes and textures kept back from training. Raises PerceptionError without a renderer."""
+        assets.prepare(offline=offline)
+        self._rng = np.random.default_rng(seed)
+        rng = self._rng
+        room = Room(float(rng.uniform(2.3, 2.8)), float(rng.uniform(2.3, 2.8)), 2.6)
+        table = draw_prop(rng, category(str(rng.choice(["dining table", "coffee table", "desk"]))), unseen)
+        names = (*TABLE, *FLOOR, *WALL)
+        props = [table, *(draw_prop(rng, category(name), unseen) for name in names)]
+        pictures = surface_pictures(rng, unseen, offline)
+        for prop in props:
+            for part in prop.model.parts:
+                if part.texture:
+                    pictures[part.texture] = assets.texture(part.texture, offline=offline)
+        # No antialiasing by the renderer: the camera shares two cores with the encoders.
+        self._stage = Stage(room, props, size=(height, width), rng=rng, textures=pictures, samples=0)
+        self._arranger = self._furnish(room, tuple(props))
+        self._stage.place(self._arranger.placed)
+        self.objects = self._paint(unseen)
+        self._stage.light(rng)
+        # Shadow maps take five times as long as the picture.
+        self._stage.cast_no_shadows()
+        self._table = self._arranger.placed[0]
+        self._phase = float(rng.uniform(0, 2 * np.pi))
+
+    @property
+    def camera(self) -> CameraModel:
+        """Intrinsics of the colour and depth pictures."""
+        return self._stage.camera_model(FOV_Y)
+
+    def _furnish(self, room: Room, props: tuple[Prop, ...]) -> Arranger:
+        arranger = Arranger(self._rng, room, props)
+        for _ in range(20):
+            if arranger.floor(0, near=(0.0, 0.0)):
+                break
+        else:
+            arranger.floor(0)
+        small = list(range(1, 1 + len(TABLE)))
+        on_floor = range(1 + len(TABLE), 1 + len(TABLE) + len(FLOOR))
+        for index in on_floor:
+            arranger.floor(index)
+        for index in range(1 + len(TABLE) + len(FLOOR), len(props)):
+            arranger.wall(index)
+        order = [small[int(i)] for i in self._rng.permutation(len(small))]
+        arranger.on_top(order, arranger.placed[0], tight=0.95)
+        return arranger
+
+    def _paint(self, unseen: bool) -> dict[int, SceneObject]:
+        rng, stage = self._rng, self._stage
+        forbidden = frozenset[tuple[str, str]]() if unseen else UNSEEN_PAIRS
+        objects = {number: SceneObject(number, name) for number, name in enumerate(STRUCTURE)}
+        for item in self._arranger.placed:
+            prop = stage.props[item.prop]
+            colour = draw_colour(rng, prop, forbidden)
+            stage.colour_prop(rng, item.prop, colour, str(rng.choice([c for c in COLOURS if c != colour])))
+            number = len(STRUCTURE) + item.prop
+            on = len(STRUCTURE) + item.on if item.on >= 0 else -1
+            objects[number] = SceneObject(number, prop.category.name, colour, prop.material, prop.size, on)
+        walls = str(rng.choice(["white", "beige", "grey", "green", "blue"]))
+        pale = tuple(0.55 + 0.45 * v for v in named_colour(rng, walls))
+        ceiling, floor = (
+            named_colour(rng, "white"),
+            named_colour(rng, str(rng.choice(["brown", "beige", "grey"]))),
+        )
+        stage.paint_structure({"wall": (pale[0], pale[1], pale[2]), "ceiling": ceiling, "floor": floor})
+        return objects
+
+    def pose(self, t: float) -> View:
+        """The camera's optical frame in the map at t seconds: an orbit of the table, nearer and farther."""
+        angle = self._phase + 2 * np.pi * t / ORBIT_SECONDS
+        centre = np.array([self._table.position[0], self._table.position[1], 0.0])
+        room = self._stage.room
+        reach = 1.35 + 0.25 * np.sin(2 * np.pi * t / 23.0)
+        height = 1.35 + 0.15 * np.sin(2 * np.pi * t / 17.0)
+        eye = centre + np.array([reach * np.cos(angle), reach * np.sin(angle), height])
+        eye[:2] = np.clip(eye[:2], (-room.x + 0.15, -room.y + 0.15), (room.x - 0.15, room.y - 0.15))
+        glance = 0.25 * np.sin(2 * np.pi * t / 11.0)
+        aim = centre + np.array([-glance * np.sin(angle), glance * np.cos(angle), 0.65])
+        return look_at(eye, aim, FOV_Y)
+
+    def render(self, t: float, *, depth: bool = False, labels: bool = False) -> Rendering:
+        """What the camera sees at t seconds; depth and labels only when asked for."""
+        view = self.pose(t)
+        picture = self._stage.render(view, depth=depth, instances=labels)
+        return Rendering(auto_exposed(picture.rgb), picture.depth, picture.instances, view)
+
+    def close(self) -> None:
+        """Frees the renderer; call it in the thread that rendered."""
+        self._stage.close()

@@ -1,0 +1,270 @@
+"""Random household pictures with exact masks: rooms, arrangements, colours, lights and cameras by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, catalogue
+from perception_contrast_sim.objects.category import Category
+from perception_contrast_sim.objects.props import Prop, SceneObject, draw_colour, draw_prop
+from perception_contrast_sim.render.assets import TEXTURES, UNSEEN_TEXTURES, prepare, texture
+from perception_contrast_sim.render.materials import COLOURS, RGB, grain, named_colour
+from perception_contrast_sim.render.stage import STRUCTURE, Stage, View, look_at
+from perception_contrast_sim.rooms.arrange import Arranger, Placed, Room
+
+
+@dataclass(frozen=True)
+class LabelledPicture:
+    """rgb (H, W, 3) uint8; instances (H, W) int32 (see Rendering); objects: what is seen, by instance.
+
+    depth: (H, W) float32 metres where the settings ask for it.
+    """
+
+    rgb: NDArray[np.uint8]
+    instances: NDArray[np.int32]
+    objects: dict[int, SceneObject]
+    depth: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class SceneSettings:
+    """What may be drawn.
+
+    unseen: shapes, textures and colour pairs kept back from training. held_out: held-out categories
+    may come up. offline: assets must be in the cache. depth: whether pictures come with their depth.
+    """
+
+    height: int = 378
+    width: int = 504
+    unseen: bool = False
+    held_out: bool = False
+    views: int = 6
+    props: int = 40
+    offline: bool = False
+    depth: bool = False
+
+
+def surface_pictures(rng: np.random.Generator, unseen: bool, offline: bool) -> dict[str, NDArray[np.uint8]]:
+    """Textures of floor, walls and ceiling, "surface:<name>"; photographs or procedural ones, by chance."""
+    kinds = {
+        "floor": (("wood", "tile", "felt", "stone"), ("planks", "tile", "checks", "stone", "fabric")),
+        "wall": (("plaster", "brick"), ("plaster", "plaster", "plaster", "plaster", "stripes", "checks")),
+        "ceiling": ((), ("plaster",)),
+    }
+    pictures: dict[str, NDArray[np.uint8]] = {}
+    for surface, (photographs, procedural) in kinds.items():
+        names = [
+            n for kind in photographs for n in TEXTURES.get(kind, ()) if (n in UNSEEN_TEXTURES) == unseen
+        ]
+        if names and rng.random() < 0.6:
+            pictures[f"surface:{surface}"] = texture(str(rng.choice(names)), offline=offline)
+        elif rng.random() < 0.7:
+            pictures[f"surface:{surface}"] = grain(rng, str(rng.choice(procedural)))
+    return pictures
+
+
+class SceneSampler:
+    """Draws pictures for ever; the same seed and settings give the same pictures."""
+
+    def __init__(self, seed: int, settings: SceneSettings) -> None:
+        prepare(offline=settings.offline)
+        self.settings = settings
+        self._rng = np.random.default_rng(seed)
+        self._pool = [c for c in catalogue() if settings.held_out or not c.held_out]
+
+    def __iter__(self) -> Iterator[LabelledPicture]:
+        while True:
+            stage = self._stage()
+            try:
+                for _ in range(self.settings.views):
+                    picture = self._picture(stage)
+                    if picture is not None:
+                        yield picture
+            finally:
+                stage.close()
+
+    def _categories(self) -> list[Category]:
+        """Categories of one stage: mostly small things, enough furniture to put them on."""
+        rng, total = self._rng, self.settings.props
+        by_place = {
+            place: [c for c in self._pool if c.place == place]
+            for place in ("table", "floor", "wall", "ceiling")
+        }
+        drawn: list[Category] = []
+        for place, share in (("table", 0.55), ("floor", 0.3), ("wall", 0.12), ("ceiling", 0.03)):
+            for _ in range(max(1, round(total * share)) if by_place[place] else 0):
+                drawn.append(by_place[place][int(rng.integers(len(by_place[place])))])
+        if self.settings.held_out:
+            kept = [c for c in self._pool if c.held_out]
+            for index in rng.choice(len(drawn), 4, replace=False):
+                drawn[int(index)] = kept[int(rng.integers(len(kept)))]
+        # Several of one kind in one room, so that colours and sizes tell them apart.
+        for index in rng.choice(len(drawn), total // 5, replace=False):
+            drawn[int(index)] = drawn[int(rng.integers(len(drawn)))]
+        supports = [
+            c for c in self._pool if c.name in ("dining table", "desk", "coffee table", "kitchen counter")
+        ]
+        drawn += [supports[int(rng.integers(len(supports)))] for _ in range(2)]
+        return drawn
+
+    def _stage(self) -> Stage:
+        rng, settings = self._rng, self.settings
+        room = Room(float(rng.uniform(1.7, 3.2)), float(rng.uniform(1.7, 3.2)), float(rng.uniform(2.4, 3.0)))
+        props = [draw_prop(rng, c, settings.unseen and rng.random() < 0.5) for c in self._categories()]
+        pictures = surface_pictures(rng, settings.unseen, settings.offline)
+        for prop in props:
+            for part in prop.model.parts:
+                if part.texture:
+                    pictures[part.texture] = texture(part.texture, offline=settings.offline)
+        return Stage(room, props, size=(settings.height, settings.width), rng=rng, textures=pictures)
+
+    def _picture(self, stage: Stage) -> LabelledPicture | None:
+        rng = self._rng
+        arranger = arrange(rng, stage.room, stage.props)
+        stage.place(arranger.placed)
+        colours = self._paint(stage, arranger.placed)
+        stage.light(rng)
+        # A camera on a robot looks where things are: bare views are mostly drawn again.
+        least = 5 if rng.random() < 0.75 else 2
+        for _ in range(4):
+            view = draw_view(rng, arranger)
+            if view is None:
+                return None
+            labels = stage.render(view, rgb=False, instances=True).instances
+            assert labels is not None
+            objects = visible_objects(stage, arranger.placed, colours, labels)
+            if sum(o.category not in STRUCTURE for o in objects.values()) >= least:
+                seen = stage.render(view, depth=self.settings.depth)
+                return LabelledPicture(exposed(rng, seen.rgb), labels, objects, seen.depth)
+        return None
+
+    def _paint(self, stage: Stage, placed: list[Placed]) -> dict[int, str]:
+        rng, unseen = self._rng, self.settings.unseen
+        colours: dict[int, str] = {}
+        forbidden = frozenset[tuple[str, str]]() if unseen else UNSEEN_PAIRS
+        for item in placed:
+            prop = stage.props[item.prop]
+            kept = [c for c, name in sorted(UNSEEN_PAIRS) if name == prop.category.name]
+            only = kept if unseen and kept and rng.random() < 0.4 else ()
+            colours[item.prop] = draw_colour(rng, prop, forbidden, only)
+            second = str(rng.choice([c for c in COLOURS if c != colours[item.prop]]))
+            stage.colour_prop(rng, item.prop, colours[item.prop], second)
+        paint_room(rng, stage)
+        return colours
+
+
+def paint_room(rng: np.random.Generator, stage: Stage) -> None:
+    """Floor, walls and ceiling in colours that rooms have."""
+    stage.paint_structure({name: _surface_colour(rng, name) for name in STRUCTURE})
+
+
+def _surface_colour(rng: np.random.Generator, surface: str) -> RGB:
+    muted = ("white", "beige", "grey") if surface != "floor" else ("beige", "brown", "grey", "white")
+    vivid = surface == "wall" and rng.random() < 0.35
+    r, g, b = named_colour(rng, str(rng.choice(COLOURS if vivid else muted)))
+    return (r, g, b)
+
+
+def arrange(rng: np.random.Generator, room: Room, props: tuple[Prop, ...], fill: float = 1.0) -> Arranger:
+    """Furnishes a room with a random part of the props."""
+    arranger = Arranger(rng, room, props)
+    order = [int(i) for i in rng.permutation(len(props))]
+    by_place = {
+        p: [i for i in order if props[i].category.place == p] for p in ("table", "floor", "wall", "ceiling")
+    }
+    supports = [i for i in by_place["floor"] if props[i].model.tops and props[i].radius > 0.3]
+    others = [i for i in by_place["floor"] if i not in supports]
+    small = by_place["table"]
+    for index in supports[: int(rng.integers(1, 4))]:
+        arranger.floor(index)
+    for index in others[: round(fill * int(rng.integers(3, 11)))]:
+        arranger.floor(index)
+    for index in by_place["wall"][: int(rng.integers(1, 5))]:
+        arranger.wall(index)
+    for index in by_place["ceiling"][: int(rng.integers(0, 2))]:
+        arranger.ceiling(index)
+    for support in [p for p in arranger.placed if props[p.prop].model.tops and p.on < 0]:
+        wish = small[: int(rng.integers(6, 18))]
+        done = arranger.on_top(wish, support, tight=float(rng.uniform(0.75, 1.2)))
+        small = [i for i in small if i not in done]
+    anchor = arranger.placed[0].position[:2] if arranger.placed else (0.0, 0.0)
+    for index in small[: int(rng.integers(0, 7))]:
+        arranger.floor(index, near=(anchor[0], anchor[1]))
+    return arranger
+
+
+def draw_view(rng: np.random.Generator, arranger: Arranger, tries: int = 30) -> View | None:
+    """A robot's or a person's view: near a table top, near the floor, or across the room."""
+    room, placed, props = arranger.room, arranger.placed, arranger.props
+    small = [p for p in placed if props[p.prop].category.place == "table"]
+    large = [p for p in placed if props[p.prop].category.place != "table"]
+    close = bool(small) and rng.random() < 0.62
+    pool = small if close else (large or small)
+    if not pool:
+        return None
+    for _ in range(tries):
+        target = pool[int(rng.integers(len(pool)))]
+        aim = np.array(target.position) + rng.normal(0, 0.12 if close else 0.4, 3)
+        distance = rng.uniform(0.35, 1.5) if close else rng.uniform(1.2, 4.5)
+        elevation = np.radians(rng.uniform(12, 62) if close else rng.uniform(2, 35))
+        azimuth = rng.uniform(-np.pi, np.pi)
+        offset = distance * np.array(
+            [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
+        )
+        eye = aim + offset
+        inside = (
+            abs(eye[0]) < room.x - 0.1 and abs(eye[1]) < room.y - 0.1 and 0.15 < eye[2] < room.height - 0.15
+        )
+        if inside and not _blocked(eye, arranger):
+            return look_at(eye, aim, float(rng.uniform(40, 68)), float(rng.normal(0, 0.05)))
+    return None
+
+
+def _blocked(eye: NDArray[np.float64], arranger: Arranger) -> bool:
+    for item in arranger.placed:
+        prop = arranger.props[item.prop]
+        low, high = item.position[2] + prop.low[2], item.position[2] + prop.high[2]
+        level = low - 0.1 < eye[2] < high + 0.1
+        if level and np.hypot(eye[0] - item.position[0], eye[1] - item.position[1]) < prop.radius + 0.12:
+            return True
+    return False
+
+
+def visible_objects(
+    stage: Stage, placed: list[Placed], colours: dict[int, str], instances: NDArray[np.int32], least: int = 30
+) -> dict[int, SceneObject]:
+    """Things with at least ``least`` pixels, with the words that are true of them."""
+    values, counts = np.unique(instances, return_counts=True)
+    seen = {int(v) for v, n in zip(values, counts, strict=True) if v >= 0 and n >= least}
+    found = {
+        number: SceneObject(number, STRUCTURE[number]) for number in sorted(seen) if number < len(STRUCTURE)
+    }
+    for item in placed:
+        number = len(STRUCTURE) + item.prop
+        if number not in seen:
+            continue
+        prop = stage.props[item.prop]
+        on = len(STRUCTURE) + item.on if item.on >= 0 else -1
+        found[number] = SceneObject(
+            number, prop.category.name, colours.get(item.prop, ""), prop.material, prop.size, on
+        )
+    return found
+
+
+def exposed(rng: np.random.Generator, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What a camera makes of it: exposure, contrast, white balance, blur and noise."""
+    picture = rgb.astype(np.float32) / 255.0
+    mean = max(float(picture.mean()), 0.05)
+    picture *= np.clip(rng.uniform(0.3, 0.55) / mean, 0.6, 2.2)
+    picture = np.clip(picture, 0, 1) ** rng.uniform(0.75, 1.2)
+    picture *= rng.uniform(0.94, 1.06, 3).astype(np.float32)
+    if rng.random() < 0.3:
+        picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.2)))
+    noise = rng.normal(0, rng.uniform(0.002, 0.02), picture.shape[:2]).astype(np.float32)
+    picture += noise[..., None]
+    return np.asarray((np.clip(picture, 0, 1) * 255).astype(np.uint8))

@@ -1,0 +1,34 @@
+"""The ROS 2 (ament_python) package of the simulated household and its camera; a robot runs without it."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "perception_contrast_sim"
+HERE = Path(__file__).resolve().parent
+
+
+def requirements(name: str) -> list[str]:
+    lines = (HERE.parent / "requirements" / f"{name}.txt").read_text("utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith(("#", "-"))]
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="A simulated household and its RGB-D camera, with exact masks of what is in view.",
+    maintainer="perception_contrast maintainers",
+    maintainer_email="maintainers@perception-contrast.dev",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    install_requires=["perception_contrast==0.1.0", *requirements("sim")],
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/config", ["config/sim_camera.yaml"]),
+    ],
+    zip_safe=False,
+    entry_points={"console_scripts": [f"sim_camera = {NAME}.nodes.sim_camera:main"]},
+)

@@ -1,0 +1,1 @@
+"""Probabilities fitted to labelled images."""

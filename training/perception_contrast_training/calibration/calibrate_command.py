@@ -1,0 +1,209 @@
+"""`perception-contrast calibrate`: probabilities of words fitted to labelled pictures, for one space."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.segmentation.calibration_files import (
+    METHODS,
+    StoredCalibration,
+    calibration_path,
+    write_calibration,
+)
+from perception_contrast_training.calibration.fitting import fitted
+from perception_contrast_training.calibration.household_calibration import (
+    regions_of,
+    threshold_of,
+    word_cases,
+)
+from perception_contrast_training.calibration.reliability_diagram import draw_reliability
+from perception_contrast_training.evaluation.metrics.reliability import BINS, Reliability, reliability
+from perception_contrast_training.household.labelled import Labelled, LabelledFolder, household
+
+HOUSEHOLD = "household"
+VIEWS = 2  # of each simulated room: regions of one room are alike, and a fit needs many that are not
+SEED = 640_001  # of scenes that neither training nor the evaluation of household-lit draws
+
+
+@dataclass(frozen=True)
+class Half:
+    """Regions of half of the data. features: (n, k); correct, case: (n,); absent: (cases,) is not there."""
+
+    features: NDArray[np.float64]
+    correct: NDArray[np.bool_]
+    case: NDArray[np.int64]
+    absent: NDArray[np.bool_]
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was fitted, and how reliable the probabilities of the held-out half were and are."""
+
+    stored: StoredCalibration
+    before: Reliability
+    after: Reliability
+
+
+def gathered(pipeline: Pipeline, pictures: Iterable[Labelled]) -> Half:
+    """Asks every question of every picture; only what a fit needs is kept."""
+    calibration = pipeline.searcher.calibration
+    features: list[tuple[float, ...]] = []
+    correct: list[bool] = []
+    case: list[int] = []
+    absent: list[bool] = []
+    count = 0
+    for picture in pictures:
+        count += 1
+        cases = list(word_cases(pipeline, picture))
+        regions = regions_of(pipeline, cases, calibration.seed, calibration.low)
+        features += regions.features
+        correct += regions.correct
+        case += [len(absent) + number for number in regions.case]
+        absent += [one.truth is None and one.strict for one in cases]
+    width = len(calibration.weights)
+    return Half(
+        np.array(features, float).reshape(-1, width),
+        np.array(correct, bool),
+        np.array(case, np.int64),
+        np.array(absent, bool),
+        count,
+    )
+
+
+def fit_words(pipeline: Pipeline, fit: Half, held_out: Half, method: str, most_fired: float) -> Fit:
+    """Fits to one half, measures on the other. Raises PerceptionError where there is too little."""
+    base = pipeline.searcher.calibration
+    new = fitted(base, fit.features, fit.correct, method)
+    threshold = threshold_of(fit.absent, fit.case.tolist(), new.probability(fit.features), most_fired)
+    if not len(held_out.correct):
+        raise PerceptionError("nothing stands out in the held-out half; give more pictures")
+    before, after = (reliability(c.probability(held_out.features), held_out.correct) for c in (base, new))
+    facts = {
+        "pictures": fit.pictures,
+        "regions": len(fit.correct),
+        "held_out_pictures": held_out.pictures,
+        "held_out_regions": len(held_out.correct),
+        "bins": BINS,
+        "error_before": before.error,
+        "error_after": after.error,
+    }
+    space = pipeline.searcher.word_space
+    stored = StoredCalibration(space, method, replace(new, detection=threshold), facts)
+    return Fit(stored, before, after)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast calibrate",
+        description="Fits probabilities of words to labelled pictures and measures them on a held-out half.",
+    )
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="household|FOLDER",
+        help="simulated scenes, or a folder with images/, labels/ (PNG, one number a pixel) and classes.txt",
+    )
+    parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="default: %(default)s")
+    parser.add_argument("--out", type=Path, help="JSON file; default: where the nodes look for it")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="also draw a reliability diagram (.png, .svg)"
+    )
+    parser.add_argument("--model", default="dinov2-s14", help="default: %(default)s")
+    parser.add_argument("--language-model", default="household-lit", help="default: %(default)s")
+    parser.add_argument(
+        "--scenes", type=int, default=120, help="simulated scenes in all; default: %(default)s"
+    )
+    parser.add_argument("--absent", type=int, default=12, help="absent names a picture; default: %(default)s")
+    parser.add_argument(
+        "--most-fired",
+        type=float,
+        default=0.05,
+        help="share of absent names that may be reported at the threshold; default: %(default)s",
+    )
+    parser.add_argument("--seed", type=int, default=SEED, help="of scenes and of absent names")
+    parser.add_argument("--offline", action="store_true", help="never touch a network")
+    return parser
+
+
+def halves(arguments: argparse.Namespace) -> tuple[Iterable[Labelled], Iterable[Labelled]]:
+    """Rooms of two seeds, or the first and the second half of a folder: neighbours stay together."""
+    seed, absent = arguments.seed, arguments.absent
+    if arguments.data == HOUSEHOLD:
+        scenes = (arguments.scenes + 1) // 2, arguments.scenes // 2
+        first, second = (
+            household(seed + k, n, absent, arguments.offline, VIEWS) for k, n in enumerate(scenes)
+        )
+        return first, second
+    folder = LabelledFolder(Path(arguments.data))
+    middle = (len(folder.paths) + 1) // 2
+    return (
+        folder.pictures(folder.paths[:middle], seed, absent),
+        folder.pictures(folder.paths[middle:], seed + 1, absent),
+    )
+
+
+def _pipeline(arguments: argparse.Namespace) -> Pipeline:
+    """With the models' own calibration, whatever the cache holds."""
+    from perception_contrast.encoders.load_encoders import load_encoders
+
+    if arguments.language_model == "none":
+        raise PerceptionError("words are calibrated, so there must be a language model; not 'none'")
+    return Pipeline(load_encoders(arguments.model, arguments.language_model, offline=arguments.offline))
+
+
+def _require_sane(arguments: argparse.Namespace) -> None:
+    if arguments.scenes < 2 or arguments.absent < 0 or not 0.0 <= arguments.most_fired <= 1.0:
+        raise PerceptionError("--scenes is 2 or more, --absent 0 or more, --most-fired in [0, 1]")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0; raises PerceptionError for what the user can mend."""
+    from rich.progress import track
+
+    arguments = _parser().parse_args(argv)
+    _require_sane(arguments)
+    first, second = halves(arguments)
+    pipeline = _pipeline(arguments)
+    fit = gathered(pipeline, track(first, "to fit to", total=None))
+    held_out = gathered(pipeline, track(second, "held out", total=None))
+    done = fit_words(pipeline, fit, held_out, arguments.method, arguments.most_fired)
+    _report(done, pipeline.searcher.calibration.detection)
+    path = arguments.out or calibration_path(done.stored.space)
+    _write(done, path, arguments.plot)
+    print(f"written to {path}")
+    return 0
+
+
+def _write(done: Fit, path: Path, plot: Path | None) -> None:
+    """The diagram in any case, the calibration only where it is better than what there was."""
+    try:
+        if plot is not None:
+            title = f"{done.stored.space}, held out"
+            draw_reliability(plot, title, {"before": done.before, done.stored.method: done.after})
+        if done.after.error >= done.before.error:
+            raise PerceptionError(
+                "the fit is no better on the held-out half than what there was, and is not written; "
+                "give more pictures or keep the calibration in force"
+            )
+        write_calibration(path, done.stored)
+    except (OSError, ValueError) as error:
+        raise PerceptionError(f"a file cannot be written: {error}") from error
+
+
+def _report(done: Fit, threshold: float) -> None:
+    stored, facts = done.stored, done.stored.facts
+    print(f"{stored.method} for {stored.space}")
+    print(f"fitted to {facts['regions']} regions of {facts['pictures']} pictures,", end=" ")
+    print(f"measured on {facts['held_out_regions']} of {facts['held_out_pictures']} others")
+    print(f"expected calibration error ({BINS} bins of equal width):", end=" ")
+    print(f"{done.before.error:.4f} before, {done.after.error:.4f} after")
+    print(f"detection threshold: {threshold:.3f} before, {stored.words.detection:.3f} after")

@@ -1,0 +1,51 @@
+"""Fits of probabilities to scores: Platt's (1999) and isotonic (Zadrozny and Elkan, KDD 2002)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.segmentation.calibration import Calibration
+
+LEAST_REGIONS = 30  # of each kind, right and wrong
+
+Floats = NDArray[np.float64]
+
+
+def platt(features: Floats, correct: NDArray[np.bool_], steps: int = 50) -> tuple[tuple[float, ...], float]:
+    """Logistic regression by Newton steps with a little ridge: weights and offset. features: (n, k)."""
+    x = np.column_stack([features, np.ones(len(features))])
+    w = np.zeros(x.shape[1])
+    for _ in range(steps):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ w, -30, 30)))
+        gradient = x.T @ (p - correct) + 1e-2 * w
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-2 * np.eye(len(w))
+        w -= np.linalg.solve(hessian, gradient)
+    return tuple(w[:-1].tolist()), float(w[-1])
+
+
+def isotonic(score: Floats, correct: NDArray[np.bool_]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Knots of the monotone map from score (n,) to probability that fits best by least squares."""
+    from sklearn.isotonic import IsotonicRegression
+
+    fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(score, correct)
+    return tuple(fit.X_thresholds_.tolist()), tuple(fit.y_thresholds_.tolist())
+
+
+def fitted(base: Calibration, features: Floats, correct: NDArray[np.bool_], method: str) -> Calibration:
+    """``base`` with other probabilities; its levels stay. method: "platt", or "isotonic" on top of that.
+
+    Raises PerceptionError where there is too little to fit to.
+    """
+    right, wrong = int(correct.sum()), int((~correct).sum())
+    if min(right, wrong) < LEAST_REGIONS:
+        raise PerceptionError(
+            f"{right} regions are right and {wrong} wrong; a fit needs {LEAST_REGIONS} of each: "
+            "give more pictures, or names of things that are not in them"
+        )
+    weights, offset = platt(features, correct)
+    new = replace(base, weights=weights, offset=offset, knots=((), ()))
+    return replace(new, knots=isotonic(new.score(features), correct)) if method == "isotonic" else new

@@ -1,0 +1,200 @@
+"""Fits thresholds and probabilities of a trained head on scenes kept apart from training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
+from perception_contrast.images.resize import resize_labels
+from perception_contrast.pipeline.pipeline import Pipeline, Seen
+from perception_contrast.segmentation.calibration import Calibration
+from perception_contrast.segmentation.regions import Region
+from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast_sim.objects.catalogue import catalogue
+from perception_contrast_sim.rooms.scenes import SceneSampler, SceneSettings
+from perception_contrast_training.calibration.fitting import platt
+from perception_contrast_training.config.alignment_recipe import CalibrationSettings
+from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
+from perception_contrast_training.evaluation.questions import LEAST_SHARE, mask_of
+from perception_contrast_training.household.household_figures import box_of
+from perception_contrast_training.household.labelled import Labelled, household
+from perception_contrast_training.household.words import Concept, Words
+
+# Down to where an untrained head's logits lie, so that it too gets its best level.
+LEVELS = np.arange(-8.0, 3.01, 0.25)
+Right = Callable[[Region, NDArray[np.bool_]], bool]
+LEAST_OVERLAP = 0.5  # IoU from which benchmarks say that a thing was found
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One query in one picture; truth None: absent; strict: then it bears on the threshold."""
+
+    frame: Frame
+    truth: NDArray[np.bool_] | None
+    seen: Seen
+    prepared: PreparedQueries
+    strict: bool = True
+
+
+def word_cases(pipeline: Pipeline, picture: Labelled) -> Iterator[_Case]:
+    """Every question of one picture, each asked for alone."""
+    frame = Frame(picture.rgb)
+    seen = pipeline.see(frame)
+    for question in picture.questions:
+        prepared = pipeline.prepare(Vocabulary().with_queries([Query(question.text)]))
+        # A wrong colour is a matter of degree; a name that is not there is simply wrong.
+        yield _Case(frame, question.truth, seen, prepared, strict=question.kind == "absent name")
+
+
+def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: bool) -> Iterator[_Case]:
+    """Examples of training categories, searched in other scenes that have or lack the category.
+
+    In shapes of training: fitted to others, examples were doubted too little in pictures of a real kitchen.
+    """
+    from rich.progress import track
+
+    sampler, count = SceneSampler(settings.seed + 1, SceneSettings(offline=offline)), settings.example_scenes
+    words, rng = Words(), np.random.default_rng(settings.seed)
+    names = [c.name for c in catalogue() if not c.held_out]
+    shown: dict[str, Exemplar] = {}
+    pictures = zip(range(count), sampler, strict=False)
+    for _, picture in track(pictures, "calibrating examples", total=count):
+        frame = Frame(picture.rgb)
+        seen = pipeline.see(frame)
+        truths = {name: mask_of(picture, words, Concept(name)) for name in names}
+        big = [n for n, t in truths.items() if t is not None and t.mean() >= LEAST_SHARE]
+        none = [n for n, t in truths.items() if t is not None and not t.any() and n in shown]
+        asked = [n for n in big if n in shown]
+        asked += [none[int(i)] for i in rng.permutation(len(none))[: len(asked) + 2]]
+        for name in asked:
+            prepared = pipeline.prepare(Vocabulary().with_queries([Query(name, exemplars=(shown[name],))]))
+            truth = truths[name]
+            yield _Case(frame, truth if truth is not None and truth.any() else None, seen, prepared)
+        for name in big:
+            if any(thing.category == name for thing in picture.objects.values()):
+                shown[name] = pipeline.exemplar(seen, box=box_of(picture, name))
+
+
+def _best_level(pipeline: Pipeline, cases: list[_Case]) -> float:
+    """The logit at which masks of present things overlap best with the truth."""
+    totals = np.zeros(len(LEVELS))
+    for case in cases:
+        if case.truth is None:
+            continue
+        plane = pipeline.searcher.plane(
+            case.frame.image, case.seen.semantic, case.seen.features, case.prepared
+        )
+        truth = resize_labels(case.truth, (plane.shape[0], plane.shape[1]))
+        inside = np.histogram(plane[truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
+        outside = np.histogram(plane[~truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
+        totals += inside / np.maximum(outside + np.count_nonzero(truth), 1)
+    return float(LEVELS[int(totals.argmax())])
+
+
+def fits(region: Region, truth: NDArray[np.bool_]) -> bool:
+    """Whether a region overlaps what it touches of the truth (H, W) by an IoU of at least LEAST_OVERLAP.
+
+    The truth is of all things of a name; a region need not be more than one of them.
+    """
+    x0, y0, x1, y1 = region.box
+    common = np.count_nonzero(truth[y0:y1, x0:x1] & region.mask)
+    if not common:
+        return False
+    _, parts = cv2.connectedComponents(truth.view(np.uint8), connectivity=8)
+    touched = np.unique(parts[y0:y1, x0:x1][region.mask])
+    whole = np.count_nonzero(np.isin(parts, touched[touched > 0]))
+    return bool(common >= LEAST_OVERLAP * (whole + np.count_nonzero(region.mask) - common))
+
+
+def mostly_inside(region: Region, truth: NDArray[np.bool_]) -> bool:
+    """Whether at least half of a region lies on the truth (H, W)."""
+    x0, y0, x1, y1 = region.box
+    return bool(truth[y0:y1, x0:x1][region.mask].mean() >= 0.5)
+
+
+@dataclass
+class Regions:
+    """Of n regions: what a calibration looks at, whether it is what was asked for, the case."""
+
+    features: list[tuple[float, ...]]
+    correct: list[bool]
+    case: list[int]
+
+
+def regions_of(
+    pipeline: Pipeline, cases: list[_Case], seed: float, low: float, right: Right = fits
+) -> Regions:
+    """What would be reported in each case, were there no threshold on probability."""
+    gathered, levels = Regions([], [], []), Calibration(seed=seed, low=low)
+    for number, case in enumerate(cases):
+        found, size = pipeline.searcher.candidates(
+            case.frame.image, case.seen.semantic, case.seen.features, case.prepared, levels
+        )
+        truth = None if case.truth is None else resize_labels(case.truth, size)
+        for candidate in found:
+            gathered.features.append(candidate.features)
+            gathered.correct.append(truth is not None and right(candidate.region, truth))
+            gathered.case.append(number)
+    return gathered
+
+
+def _fitted(
+    pipeline: Pipeline, cases: list[_Case], most_fired: float, right: Right = fits
+) -> tuple[Calibration, dict[str, float]]:
+    level = _best_level(pipeline, cases)
+    low = seed = level
+    regions = regions_of(pipeline, cases, seed, low, right)
+    if not regions.correct:  # nothing stands out: a head that was hardly trained
+        return Calibration(seed=seed, low=low, mask=low), {"level": level, "regions": 0.0}
+    features, correct = np.asarray(regions.features), np.asarray(regions.correct)
+    weights, offset = platt(features, correct)
+    fitted = Calibration(weights, offset, seed, low, low, 0.5)
+    probability = fitted.probability(features)
+    absent = np.array([case.truth is None and case.strict for case in cases])
+    threshold = threshold_of(absent, regions.case, probability, most_fired)
+    facts = {
+        "level": level,
+        "regions": float(len(correct)),
+        "correct": float(correct.mean()),
+        "ece": expected_calibration_error(probability, correct),
+        "detection": threshold,
+    }
+    return replace(fitted, detection=threshold), facts
+
+
+def threshold_of(
+    absent: NDArray[np.bool_], case: Sequence[int], probability: NDArray[np.float64], most_fired: float
+) -> float:
+    """Lowest threshold in [0.02, 0.9] at which at most ``most_fired`` of absent things are reported.
+
+    absent: (cases,). case, probability: of each region. 0.5 where nothing absent was asked for.
+    """
+    best = np.zeros(len(absent))
+    np.maximum.at(best, np.asarray(case, int), probability)
+    if not absent.any():
+        return 0.5
+    return float(np.clip(np.quantile(best[absent], 1 - most_fired) + 1e-3, 0.02, 0.9))
+
+
+def calibrate(
+    pipeline: Pipeline, settings: CalibrationSettings, offline: bool = False
+) -> tuple[Calibration, Calibration, dict[str, dict[str, float]]]:
+    """Calibrations for words and for examples, and what was seen while fitting them."""
+    from rich.progress import track
+
+    pictures: Iterable[Labelled] = household(
+        settings.seed, settings.scenes, settings.absent, offline, unseen=settings.unseen
+    )
+    pictures = track(pictures, "calibrating words", total=settings.scenes)
+    cases = [case for picture in pictures for case in word_cases(pipeline, picture)]
+    words, about_words = _fitted(pipeline, cases, settings.most_fired)
+    cases = list(_example_cases(pipeline, settings, offline))
+    examples, about_examples = _fitted(pipeline, cases, settings.most_fired_examples, mostly_inside)
+    return words, examples, {"words": about_words, "examples": about_examples}

@@ -1,0 +1,122 @@
+"""Fits what a second look makes of a region's probability, on scenes kept apart from training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import Query, Vocabulary
+from perception_contrast.encoders.rescoring_head import load_zoom, save_zoom
+from perception_contrast.images.resize import resize_labels
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.segmentation.rescoring.rescorer import ZoomCalibration
+from perception_contrast_training.calibration.fitting import platt
+from perception_contrast_training.calibration.household_calibration import fits, threshold_of
+from perception_contrast_training.config.rescoring_recipe import ZoomCalibrationSettings
+from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
+from perception_contrast_training.household.labelled import Labelled, household
+
+EVERY_VIEW = 1_000_000
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Regions seen again. features: (n, k); correct: they are what was asked for; case: (n,) number of the
+    question; absent: (cases,) whether what a question asks for is certainly not there."""
+
+    features: NDArray[np.float64]
+    correct: NDArray[np.bool_]
+    case: NDArray[np.int64]
+    absent: NDArray[np.bool_]
+
+
+def looked_at(pipeline: Pipeline, pictures: Iterable[Labelled]) -> Looked:
+    """Asks every question of every picture."""
+    features: list[tuple[float, ...]] = []
+    correct: list[bool] = []
+    case: list[int] = []
+    absent: list[bool] = []
+    for picture in pictures:
+        for number, values, hit in _answers(pipeline, picture):
+            features.append(values)
+            correct.append(hit)
+            case.append(len(absent) + number)
+        last = _numbered(picture)
+        # What is asked for twice is answered once.
+        absent += [
+            q.truth is None and q.kind == "absent name" and last[q.text] == number
+            for number, q in enumerate(picture.questions)
+        ]
+    return Looked(
+        np.array(features, float), np.array(correct, bool), np.array(case, np.int64), np.array(absent, bool)
+    )
+
+
+def _numbered(picture: Labelled) -> dict[str, int]:
+    """What is asked of a picture to the number of the question, the last where it is asked twice."""
+    return {question.text: number for number, question in enumerate(picture.questions)}
+
+
+def _answers(pipeline: Pipeline, picture: Labelled) -> Iterator[tuple[int, tuple[float, ...], bool]]:
+    """Number of its question, features and correctness of each region that is looked at again."""
+    frame, searcher = Frame(picture.rgb), pipeline.searcher
+    seen = pipeline.see(frame)
+    numbers = _numbered(picture)
+    # Queries do not compete, so each may be asked beside the others.
+    prepared = pipeline.prepare(Vocabulary().with_queries([Query(text) for text in numbers]))
+    asked = list(numbers.values())
+    found, size = searcher.candidates(frame.image, seen.semantic, seen.features, prepared)
+    again = searcher.seen_again(frame.image, found, prepared, size, EVERY_VIEW)
+    truths: dict[int, NDArray[np.bool_]] = {}
+    for place, values in again.items():
+        number, region = asked[found[place].query], found[place].region
+        truth = picture.questions[number].truth
+        if truth is not None and number not in truths:
+            truths[number] = resize_labels(truth, size)
+        yield number, values, number in truths and fits(region, truths[number])
+
+
+def fit_zoom(looked: Looked, most_fired: float) -> tuple[ZoomCalibration, dict[str, float]]:
+    """most_fired: share of absent names that may be reported. Raises PerceptionError for too little."""
+    right = int(looked.correct.sum())
+    if not 0 < right < len(looked.correct):
+        raise PerceptionError("regions of both kinds, right and wrong, are needed; calibrate on more scenes")
+    weights, offset = platt(looked.features, looked.correct)
+    score = looked.features @ np.array(weights) + offset
+    chance = 1.0 / (1.0 + np.exp(-np.clip(score, -40, 40)))
+    detection = threshold_of(looked.absent, looked.case.tolist(), chance, most_fired)
+    facts = {
+        "regions": float(len(chance)),
+        "correct": float(looked.correct.mean()),
+        "ece": expected_calibration_error(chance, looked.correct),
+        "detection": detection,
+    }
+    return ZoomCalibration(weights, offset, detection), facts
+
+
+def calibrate_zoom(
+    pipeline: Pipeline, path: Path, settings: ZoomCalibrationSettings, offline: bool = False
+) -> dict[str, float]:
+    """Writes the calibration into the zoom head's file; gives what was seen while fitting.
+
+    pipeline: with that head. Scenes are others than those of the first look's calibration.
+    """
+    from rich.progress import track
+
+    pictures: Iterable[Labelled] = household(
+        settings.seed, settings.scenes, settings.absent, offline, views=2, unseen=settings.unseen
+    )
+    looked = looked_at(pipeline, track(pictures, "calibrating the second look", total=settings.scenes))
+    calibration, facts = fit_zoom(looked, settings.most_fired)
+    head, known, _ = load_zoom(path)
+    kept = {key: text for key, text in known.items() if key not in ("format", "config")}
+    kept |= {"calibration": calibration.dumped(), "calibration_seen": json.dumps(facts)}
+    save_zoom(head, path, kept)
+    return facts

@@ -1,0 +1,128 @@
+"""The command line of `perception-contrast data`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from perception_contrast.core.argument_types import count, whole
+from perception_contrast_training.data.bags.options import AUTO, FORMATS, NONE, THUMBNAIL, ExtractOptions
+from perception_contrast_training.data.curation.splits import WAYS, SplitOptions
+
+_EPILOG = "docs/datasets.md describes each command and the files of a dataset."
+_USUAL = ExtractOptions()
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Of all five commands; the chosen one is ``action``."""
+    top = argparse.ArgumentParser(prog="perception-contrast data", description=description, epilog=_EPILOG)
+    actions = top.add_subparsers(dest="action", metavar="COMMAND", required=True)
+    _add_extract(actions.add_parser("extract", help="choose frames of recordings and keep them as shards"))
+    info = actions.add_parser("info", help="what a dataset or recordings hold")
+    info.add_argument("path", type=Path, metavar="DATASET|BAG")
+    info.add_argument("--json", action="store_true", help="for programs")
+    view = actions.add_parser("view", help="draw a contact sheet and a timeline")
+    view.add_argument("path", type=Path, metavar="DATASET")
+    view.add_argument("--out", type=Path, metavar="DIR", help="where the two PNGs go (default: the dataset)")
+    view.add_argument("--count", type=count, default=48, help="frames on the sheet (default: %(default)s)")
+    _add_dedup(actions.add_parser("dedup", help="mark frames that show what another one shows"))
+    _add_split(actions.add_parser("split", help="part a dataset for training and tests"))
+    return top
+
+
+def _add_extract(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("recordings", type=Path, nargs="+", metavar="BAG", help="recording, or a folder of them")
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DATASET",
+        help="folder; an interrupted one is gone on with",
+    )
+    add("--workers", type=count, default=0, metavar="N", help="processes (default: one a processor)")
+    add("--ray", action="store_true", help="a recording a task on a Ray cluster")
+    add("--skip-bad", action="store_true", help="leave out recordings that cannot be used")
+    add("--no-recover", dest="recover", action="store_false", help="refuse damaged recordings")
+    _add_topics(parser.add_argument_group("what is read"))
+    _add_choice(parser.add_argument_group("which frames are kept"))
+    _add_kept(parser.add_argument_group("what is kept of them"))
+
+
+def _add_topics(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--topic", dest="topics", action="append", default=[], metavar="TOPIC", help="pictures (default: all)"
+    )
+    add("--depth", default=AUTO, metavar=f"{AUTO}|{NONE}|TOPIC", help="default: of the same camera")
+    add(
+        "--pose", default=AUTO, metavar=f"{AUTO}|{NONE}|TOPIC", help="TF, else Odometry; or an Odometry topic"
+    )
+    add("--fixed-frame", default="", metavar="FRAME", help="of poses (default: map, else the root)")
+    add("--text", action="append", default=[], metavar="TOPIC", help="String or Detection2DArray")
+    add("--captions", default="", metavar="FILE", help="CSV or JSON lines of times and captions")
+    _times(group, "slop", "between a picture and its depth")
+    _times(group, "pose_slop", "between a picture and its pose")
+    _times(group, "text_window", "between a picture and a text")
+    _times(group, "delay", "that a picture waits for what belongs to it")
+
+
+def _add_choice(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    _times(group, "every", "between kept frames, at least")
+    _times(group, "max_gap", "after which one is kept though nothing changed, 0 for never")
+    _number(group, "min_change", "difference of thumbnails to the last kept frame, 0 to 1")
+    _number(group, "min_move", "metres that count as a change too")
+    _number(group, "min_turn", "degrees that count as a change too")
+    add("--novelty", default=THUMBNAIL, metavar=f"{THUMBNAIL}|{NONE}|MODEL", help="(default: %(default)s)")
+    _number(group, "max_similarity", "cosine to earlier kept frames")
+    add(
+        "--memory",
+        type=count,
+        default=_USUAL.memory,
+        help="kept frames compared with (default: %(default)s)",
+    )
+    _number(group, "min_sharpness", "variance of the Laplacian at 240 pixels")
+    _number(group, "max_clipped", "share of black and white pixels")
+
+
+def _add_kept(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--anonymise", default=NONE, metavar="MODULE:FUNCTION", help="called on each kept picture")
+    add("--format", choices=FORMATS, default=AUTO, help="auto: compressed pictures keep their bytes")
+    add("--quality", type=count, default=_USUAL.quality, help="of JPEGs made here (default: %(default)s)")
+    add("--short-side", type=whole, default=0, metavar="PIXELS", help="shrink to it (default: as recorded)")
+    add("--shard-frames", type=count, default=_USUAL.shard_frames, help="(default: %(default)s)")
+
+
+def _add_dedup(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("path", type=Path, metavar="DATASET")
+    add("--descriptor", default="dinov2-s14", metavar=f"MODEL|{THUMBNAIL}", help="(default: %(default)s)")
+    add("--threshold", type=float, help="cosine (default: 0.98 of an encoder's, 0.99 of thumbnails)")
+    add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add("--offline", action="store_true", help="do not touch the network")
+
+
+def _add_split(parser: argparse.ArgumentParser) -> None:
+    usual = SplitOptions()
+    add = parser.add_argument
+    add("path", type=Path, metavar="DATASET")
+    add("--by", choices=WAYS, default=usual.by, help="what stays together (default: %(default)s)")
+    shares = ",".join(f"{name}={share:g}" for name, share in usual.shares)
+    add("--parts", default=shares, metavar="NAME=SHARE,...", help="(default: %(default)s)")
+    add("--cell", type=float, default=usual.cell, help="metres of a place (default: %(default)s)")
+    add("--gap", type=float, default=usual.gap, help="seconds that part two stretches (default: %(default)s)")
+    add("--guard-time", type=float, default=usual.guard_time, help="seconds (default: %(default)s)")
+    add("--guard-distance", type=float, default=usual.guard_distance, help="metres (default: %(default)s)")
+    add("--seed", type=whole, default=usual.seed, help="(default: %(default)s)")
+
+
+def _times(group: argparse._ArgumentGroup, name: str, help: str) -> None:
+    _number(group, name, f"seconds {help}")
+
+
+def _number(group: argparse._ArgumentGroup, name: str, help: str) -> None:
+    usual = getattr(_USUAL, name)
+    flag = f"--{name.replace('_', '-')}"
+    group.add_argument(flag, type=float, default=usual, metavar="X", help=f"{help} (default: {usual:g})")

@@ -1,0 +1,170 @@
+"""`perception-contrast data`: from recordings to datasets, and what is in them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.cli.data_arguments import parser
+from perception_contrast_training.data.bags.options import ExtractOptions
+
+_MEGA = 1e6
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0. Raises PerceptionError."""
+    asked = parser(__doc__).parse_args(argv)
+    run = {"extract": _extract, "info": _info, "view": _view, "dedup": _dedup, "split": _split}[asked.action]
+    try:
+        run(asked)
+    except OSError as error:
+        raise PerceptionError(f"a file cannot be read or written: {error}") from error
+    return 0
+
+
+def _extract(asked: argparse.Namespace) -> None:
+    from perception_contrast_training.data.bags.extract import extract
+    from perception_contrast_training.data.loading.progress import Bars
+
+    names = {one.name for one in fields(ExtractOptions)}
+    given = {key: value for key, value in vars(asked).items() if key in names}
+    given |= {key: tuple(given[key]) for key in ("topics", "text")}
+    if given["captions"]:
+        given["captions"] = str(Path(given["captions"]).resolve())
+    options = ExtractOptions(**given)
+    with Bars("pictures") as bars:
+        found = extract(
+            asked.recordings,
+            asked.out,
+            options,
+            workers=asked.workers,
+            ray=asked.ray,
+            skip_bad=asked.skip_bad,
+            report=bars.of_recording,
+        )
+    for result in found.results:
+        _tell_result(result)
+    for name, reason in found.failed.items():
+        print(f"{name}: left out, {reason}")
+    print(f"{found.frames} frames in {found.dataset}")
+    if not found.frames:
+        raise PerceptionError("no frame was kept; the counts above say why, so relax those filters")
+
+
+def _tell_result(result: dict[str, Any]) -> None:
+    print(f"{result['name']}: {result['frames']} frames in {result['shards']} shard(s)")
+    for topic, counts in result["topics"].items():
+        rest = [
+            f"{reason} {count}" for reason, count in sorted(counts.items()) if reason not in ("read", "kept")
+        ]
+        beside = f", depth of {result['depth'][topic]}" if topic in result["depth"] else ""
+        kept = f"{counts.get('kept', 0)} of {counts.get('read', 0)} kept"
+        print(f"  {topic}: {kept}{'; ' if rest else ''}{', '.join(rest)}{beside}")
+    for topic, counts in result["malformed"].items():
+        print(f"  {topic}: malformed: {', '.join(f'{reason} {count}' for reason, count in counts.items())}")
+    for topic, reason in result["skipped"].items():
+        print(f"  {topic}: no pictures: {reason}")
+    for note in result["lost"]:
+        print(f"  lost: {note}")
+
+
+def _info(asked: argparse.Namespace) -> None:
+    from perception_contrast_training.data.curation.info import dataset_info, recording_info
+
+    bags = _recordings(asked.path)
+    found = [recording_info(path) for path in bags] or [dataset_info(asked.path)]
+    if asked.json:
+        print(json.dumps(found if len(found) > 1 else found[0], indent=1))
+        return
+    for one in found:
+        if bags:
+            _tell_recording(one)
+        else:
+            _tell_dataset(one)
+
+
+def _recordings(path: Path) -> list[Path]:
+    """Those that the path is or holds; none where it is a dataset."""
+    from perception_contrast.recordings.bags import is_recording
+    from perception_contrast_training.data.datasets.manifest import DESCRIPTION
+
+    if is_recording(path):
+        return [path]
+    if not path.is_dir() or (path / DESCRIPTION).is_file():
+        return []
+    return [folder for folder in sorted(path.rglob("*")) if folder.is_dir() and is_recording(folder)]
+
+
+def _tell_recording(found: dict[str, Any]) -> None:
+    print(f"{found['path']}: {found['messages']} messages in {found['seconds']:.1f} s")
+    width = max(len(one["name"]) for one in found["topics"])
+    for one in found["topics"]:
+        line = f"  {one['name']:<{width}}  {one['count']:>7}  {one['rate']:>7.2f} Hz  {one['type']}"
+        print(f"{line}  {one['holds']}".rstrip())
+    for note in found["lost"]:
+        print(f"  lost: {note}")
+
+
+def _tell_dataset(found: dict[str, Any]) -> None:
+    megabytes = found["bytes"] / _MEGA
+    print(f"{found['path']}: {found['frames']} frames, {found['shards']} shard(s), {megabytes:.1f} MB")
+    for one in found["cameras"]:
+        print(f"  {one['bag']} {one['topic']}: {one['frames']} frames over {one['seconds']:.1f} s")
+    print(
+        "  with "
+        + ", ".join(f"{what} {found[f'with_{what}']}" for what in ("pose", "depth", "camera", "text"))
+    )
+    print("  sizes: " + ", ".join(f"{size} {count}" for size, count in found["sizes"].items()))
+    for text, count in found["commonest_texts"].items():
+        print(f"  text '{text}': {count}")
+    if "parts" in found:
+        print("  parts: " + ", ".join(f"{part} {count}" for part, count in found["parts"].items()))
+    if "duplicates" in found:
+        twice = found["duplicates"]
+        print(f"  near-duplicates: {twice['frames']} ({twice['space']}, cosine from {twice['threshold']})")
+
+
+def _view(asked: argparse.Namespace) -> None:
+    from perception_contrast_training.data.curation.contact_sheet import view
+
+    for path in view(asked.path, asked.out or asked.path, asked.count):
+        print(path)
+
+
+def _dedup(asked: argparse.Namespace) -> None:
+    from perception_contrast_training.data.curation.duplicates import dedup
+    from perception_contrast_training.data.loading.progress import Bars
+
+    with Bars("frames") as bars:
+        found = dedup(
+            asked.path,
+            asked.descriptor,
+            asked.threshold,
+            device=asked.device,
+            offline=asked.offline,
+            tell=bars.of_stage,
+        )
+    print(
+        f"{found['duplicates']} of {found['frames']} frames are near-duplicates (cosine from "
+        f"{found['threshold']} in {found['space']}); {found['kept']} kept, in {found['clusters']} clusters"
+    )
+
+
+def _split(asked: argparse.Namespace) -> None:
+    from perception_contrast_training.data.curation.splits import SplitOptions, parse_shares, split
+
+    options = SplitOptions(
+        asked.by,
+        parse_shares(asked.parts),
+        cell=asked.cell,
+        gap=asked.gap,
+        guard_time=asked.guard_time,
+        guard_distance=asked.guard_distance,
+        seed=asked.seed,
+    )
+    print(", ".join(f"{part} {count}" for part, count in split(asked.path, options).items()))

@@ -1,0 +1,259 @@
+"""`perception-contrast eval`: how good the pipeline is on data with known answers."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from perception_contrast.core.argument_types import count, whole
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.engines.engine_names import AUTO, KINDS
+from perception_contrast_training.cli.eval_options import Job, Options
+from perception_contrast_training.evaluation.readers.types import Skipped
+from perception_contrast_training.evaluation.report import Outcome, markdown, write_json, write_pictures
+
+TASKS = ("seg", "det", "track", "classify", "propagate", "exemplars")
+_EPILOG = """\
+data by task:
+  seg        a folder with images/ and labels/ (class numbers as PNG), or household[:SCENES]
+  det        a COCO JSON, or household[:SCENES]
+  track      a MOTChallenge folder, a COCO JSON with track ids, or household[:FRAMES]
+  classify   a folder of pictures for each class, also as .zip
+  propagate  a folder of frames (with labels/ if there are any), a video file or a recording
+  exemplars  a recording, with --boxes
+
+docs/evaluate.md says what each figure is and how it is named in the JSON.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast eval",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--task", required=True, choices=TASKS)
+    add("--data", required=True, help="what to measure on; see below")
+    add("--json", type=Path, metavar="FILE", help="write all figures")
+    add("--out", type=Path, metavar="DIR", help="write pictures: confusions, curves, worst cases, overlays")
+    _add_pipeline(parser)
+    _add_data(parser)
+    probe = parser.add_argument_group("seg --probe")
+    probe.add_argument("--probe", action="store_true", help="fit a linear layer on the encoder's features")
+    probe.add_argument("--train", type=count, metavar="N", help="first pictures to fit (default: the rest)")
+    probe.add_argument("--test", type=count, metavar="N", help="last pictures to test (default: a quarter)")
+    _add_propagate(parser)
+    shown = parser.add_argument_group("exemplars")
+    shown.add_argument("--boxes", type=Path, metavar="FILE.json", help="COCO boxes on the recording's frames")
+    return parser
+
+
+def _add_pipeline(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("pipeline").add_argument
+    add("--model", default="dinov2-s14", help="image encoder (default: %(default)s)")
+    add("--language-model", default="household-lit", help="what knows words (default: %(default)s)")
+    add("--engine", default="torch", help=f"{AUTO}, {', '.join(KINDS)} (default: %(default)s)")
+    add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add("--dense", default=AUTO, help="way to features that words are compared with (default: %(default)s)")
+    add("--calibration", type=Path, metavar="FILE", help="of words (default: where the node looks for it)")
+    add("--tile", type=whole, default=0, metavar="PIXELS", help="side of windows (default: no windows)")
+    add("--short-side", type=count, metavar="PIXELS", help="of the network input (default: the node's)")
+    add("--zoom", type=whole, metavar="VIEWS", help="of regions seen again, at most (default: the node's)")
+    add("--max-tokens", type=count, metavar="N", help="patches of a picture at most (default: the node's)")
+    add("--offline", action="store_true", help="do not touch the network")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("data").add_argument
+    add("--vocabulary", metavar="TEXT|FILE", help='"road, car: car; van", or a YAML, JSON or text file')
+    add("--images", type=Path, metavar="DIR", help="pictures of a COCO JSON (default: beside it)")
+    add(
+        "--ignore",
+        type=whole,
+        action="append",
+        default=[],
+        metavar="N",
+        help="label that does not count, beside 255; may be repeated",
+    )
+    add("--limit", type=count, default=0, metavar="N", help="use this many pictures or frames at most")
+    add("--seed", type=whole, default=0, help="of everything that is drawn by chance (default: %(default)s)")
+    add("--held-out", action="store_true", help="household: with categories that training never saw")
+    add("--seen", action="store_true", help="household: with the shapes and textures of training")
+    add(
+        "--absent",
+        type=whole,
+        default=20,
+        metavar="N",
+        help="det: absent names asked for in each picture (default: %(default)s)",
+    )
+    add("--rate", type=_rate, default=5.0, metavar="HZ", help="track: frames a second (default: %(default)s)")
+
+
+def _add_propagate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("propagate").add_argument
+    add("--topic", help="of a recording (default: its first colour pictures)")
+    add("--start-mask", type=Path, metavar="FILE.png", help="things in the first frame, a number each")
+    add(
+        "--start-box",
+        type=_box,
+        action="append",
+        default=[],
+        metavar="X0,Y0,X1,Y1",
+        help="a thing in the first frame; may be repeated",
+    )
+    add(
+        "--homographies",
+        type=whole,
+        default=20,
+        metavar="N",
+        help="frames seen again for PCK (default: %(default)s)",
+    )
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value <= 1000.0:
+        raise argparse.ArgumentTypeError(f"'{text}' is no rate in frames a second")
+    return value
+
+
+def _box(text: str) -> tuple[int, int, int, int]:
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 4 or not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is no box; write x_min,y_min,x_max,y_max in pixels")
+    return int(parts[0]), int(parts[1]), int(parts[2]), int(parts[3])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0. Raises PerceptionError."""
+    asked = _parser().parse_args(argv)
+    options = _options(asked)
+    _require_writable(asked.json, asked.out)
+    job, began = Job(options, Skipped()), time.perf_counter()
+    try:
+        outcome = _task(options)(job)
+        pictures = write_pictures(asked.out, outcome) if asked.out else []
+    except OSError as error:
+        raise PerceptionError(f"a file cannot be read or written: {error}") from error
+    outcome.notes[:0] = job.notes
+    content = _content(options, outcome, job.skipped, time.perf_counter() - began)
+    if asked.json:
+        write_json(asked.json, content)
+    print(markdown(outcome))
+    _tell(job.skipped, pictures)
+    return 0
+
+
+def _options(asked: argparse.Namespace) -> Options:
+    if asked.probe and asked.task != "seg":
+        raise PerceptionError("--probe goes with --task seg")
+    return Options(
+        task=asked.task,
+        data=asked.data,
+        model=asked.model,
+        language_model=asked.language_model,
+        engine=asked.engine,
+        device=asked.device,
+        short_side=asked.short_side,
+        zoom=asked.zoom,
+        max_tokens=asked.max_tokens,
+        tile=asked.tile,
+        dense=asked.dense,
+        calibration=asked.calibration,
+        vocabulary=asked.vocabulary,
+        images=asked.images,
+        ignore=tuple(asked.ignore),
+        seed=asked.seed,
+        limit=asked.limit,
+        offline=asked.offline,
+        held_out=asked.held_out,
+        seen=asked.seen,
+        absent=asked.absent,
+        probe=asked.probe,
+        train=asked.train,
+        test=asked.test,
+        topic=asked.topic,
+        start_mask=asked.start_mask,
+        start_boxes=tuple(asked.start_box),
+        homographies=asked.homographies,
+        rate=asked.rate,
+        boxes=asked.boxes,
+        pictures=asked.out is not None,
+    )
+
+
+def _task(options: Options) -> Callable[[Job], Outcome]:
+    """Its module is loaded only now: help and refusals come at once."""
+    if options.probe:
+        from perception_contrast_training.evaluation.tasks.probe import probe
+
+        return probe
+    if options.task == "seg":
+        from perception_contrast_training.evaluation.tasks.seg import segment
+
+        return segment
+    if options.task == "det":
+        from perception_contrast_training.evaluation.tasks.det import detect
+
+        return detect
+    if options.task == "track":
+        from perception_contrast_training.evaluation.tasks.track import track
+
+        return track
+    if options.task == "classify":
+        from perception_contrast_training.evaluation.tasks.classify import classify
+
+        return classify
+    if options.task == "exemplars":
+        from perception_contrast_training.evaluation.tasks.exemplars import exemplars
+
+        return exemplars
+    from perception_contrast_training.evaluation.tasks.propagate import propagate
+
+    return propagate
+
+
+def _require_writable(file: Path | None, folder: Path | None) -> None:
+    """Makes the folders before anything is measured. Raises PerceptionError."""
+    if file is not None and file.is_dir():
+        raise PerceptionError(f"{file} is a folder; name a file to write")
+    for needed in (file.parent if file else None, folder):
+        try:
+            if needed is not None:
+                needed.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PerceptionError(f"{needed} cannot be written: {error}") from error
+
+
+def _content(options: Options, outcome: Outcome, skipped: Skipped, seconds: float) -> dict[str, Any]:
+    """What --json writes, as docs/evaluate.md has it."""
+    settings = {
+        key: str(value) if isinstance(value, Path) else value for key, value in asdict(options).items()
+    }
+    del settings["pictures"]
+    return {
+        "task": "probe" if options.probe else options.task,
+        "settings": settings,
+        "figures": outcome.figures,
+        "notes": outcome.notes,
+        "skipped": skipped.files,
+        "seconds": round(seconds, 2),
+    }
+
+
+def _tell(skipped: Skipped, pictures: Sequence[Path]) -> None:
+    """What was left out, and where the pictures are."""
+    if skipped.files:
+        count, first = len(skipped.files), next(iter(skipped.files.values()))
+        print(f"\n{count} could not be decoded and did not count; the first: {first}")
+    if pictures:
+        print(f"\n{len(pictures)} pictures in {pictures[0].parent}")

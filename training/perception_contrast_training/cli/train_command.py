@@ -1,0 +1,258 @@
+"""`perception-contrast train`: learn from your own pictures, go on, compare, and export for the nodes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from perception_contrast.core.errors import PerceptionError
+
+INTERRUPTED = 130
+HEAD = "head"  # not said by users: the form of the command that heads of the household model have
+
+_DESCRIPTION = """\
+Learns an encoder from your own pictures, or adapts one to them, and exports it for the nodes.
+
+  run        start what a recipe says
+  resume     go on with a run exactly where its last checkpoint is
+  export     a run's encoder as a folder that nodes serve; refused if adapting made it worse
+  evaluate   figures of encoders side by side on your pictures
+  recipes    the recipes that come with the package
+
+`perception-contrast train COMMAND --help` describes a command. `train --recipe FILE` alone is `run`.
+"""
+_RUN_EPILOG = """\
+examples:
+  perception-contrast train run --recipe dino_adapt --set data.path=DATASET --set output=runs/kitchen
+  perception-contrast train run --recipe simclr_scratch.yaml --set optimisation.batch=512
+  torchrun --nproc-per-node 4 -m perception_contrast.cli.main train run --recipe dinov2_scratch ...
+
+Ctrl-C saves and ends; `train resume` goes on. A second Ctrl-C ends at once.
+"""
+
+
+def _run_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast train run",
+        description="Starts a run: checkpoints, log.jsonl and TensorBoard files go to its output folder.",
+        epilog=_RUN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--recipe", required=True, metavar="FILE|NAME", help="a YAML file, or one of `train recipes`"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one value; may be repeated"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="check recipe and data, say what would be chosen, start nothing"
+    )
+    return parser
+
+
+def _resume_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast train resume",
+        description="Goes on with a run: weights, optimiser, schedules and the place in the data are those "
+        "of its last checkpoint, so the end is what it would have been without a break.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run's output folder")
+    parser.add_argument(
+        "--steps", type=int, default=0, help="of the whole run, in place of the recipe's; schedules stretch"
+    )
+    return parser
+
+
+def _export_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast train export",
+        description="Writes a run's encoder as a folder: safetensors, ONNX, a card for nodes and one for "
+        "people. Nodes take the folder as parameter `model`, and what learned from captions as "
+        "`language_model` too. An encoder that was adapted is first compared with what it started from, on "
+        "pictures that were kept back.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run's output folder")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write")
+    parser.add_argument("--name", default="", help="the model's id (default: the recipe's name)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--last", action="store_true", help="the last checkpoint, not the best one")
+    which.add_argument("--step", type=int, default=0, help="the checkpoint of this step")
+    parser.add_argument(
+        "--accept-regression", action="store_true", help="export an encoder that got worse; its card says so"
+    )
+    parser.add_argument("--replace", action="store_true", help="put it in the place of a folder that exists")
+    return parser
+
+
+def _evaluate_parser() -> argparse.ArgumentParser:
+    from perception_contrast_training.evaluation.compare import TASKS
+
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast train evaluate",
+        description="Figures of one encoder or several on the same pictures. What the data has is used: "
+        "classes (kNN, linear probe, zero-shot), captions (retrieval), times (near frames), masks (dense "
+        "probe, clustering); rank and robustness need nothing.",
+    )
+    parser.add_argument(
+        "encoder",
+        nargs="+",
+        metavar="ENCODER",
+        help="a model's name, a folder of `train export`, the output folder of a run, or random:NAME",
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="PATH", help="as data.path of a recipe")
+    parser.add_argument("--part", default="", help="of a data set that `data split` has split")
+    parser.add_argument(
+        "--task", action="append", choices=TASKS, help="only this one; may be repeated (default: all)"
+    )
+    parser.add_argument("--held-out", type=float, default=0.2, help="share to test on (default: %(default)s)")
+    parser.add_argument(
+        "--solver", choices=("sklearn", "torch"), default="sklearn", help="of the linear probe"
+    )
+    parser.add_argument(
+        "--ignore", type=int, action="append", default=[], help="a class of masks to leave out"
+    )
+    parser.add_argument(
+        "--templates", default="robot_camera", help="robot_camera, plain, or one sentence with {}"
+    )
+    parser.add_argument("--limit", type=int, default=0, help="pictures at most, spread evenly (default: all)")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="folder for figures.json, tables and plots"
+    )
+    parser.add_argument("--offline", action="store_true", help="never touch a network")
+    return parser
+
+
+def run_command(argv: Sequence[str]) -> int:
+    arguments = _run_parser().parse_args(argv)
+    from perception_contrast_training.config.shipped_recipes import recipe_path
+
+    path = recipe_path(arguments.recipe)
+    from perception_contrast_training.config.pretraining_recipe import is_pretraining, recipe_of
+    from perception_contrast_training.config.schema import read_mapping
+
+    stored = read_mapping(path, arguments.set)
+    if not is_pretraining(stored):
+        return _head(["--recipe", str(path), *(part for one in arguments.set for part in ("--set", one))])
+    from perception_contrast_training.engine.run_folder import check, start
+
+    recipe = recipe_of(stored)
+    if arguments.check:
+        print(check(recipe))
+        return 0
+    return _ended(start(recipe), Path(recipe.output))
+
+
+def resume_command(argv: Sequence[str]) -> int:
+    arguments = _resume_parser().parse_args(argv)
+    from perception_contrast_training.engine.run_folder import resume
+
+    return _ended(resume(arguments.run, arguments.steps), arguments.run)
+
+
+def _ended(how: str, folder: Path) -> int:
+    if how == "interrupted":
+        print(f"saved; go on with `perception-contrast train resume {folder}`", file=sys.stderr)
+        return INTERRUPTED
+    print(f"finished; export it with `perception-contrast train export {folder} --to DIR`")
+    return 0
+
+
+def export_command(argv: Sequence[str]) -> int:
+    arguments = _export_parser().parse_args(argv)
+    from perception_contrast_training.evaluation.report import Outcome, markdown
+    from perception_contrast_training.export.export_run import export_run
+
+    done = export_run(
+        arguments.run,
+        arguments.to,
+        name=arguments.name,
+        best=not arguments.last,
+        step=arguments.step,
+        accept_regression=arguments.accept_regression,
+        replace=arguments.replace,
+    )
+    if done.verdict is not None:
+        print(markdown(Outcome({}, [done.verdict.table()])))
+    cosines = ", ".join(f"{name} {value:.6f}" for name, value in done.cosines.items())
+    shared = f", with words {done.shared}" if done.shared not in ("", done.space) else ""
+    print(f"{done.folder}: {done.space}{shared}")
+    print(f"smallest cosine of ONNX with torch: {cosines or 'not checked'}")
+    return 0
+
+
+def evaluate_command(argv: Sequence[str]) -> int:
+    arguments = _evaluate_parser().parse_args(argv)
+    from perception_contrast_training.evaluation.encoder_report import evaluate
+
+    evaluate(arguments)
+    return 0
+
+
+def recipes_command(argv: Sequence[str]) -> int:
+    argparse.ArgumentParser(
+        prog="perception-contrast train recipes",
+        description="Names and files of the recipes that come along.",
+    ).parse_args(argv)
+    from perception_contrast_training.config.shipped_recipes import shipped
+
+    for name, (path, first) in shipped().items():
+        print(f"{name:<16} {first}\n{'':<16} {path}")
+    return 0
+
+
+def _head(argv: Sequence[str]) -> int:
+    """The command of the head that the recipe is for."""
+    from perception_contrast_training.config.rescoring_recipe import METHOD
+    from perception_contrast_training.config.schema import read_mapping
+    from perception_contrast_training.household import alignment_command as align_command
+    from perception_contrast_training.household import rescoring_command as zoom_command
+
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--recipe", type=Path)
+    parser.add_argument("--set", action="append", default=[])
+    given, _ = parser.parse_known_args(argv)
+    if given.recipe is not None and read_mapping(given.recipe, given.set).get("method") == METHOD:
+        return zoom_command.main(argv)
+    return align_command.main(argv)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "run": run_command,
+    "resume": resume_command,
+    "export": export_command,
+    "evaluate": evaluate_command,
+    "recipes": recipes_command,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, 130 if it was interrupted; raises PerceptionError for what the user can mend."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    command, rest = _command_of(given)
+    try:
+        return (_head if command == HEAD else COMMANDS[command])(rest)
+    except OSError as error:
+        raise PerceptionError(f"a file cannot be read or written: {error}") from error
+
+
+def _command_of(given: list[str]) -> tuple[str, list[str]]:
+    """The command and its arguments; options of the household's heads alone go to their commands."""
+    if given and given[0] in COMMANDS:
+        return given[0], given[1:]
+    if any(part.split("=")[0] in ("--only", "--head", "--offline") for part in given):
+        return HEAD, given
+    if any(part.split("=")[0] == "--recipe" for part in given):
+        return "run", given
+    parser = argparse.ArgumentParser(
+        prog="perception-contrast train",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="perception-contrast train COMMAND ...",
+    )
+    parser.add_argument("command", choices=[*COMMANDS], metavar="COMMAND", help=", ".join(COMMANDS))
+    parser.parse_args(given[:1])
+    raise AssertionError("the parser has ended the program")

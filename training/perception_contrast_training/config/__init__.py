@@ -1,0 +1,1 @@
+"""Recipes and settings: their schema, ranges and shipped files."""

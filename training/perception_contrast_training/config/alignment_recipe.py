@@ -1,0 +1,173 @@
+"""The recipe of the aligned household model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.config.schema import checked, read_mapping
+from perception_contrast_training.household.alignment_losses import LossWeights
+from perception_contrast_training.household.dense_batches import BatchSettings
+
+PATCH = 14  # of the image tower, pixels
+AT_LEAST_ONE = (
+    "scenes.pictures", "scenes.per_shard", "scenes.workers", "batch.pictures", "batch.crop",
+    "batch.phrases", "batch.examples", "optimisation.steps", "calibration.scenes", "evaluation.scenes",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SceneRecipe:
+    """pictures: how many to render in all. sizes: network sizes [height, width]; shares: of the pictures."""
+
+    seed: int = 1
+    pictures: int = 6000
+    per_shard: int = 50
+    sizes: tuple[tuple[int, int], ...] = ((378, 504), (280, 378), (224, 294))
+    shares: tuple[float, ...] = (0.5, 0.25, 0.25)
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class HeadOptimisation:
+    """AdamW with linear warm-up and cosine decay; text_noise: deviation added to sentence vectors.
+    precision: of matrix products, "bfloat16" or "float32"."""
+
+    steps: int = 6000
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.03
+    warm_up: int = 200
+    clip: float = 1.0
+    average: float = 0.998
+    text_noise: float = 0.02
+    precision: str = "bfloat16"
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class Optimisation(HeadOptimisation):
+    """dropout: share of the trunk's values that a step does not see."""
+
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """scenes of ``seed`` to fit on; absent: names asked for that are not there, per scene. A robot that
+    knows many names asks mostly for what is not there, and probabilities hold for such a mix.
+
+    most_fired: share of absent names that may be reported at the threshold that is chosen;
+    most_fired_examples: the same for things that were shown and are not there. Who shows a thing
+    mostly knows that it is about, so more may be risked. unseen: shapes, textures and colour pairs kept
+    back from training: a head is surer of what it was trained on, and robots meet other things.
+    """
+
+    scenes: int = 90
+    seed: int = 500_001
+    absent: int = 150
+    most_fired: float = 0.05
+    most_fired_examples: float = 0.3
+    unseen: bool = True
+    example_scenes: int = 60
+
+
+@dataclass(frozen=True)
+class HouseholdTest:
+    """scenes of unseen rooms from ``seed``; held_out_scenes: with things that training never saw.
+
+    absent: names asked for that are not there, per scene. unseen: shapes, textures and colour pairs
+    kept back from training.
+    """
+
+    scenes: int = 200
+    held_out_scenes: int = 200
+    seed: int = 910_007
+    absent: int = 20
+    unseen: bool = True
+
+
+@dataclass(frozen=True)
+class AlignmentRecipe:
+    """Everything that settles a run of the aligned household model.
+
+    start: a head to go on from, "" for none. only: part of the head that is fitted while the rest stays
+    as it is, "" for all of it.
+    """
+
+    method: str = "alignment"
+    name: str = "household-lit"
+    seed: int = 7
+    image_tower: str = "dinov2-s14"
+    text_tower: str = "minilm-l6"
+    output: str = "runs/household_lit"
+    start: str = ""
+    only: str = ""
+    scenes: SceneRecipe = field(default_factory=SceneRecipe)
+    batch: BatchSettings = field(default_factory=BatchSettings)
+    loss: LossWeights = field(default_factory=LossWeights)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
+    evaluation: HouseholdTest = field(default_factory=HouseholdTest)
+
+
+def load_recipe(path: Path, changes: Sequence[str] = ()) -> AlignmentRecipe:
+    """Reads a recipe. Raises RecipeError that names the key and the nearest valid one."""
+    stored = read_mapping(path, changes)
+    if stored.get("method", "alignment") != "alignment":
+        raise RecipeError(f"method '{stored['method']}' is unknown; this version trains 'alignment'")
+    recipe = checked(AlignmentRecipe, stored)
+    _require_sane(recipe)
+    return recipe
+
+
+def require_towers(recipe: Any) -> None:
+    """Raises RecipeError unless image_tower and text_tower are those that heads can be fitted to."""
+    for key in ("image_tower", "text_tower"):
+        only = getattr(AlignmentRecipe, key)
+        if getattr(recipe, key) != only:
+            raise RecipeError(
+                f"{key} '{getattr(recipe, key)}' cannot be aligned; this version takes '{only}'"
+            )
+
+
+def require_at_least_one(recipe: Any, keys: Sequence[str]) -> None:
+    """Raises RecipeError for a value, "part.name", below 1."""
+    for key in keys:
+        part, name = key.split(".")
+        if getattr(getattr(recipe, part), name) < 1:
+            raise RecipeError(f"'{key}' must be at least 1")
+
+
+def require_precision(settings: HeadOptimisation) -> None:
+    """Raises RecipeError for one that is unknown."""
+    if settings.precision not in ("bfloat16", "float32"):
+        raise RecipeError(f"optimisation.precision '{settings.precision}' is neither bfloat16 nor float32")
+
+
+def require_share(key: str, value: float) -> None:
+    """Raises RecipeError for a share that is left out which is not in [0, 1)."""
+    if not 0.0 <= value < 1.0:
+        raise RecipeError(f"{key} {value} is not in [0, 1)")
+
+
+def _require_sane(recipe: AlignmentRecipe) -> None:
+    require_towers(recipe)
+    if recipe.only not in ("", "things"):
+        raise RecipeError(
+            f"only '{recipe.only}' is no part that can be fitted alone; use 'things' or leave it out"
+        )
+    if recipe.only and not recipe.start:
+        raise RecipeError(f"only '{recipe.only}' is fitted on a finished head; name it with 'start'")
+    scenes = recipe.scenes
+    if not scenes.sizes or len(scenes.sizes) != len(scenes.shares):
+        raise RecipeError("scenes.sizes and scenes.shares differ in length, or are empty")
+    if any(side <= 0 or side % PATCH for size in scenes.sizes for side in size):
+        raise RecipeError(f"every side of scenes.sizes must be a multiple of {PATCH}, the tower's patch")
+    if len({height for height, _ in scenes.sizes}) < len(scenes.sizes):
+        raise RecipeError("two of scenes.sizes have the same height; they would show the same scenes")
+    require_precision(recipe.optimisation)
+    require_share("optimisation.dropout", recipe.optimisation.dropout)
+    require_at_least_one(recipe, AT_LEAST_ONE)

@@ -1,0 +1,145 @@
+"""The recipe of the zoom head of the household model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.config.alignment_recipe import (
+    HeadOptimisation,
+    require_at_least_one,
+    require_precision,
+    require_share,
+    require_towers,
+)
+from perception_contrast_training.config.schema import checked, read_mapping
+from perception_contrast_training.household.rescoring_losses import ZoomLoss
+
+METHOD = "zoom"
+AT_LEAST_ONE = (
+    "scenes.pictures", "scenes.per_shard", "scenes.workers", "head.width", "head.cell", "batch.things",
+    "batch.phrases", "batch.pool", "batch.wordings", "optimisation.steps", "calibration.scenes",
+    "evaluation.pictures",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ZoomScenes:
+    """seed: of the first shard, the next one's is one more. pictures: how many to render in all."""
+
+    seed: int = 7_300_000
+    pictures: int = 7050
+    per_shard: int = 50
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class ZoomShape:
+    """width: of the trunk. cell: channels that a cell of the layout keeps. blocks: of the trunk. dropout:
+    share of what comes in that a step does not see; block_dropout: of what is inside of a block."""
+
+    width: int = 384
+    cell: int = 48
+    blocks: int = 2
+    dropout: float = 0.35
+    block_dropout: float = 0.3
+
+
+@dataclass(frozen=True)
+class ZoomBatchSettings:
+    """things and phrases a step; pool: phrases to draw from in all; wordings: of each name."""
+
+    things: int = 256
+    phrases: int = 256
+    pool: int = 12_000
+    wordings: int = 24
+
+
+@dataclass(frozen=True)
+class ZoomOptimisation(HeadOptimisation):
+    steps: int = 3000
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warm_up: int = 100
+    average: float = 0.997
+
+
+@dataclass(frozen=True)
+class ZoomCalibrationSettings:
+    """scenes of ``seed`` to fit on, with ``absent`` names each that are not there. most_fired: share
+    of those that may be reported at the threshold that is chosen. unseen: as for the evaluation."""
+
+    scenes: int = 90
+    seed: int = 500_003
+    absent: int = 150
+    most_fired: float = 0.05
+    unseen: bool = True
+
+
+@dataclass(frozen=True)
+class ZoomTest:
+    """seed: of the first shard that is kept back. unseen: shapes, textures and colour pairs kept back from
+    training. recall: share of present names that are to be reported where absent ones are counted.
+    whole: also how the head of whole pictures names the same regions."""
+
+    seed: int = 7_300_900
+    pictures: int = 200
+    unseen: bool = True
+    recall: float = 0.9
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class ZoomRecipe:
+    """Everything that settles a run. words: the head whose words' space is learned, "" for the package's."""
+
+    method: str = METHOD
+    name: str = "household-zoom"
+    seed: int = 3
+    image_tower: str = "dinov2-s14"
+    text_tower: str = "minilm-l6"
+    words: str = ""
+    output: str = "runs/household_zoom"
+    scenes: ZoomScenes = field(default_factory=ZoomScenes)
+    head: ZoomShape = field(default_factory=ZoomShape)
+    batch: ZoomBatchSettings = field(default_factory=ZoomBatchSettings)
+    loss: ZoomLoss = field(default_factory=ZoomLoss)
+    optimisation: ZoomOptimisation = field(default_factory=ZoomOptimisation)
+    calibration: ZoomCalibrationSettings = field(default_factory=ZoomCalibrationSettings)
+    evaluation: ZoomTest = field(default_factory=ZoomTest)
+
+    @property
+    def shards(self) -> int:
+        """How many are learned from."""
+        return math.ceil(self.scenes.pictures / self.scenes.per_shard)
+
+
+def load_zoom_recipe(path: Path, changes: Sequence[str] = ()) -> ZoomRecipe:
+    """Reads a recipe. Raises RecipeError that names the key and the nearest valid one."""
+    stored = read_mapping(path, changes)
+    if stored.get("method") != METHOD:
+        raise RecipeError(f"method '{stored.get('method')}' is not '{METHOD}'")
+    recipe = checked(ZoomRecipe, stored)
+    _require_sane(recipe)
+    return recipe
+
+
+def _require_sane(recipe: ZoomRecipe) -> None:
+    require_towers(recipe)
+    require_at_least_one(recipe, AT_LEAST_ONE)
+    require_precision(recipe.optimisation)
+    require_share("head.dropout", recipe.head.dropout)
+    require_share("head.block_dropout", recipe.head.block_dropout)
+    require_share("calibration.most_fired", recipe.calibration.most_fired)
+    if recipe.head.blocks < 0:
+        raise RecipeError("'head.blocks' must not be negative")
+    if not 0.0 < recipe.evaluation.recall <= 1.0:
+        raise RecipeError(f"evaluation.recall {recipe.evaluation.recall} is not in (0, 1]")
+    if recipe.evaluation.seed < recipe.scenes.seed + recipe.shards:
+        raise RecipeError(
+            f"evaluation.seed {recipe.evaluation.seed} is that of scenes that are learned from; "
+            f"use {recipe.scenes.seed + recipe.shards} or more"
+        )

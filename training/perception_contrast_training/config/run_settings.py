@@ -1,0 +1,88 @@
+"""What a recipe may say of how a method is run; the methods' own settings stand beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.engine.schedules import Scaling
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """steps: 0 for as many as ``epochs`` take. batch: pictures of a step, of all processes together.
+    part: how many of a process's share go through the networks at once, 0 for all; what a method compares
+    is gathered from all parts where it can be (gradient caching), else gradients of parts are averaged.
+
+    learning_rate: for batches of ``reference_batch``, moved to others by ``scaling``. After ``warm_up`` steps
+    (-1: the published ones, a tenth of the run at most) it falls to ``final_rate`` times that along a
+    cosine; weight_decay goes to ``final_decay``. clip: most that the gradient's norm may be, 0 for any;
+    clip_each: of each parameter, not of all together. most_skipped: steps on end without a finite loss and
+    gradient, after which a run ends. threads: of PyTorch, 0 for its own choice.
+    """
+
+    steps: int = 0
+    batch: int = 256
+    part: int = 0
+    optimiser: Literal["adamw", "sgd", "lars"] = "adamw"
+    learning_rate: float = 5e-4
+    scaling: Scaling = "linear"
+    reference_batch: int = 256
+    final_rate: float = 0.0
+    warm_up: int = -1
+    weight_decay: float = 0.05
+    final_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.9
+    clip: float = 0.0
+    clip_each: bool = False
+    precision: Precision = "float32"
+    most_skipped: int = 20
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """every: steps between two. keep: how many of the last stay, beside the best. disk_full: what a run
+    does if one cannot be written, "go_on" (and try again next time) or "stop"."""
+
+    every: int = 500
+    keep: int = 2
+    disk_full: Literal["go_on", "stop"] = "go_on"
+
+
+@dataclass(frozen=True)
+class Watching:
+    """What monitors do. every: steps between two looks. rows: vectors that they look at together.
+    alarms: "stop" ends a run that collapses, "warn" tells, "none" looks at nothing. grace: share of the
+    steps before which a run may look collapsed. patience: looks on end that must agree."""
+
+    every: int = 10
+    rows: int = 1024
+    alarms: Literal["stop", "warn", "none"] = "stop"
+    grace: float = 0.05
+    patience: int = 5
+
+
+def require_sane(settings: Optimisation, processes: int = 1) -> None:
+    """Raises RecipeError for values that cannot go together."""
+    for key in ("steps", "batch", "reference_batch", "most_skipped"):
+        if getattr(settings, key) < 1:
+            raise RecipeError(f"'optimisation.{key}' must be at least 1")
+    for key in ("part", "learning_rate", "clip", "threads"):
+        if getattr(settings, key) < 0:
+            raise RecipeError(f"'optimisation.{key}' must not be negative")
+    if settings.batch % processes:
+        raise RecipeError(
+            f"optimisation.batch {settings.batch} does not part evenly among {processes} processes; "
+            f"use {settings.batch // processes * processes or processes}"
+        )
+    share = settings.batch // processes
+    if settings.part and share % settings.part:
+        raise RecipeError(
+            f"optimisation.part {settings.part} does not divide a process's share of the batch, {share}"
+        )

@@ -1,0 +1,106 @@
+"""YAML checked against dataclasses, with ``--set key=value`` on top."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+
+from perception_contrast.core.errors import RecipeError
+
+Recipe = TypeVar("Recipe")
+
+
+def read_mapping(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """What stands in a recipe's file, with changes "key.deeper=value" made. Raises RecipeError."""
+    try:
+        stored = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RecipeError(f"recipe '{path}' cannot be read: {error}") from error
+    if not isinstance(stored, dict):
+        raise RecipeError(f"recipe '{path}' is not a mapping of keys to values")
+    for change in changes:
+        _apply(stored, change)
+    return stored
+
+
+def checked(kind: type[Recipe], stored: Any, where: str = "") -> Recipe:
+    """``stored`` as the dataclass ``kind``; a key that is not there has its default.
+
+    where: what stands before the keys in messages, with a dot at its end. Raises RecipeError that names
+    the key and the nearest valid one.
+    """
+    made: Recipe = _checked(kind, stored, where)
+    return made
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """ "; did you mean 'x'?", or all that is known where nothing is near."""
+    near = difflib.get_close_matches(word, known, 1)
+    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
+
+
+def _apply(stored: dict[str, Any], change: str) -> None:
+    key, separator, value = change.partition("=")
+    if not separator:
+        raise RecipeError(f"'{change}' is not key=value")
+    *path, last = key.strip().split(".")
+    place = stored
+    for step in path:
+        place = place.setdefault(step, {})
+        if not isinstance(place, dict):
+            raise RecipeError(f"'{key}': '{step}' holds a value, not more keys")
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"'{change}': the value is not YAML ({error})") from error
+
+
+def _checked(kind: Any, stored: Any, where: str) -> Any:
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if not isinstance(stored, dict):
+            raise RecipeError(f"'{where.rstrip('.')}' must hold keys, not {stored!r}")
+        hints = get_type_hints(kind)
+        for key in stored:
+            if key not in hints:
+                raise RecipeError(f"unknown key '{where}{key}'{nearest(str(key), list(hints))}")
+        make: Callable[..., Any] = kind
+        return make(**{key: _checked(hints[key], value, f"{where}{key}.") for key, value in stored.items()})
+    return _value(kind, stored, where.rstrip("."))
+
+
+def _value(kind: Any, stored: Any, where: str) -> Any:
+    if kind is float and (number := _number(stored)) is not None:
+        return number
+    if kind is bool and isinstance(stored, bool):
+        return stored
+    if get_origin(kind) is Literal:
+        if stored in get_args(kind) and not isinstance(stored, bool):
+            return stored
+        known = [str(one) for one in get_args(kind)]
+        raise RecipeError(f"'{where}' cannot be {stored!r}{nearest(str(stored), known)}")
+    if kind in (int, str) and isinstance(stored, kind) and not isinstance(stored, bool):
+        return stored
+    if getattr(kind, "__origin__", None) is tuple and isinstance(stored, list):
+        inner = kind.__args__
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return tuple(_value(inner[0], item, where) for item in stored)
+        if len(inner) == len(stored):
+            return tuple(_value(i, item, where) for i, item in zip(inner, stored, strict=True))
+    raise RecipeError(f"'{where}' cannot be {stored!r}; expected {getattr(kind, '__name__', kind)}")
+
+
+def _number(stored: Any) -> float | None:
+    """A finite number; also one like 1e-3, which YAML 1.1 reads as text."""
+    if isinstance(stored, bool) or not isinstance(stored, int | float | str):
+        return None
+    try:
+        number = float(stored)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

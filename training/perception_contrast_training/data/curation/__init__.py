@@ -1,0 +1,1 @@
+"""Near-duplicates, splits, statistics and contact sheets of datasets."""

@@ -1,0 +1,1 @@
+"""Image datasets in every supported layout, and their manifest."""

@@ -1,0 +1,128 @@
+"""Folders of pictures, and .zip archives of them: flat, or a folder a class."""
+
+from __future__ import annotations
+
+import os
+import threading
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.data.datasets.samples import (
+    UNKNOWN,
+    Sample,
+    Transform,
+    in_range,
+    is_picture,
+    no_pose,
+    picture_tensor,
+)
+
+
+class FolderDataset:
+    """Pictures under a folder or in a .zip, sorted by name; the folder that holds one names its class.
+
+    Where all pictures lie in one folder there are no classes (label and group are -1 and 0). Raises
+    PerceptionError for what is missing, empty or no archive; FrameError for a damaged picture.
+    """
+
+    def __init__(self, path: Path | str, *, transform: Transform | None = None) -> None:
+        self.path = Path(path)
+        self.transform = transform
+        self._archive = _Archive(self.path) if self.path.is_file() else None
+        self.names = tuple(sorted(name for name in self._listed() if is_picture(name)))
+        if not self.names:
+            raise PerceptionError(f"'{self.path}' holds no pictures (.png, .jpg, .jpeg); check the path")
+        folders = sorted({str(PurePosixPath(name).parent) for name in self.names})
+        labels = {folder: number for number, folder in enumerate(folders)}
+        has_classes = len(folders) > 1
+        self.classes = tuple(_class_names(folders)) if has_classes else ()
+        self.labels = tuple(
+            labels[str(PurePosixPath(name).parent)] if has_classes else UNKNOWN for name in self.names
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        index = in_range(index, len(self))
+        name = self.names[index]
+        picture = picture_tensor(self._read(name), name)
+        label = self.labels[index]
+        return Sample(
+            picture=picture if self.transform is None else self.transform(picture),
+            text="",
+            stamp=UNKNOWN,
+            pose=no_pose(),
+            group=max(label, 0),
+            label=label,
+            index=index,
+            key=name,
+        )
+
+    def _listed(self) -> list[str]:
+        if self._archive is not None:
+            return self._archive.names()
+        if not self.path.is_dir():
+            raise PerceptionError(f"'{self.path}' does not exist; check the path")
+        return [file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if file.is_file()]
+
+    def _read(self, name: str) -> bytes:
+        if self._archive is not None:
+            return self._archive.read(name)
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise PerceptionError(f"picture '{self.path / name}' cannot be read: {error.strerror}") from error
+
+
+class _Archive:
+    """A .zip opened once in each process: two processes must not share one file position."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reset()
+
+    def _reset(self) -> None:
+        self._owner, self._open, self._lock = -1, None, threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_path": self._path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._path = state["_path"]
+        self._reset()
+
+    _open: zipfile.ZipFile | None
+
+    def _zip(self) -> zipfile.ZipFile:
+        if self._open is None or self._owner != os.getpid():
+            try:
+                self._open = zipfile.ZipFile(self._path)
+            except (zipfile.BadZipFile, OSError) as error:
+                raise PerceptionError(
+                    f"'{self._path}' is no .zip ({error}); give a folder, a .zip of pictures, a table "
+                    "(.csv, .jsonl, .parquet) or a dataset that `data extract` made"
+                ) from error
+            self._owner = os.getpid()
+        return self._open
+
+    def names(self) -> list[str]:
+        return [info.filename for info in self._zip().infolist() if not info.is_dir()]
+
+    def read(self, name: str) -> bytes:
+        if self._owner != os.getpid():
+            # A lock that another thread held when this process was forked would never open.
+            self._lock = threading.Lock()
+        with self._lock:
+            try:
+                return self._zip().read(name)
+            except (zipfile.BadZipFile, OSError) as error:
+                raise PerceptionError(f"'{name}' in '{self._path}' cannot be read: {error}") from error
+
+
+def _class_names(folders: list[str]) -> list[str]:
+    """The last part of each folder's path if those differ, else the whole path."""
+    short = [PurePosixPath(folder).name or "." for folder in folders]
+    return short if len(set(short)) == len(short) else folders

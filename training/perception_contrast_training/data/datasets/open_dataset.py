@@ -1,0 +1,49 @@
+"""One door to every kind of picture data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.recordings.bags import is_recording
+from perception_contrast_training.data.datasets.folders import FolderDataset
+from perception_contrast_training.data.datasets.manifest import DESCRIPTION, MANIFEST
+from perception_contrast_training.data.datasets.samples import PictureDataset, Transform
+from perception_contrast_training.data.datasets.shards import ShardDataset
+from perception_contrast_training.data.datasets.tables import TABLE_SUFFIXES, TableDataset
+
+
+def open_dataset(
+    path: Path | str,
+    *,
+    part: str | None = None,
+    duplicates: bool = False,
+    transform: Transform | None = None,
+) -> PictureDataset:
+    """The dataset at a path: an extracted one, a folder or .zip of pictures, or a table with captions.
+
+    part, duplicates: as for ``ShardDataset``; only an extracted dataset has parts. transform: applied to
+    each (3, h, w) uint8 picture. Raises PerceptionError that says what the path is and what to do.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise PerceptionError(f"data '{place}' does not exist; check the path")
+    if place.is_dir() and ((place / MANIFEST).is_file() or (place / DESCRIPTION).is_file()):
+        return ShardDataset(place, part, duplicates=duplicates, transform=transform)
+    if is_recording(place):
+        raise PerceptionError(
+            f"'{place}' is a recording; make a dataset of it with "
+            f"`perception-contrast data extract {place} --out DATASET`"
+        )
+    if part is not None:
+        raise PerceptionError(
+            f"'{place}' has no part '{part}': only a dataset that `data extract` made can be split"
+        )
+    if place.is_dir() or place.suffix.lower() == ".zip":
+        return FolderDataset(place, transform=transform)
+    if place.suffix.lower() in TABLE_SUFFIXES:
+        return TableDataset(place, transform=transform)
+    raise PerceptionError(
+        f"'{place}' is no data that can be read; give a dataset that `data extract` made, a folder or .zip "
+        f"of pictures, or a table ({', '.join(TABLE_SUFFIXES)}) with paths and captions"
+    )

@@ -1,0 +1,148 @@
+"""Frames in tar shards that webdataset and plain tar read: key.jpg, key.json, key.depth.png, key.txt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.images.compressed import decode_compressed_depth
+from perception_contrast_training.data.datasets.manifest import (
+    DUPLICATES,
+    SCHEMA,
+    SHARDS,
+    SPLIT,
+    read_table,
+    require_dataset,
+)
+from perception_contrast_training.data.datasets.samples import (
+    UNKNOWN,
+    Sample,
+    Transform,
+    in_range,
+    no_pose,
+    picture_tensor,
+)
+
+
+class ShardDataset:
+    """Frames of an extracted dataset, by number; each is read at its place in its tar.
+
+    part: only frames that ``data split`` put there. duplicates: also those that ``data dedup`` found to
+    be near-duplicates. transform: applied to the (3, h, w) uint8 picture. rows: pyarrow Table of the
+    frames' manifest rows without the thumbnails, in the order of the indices. group is the recording.
+    Nothing stays open between reads, so worker processes and threads may share it. Raises
+    PerceptionError.
+    """
+
+    classes: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        path: Path | str,
+        part: str | None = None,
+        *,
+        duplicates: bool = False,
+        transform: Transform | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.transform = transform
+        table = read_table(require_dataset(self.path), [n for n in SCHEMA.names if n != "thumbnail"])
+        chosen = np.ones(table.num_rows, bool)
+        if not duplicates and (self.path / DUPLICATES).is_file():
+            chosen &= ~_flags(self.path / DUPLICATES, "duplicate", table)
+        if part is not None:
+            chosen &= _parts(self.path / SPLIT, table, part)
+        self.rows = table.filter(chosen)
+        self.stamps: NDArray[np.int64] = self.rows["stamp"].to_numpy()
+        self.groups: NDArray[np.int32] = self.rows["source"].to_numpy()
+        self.poses = _poses(self.rows)
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        index = in_range(index, len(self))
+        row = self._row(index, ("key", "shard", "file", "offset", "size", "texts"))
+        picture = picture_tensor(self._read(row["shard"], row["offset"], row["size"]), row["file"])
+        pose = torch.from_numpy(self.poses[index].copy())
+        return Sample(
+            picture=picture if self.transform is None else self.transform(picture),
+            text="\n".join(row["texts"]),
+            stamp=int(self.stamps[index]),
+            pose=pose,
+            group=int(self.groups[index]),
+            label=UNKNOWN,
+            index=index,
+            key=row["key"],
+        )
+
+    def depth(self, index: int) -> NDArray[np.float32] | None:
+        """(h, w) float32 metres, NaN where there is none; None if the frame has no depth."""
+        row = self._row(in_range(index, len(self)), ("key", "shard", "depth_offset", "depth_size"))
+        if row["depth_offset"] is None:
+            return None
+        data = self._read(row["shard"], row["depth_offset"], row["depth_size"])
+        try:
+            return decode_compressed_depth(data, "16UC1; png")
+        except FrameError as error:
+            raise FrameError(error.reason, f"depth of '{row['key']}': {error}") from error
+
+    def _row(self, index: int, columns: tuple[str, ...]) -> dict[str, Any]:
+        return {name: self.rows[name][index].as_py() for name in columns}
+
+    def _read(self, shard: str, offset: int, size: int) -> bytes:
+        path = self.path / SHARDS / shard
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read(size)
+        except OSError as error:
+            raise PerceptionError(f"shard '{path}' cannot be read: {error.strerror or error}") from error
+        if len(data) != size:
+            raise PerceptionError(
+                f"shard '{path}' was cut short; delete it and the file beside it, and extract again"
+            )
+        return data
+
+
+def _poses(rows: Any) -> NDArray[np.float64]:
+    """(n, 7), NaN for frames without a pose."""
+    unknown = no_pose().tolist()
+    filled = [unknown if pose is None else pose for pose in rows["pose"].to_pylist()]
+    return np.array(filled, np.float64).reshape(len(filled), len(unknown))
+
+
+def _aligned(path: Path, column: str, table: Any) -> list[Any]:
+    """A column of a file about the manifest's frames, in the manifest's order."""
+    found = read_table(path, ["key", column])
+    known = dict(zip(found["key"].to_pylist(), found[column].to_pylist(), strict=True))
+    keys = table["key"].to_pylist()
+    if not set(keys) <= known.keys():
+        raise PerceptionError(
+            f"'{path}' knows not all frames of the dataset, which has grown since; make it again "
+            f"with `perception-contrast data {'split' if path.name == SPLIT else 'dedup'}`"
+        )
+    return [known[key] for key in keys]
+
+
+def _flags(path: Path, column: str, table: Any) -> NDArray[np.bool_]:
+    return np.array(_aligned(path, column, table), bool)
+
+
+def _parts(path: Path, table: Any, part: str) -> NDArray[np.bool_]:
+    if not path.is_file():
+        raise PerceptionError(
+            f"dataset '{path.parent}' is not split, so it has no part '{part}'; run "
+            f"`perception-contrast data split {path.parent}`"
+        )
+    parts = np.array(_aligned(path, "part", table), str)
+    if part not in parts:
+        raise PerceptionError(
+            f"dataset '{path.parent}' has no part '{part}'; it has: {', '.join(sorted(set(parts)))}"
+        )
+    return np.asarray(parts == part)

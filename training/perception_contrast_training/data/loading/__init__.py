@@ -1,0 +1,1 @@
+"""Batches of views, worker processes, order and progress."""

@@ -1,0 +1,131 @@
+"""From a data set to batches of views, in processes beside the one that learns."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.loading.order import Order
+from perception_contrast_training.data.pairs.partners import Partners
+from perception_contrast_training.engine.negative_mask import WHERE
+from perception_contrast_training.methods.base import PairedViews, Views
+from perception_contrast_training.views import collated
+
+TRIES = 16  # neighbours that are looked at in place of a picture that cannot be read
+UNREADABLE = "unreadable"
+PARTNERED = "partnered"
+Fed = dict[str, Any]
+
+
+def chance(seed: int, *places: int) -> int:
+    """A seed for what happens at a place: alike in every process and on every machine."""
+    digest = hashlib.blake2b(repr((seed, *places)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+class _Viewed(Dataset[Fed]):
+    """Views of the picture at an (index, place), and one of its texts.
+
+    A picture that cannot be read gives way to the next, as a partner to the picture itself.
+    """
+
+    def __init__(self, pictures: Pictures, views: Views, seed: int, partners: Partners | None) -> None:
+        self._pictures, self._views, self._seed, self._partners = pictures, views, seed, partners
+
+    def __getitem__(self, where: tuple[int, int]) -> Fed:
+        index, place = where
+        sample, more = self._readable(index)
+        generator = torch.Generator().manual_seed(chance(self._seed, place))
+        texts = [line for line in str(sample.get("text", "")).split("\n") if line]
+        if len(texts) > 1:
+            sample["text"] = texts[int(torch.randint(len(texts), (), generator=generator))]
+        picture = sample.pop("picture")
+        if self._partners is None:
+            return {**sample, **self._views(picture, generator), UNREADABLE: more}
+        made = self._paired(picture, (index + more) % len(self._pictures), generator, self._partners)
+        return {**sample, **made, UNREADABLE: more + made[UNREADABLE]}
+
+    def _paired(self, picture: Tensor, index: int, generator: torch.Generator, partners: Partners) -> Fed:
+        """Views of a picture and its partner, and where both were taken."""
+        second, unreadable, shown = partners.partner_of(index, generator), 0, None
+        if second != index:
+            try:
+                shown = self._pictures[second]["picture"]
+            except PerceptionError:
+                second, unreadable = index, 1
+        made: Fed = {UNREADABLE: unreadable}
+        if shown is None:
+            made |= self._views(picture, generator)
+        else:
+            made |= cast(PairedViews, self._views)(picture, generator, shown)
+        if partners.pairs:
+            made[PARTNERED] = int(second != index)
+        if (where := partners.where(index, second)) is not None:
+            made[WHERE] = where
+        return made
+
+    def _readable(self, index: int) -> tuple[dict[str, Any], int]:
+        for more in range(TRIES):
+            try:
+                return {**self._pictures[(index + more) % len(self._pictures)]}, more
+            except PerceptionError as error:
+                last = error
+        raise PerceptionError(f"{TRIES} pictures on end from number {index} cannot be read: {last}")
+
+
+def together(samples: Sequence[Fed]) -> Fed:
+    """One batch of samples: views as ``views.collated`` does it, numbers as tensors; texts stay lists."""
+    tensors = {name for name, value in samples[0].items() if isinstance(value, Tensor)}
+    batch: Fed = dict(collated([{name: sample[name] for name in tensors} for sample in samples]))
+    for name in samples[0].keys() - tensors:
+        values = [sample[name] for sample in samples]
+        batch[name] = values if isinstance(values[0], str) else torch.tensor(values)
+    return batch
+
+
+class _Numbers:
+    """The places of every batch from ``start`` on, as a DataLoader asks for them."""
+
+    def __init__(self, order: Order, start: int, rank: int, processes: int) -> None:
+        self._order, self._start, self._rank, self._processes = order, start, rank, processes
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        number = self._start
+        while True:
+            yield self._order.share_at(number, self._rank, self._processes)
+            number += 1
+
+
+def batches(
+    pictures: Pictures,
+    views: Views,
+    order: Order,
+    *,
+    start: int = 0,
+    rank: int = 0,
+    processes: int = 1,
+    workers: int = 0,
+    pinned: bool = False,
+    partners: Partners | None = None,
+) -> Iterator[Fed]:
+    """Batches from number ``start`` on, without end; the same ones however many ``workers`` make them.
+
+    partners: of the pictures, for views that take one (``PairedViews``) and losses that leave some negatives
+    out; the batch has WHERE and PARTNERED then, as far as ``partners`` knows them.
+    """
+    loader: DataLoader[Fed] = DataLoader(
+        _Viewed(pictures, views, order.seed, partners),
+        batch_sampler=_Numbers(order, start, rank, processes),
+        collate_fn=together,
+        num_workers=workers,
+        pin_memory=pinned,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)

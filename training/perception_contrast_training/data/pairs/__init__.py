@@ -1,0 +1,1 @@
+"""Frames of a robot that show the same place."""

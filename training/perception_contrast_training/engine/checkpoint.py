@@ -1,0 +1,252 @@
+"""A run on disk: one safetensors file a checkpoint, whole or not there, from which it goes on exactly."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from perception_contrast.core.cache import atomic_write, replacing
+from perception_contrast.core.errors import PerceptionError
+
+logger = logging.getLogger(__name__)
+
+FORMAT, VERSION = "perception_contrast training checkpoint", 1
+BEST = "best.json"
+_NAME = re.compile(r"step_(\d{9})\.safetensors")
+
+
+class CheckpointError(PerceptionError):
+    """A checkpoint that cannot be written or read; earlier ones are as they were."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a run is at a step.
+
+    method: its tensors by name. optimiser: ``Optimizer.state_dict()``. scaler: ``GradScaler.state_dict()``,
+    empty without one. step: optimiser steps done. batches: batches taken, those that were skipped too.
+    skipped: how many were. about: more that JSON holds.
+    """
+
+    method: Mapping[str, Tensor]
+    optimiser: Mapping[str, Any]
+    step: int
+    batches: int
+    skipped: int = 0
+    scaler: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_snapshot(path: Path, snapshot: Snapshot) -> None:
+    """Writes a snapshot so that the file is there whole, even after a power cut, or not at all.
+
+    Raises CheckpointError.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    tensors, aliases = _without_twins({f"method/{name}": value for name, value in snapshot.method.items()})
+    slots: dict[str, dict[str, Any]] = {}
+    for number, values in snapshot.optimiser["state"].items():
+        plain = slots.setdefault(str(number), {})
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimiser/{number}/{name}"] = value.detach().contiguous()
+            else:
+                plain[name] = value
+    facts = {
+        "format": FORMAT,
+        "version": VERSION,
+        "step": snapshot.step,
+        "batches": snapshot.batches,
+        "skipped": snapshot.skipped,
+        "aliases": aliases,
+        "optimiser": {"groups": snapshot.optimiser["param_groups"], "plain": slots},
+        "scaler": dict(snapshot.scaler),
+        "about": dict(snapshot.about),
+    }
+    try:
+        with replacing(path) as part:
+            save_file(tensors, str(part), {"facts": json.dumps(facts)})
+            _settle(part)
+        _settle(path.parent)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(_why_not(path, tensors, error)) from error
+
+
+def _settle(path: Path) -> None:
+    """Waits until the disk has it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _why_not(path: Path, tensors: Mapping[str, Tensor], error: Exception) -> str:
+    size = sum(value.numel() * value.element_size() for value in tensors.values()) / 1e6
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
+        f"os error {number}" in str(error) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    )
+    if full:
+        return (
+            f"no space for checkpoint {path} ({size:.0f} MB): {error}. The ones before it are intact; "
+            "make room, keep fewer (checkpoints.keep), or resume with another output"
+        )
+    return f"checkpoint {path} cannot be written: {error}. The ones before it are intact"
+
+
+def _without_twins(named: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors that share all their memory stand once; the other names say where."""
+    kept: dict[str, Tensor] = {}
+    first: dict[tuple[object, ...], str] = {}
+    aliases: dict[str, str] = {}
+    for name, value in named.items():
+        value = value.detach()
+        place = (value.data_ptr(), value.shape, value.stride(), value.dtype, str(value.device))
+        if value.numel() and place in first:
+            aliases[name] = first[place]
+            continue
+        first[place] = name
+        # Parts of one storage would be refused.
+        apart = value.untyped_storage().nbytes() != value.numel() * value.element_size()
+        kept[name] = value.clone() if apart else value.contiguous()
+    return kept, aliases
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """A snapshot as ``write_snapshot`` wrote it, on the CPU. Raises CheckpointError; the file stays."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if (facts["format"], facts["version"]) != (FORMAT, VERSION):
+            raise CheckpointError(f"{path} is version {facts['version']} of '{facts['format']}'; {_REMEDY}")
+        return _snapshot(facts, tensors)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} is no readable checkpoint ({error}); {_REMEDY}") from error
+
+
+_REMEDY = "resume from an earlier one: move this file away"
+
+
+def _snapshot(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Snapshot:
+    all_of = {**tensors, **{name: tensors[same] for name, same in facts["aliases"].items()}}
+    state: dict[int, dict[str, Any]] = {
+        int(number): dict(plain) for number, plain in facts["optimiser"]["plain"].items()
+    }
+    method: dict[str, Tensor] = {}
+    for name, value in all_of.items():
+        part, _, rest = name.partition("/")
+        if part == "method":
+            method[rest] = value
+        else:
+            number, _, slot = rest.partition("/")
+            state.setdefault(int(number), {})[slot] = value
+    return Snapshot(
+        method=method,
+        optimiser={"state": state, "param_groups": facts["optimiser"]["groups"]},
+        step=facts["step"],
+        batches=facts["batches"],
+        skipped=facts["skipped"],
+        scaler=facts["scaler"],
+        about=facts["about"],
+    )
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Fills a module with a snapshot's tensors. Raises CheckpointError if they are another module's."""
+    try:
+        module.load_state_dict(dict(tensors), strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"{path} does not fit the recipe's method: {reason}; resume with the recipe that it was made with"
+        ) from error
+
+
+class Checkpoints:
+    """The checkpoints of a run: the last ``keep`` and the best one stay.
+
+    folder: where they lie, as ``step_000001200.safetensors``.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self._keep = folder, max(1, keep)
+
+    def steps(self) -> list[int]:
+        """Of all that are there, ascending."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(m[1]) for p in self.folder.iterdir() if (m := _NAME.fullmatch(p.name)))
+
+    def path_of(self, step: int) -> Path:
+        return self.folder / f"step_{step:09d}.safetensors"
+
+    def write(self, snapshot: Snapshot, figure: float | None = None) -> Path:
+        """Adds a checkpoint. figure: how good it is, more is better. Raises CheckpointError."""
+        path = self.path_of(snapshot.step)
+        write_snapshot(path, snapshot)
+        best = self.best()
+        if figure is not None and (best is None or figure > best[1]):
+            self._note_best(snapshot.step, figure)
+        self._prune()
+        return path
+
+    def best(self) -> tuple[int, float] | None:
+        """Step and figure of the best one that is there."""
+        try:
+            noted = json.loads((self.folder / BEST).read_text())
+            step, figure = int(noted["step"]), float(noted["figure"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return (step, figure) if self.path_of(step).is_file() else None
+
+    def newest(self) -> tuple[Path, Snapshot] | None:
+        """The last one that can be read, None where there is none. Raises CheckpointError if none can be."""
+        failures: Sequence[str] = []
+        for step in reversed(self.steps()):
+            path = self.path_of(step)
+            try:
+                return path, read_snapshot(path)
+            except CheckpointError as error:
+                failures = [*failures, str(error)]
+                logger.warning("%s", error)
+        if failures:
+            raise CheckpointError(failures[0])
+        return None
+
+    def _note_best(self, step: int, figure: float) -> None:
+        try:
+            atomic_write(
+                self.folder / BEST,
+                json.dumps({"step": step, "figure": figure, "file": self.path_of(step).name}).encode(),
+            )
+        except OSError as error:
+            raise CheckpointError(f"{self.folder / BEST} cannot be written: {error}") from error
+
+    def _prune(self) -> None:
+        best = self.best()
+        for step in self.steps()[: -self._keep]:
+            if best is None or step != best[0]:
+                self.path_of(step).unlink(missing_ok=True)
+        # What a killed process left half written.
+        for part in self.folder.glob(".step_*.part"):
+            part.unlink(missing_ok=True)
+
+
+def cpu_copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies that nothing changes any more."""
+    return {name: torch.empty_like(v, device="cpu").copy_(v) for name, v in tensors.items()}

@@ -1,0 +1,280 @@
+"""One step of a learning method: schedules, loss, gradients of all processes, optimiser; NaN is skipped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.config.run_settings import Optimisation, require_sane
+from perception_contrast_training.data.loading.batches import chance
+from perception_contrast_training.engine.checkpoint import Snapshot, cpu_copy
+from perception_contrast_training.engine.distributed import (
+    Processes,
+    any_of,
+    average_gradients,
+    mean_of,
+    same_everywhere,
+)
+from perception_contrast_training.engine.grad_cache import cached_backward
+from perception_contrast_training.engine.negative_mask import WHERE
+from perception_contrast_training.engine.schedules import cosine, scaled, warmed_up
+from perception_contrast_training.methods.base import Batch, Contrastive, Group, Losses, Method, Progress
+from perception_contrast_training.networks.backbones import Backbone
+from perception_contrast_training.views import VIEWED
+
+HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class DivergedError(PerceptionError):
+    """Too many steps on end without a finite loss and gradient."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step gave. step: optimiser steps done after it. moved: False for one that was skipped.
+
+    figures: the loss, its terms, the gradient's norm, learning rate. watched: as ``Losses.watched``.
+    """
+
+    step: int
+    moved: bool
+    figures: Mapping[str, float]
+    watched: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Trainer:
+    """A method with its optimiser. All chance of a step follows from seed, batch number and process.
+
+    epoch_steps: batches in one pass over the data. Raises RecipeError for settings that do not fit.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        settings: Optimisation,
+        *,
+        epoch_steps: int,
+        seed: int = 0,
+        processes: Processes | None = None,
+    ) -> None:
+        self.processes = processes or Processes()
+        require_sane(settings, self.processes.count)
+        assert isinstance(method, nn.Module)
+        self.module: nn.Module = method.to(self.processes.device)
+        self.method, self.settings = method, settings
+        self._epoch_steps, self._seed = max(1, epoch_steps), seed
+        self.step_count = self.batches = self.skipped = 0
+        self._skipped_on_end = 0
+        same_everywhere(self.module, self.processes.count)
+        self._groups = [group for group in method.groups() if group.parameters]
+        self.parameters = [parameter for group in self._groups for parameter in group.parameters]
+        self.optimiser = _optimiser(self._groups, settings)
+        self._peak = scaled(
+            settings.learning_rate, settings.batch, settings.scaling, settings.reference_batch
+        )
+        fp16 = settings.precision == "float16"
+        self._scaler = torch.amp.GradScaler(self.processes.device.type, enabled=fp16)
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(self.step_count, self.settings.steps, self._epoch_steps)
+
+    @property
+    def finished(self) -> bool:
+        return self.step_count >= self.settings.steps
+
+    def step(self, batch: Mapping[str, Any]) -> Step:
+        """One batch, this process's share of it. Raises DivergedError if too many on end are not finite."""
+        self.module.train()
+        progress = self.progress
+        rate = self._set_schedules()
+        torch.manual_seed(chance(self._seed, self.batches, self.processes.rank))
+        self.batches += 1
+        self.optimiser.zero_grad(set_to_none=True)
+        if any_of([not _all_finite(batch)], self.processes)[0]:
+            return self._skipped("a picture is not finite", {"learning rate": rate})
+        before = [buffer.clone() for buffer in self.module.buffers() if buffer.is_floating_point()]
+        with self._kernels(batch):
+            losses = self._gradients(_on(batch, self.processes.device), progress)
+        figures = _figures(losses) | {"learning rate": rate}
+        average_gradients(self.parameters, self.processes.count)
+        if self._scaler.is_enabled():
+            self._scaler.unscale_(self.optimiser)
+        self.method.before_step(progress)
+        norm = self._clip()
+        figures["gradient norm"] = norm
+        if any_of([not (math.isfinite(figures["loss"]) and math.isfinite(norm))], self.processes)[0]:
+            self._scaler.update()
+            floating = (buffer for buffer in self.module.buffers() if buffer.is_floating_point())
+            with torch.no_grad():
+                for buffer, old in zip(floating, before, strict=True):
+                    buffer.copy_(old)
+            what = "loss" if not math.isfinite(figures["loss"]) else "gradient"
+            return self._skipped(f"the {what} is not finite", figures)
+        self._scaler.step(self.optimiser)
+        self._scaler.update()
+        self.method.after_step(progress)
+        self.step_count += 1
+        self._skipped_on_end = 0
+        return Step(self.step_count, True, mean_of(figures, self.processes), losses.watched)
+
+    def snapshot(self, **about: Any) -> Snapshot:
+        """What the run is now, as copies on the CPU."""
+        state = self.optimiser.state_dict()
+        slots = {
+            number: {k: v.detach().cpu().clone() if isinstance(v, Tensor) else v for k, v in slot.items()}
+            for number, slot in state["state"].items()
+        }
+        return Snapshot(
+            method=cpu_copy(self.module.state_dict()),
+            optimiser={"state": slots, "param_groups": state["param_groups"]},
+            step=self.step_count,
+            batches=self.batches,
+            skipped=self.skipped,
+            scaler=self._scaler.state_dict(),
+            about=about,
+        )
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """Goes on from there: what follows is what would have followed. The method's tensors are loaded by
+        the caller (``checkpoint.load_into``)."""
+        self.optimiser.load_state_dict(dict(snapshot.optimiser))
+        if snapshot.scaler and self._scaler.is_enabled():
+            self._scaler.load_state_dict(dict(snapshot.scaler))
+        self.step_count, self.batches, self.skipped = snapshot.step, snapshot.batches, snapshot.skipped
+
+    def _set_schedules(self) -> float:
+        settings, step = self.settings, self.step_count
+        rate = warmed_up(self._peak, self._peak * settings.final_rate, step, settings.steps, settings.warm_up)
+        decay = cosine(settings.weight_decay, settings.final_decay, step / settings.steps)
+        for group, options in zip(self._groups, self.optimiser.param_groups, strict=True):
+            options["lr"], options["weight_decay"] = rate * group.rate, decay * group.decay
+        return rate
+
+    def _gradients(self, batch: Batch, progress: Progress) -> Losses:
+        """Leaves this process's gradients with the parameters."""
+        parts = list(split(batch, self.settings.part))
+        if len(parts) > 1 and hasattr(self.method, "compare"):
+            contrastive = cast(Contrastive, self.method)
+            return cached_backward(contrastive, parts, scaled=self._scaler.scale, autocast=self._autocast)
+        found: list[Losses] = []
+        for part in parts:
+            with self._autocast():
+                losses = self.method.loss(part, progress)
+            self._scaler.scale(losses.total / len(parts)).backward()  # type: ignore[no-untyped-call]
+            found.append(Losses(losses.total.detach(), losses.parts, losses.watched))
+        return _together(found)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        half = HALVES.get(self.settings.precision)
+        return nullcontext() if half is None else torch.autocast(self.processes.device.type, dtype=half)
+
+    def _kernels(self, batch: Batch) -> AbstractContextManager[None]:
+        """PyTorch's own convolutions, where oneDNN's are wrong: in half precision on the CPU a strided one
+        over a map of one cell leaves whatever was in memory as its gradient (PyTorch 2.14)."""
+        backbone = getattr(self.method, "backbone", None)
+        if not isinstance(backbone, Backbone) or backbone.is_vit or self.processes.device.type != "cpu":
+            return nullcontext()
+        sides = [min(x.shape[-2:]) for x in batch.values() if isinstance(x, Tensor) and x.dim() > 3]
+        one_cell = bool(sides) and min(sides) <= backbone.patch // 2
+        return _without_onednn() if one_cell and self.settings.precision in HALVES else nullcontext()
+
+    def _clip(self) -> float:
+        """The gradient's norm before it is clipped."""
+        most, inner = self.settings.clip, [p for p in self.parameters if p.grad is not None]
+        norms = torch.stack([p.grad.detach().float().norm() for p in inner if p.grad is not None])
+        norm = norms.norm()
+        if most and bool(norm.isfinite()):
+            if self.settings.clip_each:
+                for parameter in inner:
+                    nn.utils.clip_grad_norm_([parameter], most)
+            else:
+                nn.utils.clip_grad_norm_(inner, most)
+        return float(norm)
+
+    def _skipped(self, why: str, figures: Mapping[str, float]) -> Step:
+        self.optimiser.zero_grad(set_to_none=True)
+        self.skipped += 1
+        self._skipped_on_end += 1
+        if self._skipped_on_end >= self.settings.most_skipped:
+            raise DivergedError(
+                f"{self._skipped_on_end} batches on end were skipped after step {self.step_count}, the last "
+                f"because {why}; lower optimisation.learning_rate, raise warm_up or look at the pictures. "
+                "The last checkpoint is kept"
+            )
+        return Step(self.step_count, False, dict(figures))
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    onednn: Any = torch.backends.mkldnn  # its properties have no types
+    before = onednn.enabled
+    onednn.enabled = False
+    try:
+        yield
+    finally:
+        onednn.enabled = before
+
+
+def split(batch: Batch, part: int) -> Iterator[Batch]:
+    """The batch in parts of ``part`` pictures; 0 for all at once."""
+    name, value = next((n, v) for n, v in batch.items() if isinstance(v, Tensor))
+    count = value.shape[int(name in VIEWED)]
+    if not part or part >= count:
+        yield batch
+        return
+    for start in range(0, count, part):
+        yield {
+            name: value[:, start : start + part] if name in VIEWED else value[start : start + part]
+            for name, value in batch.items()
+        }
+
+
+def _together(found: list[Losses]) -> Losses:
+    """Of a batch that went through in parts: means of the terms, and all that is watched."""
+    if len(found) == 1:
+        return found[0]
+    parts = {name: torch.stack([one.parts[name] for one in found]).mean() for name in found[0].parts}
+    watched = {name: torch.cat([one.watched[name] for one in found]) for name in found[0].watched}
+    return Losses(torch.stack([one.total for one in found]).mean(), parts, watched)
+
+
+def _figures(losses: Losses) -> dict[str, float]:
+    return {"loss": float(losses.total.detach())} | {
+        f"loss/{name}": float(value.detach()) for name, value in losses.parts.items()
+    }
+
+
+def _all_finite(batch: Mapping[str, Any]) -> bool:
+    """Of what views made; poses and places that are not known are NaN by right."""
+    return all(
+        bool(value.isfinite().all())
+        for name, value in batch.items()
+        if isinstance(value, Tensor) and value.is_floating_point() and name not in ("pose", WHERE)
+    )
+
+
+def _on(batch: Mapping[str, Any], device: torch.device) -> Batch:
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for name, value in batch.items()
+    }
+
+
+def _optimiser(groups: list[Group], settings: Optimisation) -> torch.optim.Optimizer:
+    options = [{"params": list(group.parameters), "lr": 0.0, "weight_decay": 0.0} for group in groups]
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(options, lr=0.0, momentum=settings.momentum)
+    if settings.optimiser == "lars":
+        from timm.optim import Lars
+
+        made: torch.optim.Optimizer = Lars(options, lr=0.0, momentum=settings.momentum, weight_decay=0.0)
+        return made
+    return torch.optim.AdamW(options, lr=0.0, betas=settings.betas)

@@ -1,0 +1,61 @@
+"""`perception-contrast train evaluate`: from names of encoders and a path to tables, figures and plots."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from perception_contrast.core.cache import atomic_write
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.data.datasets.open_dataset import open_dataset
+from perception_contrast_training.data.datasets.subset import evenly
+from perception_contrast_training.evaluation.compare import TASKS, Asked, compare
+from perception_contrast_training.evaluation.dense_compare import compare_dense, has_masks
+from perception_contrast_training.evaluation.encoder_adapters import eye_of
+from perception_contrast_training.evaluation.encoding import Eye
+from perception_contrast_training.evaluation.report import Outcome, markdown, write_json, write_pictures
+
+
+def evaluate(arguments: argparse.Namespace) -> Outcome:
+    """Prints the tables; writes all into ``--output`` where that is given. Raises PerceptionError."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    eyes = [_eye(name, arguments.offline, device) for name in dict.fromkeys(arguments.encoder)]
+    names = [eye.name for eye in eyes]
+    if len(set(names)) < len(names):
+        raise PerceptionError(f"two encoders are called '{names[0]}'; export one under another --name")
+    if has_masks(arguments.data):
+        outcome = compare_dense(eyes, arguments.data, ignore=arguments.ignore)
+    else:
+        pictures = evenly(open_dataset(arguments.data, part=arguments.part or None), arguments.limit)
+        asked = Asked(
+            tasks=tuple(arguments.task or TASKS),
+            held_out=arguments.held_out,
+            solver=arguments.solver,
+            templates=arguments.templates,
+        )
+        outcome = compare(eyes, pictures, asked)
+    print(markdown(outcome))
+    if arguments.output:
+        write_json(arguments.output / "figures.json", outcome.figures)
+        atomic_write(arguments.output / "figures.md", (markdown(outcome) + "\n").encode())
+        for path in write_pictures(arguments.output, outcome):
+            print(path)
+    return outcome
+
+
+def _eye(name: str, offline: bool, device: torch.device) -> Eye:
+    from perception_contrast_training.engine.run_folder import RECIPE, load_run
+    from perception_contrast_training.evaluation.held_out_figures import eye_of_backbone, eye_of_pair
+
+    if (Path(name) / RECIPE).is_file():
+        trained = load_run(Path(name))
+        cast(nn.Module, trained.method).eval().requires_grad_(False).to(device)
+        called = f"{trained.recipe.name} at {trained.step}"
+        if trained.pair is not None:
+            return eye_of_pair(trained.pair, device, called)
+        return eye_of_backbone(trained.backbone, device, called)
+    return eye_of(name, offline=offline, device=device)

@@ -1,0 +1,149 @@
+"""Vectors of a data set's pictures, with what is known of each, by any encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision.transforms.v2.functional as tf
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.encoders.clip import ClipTower
+from perception_contrast.encoders.dinov2 import DinoTower
+from perception_contrast.models.specs import Triple
+from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.evaluation.corruptions import Change
+from perception_contrast_training.evaluation.progress import tracked
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Eye:
+    """An encoder and what it wants. network: (n, 3, size, size), normalised, to (n, c).
+
+    name, space: what figures are told under. words: texts to (m, c) of the pictures' space, or None.
+    tower: what gives dense features, or None.
+    """
+
+    name: str
+    space: str
+    network: Callable[[Tensor], Tensor]
+    size: int
+    mean: Triple
+    std: Triple
+    device: torch.device = CPU
+    words: Callable[[Sequence[str]], Tensor] | None = None
+    tower: DinoTower | ClipTower | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """vectors (n, c) float32 on the CPU; labels, groups and stamps (n,), -1 where
+    unknown, stamps in nanoseconds; texts: "" where there is none. unreadable: pictures that were left out."""
+
+    vectors: Tensor
+    labels: Tensor
+    stamps: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    texts: tuple[str, ...]
+    unreadable: int = 0
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+def fitted(picture: Tensor, size: int, mean: Triple, std: Triple) -> Tensor:
+    """(3, h, w) uint8 to (3, size, size): shorter side resized (bicubic, antialiased), middle kept."""
+    h, w = picture.shape[-2:]
+    scale = size / min(h, w)
+    shape = [max(size, round(h * scale)), max(size, round(w * scale))]
+    small = tf.resize(picture, shape, tf.InterpolationMode.BICUBIC, antialias=True)
+    middle = tf.center_crop(small, [size, size])
+    image: Tensor = tf.normalize(middle.float() / 255, list(mean), list(std))
+    return image
+
+
+class _Fitted(Dataset[dict[str, Any]]):
+    def __init__(self, pictures: Pictures, chosen: Sequence[int], eye: Eye, change: Change | None) -> None:
+        self._pictures, self._chosen, self._change = pictures, chosen, change
+        self._size, self._mean, self._std = eye.size, eye.mean, eye.std
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        try:
+            sample = dict(self._pictures[self._chosen[number]])
+        except PerceptionError:
+            return {}
+        picture = sample["picture"] if self._change is None else self._change(sample["picture"])
+        sample["picture"] = fitted(picture, self._size, self._mean, self._std)
+        return sample
+
+
+def see(
+    eye: Eye,
+    pictures: Pictures,
+    chosen: Sequence[int] | None = None,
+    *,
+    change: Change | None = None,
+    batch: int = 64,
+    workers: int = 0,
+    what: str = "vectors",
+) -> Seen:
+    """Vectors of the chosen pictures, all of them by default, in order; unreadable ones are left out.
+
+    change: made to each picture first. Raises PerceptionError if none can be read.
+    """
+    numbers = list(range(len(pictures))) if chosen is None else list(chosen)
+    data = _Fitted(pictures, numbers, eye, change)
+    loader: DataLoader[dict[str, Any]] = DataLoader(
+        data, batch_size=batch, num_workers=workers, collate_fn=list
+    )
+    vectors, samples = [], []
+    for rows in tracked(loader, f"{eye.name}: {what}", len(loader)):
+        readable = [row for row in rows if row]
+        if not readable:
+            continue
+        images = torch.stack([row.pop("picture") for row in readable]).to(eye.device)
+        with torch.inference_mode():
+            vectors.append(eye.network(images).float().cpu())
+        samples += readable
+    if not samples:
+        raise PerceptionError(f"none of {len(numbers)} pictures can be read; look at the data")
+    if not all(bool(part.isfinite().all()) for part in vectors):
+        raise PerceptionError(
+            f"encoder '{eye.name}' gives vectors that are not finite; its weights are broken"
+        )
+
+    def column(name: str) -> NDArray[np.int64]:
+        return np.array([int(sample.get(name, -1)) for sample in samples], np.int64)
+
+    return Seen(
+        vectors=torch.cat(vectors).clone(),
+        labels=torch.from_numpy(column("label")),
+        stamps=column("stamp"),
+        groups=column("group"),
+        texts=tuple(str(sample.get("text", "")) for sample in samples),
+        unreadable=len(numbers) - len(samples),
+    )
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode within; every part is then as it was."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode

@@ -1,0 +1,122 @@
+"""How good a backbone is on pictures that it did not learn from: by labels, by captions, or by time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.subset import evenly
+from perception_contrast_training.engine.run_loop import BETTER
+from perception_contrast_training.engine.trainer import Trainer
+from perception_contrast_training.evaluation.compare import by_caption, class_vectors, of_time, without_labels
+from perception_contrast_training.evaluation.encoding import Eye, Seen, evaluating, see
+from perception_contrast_training.evaluation.linear import linear_torch
+from perception_contrast_training.evaluation.metrics.neighbours import knn_accuracy
+from perception_contrast_training.methods.pairs import Towers
+from perception_contrast_training.networks.two_towers import Network
+
+# Figures of which more is better, the most telling first.
+TELLING = ("kNN", "linear probe", "R@1", "zero-shot", "near in time mAP", "rank")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """learned: pictures whose labels may be used; held: those that are asked about. most: of each."""
+
+    learned: Pictures
+    held: Pictures
+    most: int = 2000
+    workers: int = 0
+
+    def figures(
+        self, backbone: Network, *, pair: Towers | None = None, probe: bool = False
+    ) -> dict[str, float]:
+        """Of a backbone; where both towers are given as ``pair``, by captions and by names of classes too.
+
+        probe: also of a linear layer, which takes longer than neighbours.
+        """
+        device = next(backbone.parameters()).device
+        eye = eye_of_backbone(backbone, device)
+        with evaluating(backbone):
+            test = self._seen(eye, self.held, "held out")
+            found = without_labels(test.vectors) if len(test) > 2 else {}
+            found |= of_time(test)
+            if bool((test.labels >= 0).any()):
+                found |= _of_labels(self._seen(eye, self.learned, "learned from"), test, probe)
+        if pair is not None and len(set(filter(None, test.texts))) > 1:
+            found |= self._of_texts(pair, eye)
+        return found
+
+    def _seen(self, eye: Eye, pictures: Pictures, what: str) -> Seen:
+        return see(eye, evenly(pictures, self.most), workers=self.workers, what=what)
+
+    def _of_texts(self, pair: Towers, eye: Eye) -> dict[str, float]:
+        """R@1, where a picture is found by each caption, and zero-shot of classes that have names."""
+        other = eye_of_pair(pair, eye.device, eye.name)
+        words = other.words
+        assert words is not None
+        with evaluating(cast(nn.Module, pair)), torch.inference_mode():
+            seen = self._seen(other, self.held, "captions")
+            found = by_caption(seen.vectors, words, seen.texts)
+            found["R@1"] = (found["image to text R@1"] + found["text to image R@1"]) / 2
+            classes, known = getattr(self.held, "classes", ()), seen.labels >= 0
+            if classes and bool(known.any()):
+                names = class_vectors(words, classes, "plain")
+                best = (functional.normalize(seen.vectors[known], dim=-1) @ names.T).argmax(dim=-1)
+                found["zero-shot"] = float((best == seen.labels[known]).float().mean())
+        return found
+
+
+def eye_of_pair(pair: Towers, device: torch.device, name: str = "pair") -> Eye:
+    """Pictures in the space that they share with words."""
+
+    def words(texts: Sequence[str]) -> Tensor:
+        return pair.text_vectors(list(texts)).float().cpu()
+
+    backbone = pair.backbone
+    return Eye(
+        name, backbone.space, pair.image_vectors, backbone.size, backbone.mean, backbone.std, device, words
+    )
+
+
+def eye_of_backbone(backbone: Network, device: torch.device, name: str = "backbone") -> Eye:
+    def pooled(images: Tensor) -> Tensor:
+        vectors: Tensor = backbone(images).pooled
+        return vectors
+
+    return Eye(name, backbone.space, pooled, backbone.size, backbone.mean, backbone.std, device)
+
+
+def _of_labels(train: Seen, test: Seen, probe: bool) -> dict[str, float]:
+    x, y = train.vectors[train.labels >= 0], train.labels[train.labels >= 0]
+    a, b = test.vectors[test.labels >= 0], test.labels[test.labels >= 0]
+    if not len(y):
+        return {}
+    found = {"kNN": knn_accuracy(x, y, a, b)}
+    if probe and len(torch.unique(y)) > 1:
+        found["linear probe"] = float((linear_torch(x, y, a) == b).float().mean())
+    return found
+
+
+def telling(figures: Mapping[str, float]) -> str | None:
+    """The name of the figure that says most."""
+    return next((name for name in TELLING if name in figures), None)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """``running.Probe`` of a run's method."""
+
+    held_out: HeldOut
+
+    def __call__(self, trainer: Trainer) -> Mapping[str, float]:
+        method: Any = trainer.method
+        found = self.held_out.figures(method.exported(), pair=getattr(method, "pair", None))
+        name = telling(found)
+        return found if name is None else {**found, BETTER: found[name]}

@@ -1,0 +1,147 @@
+"""The files by which an exported model is served: weights, words where it learned some, card, ONNX."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from perception_contrast.core.cache import sha256_of
+from perception_contrast.encoders.clip import ClipTower, load_clip
+from perception_contrast.encoders.dinov2 import DinoTower, load_dino
+from perception_contrast.encoders.encoder_graphs import graph_of
+from perception_contrast.encoders.image_text_pair import PairNetwork, save_words
+from perception_contrast.engines.export.export_check import check_export
+from perception_contrast.engines.export.onnx_export import LIMIT_BYTES, export_onnx
+from perception_contrast.models.folder_models import WEIGHTS, WORDS, folder_model, write_card
+from perception_contrast.models.specs import ModelSpec, WordsSpec
+from perception_contrast.models.weights import TOKENIZER_FILES
+from perception_contrast_training.engine.run_folder import Trained
+from perception_contrast_training.methods.pairs import Pair
+from perception_contrast_training.networks.backbones import Backbone
+from perception_contrast_training.networks.low_rank import merged
+from perception_contrast_training.networks.text import SentenceHead, TextSettings
+from perception_contrast_training.networks.two_towers import TwoTowers
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Served:
+    """weights: of the tower of pictures in timm's names, or of both towers in open_clip's. words: those that
+    a tower of pictures was given, and what is said of them. others: files that go along."""
+
+    weights: Mapping[str, Tensor]
+    words: PairNetwork | None = None
+    about: WordsSpec | None = None
+    others: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class Written:
+    """space: of the vectors of pictures by themselves. shared: of those that are compared with words, ""
+    where there are none. cosines: of the ONNX files' outputs with torch's."""
+
+    space: str
+    shared: str
+    cosines: Mapping[str, float]
+
+
+def served_weights(network: nn.Module) -> dict[str, Tensor]:
+    """A network's tensors by name."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+
+
+def served_by(trained: Trained) -> Served:
+    """What a run gives to nodes, with low-rank additions worked in."""
+    method: Any = trained.method
+    network, pair = trained.backbone, trained.pair
+    if isinstance(network, TwoTowers):
+        return _own_pair(network, network.served(method.log_scale, getattr(method, "bias", None)))
+    trunk = merged(network.network)
+    if not isinstance(pair, Pair):
+        return Served(served_weights(trunk))
+    bias: Tensor | None = getattr(method, "bias", None)
+    text: Any = pair.text
+    inner = text.head if isinstance(text, SentenceHead) else text.network
+    words = PairNetwork(trunk, pair.head, inner, sigmoid=bias is not None)
+    with torch.no_grad():
+        words.logit_scale.copy_(method.log_scale)
+        if bias is not None and words.logit_bias is not None:
+            words.logit_bias.copy_(bias)
+    return Served(served_weights(trunk), words, _about(pair, trained.recipe.options.text, words, network))
+
+
+def _own_pair(towers: TwoTowers, network: Any) -> Served:
+    if isinstance(network, PairNetwork):
+        return Served(served_weights(network.visual.trunk), network, towers.spec.words)
+    beside = towers.tower.tokenizer_file
+    others = [beside.with_name(name) for name in TOKENIZER_FILES] if beside else []
+    return Served(served_weights(network), others=others)
+
+
+def _about(pair: Pair, settings: TextSettings, words: PairNetwork, backbone: Backbone) -> WordsSpec:
+    head, text = pair.head, pair.text
+    linear = isinstance(head, nn.Linear)
+    sentences = isinstance(text, SentenceHead)
+    return WordsSpec(
+        tower=settings.tower,
+        dim=cast(nn.Linear, head).out_features if linear else backbone.dim,
+        file=WORDS,
+        head=linear,
+        sigmoid=words.logit_bias is not None,
+        attention=backbone.is_vit,
+        width=0 if sentences else settings.width,
+        depth=0 if sentences else settings.depth,
+        heads=0 if sentences else settings.heads,
+        context=0 if sentences else settings.context,
+        hidden=settings.hidden if sentences else 0,
+        sentences=text.space if isinstance(text, SentenceHead) else "",
+    )
+
+
+def write_model(folder: Path, spec: ModelSpec, served: Served, side: int) -> Written:
+    """Weights, words, card and ONNX of a model.
+
+    side: in pixels, of the ONNX files' pictures. The model is loaded by its folder, as a node loads it, and
+    what was loaded is exported. Raises ModelError.
+    """
+    from safetensors.torch import save_file
+
+    save_file(dict(served.weights), str(folder / WEIGHTS))
+    (folder / WEIGHTS).chmod(0o644)
+    sha256 = sha256_of(folder / WEIGHTS)
+    beside: dict[str, str] = {}
+    for path in served.others:
+        shutil.copyfile(path, folder / path.name)
+        beside[path.name] = sha256_of(folder / path.name)
+    if served.words is not None:
+        beside[WORDS] = save_words(served.words, folder / WORDS, sha256)
+    write_card(folder, replace(spec, beside=tuple(sorted(beside.items())), words=served.about), sha256)
+    loaded = folder_model(folder)
+    towers: list[DinoTower | ClipTower] = [load_dino(loaded)] if loaded.spatial else []
+    if loaded.knows_words:
+        towers.append(load_clip(loaded))
+    cosines: dict[str, float] = {}
+    for tower in towers:
+        mark = "-words" if tower is not towers[0] else ""
+        cosines |= _write_onnx(
+            tower, folder / f"{spec.name}{mark}-{side}x{side}-fp32.onnx", side, spec.licence
+        )
+    return Written(towers[0].space, towers[-1].space if loaded.knows_words else "", cosines)
+
+
+def _write_onnx(tower: DinoTower | ClipTower, path: Path, side: int, licence: str) -> dict[str, float]:
+    graph = graph_of(tower)
+    pictures = tower if isinstance(tower, DinoTower) else tower.network.visual
+    if 4 * sum(parameter.numel() for parameter in pictures.parameters()) > LIMIT_BYTES:
+        logger.warning("%s is left out: an ONNX file holds 2 GB at most", path.name)
+        return {}
+    export_onnx(graph, path, (side, side), licence=licence)
+    return check_export(graph, path, (side, side)) or {}

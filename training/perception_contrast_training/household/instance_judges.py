@@ -1,0 +1,170 @@
+"""Fits the judges of ``openvocab.instances`` on rendered scenes: are two parts two things?"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.cache import atomic_write
+from perception_contrast.core.frame import Frame
+from perception_contrast.images.resize import resize_labels
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.segmentation.instances.splits import Evidence, Mask
+from perception_contrast.segmentation.instances.splitter import Clues, Splitter, kind_of, terms
+from perception_contrast.segmentation.regions import Region, measured
+from perception_contrast.segmentation.upsampling import Ground
+from perception_contrast_sim.rooms.scenes import LabelledPicture, SceneSampler, SceneSettings
+from perception_contrast_training.evaluation.figures import iou
+from perception_contrast_training.household.words import SURFACES
+
+logger = logging.getLogger(__name__)
+
+NAMES = tuple(terms(Evidence()))
+SMALLEST, LARGEST = 1.5e-3, 0.08  # shares of the picture of things that are paired
+LIKE_SIZES = 3.3
+MOST_WRONG = 0.06  # share of single things that may be parted
+
+
+@dataclass(frozen=True)
+class Case:
+    """One region: two things or one. tried: evidence of each way to part it, and whether that is right."""
+
+    kind: str
+    two: bool
+    tried: tuple[tuple[Evidence, bool], ...]
+
+
+def gather(pipeline: Pipeline, scenes: int, seed: int, offline: bool = False) -> list[Case]:
+    """Single things and pairs that touch, of any kinds, from scenes of a seed."""
+    from rich.progress import track
+
+    sampler = SceneSampler(seed, SceneSettings(offline=offline, depth=True))
+    pictures = zip(range(scenes), sampler, strict=False)
+    cases: list[Case] = []
+    for _, picture in track(pictures, "looking at touching things", total=scenes):
+        cases += _of_picture(pipeline, picture)
+    return cases
+
+
+def _of_picture(pipeline: Pipeline, picture: LabelledPicture) -> Iterator[Case]:
+    seen = pipeline.see(Frame(picture.rgb))
+    grid = seen.semantic or seen.features
+    assert grid is not None
+    ground = Ground(picture.rgb, grid.shape[:2])
+    instances = resize_labels(picture.instances, ground.coarse)
+    for things in (seen.things, None):
+        for depth in (None, picture.depth):
+            clues = Clues(things, depth, seen.features)
+            if things is None or seen.things is not None:
+                splitter = Splitter(ground, picture.rgb, clues)
+                for region, truths in regions_of(instances, picture):
+                    yield _case(kind_of(clues), splitter, region, truths)
+        if seen.things is None:
+            break
+
+
+def regions_of(instances: NDArray[np.int32], picture: LabelledPicture) -> Iterator[tuple[Region, list[Mask]]]:
+    """Each thing alone, and each pair of like size that touches, with its exact masks in the region's box."""
+    shares = {n: float((instances == n).mean()) for n in picture.objects}
+    numbers = [
+        n
+        for n, thing in picture.objects.items()
+        if thing.category not in SURFACES and SMALLEST <= shares[n] <= LARGEST
+    ]
+    for place, first in enumerate(numbers):
+        yield _region(instances, [first])
+        near = cv2.dilate((instances == first).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        for second in numbers[place + 1 :]:
+            touching = np.count_nonzero(near & (instances == second)) >= 3
+            if touching and 1 / LIKE_SIZES < shares[first] / shares[second] < LIKE_SIZES:
+                yield _region(instances, [first, second])
+
+
+def _region(instances: NDArray[np.int32], numbers: list[int]) -> tuple[Region, list[Mask]]:
+    """The largest piece that the instances make together."""
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(
+        np.isin(instances, numbers).astype(np.uint8), connectivity=8
+    )
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    x, y, w, h, _ = (int(v) for v in stats[largest])
+    window = np.s_[y : y + h, x : x + w]
+    mask = np.ascontiguousarray(pieces[window] == largest)
+    region = measured(np.zeros(mask.shape, np.float32), (x, y), mask, instances.size)
+    return region, [mask & (instances[window] == n) for n in numbers]
+
+
+def _case(kind: str, splitter: Splitter, region: Region, truths: list[Mask]) -> Case:
+    two = len(truths) == 2
+    tried = [
+        (evidence, two and all(max(iou(part, truth) for part in parts) >= 0.5 for truth in truths))
+        for parts, evidence in splitter.partings(region)
+    ]
+    return Case(kind, two, tuple(tried))
+
+
+def fitted(cases: list[Case]) -> dict[str, Any]:
+    """A judge for each kind of cases, as ``openvocab/data/judges.json`` holds them."""
+    from sklearn.linear_model import LogisticRegression
+
+    found: dict[str, Any] = {}
+    for kind in sorted({case.kind for case in cases}):
+        own = [case for case in cases if case.kind == kind]
+        tried = [one for case in own for one in case.tried]
+        right = np.array([right for _, right in tried])
+        model = LogisticRegression(C=3.0, max_iter=10_000).fit(_table([seen for seen, _ in tried]), right)
+        judge = {
+            "weights": {name: round(float(w), 4) for name, w in zip(NAMES, model.coef_[0], strict=True)},
+            "offset": round(float(model.intercept_[0]), 4),
+        }
+        singles = [_surest(case, judge)[0] for case in own if not case.two]
+        found[kind] = {**judge, "split_from": round(float(np.quantile(singles, 1 - MOST_WRONG)), 4)}
+    return found
+
+
+def _table(seen: list[Evidence]) -> NDArray[np.float64]:
+    return np.array([list(terms(one).values()) for one in seen]).reshape(len(seen), len(NAMES))
+
+
+def _surest(case: Case, judge: dict[str, Any]) -> tuple[float, bool]:
+    """Chance of the parting that a judge likes best, and whether it is right."""
+    if not case.tried:
+        return 0.0, False
+    weights = np.array([judge["weights"][name] for name in NAMES])
+    scores = _table([seen for seen, _ in case.tried]) @ weights + judge["offset"]
+    best = int(scores.argmax())
+    return float(1.0 / (1.0 + np.exp(-scores[best]))), case.tried[best][1]
+
+
+def figures(cases: list[Case], stored: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """By kind: share of touching pairs that are separated, share of single things that are parted."""
+    found: dict[str, dict[str, float]] = {}
+    for kind, judge in stored.items():
+        own = [(case.two, *_surest(case, judge)) for case in cases if case.kind == kind]
+        pairs = [right and chance >= judge["split_from"] for two, chance, right in own if two]
+        singles = [chance >= judge["split_from"] for two, chance, _ in own if not two]
+        found[kind] = {
+            "pairs": len(pairs),
+            "separated": round(float(np.mean(pairs)), 4),
+            "singles": len(singles),
+            "parted": round(float(np.mean(singles)), 4),
+        }
+    return found
+
+
+def fit_judges(
+    pipeline: Pipeline, path: Path, scenes: int = 300, seed: int = 500_003, offline: bool = False
+) -> None:
+    """Fits on two thirds of the scenes, writes ``path``, and logs the figures of the last third."""
+    cases = gather(pipeline, scenes * 2 // 3, seed, offline)
+    stored = fitted(cases)
+    atomic_write(path, (json.dumps(stored, indent=2) + "\n").encode())
+    kept = gather(pipeline, scenes - scenes * 2 // 3, seed + 1, offline)
+    logger.info("on scenes kept back: %s", json.dumps(figures(kept, stored), indent=1))

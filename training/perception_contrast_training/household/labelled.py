@@ -1,0 +1,116 @@
+"""Pictures with exact masks of named things: the simulated household, or a folder of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.images.files import PICTURE_SUFFIXES, load_picture
+from perception_contrast_sim.rooms.scenes import LabelledPicture, SceneSampler, SceneSettings
+from perception_contrast_training.evaluation.questions import (
+    LEAST_SHARE,
+    Question,
+    absent_questions,
+    present_questions,
+)
+from perception_contrast_training.household.words import Words
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """rgb: (H, W, 3) uint8. questions: names and phrases with their masks, or without where absent."""
+
+    rgb: NDArray[np.uint8]
+    questions: tuple[Question, ...]
+
+
+def household(
+    seed: int, scenes: int, absent: int, offline: bool = False, views: int = 6, *, unseen: bool = True
+) -> Iterator[Labelled]:
+    """Training words on rendered scenes of a seed: the kept-back words stay with the evaluation.
+
+    absent: names asked for that are not there, per scene. views: scenes of each room. unseen: shapes that
+    training never drew, without which a head would be as sure of itself as of what it was trained on.
+    """
+    words, rng = Words(), np.random.default_rng(seed)
+    sampler = SceneSampler(seed, SceneSettings(unseen=unseen, offline=offline, views=views))
+    for _, picture in zip(range(scenes), sampler, strict=False):
+        questions = _one_of_each(picture, words, rng)
+        questions += absent_questions(picture, words, rng, absent)
+        yield Labelled(picture.rgb, tuple(questions))
+
+
+def _one_of_each(picture: LabelledPicture, words: Words, rng: np.random.Generator) -> list[Question]:
+    """One question about each name that is there, worded by chance.
+
+    Asked more often than names that are not there, what is there would make every answer seem likely.
+    """
+    kept = [q for q in present_questions(picture, words, rng) if not q.kind.startswith("held-out")]
+    by_truth: dict[bytes, list[Question]] = {}
+    for question in kept:
+        assert question.truth is not None
+        by_truth.setdefault(question.truth.tobytes(), []).append(question)
+    return [some[int(rng.integers(len(some)))] for some in by_truth.values()]
+
+
+class LabelledFolder:
+    """``images/*.jpg|png``, ``labels/<same name>.png`` and ``classes.txt``, a name a line.
+
+    A label picture has one channel (8 or 16 bit, or a palette); its value is the line of the name,
+    counted from 0. Other values, such as 255 and 65535, are none of the names.
+    Raises PerceptionError that names what is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            lines = (folder / "classes.txt").read_text("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise PerceptionError(f"'{folder / 'classes.txt'}' cannot be read: {error}") from error
+        self.names = tuple(line.strip() for line in lines)
+        if not any(self.names):
+            raise PerceptionError(f"'{folder / 'classes.txt'}' names nothing; write one name a line")
+        images = folder / "images"
+        found = images.iterdir() if images.is_dir() else ()
+        self.paths = sorted(path for path in found if path.suffix.lower() in PICTURE_SUFFIXES)
+        if len(self.paths) < 2:
+            raise PerceptionError(f"'{images}' holds {len(self.paths)} pictures; two or more are needed")
+
+    def pictures(self, paths: Sequence[Path], seed: int, absent: int) -> Iterator[Labelled]:
+        """Some of ``paths``. absent: how many of the names that are not in a picture are asked for there."""
+        rng = np.random.default_rng(seed)
+        for path in paths:
+            rgb, labels = load_picture(path), self._labels(path)
+            if labels.shape != rgb.shape[:2]:
+                raise PerceptionError(f"'{path}' and its label picture differ in size; make them alike")
+            yield Labelled(rgb, tuple(self._questions(labels, rng, absent)))
+
+    def _labels(self, image: Path) -> NDArray[np.int64]:
+        path = self._folder / "labels" / f"{image.stem}.png"
+        try:
+            with Image.open(path) as opened:
+                labels = np.asarray(opened)
+        except (OSError, UnidentifiedImageError) as error:
+            raise PerceptionError(f"label picture '{path}' cannot be read: {error}") from error
+        if labels.ndim != 2:
+            raise PerceptionError(f"label picture '{path}' has colours; it must hold one number a pixel")
+        return labels.astype(np.int64)
+
+    def _questions(
+        self, labels: NDArray[np.int64], rng: np.random.Generator, absent: int
+    ) -> Iterator[Question]:
+        missing = []
+        for number, name in enumerate(self.names):
+            truth = labels == number
+            if name and truth.mean() >= LEAST_SHARE:
+                yield Question("category", name, truth)
+            elif name and not truth.any():
+                missing.append(name)
+        for index in rng.permutation(len(missing))[:absent].tolist():
+            yield Question("absent name", missing[index], None)
