@@ -141,7 +141,7 @@ def serve(given: argparse.Namespace, model: Path) -> None:
 
 
 def topic_of(dataset: Path) -> str:
-    """The picture topic that most frames of a dataset come from."""
+    """The image topic that most frames of a dataset come from."""
     import pyarrow.parquet as parquet
 
     topics = parquet.read_table(dataset / "manifest.parquet", columns=["topic"])["topic"].to_pylist()
@@ -156,7 +156,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of the dataset, the run and the model"
     )
-    parser.add_argument("--topic", action="append", default=[], help="picture topic (default: all)")
+    parser.add_argument("--topic", action="append", default=[], help="image topic (default: all)")
     parser.add_argument("--recipe", default="dinov2_lora", help="see `perception-contrast train recipes`")
     parser.add_argument("--name", default="adapted", help="the new model's id")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe")

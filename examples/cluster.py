@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Parts a picture by k-means of its features: things of a kind get one number, without any words.
+"""Parts an image by k-means of its features: things of a kind get one number, without any words.
 
 python3 cluster.py --ros-args -p clusters:=6
 
 Publishes ~/labels (sensor_msgs/Image, mono16, numbers from 1 on) and ~/labels/image (rgb8, for people), in
-the size and with the header of the source picture. Numbers stay with what they meant from frame to frame.
+the size and with the header of the source image. Numbers stay with what they meant from frame to frame.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Clusters:
 
 
 def of_pixels(labels: np.ndarray, features: Features) -> np.ndarray:
-    """(H, W) labels of the source picture's pixels: each pixel takes those of the cell that it lies in."""
+    """(H, W) labels of the source image's pixels: each pixel takes those of the cell that it lies in."""
     grid, (height, width) = features.grid.grid_to_image, features.grid.image_size
     columns = np.rint((np.arange(width) - grid.ox) / grid.sx).astype(int)
     rows = np.rint((np.arange(height) - grid.oy) / grid.sy).astype(int)
@@ -61,7 +61,7 @@ class Cluster(Node):
         super().__init__("cluster", **arguments)
         self._clusters = Clusters(int(self.declare_parameter("clusters", 6).value))
         self._labels = self.create_publisher(Image, "~/labels", 2)
-        self._picture = self.create_publisher(Image, "~/labels/image", 2)
+        self._image = self.create_publisher(Image, "~/labels/image", 2)
         self._client = PerceptionClient(self)
 
     def run(self) -> None:
@@ -72,9 +72,9 @@ class Cluster(Node):
             for features in stream:
                 labels = of_pixels(self._clusters.labels(features.values, features.space), features)
                 self._labels.publish(image_message(labels, features.header))
-                if self._picture.get_subscription_count():
+                if self._image.get_subscription_count():
                     colours = np.array([colour_of(number) for number in range(labels.max() + 1)], np.uint8)
-                    self._picture.publish(image_message(colours[labels], features.header))
+                    self._image.publish(image_message(colours[labels], features.header))
 
     def close(self) -> None:
         self._client.close()

@@ -59,7 +59,7 @@ class Control:
 def distance_to(thing: Thing, depth: np.ndarray, size: tuple[int, int]) -> float:
     """Median depth in metres in the middle of a box; NaN where there is none.
 
-    depth: (H', W') metres of the same view. size: (H, W) of the picture that the box is of.
+    depth: (H', W') metres of the same view. size: (H, W) of the image that the box is of.
     """
     y_scale, x_scale = depth.shape[0] / size[0], depth.shape[1] / size[1]
     x0, y0, x1, y1 = (value * scale for value, scale in zip(thing.box, (x_scale, y_scale) * 2, strict=True))

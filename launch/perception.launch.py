@@ -21,7 +21,7 @@ PACKAGE = "perception_contrast"
 PRESETS = ("onboard_small", "onboard_large", "cpu", "offboard")
 # Inputs of a camera; with several, {camera} stands for its name.
 TOPICS = {
-    "image": ("image", "Topic of the camera's pictures; /compressed is appended for compressed transport."),
+    "image": ("image", "Topic of the camera's images; /compressed is appended for compressed transport."),
     "depth": ("depth", "Topic of depth images, if use_depth is true."),
     "camera_info": ("camera_info", "Topic of the calibration, if use_depth is true."),
 }
@@ -124,7 +124,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
     cameras = _words(texts["cameras"])
     if len(cameras) > 1 and "{camera}" not in texts["image"] and texts["image"] != "image":
         raise RuntimeError(
-            f"launch argument image:={texts['image']} gives all of {', '.join(cameras)} the same pictures; "
+            f"launch argument image:={texts['image']} gives all of {', '.join(cameras)} the same images; "
             "write {camera} where their names differ, as in image:=/{camera}/color/image_raw"
         )
     if texts["processes"] == "one":

@@ -1,4 +1,4 @@
-"""Small random towers of pictures and words, built of open_clip's and timm's own parts."""
+"""Small random towers of images and words, built of open_clip's and timm's own parts."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from small_methods import FIRST, PATCHES, SIZE, pictures, small_vit, some_whereabouts
+from small_methods import FIRST, PATCHES, SIZE, images, small_vit, some_whereabouts
 from torch import nn
 
 from perception_contrast_training.engine import gather
@@ -78,13 +78,13 @@ def batch_of(name: str, rows: slice) -> dict[str, Any]:
 def _batch_of(name: str, rows: slice) -> dict[str, Any]:
     kind = name.split("-")[0]
     if kind in ("simclr", "byol"):
-        return {"views": pictures(2, ROWS, 3, SIZE, SIZE)[:, rows]}
+        return {"views": images(2, ROWS, 3, SIZE, SIZE)[:, rows]}
     if kind in ("clip", "siglip"):
         captions = [f"thing number {number}" for number in range(ROWS)]
-        return {"image": pictures(ROWS, 3, SIZE, SIZE)[rows], "text": captions[rows]}
+        return {"image": images(ROWS, 3, SIZE, SIZE)[rows], "text": captions[rows]}
     found = {
-        "globals": pictures(2, ROWS, 3, SIZE, SIZE)[:, rows],
-        "locals": pictures(2, ROWS, 3, 8, 8, seed=2)[:, rows],
+        "globals": images(2, ROWS, 3, SIZE, SIZE)[:, rows],
+        "locals": images(2, ROWS, 3, 8, 8, seed=2)[:, rows],
     }
     if kind == "dinov2":
         masks = torch.rand(2, ROWS, PATCHES, generator=torch.Generator().manual_seed(3)) < 0.4

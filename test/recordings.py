@@ -54,8 +54,8 @@ def header(stamp: int, frame_id: str = OPTICAL) -> Any:
     return TYPES.types["std_msgs/msg/Header"](stamp=time, frame_id=frame_id)
 
 
-def picture(number: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
-    """A textured picture of its own for each number: smooth shapes and fine grain."""
+def image(number: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
+    """A textured image of its own for each number: smooth shapes and fine grain."""
     rng = np.random.default_rng(number)
     coarse = cv2.resize(rng.integers(30, 226, (5, 6, 3), np.uint8), size[::-1], interpolation=cv2.INTER_CUBIC)
     grain = rng.integers(-20, 21, (*size, 1))
@@ -153,7 +153,7 @@ def detections(
 
 
 def drive(count: int = 12, first: int = 0, period: int = SECOND) -> list[Message]:
-    """A second a frame: pictures, depth of (number + 1) decimetres, and a base that goes 0.5 m a frame in x.
+    """A second a frame: images, depth of (number + 1) decimetres, and a base that goes 0.5 m a frame in x.
 
     The camera stands 0.2 m above the base and looks along its x axis.
     """
@@ -167,7 +167,7 @@ def drive(count: int = 12, first: int = 0, period: int = SECOND) -> list[Message
         depth = np.full((24, 32), 100 * (number + 1), np.uint16)
         depth[0, 0] = 0
         messages += [
-            color(stamp, jpeg(picture(number))),
+            color(stamp, jpeg(image(number))),
             raw(stamp + 1_000_000, depth, DEPTH, "16UC1"),
             transform(stamp, "map", "base_link", (0.5 * number, 0, 0), (0, 0, 0, 1)),
         ]

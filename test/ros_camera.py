@@ -1,4 +1,4 @@
-"""A camera in a process of its own: publishes the picture named on stdin at 20 Hz until the next name."""
+"""A camera in a process of its own: publishes the image named on stdin at 20 Hz until the next name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEIGHT, WIDTH = 48, 64
 HEADER = Header(stamp=Time(sec=12, nanosec=345_678_901), frame_id="camera_optical")
 
 
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     """(48, 64, 3) RGB: red left, blue right, so that swapped channels show."""
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     image[:, : WIDTH // 2, 0], image[:, WIDTH // 2 :, 2] = 200, 100
@@ -26,21 +26,21 @@ def picture() -> np.ndarray:
 
 def raw(**changes: object) -> Image:
     message = Image(header=copy.deepcopy(HEADER), height=HEIGHT, width=WIDTH, encoding="rgb8", step=3 * WIDTH)
-    message.data.frombytes(picture().tobytes())
+    message.data.frombytes(image().tobytes())
     for name, value in changes.items():
         setattr(message, name, value)
     return message
 
 
 def compressed(keep: float = 1.0) -> CompressedImage:
-    _, jpeg = cv2.imencode(".jpg", picture()[..., ::-1])
+    _, jpeg = cv2.imencode(".jpg", image()[..., ::-1])
     data = jpeg.tobytes()
     message = CompressedImage(header=copy.deepcopy(HEADER), format="rgb8; jpeg compressed bgr8")
     message.data.frombytes(data[: int(len(data) * keep)])
     return message
 
 
-def pictures() -> dict[str, Image | CompressedImage]:
+def images() -> dict[str, Image | CompressedImage]:
     return {
         "good": raw(),
         "wrong_step": raw(step=10),
@@ -59,7 +59,7 @@ def main() -> None:
     node = rclpy.create_node("camera")
     plain = node.create_publisher(Image, "/raw/image", 1)
     jpeg = node.create_publisher(CompressedImage, "/jpeg/image/compressed", 1)
-    chosen, known, ended = "", pictures(), threading.Event()
+    chosen, known, ended = "", images(), threading.Event()
 
     def publish() -> None:
         while not ended.wait(0.05):

@@ -24,7 +24,7 @@ SQUARE = (84, 28, 140, 84)
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 
 
-def picture(colour: str) -> np.ndarray:
+def image(colour: str) -> np.ndarray:
     """(112, 168, 3) uint8 RGB: a square of that colour on white."""
     image = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     x0, y0, x1, y1 = SQUARE
@@ -53,7 +53,7 @@ class Colours:
 
 
 class Camera:
-    """Publishes the chosen picture at 20 Hz, stamps from 1 s on; with depth and camera_info at a distance."""
+    """Publishes the chosen image at 20 Hz, stamps from 1 s on; with depth and camera_info at a distance."""
 
     def __init__(self, node: Node, namespace: str, *, distance: float = 0.0) -> None:
         self.colour, self.count = "", 0
@@ -77,7 +77,7 @@ class Camera:
                 self._depth.publish(image_message(depth, header))
                 k = [100.0, 0.0, (WIDTH - 1) / 2, 0.0, 100.0, (HEIGHT - 1) / 2, 0.0, 0.0, 1.0]
                 self._info.publish(CameraInfo(header=header, height=HEIGHT, width=WIDTH, k=k))
-            self._images.publish(image_message(picture(self.colour), header))
+            self._images.publish(image_message(image(self.colour), header))
 
     def close(self) -> None:
         self._ended.set()

@@ -50,7 +50,7 @@ def moved(module: nn.Module, seed: int = 9, by: float = 0.05) -> None:
             parameter += by * torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
 
 
-def pictures(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
+def images(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 

@@ -92,7 +92,7 @@ def player(repository: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]
 
 
 def write_bag(path: Path, plugin: StoragePlugin, messages: int = 30) -> None:
-    """Strings, noise pictures, and messages of a type that no ROS has, 10 ms apart."""
+    """Strings, noise images, and messages of a type that no ROS has, 10 ms apart."""
     store = get_typestore(Stores.ROS2_HUMBLE)
     store.register(get_types_from_msg("uint8 nothing", "made_up_msgs/msg/Nothing"))
     string, image, header = (
@@ -102,15 +102,15 @@ def write_bag(path: Path, plugin: StoragePlugin, messages: int = 30) -> None:
     rng = np.random.default_rng(0)
     with Writer(path, version=8, storage_plugin=plugin) as writer:
         words = writer.add_connection("/words", "std_msgs/msg/String", typestore=store)
-        pictures = writer.add_connection("/pictures", "sensor_msgs/msg/Image", typestore=store)
+        images = writer.add_connection("/images", "sensor_msgs/msg/Image", typestore=store)
         odd = writer.add_connection("/odd", "made_up_msgs/msg/Nothing", typestore=store)
         for i in range(messages):
             stamp = START + i * 10 * MILLISECOND
             writer.write(words, stamp, store.serialize_cdr(string(f"word {i}"), "std_msgs/msg/String"))
             noise = rng.integers(0, 256, 480 * 640 * 3, dtype=np.uint8)
             made = header(time_type(stamp // 10**9, stamp % 10**9), "camera")
-            picture = image(made, 480, 640, "rgb8", 0, 1920, noise)
-            writer.write(pictures, stamp, store.serialize_cdr(picture, "sensor_msgs/msg/Image"))
+            source_image = image(made, 480, 640, "rgb8", 0, 1920, noise)
+            writer.write(images, stamp, store.serialize_cdr(source_image, "sensor_msgs/msg/Image"))
             writer.write(odd, stamp, store.serialize_cdr(nothing(1), "made_up_msgs/msg/Nothing"))
 
 
@@ -182,11 +182,11 @@ def test_loop_and_clock_then_interrupt(tmp_path: Path, repository: Path) -> None
     assert (np.array(clock)[1:][back] - START < 20 * MILLISECOND).all()
 
 
-def test_pictures_of_a_folder_as_a_camera(tmp_path: Path, repository: Path) -> None:
+def test_images_of_a_folder_as_a_camera(tmp_path: Path, repository: Path) -> None:
     rng = np.random.default_rng(1)
-    pictures = [rng.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(3)]
-    for i, picture in enumerate(pictures):
-        cv2.imwrite(str(tmp_path / f"{i}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    images = [rng.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(3)]
+    for i, source_image in enumerate(images):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), cv2.cvtColor(source_image, cv2.COLOR_RGB2BGR))
     with collecting({"/camera/color/image_raw": Image}) as collector:
         wait = ("--ros-args", "-p", "wait_for_subscribers:=1", "-p", "images_rate:=20.0")
         begin = time.time()
@@ -195,8 +195,8 @@ def test_pictures_of_a_folder_as_a_camera(tmp_path: Path, repository: Path) -> N
             collector.spin_until(lambda: len(collector.got["/camera/color/image_raw"]) >= 3)
         got = [deserialize_message(data, Image) for data in collector.got["/camera/color/image_raw"]]
     assert [message.encoding for message in got] == ["rgb8"] * 3
-    for message, picture in zip(got, pictures, strict=True):
-        np.testing.assert_array_equal(np.frombuffer(message.data, np.uint8).reshape(48, 64, 3), picture)
+    for message, source_image in zip(got, images, strict=True):
+        np.testing.assert_array_equal(np.frombuffer(message.data, np.uint8).reshape(48, 64, 3), source_image)
     stamps = [message.header.stamp.sec + message.header.stamp.nanosec / 1e9 for message in got]
     assert begin <= stamps[0] < stamps[1] < stamps[2] <= time.time()
 

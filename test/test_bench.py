@@ -111,12 +111,12 @@ def test_the_work_of_a_model_is_what_is_published(side: int, gflops: float) -> N
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_camera_pictures_decode_to_the_photograph(encoding: str) -> None:
-    picture = photograph((120, 160))
-    shown = decode_message(camera_message(picture, encoding)).astype(int)
-    wanted = picture.astype(int)
+def test_camera_images_decode_to_the_photograph(encoding: str) -> None:
+    image = photograph((120, 160))
+    shown = decode_message(camera_message(image, encoding)).astype(int)
+    wanted = image.astype(int)
     if encoding == "mono8":
-        wanted = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2).astype(int)
+        wanted = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2).astype(int)
     assert shown.shape == wanted.shape
     lossy = encoding == "jpeg" or encoding.startswith(("bayer", "nv12", "yuv"))
     assert np.abs(shown - wanted).mean() <= (6.0 if lossy else 0.0)
@@ -205,7 +205,7 @@ def test_messages_reach_another_process() -> None:
     assert os.environ["ROS_DOMAIN_ID"] == domain
 
 
-def test_peers_see_all_the_patches_of_the_picture() -> None:
+def test_peers_see_all_the_patches_of_the_image() -> None:
     images = torch.zeros(2, 3, 28, 42)
     with ExitStack() as stack:
         peers, skipped = peers_of("dinov2-s14", (28, 42), images, 1, stack)
@@ -233,7 +233,7 @@ def test_threads_are_given_back() -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-def test_the_command_writes_all_figures_and_a_picture(tmp_path: Path) -> None:
+def test_the_command_writes_all_figures_and_an_image(tmp_path: Path) -> None:
     told, drawn = tmp_path / "bench.json", tmp_path / "bench.png"
     words = [
         "bench",
@@ -273,9 +273,9 @@ def test_the_command_writes_all_figures_and_a_picture(tmp_path: Path) -> None:
     assert report["roofline_ms"] > 0.0
     assert set(report["compare"]) == set(report["compare_fp32"]) == {"timm", "transformers", "onnxruntime"}
     assert report["skipped"]["dds"] == "--no-dds"
-    with Image.open(drawn) as picture:
-        assert picture.format == "PNG"
-        assert len(picture.convert("RGB").getcolors(1 << 24)) > 10
+    with Image.open(drawn) as image:
+        assert image.format == "PNG"
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 10
 
 
 @pytest.mark.parametrize(

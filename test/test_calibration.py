@@ -111,7 +111,7 @@ def test_reliability_by_hand() -> None:
     assert seen.error == pytest.approx((0.05 + 0.85 + 0.85 + 2 * 0.025) / 5)
 
 
-def test_the_diagram_is_a_picture(tmp_path: Path) -> None:
+def test_the_diagram_is_an_image(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     features, correct = regions(300)
     path = tmp_path / "diagrams" / "plot.png"
@@ -221,14 +221,14 @@ def test_the_heads_own_calibration_of_examples_stays() -> None:
 # The command.
 
 
-def folder_of_colours(folder: Path, pictures: int = 36) -> Path:
+def folder_of_colours(folder: Path, images: int = 36) -> Path:
     """Boxes of known colours on white, which is like none of the names; half of them are labelled."""
     rng = np.random.default_rng(3)
     names = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230)}
     for part in ("images", "labels"):
         (folder / part).mkdir(parents=True)
     (folder / "classes.txt").write_text("\n".join(names) + "\n")
-    for k in range(pictures):
+    for k in range(images):
         image = np.full((180, 240, 3), 255, np.uint8)
         labels = np.full((180, 240), 255, np.uint8)
         for place in range(4):
@@ -268,18 +268,18 @@ def test_the_command_makes_a_folders_probabilities_right(
         (lambda d: (d / "classes.txt").unlink(), "classes.txt"),
         (lambda d: (d / "classes.txt").write_text("\n\n"), "one name a line"),
         (lambda d: (d / "labels/000.png").unlink(), "000.png"),
-        (lambda d: (d / "labels/000.png").write_bytes(b"no picture"), "000.png"),
+        (lambda d: (d / "labels/000.png").write_bytes(b"no image"), "000.png"),
         (lambda d: cv2.imwrite(str(d / "labels/000.png"), np.zeros((9, 9), np.uint8)), "size"),
         (lambda d: cv2.imwrite(str(d / "labels/000.png"), np.zeros((180, 240, 3), np.uint8)), "colours"),
-        (lambda d: [p.unlink() for p in (d / "images").iterdir()], "0 pictures"),
+        (lambda d: [p.unlink() for p in (d / "images").iterdir()], "0 images"),
     ],
 )
 def test_a_folder_that_is_not_right_is_refused_with_its_name(tmp_path: Path, spoil, said: str) -> None:
-    data = folder_of_colours(tmp_path / "data", pictures=2)
+    data = folder_of_colours(tmp_path / "data", images=2)
     spoil(data)
     with pytest.raises(PerceptionError, match=said):
         folder = LabelledFolder(data)
-        list(folder.pictures(folder.paths, 0, 1))
+        list(folder.images(folder.paths, 0, 1))
 
 
 @pytest.mark.parametrize("options", [["--scenes", "1"], ["--most-fired", "2"], ["--language-model", "none"]])
@@ -298,7 +298,7 @@ def test_a_fit_that_is_no_better_is_not_written(
     gathered = iter((first, second))
     monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline_of("colours"))
     monkeypatch.setattr(calibrate_words, "gathered", lambda *_: next(gathered))
-    data = folder_of_colours(tmp_path / "data", pictures=2)
+    data = folder_of_colours(tmp_path / "data", images=2)
     assert command(["calibrate", "--data", str(data)]) == 2
     said = capsys.readouterr()
     assert "not written" in said.err and "error" in said.out and calibration_for(SPACE) is None

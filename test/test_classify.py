@@ -1,4 +1,4 @@
-"""Whole pictures against texts: probabilities against transformers, scores against the papers' equations."""
+"""Whole images against texts: probabilities against transformers, scores against the papers' equations."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ def test_scale_and_bias_are_the_networks() -> None:
 @pytest.mark.parametrize("kind", ["lit", "apart", "clip"])
 def test_cosines_are_those_of_the_embedding_topic_and_embedded_texts(kind: str) -> None:
     pipeline, frame = pipeline_of(kind), noise(size=(60, 90))
-    picture = pipeline.process(frame, Wants(embedding=True)).embedding
+    image = pipeline.process(frame, Wants(embedding=True)).embedding
     found = pipeline.classify(frame, LABELS)
-    np.testing.assert_allclose(found.cosines, pipeline.embed_texts(LABELS) @ picture, atol=1e-5)
+    np.testing.assert_allclose(found.cosines, pipeline.embed_texts(LABELS) @ image, atol=1e-5)
     assert found.probabilities.dtype == np.float32 and found.probabilities.sum() == pytest.approx(1, abs=1e-5)
     backwards = pipeline.classify(frame, LABELS[::-1])
     np.testing.assert_allclose(backwards.probabilities[::-1], found.probabilities, atol=1e-5)
@@ -117,11 +117,11 @@ def test_clip_scores_are_the_published_ones() -> None:
     network = encoders_of("clip").language.tower.network
     with torch.no_grad():
         texts = network.encode_text(open_clip.SimpleTokenizer()(list(LABELS)), normalize=True).numpy()
-    picture = pipeline.process(frame, Wants(embedding=True)).embedding
-    np.testing.assert_allclose(found.cosines, texts @ picture, atol=1e-5)
+    image = pipeline.process(frame, Wants(embedding=True)).embedding
+    np.testing.assert_allclose(found.cosines, texts @ image, atol=1e-5)
     # Hessel et al. 2021: w * max(cos, 0) with w = 2.5; the usual 0 to 100 scale has w = 100.
     np.testing.assert_allclose(
-        found.clip_scores * 2.5 / 100, 2.5 * np.clip(texts @ picture, 0, None), atol=1e-5
+        found.clip_scores * 2.5 / 100, 2.5 * np.clip(texts @ image, 0, None), atol=1e-5
     )
     assert (found.clip_scores >= 0).all() and found.space == pipeline.text_space
 

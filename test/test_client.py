@@ -17,7 +17,7 @@ rclpy = pytest.importorskip("rclpy")
 
 from perception_contrast_msgs.msg import FeatureMap  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
-from ros_colours import SQUARE, Camera, Colours, picture  # noqa: E402
+from ros_colours import SQUARE, Camera, Colours, image  # noqa: E402
 from ros_graph import wait_for  # noqa: E402
 from small_models import pipeline_of  # noqa: E402
 from std_msgs.msg import Empty  # noqa: E402
@@ -92,7 +92,7 @@ def test_an_example_becomes_a_query_with_the_vector_of_what_was_shown(client: Pe
     features = client.latest_features()
     shown = client.add_exemplar("that", box=SQUARE)
     clicked = client.add_exemplar("that", point=(100.0, 50.0))
-    other = client.add_exemplar("that", image=picture("blue"), box=SQUARE)
+    other = client.add_exemplar("that", image=image("blue"), box=SQUARE)
     assert shown.space == clicked.space == other.space == features.space
     row, column = 4, 8
     cell = features.grid.unit().values[row, column]
@@ -107,7 +107,7 @@ def test_an_example_becomes_a_query_with_the_vector_of_what_was_shown(client: Pe
 def test_features_are_those_of_the_tower_and_a_view_on_the_message(client: PerceptionClient) -> None:
     features = client.latest_features()
     expected = pipeline_of("colours", short_side=112, max_tokens=1024).process(
-        Frame(picture("red")), Wants(features=True)
+        Frame(image("red")), Wants(features=True)
     )
     assert features.values.dtype == np.float16 and not features.values.flags.owndata
     np.testing.assert_allclose(features.values, expected.features.values, atol=0.02)
@@ -132,16 +132,16 @@ def test_masks_come_with_the_names_of_their_ids(client: PerceptionClient) -> Non
     assert not masks.of("blue").any() and not masks.of("never asked for").any()
 
 
-def test_heat_and_classes_of_the_newest_frame_and_of_a_picture(client: PerceptionClient) -> None:
+def test_heat_and_classes_of_the_newest_frame_and_of_an_image(client: PerceptionClient) -> None:
     client.latest_features()
     heat = client.similarity(text="red")
-    assert heat.values.shape == picture("red").shape[:2] and heat.values[56, 112] > heat.values[10, 10] + 0.3
+    assert heat.values.shape == image("red").shape[:2] and heat.values[56, 112] > heat.values[10, 10] + 0.3
     assert client.similarity(point=(100.0, 50.0)).values[56, 112] > 0.9
     assert client.similarity(label="red").values[56, 112] > 0.5
     here = client.classify(["blue", "red"])
-    there = client.classify(["blue", "red"], picture("blue"))
+    there = client.classify(["blue", "red"], image("blue"))
     assert here.probabilities.argmax() == 1 and there.probabilities.argmax() == 0
-    scores = client.text_scores(["blue", "red"], picture("blue"))
+    scores = client.text_scores(["blue", "red"], image("blue"))
     np.testing.assert_allclose(scores.cosines, there.cosines, atol=1e-6)
 
 
@@ -157,13 +157,13 @@ def test_waiting_asks_for_what_nobody_asked_for_and_ends_when_it_comes(
     assert [one.label for one in client.get_queries()] == ["red", "blue", "green"]
 
 
-def test_what_is_never_seen_is_a_timeout_that_counts_pictures(client: PerceptionClient) -> None:
-    with pytest.raises(NoAnswerError, match=r"'blue' was not seen within 1 s, in \d+ pictures") as caught:
+def test_what_is_never_seen_is_a_timeout_that_counts_images(client: PerceptionClient) -> None:
+    with pytest.raises(NoAnswerError, match=r"'blue' was not seen within 1 s, in \d+ images") as caught:
         client.wait_until_seen("blue", 1.0)
     assert isinstance(caught.value, TimeoutError) and isinstance(caught.value, PerceptionError)
 
 
-def test_a_stream_gives_pictures_in_order_and_ends_its_subscription(
+def test_a_stream_gives_images_in_order_and_ends_its_subscription(
     graph: SimpleNamespace, client: PerceptionClient
 ) -> None:
     topic = "/robot/perception_node/detections"
@@ -263,8 +263,8 @@ def test_a_blocking_call_in_the_clients_own_callback_is_an_error_not_a_deadlock(
         (lambda client: client.set_queries(["red", "red"]), "more than once"),
         (lambda client: client.set_queries([Query("red", threshold=2.0)]), "threshold"),
         (lambda client: client.embed_text([]), "0 texts"),
-        (lambda client: client.similarity(point=(1000.0, 0.0)), "outside the picture"),
-        (lambda client: client.add_exemplar("it", box=(0, 0, 500, 500)), "leaves the picture"),
+        (lambda client: client.similarity(point=(1000.0, 0.0)), "outside the image"),
+        (lambda client: client.add_exemplar("it", box=(0, 0, 500, 500)), "leaves the image"),
     ],
 )
 def test_what_the_node_refuses_is_an_error_with_its_words(

@@ -50,7 +50,7 @@ def weights() -> None:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for i in range(3):
@@ -142,10 +142,10 @@ def test_the_simulated_robot_from_start_to_report(weights: None, repository: Pat
 
 
 def test_interrupt_ends_everything_and_still_reports(
-    weights: None, repository: Path, pictures: Path, tmp_path: Path
+    weights: None, repository: Path, images: Path, tmp_path: Path
 ) -> None:
     report_path = tmp_path / "report.json"
-    with demo(repository, "--source", "images", str(pictures), "--report", str(report_path)) as process:
+    with demo(repository, "--source", "images", str(images), "--report", str(report_path)) as process:
         lines = read_until(process, " frames  ")
         started = children(process.pid)
         assert len(started) == 2, lines
@@ -153,11 +153,11 @@ def test_interrupt_ends_everything_and_still_reports(
         assert process.wait(timeout=60) == 0
     assert not any(alive(pid) for pid in started)
     report = json.loads(report_path.read_text())
-    assert report["frames_out"] >= 1 and report["source"] == f"images {pictures}"
+    assert report["frames_out"] >= 1 and report["source"] == f"images {images}"
 
 
-def test_a_killed_demo_leaves_no_process_behind(repository: Path, pictures: Path) -> None:
-    with demo(repository, "--source", "images", str(pictures)) as process:
+def test_a_killed_demo_leaves_no_process_behind(repository: Path, images: Path) -> None:
+    with demo(repository, "--source", "images", str(images)) as process:
         assert wait_for(lambda: len(children(process.pid)) == 2)
         started = children(process.pid)
         process.kill()
@@ -165,8 +165,8 @@ def test_a_killed_demo_leaves_no_process_behind(repository: Path, pictures: Path
     assert wait_for(lambda: not any(alive(pid) for pid in started))
 
 
-def test_the_last_words_of_a_node_that_fails_are_shown(repository: Path, pictures: Path) -> None:
-    with demo(repository, "--source", "images", str(pictures), "--short-side", "3") as process:
+def test_the_last_words_of_a_node_that_fails_are_shown(repository: Path, images: Path) -> None:
+    with demo(repository, "--source", "images", str(images), "--short-side", "3") as process:
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     error = output[output.index("error: ") :]

@@ -24,7 +24,7 @@ def test_the_simulated_camera_gets_its_seed() -> None:
     assert (source.topic, source.compressed, source.stamped_live) == ("/camera/color/image_raw", False, True)
 
 
-def test_a_bag_of_compressed_pictures_is_read_compressed(shared: Path) -> None:
+def test_a_bag_of_compressed_images_is_read_compressed(shared: Path) -> None:
     source = source_of("bag", str(shared / "data" / "kitchen_rgbd"))
     assert source.compressed and not source.stamped_live
     assert source.base == "/camera/color/image_raw" and source.topic == source.base + "/compressed"
@@ -46,7 +46,7 @@ def test_a_compressed_topic_with_a_name_of_its_own_is_renamed(shared: Path) -> N
     assert source.program.remappings == {"/compressed_image": source.topic}
 
 
-def test_a_topic_without_pictures_is_refused_with_those_that_have_some(shared: Path) -> None:
+def test_a_topic_without_images_is_refused_with_those_that_have_some(shared: Path) -> None:
     with pytest.raises(PerceptionError, match=r"/compressed_image.*/imu"):
         source_of("bag", str(shared / "data" / "recorded_rosbag2"), topic="/imu")
 

@@ -133,11 +133,11 @@ class Lens:
     def new_overlay(self) -> np.ndarray:
         return np.full((4, 6, 3), (200, 100, 0), np.uint8)
 
-    def new_features_picture(self) -> None:
+    def new_features_image(self) -> None:
         return None
 
 
-def test_one_picture_a_second_is_kept_with_its_colours(tmp_path: Path) -> None:
+def test_one_image_a_second_is_kept_with_its_colours(tmp_path: Path) -> None:
     album = Album(tmp_path / "new")
     for now in (5.0, 5.2, 5.9, 6.1, 7.2):
         album.keep(Lens(), now)  # type: ignore[arg-type]

@@ -92,7 +92,7 @@ def clip_block(tower: ClipTower, images: torch.Tensor) -> Block:
 
 
 def pooled_block(tower: ClipTower, images: torch.Tensor) -> Block:
-    """SigLIP's and Perception Encoder's; timm embeds the picture."""
+    """SigLIP's and Perception Encoder's; timm embeds the image."""
     visual = tower.network.visual
     trunk = visual.trunk
     embedded = trunk._pos_embed(trunk.patch_embed(images))
@@ -177,7 +177,7 @@ def by_hand(method: str, block: Block, rows: int, columns: int) -> Array:
 
 
 def bilinear(values: Array, rows: int, columns: int) -> Array:
-    """values (h, w, c) at other cells of the same picture, edges repeated."""
+    """values (h, w, c) at other cells of the same image, edges repeated."""
     height, width = values.shape[:2]
     found = np.zeros((rows, columns, values.shape[2]))
     for r in range(rows):
@@ -215,7 +215,7 @@ def block_of(kind: str, tower: ClipTower, images: torch.Tensor) -> Block:
 
 
 def patches(rows: int, columns: int, batch: int = 1, seed: int = 0) -> torch.Tensor:
-    """Patches of a picture encoder: four things, each patch near to one of them."""
+    """Patches of an image encoder: four things, each patch near to one of them."""
     made = torch.Generator().manual_seed(seed)
     things = torch.randn(4, 24, generator=made)
     which = torch.randint(4, (batch, rows, columns), generator=made)
@@ -239,7 +239,7 @@ def test_dense_features_are_the_papers(kind: str, method: str) -> None:
 @pytest.mark.parametrize("kind", TOWERS)
 @pytest.mark.parametrize("grid", [DINO_GRID, GRID, (3, 3)])
 def test_proxied_features_are_the_papers(kind: str, grid: tuple[int, int]) -> None:
-    """One picture at a time: of several, the published mean is another one."""
+    """One image at a time: of several, the published mean is another one."""
     tower, images, features = tower_of(kind, PROXY), torch.randn(1, 3, 64, 64), patches(*grid)
     expected = proxied_by_hand(block_of(kind, tower, images), numpy(features), *GRID)
     seen = tower(images)
@@ -261,7 +261,7 @@ def test_the_methods_differ() -> None:
 
 @pytest.mark.parametrize("kind", TOWERS)
 @pytest.mark.parametrize("method", EVERY)
-def test_the_embedding_of_the_picture_is_the_same_by_every_method(kind: str, method: str) -> None:
+def test_the_embedding_of_the_image_is_the_same_by_every_method(kind: str, method: str) -> None:
     images = torch.randn(2, 3, 48, 80)
     expected = tower_of(kind, "stock").image_embedding(images)
     torch.testing.assert_close(tower_of(kind, method)(images).image, expected, atol=1e-6, rtol=0)
@@ -278,7 +278,7 @@ def dense_of(tower: ClipTower, images: torch.Tensor, features: torch.Tensor) -> 
 
 @pytest.mark.parametrize("kind", TOWERS)
 @pytest.mark.parametrize("method", EVERY)
-def test_a_picture_in_a_batch_is_the_picture_alone(kind: str, method: str) -> None:
+def test_an_image_in_a_batch_is_the_image_alone(kind: str, method: str) -> None:
     tower = tower_of(kind, method)
     images = torch.stack([torch.randn(3, 48, 80), 5 * torch.randn(3, 48, 80), torch.zeros(3, 48, 80)])
     features = torch.cat([patches(4, 6), 3 * patches(4, 6, seed=1), torch.ones(1, 4, 6, 24)])
@@ -310,7 +310,7 @@ def test_autocast_changes_nothing_but_rounding(kind: str, method: str) -> None:
 
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
 @pytest.mark.parametrize("method", EVERY)
-def test_a_transposed_picture_has_the_transposed_grid_where_nothing_else_has_a_direction(
+def test_a_transposed_image_has_the_transposed_grid_where_nothing_else_has_a_direction(
     kind: str, method: str
 ) -> None:
     """Without positions and with patches that are each of one colour, rows and columns are alike."""
@@ -328,7 +328,7 @@ def test_a_transposed_picture_has_the_transposed_grid_where_nothing_else_has_a_d
 
 
 def published_attention(features: torch.Tensor) -> torch.Tensor:
-    """features (B, n, c) to (B, n, n): one mean over all pictures, negatives to minus infinity."""
+    """features (B, n, c) to (B, n, n): one mean over all images, negatives to minus infinity."""
     f = features / features.norm(dim=-1, keepdim=True)
     logits = f @ f.transpose(1, 2)
     logits = (logits - 1.2 * logits.mean()) * 3.0
@@ -337,11 +337,11 @@ def published_attention(features: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_published_mean_depends_on_batch_mates() -> None:
-    picture, mate = patches(4, 6).flatten(1, 2), torch.ones(1, 24, 24)
-    pair = torch.cat([picture, mate])
-    assert (published_attention(pair)[0] - published_attention(picture)[0]).abs().max() > 1e-2
-    torch.testing.assert_close(proxy_attention(pair)[0], proxy_attention(picture)[0])
-    torch.testing.assert_close(proxy_attention(picture), published_attention(picture), atol=1e-6, rtol=0)
+    image, mate = patches(4, 6).flatten(1, 2), torch.ones(1, 24, 24)
+    pair = torch.cat([image, mate])
+    assert (published_attention(pair)[0] - published_attention(image)[0]).abs().max() > 1e-2
+    torch.testing.assert_close(proxy_attention(pair)[0], proxy_attention(image)[0])
+    torch.testing.assert_close(proxy_attention(image), published_attention(image), atol=1e-6, rtol=0)
 
 
 def test_the_published_values_have_rows_and_columns_swapped() -> None:
@@ -358,7 +358,7 @@ def test_the_published_values_have_rows_and_columns_swapped() -> None:
 
 @pytest.mark.parametrize("kind", TOWERS)
 def test_proxied_features_are_right_on_grids_that_are_not_square(kind: str) -> None:
-    """A column of the picture that differs is the column of the grid that differs."""
+    """A column of the image that differs is the column of the grid that differs."""
     tower = tower_of(kind, PROXY)
     values = torch.zeros(1, 3, 5, 64)
     values[:, :, 3] = torch.randn(64)
@@ -373,7 +373,7 @@ def test_proxied_features_are_right_on_grids_that_are_not_square(kind: str) -> N
 
 
 @pytest.mark.parametrize("level", [1.0, 1e-3])
-def test_the_published_attention_of_a_plain_picture_is_not_a_number(level: float) -> None:
+def test_the_published_attention_of_a_plain_image_is_not_a_number(level: float) -> None:
     plain = torch.full((1, 12, 24), level)
     assert published_attention(plain).isnan().all()
     torch.testing.assert_close(proxy_attention(plain), torch.eye(12)[None])
@@ -382,7 +382,7 @@ def test_the_published_attention_of_a_plain_picture_is_not_a_number(level: float
 
 
 def test_a_single_dark_patch_keeps_itself() -> None:
-    """Most of a picture alike, so that even a patch's own cosine is below the shifted mean."""
+    """Most of an image alike, so that even a patch's own cosine is below the shifted mean."""
     features = torch.ones(1, 40, 8)
     features[0, 0] = torch.tensor([1.0, -1.0] * 4)
     assert published_attention(features)[0, 1:].isnan().all()
@@ -400,7 +400,7 @@ def test_one_product_is_what_the_published_one_for_each_head_gives() -> None:
     torch.testing.assert_close(proxy_gathered(features, values), published, atol=1e-6, rtol=0)
 
 
-def test_a_large_picture_is_gathered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_image_is_gathered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     from perception_contrast.encoders.dense import attention
 
     features, values = patches(5, 7, batch=2).flatten(1, 2), torch.randn(2, 35, 16)

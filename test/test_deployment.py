@@ -89,13 +89,13 @@ def test_foxglove_shows_every_output_and_nothing_that_is_not(repository: Path) -
     assert sorted(placed) == sorted(layout["configById"])
 
 
-def test_rviz_shows_every_picture_that_is_published(repository: Path) -> None:
+def test_rviz_shows_every_image_that_is_published(repository: Path) -> None:
     tree = yaml.safe_load((repository / "config/perception.rviz").read_text())
     displays = tree["Visualization Manager"]["Displays"]
     shown = {one["Topic"]["Value"] for one in displays if "Topic" in one and one["Enabled"]}
     text = (repository / "docs/ros_interface.md").read_text()
-    pictures = set(re.findall(r"^\| `(~/\S+)` \| sensor_msgs/Image", text, re.MULTILINE))
-    assert {one.replace("/perception_node/", "~/") for one in shown} == pictures
+    images = set(re.findall(r"^\| `(~/\S+)` \| sensor_msgs/Image", text, re.MULTILINE))
+    assert {one.replace("/perception_node/", "~/") for one in shown} == images
 
 
 Rights = dict[tuple[str, str], set[str]]
@@ -175,7 +175,7 @@ def test_the_policy_allows_what_the_nodes_do_and_nothing_more(repository: Path) 
     assert seen["asker_perception_client"] == policy["asker_perception_client"]
     ours, allowed = seen["perception_node"], policy["perception_node"]
     assert ours.keys() == allowed.keys()
-    # The camera may also send compressed pictures; only one of the two is read.
+    # The camera may also send compressed images; only one of the two is read.
     extra = {"/image/compressed"}
     for key, names in ours.items():
         assert names <= allowed[key] <= names | extra, key

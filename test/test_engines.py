@@ -30,7 +30,7 @@ from perception_contrast.engines.choice import Chosen, candidates, choose_engine
 from perception_contrast.engines.cuda_graph import CapturedEngine
 from perception_contrast.engines.served_graph import FAMILIAR, ServedGraph
 from perception_contrast.engines.torch_engine import TorchEngine, reduced
-from perception_contrast.images.files import load_picture
+from perception_contrast.images.files import load_image
 from perception_contrast.preprocessing.to_tensor import image_tensor
 
 SQUARE, WIDE = (56, 56), (42, 84)
@@ -70,7 +70,7 @@ def test_onnxruntime_gives_what_torch_gives(kind: str, size: tuple[int, int]) ->
             torch.testing.assert_close(seen[name], values, atol=2e-4, rtol=1e-3)
 
 
-def test_results_stay_when_the_next_picture_comes() -> None:
+def test_results_stay_when_the_next_image_comes() -> None:
     graph = graph_named("dino")
     engine = choose_engine(graph, SQUARE, wish="onnxruntime", precision="fp32").engine
     first = [engine.run(torch.full((1, 3, *SQUARE), value))["tokens"] for value in (0.1, 0.2, 0.3)]
@@ -179,7 +179,7 @@ def test_the_gate_refuses(change: Any, problem: str) -> None:
     assert problem in verdict.problem
 
 
-def test_the_gate_refuses_what_is_not_finite_on_plain_pictures() -> None:
+def test_the_gate_refuses_what_is_not_finite_on_plain_images() -> None:
     graph = graph_named("dino")
     images = gate.gate_images(graph, SQUARE)
     exact = TorchEngine(graph, "fp32", "cpu")
@@ -200,10 +200,10 @@ def test_cosines_are_those_of_torch() -> None:
     assert gate.compare({"x": np.zeros((2, 3))}, {"x": np.zeros((2, 3))})["x"] == 1.0
 
 
-def test_gate_pictures_are_photographs_of_different_shapes() -> None:
-    shapes = [picture.shape for picture in gate.gate_pictures()]
+def test_gate_images_are_photographs_of_different_shapes() -> None:
+    shapes = [image.shape for image in gate.gate_photographs()]
     assert len(shapes) >= 3 and any(h == w for h, w, _ in shapes) and any(h != w for h, w, _ in shapes)
-    assert all(picture.std() > 20 for picture in gate.gate_pictures())
+    assert all(image.std() > 20 for image in gate.gate_photographs())
 
 
 # The choice.
@@ -372,7 +372,7 @@ def test_torch_alone_builds_nothing() -> None:
         served.run(torch.zeros(1, 3, *SQUARE))
 
 
-# On the embedded model, over real pictures that are not the gate's.
+# On the embedded model, over real images that are not the gate's.
 
 
 @pytest.fixture(scope="module")
@@ -388,15 +388,15 @@ def dinov2() -> Iterator[EncoderGraph]:
 @pytest.mark.parametrize(
     ("kind", "precision"), [("torch", "bf16"), ("onnxruntime", "fp32"), ("onnxruntime", "int8")]
 )
-def test_other_pictures_pass_as_the_gates_do(
+def test_other_images_pass_as_the_gates_do(
     kind: str, precision: str, size: tuple[int, int], dinov2: EncoderGraph, shared: Path
 ) -> None:
     engine = choose_engine(dinov2, size, wish=kind, precision=precision).engine
     exact = TorchEngine(dinov2, "fp32", "cpu")
-    pictures = sorted((shared / "data" / "bedroom_video").glob("*.jpg"))[::30][:3]
-    assert pictures
-    for path in pictures:
-        images = image_tensor(load_picture(path), size, dinov2.mean, dinov2.std)
+    source_images = sorted((shared / "data" / "bedroom_video").glob("*.jpg"))[::30][:3]
+    assert source_images
+    for path in source_images:
+        images = image_tensor(load_image(path), size, dinov2.mean, dinov2.std)
         worst = gate.compare(exact.run(images), engine.run(images))
         limit = 0.999 if precision == "fp32" else 0.98
         assert min(worst.values()) > limit, worst

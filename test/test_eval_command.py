@@ -16,7 +16,7 @@ from small_models import encoders_of
 from perception_contrast.cli.main import main
 from perception_contrast.core.detection import Detection
 from perception_contrast.core.frame import Frame
-from perception_contrast.images.files import load_picture, save_picture
+from perception_contrast.images.files import load_image, save_image
 from perception_contrast.pipeline.output_request import Result, Wants
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.calibration import Calibration
@@ -34,7 +34,7 @@ SMALL = ["--short-side", "112", "--offline"]
 
 @pytest.fixture(autouse=True)
 def small_towers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tower that knows colours by name, and one of pictures alone."""
+    """A tower that knows colours by name, and one of images alone."""
 
     def load(model: str, language_model: str, **_: object) -> object:
         return encoders_of("none" if language_model == "none" else "colours")
@@ -56,8 +56,8 @@ def labelled_folder(folder: Path, count: int = 3) -> Path:
     for index in range(count):
         image, labels = scene(index)
         labels[:2] = 11
-        save_picture(folder / "images" / f"{index}.png", image)
-        save_picture(folder / "labels" / f"{index}.png", labels)
+        save_image(folder / "images" / f"{index}.png", image)
+        save_image(folder / "labels" / f"{index}.png", labels)
     (folder / "classes.txt").write_text("red\ngreen\nblue\n")
     return folder
 
@@ -91,11 +91,11 @@ def test_colours_are_segmented_by_their_names(tmp_path: Path, capsys: pytest.Cap
     assert np.array(figures["confusion"]).sum() == 3 * 110 * 112
     assert set(figures["iou"]) == set(COLOURS)
     for name in ("confusion.png", "worst.png"):
-        assert min(load_picture(tmp_path / "out" / name).shape[:2]) > 100
+        assert min(load_image(tmp_path / "out" / name).shape[:2]) > 100
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_broken_picture_is_counted_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_image_is_counted_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, file = labelled_folder(tmp_path / "data"), tmp_path / "figures.json"
     broken = data / "images" / "1.png"
     broken.write_bytes(broken.read_bytes()[:200])
@@ -129,12 +129,12 @@ def test_bad_folders_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "empty" / "images").mkdir(parents=True)
     refused([*seg, "--data", str(tmp_path / "empty"), "--vocabulary", "red"], capsys, "labels/")
     (tmp_path / "empty" / "labels").mkdir()
-    refused([*seg, "--data", str(tmp_path / "empty"), "--vocabulary", "red"], capsys, "no picture")
+    refused([*seg, "--data", str(tmp_path / "empty"), "--vocabulary", "red"], capsys, "no image")
     data = labelled_folder(tmp_path / "data")
     refused([*seg, "--data", str(data)], capsys, "class 11", "--ignore 11")
-    save_picture(data / "labels" / "2.png", np.zeros((50, 112), np.uint8))
+    save_image(data / "labels" / "2.png", np.zeros((50, 112), np.uint8))
     refused([*seg, "--data", str(data), "--ignore", "11"], capsys, "112x50", "112x112")
-    save_picture(data / "labels" / "2.png", np.zeros((112, 112, 3), np.uint8))
+    save_image(data / "labels" / "2.png", np.zeros((112, 112, 3), np.uint8))
     refused([*seg, "--data", str(data), "--ignore", "11"], capsys, "2.png", "one channel")
     (data / "labels" / "1.png").unlink()
     refused([*seg, "--data", str(data), "--ignore", "11"], capsys, "1.png", "no labels")
@@ -182,7 +182,7 @@ def test_what_is_unlabelled_in_sixteen_bits_does_not_count(tmp_path: Path) -> No
     data, file = labelled_folder(tmp_path / "data", 1), tmp_path / "figures.json"
     labels = scene()[1].astype(np.uint16)
     labels[:2] = 65535
-    save_picture(data / "labels" / "0.png", labels)
+    save_image(data / "labels" / "0.png", labels)
     argv = ["eval", "--task", "seg", "--data", str(data), "--json", str(file), *SMALL]
     assert main(argv) == 0
     assert np.array(figures_of(file)["figures"]["confusion"]).sum() == 110 * 112
@@ -244,7 +244,7 @@ def test_the_probe_learns_what_lies_open(tmp_path: Path, capsys: pytest.CaptureF
     assert "| plain" in capsys.readouterr().out
     assert main([*argv, "--train", "4", "--test", "2", *SMALL]) == 0
     assert figures_of(file)["figures"] == first["figures"]
-    refused([*argv[1:], "--train", "5", "--test", "2", *SMALL], capsys, "6 pictures", "--train")
+    refused([*argv[1:], "--train", "5", "--test", "2", *SMALL], capsys, "6 images", "--train")
 
 
 # Detection.
@@ -252,7 +252,7 @@ def test_the_probe_learns_what_lies_open(tmp_path: Path, capsys: pytest.CaptureF
 
 def coco_file(folder: Path) -> Path:
     folder.mkdir()
-    save_picture(folder / "a.png", scene()[0])
+    save_image(folder / "a.png", scene()[0])
     notes = []
     for number, (x, y, width, height) in enumerate([(14, 14, 42, 42), (42, 56, 56, 42)]):
         polygon = [x, y, x + width, y, x + width, y + height, x, y + height]
@@ -277,8 +277,8 @@ def test_colours_are_detected_by_their_names(tmp_path: Path, capsys: pytest.Capt
     assert figures["presence"]["present_names"] == 2 and figures["presence"]["absent_names"] == 1
     assert figures["touching"] == {"things": 0, "merged": None, "split": None}
     assert sum(figures["calibration"]["matched"]["counts"]) >= 2
-    pictures = {path.name for path in (tmp_path / "out").iterdir()}
-    assert pictures == {"reliability.png", "reliability_inside.png", "presence.png", "worst.png"}
+    images = {path.name for path in (tmp_path / "out").iterdir()}
+    assert images == {"reliability.png", "reliability_inside.png", "presence.png", "worst.png"}
 
 
 def test_annotations_that_make_no_sense_are_refused(
@@ -303,7 +303,7 @@ def test_annotations_that_make_no_sense_are_refused(
     changed(annotations=[stored["annotations"][0] | {"category_id": 99}])
     refused(det, capsys, "unknown category 99")
     changed(annotations=[stored["annotations"][0] | {"image_id": 99}])
-    refused(det, capsys, "unknown picture 99")
+    refused(det, capsys, "unknown image 99")
     changed(images=[stored["images"][0] | {"height": 50}])
     refused(det, capsys, "112x112", "112x50")
     changed(images=[{"id": 7, "file_name": "a.png"}])
@@ -330,7 +330,7 @@ def test_masks_that_cannot_be_read_are_refused(tmp_path: Path, capsys: pytest.Ca
         file.write_text(json.dumps(stored | {"annotations": notes}))
         refused(det, capsys, "annotation 41")
     file.write_text(json.dumps(stored | {"images": stored["images"] * 2}))
-    refused(det, capsys, "two pictures", "one id")
+    refused(det, capsys, "two images", "one id")
     file.write_text(json.dumps(stored | {"categories": [{"id": 1}]}))
     refused(det, capsys, "categories", "'name'")
 
@@ -377,7 +377,7 @@ def test_without_track_ids_it_says_so(
     assert "gave no track ids" in capsys.readouterr().out
     figures = figures_of(file)["figures"]
     assert figures["track_ids"] is False
-    assert figures["sequences"]["all pictures"]["found"] == 2
+    assert figures["sequences"]["all images"]["found"] == 2
 
 
 def test_track_ids_of_the_pipeline_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,7 +387,7 @@ def test_track_ids_of_the_pipeline_are_followed(tmp_path: Path, monkeypatch: pyt
     (folder / "gt").mkdir()
     rows = []
     for number in range(1, 5):
-        save_picture(folder / "img1" / f"{number:06d}.png", scene()[0])
+        save_image(folder / "img1" / f"{number:06d}.png", scene()[0])
         rows += [f"{number},1,15,15,42,42,1,1,1", f"{number},2,43,57,56,42,1,2,1"]
     (folder / "gt" / "gt.txt").write_text("\n".join(rows))
     argv = ["eval", "--task", "track", "--data", str(folder), "--vocabulary", "red, green"]
@@ -406,8 +406,8 @@ def test_boxes_belong_to_the_frames_whose_numbers_they_have(
     folder, file = tmp_path / "mot", tmp_path / "figures.json"
     for part in ("img1", "gt"):
         (folder / part).mkdir(parents=True)
-    save_picture(folder / "img1" / "000001.png", scene()[0])
-    save_picture(folder / "img1" / "000006.png", np.roll(scene()[0], 14, axis=1))
+    save_image(folder / "img1" / "000001.png", scene()[0])
+    save_image(folder / "img1" / "000006.png", np.roll(scene()[0], 14, axis=1))
     rows = [f"{number},1,{15 if number < 6 else 29},15,42,42,1,1,1" for number in range(1, 11)]
     (folder / "gt" / "gt.txt").write_text("\n".join(rows))
     argv = ["eval", "--task", "track", "--data", str(folder), "--vocabulary", "red", "--json", str(file)]
@@ -424,7 +424,7 @@ def test_frames_of_a_video_are_followed_in_their_order(
     shown: list[int] = []
     images, notes = [], []
     for place, number in enumerate((2, 0, 1)):
-        save_picture(file.parent / f"{number}.png", scene(number)[0])
+        save_image(file.parent / f"{number}.png", scene(number)[0])
         image = {"id": place, "file_name": f"{number}.png", "height": 112, "width": 112}
         images.append(image | {"video_id": 5, "frame_id": number})
         notes.append(stored["annotations"][0] | {"id": place, "image_id": place})
@@ -466,7 +466,7 @@ def test_data_without_identities_are_refused(tmp_path: Path, capsys: pytest.Capt
     (folder / "img1").mkdir()
     (folder / "gt" / "gt.txt").write_text("1,2,three\n")
     refused(["--task", "track", "--data", str(folder), *SMALL], capsys, "--vocabulary")
-    save_picture(folder / "img1" / "1.png", scene()[0])
+    save_image(folder / "img1" / "1.png", scene()[0])
     refused(["--task", "track", "--data", str(folder), "--vocabulary", "red", *SMALL], capsys, "line 1")
 
 
@@ -477,16 +477,16 @@ def coloured_classes(folder: Path) -> Path:
     for name, colour in COLOURS.items():
         (folder / name).mkdir(parents=True)
         for index in range(2):
-            save_picture(folder / name / f"{index}.png", np.full((60, 60, 3), colour, np.uint8))
+            save_image(folder / name / f"{index}.png", np.full((60, 60, 3), colour, np.uint8))
     return folder
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_pictures_are_classified_by_the_names_of_their_folders(tmp_path: Path, packed: bool) -> None:
+def test_images_are_classified_by_the_names_of_their_folders(tmp_path: Path, packed: bool) -> None:
     data, file = coloured_classes(tmp_path / "data"), tmp_path / "figures.json"
-    save_picture(data / "red" / "really_blue.png", np.full((60, 60, 3), COLOURS["blue"], np.uint8))
+    save_image(data / "red" / "really_blue.png", np.full((60, 60, 3), COLOURS["blue"], np.uint8))
     for name in ("green", "blue"):
-        (data / name / "broken.png").write_bytes(b"no picture")
+        (data / name / "broken.png").write_bytes(b"no image")
     if packed:
         with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
             for path in data.rglob("*.png"):
@@ -519,7 +519,7 @@ def test_a_limit_takes_from_all_classes(tmp_path: Path) -> None:
 
 
 def test_what_is_no_folder_of_classes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    refused(["--task", "classify", "--data", str(tmp_path), *SMALL], capsys, "no pictures in folders")
+    refused(["--task", "classify", "--data", str(tmp_path), *SMALL], capsys, "no images in folders")
     refused(["--task", "classify", "--data", str(tmp_path / "x"), *SMALL], capsys, "does not exist")
     (tmp_path / "x.zip").write_bytes(b"no archive")
     refused(["--task", "classify", "--data", str(tmp_path / "x.zip"), *SMALL], capsys, "no .zip")
@@ -536,8 +536,8 @@ def test_a_marked_thing_is_followed(tmp_path: Path, capsys: pytest.CaptureFixtur
         (data / part).mkdir(parents=True)
     for index in range(4):
         image, labels = scene(index)
-        save_picture(data / "images" / f"{index}.png", image)
-        save_picture(data / "labels" / f"{index}.png", np.array([7, 3, 0], np.uint8)[labels])
+        save_image(data / "images" / f"{index}.png", image)
+        save_image(data / "labels" / f"{index}.png", np.array([7, 3, 0], np.uint8)[labels])
     argv = ["eval", "--task", "propagate", "--data", str(data), "--json", str(file), *SMALL]
     assert main([*argv, "--homographies", "2", "--out", str(tmp_path / "out")]) == 0
     figures = figures_of(file)["figures"]
@@ -548,7 +548,7 @@ def test_a_marked_thing_is_followed(tmp_path: Path, capsys: pytest.CaptureFixtur
         *(f"overlay_{index}.png" for index in range(4)),
         "sheet.png",
     }
-    save_picture(data / "images" / "2.png", np.zeros((50, 60, 3), np.uint8))
+    save_image(data / "images" / "2.png", np.zeros((50, 60, 3), np.uint8))
     refused(argv[1:], capsys, "60x50", "one size")
 
 
@@ -556,14 +556,14 @@ def test_a_box_or_a_mask_says_what_is_followed(tmp_path: Path, capsys: pytest.Ca
     data = tmp_path / "frames"
     data.mkdir()
     for index in range(2):
-        save_picture(data / f"{index}.png", scene()[0])
+        save_image(data / f"{index}.png", scene()[0])
     argv = ["eval", "--task", "propagate", "--data", str(data), "--homographies", "0", *SMALL]
     assert main(argv) == 0
     assert "nothing was marked" in capsys.readouterr().out
     assert main([*argv, "--start-box", "10,10,60,60", "--out", str(tmp_path / "out")]) == 0
     assert "look at the overlays" in capsys.readouterr().out
     # The block is cut out of its box: beside it nothing is painted.
-    first = load_picture(tmp_path / "out" / "overlay_0.png")
+    first = load_image(tmp_path / "out" / "overlay_0.png")
     changed = (first != scene()[0]).any(axis=-1)
     assert changed[20:50, 20:50].all() and not changed[:14].any()
     refused([*argv[1:], "--start-box", "10,10,60,600"], capsys, "112x112")

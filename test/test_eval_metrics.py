@@ -39,7 +39,7 @@ from perception_contrast_training.evaluation.metrics.ranking import Ranking
 from perception_contrast_training.evaluation.metrics.reliability import reliability
 from perception_contrast_training.evaluation.metrics.touching import TouchCounts
 from perception_contrast_training.evaluation.metrics.tracking import TrackFigures
-from perception_contrast_training.evaluation.pictures import STRIP, WIDTH, WorstCases
+from perception_contrast_training.evaluation.result_images import STRIP, WIDTH, WorstCases
 
 
 def square(top: int, left: int, side: int = 20, size: tuple[int, int] = (100, 100)) -> np.ndarray:
@@ -67,11 +67,11 @@ def test_confusion_and_overlap_are_those_of_scikit_learn() -> None:
     assert matrix.accuracy() == pytest.approx((truths == guesses).mean())
 
 
-def test_one_matrix_over_the_set_is_no_mean_of_pictures() -> None:
+def test_one_matrix_over_the_set_is_no_mean_of_images() -> None:
     matrix = ConfusionMatrix(2)
     matrix.add(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 1]))
     matrix.add(np.array([0, 1, 1, 1]), np.array([1, 1, 1, 1]))
-    # Class 0: 3 of 4; class 1: 4 of 5. Picture by picture it would be (1 + 1) / 2 and (0 + 3/4) / 2.
+    # Class 0: 3 of 4; class 1: 4 of 5. Image by image it would be (1 + 1) / 2 and (0 + 3/4) / 2.
     assert matrix.mean_iou() == pytest.approx((3 / 4 + 4 / 5) / 2)
 
 
@@ -373,7 +373,7 @@ def grid_of_places(shift: int = 0, space: str = "a@1") -> FeatureGrid:
     return FeatureGrid(values, "a", space, GridToImage.of_resize((80, 100), (8, 10)), (80, 100))
 
 
-def test_the_same_picture_and_a_moved_one_are_found_exactly() -> None:
+def test_the_same_image_and_a_moved_one_are_found_exactly() -> None:
     assert pck(matching_errors(grid_of_places(), grid_of_places(), np.eye(3))) == {
         "pck@0.05": 1.0,
         "pck@0.1": 1.0,
@@ -388,19 +388,19 @@ def test_the_same_picture_and_a_moved_one_are_found_exactly() -> None:
         matching_errors(grid_of_places(), grid_of_places(space="b@1"), np.eye(3))
 
 
-def test_random_homographies_show_the_inside_of_the_picture() -> None:
+def test_random_homographies_show_the_inside_of_the_image() -> None:
     rng = np.random.default_rng(0)
-    picture = np.full((60, 80, 3), 200, np.uint8)
+    image = np.full((60, 80, 3), 200, np.uint8)
     for _ in range(10):
         homography = random_homography(rng, (60, 80))
-        assert warped(picture, homography)[1:-1, 1:-1].min() == 200
+        assert warped(image, homography)[1:-1, 1:-1].min() == 200
         corners = np.linalg.inv(homography) @ np.array([[0, 79, 79, 0], [0, 0, 59, 59], [1, 1, 1, 1]])
         x, y = corners[:2] / corners[2]
         assert x.min() >= -1e-3 and x.max() <= 79.001 and y.min() >= -1e-3 and y.max() <= 59.001
 
 
 @pytest.mark.parametrize("size", [(240, 20), (9, 7), (20, 240), (2000, 1500)])
-def test_a_picture_of_any_shape_takes_no_more_than_a_square_of_the_sheet(size: tuple[int, int]) -> None:
+def test_an_image_of_any_shape_takes_no_more_than_a_square_of_the_sheet(size: tuple[int, int]) -> None:
     worst = WorstCases()
     worst.add(0.0, "tall", [np.full((*size, 3), level, np.uint8) for level in (40, 80, 120)])
     sheet = worst.sheet()

@@ -128,7 +128,7 @@ def test_distance_is_the_median_inside_the_box_in_depth_of_any_size() -> None:
     assert math.isnan(example("follow").distance_to(thing, np.full((60, 80), np.nan), (120, 160)))
 
 
-def test_cluster_gives_every_pixel_of_the_picture_a_number(graph: SimpleNamespace) -> None:
+def test_cluster_gives_every_pixel_of_the_image_a_number(graph: SimpleNamespace) -> None:
     topic = "/robot/cluster/labels"
     graph.client.listen(Image, topic)
     graph.client.listen(Image, f"{topic}/image")
@@ -137,11 +137,11 @@ def test_cluster_gives_every_pixel_of_the_picture_a_number(graph: SimpleNamespac
     thread = threading.Thread(target=node.run)
     thread.start()
     labels = graph.client.newest(topic)
-    picture = graph.client.newest(f"{topic}/image")
+    image = graph.client.newest(f"{topic}/image")
     node.close()
     thread.join(30.0)
     assert (labels.height, labels.width, labels.encoding) == (HEIGHT, WIDTH, "mono16")
-    assert (picture.height, picture.encoding, picture.header.frame_id) == (HEIGHT, "rgb8", "camera_optical")
+    assert (image.height, image.encoding, image.header.frame_id) == (HEIGHT, "rgb8", "camera_optical")
     numbers = np.frombuffer(labels.data, "<u2").reshape(HEIGHT, WIDTH)
     assert set(np.unique(numbers)) == {1, 2} and not thread.is_alive()
 

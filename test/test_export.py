@@ -85,7 +85,7 @@ def of_runtime(path: Path, graph: EncoderGraph, images: torch.Tensor) -> dict[st
 
 @pytest.mark.parametrize("kind", GRAPHS)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_any_number_of_pictures_gives_what_torch_gives(kind: str, precision: str, tmp_path: Path) -> None:
+def test_any_number_of_images_gives_what_torch_gives(kind: str, precision: str, tmp_path: Path) -> None:
     make, size = GRAPHS[kind]
     graph = make()
     export_onnx(graph, tmp_path / "m.onnx", size, precision=precision)
@@ -123,7 +123,7 @@ def test_nodes_are_native_and_nothing_is_resized(kind: str, tmp_path: Path) -> N
         for name, module in graph.named_modules()
         if not name.startswith(("tower.network.transformer", "tower.network.text", "tower.network.ln_final"))
     )
-    # CLIP's last norms run twice: once for the patches, once for the picture.
+    # CLIP's last norms run twice: once for the patches, once for the image.
     assert norms <= kinds["LayerNormalization"] <= norms + 2
     assert not {"Resize", "Upsample", "Pow", "Einsum"} & set(kinds)
     assert {node.domain for node in model.graph.node} == {""}

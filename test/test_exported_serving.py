@@ -53,23 +53,23 @@ def file(graph: EncoderGraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     from skimage import data
 
     return np.asarray(data.coffee())
 
 
-def test_a_picture_gives_what_torch_gives(file: Path, graph: EncoderGraph, picture: np.ndarray) -> None:
-    seen = ExportedEncoder(file).see(picture)
+def test_an_image_gives_what_torch_gives(file: Path, graph: EncoderGraph, image: np.ndarray) -> None:
+    seen = ExportedEncoder(file).see(image)
     with torch.no_grad():
-        expected = graph(image_tensor(picture, SIZE, graph.mean, graph.std))
+        expected = graph(image_tensor(image, SIZE, graph.mean, graph.std))
     assert tuple(seen) == graph.names
     for name, values in zip(graph.names, expected, strict=True):
         np.testing.assert_allclose(seen[name], values[0].numpy(), rtol=1e-3, atol=1e-4)
 
 
-def test_grids_know_their_space_and_their_place(file: Path, picture: np.ndarray) -> None:
-    grids = ExportedEncoder(file).features(picture)
+def test_grids_know_their_space_and_their_place(file: Path, image: np.ndarray) -> None:
+    grids = ExportedEncoder(file).features(image)
     assert {name: grid.space for name, grid in grids.items()} == {
         "tokens": "dinov2-s14@small",
         "grid": "household-lit@small",
@@ -78,8 +78,8 @@ def test_grids_know_their_space_and_their_place(file: Path, picture: np.ndarray)
     assert (tokens.model, tokens.normalized, tokens.shape[:2]) == ("dinov2-s14", False, (3, 5))
     assert (grid.model, grid.normalized, grid.shape[:2]) == ("household-lit", True, (6, 10))
     np.testing.assert_allclose(np.linalg.norm(grid.values, axis=-1), 1.0, atol=1e-5)
-    # The centre of the first cell of 6 x 10 in a picture of 400 x 600.
-    assert grid.image_size == picture.shape[:2] == (400, 600)
+    # The centre of the first cell of 6 x 10 in an image of 400 x 600.
+    assert grid.image_size == image.shape[:2] == (400, 600)
     np.testing.assert_allclose(grid.grid_to_image.to_image(0, 0), (29.5, 400 / 6 / 2 - 0.5))
 
 
@@ -87,9 +87,7 @@ def test_grids_know_their_space_and_their_place(file: Path, picture: np.ndarray)
     ("shape", "dtype"),
     [((1, 3, 42, 42), np.float32), ((3, 42, 70), np.float32), ((1, 3, 42, 70), np.float64)],
 )
-def test_pictures_of_another_size_or_dtype_are_refused(
-    file: Path, shape: tuple[int, ...], dtype: type
-) -> None:
+def test_images_of_another_size_or_dtype_are_refused(file: Path, shape: tuple[int, ...], dtype: type) -> None:
     with pytest.raises(ValueError, match=r"\(B, 3, 42, 70\) float32"):
         ExportedEncoder(file).run(np.zeros(shape, dtype))
 
@@ -166,10 +164,10 @@ def test_a_gpu_that_is_not_there_is_an_error_and_not_the_cpu(file: Path) -> None
 
 
 @pytest.mark.gpu
-def test_a_gpu_gives_what_torch_gives(file: Path, graph: EncoderGraph, picture: np.ndarray) -> None:
-    seen = ExportedEncoder(file, ["CUDAExecutionProvider", CPU]).see(picture)
+def test_a_gpu_gives_what_torch_gives(file: Path, graph: EncoderGraph, image: np.ndarray) -> None:
+    seen = ExportedEncoder(file, ["CUDAExecutionProvider", CPU]).see(image)
     with torch.no_grad():
-        expected = graph(image_tensor(picture, SIZE, graph.mean, graph.std))
+        expected = graph(image_tensor(image, SIZE, graph.mean, graph.std))
     for name, values in zip(graph.names, expected, strict=True):
         np.testing.assert_allclose(seen[name], values[0].numpy(), rtol=1e-2, atol=1e-2)
 
@@ -199,15 +197,15 @@ def _run(program: str, python: str, folder: Path, path: str) -> str:
     return done.stdout
 
 
-def _prepared(folder: Path, file: Path, picture: np.ndarray) -> None:
+def _prepared(folder: Path, file: Path, image: np.ndarray) -> None:
     (folder / file.name).symlink_to(file)
-    Image.fromarray(picture).save(folder / "photo.jpg")
+    Image.fromarray(image).save(folder / "photo.jpg")
 
 
 def test_the_documented_example_runs_without_torch(
-    repository: Path, file: Path, picture: np.ndarray, tmp_path: Path
+    repository: Path, file: Path, image: np.ndarray, tmp_path: Path
 ) -> None:
-    _prepared(tmp_path, file, picture)
+    _prepared(tmp_path, file, image)
     end = f"\nassert not set({TORCH}) & set(sys.modules)\n"
     told = _run(HOOK + _documented(repository) + end, sys.executable, tmp_path, str(repository))
     assert "'grid': (6, 10, 10)" in told and "household-lit@small (6, 10, 10)" in told
@@ -215,7 +213,7 @@ def test_the_documented_example_runs_without_torch(
 
 @pytest.mark.slow
 def test_an_environment_without_torch_serves_the_same(
-    repository: Path, file: Path, picture: np.ndarray, tmp_path: Path
+    repository: Path, file: Path, image: np.ndarray, tmp_path: Path
 ) -> None:
     """A fresh environment that has NumPy, Pillow, OpenCV and ONNX Runtime and nothing else."""
     place = tmp_path / "environment"
@@ -230,15 +228,15 @@ def test_an_environment_without_torch_serves_the_same(
         (packages / name).symlink_to(Path(spec.origin).parent)
     for libraries in (*ours.glob("numpy.libs"), *ours.glob("pillow.libs"), *ours.glob("opencv_python.libs")):
         (packages / libraries.name).symlink_to(libraries)
-    _prepared(tmp_path, file, picture)
+    _prepared(tmp_path, file, image)
     program = textwrap.dedent(
         f"""
         import importlib.util, numpy as np
         from PIL import Image
         from perception_contrast.encoders.exported import ExportedEncoder
         assert not [name for name in {TORCH} if importlib.util.find_spec(name)]
-        picture = np.asarray(Image.open("photo.jpg").convert("RGB"))
-        np.savez("seen.npz", **ExportedEncoder("{file.name}").see(picture))
+        image = np.asarray(Image.open("photo.jpg").convert("RGB"))
+        np.savez("seen.npz", **ExportedEncoder("{file.name}").see(image))
         """
     )
     _run(program, str(python), tmp_path, str(repository))

@@ -50,7 +50,7 @@ def cdr_image(level: int, stamp: int, encoding: str = "rgb8", size: tuple[int, i
 
 
 def write_bag(path: Path, storage: StoragePlugin, *, compressed: CompressionMode | None = None) -> Path:
-    """Pictures at 1.0, 1.1, ... s written out of order, depth, and a topic without messages."""
+    """Images at 1.0, 1.1, ... s written out of order, depth, and a topic without messages."""
     writer = Writer(path, version=8, storage_plugin=storage)
     if compressed is not None:
         writer.set_compression(compressed, CompressionFormat.ZSTD)
@@ -263,7 +263,7 @@ def test_real_depth_meets_its_color_camera(shared: Path) -> None:
     registered = DepthRegistration.of_cameras(*cameras).apply(depth)
     assert registered.shape == (480, 640)
     rows, columns = np.mgrid[20:460:37, 20:620:41]
-    # Both pictures are the same view at two sizes: pixel (x, y) lies at about (x / 2, y / 2).
+    # Both images are the same view at two sizes: pixel (x, y) lies at about (x / 2, y / 2).
     for row, column in zip(rows.ravel(), columns.ravel(), strict=True):
         near = depth[row // 2 - 1 : row // 2 + 2, column // 2 - 1 : column // 2 + 2]
         value = registered[row, column]

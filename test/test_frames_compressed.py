@@ -1,4 +1,4 @@
-"""JPEG and PNG input: right pictures, and never a picture made up where data is missing."""
+"""JPEG and PNG input: right images, and never an image made up where data is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZE = (72, 100)
 
 
 def scene(height: int = SIZE[0], width: int = SIZE[1]) -> NDArray[np.uint8]:
-    """A smooth RGB picture with some grain; JPEG keeps it nearly as it is."""
+    """A smooth RGB image with some grain; JPEG keeps it nearly as it is."""
     y, x = np.mgrid[:height, :width]
     waves = np.stack([np.sin(x / 9), np.cos(y / 7), np.sin((x + y) / 11)], -1)
     grain = np.random.default_rng(1).normal(0, 2, (height, width, 1))
@@ -134,7 +134,7 @@ def test_lost_middle_is_refused() -> None:
     assert refused(RESTARTS[: marks[0]] + RESTARTS[marks[0] + 60 :]) == "truncated"
 
 
-def test_grey_pictures_and_padding_are_not_taken_for_truncation() -> None:
+def test_grey_images_and_padding_are_not_taken_for_truncation() -> None:
     grey = np.full((*SIZE, 3), 128, np.uint8)
     assert (decode_compressed(jpeg(grey), "jpeg") == 128).all()
     for tail in (bytes(300), b"\xff" * 20, b"\xff\xd9", JPEG):
@@ -144,7 +144,7 @@ def test_grey_pictures_and_padding_are_not_taken_for_truncation() -> None:
 @pytest.mark.parametrize("data", [JPEG, PNG], ids=["jpeg", "png"])
 @settings(max_examples=100, deadline=None)
 @given(where=st.integers(0, 10**9), value=st.integers(0, 255))
-def test_damage_gives_a_picture_of_that_size_or_a_reason(data: bytes, where: int, value: int) -> None:
+def test_damage_gives_an_image_of_that_size_or_a_reason(data: bytes, where: int, value: int) -> None:
     damaged = bytearray(data)
     damaged[where % len(data)] = value
     try:

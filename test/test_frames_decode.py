@@ -215,7 +215,7 @@ def test_depth_refuses_color() -> None:
     size=st.integers(0, 400),
     big=st.booleans(),
 )
-def test_any_fields_give_a_picture_or_a_reason(
+def test_any_fields_give_an_image_or_a_reason(
     encoding: str, height: int, width: int, step: int, size: int, big: bool
 ) -> None:
     message = fields(height, width, step, encoding, big)

@@ -23,7 +23,7 @@ sizes = st.tuples(st.integers(2, 90), st.integers(2, 90))
 
 
 def positions(size: tuple[int, int]) -> np.ndarray:
-    """A picture (H, W, 2) float32 that says at each pixel where it is: (x, y)."""
+    """An image (H, W, 2) float32 that says at each pixel where it is: (x, y)."""
     y, x = np.mgrid[: size[0], : size[1]]
     return np.stack([x, y], -1).astype(np.float32)
 
@@ -186,7 +186,7 @@ def test_points_behind_the_camera_have_no_pixel() -> None:
         assert np.isfinite(pixels[0]).all() and np.isnan(pixels[1:]).all()
 
 
-def test_rectified_pictures_use_p() -> None:
+def test_rectified_images_use_p() -> None:
     p = (500.0, 0, 310, -50, 0, 510, 235, 0, 0, 0, 1, 0)
     camera = camera_model(480, 640, K, PLUMB_BOB, p, "plumb_bob", rectified=True)
     assert (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion) == (500, 510, 310, 235, ())
@@ -209,7 +209,7 @@ def test_unusable_camera_info(reason: str, k: tuple[float, ...], d: tuple[float,
 @settings(max_examples=30, deadline=None)
 @given(target=sizes, x0=st.integers(0, 300), y0=st.integers(0, 200))
 def test_cameras_follow_crop_and_resize(target: tuple[int, int], x0: int, y0: int) -> None:
-    """A point's pixel in the smaller picture is its pixel in the whole one, taken through the map."""
+    """A point's pixel in the smaller image is its pixel in the whole one, taken through the map."""
     camera = camera_model(480, 640, K)
     part = cropped_camera(camera, (x0, y0, 620, 470))
     grid = GridToImage.of_resize((part.height, part.width), target).moved(x0, y0)

@@ -1,4 +1,4 @@
-"""Videos, folders of pictures and webcams as frames; pictures on disk."""
+"""Videos, folders of images and webcams as frames; images on disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perception_contrast.core.errors import FrameError, PerceptionError
-from perception_contrast.images.files import load_picture, save_picture
+from perception_contrast.images.files import load_image, save_image
 from perception_contrast.recordings.sources import ImageFolderSource, VideoSource, WebcamSource
 
 
@@ -49,17 +49,17 @@ def test_folder_in_natural_order_without_its_broken_files(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in (10, 9, 1):
-        save_picture(tmp_path / f"view{number}.png", np.full((4, 6, 3), (number, 0, 99), np.uint8))
+        save_image(tmp_path / f"view{number}.png", np.full((4, 6, 3), (number, 0, 99), np.uint8))
     (tmp_path / "view2.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
-    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "notes.txt").write_text("not an image")
     frames = list(ImageFolderSource(tmp_path, rate=4.0))
     assert [frame.image[0, 0].tolist() for frame in frames] == [[1, 0, 99], [9, 0, 99], [10, 0, 99]]
     assert [frame.stamp for frame in frames] == [0, 500_000_000, 750_000_000]
     assert "view2.jpg" in caplog.text
 
 
-def test_folders_without_pictures(tmp_path: Path) -> None:
-    with pytest.raises(PerceptionError, match="holds no picture"):
+def test_folders_without_images(tmp_path: Path) -> None:
+    with pytest.raises(PerceptionError, match="holds no image"):
         ImageFolderSource(tmp_path)
     with pytest.raises(PerceptionError, match="does not exist"):
         ImageFolderSource(tmp_path / "none")
@@ -72,39 +72,39 @@ def test_absent_webcam() -> None:
         WebcamSource(97)
 
 
-def test_real_pictures(shared: Path) -> None:
+def test_real_images(shared: Path) -> None:
     frames = list(ImageFolderSource(shared / "data/bedroom_video"))
     assert len(frames) == 40 and {frame.size for frame in frames} == {(540, 960)}
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG"])
-def test_saved_pictures_come_back(tmp_path: Path, suffix: str) -> None:
+def test_saved_images_come_back(tmp_path: Path, suffix: str) -> None:
     image = np.zeros((20, 30, 3), np.uint8)
     image[:, :15] = (250, 20, 60)
-    save_picture(tmp_path / f"a{suffix}", image)
-    assert np.abs(load_picture(tmp_path / f"a{suffix}").astype(int) - image).mean() < 4
+    save_image(tmp_path / f"a{suffix}", image)
+    assert np.abs(load_image(tmp_path / f"a{suffix}").astype(int) - image).mean() < 4
     assert [file.name for file in tmp_path.iterdir()] == [f"a{suffix}"]
 
 
-def test_label_pictures_keep_16_bits(tmp_path: Path) -> None:
+def test_label_images_keep_16_bits(tmp_path: Path) -> None:
     labels = np.array([[0, 1, 300], [65535, 7, 256]], np.uint16)
-    save_picture(tmp_path / "labels.png", labels)
+    save_image(tmp_path / "labels.png", labels)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "labels.png"), cv2.IMREAD_UNCHANGED), labels)
 
 
-def test_pictures_that_cannot_be_saved(tmp_path: Path) -> None:
+def test_images_that_cannot_be_saved(tmp_path: Path) -> None:
     image = np.zeros((4, 4, 3), np.uint8)
-    for path, picture in (
+    for path, source_image in (
         ("a.gif", image),
         ("a.png", image[:0]),
         ("a.jpg", image[..., 0].astype(np.uint16)),
         ("a.png", image.astype(np.float32)),
     ):
         with pytest.raises(PerceptionError):
-            save_picture(tmp_path / path, picture)  # type: ignore[arg-type]
+            save_image(tmp_path / path, source_image)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(PerceptionError, match=r"none\.png"):
-        load_picture(tmp_path / "none.png")
+        load_image(tmp_path / "none.png")
     (tmp_path / "bad.png").write_bytes(b"x")
     with pytest.raises(FrameError, match=r"bad\.png"):
-        load_picture(tmp_path / "bad.png")
+        load_image(tmp_path / "bad.png")

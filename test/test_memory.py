@@ -1,4 +1,4 @@
-"""Blocks of a picture's size are used again; what was freed can be given back."""
+"""Blocks of an image's size are used again; what was freed can be given back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def counts(how: str, **environment: str) -> list[int]:
 
 
 @glibc
-def test_memory_of_pictures_is_touched_for_the_first_time_once_and_can_be_given_back() -> None:
+def test_memory_of_images_is_touched_for_the_first_time_once_and_can_be_given_back() -> None:
     (kept, back), (plain, _) = counts("reuse"), counts("plain")
     assert kept < 4 * 6_000_000 / 4096 and plain > 10 * kept
     assert back * 4096 > 30_000_000

@@ -1,4 +1,4 @@
-"""Pictures for people: what is drawn where, and that odd input draws too."""
+"""Images for people: what is drawn where, and that odd input draws too."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_caption_names_the_track() -> None:
 
 @pytest.mark.parametrize("label", ["☕ mug", "кружка", "x" * 512, "{}%s\\"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (64, 48)])
-def test_any_label_on_any_picture(label: str, size: tuple[int, int]) -> None:
+def test_any_label_on_any_image(label: str, size: tuple[int, int]) -> None:
     drawn = overlay(np.zeros((*size, 3), np.uint8), [detection(label, (0, 0, size[1], size[0]))], {label: 1})
     assert drawn.shape == (*size, 3) and drawn.dtype == np.uint8
 

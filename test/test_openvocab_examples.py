@@ -65,7 +65,7 @@ def test_a_box_of_one_pixel_is_the_cell_under_it() -> None:
     assert np.allclose(tiny, large.unit().values[4, 6], atol=1e-6)
 
 
-def test_the_whole_picture_is_its_mean() -> None:
+def test_the_whole_image_is_its_mean() -> None:
     grid = scene()
     mean = grid.unit().values.reshape(-1, 6).mean(0)
     assert np.allclose(exemplar_of(grid, None, None, 0.6).vector, mean / np.linalg.norm(mean), atol=1e-6)
@@ -102,6 +102,6 @@ def test_a_blank_grid_gives_finite_vectors() -> None:
         ((0, 0, float("inf"), 10), None),
     ],
 )  # fmt: skip
-def test_what_is_not_in_the_picture_is_refused(box: tuple | None, point: tuple | None) -> None:
-    with pytest.raises(QueryError, match=r"outside the 200x120 picture|has no area"):
+def test_what_is_not_in_the_image_is_refused(box: tuple | None, point: tuple | None) -> None:
+    with pytest.raises(QueryError, match=r"outside the 200x120 image|has no area"):
         exemplar_of(scene(), box, point, 0.6)

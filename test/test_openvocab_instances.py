@@ -23,7 +23,7 @@ SIZE, CELLS = (240, 320), (30, 40)
 
 
 def region_of(mask: np.ndarray, ground: Ground) -> Region:
-    """The region of a mask (H, W) of the picture, on the coarse map."""
+    """The region of a mask (H, W) of the image, on the coarse map."""
     small = cv2.resize(mask.astype(np.uint8), ground.coarse[::-1], interpolation=cv2.INTER_NEAREST) > 0
     x, y, w, h = cv2.boundingRect(small.astype(np.uint8))
     inside = np.ascontiguousarray(small[y : y + h, x : x + w])
@@ -55,16 +55,16 @@ def blocks(*boxes: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def painted(truth: np.ndarray, colours: list[tuple[int, int, int]]) -> np.ndarray:
-    picture = np.full((*SIZE, 3), 128, np.uint8)
+    image = np.full((*SIZE, 3), 128, np.uint8)
     for number, colour in enumerate(colours, start=1):
-        picture[truth == number] = colour
-    return picture
+        image[truth == number] = colour
+    return image
 
 
-def parts_of(truth: np.ndarray, picture: np.ndarray, clues: Clues) -> list[np.ndarray]:
-    ground = Ground(picture, CELLS)
+def parts_of(truth: np.ndarray, image: np.ndarray, clues: Clues) -> list[np.ndarray]:
+    ground = Ground(image, CELLS)
     region = region_of(truth > 0, ground)
-    parts = Splitter(ground, picture, clues)(region)
+    parts = Splitter(ground, image, clues)(region)
     assert np.array_equal(np.sum(parts, axis=0), region.mask)  # every pixel belongs to one part
     return parts
 
@@ -78,8 +78,8 @@ GREEN, RED, BLUE, TEAL = (40, 160, 60), (190, 40, 40), (40, 60, 190), (40, 150, 
 
 @pytest.mark.parametrize(("truth", "count"), [(ONE, 1), (TWO, 2), (THREE, 3)])
 def test_things_that_touch_are_told_apart_by_their_middles_and_colours(truth: np.ndarray, count: int) -> None:
-    picture = painted(truth, [GREEN, RED, BLUE][:count])
-    parts = parts_of(truth, picture, Clues(things=votes_for(truth)))
+    image = painted(truth, [GREEN, RED, BLUE][:count])
+    parts = parts_of(truth, image, Clues(things=votes_for(truth)))
     assert len(parts) == count
     areas = sorted(int(part.sum()) for part in parts)
     assert areas[-1] < 1.15 * areas[0]
@@ -92,17 +92,17 @@ def test_one_thing_stays_whole_and_so_does_what_is_as_large_as_a_wall() -> None:
 
 
 def test_a_step_of_depth_tells_things_of_like_colours_apart_and_a_slope_does_not() -> None:
-    picture = painted(TWO, [GREEN, TEAL])
+    image = painted(TWO, [GREEN, TEAL])
     step = np.where(np.arange(SIZE[1]) < 140, 1.0, 1.4).astype(np.float32) * np.ones(SIZE, np.float32)
     slope = np.linspace(1.0, 1.3, SIZE[1], dtype=np.float32) * np.ones(SIZE, np.float32)
-    assert len(parts_of(TWO, picture, Clues(depth=step))) == 2
-    assert len(parts_of(TWO, picture, Clues(depth=slope))) == 1
+    assert len(parts_of(TWO, image, Clues(depth=step))) == 2
+    assert len(parts_of(TWO, image, Clues(depth=slope))) == 1
 
 
 @pytest.mark.parametrize("unknown", [np.nan, 0.0])
 def test_depth_that_is_unknown_everywhere_tells_nothing(unknown: float) -> None:
-    picture = painted(TWO, [GREEN, TEAL])
-    assert len(parts_of(TWO, picture, Clues(depth=np.full(SIZE, unknown, np.float32)))) == 1
+    image = painted(TWO, [GREEN, TEAL])
+    assert len(parts_of(TWO, image, Clues(depth=np.full(SIZE, unknown, np.float32)))) == 1
 
 
 @given(st.integers(0, 1000), st.booleans(), st.booleans())
@@ -112,10 +112,10 @@ def test_any_region_is_shared_out_whole(seed: int, voting: bool, deep: bool) -> 
     blob = cv2.GaussianBlur(rng.normal(size=SIZE).astype(np.float32), (0, 0), 12)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((blob > 0.02).astype(np.uint8))
     truth = (labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.int32)
-    picture = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+    image = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
     things = rng.normal(size=(*CELLS, 4)).astype(np.float32) if voting else None
     depth = rng.uniform(0.5, 4.0, SIZE).astype(np.float32) if deep else None
-    parts_of(truth, picture, Clues(things, depth))
+    parts_of(truth, image, Clues(things, depth))
 
 
 @given(st.integers(0, 500))

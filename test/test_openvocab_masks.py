@@ -14,7 +14,7 @@ from perception_contrast.segmentation.upsampling import GuidedFilter, upsampled
 
 
 def windows(values: np.ndarray, radius: int) -> np.ndarray:
-    """(h, w, k): the pixels of every square window, mirrored at the picture's border."""
+    """(h, w, k): the pixels of every square window, mirrored at the image's border."""
     padded = np.pad(values, radius, mode="reflect")
     view = np.lib.stride_tricks.sliding_window_view(padded, (2 * radius + 1, 2 * radius + 1))
     return view.reshape(*values.shape, -1)

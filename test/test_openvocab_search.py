@@ -41,13 +41,13 @@ def asked(*queries: Query) -> PreparedQueries:
 def found_in(
     grid: FeatureGrid, prepared: PreparedQueries, image: np.ndarray | None = None, **settings: object
 ) -> Found:
-    picture = np.zeros((*grid.image_size, 3), np.uint8) if image is None else image
+    source_image = np.zeros((*grid.image_size, 3), np.uint8) if image is None else image
     options = SearchSettings(**{"refine": False, "least_share": 0.0, **settings})
-    return searcher().find(picture, grid, None, prepared, options)
+    return searcher().find(source_image, grid, None, prepared, options)
 
 
 def in_whole(found: Found, index: int = 0) -> np.ndarray:
-    """A detection's mask in its picture."""
+    """A detection's mask in its image."""
     one = found.detections[index]
     x0, y0, x1, y1 = one.box
     assert one.mask.shape == (y1 - y0, x1 - x0) and one.mask.any(0).all() and one.mask.any(1).all()
@@ -116,19 +116,21 @@ def test_the_stronger_of_two_queries_takes_the_pixel() -> None:
 
 @pytest.mark.parametrize("refine", [False, True])
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (2000, 3), (17, 5)])
-def test_odd_pictures(size: tuple[int, int], refine: bool) -> None:
+def test_odd_images(size: tuple[int, int], refine: bool) -> None:
     values = {(r, c): A for r in range(4) for c in range(4)}
     found = found_in(grid_of(values, (4, 4), size), asked(Query("a")), refine=refine)
     assert (found.masks == 1).all() and found.detections[0].box == (0, 0, size[1], size[0])
 
 
-def test_refined_masks_end_at_the_pictures_edges() -> None:
-    picture = np.full((120, 160, 3), 40, np.uint8)
-    picture[33:87, 45:102] = 230
+def test_refined_masks_end_at_the_images_edges() -> None:
+    source_image = np.full((120, 160, 3), 40, np.uint8)
+    source_image[33:87, 45:102] = 230
     cells = {(r, c): A for r in range(3, 9) for c in range(4, 10)}  # pixels 30 to 90 and 40 to 100
     grid = grid_of(cells, (12, 16), (120, 160))
-    truth = picture[..., 0] > 100
-    coarse, fine = (found_in(grid, asked(Query("a")), picture, refine=r).masks == 1 for r in (False, True))
+    truth = source_image[..., 0] > 100
+    coarse, fine = (
+        found_in(grid, asked(Query("a")), source_image, refine=r).masks == 1 for r in (False, True)
+    )
 
     def iou(mask: np.ndarray) -> float:
         return (mask & truth).sum() / (mask | truth).sum()
@@ -236,7 +238,7 @@ def test_a_region_that_is_more_like_another_name_is_doubted() -> None:
     wary = Calibration(
         tuple({"mean": 1.0, "rival": -1.0}.get(f, 0.0) for f in FEATURES), 3.0, -0.5, -0.5, -0.5, 0.0
     )
-    picture = np.zeros((60, 80, 3), np.uint8)
+    source_image = np.zeros((60, 80, 3), np.uint8)
     probabilities = {}
     for name, bank in (
         ("none", np.zeros((0, 4))),
@@ -247,7 +249,7 @@ def test_a_region_that_is_more_like_another_name_is_doubted() -> None:
         options = {"word_space": "w@1", "example_space": "w@1", "neutral": np.stack([NOTHING])}
         one = Searcher(SigmoidScorer((4.0, 4.0), (-2.0, -2.0)), wary, bank=bank.astype(np.float32), **options)
         found = one.find(
-            picture, grid, None, asked(Query("a")), SearchSettings(refine=False, least_share=0.0)
+            source_image, grid, None, asked(Query("a")), SearchSettings(refine=False, least_share=0.0)
         )
         probabilities[name] = found.detections[0].scores.probability
     assert probabilities["none"] == pytest.approx(probabilities["itself"])

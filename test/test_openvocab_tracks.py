@@ -210,7 +210,7 @@ def test_cameras_share_numbers_and_nothing_else() -> None:
 
 
 def warped(matrix: np.ndarray, size: tuple[int, int] = (480, 640)) -> np.ndarray:
-    """What a camera sees of a photograph; matrix: (2, 3), photograph to picture."""
+    """What a camera sees of a photograph; matrix: (2, 3), photograph to image."""
     return cv2.warpAffine(PHOTOGRAPH, matrix, size[::-1], flags=cv2.INTER_LINEAR)
 
 
@@ -238,7 +238,7 @@ def test_the_cameras_motion_is_found(motion: tuple[float, float, float, float]) 
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (480, 640)])
-def test_a_picture_that_shows_nothing_has_not_moved(size: tuple[int, int]) -> None:
+def test_an_image_that_shows_nothing_has_not_moved(size: tuple[int, int]) -> None:
     camera = CameraMotion()
     for value in (0, 255, 90):
         assert np.array_equal(camera.step(np.full((*size, 3), value, np.uint8)), np.eye(2, 3))
@@ -258,7 +258,7 @@ def test_ids_stay_while_the_camera_pans(still: bool) -> None:
         things = [found(square(px + x, 200 + py)) for px in (740, 800, 860) for py in (0, 60)]
         seen.append(ids(tracker, things, k, image))
     same = all(one == seen[0] for one in seen)
-    # On a picture that shows nothing of the motion, the turn comes as a surprise.
+    # On an image that shows nothing of the motion, the turn comes as a surprise.
     assert same is not still
 
 
@@ -289,21 +289,21 @@ def test_the_filter_is_kalmans() -> None:
 
 
 def rendered(seed: int, seconds: float) -> Iterable[tuple[np.ndarray, dict[int, tuple[Box, str]]]]:
-    """Pictures at RATE and the exact boxes of what is seen, by instance."""
+    """Images at RATE and the exact boxes of what is seen, by instance."""
     from perception_contrast_sim.render.stage import STRUCTURE
     from perception_contrast_sim.rooms.household import Household
 
     household = Household(seed, offline=False)
     try:
         for k in range(round(seconds * RATE)):
-            picture = household.render(k / RATE, labels=True)
+            image = household.render(k / RATE, labels=True)
             truths = {}
-            for number in np.unique(picture.instances):
-                ys, xs = np.nonzero(picture.instances == number)
+            for number in np.unique(image.instances):
+                ys, xs = np.nonzero(image.instances == number)
                 if number >= len(STRUCTURE) and len(xs) >= 150:
                     box = (float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1))
                     truths[int(number)] = (box, household.objects[int(number)].category)
-            yield picture.rgb, truths
+            yield image.rgb, truths
     finally:
         household.close()
 

@@ -41,7 +41,7 @@ def painted(size: tuple[int, int], things: dict[tuple[int, int, int, int], tuple
 
 
 def ask(pipeline: Pipeline, *labels: str) -> None:
-    """Words where the model knows some, the whole of a picture of noise where it does not."""
+    """Words where the model knows some, the whole of an image of noise where it does not."""
     if pipeline.text_model:
         pipeline.set_queries([Query(label) for label in labels])
     else:
@@ -329,7 +329,7 @@ def test_exemplars_that_cannot_be_compared_are_refused_when_given(kind: str) -> 
     "where",
     [{"box": (200, 0, 210, 10)}, {"box": (5, 5, 5, 9)}, {"point": (90.0, 5.0)}, {"point": (0.0, np.nan)}],
 )
-def test_an_example_outside_the_picture_changes_nothing(where: dict) -> None:
+def test_an_example_outside_the_image_changes_nothing(where: dict) -> None:
     pipeline = pipeline_of("lit")
     with pytest.raises(QueryError):
         pipeline.add_exemplar("key", noise(), **where)
@@ -512,7 +512,7 @@ class TooBig:
         return self._served.run(images)
 
 
-def test_a_picture_that_does_not_fit_the_gpu_gets_smaller_and_says_so() -> None:
+def test_an_image_that_does_not_fit_the_gpu_gets_smaller_and_says_so() -> None:
     pipeline = pipeline_of("none", short_side=280, max_tokens=1024)
     pipeline._towers._spatial = TooBig(pipeline._towers._spatial, 300)
     frame = Frame(np.zeros((280, 280, 3), np.uint8))
@@ -520,7 +520,7 @@ def test_a_picture_that_does_not_fit_the_gpu_gets_smaller_and_says_so() -> None:
     assert grid is not None and 64 <= grid.shape[0] * grid.shape[1] <= 300
     assert "out of GPU memory" in pipeline.warnings[0]
     pipeline.see(frame)
-    assert len(pipeline.warnings) == 1, "later pictures fit at once"
+    assert len(pipeline.warnings) == 1, "later images fit at once"
 
 
 def test_memory_that_never_suffices_is_an_error() -> None:

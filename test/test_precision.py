@@ -12,7 +12,7 @@ from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.encoders.encoder_graphs import graph_of
 from perception_contrast.engines import processor as precision
 from perception_contrast.engines.torch_engine import TorchEngine
-from perception_contrast.images.files import load_picture
+from perception_contrast.images.files import load_image
 from perception_contrast.preprocessing.to_tensor import image_tensor
 
 
@@ -23,8 +23,8 @@ def test_bfloat16_keeps_the_tokens_direction(size: tuple[int, int], shared: Path
     except ModelError as error:
         pytest.skip(str(error))
     graph = graph_of(tower)
-    picture = load_picture(shared / "data" / "bedroom_video" / "00000.jpg")
-    images = image_tensor(picture, size, tower.mean, tower.std)
+    image = load_image(shared / "data" / "bedroom_video" / "00000.jpg")
+    images = image_tensor(image, size, tower.mean, tower.std)
     exact = TorchEngine(graph, "fp32", "cpu").run(images)
     quick = TorchEngine(graph, "bf16", "cpu").run(images)
     for name, left in exact.items():

@@ -19,7 +19,7 @@ from perception_contrast.preprocessing.to_array import image_array, stretched
 from perception_contrast.preprocessing.to_tensor import image_tensor
 
 
-def picture(height: int, width: int) -> np.ndarray:
+def source_image(height: int, width: int) -> np.ndarray:
     """Smooth colours, fine stripes and noise, so that aliasing would show."""
     rng = np.random.default_rng(height * width)
     y, x = np.mgrid[:height, :width]
@@ -39,7 +39,7 @@ def levels(tensor: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]
 def test_equals_timms_evaluation_transform(source: tuple[int, int]) -> None:
     from timm.data import create_transform
 
-    image = picture(*source)
+    image = source_image(*source)
     reference = create_transform(
         (3, 224, 224),
         interpolation="bicubic",
@@ -58,7 +58,7 @@ def test_equals_timms_evaluation_transform(source: tuple[int, int]) -> None:
 def test_equals_open_clips_transform(size: tuple[int, int]) -> None:
     from open_clip.transform import image_transform
 
-    image = picture(300, 533)
+    image = source_image(300, 533)
     reference = image_transform(
         size, is_train=False, mean=OPENAI_MEAN, std=OPENAI_STD, resize_mode="squash", interpolation="bicubic"
     )(Image.fromarray(image))
@@ -71,7 +71,7 @@ def test_equals_open_clips_transform(size: tuple[int, int]) -> None:
 def test_equals_the_processor_of_transformers(source: tuple[int, int]) -> None:
     from transformers import SiglipImageProcessorPil
 
-    image = picture(*source)
+    image = source_image(*source)
     processor = SiglipImageProcessorPil(
         size={"height": 224, "width": 252}, resample=Image.Resampling.BICUBIC, image_mean=[0.5] * 3
     )
@@ -86,7 +86,7 @@ sides = st.integers(1, 60)
 
 @settings(max_examples=60, deadline=None)
 @given(source=st.tuples(sides, sides), size=st.tuples(sides, sides), seed=st.integers(0, 2**32 - 1))
-def test_any_size_is_pillows_picture(source: tuple[int, int], size: tuple[int, int], seed: int) -> None:
+def test_any_size_is_pillows_image(source: tuple[int, int], size: tuple[int, int], seed: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (*source, 3), np.uint8)
     reference = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
     ours = image_array(image, size, (0.0,) * 3, (1.0,) * 3)
@@ -103,7 +103,7 @@ LARGE = [
 
 
 @pytest.mark.parametrize(("source", "size"), LARGE)
-def test_large_pictures_are_shared_between_threads_to_the_same_levels(
+def test_large_images_are_shared_between_threads_to_the_same_levels(
     source: tuple[int, int], size: tuple[int, int]
 ) -> None:
     image = np.random.default_rng(1).integers(0, 256, (*source, 3), np.uint8)
@@ -119,14 +119,14 @@ def test_a_forked_process_has_a_thread_of_its_own() -> None:
 
 
 def test_arrays_need_no_torch(repository: Path) -> None:
-    """An exported encoder is served with ONNX Runtime, NumPy and Pillow, and so are its pictures made."""
+    """An exported encoder is served with ONNX Runtime, NumPy and Pillow, and so are its images made."""
     loaded = "bool({'torch', 'cv2'} & set(sys.modules))"
     code = f"import sys, perception_contrast.preprocessing.to_array; sys.exit({loaded})"
     assert subprocess.run([sys.executable, "-c", code], cwd=repository, check=False).returncode == 0
 
 
-def test_leaves_the_picture_alone() -> None:
-    image = picture(28, 42)[:, ::-1]
+def test_leaves_the_image_alone() -> None:
+    image = source_image(28, 42)[:, ::-1]
     before = image.copy()
     same = image_tensor(image, (28, 42), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))[0].permute(1, 2, 0)
     assert np.array_equal(image, before)
@@ -134,7 +134,7 @@ def test_leaves_the_picture_alone() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (0, 4, 3)])
-def test_refuses_what_is_no_picture(shape: tuple[int, ...]) -> None:
+def test_refuses_what_is_no_image(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="uint8"):
         image_tensor(np.zeros(shape, np.uint8), (14, 14), IMAGENET_MEAN, IMAGENET_STD)
     with pytest.raises(ValueError, match="float64"):
@@ -144,10 +144,10 @@ def test_refuses_what_is_no_picture(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("size", [(0, 14), (14, -1)])
 def test_refuses_a_size_without_pixels(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        image_tensor(picture(4, 4), size, IMAGENET_MEAN, IMAGENET_STD)
+        image_tensor(source_image(4, 4), size, IMAGENET_MEAN, IMAGENET_STD)
 
 
 @pytest.mark.parametrize(("mean", "std"), [((0.5,) * 2, (0.5,) * 3), ((0.5,) * 3, (0.5, 0.5, 0.0))])
 def test_refuses_what_cannot_normalise(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="std"):
-        image_tensor(picture(4, 4), (4, 4), mean, std)
+        image_tensor(source_image(4, 4), (4, 4), mean, std)

@@ -18,7 +18,7 @@ from perception_contrast.images.decode import ENCODINGS, decode_raw
 from perception_contrast.models.registry import IMAGENET_MEAN, IMAGENET_STD, OPENAI_MEAN, OPENAI_STD
 from perception_contrast.preprocessing import device_jpeg
 from perception_contrast.preprocessing.device_color import DEVICE_ENCODINGS, colour_planes, message_pixels
-from perception_contrast.preprocessing.device_images import DevicePictures, Target
+from perception_contrast.preprocessing.device_images import DeviceImages, Target
 from perception_contrast.preprocessing.device_jpeg import decode_jpeg_on_device
 from perception_contrast.preprocessing.device_resize import DeviceResize
 
@@ -127,8 +127,8 @@ def test_sizes_together_are_as_each_alone() -> None:
     sizes = [(10, 40), (10, 12), (60, 12), (10, 30), (64, 40), (70, 12), (10, 12)]
     together = DeviceResize(CPU).stretch(planes, sizes)
     for size in sizes:
-        for picture, ours in zip(planes, together[size], strict=True):
-            image = Image.fromarray(picture.permute(1, 2, 0).numpy())
+        for source_image, ours in zip(planes, together[size], strict=True):
+            image = Image.fromarray(source_image.permute(1, 2, 0).numpy())
             reference = np.asarray(image.resize(size[::-1], Image.Resampling.BICUBIC))
             np.testing.assert_array_equal(ours.permute(1, 2, 0), reference)
 
@@ -140,7 +140,7 @@ def test_one_upload_serves_encoders_of_timm_open_clip_and_transformers(by_torch:
     from transformers import SiglipImageProcessorPil
 
     image = photograph(150, 201)
-    picture = Image.fromarray(image)
+    source_image = Image.fromarray(image)
     siglip = SiglipImageProcessorPil(
         size={"height": 160, "width": 112}, resample=Image.Resampling.BICUBIC, image_mean=[0.5] * 3
     )
@@ -166,11 +166,11 @@ def test_one_upload_serves_encoders_of_timm_open_clip_and_transformers(by_torch:
         Target((160, 112), (0.5,) * 3, tuple(siglip.image_std)),
     ]
     references = [
-        timm(picture),
-        clip(picture),
+        timm(source_image),
+        clip(source_image),
         torch.from_numpy(siglip(image, return_tensors="np")["pixel_values"])[0],
     ]
-    prepared = DevicePictures("cpu", by_torch=by_torch).prepare(image[..., ::-1], "bgr8", targets)
+    prepared = DeviceImages("cpu", by_torch=by_torch).prepare(image[..., ::-1], "bgr8", targets)
     for ours, reference, target in zip(prepared, references, targets, strict=True):
         assert ours.shape == (1, 3, *target.size) and ours.dtype == torch.float32 and ours.is_contiguous()
         assert (levels(ours, target) - levels(reference[None], target)).abs().max() < 1e-2
@@ -179,7 +179,7 @@ def test_one_upload_serves_encoders_of_timm_open_clip_and_transformers(by_torch:
 @pytest.mark.parametrize("by_torch", [True, False])
 @pytest.mark.parametrize("encoding", ["mono8", "rgb8", "rgba8", "bayer_grbg8", "yuv422", "nv12"])
 def test_cameras_together_are_as_each_alone(encoding: str, by_torch: bool) -> None:
-    made = DevicePictures("cpu", by_torch=by_torch)
+    made = DeviceImages("cpu", by_torch=by_torch)
     cameras = [message_pixels(**message(encoding, 24, 38, seed))[0] for seed in range(3)]  # type: ignore[arg-type]
     targets = [Target((14, 28), IMAGENET_MEAN, IMAGENET_STD), Target((24, 38), *PLAIN)]
     together = made.prepare_batch(cameras, encoding, targets)
@@ -190,12 +190,12 @@ def test_cameras_together_are_as_each_alone(encoding: str, by_torch: bool) -> No
 
 
 @pytest.mark.parametrize("encoding", ["bgr8", "mono8", "nv21", "yuv422_yuy2", "bayer_rggb8"])
-def test_both_ways_give_one_picture(encoding: str) -> None:
+def test_both_ways_give_one_image(encoding: str) -> None:
     """So a machine without an accelerator computes on the same pixels."""
     pixels, name = message_pixels(**message(encoding, 36, 50, padding=3))  # type: ignore[arg-type]
     target = Target((28, 42), *PLAIN)
     ours, reference = (
-        DevicePictures("cpu", by_torch=way).prepare(pixels, name, [target])[0] for way in (True, False)
+        DeviceImages("cpu", by_torch=way).prepare(pixels, name, [target])[0] for way in (True, False)
     )
     assert (levels(ours, target) - levels(reference, target)).abs().max() < 1.01
 
@@ -204,7 +204,7 @@ def test_both_ways_give_one_picture(encoding: str) -> None:
 def test_one_pixel_and_what_the_caller_changes_later(by_torch: bool) -> None:
     pixel = np.array([[[10, 20, 250]]], np.uint8)
     target = Target((14, 14), *PLAIN)
-    (prepared,) = DevicePictures("cpu", by_torch=by_torch).prepare(pixel, "rgb8", [target])
+    (prepared,) = DeviceImages("cpu", by_torch=by_torch).prepare(pixel, "rgb8", [target])
     pixel[:] = 0
     expected = torch.tensor([10.0, 20.0, 250.0]).view(1, 3, 1, 1).expand(1, 3, 14, 14)
     torch.testing.assert_close(levels(prepared, target), expected, atol=1e-2, rtol=0)
@@ -258,22 +258,22 @@ def test_bad_messages_are_refused_as_the_decoder_refuses_them(change: dict[str, 
         ((4, 4, 4), "rgb8", ValueError),
     ],
 )
-def test_arrays_that_are_no_picture(
+def test_arrays_that_are_no_image(
     shape: tuple[int, ...], encoding: str, error: type[Exception], by_torch: bool
 ) -> None:
     with pytest.raises(error, match=encoding):
-        DevicePictures("cpu", by_torch=by_torch).prepare(
+        DeviceImages("cpu", by_torch=by_torch).prepare(
             np.zeros(shape, np.uint8), encoding, [Target((14, 14), *PLAIN)]
         )
 
 
 def test_other_wrong_arguments() -> None:
-    made = DevicePictures("cpu")
+    made = DeviceImages("cpu")
     with pytest.raises(ValueError, match="float64"):
         made.prepare(np.zeros((4, 4, 3)), "rgb8", [Target((14, 14), *PLAIN)])  # type: ignore[arg-type]
-    for pictures in ([], [noise(4, 4, 3), noise(4, 5, 3)]):
+    for images in ([], [noise(4, 4, 3), noise(4, 5, 3)]):
         with pytest.raises(ValueError, match="one shape"):
-            made.prepare_batch(pictures, "rgb8", [Target((14, 14), *PLAIN)])
+            made.prepare_batch(images, "rgb8", [Target((14, 14), *PLAIN)])
     with pytest.raises(ValueError, match="at least 1"):
         Target((14, 0), *PLAIN)
     with pytest.raises(ValueError, match="std"):
@@ -291,12 +291,12 @@ def jpeg(image: NDArray[np.uint8]) -> bytes:
 @pytest.mark.parametrize("by_torch", [True, False])
 def test_a_decoded_jpeg_is_prepared_where_it_is(by_torch: bool) -> None:
     data = jpeg(photograph(40, 56))
-    picture = decode_jpeg_on_device(data, "cpu", "rgb8; jpeg compressed bgr8")
+    source_image = decode_jpeg_on_device(data, "cpu", "rgb8; jpeg compressed bgr8")
     expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    np.testing.assert_array_equal(picture, expected)
+    np.testing.assert_array_equal(source_image, expected)
     target = Target((28, 28), OPENAI_MEAN, OPENAI_STD)
-    made = DevicePictures("cpu", by_torch=by_torch)
-    (ours,) = made.prepare_rgb(picture[None], [target])
+    made = DeviceImages("cpu", by_torch=by_torch)
+    (ours,) = made.prepare_rgb(source_image[None], [target])
     assert torch.equal(ours, made.prepare(expected, "rgb8", [target])[0])
 
 
@@ -368,7 +368,7 @@ def gpu(request: pytest.FixtureRequest) -> Iterator[torch.device]:
 @pytest.mark.parametrize("encoding", ["mono8", "bgr8", "bgra8", "bayer_gbrg8", "yuv422", "nv12"])
 def test_on_a_gpu_as_on_the_cpu(encoding: str, gpu: torch.device) -> None:
     """Several uploads in a row, so that pinned buffers are used again while the device still computes."""
-    made, reference = DevicePictures(gpu), DevicePictures("cpu")
+    made, reference = DeviceImages(gpu), DeviceImages("cpu")
     targets = [Target((336, 448), IMAGENET_MEAN, IMAGENET_STD), Target((224, 224), OPENAI_MEAN, OPENAI_STD)]
     frames = [message_pixels(**message(encoding, 480, 640, seed))[0] for seed in range(6)]  # type: ignore[arg-type]
     prepared = [made.prepare(frame, encoding, targets) for frame in frames]
@@ -385,9 +385,9 @@ def test_a_jpeg_on_a_gpu(gpu: torch.device) -> None:
     y, x = np.mgrid[:480, :640]
     smooth = np.stack([x * 255 / 640, y * 255 / 480, 255 - x * 255 / 640], -1).astype(np.uint8)
     data = jpeg(smooth)
-    picture = decode_jpeg_on_device(data, gpu, "rgb8; jpeg compressed bgr8")
+    source_image = decode_jpeg_on_device(data, gpu, "rgb8; jpeg compressed bgr8")
     expected = decode_jpeg_on_device(data, "cpu", "rgb8; jpeg compressed bgr8")
-    assert picture.device.type == "cuda" and picture.shape == (480, 640, 3)
-    assert (picture.cpu().int() - expected.int()).abs().float().mean() < 2
+    assert source_image.device.type == "cuda" and source_image.shape == (480, 640, 3)
+    assert (source_image.cpu().int() - expected.int()).abs().float().mean() < 2
     with pytest.raises(FrameError):
         decode_jpeg_on_device(data[:-40], gpu)

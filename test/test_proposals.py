@@ -1,7 +1,7 @@
 """Proposals of the SAM family: the authors' interfaces by tiny files, which are taken, and what follows.
 
 The files draw the box that they are given, in the square that their authors' models see, and bring it
-back to the picture with the operations of the authors' exports.
+back to the image with the operations of the authors' exports.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ BOX = """
   quality = Constant<value_floats = [0.1, 0.9]>()
   rated = Mul(quality, known)
 """
-# Of the square, what the picture covers, at the picture's size (SamOnnxModel.mask_postprocessing).
+# Of the square, what the image covers, at the image's size (SamOnnxModel.mask_postprocessing).
 UNPADDED = """
   longest = ReduceMax<keepdims = 1>(orig_im_size)
   scale = Div(side, longest)
@@ -78,7 +78,7 @@ UNPADDED = """
   batch = Unsqueeze(cut, axes)
   wanted = Cast<to = 7>(orig_im_size)
 """
-# The square stretched to the picture (OnnxEfficientSam.predict_masks).
+# The square stretched to the image (OnnxEfficientSam.predict_masks).
 STRETCHED = """
   axes = Constant<value_ints = [0, 1]>()
   batch = Unsqueeze(square, axes)
@@ -111,7 +111,7 @@ EFFICIENT_END = (
     "  apart = Concat<axis = 1>(both, drawn)\n  output_masks = Unsqueeze(apart, first)\n"
     "  iou_predictions = Unsqueeze(rated, axes)\n}"
 )
-# x of the square is x of the picture times 1024 / width (get_rescaled_pts).
+# x of the square is x of the image times 1024 / width (get_rescaled_pts).
 RESCALED = """
   height_width = Cast<to = 1>(wanted)
   back = Constant<value_ints = [1, 0]>()

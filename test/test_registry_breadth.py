@@ -114,7 +114,7 @@ def test_every_licence_is_permissive_or_warned_of_and_in_the_docs() -> None:
     assert "DINOv3 License" in model_spec("dinov3-s16").warning
 
 
-# --- towers of pictures alone
+# --- towers of images alone
 
 
 def tower_of(name: str, depth: int = 2) -> tuple[DinoTower, Any]:
@@ -145,10 +145,10 @@ def test_tower_is_timms_at_its_own_size(name: str) -> None:
     torch.testing.assert_close(ours.tokens.flatten(1, 2), patches, **CLOSE)
     torch.testing.assert_close(ours.layers[0], block.permute(0, 2, 3, 1), **CLOSE)
     if theirs.attn_pool is not None:
-        picture = theirs.attn_pool(expected)
+        image = theirs.attn_pool(expected)
     else:
-        picture = patches.mean(1) if theirs.cls_token is None else expected[:, 0]
-    torch.testing.assert_close(ours.cls, picture, **CLOSE)
+        image = patches.mean(1) if theirs.cls_token is None else expected[:, 0]
+    torch.testing.assert_close(ours.cls, image, **CLOSE)
     assert ours.tokens.shape[-1] == tower.dim and ours.tokens.std() > 0.05
 
 
@@ -269,7 +269,7 @@ def test_a_model_whose_licence_nobody_recorded_says_so() -> None:
     assert model_spec("timm:vit_base_patch16_224.mae").licence == "CC-BY-NC-4.0"
 
 
-# --- towers of pictures and words
+# --- towers of images and words
 
 
 def language_tower(name: str) -> tuple[ClipTower, Any]:

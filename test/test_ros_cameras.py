@@ -306,7 +306,7 @@ def test_a_quality_of_service_that_cannot_be_is_refused_at_start_with_its_topic(
 
 
 @pytest.mark.parametrize("megabytes", [1, 5, 20])
-def test_large_pictures_arrive_whole(watched, megabytes: int) -> None:
+def test_large_images_arrive_whole(watched, megabytes: int) -> None:
     side = round((megabytes * 1e6 / 3) ** 0.5)
     values = np.random.default_rng(megabytes).integers(0, 256, (side, side, 3), np.uint8)
     pipeline = watched.serving.pipeline()
@@ -317,4 +317,4 @@ def test_large_pictures_arrive_whole(watched, megabytes: int) -> None:
         time.sleep(0.3)
         return any(np.array_equal(frame.image, values) for frame, _ in pipeline.processed[-3:])
 
-    wait_for(arrived, f"a picture of {megabytes} MB")
+    wait_for(arrived, f"an image of {megabytes} MB")

@@ -30,7 +30,7 @@ from perception_contrast.ros.messages import image_messages as convert  # noqa: 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 NODE = "/perception_node"
 TOPIC = "/camera/color/image_raw/compressed"
-# Read off the first picture by eye, x0 y0 x1 y1.
+# Read off the first image by eye, x0 y0 x1 y1.
 CHAIR, CABINET, CARPET = (178, 130, 300, 250), (20, 120, 120, 220), (50, 350, 150, 450)
 
 
@@ -95,8 +95,8 @@ def test_features_on_the_topic_are_those_of_the_tower(kitchen) -> None:
     message = kitchen.show(kitchen.frame, f"{NODE}/features")
     values = feature_map.to_numpy(message)
     tower = load_dino("dinov2-s14")
-    picture = cv2.imdecode(np.frombuffer(kitchen.frame.data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
+    image = cv2.imdecode(np.frombuffer(kitchen.frame.data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     size = (14 * message.height, 14 * message.width)
     pixels = torch.nn.functional.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
     mean, std = (torch.tensor(one).view(1, 3, 1, 1) for one in (tower.mean, tower.std))

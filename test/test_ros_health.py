@@ -69,10 +69,10 @@ CASES = [
     (
         camera(new_pairs={"depth/exact": 2, "depth/missing": 8, "camera_info/older": 10}),
         WARN,
-        "80 % of the pictures on /cam have no depth of their moment",
+        "80 % of the images on /cam have no depth of their moment",
     ),
     (camera(new_pairs={"depth/exact": 8, "depth/missing": 2}), OK, "9.5 frames/s"),
-    (camera(new_stamps={"zero": 1, "future": 0}), WARN, "pictures on /cam have no stamp"),
+    (camera(new_stamps={"zero": 1, "future": 0}), WARN, "images on /cam have no stamp"),
     (camera(new_stamps={"future": 3}), WARN, "stamps on /cam are in the future by the node's clock"),
     (
         camera(unheard={"/n/masks": "DURABILITY"}),

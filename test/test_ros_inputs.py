@@ -22,7 +22,7 @@ from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
 
 pytestmark = pytest.mark.ros
 OVERLAY = "/eye/perception_node/overlay"
-RGB = ros_camera.picture()
+RGB = ros_camera.image()
 GREY = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 21
 
 
@@ -67,8 +67,8 @@ def image(encoding: str, values: np.ndarray, padding: int = 0, big: bool = False
     return message
 
 
-def alpha(picture: np.ndarray) -> np.ndarray:
-    return np.dstack([picture, np.full(picture.shape[:2], 3, np.uint8)])
+def alpha(image: np.ndarray) -> np.ndarray:
+    return np.dstack([image, np.full(image.shape[:2], 3, np.uint8)])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_yuv_in_both_orders(eye, camera, encoding: str, code: int) -> None:
     np.testing.assert_allclose(seen.astype(int), RGB, atol=6)
 
 
-def test_depth_and_calibration_of_the_same_moment_travel_with_the_picture(eye, camera) -> None:
+def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, camera) -> None:
     client, serving = eye
     depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor())
     info = client.node.create_publisher(CameraInfo, "/eye/camera_info", qos.sensor())
@@ -140,9 +140,9 @@ def test_broken_depth_is_counted_and_left_out(eye, camera) -> None:
         broken = image_message(np.zeros((48, 64), np.uint16), type(header)(stamp=stamp), "16UC1")
         broken.step = 1
         depth.publish(broken)
-        picture = ros_camera.raw()
-        picture.header.stamp = stamp
-        overlay_of(eye, camera, picture)
+        image = ros_camera.raw()
+        image.header.stamp = stamp
+        overlay_of(eye, camera, image)
         return any(key.startswith("malformed/depth_") for key in client.diagnostics("eye/perception_node"))
 
     wait_for(counted, "malformed depth in diagnostics")

@@ -118,9 +118,9 @@ def test_an_array_without_an_encoding_is_refused() -> None:
 
 
 def test_an_image_message_becomes_the_same_frame() -> None:
-    picture = np.random.default_rng(0).integers(0, 255, (6, 5, 3), np.uint8)
-    frame = convert.frame_from(over_the_wire(convert.image_message(picture, HEADER)))
-    np.testing.assert_array_equal(frame.image, picture)
+    image = np.random.default_rng(0).integers(0, 255, (6, 5, 3), np.uint8)
+    frame = convert.frame_from(over_the_wire(convert.image_message(image, HEADER)))
+    np.testing.assert_array_equal(frame.image, image)
     assert frame.frame_id == HEADER.frame_id
     assert convert.header_of(frame) == HEADER
 

@@ -57,7 +57,7 @@ class Builder:
         name = arguments["model"]
         if name == "broken":
             raise ModelError("the weights of 'broken' are damaged")
-        # Smaller pictures than the node's own default keep a test short.
+        # Smaller images than the node's own default keep a test short.
         settings = Settings(short_side=56, max_tokens=64)
         encoders = small_models.encoders_of.__wrapped__(name)
         self.made.append(Pipeline(encoders, settings, track_numbers=arguments["track_numbers"]))
@@ -130,7 +130,7 @@ def test_a_load_tells_how_far_it_is(life) -> None:
 def test_other_models_take_over_between_two_frames_and_every_message_says_so(active) -> None:
     client, builder = active.client, active.builder
     first = client.newest(f"{NODE}/semantic_features").space
-    shown = image_message(ros_camera.picture(), ros_camera.HEADER)
+    shown = image_message(ros_camera.image(), ros_camera.HEADER)
     assert client.call(AddExemplar, f"{NODE}/add_exemplar", label="mug", kind=2, image=shown).success
     assert client.call(AddExemplar, f"{NODE}/add_exemplar", label="only seen", kind=2, image=shown).success
     old, before = builder.made[-1], len(client.received[f"{NODE}/semantic_features"])
@@ -271,7 +271,7 @@ def test_a_node_that_is_killed_comes_back_with_what_it_was_looking_for(life, tmp
     process = start()
     assert labels() == ["mug"]
     assert client.call(SetQueries, f"{name}/set_queries", queries=[Query(label="sofa")]).success
-    shown = image_message(ros_camera.picture(), ros_camera.HEADER)
+    shown = image_message(ros_camera.image(), ros_camera.HEADER)
     assert client.call(AddExemplar, f"{name}/add_exemplar", label="keys", kind=2, image=shown).success
     process.kill()
     process.wait(10)

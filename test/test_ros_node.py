@@ -96,11 +96,11 @@ def steady(graph: SimpleNamespace) -> Iterator[SimpleNamespace]:
         (JPEG, "truncated_jpeg", "good_jpeg", "/jpeg/perception_node/detections"),
     ],
 )
-def test_bad_input_is_counted_reported_and_survived(graph, name, picture, good, topic) -> None:
+def test_bad_input_is_counted_reported_and_survived(graph, name, image, good, topic) -> None:
     client = graph.client
     client.listen(Detection2DArray, topic)
     before = int(client.wait_diagnostics(name, "frames/malformed", bool)["frames/malformed"])
-    graph.show(picture)
+    graph.show(image)
     values = client.wait_diagnostics(name, "frames/malformed", lambda count: int(count) > before)
     assert values["level"] == "1" and values["message"].startswith("malformed input: ")
     assert values["malformed/last"] and values["malformed/last"] in values["message"]
@@ -122,7 +122,7 @@ def test_a_failing_pipeline_is_an_error_in_diagnostics_and_the_node_runs_on(stea
     client.newest(f"{NODE}/detections")
 
 
-def test_every_output_carries_the_header_of_its_picture(steady) -> None:
+def test_every_output_carries_the_header_of_its_image(steady) -> None:
     client = steady.client
     topics = {
         f"{NODE}/features": FeatureMap,
@@ -142,7 +142,7 @@ def test_every_output_carries_the_header_of_its_picture(steady) -> None:
     )
     assert messages[f"{NODE}/embedding"].space == ros_double.SPACE
     overlay = np.frombuffer(messages[f"{NODE}/overlay"].data, np.uint8).reshape(48, 64, 3)
-    np.testing.assert_array_equal(overlay, ros_camera.picture())
+    np.testing.assert_array_equal(overlay, ros_camera.image())
     masks = messages[f"{NODE}/masks"]
     assert masks.encoding == "mono16"
     assert set(np.frombuffer(masks.data, "<u2")) == {1, 65535}
@@ -260,12 +260,12 @@ def test_exemplars_by_point_box_and_image(steady) -> None:
     ("request_", "said"),
     [
         ({"label": "", "kind": 1}, "empty"),
-        ({"label": "a", "kind": 1, "point": Point(x=64.0, y=1.0)}, "outside the picture of 64x48"),
+        ({"label": "a", "kind": 1, "point": Point(x=64.0, y=1.0)}, "outside the image of 64x48"),
         ({"label": "a", "kind": 1, "point": Point(x=float("nan"), y=1.0)}, "outside"),
         ({"label": "a", "kind": 0}, "box is empty"),
         (
             {"label": "a", "kind": 0, "box": RegionOfInterest(x_offset=60, width=5, height=5)},
-            "leaves the picture",
+            "leaves the image",
         ),
         ({"label": "a", "kind": 2}, ""),
         ({"label": "a", "kind": 9}, "kind 9"),
@@ -292,10 +292,10 @@ def test_texts_become_vectors_and_heat_maps(steady) -> None:
     assert "outside" in client.call(Similarity, f"{NODE}/similarity", kind=0, point=Point(x=-9.0)).message
 
 
-def test_whole_pictures_are_classified_and_compared(steady) -> None:
+def test_whole_images_are_classified_and_compared(steady) -> None:
     client, classify, compare = steady.client, f"{NODE}/classify", f"{NODE}/image_text_similarity"
     newest = client.call(Classify, classify, labels=["red", "blue"])
-    share = ros_camera.picture()[..., 0].mean() / 255.0
+    share = ros_camera.image()[..., 0].mean() / 255.0
     assert newest.success and (newest.model, newest.space) == (ros_double.MODEL, ros_double.SPACE)
     np.testing.assert_allclose(newest.probabilities, [share, 0.0], rtol=1e-5)
     np.testing.assert_allclose(newest.cosines, [share / 2, 0.0], rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Pictures meet the depth and calibration of their moment; stamps that cannot be believed. No ROS needed."""
+"""Images meet the depth and calibration of their moment; stamps that cannot be believed. No ROS needed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Bench:
         self.pairing = Pairing(self.out.append, streams, slop=round(slop * MS), patience=patience)
         self.now = 100.0
 
-    def picture(self, stamp: float) -> None:
-        self.pairing.picture(f"picture {stamp:g}", round(stamp * MS), self.now)
+    def image(self, stamp: float) -> None:
+        self.pairing.image(f"image {stamp:g}", round(stamp * MS), self.now)
 
     def depth(self, stamp: float) -> None:
         self.pairing.other("depth", f"depth {stamp:g}", round(stamp * MS), self.now)
@@ -29,15 +29,15 @@ class Bench:
         self.pairing.other("camera_info", f"info {stamp:g}", round(stamp * MS), self.now)
 
     def found(self) -> list[tuple[str, dict[str, str]]]:
-        return [(one.picture, dict(one.found)) for one in self.out]
+        return [(one.image, dict(one.found)) for one in self.out]
 
 
 def test_the_very_stamp_is_taken_before_a_nearer_arrival() -> None:
     bench = Bench()
     for stamp in (95, 100, 105):
         bench.depth(stamp)
-    bench.picture(100)
-    assert bench.found() == [("picture 100", {"depth": "depth 100"})]
+    bench.image(100)
+    assert bench.found() == [("image 100", {"depth": "depth 100"})]
     assert bench.pairing.outcomes == {"depth/exact": 1, "camera_info/missing": 1}
 
 
@@ -45,63 +45,63 @@ def test_without_it_the_nearest_within_the_slop_is_taken_and_nothing_beyond() ->
     bench = Bench()
     for stamp in (90, 112, 140):
         bench.depth(stamp)
-    bench.picture(100)
-    bench.picture(121)
-    bench.picture(165)
+    bench.image(100)
+    bench.image(121)
+    bench.image(165)
     bench.now += 1.0
     bench.pairing.expire(bench.now)
     assert bench.found() == [
-        ("picture 100", {"depth": "depth 90"}),
-        ("picture 121", {"depth": "depth 112"}),
-        ("picture 165", {}),
+        ("image 100", {"depth": "depth 90"}),
+        ("image 121", {"depth": "depth 112"}),
+        ("image 165", {}),
     ]
     assert bench.pairing.outcomes["depth/near"] == 2 and bench.pairing.outcomes["depth/missing"] == 1
 
 
-def test_a_picture_waits_for_depth_that_is_on_its_way_but_no_longer_than_it_may() -> None:
+def test_an_image_waits_for_depth_that_is_on_its_way_but_no_longer_than_it_may() -> None:
     bench = Bench(patience=0.05)
     bench.depth(0)
-    bench.picture(33)
+    bench.image(33)
     assert bench.out == []
     bench.depth(33)
-    assert bench.found() == [("picture 33", {"depth": "depth 33"})]
-    bench.picture(66)
+    assert bench.found() == [("image 33", {"depth": "depth 33"})]
+    bench.image(66)
     bench.now += 0.04
     bench.pairing.expire(bench.now)
     assert len(bench.out) == 1
     bench.now += 0.02
     bench.pairing.expire(bench.now)
-    assert bench.found()[1] == ("picture 66", {})
+    assert bench.found()[1] == ("image 66", {})
 
 
 def test_a_silent_topic_is_not_waited_for() -> None:
     bench = Bench(patience=10.0)
-    bench.picture(0)
+    bench.image(0)
     assert len(bench.out) == 1
     bench.depth(33)
     bench.now += 5.0
-    bench.picture(66)
+    bench.image(66)
     assert len(bench.out) == 2
 
 
-def test_depth_that_is_slower_than_the_pictures_costs_latency_but_no_picture() -> None:
+def test_depth_that_is_slower_than_the_images_costs_latency_but_no_image() -> None:
     bench = Bench(patience=10.0)
     bench.depth(0)
     for number in range(1, WAITING + 3):
         bench.now += 0.033
-        bench.picture(33 * number)
-    assert [one.picture for one in bench.out] == ["picture 33", "picture 66"]
+        bench.image(33 * number)
+    assert [one.image for one in bench.out] == ["image 33", "image 66"]
     bench.depth(99)
-    assert bench.found()[-1] == ("picture 99", {"depth": "depth 99"})
+    assert bench.found()[-1] == ("image 99", {"depth": "depth 99"})
 
 
-def test_a_calibration_that_was_sent_once_serves_all_pictures_and_outlives_a_jump() -> None:
+def test_a_calibration_that_was_sent_once_serves_all_images_and_outlives_a_jump() -> None:
     bench = Bench()
     bench.info(0)
     bench.now += 60.0
-    bench.picture(60_000)
+    bench.image(60_000)
     bench.pairing.clear()
-    bench.picture(5)
+    bench.image(5)
     assert [found["camera_info"] for _, found in bench.found()] == ["info 0", "info 0"]
     assert (
         bench.pairing.outcomes["camera_info/older"] == 1 and bench.pairing.outcomes["camera_info/near"] == 1
@@ -112,8 +112,8 @@ def test_after_a_jump_back_depth_of_the_time_before_is_not_used() -> None:
     bench = Bench()
     bench.depth(100)
     bench.pairing.clear()
-    bench.picture(100)
-    assert bench.found() == [("picture 100", {})]
+    bench.image(100)
+    assert bench.found() == [("image 100", {})]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A node that sees pictures alone is told, while it runs, to find by words what a run learned."""
+"""A node that sees images alone is told, while it runs, to find by words what a run learned."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ SIZE = (60, 100)
 
 
 class Told:
-    """Says what is in each of the rows of cells of a picture; notes what it was asked to see."""
+    """Says what is in each of the rows of cells of an image; notes what it was asked to see."""
 
     scale, bias = 8.0, -4.0
 
@@ -158,23 +158,23 @@ def spots() -> list[Spot]:
     ]
 
 
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     from skimage import data
 
     return np.asarray(data.coffee())[:400, :560]
 
 
 def test_a_region_is_seen_alike_alone_and_among_others(zoomer: Zoomer) -> None:
-    together = zoomer.vectors(picture(), spots())
-    alone = np.concatenate([zoomer.vectors(picture(), [one]) for one in spots()])
+    together = zoomer.vectors(image(), spots())
+    alone = np.concatenate([zoomer.vectors(image(), [one]) for one in spots()])
     assert np.abs(np.linalg.norm(together, axis=1) - 1).max() < 1e-4
     # bfloat16 products of another batch size.
     assert (together * alone).sum(1).min() > 0.995
-    assert zoomer.vectors(picture(), []).shape == (0, together.shape[1])
+    assert zoomer.vectors(image(), []).shape == (0, together.shape[1])
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_a_blank_picture_and_an_empty_mask_stay_finite(zoomer: Zoomer, level: int) -> None:
+def test_a_blank_image_and_an_empty_mask_stay_finite(zoomer: Zoomer, level: int) -> None:
     blank = np.full((40, 30, 3), level, np.uint8)
     nothing = Spot((0.0, 0.0, 30.0, 40.0), np.zeros((10, 8), bool), 0.0)
     assert np.isfinite(zoomer.vectors(blank, [nothing])).all()
@@ -183,10 +183,10 @@ def test_a_blank_picture_and_an_empty_mask_stay_finite(zoomer: Zoomer, level: in
 def test_every_stage_of_the_walk_is_timed_and_zoom_can_be_switched_off(encoders) -> None:
     pipeline = Pipeline(encoders, Settings(short_side=224, detection_threshold=0.02))
     pipeline.set_queries([Query("cup"), Query("table")])
-    seen = pipeline.process(Frame(picture()), Wants(detections=True))
+    seen = pipeline.process(Frame(image()), Wants(detections=True))
     assert "zoom" in seen.timings and "postprocess" in seen.timings
     pipeline.configure(replace(pipeline.settings, zoom=0))
-    assert "zoom" not in pipeline.process(Frame(picture()), Wants(detections=True)).timings
+    assert "zoom" not in pipeline.process(Frame(image()), Wants(detections=True)).timings
 
 
 def test_a_calibration_of_ones_own_is_what_is_served(encoders) -> None:

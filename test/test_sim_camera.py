@@ -148,7 +148,7 @@ def test_depth_transforms_and_labels_rebuild_the_room(filmed: dict[str, Any]) ->
 
 
 @pytest.mark.slow
-def test_pictures_carry_frame_encoding_and_size(filmed: dict[str, Any]) -> None:
+def test_images_carry_frame_encoding_and_size(filmed: dict[str, Any]) -> None:
     color = filmed["/camera/color/image_raw"]
     assert (color.encoding, color.height, color.width, color.step) == ("rgb8", 120, 160, 480)
     assert len(color.data) == 120 * 480 and np.frombuffer(color.data, np.uint8).std() > 10

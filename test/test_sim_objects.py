@@ -134,7 +134,7 @@ def test_obj_loader_reads_polygons_negative_indices_and_texture_coordinates() ->
     np.testing.assert_array_equal(mesh.uv, mesh.vertices[:, :2])
 
 
-def test_textures_are_pictures_and_some_are_kept_back() -> None:
+def test_textures_are_images_and_some_are_kept_back() -> None:
     names = [name for kind in assets.TEXTURES.values() for name in kind]
     assert len(names) == len(set(names)) == 30
     assert set(names) > assets.UNSEEN_TEXTURES

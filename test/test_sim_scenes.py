@@ -32,7 +32,7 @@ from perception_contrast_sim.render.materials import COLOURS, named_colour
 from perception_contrast_sim.render.stage import STRUCTURE, Stage, View, look_at
 from perception_contrast_sim.rooms.arrange import Placed, Room
 from perception_contrast_sim.rooms.household import FLOOR, TABLE, WALL, Household
-from perception_contrast_sim.rooms.scenes import LabelledPicture, SceneSampler, SceneSettings
+from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 
 HEXAGON = [(np.cos(a), np.sin(a)) for a in np.arange(6) * np.pi / 3]
 
@@ -197,7 +197,7 @@ def test_depth_and_masks_are_those_of_the_rays(
     assert same.mean() > 0.8 and np.abs(seen.depth - expected)[same].max() < 0.004
 
 
-def test_the_picture_agrees_with_the_masks(stage: Stage) -> None:
+def test_the_image_agrees_with_the_masks(stage: Stage) -> None:
     rng = np.random.default_rng(0)
     stage.colour_prop(rng, 0, "red", "blue")
     stage.paint_structure(dict.fromkeys(STRUCTURE, (0.5, 0.5, 0.5)))
@@ -216,7 +216,7 @@ def test_what_is_not_placed_is_out_of_sight(stage: Stage) -> None:
         stage.place([BAR])
 
 
-def drawn(seed: int, count: int, **settings: object) -> list[LabelledPicture]:
+def drawn(seed: int, count: int, **settings: object) -> list[LabelledScene]:
     options = SceneSettings(**{"height": 90, "width": 120, "views": count, "props": 14, **settings})
     try:
         return list(islice(SceneSampler(seed, options), count))
@@ -224,7 +224,7 @@ def drawn(seed: int, count: int, **settings: object) -> list[LabelledPicture]:
         pytest.skip(str(error))
 
 
-def test_a_seed_decides_the_pictures() -> None:
+def test_a_seed_decides_the_images() -> None:
     first, again, other = drawn(3, 2), drawn(3, 2), drawn(4, 1)
     for one, two in zip(first, again, strict=True):
         assert np.array_equal(one.rgb, two.rgb) and np.array_equal(one.instances, two.instances)
@@ -232,10 +232,10 @@ def test_a_seed_decides_the_pictures() -> None:
     assert not np.array_equal(first[0].rgb, other[0].rgb)
     names = {kind.name for kind in catalogue()}
     held_out = {kind.name for kind in catalogue() if kind.held_out}
-    for picture in (*first, *other):
-        assert picture.rgb.shape == (90, 120, 3) and picture.instances.shape == (90, 120)
-        for number, thing in picture.objects.items():
-            assert thing.index == number and (picture.instances == number).sum() >= 30
+    for image in (*first, *other):
+        assert image.rgb.shape == (90, 120, 3) and image.instances.shape == (90, 120)
+        for number, thing in image.objects.items():
+            assert thing.index == number and (image.instances == number).sum() >= 30
             assert thing.category in names | set(STRUCTURE) and thing.category not in held_out
             assert (thing.color, thing.category) not in UNSEEN_PAIRS
 

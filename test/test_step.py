@@ -195,7 +195,7 @@ def test_all_graphs_and_the_product_are_one_recording() -> None:
         parts = [Part(p.stage, p.served, p.images, p.wanted, p.rows and rows) for p in first]
         seen = step.run(parts, stage)
         assert seen[0][BEST].shape[1] == count
-    assert made == [4], "two pictures, vectors and their owners, whatever the vocabulary"
+    assert made == [4], "two images, vectors and their owners, whatever the vocabulary"
     assert stages == ["encode"] * 3
 
 

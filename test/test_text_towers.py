@@ -118,7 +118,7 @@ def test_minilm_says_its_space(minilm: MiniLmTower) -> None:
 
 
 class CountingTower:
-    """A picture-and-text tower whose text vector is a fixed random vector for each row of ids."""
+    """An image-and-text tower whose text vector is a fixed random vector for each row of ids."""
 
     def __init__(self, family: str, tokenizer_file: Path | None = None) -> None:
         self.spec = model_spec("clip-vit-b16" if family == "clip" else "siglip2-b16")

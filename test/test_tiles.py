@@ -1,4 +1,4 @@
-"""Windows over a large picture: where they lie, and that their grids join without seams."""
+"""Windows over a large image: where they lie, and that their grids join without seams."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_windows_cover_everything_and_overlap_as_asked(
         assert all(window - step >= int(overlap * window) - 1 for step in steps)
 
 
-def test_a_window_is_no_larger_than_the_picture_and_whole_in_patches() -> None:
+def test_a_window_is_no_larger_than_the_image_and_whole_in_patches() -> None:
     assert window_of((480, 640), 16, 0) == (480, 640)
     assert window_of((480, 640), 16, 250) == (240, 240)
     assert window_of((160, 640), 16, 250) == (160, 240)
@@ -58,12 +58,12 @@ def test_a_window_is_no_larger_than_the_picture_and_whole_in_patches() -> None:
 
 
 @pytest.mark.parametrize("side", [0, 64, 1000])
-def test_one_window_that_covers_the_picture_is_the_picture(side: int) -> None:
+def test_one_window_that_covers_the_image_is_the_image(side: int) -> None:
     graph = graph_of(small_clip())
     images = torch.randn(1, 3, 64, 64)
 
-    def run(pictures: Tensor) -> Mapping[str, Tensor]:
-        return dict(zip(graph.names, graph(pictures), strict=True))
+    def run(source_images: Tensor) -> Mapping[str, Tensor]:
+        return dict(zip(graph.names, graph(source_images), strict=True))
 
     expected = run(images)
     found = seen_in_windows(run, images, 16, side or 0, 0.25)
@@ -115,7 +115,7 @@ def test_joined_unit_vectors_are_unit_and_raw_ones_stay_raw() -> None:
         graph = graph_of(tower)
         images = torch.randn(1, 3, 12 * side, 15 * side)
         seen = seen_in_windows(
-            lambda pictures, g=graph: dict(zip(g.names, g(pictures), strict=True)),
+            lambda source_images, g=graph: dict(zip(g.names, g(source_images), strict=True)),
             images,
             side,
             8 * side,

@@ -56,29 +56,29 @@ class Sentences:
         return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
 
 
-def shard(seed: int = 0, pictures: int = 4, side: int = 4) -> Shard:
+def shard(seed: int = 0, images: int = 4, side: int = 4) -> Shard:
     """Noise for tokens with a direction for each category, labels in quarters."""
     rng = np.random.default_rng(seed)
     layers = len(AlignmentConfig().layers)
     width = AlignmentConfig().image_dim * layers
     meaning = {name: np.random.default_rng(i).normal(0, 3, width) for i, name in enumerate(("floor", *SEEN))}
-    tokens = rng.normal(0, 1, (pictures, side, side, width))
-    cells = np.ones((pictures, 2 * side, 2 * side), np.uint8)
+    tokens = rng.normal(0, 1, (images, side, side, width))
+    cells = np.ones((images, 2 * side, 2 * side), np.uint8)
     objects = []
-    for p in range(pictures):
+    for p in range(images):
         names = [SEEN[int(i)] for i in rng.permutation(len(SEEN))[:2]]
         objects.append([SceneObject(0, "floor")])
         objects[-1] += [SceneObject(3 + k, n, "red" if k else "blue") for k, n in enumerate(names)]
         cells[p, :side, :side], cells[p, :side, side:] = 2, 3
         for y, x in np.ndindex(side, side):
             tokens[p, y, x] += meaning[objects[-1][cells[p, 2 * y, 2 * x] - 1].category]
-    colours = rng.normal(0, 0.3, (pictures, 6, 2 * side, 2 * side)).astype(np.float16)
-    cls = rng.normal(0, 1, (pictures, AlignmentConfig().image_dim)).astype(np.float16)
+    colours = rng.normal(0, 0.3, (images, 6, 2 * side, 2 * side)).astype(np.float16)
+    cls = rng.normal(0, 1, (images, AlignmentConfig().image_dim)).astype(np.float16)
     purity = np.full(cells.shape, 255, np.uint8)
     return Shard(tokens.astype(np.float16), cls, colours, cells, purity, objects)
 
 
-SETTINGS = BatchSettings(pictures=4, crop=4, phrases=20, examples=6)
+SETTINGS = BatchSettings(images=4, crop=4, phrases=20, examples=6)
 
 
 def maker(seed: int = 3) -> BatchMaker:
@@ -114,18 +114,18 @@ def test_cells_have_the_label_of_most_of_their_pixels(size: tuple[int, int], gri
 def test_a_batch_says_what_is_true_where() -> None:
     source, batch = shard(), maker().draw()
     words = Words()
-    pictures, count = len(batch.cells), len(batch.phrases)
-    assert count == SETTINGS.phrases and batch.truth.shape == (pictures, 4, count)
-    assert batch.layers[0].shape == (pictures, 4, 4, 384) and batch.cells.shape == (pictures, 64)
+    images, count = len(batch.cells), len(batch.phrases)
+    assert count == SETTINGS.phrases and batch.truth.shape == (images, 4, count)
+    assert batch.layers[0].shape == (images, 4, 4, 384) and batch.cells.shape == (images, 64)
     assert (batch.truth[:, 0] == 0).all() and (batch.category[:, 0] == -1).all()
     assert set(batch.truth.unique().tolist()) <= {-1.0, 0.0, 1.0}
     names = [*words.names, *SURFACES]
     known = {tuple(np.asarray(c, np.float32)): o for c, o in zip(source.cls, source.objects, strict=True)}
-    for b in range(pictures):
+    for b in range(images):
         things = known[tuple(batch.cls[b].numpy())]
         assert [names[int(i)] for i in batch.category[b, 1:]] == [o.category for o in things]
-        for e, (picture, value) in enumerate(batch.examples.tolist()):
-            shown = known[tuple(batch.cls[picture].numpy())][value - 1].category
+        for e, (image, value) in enumerate(batch.examples.tolist()):
+            shown = known[tuple(batch.cls[image].numpy())][value - 1].category
             assert batch.same[b, 1:, e].tolist() == [float(o.category == shown) for o in things]
             assert shown not in SURFACES
     # Half of the phrases describe something that is in the batch.
@@ -252,7 +252,7 @@ def test_shards_appear_whole_and_come_back(tmp_path: Path) -> None:
     made, folder = shard(), tmp_path / "shards" / "56x56_0000"
     names = ("tokens", "cls", "colours", "cells", "purity")
     arrays = {name: getattr(made, name) for name in names}
-    things = [[asdict(o) for o in picture] for picture in made.objects]
+    things = [[asdict(o) for o in image] for image in made.objects]
     write_shard(folder, arrays, things)
     again = load_shard(folder)
     assert all(np.array_equal(getattr(again, n), getattr(made, n)) for n in names)
@@ -267,17 +267,17 @@ def test_shards_appear_whole_and_come_back(tmp_path: Path) -> None:
 
 
 def test_shards_of_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
-    require_same_scenes(tmp_path, {"scene seed": 1, "pictures a shard": 50})
-    require_same_scenes(tmp_path, {"scene seed": 1, "pictures a shard": 50})
+    require_same_scenes(tmp_path, {"scene seed": 1, "images a shard": 50})
+    require_same_scenes(tmp_path, {"scene seed": 1, "images a shard": 50})
     with pytest.raises(PerceptionError, match="other settings"):
-        require_same_scenes(tmp_path, {"scene seed": 2, "pictures a shard": 50})
+        require_same_scenes(tmp_path, {"scene seed": 2, "images a shard": 50})
 
 
 # Baselines and calibration.
 
 
 def test_the_closed_form_map_names_the_categories_it_was_fitted_to() -> None:
-    source, tower = shard(pictures=30), Sentences()
+    source, tower = shard(images=30), Sentences()
     head = closed_form_head([source], tower, seed=0)
     texts = ["blue mug", "red mug", "blue book", "red book", "blue chair", "red chair", "floor"]
     words = head.text_embedding(torch.from_numpy(tower.encode(texts)))
@@ -285,11 +285,11 @@ def test_the_closed_form_map_names_the_categories_it_was_fitted_to() -> None:
     grid = head.grid(layers, torch.zeros(30, 6, 8, 8))[0]
     assert torch.allclose(grid.norm(dim=-1), torch.ones(30, 8, 8), atol=1e-4)
     right = total = 0
-    for picture, things in zip(range(30), source.objects, strict=True):
+    for image, things in zip(range(30), source.objects, strict=True):
         for k, thing in enumerate(things):
             text = f"{thing.color} {thing.category}".strip()
             if text in texts:
-                cells = grid[picture][torch.from_numpy(source.cells[picture] == k + 1)]
+                cells = grid[image][torch.from_numpy(source.cells[image] == k + 1)]
                 right += int(((cells @ words.T).argmax(-1) == texts.index(text)).sum())
                 total += len(cells)
     assert right / total > 0.9
@@ -316,8 +316,8 @@ def test_one_command_ends_with_a_head_that_is_served(tmp_path: Path, repository:
     except ModelError as error:
         pytest.skip(str(error))
     changes = (
-        f"output={tmp_path}", "scenes.pictures=4", "scenes.per_shard=2", "scenes.workers=1",
-        "scenes.sizes=[[112, 154], [84, 112]]", "scenes.shares=[0.5, 0.5]", "batch.pictures=2",
+        f"output={tmp_path}", "scenes.images=4", "scenes.per_shard=2", "scenes.workers=1",
+        "scenes.sizes=[[112, 154], [84, 112]]", "scenes.shares=[0.5, 0.5]", "batch.images=2",
         "batch.crop=6", "batch.phrases=20", "batch.examples=4", "optimisation.steps=3",
         "optimisation.threads=1", "calibration.scenes=2", "calibration.absent=2", "evaluation.scenes=2",
         "evaluation.held_out_scenes=2", "evaluation.absent=2",

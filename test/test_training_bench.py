@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_methods import FIRST, SIZE, gradients, largest_difference, pictures, small_vit
+from small_methods import FIRST, SIZE, gradients, images, largest_difference, small_vit
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.bench.captions import Budget, OpenClipLoss, figures, report, small_method
@@ -54,13 +54,13 @@ def test_mae_of_lightly_has_our_loss_on_the_same_weights() -> None:
     state["mask_token"] = state["mask_token"].flatten()
     ours.decoder.load_state_dict(state)
     patches = (SIZE // theirs.backbone.patch) ** 2
-    batch = {"image": pictures(4, 3, SIZE, SIZE), "noise": torch.rand(4, patches)}
+    batch = {"image": images(4, 3, SIZE, SIZE), "noise": torch.rand(4, patches)}
     expected = theirs.loss(batch, FIRST).total.detach()
     assert float(ours.loss(batch, FIRST).total.detach()) == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_close_ups_show_what_their_captions_say(tmp_path: Path) -> None:
-    """The same seed gives the same pictures; a table that is whole is not made again."""
+    """The same seed gives the same images; a table that is whole is not made again."""
     pytest.importorskip("mujoco")
     try:
         first = list(close_ups(FEW, 3))
@@ -80,13 +80,13 @@ def test_close_ups_show_what_their_captions_say(tmp_path: Path) -> None:
 
 
 def test_figures_of_captions_stand_beside_chance(tmp_path: Path) -> None:
-    """Pictures of one caption count once in retrieval, all of them in zero-shot."""
-    from perception_contrast.images.files import save_picture
+    """Images of one caption count once in retrieval, all of them in zero-shot."""
+    from perception_contrast.images.files import save_image
 
     rows = []
     for number, name in enumerate(["cup", "cup", "hat", "pen"]):
         rgb = torch.randint(0, 256, (16, 16, 3), dtype=torch.uint8).numpy()
-        save_picture(tmp_path / f"{number}.png", rgb)
+        save_image(tmp_path / f"{number}.png", rgb)
         rows.append({"path": f"{number}.png", "caption": f"a {name}", "class": name})
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     method, _ = small_method("clip", 16, Budget(batch=2), 4)

@@ -14,26 +14,26 @@ from perception_contrast_training.household.words import Words
 NAMES = ("mug", "chair", "banana", "bottle")
 
 
-def shards(seed: int, telling: float, count: int = 4, pictures: int = 12) -> list[Shard]:
-    """Pictures of a small and a large thing; tokens are noise and, times ``telling``, which thing it is."""
+def shards(seed: int, telling: float, count: int = 4, images: int = 12) -> list[Shard]:
+    """Images of a small and a large thing; tokens are noise and, times ``telling``, which thing it is."""
     rng = np.random.default_rng(seed)
     directions = np.random.default_rng(0).normal(size=(len(NAMES), 24))
     made = []
     for _ in range(count):
-        tokens = rng.normal(size=(pictures, 8, 8, 24))
-        cells = np.zeros((pictures, 16, 16), np.uint8)
+        tokens = rng.normal(size=(images, 8, 8, 24))
+        cells = np.zeros((images, 16, 16), np.uint8)
         objects = []
-        for picture in range(pictures):
+        for image in range(images):
             chosen = rng.integers(0, len(NAMES), 2)
             places = ((slice(0, 1), slice(0, 2)), (slice(2, 8), slice(2, 8)))
             for place, (which, (rows, columns)) in enumerate(zip(chosen, places, strict=True)):
-                tokens[picture, rows, columns] += telling * directions[which]
+                tokens[image, rows, columns] += telling * directions[which]
                 fine = tuple(slice(2 * part.start, 2 * part.stop) for part in (rows, columns))
-                cells[picture][fine] = place + 1
+                cells[image][fine] = place + 1
             objects.append([SceneObject(k, NAMES[which], "red", "wood") for k, which in enumerate(chosen)])
         purity = np.full(cells.shape, 255, np.uint8)
-        colours = np.zeros((pictures, 6, 16, 16), np.float16)
-        cls = np.zeros((pictures, 24), np.float16)
+        colours = np.zeros((images, 6, 16, 16), np.float16)
+        cls = np.zeros((images, 24), np.float16)
         made.append(Shard(tokens.astype(np.float16), cls, colours, cells, purity, objects))
     return made
 

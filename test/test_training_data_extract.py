@@ -23,8 +23,8 @@ from recordings import (
     jpeg,
     mcap_bytes,
     packed,
-    picture,
     raw,
+    source_image,
     text,
     transform,
     write,
@@ -89,10 +89,10 @@ def test_frame_keeps_its_own_bytes_and_what_was_known_when_it_was_seen(tmp_path:
         stored = {name: tar.extractfile(name).read() for name in names}  # type: ignore[union-attr]
     for number, row in enumerate(rows(tmp_path / "set")):
         key = row["key"]
-        assert stored[f"{key}.jpg"] == jpeg(picture(number)), "no second generation of a JPEG"
+        assert stored[f"{key}.jpg"] == jpeg(source_image(number)), "no second generation of a JPEG"
         sample = dataset[number]
-        reference = cv2.imdecode(np.frombuffer(jpeg(picture(number)), np.uint8), cv2.IMREAD_COLOR)
-        np.testing.assert_array_equal(sample["picture"].numpy(), reference[..., ::-1].transpose(2, 0, 1))
+        reference = cv2.imdecode(np.frombuffer(jpeg(source_image(number)), np.uint8), cv2.IMREAD_COLOR)
+        np.testing.assert_array_equal(sample["image"].numpy(), reference[..., ::-1].transpose(2, 0, 1))
         assert sample["stamp"] == row["stamp"] == START + number * SECOND
         # The base is at 0.5 m a frame, the camera 0.2 m above it, turned as optical frames are.
         expected = [0.5 * number, 0, 0.2, -0.5, 0.5, -0.5, 0.5]
@@ -140,12 +140,12 @@ def test_webdataset_reads_the_shards(tmp_path: Path) -> None:
 
 def test_filters_leave_out_by_reason(tmp_path: Path) -> None:
     def blurred(number: int) -> np.ndarray:
-        return cv2.GaussianBlur(cv2.GaussianBlur(picture(number), (0, 0), 4), (0, 0), 4)
+        return cv2.GaussianBlur(cv2.GaussianBlur(source_image(number), (0, 0), 4), (0, 0), 4)
 
-    dark, good, twice = np.zeros((48, 64, 3), np.uint8), picture(1), picture(2)
-    shown = [good, good, twice, dark, blurred(3), good, picture(4)]
+    dark, good, twice = np.zeros((48, 64, 3), np.uint8), source_image(1), source_image(2)
+    shown = [good, good, twice, dark, blurred(3), good, source_image(4)]
     messages = [color(START + number * SECOND, jpeg(image)) for number, image in enumerate(shown)]
-    messages.insert(1, color(START + SECOND // 10, jpeg(picture(9))))
+    messages.insert(1, color(START + SECOND // 10, jpeg(source_image(9))))
     result = run(write(tmp_path / "bag", told(*messages)), tmp_path / "set")
     counts = result.results[0]["topics"][COLOR]
     assert counts == {
@@ -160,8 +160,8 @@ def test_filters_leave_out_by_reason(tmp_path: Path) -> None:
     assert [row["stamp"] for row in rows(tmp_path / "set")] == [START + n * SECOND for n in (0, 2, 6)]
 
 
-def test_motion_by_pose_counts_where_the_picture_hardly_changes(tmp_path: Path) -> None:
-    image = jpeg(picture(1))
+def test_motion_by_pose_counts_where_the_image_hardly_changes(tmp_path: Path) -> None:
+    image = jpeg(source_image(1))
     messages = [color(START + number * SECOND, image) for number in range(6)]
     messages += [
         transform(START + number * SECOND, "odom", "cam_optical_frame", (x, 0, 0), (0, 0, 0, 1))
@@ -177,7 +177,7 @@ def test_motion_by_pose_counts_where_the_picture_hardly_changes(tmp_path: Path) 
 def test_pose_is_interpolated_along_the_arc(tmp_path: Path) -> None:
     half = np.sqrt(0.5)
     messages = [
-        color(START + SECOND // 4, jpeg(picture(1))),
+        color(START + SECOND // 4, jpeg(source_image(1))),
         transform(START, "map", "cam_optical_frame", (0, 0, 0), (0, 0, 0, 1)),
         transform(START + SECOND, "map", "cam_optical_frame", (4, 0, 0), (0, 0, half, half)),
     ]
@@ -231,18 +231,18 @@ def test_odometry_places_the_camera_where_no_transform_does(tmp_path: Path) -> N
         twist=twist,
     )
     static = transform(START, "base_link", "cam_optical_frame", (0, 0, 1), (0, 0, 0, 1), "/tf_static")
-    picture_message = color(START, jpeg(picture(1)))
-    run(write(tmp_path / "a", told(odometry, static, picture_message)), tmp_path / "mounted")
+    image_message = color(START, jpeg(source_image(1)))
+    run(write(tmp_path / "a", told(odometry, static, image_message)), tmp_path / "mounted")
     assert rows(tmp_path / "mounted")[0]["pose"][:3] == [3, 4, 1]
-    run(write(tmp_path / "b", told(odometry, picture_message)), tmp_path / "bare")
+    run(write(tmp_path / "b", told(odometry, image_message)), tmp_path / "bare")
     row = rows(tmp_path / "bare")[0]
     assert (row["pose"][:3], row["pose_parent"], row["pose_child"]) == ([3, 4, 0], "odom", "base_link")
-    run(write(tmp_path / "c", told(static, picture_message)), tmp_path / "fixed_to_nothing")
+    run(write(tmp_path / "c", told(static, image_message)), tmp_path / "fixed_to_nothing")
     assert rows(tmp_path / "fixed_to_nothing")[0]["pose"] is None
 
 
-def test_raw_and_unusual_pictures_are_stored_in_true_colours(tmp_path: Path) -> None:
-    image = picture(5)
+def test_raw_and_unusual_images_are_stored_in_true_colours(tmp_path: Path) -> None:
+    image = source_image(5)
     swapped = bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 100])[1])
     messages = [
         raw(START - SECOND // 10, image, "/a/image", "rgb8"),
@@ -255,14 +255,14 @@ def test_raw_and_unusual_pictures_are_stored_in_true_colours(tmp_path: Path) -> 
     assert [Path(row["file"]).suffix for row in found] == [".jpg", ".jpg", ".png"]
     dataset = ShardDataset(tmp_path / "set")
     for number, most in enumerate((12, 12, 0)):
-        got = dataset[number]["picture"].numpy().transpose(1, 2, 0).astype(int)
+        got = dataset[number]["image"].numpy().transpose(1, 2, 0).astype(int)
         assert np.abs(got - image).mean() <= most
     run(bag, tmp_path / "png", format="png", topics=("/a/image",))
     np.testing.assert_array_equal(
-        ShardDataset(tmp_path / "png")[0]["picture"].numpy().transpose(1, 2, 0), image
+        ShardDataset(tmp_path / "png")[0]["image"].numpy().transpose(1, 2, 0), image
     )
     run(bag, tmp_path / "small", short_side=24, topics=("/c/image",))
-    assert ShardDataset(tmp_path / "small")[0]["picture"].shape == (3, 24, 32)
+    assert ShardDataset(tmp_path / "small")[0]["image"].shape == (3, 24, 32)
 
 
 def test_sidecar_captions_by_time_and_topic(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_malformed_messages_are_counted_and_skipped(tmp_path: Path) -> None:
     messages = drive(6)
     colors = [index for index, one in enumerate(messages) if one.topic == COLOR]
     cut = messages[colors[2]]
-    messages[colors[2]] = color(START + 2 * SECOND, jpeg(picture(2))[:-200])
+    messages[colors[2]] = color(START + 2 * SECOND, jpeg(source_image(2))[:-200])
     messages[colors[4]] = messages[colors[4]]._replace(data=cut.data[:30])
     depths = [index for index, one in enumerate(messages) if one.topic == DEPTH]
     broken = messages[depths[1]]
@@ -326,7 +326,7 @@ def test_interrupted_and_gone_on_equals_never_interrupted(
 ) -> None:
     options: dict[str, Any] = {"shard_frames": 3, "max_similarity": 0.9, "memory": 4}
     messages = drive(14)
-    messages += [color(START + (20 + n) * SECOND, jpeg(picture(n))) for n in (1, 12, 13, 2)]
+    messages += [color(START + (20 + n) * SECOND, jpeg(source_image(n))) for n in (1, 12, 13, 2)]
     bag = write(tmp_path / "bag", told(*messages))
     run(bag, tmp_path / "whole", **options)
     count, add = 0, writing.ShardWriter.add
@@ -425,12 +425,12 @@ def test_hook_makes_anonymous_before_anything_is_written(tmp_path: Path, capsys:
     hook = f"{blur_people.__module__}:{blur_people.__name__}"
     run(bag, tmp_path / "set", anonymise=hook, text=("/objects",))
     dataset = ShardDataset(tmp_path / "set")
-    plain = cv2.imdecode(np.frombuffer(jpeg(picture(1)), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    got = dataset[1]["picture"].numpy().transpose(1, 2, 0)
+    plain = cv2.imdecode(np.frombuffer(jpeg(source_image(1)), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    got = dataset[1]["image"].numpy().transpose(1, 2, 0)
     apart = np.abs(got.astype(int) - plain)
     assert apart[12:36, 14:36].mean() > 8 and apart[:, 48:].mean() < 3
     with tarfile.open(next((tmp_path / "set/shards").glob("*.tar"))) as tar:
-        assert tar.extractfile(f"{dataset[0]['key']}.jpg").read() == jpeg(picture(0))  # type: ignore[union-attr]
+        assert tar.extractfile(f"{dataset[0]['key']}.jpg").read() == jpeg(source_image(0))  # type: ignore[union-attr]
     broken = run(bag, tmp_path / "broken", anonymise=f"{__name__}:failing_hook")
     assert broken.results[0]["topics"][COLOR] == {"read": 4, "anonymise": 2, "kept": 2}
     with pytest.raises(PerceptionError, match="cannot be loaded"):
@@ -449,14 +449,14 @@ def test_what_cannot_be_extracted_is_said_clearly(tmp_path: Path) -> None:
     with pytest.raises(PerceptionError, match="holds no messages"):
         run(tmp_path / "empty", tmp_path / "a")
     blind = write(tmp_path / "blind", [text(START, "hello")])
-    with pytest.raises(PerceptionError, match=r"no pictures.*/narration \(std_msgs/msg/String, 1\)"):
+    with pytest.raises(PerceptionError, match=r"no images.*/narration \(std_msgs/msg/String, 1\)"):
         run(blind, tmp_path / "b")
     good = write(tmp_path / "good", drive(3))
     with pytest.raises(PerceptionError, match=f"no topic '/cam/colour'.*{COLOR}"):
         run(good, tmp_path / "c", topics=("/cam/colour",))
     with pytest.raises(PerceptionError, match="holds depth"):
         run(good, tmp_path / "d", topics=(DEPTH,))
-    for name, why in ((COLOR, "holds colour"), ("/tf", "carries no pictures")):
+    for name, why in ((COLOR, "holds colour"), ("/tf", "carries no images")):
         with pytest.raises(PerceptionError, match=f"--depth '{name}' {why}"):
             run(good, tmp_path / "d", depth=name)
     run(good, tmp_path / "d", depth=DEPTH)
@@ -469,14 +469,14 @@ def test_what_cannot_be_extracted_is_said_clearly(tmp_path: Path) -> None:
     with pytest.raises(PerceptionError, match="1 of 2 recordings"):
         run([good, blind], tmp_path / "f")
     result = extract([good, blind], tmp_path / "f", ExtractOptions(), workers=1, skip_bad=True)
-    assert result.frames == 3 and "no pictures" in result.failed["blind"]
+    assert result.frames == 3 and "no images" in result.failed["blind"]
     (tmp_path / "nothing").mkdir()
     with pytest.raises(PerceptionError, match="holds no rosbag2"):
         run(tmp_path / "nothing", tmp_path / "g")
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
-    """Pictures that wait, and the windows around them, hold a bounded number of messages."""
+    """Images that wait, and the windows around them, hold a bounded number of messages."""
     bag = write(tmp_path / "bag", drive(200, period=SECOND // 10))
     job = source.SourceJob(0, "bag", bag, tmp_path / "set", ExtractOptions(every=5.0))
     held = []

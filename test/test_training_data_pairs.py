@@ -184,7 +184,7 @@ def test_pairs_of_an_extracted_dataset(tmp_path: Path) -> None:
     loader = DataLoader(PairDataset(dataset), batch_sampler=sampler, num_workers=1)  # type: ignore[arg-type]
     for batch, pairs in zip(loader, PairSampler(PairFinder(frames), 4), strict=True):
         found = list(zip(batch["first"]["index"].tolist(), batch["second"]["index"].tolist(), strict=True))
-        assert found == pairs and batch["first"]["picture"].shape == (4, 3, 48, 64)
+        assert found == pairs and batch["first"]["image"].shape == (4, 3, 48, 64)
 
 
 def test_rotations_against_scipy() -> None:

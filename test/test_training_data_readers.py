@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from recordings import drive, picture, write
+from recordings import drive, image, write
 from torch.utils.data import DataLoader
 
 from perception_contrast.core.errors import FrameError, PerceptionError
@@ -26,7 +26,7 @@ from perception_contrast_training.data.datasets.tables import TableDataset
 
 
 def png(number: int) -> bytes:
-    return bytes(cv2.imencode(".png", picture(number)[..., ::-1])[1])
+    return bytes(cv2.imencode(".png", image(number)[..., ::-1])[1])
 
 
 def put(path: Path, number: int) -> Path:
@@ -36,7 +36,7 @@ def put(path: Path, number: int) -> Path:
 
 
 def same(sample: Any, number: int) -> bool:
-    return bool(np.array_equal(sample["picture"].numpy(), picture(number).transpose(2, 0, 1)))
+    return bool(np.array_equal(sample["image"].numpy(), image(number).transpose(2, 0, 1)))
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +49,13 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_workers_read_what_one_process_reads(extracted: Path) -> None:
     dataset = open_dataset(extracted)
-    alone = {sample["key"]: sample["picture"] for sample in (dataset[i] for i in range(len(dataset)))}
+    alone = {sample["key"]: sample["image"] for sample in (dataset[i] for i in range(len(dataset)))}
     assert len(alone) == len(dataset) == 14
     loader: Any = DataLoader(dataset, batch_size=4, shuffle=True, num_workers=2)  # type: ignore[arg-type]
     read = 0
     for batch in loader:
         for key, shown, pose, group in zip(
-            batch["key"], batch["picture"], batch["pose"], batch["group"], strict=True
+            batch["key"], batch["image"], batch["pose"], batch["group"], strict=True
         ):
             assert torch.equal(shown, alone[key]) and pose.shape == (7,) and int(group) in (0, 1)
             read += 1
@@ -67,7 +67,7 @@ def test_workers_read_what_one_process_reads(extracted: Path) -> None:
 
 def test_transform_is_applied(extracted: Path) -> None:
     dataset = open_dataset(extracted, transform=lambda image: image[:, :8, :8].float() / 255)
-    assert dataset[0]["picture"].shape == (3, 8, 8) and dataset[0]["picture"].dtype == torch.float32
+    assert dataset[0]["image"].shape == (3, 8, 8) and dataset[0]["image"].dtype == torch.float32
 
 
 def test_shard_that_was_cut_names_itself(extracted: Path, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_folders_of_classes(tmp_path: Path, packed: bool) -> None:
     for number, name in enumerate(("mug/1.png", "mug/2.png", "chair/a.png")):
         put(root / name, number)
     put(root / ".hidden/0.png", 9)
-    (root / "mug/notes.txt").write_text("not a picture")
+    (root / "mug/notes.txt").write_text("not an image")
     place = root
     if packed:
         place = tmp_path / "things.zip"
@@ -146,7 +146,7 @@ def test_tables_of_captions(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("no.csv", "a,b\n1,2\n", "no column of picture paths; it has a, b"),
+        ("no.csv", "a,b\n1,2\n", "no column of image paths; it has a, b"),
         ("empty.csv", "path,caption\n", "no rows"),
         ("hole.csv", "path,caption\n,a mug\n", "row 1 .* has no 'path'"),
         ("wide.csv", "path,caption\nx.png,a, mug\n", "line 2 .* more fields"),
@@ -170,7 +170,7 @@ def test_recordings_and_missing_paths_are_told_what_to_do(tmp_path: Path) -> Non
     with pytest.raises(PerceptionError, match="data extract"):
         open_dataset(bag)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(PerceptionError, match="holds no pictures"):
+    with pytest.raises(PerceptionError, match="holds no images"):
         open_dataset(tmp_path / "empty")
     put(tmp_path / "flat/a.png", 0)
     with pytest.raises(PerceptionError, match="has no part 'train'"):
@@ -180,4 +180,4 @@ def test_recordings_and_missing_paths_are_told_what_to_do(tmp_path: Path) -> Non
 def test_real_archive_of_classes(shared: Path) -> None:
     dataset = open_dataset(shared / "data/cifar10_10k.zip")
     assert len(dataset) == 10_000 and len(dataset.classes) == 10
-    assert dataset[5000]["picture"].shape == (3, 32, 32)
+    assert dataset[5000]["image"].shape == (3, 32, 32)

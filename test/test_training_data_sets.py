@@ -1,4 +1,4 @@
-"""Near-duplicates, splits and pictures of datasets, against what is known of how they were made."""
+"""Near-duplicates, splits and images of datasets, against what is known of how they were made."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from recordings import COLOR, SECOND, START, color, drive, jpeg, picture, transform, write
+from recordings import COLOR, SECOND, START, color, drive, image, jpeg, transform, write
 from scipy.sparse.csgraph import connected_components
 
 from perception_contrast.cli.main import main
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.images.files import load_picture
+from perception_contrast.images.files import load_image
 from perception_contrast_training.data.bags.extract import extract
 from perception_contrast_training.data.bags.options import ExtractOptions
 from perception_contrast_training.data.curation.duplicates import dedup, find_duplicates
@@ -62,7 +62,7 @@ def test_slow_walk_keeps_a_frame_of_each_thing() -> None:
 
 def test_dedup_marks_repeated_frames_and_readers_leave_them_out(tmp_path: Path) -> None:
     shown = [1, 2, 1, 3, 2, 1]
-    messages = [color(START + n * SECOND, jpeg(picture(one))) for n, one in enumerate(shown)]
+    messages = [color(START + n * SECOND, jpeg(image(one))) for n, one in enumerate(shown)]
     extract([write(tmp_path / "bag", messages)], tmp_path / "set", ALL, workers=1)
     found = dedup(tmp_path / "set", "thumbnail")
     assert (found["duplicates"], found["kept"], found["clusters"]) == (3, 3, 3)
@@ -72,7 +72,7 @@ def test_dedup_marks_repeated_frames_and_readers_leave_them_out(tmp_path: Path) 
     assert len(ShardDataset(tmp_path / "set")) == 3
     assert len(ShardDataset(tmp_path / "set", duplicates=True)) == 6
     # A dataset that has grown since knows nothing of its new frames.
-    more = write(tmp_path / "more", [color(START, jpeg(picture(8)))])
+    more = write(tmp_path / "more", [color(START, jpeg(image(8)))])
     extract([tmp_path / "bag", more], tmp_path / "set", ALL, workers=1)
     with pytest.raises(PerceptionError, match="data dedup"):
         ShardDataset(tmp_path / "set")
@@ -84,8 +84,8 @@ def test_dedup_by_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     class Grey:
         space = "grey@0"
 
-        def __call__(self, pictures: Any) -> Any:
-            bright = np.array([one.mean() > 128 for one in pictures])
+        def __call__(self, images: Any) -> Any:
+            bright = np.array([one.mean() > 128 for one in images])
             return np.eye(2, dtype=np.float32)[bright.astype(int)]
 
     monkeypatch.setattr(duplicates, "load_descriptor", lambda *_: Grey())
@@ -173,7 +173,7 @@ def test_split_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_places_of_frames_without_poses(tmp_path: Path) -> None:
-    messages = [color(START + n * SECOND, jpeg(picture(n))) for n in range(4)]
+    messages = [color(START + n * SECOND, jpeg(image(n))) for n in range(4)]
     messages.append(transform(START, "map", "cam_optical_frame", (0, 0, 0), (0, 0, 0, 1)))
     extract([write(tmp_path / "bag", messages)], tmp_path / "set", ALL, workers=1)
     with pytest.raises(PerceptionError, match="3 of 4 frames have no pose"):
@@ -187,11 +187,11 @@ def test_view_shows_the_frames(tmp_path: Path) -> None:
     ]
     extract([write(tmp_path / "bag", messages)], tmp_path / "set", ALL, workers=1)
     assert main(["data", "view", str(tmp_path / "set"), "--out", str(tmp_path / "pictures")]) == 0
-    sheet = load_picture(tmp_path / "pictures/contact_sheet.png")
+    sheet = load_image(tmp_path / "images/contact_sheet.png")
     for number, colour in enumerate(solid):
         middle = sheet[70, 4 + number * 204 + 100].astype(int)
         assert np.abs(middle - colour).max() < 6
-    timeline = load_picture(tmp_path / "pictures/timeline.png")
+    timeline = load_image(tmp_path / "images/timeline.png")
     assert timeline.shape[1] > 1000 and timeline.std() > 5
 
 
@@ -219,9 +219,9 @@ def test_info_of_recordings_and_datasets(tmp_path: Path, capsys: Any) -> None:
     assert "is no dataset" in capsys.readouterr().err
 
 
-def test_sheet_of_many_sizes_is_one_picture(tmp_path: Path) -> None:
-    wide = cv2.resize(picture(1), (200, 40))
-    messages = [color(START, jpeg(picture(0))), color(START + SECOND, jpeg(wide), "/wide/image")]
+def test_sheet_of_many_sizes_is_one_image(tmp_path: Path) -> None:
+    wide = cv2.resize(image(1), (200, 40))
+    messages = [color(START, jpeg(image(0))), color(START + SECOND, jpeg(wide), "/wide/image")]
     extract([write(tmp_path / "bag", messages)], tmp_path / "set", ALL, workers=1)
     assert main(["data", "view", str(tmp_path / "set"), "--count", "2"]) == 0
-    assert load_picture(tmp_path / "set/contact_sheet.png").shape[1] == 2 * 204 + 4
+    assert load_image(tmp_path / "set/contact_sheet.png").shape[1] == 2 * 204 + 4

@@ -168,16 +168,16 @@ def test_separable_features_cluster_into_their_classes() -> None:
 
 
 def test_changes_are_what_they_say() -> None:
-    picture = torch.zeros(3, 40, 60, dtype=torch.uint8)
-    picture[:, 10:30, 20:40] = 200
-    assert all(change(picture).shape == picture.shape for change in CHANGES.values())
-    assert all(change(picture).dtype == torch.uint8 for change in CHANGES.values())
-    dark = lit(0.25)(picture)
+    image = torch.zeros(3, 40, 60, dtype=torch.uint8)
+    image[:, 10:30, 20:40] = 200
+    assert all(change(image).shape == image.shape for change in CHANGES.values())
+    assert all(change(image).dtype == torch.uint8 for change in CHANGES.values())
+    dark = lit(0.25)(image)
     assert dark.max() == pytest.approx(200 * 0.25 ** (1 / 2.2), abs=1)
-    assert torch.equal(turned(90)(picture[:, :, 10:50]), picture[:, :, 10:50].rot90(1, (1, 2)))
-    soft = blurred(0.05)(picture).float()
-    assert soft.std() < picture.float().std()
-    assert float(soft.mean()) == pytest.approx(float(picture.float().mean()), rel=0.02)
+    assert torch.equal(turned(90)(image[:, :, 10:50]), image[:, :, 10:50].rot90(1, (1, 2)))
+    soft = blurred(0.05)(image).float()
+    assert soft.std() < image.float().std()
+    assert float(soft.mean()) == pytest.approx(float(image.float().mean()), rel=0.02)
 
 
 def test_the_end_of_each_recording_is_kept_back() -> None:
@@ -192,16 +192,16 @@ def test_the_end_of_each_recording_is_kept_back() -> None:
         split(3, 0.9, stamps=stamps[:3])
 
 
-def test_pictures_without_stamps_are_drawn_by_chance() -> None:
+def test_images_without_stamps_are_drawn_by_chance() -> None:
     learned, held = split(100, 0.25, seed=1)
     assert sorted([*learned, *held]) == list(range(100)) and len(held) == 25
     assert held.tolist() == split(100, 0.25, seed=1)[1].tolist() != split(100, 0.25, seed=2)[1].tolist()
 
 
-def test_pictures_fit_without_stretching() -> None:
-    picture = torch.zeros(3, 20, 60, dtype=torch.uint8)
-    picture[:, :, 20:40] = 255
-    seen = fitted(picture, 10, (0.0,) * 3, (1.0,) * 3)
+def test_images_fit_without_stretching() -> None:
+    image = torch.zeros(3, 20, 60, dtype=torch.uint8)
+    image[:, :, 20:40] = 255
+    seen = fitted(image, 10, (0.0,) * 3, (1.0,) * 3)
     assert seen.shape == (3, 10, 10) and seen.mean() > 0.95
 
 
@@ -232,8 +232,8 @@ def test_a_good_encoder_beats_a_blind_one_in_every_figure() -> None:
         assert a[figure] == 1.0 and b[figure] < 0.7, figure
     assert a["blur 3 %: kNN"] == 1.0 and b["blur 3 %: cosine"] == pytest.approx(1.0)
     assert a["rank"] > 1.5 > b["rank"] and b["spread"] == 0.0
-    assert a["space"] == "good@1" and outcome.pictures["compare.png"].ndim == 3
-    assert "near in time mAP" in a, "the pictures have stamps"
+    assert a["space"] == "good@1" and outcome.images["compare.png"].ndim == 3
+    assert "near in time mAP" in a, "the images have stamps"
 
 
 def test_unknown_tasks_are_refused() -> None:
@@ -241,7 +241,7 @@ def test_unknown_tasks_are_refused() -> None:
         compare([eye("x", mean_colour)], Colours(), Asked(tasks=("knnn",)))
 
 
-def test_damaged_pictures_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_damaged_images_are_left_out_and_counted(tmp_path: Path) -> None:
     from PIL import Image
 
     from perception_contrast_training.data.datasets.open_dataset import open_dataset
@@ -249,6 +249,6 @@ def test_damaged_pictures_are_left_out_and_counted(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (9, 9), (200, 0, 0)).save(tmp_path / name / "1.png")
-    (tmp_path / "a" / "2.png").write_bytes(b"no picture")
+    (tmp_path / "a" / "2.png").write_bytes(b"no image")
     seen = see(eye("x", mean_colour), open_dataset(tmp_path))
     assert (len(seen), seen.unreadable, seen.labels.tolist()) == (2, 1, [0, 1])

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.objects.props import SceneObject
-from perception_contrast_sim.rooms.scenes import LabelledPicture
+from perception_contrast_sim.rooms.scenes import LabelledScene
 from perception_contrast_training.calibration.fitting import platt
 from perception_contrast_training.calibration.household_calibration import threshold_of
 from perception_contrast_training.evaluation.figures import PrecisionRecall, iou
@@ -26,7 +26,7 @@ from perception_contrast_training.household.words import UNSEEN_ELSEWHERE, Conce
 WORDS = Words(held_out=True, unseen=True)
 
 
-def picture() -> LabelledPicture:
+def image() -> LabelledScene:
     """A red and a blue mug on a desk, a toy car, and a robot of no colour, in 40 by 60 pixels."""
     instances = np.zeros((40, 60), np.int32)
     instances[20:] = 3
@@ -37,7 +37,7 @@ def picture() -> LabelledPicture:
         SceneObject(5, "mug", "blue", on=3), SceneObject(6, "toy car", "green", on=3),
         SceneObject(7, "toy robot", on=3),
     ]  # fmt: skip
-    return LabelledPicture(np.zeros((40, 60, 3), np.uint8), instances, {t.index: t for t in things})
+    return LabelledScene(np.zeros((40, 60, 3), np.uint8), instances, {t.index: t for t in things})
 
 
 # Overlap and average precision.
@@ -112,7 +112,7 @@ def test_small_truths_count_neither_for_nor_against() -> None:
 
 
 def test_questions_have_the_masks_of_what_they_ask_for() -> None:
-    shown = picture()
+    shown = image()
     questions = list(present_questions(shown, WORDS, np.random.default_rng(0)))
     by_text = {q.text: q for q in questions}
     mugs = np.isin(shown.instances, [4, 5])
@@ -125,12 +125,12 @@ def test_questions_have_the_masks_of_what_they_ask_for() -> None:
 
 
 def test_a_colour_that_is_not_known_leaves_the_answer_open() -> None:
-    assert mask_of(picture(), WORDS, Concept("toy robot", color="red")) is None
-    assert not mask_of(picture(), WORDS, Concept("banana", color="red")).any()
+    assert mask_of(image(), WORDS, Concept("toy robot", color="red")) is None
+    assert not mask_of(image(), WORDS, Concept("banana", color="red")).any()
 
 
 def test_absent_things_are_not_there_by_any_name() -> None:
-    shown = picture()
+    shown = image()
     questions = list(absent_questions(shown, WORDS, np.random.default_rng(1), 400))
     names = {q.text for q in questions if q.kind == "absent name"}
     assert sum(q.kind == "absent name" for q in questions) == 400 and all(q.truth is None for q in questions)
@@ -143,7 +143,7 @@ def test_absent_things_are_not_there_by_any_name() -> None:
 
 
 def test_the_box_of_a_category_is_its_largest_things() -> None:
-    assert box_of(picture(), "mug") == (5.0, 10.0, 15.0, 20.0)
+    assert box_of(image(), "mug") == (5.0, 10.0, 15.0, 20.0)
 
 
 # Calibration.

@@ -37,7 +37,7 @@ VIT = {"name": "vit_tiny_patch16_224", "size": 32, "patch": 8, "width": 48, "dep
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes: red and green noise."""
     folder, chance = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     for number, name in enumerate(("green", "red")):
@@ -49,11 +49,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def recipe(pictures: Path, output: Path, **more: Any) -> Any:
+def recipe(source_images: Path, output: Path, **more: Any) -> Any:
     return recipe_of(
         {
             "method": "simclr", "name": "tiny", "output": str(output), "backbone": VIT, "tensorboard": False,
-            "data": {"path": str(pictures), "workers": 0, "held_out": 0.25},
+            "data": {"path": str(source_images), "workers": 0, "held_out": 0.25},
             "optimisation": {"steps": 4, "batch": 8, "optimiser": "adamw", "learning_rate": 1e-3},
             "checkpoints": {"every": 2}, "measure": {"every": 0}, "monitors": {"alarms": "none"}, **more,
         }
@@ -61,10 +61,10 @@ def recipe(pictures: Path, output: Path, **more: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def exported(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def exported(source_images: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run and its export."""
     place = tmp_path_factory.mktemp("exported")
-    assert start(recipe(pictures, place / "run")) == "finished"
+    assert start(recipe(source_images, place / "run")) == "finished"
     export_run(place / "run", place / "tiny")
     return place / "run", place / "tiny"
 
@@ -222,11 +222,11 @@ def test_a_fall_of_what_decides_is_a_regression() -> None:
 
 
 @pytest.fixture
-def adapted(exported: tuple[Path, Path], pictures: Path, tmp_path: Path) -> Path:
+def adapted(exported: tuple[Path, Path], source_images: Path, tmp_path: Path) -> Path:
     """A run that starts from the exported encoder, and whose checkpoint has forgotten all it knew."""
     start(
         recipe(
-            pictures, tmp_path / "run", name="adapted",
+            source_images, tmp_path / "run", name="adapted",
             backbone={"name": str(exported[1]), "pretrained": True, "size": 32},
         )
     )  # fmt: skip
@@ -252,11 +252,11 @@ def test_an_encoder_that_got_worse_is_not_exported_unless_told_to(
 
 
 def test_low_rank_additions_are_worked_in(
-    exported: tuple[Path, Path], pictures: Path, tmp_path: Path
+    exported: tuple[Path, Path], source_images: Path, tmp_path: Path
 ) -> None:
     start(
         recipe(
-            pictures, tmp_path / "run", lora={"rank": 2}, name="small",
+            source_images, tmp_path / "run", lora={"rank": 2}, name="small",
             backbone={"name": str(exported[1]), "pretrained": True, "size": 32},
         )
     )  # fmt: skip
@@ -273,20 +273,20 @@ def test_low_rank_additions_are_worked_in(
 
 
 def test_a_run_is_one_command_after_the_other(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    source_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = recipe(pictures, tmp_path / "run")
+    wanted = recipe(source_images, tmp_path / "run")
     stored = yaml.safe_load(yaml.safe_dump({"method": "simclr", "backbone": VIT}))
     path = tmp_path / "my.yaml"
     path.write_text(yaml.safe_dump(stored))
     sets = [
-        f"output={wanted.output}", f"data.path={pictures}", "data.workers=0", "optimisation.batch=8",
+        f"output={wanted.output}", f"data.path={source_images}", "data.workers=0", "optimisation.batch=8",
         "optimisation.steps=4", "optimisation.optimiser=adamw", "tensorboard=false", "measure.every=2",
         "checkpoints.every=2",
     ]  # fmt: skip
     arguments = ["--recipe", str(path), *(part for one in sets for part in ("--set", one))]
     assert command(["train", "run", *arguments, "--check"]) == 0
-    assert "43 pictures to learn from, 5 kept back" in capsys.readouterr().out
+    assert "43 images to learn from, 5 kept back" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
     assert command(["train", *arguments]) == 0, "the form without `run`"
     assert command(["train", "run", *arguments]) == 2
@@ -296,7 +296,7 @@ def test_a_run_is_one_command_after_the_other(
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
     assert "held out/kNN" in lines[1]
     capsys.readouterr()
-    evaluated = ["train", "evaluate", str(tmp_path / "run"), "--data", str(pictures), "--task", "knn"]
+    evaluated = ["train", "evaluate", str(tmp_path / "run"), "--data", str(source_images), "--task", "knn"]
     assert command([*evaluated, "--output", str(tmp_path / "figures")]) == 0
     assert "kNN" in capsys.readouterr().out
     assert (tmp_path / "figures" / "compare.png").is_file()
@@ -323,14 +323,14 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list
     assert lines[-1].startswith("error: ") and said in lines[-1]
 
 
-def test_learning_words_needs_captions(pictures: Path, tmp_path: Path) -> None:
-    wanted = recipe(pictures, tmp_path / "run")
-    with pytest.raises(PerceptionError, match="has no captions, and clip learns from pictures with captions"):
-        start(recipe_of({"method": "clip", "data": {"path": str(pictures)}, "output": wanted.output}))
+def test_learning_words_needs_captions(source_images: Path, tmp_path: Path) -> None:
+    wanted = recipe(source_images, tmp_path / "run")
+    with pytest.raises(PerceptionError, match="has no captions, and clip learns from images with captions"):
+        start(recipe_of({"method": "clip", "data": {"path": str(source_images)}, "output": wanted.output}))
     assert replace(wanted, seed=1) != wanted
 
 
-def test_too_few_pictures_say_so_before_anything_starts(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(PerceptionError, match="36 pictures to learn from do not fill a batch of 64"):
-        start(recipe(pictures, tmp_path / "run", optimisation={"batch": 64, "steps": 2}))
+def test_too_few_images_say_so_before_anything_starts(source_images: Path, tmp_path: Path) -> None:
+    with pytest.raises(PerceptionError, match="36 images to learn from do not fill a batch of 64"):
+        start(recipe(source_images, tmp_path / "run", optimisation={"batch": 64, "steps": 2}))
     assert not (tmp_path / "run").exists()

@@ -84,7 +84,7 @@ def test_groups_follow_the_schedules_by_their_factors() -> None:
 # Batches.
 
 
-def test_each_pass_holds_every_picture_once_in_another_order() -> None:
+def test_each_pass_holds_every_image_once_in_another_order() -> None:
     order = Order(64, 8, 1)
     passes = [[i for n in range(8) for i, _ in order.batch_at(8 * turn + n)] for turn in range(2)]
     assert sorted(passes[0]) == sorted(passes[1]) == list(range(64)) and passes[0] != passes[1]
@@ -107,19 +107,19 @@ def test_batches_go_on_at_any_number_with_any_number_of_workers() -> None:
     assert whole[0]["views"].shape == (2, 8, 3, 8, 8)
 
 
-def test_too_few_pictures_are_refused_by_number() -> None:
-    with pytest.raises(PerceptionError, match="5 pictures to learn from do not fill a batch of 8"):
+def test_too_few_images_are_refused_by_number() -> None:
+    with pytest.raises(PerceptionError, match="5 images to learn from do not fill a batch of 8"):
         Order(5, 8, 0)
 
 
 class Damaged(Colours):
     def __getitem__(self, index: int) -> Any:
         if index % 4 == 1:
-            raise FrameError("damaged", "picture is damaged")
+            raise FrameError("damaged", "image is damaged")
         return super().__getitem__(index)
 
 
-def test_unreadable_pictures_are_counted_and_replaced() -> None:
+def test_unreadable_images_are_counted_and_replaced() -> None:
     order = Order(64, 64, 0)
     batch = next(iter(batches(Damaged(), TwoViews(), order)))
     assert int(batch[UNREADABLE].sum()) == 16 and len(batch["key"]) == 64
@@ -128,11 +128,11 @@ def test_unreadable_pictures_are_counted_and_replaced() -> None:
 
 class AllDamaged(Colours):
     def __getitem__(self, index: int) -> Any:
-        raise FrameError("damaged", "picture is damaged")
+        raise FrameError("damaged", "image is damaged")
 
 
-def test_a_data_set_of_damaged_pictures_ends_the_run() -> None:
-    with pytest.raises(PerceptionError, match="16 pictures on end"):
+def test_a_data_set_of_damaged_images_ends_the_run() -> None:
+    with pytest.raises(PerceptionError, match="16 images on end"):
         next(iter(batches(AllDamaged(), TwoViews(), Order(64, 8, 0))))
 
 
@@ -164,7 +164,7 @@ def test_a_step_is_adamw_on_the_loss() -> None:
 
 def test_parts_of_a_batch_give_the_mean_of_their_gradients() -> None:
     class Mean(TinyContrast):
-        """Nothing compares pictures, so parts and whole have one gradient."""
+        """Nothing compares images, so parts and whole have one gradient."""
 
         def __init__(self) -> None:
             super().__init__(repel=False, dropout=0.0, batch_norm=False)
@@ -215,7 +215,7 @@ def test_a_batch_with_nan_leaves_no_trace() -> None:
 
 
 class Overflowing(TinyContrast):
-    """Finite pictures, a loss that is not, after the running statistics have seen it."""
+    """Finite images, a loss that is not, after the running statistics have seen it."""
 
     def loss(self, batch: Any, progress: Any) -> Any:
         losses = super().loss(batch, progress)
@@ -271,7 +271,7 @@ def test_a_run_writes_checkpoints_and_a_line_a_step(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path, 2).steps() == [10, 12] or 5 in Checkpoints(tmp_path, 2).steps()
     log = read_log(tmp_path / "log.jsonl")
     assert [line["step"] for line in log] == list(range(1, 13))
-    assert {"loss", "loss/attract", "gradient norm", "learning rate", "pictures per second"} <= log[0].keys()
+    assert {"loss", "loss/attract", "gradient norm", "learning rate", "images per second"} <= log[0].keys()
 
 
 def test_tensorboard_files_hold_the_figures(tmp_path: Path) -> None:

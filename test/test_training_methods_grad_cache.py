@@ -11,8 +11,8 @@ from small_methods import (
     FIRST,
     SIZE,
     gradients,
+    images,
     largest_difference,
-    pictures,
     small_vit,
     some_whereabouts,
 )
@@ -46,8 +46,8 @@ def method_of(name: str, **options: Any) -> Any:
 
 def batch_of(name: str, rows: slice = slice(None)) -> dict[str, Any]:
     if name == "simclr":
-        return {"views": pictures(2, 12, 3, SIZE, SIZE)[:, rows]}
-    return {"image": pictures(12, 3, SIZE, SIZE)[rows], "text": CAPTIONS[rows]}
+        return {"views": images(2, 12, 3, SIZE, SIZE)[:, rows]}
+    return {"image": images(12, 3, SIZE, SIZE)[rows], "text": CAPTIONS[rows]}
 
 
 def near_batch_of(name: str, rows: slice = slice(None)) -> dict[str, Any]:

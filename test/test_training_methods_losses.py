@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from small_methods import pictures
+from small_methods import images
 from torch import Tensor
 
 from perception_contrast_training import losses
@@ -47,7 +47,7 @@ def test_nt_xent_is_lightlys_and_metric_learnings(temperature, chunk, record_pro
     from pytorch_metric_learning.losses import NTXentLoss as MetricLearning
     from pytorch_metric_learning.losses import SelfSupervisedLoss
 
-    inputs = list(pictures(2, 7, 12))
+    inputs = list(images(2, 7, 12))
     ours = lambda a, b: losses.nt_xent(a, b, temperature, chunk)  # noqa: E731
     same(record_property, ours, NTXentLoss(temperature=temperature), inputs)
     # A small constant of theirs for float64 keeps a few digits.
@@ -63,7 +63,7 @@ def test_byol_loss_is_lightlys_cosine(record_property) -> None:
         record_property,
         losses.byol_loss,
         lambda p, z: 2 + 2 * theirs(p, z.detach()),
-        list(pictures(2, 7, 12)),
+        list(images(2, 7, 12)),
     )
 
 
@@ -71,15 +71,15 @@ def test_byol_loss_is_lightlys_cosine(record_property) -> None:
 def test_dino_loss_is_lightlys(small, record_property) -> None:
     from lightly.loss import DINOLoss
 
-    center = pictures(9, seed=3)
+    center = images(9, seed=3)
     theirs = DINOLoss(9)
     theirs.center.copy_(center.reshape(1, 1, -1))
-    teacher = list(pictures(2, 4, 9, seed=2))
+    teacher = list(images(2, 4, 9, seed=2))
     same(
         record_property,
         lambda *s: losses.dino_loss(s, teacher, 0.1, 0.04, center),
         lambda *s: theirs(teacher, list(s), teacher_temp=0.04),
-        list(pictures(2 + small, 4, 9)),
+        list(images(2 + small, 4, 9)),
     )
 
 
@@ -88,26 +88,26 @@ def test_ibot_loss_is_lightlys(record_property) -> None:
 
     mask = torch.rand(3, 16, generator=torch.Generator().manual_seed(1)) < 0.4
     mask[1] = False
-    teacher = pictures(3, 16, 9, seed=2)
+    teacher = images(3, 16, 9, seed=2)
     same(
         record_property,
         lambda s: losses.ibot_loss(s, teacher, mask, 0.1, 0.05),
         lambda s: IBOTPatchLoss(9, teacher_temp=0.05)(teacher[mask], s[mask], mask.reshape(3, 4, 4)),
-        [pictures(3, 16, 9)],
+        [images(3, 16, 9)],
     )
 
 
 def test_koleo_loss_is_lightlys(record_property) -> None:
     from lightly.loss import KoLeoLoss
 
-    same(record_property, losses.koleo_loss, KoLeoLoss(), [pictures(9, 6)])
+    same(record_property, losses.koleo_loss, KoLeoLoss(), [images(9, 6)])
 
 
 @pytest.mark.parametrize("iterations", [1, 3])
 def test_sinkhorn_knopp_is_swavs_in_lightly(iterations) -> None:
     from lightly.loss.swav_loss import sinkhorn
 
-    logits = pictures(12, 5)
+    logits = images(12, 5)
     ours = losses.sinkhorn_knopp(logits, 0.1, iterations)
     torch.testing.assert_close(ours, sinkhorn(logits.clone(), iterations, 0.1), rtol=1e-10, atol=1e-12)
 
@@ -126,7 +126,7 @@ def test_clip_loss_is_open_clips_in_any_blocks(chunk, record_property) -> None:
     def theirs(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
         return ClipLoss()(F.normalize(image, dim=-1), F.normalize(text, dim=-1), scale)
 
-    inputs = [*pictures(2, 7, 12), torch.tensor(20.0)]
+    inputs = [*images(2, 7, 12), torch.tensor(20.0)]
     same(record_property, lambda i, t, s: losses.clip_loss(i, t, s, chunk), theirs, inputs)
 
 
@@ -140,7 +140,7 @@ LOSSES = {
 @pytest.mark.parametrize("name", LOSSES)
 def test_parts_of_all_rows_add_up_to_the_loss(name, record_property) -> None:
     loss = LOSSES[name]
-    inputs = [*pictures(2, 9, 5), torch.tensor(10.0)]
+    inputs = [*images(2, 9, 5), torch.tensor(10.0)]
     shares = lambda *x: loss(*x, (0, 2)) + loss(*x, (2, 3)) + loss(*x, (3, 9))  # noqa: E731
     same(record_property, loss, shares, inputs, 1e-12)
 
@@ -149,7 +149,7 @@ def test_parts_of_all_rows_add_up_to_the_loss(name, record_property) -> None:
 def test_blocks_hold_no_table_of_all_rows(name) -> None:
     """The largest tensor that is kept for the backward pass is far smaller than rows by rows."""
     rows, sizes = 64, []
-    a, b = (x.requires_grad_() for x in pictures(2, rows, 5))
+    a, b = (x.requires_grad_() for x in images(2, rows, 5))
     with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):
         LOSSES[name](a, b, torch.tensor(10.0, requires_grad=True)).backward()
     assert sizes and max(sizes) < rows * rows / 2
@@ -226,7 +226,7 @@ MASKED = {
 def test_left_out_negatives_are_torchs_entropies_without_them(name, chunk, record_property) -> None:
     ours, theirs, views = MASKED[name]
     mask = allowed(7 * views)
-    inputs = list(pictures(2, 7, 12))
+    inputs = list(images(2, 7, 12))
     same(
         record_property,
         lambda a, b: ours(a, b, chunk=chunk, negatives=mask),
@@ -250,10 +250,10 @@ def test_left_out_negatives_are_torchs_entropies_without_them(name, chunk, recor
 @pytest.mark.parametrize("name", MASKED)
 def test_all_negatives_change_nothing_and_a_left_out_one_has_no_gradient(name) -> None:
     loss, _, views = MASKED[name]
-    a, b = pictures(2, 5, 6)
+    a, b = images(2, 5, 6)
     every = torch.ones(5 * views, 5 * views, dtype=torch.bool)
     torch.testing.assert_close(loss(a, b, negatives=every), loss(a, b), rtol=0, atol=1e-14)
-    # The first two pictures are near each other: of the first one's part the second gets no gradient.
+    # The first two images are near each other: of the first one's part the second gets no gradient.
     for view in range(views):
         for other in range(views):
             every[5 * view, 5 * other + 1] = every[5 * other + 1, 5 * view] = False

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import timm
 import torch
-from small_methods import FIRST, PATCHES, SIZE, WIDTH, moved, pictures, small_vit, step, timms_own
+from small_methods import FIRST, PATCHES, SIZE, WIDTH, moved, small_vit, source_images, step, timms_own
 from torch import nn
 
 from perception_contrast.core.errors import ModelError, RecipeError
@@ -40,7 +40,7 @@ def test_a_backbone_gives_what_the_robot_is_served(registers: int, sides: tuple[
     moved(backbone)
     spec = model_spec("timm:vit_tiny_patch16_224")
     tower = DinoTower(backbone.network, _with(spec, patch=4, dim=WIDTH), "x@1").eval()
-    images = pictures(2, 3, *sides).float()
+    images = source_images(2, 3, *sides).float()
     with torch.no_grad():
         served, seen = tower(images), backbone(images)
     assert torch.allclose(served.cls, seen.pooled, atol=1e-6)
@@ -67,19 +67,19 @@ def test_backbones_are_timms(name: str, options: dict[str, Any]) -> None:
     """Vectors are those of timm's own forward pass; the architecture builds the network again."""
     torch.manual_seed(0)
     backbone = make_backbone(BackboneSettings(name, **options)).eval()
-    images = pictures(2, 3, backbone.size, backbone.size).float()
+    images = source_images(2, 3, backbone.size, backbone.size).float()
     again = backbone.architecture.build().eval()
     again.load_state_dict(backbone.network.state_dict())
     with torch.no_grad():
         seen, tokens = backbone(images), again.forward_features(images)
-        # What stands for the picture is the class token where there is one, as on the robot.
+        # What stands for the image is the class token where there is one, as on the robot.
         expected = tokens[:, 0] if name.startswith("eva") else again(images)
     assert torch.allclose(seen.pooled, expected, atol=1e-5)
     cells = backbone.size // backbone.patch
     assert seen.tokens.shape == (2, cells**2, backbone.dim)
 
 
-def test_a_cifar_stem_keeps_small_pictures_large() -> None:
+def test_a_cifar_stem_keeps_small_images_large() -> None:
     stem = make_backbone(BackboneSettings("resnet18", size=32, cifar_stem=True))
     assert stem.patch == 8 and isinstance(stem.network.maxpool, nn.Identity)
     assert stem.network.conv1.stride == (1, 1)
@@ -128,14 +128,14 @@ def test_recomputed_blocks_give_the_same_gradients() -> None:
     for checkpointing in (False, True):
         backbone = small_vit(checkpointing=checkpointing, drop_path=0.5).double().train()
         torch.manual_seed(3)
-        backbone(pictures(6, 3, SIZE, SIZE)).pooled.square().sum().backward()
+        backbone(source_images(6, 3, SIZE, SIZE)).pooled.square().sum().backward()
         found.append([p.grad for p in backbone.parameters() if p.grad is not None])
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def test_a_hidden_patch_is_not_seen() -> None:
     backbone = small_vit().double().eval()
-    images = pictures(2, 3, SIZE, SIZE)
+    images = source_images(2, 3, SIZE, SIZE)
     other = images.clone()
     other[:, :, :4, 4:8] = 7.0  # patch number 1
     masked = torch.zeros(2, PATCHES, dtype=torch.bool)
@@ -152,7 +152,7 @@ def test_a_hidden_patch_is_not_seen() -> None:
 
 def test_lora_starts_as_the_network_and_merges_into_it() -> None:
     backbone = small_vit().eval()
-    images, names = pictures(2, 3, SIZE, SIZE).float(), set(backbone.network.state_dict())
+    images, names = source_images(2, 3, SIZE, SIZE).float(), set(backbone.network.state_dict())
     plain = backbone(images).pooled.detach()
     adapt(
         backbone.network, LoraSettings(rank=4, modules=("attn.qkv", "attn.proj", "mlp.fc1"), also=("norm",))
@@ -178,7 +178,7 @@ def test_lora_learns_in_a_method_and_nothing_else_of_the_backbone_does() -> None
     before = {n: p.clone() for n, p in method.backbone.named_parameters()}
     twin = {n: p.clone() for n, p in method.teacher.named_parameters()}
     for _ in range(2):
-        step(method, {"globals": pictures(2, 4, 3, SIZE, SIZE).float()}, rate=1.0)
+        step(method, {"globals": source_images(2, 4, 3, SIZE, SIZE).float()}, rate=1.0)
     changed = {n for n, p in method.backbone.named_parameters() if not torch.equal(p, before[n])}
     assert changed and all("lora_" in name or name == "mask_token" for name in changed)
     followed = {n for n, p in method.teacher.named_parameters() if not torch.equal(p, twin[n])}
@@ -230,7 +230,7 @@ def test_teachers_drop_nothing_and_get_no_gradient() -> None:
     assert rates and not any(rates)
     assert any(m.drop_prob for m in method.backbone.modules() if isinstance(m, DropPath))
     masks = torch.rand(2, 4, PATCHES) < 0.4
-    step(method, {"globals": pictures(2, 4, 3, SIZE, SIZE).float(), "masks": masks})
+    step(method, {"globals": source_images(2, 4, 3, SIZE, SIZE).float(), "masks": masks})
     taught = [n for n, p in method.named_parameters() if n.startswith("teacher")]
     assert taught and all(method.get_parameter(n).grad is None for n in taught)
     inside = {id(p) for group in method.groups() for p in group.parameters}
@@ -241,7 +241,7 @@ def test_teachers_drop_nothing_and_get_no_gradient() -> None:
 def test_last_layers_are_frozen_for_an_epoch(separate: bool) -> None:
     method = Dinov2(small_vit(), Dinov2Settings(**HEAD, separate_head=separate))
     masks = torch.rand(2, 4, PATCHES) < 0.4
-    batch = {"globals": pictures(2, 4, 3, SIZE, SIZE).float(), "masks": masks}
+    batch = {"globals": source_images(2, 4, 3, SIZE, SIZE).float(), "masks": masks}
     before = method.patch_head.prototypes.weight.clone(), method.head.prototypes.weight.clone()
     step(method, batch, Progress(9, 100, 10))
     after = method.patch_head.prototypes.weight, method.head.prototypes.weight
@@ -348,12 +348,12 @@ def test_mae_leaves_weights_that_are_there() -> None:
 
 def test_the_target_of_byol_normalises_by_its_own_batches() -> None:
     method = Byol(small_vit(), ByolSettings(hidden=16, dim=8))
-    step(method, {"views": pictures(2, 4, 3, SIZE, SIZE).float()}, FIRST)
+    step(method, {"views": source_images(2, 4, 3, SIZE, SIZE).float()}, FIRST)
     assert int(method.target_projector[1].num_batches_tracked) == 2
 
 
 def test_the_network_alone_is_timms(tmp_path: Any) -> None:
     backbone = small_vit().double().eval()
-    images = pictures(3, 3, SIZE, SIZE)
+    images = source_images(3, 3, SIZE, SIZE)
     assert torch.allclose(timms_own(backbone).eval()(images), backbone(images).pooled, atol=1e-12)
     assert backbones.Architecture(**vars(backbone.architecture)).build() is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_methods import FIRST, PATCHES, SIZE, pictures, small_vit, step
+from small_methods import FIRST, PATCHES, SIZE, small_vit, source_images, step
 from torch import Tensor
 
 from perception_contrast.core.errors import RecipeError
@@ -50,7 +50,7 @@ def batch_of(images: Tensor, texts: list[str]) -> dict[str, Any]:
 
 
 FRAMES = {
-    "duplicates": (pictures(1, 3, SIZE, SIZE).float().expand(6, -1, -1, -1), ["the same"] * 6),
+    "duplicates": (source_images(1, 3, SIZE, SIZE).float().expand(6, -1, -1, -1), ["the same"] * 6),
     "blank": (torch.zeros(6, 3, SIZE, SIZE), [""] * 6),
     "saturated": (torch.full((6, 3, SIZE, SIZE), 2.6), ["white"] * 6),
 }
@@ -60,7 +60,7 @@ FRAMES = {
 @pytest.mark.parametrize("frames", FRAMES)
 @pytest.mark.parametrize("name", METHODS)
 def test_frames_that_are_all_alike_stay_finite(name: str, frames: str, precision: torch.dtype) -> None:
-    """A robot that stands still, a covered lens, a lamp in the picture."""
+    """A robot that stands still, a covered lens, a lamp in the image."""
     method = small(name)
     images, texts = FRAMES[frames]
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):
@@ -79,22 +79,22 @@ def test_frames_that_are_all_alike_stay_finite(name: str, frames: str, precision
 
 def test_a_batch_with_nan_does_not_reach_the_centre() -> None:
     method = small("dino")
-    images = pictures(4, 3, SIZE, SIZE).float()
+    images = source_images(4, 3, SIZE, SIZE).float()
     images[1, 0, 0, 0] = float("nan")
     method.loss(batch_of(images, []), FIRST)
-    step(method, batch_of(pictures(4, 3, SIZE, SIZE, seed=4).float(), []))
+    step(method, batch_of(source_images(4, 3, SIZE, SIZE, seed=4).float(), []))
     assert torch.isfinite(method.centre.center).all() and method.centre.center.any()
 
 
 def test_texts_that_are_missing_are_asked_for() -> None:
     with pytest.raises(RecipeError, match="no texts"):
-        small("clip").loss({"image": pictures(2, 3, SIZE, SIZE).float()}, FIRST)
+        small("clip").loss({"image": source_images(2, 3, SIZE, SIZE).float()}, FIRST)
 
 
 def trained(method: Any, steps: int, rate: float) -> dict[str, Tensor]:
-    """What is watched after some steps on the same few pictures."""
+    """What is watched after some steps on the same few images."""
     torch.manual_seed(1)
-    images = pictures(16, 3, SIZE, SIZE).float()
+    images = source_images(16, 3, SIZE, SIZE).float()
     for number in range(steps):
         noisy = images + 0.3 * torch.randn(2, *images.shape)
         losses = step(method, {"views": noisy, "globals": noisy}, Progress(number, 10 * steps, 1), rate)
@@ -102,7 +102,7 @@ def trained(method: Any, steps: int, rate: float) -> dict[str, Tensor]:
 
 
 def entropy(probabilities: Tensor) -> tuple[float, float]:
-    """Of each picture's teacher, mean; and of the mean teacher: both in shares of ln K."""
+    """Of each image's teacher, mean; and of the mean teacher: both in shares of ln K."""
     most = math.log(probabilities.shape[1])
     each = -(probabilities * probabilities.clamp_min(1e-12).log()).sum(1).mean()
     mean = probabilities.mean(0)
@@ -117,7 +117,7 @@ def dino_of(**settings: Any) -> Dino:
     )
 
 
-def test_dino_without_a_centre_says_one_thing_of_all_pictures() -> None:
+def test_dino_without_a_centre_says_one_thing_of_all_images() -> None:
     """Sharpening alone: one prototype takes all, and the entropy of the teacher goes to zero."""
     each, mean = entropy(trained(dino_of(centred=False, teacher_temperature=0.02), 60, 0.5)["teacher"])
     assert each < 0.1 and mean < 0.1

@@ -21,9 +21,9 @@ from small_methods import (
     SIZE,
     WIDTH,
     gradients,
+    images,
     largest_difference,
     moved,
-    pictures,
     small_vit,
     step,
     timms_own,
@@ -92,7 +92,7 @@ def test_simclr_steps_as_lightly_does(batch_norm: bool, record_property: Record)
     net = timms_own(ours.backbone)
     head = SimCLRProjectionHead(WIDTH, 20, 12, num_layers=2, batch_norm=batch_norm).double()
     head.layers.load_state_dict(ours.head.state_dict())
-    views = pictures(2, 6, 3, SIZE, SIZE)
+    views = images(2, 6, 3, SIZE, SIZE)
     losses = step(ours, {"views": views}, rate=RATE)
     first, second = head(net(views.flatten(0, 1))).chunk(2)
     loss = NTXentLoss(temperature=0.1)(first, second)
@@ -123,7 +123,7 @@ def test_byol_steps_as_lightly_does(record_property: Record) -> None:
         nn.init.zeros_(theirs.layers[3].bias).requires_grad_(False)
     deactivate_requires_grad(target_net)
     deactivate_requires_grad(target_projector)
-    views = pictures(2, 6, 3, SIZE, SIZE)
+    views = images(2, 6, 3, SIZE, SIZE)
     losses = step(ours, {"views": views}, rate=RATE)
     with torch.no_grad():
         targets = [target_projector(target_net(view)) for view in views]
@@ -190,7 +190,7 @@ def test_dino_steps_as_lightly_does(epoch: int, record_property: Record) -> None
     head, teacher_head = lightlys_dino_head(ours.head), lightlys_dino_head(ours.teacher_head)
     criterion = DINOLoss(32, warmup_teacher_temp=0.04, teacher_temp=0.07, warmup_teacher_temp_epochs=10)
     criterion.double().center.copy_(ours.centre.center.reshape(1, 1, -1))
-    batch = {"globals": pictures(2, 5, 3, SIZE, SIZE), "locals": pictures(3, 5, 3, 8, 8, seed=2)}
+    batch = {"globals": images(2, 5, 3, SIZE, SIZE), "locals": images(3, 5, 3, 8, 8, seed=2)}
     losses = step(ours, batch, progress, RATE)
     with torch.no_grad():
         targets = [teacher_head(teacher(view)) for view in batch["globals"]]
@@ -216,9 +216,9 @@ def test_dino_steps_as_lightly_does(epoch: int, record_property: Record) -> None
     close(record_property, "centre", ours.centre.center, criterion.center.flatten())
 
 
-def masks_of(pictures_: int) -> Tensor:
+def masks_of(images_: int) -> Tensor:
     generator = torch.Generator().manual_seed(3)
-    masks = torch.rand(2, pictures_, PATCHES, generator=generator) < 0.4
+    masks = torch.rand(2, images_, PATCHES, generator=generator) < 0.4
     masks[0, 1] = False
     return masks
 
@@ -253,8 +253,8 @@ def test_dinov2_steps_as_lightly_does(separate: bool, registers: int, record_pro
     ibot.center.center.copy_(ours.patch_centre.center.reshape(1, -1))
     masks = masks_of(5)
     batch = {
-        "globals": pictures(2, 5, 3, SIZE, SIZE),
-        "locals": pictures(3, 5, 3, 8, 8, seed=2),
+        "globals": images(2, 5, 3, SIZE, SIZE),
+        "locals": images(3, 5, 3, 8, 8, seed=2),
         "masks": masks,
     }
     losses = step(ours, batch, FIRST, RATE)
@@ -305,7 +305,7 @@ def test_dinov2_spreads_its_teacher_as_swavs_sinkhorn_in_lightly(record_property
     from lightly.loss.swav_loss import sinkhorn
 
     ours = Dinov2(small_vit(), Dinov2Settings(**DINO_HEAD, warm_up_epochs=0)).double()
-    batch = {"globals": pictures(2, 5, 3, SIZE, SIZE), "masks": masks_of(5)}
+    batch = {"globals": images(2, 5, 3, SIZE, SIZE), "masks": masks_of(5)}
     watched = step(ours, batch).watched["teacher"]
     teacher, head = timms_own(ours.teacher), ours.teacher_head
     # The twin has moved since: compare with what it says now.
@@ -376,7 +376,7 @@ def test_mae_steps_as_transformers_does(record_property: Record) -> None:
         theirs.decoder.decoder_pos_embed[0, 1:].detach(),
     )
     image, noise = (
-        pictures(4, 3, SIZE, SIZE),
+        images(4, 3, SIZE, SIZE),
         torch.rand(4, PATCHES, generator=torch.Generator().manual_seed(5)),
     )
     losses = step(ours, {"image": image, "noise": noise}, rate=RATE)
@@ -400,7 +400,7 @@ def test_mae_hides_three_quarters_and_starts_from_fixed_positions() -> None:
     assert not position.requires_grad and torch.allclose(position.double(), expected, atol=1e-6)
     calls = []
     ours.backbone.register_forward_pre_hook(lambda _, args, kwargs: calls.append(kwargs), with_kwargs=True)
-    ours.loss({"image": pictures(2, 3, SIZE, SIZE), "noise": torch.rand(2, PATCHES)}, FIRST)
+    ours.loss({"image": images(2, 3, SIZE, SIZE), "noise": torch.rand(2, PATCHES)}, FIRST)
     assert calls[0]["kept"].shape == (2, PATCHES // 4)
 
 
@@ -451,7 +451,7 @@ def test_clip_steps_as_open_clip_does(scale: float, tiny: Any, record_property: 
     theirs = open_clips_pair(ours.pair, 12, None)
     with torch.no_grad():
         theirs.logit_scale.copy_(ours.log_scale)
-    image = pictures(5, 3, SIZE, SIZE)
+    image = images(5, 3, SIZE, SIZE)
     losses = step(ours, {"image": image, "text": CAPTIONS}, rate=RATE)
     seen = theirs(image, tokens_of(ours.pair))
     loss = ClipLoss()(*seen[:3])
@@ -483,7 +483,7 @@ def test_siglip_steps_as_open_clip_does(table: int, tiny: Any, record_property: 
     theirs = open_clips_pair(ours.pair, 12, -10.0)
     with torch.no_grad():
         theirs.logit_scale.copy_(ours.log_scale)
-    image = pictures(5, 3, SIZE, SIZE)
+    image = images(5, 3, SIZE, SIZE)
     losses = step(ours, {"image": image, "text": CAPTIONS}, rate=RATE)
     features = theirs(image, tokens_of(ours.pair))
     loss = SigLipLoss()(*features)
@@ -503,7 +503,7 @@ def test_lit_steps_as_open_clip_with_a_locked_tower(tiny: Any, record_property: 
     theirs.visual.trunk.requires_grad_(False)
     with torch.no_grad():
         theirs.logit_scale.copy_(ours.log_scale)
-    image = pictures(5, 3, SIZE, SIZE)
+    image = images(5, 3, SIZE, SIZE)
     losses = step(ours, {"image": image, "text": CAPTIONS}, rate=RATE)
     loss = ClipLoss()(*theirs(image, tokens_of(ours.pair))[:3])
     loss.backward()
@@ -522,6 +522,6 @@ def test_lit_steps_as_open_clip_with_a_locked_tower(tiny: Any, record_property: 
 def test_lit_without_a_head_meets_the_backbones_own_vectors() -> None:
     backbone = small_vit()
     ours = make_lit(backbone, replace(LitSettings(), text=TEXT))
-    vectors = ours.embed({"image": pictures(2, 3, SIZE, SIZE), "text": CAPTIONS[:2]})
+    vectors = ours.embed({"image": images(2, 3, SIZE, SIZE), "text": CAPTIONS[:2]})
     assert vectors["text"].shape == (2, WIDTH)
-    assert torch.equal(vectors["image"], backbone(pictures(2, 3, SIZE, SIZE)).pooled)
+    assert torch.equal(vectors["image"], backbone(images(2, 3, SIZE, SIZE)).pooled)

@@ -32,13 +32,13 @@ def chance(seed: int = 0) -> Chance:
 
 
 def photograph(height: int = 60, width: int = 80) -> Tensor:
-    """A smooth coloured picture, uint8, with no symmetry."""
+    """A smooth coloured image, uint8, with no symmetry."""
     y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
     return (torch.stack([x, y, x * y]) * 200 + 20).to(torch.uint8)
 
 
 @pytest.mark.parametrize("name", ["byol", "dino", "dinov2"])
-def test_small_pictures_are_not_blurred(name: str) -> None:
+def test_small_images_are_not_blurred(name: str) -> None:
     kind: Any = METHODS[name]
     (small, why), (large, _) = (kind.fitted(kind.settings(), Scale(1000, 16, 2, side)) for side in (32, 224))
     assert not any(small.views.blur) and large.views.blur == kind.settings().views.blur
@@ -61,10 +61,10 @@ def test_views_repeat_and_are_in_the_form_that_the_method_takes(name: str) -> No
     kind = METHODS[name]
     settings, _ = kind.fitted(kind.settings(), Scale(1000, 16, 2, 32))
     method, views = make_method(name, settings, BACKBONE)
-    pictures = [photograph(), photograph(33, 47).flip(-1), torch.zeros(3, 20, 90, dtype=torch.uint8)]
-    first = [views(p, torch.Generator().manual_seed(i)) for i, p in enumerate(pictures)]
+    images = [photograph(), photograph(33, 47).flip(-1), torch.zeros(3, 20, 90, dtype=torch.uint8)]
+    first = [views(p, torch.Generator().manual_seed(i)) for i, p in enumerate(images)]
     torch.manual_seed(99)
-    again = [views(p, torch.Generator().manual_seed(i)) for i, p in enumerate(pictures)]
+    again = [views(p, torch.Generator().manual_seed(i)) for i, p in enumerate(images)]
     for one, other in zip(first, again, strict=True):
         assert all(torch.equal(one[key], other[key]) for key in one)
         assert all(value.isfinite().all() for value in one.values())
@@ -94,29 +94,29 @@ def test_the_second_view_alone_shows_the_partner(name: str) -> None:
         assert all(torch.equal(paired[key], alone[key]) for key in alone.keys() - {large})
 
 
-def test_views_of_one_picture_differ() -> None:
+def test_views_of_one_image_differ() -> None:
     views = SimclrViews(SimclrViewSettings(), PLAIN)(photograph(), torch.Generator().manual_seed(0))["views"]
     assert views.shape == (2, 3, 32, 32) and not torch.allclose(views[0], views[1])
 
 
 def test_without_chance_a_look_is_torchvisions_resize() -> None:
     look = Look(32, (1.0, 1.0), PLAIN, flip=0.0, jitter=0.0, grey=0.0)
-    picture = photograph(64, 64)
-    expected = v2.functional.resize(picture, [32, 32], v2.InterpolationMode.BICUBIC, antialias=True)
-    # A square picture in full is one of the crops; others have other sides.
+    source_image = photograph(64, 64)
+    expected = v2.functional.resize(source_image, [32, 32], v2.InterpolationMode.BICUBIC, antialias=True)
+    # A square image in full is one of the crops; others have other sides.
     boxes = [pixels.crop_box(64, 64, (1.0, 1.0), chance(seed), (1.0, 1.0)) for seed in range(5)]
     assert set(boxes) == {(0, 0, 64, 64)}
-    seen = pixels.random_crop(picture, 32, (1.0, 1.0), chance(), (1.0, 1.0))
+    seen = pixels.random_crop(source_image, 32, (1.0, 1.0), chance(), (1.0, 1.0))
     assert torch.equal(seen, expected)
-    assert look.of(picture, chance()).shape == (3, 32, 32)
+    assert look.of(source_image, chance()).shape == (3, 32, 32)
 
 
 def test_crops_are_drawn_as_torchvision_draws_them() -> None:
     """Mean share of the area and ratio of the sides over many draws, beside torchvision's own."""
-    area, picture = (0.2, 0.9), photograph(60, 80)
+    area, source_image = (0.2, 0.9), photograph(60, 80)
     theirs = v2.RandomResizedCrop(32, scale=area)
     torch.manual_seed(0)
-    drawn = [theirs.make_params([picture]) for _ in range(3000)]
+    drawn = [theirs.make_params([source_image]) for _ in range(3000)]
     one = chance()
     ours = [pixels.crop_box(60, 80, area, one, (3 / 4, 4 / 3)) for _ in range(3000)]
     for measure in (lambda h, w: h * w / 4800, lambda h, w: w / h):
@@ -157,12 +157,12 @@ def test_a_fifth_of_views_is_grey() -> None:
 
 
 def test_left_stays_left_and_colours_keep_their_names_when_asked() -> None:
-    picture = torch.zeros(3, 40, 40, dtype=torch.uint8)
-    picture[0, :, 20:] = 200  # red on the right
+    source_image = torch.zeros(3, 40, 40, dtype=torch.uint8)
+    source_image[0, :, 20:] = 200  # red on the right
     settings = SimclrViewSettings(flip=0.0, hue=0.0, grey=0.0, blur=0.0, area=(0.9, 1.0))
     views = SimclrViews(settings, PLAIN)
     for seed in range(40):
-        for image in views(picture, torch.Generator().manual_seed(seed))["views"]:
+        for image in views(source_image, torch.Generator().manual_seed(seed))["views"]:
             assert image[0, :, 20:].mean() > image[0, :, :12].mean()
             red = image[:, :, -4:].mean((1, 2))
             assert red[0] > red[1] and float(red[1]) == pytest.approx(float(red[2]), abs=1e-4)

@@ -112,11 +112,11 @@ def test_teachers_collapse_to_one_prototype_or_to_all() -> None:
 def test_a_loss_that_does_not_vary_stands_at_chance() -> None:
     chance = np.random.default_rng(0)
     for batch in (64, 4096):
-        of_pictures = chance.normal(5, 1, (100, batch))
-        assert not list(wrong_with_losses(of_pictures.mean(axis=1).tolist(), batch)), (
+        of_images = chance.normal(5, 1, (100, batch))
+        assert not list(wrong_with_losses(of_images.mean(axis=1).tolist(), batch)), (
             "the mean of few varies more"
         )
-        pinned = 5 + 1e-3 * (of_pictures - 5).mean(axis=1)
+        pinned = 5 + 1e-3 * (of_images - 5).mean(axis=1)
         assert [a.kind for a in wrong_with_losses(pinned.tolist(), batch)] == ["level"]
 
 
@@ -163,7 +163,7 @@ def test_an_alarm_saves_and_stops_a_run_or_only_tells(
         Run(trainer, parts(folder, order, trainer, watcher=watcher)).go()
         return trainer
 
-    with pytest.raises(CollapseError, match="this is collapsing, because all pictures get nearly one vector"):
+    with pytest.raises(CollapseError, match="this is collapsing, because all images get nearly one vector"):
         run(tmp_path / "stop", "stop")
     assert list((tmp_path / "stop").glob("step_*.safetensors")), "saved before it ended"
     assert run(tmp_path / "warn", "warn").finished
@@ -174,7 +174,7 @@ def test_an_alarm_saves_and_stops_a_run_or_only_tells(
 
 
 class Scenes:
-    """Pictures of four soft colours each: what differs between them survives crops."""
+    """Images of four soft colours each: what differs between them survives crops."""
 
     classes: tuple[str, ...] = ()
 
@@ -184,8 +184,8 @@ class Scenes:
     def __getitem__(self, index: int) -> dict[str, Any]:
         chance = torch.Generator().manual_seed(index)
         corners = torch.rand(1, 3, 2, 2, generator=chance) * 255
-        picture = torch.nn.functional.interpolate(corners, (32, 32), mode="bilinear")
-        return {"picture": picture[0].to(torch.uint8)}
+        image = torch.nn.functional.interpolate(corners, (32, 32), mode="bilinear")
+        return {"image": image[0].to(torch.uint8)}
 
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -19,8 +19,8 @@ from tiny_pairs import (
     colour_table,
     finished,
     know_tiny_models,
-    pictures,
     settings,
+    source_images,
     weights_of,
 )
 
@@ -67,7 +67,7 @@ def test_a_step_is_open_clips(name: str, tmp_path: Path) -> None:
     method = own_method(name, tmp_path).double()
     theirs = copy.deepcopy(method.pair.backbone.network).double().requires_grad_(True)
     tokens = method.pair.backbone.tokens(CAPTIONS)
-    image = pictures().double()
+    image = source_images().double()
     seen = theirs(image, tokens)
     loss = SigLipLoss()(*seen) if "siglip" in name else ClipLoss()(*seen)
     loss.backward()
@@ -84,7 +84,7 @@ def test_blocks_that_are_computed_again_give_the_same_gradients(name: str, tmp_p
     found = []
     for again in (False, True):
         method = own_method(name, tmp_path, checkpointing=again).double()
-        step(method, {"image": pictures(side=48).double(), "text": CAPTIONS})
+        step(method, {"image": source_images(side=48).double(), "text": CAPTIONS})
         found.append(gradients(method))
     assert largest_difference(*found) < 1e-12
 
@@ -110,7 +110,7 @@ def test_early_blocks_of_both_towers_learn_slower(name: str, tmp_path: Path) -> 
 def test_low_rank_additions_reach_both_towers_and_are_worked_in(name: str, tmp_path: Path) -> None:
     method = own_method(name, tmp_path, LoraSettings(rank=2))
     plain = own_method(name, tmp_path)
-    images, said = pictures(), CAPTIONS
+    images, said = source_images(), CAPTIONS
     with torch.no_grad():
         torch.testing.assert_close(method.pair.image_vectors(images), plain.pair.image_vectors(images))
         torch.testing.assert_close(method.pair.text_vectors(said), plain.pair.text_vectors(said))
@@ -156,11 +156,15 @@ def test_a_locked_tower_stays(locked: str, rank: int, tmp_path: Path) -> None:
     text = TextSettings(tower="own", frozen=locked == "words")
     method: Any = make_method("clip", ClipSettings(text=text), backbone, LoraSettings(rank=rank))[0]
     before = copy.deepcopy(method).eval()
-    step(method, {"image": pictures(), "text": CAPTIONS}, rate=1.0)
-    step(method, {"image": pictures(), "text": CAPTIONS}, rate=1.0)
+    step(method, {"image": source_images(), "text": CAPTIONS}, rate=1.0)
+    step(method, {"image": source_images(), "text": CAPTIONS}, rate=1.0)
     method.eval()
     with torch.no_grad():
-        image = (before.pair.image_vectors(pictures()) - method.pair.image_vectors(pictures())).abs().max()
+        image = (
+            (before.pair.image_vectors(source_images()) - method.pair.image_vectors(source_images()))
+            .abs()
+            .max()
+        )
         words = (before.pair.text_vectors(CAPTIONS) - method.pair.text_vectors(CAPTIONS)).abs().max()
     stays, moves = (image, words) if locked == "pictures" else (words, image)
     assert stays == 0 and moves > 1e-4
@@ -170,9 +174,9 @@ def test_positions_that_learn_are_not_remembered_between_looks(tmp_path: Path) -
     """At a size that is not the model's own they are resampled, without gradients too."""
     method = own_method("tiny-clip", tmp_path)
     with torch.inference_mode():
-        first = method.pair.image_vectors(pictures(side=48))
+        first = method.pair.image_vectors(source_images(side=48))
         method.pair.backbone.network.visual.positional_embedding.mul_(-1)  # adding is lost in the norm
-        assert (method.pair.image_vectors(pictures(side=48)) - first).abs().max() > 1e-4
+        assert (method.pair.image_vectors(source_images(side=48)) - first).abs().max() > 1e-4
 
 
 # What cannot be.
@@ -201,7 +205,7 @@ def test_positions_that_learn_are_not_remembered_between_looks(tmp_path: Path) -
         (settings("clip", {"name": "tiny-clip", "pretrained": True}, text={"tower": "own"})
          | {"lora": {"rank": 2, "modules": ["qvk"]}}, "LoRA finds no layer qvk"),
         (settings("siglip", {"name": "tiny-siglip", "pretrained": True}, text={"tower": "own"})
-         | {"lora": {"rank": 2, "modules": ["mlp.c_fc"]}}, "in the tower of pictures of 'tiny-siglip'"),
+         | {"lora": {"rank": 2, "modules": ["mlp.c_fc"]}}, "in the tower of images of 'tiny-siglip'"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused(

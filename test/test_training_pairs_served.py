@@ -22,8 +22,8 @@ from tiny_pairs import (
     colour_table,
     finished,
     know_tiny_models,
-    pictures,
     settings,
+    source_images,
     weights_of,
 )
 from torch.nn import functional
@@ -66,9 +66,9 @@ def test_an_exported_pair_gives_what_the_run_gave(kind: str, table: Path, tmp_pa
     assert language is not None
     side = trained.backbone.size
     with torch.inference_mode():
-        image = functional.normalize(pair.image_vectors(pictures(side=side)), dim=-1)
+        image = functional.normalize(pair.image_vectors(source_images(side=side)), dim=-1)
         words = functional.normalize(pair.text_vectors(CAPTIONS), dim=-1)
-        served = language.tower.image_embedding(pictures(side=side))
+        served = language.tower.image_embedding(source_images(side=side))
     text: Any = language.text
     torch.testing.assert_close(served, image, rtol=0, atol=1e-5)
     said = torch.from_numpy(text.with_templates(SAID).encode(CAPTIONS))
@@ -81,7 +81,7 @@ def test_an_exported_pair_gives_what_the_run_gave(kind: str, table: Path, tmp_pa
                 not (tmp_path / "mine" / "words.safetensors").exists())  # fmt: skip
     alone = ExportedEncoder(file)
     assert alone.facts.space == language.space
-    given = torch.from_numpy(alone.run(pictures(side=side).numpy())["image"])
+    given = torch.from_numpy(alone.run(source_images(side=side).numpy())["image"])
     torch.testing.assert_close(given, image, rtol=0, atol=1e-4)
 
 
@@ -100,7 +100,7 @@ def test_a_locked_image_tower_is_exported_as_it_was(table: Path, tmp_path: Path)
 
 
 def test_a_pair_goes_on_from_where_an_exported_one_ended(table: Path, tmp_path: Path) -> None:
-    """Of a model's own towers, and of a tower of pictures with the words that an earlier run gave it."""
+    """Of a model's own towers, and of a tower of images with the words that an earlier run gave it."""
     for kind in ("clip", "scratch"):
         place = tmp_path / kind
         (place / "again").mkdir(parents=True)
@@ -112,14 +112,14 @@ def test_a_pair_goes_on_from_where_an_exported_one_ended(table: Path, tmp_path: 
         first, second = (load_clip(str(one)) for one in (place / "mine", place / "again" / "mine"))
         pair: Any = load_run(run).pair
         with torch.inference_mode():
-            expected = functional.normalize(pair.image_vectors(pictures()), dim=-1)
-            torch.testing.assert_close(second.image_embedding(pictures()), expected, rtol=0, atol=1e-5)
-            assert (first.image_embedding(pictures()) - expected).abs().max() > 1e-3
+            expected = functional.normalize(pair.image_vectors(source_images()), dim=-1)
+            torch.testing.assert_close(second.image_embedding(source_images()), expected, rtol=0, atol=1e-5)
+            assert (first.image_embedding(source_images()) - expected).abs().max() > 1e-3
         assert done.shared == second.space != first.space
 
 
 def test_words_find_what_the_run_learned(table: Path, tmp_path: Path) -> None:
-    """Through the pipeline, as a node asks: which colour a picture has, by its name alone."""
+    """Through the pipeline, as a node asks: which colour an image has, by its name alone."""
     stored = settings("clip", VIT, dim=16, text=SCRATCH)
     export_run(finished(stored, table, tmp_path, steps=60), tmp_path / "mine")
     folder = str(tmp_path / "mine")
@@ -149,7 +149,7 @@ def test_an_adapted_pair_can_be_taken_in_under_a_name(table: Path, tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def folders(table: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One of a model's own towers, one of a tower of pictures that was given words."""
+    """One of a model's own towers, one of a tower of images that was given words."""
     patch = pytest.MonkeyPatch()
     know_tiny_models(patch)
     found = {}
@@ -211,7 +211,7 @@ def longer(folder: Path) -> None:
         ("siglip lora", lambda f: card(f, beside={"../x": "0"}), "'beside' is"),
         ("scratch", lambda f: spoil(f / "words.safetensors"), "is damaged"),
         ("scratch", lambda f: (f / "words.safetensors").unlink(), "no file"),
-        ("scratch", of_others, "was fitted to pictures' weights with sha256 000000000000"),
+        ("scratch", of_others, "was fitted to images' weights with sha256 000000000000"),
         ("scratch", lambda f: without(f, "visual.head.weight"), "does not fit the model"),
         ("scratch", longer, "does not fit the model"),
         ("scratch", lambda f: card(f, words={"tower": "bert"}), "does not say what the model is"),
@@ -245,7 +245,7 @@ def test_words_of_other_sentence_vectors_are_refused(
         load_clip(str(tmp_path / "mine"))
 
 
-def test_a_tower_of_pictures_still_serves_by_itself(
+def test_a_tower_of_images_still_serves_by_itself(
     folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = folder_model(folders["scratch"])
@@ -272,7 +272,7 @@ def test_patches_are_compared_with_words(folders: dict[str, Path], method: str) 
     folder = str(folders["scratch"])
     encoders = load_encoders(folder, folder, offline=True, dense=method)
     tower: Any = encoders.language.tower
-    images = pictures()
+    images = source_images()
     if method == "proxyclip":
         seen = tower.by_proxy(tower(images).values, encoders.spatial(images).tokens)
     else:
@@ -289,7 +289,7 @@ def test_cells_of_a_convolution_go_alone_the_way_of_their_mean(table: Path, tmp_
     export_run(finished(RUNS["sentences, hidden"], table, tmp_path), tmp_path / "mine")
     tower = load_clip(str(tmp_path / "mine"))
     head = load_file(str(tmp_path / "mine" / "words.safetensors"))["visual.head.weight"]
-    images = pictures(2, 96)
+    images = source_images(2, 96)
     cells = tower.network.visual.trunk.forward_features(images).permute(0, 2, 3, 1) @ head.T
     torch.testing.assert_close(tower.dense(images), functional.normalize(cells, dim=-1), rtol=0, atol=1e-5)
     mean = functional.normalize(cells.mean((1, 2)), dim=-1)

@@ -70,7 +70,7 @@ def test_numbers_that_depend_on_the_data_are_chosen_once_and_told() -> None:
     chosen, sentences = settled(recipe, 2000, 224)
     assert chosen.optimisation.steps == 200 and chosen.optimisation.warm_up == 20
     assert chosen.options.prototypes < recipe.options.prototypes
-    assert any("prototypes" in one and "2000 pictures" in one for one in sentences)
+    assert any("prototypes" in one and "2000 images" in one for one in sentences)
     again, more = settled(recipe_of(json.loads(json.dumps(as_mapping(chosen)))), 2000, 224)
     assert again == chosen and more == []
     kept, _ = settled(recipe_of({"method": "dino", "as_written": True}), 2000, 224)
@@ -163,7 +163,7 @@ def test_every_method_runs_from_its_recipe_to_its_end(captioned: Path, tmp_path:
 
 
 def test_gradient_caching_gives_the_run_of_the_whole_batch(captioned: Path, tmp_path: Path) -> None:
-    """In parts of two pictures, what SimCLR compares is still all eight."""
+    """In parts of two images, what SimCLR compares is still all eight."""
     losses = []
     for part in (0, 2):
         output = tmp_path / f"part{part}"

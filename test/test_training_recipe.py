@@ -124,7 +124,7 @@ def test_no_two_shards_share_a_scene_nor_any_with_the_evaluation(shipped: Path) 
     jobs = shard_jobs(recipe, offline=True)
     seeds = {job.seed for job in jobs}
     assert len(seeds) == len({job.folder for job in jobs}) == len(jobs)
-    assert sum(job.pictures for job in jobs) >= recipe.scenes.pictures
+    assert sum(job.images for job in jobs) >= recipe.scenes.images
     assert not any(job.unseen for job in jobs)
     apart = {s + more for s in (recipe.calibration.seed, recipe.evaluation.seed) for more in (0, 1)}
     assert len(apart) == 4 and not seeds & apart

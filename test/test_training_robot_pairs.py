@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from recordings import COLOR, SECOND, START, color, drive, jpeg, picture, text, write
+from recordings import COLOR, SECOND, START, color, drive, image, jpeg, text, write
 from scipy.spatial.transform import Rotation
 from test_training_checkpoint import same
 from test_training_pretrain import OPTIONS, OWN, SMALL
@@ -51,7 +51,7 @@ def robot(tmp_path_factory: pytest.TempPathFactory) -> Path:
         messages = drive(12, first=20 * number)
         for frame in range(20 * number, 20 * number + 12):
             stamp = START + frame * SECOND
-            messages.append(color(stamp + 20_000_000, jpeg(picture(100 + frame)), OTHER))
+            messages.append(color(stamp + 20_000_000, jpeg(image(100 + frame)), OTHER))
             messages.append(text(stamp, f"thing number {frame}"))
         bags.append(write(folder / f"bag{number}", sorted(messages, key=lambda one: one.stamp)))
     options = ExtractOptions(
@@ -62,16 +62,16 @@ def robot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class AsTheyAre:
-    """views (2, 3, h, w): the picture and its partner, unchanged."""
+    """views (2, 3, h, w): the image and its partner, unchanged."""
 
     def __call__(
-        self, picture: Tensor, generator: torch.Generator, partner: Tensor | None = None
+        self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
     ) -> dict[str, Tensor]:
-        return {"views": torch.stack([picture, picture if partner is None else partner]).float()}
+        return {"views": torch.stack([image, image if partner is None else partner]).float()}
 
 
-def fed(pictures: Any, partners: Partners, batch: int = 6, **options: Any) -> list[dict[str, Any]]:
-    source = batches(pictures, AsTheyAre(), Order(len(pictures), batch, 3), partners=partners, **options)
+def fed(images: Any, partners: Partners, batch: int = 6, **options: Any) -> list[dict[str, Any]]:
+    source = batches(images, AsTheyAre(), Order(len(images), batch, 3), partners=partners, **options)
     return list(islice(source, 8 - options.get("start", 0)))
 
 
@@ -88,7 +88,7 @@ def test_second_views_show_a_frame_of_the_kind_that_was_asked_for(robot: Path, k
     for batch in fed(dataset, partners):
         for row, (index, second) in enumerate(batch[WHERE][:, :, 0].T.long().tolist()):
             assert index == batch["index"][row] and second != index and batch[PARTNERED][row] == 1
-            assert torch.equal(batch["views"][1, row], dataset[second]["picture"].float())
+            assert torch.equal(batch["views"][1, row], dataset[second]["image"].float())
             assert dataset.groups[index] == dataset.groups[second]
             apart = abs(int(dataset.stamps[index]) - int(dataset.stamps[second])) / SECOND
             metres = np.linalg.norm(dataset.poses[index, :3] - dataset.poses[second, :3])
@@ -116,7 +116,7 @@ def test_batches_go_on_anywhere_and_are_the_same_in_any_process(robot: Path) -> 
     assert len(seen) > len(dataset) * 0.8, "a frame gets another partner in another pass"
 
 
-def test_pictures_without_a_partner_show_themselves_twice(robot: Path) -> None:
+def test_images_without_a_partner_show_themselves_twice(robot: Path) -> None:
     """Every other frame of one camera: none is within a second and a half of another."""
     dataset = ShardDataset(robot)
     own = np.flatnonzero(np.array(dataset.rows["topic"].to_pylist()) == COLOR)
@@ -133,16 +133,16 @@ def test_pictures_without_a_partner_show_themselves_twice(robot: Path) -> None:
 class Damaged(Chosen):
     def __getitem__(self, index: int, /) -> Any:
         if index == 1:
-            raise FrameError("damaged", "picture is damaged")
+            raise FrameError("damaged", "image is damaged")
         return super().__getitem__(index)
 
 
-def test_a_partner_that_cannot_be_read_gives_way_to_the_picture(robot: Path) -> None:
+def test_a_partner_that_cannot_be_read_gives_way_to_the_image(robot: Path) -> None:
     damaged = Damaged(ShardDataset(robot), [0, 1])
     order = Order(2, 1, 0)
     with pytest.raises(PerceptionError, match="no frame of 'x' has a partner"):
         partners_of(damaged, PairSettings("time", seconds=0.1), "x", negatives=True)
-    partners = Partners(Frames.of(damaged.pictures).at(damaged.indices), PairSettings("any"), negatives=True)
+    partners = Partners(Frames.of(damaged.images).at(damaged.indices), PairSettings("any"), negatives=True)
     for batch in islice(batches(damaged, AsTheyAre(), order, partners=partners), 2):
         # Number 1 gives way to number 0, whose partner is number 1.
         first, second = batch["views"][:, 0]
@@ -162,7 +162,7 @@ def test_no_partner_comes_from_what_is_kept_back(robot: Path) -> None:
     assert isinstance(learned, Chosen) and len(learned) < len(dataset)
     for batch in fed(learned, partners):
         for row, number in enumerate(batch[WHERE][1, :, 0].long().tolist()):
-            own = dataset[int(learned.indices[number])]["picture"].float()
+            own = dataset[int(learned.indices[number])]["image"].float()
             assert torch.equal(batch["views"][1, row], own)
 
 
@@ -196,8 +196,8 @@ def test_tables_of_negatives_are_made_in_strips_and_are_the_definition(monkeypat
         ("simclr", {"kind": "any", "apart_metres": 0}, "'data.pairs.apart_metres' 0 is less than the 0.5"),
         ("simclr", {"apart_seconds": -2}, "'data.pairs.apart_seconds' must not be negative"),
         ("byol", {"apart_seconds": 5}, "byol has none"),
-        ("mae", {"kind": "time"}, "mae takes one of a picture"),
-        ("clip", {"kind": "time"}, "clip takes one of a picture"),
+        ("mae", {"kind": "time"}, "mae takes one of an image"),
+        ("clip", {"kind": "time"}, "clip takes one of an image"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_key(method: str, pairs: dict[str, Any], said: str) -> None:
@@ -208,7 +208,7 @@ def test_what_cannot_be_is_refused_by_its_key(method: str, pairs: dict[str, Any]
 
 def test_data_without_what_is_asked_for_is_refused_with_a_remedy(tmp_path: Path) -> None:
     for number in range(4):
-        Image.fromarray(picture(number)).save(tmp_path / f"{number}.png")
+        Image.fromarray(image(number)).save(tmp_path / f"{number}.png")
     blind = [one for one in drive(6) if "tf" not in one.topic]
     extract([write(tmp_path / "bag", blind)], tmp_path / "set", KEEP_ALL, workers=1)
 
@@ -293,7 +293,7 @@ def test_caching_gradients_gives_the_run_of_the_whole_batch(robot: Path, tmp_pat
 
 def test_what_the_rules_make_of_the_data_is_told_before_a_run(robot: Path, tmp_path: Path) -> None:
     said = check(recipe_for("simclr", robot, tmp_path, "data.pairs.kind=time", "data.pairs.apart_metres=0"))
-    assert "100% of the pictures have a partner (time)" in said
+    assert "100% of the images have a partner (time)" in said
     # Within 10 s is all of one recording, which leaves the pairs across the two.
     left_out = float(said.partition("(time)\npairs: ")[2].partition("%")[0])
     assert 45 < left_out < 50 and "no negatives: nearer than 10 s or 0 m" in said

@@ -114,7 +114,7 @@ def test_dino_loss_is_its_equation_with_a_centre() -> None:
     assert float(losses.dino_loss(student, teacher, 0.1, 0.07, center)) == pytest.approx(total / pairs)
 
 
-def test_ibot_loss_is_the_mean_of_each_pictures_masked_patches() -> None:
+def test_ibot_loss_is_the_mean_of_each_images_masked_patches() -> None:
     torch.manual_seed(3)
     student, teacher = torch.randn(2, 3, 5, 7).double().unbind()
     mask = torch.tensor([[1, 0, 1, 1, 0], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]]).bool()

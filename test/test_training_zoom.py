@@ -23,7 +23,7 @@ from perception_contrast.encoders.rescoring_head import LAYOUT, ZoomHead, load_z
 from perception_contrast.segmentation.rescoring.rescorer import ZoomCalibration
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.render.materials import COLOURS, MATERIALS
-from perception_contrast_sim.rooms.scenes import LabelledPicture
+from perception_contrast_sim.rooms.scenes import LabelledScene
 from perception_contrast_training.config.rescoring_recipe import (
     ZoomBatchSettings,
     ZoomOptimisation,
@@ -134,21 +134,21 @@ class _Colours:
         return SimpleNamespace(layers=tuple(seen for _ in layers))
 
 
-def _red_on_grey() -> LabelledPicture:
+def _red_on_grey() -> LabelledScene:
     """A red mug of 60 x 40 pixels; a book of a few pixels; a floor."""
     rgb = np.full((378, 504, 3), 128, np.uint8)
     instances = np.zeros((378, 504), np.int32)
     rgb[100:160, 200:240], instances[100:160, 200:240] = (255, 0, 0), 4
     instances[300:303, 300:303] = 5
     known = {0: SceneObject(0, "floor"), 4: SceneObject(4, "mug", "red"), 5: SceneObject(5, "book")}
-    return LabelledPicture(rgb, instances, known)
+    return LabelledScene(rgb, instances, known)
 
 
 @pytest.fixture
 def painted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scenes that are drawn by hand, and a tower that sees colours."""
 
-    def scenes(seed: int, settings: object) -> Iterator[LabelledPicture]:
+    def scenes(seed: int, settings: object) -> Iterator[LabelledScene]:
         while True:
             yield _red_on_grey()
 
@@ -213,7 +213,7 @@ def test_shards_are_read_as_one_and_drawn_from_in_any_order(tmp_path: Path) -> N
     objects = [*_written(tmp_path / "a", 13, 1), *_written(tmp_path / "b", 9, 2)]
     found = load_zoomed([tmp_path / "a", tmp_path / "b"])
     assert found.objects == objects and len(found) == 22
-    assert len(set(found.scene.tolist())) == 3 + 2, "pictures of two shards are not the same"
+    assert len(set(found.scene.tolist())) == 3 + 2, "images of two shards are not the same"
     layout = np.concatenate([np.load(tmp_path / one / "layout.npy") for one in "ab"]).astype(np.float32)
     rows = torch.tensor([21, 0, 12, 13, 0, 14])
     assert np.array_equal(found.views(rows).layout.numpy(), layout[rows])
@@ -449,7 +449,7 @@ def test_the_shipped_recipe_says_all_that_there_is_to_say(shipped: Path) -> None
 
 
 def test_shards_have_seeds_of_their_own_and_names_by_them(shipped: Path) -> None:
-    settings = load_zoom_recipe(shipped, ["output=here", "scenes.pictures=9960"])
+    settings = load_zoom_recipe(shipped, ["output=here", "scenes.images=9960"])
     jobs, apart = (shard_jobs(settings, True, kept_back=one) for one in (False, True))
     assert [job.seed for job in jobs] == list(range(7_300_000, 7_300_200))
     assert [str(job.folder) for job in jobs[:2]] == ["here/shards/00000", "here/shards/00001"]
@@ -469,7 +469,7 @@ def test_shards_have_seeds_of_their_own_and_names_by_them(shipped: Path) -> None
         ("head.block_dropout=-0.1", "head.block_dropout -0.1 is not in [0, 1)"),
         ("head.blocks=-1", "'head.blocks' must not be negative"),
         ("evaluation.seed=7300140", "use 7300141 or more"),
-        ("scenes.pictures=49960", "use 7301000 or more"),
+        ("scenes.images=49960", "use 7301000 or more"),
         ("evaluation.recall=0", "evaluation.recall 0.0 is not in (0, 1]"),
         ("image_tower=dinov2-b14", "this version takes 'dinov2-s14'"),
         ("optimisation.precision=float16", "neither bfloat16 nor float32"),
@@ -512,9 +512,9 @@ def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: P
     except ModelError as error:
         pytest.skip(str(error))
     changes = (
-        f"output={tmp_path}", "scenes.pictures=2", "scenes.per_shard=2", "scenes.workers=2",
+        f"output={tmp_path}", "scenes.images=2", "scenes.per_shard=2", "scenes.workers=2",
         "batch.things=16", "batch.pool=40", "batch.wordings=1", "optimisation.steps=3",
-        "optimisation.threads=1", "evaluation.pictures=2", "calibration.scenes=2", "calibration.absent=12",
+        "optimisation.threads=1", "evaluation.images=2", "calibration.scenes=2", "calibration.absent=12",
     )  # fmt: skip
     arguments = ["train", "--recipe", str(shipped)]
     for change in changes:
@@ -527,9 +527,9 @@ def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: P
     assert 0.02 <= fitted.detection <= 0.9 and any(fitted.weights)
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["head"] == sha256 == sha256_of(tmp_path / "head.safetensors")
-    ours, whole = figures["household-zoom"], figures[f"{facts['word_space']}, whole pictures"]
+    ours, whole = figures["household-zoom"], figures[f"{facts['word_space']}, whole images"]
     assert ours["views"] == whole["views"] and ours["views"]["all"] >= 5
-    # Three steps teach nothing; the packaged head of whole pictures names some of what it is shown.
+    # Three steps teach nothing; the packaged head of whole images names some of what it is shown.
     assert whole["within five"]["all"] > 0.3
     shard = tmp_path / "shards" / "00000"
     stamp = shard.stat().st_mtime_ns

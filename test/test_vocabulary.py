@@ -97,7 +97,7 @@ def test_the_last_number_is_not_the_unlabelled_one() -> None:
         last.with_queries([Query("one more")])
 
 
-def test_a_shown_picture_joins_the_words_that_were_searched_for() -> None:
+def test_a_shown_image_joins_the_words_that_were_searched_for() -> None:
     vocabulary = Vocabulary().with_queries([Query("mug", threshold=0.3), Query("bowl")], ["wall"])
     shown = vocabulary.with_exemplar("mug", Exemplar(UNIT, "a@1")).with_exemplar(
         "my key", Exemplar(UNIT, "a@1")

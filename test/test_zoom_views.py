@@ -15,7 +15,7 @@ SIDE = 112
 
 
 def coordinates(height: int = 240, width: int = 250) -> np.ndarray:
-    """A picture whose red is its column and whose green is its row."""
+    """An image whose red is its column and whose green is its row."""
     rows, columns = np.mgrid[:height, :width]
     return np.stack([columns, rows, 0 * rows], axis=-1).astype(np.uint8)
 
@@ -24,14 +24,14 @@ def coordinates(height: int = 240, width: int = 250) -> np.ndarray:
 @settings(max_examples=40, deadline=None)
 def test_a_view_shows_the_pixels_that_it_covers(x: float, y: float, side: float) -> None:
     shown = enlarged(coordinates(), View(x, y, side), SIDE).astype(float)
-    # The middle of pixel k of the view lies at this place of the picture.
+    # The middle of pixel k of the view lies at this place of the image.
     along = (np.arange(SIDE) + 0.5) * side / SIDE - 0.5
     inside = np.s_[4:-4]
     assert np.abs(shown[SIDE // 2, inside, 0] - (x + along)[inside]).max() < 1.01
     assert np.abs(shown[inside, SIDE // 2, 1] - (y + along)[inside]).max() < 1.01
 
 
-def test_what_shrinks_is_averaged_and_beyond_the_picture_its_edge_goes_on() -> None:
+def test_what_shrinks_is_averaged_and_beyond_the_image_its_edge_goes_on() -> None:
     stripes = np.zeros((240, 240, 3), np.uint8)
     stripes[:, ::2] = 200
     shrunk = enlarged(stripes, View(0.0, 0.0, 224.0), SIDE)
@@ -49,7 +49,7 @@ def test_what_shrinks_is_averaged_and_beyond_the_picture_its_edge_goes_on() -> N
 def test_coverage_is_the_share_of_each_cell(
     place: tuple[float, float, float], block: tuple[int, int, int, int]
 ) -> None:
-    """The mask is known at a quarter of the picture's resolution, of its box alone."""
+    """The mask is known at a quarter of the image's resolution, of its box alone."""
     x, y, w, h = block
     box = (4.0 * x, 4.0 * y, 4.0 * (x + w), 4.0 * (y + h))
     view = View(*place)

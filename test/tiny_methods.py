@@ -14,7 +14,7 @@ SIDE = 8
 
 
 class Colours:
-    """Pictures of one colour with noise; their label is the colour."""
+    """Images of one colour with noise; their label is the colour."""
 
     classes = ("red", "green", "blue")
 
@@ -26,20 +26,20 @@ class Colours:
 
     def __getitem__(self, index: int) -> Sample:
         chance = torch.Generator().manual_seed(index)
-        picture = torch.randint(0, 120, (3, self._side, self._side), generator=chance, dtype=torch.uint8)
-        picture[index % 3] += 120
+        image = torch.randint(0, 120, (3, self._side, self._side), generator=chance, dtype=torch.uint8)
+        image[index % 3] += 120
         return Sample(
-            picture=picture, text=f"a {self.classes[index % 3]} thing", stamp=index, group=index // 16,
+            image=image, text=f"a {self.classes[index % 3]} thing", stamp=index, group=index // 16,
             pose=torch.full((7,), torch.nan, dtype=torch.float64), label=index % 3, index=index,
             key=str(index),
         )  # fmt: skip
 
 
 class TwoViews:
-    """Two noisy copies of a picture."""
+    """Two noisy copies of an image."""
 
-    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        seen = picture.float() / 255
+    def __call__(self, image: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        seen = image.float() / 255
         noise = torch.randn(2, *seen.shape, generator=generator)
         return {"views": seen + 0.05 * noise}
 

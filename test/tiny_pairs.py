@@ -1,4 +1,4 @@
-"""Tiny models of pictures and words as entries of the list, and captioned pictures for them."""
+"""Tiny models of images and words as entries of the list, and captioned images for them."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Sentences:
         return stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
 
 
-def pictures(count: int = 4, side: int = SIZE) -> torch.Tensor:
+def images(count: int = 4, side: int = SIZE) -> torch.Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(3))
 
 

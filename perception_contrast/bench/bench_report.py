@@ -186,7 +186,7 @@ def _facts(report: Report) -> Table:
         "walk / towers without heads": f"{report['walk_over_towers']:.3f}",
         f"masks, detections, tracks of {MANY}": f"{100 * report['postprocess_share']:.0f} % of their walk",
         "throughput of the walk": f"{report['throughput_hz']:.2f} Hz",
-        "work of a picture": f"{report['gflops']:.2f} GFLOP",
+        "work of an image": f"{report['gflops']:.2f} GFLOP",
         "most of torch.mm": f"{report['peak_gflops']:.0f} GFLOP/s",
         "reached": "-" if share is None else f"{100 * share:.0f} % of it",
         "roofline": f"{report['roofline_ms']:.2f} ms",

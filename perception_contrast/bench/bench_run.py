@@ -73,8 +73,8 @@ def run(options: Options, tell: Tell, tick: Tick | None = None) -> Measured:
     """tell: called with what goes on. Raises PerceptionError for what does not fit or is not there."""
     device = options.device_name()
     candidates(device, options.engine, options.precision)
-    picture = photograph(options.camera)
-    message = camera_message(picture, options.encoding)
+    image = photograph(options.camera)
+    message = camera_message(image, options.encoding)
     with limited_threads(options.threads) as threads:
         facts, watch = machine(device, threads), MemoryWatch(device)
         subject = prepare(
@@ -82,7 +82,7 @@ def run(options: Options, tell: Tell, tick: Tick | None = None) -> Measured:
             options.language_model,
             size=options.size,
             camera=options.camera,
-            frame=Frame(picture),
+            frame=Frame(image),
             engine=options.engine,
             precision=options.precision,
             device=device,

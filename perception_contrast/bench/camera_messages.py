@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import FrameError
-from perception_contrast.engines.gate import gate_pictures
+from perception_contrast.engines.gate import gate_photographs
 from perception_contrast.images.resize import resize_image
 
 JPEG = "jpeg"
@@ -27,7 +27,7 @@ QUALITY = 90
 
 
 @dataclass(frozen=True)
-class RawPicture:
+class RawImage:
     """The fields of a sensor_msgs/Image."""
 
     height: int
@@ -39,62 +39,62 @@ class RawPicture:
 
 
 @dataclass(frozen=True)
-class CompressedPicture:
+class CompressedImage:
     """The fields of a sensor_msgs/CompressedImage."""
 
     format: str
     data: bytes
 
 
-CameraMessage = RawPicture | CompressedPicture
+CameraMessage = RawImage | CompressedImage
 
 
 def photograph(size: tuple[int, int]) -> NDArray[np.uint8]:
     """A photograph of a cup on a table, (height, width, 3) uint8 RGB."""
-    return resize_image(gate_pictures()[1], size)
+    return resize_image(gate_photographs()[1], size)
 
 
-def camera_message(picture: NDArray[np.uint8], encoding: str) -> CameraMessage:
-    """picture (H, W, 3) uint8 RGB as a message. Raises FrameError for any other encoding."""
+def camera_message(image: NDArray[np.uint8], encoding: str) -> CameraMessage:
+    """image (H, W, 3) uint8 RGB as a message. Raises FrameError for any other encoding."""
     if encoding == JPEG:
         _, packed = cv2.imencode(
-            ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+            ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
         )
-        return CompressedPicture("jpeg", packed.tobytes())
+        return CompressedImage("jpeg", packed.tobytes())
     if encoding not in ENCODINGS:
         raise FrameError(
             "unknown_encoding",
-            f"pictures of encoding '{encoding}' are not made here; use one of {', '.join(ENCODINGS)}",
+            f"images of encoding '{encoding}' are not made here; use one of {', '.join(ENCODINGS)}",
         )
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if encoding in _YUV and (height % 2 or width % 2):
         raise FrameError("odd_width", f"{encoding} needs even sides, not {width}x{height}")
-    rows = _packed(picture, encoding)
-    return RawPicture(height, width, encoding, rows.strides[0], rows.tobytes())
+    rows = _packed(image, encoding)
+    return RawImage(height, width, encoding, rows.strides[0], rows.tobytes())
 
 
-def _packed(picture: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
+def _packed(image: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
     """(rows, ...) uint8 in memory order, as the message holds them."""
     if encoding in _BAYER:
-        return _mosaic(picture, encoding.removeprefix("bayer_")[:4])
+        return _mosaic(image, encoding.removeprefix("bayer_")[:4])
     if encoding in _YUV:
-        return _luma_and_chroma(picture, encoding)
+        return _luma_and_chroma(image, encoding)
     code = _ORDERS[encoding]
-    return np.ascontiguousarray(picture if code is None else cv2.cvtColor(picture, code))
+    return np.ascontiguousarray(image if code is None else cv2.cvtColor(image, code))
 
 
-def _mosaic(picture: NDArray[np.uint8], pattern: str) -> NDArray[np.uint8]:
+def _mosaic(image: NDArray[np.uint8], pattern: str) -> NDArray[np.uint8]:
     """One colour a pixel; pattern names the top-left 2 x 2 pixels row by row."""
-    mosaic = np.empty(picture.shape[:2], np.uint8)
+    mosaic = np.empty(image.shape[:2], np.uint8)
     for index, colour in enumerate(pattern):
         row, column = divmod(index, 2)
-        mosaic[row::2, column::2] = picture[row::2, column::2, "rgb".index(colour)]
+        mosaic[row::2, column::2] = image[row::2, column::2, "rgb".index(colour)]
     return mosaic
 
 
-def _luma_and_chroma(picture: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
-    height, width = picture.shape[:2]
-    planes = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
+def _luma_and_chroma(image: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
     luma, halves = planes[:height], planes[height:].reshape(2, height // 2, width // 2)
     chroma = np.stack(halves, axis=-1)  # (H/2, W/2, 2): u, v
     if encoding == "nv12":

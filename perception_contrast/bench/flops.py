@@ -1,4 +1,4 @@
-"""How much a model computes and moves for a picture, counted rather than measured."""
+"""How much a model computes and moves for an image, counted rather than measured."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 
 @dataclass(frozen=True)
 class Work:
-    """Of one picture. flops: two for each multiplication with its sum. weights: numbers. moved: outputs'
-    and the picture's bytes."""
+    """Of one image. flops: two for each multiplication with its sum. weights: numbers. moved: outputs'
+    and the image's bytes."""
 
     flops: int
     weights: int
     moved: int
 
     def bytes_of(self, precision: str, batch: int) -> int:
-        """The least that must be moved for a batch: each weight once, pictures in, outputs out."""
+        """The least that must be moved for a batch: each weight once, images in, outputs out."""
         return self.weights * _BYTES[precision] + batch * self.moved
 
 

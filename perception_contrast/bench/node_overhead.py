@@ -47,7 +47,7 @@ Figures = dict[str, float]
 
 
 class Client:
-    """A node that publishes pictures, listens and asks; spinning in a thread of its own."""
+    """A node that publishes images, listens and asks; spinning in a thread of its own."""
 
     def __init__(self) -> None:
         self.context = rclpy.context.Context()
@@ -123,11 +123,11 @@ def _parameters(model: str, language_model: str, engine: str, short_side: int) -
 
 
 def overhead(model: str, language_model: str, engine: str, short_side: int, rounds: int) -> Figures:
-    """One picture at a time through the pipeline alone and through the node, taking turns: milliseconds.
+    """One image at a time through the pipeline alone and through the node, taking turns: milliseconds.
 
     Of the node: from before an Image is published until features, masks and detections have come back.
     """
-    picture = photograph((480, 640))
+    image = photograph((480, 640))
     settings = Settings(short_side=short_side)
     alone = build(model, language_model, engine=engine, settings=settings)
     alone.set_queries([Asked("mug"), Asked("table")])
@@ -151,10 +151,10 @@ def overhead(model: str, language_model: str, engine: str, short_side: int, roun
             time.sleep(1.0)
             for number in range(1, rounds + 4):
                 began = time.perf_counter()
-                alone.process(Frame(picture, number), wants)
+                alone.process(Frame(image, number), wants)
                 middle = time.perf_counter()
-                camera.publish(image_message(picture, Header(stamp=time_message(number))))
-                client.wait(partial(_all_there, arrived, number, len(topics)), "the results of a picture")
+                camera.publish(image_message(image, Header(stamp=time_message(number))))
+                client.wait(partial(_all_there, arrived, number, len(topics)), "the results of an image")
                 times["pipeline"].append(1e3 * (middle - began))
                 times["node"].append(1e3 * (time.perf_counter() - middle))
     finally:
@@ -176,7 +176,7 @@ def messages(rounds: int) -> dict[str, Figures]:
     random = np.random.default_rng(0)
     values = random.standard_normal((37, 37, 384)).astype(np.float16)
     grid = FeatureGrid(values, "m", "m@1", GridToImage.of_resize((518, 518), (37, 37)), (518, 518))
-    picture = random.integers(0, 256, (1080, 1920, 3), np.uint8)
+    image = random.integers(0, 256, (1080, 1920, 3), np.uint8)
     header = Header(frame_id="camera")
     context = rclpy.context.Context()
     rclpy.init(context=context)
@@ -189,7 +189,7 @@ def messages(rounds: int) -> dict[str, Figures]:
                 node, executor, FeatureMap, lambda: to_message(grid, header), to_numpy, rounds
             ),
             "Image 1920x1080 rgb8": _compared(
-                node, executor, Image, lambda: image_message(picture, header), image_array, rounds
+                node, executor, Image, lambda: image_message(image, header), image_array, rounds
             ),
         }
     finally:

@@ -1,4 +1,4 @@
-"""Other libraries on the same picture, size, number format and threads: what one would run without this."""
+"""Other libraries on the same image, size, number format and threads: what one would run without this."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class _Source:
-    """A library's own module for pictures of a size, at random initialisation."""
+    """A library's own module for images of a size, at random initialisation."""
 
     name: str
     what: str

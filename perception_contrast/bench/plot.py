@@ -1,4 +1,4 @@
-"""A report as a picture: bars of the stages, and of our engines beside other libraries."""
+"""A report as an image: bars of the stages, and of our engines beside other libraries."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def draw_report(report: Report) -> Image.Image:
     if report["compared"]:
         charts.append(("Forward pass against other libraries: median, line to p95", _peer_bars(report)))
     height = 130 + sum(GAP + 30 + ROW * len(bars) for _, bars in charts) + MARGIN
-    picture = Image.new("RGB", (WIDTH, height), PAPER)
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (WIDTH, height), PAPER)
+    pen = ImageDraw.Draw(image)
     top = _title(pen, report)
     for heading, bars in charts:
         top = _chart(pen, top + GAP, heading, bars)
-    return picture
+    return image
 
 
 def _font(size: int) -> Any:

@@ -33,7 +33,7 @@ VIEWS = "zoom.8"
 
 @dataclass(frozen=True)
 class Stages:
-    """timings: by name, the walk among them; encoders' are of one picture. skipped: name to reason.
+    """timings: by name, the walk among them; encoders' are of one image. skipped: name to reason.
 
     forwards: names of the models' forwards that the walk is compared with, a head of a language model
     among them; towers: of the same without heads. batched: model to the timing of
@@ -129,8 +129,8 @@ class _Bench:
         last = self.subject.encoders[-1]
         if last.graph.method != PROXY:
             return
-        picture, words = (one.served.run(one.images(self.frame)) for one in self.subject.encoders)
-        self.add("proxy", lambda: language_grid(last.graph.tower, words, picture))
+        image, words = (one.served.run(one.images(self.frame)) for one in self.subject.encoders)
+        self.add("proxy", lambda: language_grid(last.graph.tower, words, image))
 
     def searching(self) -> None:
         pipeline, frame = self.subject.pipeline, self.frame

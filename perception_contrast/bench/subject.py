@@ -1,4 +1,4 @@
-"""What is measured: a pipeline that sees pictures at a fixed size, and its encoders apart from it."""
+"""What is measured: a pipeline that sees images at a fixed size, and its encoders apart from it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SizedPipeline(Pipeline):
     """A pipeline whose network input has the size that was asked for, whatever the camera's."""
 
     def __init__(self, encoders: Encoders, towers: SizedTowers, camera: Size) -> None:
-        # How often a second look is worth it depends on the picture; its views are timed on their own.
+        # How often a second look is worth it depends on the image; its views are timed on their own.
         super().__init__(encoders, Settings(zoom=0), towers=towers)
         self._sized, self._camera = towers, camera
 
@@ -217,7 +217,7 @@ def subject_of(
 
 
 def _ask(pipeline: Pipeline, frame: Frame) -> None:
-    """Ten words; without a language model ten points of the picture, shown as examples."""
+    """Ten words; without a language model ten points of the image, shown as examples."""
     if pipeline.text_model:
         pipeline.set_queries([Query(word) for word in WORDS])
         return
@@ -229,7 +229,7 @@ def prepared_twenty(pipeline: Pipeline, frame: Frame) -> PreparedQueries:
     """Twenty queries, ready to be searched for; those in force stay.
 
     Labels from all over the vocabulary "household", with their phrases and negatives; without a language
-    model twenty points of the picture, shown as examples.
+    model twenty points of the image, shown as examples.
     """
     if pipeline.text_model:
         household = named_vocabulary("household").queries
@@ -242,7 +242,7 @@ def prepared_twenty(pipeline: Pipeline, frame: Frame) -> PreparedQueries:
 
 
 def _points(frame: Frame, rows: int) -> list[tuple[float, float]]:
-    """Five columns of points spread over a picture."""
+    """Five columns of points spread over an image."""
     height, width = frame.size
     return [
         ((column + 0.5) * width / 5, (row + 0.5) * height / rows)

@@ -45,14 +45,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HxW",
         help="height and width of the network input, multiples of the patch (default: by the camera's shape)",
     )
-    add(
-        "--camera", type=_size, default="640x480", metavar="WxH", help="camera picture (default: %(default)s)"
-    )
+    add("--camera", type=_size, default="640x480", metavar="WxH", help="camera image (default: %(default)s)")
     add("--encoding", default="rgb8", help="of the camera, or jpeg (default: %(default)s)")
     add("--engine", default=AUTO, help=f"{AUTO}, {', '.join(KINDS)} (default: %(default)s)")
     add("--precision", default=AUTO, help=f"{AUTO}, {', '.join(PRECISIONS)} (default: %(default)s)")
     add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add("--batch", type=count, default=1, metavar="N", help="pictures a forward; the walk always takes one")
+    add("--batch", type=count, default=1, metavar="N", help="images a forward; the walk always takes one")
     add("--threads", type=count, metavar="N", help="processors to use (default: all)")
     much = parser.add_mutually_exclusive_group()
     much.add_argument(

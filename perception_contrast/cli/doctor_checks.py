@@ -187,7 +187,7 @@ def renderer() -> Iterator[Finding]:
 
 def display() -> Iterator[Finding]:
     shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    yield Finding("display", "ok", shown or "none; none is needed, pictures go to topics and files")
+    yield Finding("display", "ok", shown or "none; none is needed, images go to topics and files")
 
 
 def disk() -> Iterator[Finding]:

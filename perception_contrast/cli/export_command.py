@@ -1,4 +1,4 @@
-"""`perception-contrast export`: a model's picture side as ONNX files that run without torch."""
+"""`perception-contrast export`: a model's image side as ONNX files that run without torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perception_contrast.encoders.encoder_graphs import EncoderGraph
 
 _EPILOG = """\
-Each --size gives a file of its own: sides are fixed in it, the number of pictures at once is free.
+Each --size gives a file of its own: sides are fixed in it, the number of images at once is free.
 A file is written only if it gives what float32 torch gives: the worst vector of three photographs
 keeps a cosine of 0.999 in fp32, 0.99 in fp16 and bf16. bf16 runs on a GPU alone; where there is none
 the file is written unchecked, and a line says so.
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar="HxW",
-        help="height and width of the pictures, multiples of the model's patch; may be given several times",
+        help="height and width of the images, multiples of the model's patch; may be given several times",
     )
     parser.add_argument(
         "--precision",
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dense",
         choices=(AUTO, STOCK, *EDITS),
         default=AUTO,
-        help="way to the dense features of a model of pictures and words (default: %(default)s, which is "
+        help="way to the dense features of a model of images and words (default: %(default)s, which is "
         "naclip where the model can); proxyclip takes two encoders, so no file can hold it",
     )
     parser.add_argument("--to", choices=("onnx",), default="onnx", help="file format (default: %(default)s)")

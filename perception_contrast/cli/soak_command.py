@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perception_contrast.bench.soak.soak_run import Survived
 
 _EPILOG = """\
-Starts two nodes and three cameras of its own in a ROS domain of its own, sends pictures as fast as they go,
+Starts two nodes and three cameras of its own in a ROS domain of its own, sends images as fast as they go,
 and every few seconds does something that a robot should survive: malformed messages of each kind, truncated
 JPEGs, other encodings and sizes, engine failures, stamps that jump, subscribers that come and go, storms of
 parameters, changes of the vocabulary, lifecycle transitions, a camera that freezes or goes. Each must be

@@ -15,7 +15,7 @@ from perception_contrast.client.client_errors import (
     NodeAbsentError,
     NodeNotActiveError,
 )
-from perception_contrast.client.request_messages import Box, Picture
+from perception_contrast.client.request_messages import Box, RgbImage
 from perception_contrast.client.requests import STATE_TIMEOUT, Names, Requests
 from perception_contrast.client.result_types import Detections, Features, Heatmap, Masks, Sighting, Vectors
 from perception_contrast.client.streams import Stream
@@ -133,7 +133,7 @@ class PerceptionClient:
         label: str,
         box: Box | None = None,
         point: tuple[float, float] | None = None,
-        image: Picture | None = None,
+        image: RgbImage | None = None,
         timeout: float | None = None,
     ) -> Vectors:
         """Shows an example: a box (x0, y0, x1, y1) or a point (x, y) in pixels of the newest frame, or an
@@ -141,7 +141,7 @@ class PerceptionClient:
         """
         return self.start.add_exemplar(label, box, point, image, timeout).result()
 
-    # Answers about words and pictures.
+    # Answers about words and images.
 
     def embed_text(self, texts: Sequence[str], timeout: float | None = None) -> Vectors:
         """One unit row a text, comparable with ``latest_features(semantic=True)`` of the same space."""
@@ -162,20 +162,20 @@ class PerceptionClient:
     def classify(
         self,
         labels: Sequence[str],
-        image: Picture | None = None,
+        image: RgbImage | None = None,
         templates: Sequence[str] = (),
         timeout: float | None = None,
     ) -> Classification:
-        """Which of the labels a whole picture shows: ``image`` (H, W, 3) uint8 RGB, or the newest frame.
+        """Which of the labels a whole image shows: ``image`` (H, W, 3) uint8 RGB, or the newest frame.
 
         templates: sentences with {} for the label; none takes the model's own.
         """
         return self.start.classify(labels, image, templates, timeout).result()
 
     def text_scores(
-        self, texts: Sequence[str], image: Picture | None = None, timeout: float | None = None
+        self, texts: Sequence[str], image: RgbImage | None = None, timeout: float | None = None
     ) -> TextScores:
-        """Cosine and CLIP score of each text with a whole picture."""
+        """Cosine and CLIP score of each text with a whole image."""
         return self.start.text_scores(texts, image, timeout).result()
 
     # What the node publishes.

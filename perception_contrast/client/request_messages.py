@@ -20,7 +20,7 @@ from perception_contrast.ros.messages.image_messages import image_message
 from perception_contrast.ros.messages.query_messages import query_from
 
 Box = tuple[float, float, float, float]
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 
 
 def queries_of(given: Iterable[str | Query]) -> list[Query]:
@@ -39,7 +39,7 @@ def queries_in(message: Any) -> tuple[Query, ...]:
     return tuple(query_from(one, space(one)) for one in message.queries)
 
 
-def picture(image: Picture | None) -> Image:
+def image_of(image: RgbImage | None) -> Image:
     """image: (H, W, 3) uint8 RGB, or None for an Image without pixels (the node's newest frame)."""
     if image is None:
         return Image()
@@ -49,22 +49,22 @@ def picture(image: Picture | None) -> Image:
 
 
 def region(box: Box) -> RegionOfInterest:
-    """box: x0, y0, x1, y1 in pixels; grown to whole ones. What leaves the picture the node refuses."""
+    """box: x0, y0, x1, y1 in pixels; grown to whole ones. What leaves the image the node refuses."""
     if len(box) != 4 or not all(math.isfinite(one) for one in box):
         raise QueryError(f"box {box} is not four finite numbers x0, y0, x1, y1")
     x0, y0, x1, y1 = math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
     if x0 < 0 or y0 < 0 or x1 <= x0 or y1 <= y0:
-        raise QueryError(f"box {box} is empty or leaves the picture; give x0 < x1, y0 < y1, none below 0")
+        raise QueryError(f"box {box} is empty or leaves the image; give x0 < x1, y0 < y1, none below 0")
     return RegionOfInterest(x_offset=x0, y_offset=y0, width=x1 - x0, height=y1 - y0)
 
 
 def exemplar_request(
-    label: str, box: Box | None, point: tuple[float, float] | None, image: Picture | None
+    label: str, box: Box | None, point: tuple[float, float] | None, image: RgbImage | None
 ) -> Any:
     kinds = AddExemplar.Request
     if image is not None and point is None:
         where = {} if box is None else {"box": region(box)}
-        return kinds(label=label, kind=kinds.IMAGE, image=picture(image), **where)
+        return kinds(label=label, kind=kinds.IMAGE, image=image_of(image), **where)
     if image is None and box is not None and point is None:
         return kinds(label=label, kind=kinds.BOX, box=region(box))
     if image is None and point is not None and box is None:

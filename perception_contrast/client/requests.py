@@ -136,7 +136,7 @@ class Requests:
         label: str,
         box: messages.Box | None = None,
         point: tuple[float, float] | None = None,
-        image: messages.Picture | None = None,
+        image: messages.RgbImage | None = None,
         timeout: float | None = None,
     ) -> Answer[Vectors]:
         request = messages.exemplar_request(label, box, point, image)
@@ -165,13 +165,13 @@ class Requests:
     def classify(
         self,
         labels: Sequence[str],
-        image: messages.Picture | None = None,
+        image: messages.RgbImage | None = None,
         templates: Sequence[str] = (),
         timeout: float | None = None,
     ) -> Answer[Classification]:
         given = tuple(labels)
         request = Classify.Request(
-            labels=list(given), templates=list(templates), image=messages.picture(image)
+            labels=list(given), templates=list(templates), image=messages.image_of(image)
         )
 
         def classification(one: Any) -> Classification:
@@ -181,10 +181,10 @@ class Requests:
         return then(self._call(Classify, self._names.of_frame("classify"), request, timeout), classification)
 
     def text_scores(
-        self, texts: Sequence[str], image: messages.Picture | None = None, timeout: float | None = None
+        self, texts: Sequence[str], image: messages.RgbImage | None = None, timeout: float | None = None
     ) -> Answer[TextScores]:
         given = tuple(texts)
-        request = ImageTextSimilarity.Request(texts=list(given), image=messages.picture(image))
+        request = ImageTextSimilarity.Request(texts=list(given), image=messages.image_of(image))
         return then(
             self._call(ImageTextSimilarity, self._names.of_frame("image_text_similarity"), request, timeout),
             lambda one: TextScores(given, np.array(one.cosines, np.float32), one.space),
@@ -226,7 +226,7 @@ class Requests:
         def missing() -> Exception | None:
             if not searched:
                 return None
-            return NoAnswerError(f"'{label}' was not seen within {within:g} s, in {searched} pictures")
+            return NoAnswerError(f"'{label}' was not seen within {within:g} s, in {searched} images")
 
         if not ask:
             return wait(None)

@@ -1,4 +1,4 @@
-"""What a client hands out: messages as arrays and plain values, each with the header of its picture."""
+"""What a client hands out: messages as arrays and plain values, each with the header of its image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from perception_contrast.ros.messages.image_messages import nanoseconds
 
 @dataclass(frozen=True)
 class Stamped:
-    """header: std_msgs/Header of the source picture, unchanged."""
+    """header: std_msgs/Header of the source image, unchanged."""
 
     header: Any
 
@@ -36,7 +36,7 @@ class Stamped:
 
 @dataclass(frozen=True)
 class Thing:
-    """One detection. box: x0, y0, x1, y1 in pixels of the source picture; a box over columns 10 to 19
+    """One detection. box: x0, y0, x1, y1 in pixels of the source image; a box over columns 10 to 19
     has x0 = 10 and x1 = 20. score: probability. track_id: stays with the thing; "" without tracking.
     """
 
@@ -54,14 +54,14 @@ class Thing:
 
 @dataclass(frozen=True)
 class Sighting(Stamped):
-    """A thing and the header of the picture it was seen in."""
+    """A thing and the header of the image it was seen in."""
 
     thing: Thing
 
 
 @dataclass(frozen=True)
 class Detections(Stamped):
-    """The detections of one picture."""
+    """The detections of one image."""
 
     things: tuple[Thing, ...]
 
@@ -115,7 +115,7 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Heatmap(Stamped):
-    """values: (H, W) float32 of the source picture's size; a cosine, or the probability of a label."""
+    """values: (H, W) float32 of the source image's size; a cosine, or the probability of a label."""
 
     values: NDArray[np.float32]
     space: str

@@ -15,7 +15,7 @@ ARENAS = 2
 
 
 def reuse_large_blocks() -> None:
-    """Lets blocks up to 32 MB, as pictures are, be used again instead of going back to the system.
+    """Lets blocks up to 32 MB, as images are, be used again instead of going back to the system.
 
     Otherwise every message of a few megabytes is a new mapping, and touching its pages for the first time
     costs several times what copying into it does. What the environment says already stays.

@@ -37,9 +37,9 @@ def camera_model(
 ) -> CameraModel:
     """The camera of the fields of a sensor_msgs/CameraInfo.
 
-    k: 9 numbers, row-major. d: distortion. p: 12 numbers. rectified: the picture is rectified, so P
+    k: 9 numbers, row-major. d: distortion. p: 12 numbers. rectified: the image is rectified, so P
     holds and there is no distortion (R turns the raw camera into that frame and is not needed to use
-    it). binning: (x, y), 0 as 1. roi: (x_offset, y_offset, height, width), zeros for the whole picture.
+    it). binning: (x, y), 0 as 1. roi: (x_offset, y_offset, height, width), zeros for the whole image.
     Raises FrameError "uncalibrated" or "unknown_distortion".
     """
     matrix = (p[0], p[5], p[2], p[6]) if rectified and len(p) == 12 else (k[0], k[4], k[2], k[5])
@@ -52,7 +52,7 @@ def camera_model(
     if distortion and distortion_model not in (*_POLYNOMIAL, *_FISHEYE):
         raise FrameError(
             "unknown_distortion",
-            f"distortion model {distortion_model!r} is not supported; rectify the picture, or use one of "
+            f"distortion model {distortion_model!r} is not supported; rectify the image, or use one of "
             f"{', '.join((*_POLYNOMIAL, *_FISHEYE))}",
         )
     camera = CameraModel(height, width, fx, fy, cx, cy, distortion_model if distortion else "", distortion)
@@ -86,13 +86,13 @@ def camera_of_info(message: Any, *, rectified: bool = False) -> CameraModel | No
 
 
 def cropped_camera(camera: CameraModel, box: tuple[int, int, int, int]) -> CameraModel:
-    """The camera of the crop (x_min, y_min, x_max, y_max) of its picture."""
+    """The camera of the crop (x_min, y_min, x_max, y_max) of its image."""
     x0, y0, x1, y1 = box
     return replace(camera, height=y1 - y0, width=x1 - x0, cx=camera.cx - x0, cy=camera.cy - y0)
 
 
 def resized_camera(camera: CameraModel, size: tuple[int, int]) -> CameraModel:
-    """The camera of its picture at (height, width)."""
+    """The camera of its image at (height, width)."""
     if size == (camera.height, camera.width):
         return camera
     grid = GridToImage.of_resize((camera.height, camera.width), size)
@@ -145,7 +145,7 @@ def _distorted(camera: CameraModel, rays: Floats) -> Floats:
 class DepthRegistration:
     """Brings depth to the colour camera's pixels, for cameras that share one optical centre and axis.
 
-    source: (height, width) of the depth picture. index: (H, W) int64, flat position in it, -1 outside.
+    source: (height, width) of the depth image. index: (H, W) int64, flat position in it, -1 outside.
     Make it once for a pair of cameras with ``of_cameras``.
     """
 

@@ -8,7 +8,7 @@ class PerceptionError(Exception):
 
 
 class FrameError(PerceptionError):
-    """A picture that cannot be decoded. ``reason`` is a short slug that counters use."""
+    """An image that cannot be decoded. ``reason`` is a short slug that counters use."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""FeatureGrid, the dense features of one picture, and the identity of embedding spaces."""
+"""FeatureGrid, the dense features of one image, and the identity of embedding spaces."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def require_same_space(left: str, right: str, what: str) -> None:
 
 @dataclass(frozen=True)
 class FeatureGrid:
-    """Dense features of one picture.
+    """Dense features of one image.
 
     values: (h, w, c) float32 or float16. grid_to_image: cell centres to source pixels.
-    image_size: (height, width) of the source picture. normalized: unit L2 norm per vector.
+    image_size: (height, width) of the source image. normalized: unit L2 norm per vector.
     """
 
     values: FloatArray

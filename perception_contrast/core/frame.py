@@ -1,4 +1,4 @@
-"""Frame, CameraModel and the affine map between a grid and the picture it was made from."""
+"""Frame, CameraModel and the affine map between a grid and the image it was made from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class GridToImage:
-    """Where grid cells lie in a picture, pixel centres at integer coordinates.
+    """Where grid cells lie in an image, pixel centres at integer coordinates.
 
     The centre of cell (column i, row j) is at pixel ``(sx * i + ox, sy * j + oy)``.
     """
@@ -22,7 +22,7 @@ class GridToImage:
 
     @classmethod
     def of_resize(cls, source: tuple[int, int], grid: tuple[int, int]) -> GridToImage:
-        """Map of a grid (rows, columns) that covers a whole picture (height, width) evenly."""
+        """Map of a grid (rows, columns) that covers a whole image (height, width) evenly."""
         sy, sx = source[0] / grid[0], source[1] / grid[1]
         return cls(sx, sy, 0.5 * sx - 0.5, 0.5 * sy - 0.5)
 
@@ -35,11 +35,11 @@ class GridToImage:
         return (x - self.ox) / self.sx, (y - self.oy) / self.sy
 
     def moved(self, dx: float, dy: float) -> GridToImage:
-        """The map when the picture is a crop whose top-left pixel lies at (dx, dy) of a larger one."""
+        """The map when the image is a crop whose top-left pixel lies at (dx, dy) of a larger one."""
         return self.then(GridToImage(1.0, 1.0, dx, dy))
 
     def then(self, outer: GridToImage) -> GridToImage:
-        """The map of the same grid to the picture that ``outer`` maps this picture's pixels to."""
+        """The map of the same grid to the image that ``outer`` maps this image's pixels to."""
         ox, oy = outer.to_image(self.ox, self.oy)
         return GridToImage(self.sx * outer.sx, self.sy * outer.sy, ox, oy)
 
@@ -60,7 +60,7 @@ class CameraModel:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of one camera.
+    """One image of one camera.
 
     image: (H, W, 3) uint8 RGB. stamp: nanoseconds. frame_id: REP 105 name, carried through.
     depth: (H', W') float32 metres along the optical axis, NaN where there is none; H', W' may

@@ -22,7 +22,7 @@ UNLABELLED = 65535
 class Exemplar:
     """A vector of something that was shown. vector: (c,) float32, unit norm, in ``space``.
 
-    Where it was shown in a picture: centre (c,) float32, the mean of that picture's unit vectors;
+    Where it was shown in an image: centre (c,) float32, the mean of that image's unit vectors;
     parts (m, c) and context (n, c), unit vectors less the centre, unit again, of the thing's own
     parts and of what surrounded it.
     """
@@ -154,7 +154,7 @@ class Vocabulary:
         queries = list(self.queries)
         for index, query in enumerate(queries):
             if query.label == label:
-                # The words that were searched for stay in force beside the picture.
+                # The words that were searched for stay in force beside the image.
                 phrases = query.texts() if not query.exemplars else query.phrases
                 queries[index] = replace(query, phrases=phrases, exemplars=(*query.exemplars, exemplar))
                 break

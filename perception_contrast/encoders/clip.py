@@ -1,8 +1,8 @@
-"""Towers of pictures and words: CLIP (Radford et al. 2021), SigLIP (Zhai et al. 2023; Tschannen et al.,
+"""Towers of images and words: CLIP (Radford et al. 2021), SigLIP (Zhai et al. 2023; Tschannen et al.,
 SigLIP 2, 2025), Perception Encoder (Bolya et al. 2025), MobileCLIP 2 (Faghri et al. 2025).
 
 Dense features come from the stock weights, by a way that ``dense`` names: the last block is changed, or
-left out for what a picture encoder's patches gather in its place. From there CLIP's tokens go through the
+left out for what an image encoder's patches gather in its place. From there CLIP's tokens go through the
 last norm and the projection; those of SigLIP and Perception Encoder each alone through the value path of
 the attention pooling head. For MobileCLIP each cell of the last map goes alone through the projection of
 the mean.
@@ -46,7 +46,7 @@ class ClipOutput:
 
 
 class ClipTower(nn.Module):
-    """Both towers of a CLIP, SigLIP or their like; pictures at any size that is a multiple of the patch.
+    """Both towers of a CLIP, SigLIP or their like; images at any size that is a multiple of the patch.
 
     model, space: identity. patch: pixels. dim: of the shared space. mean, std: of RGB in [0, 1].
     tokenizer_file: of SigLIP's words, None for CLIP, whose vocabulary comes with open_clip. sentences: what
@@ -94,7 +94,7 @@ class ClipTower(nn.Module):
         """ProxyCLIP (Lan et al., ECCV 2024): dense vectors (B, H, W, dim), unit, comparable with text.
 
         values (B, h, w, width): as ``forward`` gives them. features (B, H, W, c): patches of the same
-        pictures by an encoder of pictures alone, raw. Raises ModelError for a convolutional tower.
+        images by an encoder of images alone, raw. Raises ModelError for a convolutional tower.
         """
         require_method(self.spec, PROXY)
         assert not isinstance(self._visual, MeanVisual | HeadedMap)
@@ -105,7 +105,7 @@ class ClipTower(nn.Module):
 
     @property
     def matching(self) -> Matching:
-        """Of whole pictures with texts, as the network was trained."""
+        """Of whole images with texts, as the network was trained."""
         scale, bias = self.network.logit_scale, getattr(self.network, "logit_bias", None)
         return Matching(scale.detach().exp().item(), None if bias is None else bias.detach().item())
 
@@ -122,7 +122,7 @@ class ClipTower(nn.Module):
         """
         patches = self.forward(images, pooled=False).dense
         if patches is None:
-            raise ModelError(f"'{self.model}' by {self.method} needs a picture encoder's features: by_proxy")
+            raise ModelError(f"'{self.model}' by {self.method} needs an image encoder's features: by_proxy")
         return patches
 
     def text_embedding(self, tokens: Tensor) -> Tensor:
@@ -176,16 +176,16 @@ def load_clip(
     method: str = AUTO,
     progress: Progress | None = None,
 ) -> ClipTower:
-    """A model of pictures and words, by its name or spec, in evaluation mode without gradients.
+    """A model of images and words, by its name or spec, in evaluation mode without gradients.
 
-    Also one of pictures that training gave words: both together. weights: a local file in open_clip's names;
+    Also one of images that training gave words: both together. weights: a local file in open_clip's names;
     SigLIP's tokenizer.json is looked for beside it. random_init: no weights at all, for checks of the
     computation. method: as of ``ClipTower``. Raises ModelError.
     """
     spec = model_spec(name) if isinstance(name, str) else name
     if not spec.knows_words or spec.family in ("lit", "text"):
         raise ModelError(
-            f"'{spec.name}' has no tower of words beside its pictures'; choose one of clip-*, metaclip-*, "
+            f"'{spec.name}' has no tower of words beside its images'; choose one of clip-*, metaclip-*, "
             "dfn-*, siglip*, mobileclip2-* or pe-core-*"
         )
     if method != AUTO:
@@ -204,7 +204,7 @@ def load_clip(
 def _with_words(
     spec: ModelSpec, path: Path | None, *, device: str, offline: bool, method: str, progress: Progress | None
 ) -> ClipTower:
-    """path: of the pictures' weights, None for random ones."""
+    """path: of the images' weights, None for random ones."""
     words = spec.words
     assert words is not None
     network, sha256 = load_pair(spec, path) if path else (pair_network(spec), "")

@@ -1,4 +1,4 @@
-"""How image towers of pictures and words are run: at any grid, with dense features by any way.
+"""How image towers of images and words are run: at any grid, with dense features by any way.
 
 ``ClipVisual``, ``PooledVisual`` and ``MeanVisual`` are for open_clip's networks, the others for a
 ``PairNetwork``, which training made. A patch of its vision transformer is compared with words by the way that
@@ -33,17 +33,17 @@ class ClipVisual:
     def encode(
         self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Patches (B, rows * columns, dim), or their values by proxyclip, and pictures (B, dim), not unit."""
+        """Patches (B, rows * columns, dim), or their values by proxyclip, and images (B, dim), not unit."""
         x = self._embed(images, rows, columns)
         blocks = self.visual.transformer.resblocks
         for block in blocks[:-1]:
             x = through(block, x)
         whole = through(blocks[-1], x)
-        picture = self._project(whole[:, 0]) if pooled else None
+        image = self._project(whole[:, 0]) if pooled else None
         if method is None:
-            return None, picture
+            return None, image
         tokens = dense_tokens(self._last, method, x, whole, rows, columns)[:, 1:]
-        return tokens if method == PROXY else self._project(tokens), picture
+        return tokens if method == PROXY else self._project(tokens), image
 
     def finish(self, gathered: Tensor) -> Tensor:
         """What patches gathered (B, n, width) to (B, n, dim)."""
@@ -79,11 +79,11 @@ class PooledVisual:
         x, rope = self._trunk.until_last(images, rows, columns)
         last = TimmBlock(trunk.blocks[-1], rope)
         whole = through(trunk.blocks[-1], x, rope)
-        picture = self._project(trunk.attn_pool(trunk.norm(whole))) if pooled else None
+        image = self._project(trunk.attn_pool(trunk.norm(whole))) if pooled else None
         if method is None:
-            return None, picture
+            return None, image
         tokens = dense_tokens(last, method, x, whole, rows, columns)[:, trunk.num_prefix_tokens :]
-        return tokens if method == PROXY else self._values(tokens), picture
+        return tokens if method == PROXY else self._values(tokens), image
 
     def finish(self, gathered: Tensor) -> Tensor:
         """As ``ClipVisual.finish``."""
@@ -121,7 +121,7 @@ class MeanVisual:
 
 
 class HeadedVit:
-    """A ``Pictures`` of timm's vision transformer at any grid. Holds no parameters of its own."""
+    """A ``Images`` of timm's vision transformer at any grid. Holds no parameters of its own."""
 
     def __init__(self, visual: Any, *, antialias: bool) -> None:
         self.visual = visual
@@ -130,16 +130,16 @@ class HeadedVit:
     def encode(
         self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Patches (B, rows * columns, dim), or their values by proxyclip, and pictures (B, dim), not unit."""
+        """Patches (B, rows * columns, dim), or their values by proxyclip, and images (B, dim), not unit."""
         vit = self.visual.trunk
         x, rope = self._trunk.until_last(images, rows, columns)
         whole = through(vit.blocks[-1], x, rope)
-        picture = self.visual.head(self._trunk.picture(vit.norm(whole))) if pooled else None
+        image = self.visual.head(self._trunk.image(vit.norm(whole))) if pooled else None
         if method is None:
-            return None, picture
+            return None, image
         tokens = dense_tokens(TimmBlock(vit.blocks[-1], rope), method, x, whole, rows, columns)
         tokens = tokens[:, vit.num_prefix_tokens :]
-        return tokens if method == PROXY else self._project(tokens), picture
+        return tokens if method == PROXY else self._project(tokens), image
 
     def finish(self, gathered: Tensor) -> Tensor:
         """What patches gathered (B, n, width) to (B, n, dim)."""
@@ -153,7 +153,7 @@ class HeadedVit:
 
 
 class HeadedMap:
-    """A ``Pictures`` of timm's ResNet or ConvNeXt at any grid."""
+    """A ``Images`` of timm's ResNet or ConvNeXt at any grid."""
 
     def __init__(self, visual: Any) -> None:
         self.visual = visual
@@ -163,13 +163,13 @@ class HeadedMap:
         self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
     ) -> tuple[Tensor | None, Tensor | None]:
         """As ``ClipVisual.encode``, of the one method there is."""
-        tokens, picture, _ = self._trunk.run(images, rows, columns, ())
+        tokens, image, _ = self._trunk.run(images, rows, columns, ())
         patches = None
         if method is not None:
             cells = tokens.reshape(-1, tokens.shape[-1], 1, 1)
             alone = self.visual.trunk.forward_head(cells, pre_logits=True)
             patches = self.visual.head(alone.reshape(images.shape[0], rows * columns, -1))
-        return patches, self.visual.head(picture) if pooled else None
+        return patches, self.visual.head(image) if pooled else None
 
 
 def attended_alone(pool: Any, tokens: Tensor) -> Tensor:

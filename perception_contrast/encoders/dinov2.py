@@ -1,4 +1,4 @@
-"""Towers of pictures alone: DINOv2 (Oquab et al. 2023) and timm's other ViTs and ResNets, served alike."""
+"""Towers of images alone: DINOv2 (Oquab et al. 2023) and timm's other ViTs and ResNets, served alike."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def load_dino(
     pinned: bool = False,
     progress: Progress | None = None,
 ) -> DinoTower:
-    """Any tower of pictures alone, by its name or spec, in evaluation mode without gradients.
+    """Any tower of images alone, by its name or spec, in evaluation mode without gradients.
 
     weights: a local file in timm's names. pinned: the weights whose sha256 is fixed here, whatever a
     hub offers. Raises ModelError.
@@ -72,7 +72,7 @@ def load_dino(
     spec = model_spec(name) if isinstance(name, str) else name
     if not spec.spatial:
         raise ModelError(
-            f"'{spec.name}' is no model of pictures alone; choose one of dinov2-*, dinov3-*, dino-*, mae-*, "
+            f"'{spec.name}' is no model of images alone; choose one of dinov2-*, dinov3-*, dino-*, mae-*, "
             "pe-spatial-*, resnet50 or timm:*"
         )
     path = weights or weights_file(spec, offline=offline, pinned=pinned, progress=progress)

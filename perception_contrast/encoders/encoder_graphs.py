@@ -1,4 +1,4 @@
-"""What an engine runs: pictures in, a fixed tuple of named tensors out."""
+"""What an engine runs: images in, a fixed tuple of named tensors out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EncoderGraph(nn.Module):
 
     "tokens" (B, h, w, c) and "cls" (B, c) of a spatial tower, raw; "dense" (B, h, w, dim) and "image"
     (B, dim) of a language-aligned one, unit, or by proxyclip "values" (B, h, w, width), raw, in place of
-    "dense"; "grid" (B, h', w', dim) and "picture" (B, dim) of household-lit, unit, and "things"
+    "dense"; "grid" (B, h', w', dim) and "image" (B, dim) of household-lit, unit, and "things"
     (B, h', w', 4) as ``AlignmentHead.grid`` gives them, where its head tells things apart; "layers"
     (B, h, w, layers * c), raw blocks one after the other, of a tower that a zoom head reads. model, space:
     of the tower, or of household-lit where ``grid`` is among them. method: the way to dense language
@@ -43,7 +43,7 @@ class EncoderGraph(nn.Module):
 
 
 class SpatialGraph(EncoderGraph):
-    """A tower of pictures alone."""
+    """A tower of images alone."""
 
     def __init__(self, tower: DinoTower) -> None:
         super().__init__(tower, ("tokens", "cls"), tower.model, tower.space)
@@ -54,7 +54,7 @@ class SpatialGraph(EncoderGraph):
 
 
 class LanguageGraph(EncoderGraph):
-    """The picture side of a CLIP or SigLIP."""
+    """The image side of a CLIP or SigLIP."""
 
     def __init__(self, tower: ClipTower) -> None:
         grid = "values" if tower.method == PROXY else "dense"
@@ -82,7 +82,7 @@ class AlignedGraph(EncoderGraph):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         seen = self.tower(images, self.layers)
-        # Colours come from the picture itself, never from a reduced number format.
+        # Colours come from the image itself, never from a reduced number format.
         colours = colour_statistics(images * self._std + self._mean, self.cell)
         grid, trunk, things = self.head.grid(seen.layers, colours)
         found = (seen.tokens, seen.cls, grid, self.head.image_embedding(seen.cls, trunk))
@@ -106,7 +106,7 @@ def dense_name(names: tuple[str, ...]) -> str:
 
 
 def pooled_name(names: tuple[str, ...]) -> str:
-    """Which of a language graph's outputs is the vector of the whole picture."""
+    """Which of a language graph's outputs is the vector of the whole image."""
     return "picture" if "picture" in names else "image"
 
 
@@ -123,11 +123,11 @@ def graph_of(tower: DinoTower | ClipTower, lit: HouseholdLit | None = None) -> E
 
 
 def language_grid(
-    tower: DinoTower | ClipTower, words: Mapping[str, Tensor], picture: Mapping[str, Tensor]
+    tower: DinoTower | ClipTower, words: Mapping[str, Tensor], image: Mapping[str, Tensor]
 ) -> Tensor:
     """Dense language features (B, h, w, dim), unit, of what the graphs of both encoders gave.
 
-    words: of the language model, which stands on ``tower``. picture: of the spatial tower; read by
+    words: of the language model, which stands on ``tower``. image: of the spatial tower; read by
     proxyclip alone, whose features have its grid.
     """
     for name in ("grid", "dense"):
@@ -135,4 +135,4 @@ def language_grid(
             return words[name]
     assert isinstance(tower, ClipTower)
     with torch.inference_mode():
-        return tower.by_proxy(words["values"], picture["tokens"])
+        return tower.by_proxy(words["values"], image["tokens"])

@@ -56,7 +56,7 @@ class Zoom:
 
 
 class HouseholdLit(nn.Module):
-    """Pictures and words in one small space.
+    """Images and words in one small space.
 
     model, space: identity of that space, made of the head's sha256. layers: blocks of ``tower`` it
     reads. head: for its scales, biases and the adapter for examples. facts: written with the head. zoom:
@@ -84,11 +84,11 @@ class HouseholdLit(nn.Module):
 
     @property
     def matching(self) -> Matching:
-        """Of whole pictures with captions, which the head learned by a softmax over them."""
+        """Of whole images with captions, which the head learned by a softmax over them."""
         return Matching(self.head.log_scale[2].detach().exp().item())
 
     def see(self, images: Tensor, output: DinoOutput | None = None) -> tuple[Tensor, Tensor]:
-        """images (B, 3, H, W), normalised, to unit vectors: grid (B, h, w, dim), picture (B, dim).
+        """images (B, 3, H, W), normalised, to unit vectors: grid (B, h, w, dim), image (B, dim).
 
         output: what ``tower`` gave for these images with ``layers``, to spare its forward pass. The
         grid is ``head.config.up`` times finer than the tower's.

@@ -1,4 +1,4 @@
-"""Pictures and words that training brought together: a tower of pictures, a linear layer, a text tower."""
+"""Images and words that training brought together: a tower of images, a linear layer, a text tower."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from perception_contrast.models.specs import ModelSpec
 from perception_contrast.models.weights import load_strictly, load_tensors
 from perception_contrast.text.text_networks import sentence_head, word_transformer
 
-PICTURES = "pictures"  # in the words' file: sha256 of the weights that they were fitted to
+IMAGES = "pictures"  # in the words' file: sha256 of the weights that they were fitted to
 
 
-class Pictures(nn.Module):
+class Images(nn.Module):
     """trunk: timm's network. head: its vector to the shared space."""
 
     def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
@@ -37,7 +37,7 @@ class PairNetwork(nn.Module):
 
     def __init__(self, trunk: nn.Module, head: nn.Module, text: nn.Module, *, sigmoid: bool) -> None:
         super().__init__()
-        self.visual = Pictures(trunk, head)
+        self.visual = Images(trunk, head)
         self.text: Any = text
         self.logit_scale = nn.Parameter(torch.zeros(()))
         self.logit_bias = nn.Parameter(torch.zeros(())) if sigmoid else None
@@ -54,7 +54,7 @@ class PairNetwork(nn.Module):
 
 
 def pair_network(spec: ModelSpec) -> PairNetwork:
-    """The network of a model of pictures with words, at random initialisation."""
+    """The network of a model of images with words, at random initialisation."""
     words = spec.words
     assert words is not None
     if words.tower == "minilm":
@@ -66,8 +66,8 @@ def pair_network(spec: ModelSpec) -> PairNetwork:
     return PairNetwork(trunk, head, text, sigmoid=words.sigmoid)
 
 
-def save_words(network: PairNetwork, path: Path, pictures: str) -> str:
-    """Writes all but the tower of pictures; gives the file's sha256. pictures: sha256 of that one's file."""
+def save_words(network: PairNetwork, path: Path, images: str) -> str:
+    """Writes all but the tower of images; gives the file's sha256. images: sha256 of that one's file."""
     from safetensors.torch import save_file
 
     tensors = {
@@ -76,23 +76,23 @@ def save_words(network: PairNetwork, path: Path, pictures: str) -> str:
         if not name.startswith("visual.trunk.")
     }
     with replacing(path) as part:
-        save_file(tensors, str(part), {PICTURES: pictures})
+        save_file(tensors, str(part), {IMAGES: images})
         part.chmod(0o644)
     return sha256_of(path)
 
 
 def load_pair(spec: ModelSpec, path: Path) -> tuple[PairNetwork, str]:
-    """The network with its weights, and the sha256 of the words' file, which names those of the pictures'.
+    """The network with its weights, and the sha256 of the words' file, which names those of the images'.
 
-    path: the weights of the tower of pictures. Raises ModelError for files that do not belong together.
+    path: the weights of the tower of images. Raises ModelError for files that do not belong together.
     """
     assert spec.words is not None
     words = path.with_name(spec.words.file)
     state = load_tensors(words)
-    fitted, found = _pictures_of(words), sha256_of(path)
+    fitted, found = _images_of(words), sha256_of(path)
     if fitted != found:
         raise ModelError(
-            f"{words} was fitted to pictures' weights with sha256 {fitted[:12] or 'unknown'}, and that of "
+            f"{words} was fitted to images' weights with sha256 {fitted[:12] or 'unknown'}, and that of "
             f"{path.name} is {found[:12]}; put the file that it was exported with there"
         )
     network = pair_network(spec)
@@ -102,8 +102,8 @@ def load_pair(spec: ModelSpec, path: Path) -> tuple[PairNetwork, str]:
     return network, sha256_of(words)
 
 
-def _pictures_of(words: Path) -> str:
+def _images_of(words: Path) -> str:
     from safetensors import safe_open
 
     with safe_open(str(words), framework="pt") as file:
-        return str((file.metadata() or {}).get(PICTURES, ""))
+        return str((file.metadata() or {}).get(IMAGES, ""))

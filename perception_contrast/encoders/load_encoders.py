@@ -25,10 +25,10 @@ LIT_TOWER = "dinov2-s14"
 
 
 class LanguageModel(Protocol):
-    """Pictures and phrases to unit vectors of one space.
+    """Images and phrases to unit vectors of one space.
 
-    tower: what sees the pictures. layers: blocks of it that are read, empty where its end alone is.
-    matching: of whole pictures with texts.
+    tower: what sees the images. layers: blocks of it that are read, empty where its end alone is.
+    matching: of whole images with texts.
     """
 
     model: str
@@ -63,7 +63,7 @@ class ClipLanguage:
 
 @dataclass(frozen=True)
 class Encoders:
-    """spatial: dense features of the picture alone. language: features comparable with words, or None.
+    """spatial: dense features of the image alone. language: features comparable with words, or None.
 
     shared: the language model stands on the spatial tower, so one forward pass serves both. device:
     where all of it is.

@@ -52,5 +52,5 @@ def grid_of(images: Tensor, patch: int, model: str) -> tuple[int, int]:
     # Whole numbers also where an export records the shapes.
     height, width = (int(side) for side in images.shape[-2:])
     if not height or not width or height % patch or width % patch:
-        raise ValueError(f"picture of {height}x{width} for {model}: sides must be multiples of {patch}")
+        raise ValueError(f"image of {height}x{width} for {model}: sides must be multiples of {patch}")
     return height // patch, width // patch

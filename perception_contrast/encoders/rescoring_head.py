@@ -1,6 +1,6 @@
-"""Regions of a picture seen again, enlarged: what a tower makes of a thing when it fills the view.
+"""Regions of an image seen again, enlarged: what a tower makes of a thing when it fills the view.
 
-In a whole picture a thing of 40 pixels has a handful of tokens; enlarged it has as many as a large one.
+In a whole image a thing of 40 pixels has a handful of tokens; enlarged it has as many as a large one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from perception_contrast.core.cache import atomic_write, sha256_of
 from perception_contrast.core.errors import ModelError
 
 SIDE = 112  # pixels of an enlarged view
-LAYOUT = 4  # rows and columns of the coarse picture of where things are in the view
+LAYOUT = 4  # rows and columns of the coarse image of where things are in the view
 FORMAT = "zoom"
 
 
@@ -27,7 +27,7 @@ class Pooled:
     """Views pooled without any weights. inside, outside: (n, c) mean tokens under and beside the mask.
     layout: (n, LAYOUT, LAYOUT, c) mean tokens. place: (n, LAYOUT, LAYOUT) how much of each is covered.
     colours: (n, 6) mean and deviation of R, G, B under the mask. form: (n, 2) log10 of the share of the
-    picture, log of height over width.
+    image, log of height over width.
     """
 
     inside: Tensor

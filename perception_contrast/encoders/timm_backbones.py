@@ -1,4 +1,4 @@
-"""timm's networks at any grid: tokens, a vector of the whole picture, and what their blocks give."""
+"""timm's networks at any grid: tokens, a vector of the whole image, and what their blocks give."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perception_contrast.encoders.position_embedding import KEPT_GRIDS, Position
 
 
 class Trunk(Protocol):
-    """images (B, 3, H, W) to tokens (B, h, w, c), picture (B, c) and the asked layers, each (B, h, w, c)."""
+    """images (B, 3, H, W) to tokens (B, h, w, c), image (B, c) and the asked layers, each (B, h, w, c)."""
 
     def run(
         self, images: Tensor, rows: int, columns: int, layers: Sequence[int]
@@ -46,7 +46,7 @@ class VitTrunk:
             patches = tokens[:, self.vit.num_prefix_tokens :]
             return patches.reshape(tokens.shape[0], rows, columns, -1)
 
-        return spatial(x), self.picture(x), tuple(spatial(kept[index]) for index in layers)
+        return spatial(x), self.image(x), tuple(spatial(kept[index]) for index in layers)
 
     def sequence(
         self, images: Tensor, rows: int, columns: int, layers: Sequence[int] = ()
@@ -76,7 +76,7 @@ class VitTrunk:
             return x, [rope] * blocks
         return x, [rope[index] for index in range(blocks)]
 
-    def picture(self, x: Tensor) -> Tensor:
+    def image(self, x: Tensor) -> Tensor:
         """The class token; the pooling head's output where there is one; else the mean of the patches."""
         vit = self.vit
         if vit.attn_pool is not None:
@@ -138,7 +138,7 @@ class _Rotations:
 
 
 class ConvTrunk:
-    """timm's ResNet: the last stage is the grid, its mean the picture. Layers are stages 0 to 3."""
+    """timm's ResNet: the last stage is the grid, its mean the image. Layers are stages 0 to 3."""
 
     def __init__(self, network: Any) -> None:
         self.network = network
@@ -158,7 +158,7 @@ class ConvTrunk:
 
 
 class ConvNextTrunk:
-    """timm's ConvNeXt: the last stage is the grid; the picture is its mean after the head's norm."""
+    """timm's ConvNeXt: the last stage is the grid; the image is its mean after the head's norm."""
 
     def __init__(self, network: Any) -> None:
         self.network = network
@@ -174,14 +174,14 @@ class ConvNextTrunk:
             if index in layers:
                 kept[index] = x.permute(0, 2, 3, 1)
         x = self.network.norm_pre(x)
-        picture: Tensor = self.network.forward_head(x, pre_logits=True)
-        return x.permute(0, 2, 3, 1), picture, tuple(kept[index] for index in layers)
+        image: Tensor = self.network.forward_head(x, pre_logits=True)
+        return x.permute(0, 2, 3, 1), image, tuple(kept[index] for index in layers)
 
 
 def create_network(arch: str, size: int, more: Mapping[str, int | float | bool] | None = None) -> nn.Module:
     """timm's network without a classifier at random initialisation; of Eva, one that takes any grid.
 
-    more: of ``timm.create_model``; and ``cifar_stem``, a ResNet for pictures of 32 pixels (first
+    more: of ``timm.create_model``; and ``cifar_stem``, a ResNet for images of 32 pixels (first
     convolution 3x3 without stride, no pooling).
     """
     import timm

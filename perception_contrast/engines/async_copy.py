@@ -1,4 +1,4 @@
-"""Results on their way from a device to the host, so that the next picture need not wait for them."""
+"""Results on their way from a device to the host, so that the next image need not wait for them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Arrival(Generic[Name]):
         with self._lock:
             if self._copied is not None:
                 self._copied.synchronize()
-                # Out of pinned memory, which a later picture lands in.
+                # Out of pinned memory, which a later image lands in.
                 self._copies = {name: values.clone() for name, values in self._copies.items()}
                 self._copied = None
             return {name: np.asarray(values.numpy(), np.float32) for name, values in self._copies.items()}
@@ -37,7 +37,7 @@ class Landing:
     """Copies tensors of a device to the host; from CUDA on a stream of its own, beside what comes next.
 
     torch makes such copies into pinned memory that it keeps and gives out again once ``Arrival.arrays``
-    has emptied it: with one picture landing while the next is computed there are two buffers in turn.
+    has emptied it: with one image landing while the next is computed there are two buffers in turn.
     """
 
     def __init__(self, device: torch.device | str) -> None:

@@ -1,4 +1,4 @@
-"""What every engine is: normalised pictures in, named tensors out."""
+"""What every engine is: normalised images in, named tensors out."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def choose_engine(
     precision: str = AUTO,
     progress: Progress | None = None,
 ) -> Chosen:
-    """The engine for pictures of size (height, width).
+    """The engine for images of size (height, width).
 
     With one plan left it is built and gated. With several each is, and the fastest that passes serves;
     that is written down, and the next start builds it alone and gates it again. Raises ModelError if

@@ -1,4 +1,4 @@
-"""One launch a picture: the whole graph recorded once and replayed."""
+"""One launch an image: the whole graph recorded once and replayed."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def threads() -> int:
 
 
 def key_of(graph: EncoderGraph, size: tuple[int, int], **facts: str) -> str:
-    """Hexadecimal digest of the model's identity, the picture size and all that is given."""
+    """Hexadecimal digest of the model's identity, the image size and all that is given."""
     held = {
         "space": graph.space,
         "tower": graph.tower.space,

@@ -17,13 +17,13 @@ from perception_contrast.preprocessing.to_tensor import image_tensor
 
 # Smallest cosine of any token or vector with that of float32 torch.
 LIMITS = {"fp32": 0.999, "bf16": 0.99, "fp16": 0.99, "int8": 0.99}
-# A picture in a batch and the same picture alone may differ by rounding, not by more.
+# An image in a batch and the same image alone may differ by rounding, not by more.
 BATCH_LIMIT = 0.999
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """worst: output to its smallest cosine over all pictures. problem: why it is refused, "" if it is not."""
+    """worst: output to its smallest cosine over all images. problem: why it is refused, "" if it is not."""
 
     worst: dict[str, float] = field(default_factory=dict)
     problem: str = ""
@@ -33,22 +33,22 @@ class Verdict:
         return not self.problem
 
 
-def gate_pictures() -> tuple[NDArray[np.uint8], ...]:
+def gate_photographs() -> tuple[NDArray[np.uint8], ...]:
     """Three photographs (H, W, 3) uint8 RGB, one of them square, that come with scikit-image."""
     from skimage import data
 
-    return tuple(np.asarray(picture()) for picture in (data.astronaut, data.coffee, data.chelsea))
+    return tuple(np.asarray(image()) for image in (data.astronaut, data.coffee, data.chelsea))
 
 
 def gate_images(graph: EncoderGraph, size: tuple[int, int]) -> list[Tensor]:
     """The gate's photographs at size, normalised for the graph: (1, 3, H, W) float32 on the CPU."""
-    return [image_tensor(picture, size, graph.mean, graph.std) for picture in gate_pictures()]
+    return [image_tensor(image, size, graph.mean, graph.std) for image in gate_photographs()]
 
 
 def compare(reference: Mapping[str, object], candidate: Mapping[str, object]) -> dict[str, float]:
     """Output to the smallest cosine of its vectors (last axis) with the reference's; -1 where not finite.
 
-    Of MAPS a picture's map counts as one vector. Takes arrays or tensors. Vectors that are zero on both
+    Of MAPS an image's map counts as one vector. Takes arrays or tensors. Vectors that are zero on both
     sides agree. Raises KeyError for an output that is missing, ValueError for one of another shape.
     """
     worst = {}
@@ -63,7 +63,7 @@ def compare(reference: Mapping[str, object], candidate: Mapping[str, object]) ->
 def check(engine: Engine, expected: Sequence[Mapping[str, Tensor]], images: Sequence[Tensor]) -> Verdict:
     """images: (1, 3, H, W) each, on the CPU; expected: what float32 torch makes of each.
 
-    Also asked: a batch gives what its pictures give alone, a blank and a black picture finite numbers.
+    Also asked: a batch gives what its images give alone, a blank and a black image finite numbers.
     """
     limit = LIMITS[engine.precision]
     try:
@@ -76,16 +76,16 @@ def check(engine: Engine, expected: Sequence[Mapping[str, Tensor]], images: Sequ
         )
         plain = [engine.run(torch.full_like(images[0], level).to(engine.device)) for level in (0.0, -2.0)]
     except (KeyError, ValueError, RuntimeError) as error:
-        return Verdict(problem=f"it fails on the gate's pictures: {str(error).strip().splitlines()[0]}")
+        return Verdict(problem=f"it fails on the gate's images: {str(error).strip().splitlines()[0]}")
     name, lowest = min(worst.items(), key=lambda item: item[1])
     if lowest < limit:
         return Verdict(worst, f"cosine of the worst vector of '{name}' is {lowest:.4f}, below {limit}")
-    # Numbers scaled to a whole tensor's range depend on all pictures of it, by as much as the limit allows.
+    # Numbers scaled to a whole tensor's range depend on all images of it, by as much as the limit allows.
     batch_limit = BATCH_LIMIT if engine.precision == "fp32" else limit
     if min(together.values()) < batch_limit:
-        return Verdict(worst, f"a batch differs from its pictures alone: cosine {min(together.values()):.4f}")
+        return Verdict(worst, f"a batch differs from its images alone: cosine {min(together.values()):.4f}")
     if not all(torch.isfinite(values).all() for seen in plain for values in seen.values()):
-        return Verdict(worst, "a plain picture gives numbers that are not finite")
+        return Verdict(worst, "a plain image gives numbers that are not finite")
     return Verdict(worst)
 
 

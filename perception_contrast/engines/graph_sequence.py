@@ -1,4 +1,4 @@
-"""All graphs that a picture goes through, as one: recorded together where every engine can be."""
+"""All graphs that an image goes through, as one: recorded together where every engine can be."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Stage = Callable[[str], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Part:
-    """One graph and its pictures.
+    """One graph and its images.
 
     stage: what its time is booked under. images: (B, 3, H, W) float32 on the device, normalised. wanted:
     outputs of the graph, and "best" for ``best_cosines`` of its dense vectors with ``rows``. tile, overlap:
-    the windows that the pictures are seen through, as ``seen_in_windows`` takes them.
+    the windows that the images are seen through, as ``seen_in_windows`` takes them.
     """
 
     stage: str
@@ -45,17 +45,17 @@ class Part:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the pictures."""
+        """(height, width) of the images."""
         return int(self.images.shape[-2]), int(self.images.shape[-1])
 
     @property
     def whole(self) -> bool:
-        """Whether the pictures are seen at once."""
+        """Whether the images are seen at once."""
         return window_of(self.size, self.served.graph.patch, self.tile) == self.size
 
 
 class Step:
-    """Runs the parts of a picture. Where all are served by ``CapturedEngine`` they are one recording,
+    """Runs the parts of an image. Where all are served by ``CapturedEngine`` they are one recording,
     unless they are seen window by window.
 
     Called by one thread at a time.
@@ -83,7 +83,7 @@ class Step:
                 raise
             except (ModelError, RuntimeError) as error:
                 self._refused.add(captured)
-                logger.warning("the graphs of a picture run one by one: recorded together %s", error)
+                logger.warning("the graphs of an image run one by one: recorded together %s", error)
         return [_alone(part, stage) for part in parts]
 
     def _together(

@@ -31,11 +31,11 @@ KEPT: tuple[tuple[str, ...], ...] = ((), ("fc2", "c_proj"), ("mlp",))
 TOWER = "/tower/"  # nodes of the tower; the rest is small and makes the vectors that words are compared with
 
 
-def calibration_pictures() -> tuple[NDArray[np.uint8], ...]:
+def calibration_images() -> tuple[NDArray[np.uint8], ...]:
     """Photographs (H, W, 3) uint8 RGB other than the gate's; they come with scikit-image."""
     from skimage import data
 
-    return tuple(np.asarray(picture()) for picture in (data.rocket, data.immunohistochemistry))
+    return tuple(np.asarray(image()) for image in (data.rocket, data.immunohistochemistry))
 
 
 def smoothed(graph: EncoderGraph, size: tuple[int, int]) -> EncoderGraph:
@@ -53,8 +53,8 @@ def smoothed(graph: EncoderGraph, size: tuple[int, int]) -> EncoderGraph:
 
     hooks = [norm.register_forward_hook(watch(i)) for i, (norm, _) in enumerate(pairs)]
     with torch.inference_mode():
-        for picture in calibration_pictures():
-            made(image_tensor(picture, size, made.mean, made.std))
+        for image in calibration_images():
+            made(image_tensor(image, size, made.mean, made.std))
     for hook in hooks:
         hook.remove()
     for index, (norm, weight) in enumerate(pairs):

@@ -20,13 +20,13 @@ from perception_contrast.engines.torch_engine import TorchEngine
 
 logger = logging.getLogger(__name__)
 
-# Pictures of one size that come before an engine is made for it: a folder of odd pictures needs none.
+# Images of one size that come before an engine is made for it: a folder of odd images needs none.
 FAMILIAR = 8
 Choose = Callable[..., Chosen]
 
 
 class ServedGraph:
-    """A graph with an engine for each picture size that keeps coming; torch serves until one is there.
+    """A graph with an engine for each image size that keeps coming; torch serves until one is there.
 
     wish, precision: as ``choose_engine``; "torch" alone never builds anything. Thread-safe to ask for
     facts; ``run`` is called by one thread at a time. Raises ModelError for a wish that cannot be met.
@@ -61,13 +61,13 @@ class ServedGraph:
     def describes(self) -> str:
         """The engine in use and why, in words."""
         if not self._chosen:
-            reason = "" if self._wish == "torch" else "; a faster one is looked for once a picture size stays"
+            reason = "" if self._wish == "torch" else "; a faster one is looked for once an image size stays"
             return f"torch {self._plain.precision}{reason}"
         return next(reversed(self._chosen.values())).why
 
     @property
     def chosen(self) -> dict[tuple[int, int], Chosen]:
-        """Picture size to its engine."""
+        """Image size to its engine."""
         return dict(self._chosen)
 
     @property
@@ -88,11 +88,11 @@ class ServedGraph:
             return self._plain.run(images)
 
     def engine_for(self, size: tuple[int, int]) -> Engine:
-        """What serves pictures of size (height, width) now."""
+        """What serves images of size (height, width) now."""
         return self._chosen[size].engine if size in self._chosen else self._plain
 
     def prepare(self, size: tuple[int, int], progress: Progress | None = None) -> Chosen | None:
-        """Makes the engine for pictures of size (height, width) now; None where torch is all that is wished.
+        """Makes the engine for images of size (height, width) now; None where torch is all that is wished.
 
         Raises ModelError if a wish other than auto cannot be met.
         """

@@ -40,7 +40,7 @@ class TorchEngine:
 
 
 class CompiledEngine(TorchEngine):
-    """The graph through torch's compiler, for one picture size and batch at a time."""
+    """The graph through torch's compiler, for one image size and batch at a time."""
 
     def __init__(self, graph: EncoderGraph, precision: str, device: str) -> None:
         super().__init__(graph, precision, device)
@@ -58,7 +58,7 @@ class CompiledEngine(TorchEngine):
 
 
 def reduced(graph: EncoderGraph, dtype: torch.dtype) -> EncoderGraph:
-    """A copy whose products' weights are stored in dtype; else autocast would cast them for each picture."""
+    """A copy whose products' weights are stored in dtype; else autocast would cast them for each image."""
     made = copy.deepcopy(graph)
     on_cpu = all(parameter.device.type == "cpu" for parameter in made.parameters())
     modules: Iterable[Any] = made.modules()

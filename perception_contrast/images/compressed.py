@@ -1,4 +1,4 @@
-"""sensor_msgs/CompressedImage data to RGB pictures and metric depth: JPEG, PNG, compressedDepth PNG."""
+"""sensor_msgs/CompressedImage data to RGB images and metric depth: JPEG, PNG, compressedDepth PNG."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import FrameError
-from perception_contrast.images.headers import JPEG_MAGIC, PNG_MAGIC, PictureHeader, read_header
+from perception_contrast.images.headers import JPEG_MAGIC, PNG_MAGIC, ImageHeader, read_header
 from perception_contrast.images.pixel_conversion import BAYER_CODES, eight_bits, metres
 from perception_contrast.images.pixel_rows import ByteData, byte_view, quoted
 
 MAX_PIXELS = 64_000_000
-"""Pictures that claim more are refused before anything is allocated."""
+"""Images that claim more are refused before anything is allocated."""
 
 _DEPTH_ENCODINGS = ("16UC1", "32FC1")
 _DEPTH_HEADER = struct.Struct("<iff")
@@ -25,7 +25,7 @@ def decode_compressed(data: ByteData, format: str, *, max_pixels: int = MAX_PIXE
     """RGB (H, W, 3) uint8 of the data and format of a sensor_msgs/CompressedImage.
 
     The bytes tell JPEG from PNG; ``format`` ("jpeg", "rgb8; jpeg compressed bgr8", ...) tells what
-    image_transport did before: a one-channel picture of a Bayer encoding is a mosaic, and a picture
+    image_transport did before: a one-channel image of a Bayer encoding is a mosaic, and an image
     that was "compressed rgb" has red and blue exchanged in the file. Alpha is dropped and 16-bit
     samples are scaled as in ``decode_raw``. EXIF orientation is ignored: pixels stay where the camera's
     intrinsics say. Raises FrameError (reasons: ``decode``); bits that were flipped inside otherwise
@@ -46,10 +46,10 @@ def decode_compressed(data: ByteData, format: str, *, max_pixels: int = MAX_PIXE
         mosaic = _eight_bits(_decode(view, header, cv2.IMREAD_GRAYSCALE))
         rgb: NDArray[np.uint8] = cv2.cvtColor(mosaic, pattern)
         return rgb
-    picture = _eight_bits(_decode(view, header, cv2.IMREAD_COLOR))
+    image = _eight_bits(_decode(view, header, cv2.IMREAD_COLOR))
     if "compressed rgb" in treatment:
-        return picture
-    rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        return image
+    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return rgb
 
 
@@ -99,7 +99,7 @@ def _dequantised(samples: NDArray[Any], a: float, b: float) -> NDArray[np.float3
     return metres(depth)
 
 
-def _header(view: memoryview, format: str, max_pixels: int) -> PictureHeader:
+def _header(view: memoryview, format: str, max_pixels: int) -> ImageHeader:
     named = format.lower()
     is_known = view[:3] == JPEG_MAGIC or view[:8] == PNG_MAGIC
     if not is_known and named and not any(word in named for word in ("jpeg", "jpg", "png")):
@@ -114,37 +114,37 @@ def _eight_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
     return eight_bits(samples) if samples.dtype == np.uint16 else samples
 
 
-def _decode(view: memoryview, header: PictureHeader, mode: int) -> NDArray[Any]:
+def _decode(view: memoryview, header: ImageHeader, mode: int) -> NDArray[Any]:
     """Decoded samples, 8 or 16 bits, (H, W) or (H, W, 3) in OpenCV's order."""
-    picture = _imdecode(np.frombuffer(view, np.uint8), mode)
-    if picture is None or picture.shape[:2] != header.size:
+    image = _imdecode(np.frombuffer(view, np.uint8), mode)
+    if image is None or image.shape[:2] != header.size:
         raise FrameError(
             "bad_compressed",
-            f"the {header.kind.upper()} is damaged; its decoder gave no picture of {header.size}",
+            f"the {header.kind.upper()} is damaged; its decoder gave no image of {header.size}",
         )
-    if header.kind == "jpeg" and _is_cut(view, header, picture, mode):
+    if header.kind == "jpeg" and _is_cut(view, header, image, mode):
         raise FrameError("truncated", "the JPEG lacks data for its last rows; data was lost at the camera")
-    return picture
+    return image
 
 
 def _imdecode(data: NDArray[np.uint8], mode: int) -> NDArray[Any] | None:
     try:
-        picture: NDArray[Any] | None = cv2.imdecode(
+        image: NDArray[Any] | None = cv2.imdecode(
             data, mode | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
         )
     except cv2.error:
         return None
-    return picture
+    return image
 
 
-def _is_cut(view: memoryview, header: PictureHeader, picture: NDArray[Any], mode: int) -> bool:
-    """Whether a JPEG that has its end marker lacks picture data before it.
+def _is_cut(view: memoryview, header: ImageHeader, image: NDArray[Any], mode: int) -> bool:
+    """Whether a JPEG that has its end marker lacks image data before it.
 
     libjpeg fills what is missing with mid-grey. Where the last pixel is just that, more data is put
-    before the end marker: it changes the picture only if the decoder still waits for data.
+    before the end marker: it changes the image only if the decoder still waits for data.
     """
-    if not bool((picture[-1, -1] == 128).all()):
+    if not bool((image[-1, -1] == 128).all()):
         return False
     longer = bytes(view[: header.end]) + bytes(range(1, 255)) + b"\xff\xd9"
     other = _imdecode(np.frombuffer(longer, np.uint8), mode)
-    return other is None or not np.array_equal(picture, other)
+    return other is None or not np.array_equal(image, other)

@@ -1,4 +1,4 @@
-"""Raw sensor_msgs/Image data to RGB pictures and metric depth, without cv_bridge.
+"""Raw sensor_msgs/Image data to RGB images and metric depth, without cv_bridge.
 
 Every function here and in ``compressed`` raises ``FrameError``; its ``reason`` is one of
 
@@ -8,10 +8,10 @@ Every function here and in ``compressed`` raises ``FrameError``; its ``reason`` 
 - ``not_color``, ``not_depth``: a depth encoding where colour is wanted, or the reverse
 - ``odd_width``, ``odd_height``: the size does not fit the encoding's chroma subsampling
 - ``too_small``: a Bayer mosaic under 3 x 3 pixels
-- ``too_large``: a compressed picture that claims more pixels than allowed
+- ``too_large``: a compressed image that claims more pixels than allowed
 - ``step_too_small``: ``step`` is less than the bytes of one row
 - ``data_too_short``: fewer bytes than the rows take
-- ``truncated``: a compressed picture of which a part is missing
+- ``truncated``: a compressed image of which a part is missing
 - ``bad_compressed``: neither JPEG nor PNG, or a damaged one
 
 Results may be read-only views of the message's buffer: copy before writing to them.
@@ -79,9 +79,9 @@ def decode_raw(
 
     rgb8 gives a view of ``data``, strided if rows are padded; the others are converted once.
     16-bit samples v become round(v / 257), the inverse of v * 257 and what cv_bridge does: a fixed scale,
-    because a stretch to each picture's brightest pixel would make features flicker. YUV is BT.601 in
+    because a stretch to each image's brightest pixel would make features flicker. YUV is BT.601 in
     video range, as OpenCV and V4L2 take it; ``step`` of nv12, nv21 and nv24 is that of the luma plane,
-    and their ``height`` counts picture rows. Alpha is dropped. Bayer names give the top-left 2 x 2
+    and their ``height`` counts image rows. Alpha is dropped. Bayer names give the top-left 2 x 2
     pixels row by row (bayer_rggb8: R G over G B).
     """
     name = _known(encoding)
@@ -94,7 +94,7 @@ def decode_raw(
         raise FrameError(
             "not_color",
             f"encoding {name} holds depth, not colour; give this topic as the depth topic "
-            "(or publish mono16, if it is a grey picture)",
+            "(or publish mono16, if it is a grey image)",
         )
     _check_pattern(height, width, name, what)
     pixels = pixel_rows(

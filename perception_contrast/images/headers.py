@@ -1,6 +1,6 @@
 """What a JPEG or PNG says about itself, read without decoding it.
 
-Decoders differ in what they do with a damaged picture: some give grey where data is missing. So the
+Decoders differ in what they do with a damaged image: some give grey where data is missing. So the
 structure is walked here first: sizes, and that every part up to the end marker is there.
 JPEG: ITU-T T.81 annex B. PNG: W3C PNG, third edition, section 5.
 """
@@ -30,7 +30,7 @@ _JPEG_PIXELS_PER_BYTE = 512
 
 
 @dataclass(frozen=True)
-class PictureHeader:
+class ImageHeader:
     """kind: "jpeg" or "png". channels: as stored (a palette counts as 1). bits: per channel.
 
     end: where a JPEG's end marker begins.
@@ -48,7 +48,7 @@ class PictureHeader:
         return self.height, self.width
 
 
-def read_header(data: memoryview, max_pixels: int) -> PictureHeader:
+def read_header(data: memoryview, max_pixels: int) -> ImageHeader:
     """The header of a complete JPEG or PNG of at most ``max_pixels``; raises FrameError otherwise."""
     if data[:3] == JPEG_MAGIC:
         return _jpeg_header(data, max_pixels)
@@ -57,14 +57,14 @@ def read_header(data: memoryview, max_pixels: int) -> PictureHeader:
     raise FrameError("bad_compressed", f"the {len(data)} bytes begin like neither a JPEG nor a PNG")
 
 
-def _check_claim(header: PictureHeader, max_pixels: int, needed: float, have: int) -> PictureHeader:
+def _check_claim(header: ImageHeader, max_pixels: int, needed: float, have: int) -> ImageHeader:
     name = f"a {header.kind.upper()} of {header.width}x{header.height}"
     if header.height == 0 or header.width == 0:
         raise FrameError("zero_size", f"{name} has no pixels; check its publisher")
     if header.height * header.width > max_pixels:
         raise FrameError(
             "too_large",
-            f"{name} is over the limit of {max_pixels / 1e6:g} megapixels; publish smaller pictures",
+            f"{name} is over the limit of {max_pixels / 1e6:g} megapixels; publish smaller images",
         )
     if have < needed:
         raise FrameError("truncated", f"{name} cannot fit in {have} bytes; data was lost or the header lies")
@@ -77,14 +77,14 @@ def _truncated(kind: str, where: str) -> FrameError:
     )
 
 
-def _jpeg_header(data: memoryview, max_pixels: int) -> PictureHeader:
+def _jpeg_header(data: memoryview, max_pixels: int) -> ImageHeader:
     header, position = None, 0
     for marker, position, end in _jpeg_segments(data):
         if marker in _FRAME_HEADERS and header is None:
             if end - position < 6:
                 raise FrameError("bad_compressed", "the JPEG's frame header is too short")
             bits, height, width, channels = struct.unpack_from(">BHHB", data, position)
-            header = PictureHeader("jpeg", height, width, channels, bits)
+            header = ImageHeader("jpeg", height, width, channels, bits)
             _check_claim(header, max_pixels, height * width / _JPEG_PIXELS_PER_BYTE, len(data))
     if header is None:
         raise FrameError("bad_compressed", "the JPEG has no frame header")
@@ -123,14 +123,14 @@ def _scan_end(data: memoryview, start: int) -> int:
     """Position of the marker behind the entropy-coded data that begins at ``start``."""
     found = _SCAN_END.search(data, start)
     if found is None:
-        raise _truncated("JPEG", "its picture data")
+        raise _truncated("JPEG", "its image data")
     restarts = [mark[0] - 0xD0 for mark in _RESTART.findall(data, start, found.start())]
     if restarts != [index % 8 for index in range(len(restarts))]:
         raise FrameError("truncated", "the JPEG's restart markers have gaps; data was lost at the camera")
     return found.start()
 
 
-def _png_header(data: memoryview, max_pixels: int) -> PictureHeader:
+def _png_header(data: memoryview, max_pixels: int) -> ImageHeader:
     header, packed = None, 0
     for name, start, end in _png_chunks(data):
         if header is None:
@@ -139,7 +139,7 @@ def _png_header(data: memoryview, max_pixels: int) -> PictureHeader:
             width, height, bits, kind = struct.unpack_from(">IIBB", data, start)
             if kind not in _PNG_CHANNELS:
                 raise FrameError("bad_compressed", f"the PNG has colour type {kind}, which does not exist")
-            header = PictureHeader("png", height, width, _PNG_CHANNELS[kind], bits)
+            header = ImageHeader("png", height, width, _PNG_CHANNELS[kind], bits)
             _check_claim(header, max_pixels, 0, len(data))
         elif name == b"IDAT":
             packed += end - start

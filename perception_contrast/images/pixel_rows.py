@@ -42,7 +42,7 @@ def pixel_rows(
     """A view (height, width) or (height, width, channels) of rows that start ``step`` bytes apart.
 
     ``offset`` bytes come before the first row; the padding behind the last may be missing. ``what``
-    names the picture in errors.
+    names the image in errors.
     """
     view = byte_view(data, what)
     pixel = channels * dtype.itemsize

@@ -27,7 +27,7 @@ def fitted_size(
     """
     height, width = source
     if height <= 0 or width <= 0:
-        raise FrameError("zero_size", f"a picture of {width}x{height} has no pixels")
+        raise FrameError("zero_size", f"an image of {width}x{height} has no pixels")
     if short_side < 1 or multiple < 1 or (max_tokens is not None and max_tokens < 1):
         raise ValueError(f"short_side {short_side}, multiple {multiple}, max_tokens {max_tokens}: at least 1")
     scale = short_side / min(height, width) / multiple
@@ -40,7 +40,7 @@ def fitted_size(
 
 
 def resize_image(image: NDArray[_Scalar], size: tuple[int, int]) -> NDArray[_Scalar]:
-    """A picture (H, W) or (H, W, C up to 4), uint8, uint16 or float32, at (height, width).
+    """An image (H, W) or (H, W, C up to 4), uint8, uint16 or float32, at (height, width).
 
     Area average where it shrinks, bilinear where it grows. ``GridToImage.of_resize`` maps it back.
     """
@@ -63,18 +63,18 @@ def resize_labels(labels: NDArray[_Scalar], size: tuple[int, int]) -> NDArray[_S
 def crop(
     image: NDArray[_Scalar], box: tuple[float, float, float, float]
 ) -> tuple[NDArray[_Scalar], GridToImage]:
-    """The part of a picture (H, W, ...) under a box, and the map of its pixels to the whole picture's.
+    """The part of an image (H, W, ...) under a box, and the map of its pixels to the whole image's.
 
     box: (x_min, y_min, x_max, y_max), pixel edges as in ``Detection.box``; it is widened to whole
-    pixels and clipped to the picture. The part is a view. Raises FrameError if the box misses it.
-    A grid that was made of the part lies in the whole picture by ``grid_to_image.then(map)``.
+    pixels and clipped to the image. The part is a view. Raises FrameError if the box misses it.
+    A grid that was made of the part lies in the whole image by ``grid_to_image.then(map)``.
     """
     height, width = image.shape[:2]
     x0, y0 = max(0, math.floor(box[0])), max(0, math.floor(box[1]))
     x1, y1 = min(width, math.ceil(box[2])), min(height, math.ceil(box[3]))
     if x0 >= x1 or y0 >= y1:
         raise FrameError(
-            "empty_box", f"box {tuple(box)} covers no pixel of a {width}x{height} picture; choose one inside"
+            "empty_box", f"box {tuple(box)} covers no pixel of a {width}x{height} image; choose one inside"
         )
     return image[y0:y1, x0:x1], GridToImage(1.0, 1.0, float(x0), float(y0))
 

@@ -1,4 +1,4 @@
-"""The models of pictures alone: architecture, weights, licence and preprocessing of each."""
+"""The models of images alone: architecture, weights, licence and preprocessing of each."""
 
 from __future__ import annotations
 

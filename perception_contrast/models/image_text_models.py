@@ -1,4 +1,4 @@
-"""The models of pictures and words: architecture, weights, licence and preprocessing of each."""
+"""The models of images and words: architecture, weights, licence and preprocessing of each."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _open_clip(
     licence: str,
     what: str,
 ) -> ModelSpec:
-    """One whose pictures were resized bilinearly."""
+    """One whose images were resized bilinearly."""
     return ModelSpec(
         name=name,
         family=family,

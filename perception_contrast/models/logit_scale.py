@@ -1,4 +1,4 @@
-"""How a language model turns the cosine of a whole picture with a text into a logit."""
+"""How a language model turns the cosine of a whole image with a text into a logit."""
 
 from __future__ import annotations
 

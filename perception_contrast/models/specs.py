@@ -63,12 +63,12 @@ class WheelFile:
 
 @dataclass(frozen=True)
 class WordsSpec:
-    """Words that were learned for a tower of pictures alone, in ``file`` beside its weights.
+    """Words that were learned for a tower of images alone, in ``file`` beside its weights.
 
     tower: "transformer" with CLIP's words, of width, depth, heads and context; or "minilm", the sentence
     vectors of ``sentences``, a space, through a head, linear where ``hidden`` is 0. dim: of the space where
-    both meet. head: whether a linear layer leads pictures there. sigmoid: whether each pair stands for
-    itself, with a bias. attention: whether the tower of pictures is a vision transformer.
+    both meet. head: whether a linear layer leads images there. sigmoid: whether each pair stands for
+    itself, with a bias. attention: whether the tower of images is a vision transformer.
     """
 
     tower: str
@@ -91,9 +91,9 @@ class ModelSpec:
 
     arch: timm or open_clip name. patch: pixels a cell of its grid has. dim: channels of the vectors it
     gives. size: side in pixels it was trained at. mean, std: of RGB in [0, 1]. millions: of parameters,
-    0 where not counted. interpolation: with which its authors resized pictures. options: more of what
+    0 where not counted. interpolation: with which its authors resized images. options: more of what
     the network is made with. file, sha256: of weights that lie in a folder of their own; beside: names of
-    the other files there that it needs, and their sha256. words: of a model of pictures that also has some.
+    the other files there that it needs, and their sha256. words: of a model of images that also has some.
     """
 
     name: str
@@ -130,12 +130,12 @@ class ModelSpec:
 
     @property
     def spatial(self) -> bool:
-        """Whether its tower, taken by itself, sees pictures alone."""
+        """Whether its tower, taken by itself, sees images alone."""
         return self.family in SPATIAL
 
     @property
     def knows_words(self) -> bool:
-        """Whether pictures can be compared with words."""
+        """Whether images can be compared with words."""
         return not self.spatial or self.words is not None
 
     @property

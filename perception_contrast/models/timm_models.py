@@ -82,7 +82,7 @@ def _cell(module: Any, name: str) -> int:
     if not plain or "radio" in name:
         raise ModelError(
             f"'{name}' is no plain vision transformer, ResNet or ConvNeXt (it is a {type(module).__name__} "
-            "that treats positions in its own way), so it cannot be run at any picture size"
+            "that treats positions in its own way), so it cannot be run at any image size"
         )
     height, width = module.patch_embed.patch_size
     if height != width:

@@ -1,4 +1,4 @@
-"""bag_player: plays a rosbag2 recording on its own topics, or a video, pictures or a webcam as a camera."""
+"""bag_player: plays a rosbag2 recording on its own topics, or a video, images or a webcam as a camera."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SETTLE = 0.3
 KINDS = ("bag", "video", "images", "webcam")
 SPECS = (
     Spec("source", "bag", "What `path` is.", choices=KINDS, change="never"),
-    Spec("path", "", "Recording, video file, folder of pictures, or number of a webcam.", change="never"),
+    Spec("path", "", "Recording, video file, folder of images, or number of a webcam.", change="never"),
     Spec("rate", 1.0, "Speed: 2 is twice as fast.", 0.01, 100.0, change="never"),
     Spec("loop", False, "Start again at the end.", change="never"),
     Spec("loop_pause", 0.1, "Seconds between the end and the next start.", 0.01, 3600.0, change="never"),
@@ -54,8 +54,8 @@ SPECS = (
     ),
     Spec("topics", ("",), "Topics to play; none named means all.", change="never"),
     Spec("clock_rate", 40.0, "/clock messages a second; 0 for no /clock.", 0.0, 1000.0, change="never"),
-    Spec("images_rate", 5.0, "Pictures a second of a folder.", 0.01, 1000.0, change="never"),
-    Spec("frame_id", "camera_color_optical_frame", "Frame of videos, pictures, webcams.", change="never"),
+    Spec("images_rate", 5.0, "Images a second of a folder.", 0.01, 1000.0, change="never"),
+    Spec("frame_id", "camera_color_optical_frame", "Frame of videos, images, webcams.", change="never"),
     Spec("wait_for_subscribers", 0, "Start once a topic has this many subscribers.", 0, 1000, change="never"),
 )
 
@@ -124,7 +124,7 @@ class BagPlayer(Node):
         while True:
             count = self._show_frames(source, None if live else pacer)
             if count == 0 and not self._stop.is_set():
-                raise PerceptionError(f"'{self._values['path']}' has no picture left after start_offset")
+                raise PerceptionError(f"'{self._values['path']}' has no image left after start_offset")
             if not self._again():
                 break
         self._wait_until_received([self._images])

@@ -1,4 +1,4 @@
-"""perception_node: cameras' pictures in; features, masks, detections and their names out."""
+"""perception_node: cameras' images in; features, masks, detections and their names out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture through every tower it needs: input sizes, one upload, engines, and grids of what they see."""
+"""An image through every tower it needs: input sizes, one upload, engines, and grids of what they see."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from perception_contrast.engines.query_rows import QueryRows, best_cosines
 from perception_contrast.engines.served_graph import ServedGraph, served_graphs
 from perception_contrast.images.resize import fitted_size
 from perception_contrast.pipeline.output_request import Settings
-from perception_contrast.preprocessing.device_images import DevicePictures, Target
+from perception_contrast.preprocessing.device_images import DeviceImages, Target
 from perception_contrast.preprocessing.tiles import window_of
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ Size = tuple[int, int]
 class Look:
     """What of a frame is wanted on the host; nothing else is copied there.
 
-    features: of the picture alone; semantic: comparable with words; embedding: of the whole picture.
+    features: of the image alone; semantic: comparable with words; embedding: of the whole image.
     things: what tells one thing from the next, where the language model gives that.
     """
 
@@ -128,13 +128,13 @@ class _Way:
 
 
 class Towers:
-    """The picture sides of a model pair, on their engines; any thread may call any method."""
+    """The image sides of a model pair, on their engines; any thread may call any method."""
 
     def __init__(self, encoders: Encoders, engine: str = "torch", precision: str = AUTO) -> None:
         """engine, precision: as ``choose_engine`` takes them. Raises ModelError for those that do not fit."""
         self._encoders = encoders
         self._spatial, self._language = served_graphs(encoders, engine, precision)
-        self._pictures = DevicePictures(encoders.device)
+        self._images = DeviceImages(encoders.device)
         self._step, self._landing = Step(), Landing(encoders.device)
         self._token_limit: int | None = None
         self._most_together: int | None = None
@@ -160,11 +160,11 @@ class Towers:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was given up while serving: engines that failed, picture sizes that did not fit the GPU."""
+        """What was given up while serving: engines that failed, image sizes that did not fit the GPU."""
         return (*self._warnings, *(text for served in self.served for text in served.warnings))
 
     def prepare(self, size: Size, settings: Settings, progress: Callable[[str], None] | None = None) -> None:
-        """Chooses the engines for pictures of size (height, width).
+        """Chooses the engines for images of size (height, width).
 
         Raises ModelError where an engine that was asked for by name cannot serve.
         """
@@ -301,14 +301,14 @@ class Towers:
         return [outputs[0] | made, outputs[1]]
 
     def _inputs(self, frames: Sequence[Frame], way: _Way, sizes: Sequence[Size]) -> list[torch.Tensor]:
-        """(B, 3, h, w) for each pass; pictures of one shape are uploaded and resized together."""
+        """(B, 3, h, w) for each pass; images of one shape are uploaded and resized together."""
         graphs = [one.graph for one in way.passes]
         targets = [Target(size, g.mean, g.std) for size, g in zip(sizes, graphs, strict=True)]
         shapes: dict[Size, list[int]] = {}
         for index, frame in enumerate(frames):
             shapes.setdefault(frame.size, []).append(index)
         prepared = [
-            self._pictures.prepare_batch([frames[index].image for index in group], "rgb8", targets)
+            self._images.prepare_batch([frames[index].image for index in group], "rgb8", targets)
             for group in shapes.values()
         ]
         if len(prepared) == 1:
@@ -339,28 +339,26 @@ class Towers:
         )
 
     def input_size(self, size: Size, patch: int, settings: Settings) -> Size:
-        """(height, width) of the network input for a picture of size (height, width). Raises FrameError."""
+        """(height, width) of the network input for an image of size (height, width). Raises FrameError."""
         most = settings.max_tokens
         if self._token_limit is not None:
             most = min(most, self._token_limit)
         return fitted_size(size, settings.short_side, patch, most)
 
     def shrink(self, size: Size, patch: int, error: Exception) -> None:
-        """Halves the patches a picture may have, from now on. Raises the error where few are left."""
+        """Halves the patches an image may have, from now on. Raises the error where few are left."""
         tokens = (size[0] // patch) * (size[1] // patch)
         if tokens // 2 < LEAST_TOKENS:
             raise error
         torch.cuda.empty_cache()
         self._token_limit = tokens // 2
-        self._warn(
-            f"out of GPU memory at {size[1]}x{size[0]}; pictures get {tokens // 2} patches at most now"
-        )
+        self._warn(f"out of GPU memory at {size[1]}x{size[0]}; images get {tokens // 2} patches at most now")
 
     def _part(self, count: int) -> None:
-        """Lets fewer than ``count`` pictures go together, from now on."""
+        """Lets fewer than ``count`` images go together, from now on."""
         torch.cuda.empty_cache()
         self._most_together = count // 2
-        self._warn(f"out of GPU memory with {count} pictures at once; {count // 2} go together at most now")
+        self._warn(f"out of GPU memory with {count} images at once; {count // 2} go together at most now")
 
     def _warn(self, text: str) -> None:
         self._warnings.append(text)

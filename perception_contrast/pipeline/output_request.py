@@ -28,7 +28,7 @@ class Wants:
 
 @dataclass(frozen=True)
 class Settings:
-    """short_side: of the network input in pixels. max_tokens: patches per picture at most.
+    """short_side: of the network input in pixels. max_tokens: patches per image at most.
 
     mask_threshold, detection_threshold: probabilities; None takes the model's own. tile: side in pixels
     of the windows that encoders see a larger network input through, 0 for all of it at once;

@@ -200,7 +200,7 @@ class Pipeline:
         return tuple(itertools.chain(self._towers.warnings, *others))
 
     def warm_up(self, size: tuple[int, int], progress: Callable[[str], None] | None = None) -> None:
-        """Chooses the engines for pictures of size (height, width) and runs each stage once.
+        """Chooses the engines for images of size (height, width) and runs each stage once.
 
         Raises ModelError where an engine that was asked for by name cannot serve.
         """
@@ -245,9 +245,9 @@ class Pipeline:
         box: tuple[float, float, float, float] | None = None,
         point: tuple[float, float] | None = None,
     ) -> tuple[Vocabulary, Exemplar]:
-        """Learns a thing from one picture: the inside of a box, what is under a point, or all of it.
+        """Learns a thing from one image: the inside of a box, what is under a point, or all of it.
 
-        Pixels of the frame. Raises QueryError for what is not in the picture.
+        Pixels of the frame. Raises QueryError for what is not in the image.
         """
         seen = self.see(frame)
         exemplar = self.exemplar(seen, box=box, point=point)
@@ -313,22 +313,22 @@ class Pipeline:
     def classify(
         self, frame: Frame, labels: Sequence[str], *, templates: Sequence[str] | None = None
     ) -> Classification:
-        """Which of some labels a whole picture shows, by the model's own scale and bias.
+        """Which of some labels a whole image shows, by the model's own scale and bias.
 
         templates: as ``embed_texts`` takes them. Raises QueryError, ModelError.
         """
         vectors = self._checked_texts(labels, "a label", templates)
         language = self._asking.language
-        cosines = vectors @ self._picture(frame)
+        cosines = vectors @ self._image(frame)
         shares = probabilities(cosines, language.matching)
         return Classification(
             tuple(labels), shares, cosines, language.matching.bias is not None, language.space
         )
 
     def image_text_similarity(self, frame: Frame, texts: Sequence[str]) -> ImageTextSimilarity:
-        """How well each text, as it is, describes a whole picture. Raises QueryError."""
+        """How well each text, as it is, describes a whole image. Raises QueryError."""
         vectors = self._checked_texts(texts, "a text", PLAIN)
-        return ImageTextSimilarity(tuple(texts), vectors @ self._picture(frame), self.text_space)
+        return ImageTextSimilarity(tuple(texts), vectors @ self._image(frame), self.text_space)
 
     def _checked_texts(
         self, texts: Sequence[str], what: str, templates: Sequence[str] | None
@@ -337,7 +337,7 @@ class Pipeline:
             raise QueryError(f"{len(texts)} texts; give 1 to {MAX_QUERIES}")
         return self.embed_texts([checked_text(text, what) for text in texts], templates)
 
-    def _picture(self, frame: Frame) -> NDArray[np.float32]:
+    def _image(self, frame: Frame) -> NDArray[np.float32]:
         """(c,) float32 unit vector of a whole frame in ``text_space``."""
         embedding = self._look(frame, Look(embedding=True)).embedding
         assert embedding is not None
@@ -475,11 +475,11 @@ class Pipeline:
             if settings.track and (wants.detections or wants.overlay):
                 with clock.stage("track"):
                     found = self._tracked(frame, found, settings)
-        picture = colours = None
+        image = colours = None
         if wants.overlay or wants.pca:
             with clock.stage("draw"):
                 if wants.overlay and found is not None:
-                    picture = overlay(frame.image, found.detections, prepared.vocabulary.ids)
+                    image = overlay(frame.image, found.detections, prepared.vocabulary.ids)
                 if wants.pca and seen.features is not None:
                     colours = self._colours(seen.features)
         model, space = self.models["semantic"]
@@ -493,7 +493,7 @@ class Pipeline:
             embedding_space=space,
             masks=found.masks if found is not None and wants.masks else None,
             detections=found.detections if found is not None and wants.detections else None,
-            overlay=picture,
+            overlay=image,
             pca=colours,
             timings=clock.timings,
         )

@@ -32,7 +32,7 @@ class Asking:
 
     def __init__(self, encoders: Encoders, example_space: str) -> None:
         self._encoders, self._example_space = encoders, example_space
-        # Apart from the towers of pictures: a new vocabulary must not hold up the frames.
+        # Apart from the towers of images: a new vocabulary must not hold up the frames.
         self._lock = threading.Lock()
 
     @property

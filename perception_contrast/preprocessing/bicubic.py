@@ -73,11 +73,11 @@ def height_first(source: tuple[int, int], target: tuple[int, int]) -> bool:
 
 @lru_cache(maxsize=1)
 def _pillow_chooses_order() -> bool:
-    """Asked of the installed Pillow by a picture that comes out otherwise if its width is changed first."""
-    picture = Image.fromarray(np.array([[0, 255], [200, 3]], np.uint8))
+    """Asked of the installed Pillow by an image that comes out otherwise if its width is changed first."""
+    image = Image.fromarray(np.array([[0, 255], [200, 3]], np.uint8))
     filtered = Image.Resampling.BICUBIC
-    at_once = picture.resize((3, 1), filtered)
-    return at_once.tobytes() != picture.resize((3, 2), filtered).resize((3, 1), filtered).tobytes()
+    at_once = image.resize((3, 1), filtered)
+    return at_once.tobytes() != image.resize((3, 2), filtered).resize((3, 1), filtered).tobytes()
 
 
 def bands(source: int, target: int) -> Bands:

@@ -63,7 +63,7 @@ def message_pixels(
         return rgb, "rgb8"
     rows = height + height // 2 if name in _U_FIRST else height
     channels = _channels(name)
-    picture_size((rows, width) if channels == 1 else (rows, width, channels), name)
+    image_size((rows, width) if channels == 1 else (rows, width, channels), name)
     pixels: NDArray[np.uint8] = pixel_rows(
         data,
         height=rows,
@@ -76,8 +76,8 @@ def message_pixels(
     return pixels, name
 
 
-def picture_size(shape: tuple[int, ...], encoding: str) -> tuple[int, int]:
-    """(height, width) of the picture in an array of this shape.
+def image_size(shape: tuple[int, ...], encoding: str) -> tuple[int, int]:
+    """(height, width) of the image in an array of this shape.
 
     Shapes are (H, W) for one byte a pixel, (H, W, channels) for more (yuv422: 2) and (3 H / 2, W) for
     nv12 and nv21. Raises FrameError, reasons as in ``frames.decode``.
@@ -90,7 +90,7 @@ def picture_size(shape: tuple[int, ...], encoding: str) -> tuple[int, int]:
             f"or use one of {', '.join(DEVICE_ENCODINGS)}",
         )
     if 0 in shape:
-        raise FrameError("zero_size", f"a {name} picture of shape {shape} has no pixels")
+        raise FrameError("zero_size", f"a {name} image of shape {shape} has no pixels")
     channels = _channels(name)
     if len(shape) != (2 if channels == 1 else 3) or (channels > 1 and shape[2] != channels):
         wanted = "(rows, width)" if channels == 1 else f"(height, width, {channels})"
@@ -106,20 +106,20 @@ def picture_size(shape: tuple[int, ...], encoding: str) -> tuple[int, int]:
         if height % 3:
             raise FrameError(
                 "odd_height",
-                f"{height} rows are no {name} picture: an even number of luma rows, then half as many",
+                f"{height} rows are no {name} image: an even number of luma rows, then half as many",
             )
         height = height // 3 * 2
     return height, width
 
 
 def colour_planes(raw: Tensor, encoding: str) -> Tensor:
-    """raw (B, *shape) uint8, each of a shape that ``picture_size`` takes, as (B, 3, H, W) uint8 RGB.
+    """raw (B, *shape) uint8, each of a shape that ``image_size`` takes, as (B, 3, H, W) uint8 RGB.
 
-    Grey pictures give (B, 1, H, W). Alpha is dropped; Bayer mosaics are interpolated bilinearly, with the
+    Grey images give (B, 1, H, W). Alpha is dropped; Bayer mosaics are interpolated bilinearly, with the
     outermost pixels those beside them; YUV is BT.601 in video range.
     """
     name = encoding.strip().lower()
-    picture_size(tuple(raw.shape[1:]), name)
+    image_size(tuple(raw.shape[1:]), name)
     if name in _RED_AT:
         return _demosaiced(raw, *_RED_AT[name])
     if name in _LUMA_FIRST:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perception_contrast.images.decode import decode_raw
-from perception_contrast.preprocessing.device_color import colour_planes, picture_size
+from perception_contrast.preprocessing.device_color import colour_planes, image_size
 from perception_contrast.preprocessing.device_resize import DeviceResize
 from perception_contrast.preprocessing.pinned_upload import Staging
 from perception_contrast.preprocessing.to_array import normalised, scale_and_offset, stretched
@@ -37,8 +37,8 @@ class Target:
         scale_and_offset(self.mean, self.std)
 
 
-class DevicePictures:
-    """Prepares pictures on a device, to the level as ``decode_raw`` and ``image_array`` do on the CPU.
+class DeviceImages:
+    """Prepares images on a device, to the level as ``decode_raw`` and ``image_array`` do on the CPU.
 
     On an accelerator the camera's bytes are uploaded as they are, then converted and resized there. On a
     CPU OpenCV converts and Pillow resizes: from 480 x 640 to 336 x 448 Pillow took 3 to 7 ms on two cores,
@@ -56,30 +56,30 @@ class DevicePictures:
     def prepare(self, pixels: NDArray[np.uint8], encoding: str, targets: Sequence[Target]) -> list[Tensor]:
         """(1, 3, height, width) float32 on the device for each target.
 
-        pixels: of a shape that ``picture_size`` takes, rows of any stride; ``message_pixels`` makes them of
+        pixels: of a shape that ``image_size`` takes, rows of any stride; ``message_pixels`` makes them of
         a message. Raises FrameError for an encoding or a size that cannot be, ValueError for another array.
         """
         return self.prepare_batch([pixels], encoding, targets)
 
     def prepare_batch(
-        self, pictures: Sequence[NDArray[np.uint8]], encoding: str, targets: Sequence[Target]
+        self, images: Sequence[NDArray[np.uint8]], encoding: str, targets: Sequence[Target]
     ) -> list[Tensor]:
         """(B, 3, height, width) float32 on the device for each target, of B cameras' pixels of one shape.
 
-        Raises as ``prepare`` does, and ValueError where there is no picture or the shapes differ.
+        Raises as ``prepare`` does, and ValueError where there is no image or the shapes differ.
         """
-        shapes = {picture.shape for picture in pictures}
+        shapes = {image.shape for image in images}
         if len(shapes) != 1:
-            raise ValueError(f"pictures of one shape are needed, not {sorted(shapes) or 'none'}")
-        for picture in pictures:
-            if picture.dtype != np.uint8:
-                raise ValueError(f"{encoding} pixels must be uint8, not {picture.dtype}")
-        size = picture_size(shapes.pop(), encoding)
+            raise ValueError(f"images of one shape are needed, not {sorted(shapes) or 'none'}")
+        for image in images:
+            if image.dtype != np.uint8:
+                raise ValueError(f"{encoding} pixels must be uint8, not {image.dtype}")
+        size = image_size(shapes.pop(), encoding)
         if self._by_torch:
             with torch.no_grad():
-                return self._finished(colour_planes(self._staging.upload(pictures), encoding), targets)
-        images = [_decoded(picture, encoding, size) for picture in pictures]
-        return [target.to(self._device) for target in _by_pillow(images, targets)]
+                return self._finished(colour_planes(self._staging.upload(images), encoding), targets)
+        decoded = [_decoded(image, encoding, size) for image in images]
+        return [target.to(self._device) for target in _by_pillow(decoded, targets)]
 
     def prepare_rgb(self, images: Tensor, targets: Sequence[Target]) -> list[Tensor]:
         """(B, 3, height, width) float32 for each target, of images (B, H, W, 3) uint8 RGB on the device."""
@@ -92,7 +92,7 @@ class DevicePictures:
         return [target.to(self._device) for target in _by_pillow(arrays, targets)]
 
     def _finished(self, planes: Tensor, targets: Sequence[Target]) -> list[Tensor]:
-        """planes (B, 3, H, W) uint8, or (B, 1, H, W) where the picture is grey."""
+        """planes (B, 3, H, W) uint8, or (B, 1, H, W) where the image is grey."""
         resized = self._resize.stretch(planes, [target.size for target in targets])
         finished = []
         for target in targets:

@@ -1,4 +1,4 @@
-"""JPEG pictures decoded on the device, where nvJPEG can."""
+"""JPEG images decoded on the device, where nvJPEG can."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perception_contrast.images.pixel_rows import ByteData, byte_view
 
 logger = logging.getLogger(__name__)
 
-# Decoders fill what is missing of a picture with mid-grey; rounding may move it by a level or two.
+# Decoders fill what is missing of an image with mid-grey; rounding may move it by a level or two.
 _FILL, _FILL_RANGE = 128, 2
 # Formats of depth, and of red and blue exchanged.
 _NOT_PLAIN_COLOR = ("compressedDepth", "16UC1", "32FC1", "compressed rgb")
@@ -31,15 +31,15 @@ def decode_jpeg_on_device(
     data, goes to ``decode_compressed``, whose FrameError says what is wrong. EXIF orientation is ignored.
     """
     target = torch.device(device)
-    picture = _by_nvjpeg(data, target, format, max_pixels) if target.type == "cuda" else None
-    if picture is None:
+    image = _by_nvjpeg(data, target, format, max_pixels) if target.type == "cuda" else None
+    if image is None:
         rgb = decode_compressed(data, format, max_pixels=max_pixels)
-        picture = torch.from_numpy(np.ascontiguousarray(rgb)).to(target)
-    return picture
+        image = torch.from_numpy(np.ascontiguousarray(rgb)).to(target)
+    return image
 
 
 def _by_nvjpeg(data: ByteData, device: torch.device, format: str, max_pixels: int) -> Tensor | None:
-    """The picture, or None where the CPU has to decode it."""
+    """The image, or None where the CPU has to decode it."""
     view = byte_view(data, "the JPEG image")
     if view[:3] != JPEG_MAGIC or any(word in format for word in _NOT_PLAIN_COLOR):
         return None
@@ -52,7 +52,7 @@ def _by_nvjpeg(data: ByteData, device: torch.device, format: str, max_pixels: in
         # A copy: torch needs bytes that it may write to.
         planes: Tensor = decode(torch.from_numpy(np.array(view, np.uint8)), mode=rgb, device=device)
     except RuntimeError as error:
-        logger.debug("nvJPEG decodes no %dx%d picture here: %s", header.width, header.height, error)
+        logger.debug("nvJPEG decodes no %dx%d image here: %s", header.width, header.height, error)
         return None
     if planes.shape != (3, *header.size):
         return None

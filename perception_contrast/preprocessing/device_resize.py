@@ -1,4 +1,4 @@
-"""Pillow's antialiased bicubic on a device, to the level: for pictures that an accelerator holds."""
+"""Pillow's antialiased bicubic on a device, to the level: for images that an accelerator holds."""
 
 from __future__ import annotations
 

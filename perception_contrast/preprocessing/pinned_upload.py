@@ -15,7 +15,7 @@ class Staging:
     """Copies arrays to a device; to CUDA through two pinned buffers in turn, on a stream of its own.
 
     So the host fills one buffer while the other is read, and an upload runs beside the computation on the
-    picture before. Buffers grow to the largest upload and are kept. May be called from any thread.
+    image before. Buffers grow to the largest upload and are kept. May be called from any thread.
     """
 
     def __init__(self, device: torch.device) -> None:

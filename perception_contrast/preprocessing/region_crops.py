@@ -1,4 +1,4 @@
-"""Squares of a picture, enlarged: what is seen when one thing fills the view."""
+"""Squares of an image, enlarged: what is seen when one thing fills the view."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAST = 32  # pixels of the source that a view shows at least
 
 @dataclass(frozen=True)
 class View:
-    """A square of a picture. x, y: its left and top, pixels of the picture, also outside of it."""
+    """A square of an image. x, y: its left and top, pixels of the image, also outside of it."""
 
     x: float
     y: float
@@ -46,7 +46,7 @@ def steady(view: View) -> View:
 
 
 def enlarged(image: NDArray[np.uint8], view: View, side: int) -> NDArray[np.uint8]:
-    """(side, side, 3) of what a view shows of (H, W, 3); beyond the picture its edge goes on."""
+    """(side, side, 3) of what a view shows of (H, W, 3); beyond the image its edge goes on."""
     scale = side / view.side
     if scale >= 1.0:
         return np.asarray(_warped(image, view, (scale, scale), side, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE))

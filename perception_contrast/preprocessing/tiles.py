@@ -1,4 +1,4 @@
-"""A large picture seen window by window; the windows' grids are joined without seams."""
+"""A large image seen window by window; the windows' grids are joined without seams."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Run = Callable[[Tensor], Mapping[str, Tensor]]
 
 
 def window_of(size: tuple[int, int], patch: int, side: int) -> tuple[int, int]:
-    """(height, width) of the windows that a picture of size (height, width) is seen through.
+    """(height, width) of the windows that an image of size (height, width) is seen through.
 
-    side: of a window in pixels, rounded down to patches; 0 for the whole picture at once.
+    side: of a window in pixels, rounded down to patches; 0 for the whole image at once.
     """
     if not side:
         return size
@@ -43,7 +43,7 @@ def seen_in_windows(run: Run, images: Tensor, patch: int, side: int, overlap: fl
     """As ``run(images)``, an engine's, of images (B, 3, H, W) through windows no larger than ``window_of``.
 
     Where windows overlap, cells are mixed by weights that fall to the window's edge as a cosine; unit
-    vectors are made unit again. Vectors of the picture are the mean of its windows'. overlap: 0 to 0.5.
+    vectors are made unit again. Vectors of the image are the mean of its windows'. overlap: 0 to 0.5.
     """
     size = int(images.shape[-2]), int(images.shape[-1])
     window = window_of(size, patch, side)

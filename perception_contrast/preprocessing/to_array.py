@@ -1,4 +1,4 @@
-"""Pictures to arrays, as the reference preprocessing of timm, open_clip and transformers does it.
+"""Images to arrays, as the reference preprocessing of timm, open_clip and transformers does it.
 
 NumPy and Pillow alone: what serves an exported encoder needs nothing else.
 """
@@ -16,7 +16,7 @@ from PIL import Image
 
 from perception_contrast.preprocessing.bicubic import height_first
 
-WORTH_SHARING = 100_000  # pixels; smaller pictures are done before another thread is up
+WORTH_SHARING = 100_000  # pixels; smaller images are done before another thread is up
 
 
 def image_array(
@@ -24,7 +24,7 @@ def image_array(
 ) -> NDArray[np.float32]:
     """image (H, W, 3) uint8 RGB, stretched to size (height, width), as (1, 3, height, width) float32.
 
-    ``(x / 255 - mean) / std`` of ``stretched``. Raises ValueError for what is no such picture or size.
+    ``(x / 255 - mean) / std`` of ``stretched``. Raises ValueError for what is no such image or size.
     """
     return normalised(stretched(image, size), mean, std)
 
@@ -38,10 +38,10 @@ def stretched(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
     samples.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ValueError(f"a picture must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
+        raise ValueError(f"an image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
     height, width = size
     if height < 1 or width < 1:
-        raise ValueError(f"a picture cannot be stretched to {width}x{height}; both must be at least 1")
+        raise ValueError(f"an image cannot be stretched to {width}x{height}; both must be at least 1")
     if image.shape[:2] == (height, width):
         return image
     if image.shape[0] * image.shape[1] < WORTH_SHARING or (os.cpu_count() or 1) < 2:

@@ -1,4 +1,4 @@
-"""Pictures to tensors, as the reference preprocessing of timm, open_clip and transformers does it."""
+"""Images to tensors, as the reference preprocessing of timm, open_clip and transformers does it."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class BagSource:
         return self._messages(frozenset(topics) or frozenset(self.topics), start, stop)
 
     def image_topics(self) -> tuple[str, ...]:
-        """Topics whose first message is a colour or grey picture: colour first, then the most messages."""
+        """Topics whose first message is a colour or grey image: colour first, then the most messages."""
         ranked = []
         for topic in self.topics.values():
             if topic.type in (IMAGE, COMPRESSED_IMAGE) and topic.count:
@@ -139,16 +139,16 @@ class BagSource:
     def frames(
         self, topic: str | None = None, on_error: Callable[[FrameError], None] | None = None
     ) -> Iterator[Frame]:
-        """Decoded pictures of an image topic (the first of ``image_topics`` if none is given).
+        """Decoded images of an image topic (the first of ``image_topics`` if none is given).
 
         Stamp (time of recording if it was left at zero) and frame_id are the message's; the camera is
-        that of the CameraInfo in the same namespace, if recorded. A picture that cannot be decoded
+        that of the CameraInfo in the same namespace, if recorded. An image that cannot be decoded
         raises FrameError, or is given to ``on_error`` and left out.
         """
         name = self._image_topic() if topic is None else self._require(topic).name
         if self.topics[name].type not in (IMAGE, COMPRESSED_IMAGE):
             raise PerceptionError(
-                f"topic '{name}' carries {self.topics[name].type}, not pictures; "
+                f"topic '{name}' carries {self.topics[name].type}, not images; "
                 f"choose one of: {', '.join(self.image_topics()) or 'none is there'}"
             )
         return self._frames(name, on_error)
@@ -261,7 +261,7 @@ class BagSource:
         if not names:
             there = ", ".join(f"{each.name} ({each.type})" for each in self.topics.values())
             raise PerceptionError(
-                f"recording '{self.path}' has no topic with readable pictures; it has: {there}"
+                f"recording '{self.path}' has no topic with readable images; it has: {there}"
             )
         return names[0]
 
@@ -294,7 +294,7 @@ def camera_info_topic(image_topic: str) -> str:
 
 
 def is_rectified(image_topic: str) -> bool:
-    """Whether an image topic's name says that its pictures are rectified."""
+    """Whether an image topic's name says that its images are rectified."""
     return "rect" in _untransported(image_topic).rpartition("/")[2]
 
 
@@ -344,7 +344,7 @@ _TYPESTORE = get_typestore(Stores.ROS2_HUMBLE)
 
 
 def deserialised(message: BagMessage, types: Any = _TYPESTORE) -> Any:
-    """The message's fields. Pictures and CameraInfo are the same in every ROS 2 distribution since Humble.
+    """The message's fields. Images and CameraInfo are the same in every ROS 2 distribution since Humble.
 
     types: of rosbags, for more than the common interfaces. Raises FrameError "bad_message".
     """

@@ -1,4 +1,4 @@
-"""Where frames come from without ROS: videos, folders of pictures, webcams, recordings."""
+"""Where frames come from without ROS: videos, folders of images, webcams, recordings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
-from perception_contrast.images.files import PICTURE_SUFFIXES, load_picture
+from perception_contrast.images.files import IMAGE_SUFFIXES, load_image
 from perception_contrast.recordings.bags import BagMessage, BagSource, BagTopic, OfferedQos
 
 __all__ = [
@@ -96,17 +96,17 @@ class ImageFolderSource:
         self.rate = rate
         self.frame_id = frame_id
         if not rate > 0:
-            raise PerceptionError(f"rate {rate} of folder '{self.path}' must be over 0 pictures a second")
+            raise PerceptionError(f"rate {rate} of folder '{self.path}' must be over 0 images a second")
         if not self.path.is_dir():
             raise PerceptionError(f"folder '{self.path}' does not exist; check the path")
-        self.files = tuple(sorted(_pictures(self.path), key=_natural))
+        self.files = tuple(sorted(_images(self.path), key=_natural))
         if not self.files:
-            raise PerceptionError(f"folder '{self.path}' holds no picture ({', '.join(PICTURE_SUFFIXES)})")
+            raise PerceptionError(f"folder '{self.path}' holds no image ({', '.join(IMAGE_SUFFIXES)})")
 
     def __iter__(self) -> Iterator[Frame]:
         for index, file in enumerate(self.files):
             try:
-                image = load_picture(file)
+                image = load_image(file)
             except FrameError as error:
                 _log.warning("%s", error)
                 continue
@@ -127,7 +127,7 @@ class WebcamSource:
             while True:
                 has_frame, image = capture.read()
                 if not has_frame:
-                    raise PerceptionError(f"webcam {self.index} gives no more pictures; check its cable")
+                    raise PerceptionError(f"webcam {self.index} gives no more images; check its cable")
                 yield Frame(_rgb(image), time.time_ns(), self.frame_id)
         finally:
             capture.release()
@@ -146,8 +146,8 @@ def _rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return rgb
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
-    return (file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
+def _images(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _natural(file: Path) -> list[tuple[int, str]]:

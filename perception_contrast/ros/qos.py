@@ -48,8 +48,8 @@ def _profile(reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth
 def sensor(depth: int = 2, *, reliable: bool = False) -> QoSProfile:
     """For camera topics that we read: best effort matches every publisher.
 
-    ``reliable`` matches reliable publishers only, and is what large pictures need: they travel in
-    fragments, and best effort loses the picture with any one of them, as happens on a busy machine.
+    ``reliable`` matches reliable publishers only, and is what large images need: they travel in
+    fragments, and best effort loses the image with any one of them, as happens on a busy machine.
     """
     reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
     return _profile(reliability, DurabilityPolicy.VOLATILE, depth)

@@ -26,7 +26,7 @@ FEATURES = ("peak", "mean", "log_share", "region", "rival")
 class Calibration:
     """probability = sigmoid(weights . features + offset), and the thresholds that go with it.
 
-    weights: one for each of FEATURES: peak and mean logit, log10 of the share of the picture, logit
+    weights: one for each of FEATURES: peak and mean logit, log10 of the share of the image, logit
     of the region's own vector, lead of the best other name over the query there. seed, low: logits
     between which regions grow. mask: logit from which a pixel counts. detection: probability from
     which a region is published. knots: scores (weights . features + offset, growing) and the

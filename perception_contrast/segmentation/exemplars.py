@@ -23,14 +23,14 @@ def exemplar_of(
     point: tuple[float, float] | None,
     alike: float,
 ) -> Exemplar:
-    """The vector of a box (x0, y0, x1, y1), of the thing under a point (x, y), or of the whole picture.
+    """The vector of a box (x0, y0, x1, y1), of the thing under a point (x, y), or of the whole image.
 
-    Pixels of the source. alike: cosine, of vectors less the picture's mean, from which neighbours of
+    Pixels of the source. alike: cosine, of vectors less the image's mean, from which neighbours of
     a point belong to its thing.
-    Raises QueryError for a box or point that is not in the picture.
+    Raises QueryError for a box or point that is not in the image.
     """
     unit = grid.unit().values.astype(np.float32)
-    # All vectors of a picture share a large part; what tells things apart is the rest.
+    # All vectors of an image share a large part; what tells things apart is the rest.
     centre = unit.mean(axis=(0, 1))
     rest = centred(unit, centre)
     if point is not None:
@@ -64,7 +64,7 @@ def _around_point(
     height, width = grid.image_size
     x, y = point
     if not (np.isfinite(x) and np.isfinite(y) and -0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
-        raise QueryError(f"point ({x:g}, {y:g}) is outside the {width}x{height} picture")
+        raise QueryError(f"point ({x:g}, {y:g}) is outside the {width}x{height} image")
     row, column = _cell_of(grid, x, y)
     near = (unit @ unit[row, column] >= alike).astype(np.uint8)
     near[row, column] = 1
@@ -78,7 +78,7 @@ def _inside_box(grid: FeatureGrid, unit: Array, box: tuple[float, float, float, 
     if not all(np.isfinite(v) for v in box) or x1 <= x0 or y1 <= y0:
         raise QueryError(f"box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) has no area; give x0 < x1 and y0 < y1")
     if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
-        raise QueryError(f"box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) is outside the {width}x{height} picture")
+        raise QueryError(f"box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) is outside the {width}x{height} image")
     rows, columns, _ = grid.shape
     to_image = grid.grid_to_image
     # A box goes along the edges of pixels, half a pixel before their centres.

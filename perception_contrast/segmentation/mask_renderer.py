@@ -1,4 +1,4 @@
-"""Coarse regions to masks and labels in the pixels of the picture."""
+"""Coarse regions to masks and labels in the pixels of the image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 
 class Canvas:
-    """Draws the regions of one picture finely, each where it is and nowhere else.
+    """Draws the regions of one image finely, each where it is and nowhere else.
 
     Regions of one query do not overlap; those of different queries may, and the stronger logit labels
     the pixel.
@@ -31,10 +31,10 @@ class Canvas:
         self._best: Array | None = None
 
     def draw(self, place: int, plane: Plane, low: float, cut: float, number: int) -> tuple[Box, Mask] | None:
-        """Box in pixels of the picture and mask of the box of region number ``place``: what reaches ``low``.
+        """Box in pixels of the image and mask of the box of region number ``place``: what reaches ``low``.
 
         Labels its pixels that reach ``cut`` with ``number`` where no stronger one has. A cut below ``low``
-        asks for more of each thing, not for more things. None for a region without a pixel of the picture.
+        asks for more of each thing, not for more things. None for a region without a pixel of the image.
         """
         region = self._regions[place][1]
         box, own, values = self._inside(place, region, plane)
@@ -43,7 +43,7 @@ class Canvas:
         if cut < low:
             box, own, values = self._inside(place, _widened(region, plane, cut), plane)
         self._paint(box, mask if cut == low else own & (values >= cut), values, number)
-        return None if drawn is None else self._in_picture(*drawn)
+        return None if drawn is None else self._in_image(*drawn)
 
     def _paint(self, box: Box, mask: Mask, values: Array, number: int) -> None:
         labels, best = self._paper()
@@ -54,11 +54,11 @@ class Canvas:
         cv2.copyTo(np.full(wins.shape, number, np.uint16), wins, labels[window])
         cv2.copyTo(values, wins, best[window])
 
-    def _in_picture(self, box: Box, mask: Mask) -> tuple[Box, Mask] | None:
+    def _in_image(self, box: Box, mask: Mask) -> tuple[Box, Mask] | None:
         size, of = self._ground.size, self._ground.fine
         if size == of:
             return box, mask
-        # A pixel of the picture is the thing's where its nearest fine pixel is.
+        # A pixel of the image is the thing's where its nearest fine pixel is.
         x0, y0, x1, y1 = box
         rows, columns = nearest_pixels(of[0], size[0]), nearest_pixels(of[1], size[1])
         top, bottom = (int(v) for v in np.searchsorted(rows, (y0, y1)))
@@ -67,7 +67,7 @@ class Canvas:
         return tight((left, top, right, bottom), picked)
 
     def labels(self) -> NDArray[np.uint16]:
-        """(H, W) of the picture, UNLABELLED where nothing was painted."""
+        """(H, W) of the image, UNLABELLED where nothing was painted."""
         if self._labels is None:
             return np.full(self._ground.size, UNLABELLED, np.uint16)
         return resize_labels(self._labels, self._ground.size)

@@ -18,7 +18,7 @@ Array = NDArray[np.float32]
 class Region:
     """box: (x_min, y_min, x_max, y_max), max exclusive, pixels of the map it came from. mask: of the box.
 
-    peak, mean: highest (99th percentile) and mean logit inside. share: of the picture's pixels.
+    peak, mean: highest (99th percentile) and mean logit inside. share: of the image's pixels.
     """
 
     box: tuple[int, int, int, int]

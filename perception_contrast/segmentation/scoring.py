@@ -167,7 +167,7 @@ class ExampleScorer:
     """Examples alone: near to a part of what was shown, and nearer than to what surrounded it.
 
     logit = sharpness * (cosine - floor), and no more than twice the sharpness times its lead, plus
-    slack, over the best of the context. plain_floor: of vectors that come without a picture's centre.
+    slack, over the best of the context. plain_floor: of vectors that come without an image's centre.
     """
 
     floor: float = 0.43

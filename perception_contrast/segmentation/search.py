@@ -1,4 +1,4 @@
-"""Feature grids and a vocabulary to masks and detections of one picture."""
+"""Feature grids and a vocabulary to masks and detections of one image."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PreparedQueries:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """Thresholds on probability; None: the calibration's. least_share: of the picture, smaller is dropped.
+    """Thresholds on probability; None: the calibration's. least_share: of the image, smaller is dropped.
     zoom: views of regions that are seen again, enlarged, at most."""
 
     mask_threshold: float | None = None
@@ -67,7 +67,7 @@ class Found:
 
 @dataclass(frozen=True)
 class _Base:
-    """What regions of one picture are looked up in: unit grids, the queries, (height, width) of the map."""
+    """What regions of one image are looked up in: unit grids, the queries, (height, width) of the map."""
 
     words: FeatureGrid | None
     examples: FeatureGrid | None
@@ -219,7 +219,7 @@ class Searcher:
         examples: FeatureGrid | None,
         prepared: PreparedQueries,
     ) -> Array:
-        """Refined logits of the first query over the whole picture, at most LONGEST_SIDE a side."""
+        """Refined logits of the first query over the whole image, at most LONGEST_SIDE a side."""
         grid = self.logit_grids(words, examples, prepared)[0]
         ground = Ground(image, (grid.shape[0], grid.shape[1]), longest=LONGEST_SIDE)
         return ground.plane(grid).window((0, 0, ground.coarse[1], ground.coarse[0]))

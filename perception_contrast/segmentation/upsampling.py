@@ -14,14 +14,14 @@ Box = tuple[int, int, int, int]
 
 
 def upsampled(grid: Array, size: tuple[int, int]) -> Array:
-    """A grid (h, w) that covers a whole picture, bilinear, to (height, width). Logits, never features."""
+    """A grid (h, w) that covers a whole image, bilinear, to (height, width). Logits, never features."""
     return np.asarray(cv2.resize(grid, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 class GuidedFilter:
     """Edge-aware smoothing by a grey guide (He et al., "Guided Image Filtering", ECCV 2010).
 
-    The guide's statistics are computed once and serve every map of the same picture. With ``every``
+    The guide's statistics are computed once and serve every map of the same image. With ``every``
     above 1 they, and the local lines, are made of every n-th pixel and interpolated (He and Sun, "Fast
     Guided Filter", 2015); the edges still come from the whole guide.
     """
@@ -67,7 +67,7 @@ class GuidedFilter:
         return self._blur(slope), self._blur(mean)
 
     def __call__(self, values: Array) -> Array:
-        """Smooths a map of any size that covers the guide's picture; (h, w) of the guide comes back."""
+        """Smooths a map of any size that covers the guide's image; (h, w) of the guide comes back."""
         size, small = self._guide.shape, self._small.shape
         values = values if values.shape == small else upsampled(values, (small[0], small[1]))
         slope, offset = self.lines(values, (0, 0, small[1], small[0]))
@@ -78,11 +78,11 @@ class GuidedFilter:
 
 @dataclass(frozen=True)
 class Plane:
-    """A map of a picture, known coarsely and worked out finely only where it is looked at.
+    """A map of an image, known coarsely and worked out finely only where it is looked at.
 
-    box: (x0, y0, x1, y1), max exclusive, coarse pixels of the picture that the map covers; elsewhere it is
+    box: (x0, y0, x1, y1), max exclusive, coarse pixels of the image that the map covers; elsewhere it is
     low. coarse: (h, w) of the box. Finely it is ``slope * guide + offset``, slope and offset (h, w) too,
-    interpolated; guide: of the whole picture, ``factor`` times finer. Without a slope, it is ``offset``,
+    interpolated; guide: of the whole image, ``factor`` times finer. Without a slope, it is ``offset``,
     as fine as the guide.
     """
 
@@ -94,12 +94,12 @@ class Plane:
     slope: Array | None = None
 
     def within(self, box: Box) -> tuple[slice, slice]:
-        """Rows and columns of ``coarse`` under a box of coarse pixels of the picture."""
+        """Rows and columns of ``coarse`` under a box of coarse pixels of the image."""
         left, top = self.box[:2]
         return slice(box[1] - top, box[3] - top), slice(box[0] - left, box[2] - left)
 
     def window(self, box: Box) -> Array:
-        """Fine values (H, W) under a box of coarse pixels of the picture, which must lie in the map's."""
+        """Fine values (H, W) under a box of coarse pixels of the image, which must lie in the map's."""
         x0, y0, x1, y1 = (side * self.factor for side in box)
         left, top = self.box[:2]
         inner = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
@@ -125,10 +125,10 @@ def _enlarged(values: Array, box: Box, factor: int) -> Array:
 
 
 class Ground:
-    """A picture at the sizes at which it is searched: coarse for where things are, fine for their masks.
+    """An image at the sizes at which it is searched: coarse for where things are, fine for their masks.
 
-    size: the picture's (height, width). coarse: (h, w), and each of its pixels is ``factor`` fine ones a
-    side. Of a picture that is larger than ``longest`` a side, fine pixels are larger than its own.
+    size: the image's (height, width). coarse: (h, w), and each of its pixels is ``factor`` fine ones a
+    side. Of an image that is larger than ``longest`` a side, fine pixels are larger than its own.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Ground:
         return GuidedFilter(guide, self._radius * self.factor, every=self.factor)
 
     def plane(self, grid: Array, low: float = -np.inf) -> Plane:
-        """A map (rows, columns) of ``grid`` laid over the picture, along its edges where it is refined.
+        """A map (rows, columns) of ``grid`` laid over the image, along its edges where it is refined.
 
         Only as much of it as can reach ``low`` anywhere, and a rim.
         """

@@ -27,7 +27,7 @@ Tokenizer = Callable[[Sequence[str]], Tensor]
 
 
 class ClipLike(Protocol):
-    """What is needed of a tower of both pictures and texts."""
+    """What is needed of a tower of both images and texts."""
 
     model: str
     space: str

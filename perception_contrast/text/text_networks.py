@@ -1,4 +1,4 @@
-"""Text networks that training fits to a tower of pictures; random until weights are loaded."""
+"""Text networks that training fits to a tower of images; random until weights are loaded."""
 
 from __future__ import annotations
 

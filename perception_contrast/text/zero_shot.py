@@ -1,4 +1,4 @@
-"""A whole picture against texts: zero-shot classification, and how well a text describes it."""
+"""A whole image against texts: zero-shot classification, and how well a text describes it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Classification:
     """One row for each label, in the order asked for.
 
     probabilities: (n,) float32, of a softmax where ``independent`` is False, else of a sigmoid each.
-    cosines: (n,) float32 of the picture with each label in ``space``.
+    cosines: (n,) float32 of the image with each label in ``space``.
     """
 
     labels: tuple[str, ...]

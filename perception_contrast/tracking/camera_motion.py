@@ -1,4 +1,4 @@
-"""How the picture moved since the last one: sparse optical flow and a similarity by RANSAC."""
+"""How the image moved since the last one: sparse optical flow and a similarity by RANSAC."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST_SIDE = 200  # of the grey picture that is looked at
+LONGEST_SIDE = 200  # of the grey image that is looked at
 CORNERS, CORNER_QUALITY, CORNER_DISTANCE = 100, 0.01, 6.0
 LEAST_POINTS, LEAST_SHARE = 8, 0.3  # that must move as one
-FURTHEST = 1.0  # from where the similarity puts a point, in pixels of the small picture
+FURTHEST = 1.0  # from where the similarity puts a point, in pixels of the small image
 SCALES = (0.5, 2.0)
 
 
 class CameraMotion:
-    """Compares each picture with the one before.
+    """Compares each image with the one before.
 
     Corners: Shi and Tomasi, CVPR 1994. Flow: Lucas and Kanade, IJCAI 1981. RANSAC: Fischler and Bolles, 1981.
     """
@@ -23,13 +23,13 @@ class CameraMotion:
         self._previous: NDArray[np.uint8] | None = None
 
     def look(self, image: NDArray[np.uint8]) -> None:
-        """Keeps a picture (H, W, 3) as the one before the next."""
+        """Keeps an image (H, W, 3) as the one before the next."""
         self._previous = _small_grey(image)
 
     def step(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """(2, 3) float64: pixels of the picture before to pixels of this one, (H, W, 3) uint8.
+        """(2, 3) float64: pixels of the image before to pixels of this one, (H, W, 3) uint8.
 
-        The identity for the first picture, after a change of size, and where too little is to be seen.
+        The identity for the first image, after a change of size, and where too little is to be seen.
         """
         before, self._previous = self._previous, _small_grey(image)
         if before is None or before.shape != self._previous.shape:
@@ -39,7 +39,7 @@ class CameraMotion:
 
 
 def _divisor(image: NDArray[np.uint8]) -> int:
-    """How many pixels of the picture a pixel of the small one is wide and high."""
+    """How many pixels of the image a pixel of the small one is wide and high."""
     height, width = image.shape[:2]
     return int(max(1, min(-(-max(height, width) // LONGEST_SIDE), height, width)))
 
@@ -71,7 +71,7 @@ def _similarity(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np
 
 
 def _enlarged(small: NDArray[np.float64], by: int) -> NDArray[np.float64]:
-    """The same map between pictures that are ``by`` times as large, pixel centres at integers."""
+    """The same map between images that are ``by`` times as large, pixel centres at integers."""
     larger = np.array([[by, 0.0, (by - 1) / 2], [0.0, by, (by - 1) / 2], [0.0, 0.0, 1.0]])
     whole = np.vstack([small, [0.0, 0.0, 1.0]])
     return np.asarray((larger @ whole @ np.linalg.inv(larger))[:2])

@@ -59,7 +59,7 @@ class BoxMotion:
         )
 
     def warp(self, similarity: Floats) -> None:
-        """Takes every box along with the picture. similarity: (2, 3), old pixels to new ones."""
+        """Takes every box along with the image. similarity: (2, 3), old pixels to new ones."""
         turn = similarity[:, :2]
         scale = float(np.sqrt(abs(np.linalg.det(turn))))
         self.centre = self.centre @ turn.T + similarity[:, 2]

@@ -71,7 +71,7 @@ class Tracker:
         """The same detections in the same order, each with a track_id that no other of them has.
 
         image: (H, W, 3) uint8, what they were found in. stamp_ns: nanoseconds; 0, unknown, counts
-        as UNSTAMPED_SECONDS after the last. A stamp before the last, or a picture of another size,
+        as UNSTAMPED_SECONDS after the last. A stamp before the last, or an image of another size,
         starts anew; ids are never used again.
         """
         self._advance(image, stamp_ns)
@@ -89,7 +89,7 @@ class Tracker:
         )
 
     def _advance(self, image: NDArray[np.uint8], stamp_ns: int) -> None:
-        """Brings the tracks to the time and view of a picture; forgets what is too long out of sight."""
+        """Brings the tracks to the time and view of an image; forgets what is too long out of sight."""
         known = stamp_ns and self._stamp
         passed = (stamp_ns - self._stamp) / 1e9 if known else UNSTAMPED_SECONDS
         self._previous, self._now = self._now, self._now + max(passed, 0.0)

@@ -1,4 +1,4 @@
-"""Pictures for people: overlays of what was found, and features as colours."""
+"""Images for people: overlays of what was found, and features as colours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.detection import Detection
 from perception_contrast.core.feature_grid import FeatureGrid
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
 def colour_of(number: int) -> tuple[int, int, int]:
@@ -34,40 +34,40 @@ def caption(detection: Detection) -> str:
     return f"{detection.label}{number} {detection.scores.probability:.2f}"
 
 
-def overlay(image: Picture, detections: Sequence[Detection], ids: dict[str, int]) -> Picture:
+def overlay(image: Image, detections: Sequence[Detection], ids: dict[str, int]) -> Image:
     """Tinted masks, outlines, boxes, "label #id probability", on a copy. image: (H, W, 3) uint8 RGB."""
-    picture = np.array(image, order="C")
+    drawn = np.array(image, order="C")
     for detection in reversed(detections):
-        _tint(picture, detection, colour_of(ids.get(detection.label, 0)))
-    size = max(0.4, min(picture.shape[:2]) / 900)
+        _tint(drawn, detection, colour_of(ids.get(detection.label, 0)))
+    size = max(0.4, min(drawn.shape[:2]) / 900)
     for detection in reversed(detections):
         x0, y0, x1, y1 = detection.box
         colour = colour_of(ids.get(detection.label, 0))
-        cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), colour, 1)
-        _write(picture, caption(detection), (x0, y0), colour, size)
-    return picture
+        cv2.rectangle(drawn, (x0, y0), (x1 - 1, y1 - 1), colour, 1)
+        _write(drawn, caption(detection), (x0, y0), colour, size)
+    return drawn
 
 
-def _tint(picture: Picture, detection: Detection, colour: tuple[int, int, int]) -> None:
+def _tint(image: Image, detection: Detection, colour: tuple[int, int, int]) -> None:
     x0, y0, x1, y1 = detection.box
-    x1, y1 = min(x1, picture.shape[1]), min(y1, picture.shape[0])
+    x1, y1 = min(x1, image.shape[1]), min(y1, image.shape[0])
     mask = detection.mask[: y1 - y0, : x1 - x0]
-    window = picture[y0:y1, x0:x1]
+    window = image[y0:y1, x0:x1]
     mixed = cv2.addWeighted(window, 0.55, np.full_like(window, colour), 0.45, 0)
     window[mask] = mixed[mask]
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    cv2.drawContours(picture, outlines, -1, colour, 2, offset=(x0, y0))
+    cv2.drawContours(image, outlines, -1, colour, 2, offset=(x0, y0))
 
 
 def _write(
-    picture: Picture, text: str, corner: tuple[int, int], colour: tuple[int, int, int], size: float
+    image: Image, text: str, corner: tuple[int, int], colour: tuple[int, int, int], size: float
 ) -> None:
     shown = drawable(text)
     (width, height), base = cv2.getTextSize(shown, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
-    x = int(np.clip(corner[0], 0, max(0, picture.shape[1] - width)))
+    x = int(np.clip(corner[0], 0, max(0, image.shape[1] - width)))
     y = max(corner[1], height + base)
-    cv2.rectangle(picture, (x, y - height - base), (x + width, y), colour, -1)
-    cv2.putText(picture, shown, (x, y - base + 1), cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.rectangle(image, (x, y - height - base), (x + width, y), colour, -1)
+    cv2.putText(image, shown, (x, y - base + 1), cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 class PrincipalColours:
@@ -77,7 +77,7 @@ class PrincipalColours:
         self._basis: NDArray[np.float64] | None = None
         self._space = ""
 
-    def __call__(self, grid: FeatureGrid) -> Picture:
+    def __call__(self, grid: FeatureGrid) -> Image:
         """(H, W, 3) RGB of the source's size, at most 640 wide."""
         rows, columns, channels = grid.shape
         values = grid.values.astype(np.float32).reshape(-1, channels)

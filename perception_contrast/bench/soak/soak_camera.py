@@ -33,7 +33,7 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
     "short": ({"data": bytes(100)}, "data_too_short"),
     "zero_size": ({"height": 0, "width": 0, "step": 0}, "zero_size"),
     "unknown_encoding": ({"encoding": "rgb9"}, "unknown_encoding"),
-    "depth_as_picture": ({"encoding": "32FC1", "step": 4 * SIZE[1]}, "not_color"),
+    "depth_as_image": ({"encoding": "32FC1", "step": 4 * SIZE[1]}, "not_color"),
     "hundred_megapixels": ({"height": 10_000, "width": 10_000, "step": 30_000}, "data_too_short"),
 }
 ENCODINGS = ("bgr8", "rgba8", "mono8", "bayer_rggb8", "yuv422_yuy2")
@@ -42,25 +42,25 @@ SIZES = {"small": (48, 64), "tall": (160, 120), "large": (480, 640)}
 
 def kinds() -> dict[str, Image | CompressedImage]:
     """Name to message; headers are filled in when it is sent."""
-    picture = photograph(SIZE)
-    made: dict[str, Image | CompressedImage] = {name: _raw(picture, name) for name in ENCODINGS}
+    image = photograph(SIZE)
+    made: dict[str, Image | CompressedImage] = {name: _raw(image, name) for name in ENCODINGS}
     made |= {name: _raw(photograph(size), "rgb8") for name, size in SIZES.items()}
-    made["good"], made["explodes"] = _raw(picture, "rgb8"), _raw(picture, "rgb8")
+    made["good"], made["explodes"] = _raw(image, "rgb8"), _raw(image, "rgb8")
     for name, (changes, _) in MALFORMED.items():
-        made[name] = _raw(picture, "rgb8")
+        made[name] = _raw(image, "rgb8")
         for field, value in changes.items():
             setattr(
                 made[name], field, byte_array(np.frombuffer(value, np.uint8)) if field == "data" else value
             )
-    _, packed = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    _, packed = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     made["good_jpeg"] = CompressedImage(format="jpeg", data=byte_array(packed))
     made["truncated_jpeg"] = CompressedImage(format="jpeg", data=byte_array(packed[: packed.size // 2]))
     made["no_jpeg"] = CompressedImage(format="jpeg", data=byte_array(np.arange(200, dtype=np.uint8)))
     return made
 
 
-def _raw(picture: Any, encoding: str) -> Image:
-    fields: Any = camera_message(picture, encoding)
+def _raw(image: Any, encoding: str) -> Image:
+    fields: Any = camera_message(image, encoding)
     return Image(
         height=fields.height,
         width=fields.width,

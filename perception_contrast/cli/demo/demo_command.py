@@ -49,14 +49,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WORD",
         help="sim (default), bag PATH, video FILE, images FOLDER, webcam NUMBER",
     )
-    parser.add_argument("--topic", help="the recording's image topic; default: the one with colour pictures")
+    parser.add_argument("--topic", help="the recording's image topic; default: the one with colour images")
     parser.add_argument("--queries", help='what to look for, with commas: "red mug, chair: seat; armchair"')
     parser.add_argument("--duration", type=float, metavar="S", help="end this long after the first result")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was measured as JSON")
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep an overlay a second as PNG")
     parser.add_argument("--model", default="dinov2-s14", help="image encoder (default %(default)s)")
     parser.add_argument("--language-model", default="household-lit", help="default %(default)s")
-    parser.add_argument("--short-side", type=int, metavar="PX", help="picture size for the encoder")
+    parser.add_argument("--short-side", type=int, metavar="PX", help="image size for the encoder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(
         "--engine",
@@ -140,7 +140,7 @@ class Run:
             if listener.trouble and self.measured.node.get("state") == "active":
                 self._status = listener.trouble
             self._album.keep(listener, now)
-            self._screen.show(self.measured, now, listener.picture_size, self._status)
+            self._screen.show(self.measured, now, listener.image_size, self._status)
             self._give_up(listener, now)
             duration = self._options.duration
             if duration is not None and self.measured.elapsed(now) >= duration:
@@ -197,9 +197,7 @@ def _run(run: Run, options: argparse.Namespace, source: Source, screen: Display)
             Listener,
         )  # rclpy reads the environment when it is first used
 
-        listener = Listener(
-            run.measured, source.topic, source.type, domain, pictures=options.save is not None
-        )
+        listener = Listener(run.measured, source.topic, source.type, domain, images=options.save is not None)
         try:
             run.watch(children, listener)
         finally:

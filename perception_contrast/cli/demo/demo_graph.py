@@ -22,7 +22,7 @@ KINDS = ("sim", "bag", "video", "images", "webcam")
 CAMERA_TOPIC = "/camera/color/image_raw"
 SIM_QUERIES = ("mug", "bowl", "bottle", "banana", "book", "laptop", "chair", "sofa", "table", "potted plant")
 HOME_QUERIES = ("chair", "table", "cupboard", "sink", "mug", "bottle", "bed", "pillow", "lamp", "book")
-# Pictures of a recording come this often at least: longer silences are cut.
+# Images of a recording come this often at least: longer silences are cut.
 _LONGEST_GAP = 0.5
 # Short sides that leave five frames a second beside the simulator, by cores, with and without bfloat16.
 _QUICK_SHORT_SIDES, _SHORT_SIDES = (154, 224, 280, 378), (112, 168, 210, 280)
@@ -53,7 +53,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Source:
-    """Where pictures come from. topic: the one to listen to; base: what perception_node's `image` becomes."""
+    """Where images come from. topic: the one to listen to; base: what perception_node's `image` becomes."""
 
     name: str
     program: Program
@@ -97,9 +97,7 @@ def _bag(path: Path, topic: str | None) -> Source:
     images = recording.image_topics()
     if not images or (topic is not None and topic not in images):
         there = ", ".join(images) or "none"
-        raise PerceptionError(
-            f"recording '{path}': topics with readable pictures: {there}; asked for: {topic}"
-        )
+        raise PerceptionError(f"recording '{path}': topics with readable images: {there}; asked for: {topic}")
     chosen = recording.topics[topic or images[0]]
     parameters = {
         "source": "bag",
@@ -109,7 +107,7 @@ def _bag(path: Path, topic: str | None) -> Source:
         "topics": _with_companions(recording, chosen),
         "wait_for_subscribers": 2,
     }
-    # perception_node reads `<base>/compressed` for compressed pictures, whatever the recording calls them.
+    # perception_node reads `<base>/compressed` for compressed images, whatever the recording calls them.
     compressed = chosen.type == COMPRESSED_IMAGE
     base = chosen.name.removesuffix("/compressed") if compressed else chosen.name
     played = f"{base}/compressed" if compressed else base
@@ -119,7 +117,7 @@ def _bag(path: Path, topic: str | None) -> Source:
 
 
 def _with_companions(recording: BagSource, chosen: BagTopic) -> list[str]:
-    """The pictures, with calibration, depth and transforms; a laser's points would only cost time here."""
+    """The images, with calibration, depth and transforms; a laser's points would only cost time here."""
     kinds = ("sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage")
     depth = [t for t in recording.topics.values() if t.type == IMAGE and "depth" in t.name]
     others = [t for t in recording.topics.values() if t.type in kinds]

@@ -45,20 +45,20 @@ def seen_in(message: Detection2D) -> Seen | None:
 
 
 class Listener:
-    """Subscribes to the camera's pictures and to what perception_node makes of them.
+    """Subscribes to the camera's images and to what perception_node makes of them.
 
     Everything arrives serialised and stays so unless it is read: most messages only count. Use it
     from one thread.
     """
 
     def __init__(
-        self, measured: Measurements, image_topic: str, image_type: str, domain: int, *, pictures: bool
+        self, measured: Measurements, image_topic: str, image_type: str, domain: int, *, images: bool
     ) -> None:
-        """pictures: also ask for the picture of the features, which costs the node a tenth of its time."""
+        """images: also ask for the image of the features, which costs the node a tenth of its time."""
         self._measured = measured
         self._overlay: bytes | None = None
-        self._features_picture: bytes | None = None
-        self.picture_size = (480, 640)
+        self._features_image: bytes | None = None
+        self.image_size = (480, 640)
         self.trouble = ""
         self._sized = False
         self._next_look = 0.0
@@ -72,8 +72,8 @@ class Listener:
         self._subscribe(f"/{NODE}/overlay", Image, self._on_overlay)
         self._subscribe(f"/{NODE}/features", FeatureMap, self._on_features)
         self._subscribe(f"/{NODE}/embedding", Embedding)
-        if pictures:
-            self._subscribe(f"/{NODE}/features/image", Image, self._on_features_picture)
+        if images:
+            self._subscribe(f"/{NODE}/features/image", Image, self._on_features_image)
         self._subscribe("/diagnostics", DiagnosticArray, self._on_diagnostics)
 
     def spin(self, seconds: float) -> None:
@@ -97,9 +97,9 @@ class Listener:
         message, self._overlay = self._overlay, None
         return None if message is None else image_array(deserialize_message(message, Image))
 
-    def new_features_picture(self) -> NDArray[np.uint8] | None:
-        """The newest picture of the features, in the same way."""
-        message, self._features_picture = self._features_picture, None
+    def new_features_image(self) -> NDArray[np.uint8] | None:
+        """The newest image of the features, in the same way."""
+        message, self._features_image = self._features_image, None
         return None if message is None else image_array(deserialize_message(message, Image))
 
     def _look_around(self) -> None:
@@ -138,13 +138,13 @@ class Listener:
     def _on_overlay(self, message: bytes, now: float) -> None:
         self._overlay = message
 
-    def _on_features_picture(self, message: bytes, now: float) -> None:
-        self._features_picture = message
+    def _on_features_image(self, message: bytes, now: float) -> None:
+        self._features_image = message
 
     def _on_features(self, message: bytes, now: float) -> None:
         if not self._sized:
             features = deserialize_message(message, FeatureMap)
-            self.picture_size = (int(features.image_height), int(features.image_width))
+            self.image_size = (int(features.image_height), int(features.image_width))
             self._sized = True
 
     def _on_diagnostics(self, message: bytes, now: float) -> None:

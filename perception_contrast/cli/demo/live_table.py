@@ -18,7 +18,7 @@ _SUMS = ("process", "total", "stamp_to_published")  # of other stages
 
 
 def place(box: tuple[float, float, float, float], size: tuple[int, int]) -> str:
-    """Where the centre of a box lies in a picture (height, width): one of nine fields, in words."""
+    """Where the centre of a box lies in an image (height, width): one of nine fields, in words."""
     height, width = size
     column = min(int(3 * (box[0] + box[2]) / 2 / max(width, 1)), 2)
     row = min(int(3 * (box[1] + box[3]) / 2 / max(height, 1)), 2)
@@ -102,7 +102,7 @@ class Display(Protocol):
         """One line that stays."""
 
     def show(self, measured: Measurements, now: float, size: tuple[int, int], status: str) -> None:
-        """The state now; size: (height, width) of the newest picture."""
+        """The state now; size: (height, width) of the newest image."""
 
     def close(self) -> None:
         """Leaves the last state standing."""

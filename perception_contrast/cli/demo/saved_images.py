@@ -1,11 +1,11 @@
-"""Pictures that a demo keeps: an overlay a second, and the newest picture of the features."""
+"""Images that a demo keeps: an overlay a second, and the newest image of the features."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perception_contrast.images.files import save_picture
+from perception_contrast.images.files import save_image
 
 if TYPE_CHECKING:
     from perception_contrast.cli.demo.listener_node import Listener
@@ -15,7 +15,7 @@ _MOST = 600
 
 
 class Album:
-    """The pictures of one run in a folder; keeps nothing if there is none."""
+    """The images of one run in a folder; keeps nothing if there is none."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -30,7 +30,7 @@ class Album:
             return
         self._due = now + _EVERY
         self._count += 1
-        save_picture(self._folder / f"overlay_{self._count:04d}.png", overlay)
-        features = listener.new_features_picture()
+        save_image(self._folder / f"overlay_{self._count:04d}.png", overlay)
+        features = listener.new_features_image()
         if features is not None:
-            save_picture(self._folder / "features.png", features)
+            save_image(self._folder / "features.png", features)

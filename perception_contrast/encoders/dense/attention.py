@@ -13,7 +13,7 @@ from torch.nn import functional
 
 NEARNESS_SIGMA = 5.0  # patches; NACLIP's published value
 PROXY_SHIFT, PROXY_SHARPNESS = 1.2, 3.0  # ProxyCLIP's published beta and gamma
-# So many patches are looked up at once: what a picture needs grows with its patches, not their square.
+# So many patches are looked up at once: what an image needs grows with its patches, not their square.
 PROXY_ROWS = 1024
 
 
@@ -58,8 +58,8 @@ def nearness(rows: int, columns: int, *, device: torch.device | str = "cpu") -> 
 def proxy_attention(features: Tensor) -> Tensor:
     """ProxyCLIP's attention of patches features (B, n, c), of any length each: (B, n, n) float32.
 
-    Rows sum to 1. The mean cosine is each picture's own, and a patch that is like no other more than
-    that attends to itself, so a picture depends on no other and a plain one gives finite numbers.
+    Rows sum to 1. The mean cosine is each image's own, and a patch that is like no other more than
+    that attends to itself, so an image depends on no other and a plain one gives finite numbers.
     """
     unit = functional.normalize(features.float(), dim=-1)
     return _attention_of(unit, 0, unit.shape[1])
@@ -93,7 +93,7 @@ def _attention_of(unit: Tensor, first: int, end: int) -> Tensor:
 
 
 def resampled_grid(values: Tensor, rows: int, columns: int) -> Tensor:
-    """values (B, h, w, c) of a picture to (B, rows, columns, c) of the same picture, bilinearly, float32."""
+    """values (B, h, w, c) of an image to (B, rows, columns, c) of the same image, bilinearly, float32."""
     if tuple(values.shape[1:3]) == (rows, columns):
         return values.float()
     moved = functional.interpolate(

@@ -113,7 +113,7 @@ def joined_heads(vectors: Tensor) -> Tensor:
 
 
 def dense_tokens(block: LastBlock, method: str, x: Tensor, whole: Tensor, rows: int, columns: int) -> Tensor:
-    """What the block makes of x (B, n, width), the picture's patches last, by a method; the same shape.
+    """What the block makes of x (B, n, width), the image's patches last, by a method; the same shape.
 
     whole: what the block gives as it is. By proxyclip the values alone, not yet gathered.
     """

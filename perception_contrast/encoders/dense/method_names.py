@@ -20,7 +20,7 @@ PROXIES = ("dino", "dinov2", "dinov3")
 
 
 def methods_of(spec: ModelSpec) -> tuple[str, ...]:
-    """What a tower of pictures and words can do; a convolutional one has no attention to change."""
+    """What a tower of images and words can do; a convolutional one has no attention to change."""
     convolutional = spec.family == "mobileclip" or (spec.words is not None and not spec.words.attention)
     return (STOCK,) if convolutional else (STOCK, *EDITS, PROXY)
 
@@ -59,7 +59,7 @@ def dense_method(wish: str, model: str, language_model: str) -> str:
     require_method(spec, wish)
     if wish == PROXY and not beside.spatial:
         raise ModelError(
-            f"dense '{PROXY}' needs an encoder of pictures alone beside '{spec.name}'; "
+            f"dense '{PROXY}' needs an encoder of images alone beside '{spec.name}'; "
             f"as model choose one of dinov2-*, or use dense {ALONE}"
         )
     return wish

@@ -35,10 +35,10 @@ def graph_to_export(
     dense: str = AUTO,
     progress: Progress | None = None,
 ) -> EncoderGraph:
-    """The picture side of any model that can be named, on the CPU. Raises ModelError.
+    """The image side of any model that can be named, on the CPU. Raises ModelError.
 
     random_init: no weights are fetched, for checks of the computation; of household-lit the head stays.
-    dense: the method of a model of pictures and words; others have none to choose. A tower of pictures that
+    dense: the method of a model of images and words; others have none to choose. A tower of images that
     training gave words comes by itself unless one is named.
     """
     spec = model_spec(name)
@@ -119,7 +119,7 @@ def _lit(tower: DinoTower, *, any_tower: bool) -> HouseholdLit:
 
 
 class _NoWords:
-    """In place of the sentence tower, which an export of pictures leaves out and need not fetch."""
+    """In place of the sentence tower, which an export of images leaves out and need not fetch."""
 
     model, space, dim, wording = "none", "none@0", 0, ""
 
@@ -127,4 +127,4 @@ class _NoWords:
         return text
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        raise ModelError("this household-lit was made for pictures alone; load_encoders gives one with words")
+        raise ModelError("this household-lit was made for images alone; load_encoders gives one with words")

@@ -69,7 +69,7 @@ def _check_seal(path: Path) -> None:
 class Facts:
     """What a file says of itself.
 
-    size: (height, width) of its pictures. spaces: of each output. unit: outputs whose vectors have
+    size: (height, width) of its images. spaces: of each output. unit: outputs whose vectors have
     unit length. precision: of the matrix products. mean, std: of RGB in [0, 1].
     """
 
@@ -120,7 +120,7 @@ class Facts:
 class ExportedEncoder:
     """A file of `perception-contrast export`, ready to run. facts: what it says of itself.
 
-    providers: of ONNX Runtime, by preference; the CPU's alone unless given. threads: of one picture
+    providers: of ONNX Runtime, by preference; the CPU's alone unless given. threads: of one image
     on the CPU, 0 for as many as there are cores. Raises ModelError, UnservableError.
     """
 
@@ -135,14 +135,14 @@ class ExportedEncoder:
     def see(self, image: NDArray[np.uint8]) -> Arrays:
         """image (H, W, 3) uint8 RGB of any size to each output's array, without the batch axis.
 
-        The picture is stretched to the file's size. Raises ValueError for another shape or dtype.
+        The image is stretched to the file's size. Raises ValueError for another shape or dtype.
         """
         facts = self.facts
         batch = self.run(image_array(image, facts.size, facts.mean, facts.std))
         return {name: values[0] for name, values in batch.items()}
 
     def features(self, image: NDArray[np.uint8]) -> dict[str, FeatureGrid]:
-        """As ``see``, dense outputs alone, each with its space and where its cells lie in the picture."""
+        """As ``see``, dense outputs alone, each with its space and where its cells lie in the image."""
         source = (int(image.shape[0]), int(image.shape[1]))
         return {
             name: self._grid(name, values, source)
@@ -153,7 +153,7 @@ class ExportedEncoder:
     def run(self, images: NDArray[np.float32]) -> Arrays:
         """images (B, 3, H, W) float32, normalised, to float32 arrays that begin with the batch axis.
 
-        Raises ValueError for pictures of another size or dtype.
+        Raises ValueError for images of another size or dtype.
         """
         expected = (3, *self.facts.size)
         if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.float32:

@@ -64,7 +64,7 @@ def export_onnx(
     precision: str = "fp32",
     licence: str = "",
 ) -> None:
-    """Writes the graph for pictures of size (height, width) and any number of them at once.
+    """Writes the graph for images of size (height, width) and any number of them at once.
 
     Input "images" (batch, 3, H, W) float32, normalised; outputs ``graph.names`` float32, whatever the
     precision ("fp32", "fp16", "bf16") of the matrix products between. Raises ModelError for a size
@@ -179,7 +179,7 @@ def _attention(
     scale: float | None = None,
     **options: Any,
 ) -> Tensor:
-    """softmax(q k^T scale + mask) v, as torch's; for towers of pictures, which see all and drop nothing."""
+    """softmax(q k^T scale + mask) v, as torch's; for towers of images, which see all and drop nothing."""
     if is_causal or dropout_p or options or (attn_mask is not None and attn_mask.dtype == torch.bool):
         return _fused(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, **options)
     scores = (query * (scale or int(query.shape[-1]) ** -0.5)) @ key.transpose(-2, -1)

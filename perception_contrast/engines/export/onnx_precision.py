@@ -81,7 +81,7 @@ class _Reduction:
             self._narrow.update(node.output)
 
     def _constant(self, node: onnx.NodeProto) -> bool:
-        """Whether the node only holds, or passes on, what does not depend on the pictures."""
+        """Whether the node only holds, or passes on, what does not depend on the images."""
         if node.op_type == "Identity" and self._plain.get(node.input[0], node.input[0]) in self._held:
             self._plain[node.output[0]] = self._plain.get(node.input[0], node.input[0])
             return True

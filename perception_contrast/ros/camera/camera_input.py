@@ -45,7 +45,7 @@ class InputSettings:
 class CameraInput:
     """``image`` (or its ``/compressed``) and, if asked, ``depth`` and ``camera_info``; closed at first.
 
-    on_paired: called with each picture and what goes with it. prefix: of the names, "front/" say.
+    on_paired: called with each image and what goes with it. prefix: of the names, "front/" say.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CameraInput:
         base = node.resolve_topic_name(f"{prefix}image")
         self.topic = f"{base}/compressed" if settings.compressed else base
         kind = CompressedImage if settings.compressed else Image
-        wanted: list[tuple[type, str, Callable[[Any], None]]] = [(kind, self.topic, self._on_picture)]
+        wanted: list[tuple[type, str, Callable[[Any], None]]] = [(kind, self.topic, self._on_image)]
         if settings.use_depth:
             wanted += [
                 (Image, f"{prefix}depth", self._other("depth")),
@@ -83,8 +83,8 @@ class CameraInput:
         return self._subscriptions[0].is_open
 
     @property
-    def picture(self) -> AdaptiveSubscription:
-        """The subscription to the pictures."""
+    def image(self) -> AdaptiveSubscription:
+        """The subscription to the images."""
         return self._subscriptions[0]
 
     @property
@@ -92,7 +92,7 @@ class CameraInput:
         return list(self._subscriptions)
 
     def tune(self, slop: float, patience: float) -> None:
-        """Seconds; from the next picture on."""
+        """Seconds; from the next image on."""
         self.pairing.slop, self.pairing.patience = round(slop * 1e9), patience
 
     def open(self) -> None:
@@ -113,11 +113,11 @@ class CameraInput:
         self.pairing.clear()
 
     def decode(self, paired: Paired) -> Received:
-        """Decodes a picture and what was paired with it. Raises FrameError.
+        """Decodes an image and what was paired with it. Raises FrameError.
 
         Depth or a calibration that cannot be decoded is reported and left out.
         """
-        message, depth, camera = paired.picture, None, None
+        message, depth, camera = paired.image, None, None
         try:
             if "depth" in paired.found:
                 depth = depth_array(paired.found["depth"])
@@ -127,8 +127,8 @@ class CameraInput:
             camera = camera_of_info(paired.found["camera_info"])
         return Received(frame_from(message, depth=depth, camera=camera, stream=self._stream), message.header)
 
-    def _on_picture(self, message: Image | CompressedImage) -> None:
-        self.pairing.picture(message, nanoseconds(message.header.stamp), time.monotonic())
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        self.pairing.image(message, nanoseconds(message.header.stamp), time.monotonic())
 
     def _other(self, name: str) -> Callable[[Any], None]:
         def store(message: Any) -> None:

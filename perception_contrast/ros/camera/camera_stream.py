@@ -29,7 +29,7 @@ FRAME_SECONDS = 5.0
 class Camera:
     """Listens while somebody listens to it, or a service has asked for a frame within HELD_SECONDS.
 
-    name: "" for the only one of a node. submit: hands over a picture with what was paired.
+    name: "" for the only one of a node. submit: hands over an image with what was paired.
     """
 
     def __init__(
@@ -121,8 +121,8 @@ class Camera:
             self._arrived.wait_for(lambda: self._latest is not None, patience)
             if self._latest is not None:
                 return self._latest
-        there = self.input.picture.publishers()
-        why = "nothing is published there" if not there else "its pictures do not arrive or cannot be decoded"
+        there = self.input.image.publishers()
+        why = "nothing is published there" if not there else "its images do not arrive or cannot be decoded"
         raise QueryError(f"no frame from {self.input.topic} within {patience:g} s: {why}; see /diagnostics")
 
     def malformed(self, reason: str, message: str) -> None:
@@ -139,6 +139,6 @@ class Camera:
         self._node.get_logger().error(f"a frame of {self.input.topic} could not be processed: {said}")
 
     def stamp_age_ms(self, paired: Paired) -> float:
-        """Milliseconds from the picture's stamp to now, by the node's clock."""
+        """Milliseconds from the image's stamp to now, by the node's clock."""
         now = self._node.get_clock().now().nanoseconds
-        return (now - nanoseconds(paired.picture.header.stamp)) / 1e6
+        return (now - nanoseconds(paired.image.header.stamp)) / 1e6

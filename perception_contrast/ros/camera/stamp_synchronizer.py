@@ -1,6 +1,6 @@
-"""Pictures with the depth and calibration of the same moment. Knows no ROS: messages are anything.
+"""Images with the depth and calibration of the same moment. Knows no ROS: messages are anything.
 
-Exact stamps first, then the nearest within a slop. A picture waits for what is still to come, but never
+Exact stamps first, then the nearest within a slop. An image waits for what is still to come, but never
 longer than it may, and never for a topic that is silent.
 """
 
@@ -19,9 +19,9 @@ ALIVE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Paired:
-    """A picture, what was found to go with it (topic to message), and when it came (monotonic seconds)."""
+    """An image, what was found to go with it (topic to message), and when it came (monotonic seconds)."""
 
-    picture: Any
+    image: Any
     stamp: int
     arrived: float
     found: Mapping[str, Any] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Paired:
 
 @dataclass
 class _Stream:
-    """One topic besides the pictures. steady: any message of it is better than none (a calibration)."""
+    """One topic besides the images. steady: any message of it is better than none (a calibration)."""
 
     steady: bool
     messages: deque[tuple[int, Any]] = field(default_factory=lambda: deque(maxlen=KEPT))
@@ -54,9 +54,9 @@ class _Stream:
 
 
 class Pairing:
-    """Any thread may call; ``emit`` is called with each picture once, in the thread that completed it.
+    """Any thread may call; ``emit`` is called with each image once, in the thread that completed it.
 
-    streams: name to whether it is steady. slop: nanoseconds. patience: seconds that a picture may wait.
+    streams: name to whether it is steady. slop: nanoseconds. patience: seconds that an image may wait.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class Pairing:
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """``<stream>/exact|near|older|missing``: how each picture's was found."""
+        """``<stream>/exact|near|older|missing``: how each image's was found."""
         with self._lock:
             return dict(self._outcomes)
 
-    def picture(self, message: Any, stamp: int, now: float) -> None:
+    def image(self, message: Any, stamp: int, now: float) -> None:
         with self._lock:
             self._waiting.append(Paired(message, stamp, now))
             self._release(now)
@@ -116,7 +116,7 @@ class Pairing:
                 self._outcomes[f"{name}/{how}"] += 1
                 if message is not None:
                     found[name] = message
-            self._emit(Paired(held.picture, held.stamp, held.arrived, found))
+            self._emit(Paired(held.image, held.stamp, held.arrived, found))
 
     def _waits(self, held: Paired, now: float) -> bool:
         return now - held.arrived < self.patience and any(

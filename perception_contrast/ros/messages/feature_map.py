@@ -29,7 +29,7 @@ def _type(name: str) -> np.dtype[np.floating]:
 
 
 def to_message(grid: FeatureGrid, header: Header, dtype: str = "float16") -> FeatureMap:
-    """The message of a grid, values rounded to ``dtype``; ``header`` is the source picture's."""
+    """The message of a grid, values rounded to ``dtype``; ``header`` is the source image's."""
     kind = _type(dtype)
     largest = float(np.finfo(kind).max)
     values = grid.values

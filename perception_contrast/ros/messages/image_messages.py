@@ -1,4 +1,4 @@
-"""Pictures: sensor_msgs to and from arrays and Frame.
+"""Images: sensor_msgs to and from arrays and Frame.
 
 Headers pass through as objects, so stamp and frame_id leave exactly as they came in.
 """
@@ -101,7 +101,7 @@ def frame_from(
     camera: CameraModel | None = None,
     stream: str = "",
 ) -> Frame:
-    """A Frame of a picture message and, where known, the depth, calibration and camera that go with it.
+    """A Frame of an image message and, where known, the depth, calibration and camera that go with it.
 
     Raises FrameError.
     """

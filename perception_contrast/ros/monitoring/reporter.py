@@ -63,10 +63,10 @@ class Reporter:
         )
 
     def _camera(self, camera: Camera, expected: float) -> CameraReport:
-        name, picture = camera.name, camera.input.picture
+        name, image = camera.name, camera.input.image
         replaced, rate_limited = self._worker.dropped(name)
         pairs, stamps = camera.input.pairing.outcomes, camera.stamps.counts
-        publishers, snapshot = picture.publishers(), camera.statistics.snapshot()
+        publishers, snapshot = image.publishers(), camera.statistics.snapshot()
         return CameraReport(
             name=name,
             snapshot=snapshot,
@@ -76,7 +76,7 @@ class Reporter:
             wanted=camera.wanted,
             publishers=publishers,
             # Looking through the whole graph is for those who have nothing.
-            similar=() if publishers or not camera.listening else picture.similar(),
+            similar=() if publishers or not camera.listening else image.similar(),
             mismatches=[line for one in camera.input.topics for line in one.mismatches()],
             subscribers=camera.outputs.subscribers(),
             unheard=camera.outputs.unheard(),

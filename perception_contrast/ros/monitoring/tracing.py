@@ -23,7 +23,7 @@ def _connected() -> bool:
 
 
 def trace_points() -> Callable[[str, str, int], None]:
-    """A function of a point's name, the camera and the picture's stamp in nanoseconds."""
+    """A function of a point's name, the camera and the image's stamp in nanoseconds."""
     if not _connected():
         return lambda point, camera, stamp: None
     # Not forwarded to the console or to ROS: tracing must not cost more than it tells.

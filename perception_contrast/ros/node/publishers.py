@@ -111,7 +111,7 @@ class Outputs:
         return [name for name, count in self.subscribers().items() if count and name not in self._allowed]
 
     def publish(self, result: Result, header: Header, feature_dtype: str) -> None:
-        """Publishes what a result holds, each message under the header of its picture."""
+        """Publishes what a result holds, each message under the header of its image."""
         messages = {
             "features": _map(result.features, header, feature_dtype),
             "semantic_features": _map(result.semantic_features, header, feature_dtype),

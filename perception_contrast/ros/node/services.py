@@ -63,7 +63,7 @@ class Services:
     """Creates the services, each in a callback group of its own so that none waits for another.
 
     cameras: names, ("",) for one of no name. What needs a frame is there once for each camera, as
-    ``~/front/similarity``, and without a camera's name for requests that bring their picture.
+    ``~/front/similarity``, and without a camera's name for requests that bring their image.
     """
 
     def __init__(self, node: Node, host: Host, cameras: Sequence[str] = ("",)) -> None:
@@ -89,7 +89,7 @@ class Services:
         if camera in self._cameras:
             return self._host.latest(camera)
         names = ", ".join(f"~/{name}/{service}" for name in self._cameras)
-        raise QueryError(f"say which camera: call {names}, or send a picture")
+        raise QueryError(f"say which camera: call {names}, or send an image")
 
     def _answering(self, handler: Callable[..., None], *more: Any) -> Callable[[Any, Any], Any]:
         """Turns errors into success=False with their message, so that none reaches the executor."""
@@ -187,7 +187,7 @@ class Services:
 
 
 def _shown(image: Image, newest: Newest) -> Frame:
-    """The picture of a request, or the newest frame where it has none. Raises FrameError, QueryError."""
+    """The image of a request, or the newest frame where it has none. Raises FrameError, QueryError."""
     has_one = image.width or image.height or len(image.data)
     return frame_from(image) if has_one else newest().frame
 
@@ -199,10 +199,10 @@ def _floats(values: NDArray[np.float32]) -> array.array[float]:
 def _point(point: Any, frame: Frame) -> tuple[float, float]:
     height, width = frame.size
     x, y = float(point.x), float(point.y)
-    # Pixel centres lie at integers: the picture spans half a pixel beyond the outermost centres.
+    # Pixel centres lie at integers: the image spans half a pixel beyond the outermost centres.
     inside = -0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5
     if not (math.isfinite(x) and math.isfinite(y) and inside):
-        raise QueryError(f"point ({x:g}, {y:g}) is outside the picture of {width}x{height} pixels")
+        raise QueryError(f"point ({x:g}, {y:g}) is outside the image of {width}x{height} pixels")
     return x, y
 
 
@@ -213,5 +213,5 @@ def _box(box: Any, frame: Frame) -> tuple[int, int, int, int]:
     if box.width == 0 or box.height == 0:
         raise QueryError("the box is empty; give it a width and a height in pixels")
     if x1 > width or y1 > height:
-        raise QueryError(f"box x {x0}..{x1}, y {y0}..{y1} leaves the picture of {width}x{height} pixels")
+        raise QueryError(f"box x {x0}..{x1}, y {y0}..{y1} leaves the image of {width}x{height} pixels")
     return x0, y0, x1, y1

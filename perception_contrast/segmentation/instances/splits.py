@@ -48,7 +48,7 @@ class Looked:
     number: NDArray[np.int64]
 
     def at(self, places: NDArray[np.int64] | Mask) -> Array:
-        """(m, c) of pixels, by a mask (h, w) or by their places in a flat picture."""
+        """(m, c) of pixels, by a mask (h, w) or by their places in a flat image."""
         return self.cells[self.number[places] if places.dtype == bool else self.number.take(places)]
 
 

@@ -36,7 +36,7 @@ from perception_contrast.segmentation.upsampling import Ground
 
 MOST = 24  # things of one region
 LEAST_PIXELS = 12  # coarse; less shows no parts
-LARGEST = 0.12  # share of the picture; the judges have seen no larger regions, and walls are one thing
+LARGEST = 0.12  # share of the image; the judges have seen no larger regions, and walls are one thing
 LEAST_PART = 0.08  # of a region; smaller pieces are no things of their own
 
 
@@ -44,8 +44,8 @@ LEAST_PART = 0.08  # of a region; smaller pieces are no things of their own
 class Clues:
     """What tells one thing from the next, each of it optional.
 
-    things: (h, w, 4) float32 of ``AlignmentHead.grid``. depth: (H, W) float32 metres of the picture, NaN
-    or 0 where unknown. features: of the picture alone.
+    things: (h, w, 4) float32 of ``AlignmentHead.grid``. depth: (H, W) float32 metres of the image, NaN
+    or 0 where unknown. features: of the image alone.
     """
 
     things: Array | None = None
@@ -128,7 +128,7 @@ def kind_of(clues: Clues) -> str:
 
 
 class Splitter:
-    """Splits regions of one picture. Works nothing out before it is first asked."""
+    """Splits regions of one image. Works nothing out before it is first asked."""
 
     def __init__(self, ground: Ground, image: NDArray[np.uint8], clues: Clues) -> None:
         self._ground, self._image, self._clues = ground, image, clues

@@ -28,7 +28,7 @@ class ZoomCalibration:
     """probability = sigmoid(weights . features + offset). detection: from which a region is published.
 
     weights: one for each of FEATURES: logit of the probability at first look, logit of the enlarged
-    region's vector, lead of the best other name over the query there, log10 of the share of the picture.
+    region's vector, lead of the best other name over the query there, log10 of the share of the image.
     """
 
     weights: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0)
@@ -82,7 +82,7 @@ class SecondLook:
 
     @staticmethod
     def features(first: float, zoom: float, rival: float, share: float) -> tuple[float, ...]:
-        """In the order of FEATURES. first: a probability. share: of the picture."""
+        """In the order of FEATURES. first: a probability. share: of the image."""
         sure = min(max(first, 1e-4), 1 - 1e-4)
         return math.log(sure / (1 - sure)), zoom, rival, math.log10(max(share, 1e-6))
 
@@ -91,8 +91,8 @@ class SecondLook:
         return 1.0 / (1.0 + math.exp(-min(max(score, -40.0), 40.0)))
 
 
-def spot_of(region: Region, size: tuple[int, int], picture: tuple[int, ...]) -> Spot:
-    """A region of a map of ``size`` (height, width) in a picture of shape (H, W, 3)."""
-    down, across = picture[0] / size[0], picture[1] / size[1]
+def spot_of(region: Region, size: tuple[int, int], image: tuple[int, ...]) -> Spot:
+    """A region of a map of ``size`` (height, width) in an image of shape (H, W, 3)."""
+    down, across = image[0] / size[0], image[1] / size[1]
     x0, y0, x1, y1 = region.box
     return Spot((x0 * across, y0 * down, x1 * across, y1 * down), region.mask, region.share)

@@ -38,7 +38,7 @@ _EFFICIENT_PROMPTS = frozenset(("batched_point_coords", "batched_point_labels"))
 _EFFICIENT = _EFFICIENT_ENCODER | _EFFICIENT_PROMPTS
 _EFFICIENT_DECODER = _EFFICIENT_PROMPTS | {"image_embeddings", "orig_im_size"}
 _KNOWN = (
-    "known are two files of segment-anything or MobileSAM (an encoder with the picture as its one input, and "
+    "known are two files of segment-anything or MobileSAM (an encoder with the image as its one input, and "
     "a decoder with image_embeddings, point_coords, point_labels, mask_input, has_mask_input, orig_im_size) "
     "and one or two files of EfficientSAM (batched_images, batched_point_coords, batched_point_labels)"
 )
@@ -86,14 +86,14 @@ class SegmentAnything:
     """
 
     def __init__(self, encoder: Graph, decoder: Graph) -> None:
-        """Raises ModelError for an encoder of another picture size, a decoder without its outputs."""
+        """Raises ModelError for an encoder of another image size, a decoder without its outputs."""
         self._encoder, self._decoder = encoder, decoder
         self._input, shape = next(iter(encoder.inputs.items()))
         self._raw = len(shape) == 3
         _require_outputs(decoder, "masks", "iou_predictions")
         if not self._raw and [side for side in shape[2:] if isinstance(side, int) and side != LONG_SIDE]:
             raise ModelError(
-                f"{encoder.path} takes pictures of {shape[3]}x{shape[2]}; known are those of "
+                f"{encoder.path} takes images of {shape[3]}x{shape[2]}; known are those of "
                 f"{LONG_SIDE}x{LONG_SIDE}: export it so"
             )
 
@@ -144,7 +144,7 @@ class EfficientSam:
     def propose(self, image: NDArray[np.uint8], boxes: Array) -> tuple[Masks, Array]:
         """As ``Proposer.propose``."""
         source = _size(image)
-        # They make a square of 1024 of any picture, so a larger one would only cost.
+        # They make a square of 1024 of any image, so a larger one would only cost.
         seen = fitted(source) if max(source) > LONG_SIDE else source
         fixed = self._fixed(shrunk(image, seen), seen)
         corners = corners_of(boxes, source, seen)
@@ -193,7 +193,7 @@ def load_proposer(files: Path | Sequence[Path], device: str = "auto") -> Propose
 
 
 def fitted(source: Size) -> Size:
-    """(height, width) of a picture whose long side is made 1024, as ``ResizeLongestSide`` rounds it."""
+    """(height, width) of an image whose long side is made 1024, as ``ResizeLongestSide`` rounds it."""
     scale = LONG_SIDE / max(source)
     height, width = (max(1, int(side * scale + 0.5)) for side in source)
     return height, width
@@ -213,9 +213,9 @@ def padded(values: Array) -> Array:
 
 
 def corners_of(boxes: Array, source: Size, seen: Size) -> Array:
-    """(n, 2, 2) float32, x and y of each box's two corners in a picture of size ``seen``.
+    """(n, 2, 2) float32, x and y of each box's two corners in an image of size ``seen``.
 
-    boxes: (n, 4), pixel edges in a picture of size ``source``. The family counts pixels, not edges: a box
+    boxes: (n, 4), pixel edges in an image of size ``source``. The family counts pixels, not edges: a box
     ends at its last pixel (``batched_mask_to_box``), and all is multiplied alike (``apply_coords``).
     """
     scale = np.array([seen[1] / source[1], seen[0] / source[0]])
@@ -235,7 +235,7 @@ def _best(graph: Graph, logits: Array, quality: Array, shape: Size, size: Size) 
     if logits.ndim != 5 or logits.shape[3:] != shape or quality.shape != logits.shape[:3]:
         raise ModelError(
             f"{graph.path} gave masks of shape {logits.shape} with qualities of shape {quality.shape} for a "
-            f"picture of {shape[1]}x{shape[0]}; it is another export than the known ones"
+            f"image of {shape[1]}x{shape[0]}; it is another export than the known ones"
         )
     chosen = quality[0].argmax(axis=1)
     return [
@@ -259,7 +259,7 @@ def _size(image: NDArray[np.uint8]) -> Size:
 
 
 def _is_encoder(graph: Graph) -> bool:
-    """Whether a file's one input is a picture; its name differs from export to export."""
+    """Whether a file's one input is an image; its name differs from export to export."""
     shapes = list(graph.inputs.values())
     return len(shapes) == 1 and len(shapes[0]) in (3, 4) and graph.inputs.keys() != _EFFICIENT_ENCODER
 

@@ -53,7 +53,7 @@ class Refiner:
         return found if proposed is None else refined(found, *proposed, ids)
 
     def warm_up(self, size: tuple[int, int]) -> None:
-        """Draws one box of an empty picture (height, width), for what a first pass allocates."""
+        """Draws one box of an empty image (height, width), for what a first pass allocates."""
         box = np.array([[0, 0, size[1], size[0]]], np.float32)
         self._proposed(np.zeros((*size, 3), np.uint8), box)
 
@@ -92,7 +92,7 @@ def taken(detection: Detection, mask: NDArray[np.bool_], quality: float) -> Dete
     drawn = tight((0, 0, mask.shape[1], mask.shape[0]), mask) if quality >= LEAST_QUALITY else None
     if drawn is None:
         return detection
-    # A copy: a view would keep the masks of the whole picture alive.
+    # A copy: a view would keep the masks of the whole image alive.
     proposal = replace(detection, box=drawn[0], mask=drawn[1].copy())
     return proposal if agreement(detection, proposal) >= LEAST_AGREEMENT else detection
 
@@ -121,7 +121,7 @@ def painted(
 
 
 def agreement(first: Detection, second: Detection) -> float:
-    """IoU of two masks of one picture."""
+    """IoU of two masks of one image."""
     x0, y0 = (max(a, b) for a, b in zip(first.box[:2], second.box[:2], strict=True))
     x1, y1 = (min(a, b) for a, b in zip(first.box[2:], second.box[2:], strict=True))
     if x0 >= x1 or y0 >= y1:

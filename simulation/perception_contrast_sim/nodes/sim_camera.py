@@ -32,8 +32,8 @@ OPTICAL_IN_LINK = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
 SPECS = (
     Spec("rate", 10.0, "Frames a second.", 0.1, 60.0, change="never"),
     Spec("seed", 1, "The same seed gives the same household and path.", 0, 2**31 - 1, change="never"),
-    Spec("width", 640, "Picture width in pixels.", 64, 1920, change="never"),
-    Spec("height", 480, "Picture height in pixels.", 64, 1080, change="never"),
+    Spec("width", 640, "Image width in pixels.", 64, 1920, change="never"),
+    Spec("height", 480, "Image height in pixels.", 64, 1080, change="never"),
     Spec("unseen", False, "Use shapes and looks that training never used.", change="never"),
     Spec("offline", False, "Never use a network; assets must be in the cache.", change="never"),
     Spec("duration", 0.0, "Seconds until the node ends; 0 for no end.", 0.0, 1e9, change="never"),
@@ -118,20 +118,20 @@ class SimCamera(Node):
 
     def _shoot(self, house: Household, t: float) -> None:
         truth = self._heard(self._labels) or self._heard(self._instances)
-        picture = house.render(t, depth=self._heard(self._depth), labels=truth)
-        # The picture exists from now on, so this is when it was taken: rendering is no part of latency.
+        image = house.render(t, depth=self._heard(self._depth), labels=truth)
+        # The image exists from now on, so this is when it was taken: rendering is no part of latency.
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=OPTICAL)
         world = Header(stamp=header.stamp, frame_id=MAP)
-        pose = transform(world, LINK, picture.view.position, picture.view.rotation @ OPTICAL_IN_LINK.T)
+        pose = transform(world, LINK, image.view.position, image.view.rotation @ OPTICAL_IN_LINK.T)
         self._tf.publish(TFMessage(transforms=[pose]))
         info = camera_info_message(house.camera, header)
         self._color_info.publish(info)
-        self._color.publish(image_message(picture.rgb, header))
+        self._color.publish(image_message(image.rgb, header))
         self._depth_info.publish(info)
-        if picture.depth is not None:
-            self._depth.publish(image_message(picture.depth, header))
+        if image.depth is not None:
+            self._depth.publish(image_message(image.depth, header))
         if truth:
-            self._publish_truth(house, picture.instances, header)
+            self._publish_truth(house, image.instances, header)
 
     def _heard(self, publisher: Any) -> bool:
         return publisher.get_subscription_count() > 0

@@ -17,7 +17,7 @@ class Part:
     role: "main" takes the object's colour and material; otherwise one of the fixed looks
     "metal", "dark", "white", "grey", "wood", "glass", "screen", "leaf", "rubber", "paper", "brass",
     "second" (a second colour that differs from the main one), or an RGB triple in [0, 1].
-    texture: name of a picture of the asset library, or None.
+    texture: name of an image of the asset library, or None.
     """
 
     mesh: TriangleMesh

@@ -119,7 +119,7 @@ _WHEELS = (
         ),
     ),
 )  # fmt: skip
-_PICTURES = {"tray": "tray/tray.jpg", "domino": "domino/domino.jpg"}
+_IMAGES = {"tray": "tray/tray.jpg", "domino": "domino/domino.jpg"}
 
 
 def prepare(*, offline: bool = False) -> None:
@@ -133,8 +133,8 @@ def prepare(*, offline: bool = False) -> None:
 
 
 def texture(name: str, *, offline: bool = False) -> NDArray[np.uint8]:
-    """Picture (H, W, 3) uint8 RGB, top row first. Raises ModelError for an unknown or unreachable one."""
-    return _picture(str(_file(_PICTURES.get(name, f"textures/{name}.png"), offline)))
+    """Image (H, W, 3) uint8 RGB, top row first. Raises ModelError for an unknown or unreachable one."""
+    return _image(str(_file(_IMAGES.get(name, f"textures/{name}.png"), offline)))
 
 
 def mesh_model(name: str, *, offline: bool = False) -> ObjectModel:
@@ -199,9 +199,9 @@ def _loaded(path: str) -> TriangleMesh:
 
 
 @lru_cache(maxsize=8)
-def _picture(path: str) -> NDArray[np.uint8]:
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("RGB"))
+def _image(path: str) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
     pixels.setflags(write=False)
     return pixels
 

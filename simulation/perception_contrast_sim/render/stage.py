@@ -1,4 +1,4 @@
-"""A compiled MuJoCo room: props can be moved, recoloured and relit between pictures without a rebuild."""
+"""A compiled MuJoCo room: props can be moved, recoloured and relit between images without a rebuild."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def mujoco_module() -> Any:
 
 @dataclass(frozen=True)
 class Rendering:
-    """One picture. rgb (H, W, 3) uint8; depth (H, W) float32 metres, NaN none; instances (H, W) int32:
+    """One image. rgb (H, W, 3) uint8; depth (H, W) float32 metres, NaN none; instances (H, W) int32:
     0 floor, 1 wall, 2 ceiling, 3 + i for prop i, -1 nothing. Parts that were not asked for are None."""
 
     rgb: NDArray[np.uint8]
@@ -62,7 +62,7 @@ def look_at(
     forward = np.asarray(target, float) - eye
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 0.0, 1.0])
-    if np.linalg.norm(right) < 1e-9:  # straight up or down: the picture's right is the room's x
+    if np.linalg.norm(right) < 1e-9:  # straight up or down: the image's right is the room's x
         right = np.array([1.0, 0.0, 0.0])
     right /= np.linalg.norm(right)
     down = np.cross(forward, right)
@@ -83,7 +83,7 @@ class Stage:
         textures: dict[str, NDArray[np.uint8]] | None = None,
         samples: int = 4,
     ) -> None:
-        """textures: pictures by name for parts and surfaces that ask for them. samples: antialiasing."""
+        """textures: images by name for parts and surfaces that ask for them. samples: antialiasing."""
         self._mujoco = mujoco_module()
         self.room, self.props, self.size = room, tuple(props), size
         self._spec = self._mujoco.MjSpec()
@@ -93,7 +93,7 @@ class Stage:
         visual.map.znear, visual.map.zfar = 0.01, 30.0
         self._spec.stat.extent = 1.0
         self._textures: set[str] = set()
-        self._pictures = dict(textures or {})
+        self._images = dict(textures or {})
         self._main: list[list[tuple[str, str | tuple[float, float, float]]]] = []
         self._grains = {kind: grain(rng, kind) for kind in _surface_grains()}
         self._build_structure()
@@ -108,12 +108,12 @@ class Stage:
         self._body_instance = self._instance_of_bodies()
         self._renderer: Any = None
 
-    def _texture(self, name: str, picture: NDArray[np.uint8]) -> str:
+    def _texture(self, name: str, image: NDArray[np.uint8]) -> str:
         if name not in self._textures:
-            height, width = picture.shape[:2]
+            height, width = image.shape[:2]
             kind = self._mujoco.mjtTexture.mjTEXTURE_2D
             texture = self._spec.add_texture(name=name, type=kind, width=width, height=height, nchannel=3)
-            texture.data = np.ascontiguousarray(picture[::-1]).tobytes()
+            texture.data = np.ascontiguousarray(image[::-1]).tobytes()
             self._textures.add(name)
         return name
 
@@ -145,8 +145,8 @@ class Stage:
             "ceiling": box(2 * x, 2 * y, 0.1).moved(z=h + 0.05),
         }
         for name in STRUCTURE:
-            picture = self._pictures.get(f"surface:{name}")
-            texture = self._texture(f"surface:{name}", picture) if picture is not None else None
+            image = self._images.get(f"surface:{name}")
+            texture = self._texture(f"surface:{name}", image) if image is not None else None
             self._material(name, Finish(0.15, 0.2), texture, 0.6)
             self._geom(self._spec.worldbody.add_body(name=name), name, meshes[name], name)
 
@@ -158,12 +158,12 @@ class Stage:
             finish = self._finish(prop, role)
             texture, repeat = None, 1.0
             if parts[0].texture:
-                texture = self._texture(parts[0].texture, self._pictures[parts[0].texture])
+                texture = self._texture(parts[0].texture, self._images[parts[0].texture])
             elif finish.grain:
                 texture, repeat = self._texture(f"grain:{finish.grain}", self._grains[finish.grain]), 1.6
             self._material(name, finish, texture, repeat)
             self._geom(body, name, merged([part.mesh for part in parts]), name)
-            looks.append((name, "picture" if parts[0].texture else role))
+            looks.append((name, "textured" if parts[0].texture else role))
         self._main.append(looks)
 
     def _finish(self, prop: Prop, role: str | tuple[float, float, float]) -> Finish:
@@ -189,22 +189,22 @@ class Stage:
             body.quat[:] = (np.cos(item.yaw / 2), 0.0, 0.0, np.sin(item.yaw / 2))
 
     def colour_prop(self, rng: np.random.Generator, index: int, name: str, second: str) -> None:
-        """Paints the main parts with a colour of that name ("" keeps picture and natural looks)."""
+        """Paints the main parts with a colour of that name ("" keeps image and natural looks)."""
         main = named_colour(rng, name) if name and self.props[index].colorable else (0.6, 0.6, 0.6)
         other = named_colour(rng, second)
         for material, role in self._main[index]:
-            finish = self._finish(self.props[index], "main" if role == "picture" else role)
+            finish = self._finish(self.props[index], "main" if role == "textured" else role)
             rgb = self._role_colour(rng, role, main, other)
-            # Tints differ a little from part to part and from picture to picture.
+            # Tints differ a little from part to part and from image to image.
             tint = np.clip(np.asarray(rgb) * rng.uniform(0.93, 1.07), 0, 1)
-            alpha = 1.0 if role == "picture" else finish.alpha
+            alpha = 1.0 if role == "textured" else finish.alpha
             self._model.material(material).rgba[:] = (*tint, alpha)
 
     @staticmethod
     def _role_colour(
         rng: np.random.Generator, role: str | tuple[float, float, float], main: RGB, second: RGB
     ) -> RGB:
-        if role == "picture":
+        if role == "textured":
             return (1.0, 1.0, 1.0)
         if role == "main":
             return main
@@ -250,7 +250,7 @@ class Stage:
         headlight.specular[:] = rng.uniform(0.0, 0.15)
 
     def cast_no_shadows(self) -> None:
-        """From the next picture on."""
+        """From the next image on."""
         self._model.light_castshadow[:] = 0
 
     def camera_model(self, fov_y: float) -> CameraModel:
@@ -269,13 +269,13 @@ class Stage:
         self._mujoco.mj_comPos(self._model, self._data)
         self._mujoco.mj_camlight(self._model, self._data)
         renderer = self._renderer
-        picture = np.zeros((0, 0, 3), np.uint8)
+        image = np.zeros((0, 0, 3), np.uint8)
         if rgb:
             renderer.update_scene(self._data, "camera")
-            picture = renderer.render().copy()
+            image = renderer.render().copy()
         metres = self._depth() if depth else None
         labels = self._instances() if instances else None
-        return Rendering(picture, metres, labels)
+        return Rendering(image, metres, labels)
 
     def _aim(self, view: View) -> None:
         camera = self._model.camera("camera")

@@ -16,7 +16,7 @@ from perception_contrast_sim.render import assets
 from perception_contrast_sim.render.materials import COLOURS, named_colour
 from perception_contrast_sim.render.stage import STRUCTURE, Stage, View, look_at
 from perception_contrast_sim.rooms.arrange import Arranger, Room
-from perception_contrast_sim.rooms.scenes import surface_pictures
+from perception_contrast_sim.rooms.scenes import surface_images
 
 FLOOR = (
     "sofa",
@@ -76,25 +76,25 @@ class Household:
         table = draw_prop(rng, category(str(rng.choice(["dining table", "coffee table", "desk"]))), unseen)
         names = (*TABLE, *FLOOR, *WALL)
         props = [table, *(draw_prop(rng, category(name), unseen) for name in names)]
-        pictures = surface_pictures(rng, unseen, offline)
+        images = surface_images(rng, unseen, offline)
         for prop in props:
             for part in prop.model.parts:
                 if part.texture:
-                    pictures[part.texture] = assets.texture(part.texture, offline=offline)
+                    images[part.texture] = assets.texture(part.texture, offline=offline)
         # No antialiasing by the renderer: the camera shares two cores with the encoders.
-        self._stage = Stage(room, props, size=(height, width), rng=rng, textures=pictures, samples=0)
+        self._stage = Stage(room, props, size=(height, width), rng=rng, textures=images, samples=0)
         self._arranger = self._furnish(room, tuple(props))
         self._stage.place(self._arranger.placed)
         self.objects = self._paint(unseen)
         self._stage.light(rng)
-        # Shadow maps take five times as long as the picture.
+        # Shadow maps take five times as long as the image.
         self._stage.cast_no_shadows()
         self._table = self._arranger.placed[0]
         self._phase = float(rng.uniform(0, 2 * np.pi))
 
     @property
     def camera(self) -> CameraModel:
-        """Intrinsics of the colour and depth pictures."""
+        """Intrinsics of the colour and depth images."""
         return self._stage.camera_model(FOV_Y)
 
     def _furnish(self, room: Room, props: tuple[Prop, ...]) -> Arranger:
@@ -150,8 +150,8 @@ class Household:
     def render(self, t: float, *, depth: bool = False, labels: bool = False) -> Rendering:
         """What the camera sees at t seconds; depth and labels only when asked for."""
         view = self.pose(t)
-        picture = self._stage.render(view, depth=depth, instances=labels)
-        return Rendering(auto_exposed(picture.rgb), picture.depth, picture.instances, view)
+        image = self._stage.render(view, depth=depth, instances=labels)
+        return Rendering(auto_exposed(image.rgb), image.depth, image.instances, view)
 
     def close(self) -> None:
         """Frees the renderer; call it in the thread that rendered."""

@@ -1,4 +1,4 @@
-"""Random household pictures with exact masks: rooms, arrangements, colours, lights and cameras by seed."""
+"""Random household images with exact masks: rooms, arrangements, colours, lights and cameras by seed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from perception_contrast_sim.rooms.arrange import Arranger, Placed, Room
 
 
 @dataclass(frozen=True)
-class LabelledPicture:
+class LabelledScene:
     """rgb (H, W, 3) uint8; instances (H, W) int32 (see Rendering); objects: what is seen, by instance.
 
     depth: (H, W) float32 metres where the settings ask for it.
@@ -36,7 +36,7 @@ class SceneSettings:
     """What may be drawn.
 
     unseen: shapes, textures and colour pairs kept back from training. held_out: held-out categories
-    may come up. offline: assets must be in the cache. depth: whether pictures come with their depth.
+    may come up. offline: assets must be in the cache. depth: whether images come with their depth.
     """
 
     height: int = 378
@@ -49,27 +49,27 @@ class SceneSettings:
     depth: bool = False
 
 
-def surface_pictures(rng: np.random.Generator, unseen: bool, offline: bool) -> dict[str, NDArray[np.uint8]]:
+def surface_images(rng: np.random.Generator, unseen: bool, offline: bool) -> dict[str, NDArray[np.uint8]]:
     """Textures of floor, walls and ceiling, "surface:<name>"; photographs or procedural ones, by chance."""
     kinds = {
         "floor": (("wood", "tile", "felt", "stone"), ("planks", "tile", "checks", "stone", "fabric")),
         "wall": (("plaster", "brick"), ("plaster", "plaster", "plaster", "plaster", "stripes", "checks")),
         "ceiling": ((), ("plaster",)),
     }
-    pictures: dict[str, NDArray[np.uint8]] = {}
+    images: dict[str, NDArray[np.uint8]] = {}
     for surface, (photographs, procedural) in kinds.items():
         names = [
             n for kind in photographs for n in TEXTURES.get(kind, ()) if (n in UNSEEN_TEXTURES) == unseen
         ]
         if names and rng.random() < 0.6:
-            pictures[f"surface:{surface}"] = texture(str(rng.choice(names)), offline=offline)
+            images[f"surface:{surface}"] = texture(str(rng.choice(names)), offline=offline)
         elif rng.random() < 0.7:
-            pictures[f"surface:{surface}"] = grain(rng, str(rng.choice(procedural)))
-    return pictures
+            images[f"surface:{surface}"] = grain(rng, str(rng.choice(procedural)))
+    return images
 
 
 class SceneSampler:
-    """Draws pictures for ever; the same seed and settings give the same pictures."""
+    """Draws images for ever; the same seed and settings give the same images."""
 
     def __init__(self, seed: int, settings: SceneSettings) -> None:
         prepare(offline=settings.offline)
@@ -77,14 +77,14 @@ class SceneSampler:
         self._rng = np.random.default_rng(seed)
         self._pool = [c for c in catalogue() if settings.held_out or not c.held_out]
 
-    def __iter__(self) -> Iterator[LabelledPicture]:
+    def __iter__(self) -> Iterator[LabelledScene]:
         while True:
             stage = self._stage()
             try:
                 for _ in range(self.settings.views):
-                    picture = self._picture(stage)
-                    if picture is not None:
-                        yield picture
+                    image = self._image(stage)
+                    if image is not None:
+                        yield image
             finally:
                 stage.close()
 
@@ -116,14 +116,14 @@ class SceneSampler:
         rng, settings = self._rng, self.settings
         room = Room(float(rng.uniform(1.7, 3.2)), float(rng.uniform(1.7, 3.2)), float(rng.uniform(2.4, 3.0)))
         props = [draw_prop(rng, c, settings.unseen and rng.random() < 0.5) for c in self._categories()]
-        pictures = surface_pictures(rng, settings.unseen, settings.offline)
+        images = surface_images(rng, settings.unseen, settings.offline)
         for prop in props:
             for part in prop.model.parts:
                 if part.texture:
-                    pictures[part.texture] = texture(part.texture, offline=settings.offline)
-        return Stage(room, props, size=(settings.height, settings.width), rng=rng, textures=pictures)
+                    images[part.texture] = texture(part.texture, offline=settings.offline)
+        return Stage(room, props, size=(settings.height, settings.width), rng=rng, textures=images)
 
-    def _picture(self, stage: Stage) -> LabelledPicture | None:
+    def _image(self, stage: Stage) -> LabelledScene | None:
         rng = self._rng
         arranger = arrange(rng, stage.room, stage.props)
         stage.place(arranger.placed)
@@ -140,7 +140,7 @@ class SceneSampler:
             objects = visible_objects(stage, arranger.placed, colours, labels)
             if sum(o.category not in STRUCTURE for o in objects.values()) >= least:
                 seen = stage.render(view, depth=self.settings.depth)
-                return LabelledPicture(exposed(rng, seen.rgb), labels, objects, seen.depth)
+                return LabelledScene(exposed(rng, seen.rgb), labels, objects, seen.depth)
         return None
 
     def _paint(self, stage: Stage, placed: list[Placed]) -> dict[int, str]:
@@ -258,13 +258,13 @@ def visible_objects(
 
 def exposed(rng: np.random.Generator, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What a camera makes of it: exposure, contrast, white balance, blur and noise."""
-    picture = rgb.astype(np.float32) / 255.0
-    mean = max(float(picture.mean()), 0.05)
-    picture *= np.clip(rng.uniform(0.3, 0.55) / mean, 0.6, 2.2)
-    picture = np.clip(picture, 0, 1) ** rng.uniform(0.75, 1.2)
-    picture *= rng.uniform(0.94, 1.06, 3).astype(np.float32)
+    image = rgb.astype(np.float32) / 255.0
+    mean = max(float(image.mean()), 0.05)
+    image *= np.clip(rng.uniform(0.3, 0.55) / mean, 0.6, 2.2)
+    image = np.clip(image, 0, 1) ** rng.uniform(0.75, 1.2)
+    image *= rng.uniform(0.94, 1.06, 3).astype(np.float32)
     if rng.random() < 0.3:
-        picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.2)))
-    noise = rng.normal(0, rng.uniform(0.002, 0.02), picture.shape[:2]).astype(np.float32)
-    picture += noise[..., None]
-    return np.asarray((np.clip(picture, 0, 1) * 255).astype(np.uint8))
+        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.2)))
+    noise = rng.normal(0, rng.uniform(0.002, 0.02), image.shape[:2]).astype(np.float32)
+    image += noise[..., None]
+    return np.asarray((np.clip(image, 0, 1) * 255).astype(np.uint8))

@@ -1,8 +1,8 @@
-"""Do pictures and words find each other? CLIP and SigLIP on rendered things, beside open_clip's losses.
+"""Do images and words find each other? CLIP and SigLIP on rendered things, beside open_clip's losses.
 
     python -m perception_contrast_training.bench.captions --output FOLDER
 
-Renders pictures of one household thing each, with captions, trains a small image tower and a small text
+Renders images of one household thing each, with captions, trains a small image tower and a small text
 tower for a fixed number of steps, and asks on other shapes in other rooms: retrieval both ways and
 zero-shot classification, with chance beside them. Cells that ``figures.json`` has are not run again.
 """
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from perception_contrast.core.cache import atomic_write
 from perception_contrast_training.bench.cached_images import Remembered
 from perception_contrast_training.bench.timed import trained_rate
-from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.subset import Chosen
 from perception_contrast_training.data.datasets.tables import TableDataset
 from perception_contrast_training.evaluation.compare import class_vectors
@@ -86,7 +86,7 @@ class OpenClipLoss(nn.Module):
         return found
 
 
-def small_method(name: str, size: int, budget: Budget, pictures: int) -> tuple[Any, Any]:
+def small_method(name: str, size: int, budget: Budget, images: int) -> tuple[Any, Any]:
     """A method with towers that a CPU trains in minutes, and its views."""
     backbone = BackboneSettings(
         "vit_tiny_patch16_224", size=size, patch=8, width=96, depth=3, heads=3, drop_path=0.0
@@ -94,7 +94,7 @@ def small_method(name: str, size: int, budget: Budget, pictures: int) -> tuple[A
     text = TextSettings("transformer", width=64, depth=2, heads=2, context=16)
     settings: Any = ClipSettings(dim=64, text=text)
     if name == "siglip":
-        scale = Scale(pictures, budget.batch, budget.steps * budget.batch / pictures, size)
+        scale = Scale(images, budget.batch, budget.steps * budget.batch / images, size)
         settings, _ = fitted(SiglipSettings(dim=64, text=text), scale)
     # Captions of one thing say nothing of left and right.
     settings = replace(settings, views=replace(settings.views, area=(0.6, 1.0), flip=0.5))
@@ -102,9 +102,9 @@ def small_method(name: str, size: int, budget: Budget, pictures: int) -> tuple[A
 
 
 def measure(
-    name: str, maker: str, seed: int, learned: Pictures, asked: TableDataset, budget: Budget, size: int
+    name: str, maker: str, seed: int, learned: Images, asked: TableDataset, budget: Budget, size: int
 ) -> dict[str, float]:
-    """Figures of pictures that were not learned from, and pairs a second without the making of views."""
+    """Figures of images that were not learned from, and pairs a second without the making of views."""
     torch.manual_seed(seed)
     method, views = small_method(name, size, budget, len(learned))
     trained: Method = OpenClipLoss(method) if maker == "open_clip" else method
@@ -116,7 +116,7 @@ def measure(
 
 
 def figures(method: Any, asked: TableDataset) -> dict[str, float]:
-    """zero-shot of all pictures over their classes; R@1 both ways of the first picture of each caption."""
+    """zero-shot of all images over their classes; R@1 both ways of the first image of each caption."""
     pair, backbone = method.pair, method.exported()
     assert isinstance(backbone, Backbone)
     device = next(backbone.parameters()).device
@@ -130,7 +130,7 @@ def figures(method: Any, asked: TableDataset) -> dict[str, float]:
 
         names = class_vectors(words, asked.classes, "plain").cpu()
         right = (F.normalize(seen.vectors, dim=-1) @ names.T).argmax(dim=-1) == seen.labels
-        # Pictures of one caption cannot be told apart by it.
+        # Images of one caption cannot be told apart by it.
         first = sorted({text: n for n, text in reversed(list(enumerate(seen.texts)))}.values())
         texts = words([seen.texts[n] for n in first]).cpu()
         found = retrieval(seen.vectors[first], texts, range(len(first)))
@@ -158,7 +158,7 @@ def report(found: Mapping[str, Mapping[str, float]]) -> str:
         rows.append((label, len(many), *means, round(statistics.fmean(o["pairs per second"] for o in many))))
     for one in list(found.values())[:1]:
         rows.append(("chance", None, one["zero-shot chance"], one["R@1 chance"], one["R@1 chance"], None))
-    return markdown(Outcome({}, [Table("Pictures and words", ("method", "seeds", *SHOWN, "pairs/s"), rows)]))
+    return markdown(Outcome({}, [Table("Images and words", ("method", "seeds", *SHOWN, "pairs/s"), rows)]))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=budget.batch)
     parser.add_argument("--things", type=int, default=shown.things, help="categories of things")
     parser.add_argument("--looks", type=int, default=shown.looks, help="shapes of each thing")
-    parser.add_argument("--views", type=int, default=shown.views, help="pictures of each shape")
+    parser.add_argument("--views", type=int, default=shown.views, help="images of each shape")
     parser.add_argument("--size", type=int, default=shown.size, help="pixels of a side")
     parser.add_argument("--offline", action="store_true", help="assets must be in the cache")
     options = parser.parse_args(argv)

@@ -33,7 +33,7 @@ SIZE, CONTEXT = 32, 16
 
 
 class Noise(Sequence[dict[str, Tensor]]):
-    """Pictures of noise and texts of random words, made when they are asked for, always the same ones."""
+    """Images of noise and texts of random words, made when they are asked for, always the same ones."""
 
     def __init__(self, method: str, batch: int, part: int) -> None:
         self._method, self._batch, self._part = method, batch, part
@@ -96,7 +96,7 @@ def draw(rows: Sequence[dict[str, float]], path: Path, title: str) -> None:
         chosen = [row for row in rows if row["cached"] == cached]
         axes.plot([r["batch"] for r in chosen], [r["megabytes"] for r in chosen], "o-", label=label)
     axes.set(
-        xscale="log", xlabel="pictures in a batch", ylabel="memory at most (MB)", ylim=(0, None), title=title
+        xscale="log", xlabel="images in a batch", ylabel="memory at most (MB)", ylim=(0, None), title=title
     )
     axes.set_xscale("log", base=2)
     axes.grid(alpha=0.3)
@@ -109,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--method", choices=METHODS, default="simclr")
     parser.add_argument("--batch", type=int, nargs="+", default=[1024, 4096, 16384, 32768])
-    parser.add_argument("--part", type=int, default=256, help="pictures that are seen at once")
+    parser.add_argument("--part", type=int, default=256, help="images that are seen at once")
     parser.add_argument(
         "--at-once", type=int, nargs="*", default=[1024, 4096], help="batches to run without caching as well"
     )

@@ -1,8 +1,8 @@
 """Does each method learn? kNN before and after a fixed budget of steps, and beside lightly's methods.
 
-    python -m perception_contrast_training.bench.learning --data PICTURES --output FOLDER
+    python -m perception_contrast_training.bench.learning --data IMAGES --output FOLDER
 
-PICTURES: a .zip or folder with a folder a class. A cell is a method on a network with a seed; cells that
+IMAGES: a .zip or folder with a folder a class. A cell is a method on a network with a seed; cells that
 ``figures.json`` has already are not run again, so a long measurement can be made in pieces.
 """
 
@@ -43,7 +43,7 @@ NETWORKS = {
 }
 ALONE = ("simclr", "byol", "dino", "dinov2", "mae")
 NEED_VIT = ("dinov2", "mae")
-# Heads as large as networks of this size can use; the rest is as published, fitted to few small pictures.
+# Heads as large as networks of this size can use; the rest is as published, fitted to few small images.
 HEADS: Mapping[str, Mapping[str, Any]] = {
     "byol": {"hidden": 512, "dim": 128},
     "dino": {"hidden": 512, "bottleneck": 128},
@@ -64,7 +64,7 @@ class Budget:
 
 
 def fitted_settings(method: str, budget: Budget) -> Any:
-    """The published settings, with small heads, for the pictures there are."""
+    """The published settings, with small heads, for the images there are."""
     kind = METHODS[method]
     plain = kind.settings(**HEADS.get(method, {}))
     scale = Scale(budget.learned, budget.batch, budget.steps * budget.batch / budget.learned, SIZE)
@@ -77,7 +77,7 @@ def fitted_settings(method: str, budget: Budget) -> Any:
 def measure(
     method: str, network: str, seed: int, data: HeldOut, budget: Budget, maker: str = "ours"
 ) -> dict[str, float]:
-    """kNN at the start and at the end, and pictures a second without the making of views."""
+    """kNN at the start and at the end, and images a second without the making of views."""
     torch.manual_seed(seed)
     backbone = make_backbone(NETWORKS[network])
     made, views = _made(method, backbone, budget, maker)
@@ -86,7 +86,7 @@ def measure(
         made, views, data.learned, seed, f"{maker} {method} {network} {seed}",
         steps=budget.steps, batch=budget.batch, learning_rate=budget.learning_rate, clip=3.0,
     )  # fmt: skip
-    return {"before": before, "after": data.figures(exported(made))["kNN"], "pictures per second": rate}
+    return {"before": before, "after": data.figures(exported(made))["kNN"], "images per second": rate}
 
 
 def _made(method: str, backbone: Backbone, budget: Budget, maker: str) -> tuple[Method, Any]:
@@ -114,12 +114,12 @@ def report(figures: Mapping[str, Mapping[str, float]]) -> str:
     rows = []
     for (method, network, maker), many in sorted(cells.items()):
         spread = [max(one[k] for one in many) - min(one[k] for one in many) for k in ("before", "after")]
-        means = [statistics.fmean(one[k] for one in many) for k in ("before", "after", "pictures per second")]
+        means = [statistics.fmean(one[k] for one in many) for k in ("before", "after", "images per second")]
         rows.append(
             (f"{method}, {network}, {maker}", len(many), means[0], spread[0] / 2, means[1], spread[1] / 2,
              round(means[2]))
         )  # fmt: skip
-    headings = ("method", "seeds", "kNN at start", "±", "kNN", "±", "pictures/s")
+    headings = ("method", "seeds", "kNN at start", "±", "kNN", "±", "images/s")
     return markdown(Outcome({}, [Table("Learning", headings, rows)]))
 
 

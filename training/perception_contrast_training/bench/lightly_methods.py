@@ -149,7 +149,7 @@ class LightlyMae(_Lightly):
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
         image, tools = batch["image"], self._tools
-        # The first token is the picture's own; it is always seen.
+        # The first token is the image's own; it is always seen.
         shuffled = batch["noise"].argsort(dim=1) + 1
         count = int(shuffled.shape[1] * (1 - self.settings.ratio))
         kept = torch.cat([torch.zeros_like(shuffled[:, :1]), shuffled[:, :count]], dim=1)

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from perception_contrast_training.config.run_settings import Optimisation
-from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.loading.batches import batches
 from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.engine.trainer import Trainer
@@ -16,10 +16,10 @@ from perception_contrast_training.methods.base import Method
 
 
 def trained_rate(
-    method: Method, views: Any, learned: Pictures, seed: int, what: str, *,
+    method: Method, views: Any, learned: Images, seed: int, what: str, *,
     steps: int, batch: int, learning_rate: float, clip: float,
 ) -> float:  # fmt: skip
-    """Trains ``method`` by AdamW; pictures a second, without the making of views."""
+    """Trains ``method`` by AdamW; images a second, without the making of views."""
     order = Order(len(learned), batch, seed)
     optimisation = Optimisation(
         steps=steps, batch=batch, learning_rate=learning_rate, scaling="fixed",

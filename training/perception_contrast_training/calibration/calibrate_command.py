@@ -1,4 +1,4 @@
-"""`perception-contrast calibrate`: probabilities of words fitted to labelled pictures, for one space."""
+"""`perception-contrast calibrate`: probabilities of words fitted to labelled images, for one space."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Half:
     correct: NDArray[np.bool_]
     case: NDArray[np.int64]
     absent: NDArray[np.bool_]
-    pictures: int
+    images: int
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,17 @@ class Fit:
     after: Reliability
 
 
-def gathered(pipeline: Pipeline, pictures: Iterable[Labelled]) -> Half:
-    """Asks every question of every picture; only what a fit needs is kept."""
+def gathered(pipeline: Pipeline, images: Iterable[Labelled]) -> Half:
+    """Asks every question of every image; only what a fit needs is kept."""
     calibration = pipeline.searcher.calibration
     features: list[tuple[float, ...]] = []
     correct: list[bool] = []
     case: list[int] = []
     absent: list[bool] = []
     count = 0
-    for picture in pictures:
+    for image in images:
         count += 1
-        cases = list(word_cases(pipeline, picture))
+        cases = list(word_cases(pipeline, image))
         regions = regions_of(pipeline, cases, calibration.seed, calibration.low)
         features += regions.features
         correct += regions.correct
@@ -85,12 +85,12 @@ def fit_words(pipeline: Pipeline, fit: Half, held_out: Half, method: str, most_f
     new = fitted(base, fit.features, fit.correct, method)
     threshold = threshold_of(fit.absent, fit.case.tolist(), new.probability(fit.features), most_fired)
     if not len(held_out.correct):
-        raise PerceptionError("nothing stands out in the held-out half; give more pictures")
+        raise PerceptionError("nothing stands out in the held-out half; give more images")
     before, after = (reliability(c.probability(held_out.features), held_out.correct) for c in (base, new))
     facts = {
-        "pictures": fit.pictures,
+        "pictures": fit.images,
         "regions": len(fit.correct),
-        "held_out_pictures": held_out.pictures,
+        "held_out_pictures": held_out.images,
         "held_out_regions": len(held_out.correct),
         "bins": BINS,
         "error_before": before.error,
@@ -104,7 +104,7 @@ def fit_words(pipeline: Pipeline, fit: Half, held_out: Half, method: str, most_f
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="perception-contrast calibrate",
-        description="Fits probabilities of words to labelled pictures and measures them on a held-out half.",
+        description="Fits probabilities of words to labelled images and measures them on a held-out half.",
     )
     parser.add_argument(
         "--data",
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scenes", type=int, default=120, help="simulated scenes in all; default: %(default)s"
     )
-    parser.add_argument("--absent", type=int, default=12, help="absent names a picture; default: %(default)s")
+    parser.add_argument("--absent", type=int, default=12, help="absent names an image; default: %(default)s")
     parser.add_argument(
         "--most-fired",
         type=float,
@@ -146,8 +146,8 @@ def halves(arguments: argparse.Namespace) -> tuple[Iterable[Labelled], Iterable[
     folder = LabelledFolder(Path(arguments.data))
     middle = (len(folder.paths) + 1) // 2
     return (
-        folder.pictures(folder.paths[:middle], seed, absent),
-        folder.pictures(folder.paths[middle:], seed + 1, absent),
+        folder.images(folder.paths[:middle], seed, absent),
+        folder.images(folder.paths[middle:], seed + 1, absent),
     )
 
 
@@ -192,7 +192,7 @@ def _write(done: Fit, path: Path, plot: Path | None) -> None:
         if done.after.error >= done.before.error:
             raise PerceptionError(
                 "the fit is no better on the held-out half than what there was, and is not written; "
-                "give more pictures or keep the calibration in force"
+                "give more images or keep the calibration in force"
             )
         write_calibration(path, done.stored)
     except (OSError, ValueError) as error:
@@ -202,7 +202,7 @@ def _write(done: Fit, path: Path, plot: Path | None) -> None:
 def _report(done: Fit, threshold: float) -> None:
     stored, facts = done.stored, done.stored.facts
     print(f"{stored.method} for {stored.space}")
-    print(f"fitted to {facts['regions']} regions of {facts['pictures']} pictures,", end=" ")
+    print(f"fitted to {facts['regions']} regions of {facts['pictures']} images,", end=" ")
     print(f"measured on {facts['held_out_regions']} of {facts['held_out_pictures']} others")
     print(f"expected calibration error ({BINS} bins of equal width):", end=" ")
     print(f"{done.before.error:.4f} before, {done.after.error:.4f} after")

@@ -44,7 +44,7 @@ def fitted(base: Calibration, features: Floats, correct: NDArray[np.bool_], meth
     if min(right, wrong) < LEAST_REGIONS:
         raise PerceptionError(
             f"{right} regions are right and {wrong} wrong; a fit needs {LEAST_REGIONS} of each: "
-            "give more pictures, or names of things that are not in them"
+            "give more images, or names of things that are not in them"
         )
     weights, offset = platt(features, correct)
     new = replace(base, weights=weights, offset=offset, knots=((), ()))

@@ -34,7 +34,7 @@ LEAST_OVERLAP = 0.5  # IoU from which benchmarks say that a thing was found
 
 @dataclass(frozen=True)
 class _Case:
-    """One query in one picture; truth None: absent; strict: then it bears on the threshold."""
+    """One query in one image; truth None: absent; strict: then it bears on the threshold."""
 
     frame: Frame
     truth: NDArray[np.bool_] | None
@@ -43,11 +43,11 @@ class _Case:
     strict: bool = True
 
 
-def word_cases(pipeline: Pipeline, picture: Labelled) -> Iterator[_Case]:
-    """Every question of one picture, each asked for alone."""
-    frame = Frame(picture.rgb)
+def word_cases(pipeline: Pipeline, image: Labelled) -> Iterator[_Case]:
+    """Every question of one image, each asked for alone."""
+    frame = Frame(image.rgb)
     seen = pipeline.see(frame)
-    for question in picture.questions:
+    for question in image.questions:
         prepared = pipeline.prepare(Vocabulary().with_queries([Query(question.text)]))
         # A wrong colour is a matter of degree; a name that is not there is simply wrong.
         yield _Case(frame, question.truth, seen, prepared, strict=question.kind == "absent name")
@@ -56,7 +56,7 @@ def word_cases(pipeline: Pipeline, picture: Labelled) -> Iterator[_Case]:
 def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: bool) -> Iterator[_Case]:
     """Examples of training categories, searched in other scenes that have or lack the category.
 
-    In shapes of training: fitted to others, examples were doubted too little in pictures of a real kitchen.
+    In shapes of training: fitted to others, examples were doubted too little in images of a real kitchen.
     """
     from rich.progress import track
 
@@ -64,11 +64,11 @@ def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: b
     words, rng = Words(), np.random.default_rng(settings.seed)
     names = [c.name for c in catalogue() if not c.held_out]
     shown: dict[str, Exemplar] = {}
-    pictures = zip(range(count), sampler, strict=False)
-    for _, picture in track(pictures, "calibrating examples", total=count):
-        frame = Frame(picture.rgb)
+    images = zip(range(count), sampler, strict=False)
+    for _, image in track(images, "calibrating examples", total=count):
+        frame = Frame(image.rgb)
         seen = pipeline.see(frame)
-        truths = {name: mask_of(picture, words, Concept(name)) for name in names}
+        truths = {name: mask_of(image, words, Concept(name)) for name in names}
         big = [n for n, t in truths.items() if t is not None and t.mean() >= LEAST_SHARE]
         none = [n for n, t in truths.items() if t is not None and not t.any() and n in shown]
         asked = [n for n in big if n in shown]
@@ -78,8 +78,8 @@ def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: b
             truth = truths[name]
             yield _Case(frame, truth if truth is not None and truth.any() else None, seen, prepared)
         for name in big:
-            if any(thing.category == name for thing in picture.objects.values()):
-                shown[name] = pipeline.exemplar(seen, box=box_of(picture, name))
+            if any(thing.category == name for thing in image.objects.values()):
+                shown[name] = pipeline.exemplar(seen, box=box_of(image, name))
 
 
 def _best_level(pipeline: Pipeline, cases: list[_Case]) -> float:
@@ -189,11 +189,11 @@ def calibrate(
     """Calibrations for words and for examples, and what was seen while fitting them."""
     from rich.progress import track
 
-    pictures: Iterable[Labelled] = household(
+    images: Iterable[Labelled] = household(
         settings.seed, settings.scenes, settings.absent, offline, unseen=settings.unseen
     )
-    pictures = track(pictures, "calibrating words", total=settings.scenes)
-    cases = [case for picture in pictures for case in word_cases(pipeline, picture)]
+    images = track(images, "calibrating words", total=settings.scenes)
+    cases = [case for image in images for case in word_cases(pipeline, image)]
     words, about_words = _fitted(pipeline, cases, settings.most_fired)
     cases = list(_example_cases(pipeline, settings, offline))
     examples, about_examples = _fitted(pipeline, cases, settings.most_fired_examples, mostly_inside)

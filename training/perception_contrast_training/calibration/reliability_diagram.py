@@ -1,4 +1,4 @@
-"""The reliability diagram of several fits in one picture."""
+"""The reliability diagram of several fits in one image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perception_contrast_training.evaluation.metrics.reliability import Reliabil
 
 
 def draw_reliability(path: Path, title: str, curves: Mapping[str, Reliability]) -> None:
-    """The reliability diagram of each fit over the counts of its bins, as a picture by the path's suffix."""
+    """The reliability diagram of each fit over the counts of its bins, as an image by the path's suffix."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.5, 6.5), layout="constrained")

@@ -37,38 +37,38 @@ class Looked:
     absent: NDArray[np.bool_]
 
 
-def looked_at(pipeline: Pipeline, pictures: Iterable[Labelled]) -> Looked:
-    """Asks every question of every picture."""
+def looked_at(pipeline: Pipeline, images: Iterable[Labelled]) -> Looked:
+    """Asks every question of every image."""
     features: list[tuple[float, ...]] = []
     correct: list[bool] = []
     case: list[int] = []
     absent: list[bool] = []
-    for picture in pictures:
-        for number, values, hit in _answers(pipeline, picture):
+    for image in images:
+        for number, values, hit in _answers(pipeline, image):
             features.append(values)
             correct.append(hit)
             case.append(len(absent) + number)
-        last = _numbered(picture)
+        last = _numbered(image)
         # What is asked for twice is answered once.
         absent += [
             q.truth is None and q.kind == "absent name" and last[q.text] == number
-            for number, q in enumerate(picture.questions)
+            for number, q in enumerate(image.questions)
         ]
     return Looked(
         np.array(features, float), np.array(correct, bool), np.array(case, np.int64), np.array(absent, bool)
     )
 
 
-def _numbered(picture: Labelled) -> dict[str, int]:
-    """What is asked of a picture to the number of the question, the last where it is asked twice."""
-    return {question.text: number for number, question in enumerate(picture.questions)}
+def _numbered(image: Labelled) -> dict[str, int]:
+    """What is asked of an image to the number of the question, the last where it is asked twice."""
+    return {question.text: number for number, question in enumerate(image.questions)}
 
 
-def _answers(pipeline: Pipeline, picture: Labelled) -> Iterator[tuple[int, tuple[float, ...], bool]]:
+def _answers(pipeline: Pipeline, image: Labelled) -> Iterator[tuple[int, tuple[float, ...], bool]]:
     """Number of its question, features and correctness of each region that is looked at again."""
-    frame, searcher = Frame(picture.rgb), pipeline.searcher
+    frame, searcher = Frame(image.rgb), pipeline.searcher
     seen = pipeline.see(frame)
-    numbers = _numbered(picture)
+    numbers = _numbered(image)
     # Queries do not compete, so each may be asked beside the others.
     prepared = pipeline.prepare(Vocabulary().with_queries([Query(text) for text in numbers]))
     asked = list(numbers.values())
@@ -77,7 +77,7 @@ def _answers(pipeline: Pipeline, picture: Labelled) -> Iterator[tuple[int, tuple
     truths: dict[int, NDArray[np.bool_]] = {}
     for place, values in again.items():
         number, region = asked[found[place].query], found[place].region
-        truth = picture.questions[number].truth
+        truth = image.questions[number].truth
         if truth is not None and number not in truths:
             truths[number] = resize_labels(truth, size)
         yield number, values, number in truths and fits(region, truths[number])
@@ -110,10 +110,10 @@ def calibrate_zoom(
     """
     from rich.progress import track
 
-    pictures: Iterable[Labelled] = household(
+    images: Iterable[Labelled] = household(
         settings.seed, settings.scenes, settings.absent, offline, views=2, unseen=settings.unseen
     )
-    looked = looked_at(pipeline, track(pictures, "calibrating the second look", total=settings.scenes))
+    looked = looked_at(pipeline, track(images, "calibrating the second look", total=settings.scenes))
     calibration, facts = fit_zoom(looked, settings.most_fired)
     head, known, _ = load_zoom(path)
     kept = {key: text for key, text in known.items() if key not in ("format", "config")}

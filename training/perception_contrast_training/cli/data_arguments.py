@@ -51,9 +51,7 @@ def _add_extract(parser: argparse.ArgumentParser) -> None:
 
 def _add_topics(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add(
-        "--topic", dest="topics", action="append", default=[], metavar="TOPIC", help="pictures (default: all)"
-    )
+    add("--topic", dest="topics", action="append", default=[], metavar="TOPIC", help="images (default: all)")
     add("--depth", default=AUTO, metavar=f"{AUTO}|{NONE}|TOPIC", help="default: of the same camera")
     add(
         "--pose", default=AUTO, metavar=f"{AUTO}|{NONE}|TOPIC", help="TF, else Odometry; or an Odometry topic"
@@ -61,10 +59,10 @@ def _add_topics(group: argparse._ArgumentGroup) -> None:
     add("--fixed-frame", default="", metavar="FRAME", help="of poses (default: map, else the root)")
     add("--text", action="append", default=[], metavar="TOPIC", help="String or Detection2DArray")
     add("--captions", default="", metavar="FILE", help="CSV or JSON lines of times and captions")
-    _times(group, "slop", "between a picture and its depth")
-    _times(group, "pose_slop", "between a picture and its pose")
-    _times(group, "text_window", "between a picture and a text")
-    _times(group, "delay", "that a picture waits for what belongs to it")
+    _times(group, "slop", "between an image and its depth")
+    _times(group, "pose_slop", "between an image and its pose")
+    _times(group, "text_window", "between an image and a text")
+    _times(group, "delay", "that an image waits for what belongs to it")
 
 
 def _add_choice(group: argparse._ArgumentGroup) -> None:
@@ -88,8 +86,8 @@ def _add_choice(group: argparse._ArgumentGroup) -> None:
 
 def _add_kept(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--anonymise", default=NONE, metavar="MODULE:FUNCTION", help="called on each kept picture")
-    add("--format", choices=FORMATS, default=AUTO, help="auto: compressed pictures keep their bytes")
+    add("--anonymise", default=NONE, metavar="MODULE:FUNCTION", help="called on each kept image")
+    add("--format", choices=FORMATS, default=AUTO, help="auto: compressed images keep their bytes")
     add("--quality", type=count, default=_USUAL.quality, help="of JPEGs made here (default: %(default)s)")
     add("--short-side", type=whole, default=0, metavar="PIXELS", help="shrink to it (default: as recorded)")
     add("--shard-frames", type=count, default=_USUAL.shard_frames, help="(default: %(default)s)")

@@ -37,7 +37,7 @@ def _extract(asked: argparse.Namespace) -> None:
     if given["captions"]:
         given["captions"] = str(Path(given["captions"]).resolve())
     options = ExtractOptions(**given)
-    with Bars("pictures") as bars:
+    with Bars("images") as bars:
         found = extract(
             asked.recordings,
             asked.out,
@@ -68,7 +68,7 @@ def _tell_result(result: dict[str, Any]) -> None:
     for topic, counts in result["malformed"].items():
         print(f"  {topic}: malformed: {', '.join(f'{reason} {count}' for reason, count in counts.items())}")
     for topic, reason in result["skipped"].items():
-        print(f"  {topic}: no pictures: {reason}")
+        print(f"  {topic}: no images: {reason}")
     for note in result["lost"]:
         print(f"  lost: {note}")
 

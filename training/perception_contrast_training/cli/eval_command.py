@@ -14,7 +14,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.engines.engine_names import AUTO, KINDS
 from perception_contrast_training.cli.eval_options import Job, Options
 from perception_contrast_training.evaluation.readers.types import Skipped
-from perception_contrast_training.evaluation.report import Outcome, markdown, write_json, write_pictures
+from perception_contrast_training.evaluation.report import Outcome, markdown, write_images, write_json
 
 TASKS = ("seg", "det", "track", "classify", "propagate", "exemplars")
 _EPILOG = """\
@@ -22,7 +22,7 @@ data by task:
   seg        a folder with images/ and labels/ (class numbers as PNG), or household[:SCENES]
   det        a COCO JSON, or household[:SCENES]
   track      a MOTChallenge folder, a COCO JSON with track ids, or household[:FRAMES]
-  classify   a folder of pictures for each class, also as .zip
+  classify   a folder of images for each class, also as .zip
   propagate  a folder of frames (with labels/ if there are any), a video file or a recording
   exemplars  a recording, with --boxes
 
@@ -41,13 +41,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--task", required=True, choices=TASKS)
     add("--data", required=True, help="what to measure on; see below")
     add("--json", type=Path, metavar="FILE", help="write all figures")
-    add("--out", type=Path, metavar="DIR", help="write pictures: confusions, curves, worst cases, overlays")
+    add("--out", type=Path, metavar="DIR", help="write images: confusions, curves, worst cases, overlays")
     _add_pipeline(parser)
     _add_data(parser)
     probe = parser.add_argument_group("seg --probe")
     probe.add_argument("--probe", action="store_true", help="fit a linear layer on the encoder's features")
-    probe.add_argument("--train", type=count, metavar="N", help="first pictures to fit (default: the rest)")
-    probe.add_argument("--test", type=count, metavar="N", help="last pictures to test (default: a quarter)")
+    probe.add_argument("--train", type=count, metavar="N", help="first images to fit (default: the rest)")
+    probe.add_argument("--test", type=count, metavar="N", help="last images to test (default: a quarter)")
     _add_propagate(parser)
     shown = parser.add_argument_group("exemplars")
     shown.add_argument("--boxes", type=Path, metavar="FILE.json", help="COCO boxes on the recording's frames")
@@ -65,14 +65,14 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     add("--tile", type=whole, default=0, metavar="PIXELS", help="side of windows (default: no windows)")
     add("--short-side", type=count, metavar="PIXELS", help="of the network input (default: the node's)")
     add("--zoom", type=whole, metavar="VIEWS", help="of regions seen again, at most (default: the node's)")
-    add("--max-tokens", type=count, metavar="N", help="patches of a picture at most (default: the node's)")
+    add("--max-tokens", type=count, metavar="N", help="patches of an image at most (default: the node's)")
     add("--offline", action="store_true", help="do not touch the network")
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("data").add_argument
     add("--vocabulary", metavar="TEXT|FILE", help='"road, car: car; van", or a YAML, JSON or text file')
-    add("--images", type=Path, metavar="DIR", help="pictures of a COCO JSON (default: beside it)")
+    add("--images", type=Path, metavar="DIR", help="images of a COCO JSON (default: beside it)")
     add(
         "--ignore",
         type=whole,
@@ -81,7 +81,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="label that does not count, beside 255; may be repeated",
     )
-    add("--limit", type=count, default=0, metavar="N", help="use this many pictures or frames at most")
+    add("--limit", type=count, default=0, metavar="N", help="use this many images or frames at most")
     add("--seed", type=whole, default=0, help="of everything that is drawn by chance (default: %(default)s)")
     add("--held-out", action="store_true", help="household: with categories that training never saw")
     add("--seen", action="store_true", help="household: with the shapes and textures of training")
@@ -90,14 +90,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=whole,
         default=20,
         metavar="N",
-        help="det: absent names asked for in each picture (default: %(default)s)",
+        help="det: absent names asked for in each image (default: %(default)s)",
     )
     add("--rate", type=_rate, default=5.0, metavar="HZ", help="track: frames a second (default: %(default)s)")
 
 
 def _add_propagate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("propagate").add_argument
-    add("--topic", help="of a recording (default: its first colour pictures)")
+    add("--topic", help="of a recording (default: its first colour images)")
     add("--start-mask", type=Path, metavar="FILE.png", help="things in the first frame, a number each")
     add(
         "--start-box",
@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     job, began = Job(options, Skipped()), time.perf_counter()
     try:
         outcome = _task(options)(job)
-        pictures = write_pictures(asked.out, outcome) if asked.out else []
+        images = write_images(asked.out, outcome) if asked.out else []
     except OSError as error:
         raise PerceptionError(f"a file cannot be read or written: {error}") from error
     outcome.notes[:0] = job.notes
@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if asked.json:
         write_json(asked.json, content)
     print(markdown(outcome))
-    _tell(job.skipped, pictures)
+    _tell(job.skipped, images)
     return 0
 
 
@@ -187,7 +187,7 @@ def _options(asked: argparse.Namespace) -> Options:
         homographies=asked.homographies,
         rate=asked.rate,
         boxes=asked.boxes,
-        pictures=asked.out is not None,
+        draw=asked.out is not None,
     )
 
 
@@ -239,7 +239,7 @@ def _content(options: Options, outcome: Outcome, skipped: Skipped, seconds: floa
     settings = {
         key: str(value) if isinstance(value, Path) else value for key, value in asdict(options).items()
     }
-    del settings["pictures"]
+    del settings["draw"]
     return {
         "task": "probe" if options.probe else options.task,
         "settings": settings,
@@ -250,10 +250,10 @@ def _content(options: Options, outcome: Outcome, skipped: Skipped, seconds: floa
     }
 
 
-def _tell(skipped: Skipped, pictures: Sequence[Path]) -> None:
-    """What was left out, and where the pictures are."""
+def _tell(skipped: Skipped, images: Sequence[Path]) -> None:
+    """What was left out, and where the images are."""
     if skipped.files:
         count, first = len(skipped.files), next(iter(skipped.files.values()))
         print(f"\n{count} could not be decoded and did not count; the first: {first}")
-    if pictures:
-        print(f"\n{len(pictures)} pictures in {pictures[0].parent}")
+    if images:
+        print(f"\n{len(images)} images in {images[0].parent}")

@@ -50,12 +50,12 @@ class Options:
     homographies: int = 20
     rate: float = 5.0
     boxes: Path | None = None
-    pictures: bool = False
+    draw: bool = False
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a task gets: the options, where to note pictures that cannot be read, and what to tell."""
+    """What a task gets: the options, where to note images that cannot be read, and what to tell."""
 
     options: Options
     skipped: Skipped
@@ -80,7 +80,7 @@ def vocabulary_for(options: Options) -> Vocabulary | None:
 
 
 def ignored_of(options: Options) -> frozenset[int]:
-    """Numbers in label pictures that do not count."""
+    """Numbers in label images that do not count."""
     return frozenset((*options.ignore, *VOID))
 
 

@@ -1,4 +1,4 @@
-"""`perception-contrast train`: learn from your own pictures, go on, compare, and export for the nodes."""
+"""`perception-contrast train`: learn from your own images, go on, compare, and export for the nodes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ INTERRUPTED = 130
 HEAD = "head"  # not said by users: the form of the command that heads of the household model have
 
 _DESCRIPTION = """\
-Learns an encoder from your own pictures, or adapts one to them, and exports it for the nodes.
+Learns an encoder from your own images, or adapts one to them, and exports it for the nodes.
 
   run        start what a recipe says
   resume     go on with a run exactly where its last checkpoint is
   export     a run's encoder as a folder that nodes serve; refused if adapting made it worse
-  evaluate   figures of encoders side by side on your pictures
+  evaluate   figures of encoders side by side on your images
   recipes    the recipes that come with the package
 
 `perception-contrast train COMMAND --help` describes a command. `train --recipe FILE` alone is `run`.
@@ -72,7 +72,7 @@ def _export_parser() -> argparse.ArgumentParser:
         description="Writes a run's encoder as a folder: safetensors, ONNX, a card for nodes and one for "
         "people. Nodes take the folder as parameter `model`, and what learned from captions as "
         "`language_model` too. An encoder that was adapted is first compared with what it started from, on "
-        "pictures that were kept back.",
+        "images that were kept back.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run's output folder")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write")
@@ -92,7 +92,7 @@ def _evaluate_parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="perception-contrast train evaluate",
-        description="Figures of one encoder or several on the same pictures. What the data has is used: "
+        description="Figures of one encoder or several on the same images. What the data has is used: "
         "classes (kNN, linear probe, zero-shot), captions (retrieval), times (near frames), masks (dense "
         "probe, clustering); rank and robustness need nothing.",
     )
@@ -117,7 +117,7 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--templates", default="robot_camera", help="robot_camera, plain, or one sentence with {}"
     )
-    parser.add_argument("--limit", type=int, default=0, help="pictures at most, spread evenly (default: all)")
+    parser.add_argument("--limit", type=int, default=0, help="images at most, spread evenly (default: all)")
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="folder for figures.json, tables and plots"
     )

@@ -14,17 +14,17 @@ from perception_contrast_training.household.dense_batches import BatchSettings
 
 PATCH = 14  # of the image tower, pixels
 AT_LEAST_ONE = (
-    "scenes.pictures", "scenes.per_shard", "scenes.workers", "batch.pictures", "batch.crop",
+    "scenes.images", "scenes.per_shard", "scenes.workers", "batch.images", "batch.crop",
     "batch.phrases", "batch.examples", "optimisation.steps", "calibration.scenes", "evaluation.scenes",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SceneRecipe:
-    """pictures: how many to render in all. sizes: network sizes [height, width]; shares: of the pictures."""
+    """images: how many to render in all. sizes: network sizes [height, width]; shares: of the images."""
 
     seed: int = 1
-    pictures: int = 6000
+    images: int = 6000
     per_shard: int = 50
     sizes: tuple[tuple[int, int], ...] = ((378, 504), (280, 378), (224, 294))
     shares: tuple[float, ...] = (0.5, 0.25, 0.25)

@@ -1,4 +1,4 @@
-"""Recipes of the learning methods: what is learned from which pictures, on which network, how."""
+"""Recipes of the learning methods: what is learned from which images, on which network, how."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ DEFAULTS = ("optimiser", "learning_rate", "scaling", "reference_batch", "final_r
 
 @dataclass(frozen=True)
 class DataSettings:
-    """path: a dataset that `data extract` made, a folder or .zip of pictures, or a table with captions.
+    """path: a dataset that `data extract` made, a folder or .zip of images, or a table with captions.
 
     held_out: share that is not learned from, for figures during the run and the guard; of recordings the
     end. part, held_out_part: of a dataset that `data split` has split, in place of the share. workers:
-    processes that read and make views. pairs: of a robot's frames, in place of two views of one picture.
+    processes that read and make views. pairs: of a robot's frames, in place of two views of one image.
     """
 
     path: str = ""
@@ -44,11 +44,11 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class Measuring:
-    """every: steps between two looks at held-out pictures, 0 for none. pictures: that are looked at, at
+    """every: steps between two looks at held-out images, 0 for none. images: that are looked at, at
     most, on each side."""
 
     every: int = 500
-    pictures: int = 2000
+    images: int = 2000
 
 
 @dataclass(frozen=True)
@@ -168,15 +168,15 @@ def _require_sane(recipe: PretrainRecipe) -> None:
         )
 
 
-def settled(recipe: PretrainRecipe, pictures: int, size: int) -> tuple[PretrainRecipe, list[str]]:
-    """The recipe with every number chosen, for ``pictures`` to learn from of ``size`` pixels.
+def settled(recipe: PretrainRecipe, images: int, size: int) -> tuple[PretrainRecipe, list[str]]:
+    """The recipe with every number chosen, for ``images`` to learn from of ``size`` pixels.
 
     Also what was chosen and why, a sentence each. Choosing again chooses nothing new.
     """
     old, kind = recipe.optimisation, recipe.kind
-    batches = max(1, pictures // max(1, old.batch))
+    batches = max(1, images // max(1, old.batch))
     steps = old.steps or max(1, round(recipe.epochs * batches))
-    sentences = [] if old.steps else [f"{steps} steps: {recipe.epochs:g} passes over {pictures} pictures"]
+    sentences = [] if old.steps else [f"{steps} steps: {recipe.epochs:g} passes over {images} images"]
     warm_up = old.warm_up
     if warm_up == PUBLISHED:
         wanted = kind.published.warm_up_steps or round(kind.published.warm_up_epochs * batches)
@@ -185,7 +185,7 @@ def settled(recipe: PretrainRecipe, pictures: int, size: int) -> tuple[PretrainR
     optimisation = replace(old, steps=steps, warm_up=warm_up)
     options = recipe.options
     if not recipe.as_written:
-        scale = Scale(pictures, old.batch, steps / batches, size)
+        scale = Scale(images, old.batch, steps / batches, size)
         options, more = kind.fitted(options, scale)
         sentences += more
     return replace(recipe, optimisation=optimisation, options=options, as_written=True), sentences

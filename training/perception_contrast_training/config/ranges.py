@@ -31,7 +31,7 @@ class Range:
 
 ANY, NUMBER, COUNT = Range(-math.inf), Range(), Range(1)
 POSITIVE, SHARE, DROPPED = Range(open=True), Range(0, 1), Range(0, 0.99)
-PART = Range(1e-6, 1, rising=True)  # of a picture's area
+PART = Range(1e-6, 1, rising=True)  # of an image's area
 
 _OF: tuple[tuple[str, Range, str], ...] = (
     ("", NUMBER, "seed epochs"),
@@ -50,7 +50,7 @@ _OF: tuple[tuple[str, Range, str], ...] = (
     ("monitors", COUNT, "every patience rows"),
     ("monitors", SHARE, "grace"),
     ("measure", NUMBER, "every"),
-    ("measure", COUNT, "pictures"),
+    ("measure", COUNT, "images"),
     ("guard", SHARE, "share"),
     ("options", POSITIVE, "temperature student_temperature teacher_temperature teacher_temperature_start"),
     ("options", POSITIVE, "scale most_scale"),

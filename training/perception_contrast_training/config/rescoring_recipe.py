@@ -20,18 +20,18 @@ from perception_contrast_training.household.rescoring_losses import ZoomLoss
 
 METHOD = "zoom"
 AT_LEAST_ONE = (
-    "scenes.pictures", "scenes.per_shard", "scenes.workers", "head.width", "head.cell", "batch.things",
+    "scenes.images", "scenes.per_shard", "scenes.workers", "head.width", "head.cell", "batch.things",
     "batch.phrases", "batch.pool", "batch.wordings", "optimisation.steps", "calibration.scenes",
-    "evaluation.pictures",
+    "evaluation.images",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ZoomScenes:
-    """seed: of the first shard, the next one's is one more. pictures: how many to render in all."""
+    """seed: of the first shard, the next one's is one more. images: how many to render in all."""
 
     seed: int = 7_300_000
-    pictures: int = 7050
+    images: int = 7050
     per_shard: int = 50
     workers: int = 2
 
@@ -83,10 +83,10 @@ class ZoomCalibrationSettings:
 class ZoomTest:
     """seed: of the first shard that is kept back. unseen: shapes, textures and colour pairs kept back from
     training. recall: share of present names that are to be reported where absent ones are counted.
-    whole: also how the head of whole pictures names the same regions."""
+    whole: also how the head of whole images names the same regions."""
 
     seed: int = 7_300_900
-    pictures: int = 200
+    images: int = 200
     unseen: bool = True
     recall: float = 0.9
     whole: bool = True
@@ -114,7 +114,7 @@ class ZoomRecipe:
     @property
     def shards(self) -> int:
         """How many are learned from."""
-        return math.ceil(self.scenes.pictures / self.scenes.per_shard)
+        return math.ceil(self.scenes.images / self.scenes.per_shard)
 
 
 def load_zoom_recipe(path: Path, changes: Sequence[str] = ()) -> ZoomRecipe:

@@ -13,7 +13,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class Optimisation:
-    """steps: 0 for as many as ``epochs`` take. batch: pictures of a step, of all processes together.
+    """steps: 0 for as many as ``epochs`` take. batch: images of a step, of all processes together.
     part: how many of a process's share go through the networks at once, 0 for all; what a method compares
     is gathered from all parts where it can be (gradient caching), else gradients of parts are averaged.
 

@@ -1,1 +1,1 @@
-"""Pictures, words and what they have to do with each other."""
+"""Images, words and what they have to do with each other."""

@@ -34,7 +34,7 @@ def cached_backward(
     vectors of all. parts: asked for by number twice each; a sequence that makes them when asked holds one
     at a time. scaled: what a gradient scaler makes of the loss. autocast: around the networks.
 
-    Raises RecipeError for a method whose networks mix pictures of a batch by batch norm: parts would give
+    Raises RecipeError for a method whose networks mix images of a batch by batch norm: parts would give
     other vectors than the whole.
     """
     require_no_batch_norm(method)

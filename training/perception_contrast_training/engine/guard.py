@@ -1,4 +1,4 @@
-"""Adapting weights that were good can make them worse: before and after, on pictures that were kept back."""
+"""Adapting weights that were good can make them worse: before and after, on images that were kept back."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Verdict:
     def table(self) -> Table:
         """A row a figure."""
         rows = [(n, self.before[n], self.after[n], self.after[n] - self.before[n]) for n in self.before]
-        return Table("Held-out pictures, before and after", ("figure", "before", "after", "change"), rows)
+        return Table("Held-out images, before and after", ("figure", "before", "after", "change"), rows)
 
     def stored(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,7 +64,7 @@ def judge(before: Mapping[str, float], after: Mapping[str, float], share: float)
 
 
 def guard(trained: Trained, data: Data) -> Verdict | None:
-    """Of an adapted encoder; None for one from scratch, or where no pictures were kept back."""
+    """Of an adapted encoder; None for one from scratch, or where no images were kept back."""
     held_out = held_out_of(trained.recipe, data)
     if not trained.recipe.adapts or held_out is None:
         return None
@@ -85,7 +85,7 @@ def require_no_regression(verdict: Verdict | None, *, accepted: bool) -> None:
         return
     fell = ", ".join(f"{n} {verdict.before[n]:.3f} to {verdict.after[n]:.3f}" for n in verdict.worse)
     raise RegressionError(
-        f"this encoder is worse than the one it started from on held-out pictures: {fell}; nothing was "
-        "exported. Train shorter, lower optimisation.learning_rate, use LoRA or more pictures; or export it "
+        f"this encoder is worse than the one it started from on held-out images: {fell}; nothing was "
+        "exported. Train shorter, lower optimisation.learning_rate, use LoRA or more images; or export it "
         "all the same with --accept-regression"
     )

@@ -94,8 +94,8 @@ class Bar:
             n.removeprefix("loss/"): v for n, v in figures.items() if n == "loss" or n.startswith("loss/")
         }
         text = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
-        rate = figures.get("pictures per second")
-        speed = "" if rate is None else f"{rate:.0f} pictures/s"
+        rate = figures.get("images per second")
+        speed = "" if rate is None else f"{rate:.0f} images/s"
         self._progress.update(self._task, completed=step, losses=text, speed=speed)
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from perception_contrast_training.config.pretraining_recipe import (
 from perception_contrast_training.config.run_settings import require_sane
 from perception_contrast_training.config.schema import read_mapping
 from perception_contrast_training.data.datasets.open_dataset import open_dataset
-from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.subset import Chosen, captioned
 from perception_contrast_training.data.loading.batches import batches, chance
 from perception_contrast_training.data.loading.order import Order
@@ -48,10 +48,10 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True)
 class Data:
-    """learned: pictures to learn from. held: those kept back, None where none are."""
+    """learned: images to learn from. held: those kept back, None where none are."""
 
-    learned: Pictures
-    held: Pictures | None
+    learned: Images
+    held: Images | None
 
 
 def open_data(recipe: PretrainRecipe) -> Data:
@@ -71,20 +71,20 @@ def open_data(recipe: PretrainRecipe) -> Data:
     return Data(Chosen(whole, learned), Chosen(whole, held))
 
 
-def _fit(recipe: PretrainRecipe, pictures: Pictures) -> Pictures:
+def _fit(recipe: PretrainRecipe, images: Images) -> Images:
     if not recipe.kind.texts:
-        return pictures
-    having = captioned(pictures)
+        return images
+    having = captioned(images)
     if not len(having):
         raise PerceptionError(
-            f"'{recipe.data.path}' has no captions, and {recipe.method} learns from pictures with captions; "
+            f"'{recipe.data.path}' has no captions, and {recipe.method} learns from images with captions; "
             "give a table of paths and captions, or choose simclr, byol, dino, dinov2 or mae"
         )
     return having
 
 
 def partners_in(recipe: PretrainRecipe, data: Data) -> Partners | None:
-    """As ``partners_of``, among the pictures to learn from: none comes from those kept back."""
+    """As ``partners_of``, among the images to learn from: none comes from those kept back."""
     settings, negatives = recipe.data.pairs, recipe.kind.negatives
     return partners_of(data.learned, settings, recipe.data.path, negatives=negatives)
 
@@ -115,7 +115,7 @@ def check(recipe: PretrainRecipe) -> str:
     partners = partners_in(recipe, data)
     sentences += partners.sentences() if partners else []
     held = len(data.held) if data.held is not None else 0
-    counts = f"{len(data.learned)} pictures to learn from, {held} kept back"
+    counts = f"{len(data.learned)} images to learn from, {held} kept back"
     first = f"{recipe.method} on {recipe.backbone.name}: {counts}"
     return "\n".join([first, *sentences])
 
@@ -220,7 +220,7 @@ def pair_of(method: Method) -> Towers | None:
 def held_out_of(recipe: PretrainRecipe, data: Data) -> HeldOut | None:
     if data.held is None:
         return None
-    return HeldOut(data.learned, data.held, recipe.measure.pictures, recipe.data.workers)
+    return HeldOut(data.learned, data.held, recipe.measure.images, recipe.data.workers)
 
 
 def probe_of(recipe: PretrainRecipe, data: Data) -> Probe | None:

@@ -39,7 +39,7 @@ class CollapseError(PerceptionError):
 class Parts:
     """What a run is made of beside its trainer. feed: batches from the trainer's position on.
 
-    probe: figures on held-out pictures, by name; BETTER among them says how good the encoder is.
+    probe: figures on held-out images, by name; BETTER among them says how good the encoder is.
     """
 
     feed: Iterator[Mapping[str, Any]]
@@ -125,10 +125,10 @@ class Run:
                 self._held_out = found.get(BETTER, self._held_out)
                 figures |= {f"held out/{name}" if name != BETTER else name: v for name, v in found.items()}
         figures |= {
-            "pictures per second": self.trainer.settings.batch / max(took, 1e-9),
+            "images per second": self.trainer.settings.batch / max(took, 1e-9),
             "share of time waiting for data": waited / max(took, 1e-9),
             "skipped batches": float(self.trainer.skipped),
-            "unreadable pictures": float(self._unreadable),
+            "unreadable images": float(self._unreadable),
         } | _memory(self.trainer.processes.device)
         if PARTNERED in batch:
             figures["share with a partner"] = float(torch.as_tensor(batch[PARTNERED]).double().mean())

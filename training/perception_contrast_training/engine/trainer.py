@@ -99,7 +99,7 @@ class Trainer:
         self.batches += 1
         self.optimiser.zero_grad(set_to_none=True)
         if any_of([not _all_finite(batch)], self.processes)[0]:
-            return self._skipped("a picture is not finite", {"learning rate": rate})
+            return self._skipped("an image is not finite", {"learning rate": rate})
         before = [buffer.clone() for buffer in self.module.buffers() if buffer.is_floating_point()]
         with self._kernels(batch):
             losses = self._gradients(_on(batch, self.processes.device), progress)
@@ -206,7 +206,7 @@ class Trainer:
         if self._skipped_on_end >= self.settings.most_skipped:
             raise DivergedError(
                 f"{self._skipped_on_end} batches on end were skipped after step {self.step_count}, the last "
-                f"because {why}; lower optimisation.learning_rate, raise warm_up or look at the pictures. "
+                f"because {why}; lower optimisation.learning_rate, raise warm_up or look at the images. "
                 "The last checkpoint is kept"
             )
         return Step(self.step_count, False, dict(figures))
@@ -224,7 +224,7 @@ def _without_onednn() -> Iterator[None]:
 
 
 def split(batch: Batch, part: int) -> Iterator[Batch]:
-    """The batch in parts of ``part`` pictures; 0 for all at once."""
+    """The batch in parts of ``part`` images; 0 for all at once."""
     name, value = next((n, v) for n, v in batch.items() if isinstance(v, Tensor))
     count = value.shape[int(name in VIEWED)]
     if not part or part >= count:

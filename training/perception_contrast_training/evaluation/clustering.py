@@ -31,7 +31,7 @@ def clustering_figures(
 ) -> dict[str, float]:
     """mIoU and accuracy over all cells, of as many clusters as there are classes (as PiCIE measures it).
 
-    features: (c, h, w) of each picture, clustered as unit vectors. labels: (H, W) of each, or IGNORED.
+    features: (c, h, w) of each image, clustered as unit vectors. labels: (H, W) of each, or IGNORED.
     """
     from sklearn.cluster import MiniBatchKMeans
 

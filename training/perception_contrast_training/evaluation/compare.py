@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.text.templates import TEMPLATES, checked_templates, sentences
-from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.evaluation.corruptions import CHANGES
 from perception_contrast_training.evaluation.encoding import Eye, Seen, see
 from perception_contrast_training.evaluation.held_out import Indices, column, split
@@ -45,8 +45,8 @@ class Asked:
     workers: int = 0
 
 
-def compare(eyes: Sequence[Eye], pictures: Pictures, asked: Asked) -> Outcome:
-    """Figures of each encoder on the same split of the pictures.
+def compare(eyes: Sequence[Eye], images: Images, asked: Asked) -> Outcome:
+    """Figures of each encoder on the same split of the images.
 
     Raises PerceptionError for unknown tasks, and where the data has nothing that a task could use.
     """
@@ -54,37 +54,37 @@ def compare(eyes: Sequence[Eye], pictures: Pictures, asked: Asked) -> Outcome:
     if unknown:
         raise PerceptionError(f"task '{unknown[0]}' is unknown; choose of {', '.join(TASKS)}")
     learned, held = split(
-        len(pictures), asked.held_out, seed=asked.seed,
-        stamps=column(pictures, "stamps"), groups=column(pictures, "groups"),
+        len(images), asked.held_out, seed=asked.seed,
+        stamps=column(images, "stamps"), groups=column(images, "groups"),
     )  # fmt: skip
-    figures = {eye.name: _figures(eye, pictures, learned, held, asked) for eye in eyes}
+    figures = {eye.name: _figures(eye, images, learned, held, asked) for eye in eyes}
     outcome = report(figures, {eye.name: eye.space for eye in eyes})
-    outcome.figures |= {"pictures": len(pictures), "held out": len(held)}
+    outcome.figures |= {"pictures": len(images), "held out": len(held)}
     if not any(figures.values()):
         raise PerceptionError("the data has neither labels, captions nor stamps that these tasks could use")
     return outcome
 
 
-def _figures(eye: Eye, pictures: Pictures, learned: Indices, held: Indices, asked: Asked) -> dict[str, float]:
+def _figures(eye: Eye, images: Images, learned: Indices, held: Indices, asked: Asked) -> dict[str, float]:
     options: dict[str, Any] = {"batch": asked.batch, "workers": asked.workers}
-    test = see(eye, pictures, held.tolist(), what="held out", **options)
+    test = see(eye, images, held.tolist(), what="held out", **options)
     labelled = bool((test.labels >= 0).any())
     needs_train = labelled and {"knn", "linear", "robustness"} & set(asked.tasks)
-    train = see(eye, pictures, learned.tolist(), what="learned from", **options) if needs_train else None
+    train = see(eye, images, learned.tolist(), what="learned from", **options) if needs_train else None
     found: dict[str, float] = {}
     if train is not None:
         found |= _of_labels(train, test, asked)
     if eye.words is not None:
-        classes = getattr(pictures, "classes", ())
+        classes = getattr(images, "classes", ())
         found |= _of_words(eye, test, classes, asked)
     if "time" in asked.tasks:
         found |= of_time(test, asked.within)
     if "rank" in asked.tasks and len(test) > 2:
         found |= without_labels(test.vectors)
     if "robustness" in asked.tasks:
-        found |= _robustness(eye, pictures, held, test, train, asked)
+        found |= _robustness(eye, images, held, test, train, asked)
     left_out = test.unreadable + (train.unreadable if train is not None else 0)
-    return found | ({"unreadable pictures": float(left_out)} if found and left_out else {})
+    return found | ({"unreadable images": float(left_out)} if found and left_out else {})
 
 
 def _of_labels(train: Seen, test: Seen, asked: Asked) -> dict[str, float]:
@@ -123,9 +123,9 @@ def _of_words(eye: Eye, test: Seen, classes: Sequence[str], asked: Asked) -> dic
 def by_caption(
     image: Tensor, words: Callable[[Sequence[str]], Tensor], texts: Sequence[str]
 ) -> dict[str, float]:
-    """R@k both ways of pictures (n, c) with texts, a caption a line; those without any are left out.
+    """R@k both ways of images (n, c) with texts, a caption a line; those without any are left out.
 
-    Frames often share a caption: a picture is found by any of its own, a caption finds any that has it.
+    Frames often share a caption: an image is found by any of its own, a caption finds any that has it.
     """
     owners = [number for number, text in enumerate(texts) if text]
     captions = [set(filter(None, texts[number].split("\n"))) for number in owners]
@@ -147,7 +147,7 @@ def class_vectors(words: Any, classes: Sequence[str], templates: str) -> Tensor:
 
 
 def of_time(test: Seen, within: float = 0.0) -> dict[str, float]:
-    """``near_in_time`` of pictures with stamps; nothing without, or where none is near another."""
+    """``near_in_time`` of images with stamps; nothing without, or where none is near another."""
     if len(test) < 3 or bool((test.stamps < 0).any()):
         return {}
     found = near_in_time(test.vectors, test.stamps, test.groups, within or usual(test))
@@ -169,13 +169,13 @@ def without_labels(vectors: Tensor) -> dict[str, float]:
 
 
 def _robustness(
-    eye: Eye, pictures: Pictures, held: Indices, test: Seen, train: Seen | None, asked: Asked
+    eye: Eye, images: Images, held: Indices, test: Seen, train: Seen | None, asked: Asked
 ) -> dict[str, float]:
-    """Of each change: the mean cosine with the unchanged picture, and kNN where there are labels."""
+    """Of each change: the mean cosine with the unchanged image, and kNN where there are labels."""
     found: dict[str, float] = {}
     for name, change in CHANGES.items():
         other = see(
-            eye, pictures, held.tolist(), change=change, batch=asked.batch, workers=asked.workers, what=name
+            eye, images, held.tolist(), change=change, batch=asked.batch, workers=asked.workers, what=name
         )
         if len(other) == len(test):
             cosine = functional.cosine_similarity(other.vectors, test.vectors, dim=-1)
@@ -187,7 +187,7 @@ def _robustness(
 
 
 def report(figures: Mapping[str, Mapping[str, float]], spaces: Mapping[str, str]) -> Outcome:
-    """A table with an encoder a column, and a picture of it."""
+    """A table with an encoder a column, and an image of it."""
     names = list(figures)
     keys = list(dict.fromkeys(key for found in figures.values() for key in found))
     rows = [(key, *(figures[name].get(key) for name in names)) for key in keys]
@@ -195,7 +195,7 @@ def report(figures: Mapping[str, Mapping[str, float]], spaces: Mapping[str, str]
     outcome = Outcome({"encoders": {n: {"space": spaces[n], **figures[n]} for n in names}}, [table])
     drawn = [key for key in keys if all(0 <= figures[n].get(key, 0.0) <= 1 for n in names)]
     if drawn:
-        outcome.pictures["compare.png"] = bars(figures, drawn)
+        outcome.images["compare.png"] = bars(figures, drawn)
     return outcome
 
 
@@ -218,5 +218,5 @@ def bars(figures: Mapping[str, Mapping[str, float]], keys: Sequence[str]) -> NDA
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     figure.tight_layout()
     canvas.draw()
-    picture: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-    return picture
+    image: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return image

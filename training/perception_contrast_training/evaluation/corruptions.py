@@ -1,4 +1,4 @@
-"""Pictures as a robot may get them on a bad day: blurred, too dark, too bright, turned."""
+"""Images as a robot may get them on a bad day: blurred, too dark, too bright, turned."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Change = Callable[[Tensor], Tensor]
 def blurred(share: float) -> Change:
     """Gaussian blur with a deviation of ``share`` of the shorter side."""
 
-    def change(picture: Tensor) -> Tensor:
-        sigma = max(share * min(picture.shape[-2:]), 0.1)
-        size = min(2 * int(3 * sigma) + 1, 2 * (min(picture.shape[-2:]) // 2) - 1)
-        changed: Tensor = tf.gaussian_blur(picture, [max(size, 3)] * 2, [sigma] * 2)
+    def change(image: Tensor) -> Tensor:
+        sigma = max(share * min(image.shape[-2:]), 0.1)
+        size = min(2 * int(3 * sigma) + 1, 2 * (min(image.shape[-2:]) // 2) - 1)
+        changed: Tensor = tf.gaussian_blur(image, [max(size, 3)] * 2, [sigma] * 2)
         return changed
 
     return change
@@ -26,8 +26,8 @@ def blurred(share: float) -> Change:
 def lit(factor: float) -> Change:
     """Light times ``factor``, clipped as a sensor does it; in linear light, so sRGB is undone and redone."""
 
-    def change(picture: Tensor) -> Tensor:
-        linear = (picture.float() / 255).pow(2.2) * factor
+    def change(image: Tensor) -> Tensor:
+        linear = (image.float() / 255).pow(2.2) * factor
         return (linear.clamp(0, 1).pow(1 / 2.2) * 255).round().to(torch.uint8)
 
     return change
@@ -36,8 +36,8 @@ def lit(factor: float) -> Change:
 def turned(degrees: float) -> Change:
     """Rotated about the middle; corners that come from outside are grey."""
 
-    def change(picture: Tensor) -> Tensor:
-        changed: Tensor = tf.rotate(picture, degrees, tf.InterpolationMode.BILINEAR, fill=[128.0] * 3)
+    def change(image: Tensor) -> Tensor:
+        changed: Tensor = tf.rotate(image, degrees, tf.InterpolationMode.BILINEAR, fill=[128.0] * 3)
         return changed
 
     return change

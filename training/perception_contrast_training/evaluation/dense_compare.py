@@ -1,4 +1,4 @@
-"""Dense features of encoders side by side on labelled pictures: linear probe and clustering."""
+"""Dense features of encoders side by side on labelled images: linear probe and clustering."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from perception_contrast_training.evaluation.tasks.probe import split
 
 
 def has_masks(path: Path) -> bool:
-    """Whether this is a folder of pictures with a label picture each."""
+    """Whether this is a folder of images with a label image each."""
     return (path / "images").is_dir() and (path / "labels").is_dir()
 
 
 def compare_dense(
     eyes: Sequence[Eye], folder: Path, *, ignore: Sequence[int] = (), seed: int = 0, test: int | None = None
 ) -> Outcome:
-    """mIoU of the plain linear probe (the last quarter of the pictures is tested on) and of clustering.
+    """mIoU of the plain linear probe (the last quarter of the images is tested on) and of clustering.
 
     folder: images/NAME.png|jpg and labels/NAME.png. ignore: class numbers that do not count. Raises
     PerceptionError for encoders without dense features.

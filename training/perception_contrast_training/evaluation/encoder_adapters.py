@@ -25,7 +25,7 @@ def eye_of(name: str, *, offline: bool = False, device: torch.device = CPU) -> E
     """
     spec = model_spec(name.removeprefix(RANDOM))
     if spec.family in ("lit", "text"):
-        raise PerceptionError(f"'{name}' is made of other models; compare encoders of pictures, or CLIPs")
+        raise PerceptionError(f"'{name}' is made of other models; compare encoders of images, or CLIPs")
     tower: DinoTower | ClipTower
     if name.startswith(RANDOM):
         tower = random_tower(name.removeprefix(RANDOM)).to(device)
@@ -50,13 +50,13 @@ def _of_tower(tower: DinoTower | ClipTower, name: str, size: int, device: torch.
         )
     dino = tower
 
-    def pictures(images: Tensor) -> Tensor:
+    def pooled(images: Tensor) -> Tensor:
         cls: Tensor = dino(images).cls
         return cls
 
-    return Eye(name, tower.space, pictures, size, tower.mean, tower.std, device, tower=tower)
+    return Eye(name, tower.space, pooled, size, tower.mean, tower.std, device, tower=tower)
 
 
 def _side(size: int, patch: int) -> int:
-    """Pictures of 224 pixels or the model's own if that is less; a multiple of the patch."""
+    """Images of 224 pixels or the model's own if that is less; a multiple of the patch."""
     return max(patch, min(size, 224) // patch * patch)

@@ -17,7 +17,7 @@ from perception_contrast_training.evaluation.compare import TASKS, Asked, compar
 from perception_contrast_training.evaluation.dense_compare import compare_dense, has_masks
 from perception_contrast_training.evaluation.encoder_adapters import eye_of
 from perception_contrast_training.evaluation.encoding import Eye
-from perception_contrast_training.evaluation.report import Outcome, markdown, write_json, write_pictures
+from perception_contrast_training.evaluation.report import Outcome, markdown, write_images, write_json
 
 
 def evaluate(arguments: argparse.Namespace) -> Outcome:
@@ -30,19 +30,19 @@ def evaluate(arguments: argparse.Namespace) -> Outcome:
     if has_masks(arguments.data):
         outcome = compare_dense(eyes, arguments.data, ignore=arguments.ignore)
     else:
-        pictures = evenly(open_dataset(arguments.data, part=arguments.part or None), arguments.limit)
+        images = evenly(open_dataset(arguments.data, part=arguments.part or None), arguments.limit)
         asked = Asked(
             tasks=tuple(arguments.task or TASKS),
             held_out=arguments.held_out,
             solver=arguments.solver,
             templates=arguments.templates,
         )
-        outcome = compare(eyes, pictures, asked)
+        outcome = compare(eyes, images, asked)
     print(markdown(outcome))
     if arguments.output:
         write_json(arguments.output / "figures.json", outcome.figures)
         atomic_write(arguments.output / "figures.md", (markdown(outcome) + "\n").encode())
-        for path in write_pictures(arguments.output, outcome):
+        for path in write_images(arguments.output, outcome):
             print(path)
     return outcome
 

@@ -1,4 +1,4 @@
-"""Vectors of a data set's pictures, with what is known of each, by any encoder."""
+"""Vectors of a data set's images, with what is known of each, by any encoder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.models.specs import Triple
-from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.evaluation.corruptions import Change
 from perception_contrast_training.evaluation.progress import tracked
 
@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 class Eye:
     """An encoder and what it wants. network: (n, 3, size, size), normalised, to (n, c).
 
-    name, space: what figures are told under. words: texts to (m, c) of the pictures' space, or None.
+    name, space: what figures are told under. words: texts to (m, c) of the images' space, or None.
     tower: what gives dense features, or None.
     """
 
@@ -47,7 +47,7 @@ class Eye:
 @dataclass(frozen=True)
 class Seen:
     """vectors (n, c) float32 on the CPU; labels, groups and stamps (n,), -1 where
-    unknown, stamps in nanoseconds; texts: "" where there is none. unreadable: pictures that were left out."""
+    unknown, stamps in nanoseconds; texts: "" where there is none. unreadable: images that were left out."""
 
     vectors: Tensor
     labels: Tensor
@@ -60,20 +60,20 @@ class Seen:
         return len(self.vectors)
 
 
-def fitted(picture: Tensor, size: int, mean: Triple, std: Triple) -> Tensor:
+def fitted(source: Tensor, size: int, mean: Triple, std: Triple) -> Tensor:
     """(3, h, w) uint8 to (3, size, size): shorter side resized (bicubic, antialiased), middle kept."""
-    h, w = picture.shape[-2:]
+    h, w = source.shape[-2:]
     scale = size / min(h, w)
     shape = [max(size, round(h * scale)), max(size, round(w * scale))]
-    small = tf.resize(picture, shape, tf.InterpolationMode.BICUBIC, antialias=True)
+    small = tf.resize(source, shape, tf.InterpolationMode.BICUBIC, antialias=True)
     middle = tf.center_crop(small, [size, size])
     image: Tensor = tf.normalize(middle.float() / 255, list(mean), list(std))
     return image
 
 
 class _Fitted(Dataset[dict[str, Any]]):
-    def __init__(self, pictures: Pictures, chosen: Sequence[int], eye: Eye, change: Change | None) -> None:
-        self._pictures, self._chosen, self._change = pictures, chosen, change
+    def __init__(self, images: Images, chosen: Sequence[int], eye: Eye, change: Change | None) -> None:
+        self._images, self._chosen, self._change = images, chosen, change
         self._size, self._mean, self._std = eye.size, eye.mean, eye.std
 
     def __len__(self) -> int:
@@ -81,17 +81,17 @@ class _Fitted(Dataset[dict[str, Any]]):
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         try:
-            sample = dict(self._pictures[self._chosen[number]])
+            sample = dict(self._images[self._chosen[number]])
         except PerceptionError:
             return {}
-        picture = sample["picture"] if self._change is None else self._change(sample["picture"])
-        sample["picture"] = fitted(picture, self._size, self._mean, self._std)
+        image = sample["image"] if self._change is None else self._change(sample["image"])
+        sample["image"] = fitted(image, self._size, self._mean, self._std)
         return sample
 
 
 def see(
     eye: Eye,
-    pictures: Pictures,
+    images: Images,
     chosen: Sequence[int] | None = None,
     *,
     change: Change | None = None,
@@ -99,12 +99,12 @@ def see(
     workers: int = 0,
     what: str = "vectors",
 ) -> Seen:
-    """Vectors of the chosen pictures, all of them by default, in order; unreadable ones are left out.
+    """Vectors of the chosen images, all of them by default, in order; unreadable ones are left out.
 
-    change: made to each picture first. Raises PerceptionError if none can be read.
+    change: made to each image first. Raises PerceptionError if none can be read.
     """
-    numbers = list(range(len(pictures))) if chosen is None else list(chosen)
-    data = _Fitted(pictures, numbers, eye, change)
+    numbers = list(range(len(images))) if chosen is None else list(chosen)
+    data = _Fitted(images, numbers, eye, change)
     loader: DataLoader[dict[str, Any]] = DataLoader(
         data, batch_size=batch, num_workers=workers, collate_fn=list
     )
@@ -113,12 +113,12 @@ def see(
         readable = [row for row in rows if row]
         if not readable:
             continue
-        images = torch.stack([row.pop("picture") for row in readable]).to(eye.device)
+        stacked = torch.stack([row.pop("image") for row in readable]).to(eye.device)
         with torch.inference_mode():
-            vectors.append(eye.network(images).float().cpu())
+            vectors.append(eye.network(stacked).float().cpu())
         samples += readable
     if not samples:
-        raise PerceptionError(f"none of {len(numbers)} pictures can be read; look at the data")
+        raise PerceptionError(f"none of {len(numbers)} images can be read; look at the data")
     if not all(bool(part.isfinite().all()) for part in vectors):
         raise PerceptionError(
             f"encoder '{eye.name}' gives vectors that are not finite; its weights are broken"

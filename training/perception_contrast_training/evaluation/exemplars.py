@@ -134,7 +134,7 @@ def _frames_of(
 def shown_box(frames: Sequence[LabelledFrame], label: str) -> tuple[LabelledFrame, TrueBox] | None:
     """What is shown of a class: of the first frame with a box that is not hard, the largest.
 
-    One that lies whole in the picture goes before one that the edge cuts. None for a class without any.
+    One that lies whole in the image goes before one that the edge cuts. None for a class without any.
     """
     for frame in frames:
         fit = [box for box in frame.of(label) if not box.hard]
@@ -338,8 +338,8 @@ def overlays_of(answers: Sequence[Answer], names: Sequence[str]) -> dict[str, ND
 def _overlay(answers: Sequence[Answer], ids: dict[str, int]) -> NDArray[np.uint8]:
     """All answers about one frame."""
     frame = answers[0].frame
-    picture = overlay(frame.frame.image, [d for answer in answers for d in answer.detections], ids)
+    image = overlay(frame.frame.image, [d for answer in answers for d in answer.detections], ids)
     for truth in (truth for answer in answers for truth in frame.of(answer.label)):
         x0, y0, x1, y1 = (round(value) for value in truth.box)
-        cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), TRUTH, 1)
-    return picture
+        cv2.rectangle(image, (x0, y0), (x1 - 1, y1 - 1), TRUTH, 1)
+    return image

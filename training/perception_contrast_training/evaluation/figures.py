@@ -14,7 +14,7 @@ Mask = NDArray[np.bool_]
 
 
 def placed(detection: Detection, size: tuple[int, int]) -> Mask:
-    """A detection's mask in the whole picture."""
+    """A detection's mask in the whole image."""
     full = np.zeros(size, bool)
     x0, y0, x1, y1 = detection.box
     full[y0:y1, x0:x1] = detection.mask[: size[0] - y0, : size[1] - x0]
@@ -38,7 +38,7 @@ class PrecisionRecall:
     def add(
         self, scores: Sequence[float], overlaps: NDArray[np.float64], ignored: Sequence[bool], least: float
     ) -> None:
-        """One picture. overlaps: (predictions, truths). ignored truths count neither for nor against.
+        """One image. overlaps: (predictions, truths). ignored truths count neither for nor against.
 
         Predictions are matched best score first, each to its best free truth of at least ``least``.
         """

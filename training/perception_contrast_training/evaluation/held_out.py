@@ -1,4 +1,4 @@
-"""Which pictures are kept back, so that no near twin of one of them was learned from."""
+"""Which images are kept back, so that no near twin of one of them was learned from."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def split(
     """(learned from, kept back), ascending. Frames with stamps: the last of each recording, by time.
 
     Within a recording neighbours are near twins, so its end is kept back as one piece, and frames less than
-    ``margin`` seconds before it belong to neither. Pictures without stamps are drawn by chance. share: of
-    the pictures. Raises PerceptionError if nothing would be left on a side.
+    ``margin`` seconds before it belong to neither. Images without stamps are drawn by chance. share: of
+    the images. Raises PerceptionError if nothing would be left on a side.
     """  # fmt: skip
     if stamps is None or bool((np.asarray(stamps) < 0).any()):
         order = np.random.default_rng(seed).permutation(count)
@@ -38,8 +38,7 @@ def split(
         held = np.concatenate([part[1] for part in parts])
     if not len(learned) or not len(held):
         raise PerceptionError(
-            f"{count} pictures cannot be split with {share:.0%} kept back; gather more, "
-            "or change data.held_out"
+            f"{count} images cannot be split with {share:.0%} kept back; gather more, or change data.held_out"
         )
     return np.sort(learned), np.sort(held)
 
@@ -55,7 +54,7 @@ def _ends(
     return before[stamps[before] <= first - margin * 1e9], held
 
 
-def column(pictures: object, name: str) -> NDArray[np.int64] | None:
-    """``stamps`` or ``groups`` of a data set that knows them without reading its pictures."""
-    found: Sequence[int] | None = getattr(pictures, name, None)
+def column(images: object, name: str) -> NDArray[np.int64] | None:
+    """``stamps`` or ``groups`` of a data set that knows them without reading its images."""
+    found: Sequence[int] | None = getattr(images, name, None)
     return None if found is None else np.asarray(found, np.int64)

@@ -1,4 +1,4 @@
-"""How good a backbone is on pictures that it did not learn from: by labels, by captions, or by time."""
+"""How good a backbone is on images that it did not learn from: by labels, by captions, or by time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.subset import evenly
 from perception_contrast_training.engine.run_loop import BETTER
 from perception_contrast_training.engine.trainer import Trainer
@@ -27,10 +27,10 @@ TELLING = ("kNN", "linear probe", "R@1", "zero-shot", "near in time mAP", "rank"
 
 @dataclass(frozen=True)
 class HeldOut:
-    """learned: pictures whose labels may be used; held: those that are asked about. most: of each."""
+    """learned: images whose labels may be used; held: those that are asked about. most: of each."""
 
-    learned: Pictures
-    held: Pictures
+    learned: Images
+    held: Images
     most: int = 2000
     workers: int = 0
 
@@ -53,11 +53,11 @@ class HeldOut:
             found |= self._of_texts(pair, eye)
         return found
 
-    def _seen(self, eye: Eye, pictures: Pictures, what: str) -> Seen:
-        return see(eye, evenly(pictures, self.most), workers=self.workers, what=what)
+    def _seen(self, eye: Eye, images: Images, what: str) -> Seen:
+        return see(eye, evenly(images, self.most), workers=self.workers, what=what)
 
     def _of_texts(self, pair: Towers, eye: Eye) -> dict[str, float]:
-        """R@1, where a picture is found by each caption, and zero-shot of classes that have names."""
+        """R@1, where an image is found by each caption, and zero-shot of classes that have names."""
         other = eye_of_pair(pair, eye.device, eye.name)
         words = other.words
         assert words is not None
@@ -74,7 +74,7 @@ class HeldOut:
 
 
 def eye_of_pair(pair: Towers, device: torch.device, name: str = "pair") -> Eye:
-    """Pictures in the space that they share with words."""
+    """Images in the space that they share with words."""
 
     def words(texts: Sequence[str]) -> Tensor:
         return pair.text_vectors(list(texts)).float().cpu()

@@ -1,4 +1,4 @@
-"""Linear probe of whole pictures: logistic regression on frozen vectors, by scikit-learn or by torch."""
+"""Linear probe of whole images: logistic regression on frozen vectors, by scikit-learn or by torch."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast_training.evaluation.progress import tracked
-from perception_contrast_training.evaluation.readers.types import IGNORED, Picture
+from perception_contrast_training.evaluation.readers.types import IGNORED, Image
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Fit:
     seed: int = 0
 
 
-def features_of(tower: DinoTower | ClipTower, image: Picture, variant: Variant) -> Tensor:
+def features_of(tower: DinoTower | ClipTower, image: Image, variant: Variant) -> Tensor:
     """image (H, W, 3) uint8 RGB to (c, h, w) float16 features of the frozen tower."""
     size = input_size((image.shape[0], image.shape[1]), variant.short_side, tower.patch)
     device = next(tower.parameters()).device
@@ -96,7 +96,7 @@ class LinearProbe:
         self._variant = variant
 
     def fit(self, features: Sequence[Tensor], labels: Sequence[NDArray[np.int64]], fit: Fit) -> None:
-        """features: (c, h, w) of each picture; labels: (H, W), index of a class or IGNORED.
+        """features: (c, h, w) of each image; labels: (H, W), index of a class or IGNORED.
 
         The same seed gives the same layer on the same machine.
         """
@@ -124,7 +124,7 @@ class LinearProbe:
 
     @torch.no_grad()
     def predict(self, features: Tensor, size: tuple[int, int]) -> NDArray[np.int64]:
-        """Labels (H, W) of a picture of ``size``; logits are enlarged, bilinear."""
+        """Labels (H, W) of an image of ``size``; logits are enlarged, bilinear."""
         logits = self._layer(self._standardised(features)[None])
         large = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
         return np.asarray(large[0].argmax(dim=0).numpy(), np.int64)

@@ -1,4 +1,4 @@
-"""What an evaluation says: tables for people, figures for programs, pictures to look at."""
+"""What an evaluation says: tables for people, figures for programs, images to look at."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.images.files import save_picture
+from perception_contrast.images.files import save_image
 
 Cell = str | float | int | None
 
@@ -30,14 +30,14 @@ class Table:
 
 @dataclass
 class Outcome:
-    """What a task found. figures: as docs/evaluate.md names them. pictures: file name to (H, W, 3) RGB.
+    """What a task found. figures: as docs/evaluate.md names them. images: file name to (H, W, 3) RGB.
 
     notes: what a reader must know to take the figures rightly, a sentence each.
     """
 
     figures: dict[str, Any]
     tables: list[Table]
-    pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -57,12 +57,12 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         raise PerceptionError(f"{path} cannot be written: {error}") from error
 
 
-def write_pictures(folder: Path, outcome: Outcome) -> list[Path]:
-    """Every picture of the outcome as a file. Raises PerceptionError."""
-    paths = [folder / name for name in outcome.pictures]
+def write_images(folder: Path, outcome: Outcome) -> list[Path]:
+    """Every image of the outcome as a file. Raises PerceptionError."""
+    paths = [folder / name for name in outcome.images]
     try:
-        for path, picture in zip(paths, outcome.pictures.values(), strict=True):
-            save_picture(path, picture)
+        for path, image in zip(paths, outcome.images.values(), strict=True):
+            save_image(path, image)
     except OSError as error:
         raise PerceptionError(f"{folder} cannot be written: {error}") from error
     return paths

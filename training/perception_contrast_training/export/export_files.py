@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Served:
-    """weights: of the tower of pictures in timm's names, or of both towers in open_clip's. words: those that
-    a tower of pictures was given, and what is said of them. others: files that go along."""
+    """weights: of the tower of images in timm's names, or of both towers in open_clip's. words: those that
+    a tower of images was given, and what is said of them. others: files that go along."""
 
     weights: Mapping[str, Tensor]
     words: PairNetwork | None = None
@@ -45,7 +45,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Written:
-    """space: of the vectors of pictures by themselves. shared: of those that are compared with words, ""
+    """space: of the vectors of images by themselves. shared: of those that are compared with words, ""
     where there are none. cosines: of the ONNX files' outputs with torch's."""
 
     space: str
@@ -109,7 +109,7 @@ def _about(pair: Pair, settings: TextSettings, words: PairNetwork, backbone: Bac
 def write_model(folder: Path, spec: ModelSpec, served: Served, side: int) -> Written:
     """Weights, words, card and ONNX of a model.
 
-    side: in pixels, of the ONNX files' pictures. The model is loaded by its folder, as a node loads it, and
+    side: in pixels, of the ONNX files' images. The model is loaded by its folder, as a node loads it, and
     what was loaded is exported. Raises ModelError.
     """
     from safetensors.torch import save_file
@@ -139,8 +139,8 @@ def write_model(folder: Path, spec: ModelSpec, served: Served, side: int) -> Wri
 
 def _write_onnx(tower: DinoTower | ClipTower, path: Path, side: int, licence: str) -> dict[str, float]:
     graph = graph_of(tower)
-    pictures = tower if isinstance(tower, DinoTower) else tower.network.visual
-    if 4 * sum(parameter.numel() for parameter in pictures.parameters()) > LIMIT_BYTES:
+    images = tower if isinstance(tower, DinoTower) else tower.network.visual
+    if 4 * sum(parameter.numel() for parameter in images.parameters()) > LIMIT_BYTES:
         logger.warning("%s is left out: an ONNX file holds 2 GB at most", path.name)
         return {}
     export_onnx(graph, path, (side, side), licence=licence)

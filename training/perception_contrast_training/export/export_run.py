@@ -148,7 +148,7 @@ def _description(recipe: PretrainRecipe, parent: ModelSpec | None) -> str:
     if recipe.own_words and (recipe.backbone.frozen or recipe.kind.locks):
         how += " of its words"
     elif recipe.own_words and recipe.options.text.frozen:
-        how += " of its pictures"
+        how += " of its images"
     if parent is None:
         return f"{recipe.method} from scratch on {Path(recipe.data.path).name}"
     return f"{parent.name} adapted by {recipe.method} ({how}) to {Path(recipe.data.path).name}"
@@ -182,7 +182,7 @@ def model_card(
         "network": f"{spec.arch}, {spec.millions:g} million parameters, patch {spec.patch}, "
         f"{spec.dim} channels",
         "pictures": f"{len(data.learned)} learned from, {held} kept back ({Path(recipe.data.path).name})",
-        "method": f"{recipe.method}, {trained.step} steps of {recipe.optimisation.batch} pictures, "
+        "method": f"{recipe.method}, {trained.step} steps of {recipe.optimisation.batch} images, "
         f"{recipe.optimisation.optimiser}, learning rate {recipe.optimisation.learning_rate:g}",
         "licence": spec.licence,
         "started from": "random weights" if parent is None else f"{parent.name}, licence {parent.licence}",
@@ -207,7 +207,7 @@ def model_card(
 
 def _guarded(verdict: Verdict | None, recipe: PretrainRecipe) -> str:
     if verdict is None:
-        why = "it started from random weights" if not recipe.adapts else "no pictures were kept back"
+        why = "it started from random weights" if not recipe.adapts else "no images were kept back"
         return f"There is nothing to compare it with: {why}."
     text = markdown(Outcome({}, [verdict.table()]))
     if not verdict.judged:

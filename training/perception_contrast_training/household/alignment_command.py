@@ -173,7 +173,7 @@ def _measure(
 
 
 def _measure_ceiling(recipe: AlignmentRecipe, offline: bool) -> None:
-    """For each size of picture: shards of one size share one grid."""
+    """For each size of image: shards of one size share one grid."""
     from perception_contrast_training.household.ceiling import ceiling
 
     by_size: dict[str, list[Shard]] = {}

@@ -1,7 +1,7 @@
 """Locked-image, locked-text dense alignment: what one step computes.
 
 After LiT (Zhai et al., 2022) with region-phrase pairs: masks of phrases, regions against phrases,
-cells against category names, pictures against captions, and regions shown as examples.
+cells against category names, images against captions, and regions shown as examples.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def of_cells(table: Tensor, cells: Tensor) -> Tensor:
 
 
 def region_means(grid: Tensor, cells: Tensor, purity: Tensor, wanted: Tensor) -> Tensor:
-    """Unit mean vectors of regions. grid (b, n, d); wanted (e, 2): picture and value in cells."""
+    """Unit mean vectors of regions. grid (b, n, d); wanted (e, 2): image and value in cells."""
     picked = (cells[wanted[:, 0]] == wanted[:, 1:]).to(grid.dtype) * purity[wanted[:, 0]]
     return F.normalize(torch.einsum("en,end->ed", picked, grid[wanted[:, 0]]), dim=-1, eps=1e-6)
 

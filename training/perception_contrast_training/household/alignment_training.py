@@ -43,7 +43,7 @@ def shard_jobs(recipe: AlignmentRecipe, offline: bool) -> list[ShardJob]:
     jobs: list[ShardJob] = []
     config = AlignmentConfig()
     for size, share in zip(scenes.sizes, scenes.shares, strict=True):
-        for number in range(math.ceil(scenes.pictures * share / scenes.per_shard)):
+        for number in range(math.ceil(scenes.images * share / scenes.per_shard)):
             seed = scenes.seed * 1_000_003 + size[0] * 10_007 + number
             folder = Path(recipe.output) / "shards" / f"{size[0]}x{size[1]}_{number:04d}"
             jobs.append(
@@ -54,10 +54,10 @@ def shard_jobs(recipe: AlignmentRecipe, offline: bool) -> list[ShardJob]:
 
 
 def _made_of(recipe: AlignmentRecipe) -> dict[str, object]:
-    """What a shard depends on beside its size and number: more pictures of the same may be added."""
+    """What a shard depends on beside its size and number: more images of the same may be added."""
     return {
         "scene seed": recipe.scenes.seed,
-        "pictures a shard": recipe.scenes.per_shard,
+        "images a shard": recipe.scenes.per_shard,
         "image tower": recipe.image_tower,
         "layers": list(AlignmentConfig().layers),
     }

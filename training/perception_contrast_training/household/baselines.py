@@ -15,7 +15,7 @@ from perception_contrast.text.text_tower import TextTower
 from perception_contrast_training.household.rendered import Shard
 from perception_contrast_training.household.words import SURFACES
 
-CELLS_PER_PICTURE = 40
+CELLS_PER_IMAGE = 40
 WALL_SHARE = 0.3  # of the cells on walls and floors that are kept
 
 
@@ -91,7 +91,7 @@ def _labelled_tokens(
     labels = shard.cells[index][::up, ::up]
     rows, columns = np.nonzero(labels)
     found = []
-    for k in rng.permutation(len(rows))[:CELLS_PER_PICTURE]:
+    for k in rng.permutation(len(rows))[:CELLS_PER_IMAGE]:
         thing = shard.objects[index][int(labels[rows[k], columns[k]]) - 1]
         if thing.category in SURFACES and rng.random() > WALL_SHARE:
             continue

@@ -1,7 +1,7 @@
 """What a tower's features allow: how often a linear layer names a thing whose exact mask it is given.
 
 No head on the same features can be expected to name much more; where this is low, another tower, larger
-pictures or other scenes help, and longer training does not.
+images or other scenes help, and longer training does not.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from perception_contrast_training.household.words import SURFACES, Words
 
 LEAST_CELLS = 3  # that are mostly the thing's
 PURE = 0.6
-SMALL, LARGE = 0.008, 0.03  # shares of the picture, as in the tables of household scenes
+SMALL, LARGE = 0.008, 0.03  # shares of the image, as in the tables of household scenes
 STRENGTH = 0.01  # of the linear layer; see ``linear_torch``
 
 
 @dataclass(frozen=True)
 class Things:
     """vectors (n, c) float32: mean tokens and colours of each thing; names (n,): numbers; shares (n,): of the
-    picture."""
+    image."""
 
     vectors: NDArray[np.float32]
     names: NDArray[np.int64]
@@ -38,14 +38,14 @@ class Things:
 def things_of(shards: Sequence[Shard], names: Sequence[str]) -> Things:
     """All things of ``names`` in shards whose exact mask covers some cells; no walls, floors, ceilings."""
     number = {name: n for n, name in enumerate(names) if name not in SURFACES}
-    found = [one for shard in shards for i in range(len(shard.cls)) for one in _in_picture(shard, i, number)]
+    found = [one for shard in shards for i in range(len(shard.cls)) for one in _in_image(shard, i, number)]
     if not found:
-        raise PerceptionError("no thing in these scenes is large enough to be named; render larger pictures")
+        raise PerceptionError("no thing in these scenes is large enough to be named; render larger images")
     vectors, labels, shares = zip(*found, strict=True)
     return Things(np.stack(vectors), np.array(labels, np.int64), np.array(shares, np.float32))
 
 
-def _in_picture(
+def _in_image(
     shard: Shard, index: int, number: Mapping[str, int]
 ) -> list[tuple[NDArray[np.float32], int, float]]:
     tokens, colours = (np.asarray(part[index], np.float32) for part in (shard.tokens, shard.colours))
@@ -69,12 +69,12 @@ def _in_picture(
 def ceiling(shards: Sequence[Shard], held_out: float = 0.1) -> dict[str, float]:
     """Share of things of the last shards that a linear layer, fitted to the others, names rightly.
 
-    By size too: "small" under 0.8 % of the picture, "large" from 3 %. "names": how many there are. Raises
+    By size too: "small" under 0.8 % of the image, "large" from 3 %. "names": how many there are. Raises
     PerceptionError for fewer than two shards.
     """
     count = max(1, round(held_out * len(shards)))
     if len(shards) < 2:
-        raise PerceptionError("one shard cannot be both learned from and asked about; render more pictures")
+        raise PerceptionError("one shard cannot be both learned from and asked about; render more images")
     names = [*Words().names]
     learned, asked = (
         things_of([*tracked(part, what, len(part))], names)

@@ -1,4 +1,4 @@
-"""Rendered pictures of one household thing each, with captions: a table of images and texts, made once."""
+"""Rendered images of one household thing each, with captions: a table of images and texts, made once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.cache import atomic_write
-from perception_contrast.images.files import save_picture
+from perception_contrast.images.files import save_image
 from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.objects.category import Category
 from perception_contrast_sim.objects.props import draw_colour, draw_prop
@@ -19,7 +19,7 @@ from perception_contrast_sim.render.assets import prepare, texture
 from perception_contrast_sim.render.materials import COLOURS
 from perception_contrast_sim.render.stage import Stage, View, look_at
 from perception_contrast_sim.rooms.arrange import Placed, Room
-from perception_contrast_sim.rooms.scenes import exposed, paint_room, surface_pictures
+from perception_contrast_sim.rooms.scenes import exposed, paint_room, surface_images
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.household.rendered import require_same_scenes
 from perception_contrast_training.household.words import Concept, phrase
@@ -30,7 +30,7 @@ ROOM = Room(1.5, 1.5, 2.6)
 @dataclass(frozen=True)
 class CloseUps:
     """things: how many categories. looks: rooms, in each of which every thing has another shape.
-    views: pictures of each thing in a room. size: pixels of a side. phrases: captions of a picture."""
+    views: images of each thing in a room. size: pixels of a side. phrases: captions of an image."""
 
     things: int = 24
     looks: int = 8
@@ -55,15 +55,15 @@ def things(count: int) -> tuple[Category, ...]:
 
 
 def close_ups(settings: CloseUps, seed: int) -> Iterator[CloseUp]:
-    """looks * things * views pictures; the same seed and settings give the same ones."""
+    """looks * things * views images; the same seed and settings give the same ones."""
     prepare(offline=settings.offline)
     rng = np.random.default_rng(seed)
     for _ in range(settings.looks):
         props = [draw_prop(rng, category, unseen=False) for category in things(settings.things)]
-        pictures = surface_pictures(rng, False, settings.offline)
+        images = surface_images(rng, False, settings.offline)
         names = {part.texture for prop in props for part in prop.model.parts if part.texture}
-        pictures |= {name: texture(name, offline=settings.offline) for name in sorted(names)}
-        stage = Stage(ROOM, props, size=(settings.size, settings.size), rng=rng, textures=pictures)
+        images |= {name: texture(name, offline=settings.offline) for name in sorted(names)}
+        stage = Stage(ROOM, props, size=(settings.size, settings.size), rng=rng, textures=images)
         stage.cast_no_shadows()
         try:
             for _ in range(settings.views):
@@ -86,7 +86,7 @@ def _close_up(rng: np.random.Generator, stage: Stage, number: int) -> CloseUp:
 
 
 def _view(rng: np.random.Generator, reach: float, middle: float) -> View:
-    """From outside and above, so near that the thing fills most of the picture. Metres."""
+    """From outside and above, so near that the thing fills most of the image. Metres."""
     opening = float(rng.uniform(40, 55))
     distance = reach / np.tan(np.radians(opening) / 2) * float(rng.uniform(1.15, 1.6))
     elevation, azimuth = np.radians(rng.uniform(12, 55)), rng.uniform(-np.pi, np.pi)
@@ -102,10 +102,10 @@ def plain_caption(concept: Concept) -> str:
 
 
 def write_table(folder: Path, settings: CloseUps, seed: int, *, plain: bool = False) -> Path:
-    """Pictures and ``captions.jsonl`` (path, caption, class) in ``folder``; a whole one is left as it is.
+    """Images and ``captions.jsonl`` (path, caption, class) in ``folder``; a whole one is left as it is.
 
     plain: one caption, "a red mug", in place of several phrases. Raises PerceptionError for a folder that
-    holds other pictures.
+    holds other images.
     """
     table = folder / "captions.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def write_table(folder: Path, settings: CloseUps, seed: int, *, plain: bool = Fa
     count = settings.looks * settings.views * len(things(settings.things))
     for number, one in enumerate(tracked(close_ups(settings, seed), f"rendering {folder.name}", count)):
         name = f"{number:06d}.png"
-        save_picture(folder / name, one.rgb)
+        save_image(folder / name, one.rgb)
         said = [plain_caption(one.concept)] if plain else _phrases(one.concept, chance, settings.phrases)
         rows.append({"path": name, "caption": "\n".join(said), "class": one.concept.name})
     atomic_write(table, "".join(json.dumps(row) + "\n" for row in rows).encode())

@@ -24,13 +24,13 @@ from perception_contrast_training.household.words import (
 
 @dataclass(frozen=True)
 class DenseBatch:
-    """b pictures, n = (h * up) * (w * up) cells, q phrases, e examples.
+    """b images, n = (h * up) * (w * up) cells, q phrases, e examples.
 
     layers: per image-tower layer (b, h, w, c). colours (b, 6, H, W). cls (b, c). cells (b, n) int64,
     0 nothing else 1 + object. purity (b, n) in [0, 1]. truth (b, objects + 1, q) in {-1, 0, 1}.
     category (b, objects + 1) index into the category names, -1 none. places (b, objects + 1, 3): row and
     column of its middle in the crop's cells, radius in cells; 0 for what has no middle (walls, floors).
-    examples (e, 2): picture, object. same (b, objects + 1, e) in {0, 1}.
+    examples (e, 2): image, object. same (b, objects + 1, e) in {0, 1}.
     """
 
     layers: tuple[Tensor, ...]
@@ -50,7 +50,7 @@ class DenseBatch:
 
 @dataclass(frozen=True)
 class _Crop:
-    """A window of one picture's arrays. middles (objects + 1, 3): as ``DenseBatch.places``."""
+    """A window of one image's arrays. middles (objects + 1, 3): as ``DenseBatch.places``."""
 
     tokens: np.ndarray
     colours: np.ndarray
@@ -79,9 +79,9 @@ def middles_of(cells: np.ndarray, objects: Sequence[SceneObject]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """pictures a batch; crop: token rows and columns; phrases; examples."""
+    """images a batch; crop: token rows and columns; phrases; examples."""
 
-    pictures: int = 16
+    images: int = 16
     crop: int = 16
     phrases: int = 96
     examples: int = 24
@@ -107,7 +107,7 @@ class BatchMaker:
         rng, settings = self._rng, self._settings
         groups = list(self._groups.values())
         shards = groups[int(rng.choice(len(groups), p=self._weights / self._weights.sum()))]
-        parts = [self._crop(shards[int(rng.integers(len(shards)))]) for _ in range(settings.pictures)]
+        parts = [self._crop(shards[int(rng.integers(len(shards)))]) for _ in range(settings.images)]
         cells = torch.from_numpy(np.stack([p.cells for p in parts]).astype(np.int64)).flatten(1)
         objects = [p.objects for p in parts]
         counts = [np.bincount(c, minlength=256) for c in cells.numpy()]
@@ -157,7 +157,7 @@ class BatchMaker:
     def _concepts(self, visible: Sequence[dict[int, SceneObject]]) -> list[Concept]:
         rng, words, total = self._rng, self._words, self._settings.phrases
         present = [(o, things) for things in visible for o in things.values()]
-        # Walls and floors are in every picture; they would crowd the rest out.
+        # Walls and floors are in every image; they would crowd the rest out.
         likely = np.array([0.15 if o.category in SURFACES else 1.0 for o, _ in present])
         concepts: list[Concept] = []
         for index in rng.choice(len(present), total * 5 // 10, p=likely / likely.sum()):
@@ -193,7 +193,7 @@ class BatchMaker:
         return category
 
     def _caption(self, things: list[SceneObject]) -> str:
-        # Two captions a picture, always the same ones, so that each is encoded once.
+        # Two captions an image, always the same ones, so that each is encoded once.
         own = np.random.default_rng([len(things), *(o.index for o in things), int(self._rng.integers(2))])
         return caption({o.index: o for o in things}, self._words, own)
 

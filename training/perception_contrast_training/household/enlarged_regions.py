@@ -19,14 +19,14 @@ from perception_contrast.encoders.rescoring_head import SIDE, Pooled, pooled
 from perception_contrast.preprocessing.region_crops import View, coverage, enlarged, form_of, view_of
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast_sim.objects.props import SceneObject
-from perception_contrast_sim.rooms.scenes import LabelledPicture, SceneSampler, SceneSettings
+from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.household.rendered import read_shard, write_shard
 from perception_contrast_training.household.words import SURFACES
 
-LEAST_SHARE = 1e-3  # of the picture
+LEAST_SHARE = 1e-3  # of the image
 MARGINS = (1.1, 1.7)
 SHIFT = 0.08  # of the view's side
-EMPTY = 2  # views a picture of no thing
+EMPTY = 2  # views an image of no thing
 SURFACE = 0.8  # share of such a view's mask that makes it one of a wall, a floor or a ceiling
 PARTS = ("inside", "outside", "layout", "place", "colours", "form")
 Mask = NDArray[np.bool_]
@@ -38,7 +38,7 @@ class ZoomJob:
 
     folder: Path
     seed: int
-    pictures: int
+    images: int
     model: str
     layers: tuple[int, ...]
     offline: bool
@@ -51,8 +51,8 @@ Arrays = Mapping[str, NDArray[Any]]
 class Zoomed:
     """Things of shards, in order; their views stay on disk until they are drawn.
 
-    objects: what each is, None for nothing in particular. scene: (n,) its picture. shares: (n,) float32 of
-    the picture that it covers.
+    objects: what each is, None for nothing in particular. scene: (n,) its image. shares: (n,) float32 of
+    the image that it covers.
     """
 
     def __init__(self, shards: Sequence[Arrays], objects: Sequence[SceneObject | None]) -> None:
@@ -110,30 +110,30 @@ def _jittered(box: tuple[float, float, float, float], rng: np.random.Generator) 
     return View(view.x + dx, view.y + dy, view.side)
 
 
-def _things(picture: LabelledPicture, rng: np.random.Generator) -> Iterator[tuple[Mask, SceneObject | None]]:
-    taken = np.zeros(picture.instances.shape, bool)
-    for number, thing in picture.objects.items():
-        mask = picture.instances == number
+def _things(image: LabelledScene, rng: np.random.Generator) -> Iterator[tuple[Mask, SceneObject | None]]:
+    taken = np.zeros(image.instances.shape, bool)
+    for number, thing in image.objects.items():
+        mask = image.instances == number
         # Walls and floors are seen by what is drawn at random below.
         if thing.category in SURFACES:
             continue
         taken |= mask
         if mask.mean() >= LEAST_SHARE:
             yield blurred(mask, rng), thing
-    height, width = picture.rgb.shape[:2]
+    height, width = image.rgb.shape[:2]
     for _ in range(EMPTY):
         radius = np.exp(rng.uniform(np.log(12), np.log(120), 2))
         y, x = rng.uniform(0, height), rng.uniform(0, width)
         rows, columns = np.arange(height)[:, None], np.arange(width)[None]
         blob = ((rows - y) / radius[0]) ** 2 + ((columns - x) / radius[1]) ** 2 < 1
         if blob.mean() >= LEAST_SHARE and taken[blob].mean() < 0.25:
-            yield np.asarray(blob), _surface(picture, np.asarray(blob))
+            yield np.asarray(blob), _surface(image, np.asarray(blob))
 
 
-def _surface(picture: LabelledPicture, blob: Mask) -> SceneObject | None:
+def _surface(image: LabelledScene, blob: Mask) -> SceneObject | None:
     """The wall, floor or ceiling that most of a blob lies on."""
-    numbers, counts = np.unique(picture.instances[blob], return_counts=True)
-    largest = picture.objects.get(int(numbers[counts.argmax()]))
+    numbers, counts = np.unique(image.instances[blob], return_counts=True)
+    largest = image.objects.get(int(numbers[counts.argmax()]))
     sure = counts.max() >= SURFACE * counts.sum()
     return largest if largest is not None and largest.category in SURFACES and sure else None
 
@@ -145,7 +145,7 @@ def views_of(
     tower: DinoTower,
     layers: Sequence[int],
 ) -> Pooled:
-    """Regions of one picture, enlarged, encoded and pooled."""
+    """Regions of one image, enlarged, encoded and pooled."""
     cells = SIDE // tower.patch
     whole = (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
     crops = [enlarged(image, view, SIDE) for view in views]
@@ -170,13 +170,13 @@ class Region:
     thing: SceneObject | None
 
 
-def regions_of(job: ZoomJob) -> Iterator[tuple[int, LabelledPicture, list[Region]]]:
-    """The pictures of a job by number, with their regions; the same job gives the same."""
+def regions_of(job: ZoomJob) -> Iterator[tuple[int, LabelledScene, list[Region]]]:
+    """The images of a job by number, with their regions; the same job gives the same."""
     rng = np.random.default_rng(job.seed)
     settings = SceneSettings(unseen=job.unseen, offline=job.offline)
-    for number, picture in zip(range(job.pictures), SceneSampler(job.seed, settings), strict=False):
-        found = list(_things(picture, rng))
-        yield number, picture, [Region(mask, _jittered(_box(mask), rng), thing) for mask, thing in found]
+    for number, image in zip(range(job.images), SceneSampler(job.seed, settings), strict=False):
+        found = list(_things(image, rng))
+        yield number, image, [Region(mask, _jittered(_box(mask), rng), thing) for mask, thing in found]
 
 
 def make_zoomed(job: ZoomJob) -> Path:
@@ -189,11 +189,11 @@ def make_zoomed(job: ZoomJob) -> Path:
     made: list[Pooled] = []
     objects: list[SceneObject | None] = []
     scene: list[int] = []
-    for number, picture, regions in regions_of(job):
+    for number, image, regions in regions_of(job):
         if not regions:
             continue
         masks, views = [one.mask for one in regions], [one.view for one in regions]
-        made.append(views_of(picture.rgb, masks, views, tower, job.layers))
+        made.append(views_of(image.rgb, masks, views, tower, job.layers))
         objects += [one.thing for one in regions]
         scene += [number] * len(regions)
     if not made:

@@ -18,7 +18,7 @@ from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.pipeline import Pipeline, Seen
 from perception_contrast.segmentation.search import Found, PreparedQueries
 from perception_contrast_sim.objects.catalogue import catalogue
-from perception_contrast_sim.rooms.scenes import LabelledPicture, SceneSampler, SceneSettings
+from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.config.alignment_recipe import HouseholdTest
 from perception_contrast_training.evaluation.figures import Mask, PrecisionRecall, iou, placed
 from perception_contrast_training.evaluation.questions import (
@@ -35,11 +35,11 @@ SIZES = ((0.0, 0.008, "small"), (0.008, 0.03, "medium"), (0.03, 1.0, "large"))
 
 
 class _Asker:
-    """One picture, seen once and asked many things."""
+    """One image, seen once and asked many things."""
 
-    def __init__(self, pipeline: Pipeline, picture: LabelledPicture) -> None:
-        self.pipeline, self.picture = pipeline, picture
-        self.frame = Frame(picture.rgb)
+    def __init__(self, pipeline: Pipeline, image: LabelledScene) -> None:
+        self.pipeline, self.image = pipeline, image
+        self.frame = Frame(image.rgb)
         self.seen: Seen = pipeline.see(self.frame)
 
     def __call__(self, query: Query) -> Found:
@@ -57,7 +57,7 @@ class _Asker:
 
 
 class HouseholdFigures:
-    """Adds pictures one by one; ``summary`` gives the table."""
+    """Adds images one by one; ``summary`` gives the table."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -71,14 +71,14 @@ class HouseholdFigures:
             name: pipeline.prepare(Vocabulary().with_queries([Query(name)])) for name in names
         }
 
-    def add(self, picture: LabelledPicture, rng: np.random.Generator, absent: int) -> None:
-        asker = _Asker(self._pipeline, picture)
-        for question in present_questions(picture, self._words, rng):
+    def add(self, image: LabelledScene, rng: np.random.Generator, absent: int) -> None:
+        asker = _Asker(self._pipeline, image)
+        for question in present_questions(image, self._words, rng):
             self._answer(question, asker(Query(question.text)))
             pixels = asker.pixels(Query(question.text))
             assert question.truth is not None
             self._overlaps[f"{question.kind}, no gate"].append(iou(pixels, question.truth))
-        for question in absent_questions(picture, self._words, rng, absent):
+        for question in absent_questions(image, self._words, rng, absent):
             self._answer(question, asker(Query(question.text)))
         self._detect(asker)
 
@@ -97,16 +97,16 @@ class HouseholdFigures:
                     self._overlaps[f"category, {name}"].append(overlap)
 
     def _detect(self, asker: _Asker) -> None:
-        picture, size = asker.picture, asker.frame.size
+        image, size = asker.image, asker.frame.size
         # Average precision looks at all thresholds, so nothing is left out by one.
         settings = replace(self._pipeline.settings, detection_threshold=LOWEST_SCORE)
         for name, prepared in self._alone.items():
             kinds = self._words.kinds[name]
-            numbers = [n for n, thing in picture.objects.items() if thing.category in kinds]
+            numbers = [n for n, thing in image.objects.items() if thing.category in kinds]
             detections = self._pipeline.find(asker.frame, asker.seen, prepared, settings).detections
             if not numbers and not detections:
                 continue
-            truths = [picture.instances == n for n in numbers]
+            truths = [image.instances == n for n in numbers]
             masks = [placed(d, size) for d in detections]
             overlaps = np.array([[iou(m, t) for t in truths] for m in masks]).reshape(len(masks), len(truths))
             ignored = [float(t.mean()) < LEAST_SHARE for t in truths]
@@ -136,9 +136,9 @@ def measure(pipeline: Pipeline, test: HouseholdTest, offline: bool = False) -> d
     sampler = SceneSampler(test.seed, SceneSettings(unseen=test.unseen, offline=offline))
     figures = HouseholdFigures(pipeline)
     rng = np.random.default_rng(test.seed)
-    pictures = zip(range(test.scenes), sampler, strict=False)
-    for _, picture in track(pictures, "asking about unseen scenes", total=test.scenes):
-        figures.add(picture, rng, test.absent)
+    images = zip(range(test.scenes), sampler, strict=False)
+    for _, image in track(images, "asking about unseen scenes", total=test.scenes):
+        figures.add(image, rng, test.absent)
     return figures.summary()
 
 
@@ -156,14 +156,14 @@ def measure_held_out(
     words, kept = Words(held_out=True, unseen=True), [c.name for c in catalogue() if c.held_out]
     shown: dict[str, list[Any]] = defaultdict(list)
     overlaps: dict[str, list[float]] = defaultdict(list)
-    pictures = zip(range(test.held_out_scenes), SceneSampler(test.seed + 1, settings), strict=False)
-    for _, picture in track(pictures, "asking for held-out things", total=test.held_out_scenes):
+    images = zip(range(test.held_out_scenes), SceneSampler(test.seed + 1, settings), strict=False)
+    for _, image in track(images, "asking for held-out things", total=test.held_out_scenes):
         asker: _Asker | None = None
         for name in kept:
-            truth = mask_of(picture, words, Concept(name))
+            truth = mask_of(image, words, Concept(name))
             if truth is None or truth.mean() < LEAST_SHARE:
                 continue
-            asker = asker or _Asker(pipeline, picture)
+            asker = asker or _Asker(pipeline, image)
             overlaps["words"].append(iou(asker(Query(name)).masks != 65535, truth))
             for count in shots:
                 if len(shown[name]) >= count:
@@ -171,7 +171,7 @@ def measure_held_out(
                     overlaps[f"{count} exemplar{'s' if count > 1 else ''}"].append(
                         iou(found.masks != 65535, truth)
                     )
-            shown[name].append(pipeline.exemplar(asker.seen, box=box_of(picture, name)))
+            shown[name].append(pipeline.exemplar(asker.seen, box=box_of(image, name)))
     return {
         "iou": {k: round(float(np.mean(v)), 4) for k, v in overlaps.items()},
         "questions": {k: len(v) for k, v in overlaps.items()},
@@ -186,11 +186,11 @@ def measure_all(pipeline: Pipeline, test: HouseholdTest, offline: bool = False) 
     }
 
 
-def box_of(picture: LabelledPicture, name: str) -> tuple[float, float, float, float]:
+def box_of(image: LabelledScene, name: str) -> tuple[float, float, float, float]:
     """Box (x0, y0, x1, y1) of the largest thing of a category."""
-    numbers = [n for n, thing in picture.objects.items() if thing.category == name]
-    largest = max(numbers, key=lambda n: int(np.count_nonzero(picture.instances == n)))
-    ys, xs = np.nonzero(picture.instances == largest)
+    numbers = [n for n, thing in image.objects.items() if thing.category == name]
+    largest = max(numbers, key=lambda n: int(np.count_nonzero(image.instances == n)))
+    ys, xs = np.nonzero(image.instances == largest)
     return float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1)
 
 

@@ -21,14 +21,14 @@ from perception_contrast.segmentation.instances.splits import Evidence, Mask
 from perception_contrast.segmentation.instances.splitter import Clues, Splitter, kind_of, terms
 from perception_contrast.segmentation.regions import Region, measured
 from perception_contrast.segmentation.upsampling import Ground
-from perception_contrast_sim.rooms.scenes import LabelledPicture, SceneSampler, SceneSettings
+from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.evaluation.figures import iou
 from perception_contrast_training.household.words import SURFACES
 
 logger = logging.getLogger(__name__)
 
 NAMES = tuple(terms(Evidence()))
-SMALLEST, LARGEST = 1.5e-3, 0.08  # shares of the picture of things that are paired
+SMALLEST, LARGEST = 1.5e-3, 0.08  # shares of the image of things that are paired
 LIKE_SIZES = 3.3
 MOST_WRONG = 0.06  # share of single things that may be parted
 
@@ -47,36 +47,36 @@ def gather(pipeline: Pipeline, scenes: int, seed: int, offline: bool = False) ->
     from rich.progress import track
 
     sampler = SceneSampler(seed, SceneSettings(offline=offline, depth=True))
-    pictures = zip(range(scenes), sampler, strict=False)
+    images = zip(range(scenes), sampler, strict=False)
     cases: list[Case] = []
-    for _, picture in track(pictures, "looking at touching things", total=scenes):
-        cases += _of_picture(pipeline, picture)
+    for _, image in track(images, "looking at touching things", total=scenes):
+        cases += _of_image(pipeline, image)
     return cases
 
 
-def _of_picture(pipeline: Pipeline, picture: LabelledPicture) -> Iterator[Case]:
-    seen = pipeline.see(Frame(picture.rgb))
+def _of_image(pipeline: Pipeline, image: LabelledScene) -> Iterator[Case]:
+    seen = pipeline.see(Frame(image.rgb))
     grid = seen.semantic or seen.features
     assert grid is not None
-    ground = Ground(picture.rgb, grid.shape[:2])
-    instances = resize_labels(picture.instances, ground.coarse)
+    ground = Ground(image.rgb, grid.shape[:2])
+    instances = resize_labels(image.instances, ground.coarse)
     for things in (seen.things, None):
-        for depth in (None, picture.depth):
+        for depth in (None, image.depth):
             clues = Clues(things, depth, seen.features)
             if things is None or seen.things is not None:
-                splitter = Splitter(ground, picture.rgb, clues)
-                for region, truths in regions_of(instances, picture):
+                splitter = Splitter(ground, image.rgb, clues)
+                for region, truths in regions_of(instances, image):
                     yield _case(kind_of(clues), splitter, region, truths)
         if seen.things is None:
             break
 
 
-def regions_of(instances: NDArray[np.int32], picture: LabelledPicture) -> Iterator[tuple[Region, list[Mask]]]:
+def regions_of(instances: NDArray[np.int32], image: LabelledScene) -> Iterator[tuple[Region, list[Mask]]]:
     """Each thing alone, and each pair of like size that touches, with its exact masks in the region's box."""
-    shares = {n: float((instances == n).mean()) for n in picture.objects}
+    shares = {n: float((instances == n).mean()) for n in image.objects}
     numbers = [
         n
-        for n, thing in picture.objects.items()
+        for n, thing in image.objects.items()
         if thing.category not in SURFACES and SMALLEST <= shares[n] <= LARGEST
     ]
     for place, first in enumerate(numbers):

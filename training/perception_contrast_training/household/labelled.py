@@ -1,4 +1,4 @@
-"""Pictures with exact masks of named things: the simulated household, or a folder of one's own."""
+"""Images with exact masks of named things: the simulated household, or a folder of one's own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.images.files import PICTURE_SUFFIXES, load_picture
-from perception_contrast_sim.rooms.scenes import LabelledPicture, SceneSampler, SceneSettings
+from perception_contrast.images.files import IMAGE_SUFFIXES, load_image
+from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.evaluation.questions import (
     LEAST_SHARE,
     Question,
@@ -40,18 +40,18 @@ def household(
     """
     words, rng = Words(), np.random.default_rng(seed)
     sampler = SceneSampler(seed, SceneSettings(unseen=unseen, offline=offline, views=views))
-    for _, picture in zip(range(scenes), sampler, strict=False):
-        questions = _one_of_each(picture, words, rng)
-        questions += absent_questions(picture, words, rng, absent)
-        yield Labelled(picture.rgb, tuple(questions))
+    for _, image in zip(range(scenes), sampler, strict=False):
+        questions = _one_of_each(image, words, rng)
+        questions += absent_questions(image, words, rng, absent)
+        yield Labelled(image.rgb, tuple(questions))
 
 
-def _one_of_each(picture: LabelledPicture, words: Words, rng: np.random.Generator) -> list[Question]:
+def _one_of_each(image: LabelledScene, words: Words, rng: np.random.Generator) -> list[Question]:
     """One question about each name that is there, worded by chance.
 
     Asked more often than names that are not there, what is there would make every answer seem likely.
     """
-    kept = [q for q in present_questions(picture, words, rng) if not q.kind.startswith("held-out")]
+    kept = [q for q in present_questions(image, words, rng) if not q.kind.startswith("held-out")]
     by_truth: dict[bytes, list[Question]] = {}
     for question in kept:
         assert question.truth is not None
@@ -62,7 +62,7 @@ def _one_of_each(picture: LabelledPicture, words: Words, rng: np.random.Generato
 class LabelledFolder:
     """``images/*.jpg|png``, ``labels/<same name>.png`` and ``classes.txt``, a name a line.
 
-    A label picture has one channel (8 or 16 bit, or a palette); its value is the line of the name,
+    A label image has one channel (8 or 16 bit, or a palette); its value is the line of the name,
     counted from 0. Other values, such as 255 and 65535, are none of the names.
     Raises PerceptionError that names what is missing.
     """
@@ -78,17 +78,17 @@ class LabelledFolder:
             raise PerceptionError(f"'{folder / 'classes.txt'}' names nothing; write one name a line")
         images = folder / "images"
         found = images.iterdir() if images.is_dir() else ()
-        self.paths = sorted(path for path in found if path.suffix.lower() in PICTURE_SUFFIXES)
+        self.paths = sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
         if len(self.paths) < 2:
-            raise PerceptionError(f"'{images}' holds {len(self.paths)} pictures; two or more are needed")
+            raise PerceptionError(f"'{images}' holds {len(self.paths)} images; two or more are needed")
 
-    def pictures(self, paths: Sequence[Path], seed: int, absent: int) -> Iterator[Labelled]:
-        """Some of ``paths``. absent: how many of the names that are not in a picture are asked for there."""
+    def images(self, paths: Sequence[Path], seed: int, absent: int) -> Iterator[Labelled]:
+        """Some of ``paths``. absent: how many of the names that are not in an image are asked for there."""
         rng = np.random.default_rng(seed)
         for path in paths:
-            rgb, labels = load_picture(path), self._labels(path)
+            rgb, labels = load_image(path), self._labels(path)
             if labels.shape != rgb.shape[:2]:
-                raise PerceptionError(f"'{path}' and its label picture differ in size; make them alike")
+                raise PerceptionError(f"'{path}' and its label image differ in size; make them alike")
             yield Labelled(rgb, tuple(self._questions(labels, rng, absent)))
 
     def _labels(self, image: Path) -> NDArray[np.int64]:
@@ -97,9 +97,9 @@ class LabelledFolder:
             with Image.open(path) as opened:
                 labels = np.asarray(opened)
         except (OSError, UnidentifiedImageError) as error:
-            raise PerceptionError(f"label picture '{path}' cannot be read: {error}") from error
+            raise PerceptionError(f"label image '{path}' cannot be read: {error}") from error
         if labels.ndim != 2:
-            raise PerceptionError(f"label picture '{path}' has colours; it must hold one number a pixel")
+            raise PerceptionError(f"label image '{path}' has colours; it must hold one number a pixel")
         return labels.astype(np.int64)
 
     def _questions(

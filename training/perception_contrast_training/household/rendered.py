@@ -30,11 +30,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ShardJob:
-    """One shard to make: pictures of one network size drawn from one seed."""
+    """One shard to make: images of one network size drawn from one seed."""
 
     folder: Path
     seed: int
-    pictures: int
+    images: int
     size: tuple[int, int]
     model: str
     layers: tuple[int, ...]
@@ -98,20 +98,20 @@ def make_shard(job: ShardJob) -> Path:
         k: [] for k in ("tokens", "cls", "colours", "cells", "purity")
     }
     objects: list[list[dict[str, object]]] = []
-    for _, picture in zip(range(job.pictures), SceneSampler(job.seed, settings), strict=False):
-        image = image_tensor(picture.rgb, job.size, tower.mean, tower.std)
-        plain = image_tensor(picture.rgb, job.size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    for _, scene in zip(range(job.images), SceneSampler(job.seed, settings), strict=False):
+        image = image_tensor(scene.rgb, job.size, tower.mean, tower.std)
+        plain = image_tensor(scene.rgb, job.size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
             out = tower(image, layers=job.layers)
         tokens = torch.cat([layer.float() for layer in out.layers], dim=-1)
-        numbers = list(picture.objects)[:254]
-        cells, purity = cell_labels(picture.instances, numbers, rows * up, columns * up)
+        numbers = list(scene.objects)[:254]
+        cells, purity = cell_labels(scene.instances, numbers, rows * up, columns * up)
         arrays["tokens"].append(tokens[0].half().numpy())
         arrays["cls"].append(out.cls[0].float().half().numpy())
         arrays["colours"].append(colour_statistics(plain, cell)[0].half().numpy())
         arrays["cells"].append(cells)
         arrays["purity"].append(purity)
-        objects.append([asdict(picture.objects[n]) for n in numbers])
+        objects.append([asdict(scene.objects[n]) for n in numbers])
     write_shard(job.folder, {name: np.stack(values) for name, values in arrays.items()}, objects)
     return job.folder
 
@@ -132,7 +132,7 @@ def write_shard(folder: Path, arrays: Mapping[str, NDArray[Any]], objects: Seque
 def load_shard(folder: Path) -> Shard:
     """A shard with its arrays left on disk until they are read. Raises PerceptionError."""
     arrays, stored = read_shard(folder, ("tokens", "cls", "colours", "cells", "purity"))
-    return Shard(**arrays, objects=[[SceneObject(**o) for o in picture] for picture in stored])
+    return Shard(**arrays, objects=[[SceneObject(**o) for o in image] for image in stored])
 
 
 def read_shard(folder: Path, names: Sequence[str]) -> tuple[dict[str, NDArray[Any]], Any]:

@@ -70,7 +70,7 @@ def evaluate(file: Path, recipe: ZoomRecipe, offline: bool) -> None:
     if recipe.evaluation.whole:
         jobs = shard_jobs(recipe, offline, kept_back=True)
         scores = whole_scores(words, jobs, things, names, offline=offline)
-        found[f"{words.space}, whole pictures"] = naming(scores, things, recall)
+        found[f"{words.space}, whole images"] = naming(scores, things, recall)
         write_json(path, {"head": sha256, **found})
     print(markdown(outcome(found, recall)))
 

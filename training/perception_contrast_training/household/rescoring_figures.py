@@ -1,4 +1,4 @@
-"""How a zoom head names things of rooms kept back, beside the head of whole pictures on the same regions."""
+"""How a zoom head names things of rooms kept back, beside the head of whole images on the same regions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def zoom_scores(head: ZoomHead, things: Zoomed, names: Tensor) -> Tensor:
 def whole_scores(
     words: WordSpace, jobs: Sequence[ZoomJob], things: Zoomed, names: Tensor, *, offline: bool
 ) -> Tensor:
-    """The same by the head of whole pictures: regions' mean vectors. Renders the scenes once more.
+    """The same by the head of whole images: regions' mean vectors. Renders the scenes once more.
 
     Raises PerceptionError where they do not hold the things that the shards hold.
     """
@@ -63,9 +63,9 @@ def whole_scores(
     pipeline = Pipeline(Encoders(tower, language, "cpu", shared=True), Settings(short_side=height))
     vectors: list[Tensor] = []
     shown: list[SceneObject | None] = []
-    pictures = (one for job in jobs for one in regions_of(job))
-    for _, picture, regions in tracked(pictures, "whole pictures", sum(job.pictures for job in jobs)):
-        grid = pipeline.see(Frame(picture.rgb)).semantic
+    images = (one for job in jobs for one in regions_of(job))
+    for _, image, regions in tracked(images, "whole images", sum(job.images for job in jobs)):
+        grid = pipeline.see(Frame(image.rgb)).semantic
         assert grid is not None
         rows, columns, _ = grid.shape
         for region in regions:

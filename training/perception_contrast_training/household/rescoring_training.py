@@ -33,7 +33,7 @@ from perception_contrast_training.household.words import Concept, Words, phrase
 
 logger = logging.getLogger(__name__)
 
-LAYERS = AlignmentConfig().layers  # those that the head of whole pictures reads, which run anyway
+LAYERS = AlignmentConfig().layers  # those that the head of whole images reads, which run anyway
 HEAD = "head.safetensors"
 TOLD, WRITTEN = 100, 500  # steps between two lines of the log for people, and two writings of the head
 ENCODED = 256  # phrases at once
@@ -69,7 +69,7 @@ def shard_jobs(recipe: ZoomRecipe, offline: bool, *, kept_back: bool = False) ->
     scenes, test = recipe.scenes, recipe.evaluation
     first, count = 0, recipe.shards
     if kept_back:
-        first, count = test.seed - scenes.seed, math.ceil(test.pictures / scenes.per_shard)
+        first, count = test.seed - scenes.seed, math.ceil(test.images / scenes.per_shard)
     folder = shard_folder(recipe, kept_back=kept_back)
     return [
         ZoomJob(
@@ -88,7 +88,7 @@ def rendered(recipe: ZoomRecipe, offline: bool, *, kept_back: bool = False) -> Z
     """The things of a recipe's scenes; those that are missing are rendered. Raises PerceptionError."""
     facts: dict[str, object] = {
         "scene seed": recipe.scenes.seed,
-        "pictures a shard": recipe.scenes.per_shard,
+        "images a shard": recipe.scenes.per_shard,
         "image tower": recipe.image_tower,
         "layers": list(LAYERS),
         "pixels a view": SIDE,
@@ -194,7 +194,7 @@ def train(recipe: ZoomRecipe, *, offline: bool = False) -> Path:
     things = rendered(recipe, offline)
     if recipe.optimisation.threads:
         torch.set_num_threads(recipe.optimisation.threads)
-    logger.info("%d things of %d pictures", len(things), len(set(things.scene.tolist())))
+    logger.info("%d things of %d images", len(things), len(set(things.scene.tolist())))
     fit(ZoomTrainer(recipe, things, words), words)
     return Path(recipe.output) / HEAD
 

@@ -17,7 +17,7 @@ SURFACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ceiling": (("roof of the room",), ("room's ceiling",)),
 }
 
-# Things that no picture of the household shows: always absent.
+# Things that no image of the household shows: always absent.
 ELSEWHERE: tuple[str, ...] = (
     "person", "man", "woman", "child", "hand", "face", "dog", "cat", "horse", "cow", "sheep", "elephant",
     "bird", "fish", "bear", "zebra", "giraffe", "bicycle", "motorcycle", "car", "bus", "truck",
@@ -61,7 +61,7 @@ NOT_HEADS: frozenset[str] = frozenset(
 )  # fmt: skip
 
 TEMPLATES: tuple[str, ...] = (
-    "a {}", "the {}", "a photo of a {}", "find the {}", "a picture of the {}", "there is a {}",
+    "a {}", "the {}", "a photo of a {}", "find the {}", "an image of the {}", "there is a {}",
     "{} in the room", "a {} in the scene", "look for a {}", "where is the {}", "one {}", "this is a {}",
     "is there a {} here?", "show me the {}", "please find a {}", "go to the {}", "pick up the {}",
     "an image of a {}", "a close-up of a {}", "a blurry photo of a {}", "some {}", "my {}", "your {}",
@@ -144,7 +144,7 @@ class Words:
         return set().union(*called)
 
     def true_of(self, concept: Concept, thing: SceneObject, others: dict[int, SceneObject]) -> int:
-        """1 true, 0 false, -1 cannot be said (a colour or size that the picture does not settle)."""
+        """1 true, 0 false, -1 cannot be said (a colour or size that the image does not settle)."""
         if thing.category not in self.kinds.get(concept.name, ()):
             return 0
         answers = [
@@ -228,7 +228,7 @@ def twisted(concept: Concept, words: Words, rng: np.random.Generator) -> Concept
 
 
 def caption(objects: dict[int, SceneObject], words: Words, rng: np.random.Generator) -> str:
-    """A sentence about up to four things of a picture and how two of them stand."""
+    """A sentence about up to four things of an image and how two of them stand."""
     things = [o for o in objects.values() if o.category not in SURFACES]
     if not things:
         return "an empty room"

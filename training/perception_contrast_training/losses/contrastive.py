@@ -32,10 +32,10 @@ def clip_loss(
     Rows are normalised here. scale: inverse temperature. chunk: rows that are compared with all others at
     once, 0 for all; with it memory grows with n * chunk, in the backward pass too. rows: gives the part
     of the loss that these rows have; the parts of all rows add up to it. negatives: which pairs of rows may
-    be told apart, None for all; a picture and its own text always count. Raises ValueError for shapes that
+    be told apart, None for all; an image and its own text always count. Raises ValueError for shapes that
     differ.
     """
-    require_same("pictures and texts", image, text)
+    require_same("images and texts", image, text)
     image, text, factor = unit(image), unit(text), as_tensor(scale, image)
     start, stop = rows or (0, len(image))
     target = torch.arange(len(image), device=image.device)
@@ -70,12 +70,12 @@ def sigmoid_loss(
     *,
     negatives: Negatives | None = None,
 ) -> Tensor:
-    """Pairwise sigmoid loss (Zhai et al., SigLIP, ICCV 2023), summed over texts, mean over pictures.
+    """Pairwise sigmoid loss (Zhai et al., SigLIP, ICCV 2023), summed over texts, mean over images.
 
     image, text: (n, c), row i matches row i; normalised here. chunk, rows: of texts, as of ``clip_loss``;
     negatives too.
     """
-    require_same("pictures and texts", image, text)
+    require_same("images and texts", image, text)
     image, text = unit(image), unit(text)
     factor, offset = as_tensor(scale, image), as_tensor(bias, image)
     start, stop = rows or (0, len(text))
@@ -89,7 +89,7 @@ def sigmoid_loss(
         return sum_of_blocks(judge, (start, stop), chunk, text, image, factor, offset) / len(image)
     logits = factor * text[start:stop] @ image.T + offset
     sign = -torch.ones_like(logits)
-    # The match of text number start + j is picture number start + j.
+    # The match of text number start + j is image number start + j.
     sign.diagonal(start).fill_(1.0)
     terms = F.logsigmoid(sign * logits)
     if negatives is not None:
@@ -98,7 +98,7 @@ def sigmoid_loss(
 
 
 def _sigmoid_in_place(start: int, table: Tensor) -> Tensor:
-    """The loss of texts from number ``start`` on against all pictures; the table becomes its gradient."""
+    """The loss of texts from number ``start`` on against all images; the table becomes its gradient."""
     matches = table.diagonal(start)
     matches.neg_()
     loss = torch.logaddexp(table, table.new_zeros(())).sum()

@@ -12,7 +12,7 @@ def mask_loss(
 ) -> Tensor:
     """Binary cross-entropy weighted by |p - t|^focus (Lin et al., focal loss, 2017) plus a soft Dice term.
 
-    logits, target, weight: (b, q, n): pictures, phrases, cells; target in [0, 1]; weight 0 leaves a
+    logits, target, weight: (b, q, n): images, phrases, cells; target in [0, 1]; weight 0 leaves a
     cell out. Every phrase counts alike whatever its size. Dice is over phrases that are present.
     """
     probability = logits.sigmoid()
@@ -31,7 +31,7 @@ def mask_loss(
 
 
 def presence_loss(logits: Tensor, present: Tensor, known: Tensor, top: int = 8) -> Tensor:
-    """Is it in the picture at all? Cross-entropy on the mean of the strongest cells.
+    """Is it in the image at all? Cross-entropy on the mean of the strongest cells.
 
     logits: (b, q, n). present: (b, q) in {0, 1}. known: (b, q) bool, others count nothing.
     """

@@ -19,7 +19,7 @@ def patches_of(image: Tensor, patch_size: Patch) -> Tensor:
     high, wide = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
     if height % high or width % wide:
         said = f"{high}" if high == wide else f"{wide}x{high}"
-        raise ValueError(f"a picture of {width}x{height} does not fall into patches of {said}")
+        raise ValueError(f"an image of {width}x{height} does not fall into patches of {said}")
     rows, columns = height // high, width // wide
     cut = image.reshape(batch, channels, rows, high, columns, wide)
     return cut.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows * columns, high * wide * channels)
@@ -38,7 +38,7 @@ def mae_loss(
     target = patches_of(image, patch_size)
     if prediction.shape != target.shape or mask.shape != target.shape[:2]:
         raise ValueError(
-            f"the picture has patches {tuple(target.shape)}; the prediction is {tuple(prediction.shape)}, "
+            f"the image has patches {tuple(target.shape)}; the prediction is {tuple(prediction.shape)}, "
             f"the mask {tuple(mask.shape)}"
         )
     if norm_pix:

@@ -1,4 +1,4 @@
-"""Losses between views of one picture: SimCLR, BYOL, DINO, iBOT, and KoLeo, which spreads them."""
+"""Losses between views of one image: SimCLR, BYOL, DINO, iBOT, and KoLeo, which spreads them."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def nt_xent(
 ) -> Tensor:
     """Normalised temperature-scaled cross-entropy (Chen et al., SimCLR, ICML 2020), mean over all 2n views.
 
-    a, b: (n, c), row i of each is a view of picture i; normalised here. chunk: views that are compared with
-    all others at once, 0 for all. rows: gives the part of the loss that these pictures have. negatives:
-    which of the 2n views, first all of a, then all of b, are told apart, None for all; the two of a picture
+    a, b: (n, c), row i of each is a view of image i; normalised here. chunk: views that are compared with
+    all others at once, 0 for all. rows: gives the part of the loss that these images have. negatives:
+    which of the 2n views, first all of a, then all of b, are told apart, None for all; the two of an image
     always match.
     """
     require_same("views", a, b)
-    pictures = len(a)
+    images = len(a)
     views = torch.cat([unit(a), unit(b)])
-    target = torch.arange(pictures, pictures + len(views), device=views.device) % len(views)
+    target = torch.arange(images, images + len(views), device=views.device) % len(views)
 
     def hide(start: int, table: Tensor) -> None:
         if negatives is None:
             table.diagonal(start).fill_(float("-inf"))  # oneself
         else:
-            out = left_out(negatives, start, len(table), match=pictures, oneself=True)
+            out = left_out(negatives, start, len(table), match=images, oneself=True)
             table.masked_fill_(out, float("-inf"))
 
     def judge(start: int, table: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def nt_xent(
         hide(start, logits)
         return F.cross_entropy(logits, target[start:stop], reduction="sum")
 
-    shares = [(0, len(views))] if rows is None else [rows, (rows[0] + pictures, rows[1] + pictures)]
+    shares = [(0, len(views))] if rows is None else [rows, (rows[0] + images, rows[1] + images)]
     return torch.stack([share(*one) for one in shares]).sum() / len(views)
 
 
@@ -83,7 +83,7 @@ def dino_loss(
     """Cross-entropy of the student with the centred, sharpened teacher (Caron et al., DINO, ICCV 2021).
 
     Views are (n, k) logits; the teacher's are the first of the student's, and no view is compared with
-    itself. Mean over pictures and pairs of views. center: (k,) or (1, k), None for none. The teacher gets no
+    itself. Mean over images and pairs of views. center: (k,) or (1, k), None for none. The teacher gets no
     gradient. Raises ValueError where no pair is left, or the teacher has more views.
     """
     targets = [sharpened(view, teacher_temperature, center) for view in teacher_views]
@@ -122,7 +122,7 @@ def ibot_loss(
     """Cross-entropy on masked patches (Zhou et al., iBOT, ICLR 2022).
 
     student, teacher: (b, n, k) logits of patches; mask: (b, n), true where the student saw none. Mean over a
-    picture's masked patches, then over the pictures; one without any counts as zero. Raises ValueError
+    image's masked patches, then over the images; one without any counts as zero. Raises ValueError
     for shapes that do not fit.
     """
     if mask.shape != student.shape[:2] or student.shape != teacher.shape:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 Batch = Mapping[str, Tensor]
-"""A batch by name. Views stand in front, (v, n, 3, h, w), where a method takes several of a picture.
+"""A batch by name. Views stand in front, (v, n, 3, h, w), where a method takes several of an image.
 
 ``views.collated`` makes one of the samples that ``Views`` gives.
 """
@@ -57,19 +57,19 @@ class Group:
 
 
 class Views(Protocol):
-    """Makes what a method sees of one picture. All chance comes from ``generator``: runs repeat."""
+    """Makes what a method sees of one image. All chance comes from ``generator``: runs repeat."""
 
-    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """picture: (3, h, w) uint8 RGB. Its views, float32, normalised, by name in the batch."""
+    def __call__(self, image: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """image: (3, h, w) uint8 RGB. Its views, float32, normalised, by name in the batch."""
 
 
 class PairedViews(Views, Protocol):
     """Views whose second one may come from another frame that shows the same."""
 
     def __call__(
-        self, picture: Tensor, generator: torch.Generator, partner: Tensor | None = None
+        self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """partner: (3, h, w) uint8 RGB of any size, None for the picture itself."""
+        """partner: (3, h, w) uint8 RGB of any size, None for the image itself."""
 
 
 class Method(Protocol):

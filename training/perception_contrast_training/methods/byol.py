@@ -78,12 +78,12 @@ class Byol(nn.Module):
 
 def fitted(settings: ByolSettings, scale: Scale) -> tuple[ByolSettings, list[str]]:
     """A target that moves within a short run, a head no wider than the batch can fill, and for small
-    pictures no blur, as SimCLR's authors have it for CIFAR-10."""
+    images no blur, as SimCLR's authors have it for CIFAR-10."""
     new = replace(settings, momentum=momentum_for(settings.momentum, scale))
     sentences = said("momentum", settings.momentum, new.momentum, f"the run has {scale.steps} steps")
-    if scale.pictures < 100_000:
+    if scale.images < 100_000:
         new = replace(new, hidden=min(settings.hidden, 1024))
-        sentences += said("hidden", settings.hidden, new.hidden, f"there are {scale.pictures} pictures")
+        sentences += said("hidden", settings.hidden, new.hidden, f"there are {scale.images} images")
     if scale.size <= SMALL:
         new = replace(new, views=replace(settings.views, blur=(0.0, 0.0)))
         sentences += said("views.blur", settings.views.blur, new.views.blur, blurred(scale))

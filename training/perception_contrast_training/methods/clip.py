@@ -31,7 +31,7 @@ from perception_contrast_training.views.captioned import CaptionedViewSettings
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """dim: of the space where pictures and texts meet. temperature: at the start; it is learned, and its
+    """dim: of the space where images and texts meet. temperature: at the start; it is learned, and its
     inverse is at most most_scale. table: numbers that the table of a comparison may
     hold at once."""
 
@@ -45,7 +45,7 @@ class ClipSettings:
 
 
 class Clip(nn.Module):
-    """A picture's text is told from all others in the batch, and a text's picture. Batch: as ``Pair``."""
+    """An image's text is told from all others in the batch, and a text's image. Batch: as ``Pair``."""
 
     def __init__(self, pair: Towers, settings: ClipSettings) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Clip(nn.Module):
 
 
 def make_clip(network: Network, settings: ClipSettings) -> Clip:
-    """Raises RecipeError for a model of pictures and words that another loss trained."""
+    """Raises RecipeError for a model of images and words that another loss trained."""
     if not isinstance(network, TwoTowers):
         return Clip(Pair(network, make_text(settings.text, settings.dim), settings.dim), settings)
     require_unsaid(settings, "dim", "temperature")
@@ -108,11 +108,11 @@ def own_clip(towers: TwoTowers, settings: ClipSettings, method: str) -> Clip:
 
 def fitted(settings: ClipSettings, scale: Scale) -> tuple[ClipSettings, list[str]]:
     """A smaller text tower for fewer pairs; a smaller batch than the published one changes nothing."""
-    if settings.text.tower != "transformer" or scale.pictures > 1_000_000:
+    if settings.text.tower != "transformer" or scale.images > 1_000_000:
         return settings, []
     old = settings.text
     text = replace(old, width=min(old.width, 256), depth=min(old.depth, 4), heads=min(old.heads, 4))
-    why = f"there are {scale.pictures} texts"
+    why = f"there are {scale.images} texts"
     return replace(settings, text=text), [
         *said("text.width", old.width, text.width, why),
         *said("text.depth", old.depth, text.depth, why),

@@ -13,7 +13,7 @@ from perception_contrast_training.methods.base import Batch, Contrastive, Losses
 TABLE = 1 << 22
 """Numbers that the table of a comparison may hold at once; float32: 16 MB.
 
-Two views of 1,024 pictures fill it."""
+Two views of 1,024 images fill it."""
 
 
 def rows_at_once(table: int, columns: int) -> int:
@@ -27,7 +27,7 @@ def whereabouts(batch: Batch) -> dict[str, Tensor]:
 
 
 def negatives_of(embedded: Mapping[str, Tensor], views: int) -> NegativesTable | None:
-    """Of the first views of all pictures, then of the second ones where ``views`` is 2; None for all."""
+    """Of the first views of all images, then of the second ones where ``views`` is 2; None for all."""
     if WHERE not in embedded:
         return None
     return NegativesTable(embedded[WHERE][:, :views].transpose(0, 1).flatten(0, 1))

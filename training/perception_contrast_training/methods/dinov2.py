@@ -1,6 +1,6 @@
 """DINOv2 (Oquab et al., "Learning Robust Visual Features without Supervision", TMLR 2024).
 
-DINO on the class token, iBOT (Zhou et al., ICLR 2022) on hidden patches, KoLeo between pictures.
+DINO on the class token, iBOT (Zhou et al., ICLR 2022) on hidden patches, KoLeo between images.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ class Dinov2(nn.Module):
         return DinoHead(self.backbone.dim, one.prototypes, one.hidden, one.bottleneck)
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
-        large, masks, pictures = batch["globals"], batch["masks"].flatten(0, 1), batch["globals"].shape[1]
+        large, masks, images = batch["globals"], batch["masks"].flatten(0, 1), batch["globals"].shape[1]
         temperature = self.teacher_temperature(progress)
         targets, patch_targets = self._taught(large, masks, temperature)
         seen = self.backbone(large.flatten(0, 1), masked=masks)
-        guesses = torch.split(self._guesses(seen, batch.get("locals")), pictures)
+        guesses = torch.split(self._guesses(seen, batch.get("locals")), images)
         patches = at_least_float32(self.patch_head(seen.tokens[masks]))
         crops = at_least_float32(seen.pooled).chunk(len(large))
         with full_precision(patches):
@@ -86,7 +86,7 @@ class Dinov2(nn.Module):
             parts = {
                 "dino": view_entropy(targets.chunk(len(large)), guesses, student),
                 "ibot": patch_entropy(patch_targets, patches, masks, student),
-                # Nearest among all pictures of the step, however many processes share them.
+                # Nearest among all images of the step, however many processes share them.
                 "koleo": torch.stack([koleo_loss(gather.gathered(crop)) for crop in crops]).sum(),
             }
             total = (
@@ -94,7 +94,7 @@ class Dinov2(nn.Module):
                 + self.settings.ibot_weight * parts["ibot"]
                 + self.settings.koleo_weight * parts["koleo"]
             )
-        watched = {"embedding": crops[0].detach(), "teacher": targets[:pictures]}
+        watched = {"embedding": crops[0].detach(), "teacher": targets[:images]}
         return Losses(total, {name: part.detach() for name, part in parts.items()}, watched)
 
     @torch.no_grad()

@@ -25,7 +25,7 @@ Settings = TypeVar("Settings", bound=DinoSettings | Dinov2Settings)
 
 
 def fitted_twins(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]:
-    """Fewer prototypes for fewer pictures, warm-ups that end within the run, no blur of small pictures."""
+    """Fewer prototypes for fewer images, warm-ups that end within the run, no blur of small images."""
     new = replace(
         settings,
         prototypes=prototypes_for(settings.prototypes, scale),
@@ -36,7 +36,7 @@ def fitted_twins(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]
     if scale.size <= SMALL:
         views: Any = replace(new.views, blur=(0.0, 0.0, 0.0))
         new = replace(new, views=views)
-    many = f"there are {scale.pictures} pictures"
+    many = f"there are {scale.images} images"
     short = f"the run has {scale.epochs:g} epochs of {scale.steps / max(scale.epochs, 1e-9):.0f} steps"
     return new, [
         *said("prototypes", settings.prototypes, new.prototypes, many),

@@ -19,7 +19,7 @@ from perception_contrast_training.views.captioned import CaptionedViewSettings
 
 @dataclass(frozen=True)
 class LitSettings:
-    """image_head: whether pictures get a linear layer that learns; without one, texts learn to meet the
+    """image_head: whether images get a linear layer that learns; without one, texts learn to meet the
     backbone's own vectors, as published. dim: of the space with such a layer, 0 for the backbone's."""
 
     dim: int = 0

@@ -86,11 +86,11 @@ class Mae(nn.Module):
 
 
 def fitted(settings: MaeSettings, scale: Scale) -> tuple[MaeSettings, list[str]]:
-    """A smaller decoder for small pictures, whose few patches do not fill 512 channels."""
+    """A smaller decoder for small images, whose few patches do not fill 512 channels."""
     if scale.size > SMALL:
         return settings, []
     new = replace(settings, width=min(settings.width, 128), depth=min(settings.depth, 4), heads=4)
-    why = f"pictures have {scale.size} pixels"
+    why = f"images have {scale.size} pixels"
     return new, [
         *said("width", settings.width, new.width, why),
         *said("depth", settings.depth, new.depth, why),

@@ -18,7 +18,7 @@ from perception_contrast_training.networks.two_towers import Network, TwoTowers
 
 
 class Towers(Protocol):
-    """Pictures and texts to vectors of one space, not normalised. An ``nn.Module``."""
+    """Images and texts to vectors of one space, not normalised. An ``nn.Module``."""
 
     @property
     def backbone(self) -> Network: ...
@@ -42,7 +42,7 @@ class Towers(Protocol):
 def embedded(towers: Towers, batch: Batch) -> dict[str, Tensor]:
     """As ``Towers.embed``."""
     if "text" not in batch:
-        raise RecipeError("pictures and texts are compared, but the data set has no texts")
+        raise RecipeError("images and texts are compared, but the data set has no texts")
     return {
         "image": at_least_float32(towers.image_vectors(batch["image"])),
         "text": at_least_float32(towers.text_vectors(batch["text"])),
@@ -51,7 +51,7 @@ def embedded(towers: Towers, batch: Batch) -> dict[str, Tensor]:
 
 
 class Pair(nn.Module):
-    """Pictures and texts to vectors of one space.
+    """Images and texts to vectors of one space.
 
     head: the backbone's vector to that space, linear; without one the backbone's is it. locked: the backbone
     stays as it is, in evaluation mode and without gradients. Raises RecipeError where dimensions differ.
@@ -68,7 +68,7 @@ class Pair(nn.Module):
             nn.init.normal_(self.head.weight, std=backbone.dim**-0.5)
         elif dim != backbone.dim:
             raise RecipeError(
-                f"without a head for pictures both meet in the backbone's {backbone.dim} channels, not {dim}"
+                f"without a head for images both meet in the backbone's {backbone.dim} channels, not {dim}"
             )
         if locked:
             backbone.requires_grad_(False).eval()

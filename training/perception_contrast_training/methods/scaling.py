@@ -1,4 +1,4 @@
-"""Published settings are for a million pictures and thousands a batch; what to make of them for fewer."""
+"""Published settings are for a million images and thousands a batch; what to make of them for fewer."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 
 IMAGENET = 1_281_167
 SMALL = 64  # pixels of a side, up to which what the authors chose for CIFAR-10 holds
-PER_PROTOTYPE = 20  # pictures, as with 65,536 prototypes on ImageNet
+PER_PROTOTYPE = 20  # images, as with 65,536 prototypes on ImageNet
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What there is to learn from. pictures: different ones (or pairs); batch: of a step, of all processes;
+    """What there is to learn from. images: different ones (or pairs); batch: of a step, of all processes;
     epochs: passes over them; size: side in pixels."""
 
-    pictures: int
+    images: int
     batch: int
     epochs: float
     size: int = 224
 
     @property
     def steps(self) -> int:
-        return max(1, int(self.epochs * self.pictures / self.batch))
+        return max(1, int(self.epochs * self.images / self.batch))
 
 
 def prototypes_for(published: int, scale: Scale) -> int:
-    """A power of two with about twenty pictures a prototype, 512 at least, the published number at most."""
-    wanted = 1 << round(math.log2(max(1.0, scale.pictures / PER_PROTOTYPE)))
+    """A power of two with about twenty images a prototype, 512 at least, the published number at most."""
+    wanted = 1 << round(math.log2(max(1.0, scale.images / PER_PROTOTYPE)))
     return min(published, max(512, wanted))
 
 
@@ -44,8 +44,8 @@ def epochs_for(published: float, share: float, scale: Scale) -> float:
 
 
 def blurred(scale: Scale) -> str:
-    """Why small pictures are not blurred."""
-    return f"pictures of {scale.size} pixels have little to blur"
+    """Why small images are not blurred."""
+    return f"images of {scale.size} pixels have little to blur"
 
 
 def said(name: str, old: object, new: object, why: str) -> list[str]:

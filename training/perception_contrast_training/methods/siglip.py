@@ -47,7 +47,7 @@ class SiglipSettings:
 
 
 class Siglip(nn.Module):
-    """Of every picture and text it is told whether they belong together. Batch: as ``Pair``."""
+    """Of every image and text it is told whether they belong together. Batch: as ``Pair``."""
 
     def __init__(self, pair: Towers, settings: SiglipSettings) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Siglip(nn.Module):
 
 
 def make_siglip(network: Network, settings: SiglipSettings) -> Siglip:
-    """Raises RecipeError for a model of pictures and words that another loss trained."""
+    """Raises RecipeError for a model of images and words that another loss trained."""
     if not isinstance(network, TwoTowers):
         return Siglip(Pair(network, make_text(settings.text, settings.dim), settings.dim), settings)
     require_unsaid(settings, "dim", "scale", "bias")

@@ -27,7 +27,7 @@ from perception_contrast_training.views.simclr import SimclrViewSettings
 
 @dataclass(frozen=True)
 class SimclrSettings:
-    """temperature: 0.1 for ImageNet, 0.5 for pictures of 32 pixels. hidden: of the head, 0 for the backbone's
+    """temperature: 0.1 for ImageNet, 0.5 for images of 32 pixels. hidden: of the head, 0 for the backbone's
     width. batch_norm: in the head, as the authors' code has it; gradient caching needs it off. table: numbers
     that the table of a comparison may hold at once."""
 
@@ -42,7 +42,7 @@ class SimclrSettings:
 
 
 class Simclr(nn.Module):
-    """Two views of a picture are told from those of all others in the batch. Batch: views (2, n, 3, h, w)."""
+    """Two views of an image are told from those of all others in the batch. Batch: views (2, n, 3, h, w)."""
 
     def __init__(self, backbone: Backbone, settings: SimclrSettings) -> None:
         super().__init__()
@@ -94,12 +94,12 @@ class Simclr(nn.Module):
 
 
 def fitted(settings: SimclrSettings, scale: Scale) -> tuple[SimclrSettings, list[str]]:
-    """For small pictures, the settings of the authors' appendix B.9 (CIFAR-10)."""
+    """For small images, the settings of the authors' appendix B.9 (CIFAR-10)."""
     if scale.size > SMALL:
         return settings, []
     views = replace(settings.views, strength=min(settings.views.strength, 0.5), blur=0.0)
     new = replace(settings, temperature=max(settings.temperature, 0.5), views=views)
-    why = f"pictures of {scale.size} pixels, as the paper has it for CIFAR-10"
+    why = f"images of {scale.size} pixels, as the paper has it for CIFAR-10"
     return new, [
         *said("temperature", settings.temperature, new.temperature, why),
         *said("views.strength", settings.views.strength, views.strength, why),

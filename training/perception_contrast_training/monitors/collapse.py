@@ -22,12 +22,12 @@ FLAT = 0.25  # the same of projections, which start far apart: 0.97
 RANK = 0.02  # of what the rank could be
 FEW = 0.25  # of the entropy that a teacher's choices could have together
 KNOWLEDGE = 0.01  # share of what a teacher's choices could tell apart
-LEVEL = 0.01  # deviation of the loss of one picture, as a share of the loss
+LEVEL = 0.01  # deviation of the loss of one image, as a share of the loss
 EXPLOSION = 100.0  # times the usual norm
 LEAST = 20  # steps that say something of losses and norms
 
 _ONE_VECTOR = (
-    "nothing keeps different pictures apart (a missing predictor, stop-gradient, centring or negatives), a "
+    "nothing keeps different images apart (a missing predictor, stop-gradient, centring or negatives), a "
     "temperature that is too high, or too high a learning rate"
 )
 
@@ -41,7 +41,7 @@ class Alarm:
 
 
 def of_vectors(vectors: Tensor, positives: Tensor | None = None) -> dict[str, float]:
-    """Figures of embeddings (n, c), and of those of another view of the same pictures, if any."""
+    """Figures of embeddings (n, c), and of those of another view of the same images, if any."""
     found = {"rank": rank_me(vectors), "spread": feature_spread(vectors), "uniformity": uniformity(vectors)}
     if positives is not None and positives.shape == vectors.shape:
         found["alignment"] = alignment(vectors, positives)
@@ -56,7 +56,7 @@ def wrong_with_vectors(
     if figures["spread"] < (FLAT if what == "projection" else SPREAD):
         yield Alarm(
             "point",
-            f"this is collapsing, because all pictures get nearly one {what}: the spread is "
+            f"this is collapsing, because all images get nearly one {what}: the spread is "
             f"{figures['spread']:.3f} of 1. Usual causes: {_ONE_VECTOR}",
         )
     elif most > 2 and figures["rank"] < max(1.5, RANK * most):
@@ -64,7 +64,7 @@ def wrong_with_vectors(
             "lines",
             f"this is collapsing, because {what}s use {figures['rank']:.1f} of {most} dimensions (RankMe). "
             "Usual causes: a temperature that is too high, views so strong that they have little else in "
-            "common, or pictures that are nearly all alike",
+            "common, or images that are nearly all alike",
         )
 
 
@@ -82,31 +82,31 @@ def of_choices(choices: Tensor) -> dict[str, float]:
 
 
 def wrong_with_choices(figures: Mapping[str, float]) -> Iterator[Alarm]:
-    """A teacher that tells no pictures apart chooses always the same, or nothing."""
+    """A teacher that tells no images apart chooses always the same, or nothing."""
     most, together = figures["ln K"], figures["teacher entropy of mean"]
     if together < FEW * figures["reachable entropy"]:
         yield Alarm(
             "prototype",
-            f"this is collapsing, because the teacher gives nearly every picture the same prototypes: the "
+            f"this is collapsing, because the teacher gives nearly every image the same prototypes: the "
             f"entropy of its mean choice is {together:.2f}, ln K {most:.2f}. Usual causes: no centring, or a "
             "centre that follows too slowly",
         )
     elif figures["teacher knowledge"] < KNOWLEDGE:
         yield Alarm(
             "uniform",
-            f"this is collapsing, because the teacher says the same of every picture: the entropy of its "
+            f"this is collapsing, because the teacher says the same of every image: the entropy of its "
             f"choices is {figures['teacher entropy']:.2f}, ln K {most:.2f}. Usual causes: a teacher "
             "temperature that is too high, or centring without sharpening",
         )
 
 
-def wrong_with_losses(losses: Sequence[float], pictures: int) -> Iterator[Alarm]:
-    """Of the last steps, of ``pictures`` each. A loss that says something of a picture varies from batch to
+def wrong_with_losses(losses: Sequence[float], images: int) -> Iterator[Alarm]:
+    """Of the last steps, of ``images`` each. A loss that says something of an image varies from batch to
     batch; one that is the same whatever the batch stands at chance."""
     if len(losses) < LEAST or not fmean(losses):
         return
     deviation = pstdev(losses)
-    if deviation * math.sqrt(pictures) < LEVEL * abs(fmean(losses)):
+    if deviation * math.sqrt(images) < LEVEL * abs(fmean(losses)):
         yield Alarm(
             "level",
             f"this learns nothing, because the loss is the same whatever the batch: {fmean(losses):.4f}, "

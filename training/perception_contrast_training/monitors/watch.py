@@ -25,15 +25,15 @@ KINDS = ("point", "lines", "prototype", "uniform", "level", "exploding", "vanish
 
 
 class Watcher:
-    """settings: of the recipe. steps: of the whole run. pictures: of a step.
+    """settings: of the recipe. steps: of the whole run. images: of a step.
 
     An alarm comes once, if ``patience`` looks on end agree, and not before the grace has passed unless
     the run had been healthy.
     """
 
-    def __init__(self, settings: Watching, steps: int, pictures: int) -> None:
+    def __init__(self, settings: Watching, steps: int, images: int) -> None:
         self.settings = settings
-        self._pictures = pictures
+        self._images = images
         self._grace = max(settings.patience * settings.every, int(settings.grace * steps))
         self._kept: dict[str, deque[Tensor]] = {}
         self._norms: deque[float] = deque(maxlen=RECENT + settings.every)
@@ -54,7 +54,7 @@ class Watcher:
         if step.step % self.settings.every:
             return {}, []
         figures, wrong = self._figures()
-        wrong += wrong_with_losses(self._losses, self._pictures)
+        wrong += wrong_with_losses(self._losses, self._images)
         wrong += wrong_with_gradient(list(self._norms), self.settings.every)
         return figures, self._agreed(step.step, {alarm.kind: alarm for alarm in wrong})
 

@@ -19,13 +19,13 @@ from perception_contrast_training.networks.vit import vit_pooled, vit_sequence
 
 @dataclass(frozen=True)
 class BackboneSettings:
-    """name: a model of pictures alone ("dinov2-s14"), or an architecture of timm ("resnet18"). pretrained:
+    """name: a model of images alone ("dinov2-s14"), or an architecture of timm ("resnet18"). pretrained:
     from its weights, else from scratch. weights: a local file in place of those that the name has.
 
-    size: side of the pictures in pixels, 0 for the model's own. patch, width, depth, heads, layer_scale,
+    size: side of the images in pixels, 0 for the model's own. patch, width, depth, heads, layer_scale,
     registers: of a ViT from scratch, 0 for the architecture's own. drop_path: of the last block; stochastic
     depth rises to it. checkpointing: blocks are computed again in the backward pass, which halves the
-    memory and costs a third more time. cifar_stem: a ResNet for pictures of 32 pixels (first convolution
+    memory and costs a third more time. cifar_stem: a ResNet for images of 32 pixels (first convolution
     3x3 without stride, no pooling). frozen: nothing of it learns.
     """
 
@@ -68,7 +68,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Seen:
-    """pooled: (n, c) of the picture. tokens: (n, p, c) of its patches, row by row."""
+    """pooled: (n, c) of the image. tokens: (n, p, c) of its patches, row by row."""
 
     pooled: Tensor
     tokens: Tensor
@@ -78,7 +78,7 @@ class Backbone(nn.Module):
     """A network of timm with what training needs of it.
 
     network: in timm's names, what is exported. mask_token: (c,) stands for a patch that is not shown.
-    dim: channels. patch: pixels of a cell's side. size: side of the pictures. mean, std: of RGB in [0, 1].
+    dim: channels. patch: pixels of a cell's side. size: side of the images. mean, std: of RGB in [0, 1].
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Backbone(nn.Module):
         return Seen(vit_pooled(self.network, sequence), sequence[:, self.network.num_prefix_tokens :])
 
     def require_vit(self, method: str, *, size: bool = True) -> None:
-        """Raises RecipeError unless this is a ViT into whose patches the pictures fall."""
+        """Raises RecipeError unless this is a ViT into whose patches the images fall."""
         if not self.is_vit:
             raise RecipeError(
                 f"{method} hides patches, which '{self.architecture.name}' does not have; choose a ViT, "

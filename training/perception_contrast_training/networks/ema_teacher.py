@@ -28,7 +28,7 @@ def twin_of(network: Net) -> Net:
 def follow(twin: nn.Module, network: nn.Module, momentum: float) -> None:
     """twin = momentum * twin + (1 - momentum) * network, of parameters alone.
 
-    Running statistics of normalisation are the twin's own: it sees its pictures itself. Parameters that
+    Running statistics of normalisation are the twin's own: it sees its images itself. Parameters that
     never moved stay as they are to the bit.
     """
     torch._foreach_lerp_(list(twin.parameters()), list(network.parameters()), 1.0 - momentum)

@@ -15,9 +15,9 @@ _norm = partial(nn.LayerNorm, eps=1e-6)
 
 
 class MaeDecoder(nn.Module):
-    """What the encoder saw of a picture to the pixels of all its patches.
+    """What the encoder saw of an image to the pixels of all its patches.
 
-    grid: (rows, columns) of patches. patch: pixels of a side. prefix: whether the picture's own vector
+    grid: (rows, columns) of patches. patch: pixels of a side. prefix: whether the image's own vector
     goes along, as of a class token.
     """
 

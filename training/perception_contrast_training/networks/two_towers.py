@@ -1,4 +1,4 @@
-"""A model of pictures and words whose both towers go on learning, together or one of them."""
+"""A model of images and words whose both towers go on learning, together or one of them."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from perception_contrast_training.networks.text import TextSettings
 
 OF_NETWORKS = ("patch", "width", "depth", "heads", "layer_scale", "registers", "drop_path", "cifar_stem")
 OF_WORDS = ("width", "depth", "heads", "context", "hidden")
-PICTURES = "visual."  # what begins the names of the image tower in open_clip's networks
+IMAGES = "visual."  # what begins the names of the image tower in open_clip's networks
 
 
 class TwoTowers(nn.Module):
     """Both towers with their projections, temperature and bias, as ``ClipTower`` serves them.
 
-    spec: what the weights are of. size: side of the pictures in pixels. dim: of the shared space. patch:
-    pixels. mean, std: of RGB in [0, 1]. locked_pictures, locked_words: towers that stay as they are.
+    spec: what the weights are of. size: side of the images in pixels. dim: of the shared space. patch:
+    pixels. mean, std: of RGB in [0, 1]. locked_images, locked_words: towers that stay as they are.
     """
 
     is_vit = True  # sides are multiples of the patch
 
     def __init__(
-        self, tower: ClipTower, spec: ModelSpec, size: int, *, locked_pictures: bool, locked_words: bool
+        self, tower: ClipTower, spec: ModelSpec, size: int, *, locked_images: bool, locked_words: bool
     ) -> None:
         super().__init__()
-        if locked_pictures and locked_words:
+        if locked_images and locked_words:
             raise RecipeError(
                 "both towers are locked, so that nothing would learn; leave out backbone.frozen or "
                 "options.text.frozen"
@@ -48,7 +48,7 @@ class TwoTowers(nn.Module):
         self.dim, self.patch, self.space = tower.dim, tower.patch, tower.space
         self.mean: Triple = tower.mean
         self.std: Triple = tower.std
-        self.locked_pictures, self.locked_words = locked_pictures, locked_words
+        self.locked_images, self.locked_words = locked_images, locked_words
         self._reading = reading_of(tower)
         for name, parameter in tower.network.named_parameters():
             parameter.requires_grad_(self._learns(name))
@@ -62,11 +62,11 @@ class TwoTowers(nn.Module):
         """Temperature and bias are the method's to learn."""
         if name in ("logit_scale", "logit_bias"):
             return False
-        return not (self.locked_pictures if name.startswith(PICTURES) else self.locked_words)
+        return not (self.locked_images if name.startswith(IMAGES) else self.locked_words)
 
     def forward(self, images: Tensor) -> Seen:
         """images (n, 3, h, w), normalised, to vectors of the shared space, not unit; no tokens are given."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.locked_pictures):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.locked_images):
             vectors = self.tower.image_vectors(images)
         return Seen(vectors, vectors[:, None, :0])
 
@@ -84,7 +84,7 @@ class TwoTowers(nn.Module):
 
     def train(self, mode: bool = True) -> TwoTowers:
         super().train(mode)
-        if self.locked_pictures:
+        if self.locked_images:
             self.network.visual.eval()
         if self.locked_words:
             for name, child in self.network.named_children():
@@ -95,7 +95,7 @@ class TwoTowers(nn.Module):
     def depth_of(self, name: str) -> int:
         """Blocks of the tower that the parameter of this name is in; 0 where they are not counted."""
         network = self.network
-        if f".{PICTURES}" not in f".{name}":
+        if f".{IMAGES}" not in f".{name}":
             text = getattr(network, "text", network)
             return len(getattr(getattr(text, "transformer", None), "resblocks", ()))
         trunk = getattr(network.visual, "trunk", None)
@@ -106,14 +106,14 @@ class TwoTowers(nn.Module):
     def adapt(self, settings: LoraSettings) -> None:
         """Puts LoRA into the towers that are not locked; all else stays. Raises RecipeError."""
         unpack(self.network)
-        locked = r"visual\..*" if self.locked_pictures else r"(?!visual\.).*" if self.locked_words else ""
+        locked = r"visual\..*" if self.locked_images else r"(?!visual\.).*" if self.locked_words else ""
         adapt(self.network, settings, without=locked)
         added = [name for name, _ in self.network.named_parameters() if ".lora_" in name]
         for what, is_locked, key in (
-            ("pictures", self.locked_pictures, "backbone.frozen"),
+            ("images", self.locked_images, "backbone.frozen"),
             ("words", self.locked_words, "options.text.frozen"),
         ):
-            if not is_locked and not any(n.startswith(PICTURES) == (what == "pictures") for n in added):
+            if not is_locked and not any(n.startswith(IMAGES) == (what == "images") for n in added):
                 raise RecipeError(
                     f"LoRA finds no layer {', '.join(settings.modules)} in the tower of {what} of "
                     f"'{self.spec.name}'; name some of its layers in lora.modules, or leave it: {key}: true"
@@ -147,9 +147,9 @@ def make_network(
     spec = _known(settings.name)
     if spec is not None and not spec.spatial and spec.family != "lit":
         raise RecipeError(
-            f"'{spec.name}' is a model of pictures and words: "
+            f"'{spec.name}' is a model of images and words: "
             + ("set options.text.tower: own, for its own words go with it" if text is not None else
-               "methods clip, siglip and lit go on from it; choose a model of pictures alone for this one")
+               "methods clip, siglip and lit go on from it; choose a model of images alone for this one")
         )  # fmt: skip
     return make_backbone(settings)
 
@@ -182,7 +182,7 @@ def _two_towers(settings: BackboneSettings, text: TextSettings, lit: bool) -> Tw
     random = not (settings.pretrained or settings.weights)
     weights = Path(settings.weights) if settings.weights else None
     tower = load_clip(spec, weights=weights, random_init=random)
-    towers = TwoTowers(tower, spec, size, locked_pictures=settings.frozen or lit, locked_words=text.frozen)
+    towers = TwoTowers(tower, spec, size, locked_images=settings.frozen or lit, locked_words=text.frozen)
     if settings.checkpointing or text.checkpointing:
         _recompute(towers.network)
     return towers

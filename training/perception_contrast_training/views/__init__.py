@@ -1,4 +1,4 @@
-"""What a learning method sees of one picture: crops, colours, masks, as its authors published them."""
+"""What a learning method sees of one image: crops, colours, masks, as its authors published them."""
 
 from perception_contrast_training.views.batch import VIEWED, collated
 

@@ -1,4 +1,4 @@
-"""From what single pictures gave to a batch."""
+"""From what single images gave to a batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from perception_contrast_training.engine.negative_mask import WHERE
 
 VIEWED = frozenset({"views", "globals", "locals", "masks", WHERE})
-"""Names whose tensors hold several views of one picture, (v, ...)."""
+"""Names whose tensors hold several views of one image, (v, ...)."""
 
 
 def collated(samples: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

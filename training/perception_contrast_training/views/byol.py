@@ -48,9 +48,9 @@ class ByolViews:
         ]
 
     def __call__(
-        self, picture: Tensor, generator: torch.Generator, partner: Tensor | None = None
+        self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """partner: what the second view shows, if not the picture."""
+        """partner: what the second view shows, if not the image."""
         chance = Chance(generator)
-        shown = zip(self._looks, shown_by(picture, partner), strict=True)
+        shown = zip(self._looks, shown_by(image, partner), strict=True)
         return {"views": torch.stack([look.of(one, chance) for look, one in shown])}

@@ -1,4 +1,4 @@
-"""The view of a picture whose words must stay true: nearly all of it (Radford et al. 2021; open_clip)."""
+"""The view of an image whose words must stay true: nearly all of it (Radford et al. 2021; open_clip)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perception_contrast_training.views.look import Look, Wanted
 
 @dataclass(frozen=True)
 class CaptionedViewSettings:
-    """size: pixels of a side, 0 for the backbone's. area: shares of the picture. flip: 0, for captions say
+    """size: pixels of a side, 0 for the backbone's. area: shares of the image. flip: 0, for captions say
     left and right."""
 
     size: int = 0
@@ -28,5 +28,5 @@ class CaptionedViews:
         size = wanted.size_of(settings.size)
         self._look = Look(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
 
-    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        return {"image": self._look.of(picture, Chance(generator))}
+    def __call__(self, image: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"image": self._look.of(image, Chance(generator))}

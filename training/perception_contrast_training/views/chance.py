@@ -6,7 +6,7 @@ import torch
 
 
 class Chance:
-    """Numbers drawn from ``generator`` alone, so that views of a picture repeat."""
+    """Numbers drawn from ``generator`` alone, so that views of an image repeat."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator

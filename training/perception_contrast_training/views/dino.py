@@ -16,7 +16,7 @@ SHARE = 96 / 224  # side of a small view to that of a large one
 @dataclass(frozen=True)
 class DinoViewSettings:
     """size, local_size: pixels of a side, 0 for the backbone's and for the nearest to three sevenths of it.
-    locals: how many small views. area, local_area: shares of the picture. blur: probabilities in the two
+    locals: how many small views. area, local_area: shares of the image. blur: probabilities in the two
     large views and in small ones. solarise: in the second one."""
 
     size: int = 0
@@ -55,12 +55,12 @@ class DinoViews:
         self.size, self._large, self._small = size, (first, second), (small,) * settings.locals
 
     def __call__(
-        self, picture: Tensor, generator: torch.Generator, partner: Tensor | None = None
+        self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """partner: what the second large view shows, if not the picture; small ones show the picture."""
+        """partner: what the second large view shows, if not the image; small ones show the image."""
         chance = Chance(generator)
-        shown = zip(self._large, shown_by(picture, partner), strict=True)
+        shown = zip(self._large, shown_by(image, partner), strict=True)
         made = {"globals": torch.stack([look.of(one, chance) for look, one in shown])}
         if self._small:
-            made["locals"] = torch.stack([look.of(picture, chance) for look in self._small])
+            made["locals"] = torch.stack([look.of(image, chance) for look in self._small])
         return made

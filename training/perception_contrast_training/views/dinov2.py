@@ -32,13 +32,13 @@ class Dinov2Views:
         self._side = self._crops.size // wanted.patch
 
     def __call__(
-        self, picture: Tensor, generator: torch.Generator, partner: Tensor | None = None
+        self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
     ) -> dict[str, Tensor]:
         """partner: as DINO's."""
-        made, chance = self._crops(picture, generator, partner), Chance(generator)
+        made, chance = self._crops(image, generator, partner), Chance(generator)
         return {**made, "masks": torch.stack([self._mask(chance) for _ in range(2)])}
 
     def _mask(self, chance: Chance) -> Tensor:
-        # Each view for itself, so that it depends on no other picture of the batch.
+        # Each view for itself, so that it depends on no other image of the batch.
         share = chance.uniform(*self._settings.ratio) if chance.happens(self._settings.masked) else 0.0
         return block_mask(self._side, self._side, int(share * self._side**2), chance).flatten()

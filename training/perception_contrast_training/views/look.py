@@ -1,4 +1,4 @@
-"""How views are made: colours that all methods share, and what a backbone wants of a picture."""
+"""How views are made: colours that all methods share, and what a backbone wants of an image."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def wanted_by(backbone: Network) -> Wanted:
     return Wanted(backbone.size, patch, backbone.mean, backbone.std)
 
 
-def shown_by(picture: Tensor, partner: Tensor | None) -> tuple[Tensor, Tensor]:
-    """What two views show: the picture and its partner, or the picture twice."""
-    return picture, picture if partner is None else partner
+def shown_by(image: Tensor, partner: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What two views show: the image and its partner, or the image twice."""
+    return image, image if partner is None else partner
 
 
 @dataclass(frozen=True)
 class Look:
-    """One kind of view. area: shares of the picture that a crop has. The others: probabilities, and how far
+    """One kind of view. area: shares of the image that a crop has. The others: probabilities, and how far
     colours go. Left and right stay with flip 0, colours' names with hue 0."""
 
     size: int
@@ -76,9 +76,9 @@ class Look:
     interpolation: InterpolationMode = BICUBIC
     sigma: Range = (0.1, 2.0)
 
-    def of(self, picture: Tensor, chance: Chance) -> Tensor:
+    def of(self, source: Tensor, chance: Chance) -> Tensor:
         """(3, h, w) uint8 to (3, size, size) float32, normalised."""
-        cut = random_crop(picture, self.size, self.area, chance, interpolation=self.interpolation)
+        cut = random_crop(source, self.size, self.area, chance, interpolation=self.interpolation)
         image = to_float(flipped(cut, self.flip, chance))
         if chance.happens(self.jitter):
             image = jittered(image, self.brightness, self.contrast, self.saturation, self.hue, chance)

@@ -13,7 +13,7 @@ from perception_contrast_training.views.look import Look, Wanted
 
 @dataclass(frozen=True)
 class MaeViewSettings:
-    """area: shares of the picture that a crop has. flip: probability."""
+    """area: shares of the image that a crop has. flip: probability."""
 
     area: tuple[float, float] = (0.2, 1.0)
     flip: float = 0.5
@@ -27,6 +27,6 @@ class MaeViews:
         self._look = Look(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
         self._patches = (size // wanted.patch) ** 2
 
-    def __call__(self, picture: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        image = self._look.of(picture, Chance(generator))
-        return {"image": image, "noise": torch.rand(self._patches, generator=generator)}
+    def __call__(self, image: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        view = self._look.of(image, Chance(generator))
+        return {"image": view, "noise": torch.rand(self._patches, generator=generator)}

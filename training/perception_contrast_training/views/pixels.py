@@ -20,7 +20,7 @@ BILINEAR, BICUBIC = InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
 
 
 def random_crop(
-    picture: Tensor,
+    image: Tensor,
     size: int,
     area: Range,
     chance: Chance,
@@ -31,9 +31,9 @@ def random_crop(
 
     Inception's crop (Szegedy et al. 2015), drawn as torchvision draws it.
     """
-    top, left, height, width = crop_box(picture.shape[-2], picture.shape[-1], area, chance, ratio)
+    top, left, height, width = crop_box(image.shape[-2], image.shape[-1], area, chance, ratio)
     cut: Tensor = tv.resized_crop(
-        picture, top, left, height, width, [size, size], interpolation=interpolation, antialias=True
+        image, top, left, height, width, [size, size], interpolation=interpolation, antialias=True
     )
     return cut
 
@@ -54,14 +54,14 @@ def crop_box(height: int, width: int, area: Range, chance: Chance, ratio: Range)
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-def flipped(picture: Tensor, probability: float, chance: Chance) -> Tensor:
+def flipped(image: Tensor, probability: float, chance: Chance) -> Tensor:
     """Mirrored left to right, or not."""
-    return picture.flip(-1) if chance.happens(probability) else picture
+    return image.flip(-1) if chance.happens(probability) else image
 
 
-def to_float(picture: Tensor) -> Tensor:
+def to_float(image: Tensor) -> Tensor:
     """uint8 to float32 in [0, 1]."""
-    return picture.to(torch.float32) / 255.0
+    return image.to(torch.float32) / 255.0
 
 
 def jittered(

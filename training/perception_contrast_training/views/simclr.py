@@ -47,8 +47,8 @@ class SimclrViews:
         )
 
     def __call__(
-        self, picture: Tensor, generator: torch.Generator, partner: Tensor | None = None
+        self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """partner: what the second view shows, if not the picture."""
+        """partner: what the second view shows, if not the image."""
         chance = Chance(generator)
-        return {"views": torch.stack([self._look.of(shown, chance) for shown in shown_by(picture, partner)])}
+        return {"views": torch.stack([self._look.of(shown, chance) for shown in shown_by(image, partner)])}

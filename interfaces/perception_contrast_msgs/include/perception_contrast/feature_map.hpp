@@ -123,7 +123,7 @@ public:
   std::size_t width() const noexcept {return width_;}
   std::size_t channels() const noexcept {return channels_;}
   std::size_t cells() const noexcept {return height() * width();}
-  /// Of the source picture, in pixels.
+  /// Of the source image, in pixels.
   std::size_t image_height() const noexcept {return image_height_;}
   std::size_t image_width() const noexcept {return image_width_;}
 

@@ -1,4 +1,4 @@
-"""Hooks that make pictures anonymous before anything of them is written.
+"""Hooks that make images anonymous before anything of them is written.
 
 A hook is a function ``hook(image, seen) -> image``: image (H, W, 3) uint8 RGB, its own copy, which it may
 change and give back. It must give back the same shape and dtype. Where a hook fails, the frame is left
@@ -20,7 +20,7 @@ from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast_training.data.bags.messages import LabelledBox
 from perception_contrast_training.data.bags.options import NONE
 
-Picture: TypeAlias = "NDArray[np.uint8]"
+Image: TypeAlias = "NDArray[np.uint8]"
 
 PEOPLE = frozenset({"person", "people", "face", "head", "human", "child", "man", "woman", "license plate"})
 
@@ -35,7 +35,7 @@ class Seen:
     boxes: tuple[LabelledBox, ...] = ()
 
 
-Hook: TypeAlias = Callable[[Picture, Seen], Picture]
+Hook: TypeAlias = Callable[[Image, Seen], Image]
 
 
 def load_hook(name: str) -> Hook | None:
@@ -57,8 +57,8 @@ def load_hook(name: str) -> Hook | None:
     return found
 
 
-def anonymised(hook: Hook, image: Picture, seen: Seen) -> Picture:
-    """The hook's picture; ``image`` itself if nothing was changed. Raises FrameError "anonymise"."""
+def anonymised(hook: Hook, image: Image, seen: Seen) -> Image:
+    """The hook's image; ``image`` itself if nothing was changed. Raises FrameError "anonymise"."""
     try:
         result = hook(image.copy(), seen)
     except Exception as error:
@@ -68,13 +68,13 @@ def anonymised(hook: Hook, image: Picture, seen: Seen) -> Picture:
     return image if np.array_equal(result, image) else result
 
 
-def blur_people(image: Picture, seen: Seen) -> Picture:
+def blur_people(image: Image, seen: Seen) -> Image:
     """Blurs recorded boxes of people, faces and licence plates beyond recognition."""
     return blur_boxes(image, (one.box for one in seen.boxes if one.label.lower() in PEOPLE))
 
 
-def blur_boxes(image: Picture, boxes: Iterable[tuple[float, float, float, float]]) -> Picture:
-    """The picture with each box (x_min, y_min, x_max, y_max) in pixels as a mosaic of at most 6 x 6 parts."""
+def blur_boxes(image: Image, boxes: Iterable[tuple[float, float, float, float]]) -> Image:
+    """The image with each box (x_min, y_min, x_max, y_max) in pixels as a mosaic of at most 6 x 6 parts."""
     height, width = image.shape[:2]
     for x0, y0, x1, y1 in boxes:
         left, top = max(0, int(np.floor(x0))), max(0, int(np.floor(y0)))

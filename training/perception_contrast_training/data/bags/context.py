@@ -1,4 +1,4 @@
-"""What was known around a picture: depth, camera, pose and texts, in windows of bounded length."""
+"""What was known around an image: depth, camera, pose and texts, in windows of bounded length."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from perception_contrast.core.errors import FrameError
 from perception_contrast.core.frame import CameraModel
 from perception_contrast.recordings.bags import BagMessage, is_rectified
 from perception_contrast_training.data.bags.captions import Captions
+from perception_contrast_training.data.bags.image_bytes import decoded_depth
 from perception_contrast_training.data.bags.messages import STRING, LabelledBox, boxes_of, fields_of, stamp_of
 from perception_contrast_training.data.bags.options import NANOSECONDS, ExtractOptions
-from perception_contrast_training.data.bags.pictures import decoded_depth
 from perception_contrast_training.data.bags.topics import Topics
 from perception_contrast_training.data.bags.transforms import Pose, TransformBuffer
 
-_LABELS_SLOP = 0.1  # seconds; detectors keep their picture's stamp
+_LABELS_SLOP = 0.1  # seconds; detectors keep their image's stamp
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class _Window:
 
 
 class Context:
-    """Fed every message that is no picture to keep; asked for a picture's surroundings ``delay`` later.
+    """Fed every message that is no image to keep; asked for an image's surroundings ``delay`` later.
 
     Malformed messages are given to ``on_error`` with their reason and left out.
     """
@@ -84,7 +84,7 @@ class Context:
     def _hear(self, message: BagMessage) -> None:
         name = message.topic
         if name in self._depths:
-            # Decoded only if a kept picture asks for it.
+            # Decoded only if a kept image asks for it.
             fields = fields_of(message)
             self._depths[name].add(_Dated(stamp_of(fields, message.stamp), message.stamp, fields))
         elif name in self._topics.tf:
@@ -108,7 +108,7 @@ class Context:
         )
 
     def depth(self, topic: str, stamp: int) -> tuple[str, NDArray[np.float32]] | None:
-        """(depth topic, metres) of a picture topic's frame. Raises FrameError for depth that is malformed."""
+        """(depth topic, metres) of an image topic's frame. Raises FrameError for depth that is malformed."""
         name = self._topics.depth.get(topic)
         if name is None:
             return None
@@ -118,7 +118,7 @@ class Context:
         return name, decoded_depth(found.value)
 
     def camera(self, topic: str, size: tuple[int, int]) -> str | None:
-        """Intrinsics of a topic's pictures at (height, width), as JSON."""
+        """Intrinsics of a topic's images at (height, width), as JSON."""
         info = self._infos.get(self._topics.infos.get(topic, ""))
         model = None if info is None else camera_of_info(info, rectified=is_rectified(topic))
         return None if model is None else camera_json(model, size)

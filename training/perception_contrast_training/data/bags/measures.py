@@ -1,4 +1,4 @@
-"""What a picture measures at a glance: thumbnail, sharpness, exposure, and a descriptor to compare by."""
+"""What an image measures at a glance: thumbnail, sharpness, exposure, and a descriptor to compare by."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DARK, _BRIGHT = 5, 250
 
 @dataclass(frozen=True)
 class Measures:
-    """thumbnail: (16, 16, 3) uint8. sharpness: variance of the Laplacian of the grey picture at 240 pixels
+    """thumbnail: (16, 16, 3) uint8. sharpness: variance of the Laplacian of the grey image at 240 pixels
     on its short side, or fewer, so that it does not depend on the camera's resolution. brightness: mean
     grey, 0 to 255. clipped: share of pixels under 6 or over 249.
     """
@@ -29,7 +29,7 @@ class Measures:
 
 
 def measure(image: NDArray[np.uint8]) -> Measures:
-    """Of a picture (H, W, 3) uint8 RGB."""
+    """Of an image (H, W, 3) uint8 RGB."""
     height, width = image.shape[:2]
     # Never enlarged: that would look like blur.
     small = resize_image(image, fitted_size((height, width), min(_SIDE, height, width), 1))
@@ -56,7 +56,7 @@ def change_between(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def thumbnail_descriptor(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Unit vectors (n, 768) of thumbnails (n, 16, 16, 3): contrast and colour without brightness.
 
-    A picture of one even colour has nothing to compare by; all such get one vector.
+    An image of one even colour has nothing to compare by; all such get one vector.
     """
     values = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
     values = values - values.mean(axis=1, keepdims=True)

@@ -22,7 +22,7 @@ _TIMES = ("slop", "pose_slop", "text_window", "delay")
 class ExtractOptions:
     """Times in seconds.
 
-    topics: pictures to take, all colour topics if empty. depth: a topic, "auto" or "none". pose: "auto"
+    topics: images to take, all colour topics if empty. depth: a topic, "auto" or "none". pose: "auto"
     (TF, else Odometry), "none", or an Odometry topic. fixed_frame: where poses are told in, "" for map
     or the root of the tree. text: String and Detection2DArray topics. captions: file of times and texts.
 
@@ -33,9 +33,9 @@ class ExtractOptions:
     the Laplacian at 240 pixels. max_clipped: share of pixels that are black or white.
 
     anonymise: "none" or package.module:function. format: "auto" keeps the bytes of a JPEG or PNG message
-    and makes JPEG of raw pictures. quality: of JPEGs made here. short_side: pixels, 0 for as recorded.
-    slop: most time between a picture and its depth or labels; pose_slop: and its pose; text_window: and
-    a text. delay: how long a picture waits for what belongs to it. shard_frames: most in a shard.
+    and makes JPEG of raw images. quality: of JPEGs made here. short_side: pixels, 0 for as recorded.
+    slop: most time between an image and its depth or labels; pose_slop: and its pose; text_window: and
+    a text. delay: how long an image waits for what belongs to it. shard_frames: most in a shard.
     recover: take what is whole in damaged recordings.
     """
 

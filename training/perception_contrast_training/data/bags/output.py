@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.data.bags.image_bytes import Kept
 from perception_contrast_training.data.bags.options import ExtractOptions
-from perception_contrast_training.data.bags.pictures import Kept
 from perception_contrast_training.data.datasets.manifest import (
     SHARDS,
     read_facts,

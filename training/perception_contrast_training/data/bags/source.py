@@ -16,11 +16,11 @@ from perception_contrast_training.data.bags.anonymise import Seen, load_hook
 from perception_contrast_training.data.bags.captions import Captions
 from perception_contrast_training.data.bags.choose import TOO_SOON, Chooser
 from perception_contrast_training.data.bags.context import Context
+from perception_contrast_training.data.bags.image_bytes import Kept, decoded_image, depth_png, kept_image
 from perception_contrast_training.data.bags.measures import measure, thumbnail_descriptor, thumbnail_of
 from perception_contrast_training.data.bags.messages import fields_of, stamp_of
 from perception_contrast_training.data.bags.options import NANOSECONDS, NONE, THUMBNAIL
 from perception_contrast_training.data.bags.output import Output, SourceJob
-from perception_contrast_training.data.bags.pictures import Kept, decoded_picture, depth_png, kept_picture
 from perception_contrast_training.data.bags.topics import choose_topics
 from perception_contrast_training.data.bags.transforms import Pose
 from perception_contrast_training.data.curation.descriptors import load_descriptor
@@ -30,7 +30,7 @@ _REPORT_EVERY = 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Report = Callable[[int, int, int], None]
-"""Called with a recording's number, pictures read so far and pictures in all."""
+"""Called with a recording's number, images read so far and images in all."""
 
 
 def extract_source(job: SourceJob, report: Report | None = None) -> dict[str, Any]:
@@ -70,11 +70,11 @@ class _Extraction:
         captions = Captions(Path(options.captions), window) if options.captions else None
         self._malformed: dict[str, Counter[str]] = defaultdict(Counter)
         self._context = Context(self._topics, options, captions, job.name, self._note)
-        self._choosers = {topic: Chooser(options) for topic in self._topics.pictures}
-        self._counts: dict[str, Counter[str]] = {topic: Counter() for topic in self._topics.pictures}
+        self._choosers = {topic: Chooser(options) for topic in self._topics.images}
+        self._counts: dict[str, Counter[str]] = {topic: Counter() for topic in self._topics.images}
         self._indices: Counter[str] = Counter()
         self._read, self._resumed = 0, 0
-        self._total = sum(self._bag.topics[topic].count for topic in self._topics.pictures)
+        self._total = sum(self._bag.topics[topic].count for topic in self._topics.images)
         self._output = Output(job)
 
     def _note(self, topic: str, error: FrameError) -> None:
@@ -102,14 +102,14 @@ class _Extraction:
         }
 
     def _stream(self) -> None:
-        """A picture is looked at only when what belongs to it has had time to arrive."""
+        """An image is looked at only when what belongs to it has had time to arrive."""
         delay = round(self._options.delay * NANOSECONDS)
         waiting: deque[BagMessage] = deque()
-        pictures = frozenset(self._topics.pictures)
+        images = frozenset(self._topics.images)
         for message in self._bag.messages(self._topics.all()):
             while waiting and waiting[0].stamp + delay <= message.stamp:
                 self._take(waiting.popleft())
-            if message.topic in pictures:
+            if message.topic in images:
                 waiting.append(message)
             else:
                 self._context.hear(message)
@@ -145,13 +145,13 @@ class _Extraction:
         chooser = self._choosers[message.topic]
         if not chooser.in_time(stamp):
             return TOO_SOON
-        image = decoded_picture(fields)
+        image = decoded_image(fields)
         measures, pose = measure(image), self._context.pose(frame_id, stamp)
         verdict, vector = chooser.judge(stamp, measures, pose, lambda: self._described(image, measures))
         if verdict.reason:
             return verdict.reason
         seen = Seen(message.topic, frame_id, stamp, self._context.boxes(stamp))
-        kept = kept_picture(fields, image, seen, self._hook, self._options)
+        kept = kept_image(fields, image, seen, self._hook, self._options)
         row = self._row(message, index, stamp, frame_id, pose, kept) | {
             "sharpness": measures.sharpness,
             "brightness": measures.brightness,
@@ -171,7 +171,7 @@ class _Extraction:
         self, message: BagMessage, index: int, stamp: int, frame_id: str, pose: Pose | None, kept: Kept
     ) -> dict[str, Any]:
         topic = message.topic
-        number = self._topics.pictures.index(topic)
+        number = self._topics.images.index(topic)
         size = (int(kept.image.shape[0]), int(kept.image.shape[1]))
         return {
             "key": f"{self._job.prefix}_{number:02d}_{index:08d}",
@@ -196,7 +196,7 @@ class _Extraction:
         try:
             found = self._context.depth(topic, stamp)
         except FrameError as error:
-            # The picture is good without it.
+            # The image is good without it.
             self._counts[topic][f"depth_{error.reason}"] += 1
             return None
         if found is None:

@@ -13,21 +13,21 @@ from perception_contrast.recordings.bags import (
     BagSource,
     camera_info_topic,
 )
+from perception_contrast_training.data.bags.image_bytes import decoded_depth, decoded_image
 from perception_contrast_training.data.bags.messages import ODOMETRY, TEXT_TYPES, TF, fields_of
 from perception_contrast_training.data.bags.options import AUTO, NONE, ExtractOptions
-from perception_contrast_training.data.bags.pictures import decoded_depth, decoded_picture
 
 _TRIED = 10
-PICTURE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 
 
 @dataclass(frozen=True)
 class Topics:
-    """pictures: in the order of their names. depth, camera: topic by picture topic. infos: camera_info
-    topics by the picture or depth topic. skipped: picture topics that hold none, with the reason.
+    """images: in the order of their names. depth, camera: topic by image topic. infos: camera_info
+    topics by the image or depth topic. skipped: image topics that hold none, with the reason.
     """
 
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
     depth: dict[str, str]
     infos: dict[str, str]
     tf: tuple[str, ...]
@@ -37,7 +37,7 @@ class Topics:
 
     def all(self) -> tuple[str, ...]:
         named = (
-            *self.pictures,
+            *self.images,
             *self.depth.values(),
             *self.infos.values(),
             *self.tf,
@@ -52,23 +52,23 @@ def choose_topics(bag: BagSource, options: ExtractOptions) -> Topics:
     for name in (*options.topics, *options.text):
         _require(bag, name)
     for name in options.topics:
-        if bag.topics[name].type not in PICTURE_TYPES:
-            raise PerceptionError(f"topic '{name}' of '{bag.path}' carries no pictures; {_there(bag)}")
+        if bag.topics[name].type not in IMAGE_TYPES:
+            raise PerceptionError(f"topic '{name}' of '{bag.path}' carries no images; {_there(bag)}")
     for name in options.text:
         if bag.topics[name].type not in TEXT_TYPES:
             raise PerceptionError(f"--text '{name}' must be one of {', '.join(TEXT_TYPES)}; {_there(bag)}")
-    kinds = {name: kind_of(bag, name) for name, one in bag.topics.items() if one.type in PICTURE_TYPES}
-    pictures = _pictures(bag, options, kinds)
-    depth = _depth(bag, options, pictures, [name for name, kind in kinds.items() if kind == "depth"])
+    kinds = {name: kind_of(bag, name) for name, one in bag.topics.items() if one.type in IMAGE_TYPES}
+    images = _images(bag, options, kinds)
+    depth = _depth(bag, options, images, [name for name, kind in kinds.items() if kind == "depth"])
     known = bag.topics
     infos = {
         name: info
-        for name in (*pictures, *depth.values())
+        for name in (*images, *depth.values())
         if (info := camera_info_topic(name)) in known and known[info].type == CAMERA_INFO
     }
     tf, odometry = _pose_topics(bag, options)
     skipped = {name: kind for name, kind in kinds.items() if kind not in ("color", "depth")}
-    return Topics(pictures, depth, infos, tf, odometry, options.text, skipped)
+    return Topics(images, depth, infos, tf, odometry, options.text, skipped)
 
 
 def kind_of(bag: BagSource, name: str) -> str:
@@ -77,7 +77,7 @@ def kind_of(bag: BagSource, name: str) -> str:
     for message, _ in zip(bag.messages([name]), range(_TRIED), strict=False):
         try:
             fields = fields_of(message)
-            decoded_picture(fields)
+            decoded_image(fields)
         except FrameError as error:
             reason = str(error)
             if error.reason == "not_color" and _is_depth(fields):
@@ -95,7 +95,7 @@ def _is_depth(fields: object) -> bool:
     return True
 
 
-def _pictures(bag: BagSource, options: ExtractOptions, kinds: dict[str, str]) -> tuple[str, ...]:
+def _images(bag: BagSource, options: ExtractOptions, kinds: dict[str, str]) -> tuple[str, ...]:
     if options.topics:
         for name in options.topics:
             if kinds[name] == "depth":
@@ -104,27 +104,27 @@ def _pictures(bag: BagSource, options: ExtractOptions, kinds: dict[str, str]) ->
     found = tuple(sorted(name for name, kind in kinds.items() if kind == "color"))
     if not found:
         reasons = "".join(f"; '{name}': {kind}" for name, kind in kinds.items())
-        raise PerceptionError(f"recording '{bag.path}' has no pictures{reasons}; {_there(bag)}")
+        raise PerceptionError(f"recording '{bag.path}' has no images{reasons}; {_there(bag)}")
     return found
 
 
 def _depth(
-    bag: BagSource, options: ExtractOptions, pictures: tuple[str, ...], found: list[str]
+    bag: BagSource, options: ExtractOptions, images: tuple[str, ...], found: list[str]
 ) -> dict[str, str]:
-    """For each picture topic the depth topic that shares most of its name, and something of it."""
+    """For each image topic the depth topic that shares most of its name, and something of it."""
     if options.depth == NONE:
         return {}
     if options.depth != AUTO:
         _require(bag, options.depth)
-        if bag.topics[options.depth].type not in PICTURE_TYPES:
-            raise PerceptionError(f"--depth '{options.depth}' carries no pictures; {_there(bag)}")
+        if bag.topics[options.depth].type not in IMAGE_TYPES:
+            raise PerceptionError(f"--depth '{options.depth}' carries no images; {_there(bag)}")
         if kind_of(bag, options.depth) == "color":
             raise PerceptionError(f"--depth '{options.depth}' holds colour, not depth; {_there(bag)}")
-        return dict.fromkeys(pictures, options.depth)
+        return dict.fromkeys(images, options.depth)
     chosen = {}
-    for name in pictures:
+    for name in images:
         best = max(found, key=lambda other: (_shared(name, other), other), default=None)
-        if best is not None and (_shared(name, best) > 1 or (len(found) == 1 and len(pictures) == 1)):
+        if best is not None and (_shared(name, best) > 1 or (len(found) == 1 and len(images) == 1)):
             chosen[name] = best
     return chosen
 

@@ -1,4 +1,4 @@
-"""Pictures of a dataset for people: a sheet of its frames, and its timelines and paths."""
+"""Images of a dataset for people: a sheet of its frames, and its timelines and paths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.cache import replacing
 from perception_contrast.core.errors import FrameError, PerceptionError
-from perception_contrast.images.files import save_picture
+from perception_contrast.images.files import save_image
 from perception_contrast.images.resize import resize_image
 from perception_contrast.visualization.overlay import drawable
 from perception_contrast_training.data.bags.options import NANOSECONDS
@@ -21,7 +21,7 @@ from perception_contrast_training.data.datasets.shards import ShardDataset
 _COLUMNS, _WIDTH, _LABEL, _GAP = 6, 200, 18, 4
 _INK, _PAPER = (40, 40, 40), 255
 _MOST_ROWS = 24
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
 def view(dataset: Path, out: Path, count: int = 48) -> list[Path]:
@@ -30,12 +30,12 @@ def view(dataset: Path, out: Path, count: int = 48) -> list[Path]:
     if not len(frames):
         raise PerceptionError(f"dataset '{dataset}' has no frames to show; extract with milder filters")
     sheet, timeline = out / "contact_sheet.png", out / "timeline.png"
-    save_picture(sheet, contact_sheet(frames, count))
+    save_image(sheet, contact_sheet(frames, count))
     draw_timeline(frames, dataset, timeline)
     return [sheet, timeline]
 
 
-def contact_sheet(frames: ShardDataset, count: int) -> Picture:
+def contact_sheet(frames: ShardDataset, count: int) -> Image:
     """(H, W, 3) uint8 RGB: frames evenly from all of the dataset, each with its number, time and text."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
     tiles = [_tile(frames, int(index)) for index in chosen]
@@ -53,7 +53,7 @@ def contact_sheet(frames: ShardDataset, count: int) -> Picture:
     return sheet
 
 
-def _tile(frames: ShardDataset, index: int) -> Picture:
+def _tile(frames: ShardDataset, index: int) -> Image:
     begin = int(frames.stamps[frames.groups == frames.groups[index]].min())
     label = f"{index}: {(int(frames.stamps[index]) - begin) / NANOSECONDS:.1f} s"
     if len(np.unique(frames.groups)) > 1:
@@ -61,7 +61,7 @@ def _tile(frames: ShardDataset, index: int) -> Picture:
     texts = frames.rows["texts"][index].as_py()
     label += f" {texts[0]}" if texts else ""
     try:
-        image = frames[index]["picture"].permute(1, 2, 0).numpy()
+        image = frames[index]["image"].permute(1, 2, 0).numpy()
     except FrameError:
         image, label = np.full((_WIDTH * 3 // 4, _WIDTH, 3), 200, np.uint8), f"{index}: damaged"
     size = (max(1, round(image.shape[0] * _WIDTH / image.shape[1])), _WIDTH)

@@ -11,25 +11,25 @@ from numpy.typing import NDArray
 from perception_contrast_training.data.bags.measures import thumbnail_descriptor, thumbnail_of
 from perception_contrast_training.data.bags.options import THUMBNAIL
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 _SIDE = 224
 
 
 class Descriptor(Protocol):
-    """space: identity of the vectors' space. Gives unit vectors (n, c) float32 of pictures (H, W, 3)."""
+    """space: identity of the vectors' space. Gives unit vectors (n, c) float32 of images (H, W, 3)."""
 
     space: str
 
-    def __call__(self, pictures: Sequence[Picture]) -> NDArray[np.float32]: ...
+    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]: ...
 
 
 class ThumbnailDescriptor:
-    """Contrast and colour of 16 x 16 parts: costs nothing, notices what moved in the picture."""
+    """Contrast and colour of 16 x 16 parts: costs nothing, notices what moved in the image."""
 
     space = THUMBNAIL
 
-    def __call__(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
-        return thumbnail_descriptor(np.stack([thumbnail_of(picture) for picture in pictures]))
+    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        return thumbnail_descriptor(np.stack([thumbnail_of(image) for image in images]))
 
 
 class EncoderDescriptor:
@@ -47,14 +47,14 @@ class EncoderDescriptor:
         side = max(1, round(_SIDE / self._tower.patch)) * self._tower.patch
         self._size = (side, side)
 
-    def __call__(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
+    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
         import torch
         import torch.nn.functional as F
 
         from perception_contrast.preprocessing.to_tensor import image_tensor
 
         tower = self._tower
-        batch = torch.cat([image_tensor(one, self._size, tower.mean, tower.std) for one in pictures])
+        batch = torch.cat([image_tensor(one, self._size, tower.mean, tower.std) for one in images])
         with torch.inference_mode():
             cls = F.normalize(tower(batch.to(self._device)).cls.float(), dim=-1)
         found: NDArray[np.float32] = cls.cpu().numpy()

@@ -206,7 +206,7 @@ def _vectors(
         source, space = _of_thumbnails(require_dataset(dataset)), THUMBNAIL
     else:
         described = load_descriptor(descriptor, device, offline)
-        source, space = _of_pictures(dataset, described), described.space
+        source, space = _of_images(dataset, described), described.space
     stored: Any = None
     done = 0
     for part in source:
@@ -225,11 +225,11 @@ def _of_thumbnails(manifest: Path) -> Iterator[Floats]:
         yield thumbnail_descriptor(np.frombuffer(raw, np.uint8).reshape(-1, *THUMBNAIL_SHAPE))
 
 
-def _of_pictures(dataset: Path, described: Descriptor) -> Iterator[Floats]:
+def _of_images(dataset: Path, described: Descriptor) -> Iterator[Floats]:
     frames = ShardDataset(dataset, duplicates=True)
     for start in range(0, len(frames), _BATCH):
-        pictures = [
-            frames[index]["picture"].permute(1, 2, 0).numpy()
+        images = [
+            frames[index]["image"].permute(1, 2, 0).numpy()
             for index in range(start, min(start + _BATCH, len(frames)))
         ]
-        yield described(pictures)
+        yield described(images)

@@ -1,4 +1,4 @@
-"""Folders of pictures, and .zip archives of them: flat, or a folder a class."""
+"""Folders of images, and .zip archives of them: flat, or a folder a class."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from perception_contrast_training.data.datasets.samples import (
     UNKNOWN,
     Sample,
     Transform,
+    image_tensor,
     in_range,
-    is_picture,
+    is_image,
     no_pose,
-    picture_tensor,
 )
 
 
 class FolderDataset:
-    """Pictures under a folder or in a .zip, sorted by name; the folder that holds one names its class.
+    """Images under a folder or in a .zip, sorted by name; the folder that holds one names its class.
 
-    Where all pictures lie in one folder there are no classes (label and group are -1 and 0). Raises
-    PerceptionError for what is missing, empty or no archive; FrameError for a damaged picture.
+    Where all images lie in one folder there are no classes (label and group are -1 and 0). Raises
+    PerceptionError for what is missing, empty or no archive; FrameError for a damaged image.
     """
 
     def __init__(self, path: Path | str, *, transform: Transform | None = None) -> None:
         self.path = Path(path)
         self.transform = transform
         self._archive = _Archive(self.path) if self.path.is_file() else None
-        self.names = tuple(sorted(name for name in self._listed() if is_picture(name)))
+        self.names = tuple(sorted(name for name in self._listed() if is_image(name)))
         if not self.names:
-            raise PerceptionError(f"'{self.path}' holds no pictures (.png, .jpg, .jpeg); check the path")
+            raise PerceptionError(f"'{self.path}' holds no images (.png, .jpg, .jpeg); check the path")
         folders = sorted({str(PurePosixPath(name).parent) for name in self.names})
         labels = {folder: number for number, folder in enumerate(folders)}
         has_classes = len(folders) > 1
@@ -48,10 +48,10 @@ class FolderDataset:
     def __getitem__(self, index: int) -> Sample:
         index = in_range(index, len(self))
         name = self.names[index]
-        picture = picture_tensor(self._read(name), name)
+        image = image_tensor(self._read(name), name)
         label = self.labels[index]
         return Sample(
-            picture=picture if self.transform is None else self.transform(picture),
+            image=image if self.transform is None else self.transform(image),
             text="",
             stamp=UNKNOWN,
             pose=no_pose(),
@@ -74,7 +74,7 @@ class FolderDataset:
         try:
             return (self.path / name).read_bytes()
         except OSError as error:
-            raise PerceptionError(f"picture '{self.path / name}' cannot be read: {error.strerror}") from error
+            raise PerceptionError(f"image '{self.path / name}' cannot be read: {error.strerror}") from error
 
 
 class _Archive:
@@ -102,7 +102,7 @@ class _Archive:
                 self._open = zipfile.ZipFile(self._path)
             except (zipfile.BadZipFile, OSError) as error:
                 raise PerceptionError(
-                    f"'{self._path}' is no .zip ({error}); give a folder, a .zip of pictures, a table "
+                    f"'{self._path}' is no .zip ({error}); give a folder, a .zip of images, a table "
                     "(.csv, .jsonl, .parquet) or a dataset that `data extract` made"
                 ) from error
             self._owner = os.getpid()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from perception_contrast_training.data.bags.options import NANOSECONDS
 from perception_contrast_training.data.bags.transforms import WORLD_FRAMES, rotated
-from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.shards import ShardDataset
 from perception_contrast_training.data.datasets.subset import Chosen
 
@@ -82,12 +82,12 @@ class Frames:
         return torch.from_numpy(np.column_stack(columns).astype(np.float64))
 
 
-def frames_of(pictures: Pictures) -> Frames | None:
+def frames_of(images: Images) -> Frames | None:
     """Those of an extracted dataset, or of some of its frames; None for data that knows no times."""
-    if isinstance(pictures, Chosen):
-        whole = frames_of(pictures.pictures)
-        return None if whole is None else whole.at(pictures.indices)
-    return Frames.of(pictures) if isinstance(pictures, ShardDataset) else None
+    if isinstance(images, Chosen):
+        whole = frames_of(images.images)
+        return None if whole is None else whole.at(images.indices)
+    return Frames.of(images) if isinstance(images, ShardDataset) else None
 
 
 def viewing_directions(rotations: NDArray[np.float64], children: Sequence[str]) -> NDArray[np.float64]:

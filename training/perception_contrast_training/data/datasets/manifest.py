@@ -1,7 +1,7 @@
 """The Parquet files of a dataset: its manifest, a row a frame, and what was decided about frames later.
 
 ``manifest.parquet`` belongs to the extraction. ``duplicates.parquet`` and ``split.parquet`` name frames by
-their key, so each can be made again without touching the others or the pictures.
+their key, so each can be made again without touching the others or the images.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ SCHEMA = pa.schema(
         pa.field("thumbnail", pa.binary(16 * 16 * 3), nullable=False),
     ]
 )
-"""Of ``manifest.parquet``. offset, size: of the picture's bytes in its shard, which ``depth_offset`` and
+"""Of ``manifest.parquet``. offset, size: of the image's bytes in its shard, which ``depth_offset`` and
 ``depth_size`` are for its depth. stamp: the message's, nanoseconds; received: when it was recorded.
 pose: x, y, z in metres and quaternion x, y, z, w of ``pose_child`` in ``pose_parent``. camera,
 depth_camera: intrinsics as JSON. change, similarity: against earlier kept frames, null for the first.

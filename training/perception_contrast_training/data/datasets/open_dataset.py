@@ -1,4 +1,4 @@
-"""One door to every kind of picture data."""
+"""One door to every kind of image data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.recordings.bags import is_recording
 from perception_contrast_training.data.datasets.folders import FolderDataset
 from perception_contrast_training.data.datasets.manifest import DESCRIPTION, MANIFEST
-from perception_contrast_training.data.datasets.samples import PictureDataset, Transform
+from perception_contrast_training.data.datasets.samples import ImageDataset, Transform
 from perception_contrast_training.data.datasets.shards import ShardDataset
 from perception_contrast_training.data.datasets.tables import TABLE_SUFFIXES, TableDataset
 
@@ -19,11 +19,11 @@ def open_dataset(
     part: str | None = None,
     duplicates: bool = False,
     transform: Transform | None = None,
-) -> PictureDataset:
-    """The dataset at a path: an extracted one, a folder or .zip of pictures, or a table with captions.
+) -> ImageDataset:
+    """The dataset at a path: an extracted one, a folder or .zip of images, or a table with captions.
 
     part, duplicates: as for ``ShardDataset``; only an extracted dataset has parts. transform: applied to
-    each (3, h, w) uint8 picture. Raises PerceptionError that says what the path is and what to do.
+    each (3, h, w) uint8 image. Raises PerceptionError that says what the path is and what to do.
     """
     place = Path(path)
     if not place.exists():
@@ -45,5 +45,5 @@ def open_dataset(
         return TableDataset(place, transform=transform)
     raise PerceptionError(
         f"'{place}' is no data that can be read; give a dataset that `data extract` made, a folder or .zip "
-        f"of pictures, or a table ({', '.join(TABLE_SUFFIXES)}) with paths and captions"
+        f"of images, or a table ({', '.join(TABLE_SUFFIXES)}) with paths and captions"
     )

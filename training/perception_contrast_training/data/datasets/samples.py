@@ -1,4 +1,4 @@
-"""One picture and what is known about it, as every dataset here gives it."""
+"""One image and what is known about it, as every dataset here gives it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from torch import Tensor
 
 from perception_contrast.core.errors import FrameError
 from perception_contrast.images.compressed import decode_compressed
-from perception_contrast.images.files import PICTURE_SUFFIXES
+from perception_contrast.images.files import IMAGE_SUFFIXES
 
 UNKNOWN = -1
-"""Stamp or label of a picture that has none."""
+"""Stamp or label of an image that has none."""
 
 POSE_LENGTH = 7
 
 
 class Sample(TypedDict):
-    """picture: (3, h, w) uint8 RGB, or whatever the dataset's transform made of it.
+    """image: (3, h, w) uint8 RGB, or whatever the dataset's transform made of it.
 
     text: caption, "" for none. stamp: nanoseconds, -1 for none. pose: (7,) float64, position in metres
-    and quaternion x, y, z, w of the camera in its fixed frame; NaN for none. group: pictures of one
+    and quaternion x, y, z, w of the camera in its fixed frame; NaN for none. group: images of one
     recording, or of one class, share a number from 0 on. label: class number, -1 for none. index: where
     in the dataset. key: unique name. ``torch.utils.data.default_collate`` takes it as it is.
     """
 
-    picture: Any
+    image: Any
     text: str
     stamp: int
     pose: Tensor
@@ -42,15 +42,15 @@ class Sample(TypedDict):
 Transform = Callable[[Tensor], Any]
 
 
-class Pictures(Protocol):
-    """Pictures by number, each a ``Sample`` or a part of one."""
+class Images(Protocol):
+    """Images by number, each a ``Sample`` or a part of one."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Any: ...
 
 
-class PictureDataset(Protocol):
+class ImageDataset(Protocol):
     """Random access to samples; safe in the worker processes of a DataLoader.
 
     classes: names of the classes that ``label`` counts, empty where there are none.
@@ -63,12 +63,12 @@ class PictureDataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
-def picture_tensor(data: bytes, name: str) -> Tensor:
-    """(3, h, w) uint8 RGB of a JPEG's or PNG's bytes. Raises FrameError that says which picture it was."""
+def image_tensor(data: bytes, name: str) -> Tensor:
+    """(3, h, w) uint8 RGB of a JPEG's or PNG's bytes. Raises FrameError that says which image it was."""
     try:
         image = decode_compressed(data, PurePosixPath(name).suffix.lstrip("."))
     except FrameError as error:
-        raise FrameError(error.reason, f"picture '{name}': {error}") from error
+        raise FrameError(error.reason, f"image '{name}': {error}") from error
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
@@ -76,15 +76,15 @@ def no_pose() -> Tensor:
     return torch.full((POSE_LENGTH,), torch.nan, dtype=torch.float64)
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file's name is that of a picture; hidden files and macOS resource forks are none."""
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image; hidden files and macOS resource forks are none."""
     path = PurePosixPath(name)
     hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts if part not in (".", ".."))
-    return path.suffix.lower() in PICTURE_SUFFIXES and not hidden
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
 
 
 def in_range(index: int, count: int) -> int:
     """The index counted from 0. Raises IndexError, as sequences do."""
     if not -count <= index < count:
-        raise IndexError(f"index {index} of {count} pictures")
+        raise IndexError(f"index {index} of {count} images")
     return index % count

@@ -23,9 +23,9 @@ from perception_contrast_training.data.datasets.samples import (
     UNKNOWN,
     Sample,
     Transform,
+    image_tensor,
     in_range,
     no_pose,
-    picture_tensor,
 )
 
 
@@ -33,7 +33,7 @@ class ShardDataset:
     """Frames of an extracted dataset, by number; each is read at its place in its tar.
 
     part: only frames that ``data split`` put there. duplicates: also those that ``data dedup`` found to
-    be near-duplicates. transform: applied to the (3, h, w) uint8 picture. rows: pyarrow Table of the
+    be near-duplicates. transform: applied to the (3, h, w) uint8 image. rows: pyarrow Table of the
     frames' manifest rows without the thumbnails, in the order of the indices. group is the recording.
     Nothing stays open between reads, so worker processes and threads may share it. Raises
     PerceptionError.
@@ -68,10 +68,10 @@ class ShardDataset:
     def __getitem__(self, index: int) -> Sample:
         index = in_range(index, len(self))
         row = self._row(index, ("key", "shard", "file", "offset", "size", "texts"))
-        picture = picture_tensor(self._read(row["shard"], row["offset"], row["size"]), row["file"])
+        image = image_tensor(self._read(row["shard"], row["offset"], row["size"]), row["file"])
         pose = torch.from_numpy(self.poses[index].copy())
         return Sample(
-            picture=picture if self.transform is None else self.transform(picture),
+            image=image if self.transform is None else self.transform(image),
             text="\n".join(row["texts"]),
             stamp=int(self.stamps[index]),
             pose=pose,

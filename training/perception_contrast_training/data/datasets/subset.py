@@ -1,4 +1,4 @@
-"""Some of a data set's pictures as a data set."""
+"""Some of a data set's images as a data set."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.samples import Images
 
 
 class Chosen:
-    """The pictures at ``indices``, in that order. stamps, groups: of those, where the data set knows them."""
+    """The images at ``indices``, in that order. stamps, groups: of those, where the data set knows them."""
 
-    def __init__(self, pictures: Pictures, indices: Sequence[int] | NDArray[np.int64]) -> None:
-        self.pictures, self.indices = pictures, np.asarray(indices, np.int64)
-        self.classes: tuple[str, ...] = tuple(getattr(pictures, "classes", ()))
+    def __init__(self, images: Images, indices: Sequence[int] | NDArray[np.int64]) -> None:
+        self.images, self.indices = images, np.asarray(indices, np.int64)
+        self.classes: tuple[str, ...] = tuple(getattr(images, "classes", ()))
         for name in ("stamps", "groups"):
-            known = getattr(pictures, name, None)
+            known = getattr(images, name, None)
             if known is not None:
                 setattr(self, name, np.asarray(known)[self.indices])
 
@@ -26,28 +26,28 @@ class Chosen:
         return len(self.indices)
 
     def __getitem__(self, index: int, /) -> Any:
-        return self.pictures[int(self.indices[index])]
+        return self.images[int(self.indices[index])]
 
 
-def evenly(pictures: Pictures, most: int) -> Pictures:
-    """At most ``most`` of the pictures, spread evenly; 0 for all."""
-    if not most or len(pictures) <= most:
-        return pictures
-    return Chosen(pictures, np.linspace(0, len(pictures) - 1, most).round().astype(np.int64))
+def evenly(images: Images, most: int) -> Images:
+    """At most ``most`` of the images, spread evenly; 0 for all."""
+    if not most or len(images) <= most:
+        return images
+    return Chosen(images, np.linspace(0, len(images) - 1, most).round().astype(np.int64))
 
 
-def captioned(pictures: Pictures) -> Pictures:
+def captioned(images: Images) -> Images:
     """Those that have a text; none of a data set that knows no texts."""
-    texts = _texts(pictures)
+    texts = _texts(images)
     if texts is None:
-        return Chosen(pictures, [])
+        return Chosen(images, [])
     having = np.flatnonzero([bool(text) for text in texts])
-    return pictures if len(having) == len(pictures) else Chosen(pictures, having)
+    return images if len(having) == len(images) else Chosen(images, having)
 
 
-def _texts(pictures: Any) -> Sequence[Any] | None:
-    if hasattr(pictures, "texts"):
-        found: Sequence[Any] = pictures.texts
+def _texts(images: Any) -> Sequence[Any] | None:
+    if hasattr(images, "texts"):
+        found: Sequence[Any] = images.texts
         return found
-    rows = getattr(pictures, "rows", None)
+    rows = getattr(images, "rows", None)
     return None if rows is None else rows["texts"].to_pylist()

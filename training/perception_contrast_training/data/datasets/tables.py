@@ -1,4 +1,4 @@
-"""Tables of pictures and captions: CSV, JSON lines or Parquet, with a column of paths and one of texts."""
+"""Tables of images and captions: CSV, JSON lines or Parquet, with a column of paths and one of texts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from perception_contrast_training.data.datasets.samples import (
     UNKNOWN,
     Sample,
     Transform,
+    image_tensor,
     in_range,
     no_pose,
-    picture_tensor,
 )
 from perception_contrast_training.data.datasets.table_rows import TEXT_COLUMNS, read_rows
 
@@ -23,7 +23,7 @@ CLASS_COLUMNS = ("class", "label")
 
 
 class TableDataset:
-    """A picture and its caption a row; paths are relative to the table's folder.
+    """An image and its caption a row; paths are relative to the table's folder.
 
     The column of paths is the first of ``PATH_COLUMNS`` that is there, that of captions the first of
     ``TEXT_COLUMNS`` (it may be missing), that of classes the first of ``CLASS_COLUMNS``. A row without a
@@ -39,7 +39,7 @@ class TableDataset:
         column = _column(rows[0], PATH_COLUMNS)
         if column is None:
             raise PerceptionError(
-                f"table '{self.path}' has no column of picture paths; it has {', '.join(rows[0])}. "
+                f"table '{self.path}' has no column of image paths; it has {', '.join(rows[0])}. "
                 f"Name it one of: {', '.join(PATH_COLUMNS)}"
             )
         text, kind = _column(rows[0], TEXT_COLUMNS), _column(rows[0], CLASS_COLUMNS)
@@ -60,12 +60,12 @@ class TableDataset:
             data = (self.path.parent / name).read_bytes()
         except OSError as error:
             raise PerceptionError(
-                f"row {index + 1} of '{self.path}' names picture '{name}', which cannot be read: "
+                f"row {index + 1} of '{self.path}' names image '{name}', which cannot be read: "
                 f"{error.strerror or error}"
             ) from error
-        picture = picture_tensor(data, name)
+        image = image_tensor(data, name)
         return Sample(
-            picture=picture if self.transform is None else self.transform(picture),
+            image=image if self.transform is None else self.transform(image),
             text=self.texts[index],
             stamp=UNKNOWN,
             pose=no_pose(),

@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.data.pairs.partners import Partners
 from perception_contrast_training.engine.negative_mask import WHERE
 from perception_contrast_training.methods.base import PairedViews, Views
 from perception_contrast_training.views import collated
 
-TRIES = 16  # neighbours that are looked at in place of a picture that cannot be read
+TRIES = 16  # neighbours that are looked at in place of an image that cannot be read
 UNREADABLE = "unreadable"
 PARTNERED = "partnered"
 Fed = dict[str, Any]
@@ -31,13 +31,13 @@ def chance(seed: int, *places: int) -> int:
 
 
 class _Viewed(Dataset[Fed]):
-    """Views of the picture at an (index, place), and one of its texts.
+    """Views of the image at an (index, place), and one of its texts.
 
-    A picture that cannot be read gives way to the next, as a partner to the picture itself.
+    An image that cannot be read gives way to the next, as a partner to the image itself.
     """
 
-    def __init__(self, pictures: Pictures, views: Views, seed: int, partners: Partners | None) -> None:
-        self._pictures, self._views, self._seed, self._partners = pictures, views, seed, partners
+    def __init__(self, images: Images, views: Views, seed: int, partners: Partners | None) -> None:
+        self._images, self._views, self._seed, self._partners = images, views, seed, partners
 
     def __getitem__(self, where: tuple[int, int]) -> Fed:
         index, place = where
@@ -46,25 +46,25 @@ class _Viewed(Dataset[Fed]):
         texts = [line for line in str(sample.get("text", "")).split("\n") if line]
         if len(texts) > 1:
             sample["text"] = texts[int(torch.randint(len(texts), (), generator=generator))]
-        picture = sample.pop("picture")
+        image = sample.pop("image")
         if self._partners is None:
-            return {**sample, **self._views(picture, generator), UNREADABLE: more}
-        made = self._paired(picture, (index + more) % len(self._pictures), generator, self._partners)
+            return {**sample, **self._views(image, generator), UNREADABLE: more}
+        made = self._paired(image, (index + more) % len(self._images), generator, self._partners)
         return {**sample, **made, UNREADABLE: more + made[UNREADABLE]}
 
-    def _paired(self, picture: Tensor, index: int, generator: torch.Generator, partners: Partners) -> Fed:
-        """Views of a picture and its partner, and where both were taken."""
+    def _paired(self, image: Tensor, index: int, generator: torch.Generator, partners: Partners) -> Fed:
+        """Views of an image and its partner, and where both were taken."""
         second, unreadable, shown = partners.partner_of(index, generator), 0, None
         if second != index:
             try:
-                shown = self._pictures[second]["picture"]
+                shown = self._images[second]["image"]
             except PerceptionError:
                 second, unreadable = index, 1
         made: Fed = {UNREADABLE: unreadable}
         if shown is None:
-            made |= self._views(picture, generator)
+            made |= self._views(image, generator)
         else:
-            made |= cast(PairedViews, self._views)(picture, generator, shown)
+            made |= cast(PairedViews, self._views)(image, generator, shown)
         if partners.pairs:
             made[PARTNERED] = int(second != index)
         if (where := partners.where(index, second)) is not None:
@@ -74,10 +74,10 @@ class _Viewed(Dataset[Fed]):
     def _readable(self, index: int) -> tuple[dict[str, Any], int]:
         for more in range(TRIES):
             try:
-                return {**self._pictures[(index + more) % len(self._pictures)]}, more
+                return {**self._images[(index + more) % len(self._images)]}, more
             except PerceptionError as error:
                 last = error
-        raise PerceptionError(f"{TRIES} pictures on end from number {index} cannot be read: {last}")
+        raise PerceptionError(f"{TRIES} images on end from number {index} cannot be read: {last}")
 
 
 def together(samples: Sequence[Fed]) -> Fed:
@@ -104,7 +104,7 @@ class _Numbers:
 
 
 def batches(
-    pictures: Pictures,
+    images: Images,
     views: Views,
     order: Order,
     *,
@@ -117,11 +117,11 @@ def batches(
 ) -> Iterator[Fed]:
     """Batches from number ``start`` on, without end; the same ones however many ``workers`` make them.
 
-    partners: of the pictures, for views that take one (``PairedViews``) and losses that leave some negatives
+    partners: of the images, for views that take one (``PairedViews``) and losses that leave some negatives
     out; the batch has WHERE and PARTNERED then, as far as ``partners`` knows them.
     """
     loader: DataLoader[Fed] = DataLoader(
-        _Viewed(pictures, views, order.seed, partners),
+        _Viewed(images, views, order.seed, partners),
         batch_sampler=_Numbers(order, start, rank, processes),
         collate_fn=together,
         num_workers=workers,

@@ -1,4 +1,4 @@
-"""Which pictures a batch holds: it follows from seed and number alone, so a run can go on at any batch."""
+"""Which images a batch holds: it follows from seed and number alone, so a run can go on at any batch."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from perception_contrast.core.errors import PerceptionError
 
 
 class Order:
-    """An endless row of batches. In each pass every picture comes at most once; what fills no batch waits.
+    """An endless row of batches. In each pass every image comes at most once; what fills no batch waits.
 
-    count: pictures there are. batch: pictures of a batch, of all processes together. Raises
+    count: images there are. batch: images of a batch, of all processes together. Raises
     PerceptionError if not even one batch can be filled.
     """
 
     def __init__(self, count: int, batch: int, seed: int) -> None:
         if batch < 1 or count < batch:
             raise PerceptionError(
-                f"{count} pictures to learn from do not fill a batch of {batch}; lower optimisation.batch, "
+                f"{count} images to learn from do not fill a batch of {batch}; lower optimisation.batch, "
                 "or gather more"
             )
         self.count, self.batch, self.seed = count, batch, seed
         self.pass_batches = count // batch
 
     def batch_at(self, number: int) -> list[tuple[int, int]]:
-        """Of batch ``number``, from 0: the index of each picture, and its place in the whole row.
+        """Of batch ``number``, from 0: the index of each image, and its place in the whole row.
 
-        All chance about a picture may follow from its place, whichever process sees it.
+        All chance about an image may follow from its place, whichever process sees it.
         """
         turn, within = divmod(number, self.pass_batches)
         chosen = _shuffled(self.count, self.seed, turn)[within * self.batch : (within + 1) * self.batch]

@@ -1,4 +1,4 @@
-"""What a recipe says of pairs of a robot's frames, and the partner that each picture gets by it."""
+"""What a recipe says of pairs of a robot's frames, and the partner that each image gets by it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from perception_contrast.core.errors import PerceptionError, RecipeError
 from perception_contrast_training.data.datasets.frame_table import Frames, Indices, frames_of
-from perception_contrast_training.data.datasets.samples import Pictures
+from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.pairs.frame_pairs import PairFinder, PairRules
 from perception_contrast_training.engine.negative_mask import NegativesTable
 
@@ -21,10 +21,10 @@ LOOKED_AT = 2000  # frames, for what is said of all
 
 @dataclass(frozen=True)
 class PairSettings:
-    """kind: what the second view shows. "none": the same picture; "time": another frame of the camera, at
+    """kind: what the second view shows. "none": the same image; "time": another frame of the camera, at
     most ``seconds`` away; "camera": another camera of the recording, at most ``camera_seconds`` away;
     "place": a frame whose camera stood within ``metres`` and looked within ``degrees``; "any" of these. A
-    picture without such a partner shows itself twice.
+    image without such a partner shows itself twice.
 
     apart_seconds, apart_metres: frames of one recording nearer in time, or of cameras nearer in place, are no
     negatives of each other; 0 for no such rule, -1 for 10 s and 2 m, or for none where kind is "none".
@@ -83,14 +83,14 @@ def require_sane_pairs(settings: PairSettings, method: str, *, paired: bool, neg
             )
     if settings.pairs and not paired:
         raise RecipeError(
-            f"'data.pairs.kind' {settings.kind} makes a second view, and {method} takes one of a picture; "
+            f"'data.pairs.kind' {settings.kind} makes a second view, and {method} takes one of an image; "
             "set it to none"
         )
     settings.rules(negatives=negatives)
 
 
 class Partners:
-    """Of each picture to learn from, by number: another one that shows the same, and where it was taken."""
+    """Of each image to learn from, by number: another one that shows the same, and where it was taken."""
 
     def __init__(self, frames: Frames, settings: PairSettings, *, negatives: bool) -> None:
         self.finder = PairFinder(frames, settings.rules(negatives=negatives))
@@ -128,19 +128,19 @@ class Partners:
         """What the rules make of the data."""
         said = []
         if self.pairs:
-            said.append(f"pairs: {self.share():.0%} of the pictures have a partner ({self.settings.kind})")
+            said.append(f"pairs: {self.share():.0%} of the images have a partner ({self.settings.kind})")
         if self._negatives:
             left_out, rules = self.left_out(), self.finder.rules
             said.append(
-                f"pairs: {left_out:.1%} of all pairs of pictures are no negatives: nearer than "
+                f"pairs: {left_out:.1%} of all pairs of images are no negatives: nearer than "
                 f"{rules.negative_time:g} s or {rules.negative_distance:g} m"
                 + ("; lower data.pairs.apart_* to learn from more" if left_out > 0.5 else "")
             )
         return said
 
 
-def partners_of(pictures: Pictures, settings: PairSettings, path: str, *, negatives: bool) -> Partners | None:
-    """For the pictures to learn from, opened from ``path``; None where the recipe asks for nothing of it.
+def partners_of(images: Images, settings: PairSettings, path: str, *, negatives: bool) -> Partners | None:
+    """For the images to learn from, opened from ``path``; None where the recipe asks for nothing of it.
 
     Raises PerceptionError for data that lacks the times, cameras or poses that are asked for, in which no
     frame has a partner, or no two are negatives.
@@ -148,7 +148,7 @@ def partners_of(pictures: Pictures, settings: PairSettings, path: str, *, negati
     rules = settings.rules(negatives=negatives)
     if not settings.pairs and not (negatives and (rules.negative_time or rules.negative_distance)):
         return None
-    frames = frames_of(pictures)
+    frames = frames_of(images)
     if frames is None:
         raise PerceptionError(
             f"data.pairs needs the times of frames, and '{path}' has none; make a dataset of a recording "

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
-BOUND = 0.008  # of the picture's diagonal
+BOUND = 0.008  # of the image's diagonal
 
 
 def tolerance(size: tuple[int, int], bound: float = BOUND) -> int:

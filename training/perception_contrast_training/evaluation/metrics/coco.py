@@ -30,7 +30,7 @@ class Matches:
 
 @dataclass
 class CocoFigures:
-    """Gathers truths and predictions picture by picture, masks packed as run lengths."""
+    """Gathers truths and predictions image by image, masks packed as run lengths."""
 
     names: Sequence[str]
     images: list[dict[str, Any]] = field(default_factory=list)
@@ -41,16 +41,16 @@ class CocoFigures:
         self._numbers = {name: number for number, name in enumerate(self.names, 1)}
 
     def add_image(self, size: tuple[int, int]) -> None:
-        """Opens the next picture, of (height, width)."""
+        """Opens the next image, of (height, width)."""
         self.images.append({"id": len(self.images) + 1, "height": size[0], "width": size[1]})
 
     def add_truth(self, label: str, mask: Mask, *, ignored: bool = False) -> None:
-        """A thing of the open picture; an ignored one counts neither for nor against."""
+        """A thing of the open image; an ignored one counts neither for nor against."""
         entry = self._entry(label, mask) | {"id": len(self.truths) + 1, "iscrowd": int(ignored)}
         self.truths.append(entry)
 
     def add_prediction(self, label: str, mask: Mask, probability: float) -> None:
-        """A report in the open picture."""
+        """A report in the open image."""
         self.predictions.append(self._entry(label, mask) | {"score": probability})
 
     def _entry(self, label: str, mask: Mask) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _indexed(
 
 
 def _matches(evaluation: Any) -> Matches:
-    """Of all sizes, at most a hundred a picture and class; matches with ignored truths are left out."""
+    """Of all sizes, at most a hundred an image and class; matches with ignored truths are left out."""
     probability: list[float] = []
     correct: list[bool] = []
     everything = list(evaluation.params.areaRng[0])

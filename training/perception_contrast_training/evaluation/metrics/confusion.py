@@ -9,7 +9,7 @@ Ints = NDArray[np.integer]
 
 
 class ConfusionMatrix:
-    """Counts of (truth, prediction) pairs of ``classes`` classes, added up over all pictures.
+    """Counts of (truth, prediction) pairs of ``classes`` classes, added up over all images.
 
     counts: (classes, classes + 1) int64, rows are truths; the last column counts what was given no class.
     """

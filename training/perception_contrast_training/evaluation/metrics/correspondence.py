@@ -1,8 +1,8 @@
 """Are the same places alike? Percentage of correct keypoints (PCK) under homographies that are known.
 
-A picture is seen again through a random homography, as in HPatches (Balntas et al., CVPR 2017); each cell
+An image is seen again through a random homography, as in HPatches (Balntas et al., CVPR 2017); each cell
 of the first is matched with the most similar of the second. A match is correct within a share of the
-picture's longer side (Yang and Ramanan, 2013).
+image's longer side (Yang and Ramanan, 2013).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ TOLERANCES = (0.05, 0.1)
 
 
 def random_homography(rng: np.random.Generator, size: tuple[int, int], strength: float = 0.25) -> Floats:
-    """(3, 3) from a picture's pixels to those of a view of a quadrilateral inside it.
+    """(3, 3) from an image's pixels to those of a view of a quadrilateral inside it.
 
-    Each corner of the quadrilateral lies up to ``strength`` of the sides (height, width) from the picture's.
+    Each corner of the quadrilateral lies up to ``strength`` of the sides (height, width) from the image's.
     """
     height, width = size
     corners = np.array([(0, 0), (width - 1, 0), (width - 1, height - 1), (0, height - 1)], np.float64)
@@ -34,7 +34,7 @@ def random_homography(rng: np.random.Generator, size: tuple[int, int], strength:
 
 
 def warped(image: NDArray[np.uint8], homography: Floats) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) as the homography shows it, of the same size."""
+    """The image (H, W, 3) as the homography shows it, of the same size."""
     size = (image.shape[1], image.shape[0])
     return np.asarray(cv2.warpPerspective(image, homography, size, flags=cv2.INTER_LINEAR), np.uint8)
 
@@ -42,9 +42,9 @@ def warped(image: NDArray[np.uint8], homography: Floats) -> NDArray[np.uint8]:
 def matching_errors(first: FeatureGrid, second: FeatureGrid, homography: Floats) -> Floats:
     """(n,) distances between where cells went and where they were found, as shares of the longer side.
 
-    One for each cell of ``first`` that the second picture shows. Raises SpaceError.
+    One for each cell of ``first`` that the second image shows. Raises SpaceError.
     """
-    require_same_space(first.space, second.space, "two views of a picture")
+    require_same_space(first.space, second.space, "two views of an image")
     places = _centres(first.grid_to_image, first.shape)
     went = cv2.perspectiveTransform(places[None], homography)[0]
     height, width = second.image_size

@@ -62,7 +62,7 @@ def recall_at(
 def retrieval(
     image: Tensor, text: Tensor, owners: Sequence[int], counts: Sequence[int] = (1, 5, 10)
 ) -> dict[str, float]:
-    """R@k both ways. image (n, c); text (m, c), whose picture is ``owners[j]``; as for COCO and Flickr30k."""
+    """R@k both ways. image (n, c); text (m, c), whose image is ``owners[j]``; as for COCO and Flickr30k."""
     owner = torch.as_tensor(list(owners))
     right = owner[None, :] == torch.arange(len(image))[:, None]
     found = {f"image to text R@{k}": v for k, v in recall_at(image, text, right, counts).items()}

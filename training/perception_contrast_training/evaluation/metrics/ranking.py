@@ -30,5 +30,5 @@ class Ranking:
         return rank
 
     def top(self, count: int) -> float:
-        """Share of pictures whose true name is among the best ``count``; nan without any."""
+        """Share of images whose true name is among the best ``count``; nan without any."""
         return float(np.mean([rank < count for rank in self._ranks])) if self._ranks else float("nan")

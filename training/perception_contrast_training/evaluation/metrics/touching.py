@@ -26,7 +26,7 @@ class TouchCounts:
     split: int = 0
 
     def add(self, truths: Sequence[Mask], found: Sequence[Mask]) -> None:
-        """All truths and all reported masks (H, W) of one class in one picture."""
+        """All truths and all reported masks (H, W) of one class in one image."""
         close = _touching(truths)
         shared = np.array([[np.count_nonzero(t & f) for f in found] for t in truths], float)
         shared = shared.reshape(len(truths), len(found))

@@ -1,4 +1,4 @@
-"""A folder, or a .zip, with a folder of pictures for each class."""
+"""A folder, or a .zip, with a folder of images for each class."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path, PurePosixPath
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.vocabulary import checked_text
 from perception_contrast.images.compressed import decode_compressed
-from perception_contrast.images.files import PICTURE_SUFFIXES
-from perception_contrast_training.evaluation.readers.types import NamedImage, Picture, Skipped
+from perception_contrast.images.files import IMAGE_SUFFIXES
+from perception_contrast_training.evaluation.readers.types import Image, NamedImage, Skipped
 
 
 class ClassFolder:
-    """Pictures whose folder's name is their class; classes in the order of their names.
+    """Images whose folder's name is their class; classes in the order of their names.
 
-    limit: pictures at most, evenly from all classes; 0 for all. Raises PerceptionError.
+    limit: images at most, evenly from all classes; 0 for all. Raises PerceptionError.
     """
 
     def __init__(self, path: Path, skipped: Skipped, limit: int = 0) -> None:
@@ -28,7 +28,7 @@ class ClassFolder:
             by_class[_class_of(name)].append(name)
         if not by_class:
             raise PerceptionError(
-                f"'{path}' holds no pictures in folders of their classes, such as {path.name}/mug/1.png"
+                f"'{path}' holds no images in folders of their classes, such as {path.name}/mug/1.png"
             )
         self.names = tuple(by_class)
         # One of each class in turn, so that a limit leaves all classes in.
@@ -41,20 +41,20 @@ class ClassFolder:
     def __iter__(self) -> Iterator[NamedImage]:
         if not self.path.is_dir():
             with zipfile.ZipFile(self.path) as packed:
-                yield from self._pictures(packed)
+                yield from self._images(packed)
         else:
-            yield from self._pictures(None)
+            yield from self._images(None)
 
-    def _pictures(self, packed: zipfile.ZipFile | None) -> Iterator[NamedImage]:
+    def _images(self, packed: zipfile.ZipFile | None) -> Iterator[NamedImage]:
         numbers = {name: number for number, name in enumerate(self.names)}
         for name in self.files:
             image = self._decoded(packed, name)
             if image is not None:
                 yield NamedImage(name, image, numbers[_class_of(name)])
 
-    def _decoded(self, packed: zipfile.ZipFile | None, name: str) -> Picture | None:
+    def _decoded(self, packed: zipfile.ZipFile | None, name: str) -> Image | None:
         if packed is None:
-            return self._skipped.picture(self.path / name, name)
+            return self._skipped.image(self.path / name, name)
         try:
             return decode_compressed(packed.read(name), PurePosixPath(name).suffix.lstrip("."))
         except (FrameError, zipfile.BadZipFile) as error:
@@ -62,7 +62,7 @@ class ClassFolder:
             return None
 
     def _listed(self) -> list[str]:
-        """Names of all pictures in a class folder, relative to the folder or within the archive."""
+        """Names of all images in a class folder, relative to the folder or within the archive."""
         if self.path.is_dir():
             names = [file.relative_to(self.path).as_posix() for file in self.path.rglob("*")]
         elif self.path.is_file():
@@ -75,11 +75,11 @@ class ClassFolder:
                 ) from error
         else:
             raise PerceptionError(f"'{self.path}' does not exist; check --data")
-        suffixes = PICTURE_SUFFIXES
+        suffixes = IMAGE_SUFFIXES
         paths = [PurePosixPath(name) for name in names]
         return [str(p) for p in paths if p.suffix.lower() in suffixes and p.parent.name]
 
 
 def _class_of(name: str) -> str:
-    """The folder of a picture, in the form that labels have: some file systems take accents apart."""
+    """The folder of an image, in the form that labels have: some file systems take accents apart."""
     return checked_text(PurePosixPath(name).parent.name, "the name of a folder")

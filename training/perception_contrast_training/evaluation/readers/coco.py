@@ -1,4 +1,4 @@
-"""COCO annotations: a JSON file and the folder of its pictures; of videos too."""
+"""COCO annotations: a JSON file and the folder of its images; of videos too."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRACKS = ("track_id", "instance_id")  # keys of who a thing is, in annotations o
 
 @dataclass(frozen=True)
 class _Entry:
-    """One picture of the file with its annotations."""
+    """One image of the file with its annotations."""
 
     name: str
     size: tuple[int, int]
@@ -32,10 +32,10 @@ class _Entry:
 
 
 class CocoSet:
-    """Pictures of a COCO JSON in its order, those of a video together and in the order of their frames.
+    """Images of a COCO JSON in its order, those of a video together and in the order of their frames.
 
-    images: folder of the pictures; None looks beside the file, in ``images/`` and in a folder of its name.
-    Categories that a picture has no annotation of count as absent from it. Raises PerceptionError.
+    images: folder of the images; None looks beside the file, in ``images/`` and in a folder of its name.
+    Categories that an image has no annotation of count as absent from it. Raises PerceptionError.
     """
 
     def __init__(self, file: Path, images: Path | None, skipped: Skipped, limit: int = 0) -> None:
@@ -70,14 +70,14 @@ class CocoSet:
         for entry in (one for one in self.entries if one.video == video):
             path = self.folder / entry.name
             if not path.is_file():
-                raise PerceptionError(f"picture '{path}' does not exist; name its folder with --images")
-            image = self._skipped.picture(path)
+                raise PerceptionError(f"image '{path}' does not exist; name its folder with --images")
+            image = self._skipped.image(path)
             if image is None:
                 continue
             if image.shape[:2] != entry.size:
                 raise PerceptionError(
-                    f"picture '{path}' is {image.shape[1]}x{image.shape[0]}, but its annotations are for "
-                    f"{entry.size[1]}x{entry.size[0]}; give the pictures that were annotated"
+                    f"image '{path}' is {image.shape[1]}x{image.shape[0]}, but its annotations are for "
+                    f"{entry.size[1]}x{entry.size[0]}; give the images that were annotated"
                 )
             there = {self._categories[note["category_id"]] for note in entry.annotations}
             absent = tuple(name for name in self.names if name not in there)
@@ -103,7 +103,7 @@ class CocoSet:
             ) from error
         if mask.shape != size:
             raise PerceptionError(
-                f"{what} is a mask of {mask.shape[1]}x{mask.shape[0]}, its picture is {size[1]}x{size[0]}"
+                f"{what} is a mask of {mask.shape[1]}x{mask.shape[0]}, its image is {size[1]}x{size[0]}"
             )
         return mask
 
@@ -161,7 +161,7 @@ def _entries(stored: Mapping[str, Any], categories: Mapping[Any, str], file: Pat
         notes: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         known = {image["id"] for image in stored["images"]}
         if len(known) < len(stored["images"]):
-            raise PerceptionError(f"two pictures of '{file}' have one id; number them anew")
+            raise PerceptionError(f"two images of '{file}' have one id; number them anew")
         for note in stored["annotations"]:
             if note["category_id"] not in categories:
                 raise PerceptionError(
@@ -170,7 +170,7 @@ def _entries(stored: Mapping[str, Any], categories: Mapping[Any, str], file: Pat
                 )
             if note["image_id"] not in known:
                 raise PerceptionError(
-                    f"annotation {note.get('id')} of '{file}' is of the unknown picture {note['image_id']}"
+                    f"annotation {note.get('id')} of '{file}' is of the unknown image {note['image_id']}"
                 )
             if not note.get("segmentation") and "bbox" not in note:
                 raise PerceptionError(
@@ -202,7 +202,7 @@ def _folder_of(file: Path, name: str) -> Path:
     for folder in candidates:
         if (folder / name).is_file():
             return folder
-    raise PerceptionError(f"the pictures of '{file}' are not beside it; name their folder with --images")
+    raise PerceptionError(f"the images of '{file}' are not beside it; name their folder with --images")
 
 
 def boxes_of(masks: list[Mask]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""A folder of pictures and label pictures: images/ and labels/, matched by their names."""
+"""A folder of images and label images: images/ and labels/, matched by their names."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class LabelFolder:
     """``images/NAME.png|jpg`` with ``labels/NAME.png``, whose pixels are numbers of classes.
 
     names: of the classes. ignore: numbers that do not count, 255 always among them. limit: of the first
-    pictures, 0 for all. Raises PerceptionError for a folder that is missing or empty, a picture without
-    labels, labels of another size than their picture, and numbers without a name.
+    images, 0 for all. Raises PerceptionError for a folder that is missing or empty, an image without
+    labels, labels of another size than their image, and numbers without a name.
     """
 
     def __init__(
@@ -33,17 +33,17 @@ class LabelFolder:
         return len(self.pairs)
 
     def __iter__(self) -> Iterator[LabelledImage]:
-        for picture, labels in self.pairs:
-            image = self._skipped.picture(picture)
+        for path, labels in self.pairs:
+            image = self._skipped.image(path)
             if image is None:
                 continue
             numbers = read_labels(labels)
             if numbers.shape != image.shape[:2]:
                 raise PerceptionError(
-                    f"'{labels}' is {_size(numbers)}, its picture '{picture.name}' {_size(image)}; "
-                    "labels must have their picture's size"
+                    f"'{labels}' is {_size(numbers)}, its image '{path.name}' {_size(image)}; "
+                    "labels must have their image's size"
                 )
-            yield LabelledImage(picture.stem, image, self._classes(numbers, labels))
+            yield LabelledImage(path.stem, image, self._classes(numbers, labels))
 
     def _classes(self, numbers: NDArray[np.int64], path: Path) -> NDArray[np.int64]:
         ignored = np.isin(numbers, list(self._ignore))
@@ -58,25 +58,23 @@ class LabelFolder:
 
 
 def labelled_pairs(folder: Path) -> list[tuple[Path, Path]]:
-    """(picture, labels) of a folder in natural order. Raises PerceptionError."""
+    """(image, labels) of a folder in natural order. Raises PerceptionError."""
     if not folder.is_dir():
         raise PerceptionError(f"folder '{folder}' does not exist; check --data")
     for part in ("images", "labels"):
         if not (folder / part).is_dir():
             raise PerceptionError(
-                f"folder '{folder}' has no '{part}/'; put pictures in images/ and label PNGs in labels/"
+                f"folder '{folder}' has no '{part}/'; put images in images/ and label PNGs in labels/"
             )
-    pairs = [(file, folder / "labels" / f"{file.stem}.png") for file in picture_files(folder / "images")]
-    for picture, labels in pairs:
+    pairs = [(file, folder / "labels" / f"{file.stem}.png") for file in image_files(folder / "images")]
+    for image, labels in pairs:
         if not labels.is_file():
-            raise PerceptionError(
-                f"picture '{picture}' has no labels '{labels}'; add them or remove the picture"
-            )
+            raise PerceptionError(f"image '{image}' has no labels '{labels}'; add them or remove the image")
     return pairs
 
 
-def picture_files(folder: Path) -> tuple[Path, ...]:
-    """Pictures of a folder in natural order; raises PerceptionError for none."""
+def image_files(folder: Path) -> tuple[Path, ...]:
+    """Images of a folder in natural order; raises PerceptionError for none."""
     return ImageFolderSource(folder).files
 
 
@@ -86,7 +84,7 @@ def read_labels(path: Path) -> NDArray[np.int64]:
         with Image.open(path) as stored:
             if stored.mode not in ("L", "P", "1", "I", "I;16"):
                 raise PerceptionError(
-                    f"'{path}' is a {stored.mode} picture; labels must have one channel of class numbers"
+                    f"'{path}' is a {stored.mode} image; labels must have one channel of class numbers"
                 )
             return np.asarray(stored).astype(np.int64)
     except (OSError, UnidentifiedImageError, SyntaxError) as error:

@@ -13,7 +13,7 @@ from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.render.stage import STRUCTURE
 from perception_contrast_sim.rooms.household import Household
-from perception_contrast_sim.rooms.scenes import LabelledPicture, SceneSampler, SceneSettings
+from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.evaluation.questions import LEAST_SHARE
 from perception_contrast_training.evaluation.readers.types import (
     IGNORED,
@@ -30,7 +30,7 @@ SCENES = 50
 
 @dataclass(frozen=True)
 class HouseholdOptions:
-    """scenes: how many pictures. held_out: categories that training never saw may come up and are asked for.
+    """scenes: how many images. held_out: categories that training never saw may come up and are asked for.
     seen: shapes, textures and colour pairs of training, else those kept back from it."""
 
     scenes: int = SCENES
@@ -53,7 +53,7 @@ def scenes_of(text: str) -> int | None:
 
 
 class HouseholdScenes:
-    """Pictures of furnished rooms, each with all its things; the same options give the same pictures."""
+    """Images of furnished rooms, each with all its things; the same options give the same images."""
 
     def __init__(self, options: HouseholdOptions) -> None:
         self._options = options
@@ -65,29 +65,29 @@ class HouseholdScenes:
         return self._options.scenes
 
     def __iter__(self) -> Iterator[ThingsImage]:
-        for number, picture in self.pictures():
-            things = _things(picture.instances, picture.objects, self._words.kinds, LEAST_SHARE)
-            there = {thing.category for thing in picture.objects.values()}
+        for number, image in self.images():
+            things = _things(image.instances, image.objects, self._words.kinds, LEAST_SHARE)
+            there = {thing.category for thing in image.objects.values()}
             absent = tuple(
                 name
                 for name in (*self.names, *self._words.elsewhere)
                 if not any(self._words.may_mean(name, category) for category in there)
             )
-            yield ThingsImage(f"scene {number}", picture.rgb, things, absent)
+            yield ThingsImage(f"scene {number}", image.rgb, things, absent)
 
     def labelled(self) -> LabelledScenes:
-        """The same pictures with one class a pixel."""
+        """The same images with one class a pixel."""
         return LabelledScenes(self)
 
-    def pictures(self) -> Iterator[tuple[int, LabelledPicture]]:
-        """Numbers and rendered pictures."""
+    def images(self) -> Iterator[tuple[int, LabelledScene]]:
+        """Numbers and rendered images."""
         options = self._options
         settings = SceneSettings(unseen=not options.seen, held_out=options.held_out, offline=options.offline)
         yield from zip(range(options.scenes), SceneSampler(options.seed, settings), strict=False)
 
 
 class LabelledScenes:
-    """A set of labelled pictures: every pixel is of the category of its thing."""
+    """A set of labelled images: every pixel is of the category of its thing."""
 
     def __init__(self, scenes: HouseholdScenes) -> None:
         self._scenes, self.names = scenes, scenes.names
@@ -97,11 +97,11 @@ class LabelledScenes:
         return len(self._scenes)
 
     def __iter__(self) -> Iterator[LabelledImage]:
-        for number, picture in self._scenes.pictures():
-            labels = np.full(picture.instances.shape, IGNORED, np.int64)
-            for instance, thing in picture.objects.items():
-                labels[picture.instances == instance] = self._numbers.get(thing.category, IGNORED)
-            yield LabelledImage(f"scene {number}", picture.rgb, labels)
+        for number, image in self._scenes.images():
+            labels = np.full(image.instances.shape, IGNORED, np.int64)
+            for instance, thing in image.objects.items():
+                labels[image.instances == instance] = self._numbers.get(thing.category, IGNORED)
+            yield LabelledImage(f"scene {number}", image.rgb, labels)
 
 
 class HouseholdCamera:
@@ -123,10 +123,10 @@ class HouseholdCamera:
 
     def __iter__(self) -> Iterator[ThingsImage]:
         for number in range(self._frames):
-            picture = self._house.render(number / self._rate, labels=True)
-            assert picture.instances is not None
-            things = _things(picture.instances, self._objects, self._kinds, LEAST_SHARE)
-            yield ThingsImage(f"frame {number}", picture.rgb, things)
+            image = self._house.render(number / self._rate, labels=True)
+            assert image.instances is not None
+            things = _things(image.instances, self._objects, self._kinds, LEAST_SHARE)
+            yield ThingsImage(f"frame {number}", image.rgb, things)
 
     @property
     def period(self) -> float:
@@ -144,7 +144,7 @@ def _things(
     kinds: Mapping[str, set[str]],
     least: float,
 ) -> tuple[Thing, ...]:
-    """Everything that is seen; below the ``least`` share of the picture it counts neither way."""
+    """Everything that is seen; below the ``least`` share of the image it counts neither way."""
     things = []
     for number, thing in objects.items():
         mask: Mask = instances == number

@@ -1,4 +1,4 @@
-"""What is marked in a first frame: by label pictures, or by boxes."""
+"""What is marked in a first frame: by label images, or by boxes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast_training.evaluation.readers.folders import read_labels
-from perception_contrast_training.evaluation.readers.types import Mask, Picture
+from perception_contrast_training.evaluation.readers.types import Image, Mask
 
 Box = tuple[int, int, int, int]
 ROUNDS = 5  # of GrabCut
@@ -48,7 +48,7 @@ def mask_file(path: Path, size: tuple[int, int]) -> NDArray[np.int64]:
     return numbers
 
 
-def thing_in_box(image: Picture, box: Box) -> Mask:
+def thing_in_box(image: Image, box: Box) -> Mask:
     """The thing that fills a box (x_min, y_min, x_max, y_max), cut from what surrounds it.
 
     GrabCut (Rother et al., 2004); the whole box where nothing of it stands out. Raises PerceptionError.

@@ -1,4 +1,4 @@
-"""A folder as MOTChallenge has them: img1/ with pictures and gt/gt.txt with boxes (Milan et al., MOT16)."""
+"""A folder as MOTChallenge has them: img1/ with images and gt/gt.txt with boxes (Milan et al., MOT16)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast_training.evaluation.readers.folders import picture_files
+from perception_contrast_training.evaluation.readers.folders import image_files
 from perception_contrast_training.evaluation.readers.types import Skipped, Thing, ThingsImage
 
 COLUMNS = 8  # frame, id, x, y, width, height, counts, class; frames and pixels are counted from 1
@@ -24,7 +24,7 @@ class MotFolder:
 
     def __init__(self, folder: Path, names: Sequence[str], skipped: Skipped, limit: int = 0) -> None:
         self.folder, self.names, self._skipped = folder, tuple(names), skipped
-        self.files = picture_files(folder / "img1")[: limit or None]
+        self.files = image_files(folder / "img1")[: limit or None]
         self._numbers = _numbers(self.files)
         self._rows = _rows(folder / "gt" / "gt.txt")
 
@@ -33,7 +33,7 @@ class MotFolder:
 
     def __iter__(self) -> Iterator[ThingsImage]:
         for number, file in zip(self._numbers, self.files, strict=True):
-            image = self._skipped.picture(file)
+            image = self._skipped.image(file)
             if image is None:
                 continue
             size = (int(image.shape[0]), int(image.shape[1]))

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import FrameError
 from perception_contrast.core.vocabulary import UNLABELLED
-from perception_contrast.images.files import load_picture
+from perception_contrast.images.files import load_image
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 IGNORED = -1  # label of pixels that do not count
-VOID = (255, UNLABELLED)  # numbers that never count, in label pictures of 8 and of 16 bits
+VOID = (255, UNLABELLED)  # numbers that never count, in label images of 8 and of 16 bits
 
 _log = logging.getLogger(__name__)
 
@@ -28,13 +28,13 @@ class LabelledImage:
     """image (H, W, 3) uint8 RGB; labels (H, W) int64, index of a class or IGNORED."""
 
     name: str
-    image: Picture
+    image: Image
     labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One thing of a picture. names: all that are true of it, its own first. mask: (H, W) bool.
+    """One thing of an image. names: all that are true of it, its own first. mask: (H, W) bool.
 
     track: who it is from frame to frame, "" where that is not known. ignored: counts neither way.
     """
@@ -47,42 +47,42 @@ class Thing:
 
 @dataclass(frozen=True)
 class ThingsImage:
-    """A picture (H, W, 3) uint8 RGB with all its things. absent: names of what is certainly not there."""
+    """An image (H, W, 3) uint8 RGB with all its things. absent: names of what is certainly not there."""
 
     name: str
-    image: Picture
+    image: Image
     things: tuple[Thing, ...]
     absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class NamedImage:
-    """A picture (H, W, 3) uint8 RGB of one class, by its index."""
+    """An image (H, W, 3) uint8 RGB of one class, by its index."""
 
     name: str
-    image: Picture
+    image: Image
     label: int
 
 
 @dataclass
 class Skipped:
-    """Pictures that could not be decoded, with the reason; they are counted and told at the end."""
+    """Images that could not be decoded, with the reason; they are counted and told at the end."""
 
     files: dict[str, str] = field(default_factory=dict)
 
-    def picture(self, path: Path, name: str = "") -> Picture | None:
-        """The picture of a file, or None after noting that it cannot be decoded.
+    def image(self, path: Path, name: str = "") -> Image | None:
+        """The image of a file, or None after noting that it cannot be decoded.
 
         name: what tells it from files of other folders; the file's own where it is left out.
         """
         try:
-            return load_picture(path)
+            return load_image(path)
         except FrameError as error:
             self.note(name or path.name, error)
             return None
 
     def note(self, name: str, error: Exception) -> None:
-        """Adds a picture to those left out."""
+        """Adds an image to those left out."""
         _log.info("left out: %s", error)
         self.files[name] = str(error)
 
@@ -97,7 +97,7 @@ class LabelledSet(Protocol):
 
 
 class ThingsSet(Protocol):
-    """names: what is asked for, in each picture."""
+    """names: what is asked for, in each image."""
 
     @property
     def names(self) -> tuple[str, ...]: ...

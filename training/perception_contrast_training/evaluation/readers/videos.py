@@ -1,4 +1,4 @@
-"""Frames in order: of a folder of pictures, a video file, or a recording."""
+"""Frames in order: of a folder of images, a video file, or a recording."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.recordings.sources import VideoSource
-from perception_contrast_training.evaluation.readers.folders import picture_files, read_labels
+from perception_contrast_training.evaluation.readers.folders import image_files, read_labels
 from perception_contrast_training.evaluation.readers.types import IGNORED, VOID, Skipped
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
@@ -22,8 +22,8 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 class FrameSequence:
     """Frames and, where there are any, their labels. limit: of the first frames, 0 for all.
 
-    A folder holds pictures, or images/ and labels/ (label PNGs by the pictures' names; not every frame
-    needs one). topic: of a recording; the first colour pictures if it is None. Raises PerceptionError.
+    A folder holds images, or images/ and labels/ (label PNGs by the images' names; not every frame
+    needs one). topic: of a recording; the first colour images if it is None. Raises PerceptionError.
     """
 
     def __init__(self, path: Path, skipped: Skipped, topic: str | None = None, limit: int = 0) -> None:
@@ -36,7 +36,7 @@ class FrameSequence:
         if not self._files and path.suffix.lower() not in VIDEO_SUFFIXES:
             self._bag = BagSource(path)
             if topic is None and not self._bag.image_topics():
-                raise PerceptionError(f"recording '{path}' has no topic with readable pictures")
+                raise PerceptionError(f"recording '{path}' has no topic with readable images")
 
     def __len__(self) -> int:
         """How many frames come at most; 0 where that is not known before the end."""
@@ -58,14 +58,14 @@ class FrameSequence:
         if numbers.shape != size:
             raise PerceptionError(
                 f"'{file}' is {numbers.shape[1]}x{numbers.shape[0]}, its frame {size[1]}x{size[0]}; "
-                "labels must have their picture's size"
+                "labels must have their image's size"
             )
         return np.where(np.isin(numbers, VOID), IGNORED, numbers)
 
     def _frames(self) -> Iterator[tuple[str, Frame]]:
         if self._files:
             for file in self._files:
-                image = self._skipped.picture(file)
+                image = self._skipped.image(file)
                 if image is not None:
                     yield file.stem, Frame(image)
         elif self._bag is not None:
@@ -81,12 +81,12 @@ class FrameSequence:
 
 
 def _files(path: Path) -> tuple[Path, ...]:
-    """Pictures of a folder, or none where it is a recording or no folder."""
+    """Images of a folder, or none where it is a recording or no folder."""
     if not path.is_dir() or (path / "metadata.yaml").exists():
         return ()
     inside = path / "images"
     if inside.is_dir():
-        return picture_files(inside)
+        return image_files(inside)
     if any(path.glob("*.mcap")) or any(path.glob("*.db3")):
         return ()
-    return picture_files(path)
+    return image_files(path)

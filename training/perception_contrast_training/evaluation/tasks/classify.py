@@ -1,4 +1,4 @@
-"""Zero-shot classification: a picture's embedding against the classes' words (Radford et al., 2021)."""
+"""Zero-shot classification: an image's embedding against the classes' words (Radford et al., 2021)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast_training.cli.eval_options import Job, matched, pipeline_of, vocabulary_for
 from perception_contrast_training.evaluation.metrics.ranking import Ranking
-from perception_contrast_training.evaluation.pictures import confusion_picture, tiled
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.readers.classes import ClassFolder
-from perception_contrast_training.evaluation.readers.types import NamedImage, Picture
+from perception_contrast_training.evaluation.readers.types import Image, NamedImage
 from perception_contrast_training.evaluation.report import Outcome, Table
+from perception_contrast_training.evaluation.result_images import confusion_image, tiled
 
 DEEP = 5
-SHOWN = 20  # wrong pictures on the sheet
+SHOWN = 20  # wrong images on the sheet
 
 
 def classify(job: Job) -> Outcome:
-    """Every picture's best name. Raises PerceptionError."""
+    """Every image's best name. Raises PerceptionError."""
     options = job.options
     data = ClassFolder(Path(options.data), job.skipped, options.limit)
     vocabulary = matched(vocabulary_for(options), data.names)
@@ -34,23 +34,23 @@ def classify(job: Job) -> Outcome:
         raise PerceptionError(f"'{options.data}' has one class alone; nothing can be told apart")
     pipeline = pipeline_of(job)
     ranking = Ranking(len(data.names), min(DEEP, len(data.names)))
-    wrong: list[tuple[float, str, Picture]] = []
+    wrong: list[tuple[float, str, Image]] = []
     for sample in tracked(data, "classifying", len(data)):
         scores = scores_of(pipeline, sample.image, vocabulary)
-        if ranking.add(sample.label, scores) and options.pictures:
+        if ranking.add(sample.label, scores) and options.draw:
             wrong = _with(wrong, sample, scores, data.names)
     if not ranking.confusion.total:
-        raise PerceptionError("no picture could be read; nothing was measured")
+        raise PerceptionError("no image could be read; nothing was measured")
     outcome = _outcome(ranking, data.names)
-    if options.pictures:
-        outcome.pictures["confusion.png"] = confusion_picture(ranking.confusion.counts[:, :-1], data.names)
+    if options.draw:
+        outcome.images["confusion.png"] = confusion_image(ranking.confusion.counts[:, :-1], data.names)
     if wrong:
-        outcome.pictures["worst.png"] = tiled([(text, picture) for _, text, picture in wrong], width=200)
+        outcome.images["worst.png"] = tiled([(text, image) for _, text, image in wrong], width=200)
     return outcome
 
 
-def scores_of(pipeline: Pipeline, image: Picture, vocabulary: Vocabulary) -> NDArray[np.float32]:
-    """(classes,) cosines of a picture with each class: the best of its phrases."""
+def scores_of(pipeline: Pipeline, image: Image, vocabulary: Vocabulary) -> NDArray[np.float32]:
+    """(classes,) cosines of an image with each class: the best of its phrases."""
     phrases = [query.texts() for query in vocabulary.queries]
     cosines = pipeline.classify(Frame(image), list(chain.from_iterable(phrases))).cosines
     starts = np.cumsum([0, *(len(texts) for texts in phrases[:-1])])
@@ -58,11 +58,11 @@ def scores_of(pipeline: Pipeline, image: Picture, vocabulary: Vocabulary) -> NDA
 
 
 def _with(
-    wrong: list[tuple[float, str, Picture]],
+    wrong: list[tuple[float, str, Image]],
     sample: NamedImage,
     scores: NDArray[np.float32],
     names: tuple[str, ...],
-) -> list[tuple[float, str, Picture]]:
+) -> list[tuple[float, str, Image]]:
     """The list with one more, the surest mistakes first, and no longer than what is shown."""
     lead = float(scores.max() - scores[sample.label])
     text = f"{names[sample.label]}: {names[int(scores.argmax())]}?"
@@ -82,7 +82,7 @@ def _outcome(ranking: Ranking, names: tuple[str, ...]) -> Outcome:
         ("top-1", figures["top1"]),
         (f"top-{ranking.deep}", ranking.top(ranking.deep)),
         ("chance", 1 / len(names)),
-        ("pictures", ranking.confusion.total),
+        ("images", ranking.confusion.total),
     ]
     tables = [
         Table("Zero-shot classification", ("figure", "value"), rows),

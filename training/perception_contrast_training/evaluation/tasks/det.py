@@ -30,17 +30,17 @@ from perception_contrast_training.evaluation.metrics.coco import KINDS, CocoFigu
 from perception_contrast_training.evaluation.metrics.presence import operating_curve, reported, threshold_for
 from perception_contrast_training.evaluation.metrics.reliability import Reliability, reliability
 from perception_contrast_training.evaluation.metrics.touching import TouchCounts
-from perception_contrast_training.evaluation.pictures import (
-    WorstCases,
-    curve_picture,
-    reliability_picture,
-    tinted,
-)
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.readers.coco import CocoSet
 from perception_contrast_training.evaluation.readers.household import HouseholdScenes
 from perception_contrast_training.evaluation.readers.types import Mask, ThingsImage, ThingsSet
 from perception_contrast_training.evaluation.report import Outcome, Table
+from perception_contrast_training.evaluation.result_images import (
+    WorstCases,
+    curve_image,
+    reliability_image,
+    tinted,
+)
 
 LOWEST = 0.003  # probability from which average precision looks at reports
 RECALL = 0.9  # of present names, at which absent ones are counted
@@ -55,7 +55,7 @@ class Presence:
 
 
 class DetectionFigures:
-    """Gathers pictures; figures over all of them."""
+    """Gathers images; figures over all of them."""
 
     def __init__(self, names: Sequence[str], published: float) -> None:
         """published: probability from which the pipeline reports a thing."""
@@ -66,7 +66,7 @@ class DetectionFigures:
         self._inside: list[tuple[float, bool]] = []
 
     @property
-    def pictures(self) -> int:
+    def images(self) -> int:
         """How many were added."""
         return len(self._coco.images)
 
@@ -95,7 +95,7 @@ class DetectionFigures:
         self._touch.add(own, [mask for mask, probability in found if probability >= self.published])
 
     def outcome(self) -> Outcome:
-        """Figures, tables and pictures of reliability and presence."""
+        """Figures, tables and images of reliability and presence."""
         kinds = {kind: self._coco.evaluate(kind) for kind in KINDS}
         matches = kinds["masks"][2]
         bins = {"matched": _bins(matches), "inside": self._inside_bins()}
@@ -106,16 +106,14 @@ class DetectionFigures:
             "calibration": {name: _described(one) for name, one in bins.items()},
             "touching": self._touching(),
             "presence": presence,
-            "pictures": self.pictures,
+            "pictures": self.images,
         }
         outcome = Outcome(figures, _tables(figures, kinds["masks"][1]))
-        outcome.pictures["reliability.png"] = reliability_picture(bins["matched"], "found at IoU 0.5")
-        outcome.pictures["reliability_inside.png"] = reliability_picture(
-            bins["inside"], "half on a true thing"
-        )
+        outcome.images["reliability.png"] = reliability_image(bins["matched"], "found at IoU 0.5")
+        outcome.images["reliability_inside.png"] = reliability_image(bins["inside"], "half on a true thing")
         if self.presence.present or self.presence.absent:
             curve = operating_curve(self.presence.present, self.presence.absent)
-            outcome.pictures["presence.png"] = curve_picture(
+            outcome.images["presence.png"] = curve_image(
                 curve, self.published, presence["threshold_at_recall"]
             )
         return outcome
@@ -158,7 +156,7 @@ def detect(job: Job) -> Outcome:
     figures = DetectionFigures(labels_of(vocabulary), pipeline.detection_threshold)
     asker = _Asker(pipeline, vocabulary)
     rng = np.random.default_rng(job.options.seed)
-    worst = WorstCases() if job.options.pictures else None
+    worst = WorstCases() if job.options.draw else None
     took: list[float] = []
     for sample in tracked(data, "detecting", len(data)):
         frame = Frame(sample.image)
@@ -171,13 +169,13 @@ def detect(job: Job) -> Outcome:
         asker.ask(frame, seen, sample, rng, job.options.absent, figures.presence)
         if worst is not None:
             _show(worst, sample, [d for d in detections if d.scores.probability >= figures.published])
-    if not figures.pictures:
-        raise PerceptionError("no picture could be read; nothing was measured")
+    if not figures.images:
+        raise PerceptionError("no image could be read; nothing was measured")
     outcome = figures.outcome()
     outcome.figures["fps"] = 1.0 / float(np.median(took))
     sheet = worst.sheet() if worst is not None else None
     if sheet is not None:
-        outcome.pictures["worst.png"] = sheet
+        outcome.images["worst.png"] = sheet
     return outcome
 
 
@@ -223,14 +221,14 @@ def _things_set(job: Job) -> tuple[ThingsSet, Vocabulary]:
         return scenes, matched(vocabulary, scenes.names)
     if Path(options.data).is_dir():
         raise PerceptionError(
-            f"'{options.data}' is a folder; for det give a COCO JSON (pictures: --images) or household"
+            f"'{options.data}' is a folder; for det give a COCO JSON (images: --images) or household"
         )
     coco = CocoSet(Path(options.data), options.images, job.skipped, options.limit)
     return coco, matched(vocabulary, coco.names)
 
 
 def _show(worst: WorstCases, sample: ThingsImage, published: list[Detection]) -> None:
-    """Scores a picture by the share of its things that were found by their name."""
+    """Scores an image by the share of its things that were found by their name."""
     size = (sample.image.shape[0], sample.image.shape[1])
     counted = [thing for thing in sample.things if not thing.ignored]
     labels = np.full(size, -1, np.int64)
@@ -267,7 +265,7 @@ def _tables(figures: Mapping[str, Any], by_class: Mapping[str, float]) -> list[T
         (f"absent names reported at {RECALL:.0%} of present names", presence["absent_at_recall"]),
         (f"absent names reported at the published {published}", presence["absent_at_published"]),
         (f"present names reported at {published}", presence["present_at_published"]),
-        ("pictures", figures["pictures"]),
+        ("images", figures["pictures"]),
     ]
     classes = sorted(by_class.items(), key=lambda item: -item[1])
     return [

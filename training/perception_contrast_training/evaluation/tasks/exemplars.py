@@ -30,6 +30,6 @@ def exemplars(job: Job) -> Outcome:
         {"classes": figures, "least_overlap": LEAST_OVERLAP, "frames": len(data.frames)},
         [Table("Things asked for by example", HEADINGS, rows_of(figures))],
     )
-    if options.pictures:
-        outcome.pictures.update(overlays_of(answers, data.names))
+    if options.draw:
+        outcome.images.update(overlays_of(answers, data.names))
     return outcome

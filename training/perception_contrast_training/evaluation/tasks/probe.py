@@ -24,11 +24,11 @@ from perception_contrast_training.evaluation.readers.types import LabelledImage
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.evaluation.tasks.seg import SegmentationFigures, labelled_set
 
-TEST_SHARE = 0.25  # of the pictures, the last ones by name
+TEST_SHARE = 0.25  # of the images, the last ones by name
 
 
 def probe(job: Job) -> Outcome:
-    """Fits both variants to the first pictures and measures them on the last. Raises PerceptionError."""
+    """Fits both variants to the first images and measures them on the last. Raises PerceptionError."""
     options = job.options
     names, samples = _samples(job)
     train, test = split(samples, options.train, options.test)
@@ -40,7 +40,7 @@ def probe(job: Job) -> Outcome:
         features = {sample.name: features_of(tower, sample.image, variant) for sample in shown}
         measured[variant.name] = _measured(options, variant, names, train, test, features)
     plain_figures = measured["plain"].figures()
-    outcome = measured["full"].outcome(f"Linear probe, {len(train)} pictures to fit, {len(test)} to test")
+    outcome = measured["full"].outcome(f"Linear probe, {len(train)} images to fit, {len(test)} to test")
     outcome.tables.insert(0, _comparison(measured, (PLAIN, full)))
     outcome.figures |= {"train": len(train), "test": len(test), "plain": plain_figures}
     return outcome
@@ -54,14 +54,14 @@ def split(
     first = train if train is not None else len(samples) - last
     if first < 1 or last < 1 or first + last > len(samples):
         raise PerceptionError(
-            f"{len(samples)} pictures cannot be split into {first} to fit and {last} to test; "
+            f"{len(samples)} images cannot be split into {first} to fit and {last} to test; "
             "choose other numbers with --train and --test"
         )
     return samples[:first], samples[-last:]
 
 
 def _samples(job: Job) -> tuple[tuple[str, ...], list[LabelledImage]]:
-    """Names of the classes and all pictures; classes without names are called by their numbers."""
+    """Names of the classes and all images; classes without names are called by their numbers."""
     options = job.options
     if household_of(options) is not None or vocabulary_for(options) is not None:
         data, vocabulary = labelled_set(job)
@@ -82,7 +82,7 @@ def _measured(
     layer = LinearProbe(len(features[train[0].name]), len(names), variant)
     fit = Fit(seed=options.seed)
     layer.fit([features[sample.name] for sample in train], [sample.labels for sample in train], fit)
-    figures = SegmentationFigures(names, worst=options.pictures)
+    figures = SegmentationFigures(names, worst=options.draw)
     for sample in test:
         size = (sample.image.shape[0], sample.image.shape[1])
         figures.add(sample, layer.predict(features[sample.name], size))

@@ -27,12 +27,12 @@ from perception_contrast_training.evaluation.metrics.propagation import (
     labels_of,
     shares_of,
 )
-from perception_contrast_training.evaluation.pictures import tiled, tinted
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.readers.marks import first_labels
-from perception_contrast_training.evaluation.readers.types import IGNORED, Picture
+from perception_contrast_training.evaluation.readers.types import IGNORED, Image
 from perception_contrast_training.evaluation.readers.videos import FrameSequence
 from perception_contrast_training.evaluation.report import Cell, Outcome, Table
+from perception_contrast_training.evaluation.result_images import tiled, tinted
 
 SHOWN = 15  # frames on the sheet
 NOT_MARKED = (
@@ -60,7 +60,7 @@ def propagate(job: Job) -> Outcome:
     rows = [*followed.rows(), *places.rows(), ("frames", followed.frames)]
     figures = {**followed.figures(), **places.figures(), "frames": followed.frames}
     table = Table("Features over time", ("figure", "value"), rows)
-    return Outcome(figures, [table], followed.pictures(), followed.notes())
+    return Outcome(figures, [table], followed.images(), followed.notes())
 
 
 def features_of(pipeline: Pipeline, frame: Frame) -> FeatureGrid:
@@ -81,7 +81,7 @@ class _Followed:
         self._size = (0, 0)
         # Of each frame with labels: J and F of each thing.
         self._scores: list[tuple[list[float], list[float]]] = []
-        self._overlays: dict[str, Picture] = {}
+        self._overlays: dict[str, Image] = {}
 
     def add(self, name: str, frame: Frame, grid: FeatureGrid) -> None:
         """The next frame; the first says what is followed. Raises PerceptionError for another size."""
@@ -126,7 +126,7 @@ class _Followed:
         self._scores.append(([iou(true, seen) for true, seen in masks], outlines))
 
     def _show(self, name: str, frame: Frame, found: Labels) -> None:
-        if self._options.pictures:
+        if self._options.draw:
             self._overlays[name] = tinted(frame.image, found - 1)
 
     def figures(self) -> dict[str, object]:
@@ -149,13 +149,13 @@ class _Followed:
         values = {name: figures[key] for name, key in names.items()}
         return [(name, value if isinstance(value, float) else None) for name, value in values.items()]
 
-    def pictures(self) -> dict[str, Picture]:
+    def images(self) -> dict[str, Image]:
         """An overlay of each frame, and some of them on one sheet."""
-        pictures = {f"overlay_{name}.png": picture for name, picture in self._overlays.items()}
-        if pictures:
-            step = -(-len(pictures) // SHOWN)
-            pictures["sheet.png"] = tiled(list(self._overlays.items())[::step])
-        return pictures
+        images = {f"overlay_{name}.png": image for name, image in self._overlays.items()}
+        if images:
+            step = -(-len(images) // SHOWN)
+            images["sheet.png"] = tiled(list(self._overlays.items())[::step])
+        return images
 
     def notes(self) -> list[str]:
         if self._propagation is None:
@@ -182,7 +182,7 @@ class _Places:
         self._seen += 1
 
     def figures(self) -> dict[str, object]:
-        """PCK over all cells of all pictures; the median distance, a share of the longer side."""
+        """PCK over all cells of all images; the median distance, a share of the longer side."""
         if not self._errors:
             return {"homographies": 0}
         errors = np.concatenate(self._errors)

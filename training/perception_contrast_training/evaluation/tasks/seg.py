@@ -24,28 +24,28 @@ from perception_contrast_training.cli.eval_options import (
 )
 from perception_contrast_training.evaluation.metrics.boundary import BOUND, boundary_f
 from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix
-from perception_contrast_training.evaluation.pictures import WorstCases, confusion_picture, tinted
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.readers.folders import LabelFolder
 from perception_contrast_training.evaluation.readers.household import HouseholdScenes
 from perception_contrast_training.evaluation.readers.types import IGNORED, LabelledImage, LabelledSet
 from perception_contrast_training.evaluation.report import Outcome, Table
+from perception_contrast_training.evaluation.result_images import WorstCases, confusion_image, tinted
 
 
 class SegmentationFigures:
     """Gathers label maps of a set; figures over all of it."""
 
     def __init__(self, names: tuple[str, ...], *, worst: bool = False) -> None:
-        """worst: keep the pictures with the lowest accuracy for a contact sheet."""
+        """worst: keep the images with the lowest accuracy for a contact sheet."""
         self.names = names
         self.confusion = ConfusionMatrix(len(names))
         self._outlines: list[list[float]] = [[] for _ in names]
         self._worst = WorstCases() if worst else None
-        self._pictures = 0
+        self._images = 0
 
     def add(self, sample: LabelledImage, predicted: NDArray[np.int64]) -> None:
         """predicted: (H, W) index of a class, or below 0 for none."""
-        self._pictures += 1
+        self._images += 1
         self.confusion.add(sample.labels, predicted)
         ignored = sample.labels == IGNORED
         for number in np.unique(sample.labels[~ignored]):
@@ -57,9 +57,9 @@ class SegmentationFigures:
             self._worst.add(accuracy, f"{sample.name}: {accuracy:.2f} of the pixels right", panels)
 
     def outcome(self, title: str) -> Outcome:
-        """Figures, tables and pictures. Raises PerceptionError if there was no picture."""
-        if not self._pictures:
-            raise PerceptionError("no picture could be read; nothing was measured")
+        """Figures, tables and images. Raises PerceptionError if there was no image."""
+        if not self._images:
+            raise PerceptionError("no image could be read; nothing was measured")
         figures, table = self.figures(), self._classes()
         summary = Table(
             title,
@@ -68,15 +68,15 @@ class SegmentationFigures:
                 ("mIoU", figures["miou"]),
                 ("pixel accuracy", figures["pixel_accuracy"]),
                 (f"boundary F (within {BOUND:.3f} of the diagonal)", figures["boundary_f"]),
-                ("pictures", self._pictures),
+                ("images", self._images),
             ],
         )
         outcome = Outcome(figures, [summary, table])
         if self._worst is not None:
-            outcome.pictures["confusion.png"] = confusion_picture(self.confusion.counts, self.names)
+            outcome.images["confusion.png"] = confusion_image(self.confusion.counts, self.names)
             sheet = self._worst.sheet()
             if sheet is not None:
-                outcome.pictures["worst.png"] = sheet
+                outcome.images["worst.png"] = sheet
         return outcome
 
     def figures(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class SegmentationFigures:
         }
 
     def boundary(self) -> NDArray[np.float64]:
-        """(classes,) mean over the pictures that show a class; nan for a class that none shows."""
+        """(classes,) mean over the images that show a class; nan for a class that none shows."""
         return np.array([np.mean(values) if values else np.nan for values in self._outlines])
 
     def _classes(self) -> Table:
@@ -136,11 +136,11 @@ def labelled_set(job: Job) -> tuple[LabelledSet, Vocabulary]:
 
 
 def segment(job: Job) -> Outcome:
-    """Every picture with all classes asked for at once. Raises PerceptionError."""
+    """Every image with all classes asked for at once. Raises PerceptionError."""
     data, vocabulary = labelled_set(job)
     pipeline = pipeline_of(job)
     pipeline.set_queries(vocabulary.queries, vocabulary.distractors)
-    figures = SegmentationFigures(labels_of(vocabulary), worst=job.options.pictures)
+    figures = SegmentationFigures(labels_of(vocabulary), worst=job.options.draw)
     for sample in tracked(data, "segmenting", len(data)):
         figures.add(sample, predicted_classes(pipeline, sample))
     return figures.outcome("Segmentation by words")

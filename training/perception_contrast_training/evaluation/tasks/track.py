@@ -159,7 +159,7 @@ def _sequences(job: Job) -> Iterator[tuple[Vocabulary, list[_Sequence]]]:
 def _videos(coco: CocoSet, period: float) -> Iterator[_Sequence]:
     for video in coco.videos:
         count = sum(entry.video == video for entry in coco.entries)
-        yield _Sequence(video or "all pictures", coco.video(video), count, period)
+        yield _Sequence(video or "all images", coco.video(video), count, period)
 
 
 def _outcome(followed: dict[str, _Followed]) -> Outcome:

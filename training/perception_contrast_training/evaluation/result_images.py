@@ -1,4 +1,4 @@
-"""Pictures of a report: confusion matrix, reliability diagram, curves, worst cases side by side."""
+"""Images of a report: confusion matrix, reliability diagram, curves, worst cases side by side."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from perception_contrast.visualization.overlay import colour_of, drawable
 from perception_contrast_training.evaluation.libraries import evaluation_library
 from perception_contrast_training.evaluation.metrics.reliability import Reliability
 
-Picture = NDArray[np.uint8]
-WIDTH = 320  # of a picture on a contact sheet
+Image = NDArray[np.uint8]
+WIDTH = 320  # of an image on a contact sheet
 DOTS_PER_INCH = 110
 MOST_WRITTEN = 24  # classes whose counts are still readable in the cells
 STRIP = 20  # pixels for a line of text
 
 
-def confusion_picture(counts: NDArray[np.int64], names: Sequence[str]) -> Picture:
+def confusion_image(counts: NDArray[np.int64], names: Sequence[str]) -> Image:
     """counts (classes, classes or classes + 1), rows are truths; each row as shares of its truths."""
     headings = [*names, "none"][: counts.shape[1]]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -43,7 +43,7 @@ def confusion_picture(counts: NDArray[np.int64], names: Sequence[str]) -> Pictur
     return _rendered(figure)
 
 
-def reliability_picture(bins: Reliability, title: str) -> Picture:
+def reliability_image(bins: Reliability, title: str) -> Image:
     """Stated probability against how often it was right, above a histogram of the cases."""
     figure, (upper, lower) = _figure(5.2, 6.4, rows=2, heights=(3, 1))
     edges = np.linspace(0, 1, len(bins.counts) + 1)
@@ -61,9 +61,9 @@ def reliability_picture(bins: Reliability, title: str) -> Picture:
     return _rendered(figure)
 
 
-def curve_picture(
+def curve_image(
     curve: Sequence[tuple[float, float, float]], published: float, at_recall: float | None
-) -> Picture:
+) -> Image:
     """(threshold, present reported, absent reported) as two lines, with the thresholds in use."""
     figure, axes = _figure(6, 4.2)
     thresholds, present, absent = zip(*curve, strict=True)
@@ -80,14 +80,14 @@ def curve_picture(
 
 @dataclass
 class WorstCases:
-    """Keeps the pictures with the lowest scores for a contact sheet."""
+    """Keeps the images with the lowest scores for a contact sheet."""
 
     most: int = 8
-    headings: tuple[str, ...] = ("picture", "truth", "prediction")
-    _kept: list[tuple[float, int, str, tuple[Picture, ...]]] = field(default_factory=list)
+    headings: tuple[str, ...] = ("image", "truth", "prediction")
+    _kept: list[tuple[float, int, str, tuple[Image, ...]]] = field(default_factory=list)
     _count: int = 0
 
-    def add(self, score: float, text: str, panels: Sequence[Picture]) -> None:
+    def add(self, score: float, text: str, panels: Sequence[Image]) -> None:
         """panels: (H, W, 3) uint8 of one size, one for each heading; a nan score is left out."""
         self._count += 1
         if not np.isfinite(score) or (len(self._kept) == self.most and -score <= self._kept[0][0]):
@@ -97,7 +97,7 @@ class WorstCases:
         if len(self._kept) > self.most:
             heapq.heappop(self._kept)
 
-    def sheet(self) -> Picture | None:
+    def sheet(self) -> Image | None:
         """Worst first, a row each; None if nothing was added."""
         rows = [_row(text, panels) for _, _, text, panels in sorted(self._kept, reverse=True)]
         if not rows:
@@ -105,8 +105,8 @@ class WorstCases:
         return stacked([_headline(self.headings, rows[0].shape[1]), *rows])
 
 
-def tinted(image: Picture, labels: NDArray[np.integer]) -> Picture:
-    """A picture with a colour over each label from 0 on; lower ones stay as they are."""
+def tinted(image: Image, labels: NDArray[np.integer]) -> Image:
+    """An image with a colour over each label from 0 on; lower ones stay as they are."""
     painted = np.array(image)
     for label in np.unique(labels[labels >= 0]):
         where = labels == label
@@ -114,49 +114,49 @@ def tinted(image: Picture, labels: NDArray[np.integer]) -> Picture:
     return painted
 
 
-def stacked(rows: Sequence[Picture]) -> Picture:
+def stacked(rows: Sequence[Image]) -> Image:
     """One below the other on white, each at the left."""
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
     return np.concatenate(padded)
 
 
-def tiled(pictures: Sequence[tuple[str, Picture]], columns: int = 5, width: int = WIDTH) -> Picture:
-    """Pictures with their names, in rows of ``columns``."""
-    cells = [_labelled(text, _fitted(picture, width)) for text, picture in pictures]
+def tiled(images: Sequence[tuple[str, Image]], columns: int = 5, width: int = WIDTH) -> Image:
+    """Images with their names, in rows of ``columns``."""
+    cells = [_labelled(text, _fitted(image, width)) for text, image in images]
     rows = [np.concatenate(_level(cells[i : i + columns]), axis=1) for i in range(0, len(cells), columns)]
     return stacked(rows)
 
 
-def _level(cells: Sequence[Picture]) -> list[Picture]:
+def _level(cells: Sequence[Image]) -> list[Image]:
     height = max(cell.shape[0] for cell in cells)
     return [np.pad(c, ((0, height - c.shape[0]), (0, 0), (0, 0)), constant_values=255) for c in cells]
 
 
-def _fitted(picture: Picture, width: int = WIDTH) -> Picture:
+def _fitted(image: Image, width: int = WIDTH) -> Image:
     """At that width, with white beside one that is higher than wide; small ones without mixed colours."""
-    scale = width / max(picture.shape[:2])
-    size = max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
-    if size[0] <= picture.shape[0]:
-        fitted = np.asarray(resize_image(picture, size))
+    scale = width / max(image.shape[:2])
+    size = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
+    if size[0] <= image.shape[0]:
+        fitted = np.asarray(resize_image(image, size))
     else:
-        fitted = np.stack([resize_labels(picture[..., channel], size) for channel in range(3)], axis=-1)
+        fitted = np.stack([resize_labels(image[..., channel], size) for channel in range(3)], axis=-1)
     return np.pad(fitted, ((0, 0), (0, width - size[1]), (0, 0)), constant_values=255)
 
 
-def _row(text: str, panels: Sequence[Picture]) -> Picture:
+def _row(text: str, panels: Sequence[Image]) -> Image:
     return _labelled(text, np.concatenate(_level(panels), axis=1))
 
 
-def _labelled(text: str, picture: Picture) -> Picture:
-    return np.concatenate([_strip(text, picture.shape[1]), picture])
+def _labelled(text: str, image: Image) -> Image:
+    return np.concatenate([_strip(text, image.shape[1]), image])
 
 
-def _headline(headings: Sequence[str], width: int) -> Picture:
+def _headline(headings: Sequence[str], width: int) -> Image:
     return np.concatenate([_strip(heading, width // len(headings)) for heading in headings], axis=1)
 
 
-def _strip(text: str, width: int) -> Picture:
+def _strip(text: str, width: int) -> Image:
     strip = np.full((STRIP, width, 3), 255, np.uint8)
     cv2.putText(
         strip, drawable(text), (4, STRIP - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (30, 34, 42), 1, cv2.LINE_AA
@@ -172,7 +172,7 @@ def _figure(width: float, height: float, rows: int = 1, heights: Sequence[float]
     return made, made.subplots(rows, 1, height_ratios=heights)
 
 
-def _rendered(figure: Any) -> Picture:
+def _rendered(figure: Any) -> Image:
     canvas = evaluation_library("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3].copy()

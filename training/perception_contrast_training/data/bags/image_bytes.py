@@ -1,4 +1,4 @@
-"""The bytes that a dataset keeps of a picture and its depth."""
+"""The bytes that a dataset keeps of an image and its depth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Kept:
     suffix: str
 
 
-def kept_picture(
+def kept_image(
     fields: Any, image: NDArray[np.uint8], seen: Seen, hook: Hook | None, options: ExtractOptions
 ) -> Kept:
     """What is stored of a decoded message: its own bytes wherever nothing was changed. Raises FrameError."""
@@ -65,12 +65,12 @@ def _encoded(image: NDArray[np.uint8], suffix: str, quality: int) -> bytes:
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
     done, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     if not done:
-        raise FrameError("too_large", f"a picture of {image.shape[1]}x{image.shape[0]} cannot be a {suffix}")
+        raise FrameError("too_large", f"an image of {image.shape[1]}x{image.shape[0]} cannot be a {suffix}")
     data: bytes = encoded.tobytes()
     return data
 
 
-def decoded_picture(fields: Any) -> NDArray[np.uint8]:
+def decoded_image(fields: Any) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB, contiguous. Raises FrameError."""
     return np.ascontiguousarray(decode_message(fields))
 
