@@ -16,7 +16,7 @@ from perception_contrast.core.errors import ModelError, QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame, GridToImage
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
-from perception_contrast.pipeline.output_request import Result, Settings, Wants
+from perception_contrast.pipeline.output_request import OutputRequest, Result, Settings
 from perception_contrast.text.zero_shot import Classification, ImageTextSimilarity
 
 MODEL = "scripted"
@@ -41,13 +41,13 @@ class ScriptedPipeline:
         self.engines, self.warnings, self.closed = {"spatial": "scripted fp32: as asked for"}, (), False
         self.gate = threading.Event()
         self.gate.set()
-        self.processed: list[tuple[Frame, Wants]] = []
+        self.processed: list[tuple[Frame, OutputRequest]] = []
         self.batches: list[int] = []
         # Each frame takes this long; a test may change it.
         self.seconds = 0.0
 
     def warm_up(self, size: tuple[int, int], progress: object = None) -> None:
-        self.process(Frame(np.zeros((*size, 3), np.uint8)), Wants(masks=True))
+        self.process(Frame(np.zeros((*size, 3), np.uint8)), OutputRequest(masks=True))
 
     def close(self) -> None:
         self.closed = True
@@ -100,7 +100,7 @@ class ScriptedPipeline:
         self.vocabulary, lines = of_space(vocabulary, SPACE)
         return lines
 
-    def submit_batch(self, frames: Sequence[Frame], wants: Sequence[Wants]) -> list[Any]:
+    def submit_batch(self, frames: Sequence[Frame], wants: Sequence[OutputRequest]) -> list[Any]:
         self.gate.wait(60.0)
         self.batches.append(len(frames))
         time.sleep(self.seconds * len(frames))
@@ -108,7 +108,7 @@ class ScriptedPipeline:
             SimpleNamespace(result=partial(self.process, *one)) for one in zip(frames, wants, strict=True)
         ]
 
-    def process(self, frame: Frame, wants: Wants) -> Result:
+    def process(self, frame: Frame, wants: OutputRequest) -> Result:
         if frame.frame_id == "explodes":
             raise RuntimeError("scripted failure")
         self.processed.append((frame, wants))

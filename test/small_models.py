@@ -17,7 +17,7 @@ from perception_contrast.encoders.clip import ClipOutput, ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import ClipLanguage, Encoders
-from perception_contrast.models.logit_scale import Matching
+from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import model_spec
 from perception_contrast.pipeline.pipeline import Pipeline, Settings
 from perception_contrast.text.clip_text import ClipTextTower
@@ -107,7 +107,7 @@ class ColourWords:
 class ColourLanguage:
     model, space, dim, patch = ColourTower.model, ColourTower.space, 4, 14
     mean, std, layers = ColourTower.mean, ColourTower.std, ()
-    matching = Matching(10.0)
+    matching = LogitScale(10.0)
 
     def __init__(self) -> None:
         self.text, self.tower = ColourWords(), ColourTower()

@@ -17,7 +17,7 @@ from perception_contrast.core.errors import ModelError, PerceptionError, SpaceEr
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query
 from perception_contrast.pipeline import pipeline as pipelines
-from perception_contrast.pipeline.pipeline import Pipeline, Settings, Wants
+from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import (
     StoredCalibration,
@@ -193,7 +193,7 @@ def test_a_pipeline_takes_the_caches_calibration_by_space(
         pipeline.set_queries([Query("red")], ["grey"])
         image = np.full((240, 320, 3), 128, np.uint8)
         image[60:160, 80:200] = (230, 20, 20)
-        (one,) = pipeline.process(Frame(image), Wants(detections=True)).detections
+        (one,) = pipeline.process(Frame(image), OutputRequest(detections=True)).detections
         return one.scores.probability
 
     def level(value: float) -> StoredCalibration:

@@ -18,8 +18,8 @@ from perception_contrast.core.errors import ModelError, QueryError
 from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.load_encoders import ClipLanguage, Encoders
-from perception_contrast.models.logit_scale import Matching
-from perception_contrast.pipeline.pipeline import Pipeline, Settings, Wants
+from perception_contrast.models.logit_scale import LogitScale
+from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings
 from perception_contrast.text.clip_text import ClipTextTower
 from perception_contrast.text.templates import PLAIN
 from perception_contrast.text.zero_shot import probabilities
@@ -78,13 +78,13 @@ def test_probabilities_equal_those_of_transformers(family: str, tmp_path: Path) 
 @pytest.mark.parametrize("bias", [None, -10.0])
 def test_probabilities_stay_finite_at_any_scale(bias: float | None) -> None:
     cosines = np.array([1.0, -1.0, 0.0], np.float32)
-    shares = probabilities(cosines, Matching(1e4, bias))
+    shares = probabilities(cosines, LogitScale(1e4, bias))
     assert np.isfinite(shares).all() and shares[0] == pytest.approx(1.0) and shares[1] == pytest.approx(0.0)
 
 
 def test_scale_and_bias_are_the_networks() -> None:
     clip, siglip = small_clip(), small_siglip()
-    assert clip.matching == Matching(pytest.approx(1 / 0.07, rel=1e-5), None)
+    assert clip.matching == LogitScale(pytest.approx(1 / 0.07, rel=1e-5), None)
     assert siglip.matching.bias == pytest.approx(siglip.network.logit_bias.item())
     assert encoders_of("lit").language.matching.bias is None
 
@@ -92,7 +92,7 @@ def test_scale_and_bias_are_the_networks() -> None:
 @pytest.mark.parametrize("kind", ["lit", "apart", "clip"])
 def test_cosines_are_those_of_the_embedding_topic_and_embedded_texts(kind: str) -> None:
     pipeline, frame = pipeline_of(kind), noise(size=(60, 90))
-    image = pipeline.process(frame, Wants(embedding=True)).embedding
+    image = pipeline.process(frame, OutputRequest(embedding=True)).embedding
     found = pipeline.classify(frame, LABELS)
     np.testing.assert_allclose(found.cosines, pipeline.embed_texts(LABELS) @ image, atol=1e-5)
     assert found.probabilities.dtype == np.float32 and found.probabilities.sum() == pytest.approx(1, abs=1e-5)
@@ -117,7 +117,7 @@ def test_clip_scores_are_the_published_ones() -> None:
     network = encoders_of("clip").language.tower.network
     with torch.no_grad():
         texts = network.encode_text(open_clip.SimpleTokenizer()(list(LABELS)), normalize=True).numpy()
-    image = pipeline.process(frame, Wants(embedding=True)).embedding
+    image = pipeline.process(frame, OutputRequest(embedding=True)).embedding
     np.testing.assert_allclose(found.cosines, texts @ image, atol=1e-5)
     # Hessel et al. 2021: w * max(cos, 0) with w = 2.5; the usual 0 to 100 scale has w = 100.
     np.testing.assert_allclose(

@@ -33,7 +33,7 @@ from perception_contrast.client import (  # noqa: E402
 from perception_contrast.core.errors import PerceptionError, QueryError  # noqa: E402
 from perception_contrast.core.frame import Frame  # noqa: E402
 from perception_contrast.core.vocabulary import Query  # noqa: E402
-from perception_contrast.pipeline.output_request import Wants  # noqa: E402
+from perception_contrast.pipeline.output_request import OutputRequest  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -107,7 +107,7 @@ def test_an_example_becomes_a_query_with_the_vector_of_what_was_shown(client: Pe
 def test_features_are_those_of_the_tower_and_a_view_on_the_message(client: PerceptionClient) -> None:
     features = client.latest_features()
     expected = pipeline_of("colours", short_side=112, max_tokens=1024).process(
-        Frame(image("red")), Wants(features=True)
+        Frame(image("red")), OutputRequest(features=True)
     )
     assert features.values.dtype == np.float16 and not features.values.flags.owndata
     np.testing.assert_allclose(features.values, expected.features.values, atol=0.02)

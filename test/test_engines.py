@@ -26,7 +26,7 @@ from perception_contrast.engines import gate
 from perception_contrast.engines import onnxruntime_engine as ort
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines import weight_folding as fold
-from perception_contrast.engines.choice import Chosen, candidates, choose_engine, plan_of
+from perception_contrast.engines.choice import EngineChoice, candidates, choose_engine, plan_of
 from perception_contrast.engines.cuda_graph import CapturedEngine
 from perception_contrast.engines.served_graph import FAMILIAR, ServedGraph
 from perception_contrast.engines.torch_engine import TorchEngine, reduced
@@ -307,8 +307,8 @@ def test_a_size_that_does_not_fit_the_patch_is_refused() -> None:
 
 
 def chooser(engine_of: Any) -> Any:
-    def choose_one(graph: EncoderGraph, size: tuple[int, int], **_: Any) -> Chosen:
-        return Chosen(engine_of(graph), "a test's choice")
+    def choose_one(graph: EncoderGraph, size: tuple[int, int], **_: Any) -> EngineChoice:
+        return EngineChoice(engine_of(graph), "a test's choice")
 
     return choose_one
 
@@ -363,7 +363,7 @@ def test_an_engine_that_fails_is_given_up_with_a_warning() -> None:
 
 
 def test_torch_alone_builds_nothing() -> None:
-    def never(*_: Any, **__: Any) -> Chosen:
+    def never(*_: Any, **__: Any) -> EngineChoice:
         raise AssertionError("nothing was to be built")
 
     served = ServedGraph(graph_named("dino"), "cpu", "torch", choose=never)

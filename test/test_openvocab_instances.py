@@ -15,14 +15,20 @@ from sklearn.cluster import KMeans
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.segmentation.instances.splits import DEEPEST, Evidence, median, two_means
-from perception_contrast.segmentation.instances.splitter import Clues, Judge, Splitter, judges, terms
+from perception_contrast.segmentation.instances.splitter import (
+    SplitClassifier,
+    SplitCues,
+    Splitter,
+    split_classifiers,
+    terms,
+)
 from perception_contrast.segmentation.regions import Region, measured
-from perception_contrast.segmentation.upsampling import Ground
+from perception_contrast.segmentation.upsampling import LogitUpsampler
 
 SIZE, CELLS = (240, 320), (30, 40)
 
 
-def region_of(mask: np.ndarray, ground: Ground) -> Region:
+def region_of(mask: np.ndarray, ground: LogitUpsampler) -> Region:
     """The region of a mask (H, W) of the image, on the coarse map."""
     small = cv2.resize(mask.astype(np.uint8), ground.coarse[::-1], interpolation=cv2.INTER_NEAREST) > 0
     x, y, w, h = cv2.boundingRect(small.astype(np.uint8))
@@ -61,8 +67,8 @@ def painted(truth: np.ndarray, colours: list[tuple[int, int, int]]) -> np.ndarra
     return image
 
 
-def parts_of(truth: np.ndarray, image: np.ndarray, clues: Clues) -> list[np.ndarray]:
-    ground = Ground(image, CELLS)
+def parts_of(truth: np.ndarray, image: np.ndarray, clues: SplitCues) -> list[np.ndarray]:
+    ground = LogitUpsampler(image, CELLS)
     region = region_of(truth > 0, ground)
     parts = Splitter(ground, image, clues)(region)
     assert np.array_equal(np.sum(parts, axis=0), region.mask)  # every pixel belongs to one part
@@ -79,30 +85,30 @@ GREEN, RED, BLUE, TEAL = (40, 160, 60), (190, 40, 40), (40, 60, 190), (40, 150, 
 @pytest.mark.parametrize(("truth", "count"), [(ONE, 1), (TWO, 2), (THREE, 3)])
 def test_things_that_touch_are_told_apart_by_their_middles_and_colours(truth: np.ndarray, count: int) -> None:
     image = painted(truth, [GREEN, RED, BLUE][:count])
-    parts = parts_of(truth, image, Clues(things=votes_for(truth)))
+    parts = parts_of(truth, image, SplitCues(things=votes_for(truth)))
     assert len(parts) == count
     areas = sorted(int(part.sum()) for part in parts)
     assert areas[-1] < 1.15 * areas[0]
 
 
 def test_one_thing_stays_whole_and_so_does_what_is_as_large_as_a_wall() -> None:
-    assert len(parts_of(ONE, painted(ONE, [RED]), Clues())) == 1
-    assert len(parts_of(ONE, painted(ONE, [RED]), Clues(things=votes_for(ONE)))) == 1
-    assert len(parts_of(WIDE, painted(WIDE, [GREEN, RED]), Clues(things=votes_for(WIDE)))) == 1
+    assert len(parts_of(ONE, painted(ONE, [RED]), SplitCues())) == 1
+    assert len(parts_of(ONE, painted(ONE, [RED]), SplitCues(things=votes_for(ONE)))) == 1
+    assert len(parts_of(WIDE, painted(WIDE, [GREEN, RED]), SplitCues(things=votes_for(WIDE)))) == 1
 
 
 def test_a_step_of_depth_tells_things_of_like_colours_apart_and_a_slope_does_not() -> None:
     image = painted(TWO, [GREEN, TEAL])
     step = np.where(np.arange(SIZE[1]) < 140, 1.0, 1.4).astype(np.float32) * np.ones(SIZE, np.float32)
     slope = np.linspace(1.0, 1.3, SIZE[1], dtype=np.float32) * np.ones(SIZE, np.float32)
-    assert len(parts_of(TWO, image, Clues(depth=step))) == 2
-    assert len(parts_of(TWO, image, Clues(depth=slope))) == 1
+    assert len(parts_of(TWO, image, SplitCues(depth=step))) == 2
+    assert len(parts_of(TWO, image, SplitCues(depth=slope))) == 1
 
 
 @pytest.mark.parametrize("unknown", [np.nan, 0.0])
 def test_depth_that_is_unknown_everywhere_tells_nothing(unknown: float) -> None:
     image = painted(TWO, [GREEN, TEAL])
-    assert len(parts_of(TWO, image, Clues(depth=np.full(SIZE, unknown, np.float32)))) == 1
+    assert len(parts_of(TWO, image, SplitCues(depth=np.full(SIZE, unknown, np.float32)))) == 1
 
 
 @given(st.integers(0, 1000), st.booleans(), st.booleans())
@@ -115,7 +121,7 @@ def test_any_region_is_shared_out_whole(seed: int, voting: bool, deep: bool) -> 
     image = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
     things = rng.normal(size=(*CELLS, 4)).astype(np.float32) if voting else None
     depth = rng.uniform(0.5, 4.0, SIZE).astype(np.float32) if deep else None
-    parts_of(truth, image, Clues(things, depth))
+    parts_of(truth, image, SplitCues(things, depth))
 
 
 @given(st.integers(0, 500))
@@ -148,7 +154,7 @@ def test_two_means_are_scikit_learns_from_the_same_start(seed: int) -> None:
 def test_what_is_not_looked_at_to_the_end_would_not_have_been_parted(
     weights: dict[str, float], seen: Evidence
 ) -> None:
-    judge = Judge(weights, offset=-2.0, split_from=0.3)
+    judge = SplitClassifier(weights, offset=-2.0, split_from=0.3)
     if judge(seen) >= judge.split_from:
         assert judge.could_part(replace(seen, features=0.0, depth=0.0))
 
@@ -164,9 +170,9 @@ def test_a_file_of_judges_that_is_damaged_is_refused_by_name(tmp_path: Path) -> 
     path = tmp_path / "judges.json"
     for text in ("{", json.dumps({"looks": {"weights": {"hue": 1.0}, "offset": 0.0, "split_from": 0.5}})):
         path.write_text(text)
-        judges.cache_clear()
+        split_classifiers.cache_clear()
         with pytest.raises(ModelError, match=r"judges\.json"):
-            judges(path)
+            split_classifiers(path)
         assert path.read_text() == text
-    judges.cache_clear()
-    assert set(judges()) == {"votes", "votes+depth", "looks", "looks+depth"}
+    split_classifiers.cache_clear()
+    assert set(split_classifiers()) == {"votes", "votes+depth", "looks", "looks+depth"}

@@ -11,7 +11,7 @@ from perception_contrast.core.frame import GridToImage
 from perception_contrast.core.vocabulary import UNLABELLED, Exemplar, Query, Vocabulary
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.scoring import ExampleScorer, SigmoidScorer
-from perception_contrast.segmentation.search import Found, PreparedQueries, Searcher, SearchSettings
+from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
 
 A, B, NOTHING = np.eye(4, dtype=np.float32)[:3]
 # A region's probability is the logistic of its mean logit; it ends where the logit is zero.
@@ -40,13 +40,13 @@ def asked(*queries: Query) -> PreparedQueries:
 
 def found_in(
     grid: FeatureGrid, prepared: PreparedQueries, image: np.ndarray | None = None, **settings: object
-) -> Found:
+) -> SearchResult:
     source_image = np.zeros((*grid.image_size, 3), np.uint8) if image is None else image
     options = SearchSettings(**{"refine": False, "least_share": 0.0, **settings})
     return searcher().find(source_image, grid, None, prepared, options)
 
 
-def in_whole(found: Found, index: int = 0) -> np.ndarray:
+def in_whole(found: SearchResult, index: int = 0) -> np.ndarray:
     """A detection's mask in its image."""
     one = found.detections[index]
     x0, y0, x1, y1 = one.box

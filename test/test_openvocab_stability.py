@@ -10,7 +10,7 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query
 from perception_contrast.encoders.load_encoders import Encoders
-from perception_contrast.pipeline.pipeline import Pipeline, Settings, Wants, build
+from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings, build
 from perception_contrast.vocabulary.vocabulary_file import load_vocabulary
 
 ASKED = ("mug", "bowl", "chair", "book", "red ball", "potted plant")
@@ -52,7 +52,7 @@ def found(seen: tuple[Pipeline, Frame], labels: tuple[str, ...]) -> Found:
     """Label and box of every region to its probability."""
     pipeline, frame = seen
     pipeline.set_queries([Query(label) for label in labels])
-    detections = pipeline.process(frame, Wants(detections=True, masks=True)).detections
+    detections = pipeline.process(frame, OutputRequest(detections=True, masks=True)).detections
     return {(one.label, one.box): one.scores.probability for one in detections}
 
 
@@ -93,9 +93,11 @@ def test_other_queries_decide_whose_a_pixel_is_and_nothing_more(seen: tuple[Pipe
     labels, alone = ASKED[:3], {}
     for label in labels:
         pipeline.set_queries([Query(label)])
-        alone[label] = pipeline.process(frame, Wants(masks=True)).masks == pipeline.vocabulary.ids[label]
+        alone[label] = (
+            pipeline.process(frame, OutputRequest(masks=True)).masks == pipeline.vocabulary.ids[label]
+        )
     pipeline.set_queries([Query(label) for label in labels])
-    together = pipeline.process(frame, Wants(masks=True)).masks
+    together = pipeline.process(frame, OutputRequest(masks=True)).masks
     for label in labels:
         mine = together == pipeline.vocabulary.ids[label]
         assert not (mine & ~alone[label]).any(), "a label gains no pixel by others"

@@ -19,11 +19,11 @@ from perception_contrast.core.errors import FrameError, ModelError, QueryError, 
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import UNLABELLED, Exemplar, Query
 from perception_contrast.encoders.load_encoders import Encoders, load_encoders
-from perception_contrast.pipeline.pipeline import Pipeline, Settings, Wants
+from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast.segmentation.upsampling import upsampled
 
-ALL = Wants(True, True, True, True, True, True, True)
+ALL = OutputRequest(True, True, True, True, True, True, True)
 KINDS = ("lit", "apart", "proxied", "clip", "none", "colours")
 RED, GREEN, BLUE, GREY = (230, 20, 20), (20, 230, 20), (20, 20, 230), (128, 128, 128)
 
@@ -95,7 +95,7 @@ def test_what_is_not_wanted_is_not_given(kind: str) -> None:
     ask(pipeline, "red")
     whole = pipeline.process(noise(), ALL)
     for name in ("features", "semantic_features", "embedding", "masks", "detections", "overlay", "pca"):
-        result = pipeline.process(noise(), Wants(**{name: True}))
+        result = pipeline.process(noise(), OutputRequest(**{name: True}))
         given = {key for key in vars(ALL) if getattr(result, key) is not None}
         assert given <= {name}, name
         alone, together = getattr(result, name), getattr(whole, name)
@@ -103,7 +103,7 @@ def test_what_is_not_wanted_is_not_given(kind: str) -> None:
             alone, together = alone.values, together.values
         if name not in ("detections", "pca") and together is not None:
             assert np.allclose(np.asarray(alone, float), np.asarray(together, float), atol=1e-5), name
-    assert not any(vars(pipeline.process(noise(), Wants())).get(key) for key in vars(ALL))
+    assert not any(vars(pipeline.process(noise(), OutputRequest())).get(key) for key in vars(ALL))
 
 
 def test_no_queries_find_nothing() -> None:
@@ -143,7 +143,7 @@ def test_proxied_features_are_gathered_by_the_spatial_towers_own() -> None:
     assert seen.semantic.shape[:2] == seen.features.shape[:2] and seen.semantic.space == clip.space
     # On processors with bfloat16 products the pipeline uses them.
     assert (seen.semantic.values * expected).sum(-1).min() > 0.99
-    only = pipeline.process(frame, Wants(semantic_features=True))
+    only = pipeline.process(frame, OutputRequest(semantic_features=True))
     np.testing.assert_allclose(only.semantic_features.values, seen.semantic.values, atol=1e-5)
 
 
@@ -192,7 +192,7 @@ def test_ids_stay_with_their_things_and_never_come_again() -> None:
     def ids(k: int, camera: str = "left", stream: str = "") -> list[str]:
         boxes = {(60 + 9 * k, 40, 200 + 9 * k, 180): RED, (380, 200, 560, 350): GREEN}
         frame = replace(painted((480, 640), boxes), stamp=(k + 1) * 10**8, frame_id=camera)
-        result = pipeline.process(replace(frame, stream=stream), Wants(detections=True))
+        result = pipeline.process(replace(frame, stream=stream), OutputRequest(detections=True))
         return [d.track_id for d in sorted(result.detections, key=lambda d: d.label)]
 
     first = ids(0)
@@ -222,7 +222,7 @@ def test_a_vocabulary_of_other_models_goes_on_in_words_with_its_ids() -> None:
     assert (new.vocabulary.ids, new.vocabulary.distractors) == (old.vocabulary.ids, ("wall",))
     direct = pipeline_of("apart")
     direct.set_queries([Query("mug", ("a mug",))], ["wall"])
-    wants = Wants(masks=True)
+    wants = OutputRequest(masks=True)
     labels = [one.process(frame, wants).masks for one in (new, direct)]
     names = [{number: label for label, number in one.vocabulary.ids.items()} for one in (new, direct)]
     assert names[0][2] == names[1][1] == "mug"
@@ -239,7 +239,7 @@ def test_boxes_come_back_in_the_frames_own_pixels(size: tuple[int, int]) -> None
     height, width = size
     truth = (width // 4, height // 4, width * 3 // 4, height * 3 // 4)
     pipeline.set_queries([Query("green")], ["grey"])
-    (one,) = pipeline.process(painted(size, {truth: GREEN}), Wants(detections=True)).detections
+    (one,) = pipeline.process(painted(size, {truth: GREEN}), OutputRequest(detections=True)).detections
     assert np.abs(np.array(one.box) - truth).max() <= max(1, min(size) / 27)
 
 
@@ -267,7 +267,7 @@ def test_a_score_map_is_soft_and_high_where_the_label_is() -> None:
 def test_similarity_with_a_point_is_the_cosine_of_its_cell() -> None:
     pipeline, frame = pipeline_of("none"), noise(56, 84)  # cells of 14 pixels
     heat, space = pipeline.similarity(frame, point=(20.0, 50.0))
-    grid = pipeline.process(frame, Wants(features=True)).features
+    grid = pipeline.process(frame, OutputRequest(features=True)).features
     assert space == grid.space and heat[50, 20] > 0.5
     values = grid.values / np.linalg.norm(grid.values, axis=-1, keepdims=True)
     cosines = values @ values[50 // 14, 20 // 14]
@@ -472,7 +472,7 @@ def real() -> Pipeline:
 
 def test_a_real_dinov2_gives_the_towers_tokens(real: Pipeline) -> None:
     frame = noise(120, 150)
-    features = real.process(frame, Wants(features=True)).features
+    features = real.process(frame, OutputRequest(features=True)).features
     tower = real._encoders.spatial
     size = (features.shape[0] * 14, features.shape[1] * 14)
     with torch.inference_mode():
@@ -489,7 +489,7 @@ def test_a_real_dinov2_finds_the_thing_it_was_shown(real: Pipeline) -> None:
     image[70:154, 140:224][~checks] = (240, 220, 40)
     real.add_exemplar("checks", Frame(image), box=(140, 70, 224, 154))
     moved = np.roll(image, (30, -110), (0, 1))
-    result = real.process(Frame(moved), Wants(masks=True, detections=True))
+    result = real.process(Frame(moved), OutputRequest(masks=True, detections=True))
     truth = np.zeros((224, 280), bool)
     truth[100:184, 30:114] = True
     mask = result.masks == 1
@@ -575,7 +575,12 @@ def test_a_batch_gives_what_its_frames_give_one_by_one(kind: str) -> None:
 
 def test_frames_of_a_batch_may_want_different_things() -> None:
     pipeline = exact("apart")
-    each = [Wants(features=True), Wants(masks=True), Wants(), Wants(embedding=True, detections=True)]
+    each = [
+        OutputRequest(features=True),
+        OutputRequest(masks=True),
+        OutputRequest(),
+        OutputRequest(embedding=True, detections=True),
+    ]
     frames = [noise(seed=seed) for seed in range(4)]
     for frame, wants, result in zip(frames, each, pipeline.process_batch(frames, each), strict=True):
         assert {key for key in vars(ALL) if getattr(result, key) is not None} == {
@@ -599,7 +604,7 @@ def test_a_frame_of_a_batch_is_searched_with_what_it_would_have_alone(
         return find(frame, seen, *rest)
 
     monkeypatch.setattr(pipeline, "find", noted)
-    each = [Wants(masks=True), Wants(masks=True, features=True)]
+    each = [OutputRequest(masks=True), OutputRequest(masks=True, features=True)]
     pipeline.process_batch([noise(seed=0), noise(seed=1)], each)
     assert searched[0].features is None and searched[1].features is not None
     assert searched[0].semantic is not None and searched[0].embedding is None
@@ -623,7 +628,7 @@ def test_frames_of_one_input_size_go_through_the_towers_together() -> None:
     pipeline = exact("none")
     batches = counted(pipeline)
     frames = [noise(60, 90), noise(90, 60), noise(120, 180), noise(60, 90)]
-    pipeline.process_batch(frames, Wants(features=True))
+    pipeline.process_batch(frames, OutputRequest(features=True))
     assert sorted(batches) == [1, 3]
 
 
@@ -644,7 +649,7 @@ def test_windows_of_a_batch_are_those_of_its_frames(kind: str) -> None:
     settings = Settings(short_side=300, max_tokens=2048, tile=150)
     pipeline = Pipeline(encoders_of(kind), settings, precision="fp32")
     frames = [noise(60, 90, seed=seed) for seed in range(2)]
-    wants = Wants(features=True, semantic_features=True, embedding=True)
+    wants = OutputRequest(features=True, semantic_features=True, embedding=True)
     for frame, result in zip(frames, pipeline.process_batch(frames, wants), strict=True):
         assert_same(result, pipeline.process(frame, wants))
 
@@ -723,7 +728,13 @@ def test_only_what_is_wanted_comes_back_from_the_device(monkeypatch: pytest.Monk
         return start(tensors)
 
     monkeypatch.setattr(pipeline._towers._landing, "start", noted)
-    for wants in (Wants(masks=True), Wants(embedding=True), Wants(features=True), Wants(), ALL):
+    for wants in (
+        OutputRequest(masks=True),
+        OutputRequest(embedding=True),
+        OutputRequest(features=True),
+        OutputRequest(),
+        ALL,
+    ):
         pipeline.process(noise(), wants)
     pipeline.similarity(noise(), text="red")
     pipeline.see(noise())
@@ -731,7 +742,7 @@ def test_only_what_is_wanted_comes_back_from_the_device(monkeypatch: pytest.Monk
     assert landed[:4] == [parting, {"picture"}, {"tokens"}, set()]
     assert landed[4:] == [{*parting, "picture"}, {"best"}, {*parting, "picture"}]
     pipeline.configure(replace(pipeline.settings, split=False))
-    pipeline.process(noise(), Wants(masks=True))
+    pipeline.process(noise(), OutputRequest(masks=True))
     assert landed[-1] == {"grid"}
 
 
@@ -739,7 +750,7 @@ def test_only_what_is_wanted_comes_back_from_the_device(monkeypatch: pytest.Monk
 def test_similarity_with_a_text_is_the_product_with_every_cell(kind: str) -> None:
     pipeline, frame = exact(kind), noise(56, 84)
     heat, _ = pipeline.similarity(frame, text="red")
-    grid = pipeline.process(frame, Wants(semantic_features=True)).semantic_features
+    grid = pipeline.process(frame, OutputRequest(semantic_features=True)).semantic_features
     cosines = grid.values @ pipeline.embed_texts(["red"])[0]
     np.testing.assert_allclose(heat, np.clip(upsampled(cosines, frame.size), -1, 1), atol=1e-5)
 

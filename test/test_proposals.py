@@ -21,12 +21,12 @@ from perception_contrast.core.detection import Detection, Scores
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import UNLABELLED, Query
-from perception_contrast.pipeline.pipeline import Pipeline, Settings, Wants
+from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings
 from perception_contrast.segmentation.sam import mask_proposers as proposals
-from perception_contrast.segmentation.sam.mask_proposers import load_proposer
-from perception_contrast.segmentation.sam.mask_refinement import Refiner, agreement, distinct, refined
+from perception_contrast.segmentation.sam.mask_proposers import load_mask_proposer
+from perception_contrast.segmentation.sam.mask_refinement import MaskRefiner, agreement, distinct, refined
 from perception_contrast.segmentation.sam.registered_proposers import own_proposals, proposal_names
-from perception_contrast.segmentation.search import Found
+from perception_contrast.segmentation.search import SearchResult
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>\n'
 # (1024, 1024) logits of the box between two points: its pixels from the first to the last, ends included.
@@ -190,7 +190,7 @@ def test_a_box_comes_back_at_its_pixels(
 ) -> None:
     boxes = np.array([[30, 40, 90, 100], [0, 0, size[1], size[0]], [7, 81, 190, 117]], np.float32)
     image = np.zeros((*size, 3), np.uint8)
-    masks, quality = load_proposer(make(tmp_path), "cpu").propose(image, boxes)
+    masks, quality = load_mask_proposer(make(tmp_path), "cpu").propose(image, boxes)
     assert masks.shape == (3, *size) and masks.dtype == bool
     assert quality == pytest.approx([0.9] * 3) and quality.dtype == np.float32
     for mask, box in zip(masks, boxes, strict=True):
@@ -204,7 +204,9 @@ def test_a_box_comes_back_at_its_pixels(
 def test_no_boxes_are_no_masks(tmp_path: Path) -> None:
     image = np.zeros((30, 40, 3), np.uint8)
     for make in (sam, efficient_apart):
-        masks, quality = load_proposer(make(tmp_path), "cpu").propose(image, np.zeros((0, 4), np.float32))
+        masks, quality = load_mask_proposer(make(tmp_path), "cpu").propose(
+            image, np.zeros((0, 4), np.float32)
+        )
         assert masks.shape == (0, 30, 40) and quality.shape == (0,)
 
 
@@ -228,25 +230,25 @@ def test_files_of_another_kind_are_refused_with_what_they_are(tmp_path: Path) ->
     encoder, decoder = sam(tmp_path)
     for files in ((other,), (encoder,), (encoder, other), (decoder, decoder), (encoder, decoder, other)):
         with pytest.raises(ModelError, match="SAM family") as refusal:
-            load_proposer(files, "cpu")
+            load_mask_proposer(files, "cpu")
         assert all(str(path) in str(refusal.value) for path in files)
         assert "batched_point_coords" in str(refusal.value)
     with pytest.raises(ModelError, match=r"other\.onnx .*pixel_values"):
-        load_proposer(other, "cpu")
+        load_mask_proposer(other, "cpu")
 
 
 def test_exports_that_cannot_serve_say_why(tmp_path: Path) -> None:
     small = sam(tmp_path, "1,3,512,512")
     with pytest.raises(ModelError, match="512x512"):
-        load_proposer(small, "cpu")
+        load_mask_proposer(small, "cpu")
     single = written(tmp_path / "single.onnx", EFFICIENT.replace("{points}", "1"))
     with pytest.raises(ModelError, match=r"1 point\(s\) a prompt"):
-        load_proposer(single, "cpu")
+        load_mask_proposer(single, "cpu")
     with pytest.raises(ModelError, match=r"no file .*absent\.onnx"):
-        load_proposer(tmp_path / "absent.onnx", "cpu")
+        load_mask_proposer(tmp_path / "absent.onnx", "cpu")
     (tmp_path / "damaged.onnx").write_bytes(b"no model")
     with pytest.raises(ModelError, match=r"damaged\.onnx"):
-        load_proposer(tmp_path / "damaged.onnx", "cpu")
+        load_mask_proposer(tmp_path / "damaged.onnx", "cpu")
 
 
 def test_torch_is_not_needed() -> None:
@@ -271,8 +273,10 @@ def detection(label: str, box: tuple[int, int, int, int], probability: float = 0
     )
 
 
-def refined_by(found: list[Detection], boxes: list[tuple[int, int, int, int]], quality: list[float]) -> Found:
-    before = Found(np.full(SIZE, UNLABELLED, np.uint16), tuple(found))
+def refined_by(
+    found: list[Detection], boxes: list[tuple[int, int, int, int]], quality: list[float]
+) -> SearchResult:
+    before = SearchResult(np.full(SIZE, UNLABELLED, np.uint16), tuple(found))
     ids = {label: number for number, label in enumerate(sorted({one.label for one in found}), start=1)}
     return refined(before, np.stack([mask_of(b) for b in boxes]), np.array(quality, np.float32), ids)
 
@@ -343,18 +347,18 @@ class Scripted:
 
 def test_the_best_ones_are_handed_over() -> None:
     image, proposer = np.zeros((*SIZE, 3), np.uint8), Scripted()
-    found = Found(
+    found = SearchResult(
         np.full(SIZE, UNLABELLED, np.uint16),
         tuple(detection("mug", (15 * k + 5, 5, 15 * k + 12, 15), 0.9 - k / 10) for k in range(3)),
     )
-    after = Refiner(proposer)(image, found, {"mug": 1}, 2)
+    after = MaskRefiner(proposer)(image, found, {"mug": 1}, 2)
     assert [one.box[0] for one in after.detections] == [3, 18, 35] and proposer.asked == [2]
-    assert Refiner(proposer)(image, found, {"mug": 1}, 0) is found and proposer.asked == [2]
+    assert MaskRefiner(proposer)(image, found, {"mug": 1}, 0) is found and proposer.asked == [2]
 
 
 # In the pipeline, the cache, the command and the node.
 
-WANTS = Wants(masks=True, detections=True)
+WANTS = OutputRequest(masks=True, detections=True)
 
 
 def red_square() -> Frame:
@@ -363,7 +367,7 @@ def red_square() -> Frame:
     return Frame(image, stamp=1, frame_id="camera")
 
 
-def pipeline_with(proposer: proposals.Proposer | None) -> Pipeline:
+def pipeline_with(proposer: proposals.MaskProposer | None) -> Pipeline:
     settings = Settings(short_side=56, max_tokens=64)
     pipeline = Pipeline(encoders_of("colours"), settings, proposer=proposer)
     pipeline.set_queries([Query("red")])
@@ -372,7 +376,7 @@ def pipeline_with(proposer: proposals.Proposer | None) -> Pipeline:
 
 def test_the_pipeline_publishes_what_was_drawn_anew(tmp_path: Path) -> None:
     own = pipeline_with(None).process(red_square(), WANTS)
-    pipeline = pipeline_with(load_proposer(sam(tmp_path), "cpu"))
+    pipeline = pipeline_with(load_mask_proposer(sam(tmp_path), "cpu"))
     pipeline.warm_up((120, 200))
     result = pipeline.process(red_square(), WANTS)
     assert own.detections and len(result.detections) == len(own.detections)
@@ -392,7 +396,7 @@ def test_files_that_fail_leave_the_own_masks_and_are_reported_once(tmp_path: Pat
     before, after = SAM_DECODER.split("as_pair = ")
     written(decoder, before + astray + after.split("as_pair)\n", 1)[1])
     own = pipeline_with(None).process(red_square(), WANTS)
-    pipeline = pipeline_with(load_proposer((encoder, decoder), "cpu"))
+    pipeline = pipeline_with(load_mask_proposer((encoder, decoder), "cpu"))
     for _ in range(3):
         result = pipeline.process(red_square(), WANTS)
         np.testing.assert_array_equal(result.masks, own.masks)
@@ -404,7 +408,7 @@ def test_masks_of_another_shape_are_refused(tmp_path: Path) -> None:
     encoder, decoder = sam(tmp_path)
     written(decoder, SAM_DECODER.replace("masks = Concat<axis = 1>(both, drawn)", "masks = Identity(batch)"))
     with pytest.raises(ModelError, match=r"decoder\.onnx gave masks of shape"):
-        load_proposer((encoder, decoder), "cpu").propose(
+        load_mask_proposer((encoder, decoder), "cpu").propose(
             np.zeros((30, 40, 3), np.uint8), np.array([[0, 0, 9, 9]], np.float32)
         )
 
@@ -422,9 +426,9 @@ def test_files_are_added_under_a_name_and_served_from_the_cache(
     assert main([*add, *map(str, sam(tmp_path)), "--like", "sam", "--licence", "MIT"]) == 0
     kept = own_proposals("mobile-sam")
     assert len(kept.files) == 2 and kept.licence == "MIT" and cache in kept.files[0].parents
-    load_proposer(kept.files, "cpu")
+    load_mask_proposer(kept.files, "cpu")
     assert main([*add, *map(str, efficient(tmp_path)), "--like", "sam"]) == 0
-    load_proposer(own_proposals("mobile-sam").files, "cpu")
+    load_mask_proposer(own_proposals("mobile-sam").files, "cpu")
     assert [path.suffix for path in (cache / "local" / "mobile-sam").iterdir()].count(".onnx") == 1
     assert main(["models", "info", "mobile-sam"]) == 0 and main(["models", "list"]) == 0
     assert "unknown" in (told := capsys.readouterr().out) and "they draw masks" in told

@@ -25,7 +25,7 @@ from perception_contrast.ros.monitoring.health import (
     of_camera,
     of_node,
 )
-from perception_contrast.ros.monitoring.statistics import Statistics, Troubles
+from perception_contrast.ros.monitoring.statistics import Issues, Statistics
 
 pytestmark = pytest.mark.ros
 NEVER = Statistics().snapshot()
@@ -151,7 +151,7 @@ def test_a_node_that_is_not_active_says_that_first_and_nothing_of_silent_topics(
 
 def test_trouble_that_is_mended_is_counted_and_no_news() -> None:
     now = 0.0
-    troubles = Troubles(clock=lambda: now)
+    troubles = Issues(clock=lambda: now)
     troubles.add("models", "damaged")
     assert troubles.recent("models") == troubles.last("models") == "damaged"
     now = 60.0

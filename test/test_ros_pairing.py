@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perception_contrast.ros.camera.stamp_checks import Stamps
-from perception_contrast.ros.camera.stamp_synchronizer import WAITING, Paired, Pairing
+from perception_contrast.ros.camera.stamp_synchronizer import WAITING, StampSynchronizer, Synchronized
 
 MS = 1_000_000
 
@@ -14,9 +14,9 @@ class Bench:
     """A pairing with a clock of its own."""
 
     def __init__(self, slop: float = 17.0, patience: float = 0.05) -> None:
-        self.out: list[Paired] = []
+        self.out: list[Synchronized] = []
         streams = {"depth": False, "camera_info": True}
-        self.pairing = Pairing(self.out.append, streams, slop=round(slop * MS), patience=patience)
+        self.pairing = StampSynchronizer(self.out.append, streams, slop=round(slop * MS), patience=patience)
         self.now = 100.0
 
     def image(self, stamp: float) -> None:

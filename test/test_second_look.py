@@ -14,25 +14,30 @@ from perception_contrast.core.errors import ModelError, SpaceError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame, GridToImage
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
-from perception_contrast.encoders.encoder_graphs import ZoomGraph
-from perception_contrast.encoders.household_lit import ZOOM_FILE, load_household_lit
+from perception_contrast.encoders.encoder_graphs import RescoringGraph
+from perception_contrast.encoders.household_lit import RESCORING_FILE, load_household_lit
 from perception_contrast.encoders.load_encoders import load_encoders
-from perception_contrast.encoders.rescoring_head import ZoomConfig, ZoomHead, load_zoom, save_zoom
+from perception_contrast.encoders.rescoring_head import (
+    RescoringConfig,
+    RescoringHead,
+    load_rescoring_head,
+    save_rescoring_head,
+)
 from perception_contrast.engines.served_graph import ServedGraph
-from perception_contrast.pipeline.pipeline import Clock, Pipeline, Settings, Wants
+from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings, StageTimer
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import StoredCalibration
-from perception_contrast.segmentation.rescoring.crop_encoder import Spot, Zoomer
-from perception_contrast.segmentation.rescoring.rescorer import SecondLook, ZoomCalibration
+from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, RegionCrop
+from perception_contrast.segmentation.rescoring.rescorer import Rescorer, RescoringCalibration
 from perception_contrast.segmentation.scoring import SigmoidScorer
-from perception_contrast.segmentation.search import Found, PreparedQueries, Searcher, SearchSettings
+from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
 from perception_contrast.text.text_tower import load_minilm
 
 A, B, NOTHING = np.eye(4, dtype=np.float32)[:3]
 ROWS = {"a": A, "b": B}
 BY_MEAN = Calibration(tuple(float(f == "mean") for f in FEATURES), seed=0.5, low=0.0, detection=0.5)
 # The second look alone decides: its own logit, without the first look's, rivals or sizes.
-BY_ZOOM = ZoomCalibration((0.0, 1.0, 0.0, 0.0), 0.0, 0.5)
+BY_ZOOM = RescoringCalibration((0.0, 1.0, 0.0, 0.0), 0.0, 0.5)
 SIZE = (60, 100)
 
 
@@ -43,9 +48,9 @@ class Told:
 
     def __init__(self, left: np.ndarray, right: np.ndarray) -> None:
         self.left, self.right = left, right
-        self.spots: list[Spot] = []
+        self.spots: list[RegionCrop] = []
 
-    def vectors(self, image: np.ndarray, spots: Sequence[Spot]) -> np.ndarray:
+    def vectors(self, image: np.ndarray, spots: Sequence[RegionCrop]) -> np.ndarray:
         self.spots += spots
         return np.stack([self.left if one.box[2] <= image.shape[1] / 2 else self.right for one in spots])
 
@@ -57,7 +62,9 @@ def grid() -> FeatureGrid:
     return FeatureGrid(values, "w", "w@1", GridToImage.of_resize(SIZE, (6, 10)), SIZE, normalized=True)
 
 
-def found(told: Told, *queries: Query, zoom: int = 32, calibration: ZoomCalibration = BY_ZOOM) -> Found:
+def found(
+    told: Told, *queries: Query, zoom: int = 32, calibration: RescoringCalibration = BY_ZOOM
+) -> SearchResult:
     words = tuple(np.array([ROWS[t] for t in q.texts()], np.float32).reshape(-1, 4) for q in queries)
     searcher = Searcher(
         SigmoidScorer((4.0, 4.0), (-2.0, -2.0)),
@@ -65,7 +72,7 @@ def found(told: Told, *queries: Query, zoom: int = 32, calibration: ZoomCalibrat
         word_space="w@1",
         example_space="w@1",
         neutral=np.stack([NOTHING]),
-        second_look=SecondLook(told, calibration),
+        second_look=Rescorer(told, calibration),
     )
     prepared = PreparedQueries(Vocabulary().with_queries(queries), words)
     settings = SearchSettings(refine=False, least_share=0.0, zoom=zoom)
@@ -117,7 +124,7 @@ def test_own_thresholds_hold_for_the_second_look_too() -> None:
 
 
 def test_a_calibration_comes_back_as_it_was_and_others_are_refused() -> None:
-    assert ZoomCalibration.loaded(BY_ZOOM.dumped()) == BY_ZOOM
+    assert RescoringCalibration.loaded(BY_ZOOM.dumped()) == BY_ZOOM
     for text in (
         "",
         "[]",
@@ -125,11 +132,11 @@ def test_a_calibration_comes_back_as_it_was_and_others_are_refused() -> None:
         BY_ZOOM.dumped().replace("1.0", "NaN"),
     ):
         with pytest.raises(ModelError, match="calibration of a zoom head"):
-            ZoomCalibration.loaded(text)
+            RescoringCalibration.loaded(text)
 
 
 def test_a_stage_within_a_stage_is_counted_once() -> None:
-    clock = Clock()
+    clock = StageTimer()
     with clock.stage("outer"), clock.stage("inner"):
         torch.ones(1500, 1500) @ torch.ones(1500, 1500)
     assert clock.timings["outer"] < clock.timings["inner"]
@@ -144,16 +151,16 @@ def encoders():
 
 
 @pytest.fixture(scope="module")
-def zoomer(encoders) -> Zoomer:
+def zoomer(encoders) -> CropEncoder:
     zoom = encoders.language.zoom
-    return Zoomer(ServedGraph(ZoomGraph(encoders.spatial, zoom.layers), "cpu"), zoom.head)
+    return CropEncoder(ServedGraph(RescoringGraph(encoders.spatial, zoom.layers), "cpu"), zoom.head)
 
 
-def spots() -> list[Spot]:
+def spots() -> list[RegionCrop]:
     rng = np.random.default_rng(0)
     corners = rng.integers(0, (380, 280), (5, 2))
     return [
-        Spot((float(x), float(y), float(x + 80), float(y + 60)), rng.random((15, 20)) > 0.3, 0.01)
+        RegionCrop((float(x), float(y), float(x + 80), float(y + 60)), rng.random((15, 20)) > 0.3, 0.01)
         for x, y in corners
     ]
 
@@ -164,7 +171,7 @@ def image() -> np.ndarray:
     return np.asarray(data.coffee())[:400, :560]
 
 
-def test_a_region_is_seen_alike_alone_and_among_others(zoomer: Zoomer) -> None:
+def test_a_region_is_seen_alike_alone_and_among_others(zoomer: CropEncoder) -> None:
     together = zoomer.vectors(image(), spots())
     alone = np.concatenate([zoomer.vectors(image(), [one]) for one in spots()])
     assert np.abs(np.linalg.norm(together, axis=1) - 1).max() < 1e-4
@@ -174,19 +181,19 @@ def test_a_region_is_seen_alike_alone_and_among_others(zoomer: Zoomer) -> None:
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_a_blank_image_and_an_empty_mask_stay_finite(zoomer: Zoomer, level: int) -> None:
+def test_a_blank_image_and_an_empty_mask_stay_finite(zoomer: CropEncoder, level: int) -> None:
     blank = np.full((40, 30, 3), level, np.uint8)
-    nothing = Spot((0.0, 0.0, 30.0, 40.0), np.zeros((10, 8), bool), 0.0)
+    nothing = RegionCrop((0.0, 0.0, 30.0, 40.0), np.zeros((10, 8), bool), 0.0)
     assert np.isfinite(zoomer.vectors(blank, [nothing])).all()
 
 
 def test_every_stage_of_the_walk_is_timed_and_zoom_can_be_switched_off(encoders) -> None:
     pipeline = Pipeline(encoders, Settings(short_side=224, detection_threshold=0.02))
     pipeline.set_queries([Query("cup"), Query("table")])
-    seen = pipeline.process(Frame(image()), Wants(detections=True))
+    seen = pipeline.process(Frame(image()), OutputRequest(detections=True))
     assert "zoom" in seen.timings and "postprocess" in seen.timings
     pipeline.configure(replace(pipeline.settings, zoom=0))
-    assert "zoom" not in pipeline.process(Frame(image()), Wants(detections=True)).timings
+    assert "zoom" not in pipeline.process(Frame(image()), OutputRequest(detections=True)).timings
 
 
 def test_a_calibration_of_ones_own_is_what_is_served(encoders) -> None:
@@ -196,24 +203,24 @@ def test_a_calibration_of_ones_own_is_what_is_served(encoders) -> None:
 
 
 def test_a_head_of_other_towers_is_refused(encoders, tmp_path: Path) -> None:
-    head, facts, _ = load_zoom(ZOOM_FILE)
+    head, facts, _ = load_rescoring_head(RESCORING_FILE)
     kept = {key: text for key, text in facts.items() if key not in ("format", "config")}
     path = tmp_path / "zoom.safetensors"
     sentences = load_minilm(offline=True)
     for key in ("word_space", "image_space"):
-        save_zoom(head, path, {**kept, key: "another@000000000000"})
+        save_rescoring_head(head, path, {**kept, key: "another@000000000000"})
         with pytest.raises(SpaceError, match="zoom head"):
             load_household_lit(encoders.spatial, sentences, zoom=path)
-    save_zoom(head, path, {key: text for key, text in kept.items() if key != "layers"})
+    save_rescoring_head(head, path, {key: text for key, text in kept.items() if key != "layers"})
     with pytest.raises(ModelError, match="blocks"):
         load_household_lit(encoders.spatial, sentences, zoom=path)
 
 
 def test_a_damaged_file_is_refused_and_a_whole_one_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "zoom.safetensors"
-    head = ZoomHead(ZoomConfig(channels=12, width=16, cell=4, dim=8, blocks=1))
-    save_zoom(head, path, {"word_space": "w@1"})
-    again, facts, _ = load_zoom(path)
+    head = RescoringHead(RescoringConfig(channels=12, width=16, cell=4, dim=8, blocks=1))
+    save_rescoring_head(head, path, {"word_space": "w@1"})
+    again, facts, _ = load_rescoring_head(path)
     assert facts["word_space"] == "w@1"
     for name, value in head.state_dict().items():
         assert torch.equal(again.state_dict()[name], value.half().float())
@@ -221,5 +228,5 @@ def test_a_damaged_file_is_refused_and_a_whole_one_comes_back(tmp_path: Path) ->
     for damaged in (whole[:-10], b"", whole.replace(b'"zoom"', b'"else"')):
         path.write_bytes(damaged)
         with pytest.raises(ModelError, match="zoom head"):
-            load_zoom(path)
+            load_rescoring_head(path)
         assert path.read_bytes() == damaged

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
 from perception_contrast.engines import gate
-from perception_contrast.engines.async_copy import Landing
-from perception_contrast.engines.choice import Chosen
+from perception_contrast.engines.async_copy import AsyncCopy
+from perception_contrast.engines.choice import EngineChoice
 from perception_contrast.engines.cuda_graph import CapturedEngine
-from perception_contrast.engines.cuda_graph_recorder import KEPT, Recorder, cuda_graph
-from perception_contrast.engines.graph_sequence import BEST, Part, Step
+from perception_contrast.engines.cuda_graph_recorder import KEPT, CudaGraphRecorder, cuda_graph
+from perception_contrast.engines.graph_sequence import BEST, GraphCall, GraphSequence
 from perception_contrast.engines.query_rows import QueryRows, best_cosines, bucket
 from perception_contrast.engines.served_graph import ServedGraph
 from perception_contrast.engines.torch_engine import TorchEngine
@@ -47,8 +47,8 @@ def captured(graph: EncoderGraph, device: str = "cpu", precision: str = "fp32") 
     """Served by a recording: of a stand-in on a CPU, of CUDA on a GPU."""
     record = by_calling if device == "cpu" else cuda_graph
 
-    def choose(graph: EncoderGraph, size: tuple[int, int], **_: Any) -> Chosen:
-        return Chosen(CapturedEngine(graph, precision, device, record=record), "a test's choice")
+    def choose(graph: EncoderGraph, size: tuple[int, int], **_: Any) -> EngineChoice:
+        return EngineChoice(CapturedEngine(graph, precision, device, record=record), "a test's choice")
 
     return ServedGraph(copy.deepcopy(graph).to(device), device, "auto", "fp32", choose=choose)
 
@@ -72,7 +72,7 @@ def test_a_recording_is_made_once_for_each_shape_and_function() -> None:
         made.append(tuple(inputs[0].shape))
         return by_calling(function, inputs)
 
-    recorder = Recorder(record)
+    recorder = CudaGraphRecorder(record)
     for value in (1.0, 2.0, 3.0):
         (doubled,) = recorder.run("twice", lambda x: (2 * x,), [torch.full((2, 3), value)])
         assert torch.equal(doubled, torch.full((2, 3), 2 * value))
@@ -89,7 +89,7 @@ def test_the_recording_that_was_not_used_for_longest_goes() -> None:
         made.append(len(inputs[0]))
         return by_calling(function, inputs)
 
-    recorder = Recorder(record)
+    recorder = CudaGraphRecorder(record)
     for length in (*range(1, KEPT + 1), 1, KEPT + 1, 1, 2):
         recorder.run("same", lambda x: (x + 1,), [torch.zeros(length)])
     assert made == [*range(1, KEPT + 2), 2], "1 was used again and stays; 2 had to be made again"
@@ -129,7 +129,7 @@ def test_nothing_to_compare_with_is_refused(groups: list[np.ndarray]) -> None:
 
 def parts_of(
     serve: Callable[[EncoderGraph], ServedGraph], kind: str, rows: QueryRows | None, seed: int, device: str
-) -> list[Part]:
+) -> list[GraphCall]:
     random = torch.Generator().manual_seed(seed)
     asked = {"lit": [("lit", LIT, rows)], "apart": [("clip", CLIP, rows), ("dino", DINO, None)]}[kind]
     parts = []
@@ -138,11 +138,11 @@ def parts_of(
         served.prepare(size)
         wanted = frozenset({*served.graph.names, *([BEST] if compared else [])})
         images = torch.randn(2, 3, *size, generator=random).to(device)
-        parts.append(Part(name, served, images, wanted, compared))
+        parts.append(GraphCall(name, served, images, wanted, compared))
     return parts
 
 
-def one_by_one(part: Part) -> dict[str, Tensor]:
+def one_by_one(part: GraphCall) -> dict[str, Tensor]:
     """By float32 torch and NumPy."""
     graph = part.served.graph
     seen = TorchEngine(graph, "fp32", str(part.images.device)).run(part.images)
@@ -163,7 +163,7 @@ def test_a_step_gives_what_its_graphs_give_one_by_one(kind: str, recorded: bool,
     rows = QueryRows.of(
         [vectors(2, 10 if kind == "lit" else 32), vectors(1, 10 if kind == "lit" else 32, 5)], "cpu"
     )
-    step = Step(by_calling)
+    step = GraphSequence(by_calling)
     parts = parts_of(serve, kind, rows if compared else None, 0, "cpu")
     first = step.run(parts, no_stage)
     kept = [{name: values.clone() for name, values in seen.items()} for seen in first]
@@ -171,7 +171,7 @@ def test_a_step_gives_what_its_graphs_give_one_by_one(kind: str, recorded: bool,
         assert set(seen) == part.wanted
         for name, values in one_by_one(part).items():
             torch.testing.assert_close(seen[name], values, atol=1e-5, rtol=1e-4)
-    step.run([Part(p.stage, p.served, -p.images, p.wanted, p.rows) for p in parts], no_stage)
+    step.run([GraphCall(p.stage, p.served, -p.images, p.wanted, p.rows) for p in parts], no_stage)
     for seen, before in zip(first, kept, strict=True):
         assert all(torch.equal(seen[name], before[name]) for name in seen), "results stay"
 
@@ -183,7 +183,7 @@ def test_all_graphs_and_the_product_are_one_recording() -> None:
         made.append(len(inputs))
         return by_calling(function, inputs)
 
-    step, stages = Step(record), []
+    step, stages = GraphSequence(record), []
 
     def stage(name: str) -> nullcontext[None]:
         stages.append(name)
@@ -192,7 +192,7 @@ def test_all_graphs_and_the_product_are_one_recording() -> None:
     first = parts_of(captured, "apart", QueryRows.of([vectors(1, 32)], "cpu"), 0, "cpu")
     for count in (3, 9, 14):
         rows = QueryRows.of([vectors(1, 32, seed) for seed in range(count)], "cpu")
-        parts = [Part(p.stage, p.served, p.images, p.wanted, p.rows and rows) for p in first]
+        parts = [GraphCall(p.stage, p.served, p.images, p.wanted, p.rows and rows) for p in first]
         seen = step.run(parts, stage)
         assert seen[0][BEST].shape[1] == count
     assert made == [4], "two images, vectors and their owners, whatever the vocabulary"
@@ -201,8 +201,8 @@ def test_all_graphs_and_the_product_are_one_recording() -> None:
 
 def test_only_what_is_wanted_is_given() -> None:
     (whole,) = parts_of(captured, "lit", None, 0, "cpu")
-    part = Part(whole.stage, whole.served, whole.images, frozenset({"picture"}))
-    assert set(Step(by_calling).run([part], no_stage)[0]) == {"picture"}
+    part = GraphCall(whole.stage, whole.served, whole.images, frozenset({"picture"}))
+    assert set(GraphSequence(by_calling).run([part], no_stage)[0]) == {"picture"}
 
 
 def test_a_recording_that_fails_is_given_up_for_one_graph_after_the_other(
@@ -214,7 +214,7 @@ def test_a_recording_that_fails_is_given_up_for_one_graph_after_the_other(
         tries.append(1)
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    parts, step = parts_of(captured, "apart", None, 0, "cpu"), Step(record)
+    parts, step = parts_of(captured, "apart", None, 0, "cpu"), GraphSequence(record)
     for _ in range(2):
         for part, seen in zip(parts, step.run(parts, no_stage), strict=True):
             for name, values in one_by_one(part).items():
@@ -227,7 +227,7 @@ def test_memory_that_runs_out_in_a_recording_is_for_the_caller() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(torch.OutOfMemoryError):
-        Step(record).run(parts_of(captured, "lit", None, 0, "cpu"), no_stage)
+        GraphSequence(record).run(parts_of(captured, "lit", None, 0, "cpu"), no_stage)
 
 
 @pytest.mark.gpu
@@ -237,7 +237,7 @@ def test_a_step_on_a_gpu_gives_what_float32_torch_gives(kind: str, precision: st
     rows = QueryRows.of(
         [vectors(2, 10 if kind == "lit" else 32), vectors(1, 10 if kind == "lit" else 32, 5)], "cuda"
     )
-    step = Step()
+    step = GraphSequence()
     for seed in range(3):
         parts = parts_of(lambda graph: captured(graph, "cuda", precision), kind, rows, seed, "cuda")
         for part, seen in zip(parts, step.run(parts, no_stage), strict=True):
@@ -253,7 +253,7 @@ def test_a_step_on_a_gpu_gives_what_float32_torch_gives(kind: str, precision: st
 
 def test_what_lands_is_what_left() -> None:
     tensors = {"a": torch.randn(2, 3), "b": torch.randn(4).to(torch.float16)}
-    arrival = Landing("cpu").start(tensors)
+    arrival = AsyncCopy("cpu").start(tensors)
     arrays = arrival.arrays()
     assert all(array.dtype == np.float32 for array in arrays.values())
     for name, values in tensors.items():
@@ -263,7 +263,7 @@ def test_what_lands_is_what_left() -> None:
 
 @pytest.mark.gpu
 def test_landings_do_not_write_over_each_other() -> None:
-    landing = Landing("cuda")
+    landing = AsyncCopy("cuda")
     sent = [torch.full((1 << 20,), float(value), device="cuda") for value in range(6)]
     arrivals = [landing.start({"x": values}) for values in sent]
     arrays = [arrival.arrays()["x"] for arrival in arrivals]
@@ -274,7 +274,7 @@ def test_landings_do_not_write_over_each_other() -> None:
 
 @pytest.mark.gpu
 def test_a_landing_does_not_wait_for_the_device() -> None:
-    landing, values = Landing("cuda"), torch.ones(1 << 20, device="cuda")
+    landing, values = AsyncCopy("cuda"), torch.ones(1 << 20, device="cuda")
     landing.start({"x": values}).arrays()
     torch.cuda._sleep(int(2e9))
     ended = torch.cuda.Event()

@@ -24,7 +24,7 @@ from perception_contrast.encoders.alignment_head import (
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_training.calibration.household_calibration import _fitted
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, Optimisation
-from perception_contrast_training.household.alignment_training import Trainer
+from perception_contrast_training.household.alignment_training import AlignmentTrainer
 from perception_contrast_training.household.baselines import closed_form_head
 from perception_contrast_training.household.dense_batches import BatchMaker, BatchSettings
 from perception_contrast_training.household.rendered import (
@@ -85,10 +85,10 @@ def maker(seed: int = 3) -> BatchMaker:
     return BatchMaker([shard()], Words(), SETTINGS, len(AlignmentConfig().layers), seed)
 
 
-def trainer(**changes: object) -> Trainer:
+def trainer(**changes: object) -> AlignmentTrainer:
     optimisation = Optimisation(steps=40, warm_up=2, precision="float32", text_noise=0.0)
     recipe = AlignmentRecipe(optimisation=replace(optimisation, **changes))  # type: ignore[arg-type]
-    return Trainer(recipe, SentenceBank(Sentences()))
+    return AlignmentTrainer(recipe, SentenceBank(Sentences()))
 
 
 # Labels and batches.

@@ -28,7 +28,7 @@ from perception_contrast_training.engine.checkpoint import (
     read_snapshot,
     write_snapshot,
 )
-from perception_contrast_training.engine.run_loop import Run
+from perception_contrast_training.engine.run_loop import RunLoop
 from perception_contrast_training.engine.trainer import Trainer
 
 LONG = replace(QUICK, steps=40)
@@ -179,7 +179,7 @@ def resumed(folder: Path, settings: Any = LONG) -> Trainer:
 
 def test_a_run_cut_anywhere_goes_on_bit_for_bit(tmp_path: Path) -> None:
     whole = fresh()
-    Run(whole, parts(tmp_path / "whole", ORDER, whole)).go()
+    RunLoop(whole, parts(tmp_path / "whole", ORDER, whole)).go()
     cut = fresh(replace(LONG, steps=40))
     source = feed(ORDER)
     for _ in range(17):
@@ -187,7 +187,7 @@ def test_a_run_cut_anywhere_goes_on_bit_for_bit(tmp_path: Path) -> None:
     Checkpoints(tmp_path / "cut", 2).write(cut.snapshot())
     later = resumed(tmp_path / "cut")
     assert later.step_count == 17
-    Run(later, parts(tmp_path / "cut", ORDER, later)).go()
+    RunLoop(later, parts(tmp_path / "cut", ORDER, later)).go()
     assert same(whole.snapshot(), later.snapshot())
     changed = resumed(tmp_path / "cut")
     changed.module.head[-1].bias.data[0] += 1e-6  # type: ignore[index, union-attr]

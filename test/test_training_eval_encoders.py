@@ -17,7 +17,12 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.evaluation.clustering import best_names, clustering_figures
 from perception_contrast_training.evaluation.compare import Asked, by_caption, compare, of_time
 from perception_contrast_training.evaluation.corruptions import CHANGES, blurred, lit, turned
-from perception_contrast_training.evaluation.encoding import Eye, Seen, fitted, see
+from perception_contrast_training.evaluation.encoding import (
+    EncodedImages,
+    EncoderAdapter,
+    encode_images,
+    fitted,
+)
 from perception_contrast_training.evaluation.held_out import split
 from perception_contrast_training.evaluation.linear import linear_sklearn, linear_torch
 from perception_contrast_training.evaluation.metrics.neighbours import (
@@ -91,9 +96,9 @@ def test_frames_that_share_a_caption_are_all_right() -> None:
     assert found["image to text R@1"] == found["text to image R@1"] == 1.0
 
 
-def seen_at(vectors: Tensor, stamps: list[int], groups: list[int]) -> Seen:
+def seen_at(vectors: Tensor, stamps: list[int], groups: list[int]) -> EncodedImages:
     count, nowhere = len(vectors), torch.full((len(vectors),), -1)
-    return Seen(vectors, nowhere, np.array(stamps), np.array(groups), ("",) * count)
+    return EncodedImages(vectors, nowhere, np.array(stamps), np.array(groups), ("",) * count)
 
 
 def test_recordings_with_no_two_frames_to_compare_give_no_figure() -> None:
@@ -113,9 +118,9 @@ def test_an_encoder_that_is_broken_has_no_figures() -> None:
     def broken(images: Tensor) -> Tensor:
         return torch.full((len(images), 4), torch.nan)
 
-    eye = Eye("burnt", "burnt@0", broken, 8, (0.5,) * 3, (0.5,) * 3)
+    eye = EncoderAdapter("burnt", "burnt@0", broken, 8, (0.5,) * 3, (0.5,) * 3)
     with pytest.raises(PerceptionError, match="'burnt' gives vectors that are not finite"):
-        see(eye, Colours(6))
+        encode_images(eye, Colours(6))
 
 
 def test_near_in_time_is_mean_average_precision() -> None:
@@ -220,8 +225,8 @@ def words(texts: list[str]) -> Tensor:
     return torch.stack([torch.tensor([float(name in t) for name in Colours.classes]) for t in texts])
 
 
-def eye(name: str, network: object, **options: object) -> Eye:
-    return Eye(name, f"{name}@1", network, 8, (0.5,) * 3, (0.5,) * 3, **options)  # type: ignore[arg-type]
+def eye(name: str, network: object, **options: object) -> EncoderAdapter:
+    return EncoderAdapter(name, f"{name}@1", network, 8, (0.5,) * 3, (0.5,) * 3, **options)  # type: ignore[arg-type]
 
 
 def test_a_good_encoder_beats_a_blind_one_in_every_figure() -> None:
@@ -250,5 +255,5 @@ def test_damaged_images_are_left_out_and_counted(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.new("RGB", (9, 9), (200, 0, 0)).save(tmp_path / name / "1.png")
     (tmp_path / "a" / "2.png").write_bytes(b"no image")
-    seen = see(eye("x", mean_colour), open_dataset(tmp_path))
+    seen = encode_images(eye("x", mean_colour), open_dataset(tmp_path))
     assert (len(seen), seen.unreadable, seen.labels.tolist()) == (2, 1, [0, 1])

@@ -25,7 +25,7 @@ from perception_contrast_training.data.loading.batches import UNREADABLE, batche
 from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.engine.checkpoint import Checkpoints, load_into, read_snapshot
 from perception_contrast_training.engine.journal import JsonLines, journals, read_log
-from perception_contrast_training.engine.run_loop import Parts, Run
+from perception_contrast_training.engine.run_loop import Parts, RunLoop
 from perception_contrast_training.engine.schedules import cosine, scaled, warmed_up
 from perception_contrast_training.engine.trainer import DivergedError, Trainer
 
@@ -267,7 +267,7 @@ def parts(folder: Path, order: Order, trainer: Trainer, **options: Any) -> Parts
 def test_a_run_writes_checkpoints_and_a_line_a_step(tmp_path: Path) -> None:
     order = Order(64, 8, 3)
     trainer = Trainer(TinyContrast(), QUICK, epoch_steps=8)
-    assert Run(trainer, parts(tmp_path, order, trainer)).go() == "finished"
+    assert RunLoop(trainer, parts(tmp_path, order, trainer)).go() == "finished"
     assert Checkpoints(tmp_path, 2).steps() == [10, 12] or 5 in Checkpoints(tmp_path, 2).steps()
     log = read_log(tmp_path / "log.jsonl")
     assert [line["step"] for line in log] == list(range(1, 13))
@@ -308,7 +308,7 @@ def test_ctrl_c_saves_and_ends(tmp_path: Path) -> None:
                 os.kill(os.getpid(), signal.SIGINT)
             yield batch
 
-    assert Run(trainer, replace(run_parts, feed=pressed(run_parts.feed))).go() == "interrupted"
+    assert RunLoop(trainer, replace(run_parts, feed=pressed(run_parts.feed))).go() == "interrupted"
     assert trainer.step_count == 7 and 7 in Checkpoints(tmp_path, 2).steps()
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -25,7 +25,12 @@ from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks import backbones
 from perception_contrast_training.networks.backbones import BackboneSettings, make_backbone
 from perception_contrast_training.networks.batch_norm import BatchNorm
-from perception_contrast_training.networks.ema_teacher import follow, risen, twin_of, warmed
+from perception_contrast_training.networks.ema_teacher import (
+    cosine_schedule,
+    linear_warmup,
+    make_ema_teacher,
+    update_ema,
+)
 from perception_contrast_training.networks.heads import DinoHead
 from perception_contrast_training.networks.low_rank import LoraSettings, adapt, merged
 from perception_contrast_training.views.dino import DinoViewSettings
@@ -196,10 +201,10 @@ def test_lora_says_which_layers_there_are() -> None:
 def test_a_twin_follows_as_the_papers_have_it() -> None:
     """BYOL, section 3: xi = tau xi + (1 - tau) theta."""
     student = nn.Linear(3, 2).double()
-    teacher = twin_of(student)
+    teacher = make_ema_teacher(student)
     before = teacher.weight.clone()
     moved(student)
-    follow(teacher, student, 0.9)
+    update_ema(teacher, student, 0.9)
     assert torch.allclose(teacher.weight, 0.9 * before + 0.1 * student.weight, rtol=1e-15)
     assert not any(p.requires_grad for p in teacher.parameters())
 
@@ -208,8 +213,12 @@ def test_the_momentum_is_byols() -> None:
     """1 - (1 - tau) (cos(pi k / K) + 1) / 2, which ends at 1 at k = K and not before."""
     for k in range(101):
         expected = 1 - (1 - 0.996) * (math.cos(math.pi * k / 100) + 1) / 2
-        assert risen(0.996, k / 100) == pytest.approx(expected, abs=1e-15)
-    assert risen(0.996, 0.0) == 0.996 and risen(0.996, 1.0) == 1.0 and risen(0.996, 0.99) < 1.0
+        assert cosine_schedule(0.996, k / 100) == pytest.approx(expected, abs=1e-15)
+    assert (
+        cosine_schedule(0.996, 0.0) == 0.996
+        and cosine_schedule(0.996, 1.0) == 1.0
+        and cosine_schedule(0.996, 0.99) < 1.0
+    )
 
 
 def test_temperatures_warm_up() -> None:
@@ -219,7 +228,7 @@ def test_temperatures_warm_up() -> None:
     expected = [*np.linspace(0.04, 0.07, 30), *[0.07] * 70]
     found = [dino.teacher_temperature(Progress(10 * e + 9, 1000, 10)) for e in range(100)]
     assert found == pytest.approx(expected)
-    assert warmed(1.0, 2.0, 0, 0) == 2.0 and warmed(1.0, 2.0, 1, 4) == 1.25
+    assert linear_warmup(1.0, 2.0, 0, 0) == 2.0 and linear_warmup(1.0, 2.0, 1, 4) == 1.25
 
 
 def test_teachers_drop_nothing_and_get_no_gradient() -> None:

@@ -18,12 +18,12 @@ from perception_contrast_training.views.byol import ByolViews, ByolViewSettings
 from perception_contrast_training.views.chance import Chance
 from perception_contrast_training.views.dino import DinoViews, DinoViewSettings
 from perception_contrast_training.views.dinov2 import Dinov2Views, Dinov2ViewSettings
-from perception_contrast_training.views.look import Look, Wanted
 from perception_contrast_training.views.mae import MaeViews, MaeViewSettings
 from perception_contrast_training.views.masks import block_mask
 from perception_contrast_training.views.simclr import SimclrViews, SimclrViewSettings
+from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
-PLAIN = Wanted(32, 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+PLAIN = BackboneInput(32, 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 BACKBONE = BackboneSettings("vit_tiny_patch16_224", size=32, patch=4, width=24, depth=1, heads=2)
 
 
@@ -100,7 +100,7 @@ def test_views_of_one_image_differ() -> None:
 
 
 def test_without_chance_a_look_is_torchvisions_resize() -> None:
-    look = Look(32, (1.0, 1.0), PLAIN, flip=0.0, jitter=0.0, grey=0.0)
+    look = ViewTransform(32, (1.0, 1.0), PLAIN, flip=0.0, jitter=0.0, grey=0.0)
     source_image = photograph(64, 64)
     expected = v2.functional.resize(source_image, [32, 32], v2.InterpolationMode.BICUBIC, antialias=True)
     # A square image in full is one of the crops; others have other sides.
@@ -179,7 +179,7 @@ def test_byols_views_are_of_two_kinds() -> None:
 
 
 def test_multi_crop_sizes() -> None:
-    wanted = Wanted(224, 16, (0.5,) * 3, (0.5,) * 3)
+    wanted = BackboneInput(224, 16, (0.5,) * 3, (0.5,) * 3)
     made = DinoViews(DinoViewSettings(), wanted)(photograph(), torch.Generator().manual_seed(0))
     assert made["globals"].shape == (2, 3, 224, 224) and made["locals"].shape == (8, 3, 96, 96)
     none = DinoViews(DinoViewSettings(locals=0), wanted)(photograph(), torch.Generator().manual_seed(0))
@@ -187,14 +187,14 @@ def test_multi_crop_sizes() -> None:
     with pytest.raises(RecipeError, match="use 96"):
         DinoViews(DinoViewSettings(local_size=100), wanted)
     # A convolution takes any size.
-    free = Wanted(32, 1, (0.5,) * 3, (0.5,) * 3)
+    free = BackboneInput(32, 1, (0.5,) * 3, (0.5,) * 3)
     made = DinoViews(DinoViewSettings(), free)(photograph(), torch.Generator().manual_seed(0))
     assert made["locals"].shape == (8, 3, 14, 14)
 
 
 def test_masks_hide_the_published_shares() -> None:
     """Half of the views not at all, the others from a tenth to a half of their patches."""
-    wanted = Wanted(224, 14, (0.5,) * 3, (0.5,) * 3)
+    wanted = BackboneInput(224, 14, (0.5,) * 3, (0.5,) * 3)
     views = Dinov2Views(Dinov2ViewSettings(locals=0), wanted)
     one = chance()
     shares = torch.tensor([float(views._mask(one).float().mean()) for _ in range(600)])

@@ -18,7 +18,7 @@ from torch import Tensor
 from perception_contrast_training.config.run_settings import Optimisation, Watching
 from perception_contrast_training.data.loading.batches import batches
 from perception_contrast_training.data.loading.order import Order
-from perception_contrast_training.engine.run_loop import CollapseError, Run
+from perception_contrast_training.engine.run_loop import CollapseError, RunLoop
 from perception_contrast_training.engine.trainer import Step, Trainer
 from perception_contrast_training.methods.registry import METHODS, make_method
 from perception_contrast_training.monitors.collapse import (
@@ -160,7 +160,7 @@ def test_an_alarm_saves_and_stops_a_run_or_only_tells(
     def run(folder: Path, policy: Any) -> Trainer:
         trainer = Trainer(TinyContrast(repel=False, batch_norm=False), settings, epoch_steps=8)
         watcher = Watcher(Watching(every=2, rows=32, patience=2, alarms=policy), 60, 8)
-        Run(trainer, parts(folder, order, trainer, watcher=watcher)).go()
+        RunLoop(trainer, parts(folder, order, trainer, watcher=watcher)).go()
         return trainer
 
     with pytest.raises(CollapseError, match="this is collapsing, because all images get nearly one vector"):

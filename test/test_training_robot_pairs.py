@@ -34,7 +34,7 @@ from perception_contrast_training.data.pairs.partners import PairSettings, Partn
 from perception_contrast_training.engine import negative_mask as whereabouts
 from perception_contrast_training.engine.checkpoint import Checkpoints, Snapshot, read_snapshot
 from perception_contrast_training.engine.journal import read_log
-from perception_contrast_training.engine.negative_mask import WHERE, NegativesTable, may_be_negatives
+from perception_contrast_training.engine.negative_mask import WHERE, NegativeMask, may_be_negatives
 from perception_contrast_training.engine.run_folder import check, open_data, partners_in, resume, start
 from perception_contrast_training.engine.trainer import Trainer
 
@@ -180,7 +180,7 @@ def test_tables_of_negatives_are_made_in_strips_and_are_the_definition(monkeypat
         where = frames.where(seconds, metres)
         assert torch.equal(may_be_negatives(where, where), torch.from_numpy(~near))
         monkeypatch.setattr(whereabouts, "STRIP", 130)
-        assert torch.equal(NegativesTable(where)(7, 31), torch.from_numpy(~near)[7:31])
+        assert torch.equal(NegativeMask(where)(7, 31), torch.from_numpy(~near)[7:31])
 
 
 # What a recipe may say.

@@ -19,23 +19,23 @@ from perception_contrast.cli.main import main as command
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError, PerceptionError, RecipeError
 from perception_contrast.encoders.alignment_head import AlignmentHead
-from perception_contrast.encoders.rescoring_head import LAYOUT, ZoomHead, load_zoom
-from perception_contrast.segmentation.rescoring.rescorer import ZoomCalibration
+from perception_contrast.encoders.rescoring_head import LAYOUT, RescoringHead, load_rescoring_head
+from perception_contrast.segmentation.rescoring.rescorer import RescoringCalibration
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.render.materials import COLOURS, MATERIALS
 from perception_contrast_sim.rooms.scenes import LabelledScene
 from perception_contrast_training.config.rescoring_recipe import (
+    RescoringRecipe,
     ZoomBatchSettings,
     ZoomOptimisation,
-    ZoomRecipe,
     ZoomShape,
     load_zoom_recipe,
 )
 from perception_contrast_training.household import enlarged_regions as zoomed
 from perception_contrast_training.household.concepts import TruthTable, draw_concepts, shown_names
 from perception_contrast_training.household.enlarged_regions import (
-    Zoomed,
-    ZoomJob,
+    EnlargedJob,
+    EnlargedRegions,
     load_zoomed,
     make_zoomed,
     regions_of,
@@ -43,7 +43,12 @@ from perception_contrast_training.household.enlarged_regions import (
 from perception_contrast_training.household.rendered import make_shards, write_shard
 from perception_contrast_training.household.rescoring_figures import naming, zoom_scores
 from perception_contrast_training.household.rescoring_losses import name_loss, phrase_loss
-from perception_contrast_training.household.rescoring_training import WordSpace, ZoomTrainer, fit, shard_jobs
+from perception_contrast_training.household.rescoring_training import (
+    RescoringTrainer,
+    WordSpace,
+    fit,
+    shard_jobs,
+)
 from perception_contrast_training.household.sentences import SentenceBank
 from perception_contrast_training.household.words import SURFACES, Concept, Words
 
@@ -95,13 +100,13 @@ def objects_of(count: int, seed: int = 0) -> list[SceneObject | None]:
     return [None if i % 7 == 6 else thing for i, thing in enumerate(things)]
 
 
-def things(count: int = 60, seed: int = 0) -> Zoomed:
+def things(count: int = 60, seed: int = 0) -> EnlargedRegions:
     objects = objects_of(count, seed)
-    return Zoomed([arrays(objects, seed)], objects)
+    return EnlargedRegions([arrays(objects, seed)], objects)
 
 
-def recipe(**changes: object) -> ZoomRecipe:
-    made = ZoomRecipe(
+def recipe(**changes: object) -> RescoringRecipe:
+    made = RescoringRecipe(
         head=ZoomShape(width=32, cell=4, blocks=1, dropout=0.1, block_dropout=0.1),
         batch=ZoomBatchSettings(things=32, phrases=24, pool=120, wordings=2),
         optimisation=ZoomOptimisation(
@@ -117,8 +122,8 @@ def words() -> WordSpace:
     return WordSpace(head, SentenceBank(Sentences()), "household-lit@0123456789ab", "dinov2-s14@1")
 
 
-def trainer(**changes: object) -> ZoomTrainer:
-    return ZoomTrainer(recipe(**changes), things(), words())
+def trainer(**changes: object) -> RescoringTrainer:
+    return RescoringTrainer(recipe(**changes), things(), words())
 
 
 # Shards.
@@ -159,7 +164,7 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("painted")
 def test_a_shard_holds_what_is_seen_of_each_thing(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
-    job = ZoomJob(tmp_path / "00000", 5, 2, "any", (0, 1, 2), True)
+    job = EnlargedJob(tmp_path / "00000", 5, 2, "any", (0, 1, 2), True)
     try:
         assert make_zoomed(job) == job.folder
     finally:
@@ -188,7 +193,7 @@ def test_a_shard_holds_what_is_seen_of_each_thing(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("painted")
 def test_the_same_job_finds_the_same_regions(tmp_path: Path) -> None:
-    job = ZoomJob(tmp_path / "a", 5, 3, "any", (0,), True)
+    job = EnlargedJob(tmp_path / "a", 5, 3, "any", (0,), True)
     one, two = ([r for _, _, found in regions_of(job) for r in found] for _ in range(2))
     assert [r.view for r in one] == [r.view for r in two]
     assert all(np.array_equal(a.mask, b.mask) for a, b in zip(one, two, strict=True))
@@ -350,7 +355,7 @@ def test_a_tiny_run_names_its_own_things(tmp_path: Path) -> None:
     for line in log:
         total = weights.name * line["loss/name"] + weights.phrase * line["loss/phrase"]
         assert line["loss"] == pytest.approx(total, rel=1e-4)
-    head, facts, _ = load_zoom(tmp_path / "head.safetensors")
+    head, facts, _ = load_rescoring_head(tmp_path / "head.safetensors")
     assert (facts["image_space"], facts["word_space"]) == (space.image, space.space)
     assert json.loads(facts["layers"]) == [3, 7, 11] and facts["steps"] == "150"
     assert json.loads(facts["names"]) == [*Words().names, *SURFACES]
@@ -386,7 +391,7 @@ def test_dropout_hides_in_training_alone() -> None:
     views = made.draw().views
     assert not torch.equal(made.head(views), made.head(views))
     kept = made.kept()
-    assert torch.equal(kept(views), kept(views)) and isinstance(kept, ZoomHead)
+    assert torch.equal(kept(views), kept(views)) and isinstance(kept, RescoringHead)
 
 
 def test_a_run_that_is_not_finite_leaves_the_head_alone_and_ends() -> None:
@@ -411,7 +416,7 @@ def test_naming_counts_what_is_right_by_size() -> None:
     shown += [None, SceneObject(0, "floor")]
     parts = arrays(shown)
     parts["form"] = np.stack([np.log10([0.002, 0.002, 0.02, 0.1, 0.1, 0.1, 0.1]), np.zeros(7)], 1)
-    data = Zoomed([parts], shown)
+    data = EnlargedRegions([parts], shown)
     names = shown_names(known)
     number = {name: i for i, name in enumerate(names)}
     scores = torch.full((7, len(names)), 0.1, dtype=torch.float64)
@@ -444,8 +449,8 @@ def shipped(repository: Path) -> Path:
 
 def test_the_shipped_recipe_says_all_that_there_is_to_say(shipped: Path) -> None:
     stored = yaml.safe_load(shipped.read_text())
-    assert load_zoom_recipe(shipped) == ZoomRecipe()
-    assert json.loads(json.dumps(asdict(ZoomRecipe()))) == stored
+    assert load_zoom_recipe(shipped) == RescoringRecipe()
+    assert json.loads(json.dumps(asdict(RescoringRecipe()))) == stored
 
 
 def test_shards_have_seeds_of_their_own_and_names_by_them(shipped: Path) -> None:
@@ -520,10 +525,10 @@ def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: P
     for change in changes:
         arguments += ["--set", change]
     assert command(arguments) == 0
-    head, facts, sha256 = load_zoom(tmp_path / "head.safetensors")
+    head, facts, sha256 = load_rescoring_head(tmp_path / "head.safetensors")
     assert facts["image_space"] == tower.space and head.config.channels == 1152
     assert facts["word_space"].startswith("household-lit@")
-    fitted = ZoomCalibration.loaded(facts["calibration"])
+    fitted = RescoringCalibration.loaded(facts["calibration"])
     assert 0.02 <= fitted.detection <= 0.9 and any(fitted.weights)
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["head"] == sha256 == sha256_of(tmp_path / "head.safetensors")

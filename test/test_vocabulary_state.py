@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
-from perception_contrast.ros.node.vocabulary_store import AFTER_CRASH, ALWAYS, NEVER, Remembered, state_file
+from perception_contrast.ros.node.vocabulary_store import (
+    AFTER_CRASH,
+    ALWAYS,
+    NEVER,
+    VocabularyStore,
+    state_file,
+)
 from perception_contrast.vocabulary.vocabulary_state import from_bytes, to_bytes
 
 ASKING = {"vocabulary": "", "queries": ["mug"], "distractors": [""]}
@@ -84,9 +90,9 @@ def test_exemplars_of_another_space_are_left_out_and_named() -> None:
     assert none == () and unchanged.version == full().version
 
 
-def memory(path: Path, when: str = AFTER_CRASH) -> tuple[Remembered, list[str]]:
+def memory(path: Path, when: str = AFTER_CRASH) -> tuple[VocabularyStore, list[str]]:
     said: list[str] = []
-    return Remembered(path, when, said.append), said
+    return VocabularyStore(path, when, said.append), said
 
 
 def test_a_node_that_was_killed_finds_its_vocabulary_and_one_that_ended_does_not(tmp_path: Path) -> None:

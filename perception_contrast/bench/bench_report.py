@@ -15,7 +15,7 @@ from perception_contrast.bench.bench_run import Measured
 from perception_contrast.bench.subject import MANY, Encoder
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.engines.choice import Chosen
+from perception_contrast.engines.choice import EngineChoice
 
 FORMAT = 1
 BUSY = 0.5  # of the processors
@@ -89,7 +89,7 @@ def _busy(machine: Mapping[str, Any]) -> list[str]:
     return [f"{load:.1f} processes were running when this began, on {threads} processors: times are too long"]
 
 
-def _engine(chosen: Chosen) -> dict[str, Any]:
+def _engine(chosen: EngineChoice) -> dict[str, Any]:
     return {
         "name": chosen.engine.name,
         "precision": chosen.engine.precision,

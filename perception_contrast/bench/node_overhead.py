@@ -30,7 +30,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame, GridToImage
 from perception_contrast.core.vocabulary import Query as Asked
-from perception_contrast.pipeline.output_request import Settings, Wants
+from perception_contrast.pipeline.output_request import OutputRequest, Settings
 from perception_contrast.pipeline.pipeline import build
 from perception_contrast.ros.messages.feature_map import to_message, to_numpy
 from perception_contrast.ros.messages.image_messages import (
@@ -132,7 +132,7 @@ def overhead(model: str, language_model: str, engine: str, short_side: int, roun
     alone = build(model, language_model, engine=engine, settings=settings)
     alone.set_queries([Asked("mug"), Asked("table")])
     alone.warm_up((480, 640))
-    wants, client = Wants(features=True, masks=True, detections=True), Client()
+    wants, client = OutputRequest(features=True, masks=True, detections=True), Client()
     arrived: Counter[int] = Counter()
     topics = {"features": FeatureMap, "masks": Image, "detections": Detection2DArray}
     times: dict[str, list[float]] = {"pipeline": [], "node": []}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from perception_contrast.pipeline.output_request import Result, Wants
+from perception_contrast.pipeline.output_request import OutputRequest, Result
 
-WANTS = Wants(features=True, masks=True, detections=True)
+WANTS = OutputRequest(features=True, masks=True, detections=True)
 Build = Callable[[Result], "Built"]
 
 

@@ -22,8 +22,8 @@ from perception_contrast.encoders.encoder_graphs import language_grid
 from perception_contrast.images.decode import decode_message
 from perception_contrast.pipeline.output_request import Result
 from perception_contrast.preprocessing.to_tensor import image_tensor
-from perception_contrast.segmentation.rescoring.crop_encoder import Spot
-from perception_contrast.segmentation.search import Found
+from perception_contrast.segmentation.rescoring.crop_encoder import RegionCrop
+from perception_contrast.segmentation.search import SearchResult
 from perception_contrast.tracking.tracker import Tracker
 
 WALK = "walk"
@@ -138,7 +138,7 @@ class _Bench:
         found = pipeline.find(frame, seen, prepared)
         many, trackers = prepared_twenty(pipeline, frame), (Tracker(), Tracker())
 
-        def track(tracker: Tracker, found: Found) -> object:
+        def track(tracker: Tracker, found: SearchResult) -> object:
             return tracker.update(found.detections, frame.image, frame.stamp)
 
         self.add("postprocess", lambda: pipeline.find(frame, seen, prepared))
@@ -153,7 +153,9 @@ class _Bench:
             return
         side, mask = min(height, width) / 4, np.ones((8, 8), bool)
         corners = [(x, y) for y in np.linspace(0, height - side, 2) for x in np.linspace(0, width - side, 4)]
-        spots = [Spot((x, y, x + side, y + side), mask, side * side / height / width) for x, y in corners]
+        spots = [
+            RegionCrop((x, y, x + side, y + side), mask, side * side / height / width) for x, y in corners
+        ]
         self.add(VIEWS, lambda: zoomer.vectors(self.frame.image, spots))
 
     def _walk(self) -> object:

@@ -22,7 +22,7 @@ from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
 from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit
 from perception_contrast.encoders.load_encoders import LIT_TOWER, ClipLanguage, Encoders, load_encoders
 from perception_contrast.engines.base import Engine
-from perception_contrast.engines.choice import Chosen, choose_engine
+from perception_contrast.engines.choice import EngineChoice, choose_engine
 from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.engines.export.export_check import random_tower
 from perception_contrast.engines.export.onnx_export import require_size
@@ -31,7 +31,7 @@ from perception_contrast.engines.served_graph import ServedGraph
 from perception_contrast.engines.torch_engine import TorchEngine
 from perception_contrast.images.resize import fitted_size
 from perception_contrast.models.registry import model_spec
-from perception_contrast.pipeline.image_encoder_runner import Towers
+from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
 from perception_contrast.pipeline.pipeline import Pipeline, Settings
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast.segmentation.search import PreparedQueries
@@ -43,8 +43,8 @@ MANY = 20  # queries of the vocabulary of a robot that is asked for much
 Tell = Callable[[str], None]
 
 
-class SizedTowers(Towers):
-    """Towers whose network input has the size that was asked for, whatever the camera's."""
+class SizedTowers(ImageEncoderRunner):
+    """ImageEncoderRunner whose network input has the size that was asked for, whatever the camera's."""
 
     def __init__(self, encoders: Encoders, size: Size | None, camera: Size, *, engine: str, precision: str):
         """size: (height, width) for the patch of the model; None: what the camera's shape asks for."""
@@ -86,7 +86,7 @@ class Encoder:
     graph: EncoderGraph
     tower: EncoderGraph
     size: Size
-    chosen: Chosen
+    chosen: EngineChoice
     bare: Engine | None
     problem: str = ""
 
@@ -255,7 +255,7 @@ def _encoder(served: ServedGraph, pipeline: SizedPipeline, precision: str, tell:
     graph, size = served.graph, pipeline.size_for(served.graph.patch)
     chosen = served.chosen.get(size)
     if chosen is None:
-        chosen = Chosen(TorchEngine(graph, precision, served.device), served.describes)
+        chosen = EngineChoice(TorchEngine(graph, precision, served.device), served.describes)
     if "grid" not in graph.names:
         return Encoder(graph, graph, size, chosen, chosen.engine)
     tower = graph_of(graph.tower)

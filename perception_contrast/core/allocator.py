@@ -29,7 +29,7 @@ def reuse_large_blocks() -> None:
         libc.mallopt(_M_ARENA_MAX, ARENAS)
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Returns to the system what was freed and kept."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -26,7 +26,7 @@ from perception_contrast.encoders.dense.attention import proxy_gathered, resampl
 from perception_contrast.encoders.dense.method_names import AUTO, PROXY, method_alone, require_method
 from perception_contrast.encoders.image_text_pair import load_pair, pair_network
 from perception_contrast.encoders.position_embedding import grid_of
-from perception_contrast.models.logit_scale import Matching
+from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import ModelSpec, Triple, model_spec
 from perception_contrast.models.weights import Progress, load_strictly, load_tensors, weights_file
 from perception_contrast.text.text_tower import TextTower, load_minilm
@@ -104,10 +104,10 @@ class ClipTower(nn.Module):
         return _unit(patches).reshape(*features.shape[:3], -1)
 
     @property
-    def matching(self) -> Matching:
+    def matching(self) -> LogitScale:
         """Of whole images with texts, as the network was trained."""
         scale, bias = self.network.logit_scale, getattr(self.network, "logit_bias", None)
-        return Matching(scale.detach().exp().item(), None if bias is None else bias.detach().item())
+        return LogitScale(scale.detach().exp().item(), None if bias is None else bias.detach().item())
 
     def image_embedding(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) to (B, dim) unit vectors."""

@@ -89,7 +89,7 @@ class AlignedGraph(EncoderGraph):
         return found if things is None else (*found, things)
 
 
-class ZoomGraph(EncoderGraph):
+class RescoringGraph(EncoderGraph):
     """The blocks of a tower that a zoom head reads."""
 
     def __init__(self, tower: DinoTower, layers: tuple[int, ...]) -> None:

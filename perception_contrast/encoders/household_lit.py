@@ -16,13 +16,13 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.core.feature_grid import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import AlignmentHead, colour_statistics, load_alignment
 from perception_contrast.encoders.dinov2 import DinoOutput, DinoTower
-from perception_contrast.encoders.rescoring_head import ZoomHead, load_zoom
-from perception_contrast.models.logit_scale import Matching
+from perception_contrast.encoders.rescoring_head import RescoringHead, load_rescoring_head
+from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import HOUSEHOLD_LIT, Triple
 from perception_contrast.text.text_tower import TextTower
 
 HEAD_FILE = Path(__file__).parents[1] / "models" / "data" / "household_lit.safetensors"
-ZOOM_FILE = Path(__file__).parents[1] / "models" / "data" / "household_zoom.safetensors"
+RESCORING_FILE = Path(__file__).parents[1] / "models" / "data" / "household_zoom.safetensors"
 
 
 class AlignedTextTower:
@@ -47,10 +47,10 @@ class AlignedTextTower:
 
 
 @dataclass(frozen=True)
-class Zoom:
+class Rescoring:
     """What reads enlarged regions: a head, the tower's blocks that it reads, and facts written with it."""
 
-    head: ZoomHead
+    head: RescoringHead
     layers: tuple[int, ...]
     facts: Mapping[str, str]
 
@@ -70,7 +70,7 @@ class HouseholdLit(nn.Module):
         sentences: TextTower,
         space: str,
         facts: Mapping[str, str] | None = None,
-        zoom: Zoom | None = None,
+        zoom: Rescoring | None = None,
     ) -> None:
         super().__init__()
         self.zoom = zoom
@@ -83,9 +83,9 @@ class HouseholdLit(nn.Module):
         self.text = AlignedTextTower(sentences, head, space)
 
     @property
-    def matching(self) -> Matching:
+    def matching(self) -> LogitScale:
         """Of whole images with captions, which the head learned by a softmax over them."""
-        return Matching(self.head.log_scale[2].detach().exp().item())
+        return LogitScale(self.head.log_scale[2].detach().exp().item())
 
     def see(self, images: Tensor, output: DinoOutput | None = None) -> tuple[Tensor, Tensor]:
         """images (B, 3, H, W), normalised, to unit vectors: grid (B, h, w, dim), image (B, dim).
@@ -118,14 +118,14 @@ def load_household_lit(
         facts.get("text_space", sentences.space), sentences.space, f"alignment head {path.name}"
     )
     space = space_name(HOUSEHOLD_LIT.name, sha256)
-    chosen = zoom or (ZOOM_FILE if path == HEAD_FILE and ZOOM_FILE.is_file() else None)
+    chosen = zoom or (RESCORING_FILE if path == HEAD_FILE and RESCORING_FILE.is_file() else None)
     closer = None if chosen is None else _zoom(chosen, tower.space, space, device)
     model = HouseholdLit(tower, head, sentences, space, facts, closer)
     return model.eval().requires_grad_(False).to(device)
 
 
-def _zoom(path: Path, image_space: str, word_space: str, device: str) -> Zoom:
-    head, facts, _ = load_zoom(path)
+def _zoom(path: Path, image_space: str, word_space: str, device: str) -> Rescoring:
+    head, facts, _ = load_rescoring_head(path)
     for key, space in (("image_space", image_space), ("word_space", word_space)):
         require_same_space(facts.get(key, ""), space, f"zoom head {path.name}")
     try:
@@ -134,4 +134,4 @@ def _zoom(path: Path, image_space: str, word_space: str, device: str) -> Zoom:
         raise ModelError(
             f"zoom head '{path}' does not say which blocks it reads; restore the file"
         ) from error
-    return Zoom(head.requires_grad_(False).to(device), layers, facts)
+    return Rescoring(head.requires_grad_(False).to(device), layers, facts)

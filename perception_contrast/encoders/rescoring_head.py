@@ -56,7 +56,7 @@ def pooled(tokens: Tensor, masks: Tensor, rgb: Tensor, form: Tensor) -> Pooled:
 
 
 @dataclass(frozen=True)
-class ZoomConfig:
+class RescoringConfig:
     """channels: of the tokens, all layers together. layers: how many. width: of the trunk. cell: channels a
     cell of the layout keeps. dim: of the space shared with words."""
 
@@ -68,12 +68,12 @@ class ZoomConfig:
     blocks: int = 2
 
 
-class ZoomHead(nn.Module):
+class RescoringHead(nn.Module):
     """Pooled views to unit vectors in the space of a language model's words."""
 
-    def __init__(self, config: ZoomConfig | None = None) -> None:
+    def __init__(self, config: RescoringConfig | None = None) -> None:
         super().__init__()
-        self.config = config or ZoomConfig()
+        self.config = config or RescoringConfig()
         c = self.config
         single = c.channels // c.layers
         self.norms = nn.ModuleList(nn.LayerNorm(single) for _ in range(3 * c.layers))
@@ -117,7 +117,7 @@ class ZoomHead(nn.Module):
         return self.log_scale.exp() * cosine.float() + self.bias
 
 
-def save_zoom(head: ZoomHead, path: Path, facts: dict[str, str]) -> None:
+def save_rescoring_head(head: RescoringHead, path: Path, facts: dict[str, str]) -> None:
     """Writes the head in half precision, with its configuration and ``facts`` inside.
 
     facts: "image_space" and "word_space" that it was fitted to, "layers" that it reads (JSON), and what
@@ -130,7 +130,7 @@ def save_zoom(head: ZoomHead, path: Path, facts: dict[str, str]) -> None:
     atomic_write(path, save(tensors, metadata=metadata))
 
 
-def load_zoom(path: Path) -> tuple[ZoomHead, dict[str, str], str]:
+def load_rescoring_head(path: Path) -> tuple[RescoringHead, dict[str, str], str]:
     """The head, the facts written with it and the sha256 of the file. Raises ModelError."""
     from safetensors import SafetensorError, safe_open
 
@@ -140,7 +140,7 @@ def load_zoom(path: Path) -> tuple[ZoomHead, dict[str, str], str]:
             tensors = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
         if facts["format"] != FORMAT:
             raise ValueError(f"it holds a {facts['format']}")
-        head = ZoomHead(ZoomConfig(**json.loads(facts["config"])))
+        head = RescoringHead(RescoringConfig(**json.loads(facts["config"])))
         head.load_state_dict(tensors)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise ModelError(f"zoom head '{path}' is not readable ({error}); restore the file") from error

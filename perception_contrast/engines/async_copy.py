@@ -14,7 +14,7 @@ from torch import Tensor
 Name = TypeVar("Name", bound=Hashable)
 
 
-class Arrival(Generic[Name]):
+class PendingCopy(Generic[Name]):
     """Named tensors that are being copied; ``arrays`` waits for them. May be called from any thread."""
 
     def __init__(self, copies: Mapping[Name, Tensor], copied: torch.cuda.Event | None) -> None:
@@ -33,10 +33,10 @@ class Arrival(Generic[Name]):
             return {name: np.asarray(values.numpy(), np.float32) for name, values in self._copies.items()}
 
 
-class Landing:
+class AsyncCopy:
     """Copies tensors of a device to the host; from CUDA on a stream of its own, beside what comes next.
 
-    torch makes such copies into pinned memory that it keeps and gives out again once ``Arrival.arrays``
+    torch makes such copies into pinned memory that it keeps and gives out again once ``PendingCopy.arrays``
     has emptied it: with one image landing while the next is computed there are two buffers in turn.
     """
 
@@ -45,11 +45,11 @@ class Landing:
         on_gpu = self._device.type == "cuda"
         self._stream = torch.cuda.Stream(self._device) if on_gpu else None  # type: ignore[no-untyped-call]
 
-    def start(self, tensors: Mapping[Name, Tensor]) -> Arrival[Name]:
+    def start(self, tensors: Mapping[Name, Tensor]) -> PendingCopy[Name]:
         """tensors: on the device, ready on its current stream, not written to any more. Returns at once."""
         wanted = {name: values.detach().to(torch.float32) for name, values in tensors.items()}
         if self._stream is None:
-            return Arrival({name: values.cpu() for name, values in wanted.items()}, None)
+            return PendingCopy({name: values.cpu() for name, values in wanted.items()}, None)
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
             copies = {name: values.to("cpu", non_blocking=True) for name, values in wanted.items()}
@@ -58,4 +58,4 @@ class Landing:
         for values in wanted.values():
             # The memory belongs to the current stream, which must not reuse it while it is being read.
             values.record_stream(self._stream)
-        return Arrival(copies, copied)
+        return PendingCopy(copies, copied)

@@ -34,7 +34,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Chosen:
+class EngineChoice:
     """engine: what serves. why: in words. refused: the others that could not or may not serve, and why.
 
     measured_ms: plan to the median of a run; empty where the choice was remembered or forced.
@@ -90,7 +90,7 @@ def choose_engine(
     wish: str = AUTO,
     precision: str = AUTO,
     progress: Progress | None = None,
-) -> Chosen:
+) -> EngineChoice:
     """The engine for images of size (height, width).
 
     With one plan left it is built and gated. With several each is, and the fastest that passes serves;
@@ -106,7 +106,7 @@ def choose_engine(
     if len(plans) > 1 and (remembered := _remembered(path)) in plans:
         assert remembered is not None
         if found := trial.built([remembered]):
-            return Chosen(found[0][0], f"{remembered}: fastest here when measured", worst=found[0][1])
+            return EngineChoice(found[0][0], f"{remembered}: fastest here when measured", worst=found[0][1])
         logger.warning(
             "the remembered engine no longer serves (%s); measuring again", "; ".join(trial.refused)
         )
@@ -116,7 +116,7 @@ def choose_engine(
     if len(built) == 1:
         engine, worst = built[0]
         why = "as asked for" if len(plans) == 1 else "the only one that passes"
-        return Chosen(engine, f"{plan_of(engine)}: {why}", tuple(trial.refused), worst=worst)
+        return EngineChoice(engine, f"{plan_of(engine)}: {why}", tuple(trial.refused), worst=worst)
     measured = measure([engine for engine, _ in built], trial.images[0].to(device))
     best = min(range(len(built)), key=lambda i: measured[str(plan_of(built[i][0]))])
     engine, worst = built[best]
@@ -126,7 +126,7 @@ def choose_engine(
         if other is not engine:
             ort.forget(other)
     why = f"{plan}: fastest of " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in measured.items())
-    return Chosen(engine, why, tuple(trial.refused), measured, worst)
+    return EngineChoice(engine, why, tuple(trial.refused), measured, worst)
 
 
 def plan_of(engine: Engine) -> Plan:

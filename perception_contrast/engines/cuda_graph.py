@@ -7,7 +7,7 @@ from torch import Tensor
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.encoder_graphs import EncoderGraph
-from perception_contrast.engines.cuda_graph_recorder import Record, Recorder, cuda_graph
+from perception_contrast.engines.cuda_graph_recorder import CudaGraphRecorder, Record, cuda_graph
 from perception_contrast.engines.torch_engine import TorchEngine
 
 
@@ -24,7 +24,7 @@ class CapturedEngine(TorchEngine):
             raise ModelError("engine captured needs a CUDA GPU; use engine auto, torch or onnxruntime")
         super().__init__(graph, precision, device)
         self.name = "captured"
-        self._recorder = Recorder(record)
+        self._recorder = CudaGraphRecorder(record)
 
     def run(self, images: Tensor) -> dict[str, Tensor]:
         with torch.inference_mode():

@@ -23,7 +23,7 @@ class _Recording:
     outputs: tuple[Tensor, ...]
 
 
-class Recorder:
+class CudaGraphRecorder:
     """Keeps a recording for each function and the shapes of its inputs; the last few stay.
 
     record: makes a recording. Not thread-safe.

@@ -13,7 +13,7 @@ from torch import Tensor
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.encoder_graphs import dense_name
 from perception_contrast.engines.cuda_graph import CapturedEngine
-from perception_contrast.engines.cuda_graph_recorder import Record, Recorder, cuda_graph
+from perception_contrast.engines.cuda_graph_recorder import CudaGraphRecorder, Record, cuda_graph
 from perception_contrast.engines.query_rows import QueryRows, best_cosines
 from perception_contrast.engines.served_graph import ServedGraph
 from perception_contrast.preprocessing.tiles import seen_in_windows, window_of
@@ -27,7 +27,7 @@ Stage = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
-class Part:
+class GraphCall:
     """One graph and its images.
 
     stage: what its time is booked under. images: (B, 3, H, W) float32 on the device, normalised. wanted:
@@ -54,7 +54,7 @@ class Part:
         return window_of(self.size, self.served.graph.patch, self.tile) == self.size
 
 
-class Step:
+class GraphSequence:
     """Runs the parts of an image. Where all are served by ``CapturedEngine`` they are one recording,
     unless they are seen window by window.
 
@@ -63,10 +63,10 @@ class Step:
 
     def __init__(self, record: Record = cuda_graph) -> None:
         """record: how a recording is made."""
-        self._recorder = Recorder(record)
+        self._recorder = CudaGraphRecorder(record)
         self._refused: set[tuple[CapturedEngine, ...]] = set()
 
-    def run(self, parts: Sequence[Part], stage: Stage) -> list[dict[str, Tensor]]:
+    def run(self, parts: Sequence[GraphCall], stage: Stage) -> list[dict[str, Tensor]]:
         """Of each part the wanted tensors, float32, the caller's to keep: (B, ...), "best" (B, groups, h, w).
 
         On CUDA they are ready on the current stream once it comes to them. A recording that fails is given
@@ -87,7 +87,7 @@ class Step:
         return [_alone(part, stage) for part in parts]
 
     def _together(
-        self, parts: Sequence[Part], engines: tuple[CapturedEngine, ...]
+        self, parts: Sequence[GraphCall], engines: tuple[CapturedEngine, ...]
     ) -> list[dict[str, Tensor]]:
         with torch.inference_mode():
             compared = tuple(part.rows is not None for part in parts)
@@ -100,7 +100,7 @@ class Step:
             return seen
 
 
-def _inputs(parts: Iterable[Part]) -> Iterable[Tensor]:
+def _inputs(parts: Iterable[GraphCall]) -> Iterable[Tensor]:
     for part in parts:
         yield part.images
         if part.rows is not None:
@@ -127,7 +127,7 @@ def _in_turn(
     return run
 
 
-def _alone(part: Part, stage: Stage) -> dict[str, Tensor]:
+def _alone(part: GraphCall, stage: Stage) -> dict[str, Tensor]:
     with stage(part.stage), torch.inference_mode():
         patch = part.served.graph.patch
         seen = dict(seen_in_windows(part.served.run, part.images, patch, part.tile, part.overlap))
@@ -137,7 +137,7 @@ def _alone(part: Part, stage: Stage) -> dict[str, Tensor]:
         return _kept(part, seen, copy=False)
 
 
-def _kept(part: Part, seen: dict[str, Tensor], *, copy: bool) -> dict[str, Tensor]:
+def _kept(part: GraphCall, seen: dict[str, Tensor], *, copy: bool) -> dict[str, Tensor]:
     """The wanted of a part's outputs. copy: they are a recording's, which the next replay writes over."""
     if BEST in seen and part.rows is not None:
         seen = {**seen, BEST: seen[BEST][:, : part.rows.groups]}

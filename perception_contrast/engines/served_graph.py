@@ -9,11 +9,11 @@ from collections.abc import Callable
 from torch import Tensor
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, ZoomGraph, graph_of
+from perception_contrast.encoders.encoder_graphs import EncoderGraph, RescoringGraph, graph_of
 from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.engines.base import Engine
-from perception_contrast.engines.choice import Chosen, Progress, candidates, choose_engine
+from perception_contrast.engines.choice import EngineChoice, Progress, candidates, choose_engine
 from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.engines.processor import bfloat16_pays
 from perception_contrast.engines.torch_engine import TorchEngine
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 # Images of one size that come before an engine is made for it: a folder of odd images needs none.
 FAMILIAR = 8
-Choose = Callable[..., Chosen]
+Choose = Callable[..., EngineChoice]
 
 
 class ServedGraph:
@@ -45,7 +45,7 @@ class ServedGraph:
         self.graph, self.device = graph, device
         self._wish, self._precision, self._choose = wish, precision, choose
         self._plain = TorchEngine(graph, self._plain_precision(), device)
-        self._chosen: dict[tuple[int, int], Chosen] = {}
+        self._chosen: dict[tuple[int, int], EngineChoice] = {}
         self._seen: dict[tuple[int, int], int] = {}
         self._building: threading.Thread | None = None
         self._warnings: list[str] = []
@@ -66,7 +66,7 @@ class ServedGraph:
         return next(reversed(self._chosen.values())).why
 
     @property
-    def chosen(self) -> dict[tuple[int, int], Chosen]:
+    def chosen(self) -> dict[tuple[int, int], EngineChoice]:
         """Image size to its engine."""
         return dict(self._chosen)
 
@@ -91,7 +91,7 @@ class ServedGraph:
         """What serves images of size (height, width) now."""
         return self._chosen[size].engine if size in self._chosen else self._plain
 
-    def prepare(self, size: tuple[int, int], progress: Progress | None = None) -> Chosen | None:
+    def prepare(self, size: tuple[int, int], progress: Progress | None = None) -> EngineChoice | None:
         """Makes the engine for images of size (height, width) now; None where torch is all that is wished.
 
         Raises ModelError if a wish other than auto cannot be met.
@@ -166,12 +166,14 @@ def served_graphs(encoders: Encoders, wish: str, precision: str) -> tuple[Served
     return spatial, ServedGraph(graph_of(language.tower), device, wish, precision)
 
 
-def served_zoom(encoders: Encoders, wish: str, precision: str) -> ServedGraph | None:
+def served_rescoring(encoders: Encoders, wish: str, precision: str) -> ServedGraph | None:
     """For the regions that a language model sees enlarged; None for one that does not."""
     language = encoders.language
     if not isinstance(language, HouseholdLit) or language.zoom is None:
         return None
-    graph = ZoomGraph(language.tower, language.zoom.layers).eval().requires_grad_(False).to(encoders.device)
+    graph = (
+        RescoringGraph(language.tower, language.zoom.layers).eval().requires_grad_(False).to(encoders.device)
+    )
     return ServedGraph(graph, encoders.device, wish, precision)
 
 

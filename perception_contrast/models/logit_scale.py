@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Matching:
+class LogitScale:
     """logit = scale * cosine + bias, both as trained.
 
     bias: None where texts share a probability of 1 (softmax, CLIP); a number where each stands for

@@ -16,17 +16,17 @@ from perception_contrast.core.threads import settle_threads
 from perception_contrast.ros.camera.camera_input import InputSettings, Received
 from perception_contrast.ros.camera.camera_stream import Camera
 from perception_contrast.ros.camera.scheduler import FairWorker
-from perception_contrast.ros.camera.stamp_synchronizer import Paired
+from perception_contrast.ros.camera.stamp_synchronizer import Synchronized
 from perception_contrast.ros.monitoring.diagnostics import Diagnostics
 from perception_contrast.ros.monitoring.latency import LatencyTopic
 from perception_contrast.ros.monitoring.reporter import Reporter
-from perception_contrast.ros.monitoring.statistics import Troubles
-from perception_contrast.ros.node.frame_processor import Walk
+from perception_contrast.ros.monitoring.statistics import Issues
+from perception_contrast.ros.node.frame_processor import FrameProcessor
 from perception_contrast.ros.node.lifecycle import Background, Stop, answer_every_transition, leave, run
-from perception_contrast.ros.node.model_manager import Models, asking
-from perception_contrast.ros.node.publishers import Announcer
+from perception_contrast.ros.node.model_manager import ModelManager, asking
+from perception_contrast.ros.node.publishers import LatchedPublisher
 from perception_contrast.ros.node.services import NotActiveError, Services
-from perception_contrast.ros.node.vocabulary_store import Remembered, state_file
+from perception_contrast.ros.node.vocabulary_store import VocabularyStore, state_file
 from perception_contrast.ros.parameters import node_parameters as parameters
 from perception_contrast.ros.parameters.node_parameters import Parameters, Values, known_models
 
@@ -51,14 +51,14 @@ class PerceptionNode(LifecycleNode):
         answer_every_transition(self)
         self._stop = stop or Stop()
         self._phase, self._starting = "unconfigured", False
-        self._troubles = Troubles()
+        self._troubles = Issues()
         known = known_models if build is None else lambda values: None
         self._table = Parameters(self, self._apply, known)
         values = self._table.values
         path = state_file(self.get_fully_qualified_name(), self.context.get_domain_id())
-        self._remembered = Remembered(path, values["restore_vocabulary"], self._not_kept)
+        self._remembered = VocabularyStore(path, values["restore_vocabulary"], self._not_kept)
         self._background = Background("models")
-        self._models = Models(
+        self._models = ModelManager(
             self._background,
             build or _build,
             lambda: self._table.values,
@@ -72,11 +72,13 @@ class PerceptionNode(LifecycleNode):
             name: Camera(self, name, _input(values), self._submit, MutuallyExclusiveCallbackGroup())
             for name in names
         }
-        self._announcer, latency = Announcer(self), LatencyTopic(self)
-        self._walk = Walk(
+        self._announcer, latency = LatchedPublisher(self), LatencyTopic(self)
+        self._walk = FrameProcessor(
             self.cameras, self._serving, self._announce, latency, lambda: self._table.values["feature_dtype"]
         )
-        self._worker: FairWorker[Paired] = FairWorker(self._walk, self._on_error, names, name="inference")
+        self._worker: FairWorker[Synchronized] = FairWorker(
+            self._walk, self._on_error, names, name="inference"
+        )
         self._tune(values)
         self._answers = Services(self, self, names)
         reporter = Reporter(self.cameras, self._models, self._worker, self._troubles, self._table)
@@ -252,7 +254,7 @@ class PerceptionNode(LifecycleNode):
     def _serving(self) -> Pipeline | None:
         return self._models.pipeline if self._phase == "active" else None
 
-    def _submit(self, camera: Camera, paired: Paired) -> None:
+    def _submit(self, camera: Camera, paired: Synchronized) -> None:
         self._worker.submit(paired, camera.name)
 
     def _announce(self, pipeline: Pipeline, *, again: bool = False) -> None:

@@ -18,9 +18,9 @@ from perception_contrast.core.frame import Frame, GridToImage
 from perception_contrast.encoders.dense.method_names import PROXY
 from perception_contrast.encoders.encoder_graphs import EncoderGraph, dense_name, language_grid, pooled_name
 from perception_contrast.encoders.load_encoders import Encoders
-from perception_contrast.engines.async_copy import Arrival, Landing
+from perception_contrast.engines.async_copy import AsyncCopy, PendingCopy
 from perception_contrast.engines.engine_names import AUTO
-from perception_contrast.engines.graph_sequence import BEST, Part, Stage, Step
+from perception_contrast.engines.graph_sequence import BEST, GraphCall, GraphSequence, Stage
 from perception_contrast.engines.query_rows import QueryRows, best_cosines
 from perception_contrast.engines.served_graph import ServedGraph, served_graphs
 from perception_contrast.images.resize import fitted_size
@@ -36,7 +36,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Look:
+class FeatureRequest:
     """What of a frame is wanted on the host; nothing else is copied there.
 
     features: of the image alone; semantic: comparable with words; embedding: of the whole image.
@@ -48,8 +48,8 @@ class Look:
     embedding: bool = False
     things: bool = False
 
-    def __or__(self, other: Look) -> Look:
-        return Look(
+    def __or__(self, other: FeatureRequest) -> FeatureRequest:
+        return FeatureRequest(
             self.features or other.features,
             self.semantic or other.semantic,
             self.embedding or other.embedding,
@@ -58,7 +58,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ImageFeatures:
     """What the towers made of a frame; what was not wanted may be None.
 
     embedding: (c,) float32, unit, of the language model where there is one. best: (groups, h, w) float32,
@@ -72,9 +72,9 @@ class Seen:
     best: NDArray[np.float32] | None = None
     things: NDArray[np.float32] | None = None
 
-    def only(self, look: Look) -> Seen:
+    def only(self, look: FeatureRequest) -> ImageFeatures:
         """Without what was seen for the sake of another frame of a batch."""
-        return Seen(
+        return ImageFeatures(
             self.features if look.features else None,
             self.semantic if look.semantic else None,
             self.embedding if look.embedding else None,
@@ -84,14 +84,14 @@ class Seen:
 
 
 # Waits for what was seen of a frame, or raises what went wrong with it.
-Awaited = Callable[[], Seen]
+PendingFeatures = Callable[[], ImageFeatures]
 
 
 @dataclass(frozen=True)
 class _Pass:
     """A graph that is needed.
 
-    roles: what it is needed for, by the names of ``Seen``, to outputs. gathers: outputs that proxyclip
+    roles: what it is needed for, by the names of ``ImageFeatures``, to outputs. gathers: outputs that proxyclip
     makes a grid of.
     """
 
@@ -105,12 +105,12 @@ class _Pass:
     def graph(self) -> EncoderGraph:
         return self.served.graph
 
-    def part(self, images: torch.Tensor, settings: Settings) -> Part:
+    def part(self, images: torch.Tensor, settings: Settings) -> GraphCall:
         """images: (B, 3, H, W) float32, normalised for the graph."""
         made = {dense_name(self.graph.names), BEST} if self.graph.method == PROXY else set()
         wanted = frozenset(self.roles.values()) - made | self.gathers
         rows = self.rows if BEST in wanted else None
-        return Part(self.stage, self.served, images, wanted, rows, settings.tile, settings.tile_overlap)
+        return GraphCall(self.stage, self.served, images, wanted, rows, settings.tile, settings.tile_overlap)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class _Way:
         return {role: (one.stage, name) for one in self.passes for role, name in one.roles.items()}
 
 
-class Towers:
+class ImageEncoderRunner:
     """The image sides of a model pair, on their engines; any thread may call any method."""
 
     def __init__(self, encoders: Encoders, engine: str = "torch", precision: str = AUTO) -> None:
@@ -135,7 +135,7 @@ class Towers:
         self._encoders = encoders
         self._spatial, self._language = served_graphs(encoders, engine, precision)
         self._images = DeviceImages(encoders.device)
-        self._step, self._landing = Step(), Landing(encoders.device)
+        self._step, self._landing = GraphSequence(), AsyncCopy(encoders.device)
         self._token_limit: int | None = None
         self._most_together: int | None = None
         self._warnings: list[str] = []
@@ -182,11 +182,11 @@ class Towers:
     def see(
         self,
         frames: Sequence[Frame],
-        look: Look,
+        look: FeatureRequest,
         settings: Settings,
         stage: Stage,
         rows: QueryRows | None = None,
-    ) -> list[Awaited]:
+    ) -> list[PendingFeatures]:
         """Starts the frames on their way, those of one input size together, and waits for none of them.
 
         rows: to compare every cell of the language model's grid with. A frame that fails takes no other
@@ -196,13 +196,13 @@ class Towers:
         groups: dict[object, list[int]] = {}
         for index, frame in enumerate(frames):
             groups.setdefault(self._alike(frame, way), []).append(index)
-        awaited: dict[int, Awaited] = {}
+        awaited: dict[int, PendingFeatures] = {}
         for group in groups.values():
             started = self._together([frames[index] for index in group], way)
             awaited.update(zip(group, started, strict=True))
         return [awaited[index] for index in range(len(frames))]
 
-    def _passes(self, look: Look, rows: QueryRows | None) -> tuple[_Pass, ...]:
+    def _passes(self, look: FeatureRequest, rows: QueryRows | None) -> tuple[_Pass, ...]:
         """The graphs that are needed for a look; the language model's first."""
         words = self._worded(look, rows)
         language, spatial = self._encoders.language, self._spatial
@@ -217,7 +217,7 @@ class Towers:
             passes.append(_Pass("encode", spatial, roles, gathers=gathers))
         return tuple(passes)
 
-    def _worded(self, look: Look, rows: QueryRows | None) -> _Pass | None:
+    def _worded(self, look: FeatureRequest, rows: QueryRows | None) -> _Pass | None:
         """The language model's graph, where it is needed; it gives the features too where it can."""
         language, one_pass = self._language, self._encoders.shared or self._language is self._spatial
         if language is None:
@@ -242,7 +242,7 @@ class Towers:
             return id(frame)
         return tuple(self.input_size(frame.size, one.graph.patch, way.settings) for one in way.passes)
 
-    def _together(self, frames: Sequence[Frame], way: _Way) -> list[Awaited]:
+    def _together(self, frames: Sequence[Frame], way: _Way) -> list[PendingFeatures]:
         """As ``see``, of frames with one input size. If they fail, each half is tried apart."""
         try:
             if len(frames) <= (self._most_together or len(frames)):
@@ -255,7 +255,7 @@ class Towers:
         half = (len(frames) + 1) // 2
         return [*self._together(frames[:half], way), *self._together(frames[half:], way)]
 
-    def _started(self, frames: Sequence[Frame], way: _Way) -> list[Awaited]:
+    def _started(self, frames: Sequence[Frame], way: _Way) -> list[PendingFeatures]:
         with self._lock:
             outputs = self._run(frames, way)
             arrival = self._landing.start(
@@ -320,9 +320,9 @@ class Towers:
         self,
         frame: Frame,
         index: int,
-        arrival: Arrival[tuple[str, str]],
+        arrival: PendingCopy[tuple[str, str]],
         places: Mapping[str, tuple[str, str]],
-    ) -> Seen:
+    ) -> ImageFeatures:
         """Waits for the frame at ``index`` of those that land together. places: role to what landed."""
         arrays = arrival.arrays()
         found = {role: arrays[place][index] for role, place in places.items()}
@@ -330,7 +330,7 @@ class Towers:
         features, semantic, embedding = (found.get(r) for r in ("features", "semantic", "embedding"))
         if embedding is not None and language is None:
             embedding = _unit(embedding)
-        return Seen(
+        return ImageFeatures(
             None if features is None else _grid(frame, features, spatial, normalized=False),
             None if semantic is None else _grid(frame, semantic, language, normalized=True),
             embedding,
@@ -365,8 +365,8 @@ class Towers:
         logger.warning(text)
 
 
-def _raising(error: Exception) -> Awaited:
-    def raise_it() -> Seen:
+def _raising(error: Exception) -> PendingFeatures:
+    def raise_it() -> ImageFeatures:
         raise error
 
     return raise_it

@@ -14,7 +14,7 @@ from perception_contrast.core.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class Wants:
+class OutputRequest:
     """What to compute for a frame."""
 
     features: bool = False

@@ -31,20 +31,24 @@ from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.engines.graph_sequence import Stage
 from perception_contrast.engines.query_rows import QueryRows
 from perception_contrast.engines.served_graph import ServedGraph
-from perception_contrast.pipeline.image_encoder_runner import Awaited, Look, Towers
-from perception_contrast.pipeline.image_encoder_runner import Seen as Seen
+from perception_contrast.pipeline.image_encoder_runner import (
+    FeatureRequest,
+    ImageEncoderRunner,
+    PendingFeatures,
+)
+from perception_contrast.pipeline.image_encoder_runner import ImageFeatures as ImageFeatures
+from perception_contrast.pipeline.output_request import OutputRequest as OutputRequest
 from perception_contrast.pipeline.output_request import Result as Result
 from perception_contrast.pipeline.output_request import Settings as Settings
-from perception_contrast.pipeline.output_request import Wants as Wants
-from perception_contrast.pipeline.query_encoder import Asking
+from perception_contrast.pipeline.query_encoder import QueryEncoder
 from perception_contrast.segmentation.calibration_files import StoredCalibration, calibration_for
 from perception_contrast.segmentation.exemplars import exemplar_of
-from perception_contrast.segmentation.instances.splitter import Clues
+from perception_contrast.segmentation.instances.splitter import SplitCues
 from perception_contrast.segmentation.model_search import searcher_of
-from perception_contrast.segmentation.rescoring.crop_encoder import Zoomer, zoomer_of
-from perception_contrast.segmentation.sam.mask_proposers import Proposer, load_proposer
-from perception_contrast.segmentation.sam.mask_refinement import Refiner
-from perception_contrast.segmentation.search import Found, PreparedQueries, Searcher, SearchSettings
+from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, crop_encoder_of
+from perception_contrast.segmentation.sam.mask_proposers import MaskProposer, load_mask_proposer
+from perception_contrast.segmentation.sam.mask_refinement import MaskRefiner
+from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
 from perception_contrast.segmentation.upsampling import upsampled
 from perception_contrast.text.templates import PLAIN
 from perception_contrast.text.zero_shot import Classification, ImageTextSimilarity, probabilities
@@ -53,10 +57,10 @@ from perception_contrast.visualization.overlay import PrincipalColours, overlay
 
 logger = logging.getLogger(__name__)
 
-EVERYTHING = Look(features=True, semantic=True, embedding=True, things=True)
+EVERYTHING = FeatureRequest(features=True, semantic=True, embedding=True, things=True)
 
 
-class Clock:
+class StageTimer:
     """Milliseconds by stage; a stage within another is not counted as that other's too.
 
     timings: of stages before, which this clock goes on from.
@@ -79,7 +83,7 @@ class Clock:
                 self._within[-1] += took
 
 
-class Ticket:
+class PendingResult:
     """A frame on its way. Its result may be asked for by any thread, and more than once."""
 
     def __init__(self, finish: Callable[[], Result]) -> None:
@@ -105,10 +109,10 @@ class Pipeline:
         *,
         engine: str = "torch",
         precision: str = AUTO,
-        towers: Towers | None = None,
+        towers: ImageEncoderRunner | None = None,
         track_numbers: Iterator[int] | None = None,
         calibration: StoredCalibration | None = None,
-        proposer: Proposer | None = None,
+        proposer: MaskProposer | None = None,
     ) -> None:
         """engine, precision: as ``choose_engine`` takes them; towers: other ones than those make.
 
@@ -118,14 +122,14 @@ class Pipeline:
         space.
         """
         self._encoders = encoders
-        self._towers = towers or Towers(encoders, engine, precision)
+        self._towers = towers or ImageEncoderRunner(encoders, engine, precision)
         self._settings = settings or Settings()
-        self._zoomer = zoomer_of(encoders, engine, precision)
+        self._zoomer = crop_encoder_of(encoders, engine, precision)
         self._searcher = searcher_of(encoders, calibration, self._zoomer)
-        self._asking = Asking(encoders, self._searcher.example_space)
+        self._asking = QueryEncoder(encoders, self._searcher.example_space)
         self._prepared = PreparedQueries(Vocabulary())
         self._colours = PrincipalColours()
-        self._refiner = Refiner(proposer) if proposer is not None else None
+        self._refiner = MaskRefiner(proposer) if proposer is not None else None
         self._trackers = Trackers(track_numbers)
         self._vocabulary_lock = threading.Lock()
 
@@ -170,7 +174,7 @@ class Pipeline:
         return self._searcher
 
     @property
-    def zoomer(self) -> Zoomer | None:
+    def zoomer(self) -> CropEncoder | None:
         """What sees regions again, enlarged, where the language model can."""
         return self._zoomer
 
@@ -208,7 +212,7 @@ class Pipeline:
         if self._zoomer is not None and self._settings.zoom:
             self._zoomer.prepare(progress)
         blank = Frame(np.zeros((*size, 3), np.uint8))
-        self.process(blank, Wants(features=True, semantic_features=True, masks=True))
+        self.process(blank, OutputRequest(features=True, semantic_features=True, masks=True))
         if self._refiner is not None:
             self._refiner.warm_up(size)
 
@@ -256,7 +260,7 @@ class Pipeline:
 
     def exemplar(
         self,
-        seen: Seen,
+        seen: ImageFeatures,
         *,
         box: tuple[float, float, float, float] | None = None,
         point: tuple[float, float] | None = None,
@@ -264,21 +268,21 @@ class Pipeline:
         """The vector of a thing in a frame that ``see`` has seen, ready to be searched for."""
         return self._asking.exemplar(seen, box, point)
 
-    def see(self, frame: Frame) -> Seen:
+    def see(self, frame: Frame) -> ImageFeatures:
         """All features of a frame, to be searched more than once."""
         return self._look(frame, EVERYTHING)
 
-    def _look(self, frame: Frame, look: Look, rows: QueryRows | None = None) -> Seen:
-        return self._towers.see([frame], look, self._settings, Clock().stage, rows)[0]()
+    def _look(self, frame: Frame, look: FeatureRequest, rows: QueryRows | None = None) -> ImageFeatures:
+        return self._towers.see([frame], look, self._settings, StageTimer().stage, rows)[0]()
 
     def find(
         self,
         frame: Frame,
-        seen: Seen,
+        seen: ImageFeatures,
         prepared: PreparedQueries,
         settings: Settings | None = None,
         stage: Stage | None = None,
-    ) -> Found:
+    ) -> SearchResult:
         """Masks and detections of prepared queries in a seen frame; settings: others than those in force.
 
         stage: told what is being done.
@@ -296,8 +300,8 @@ class Pipeline:
                 refine=settings.refine,
                 zoom=settings.zoom,
             ),
-            Clues(seen.things, frame.depth, seen.features) if settings.split else None,
-            stage or Clock().stage,
+            SplitCues(seen.things, frame.depth, seen.features) if settings.split else None,
+            stage or StageTimer().stage,
         )
 
     def embed_texts(
@@ -339,7 +343,7 @@ class Pipeline:
 
     def _image(self, frame: Frame) -> NDArray[np.float32]:
         """(c,) float32 unit vector of a whole frame in ``text_space``."""
-        embedding = self._look(frame, Look(embedding=True)).embedding
+        embedding = self._look(frame, FeatureRequest(embedding=True)).embedding
         assert embedding is not None
         return embedding
 
@@ -354,12 +358,12 @@ class Pipeline:
             raise QueryError("give either a point or a text")
         if text is not None:
             rows = QueryRows.of([self.embed_texts([text])], self._encoders.device)
-            best = self._look(frame, Look(), rows).best
+            best = self._look(frame, FeatureRequest(), rows).best
             assert best is not None
             cosines, space = best[0], self.text_space
         else:
             assert point is not None
-            grid = self._look(frame, Look(features=True)).features
+            grid = self._look(frame, FeatureRequest(features=True)).features
             assert grid is not None
             cosines = grid.unit().values @ exemplar_of(grid, None, point, alike=2.0).vector
             space = grid.space
@@ -397,11 +401,11 @@ class Pipeline:
 
     # The walk.
 
-    def process(self, frame: Frame, wants: Wants) -> Result:
+    def process(self, frame: Frame, wants: OutputRequest) -> Result:
         """Computes what is wanted for one frame."""
         return self.submit(frame, wants).result()
 
-    def submit(self, frame: Frame, wants: Wants) -> Ticket:
+    def submit(self, frame: Frame, wants: OutputRequest) -> PendingResult:
         """Starts a frame on its way. On a GPU this returns before the frame is computed.
 
         So the next frame can be submitted before the result of this one is asked for. The vocabulary and
@@ -410,7 +414,7 @@ class Pipeline:
         return self.submit_batch([frame], [wants])[0]
 
     def process_batch(
-        self, frames: Sequence[Frame], wants: Wants | Sequence[Wants]
+        self, frames: Sequence[Frame], wants: OutputRequest | Sequence[OutputRequest]
     ) -> list[Result | Exception]:
         """As ``process`` for each frame, of several cameras say; those of one input size go together.
 
@@ -425,23 +429,27 @@ class Pipeline:
                 outcomes.append(error)
         return outcomes
 
-    def submit_batch(self, frames: Sequence[Frame], wants: Wants | Sequence[Wants]) -> list[Ticket]:
+    def submit_batch(
+        self, frames: Sequence[Frame], wants: OutputRequest | Sequence[OutputRequest]
+    ) -> list[PendingResult]:
         """As ``submit`` for each frame; timings of what is done for all at once are of all.
 
         Raises ValueError for wants of another number than the frames.
         """
-        each = [wants] * len(frames) if isinstance(wants, Wants) else list(wants)
+        each = [wants] * len(frames) if isinstance(wants, OutputRequest) else list(wants)
         if len(each) != len(frames):
             raise ValueError(f"{len(frames)} frames and {len(each)} wants: give one for each, or one for all")
-        clock, settings, prepared = Clock(), self._settings, self._prepared
-        look = reduce(or_, (self._needed(one, prepared, settings) for one in each), Look())
+        clock, settings, prepared = StageTimer(), self._settings, self._prepared
+        look = reduce(or_, (self._needed(one, prepared, settings) for one in each), FeatureRequest())
         started = self._towers.see(frames, look, settings, clock.stage)
         return [
-            Ticket(partial(self._finished, frame, one, prepared, settings, Clock(clock.timings), awaited))
+            PendingResult(
+                partial(self._finished, frame, one, prepared, settings, StageTimer(clock.timings), awaited)
+            )
             for frame, one, awaited in zip(frames, each, started, strict=True)
         ]
 
-    def _needed(self, wants: Wants, prepared: PreparedQueries, settings: Settings) -> Look:
+    def _needed(self, wants: OutputRequest, prepared: PreparedQueries, settings: Settings) -> FeatureRequest:
         search = _searches(wants)
         shown = search and any(query.exemplars for query in prepared.vocabulary.queries)
         apart = self._searcher.example_space == self._encoders.spatial.space
@@ -450,20 +458,20 @@ class Pipeline:
         split = search and settings.split
         features = wants.features or wants.pca or (shown and apart) or wordless
         features = features or (split and self._encoders.shared)
-        return Look(features, wants.semantic_features or search, wants.embedding, split)
+        return FeatureRequest(features, wants.semantic_features or search, wants.embedding, split)
 
     def _finished(
         self,
         frame: Frame,
-        wants: Wants,
+        wants: OutputRequest,
         prepared: PreparedQueries,
         settings: Settings,
-        clock: Clock,
-        awaited: Awaited,
+        clock: StageTimer,
+        awaited: PendingFeatures,
     ) -> Result:
         with clock.stage("arrival"):
             seen = awaited().only(self._needed(wants, prepared, settings))
-        found: Found | None = None
+        found: SearchResult | None = None
         if _searches(wants):
             with clock.stage("postprocess"):
                 found = self.find(frame, seen, prepared, settings, clock.stage)
@@ -498,14 +506,14 @@ class Pipeline:
             timings=clock.timings,
         )
 
-    def _tracked(self, frame: Frame, found: Found, settings: Settings) -> Found:
+    def _tracked(self, frame: Frame, found: SearchResult, settings: Settings) -> SearchResult:
         lasting = TrackSettings(settings.track_seconds)
         stream = frame.stream or frame.frame_id
         tracked = self._trackers.update(stream, found.detections, frame.image, frame.stamp, lasting)
         return replace(found, detections=tracked)
 
 
-def _searches(wants: Wants) -> bool:
+def _searches(wants: OutputRequest) -> bool:
     return wants.masks or wants.detections or wants.overlay
 
 
@@ -544,5 +552,5 @@ def build(
         precision=precision,
         track_numbers=track_numbers,
         calibration=stored,
-        proposer=None if proposals is None else load_proposer(proposals, encoders.device),
+        proposer=None if proposals is None else load_mask_proposer(proposals, encoders.device),
     )

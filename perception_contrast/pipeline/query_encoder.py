@@ -15,16 +15,16 @@ from perception_contrast.core.feature_grid import FeatureGrid, require_same_spac
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import Encoders, LanguageModel
-from perception_contrast.pipeline.image_encoder_runner import Seen
+from perception_contrast.pipeline.image_encoder_runner import ImageFeatures
 from perception_contrast.segmentation.exemplars import exemplar_of
 from perception_contrast.segmentation.search import PreparedQueries
-from perception_contrast.text.text_tower import reworded
+from perception_contrast.text.text_tower import with_templates
 
 # Cosine from which neighbours of a clicked cell belong to the same thing.
 ALIKE = {"lit": 0.7, "other": 0.5}
 
 
-class Asking:
+class QueryEncoder:
     """The word side of a model pair; any thread may call any method, and no frame waits for it.
 
     example_space: of the vectors of shown examples.
@@ -51,13 +51,13 @@ class Asking:
         tower = self.language.text
         if not texts or any(not text.strip() for text in texts):
             raise QueryError("give at least one text, and none that is empty")
-        text = tower if templates is None else reworded(tower, tuple(templates))
+        text = tower if templates is None else with_templates(tower, tuple(templates))
         with self._lock:
             return text.encode(list(texts))
 
     def exemplar(
         self,
-        seen: Seen,
+        seen: ImageFeatures,
         box: tuple[float, float, float, float] | None,
         point: tuple[float, float] | None,
     ) -> Exemplar:
@@ -107,7 +107,7 @@ class Asking:
                         f"an exemplar of '{query.label}' has {len(exemplar.vector)} values; {space} has {dim}"
                     )
 
-    def _example_grid(self, seen: Seen) -> tuple[FeatureGrid, float]:
+    def _example_grid(self, seen: ImageFeatures) -> tuple[FeatureGrid, float]:
         if seen.semantic is not None and seen.semantic.space == self._example_space:
             return seen.semantic, ALIKE["lit"]
         assert seen.features is not None

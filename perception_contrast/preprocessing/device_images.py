@@ -14,7 +14,7 @@ from torch import Tensor
 from perception_contrast.images.decode import decode_raw
 from perception_contrast.preprocessing.device_color import colour_planes, image_size
 from perception_contrast.preprocessing.device_resize import DeviceResize
-from perception_contrast.preprocessing.pinned_upload import Staging
+from perception_contrast.preprocessing.pinned_upload import PinnedUpload
 from perception_contrast.preprocessing.to_array import normalised, scale_and_offset, stretched
 
 _CACHED_SCALES = 64
@@ -49,7 +49,7 @@ class DeviceImages:
     def __init__(self, device: torch.device | str, *, by_torch: bool | None = None) -> None:
         self._device = torch.device(device)
         self._by_torch = self._device.type != "cpu" if by_torch is None else by_torch
-        self._staging = Staging(self._device)
+        self._staging = PinnedUpload(self._device)
         self._resize = DeviceResize(self._device)
         self._scales = lru_cache(maxsize=_CACHED_SCALES)(self._make_scales)
 

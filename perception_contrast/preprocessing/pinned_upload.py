@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-class Staging:
+class PinnedUpload:
     """Copies arrays to a device; to CUDA through two pinned buffers in turn, on a stream of its own.
 
     So the host fills one buffer while the other is read, and an upload runs beside the computation on the

@@ -12,25 +12,27 @@ from numpy.typing import NDArray
 from perception_contrast.core.vocabulary import UNLABELLED
 from perception_contrast.images.resize import nearest_pixels, resize_labels
 from perception_contrast.segmentation.regions import Region
-from perception_contrast.segmentation.upsampling import Array, Box, Ground, Plane
+from perception_contrast.segmentation.upsampling import Array, Box, LogitMap, LogitUpsampler
 
 Mask = NDArray[np.bool_]
 
 
-class Canvas:
+class MaskRenderer:
     """Draws the regions of one image finely, each where it is and nowhere else.
 
     Regions of one query do not overlap; those of different queries may, and the stronger logit labels
     the pixel.
     """
 
-    def __init__(self, ground: Ground, regions: Sequence[tuple[int, Region]]) -> None:
+    def __init__(self, ground: LogitUpsampler, regions: Sequence[tuple[int, Region]]) -> None:
         """regions: each with the number of its query."""
         self._ground, self._regions = ground, regions
         self._labels: NDArray[np.uint16] | None = None
         self._best: Array | None = None
 
-    def draw(self, place: int, plane: Plane, low: float, cut: float, number: int) -> tuple[Box, Mask] | None:
+    def draw(
+        self, place: int, plane: LogitMap, low: float, cut: float, number: int
+    ) -> tuple[Box, Mask] | None:
         """Box in pixels of the image and mask of the box of region number ``place``: what reaches ``low``.
 
         Labels its pixels that reach ``cut`` with ``number`` where no stronger one has. A cut below ``low``
@@ -78,7 +80,7 @@ class Canvas:
             self._best = np.full(self._ground.fine, -np.inf, np.float32)
         return self._labels, self._best
 
-    def _inside(self, place: int, region: Region, plane: Plane) -> tuple[Box, Mask, Array]:
+    def _inside(self, place: int, region: Region, plane: LogitMap) -> tuple[Box, Mask, Array]:
         """Fine box around a region, which of its pixels are the region's or its rim's, the plane there."""
         # A fine rim may cross a coarse one, so one coarse pixel more on each side.
         x0, y0, x1, y1 = (
@@ -123,7 +125,7 @@ def _placed(region: Region, box: Box) -> NDArray[np.uint8]:
     return under
 
 
-def _widened(region: Region, plane: Plane, cut: float) -> Region:
+def _widened(region: Region, plane: LogitMap, cut: float) -> Region:
     """All that reaches ``cut`` and hangs together with the region."""
     _, numbers = cv2.connectedComponents((plane.coarse >= cut).astype(np.uint8), connectivity=8)
     touched = np.unique(numbers[plane.within(region.box)][region.mask])

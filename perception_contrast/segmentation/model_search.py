@@ -13,8 +13,8 @@ from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.calibration_files import StoredCalibration
-from perception_contrast.segmentation.rescoring.crop_encoder import Zoomer
-from perception_contrast.segmentation.rescoring.rescorer import SecondLook, ZoomCalibration
+from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder
+from perception_contrast.segmentation.rescoring.rescorer import Rescorer, RescoringCalibration
 from perception_contrast.segmentation.scoring import ExampleScorer, SigmoidScorer, SoftmaxScorer
 from perception_contrast.segmentation.search import Searcher
 
@@ -31,7 +31,7 @@ BY_EXAMPLE = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=1.0, low=0.0, m
 
 
 def searcher_of(
-    encoders: Encoders, stored: StoredCalibration | None = None, zoomer: Zoomer | None = None
+    encoders: Encoders, stored: StoredCalibration | None = None, zoomer: CropEncoder | None = None
 ) -> Searcher:
     """The searcher that fits the loaded models. stored: a calibration of words instead of the models' own.
 
@@ -84,12 +84,16 @@ def searcher_of(
     )
 
 
-def _second_look(language: HouseholdLit, zoomer: Zoomer | None) -> SecondLook | None:
+def _second_look(language: HouseholdLit, zoomer: CropEncoder | None) -> Rescorer | None:
     if zoomer is None or language.zoom is None:
         return None
     facts = language.zoom.facts
-    fitted = ZoomCalibration.loaded(facts["calibration"]) if "calibration" in facts else ZoomCalibration()
-    return SecondLook(zoomer, fitted)
+    fitted = (
+        RescoringCalibration.loaded(facts["calibration"])
+        if "calibration" in facts
+        else RescoringCalibration()
+    )
+    return Rescorer(zoomer, fitted)
 
 
 def _bank(language: HouseholdLit) -> NDArray[np.float32]:

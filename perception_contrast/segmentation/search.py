@@ -14,12 +14,12 @@ from perception_contrast.core.feature_grid import FeatureGrid, require_same_spac
 from perception_contrast.core.vocabulary import UNLABELLED, Query, Vocabulary
 from perception_contrast.engines.graph_sequence import Stage
 from perception_contrast.segmentation.calibration import Calibration, features_of
-from perception_contrast.segmentation.instances.splitter import Clues, Splitter
-from perception_contrast.segmentation.mask_renderer import Canvas
+from perception_contrast.segmentation.instances.splitter import SplitCues, Splitter
+from perception_contrast.segmentation.mask_renderer import MaskRenderer
 from perception_contrast.segmentation.regions import Region, grow_regions, part_of, region_vectors
-from perception_contrast.segmentation.rescoring.rescorer import LEAST, SecondLook, spot_of
+from perception_contrast.segmentation.rescoring.rescorer import LEAST, Rescorer, region_crop_of
 from perception_contrast.segmentation.scoring import ExampleScorer, QueryVectors, Scorer
-from perception_contrast.segmentation.upsampling import Ground, Plane, upsampled
+from perception_contrast.segmentation.upsampling import LogitMap, LogitUpsampler, upsampled
 
 Array = NDArray[np.float32]
 LONGEST_SIDE = 640  # of the map in which regions are cut out
@@ -58,7 +58,7 @@ class SearchSettings:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """masks: (H, W) uint16 of the source's size, UNLABELLED where nothing is. detections: best first."""
 
     masks: NDArray[np.uint16]
@@ -120,7 +120,7 @@ class Searcher:
         bank: Array | None = None,
         example_scorer: ExampleScorer | None = None,
         example_calibration: Calibration | None = None,
-        second_look: SecondLook | None = None,
+        second_look: Rescorer | None = None,
     ) -> None:
         self.second_look = second_look
         self._scorer, self.calibration = scorer, calibration
@@ -180,9 +180,9 @@ class Searcher:
         examples: FeatureGrid | None,
         prepared: PreparedQueries,
         settings: SearchSettings,
-        clues: Clues | None = None,
+        clues: SplitCues | None = None,
         stage: Stage | None = None,
-    ) -> Found:
+    ) -> SearchResult:
         """Masks and detections. image: (H, W, 3) uint8 RGB, whose edges the masks follow.
 
         clues: what tells one thing of a kind from the next; without any, connected things are one. stage:
@@ -190,10 +190,12 @@ class Searcher:
         """
         size = (int(image.shape[0]), int(image.shape[1]))
         if not prepared.vocabulary.queries:
-            return Found(np.full(size, UNLABELLED, np.uint16), ())
+            return SearchResult(np.full(size, UNLABELLED, np.uint16), ())
         words, examples = (grid and grid.unit() for grid in (words, examples))
         grids = self.logit_grids(words, examples, prepared)
-        ground = Ground(image, (grids.shape[1], grids.shape[2]), refine=settings.refine, longest=LONGEST_SIDE)
+        ground = LogitUpsampler(
+            image, (grids.shape[1], grids.shape[2]), refine=settings.refine, longest=LONGEST_SIDE
+        )
         cut = None if settings.mask_threshold is None else logit_of(settings.mask_threshold)
         planes = self._planes(grids, ground, prepared, cut=cut)
         base = _Base(words, examples, prepared, ground.coarse)
@@ -201,7 +203,7 @@ class Searcher:
         if clues is not None:
             accepted = self._split(accepted, planes, Splitter(ground, image, clues), base)
         accepted.sort(key=lambda candidate: candidate.probability, reverse=True)
-        canvas = Canvas(ground, [(c.query, c.region) for c in accepted])
+        canvas = MaskRenderer(ground, [(c.query, c.region) for c in accepted])
         detections: list[Detection] = []
         for place, candidate in enumerate(accepted):
             plane, calibration = planes[candidate.query], self._calibration(prepared, candidate.query)
@@ -210,7 +212,7 @@ class Searcher:
             drawn = canvas.draw(place, plane, calibration.low, level, prepared.vocabulary.ids[query.label])
             if len(detections) < settings.max_detections and drawn is not None:
                 detections.append(self._detection(candidate, query.label, *drawn))
-        return Found(canvas.labels(), tuple(detections))
+        return SearchResult(canvas.labels(), tuple(detections))
 
     def plane(
         self,
@@ -221,7 +223,7 @@ class Searcher:
     ) -> Array:
         """Refined logits of the first query over the whole image, at most LONGEST_SIDE a side."""
         grid = self.logit_grids(words, examples, prepared)[0]
-        ground = Ground(image, (grid.shape[0], grid.shape[1]), longest=LONGEST_SIDE)
+        ground = LogitUpsampler(image, (grid.shape[0], grid.shape[1]), longest=LONGEST_SIDE)
         return ground.plane(grid).window((0, 0, ground.coarse[1], ground.coarse[0]))
 
     def candidates(
@@ -239,7 +241,7 @@ class Searcher:
         """
         words, examples = (grid and grid.unit() for grid in (words, examples))
         grids = self.logit_grids(words, examples, prepared)
-        ground = Ground(image, (grids.shape[1], grids.shape[2]), longest=LONGEST_SIDE)
+        ground = LogitUpsampler(image, (grids.shape[1], grids.shape[2]), longest=LONGEST_SIDE)
         planes = self._planes(grids, ground, prepared, calibration)
         base = _Base(words, examples, prepared, ground.coarse)
         grown = self._grown(planes, base, settings or SearchSettings(), calibration)
@@ -251,13 +253,13 @@ class Searcher:
     def _planes(
         self,
         grids: Array,
-        ground: Ground,
+        ground: LogitUpsampler,
         prepared: PreparedQueries,
         calibration: Calibration | None = None,
         cut: float | None = None,
-    ) -> dict[int, Plane]:
+    ) -> dict[int, LogitMap]:
         """Query number to its map, of those that reach their seed anywhere. cut: of the masks' pixels."""
-        planes: dict[int, Plane] = {}
+        planes: dict[int, LogitMap] = {}
         for index, grid in enumerate(grids):
             fit = calibration or self._calibration(prepared, index)
             if float(grid.max()) >= fit.seed:
@@ -267,7 +269,7 @@ class Searcher:
 
     def _grown(
         self,
-        planes: Mapping[int, Plane],
+        planes: Mapping[int, LogitMap],
         base: _Base,
         settings: SearchSettings,
         calibration: Calibration | None = None,
@@ -350,7 +352,7 @@ class Searcher:
             return {}
         places = [k for k, one in enumerate(candidates) if self._by_words(prepared, one.query)]
         places = look.worth_it([candidates[k].probability for k in places], places)
-        spots = [spot_of(candidates[k].region, size, image.shape) for k in places]
+        spots = [region_crop_of(candidates[k].region, size, image.shape) for k in places]
         kept = look.affordable(spots, most)
         if not kept:
             return {}
@@ -370,7 +372,7 @@ class Searcher:
         return prepared_words(prepared, index) and not prepared.vocabulary.queries[index].exemplars
 
     def _split(
-        self, accepted: list[Candidate], planes: Mapping[int, Plane], splitter: Splitter, base: _Base
+        self, accepted: list[Candidate], planes: Mapping[int, LogitMap], splitter: Splitter, base: _Base
     ) -> list[Candidate]:
         """Regions of several things as those things; each has the surer of its own and the whole's score."""
         whole: list[Candidate] = []

@@ -77,7 +77,7 @@ class GuidedFilter:
 
 
 @dataclass(frozen=True)
-class Plane:
+class LogitMap:
     """A map of an image, known coarsely and worked out finely only where it is looked at.
 
     box: (x0, y0, x1, y1), max exclusive, coarse pixels of the image that the map covers; elsewhere it is
@@ -124,7 +124,7 @@ def _enlarged(values: Array, box: Box, factor: int) -> Array:
     return large[y : y + (y1 - y0) * factor, x : x + (x1 - x0) * factor]
 
 
-class Ground:
+class LogitUpsampler:
     """An image at the sizes at which it is searched: coarse for where things are, fine for their masks.
 
     size: the image's (height, width). coarse: (h, w), and each of its pixels is ``factor`` fine ones a
@@ -156,7 +156,7 @@ class Ground:
         guide = np.multiply(grey, np.float32(1 / 255), dtype=np.float32)
         return GuidedFilter(guide, self._radius * self.factor, every=self.factor)
 
-    def plane(self, grid: Array, low: float = -np.inf) -> Plane:
+    def plane(self, grid: Array, low: float = -np.inf) -> LogitMap:
         """A map (rows, columns) of ``grid`` laid over the image, along its edges where it is refined.
 
         Only as much of it as can reach ``low`` anywhere, and a rim.
@@ -167,10 +167,10 @@ class Ground:
             whole = upsampled(grid, self.fine)
             fine = [side * self.factor for side in box]
             part = whole[fine[1] : fine[3], fine[0] : fine[2]]
-            return Plane(box, values, whole, self.factor, part)
+            return LogitMap(box, values, whole, self.factor, part)
         slope, offset = self._filter.lines(values, box)
         smoothed = slope * self._filter.small[y0:y1, x0:x1] + offset
-        return Plane(box, smoothed, self._filter.guide, self.factor, offset, slope)
+        return LogitMap(box, smoothed, self._filter.guide, self.factor, offset, slope)
 
     def _reach(self, cells: NDArray[np.bool_]) -> Box:
         """Coarse pixels around cells (h, w), as wide as smoothing can carry them; all of them for none."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.cache import atomic_write
-from perception_contrast.text.text_tower import TextTower, reworded
+from perception_contrast.text.text_tower import TextTower, with_templates
 
 FloatArray = NDArray[np.float32]
 
@@ -33,7 +33,7 @@ class CachedTextTower:
 
     def with_templates(self, templates: tuple[str, ...]) -> CachedTextTower:
         """The wrapped tower's, its vectors kept in the same folder. Raises ModelError as that does."""
-        return CachedTextTower(reworded(self._tower, templates), self.directory)
+        return CachedTextTower(with_templates(self._tower, templates), self.directory)
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """(n, dim) float32, unit rows."""

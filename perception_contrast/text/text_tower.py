@@ -49,7 +49,7 @@ class TextTower(Protocol):
 
 
 @runtime_checkable
-class Rewordable(Protocol):
+class TemplatedTower(Protocol):
     """A text tower that puts sentences around a phrase, and can put others."""
 
     def with_templates(self, templates: tuple[str, ...]) -> TextTower:
@@ -57,12 +57,12 @@ class Rewordable(Protocol):
         ...
 
 
-def reworded(tower: TextTower, templates: tuple[str, ...]) -> TextTower:
+def with_templates(tower: TextTower, templates: tuple[str, ...]) -> TextTower:
     """A tower with ``templates`` around each phrase. Raises ModelError.
 
     One that takes phrases bare, as household-lit does, is its own with PLAIN and has no other.
     """
-    if isinstance(tower, Rewordable):
+    if isinstance(tower, TemplatedTower):
         return tower.with_templates(templates)
     if templates != PLAIN:
         raise ModelError(f"'{tower.model}' was fitted to phrases alone; leave the templates empty")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.models.logit_scale import Matching
+from perception_contrast.models.logit_scale import LogitScale
 
 Array = NDArray[np.float32]
 
@@ -45,7 +45,7 @@ class ImageTextSimilarity:
         return np.asarray(100.0 * np.maximum(self.cosines, 0.0), np.float32)
 
 
-def probabilities(cosines: Array, matching: Matching) -> Array:
+def probabilities(cosines: Array, matching: LogitScale) -> Array:
     """(n,) cosines to (n,) probabilities with a tower's own scale and bias, as it was trained.
 
     A softmax over the texts (Radford et al., CLIP, 2021), or a sigmoid of each where there is a bias

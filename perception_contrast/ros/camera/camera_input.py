@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from perception_contrast.core.camera_model import camera_of_info
 from perception_contrast.core.errors import FrameError
 from perception_contrast.core.frame import Frame
-from perception_contrast.ros.camera.stamp_synchronizer import Paired, Pairing
+from perception_contrast.ros.camera.stamp_synchronizer import StampSynchronizer, Synchronized
 from perception_contrast.ros.camera.subscription import AdaptiveSubscription
 from perception_contrast.ros.messages.image_messages import depth_array, frame_from, nanoseconds
 
@@ -33,7 +33,7 @@ class Received:
 
 @dataclass(frozen=True)
 class InputSettings:
-    """compressed: read ``image/compressed``. slop, patience: seconds, as of ``Pairing``."""
+    """compressed: read ``image/compressed``. slop, patience: seconds, as of ``StampSynchronizer``."""
 
     compressed: bool = False
     use_depth: bool = False
@@ -51,7 +51,7 @@ class CameraInput:
     def __init__(
         self,
         node: Node,
-        on_paired: Callable[[Paired], None],
+        on_paired: Callable[[Synchronized], None],
         on_malformed: Callable[[str, str], None],
         group: CallbackGroup,
         settings: InputSettings,
@@ -60,7 +60,7 @@ class CameraInput:
         self._node, self._group, self._on_malformed = node, group, on_malformed
         self._stream = prefix.rstrip("/")
         streams = {"depth": False, "camera_info": True} if settings.use_depth else {}
-        self.pairing = Pairing(on_paired, streams, slop=0, patience=0.0)
+        self.pairing = StampSynchronizer(on_paired, streams, slop=0, patience=0.0)
         self.tune(settings.slop, settings.patience)
         # As image_transport does it: remap the base name first, then append the transport's.
         base = node.resolve_topic_name(f"{prefix}image")
@@ -112,7 +112,7 @@ class CameraInput:
             one.close()
         self.pairing.clear()
 
-    def decode(self, paired: Paired) -> Received:
+    def decode(self, paired: Synchronized) -> Received:
         """Decodes an image and what was paired with it. Raises FrameError.
 
         Depth or a calibration that cannot be decoded is reported and left out.

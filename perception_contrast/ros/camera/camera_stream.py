@@ -13,10 +13,10 @@ from rclpy.lifecycle import LifecycleNode
 from perception_contrast.core.errors import QueryError
 from perception_contrast.ros.camera.camera_input import CameraInput, InputSettings, Received
 from perception_contrast.ros.camera.stamp_checks import Stamps
-from perception_contrast.ros.camera.stamp_synchronizer import Paired
+from perception_contrast.ros.camera.stamp_synchronizer import Synchronized
 from perception_contrast.ros.messages.image_messages import nanoseconds
 from perception_contrast.ros.monitoring.statistics import Statistics
-from perception_contrast.ros.node.publishers import Outputs, nothing
+from perception_contrast.ros.node.publishers import Publishers, nothing
 
 # A person who asks for one frame mostly asks for more; and listeners that restart come back.
 HELD_SECONDS = 10.0
@@ -37,7 +37,7 @@ class Camera:
         node: LifecycleNode,
         name: str,
         settings: InputSettings,
-        submit: Callable[[Camera, Paired], None],
+        submit: Callable[[Camera, Synchronized], None],
         group: CallbackGroup,
     ) -> None:
         """group: of the input's callbacks, one that lets no two of them run at once."""
@@ -46,7 +46,7 @@ class Camera:
         prefix = f"{name}/" if name else ""
         self.input = CameraInput(node, self._on_paired, self.malformed, group, settings, prefix)
         # In the input's own group, so that no message is being taken from what is closed.
-        self.outputs = Outputs(node, self.attend, group, prefix)
+        self.outputs = Publishers(node, self.attend, group, prefix)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(ATTEND_PERIOD, self.attend, callback_group=group, clock=steady)
         self._lock = threading.RLock()
@@ -96,7 +96,7 @@ class Camera:
 
     # Frames.
 
-    def _on_paired(self, paired: Paired) -> None:
+    def _on_paired(self, paired: Synchronized) -> None:
         if self.stamps.see(paired.stamp, self._node.get_clock().now().nanoseconds):
             self._node.get_logger().info(f"{self.input.topic}: time has jumped back; tracks begin anew")
             self.restart()
@@ -138,7 +138,7 @@ class Camera:
         self.statistics.error(said)
         self._node.get_logger().error(f"a frame of {self.input.topic} could not be processed: {said}")
 
-    def stamp_age_ms(self, paired: Paired) -> float:
+    def stamp_age_ms(self, paired: Synchronized) -> float:
         """Milliseconds from the image's stamp to now, by the node's clock."""
         now = self._node.get_clock().now().nanoseconds
         return (now - nanoseconds(paired.image.header.stamp)) / 1e6

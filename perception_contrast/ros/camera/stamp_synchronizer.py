@@ -18,7 +18,7 @@ ALIVE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Paired:
+class Synchronized:
     """An image, what was found to go with it (topic to message), and when it came (monotonic seconds)."""
 
     image: Any
@@ -53,7 +53,7 @@ class _Stream:
         return now - self.last <= ALIVE_SECONDS and all(one < stamp for one, _ in self.messages)
 
 
-class Pairing:
+class StampSynchronizer:
     """Any thread may call; ``emit`` is called with each image once, in the thread that completed it.
 
     streams: name to whether it is steady. slop: nanoseconds. patience: seconds that an image may wait.
@@ -61,7 +61,7 @@ class Pairing:
 
     def __init__(
         self,
-        emit: Callable[[Paired], None],
+        emit: Callable[[Synchronized], None],
         streams: Mapping[str, bool],
         *,
         slop: int,
@@ -69,7 +69,7 @@ class Pairing:
     ) -> None:
         self._emit = emit
         self._streams = {name: _Stream(steady) for name, steady in streams.items()}
-        self._waiting: deque[Paired] = deque()
+        self._waiting: deque[Synchronized] = deque()
         self._lock = threading.RLock()
         self._outcomes: Counter[str] = Counter()
         self.slop, self.patience = slop, patience
@@ -82,7 +82,7 @@ class Pairing:
 
     def image(self, message: Any, stamp: int, now: float) -> None:
         with self._lock:
-            self._waiting.append(Paired(message, stamp, now))
+            self._waiting.append(Synchronized(message, stamp, now))
             self._release(now)
 
     def other(self, name: str, message: Any, stamp: int, now: float) -> None:
@@ -116,9 +116,9 @@ class Pairing:
                 self._outcomes[f"{name}/{how}"] += 1
                 if message is not None:
                     found[name] = message
-            self._emit(Paired(held.image, held.stamp, held.arrived, found))
+            self._emit(Synchronized(held.image, held.stamp, held.arrived, found))
 
-    def _waits(self, held: Paired, now: float) -> bool:
+    def _waits(self, held: Synchronized, now: float) -> bool:
         return now - held.arrived < self.patience and any(
             stream.may_come(held.stamp, now) for stream in self._streams.values()
         )

@@ -20,7 +20,7 @@ STAGES = ("received", "started", "decoded", "computed", "published")
 
 
 @dataclass
-class Passage:
+class FrameTimeline:
     """Monotonic seconds of one frame. timings: milliseconds by stage, of the pipeline."""
 
     received: float
@@ -54,7 +54,7 @@ class LatencyTopic:
             Latency, "~/latency", output(10), qos_overriding_options=overridable()
         )
 
-    def publish(self, header: Header, camera: str, passage: Passage) -> None:
+    def publish(self, header: Header, camera: str, passage: FrameTimeline) -> None:
         if not self._publisher.get_subscription_count():
             return
         message = Latency(header=header, camera=camera)

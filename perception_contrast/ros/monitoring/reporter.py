@@ -9,8 +9,8 @@ from perception_contrast.ros.camera.camera_stream import Camera
 from perception_contrast.ros.camera.scheduler import FairWorker
 from perception_contrast.ros.monitoring.hardware import hardware_values
 from perception_contrast.ros.monitoring.health import CameraReport, NodeReport
-from perception_contrast.ros.monitoring.statistics import Troubles
-from perception_contrast.ros.node.model_manager import Models
+from perception_contrast.ros.monitoring.statistics import Issues
+from perception_contrast.ros.node.model_manager import ModelManager
 from perception_contrast.ros.parameters import node_parameters as parameters
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ class Reporter:
     def __init__(
         self,
         cameras: Mapping[str, Camera],
-        models: Models,
+        models: ModelManager,
         worker: FairWorker[Any],
-        troubles: Troubles,
+        troubles: Issues,
         table: Parameters,
     ) -> None:
         self._cameras, self._models, self._worker = cameras, models, worker
@@ -42,7 +42,7 @@ class Reporter:
         troubles = {kind: self._troubles.recent(kind) for kind in _NEWS}
         troubles |= {kind: self._troubles.last(kind) for kind in _LASTING}
         if pipeline is not None:
-            # Models serve, though not those that were wished for.
+            # ModelManager serve, though not those that were wished for.
             troubles["models"] = self._troubles.recent("models")
         expected = parameters.each(self._table.values, "expected_rates")
         return NodeReport(

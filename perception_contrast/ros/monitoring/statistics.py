@@ -16,7 +16,7 @@ KEPT = 256
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Issue:
     """The last one of a kind: what it said and when (seconds of the clock in use)."""
 
     message: str
@@ -72,8 +72,8 @@ class Statistics:
         self._errors = 0
         self._malformed: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
-        self._last_malformed: Trouble | None = None
-        self._last_error: Trouble | None = None
+        self._last_malformed: Issue | None = None
+        self._last_error: Issue | None = None
         self._latency: dict[str, deque[float]] = {}
 
     def frame_in(self) -> None:
@@ -99,14 +99,14 @@ class Statistics:
         """Counts input that could not be decoded; the count of its kind so far."""
         with self._lock:
             self._malformed[reason] += 1
-            self._last_malformed = Trouble(message, self._clock())
+            self._last_malformed = Issue(message, self._clock())
             return self._malformed[reason]
 
     def error(self, message: str) -> None:
         """Counts a failure of ours on input that was fine."""
         with self._lock:
             self._errors += 1
-            self._last_error = Trouble(message, self._clock())
+            self._last_error = Issue(message, self._clock())
 
     def snapshot(self) -> Snapshot:
         with self._lock:
@@ -127,18 +127,18 @@ class Statistics:
             )
 
 
-class Troubles:
+class Issues:
     """What went wrong with a node as a whole, by kind: how often, and what was said last."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._last: dict[str, Trouble] = {}
+        self._last: dict[str, Issue] = {}
 
     def add(self, kind: str, message: str) -> None:
         with self._lock:
             self._counts[kind] += 1
-            self._last[kind] = Trouble(message, self._clock())
+            self._last[kind] = Issue(message, self._clock())
 
     def clear(self, kind: str) -> None:
         """It is mended: no news any more, though it stays counted."""
@@ -159,7 +159,7 @@ class Troubles:
             return _recent(self._last.get(kind), self._clock())
 
 
-def _recent(trouble: Trouble | None, now: float) -> str:
+def _recent(trouble: Issue | None, now: float) -> str:
     return trouble.message if trouble is not None and now - trouble.time <= RECENT else ""
 
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from perception_contrast.core.errors import FrameError
 from perception_contrast.ros.camera.camera_input import Received
 from perception_contrast.ros.camera.camera_stream import Camera
-from perception_contrast.ros.camera.stamp_synchronizer import Paired
-from perception_contrast.ros.monitoring.latency import LatencyTopic, Passage
+from perception_contrast.ros.camera.stamp_synchronizer import Synchronized
+from perception_contrast.ros.monitoring.latency import FrameTimeline, LatencyTopic
 from perception_contrast.ros.monitoring.tracing import trace_points
 from perception_contrast.ros.node.publishers import nothing
 
 if TYPE_CHECKING:
-    from perception_contrast.pipeline.output_request import Wants
-    from perception_contrast.pipeline.pipeline import Pipeline, Ticket
+    from perception_contrast.pipeline.output_request import OutputRequest
+    from perception_contrast.pipeline.pipeline import PendingResult, Pipeline
 
-Decoded = tuple[Camera, Paired, Received, "Wants", Passage]
+Decoded = tuple[Camera, Synchronized, Received, "OutputRequest", FrameTimeline]
 
 
-class Walk:
+class FrameProcessor:
     """For the worker's thread alone.
 
     pipeline: the one in use, None while there is none. after: called with it when a batch was computed.
@@ -40,7 +40,7 @@ class Walk:
         self._latency, self._feature_dtype = latency, feature_dtype
         self._trace = trace_points()
 
-    def __call__(self, batch: Sequence[tuple[str, Paired]]) -> None:
+    def __call__(self, batch: Sequence[tuple[str, Synchronized]]) -> None:
         pipeline = self._pipeline()
         if pipeline is None:
             return
@@ -61,8 +61,8 @@ class Walk:
                 one[0].failed(error)
         self._after(pipeline)
 
-    def _decoded(self, name: str, paired: Paired) -> Decoded | None:
-        camera, passage = self._cameras[name], Passage(paired.arrived, time.monotonic())
+    def _decoded(self, name: str, paired: Synchronized) -> Decoded | None:
+        camera, passage = self._cameras[name], FrameTimeline(paired.arrived, time.monotonic())
         self._trace("start", name, paired.stamp)
         try:
             received = camera.input.decode(paired)
@@ -81,7 +81,7 @@ class Walk:
             return None
         return camera, paired, received, wants, passage
 
-    def _finish(self, one: Decoded, ticket: Ticket) -> None:
+    def _finish(self, one: Decoded, ticket: PendingResult) -> None:
         camera, paired, received, _, passage = one
         result = ticket.result()
         passage.computed, passage.timings = time.monotonic(), result.timings

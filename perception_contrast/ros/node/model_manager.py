@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perception_contrast.core.allocator import give_back
+from perception_contrast.core.allocator import release_memory
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.ros.node.lifecycle import Background
-from perception_contrast.ros.node.vocabulary_store import Remembered
+from perception_contrast.ros.node.vocabulary_store import VocabularyStore
 from perception_contrast.ros.parameters import node_parameters as parameters
 from perception_contrast.ros.parameters.node_parameters import LOADED, Values
 
@@ -46,7 +46,7 @@ class Loading:
     seconds: float = 0.0
 
 
-class Models:
+class ModelManager:
     """One pipeline, or none. Any thread may call; ``load`` belongs into the background.
 
     values: of the parameters, as they are now. on_change: called with a pipeline that has taken another's
@@ -58,7 +58,7 @@ class Models:
         background: Background,
         build: Callable[..., Pipeline],
         values: Callable[[], Values],
-        remembered: Remembered,
+        remembered: VocabularyStore,
         tell: Telling,
         on_change: Callable[[Pipeline], None],
         on_refused: Callable[[Values], None],
@@ -264,4 +264,4 @@ def free_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-    give_back()
+    release_memory()

@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
-from perception_contrast.pipeline.output_request import Result, Wants
+from perception_contrast.pipeline.output_request import OutputRequest, Result
 from perception_contrast.ros.messages.detection_messages import (
     detections_message,
     embedding_message,
@@ -47,7 +47,7 @@ TOPICS = {
 }
 
 
-class Outputs:
+class Publishers:
     """Publishers of one camera. They publish only while the node is active.
 
     prefix: of the names, "front/" say. on_change: called when a listener comes or goes, where the
@@ -90,24 +90,24 @@ class Outputs:
             return node.create_lifecycle_publisher(kind, topic, output(), **arguments)
 
     def allow(self, names: Collection[str]) -> None:
-        """Outputs that may be computed; others stay silent whoever listens."""
+        """Publishers that may be computed; others stay silent whoever listens."""
         self._allowed = frozenset(names)
 
     def subscribers(self) -> dict[str, int]:
         """How many listen to each output."""
         return {name: one.get_subscription_count() for name, one in self._publishers.items()}
 
-    def wants(self) -> Wants:
+    def wants(self) -> OutputRequest:
         """What somebody listens to right now."""
         counts = self.subscribers()
-        return Wants(**{name: count > 0 and name in self._allowed for name, count in counts.items()})
+        return OutputRequest(**{name: count > 0 and name in self._allowed for name, count in counts.items()})
 
     def unheard(self) -> dict[str, str]:
         """Topic to the policy that kept a subscriber from matching; in the order of their coming."""
         return dict(self._unheard)
 
     def switched_off(self) -> list[str]:
-        """Outputs that somebody listens to in vain, for the parameter ``outputs`` leaves them out."""
+        """Publishers that somebody listens to in vain, for the parameter ``outputs`` leaves them out."""
         return [name for name, count in self.subscribers().items() if count and name not in self._allowed]
 
     def publish(self, result: Result, header: Header, feature_dtype: str) -> None:
@@ -130,7 +130,7 @@ class Outputs:
                 self._publishers[name].publish(message)
 
 
-class Announcer:
+class LatchedPublisher:
     """The latched topics: which label has which id, and which models made the results."""
 
     def __init__(self, node: LifecycleNode) -> None:
@@ -159,7 +159,7 @@ class Announcer:
             return True
 
 
-def nothing(wants: Wants) -> bool:
+def nothing(wants: OutputRequest) -> bool:
     """True if nobody listens to anything."""
     return not any(getattr(wants, field.name) for field in fields(wants))
 

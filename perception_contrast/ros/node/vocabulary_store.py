@@ -37,7 +37,7 @@ class _Kept:
     vocabulary: Vocabulary
 
 
-class Remembered:
+class VocabularyStore:
     """What was last looked for, with the parameters that it began from.
 
     It is offered again only if those are still the same: parameters that somebody has changed since

@@ -41,7 +41,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Looked:
+class CellFeatures:
     """cells (n, c): what is known of each cell of a grid. number (h, w): cell of each coarse pixel."""
 
     cells: Array
@@ -61,18 +61,18 @@ class View:
     """
 
     colours: Array
-    things: Looked | None
-    features: Looked | None
+    things: CellFeatures | None
+    features: CellFeatures | None
     depth: Array | None
     cell: float
 
-    def piece(self, mask: Mask) -> Piece:
+    def piece(self, mask: Mask) -> RegionPart:
         """The part of the region under a mask (h, w) that is not empty."""
-        return Piece(self, mask, np.flatnonzero(mask))
+        return RegionPart(self, mask, np.flatnonzero(mask))
 
 
 @dataclass(frozen=True)
-class Piece:
+class RegionPart:
     """One mask of a region that may be two things. inside: (n,) flat places of its pixels."""
 
     view: View

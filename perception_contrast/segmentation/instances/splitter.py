@@ -24,15 +24,15 @@ from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.segmentation.instances.splits import (
     DEEPEST,
     Array,
+    CellFeatures,
     Evidence,
-    Looked,
     Mask,
     Parts,
-    Piece,
+    RegionPart,
     View,
 )
 from perception_contrast.segmentation.regions import Region
-from perception_contrast.segmentation.upsampling import Ground
+from perception_contrast.segmentation.upsampling import LogitUpsampler
 
 MOST = 24  # things of one region
 LEAST_PIXELS = 12  # coarse; less shows no parts
@@ -41,7 +41,7 @@ LEAST_PART = 0.08  # of a region; smaller pieces are no things of their own
 
 
 @dataclass(frozen=True)
-class Clues:
+class SplitCues:
     """What tells one thing from the next, each of it optional.
 
     things: (h, w, 4) float32 of ``AlignmentHead.grid``. depth: (H, W) float32 metres of the image, NaN
@@ -68,7 +68,7 @@ def terms(seen: Evidence) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Judge:
+class SplitClassifier:
     """Probability that two parts are two things: logistic(weights . terms + offset), fitted on scenes.
 
     weights: by the names of ``terms``. split_from: probability from which a region is parted.
@@ -105,12 +105,12 @@ JUDGES_FILE = Path(__file__).parent / "data" / "judges.json"
 
 
 @cache
-def judges(path: Path = JUDGES_FILE) -> dict[str, Judge]:
+def split_classifiers(path: Path = JUDGES_FILE) -> dict[str, SplitClassifier]:
     """By what there is to judge by, see ``kind_of``. Raises ModelError for a file that is not readable."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         found = {
-            kind: Judge(
+            kind: SplitClassifier(
                 {name: float(one["weights"][name]) for name in terms(Evidence())},
                 float(one["offset"]),
                 float(one["split_from"]),
@@ -122,7 +122,7 @@ def judges(path: Path = JUDGES_FILE) -> dict[str, Judge]:
     return found
 
 
-def kind_of(clues: Clues) -> str:
+def kind_of(clues: SplitCues) -> str:
     """Name of the judge for these clues."""
     return ("votes" if clues.things is not None else "looks") + ("" if clues.depth is None else "+depth")
 
@@ -130,9 +130,9 @@ def kind_of(clues: Clues) -> str:
 class Splitter:
     """Splits regions of one image. Works nothing out before it is first asked."""
 
-    def __init__(self, ground: Ground, image: NDArray[np.uint8], clues: Clues) -> None:
+    def __init__(self, ground: LogitUpsampler, image: NDArray[np.uint8], clues: SplitCues) -> None:
         self._ground, self._image, self._clues = ground, image, clues
-        self._judge = judges()[kind_of(clues)]
+        self._judge = split_classifiers()[kind_of(clues)]
 
     def __call__(self, region: Region) -> list[Mask]:
         """Masks in the region's box that share its pixels out among things; one mask if it is one thing."""
@@ -154,7 +154,7 @@ class Splitter:
                 waiting += parts
         return things
 
-    def _best(self, piece: Piece, least: float) -> Parts | None:
+    def _best(self, piece: RegionPart, least: float) -> Parts | None:
         """The parts that are surest to be two things; None where none is sure enough."""
         judged = [
             (self._judge(piece.evidence(parts, self._judge.could_part)), parts)
@@ -187,14 +187,14 @@ class Splitter:
         part = np.multiply(self._small[y0:y1, x0:x1], np.float32(1 / 255), dtype=np.float32)
         return View(cv2.cvtColor(part, cv2.COLOR_RGB2LAB), things, features, depth, cell)
 
-    def _looked(self, grid: Array, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Looked:
+    def _looked(self, grid: Array, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> CellFeatures:
         """The part of a grid (h, w, c) that is looked up from coarse pixels."""
         high, wide = self._ground.coarse
         down = (2 * rows + 1) * grid.shape[0] // (2 * high)
         across = (2 * columns + 1) * grid.shape[1] // (2 * wide)
         part = grid[down[0] : down[-1] + 1, across[0] : across[-1] + 1]
         number = (down - down[0])[:, None] * part.shape[1] + (across - across[0])
-        return Looked(part.reshape(-1, grid.shape[2]), number)
+        return CellFeatures(part.reshape(-1, grid.shape[2]), number)
 
     @cached_property
     def _known(self) -> Array:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import Encoders
-from perception_contrast.encoders.rescoring_head import SIDE, ZoomHead, pooled
-from perception_contrast.engines.served_graph import ServedGraph, served_zoom
+from perception_contrast.encoders.rescoring_head import SIDE, RescoringHead, pooled
+from perception_contrast.engines.served_graph import ServedGraph, served_rescoring
 from perception_contrast.preprocessing.region_crops import (
     Array,
     Box,
@@ -28,7 +28,7 @@ from perception_contrast.preprocessing.region_crops import (
 
 
 @dataclass(frozen=True)
-class Spot:
+class RegionCrop:
     """A region to be seen again. box: pixels of the frame. mask: what of the box is the region's, at any
     resolution. share: of the frame."""
 
@@ -41,13 +41,13 @@ class Spot:
         return steady(view_of(self.box))
 
 
-class Zoomer:
+class CropEncoder:
     """A tower behind an engine, and the head that reads its views. Any thread may call.
 
     scale, bias: of cosines with words, for logits.
     """
 
-    def __init__(self, served: ServedGraph, head: ZoomHead) -> None:
+    def __init__(self, served: ServedGraph, head: RescoringHead) -> None:
         self.served, self._head = served, head
         self.scale, self.bias = float(head.log_scale.exp()), float(head.bias)
         self._cells = SIDE // served.graph.patch
@@ -70,7 +70,7 @@ class Zoomer:
         """Ends what goes on in the background."""
         self.served.close()
 
-    def vectors(self, image: NDArray[np.uint8], spots: Sequence[Spot]) -> Array:
+    def vectors(self, image: NDArray[np.uint8], spots: Sequence[RegionCrop]) -> Array:
         """(n, dim) float32 unit rows. image: (H, W, 3) uint8 RGB. Spots that share a view share its pass."""
         if not spots:
             return np.zeros((0, self._head.config.dim), np.float32)
@@ -89,10 +89,10 @@ class Zoomer:
             return np.asarray(found.float().cpu().numpy(), np.float32)
 
 
-def zoomer_of(encoders: Encoders, engine: str, precision: str) -> Zoomer | None:
+def crop_encoder_of(encoders: Encoders, engine: str, precision: str) -> CropEncoder | None:
     """For models that see regions enlarged; None for others. engine, precision: as ``choose_engine``."""
-    served = served_zoom(encoders, engine, precision)
+    served = served_rescoring(encoders, engine, precision)
     language = encoders.language
     if served is None or not isinstance(language, HouseholdLit) or language.zoom is None:
         return None
-    return Zoomer(served, language.zoom.head)
+    return CropEncoder(served, language.zoom.head)

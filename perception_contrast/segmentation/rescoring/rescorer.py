@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.segmentation.regions import Array, Region
-from perception_contrast.segmentation.rescoring.crop_encoder import Spot, Zoomer
+from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, RegionCrop
 from perception_contrast.segmentation.scoring import SigmoidScorer
 
 FEATURES = ("first", "zoom", "rival", "log_share")
@@ -24,7 +24,7 @@ LEAST = 0.01
 
 
 @dataclass(frozen=True)
-class ZoomCalibration:
+class RescoringCalibration:
     """probability = sigmoid(weights . features + offset). detection: from which a region is published.
 
     weights: one for each of FEATURES: logit of the probability at first look, logit of the enlarged
@@ -39,7 +39,7 @@ class ZoomCalibration:
         return json.dumps(asdict(self))
 
     @classmethod
-    def loaded(cls, text: str) -> ZoomCalibration:
+    def loaded(cls, text: str) -> RescoringCalibration:
         """Raises ModelError for text that ``dumped`` did not write."""
         try:
             stored = json.loads(text)
@@ -52,16 +52,16 @@ class ZoomCalibration:
         return found
 
 
-class SecondLook:
+class Rescorer:
     """What regions are seen with, enlarged, and how that is weighed."""
 
-    def __init__(self, zoomer: Zoomer, calibration: ZoomCalibration) -> None:
+    def __init__(self, zoomer: CropEncoder, calibration: RescoringCalibration) -> None:
         self._zoomer, self.calibration = zoomer, calibration
         self.scale, bias = zoomer.scale, zoomer.bias
         self.scorer = SigmoidScorer((self.scale, self.scale), (bias, bias))
 
-    def vectors(self, image: NDArray[np.uint8], spots: Sequence[Spot]) -> Array:
-        """As ``Zoomer.vectors``."""
+    def vectors(self, image: NDArray[np.uint8], spots: Sequence[RegionCrop]) -> Array:
+        """As ``CropEncoder.vectors``."""
         return self._zoomer.vectors(image, spots)
 
     @staticmethod
@@ -71,7 +71,7 @@ class SecondLook:
         return [place for _, place in sorted(found)]
 
     @staticmethod
-    def affordable(spots: Sequence[Spot], most: int) -> int:
+    def affordable(spots: Sequence[RegionCrop], most: int) -> int:
         """How many of the first spots can be seen with ``most`` views."""
         views = set()
         for count, spot in enumerate(spots):
@@ -91,8 +91,8 @@ class SecondLook:
         return 1.0 / (1.0 + math.exp(-min(max(score, -40.0), 40.0)))
 
 
-def spot_of(region: Region, size: tuple[int, int], image: tuple[int, ...]) -> Spot:
+def region_crop_of(region: Region, size: tuple[int, int], image: tuple[int, ...]) -> RegionCrop:
     """A region of a map of ``size`` (height, width) in an image of shape (H, W, 3)."""
     down, across = image[0] / size[0], image[1] / size[1]
     x0, y0, x1, y1 = region.box
-    return Spot((x0 * across, y0 * down, x1 * across, y1 * down), region.mask, region.share)
+    return RegionCrop((x0 * across, y0 * down, x1 * across, y1 * down), region.mask, region.share)

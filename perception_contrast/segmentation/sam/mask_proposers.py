@@ -44,7 +44,7 @@ _KNOWN = (
 )
 
 
-class Proposer(Protocol):
+class MaskProposer(Protocol):
     """What draws the things in boxes."""
 
     def propose(self, image: NDArray[np.uint8], boxes: Array) -> tuple[Masks, Array]:
@@ -98,7 +98,7 @@ class SegmentAnything:
             )
 
     def propose(self, image: NDArray[np.uint8], boxes: Array) -> tuple[Masks, Array]:
-        """As ``Proposer.propose``."""
+        """As ``MaskProposer.propose``."""
         source = _size(image)
         seen = fitted(source)
         fixed = {
@@ -142,7 +142,7 @@ class EfficientSam:
         self._one_by_one = isinstance(prompts, int)
 
     def propose(self, image: NDArray[np.uint8], boxes: Array) -> tuple[Masks, Array]:
-        """As ``Proposer.propose``."""
+        """As ``MaskProposer.propose``."""
         source = _size(image)
         # They make a square of 1024 of any image, so a larger one would only cost.
         seen = fitted(source) if max(source) > LONG_SIDE else source
@@ -171,7 +171,7 @@ class EfficientSam:
         return {"image_embeddings": embeddings, "orig_im_size": np.array(seen, np.int64)}
 
 
-def load_proposer(files: Path | Sequence[Path], device: str = "auto") -> Proposer:
+def load_mask_proposer(files: Path | Sequence[Path], device: str = "auto") -> MaskProposer:
     """The proposer that one or two ONNX files make, in either order.
 
     device: "cpu", or "auto", "cuda", "cuda:N" for a GPU if ONNX Runtime finds one. Raises ModelError for

@@ -14,8 +14,8 @@ from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.vocabulary import UNLABELLED
 from perception_contrast.segmentation.mask_renderer import tight
-from perception_contrast.segmentation.sam.mask_proposers import Array, Masks, Proposer
-from perception_contrast.segmentation.search import Found
+from perception_contrast.segmentation.sam.mask_proposers import Array, MaskProposer, Masks
+from perception_contrast.segmentation.search import SearchResult
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +30,11 @@ LEAST_QUALITY = 0.7
 SAME_THING = 0.8
 
 
-class Refiner:
+class MaskRefiner:
     """Draws detections by a proposer, for as long as that works; any thread may call it."""
 
-    def __init__(self, proposer: Proposer) -> None:
-        self._proposer: Proposer | None = proposer
+    def __init__(self, proposer: MaskProposer) -> None:
+        self._proposer: MaskProposer | None = proposer
         self._warnings: tuple[str, ...] = ()
         self._lock = threading.Lock()
 
@@ -43,7 +43,9 @@ class Refiner:
         """Why the proposer was given up; empty while it works."""
         return self._warnings
 
-    def __call__(self, image: NDArray[np.uint8], found: Found, ids: Mapping[str, int], most: int) -> Found:
+    def __call__(
+        self, image: NDArray[np.uint8], found: SearchResult, ids: Mapping[str, int], most: int
+    ) -> SearchResult:
         """``refined`` by proposals for the first ``most`` detections; as found where there are none.
 
         image: (H, W, 3) uint8 RGB. ids: of the labels. A proposer that fails is not asked again.
@@ -74,7 +76,7 @@ class Refiner:
                 logger.warning("%s", reason)
 
 
-def refined(found: Found, masks: Masks, quality: Array, ids: Mapping[str, int]) -> Found:
+def refined(found: SearchResult, masks: Masks, quality: Array, ids: Mapping[str, int]) -> SearchResult:
     """Detections with the proposals that fit them, no thing twice, and the label image painted of them.
 
     masks (n, H, W), quality (n,): proposals for the first n detections. ids: of the labels.
@@ -84,7 +86,7 @@ def refined(found: Found, masks: Masks, quality: Array, ids: Mapping[str, int]) 
         for one, mask, expected in zip(found.detections, masks, quality, strict=False)
     ]
     detections = distinct([*redrawn, *found.detections[len(redrawn) :]])
-    return Found(painted(found.masks.shape, detections, ids), detections)
+    return SearchResult(painted(found.masks.shape, detections, ids), detections)
 
 
 def taken(detection: Detection, mask: NDArray[np.bool_], quality: float) -> Detection:

@@ -15,7 +15,7 @@ from perception_contrast.core.cache import atomic_write, cache_dir
 from perception_contrast.core.errors import ModelError
 from perception_contrast.models.custom_models import checked_name, own_home
 from perception_contrast.models.specs import UNKNOWN_LICENCE
-from perception_contrast.segmentation.sam.mask_proposers import load_proposer
+from perception_contrast.segmentation.sam.mask_proposers import load_mask_proposer
 
 LIKE = "sam"  # what `models add` calls the family
 _CARD = "proposals.json"
@@ -40,7 +40,7 @@ def add_proposals(
     """
     home = own_home(checked_name(name), folder or cache_dir())
     empty, box = np.zeros((48, 64, 3), np.uint8), np.array([[8, 8, 40, 40]], np.float32)
-    load_proposer(list(files), "cpu").propose(empty, box)
+    load_mask_proposer(list(files), "cpu").propose(empty, box)
     try:
         kept = _copied(files, home)
         card = {"files": [path.name for path in kept], "licence": licence or UNKNOWN_LICENCE}
@@ -59,7 +59,7 @@ def _copied(files: Sequence[Path], home: Path) -> list[Path]:
         for source, copy in zip(files, copies, strict=True):
             shutil.copyfile(source, copy)
         try:
-            load_proposer(copies, "cpu")
+            load_mask_proposer(copies, "cpu")
         except ModelError as error:
             raise ModelError(
                 f"{' and '.join(map(str, files))} cannot be copied alone: the weights lie in another file; "

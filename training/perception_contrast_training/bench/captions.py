@@ -28,7 +28,7 @@ from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.subset import Chosen
 from perception_contrast_training.data.datasets.tables import TableDataset
 from perception_contrast_training.evaluation.compare import class_vectors
-from perception_contrast_training.evaluation.encoding import Eye, evaluating, see
+from perception_contrast_training.evaluation.encoding import EncoderAdapter, encode_images, evaluating
 from perception_contrast_training.evaluation.metrics.neighbours import retrieval
 from perception_contrast_training.evaluation.report import Outcome, Table, markdown
 from perception_contrast_training.household.close_ups import CloseUps, write_table
@@ -120,9 +120,9 @@ def figures(method: Any, asked: TableDataset) -> dict[str, float]:
     pair, backbone = method.pair, method.exported()
     assert isinstance(backbone, Backbone)
     device = next(backbone.parameters()).device
-    eye = Eye("pair", "", pair.image_vectors, backbone.size, backbone.mean, backbone.std, device)
+    eye = EncoderAdapter("pair", "", pair.image_vectors, backbone.size, backbone.mean, backbone.std, device)
     with evaluating(method), torch.inference_mode():
-        seen = see(eye, asked, what="asked about")
+        seen = encode_images(eye, asked, what="asked about")
 
         def words(texts: Sequence[str]) -> Tensor:
             found: Tensor = pair.text_vectors(list(texts)).float()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.images.resize import resize_labels
-from perception_contrast.pipeline.pipeline import Pipeline, Seen
+from perception_contrast.pipeline.pipeline import ImageFeatures, Pipeline
 from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.regions import Region
 from perception_contrast.segmentation.search import PreparedQueries
@@ -38,7 +38,7 @@ class _Case:
 
     frame: Frame
     truth: NDArray[np.bool_] | None
-    seen: Seen
+    seen: ImageFeatures
     prepared: PreparedQueries
     strict: bool = True
 

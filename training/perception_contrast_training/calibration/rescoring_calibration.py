@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
-from perception_contrast.encoders.rescoring_head import load_zoom, save_zoom
+from perception_contrast.encoders.rescoring_head import load_rescoring_head, save_rescoring_head
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.rescoring.rescorer import ZoomCalibration
+from perception_contrast.segmentation.rescoring.rescorer import RescoringCalibration
 from perception_contrast_training.calibration.fitting import platt
 from perception_contrast_training.calibration.household_calibration import fits, threshold_of
 from perception_contrast_training.config.rescoring_recipe import ZoomCalibrationSettings
@@ -83,7 +83,7 @@ def _answers(pipeline: Pipeline, image: Labelled) -> Iterator[tuple[int, tuple[f
         yield number, values, number in truths and fits(region, truths[number])
 
 
-def fit_zoom(looked: Looked, most_fired: float) -> tuple[ZoomCalibration, dict[str, float]]:
+def fit_zoom(looked: Looked, most_fired: float) -> tuple[RescoringCalibration, dict[str, float]]:
     """most_fired: share of absent names that may be reported. Raises PerceptionError for too little."""
     right = int(looked.correct.sum())
     if not 0 < right < len(looked.correct):
@@ -98,7 +98,7 @@ def fit_zoom(looked: Looked, most_fired: float) -> tuple[ZoomCalibration, dict[s
         "ece": expected_calibration_error(chance, looked.correct),
         "detection": detection,
     }
-    return ZoomCalibration(weights, offset, detection), facts
+    return RescoringCalibration(weights, offset, detection), facts
 
 
 def calibrate_zoom(
@@ -115,8 +115,8 @@ def calibrate_zoom(
     )
     looked = looked_at(pipeline, track(images, "calibrating the second look", total=settings.scenes))
     calibration, facts = fit_zoom(looked, settings.most_fired)
-    head, known, _ = load_zoom(path)
+    head, known, _ = load_rescoring_head(path)
     kept = {key: text for key, text in known.items() if key not in ("format", "config")}
     kept |= {"calibration": calibration.dumped(), "calibration_seen": json.dumps(facts)}
-    save_zoom(head, path, kept)
+    save_rescoring_head(head, path, kept)
     return facts

@@ -14,7 +14,7 @@ from perception_contrast_training.config.ranges import require_ranges
 from perception_contrast_training.config.run_settings import CheckpointSettings, Optimisation, Watching
 from perception_contrast_training.config.schema import checked, nearest, read_mapping
 from perception_contrast_training.data.pairs.partners import PairSettings, require_sane_pairs
-from perception_contrast_training.methods.paper_defaults import Published
+from perception_contrast_training.methods.paper_defaults import PaperDefaults
 from perception_contrast_training.methods.registry import METHODS, MethodKind
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import BackboneSettings
@@ -140,7 +140,7 @@ def recipe_of(stored: Mapping[str, Any]) -> PretrainRecipe:
     return replace(recipe, name=recipe.name or recipe.method, output=recipe.output or f"runs/{recipe.method}")
 
 
-def _optimisation(stored: Any, published: Published) -> Optimisation:
+def _optimisation(stored: Any, published: PaperDefaults) -> Optimisation:
     found = checked(Optimisation, stored, "optimisation.")
     missing = [key for key in DEFAULTS if key not in stored]
     return replace(found, **{key: getattr(published, key) for key in missing})

@@ -16,7 +16,7 @@ from perception_contrast_training.config.alignment_recipe import (
     require_towers,
 )
 from perception_contrast_training.config.schema import checked, read_mapping
-from perception_contrast_training.household.rescoring_losses import ZoomLoss
+from perception_contrast_training.household.rescoring_losses import RescoringLoss
 
 METHOD = "zoom"
 AT_LEAST_ONE = (
@@ -93,7 +93,7 @@ class ZoomTest:
 
 
 @dataclass(frozen=True)
-class ZoomRecipe:
+class RescoringRecipe:
     """Everything that settles a run. words: the head whose words' space is learned, "" for the package's."""
 
     method: str = METHOD
@@ -106,7 +106,7 @@ class ZoomRecipe:
     scenes: ZoomScenes = field(default_factory=ZoomScenes)
     head: ZoomShape = field(default_factory=ZoomShape)
     batch: ZoomBatchSettings = field(default_factory=ZoomBatchSettings)
-    loss: ZoomLoss = field(default_factory=ZoomLoss)
+    loss: RescoringLoss = field(default_factory=RescoringLoss)
     optimisation: ZoomOptimisation = field(default_factory=ZoomOptimisation)
     calibration: ZoomCalibrationSettings = field(default_factory=ZoomCalibrationSettings)
     evaluation: ZoomTest = field(default_factory=ZoomTest)
@@ -117,17 +117,17 @@ class ZoomRecipe:
         return math.ceil(self.scenes.images / self.scenes.per_shard)
 
 
-def load_zoom_recipe(path: Path, changes: Sequence[str] = ()) -> ZoomRecipe:
+def load_zoom_recipe(path: Path, changes: Sequence[str] = ()) -> RescoringRecipe:
     """Reads a recipe. Raises RecipeError that names the key and the nearest valid one."""
     stored = read_mapping(path, changes)
     if stored.get("method") != METHOD:
         raise RecipeError(f"method '{stored.get('method')}' is not '{METHOD}'")
-    recipe = checked(ZoomRecipe, stored)
+    recipe = checked(RescoringRecipe, stored)
     _require_sane(recipe)
     return recipe
 
 
-def _require_sane(recipe: ZoomRecipe) -> None:
+def _require_sane(recipe: RescoringRecipe) -> None:
     require_towers(recipe)
     require_at_least_one(recipe, AT_LEAST_ONE)
     require_precision(recipe.optimisation)

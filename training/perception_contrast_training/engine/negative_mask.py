@@ -30,7 +30,7 @@ def may_be_negatives(one: Tensor, other: Tensor) -> Tensor:
     return near.logical_not_()
 
 
-class NegativesTable:
+class NegativeMask:
     """The table (n, n) of ``may_be_negatives`` of n frames, of which only the rows asked for are made."""
 
     def __init__(self, where: Tensor) -> None:

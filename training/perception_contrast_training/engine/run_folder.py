@@ -30,7 +30,7 @@ from perception_contrast_training.data.pairs.partners import Partners, partners_
 from perception_contrast_training.engine.checkpoint import Checkpoints, Snapshot, load_into, read_snapshot
 from perception_contrast_training.engine.distributed import Processes, joined
 from perception_contrast_training.engine.journal import bar, journals
-from perception_contrast_training.engine.run_loop import Ended, Parts, Run
+from perception_contrast_training.engine.run_loop import Ended, Parts, RunLoop
 from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.evaluation.held_out import column, split
 from perception_contrast_training.evaluation.held_out_figures import HeldOut, Probe
@@ -92,7 +92,7 @@ def partners_in(recipe: PretrainRecipe, data: Data) -> Partners | None:
 def start(recipe: PretrainRecipe) -> Ended:
     """A new run in the recipe's output folder.
 
-    Raises PerceptionError where there is one already, and as ``Run.go`` does.
+    Raises PerceptionError where there is one already, and as ``RunLoop.go`` does.
     """
     folder = Path(recipe.output)
     if Checkpoints(folder / CHECKPOINTS, 1).steps():
@@ -190,7 +190,7 @@ def _go(
             probe_every=recipe.measure.every,
         )  # fmt: skip
         try:
-            return Run(trainer, parts).go()
+            return RunLoop(trainer, parts).go()
         finally:
             for journal in parts.journals:
                 journal.close()

@@ -79,7 +79,7 @@ def _interruptible() -> Iterator[_Asked]:
             signal.signal(number, handler)
 
 
-class Run:
+class RunLoop:
     """Steps a trainer until its end. A checkpoint is written at least there, however it comes."""
 
     def __init__(self, trainer: Trainer, parts: Parts) -> None:

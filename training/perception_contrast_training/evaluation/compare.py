@@ -17,7 +17,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.text.templates import TEMPLATES, checked_templates, sentences
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.evaluation.corruptions import CHANGES
-from perception_contrast_training.evaluation.encoding import Eye, Seen, see
+from perception_contrast_training.evaluation.encoding import EncodedImages, EncoderAdapter, encode_images
 from perception_contrast_training.evaluation.held_out import Indices, column, split
 from perception_contrast_training.evaluation.linear import linear_sklearn, linear_torch
 from perception_contrast_training.evaluation.metrics.neighbours import knn_accuracy, near_in_time, recall_at
@@ -45,7 +45,7 @@ class Asked:
     workers: int = 0
 
 
-def compare(eyes: Sequence[Eye], images: Images, asked: Asked) -> Outcome:
+def compare(eyes: Sequence[EncoderAdapter], images: Images, asked: Asked) -> Outcome:
     """Figures of each encoder on the same split of the images.
 
     Raises PerceptionError for unknown tasks, and where the data has nothing that a task could use.
@@ -65,12 +65,16 @@ def compare(eyes: Sequence[Eye], images: Images, asked: Asked) -> Outcome:
     return outcome
 
 
-def _figures(eye: Eye, images: Images, learned: Indices, held: Indices, asked: Asked) -> dict[str, float]:
+def _figures(
+    eye: EncoderAdapter, images: Images, learned: Indices, held: Indices, asked: Asked
+) -> dict[str, float]:
     options: dict[str, Any] = {"batch": asked.batch, "workers": asked.workers}
-    test = see(eye, images, held.tolist(), what="held out", **options)
+    test = encode_images(eye, images, held.tolist(), what="held out", **options)
     labelled = bool((test.labels >= 0).any())
     needs_train = labelled and {"knn", "linear", "robustness"} & set(asked.tasks)
-    train = see(eye, images, learned.tolist(), what="learned from", **options) if needs_train else None
+    train = (
+        encode_images(eye, images, learned.tolist(), what="learned from", **options) if needs_train else None
+    )
     found: dict[str, float] = {}
     if train is not None:
         found |= _of_labels(train, test, asked)
@@ -87,7 +91,7 @@ def _figures(eye: Eye, images: Images, learned: Indices, held: Indices, asked: A
     return found | ({"unreadable images": float(left_out)} if found and left_out else {})
 
 
-def _of_labels(train: Seen, test: Seen, asked: Asked) -> dict[str, float]:
+def _of_labels(train: EncodedImages, test: EncodedImages, asked: Asked) -> dict[str, float]:
     (x, y), (a, b) = _labelled(train), _labelled(test)
     found: dict[str, float] = {}
     if len(y) == 0 or len(b) == 0:
@@ -100,12 +104,14 @@ def _of_labels(train: Seen, test: Seen, asked: Asked) -> dict[str, float]:
     return found
 
 
-def _labelled(seen: Seen) -> tuple[Tensor, Tensor]:
+def _labelled(seen: EncodedImages) -> tuple[Tensor, Tensor]:
     known = seen.labels >= 0
     return seen.vectors[known], seen.labels[known]
 
 
-def _of_words(eye: Eye, test: Seen, classes: Sequence[str], asked: Asked) -> dict[str, float]:
+def _of_words(
+    eye: EncoderAdapter, test: EncodedImages, classes: Sequence[str], asked: Asked
+) -> dict[str, float]:
     assert eye.words is not None
     found: dict[str, float] = {}
     if "retrieval" in asked.tasks and len(set(filter(None, test.texts))) > 1:
@@ -146,7 +152,7 @@ def class_vectors(words: Any, classes: Sequence[str], templates: str) -> Tensor:
     return torch.stack(rows)
 
 
-def of_time(test: Seen, within: float = 0.0) -> dict[str, float]:
+def of_time(test: EncodedImages, within: float = 0.0) -> dict[str, float]:
     """``near_in_time`` of images with stamps; nothing without, or where none is near another."""
     if len(test) < 3 or bool((test.stamps < 0).any()):
         return {}
@@ -154,7 +160,7 @@ def of_time(test: Seen, within: float = 0.0) -> dict[str, float]:
     return {} if math.isnan(found) else {"near in time mAP": found}
 
 
-def usual(test: Seen) -> float:
+def usual(test: EncodedImages) -> float:
     """Thrice the median time between two frames of a recording, in seconds; 0 where none has two."""
     gaps: list[NDArray[np.float64]] = [
         np.diff(np.unique(test.stamps[test.groups == group])) / 1e9 for group in np.unique(test.groups)
@@ -169,12 +175,17 @@ def without_labels(vectors: Tensor) -> dict[str, float]:
 
 
 def _robustness(
-    eye: Eye, images: Images, held: Indices, test: Seen, train: Seen | None, asked: Asked
+    eye: EncoderAdapter,
+    images: Images,
+    held: Indices,
+    test: EncodedImages,
+    train: EncodedImages | None,
+    asked: Asked,
 ) -> dict[str, float]:
     """Of each change: the mean cosine with the unchanged image, and kNN where there are labels."""
     found: dict[str, float] = {}
     for name, change in CHANGES.items():
-        other = see(
+        other = encode_images(
             eye, images, held.tolist(), change=change, batch=asked.batch, workers=asked.workers, what=name
         )
         if len(other) == len(test):

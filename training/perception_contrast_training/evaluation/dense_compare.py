@@ -8,7 +8,7 @@ from pathlib import Path
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.evaluation.clustering import clustering_figures
 from perception_contrast_training.evaluation.compare import report
-from perception_contrast_training.evaluation.encoding import Eye
+from perception_contrast_training.evaluation.encoding import EncoderAdapter
 from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix
 from perception_contrast_training.evaluation.probe import PLAIN, Fit, LinearProbe, features_of
 from perception_contrast_training.evaluation.progress import tracked
@@ -24,7 +24,12 @@ def has_masks(path: Path) -> bool:
 
 
 def compare_dense(
-    eyes: Sequence[Eye], folder: Path, *, ignore: Sequence[int] = (), seed: int = 0, test: int | None = None
+    eyes: Sequence[EncoderAdapter],
+    folder: Path,
+    *,
+    ignore: Sequence[int] = (),
+    seed: int = 0,
+    test: int | None = None,
 ) -> Outcome:
     """mIoU of the plain linear probe (the last quarter of the images is tested on) and of clustering.
 

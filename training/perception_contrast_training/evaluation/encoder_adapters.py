@@ -1,4 +1,4 @@
-"""Any encoder that can be named, as an ``Eye``: of the list, of timm, exported, or at its random start."""
+"""Any encoder that can be named, as an ``EncoderAdapter``: of the list, of timm, exported, or at its random start."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from perception_contrast.encoders.dinov2 import DinoTower, load_dino
 from perception_contrast.engines.export.export_check import random_tower
 from perception_contrast.models.registry import model_spec
 from perception_contrast.text.clip_text import ClipTextTower
-from perception_contrast_training.evaluation.encoding import CPU, Eye
+from perception_contrast_training.evaluation.encoding import CPU, EncoderAdapter
 
 RANDOM = "random:"
 
 
-def eye_of(name: str, *, offline: bool = False, device: torch.device = CPU) -> Eye:
+def encoder_adapter(name: str, *, offline: bool = False, device: torch.device = CPU) -> EncoderAdapter:
     """name: a model, a folder that ``train export`` wrote, or "random:" and a model for its start.
 
     Raises ModelError; PerceptionError for a model that is made of others.
@@ -38,14 +38,14 @@ def eye_of(name: str, *, offline: bool = False, device: torch.device = CPU) -> E
     )
 
 
-def _of_tower(tower: DinoTower | ClipTower, name: str, size: int, device: torch.device) -> Eye:
+def _of_tower(tower: DinoTower | ClipTower, name: str, size: int, device: torch.device) -> EncoderAdapter:
     if isinstance(tower, ClipTower):
         text = ClipTextTower(tower)
 
         def words(texts: Sequence[str]) -> Tensor:
             return torch.from_numpy(text.encode(list(texts)))
 
-        return Eye(
+        return EncoderAdapter(
             name, tower.space, tower.image_embedding, size, tower.mean, tower.std, device, words, tower
         )
     dino = tower
@@ -54,7 +54,7 @@ def _of_tower(tower: DinoTower | ClipTower, name: str, size: int, device: torch.
         cls: Tensor = dino(images).cls
         return cls
 
-    return Eye(name, tower.space, pooled, size, tower.mean, tower.std, device, tower=tower)
+    return EncoderAdapter(name, tower.space, pooled, size, tower.mean, tower.std, device, tower=tower)
 
 
 def _side(size: int, patch: int) -> int:

@@ -15,8 +15,8 @@ from perception_contrast_training.data.datasets.open_dataset import open_dataset
 from perception_contrast_training.data.datasets.subset import evenly
 from perception_contrast_training.evaluation.compare import TASKS, Asked, compare
 from perception_contrast_training.evaluation.dense_compare import compare_dense, has_masks
-from perception_contrast_training.evaluation.encoder_adapters import eye_of
-from perception_contrast_training.evaluation.encoding import Eye
+from perception_contrast_training.evaluation.encoder_adapters import encoder_adapter
+from perception_contrast_training.evaluation.encoding import EncoderAdapter
 from perception_contrast_training.evaluation.report import Outcome, markdown, write_images, write_json
 
 
@@ -47,7 +47,7 @@ def evaluate(arguments: argparse.Namespace) -> Outcome:
     return outcome
 
 
-def _eye(name: str, offline: bool, device: torch.device) -> Eye:
+def _eye(name: str, offline: bool, device: torch.device) -> EncoderAdapter:
     from perception_contrast_training.engine.run_folder import RECIPE, load_run
     from perception_contrast_training.evaluation.held_out_figures import eye_of_backbone, eye_of_pair
 
@@ -58,4 +58,4 @@ def _eye(name: str, offline: bool, device: torch.device) -> Eye:
         if trained.pair is not None:
             return eye_of_pair(trained.pair, device, called)
         return eye_of_backbone(trained.backbone, device, called)
-    return eye_of(name, offline=offline, device=device)
+    return encoder_adapter(name, offline=offline, device=device)

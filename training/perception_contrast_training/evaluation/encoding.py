@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Eye:
+class EncoderAdapter:
     """An encoder and what it wants. network: (n, 3, size, size), normalised, to (n, c).
 
     name, space: what figures are told under. words: texts to (m, c) of the images' space, or None.
@@ -45,7 +45,7 @@ class Eye:
 
 
 @dataclass(frozen=True)
-class Seen:
+class EncodedImages:
     """vectors (n, c) float32 on the CPU; labels, groups and stamps (n,), -1 where
     unknown, stamps in nanoseconds; texts: "" where there is none. unreadable: images that were left out."""
 
@@ -72,7 +72,9 @@ def fitted(source: Tensor, size: int, mean: Triple, std: Triple) -> Tensor:
 
 
 class _Fitted(Dataset[dict[str, Any]]):
-    def __init__(self, images: Images, chosen: Sequence[int], eye: Eye, change: Change | None) -> None:
+    def __init__(
+        self, images: Images, chosen: Sequence[int], eye: EncoderAdapter, change: Change | None
+    ) -> None:
         self._images, self._chosen, self._change = images, chosen, change
         self._size, self._mean, self._std = eye.size, eye.mean, eye.std
 
@@ -89,8 +91,8 @@ class _Fitted(Dataset[dict[str, Any]]):
         return sample
 
 
-def see(
-    eye: Eye,
+def encode_images(
+    eye: EncoderAdapter,
     images: Images,
     chosen: Sequence[int] | None = None,
     *,
@@ -98,7 +100,7 @@ def see(
     batch: int = 64,
     workers: int = 0,
     what: str = "vectors",
-) -> Seen:
+) -> EncodedImages:
     """Vectors of the chosen images, all of them by default, in order; unreadable ones are left out.
 
     change: made to each image first. Raises PerceptionError if none can be read.
@@ -127,7 +129,7 @@ def see(
     def column(name: str) -> NDArray[np.int64]:
         return np.array([int(sample.get(name, -1)) for sample in samples], np.int64)
 
-    return Seen(
+    return EncodedImages(
         vectors=torch.cat(vectors).clone(),
         labels=torch.from_numpy(column("label")),
         stamps=column("stamp"),

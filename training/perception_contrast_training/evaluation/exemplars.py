@@ -16,7 +16,7 @@ from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
-from perception_contrast.pipeline.pipeline import Pipeline, Seen
+from perception_contrast.pipeline.pipeline import ImageFeatures, Pipeline
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.visualization.overlay import overlay
 from perception_contrast_training.evaluation.figures import PrecisionRecall
@@ -173,7 +173,7 @@ def ask(pipeline: Pipeline, data: BoxedRecording) -> list[Answer]:
 
 
 def _show(
-    pipeline: Pipeline, seen: Sequence[tuple[LabelledFrame, Seen]], names: Sequence[str]
+    pipeline: Pipeline, seen: Sequence[tuple[LabelledFrame, ImageFeatures]], names: Sequence[str]
 ) -> dict[str, tuple[Exemplar, int]]:
     """Class to its exemplar and the number of the frame that showed it."""
     shown: dict[str, tuple[Exemplar, int]] = {}

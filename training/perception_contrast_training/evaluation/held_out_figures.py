@@ -15,7 +15,12 @@ from perception_contrast_training.data.datasets.subset import evenly
 from perception_contrast_training.engine.run_loop import BETTER
 from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.evaluation.compare import by_caption, class_vectors, of_time, without_labels
-from perception_contrast_training.evaluation.encoding import Eye, Seen, evaluating, see
+from perception_contrast_training.evaluation.encoding import (
+    EncodedImages,
+    EncoderAdapter,
+    encode_images,
+    evaluating,
+)
 from perception_contrast_training.evaluation.linear import linear_torch
 from perception_contrast_training.evaluation.metrics.neighbours import knn_accuracy
 from perception_contrast_training.methods.pairs import Towers
@@ -53,10 +58,10 @@ class HeldOut:
             found |= self._of_texts(pair, eye)
         return found
 
-    def _seen(self, eye: Eye, images: Images, what: str) -> Seen:
-        return see(eye, evenly(images, self.most), workers=self.workers, what=what)
+    def _seen(self, eye: EncoderAdapter, images: Images, what: str) -> EncodedImages:
+        return encode_images(eye, evenly(images, self.most), workers=self.workers, what=what)
 
-    def _of_texts(self, pair: Towers, eye: Eye) -> dict[str, float]:
+    def _of_texts(self, pair: Towers, eye: EncoderAdapter) -> dict[str, float]:
         """R@1, where an image is found by each caption, and zero-shot of classes that have names."""
         other = eye_of_pair(pair, eye.device, eye.name)
         words = other.words
@@ -73,27 +78,27 @@ class HeldOut:
         return found
 
 
-def eye_of_pair(pair: Towers, device: torch.device, name: str = "pair") -> Eye:
+def eye_of_pair(pair: Towers, device: torch.device, name: str = "pair") -> EncoderAdapter:
     """Images in the space that they share with words."""
 
     def words(texts: Sequence[str]) -> Tensor:
         return pair.text_vectors(list(texts)).float().cpu()
 
     backbone = pair.backbone
-    return Eye(
+    return EncoderAdapter(
         name, backbone.space, pair.image_vectors, backbone.size, backbone.mean, backbone.std, device, words
     )
 
 
-def eye_of_backbone(backbone: Network, device: torch.device, name: str = "backbone") -> Eye:
+def eye_of_backbone(backbone: Network, device: torch.device, name: str = "backbone") -> EncoderAdapter:
     def pooled(images: Tensor) -> Tensor:
         vectors: Tensor = backbone(images).pooled
         return vectors
 
-    return Eye(name, backbone.space, pooled, backbone.size, backbone.mean, backbone.std, device)
+    return EncoderAdapter(name, backbone.space, pooled, backbone.size, backbone.mean, backbone.std, device)
 
 
-def _of_labels(train: Seen, test: Seen, probe: bool) -> dict[str, float]:
+def _of_labels(train: EncodedImages, test: EncodedImages, probe: bool) -> dict[str, float]:
     x, y = train.vectors[train.labels >= 0], train.labels[train.labels >= 0]
     a, b = test.vectors[test.labels >= 0], test.labels[test.labels >= 0]
     if not len(y):

@@ -76,7 +76,7 @@ def _first_head(recipe: AlignmentRecipe) -> tuple[AlignmentHead, dict[str, str]]
     return head, kept if recipe.only else {}
 
 
-class Trainer:
+class AlignmentTrainer:
     """Steps a head over batches. facts: what goes on to hold of the head it started from."""
 
     def __init__(self, recipe: AlignmentRecipe, bank: SentenceBank) -> None:
@@ -136,7 +136,7 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False) -> Path:
     }
     config = AlignmentConfig()
     maker = BatchMaker(shards, words, recipe.batch, len(config.layers), recipe.seed)
-    trainer = Trainer(recipe, SentenceBank(sentences))
+    trainer = AlignmentTrainer(recipe, SentenceBank(sentences))
     output = Path(recipe.output)
     started, lines = time.monotonic(), []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -158,7 +158,7 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False) -> Path:
     return output / "head.safetensors"
 
 
-def _export(trainer: Trainer, path: Path, spaces: dict[str, str], steps: int) -> None:
+def _export(trainer: AlignmentTrainer, path: Path, spaces: dict[str, str], steps: int) -> None:
     head = AlignmentHead(trainer.head.config)
     head.load_state_dict(trainer.averaged.state)
     recipe = trainer.recipe

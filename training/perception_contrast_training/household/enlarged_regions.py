@@ -33,7 +33,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class ZoomJob:
+class EnlargedJob:
     """One shard to make."""
 
     folder: Path
@@ -48,7 +48,7 @@ class ZoomJob:
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class Zoomed:
+class EnlargedRegions:
     """Things of shards, in order; their views stay on disk until they are drawn.
 
     objects: what each is, None for nothing in particular. scene: (n,) its image. shares: (n,) float32 of
@@ -170,7 +170,7 @@ class Region:
     thing: SceneObject | None
 
 
-def regions_of(job: ZoomJob) -> Iterator[tuple[int, LabelledScene, list[Region]]]:
+def regions_of(job: EnlargedJob) -> Iterator[tuple[int, LabelledScene, list[Region]]]:
     """The images of a job by number, with their regions; the same job gives the same."""
     rng = np.random.default_rng(job.seed)
     settings = SceneSettings(unseen=job.unseen, offline=job.offline)
@@ -179,7 +179,7 @@ def regions_of(job: ZoomJob) -> Iterator[tuple[int, LabelledScene, list[Region]]
         yield number, image, [Region(mask, _jittered(_box(mask), rng), thing) for mask, thing in found]
 
 
-def make_zoomed(job: ZoomJob) -> Path:
+def make_zoomed(job: EnlargedJob) -> Path:
     """Renders, encodes and writes one shard. Raises PerceptionError if nothing in it can be looked at."""
     from perception_contrast.encoders.dinov2 import load_dino
 
@@ -206,7 +206,7 @@ def make_zoomed(job: ZoomJob) -> Path:
     return job.folder
 
 
-def load_zoomed(folders: Sequence[Path]) -> Zoomed:
+def load_zoomed(folders: Sequence[Path]) -> EnlargedRegions:
     """The things of all shards. Raises PerceptionError for one that cannot be read or is of another kind."""
     if not folders:
         raise PerceptionError("no shards of things were named; render some first")
@@ -218,7 +218,7 @@ def load_zoomed(folders: Sequence[Path]) -> Zoomed:
         # As plain arrays they are drawn from in half the time.
         shards.append({name: np.asarray(values) for name, values in arrays.items()})
         objects += [thing and SceneObject(**thing) for thing in stored]
-    return Zoomed(shards, objects)
+    return EnlargedRegions(shards, objects)
 
 
 def _require_fit(folder: Path, arrays: Arrays, count: int, other: Arrays) -> None:

@@ -15,8 +15,8 @@ from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.images.resize import resize_labels
-from perception_contrast.pipeline.pipeline import Pipeline, Seen
-from perception_contrast.segmentation.search import Found, PreparedQueries
+from perception_contrast.pipeline.pipeline import ImageFeatures, Pipeline
+from perception_contrast.segmentation.search import PreparedQueries, SearchResult
 from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.config.alignment_recipe import HouseholdTest
@@ -40,9 +40,9 @@ class _Asker:
     def __init__(self, pipeline: Pipeline, image: LabelledScene) -> None:
         self.pipeline, self.image = pipeline, image
         self.frame = Frame(image.rgb)
-        self.seen: Seen = pipeline.see(self.frame)
+        self.seen: ImageFeatures = pipeline.see(self.frame)
 
-    def __call__(self, query: Query) -> Found:
+    def __call__(self, query: Query) -> SearchResult:
         prepared = self.pipeline.prepare(Vocabulary().with_queries([query]))
         return self.pipeline.find(self.frame, self.seen, prepared)
 
@@ -82,7 +82,7 @@ class HouseholdFigures:
             self._answer(question, asker(Query(question.text)))
         self._detect(asker)
 
-    def _answer(self, question: Question, found: Found) -> None:
+    def _answer(self, question: Question, found: SearchResult) -> None:
         fired = len(found.detections) > 0
         if question.truth is None:
             self._fired[question.kind].append(fired)

@@ -18,9 +18,9 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.instances.splits import Evidence, Mask
-from perception_contrast.segmentation.instances.splitter import Clues, Splitter, kind_of, terms
+from perception_contrast.segmentation.instances.splitter import SplitCues, Splitter, kind_of, terms
 from perception_contrast.segmentation.regions import Region, measured
-from perception_contrast.segmentation.upsampling import Ground
+from perception_contrast.segmentation.upsampling import LogitUpsampler
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.evaluation.figures import iou
 from perception_contrast_training.household.words import SURFACES
@@ -58,11 +58,11 @@ def _of_image(pipeline: Pipeline, image: LabelledScene) -> Iterator[Case]:
     seen = pipeline.see(Frame(image.rgb))
     grid = seen.semantic or seen.features
     assert grid is not None
-    ground = Ground(image.rgb, grid.shape[:2])
+    ground = LogitUpsampler(image.rgb, grid.shape[:2])
     instances = resize_labels(image.instances, ground.coarse)
     for things in (seen.things, None):
         for depth in (None, image.depth):
-            clues = Clues(things, depth, seen.features)
+            clues = SplitCues(things, depth, seen.features)
             if things is None or seen.things is not None:
                 splitter = Splitter(ground, image.rgb, clues)
                 for region, truths in regions_of(instances, image):

@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.feature_grid import require_same_space
-from perception_contrast.encoders.rescoring_head import load_zoom
-from perception_contrast_training.config.rescoring_recipe import ZoomRecipe, load_zoom_recipe
+from perception_contrast.encoders.rescoring_head import load_rescoring_head
+from perception_contrast_training.config.rescoring_recipe import RescoringRecipe, load_zoom_recipe
 from perception_contrast_training.household.concepts import shown_names
 from perception_contrast_training.household.rescoring_training import (
     HEAD,
@@ -23,14 +23,14 @@ from perception_contrast_training.household.rescoring_training import (
 )
 from perception_contrast_training.household.words import Words
 
-Step = Callable[[Path, ZoomRecipe, bool], None]  # head's file, recipe, offline
+Step = Callable[[Path, RescoringRecipe, bool], None]  # head's file, recipe, offline
 
 
-def _train(_: Path, recipe: ZoomRecipe, offline: bool) -> None:
+def _train(_: Path, recipe: RescoringRecipe, offline: bool) -> None:
     train(recipe, offline=offline)
 
 
-def calibrate(file: Path, recipe: ZoomRecipe, offline: bool) -> None:
+def calibrate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
     """Fits the probability after a second look and writes it into the head's file."""
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.encoders.household_lit import HEAD_FILE, load_household_lit
@@ -47,7 +47,7 @@ def calibrate(file: Path, recipe: ZoomRecipe, offline: bool) -> None:
     logging.info("calibrated: %s", json.dumps(seen))
 
 
-def evaluate(file: Path, recipe: ZoomRecipe, offline: bool) -> None:
+def evaluate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
     """Writes ``figures.json`` into the recipe's output, and prints it as a table."""
     from perception_contrast_training.evaluation.report import markdown, write_json
     from perception_contrast_training.household.rescoring_figures import (
@@ -58,7 +58,7 @@ def evaluate(file: Path, recipe: ZoomRecipe, offline: bool) -> None:
         zoom_scores,
     )
 
-    head, facts, sha256 = load_zoom(file)
+    head, facts, sha256 = load_rescoring_head(file)
     words = word_space(recipe, offline=offline)
     require_same_space(facts.get("image_space", words.image), words.image, f"zoom head {file.name}")
     require_same_space(facts.get("word_space", words.space), words.space, f"zoom head {file.name}")

@@ -16,7 +16,7 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import Encoders
-from perception_contrast.encoders.rescoring_head import ZoomHead
+from perception_contrast.encoders.rescoring_head import RescoringHead
 from perception_contrast.pipeline.pipeline import Pipeline, Settings
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.rooms.scenes import SceneSettings
@@ -24,7 +24,7 @@ from perception_contrast_training.evaluation.metrics.presence import reported, t
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.household.concepts import TruthTable
-from perception_contrast_training.household.enlarged_regions import Zoomed, ZoomJob, regions_of
+from perception_contrast_training.household.enlarged_regions import EnlargedJob, EnlargedRegions, regions_of
 from perception_contrast_training.household.household_figures import SIZES
 from perception_contrast_training.household.rescoring_training import WordSpace
 from perception_contrast_training.household.words import SURFACES, Words
@@ -41,7 +41,7 @@ def name_vectors(words: WordSpace, names: Sequence[str]) -> Tensor:
         return words.head.text_embedding(words.bank.vectors(names))
 
 
-def zoom_scores(head: ZoomHead, things: Zoomed, names: Tensor) -> Tensor:
+def zoom_scores(head: RescoringHead, things: EnlargedRegions, names: Tensor) -> Tensor:
     """(n, k) probability of each name for each thing, before any calibration."""
     count = len(things)
     rows = [torch.arange(i, min(i + AT_ONCE, count)) for i in range(0, count, AT_ONCE)]
@@ -51,7 +51,7 @@ def zoom_scores(head: ZoomHead, things: Zoomed, names: Tensor) -> Tensor:
 
 
 def whole_scores(
-    words: WordSpace, jobs: Sequence[ZoomJob], things: Zoomed, names: Tensor, *, offline: bool
+    words: WordSpace, jobs: Sequence[EnlargedJob], things: EnlargedRegions, names: Tensor, *, offline: bool
 ) -> Tensor:
     """The same by the head of whole images: regions' mean vectors. Renders the scenes once more.
 
@@ -79,7 +79,7 @@ def whole_scores(
         return words.head.logits(torch.stack(vectors) @ names.T, 0).double().sigmoid()
 
 
-def naming(scores: Tensor, things: Zoomed, recall: float) -> dict[str, dict[str, float]]:
+def naming(scores: Tensor, things: EnlargedRegions, recall: float) -> dict[str, dict[str, float]]:
     """How rightly views are named: GROUPS of each of ROWS. scores: (n, k) of ``shown_names``.
 
     "all" are things, which the sizes part; "surfaces" are walls, floors and ceilings. "absent names

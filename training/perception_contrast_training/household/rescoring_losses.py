@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from perception_contrast.encoders.rescoring_head import Pooled, ZoomHead
+from perception_contrast.encoders.rescoring_head import Pooled, RescoringHead
 
 
 @dataclass(frozen=True)
-class ZoomLoss:
+class RescoringLoss:
     """Weights of the terms; absent: of phrases that are false, within their term."""
 
     name: float = 1.0
@@ -25,7 +25,7 @@ class ZoomLoss:
 
 
 @dataclass(frozen=True)
-class ZoomBatch:
+class RescoringBatch:
     """n things, k names, q phrases.
 
     category (n,) int64: the thing's name, k for nothing in particular. names (k, c) and phrases (q, c):
@@ -58,10 +58,10 @@ def phrase_loss(logits: Tensor, truth: Tensor, absent: float) -> Tensor:
     return positive + absent * negative
 
 
-def zoom_losses(
-    head: ZoomHead,
+def rescoring_losses(
+    head: RescoringHead,
     vectors: Tensor,
-    batch: ZoomBatch,
+    batch: RescoringBatch,
     names: Tensor,
     nothing: Tensor,
     phrases: Tensor,

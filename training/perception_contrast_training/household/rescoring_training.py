@@ -18,16 +18,26 @@ from torch import Tensor, nn
 from perception_contrast.core.feature_grid import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import AlignmentConfig, AlignmentHead, load_alignment
 from perception_contrast.encoders.household_lit import HEAD_FILE
-from perception_contrast.encoders.rescoring_head import SIDE, ZoomConfig, ZoomHead, save_zoom
+from perception_contrast.encoders.rescoring_head import (
+    SIDE,
+    RescoringConfig,
+    RescoringHead,
+    save_rescoring_head,
+)
 from perception_contrast.models.registry import HOUSEHOLD_LIT
-from perception_contrast_training.config.rescoring_recipe import ZoomRecipe
+from perception_contrast_training.config.rescoring_recipe import RescoringRecipe
 from perception_contrast_training.engine.head_steps import HeadSteps, learning_rate
 from perception_contrast_training.engine.journal import LOG, JsonLines, bar
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.household.concepts import TruthTable, draw_concepts
-from perception_contrast_training.household.enlarged_regions import Zoomed, ZoomJob, load_zoomed, make_zoomed
+from perception_contrast_training.household.enlarged_regions import (
+    EnlargedJob,
+    EnlargedRegions,
+    load_zoomed,
+    make_zoomed,
+)
 from perception_contrast_training.household.rendered import make_shards, require_same_scenes
-from perception_contrast_training.household.rescoring_losses import ZoomBatch, zoom_losses
+from perception_contrast_training.household.rescoring_losses import RescoringBatch, rescoring_losses
 from perception_contrast_training.household.sentences import SentenceBank
 from perception_contrast_training.household.words import Concept, Words, phrase
 
@@ -49,7 +59,7 @@ class WordSpace:
     image: str
 
 
-def word_space(recipe: ZoomRecipe, *, offline: bool = False) -> WordSpace:
+def word_space(recipe: RescoringRecipe, *, offline: bool = False) -> WordSpace:
     """Raises ModelError for a head that cannot be read, SpaceError for one of other towers."""
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.text.text_tower import load_minilm
@@ -64,7 +74,7 @@ def word_space(recipe: ZoomRecipe, *, offline: bool = False) -> WordSpace:
     return WordSpace(head, SentenceBank(sentences), space_name(HOUSEHOLD_LIT.name, sha256), tower.space)
 
 
-def shard_jobs(recipe: ZoomRecipe, offline: bool, *, kept_back: bool = False) -> list[ZoomJob]:
+def shard_jobs(recipe: RescoringRecipe, offline: bool, *, kept_back: bool = False) -> list[EnlargedJob]:
     """The shards of a recipe, those to learn from or those kept back; a number counts from scenes.seed."""
     scenes, test = recipe.scenes, recipe.evaluation
     first, count = 0, recipe.shards
@@ -72,7 +82,7 @@ def shard_jobs(recipe: ZoomRecipe, offline: bool, *, kept_back: bool = False) ->
         first, count = test.seed - scenes.seed, math.ceil(test.images / scenes.per_shard)
     folder = shard_folder(recipe, kept_back=kept_back)
     return [
-        ZoomJob(
+        EnlargedJob(
             folder / f"{number:05d}", scenes.seed + number, scenes.per_shard, recipe.image_tower, LAYERS,
             offline, unseen=kept_back and test.unseen,
         )
@@ -80,11 +90,11 @@ def shard_jobs(recipe: ZoomRecipe, offline: bool, *, kept_back: bool = False) ->
     ]  # fmt: skip
 
 
-def shard_folder(recipe: ZoomRecipe, *, kept_back: bool = False) -> Path:
+def shard_folder(recipe: RescoringRecipe, *, kept_back: bool = False) -> Path:
     return Path(recipe.output) / ("test" if kept_back else "shards")
 
 
-def rendered(recipe: ZoomRecipe, offline: bool, *, kept_back: bool = False) -> Zoomed:
+def rendered(recipe: RescoringRecipe, offline: bool, *, kept_back: bool = False) -> EnlargedRegions:
     """The things of a recipe's scenes; those that are missing are rendered. Raises PerceptionError."""
     facts: dict[str, object] = {
         "scene seed": recipe.scenes.seed,
@@ -106,10 +116,10 @@ def encoded(bank: SentenceBank, phrases: Sequence[str]) -> Tensor:
     return torch.cat(rows)
 
 
-class ZoomTrainer:
+class RescoringTrainer:
     """Steps a head over batches that it draws from things. The same recipe and things, the same head."""
 
-    def __init__(self, recipe: ZoomRecipe, things: Zoomed, words: WordSpace) -> None:
+    def __init__(self, recipe: RescoringRecipe, things: EnlargedRegions, words: WordSpace) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self._things, self._words = recipe, things, words
         self._rng = np.random.default_rng(recipe.seed)
@@ -131,12 +141,12 @@ class ZoomTrainer:
         choices = (name, name, *words.synonyms.get(name, ()))
         return phrase(Concept(str(self._rng.choice(choices))), self._rng)
 
-    def draw(self) -> ZoomBatch:
+    def draw(self) -> RescoringBatch:
         """The next batch."""
         rng, settings = self._rng, self.recipe.batch
         things = torch.from_numpy(rng.integers(0, len(self._things), settings.things))
         asked = torch.from_numpy(rng.integers(0, len(self._phrases), settings.phrases))
-        return ZoomBatch(
+        return RescoringBatch(
             views=self._things.views(things),
             category=self._truth.category[things],
             names=self._wordings[:, int(rng.integers(settings.wordings))],
@@ -149,7 +159,7 @@ class ZoomTrainer:
         with torch.no_grad():
             return self._words.head.text_embedding(F.normalize(sentences + noise, dim=-1))
 
-    def step(self, batch: ZoomBatch, number: int) -> dict[str, float]:
+    def step(self, batch: RescoringBatch, number: int) -> dict[str, float]:
         """One update; returns "loss/TERM", unweighted, and "loss", their weighted sum.
 
         Leaves the head as it is where loss or gradient is not finite. Raises PerceptionError if that
@@ -159,28 +169,28 @@ class ZoomTrainer:
         phrases, names = self._embedded(batch.phrases), self._embedded(batch.names)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             vectors = self.head(batch.views)
-        terms = zoom_losses(self.head, vectors, batch, names, self._nothing, phrases, weights.absent)
+        terms = rescoring_losses(self.head, vectors, batch, names, self._nothing, phrases, weights.absent)
         total = weights.name * terms["name"] + weights.phrase * terms["phrase"]
         figures = {"loss": float(total.detach())}
         figures |= {f"loss/{name}": float(value.detach()) for name, value in terms.items()}
         self._steps.step(total, self.head.log_scale, number)
         return figures
 
-    def kept(self) -> ZoomHead:
+    def kept(self) -> RescoringHead:
         """The averaged head, as it is to be used."""
-        head = ZoomHead(self.head.config)
+        head = RescoringHead(self.head.config)
         head.load_state_dict(self.averaged.state)
         return head.eval()
 
 
-def _first_head(recipe: ZoomRecipe, things: Zoomed, words: WordSpace) -> ZoomHead:
+def _first_head(recipe: RescoringRecipe, things: EnlargedRegions, words: WordSpace) -> RescoringHead:
     shape = recipe.head
     channels = things.channels
-    config = ZoomConfig(
+    config = RescoringConfig(
         channels=channels, layers=len(LAYERS), width=shape.width, cell=shape.cell,
         dim=words.head.config.dim, blocks=shape.blocks,
     )  # fmt: skip
-    head = ZoomHead(config)
+    head = RescoringHead(config)
     head.drop.p = shape.dropout
     for part in head.blocks.modules():
         if isinstance(part, nn.Dropout):
@@ -188,18 +198,18 @@ def _first_head(recipe: ZoomRecipe, things: Zoomed, words: WordSpace) -> ZoomHea
     return head.train()
 
 
-def train(recipe: ZoomRecipe, *, offline: bool = False) -> Path:
+def train(recipe: RescoringRecipe, *, offline: bool = False) -> Path:
     """Renders what is missing, trains, writes ``head.safetensors`` into the output folder."""
     words = word_space(recipe, offline=offline)
     things = rendered(recipe, offline)
     if recipe.optimisation.threads:
         torch.set_num_threads(recipe.optimisation.threads)
     logger.info("%d things of %d images", len(things), len(set(things.scene.tolist())))
-    fit(ZoomTrainer(recipe, things, words), words)
+    fit(RescoringTrainer(recipe, things, words), words)
     return Path(recipe.output) / HEAD
 
 
-def fit(trainer: ZoomTrainer, words: WordSpace) -> None:
+def fit(trainer: RescoringTrainer, words: WordSpace) -> None:
     """All steps, a line of ``log.jsonl`` each; the averaged head is written every WRITTEN and at the end."""
     recipe, output = trainer.recipe, Path(trainer.recipe.output)
     steps = recipe.optimisation.steps
@@ -217,12 +227,12 @@ def fit(trainer: ZoomTrainer, words: WordSpace) -> None:
                     text = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
                     logger.info("step %d (%.2f a second): %s", done, speed, text)
                 if done % WRITTEN == 0 or last:
-                    save_zoom(trainer.kept(), output / HEAD, facts_of(trainer, words, done))
+                    save_rescoring_head(trainer.kept(), output / HEAD, facts_of(trainer, words, done))
     finally:
         journal.close()
 
 
-def facts_of(trainer: ZoomTrainer, words: WordSpace, steps: int) -> dict[str, str]:
+def facts_of(trainer: RescoringTrainer, words: WordSpace, steps: int) -> dict[str, str]:
     """What is written in the head's file. names: those that it learned to tell apart."""
     return {
         "image_space": words.image,

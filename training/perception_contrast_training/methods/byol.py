@@ -14,7 +14,7 @@ from perception_contrast_training.methods.base import Batch, Group, Losses, Prog
 from perception_contrast_training.methods.groups import grouped
 from perception_contrast_training.methods.scaling import SMALL, Scale, blurred, momentum_for, said
 from perception_contrast_training.networks.backbones import Backbone
-from perception_contrast_training.networks.ema_teacher import follow, risen, twin_of
+from perception_contrast_training.networks.ema_teacher import cosine_schedule, make_ema_teacher, update_ema
 from perception_contrast_training.networks.heads import byol_mlp
 from perception_contrast_training.views.byol import ByolViewSettings
 
@@ -43,7 +43,10 @@ class Byol(nn.Module):
         self.predictor: nn.Module = nn.Identity()
         if settings.predictor:
             self.predictor = byol_mlp(settings.dim, settings.hidden, settings.dim, settings.batch_norm)
-        self.target_backbone, self.target_projector = twin_of(backbone), twin_of(self.projector)
+        self.target_backbone, self.target_projector = (
+            make_ema_teacher(backbone),
+            make_ema_teacher(self.projector),
+        )
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
         seen = [self.backbone(view).pooled for view in batch["views"]]
@@ -67,9 +70,9 @@ class Byol(nn.Module):
 
     def after_step(self, progress: Progress) -> None:
         """The target follows backbone and projector."""
-        momentum = risen(self.settings.momentum, progress.share)
-        follow(self.target_backbone, self.backbone, momentum)
-        follow(self.target_projector, self.projector, momentum)
+        momentum = cosine_schedule(self.settings.momentum, progress.share)
+        update_ema(self.target_backbone, self.backbone, momentum)
+        update_ema(self.target_projector, self.projector, momentum)
 
     def exported(self) -> Backbone:
         """The online network's encoder, which the authors evaluate."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.engine.negative_mask import WHERE, NegativesTable
+from perception_contrast_training.engine.negative_mask import WHERE, NegativeMask
 from perception_contrast_training.methods.base import Batch, Contrastive, Losses
 
 TABLE = 1 << 22
@@ -26,11 +26,11 @@ def whereabouts(batch: Batch) -> dict[str, Tensor]:
     return {WHERE: batch[WHERE].transpose(0, 1)} if WHERE in batch else {}
 
 
-def negatives_of(embedded: Mapping[str, Tensor], views: int) -> NegativesTable | None:
+def negatives_of(embedded: Mapping[str, Tensor], views: int) -> NegativeMask | None:
     """Of the first views of all images, then of the second ones where ``views`` is 2; None for all."""
     if WHERE not in embedded:
         return None
-    return NegativesTable(embedded[WHERE][:, :views].transpose(0, 1).flatten(0, 1))
+    return NegativeMask(embedded[WHERE][:, :views].transpose(0, 1).flatten(0, 1))
 
 
 def compared(method: Contrastive, batch: Batch) -> Losses:

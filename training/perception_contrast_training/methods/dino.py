@@ -15,7 +15,12 @@ from perception_contrast_training.methods.base import Batch, Group, Losses, Prog
 from perception_contrast_training.methods.centre import Centre
 from perception_contrast_training.methods.groups import grouped
 from perception_contrast_training.networks.backbones import Backbone
-from perception_contrast_training.networks.ema_teacher import follow, risen, twin_of, warmed
+from perception_contrast_training.networks.ema_teacher import (
+    cosine_schedule,
+    linear_warmup,
+    make_ema_teacher,
+    update_ema,
+)
 from perception_contrast_training.networks.heads import DinoHead
 from perception_contrast_training.views.dino import DinoViewSettings
 
@@ -57,7 +62,7 @@ class Dino(nn.Module):
             settings.bottleneck,
             gain_learned=settings.gain_learned,
         )
-        self.teacher, self.teacher_head = twin_of(backbone), twin_of(self.head)
+        self.teacher, self.teacher_head = make_ema_teacher(backbone), make_ema_teacher(self.head)
         self.centre = Centre(settings.prototypes, settings.center_momentum)
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
@@ -81,7 +86,7 @@ class Dino(nn.Module):
     def teacher_temperature(self, progress: Progress) -> float:
         """By whole epochs; the last one of the warm-up has the final one, as numpy.linspace gives it."""
         one = self.settings
-        return warmed(
+        return linear_warmup(
             one.teacher_temperature_start,
             one.teacher_temperature,
             math.floor(progress.epoch),
@@ -98,9 +103,9 @@ class Dino(nn.Module):
                 parameter.grad = None
 
     def after_step(self, progress: Progress) -> None:
-        momentum = risen(self.settings.momentum, progress.share)
-        follow(self.teacher, self.backbone, momentum)
-        follow(self.teacher_head, self.head, momentum)
+        momentum = cosine_schedule(self.settings.momentum, progress.share)
+        update_ema(self.teacher, self.backbone, momentum)
+        update_ema(self.teacher_head, self.head, momentum)
         self.centre.move()
 
     def exported(self) -> Backbone:

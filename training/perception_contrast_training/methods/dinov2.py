@@ -23,8 +23,13 @@ from perception_contrast_training.losses.exact import at_least_float32, full_pre
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 from perception_contrast_training.methods.centre import Centre
 from perception_contrast_training.methods.groups import grouped
-from perception_contrast_training.networks.backbones import Backbone, Seen
-from perception_contrast_training.networks.ema_teacher import follow, risen, twin_of, warmed
+from perception_contrast_training.networks.backbones import Backbone, BackboneOutput
+from perception_contrast_training.networks.ema_teacher import (
+    cosine_schedule,
+    linear_warmup,
+    make_ema_teacher,
+    update_ema,
+)
 from perception_contrast_training.networks.heads import DinoHead
 from perception_contrast_training.views.dinov2 import Dinov2ViewSettings
 
@@ -64,8 +69,10 @@ class Dinov2(nn.Module):
         self.settings, self.backbone = settings, backbone
         self.head = self._make_head()
         self.patch_head = self._make_head() if settings.separate_head else self.head
-        self.teacher, self.teacher_head = twin_of(backbone), twin_of(self.head)
-        self.teacher_patch_head = twin_of(self.patch_head) if settings.separate_head else self.teacher_head
+        self.teacher, self.teacher_head = make_ema_teacher(backbone), make_ema_teacher(self.head)
+        self.teacher_patch_head = (
+            make_ema_teacher(self.patch_head) if settings.separate_head else self.teacher_head
+        )
         self.centre = Centre(settings.prototypes, settings.center_momentum)
         self.patch_centre = Centre(settings.prototypes, settings.center_momentum)
 
@@ -115,7 +122,7 @@ class Dinov2(nn.Module):
                 sharpened(patches, temperature, self.patch_centre.center),
             )
 
-    def _guesses(self, seen: Seen, small: Tensor | None) -> Tensor:
+    def _guesses(self, seen: BackboneOutput, small: Tensor | None) -> Tensor:
         """Logits of all crops' class tokens, ((2 + v) n, k)."""
         pooled = [seen.pooled]
         if small is not None and len(small):
@@ -124,7 +131,7 @@ class Dinov2(nn.Module):
 
     def teacher_temperature(self, progress: Progress) -> float:
         one = self.settings
-        return warmed(
+        return linear_warmup(
             one.teacher_temperature_start, one.teacher_temperature, progress.epoch, one.warm_up_epochs
         )
 
@@ -140,11 +147,11 @@ class Dinov2(nn.Module):
                     parameter.grad = None
 
     def after_step(self, progress: Progress) -> None:
-        momentum = risen(self.settings.momentum, progress.share)
-        follow(self.teacher, self.backbone, momentum)
-        follow(self.teacher_head, self.head, momentum)
+        momentum = cosine_schedule(self.settings.momentum, progress.share)
+        update_ema(self.teacher, self.backbone, momentum)
+        update_ema(self.teacher_head, self.head, momentum)
         if self.settings.separate_head:
-            follow(self.teacher_patch_head, self.patch_head, momentum)
+            update_ema(self.teacher_patch_head, self.patch_head, momentum)
         if not self.settings.sinkhorn:
             self.centre.move()
             self.patch_centre.move()

@@ -7,7 +7,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Published:
+class PaperDefaults:
     """optimiser, learning rate for batches of ``reference_batch`` and how it scales to others, warm-up in
     epochs of ImageNet (CLIP, SigLIP, LiT: in steps), cosine to final_rate times the peak; weight decay to
     final_decay; clip: norm of the gradient, 0 for any, of each parameter where clip_each."""
@@ -28,20 +28,20 @@ class Published:
     batch: int = 4096
 
 
-PUBLISHED: dict[str, Published] = {
-    "simclr": Published("lars", 0.3, 1e-6, 1e-6, epochs=1000),
-    "byol": Published("lars", 0.2, 1.5e-6, 1.5e-6, epochs=1000),
-    "dino": Published(
+PUBLISHED: dict[str, PaperDefaults] = {
+    "simclr": PaperDefaults("lars", 0.3, 1e-6, 1e-6, epochs=1000),
+    "byol": PaperDefaults("lars", 0.2, 1.5e-6, 1.5e-6, epochs=1000),
+    "dino": PaperDefaults(
         "adamw", 5e-4, 0.04, 0.4, final_rate=2e-3, clip=3.0, clip_each=True, epochs=100, batch=1024
     ),
-    "dinov2": Published(
+    "dinov2": PaperDefaults(
         "adamw", 4e-3, 0.04, 0.4, 1024, "root", final_rate=2.5e-4, clip=3.0, epochs=100, batch=2048
     ),
-    "mae": Published("adamw", 1.5e-4, 0.05, 0.05, warm_up_epochs=40.0, betas=(0.9, 0.95), epochs=800),
-    "clip": Published(
+    "mae": PaperDefaults("adamw", 1.5e-4, 0.05, 0.05, warm_up_epochs=40.0, betas=(0.9, 0.95), epochs=800),
+    "clip": PaperDefaults(
         "adamw", 5e-4, 0.2, 0.2, 32768, "fixed", 0.0, 2000, betas=(0.9, 0.98), epochs=32, batch=32768
     ),
-    "siglip": Published(
+    "siglip": PaperDefaults(
         "adamw",
         1e-3,
         1e-4,
@@ -55,7 +55,7 @@ PUBLISHED: dict[str, Published] = {
         epochs=1,
         batch=32768,
     ),
-    "lit": Published(
+    "lit": PaperDefaults(
         "adamw",
         1e-3,
         1e-4,

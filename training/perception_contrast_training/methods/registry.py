@@ -13,7 +13,7 @@ from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.methods import byol, clip, dino, dinov2, lit, mae, siglip, simclr
 from perception_contrast_training.methods.base import Method, Views
 from perception_contrast_training.methods.ema_teacher_defaults import fitted_twins
-from perception_contrast_training.methods.paper_defaults import PUBLISHED, Published
+from perception_contrast_training.methods.paper_defaults import PUBLISHED, PaperDefaults
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import Backbone, BackboneSettings
 from perception_contrast_training.networks.low_rank import LoraSettings, adapt
@@ -23,9 +23,9 @@ from perception_contrast_training.views.byol import ByolViews
 from perception_contrast_training.views.captioned import CaptionedViews
 from perception_contrast_training.views.dino import DinoViews
 from perception_contrast_training.views.dinov2 import Dinov2Views
-from perception_contrast_training.views.look import Wanted, wanted_by
 from perception_contrast_training.views.mae import MaeViews
 from perception_contrast_training.views.simclr import SimclrViews
+from perception_contrast_training.views.view_transform import BackboneInput, wanted_by
 
 Settings = Any
 """One of the methods' frozen dataclasses; ``MethodKind.settings`` says which."""
@@ -43,9 +43,9 @@ class MethodKind:
 
     settings: type
     make: Callable[[Any, Settings], Method]
-    views: Callable[[Settings, Wanted], Views]
+    views: Callable[[Settings, BackboneInput], Views]
     fitted: Callable[[Settings, Scale], tuple[Settings, list[str]]]
-    published: Published
+    published: PaperDefaults
     texts: bool = False
     locks: bool = False
     paired: bool = False

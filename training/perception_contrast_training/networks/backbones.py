@@ -67,7 +67,7 @@ class Architecture:
 
 
 @dataclass(frozen=True)
-class Seen:
+class BackboneOutput:
     """pooled: (n, c) of the image. tokens: (n, p, c) of its patches, row by row."""
 
     pooled: Tensor
@@ -114,13 +114,15 @@ class Backbone(nn.Module):
         """Blocks of a ViT, 0 of other networks."""
         return len(self.network.blocks) if self.is_vit else 0
 
-    def forward(self, images: Tensor, masked: Tensor | None = None, kept: Tensor | None = None) -> Seen:
+    def forward(
+        self, images: Tensor, masked: Tensor | None = None, kept: Tensor | None = None
+    ) -> BackboneOutput:
         """images: (n, 3, h, w), normalised, sides multiples of the patch. masked, kept: as of
         ``vit_sequence``, of a ViT."""
         if not self.is_vit:
             features = self.network.forward_features(images)
             pooled = self.network.forward_head(features, pre_logits=True)
-            return Seen(pooled, features.flatten(2).transpose(1, 2))
+            return BackboneOutput(pooled, features.flatten(2).transpose(1, 2))
         sequence = vit_sequence(
             self.network,
             images,
@@ -130,7 +132,9 @@ class Backbone(nn.Module):
             masked=masked,
             kept=kept,
         )
-        return Seen(vit_pooled(self.network, sequence), sequence[:, self.network.num_prefix_tokens :])
+        return BackboneOutput(
+            vit_pooled(self.network, sequence), sequence[:, self.network.num_prefix_tokens :]
+        )
 
     def require_vit(self, method: str, *, size: bool = True) -> None:
         """Raises RecipeError unless this is a ViT into whose patches the images fall."""

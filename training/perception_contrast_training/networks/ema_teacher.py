@@ -13,7 +13,7 @@ from torch import nn
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def twin_of(network: Net) -> Net:
+def make_ema_teacher(network: Net) -> Net:
     """A copy that takes no gradient and drops nothing; the first step of a mean that moves."""
     twin = copy.deepcopy(network).requires_grad_(False)
     for module in twin.modules():
@@ -25,7 +25,7 @@ def twin_of(network: Net) -> Net:
 
 
 @torch.no_grad()
-def follow(twin: nn.Module, network: nn.Module, momentum: float) -> None:
+def update_ema(twin: nn.Module, network: nn.Module, momentum: float) -> None:
     """twin = momentum * twin + (1 - momentum) * network, of parameters alone.
 
     Running statistics of normalisation are the twin's own: it sees its images itself. Parameters that
@@ -34,11 +34,11 @@ def follow(twin: nn.Module, network: nn.Module, momentum: float) -> None:
     torch._foreach_lerp_(list(twin.parameters()), list(network.parameters()), 1.0 - momentum)
 
 
-def risen(start: float, share: float, end: float = 1.0) -> float:
+def cosine_schedule(start: float, share: float, end: float = 1.0) -> float:
     """Momentum on its cosine from ``start`` to ``end``; share: steps done of all (BYOL, DINO: t / T)."""
     return end - (end - start) * (math.cos(math.pi * share) + 1) / 2
 
 
-def warmed(start: float, end: float, at: float, over: float) -> float:
+def linear_warmup(start: float, end: float, at: float, over: float) -> float:
     """Linear from ``start`` at 0 to ``end`` at ``over``, and that from there on."""
     return end if at >= over or over <= 0 else start + (end - start) * at / over

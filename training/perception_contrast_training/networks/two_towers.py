@@ -14,7 +14,12 @@ from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.models.registry import Triple, model_spec
 from perception_contrast.models.specs import ModelSpec
 from perception_contrast.text.clip_text import reading_of
-from perception_contrast_training.networks.backbones import Backbone, BackboneSettings, Seen, make_backbone
+from perception_contrast_training.networks.backbones import (
+    Backbone,
+    BackboneOutput,
+    BackboneSettings,
+    make_backbone,
+)
 from perception_contrast_training.networks.batch_norm import over_processes
 from perception_contrast_training.networks.low_rank import LoraSettings, adapt, merged
 from perception_contrast_training.networks.packed import pack, unpack
@@ -64,11 +69,11 @@ class TwoTowers(nn.Module):
             return False
         return not (self.locked_images if name.startswith(IMAGES) else self.locked_words)
 
-    def forward(self, images: Tensor) -> Seen:
+    def forward(self, images: Tensor) -> BackboneOutput:
         """images (n, 3, h, w), normalised, to vectors of the shared space, not unit; no tokens are given."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.locked_images):
             vectors = self.tower.image_vectors(images)
-        return Seen(vectors, vectors[:, None, :0])
+        return BackboneOutput(vectors, vectors[:, None, :0])
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """What the text tower reads of strings, in the form that its model was trained with."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from perception_contrast_training.views.chance import Chance
-from perception_contrast_training.views.look import Look, Wanted, shown_by
 from perception_contrast_training.views.pixels import tenth
+from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform, shown_by
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class ByolViewSettings:
 class ByolViews:
     """views (2, 3, size, size)."""
 
-    def __init__(self, settings: ByolViewSettings, wanted: Wanted) -> None:
+    def __init__(self, settings: ByolViewSettings, wanted: BackboneInput) -> None:
         size = wanted.size_of(settings.size)
-        first = Look(
+        first = ViewTransform(
             size,
             settings.area,
             wanted,

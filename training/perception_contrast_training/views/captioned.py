@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from perception_contrast_training.views.chance import Chance
-from perception_contrast_training.views.look import Look, Wanted
+from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class CaptionedViewSettings:
 class CaptionedViews:
     """image (3, size, size)."""
 
-    def __init__(self, settings: CaptionedViewSettings, wanted: Wanted) -> None:
+    def __init__(self, settings: CaptionedViewSettings, wanted: BackboneInput) -> None:
         size = wanted.size_of(settings.size)
-        self._look = Look(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
+        self._look = ViewTransform(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         return {"image": self._look.of(image, Chance(generator))}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from perception_contrast_training.views.chance import Chance
-from perception_contrast_training.views.look import Look, Wanted, shown_by
+from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform, shown_by
 
 SHARE = 96 / 224  # side of a small view to that of a large one
 
@@ -34,11 +34,11 @@ class DinoViewSettings:
 class DinoViews:
     """globals (2, 3, size, size), locals (v, 3, local_size, local_size), missing where v is 0."""
 
-    def __init__(self, settings: DinoViewSettings, wanted: Wanted) -> None:
+    def __init__(self, settings: DinoViewSettings, wanted: BackboneInput) -> None:
         size = wanted.size_of(settings.size)
         near = max(1, round(size * SHARE / wanted.patch)) * wanted.patch
         local_size = wanted.size_of(settings.local_size or near, "local_size")
-        first = Look(
+        first = ViewTransform(
             size,
             settings.area,
             wanted,

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from perception_contrast_training.views.chance import Chance
 from perception_contrast_training.views.dino import DinoViews, DinoViewSettings
-from perception_contrast_training.views.look import Wanted
 from perception_contrast_training.views.masks import block_mask
+from perception_contrast_training.views.view_transform import BackboneInput
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Dinov2ViewSettings(DinoViewSettings):
 class Dinov2Views:
     """As DINO's, and masks (2, patches) bool, true where the student is not shown the patch."""
 
-    def __init__(self, settings: Dinov2ViewSettings, wanted: Wanted) -> None:
+    def __init__(self, settings: Dinov2ViewSettings, wanted: BackboneInput) -> None:
         self._settings, self._crops = settings, DinoViews(settings, wanted)
         self._side = self._crops.size // wanted.patch
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from perception_contrast_training.views.chance import Chance
-from perception_contrast_training.views.look import Look, Wanted
+from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class MaeViewSettings:
 class MaeViews:
     """image (3, size, size), noise (patches,) in [0, 1): patches of least noise are seen."""
 
-    def __init__(self, settings: MaeViewSettings, wanted: Wanted) -> None:
+    def __init__(self, settings: MaeViewSettings, wanted: BackboneInput) -> None:
         size = wanted.size_of(0)
-        self._look = Look(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
+        self._look = ViewTransform(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
         self._patches = (size // wanted.patch) ** 2
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> dict[str, Tensor]:

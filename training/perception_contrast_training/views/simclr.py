@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from perception_contrast_training.views.chance import Chance
-from perception_contrast_training.views.look import Look, Wanted, shown_by
 from perception_contrast_training.views.pixels import tenth
+from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform, shown_by
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class SimclrViewSettings:
 class SimclrViews:
     """views (2, 3, size, size)."""
 
-    def __init__(self, settings: SimclrViewSettings, wanted: Wanted) -> None:
+    def __init__(self, settings: SimclrViewSettings, wanted: BackboneInput) -> None:
         size, strength = wanted.size_of(settings.size), settings.strength
-        self._look = Look(
+        self._look = ViewTransform(
             size,
             settings.area,
             wanted,

@@ -13,7 +13,7 @@ from perception_contrast.core.errors import PerceptionError, RecipeError
 from perception_contrast_training.data.datasets.frame_table import Frames, Indices, frames_of
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.pairs.frame_pairs import PairFinder, PairRules
-from perception_contrast_training.engine.negative_mask import NegativesTable
+from perception_contrast_training.engine.negative_mask import NegativeMask
 
 USUAL = -1.0
 LOOKED_AT = 2000  # frames, for what is said of all
@@ -122,7 +122,7 @@ class Partners:
             return 0.0
         some = self.finder.where[_evenly(len(self.finder.frames))]
         count = len(some) * (len(some) - 1)
-        return 1 - int(NegativesTable(some)(0, len(some)).sum()) / max(1, count)
+        return 1 - int(NegativeMask(some)(0, len(some)).sum()) / max(1, count)
 
     def sentences(self) -> list[str]:
         """What the rules make of the data."""

@@ -14,7 +14,7 @@ from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
-from perception_contrast.pipeline.pipeline import Pipeline, Seen
+from perception_contrast.pipeline.pipeline import ImageFeatures, Pipeline
 from perception_contrast.segmentation.search import PreparedQueries
 from perception_contrast.visualization.overlay import overlay
 from perception_contrast_training.cli.eval_options import (
@@ -190,7 +190,7 @@ class _Asker:
     def ask(
         self,
         frame: Frame,
-        seen: Seen,
+        seen: ImageFeatures,
         sample: ThingsImage,
         rng: np.random.Generator,
         absent: int,
@@ -202,7 +202,7 @@ class _Asker:
         others = rng.permutation(np.array(sample.absent, object))[:absent]
         presence.absent += [self._best(frame, seen, str(name)) for name in others]
 
-    def _best(self, frame: Frame, seen: Seen, name: str) -> float:
+    def _best(self, frame: Frame, seen: ImageFeatures, name: str) -> float:
         if name not in self._prepared:
             query = self._queries.get(name, Query(name))
             self._prepared[name] = self._pipeline.prepare(

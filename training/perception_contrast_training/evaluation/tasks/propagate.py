@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
-from perception_contrast.pipeline.output_request import Wants
+from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast_training.cli.eval_options import Job, Options, pipeline_of
 from perception_contrast_training.evaluation.figures import iou
@@ -65,7 +65,7 @@ def propagate(job: Job) -> Outcome:
 
 def features_of(pipeline: Pipeline, frame: Frame) -> FeatureGrid:
     """What the node publishes as features."""
-    grid = pipeline.process(frame, Wants(features=True)).features
+    grid = pipeline.process(frame, OutputRequest(features=True)).features
     assert grid is not None
     return grid
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
-from perception_contrast.pipeline.output_request import Wants
+from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast_training.cli.eval_options import (
     Job,
@@ -148,6 +148,6 @@ def segment(job: Job) -> Outcome:
 
 def predicted_classes(pipeline: Pipeline, sample: LabelledImage) -> NDArray[np.int64]:
     """What the node would publish as masks, as indices of its queries."""
-    result = pipeline.process(Frame(sample.image), Wants(masks=True))
+    result = pipeline.process(Frame(sample.image), OutputRequest(masks=True))
     assert result.masks is not None
     return classes_of(result.masks, result.vocabulary)

@@ -16,7 +16,7 @@ from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
-from perception_contrast.pipeline.output_request import Wants
+from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast_training.cli.eval_options import (
     Job,
@@ -77,7 +77,7 @@ def _follow(pipeline: Pipeline, sequence: _Sequence) -> _Followed:
     figures, with_ids, total = TrackFigures(), 0, 0
     for number, sample in enumerate(tracked(sequence.frames, f"following {sequence.name}", sequence.count)):
         frame = Frame(sample.image, stamp=round(number * sequence.period * 1e9))
-        detections = pipeline.process(frame, Wants(detections=True)).detections or ()
+        detections = pipeline.process(frame, OutputRequest(detections=True)).detections or ()
         total += len(detections)
         with_ids += sum(bool(d.track_id) for d in detections)
         # Without an id a detection is nobody that was seen before.

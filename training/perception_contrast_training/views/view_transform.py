@@ -25,7 +25,7 @@ from perception_contrast_training.views.pixels import (
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BackboneInput:
     """Of a backbone: size and patch in pixels, mean and std of RGB in [0, 1]."""
 
     size: int
@@ -44,10 +44,10 @@ class Wanted:
         return chosen
 
 
-def wanted_by(backbone: Network) -> Wanted:
+def wanted_by(backbone: Network) -> BackboneInput:
     # A convolution needs no multiple of it.
     patch = backbone.patch if backbone.is_vit else 1
-    return Wanted(backbone.size, patch, backbone.mean, backbone.std)
+    return BackboneInput(backbone.size, patch, backbone.mean, backbone.std)
 
 
 def shown_by(image: Tensor, partner: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -56,13 +56,13 @@ def shown_by(image: Tensor, partner: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Look:
+class ViewTransform:
     """One kind of view. area: shares of the image that a crop has. The others: probabilities, and how far
     colours go. Left and right stay with flip 0, colours' names with hue 0."""
 
     size: int
     area: Range
-    wanted: Wanted
+    wanted: BackboneInput
     flip: float = 0.5
     jitter: float = 0.8
     brightness: float = 0.0
