@@ -100,18 +100,18 @@ class ScriptedPipeline:
         self.vocabulary, lines = of_space(vocabulary, SPACE)
         return lines
 
-    def submit_batch(self, frames: Sequence[Frame], wants: Sequence[OutputRequest]) -> list[Any]:
+    def submit_batch(self, frames: Sequence[Frame], request: Sequence[OutputRequest]) -> list[Any]:
         self.gate.wait(60.0)
         self.batches.append(len(frames))
         time.sleep(self.seconds * len(frames))
         return [
-            SimpleNamespace(result=partial(self.process, *one)) for one in zip(frames, wants, strict=True)
+            SimpleNamespace(result=partial(self.process, *one)) for one in zip(frames, request, strict=True)
         ]
 
-    def process(self, frame: Frame, wants: OutputRequest) -> Result:
+    def process(self, frame: Frame, request: OutputRequest) -> Result:
         if frame.frame_id == "explodes":
             raise RuntimeError("scripted failure")
-        self.processed.append((frame, wants))
+        self.processed.append((frame, request))
         grid = FeatureGrid(
             np.arange(24, dtype=np.float32).reshape(2, 3, 4), MODEL, SPACE,
             GridToImage.of_resize(frame.size, (2, 3)), frame.size,
@@ -124,15 +124,15 @@ class ScriptedPipeline:
         return Result(
             frame=frame,
             vocabulary=self.vocabulary,
-            features=grid if wants.features else None,
-            semantic_features=grid if wants.semantic_features else None,
-            embedding=unit([1.0, 2.0, 2.0]) if wants.embedding else None,
+            features=grid if request.features else None,
+            semantic_features=grid if request.semantic_features else None,
+            embedding=unit([1.0, 2.0, 2.0]) if request.embedding else None,
             embedding_model=MODEL,
             embedding_space=SPACE,
-            masks=masks if wants.masks else None,
-            detections=((found,) if label else ()) if wants.detections else None,
-            overlay=frame.image if wants.overlay else None,
-            pca=frame.image if wants.pca else None,
+            masks=masks if request.masks else None,
+            detections=((found,) if label else ()) if request.detections else None,
+            overlay=frame.image if request.overlay else None,
+            pca=frame.image if request.pca else None,
             timings={"encode": 1.5},
         )
 

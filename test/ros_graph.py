@@ -93,12 +93,12 @@ class Client:
     def listen(self, kind: type, topic: str, qos: Any = 5) -> Any:
         return self.node.create_subscription(kind, topic, self.received[topic].append, qos)
 
-    def newest(self, topic: str, matching: Callable[[Any], bool] = lambda message: True) -> Any:
+    def newest(self, topic: str, logit_scale: Callable[[Any], bool] = lambda message: True) -> Any:
         """The newest message of a topic that came after this call and matches."""
         before = len(self.received[topic])
 
         def found() -> Any:
-            return next((one for one in self.received[topic][before:] if matching(one)), None)
+            return next((one for one in self.received[topic][before:] if logit_scale(one)), None)
 
         return wait_for(found, f"a message on {topic}")
 

@@ -107,7 +107,7 @@ class ColourWords:
 class ColourLanguage:
     model, space, dim, patch = ColourTower.model, ColourTower.space, 4, 14
     mean, std, layers = ColourTower.mean, ColourTower.std, ()
-    matching = LogitScale(10.0)
+    logit_scale = LogitScale(10.0)
 
     def __init__(self) -> None:
         self.text, self.tower = ColourWords(), ColourTower()

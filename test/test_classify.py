@@ -84,9 +84,9 @@ def test_probabilities_stay_finite_at_any_scale(bias: float | None) -> None:
 
 def test_scale_and_bias_are_the_networks() -> None:
     clip, siglip = small_clip(), small_siglip()
-    assert clip.matching == LogitScale(pytest.approx(1 / 0.07, rel=1e-5), None)
-    assert siglip.matching.bias == pytest.approx(siglip.network.logit_bias.item())
-    assert encoders_of("lit").language.matching.bias is None
+    assert clip.logit_scale == LogitScale(pytest.approx(1 / 0.07, rel=1e-5), None)
+    assert siglip.logit_scale.bias == pytest.approx(siglip.network.logit_bias.item())
+    assert encoders_of("lit").language.logit_scale.bias is None
 
 
 @pytest.mark.parametrize("kind", ["lit", "apart", "clip"])

@@ -359,8 +359,8 @@ def with_names(monkeypatch: pytest.MonkeyPatch, name: Callable[[Detection], str]
     """Lets every detection of a pipeline have the track id that a function of it gives."""
     plain = Pipeline.process
 
-    def process(self: Pipeline, frame: Frame, wants: OutputRequest) -> Result:
-        result = plain(self, frame, wants)
+    def process(self: Pipeline, frame: Frame, request: OutputRequest) -> Result:
+        result = plain(self, frame, request)
         named = tuple(replace(d, track_id=name(d)) for d in result.detections)
         return replace(result, detections=named)
 
@@ -430,9 +430,9 @@ def test_frames_of_a_video_are_followed_in_their_order(
         notes.append(stored["annotations"][0] | {"id": place, "image_id": place})
     plain = Pipeline.process
 
-    def process(self: Pipeline, frame: Frame, wants: OutputRequest) -> Result:
+    def process(self: Pipeline, frame: Frame, request: OutputRequest) -> Result:
         shown.append(next(n for n in range(3) if np.array_equal(frame.image, scene(n)[0])))
-        return plain(self, frame, wants)
+        return plain(self, frame, request)
 
     monkeypatch.setattr(Pipeline, "process", process)
     track = ["--task", "track", "--data", str(file), "--json", str(out), *SMALL]

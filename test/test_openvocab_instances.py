@@ -67,10 +67,10 @@ def painted(truth: np.ndarray, colours: list[tuple[int, int, int]]) -> np.ndarra
     return image
 
 
-def parts_of(truth: np.ndarray, image: np.ndarray, clues: SplitCues) -> list[np.ndarray]:
+def parts_of(truth: np.ndarray, image: np.ndarray, split_cues: SplitCues) -> list[np.ndarray]:
     ground = LogitUpsampler(image, CELLS)
     region = region_of(truth > 0, ground)
-    parts = Splitter(ground, image, clues)(region)
+    parts = Splitter(ground, image, split_cues)(region)
     assert np.array_equal(np.sum(parts, axis=0), region.mask)  # every pixel belongs to one part
     return parts
 

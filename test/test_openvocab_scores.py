@@ -26,12 +26,12 @@ def unit(seed: int, *shape: int) -> np.ndarray:
 
 
 def test_softmax_is_scipys_over_neutral_words_distractors_and_own_negatives() -> None:
-    cells, neutral, rivals, negatives = unit(0, 50), unit(1, 3), unit(2, 2), unit(5, 2)
+    cells, neutral, distractors, negatives = unit(0, 50), unit(1, 3), unit(2, 2), unit(5, 2)
     queries = [QueryVectors(unit(3, 1), NONE, negatives), QueryVectors(unit(4, 4), NONE)]
-    logits = SoftmaxScorer(neutral, 7.0).logits(cells, queries, rivals)
+    logits = SoftmaxScorer(neutral, 7.0).logits(cells, queries, distractors)
     for row, query in zip(logits, queries, strict=True):
         best = (cells @ query.words.T).max(1)
-        others = [neutral, rivals, *([query.negatives] if len(query.negatives) else [])]
+        others = [neutral, distractors, *([query.negatives] if len(query.negatives) else [])]
         everything = np.stack([best, *(cells @ np.concatenate(others).T).T])
         share = special.softmax(7.0 * everything.astype(float), axis=0)[0]
         assert np.allclose(special.expit(row), share, atol=1e-5)
@@ -58,17 +58,18 @@ def test_a_neutral_word_does_not_compete_with_itself() -> None:
     "scorer", [SigmoidScorer((10.0, 5.0), (-3.0, -1.0)), SoftmaxScorer(unit(9, 4), 20.0)]
 )
 def test_a_querys_logits_do_not_depend_on_the_other_queries(scorer: SigmoidScorer | SoftmaxScorer) -> None:
-    cells, rivals = unit(0, 40), unit(1, 2)
+    cells, distractors = unit(0, 40), unit(1, 2)
     queries = [QueryVectors(unit(10 + n, 1 + n % 3), NONE, unit(30 + n, n % 2)) for n in range(12)]
-    alone = np.concatenate([scorer.logits(cells, [query], rivals) for query in queries])
-    np.testing.assert_allclose(scorer.logits(cells, queries, rivals), alone, rtol=1e-5, atol=1e-5)
+    alone = np.concatenate([scorer.logits(cells, [query], distractors) for query in queries])
+    np.testing.assert_allclose(scorer.logits(cells, queries, distractors), alone, rtol=1e-5, atol=1e-5)
     order = np.random.default_rng(0).permutation(12)[:7]
-    some = scorer.logits(cells, [queries[n] for n in order], rivals)
+    some = scorer.logits(cells, [queries[n] for n in order], distractors)
     np.testing.assert_allclose(some, alone[order], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "scorer", [SigmoidScorer((10.0, 5.0), (-5.0, 0.0)), SoftmaxScorer(np.eye(8, dtype=np.float32)[6:], 10.0)]
+    "scorer",
+    [SigmoidScorer((10.0, 5.0), (-5.0, 0.0)), SoftmaxScorer(np.eye(8, dtype=np.float32)[6:], 10.0)],
 )
 def test_a_negative_competes_with_its_own_query_alone(scorer: SigmoidScorer | SoftmaxScorer) -> None:
     cells = np.eye(8, dtype=np.float32)
@@ -98,7 +99,7 @@ def test_a_distractor_lowers_what_it_explains_and_nothing_else() -> None:
     cells = np.eye(8, dtype=np.float32)
     query, scorer = [QueryVectors(cells[:2], NONE)], SigmoidScorer((10.0, 5.0), (-5.0, 0.0))
     near = np.array([[0, 1, 0.1, 0, 0, 0, 0, 0]], np.float32) / np.sqrt(np.float32(1.01))
-    plain, rivalled = (scorer.logits(cells, query, rivals)[0] for rivals in (NONE, near))
+    plain, rivalled = (scorer.logits(cells, query, distractors)[0] for distractors in (NONE, near))
     assert plain[0] == plain[1] == pytest.approx(5.0)
     assert rivalled[0] == pytest.approx(5.0, abs=1e-3)
     as_strong = 10 * float(near[0, 1]) - 5
@@ -113,12 +114,14 @@ def test_a_distractor_lowers_what_it_explains_and_nothing_else() -> None:
 def test_a_distractor_that_is_asked_for_steps_back_for_that_query_alone(
     scorer: SigmoidScorer | SoftmaxScorer,
 ) -> None:
-    cells, rivals = unit(0, 40), unit(1, 3)
-    wall, other = QueryVectors(rivals[1:2], NONE), QueryVectors(unit(2, 2), NONE, unit(3, 1))
-    found = scorer.logits(cells, [wall, other], rivals)
-    np.testing.assert_allclose(found[:1], scorer.logits(cells, [wall], rivals[[0, 2]]), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(found[1:], scorer.logits(cells, [other], rivals), rtol=1e-5, atol=1e-5)
-    alone = scorer.logits(cells, [wall], rivals[1:2])
+    cells, distractors = unit(0, 40), unit(1, 3)
+    wall, other = QueryVectors(distractors[1:2], NONE), QueryVectors(unit(2, 2), NONE, unit(3, 1))
+    found = scorer.logits(cells, [wall, other], distractors)
+    np.testing.assert_allclose(
+        found[:1], scorer.logits(cells, [wall], distractors[[0, 2]]), rtol=1e-5, atol=1e-5
+    )
+    np.testing.assert_allclose(found[1:], scorer.logits(cells, [other], distractors), rtol=1e-5, atol=1e-5)
+    alone = scorer.logits(cells, [wall], distractors[1:2])
     np.testing.assert_allclose(alone, scorer.logits(cells, [wall], NONE), rtol=1e-5, atol=1e-5)
 
 

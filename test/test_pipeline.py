@@ -222,8 +222,8 @@ def test_a_vocabulary_of_other_models_goes_on_in_words_with_its_ids() -> None:
     assert (new.vocabulary.ids, new.vocabulary.distractors) == (old.vocabulary.ids, ("wall",))
     direct = pipeline_of("apart")
     direct.set_queries([Query("mug", ("a mug",))], ["wall"])
-    wants = OutputRequest(masks=True)
-    labels = [one.process(frame, wants).masks for one in (new, direct)]
+    request = OutputRequest(masks=True)
+    labels = [one.process(frame, request).masks for one in (new, direct)]
     names = [{number: label for label, number in one.vocabulary.ids.items()} for one in (new, direct)]
     assert names[0][2] == names[1][1] == "mug"
     np.testing.assert_array_equal(labels[0] == 2, labels[1] == 1)
@@ -582,11 +582,11 @@ def test_frames_of_a_batch_may_want_different_things() -> None:
         OutputRequest(embedding=True, detections=True),
     ]
     frames = [noise(seed=seed) for seed in range(4)]
-    for frame, wants, result in zip(frames, each, pipeline.process_batch(frames, each), strict=True):
+    for frame, request, result in zip(frames, each, pipeline.process_batch(frames, each), strict=True):
         assert {key for key in vars(ALL) if getattr(result, key) is not None} == {
-            key for key, wanted in vars(wants).items() if wanted
+            key for key, wanted in vars(request).items() if wanted
         }
-        assert_same(result, pipeline.process(frame, wants))
+        assert_same(result, pipeline.process(frame, request))
     with pytest.raises(ValueError, match="4 frames and 2 wants"):
         pipeline.process_batch(frames, each[:2])
     assert pipeline.process_batch([], ALL) == []
@@ -649,9 +649,9 @@ def test_windows_of_a_batch_are_those_of_its_frames(kind: str) -> None:
     settings = Settings(short_side=300, max_tokens=2048, tile=150)
     pipeline = Pipeline(encoders_of(kind), settings, precision="fp32")
     frames = [noise(60, 90, seed=seed) for seed in range(2)]
-    wants = OutputRequest(features=True, semantic_features=True, embedding=True)
-    for frame, result in zip(frames, pipeline.process_batch(frames, wants), strict=True):
-        assert_same(result, pipeline.process(frame, wants))
+    request = OutputRequest(features=True, semantic_features=True, embedding=True)
+    for frame, result in zip(frames, pipeline.process_batch(frames, request), strict=True):
+        assert_same(result, pipeline.process(frame, request))
 
 
 def test_a_batch_that_does_not_fit_the_gpu_is_parted_and_stays_so() -> None:
@@ -728,14 +728,14 @@ def test_only_what_is_wanted_comes_back_from_the_device(monkeypatch: pytest.Monk
         return start(tensors)
 
     monkeypatch.setattr(pipeline._towers._landing, "start", noted)
-    for wants in (
+    for request in (
         OutputRequest(masks=True),
         OutputRequest(embedding=True),
         OutputRequest(features=True),
         OutputRequest(),
         ALL,
     ):
-        pipeline.process(noise(), wants)
+        pipeline.process(noise(), request)
     pipeline.similarity(noise(), text="red")
     pipeline.see(noise())
     parting = {"grid", "tokens", "things"}

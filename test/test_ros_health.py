@@ -96,7 +96,7 @@ def test_a_cameras_trouble_is_said_first(report: CameraReport, level: int, text:
 def test_every_message_of_a_node_is_reached() -> None:
     """With those of cameras above: no message can be left in the table that nothing says."""
     reports = [
-        NodeReport("active", troubles={"models": "x", "vocabulary": "x", "state": "x", "parameters": "x"}),
+        NodeReport("active", issues={"models": "x", "vocabulary": "x", "state": "x", "parameters": "x"}),
         NodeReport("active", busy=60.0, loading="a", warnings=["engine captured failed"]),
         NodeReport("configuring", loading="a", progress="b\nc"),
         NodeReport("inactive"),
@@ -151,10 +151,10 @@ def test_a_node_that_is_not_active_says_that_first_and_nothing_of_silent_topics(
 
 def test_trouble_that_is_mended_is_counted_and_no_news() -> None:
     now = 0.0
-    troubles = Issues(clock=lambda: now)
-    troubles.add("models", "damaged")
-    assert troubles.recent("models") == troubles.last("models") == "damaged"
+    issues = Issues(clock=lambda: now)
+    issues.add("models", "damaged")
+    assert issues.recent("models") == issues.last("models") == "damaged"
     now = 60.0
-    assert (troubles.recent("models"), troubles.last("models")) == ("", "damaged")
-    troubles.clear("models")
-    assert (troubles.last("models"), troubles.count("models")) == ("", 1)
+    assert (issues.recent("models"), issues.last("models")) == ("", "damaged")
+    issues.clear("models")
+    assert (issues.last("models"), issues.count("models")) == ("", 1)

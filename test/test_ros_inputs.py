@@ -27,7 +27,7 @@ GREY = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 21
 
 
 @pytest.fixture(scope="module")
-def eye() -> Iterator[tuple[Client, Serving]]:
+def adapter() -> Iterator[tuple[Client, Serving]]:
     patch = pytest.MonkeyPatch()
     patch.setattr(diagnostics, "PERIOD", 0.1)
     rclpy.init()
@@ -44,17 +44,17 @@ def eye() -> Iterator[tuple[Client, Serving]]:
 
 
 @pytest.fixture(scope="module")
-def camera(eye):
-    publisher = eye[0].node.create_publisher(Image, "/front/rgb", qos.sensor())
+def camera(adapter):
+    publisher = adapter[0].node.create_publisher(Image, "/front/rgb", qos.sensor())
     wait_for(publisher.get_subscription_count, "a subscription to the remapped topic")
     return publisher
 
 
-def overlay_of(eye, camera, message: Image) -> np.ndarray:
-    before = len(eye[0].received[OVERLAY])
+def overlay_of(adapter, camera, message: Image) -> np.ndarray:
+    before = len(adapter[0].received[OVERLAY])
     camera.publish(message)
-    wait_for(lambda: len(eye[0].received[OVERLAY]) > before, f"an overlay of {message.encoding}")
-    answer = eye[0].received[OVERLAY][-1]
+    wait_for(lambda: len(adapter[0].received[OVERLAY]) > before, f"an overlay of {message.encoding}")
+    answer = adapter[0].received[OVERLAY][-1]
     assert answer.header == message.header
     return np.frombuffer(answer.data, np.uint8).reshape(answer.height, answer.width, 3)
 
@@ -81,14 +81,14 @@ def alpha(image: np.ndarray) -> np.ndarray:
     ],
     ids=lambda message: message.encoding,
 )
-def test_colours_arrive_right_whatever_the_layout(eye, camera, message: Image) -> None:
-    np.testing.assert_array_equal(overlay_of(eye, camera, message), RGB)
+def test_colours_arrive_right_whatever_the_layout(adapter, camera, message: Image) -> None:
+    np.testing.assert_array_equal(overlay_of(adapter, camera, message), RGB)
 
 
 @pytest.mark.parametrize("big", [False, True])
-def test_grey_of_sixteen_bits_in_both_byte_orders(eye, camera, big: bool) -> None:
+def test_grey_of_sixteen_bits_in_both_byte_orders(adapter, camera, big: bool) -> None:
     message = image("mono16", GREY.astype(">u2" if big else "<u2"), padding=6, big=big)
-    seen = overlay_of(eye, camera, message)
+    seen = overlay_of(adapter, camera, message)
     assert (np.ptp(seen, axis=2) == 0).all()
     np.testing.assert_allclose(seen[..., 0], GREY / 65535 * 255, atol=1.0)
 
@@ -96,14 +96,14 @@ def test_grey_of_sixteen_bits_in_both_byte_orders(eye, camera, big: bool) -> Non
 @pytest.mark.parametrize(
     ("encoding", "code"), [("yuv422_yuy2", cv2.COLOR_RGB2YUV_YUY2), ("yuv422", cv2.COLOR_RGB2YUV_UYVY)]
 )
-def test_yuv_in_both_orders(eye, camera, encoding: str, code: int) -> None:
+def test_yuv_in_both_orders(adapter, camera, encoding: str, code: int) -> None:
     packed = cv2.cvtColor(RGB, code)
-    seen = overlay_of(eye, camera, image(encoding, packed))
+    seen = overlay_of(adapter, camera, image(encoding, packed))
     np.testing.assert_allclose(seen.astype(int), RGB, atol=6)
 
 
-def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, camera) -> None:
-    client, serving = eye
+def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(adapter, camera) -> None:
+    client, serving = adapter
     depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor())
     info = client.node.create_publisher(CameraInfo, "/eye/camera_info", qos.sensor())
     wait_for(lambda: depth.get_subscription_count() and info.get_subscription_count(), "depth subscriptions")
@@ -114,7 +114,7 @@ def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, cam
     def arrived() -> bool:
         depth.publish(image_message(millimetres, ros_camera.HEADER, "16UC1"))
         info.publish(camera_info_message(model, ros_camera.HEADER))
-        overlay_of(eye, camera, ros_camera.raw())
+        overlay_of(adapter, camera, ros_camera.raw())
         frame = serving.pipeline().processed[-1][0]
         return frame.depth is not None and frame.camera is not None
 
@@ -125,12 +125,12 @@ def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, cam
     assert frame.stream == ""
     late = ros_camera.raw()
     late.header.stamp.sec += 1
-    overlay_of(eye, camera, late)
+    overlay_of(adapter, camera, late)
     assert serving.pipeline().processed[-1][0].depth is None
 
 
-def test_broken_depth_is_counted_and_left_out(eye, camera) -> None:
-    client, serving = eye
+def test_broken_depth_is_counted_and_left_out(adapter, camera) -> None:
+    client, serving = adapter
     depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor())
     wait_for(depth.get_subscription_count, "a depth subscription")
     header = ros_camera.raw().header
@@ -142,15 +142,15 @@ def test_broken_depth_is_counted_and_left_out(eye, camera) -> None:
         depth.publish(broken)
         image = ros_camera.raw()
         image.header.stamp = stamp
-        overlay_of(eye, camera, image)
+        overlay_of(adapter, camera, image)
         return any(key.startswith("malformed/depth_") for key in client.diagnostics("eye/perception_node"))
 
     wait_for(counted, "malformed depth in diagnostics")
     assert serving.pipeline().processed[-1][0].depth is None
 
 
-def test_a_subscription_is_reliable_while_every_publisher_is(eye) -> None:
-    client, topic = eye[0], "/adapting/image"
+def test_a_subscription_is_reliable_while_every_publisher_is(adapter) -> None:
+    client, topic = adapter[0], "/adapting/image"
     serving = Serving("/adapting")
     client.listen(Image, "/adapting/perception_node/overlay")
     assert wait_for(lambda: reliabilities(client.node, topic), "a subscription") == {
@@ -165,7 +165,7 @@ def test_a_subscription_is_reliable_while_every_publisher_is(eye) -> None:
     serving.close()
 
 
-def test_compressed_is_appended_after_remapping(eye) -> None:
+def test_compressed_is_appended_after_remapping(adapter) -> None:
     remap = ["--ros-args", "-r", "image:=/front/rgb"]
     serving = Serving("/other", cli_args=remap, image_transport="compressed", autostart=False)
     assert serving.node.cameras[""].input.topic == "/front/rgb/compressed"

@@ -168,8 +168,8 @@ def test_only_what_somebody_listens_to_is_computed(steady) -> None:
     assert len(steady.pipeline.processed) == done
     listener = client.listen(Image, f"{NODE}/masks")
     client.newest(f"{NODE}/masks")
-    wants = steady.pipeline.processed[-1][1]
-    assert wants.masks and not (wants.features or wants.overlay or wants.detections or wants.pca)
+    request = steady.pipeline.processed[-1][1]
+    assert request.masks and not (request.features or request.overlay or request.detections or request.pca)
     client.node.destroy_subscription(listener)
 
 

@@ -16,17 +16,19 @@ class Bench:
     def __init__(self, slop: float = 17.0, patience: float = 0.05) -> None:
         self.out: list[Synchronized] = []
         streams = {"depth": False, "camera_info": True}
-        self.pairing = StampSynchronizer(self.out.append, streams, slop=round(slop * MS), patience=patience)
+        self.synchronizer = StampSynchronizer(
+            self.out.append, streams, slop=round(slop * MS), patience=patience
+        )
         self.now = 100.0
 
     def image(self, stamp: float) -> None:
-        self.pairing.image(f"image {stamp:g}", round(stamp * MS), self.now)
+        self.synchronizer.image(f"image {stamp:g}", round(stamp * MS), self.now)
 
     def depth(self, stamp: float) -> None:
-        self.pairing.other("depth", f"depth {stamp:g}", round(stamp * MS), self.now)
+        self.synchronizer.other("depth", f"depth {stamp:g}", round(stamp * MS), self.now)
 
     def info(self, stamp: float) -> None:
-        self.pairing.other("camera_info", f"info {stamp:g}", round(stamp * MS), self.now)
+        self.synchronizer.other("camera_info", f"info {stamp:g}", round(stamp * MS), self.now)
 
     def found(self) -> list[tuple[str, dict[str, str]]]:
         return [(one.image, dict(one.found)) for one in self.out]
@@ -38,7 +40,7 @@ def test_the_very_stamp_is_taken_before_a_nearer_arrival() -> None:
         bench.depth(stamp)
     bench.image(100)
     assert bench.found() == [("image 100", {"depth": "depth 100"})]
-    assert bench.pairing.outcomes == {"depth/exact": 1, "camera_info/missing": 1}
+    assert bench.synchronizer.outcomes == {"depth/exact": 1, "camera_info/missing": 1}
 
 
 def test_without_it_the_nearest_within_the_slop_is_taken_and_nothing_beyond() -> None:
@@ -49,13 +51,15 @@ def test_without_it_the_nearest_within_the_slop_is_taken_and_nothing_beyond() ->
     bench.image(121)
     bench.image(165)
     bench.now += 1.0
-    bench.pairing.expire(bench.now)
+    bench.synchronizer.expire(bench.now)
     assert bench.found() == [
         ("image 100", {"depth": "depth 90"}),
         ("image 121", {"depth": "depth 112"}),
         ("image 165", {}),
     ]
-    assert bench.pairing.outcomes["depth/near"] == 2 and bench.pairing.outcomes["depth/missing"] == 1
+    assert (
+        bench.synchronizer.outcomes["depth/near"] == 2 and bench.synchronizer.outcomes["depth/missing"] == 1
+    )
 
 
 def test_an_image_waits_for_depth_that_is_on_its_way_but_no_longer_than_it_may() -> None:
@@ -67,10 +71,10 @@ def test_an_image_waits_for_depth_that_is_on_its_way_but_no_longer_than_it_may()
     assert bench.found() == [("image 33", {"depth": "depth 33"})]
     bench.image(66)
     bench.now += 0.04
-    bench.pairing.expire(bench.now)
+    bench.synchronizer.expire(bench.now)
     assert len(bench.out) == 1
     bench.now += 0.02
-    bench.pairing.expire(bench.now)
+    bench.synchronizer.expire(bench.now)
     assert bench.found()[1] == ("image 66", {})
 
 
@@ -100,18 +104,19 @@ def test_a_calibration_that_was_sent_once_serves_all_images_and_outlives_a_jump(
     bench.info(0)
     bench.now += 60.0
     bench.image(60_000)
-    bench.pairing.clear()
+    bench.synchronizer.clear()
     bench.image(5)
     assert [found["camera_info"] for _, found in bench.found()] == ["info 0", "info 0"]
     assert (
-        bench.pairing.outcomes["camera_info/older"] == 1 and bench.pairing.outcomes["camera_info/near"] == 1
+        bench.synchronizer.outcomes["camera_info/older"] == 1
+        and bench.synchronizer.outcomes["camera_info/near"] == 1
     )
 
 
 def test_after_a_jump_back_depth_of_the_time_before_is_not_used() -> None:
     bench = Bench()
     bench.depth(100)
-    bench.pairing.clear()
+    bench.synchronizer.clear()
     bench.image(100)
     assert bench.found() == [("image 100", {})]
 

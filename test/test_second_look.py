@@ -48,11 +48,11 @@ class Told:
 
     def __init__(self, left: np.ndarray, right: np.ndarray) -> None:
         self.left, self.right = left, right
-        self.spots: list[RegionCrop] = []
+        self.crops: list[RegionCrop] = []
 
-    def vectors(self, image: np.ndarray, spots: Sequence[RegionCrop]) -> np.ndarray:
-        self.spots += spots
-        return np.stack([self.left if one.box[2] <= image.shape[1] / 2 else self.right for one in spots])
+    def vectors(self, image: np.ndarray, crops: Sequence[RegionCrop]) -> np.ndarray:
+        self.crops += crops
+        return np.stack([self.left if one.box[2] <= image.shape[1] / 2 else self.right for one in crops])
 
 
 def grid() -> FeatureGrid:
@@ -72,7 +72,7 @@ def found(
         word_space="w@1",
         example_space="w@1",
         neutral=np.stack([NOTHING]),
-        second_look=Rescorer(told, calibration),
+        rescorer=Rescorer(told, calibration),
     )
     prepared = PreparedQueries(Vocabulary().with_queries(queries), words)
     settings = SearchSettings(refine=False, least_share=0.0, zoom=zoom)
@@ -90,18 +90,18 @@ def test_what_turns_out_to_be_something_else_is_not_reported() -> None:
 def test_regions_are_handed_over_where_they_are() -> None:
     told = Told(A, B)
     found(told, Query("a"))
-    assert len(told.spots) == 2
-    for spot, box in zip(
-        sorted(told.spots, key=lambda s: s.box), ((10, 10, 30, 30), (70, 30, 90, 50)), strict=True
+    assert len(told.crops) == 2
+    for region_crop, box in zip(
+        sorted(told.crops, key=lambda s: s.box), ((10, 10, 30, 30), (70, 30, 90, 50)), strict=True
     ):
-        assert np.abs(np.array(spot.box) - box).max() <= 3.0
-        assert spot.share == pytest.approx(400 / 6000, rel=0.2)
+        assert np.abs(np.array(region_crop.box) - box).max() <= 3.0
+        assert region_crop.share == pytest.approx(400 / 6000, rel=0.2)
 
 
 def test_the_surest_are_seen_when_there_are_too_many() -> None:
     told = Told(B, B)
     (left,) = found(told, Query("a"), zoom=1).detections
-    assert len(told.spots) == 1 and left.scores.probability > 0.5
+    assert len(told.crops) == 1 and left.scores.probability > 0.5
 
 
 def test_an_example_is_not_doubted_by_words() -> None:
@@ -151,12 +151,12 @@ def encoders():
 
 
 @pytest.fixture(scope="module")
-def zoomer(encoders) -> CropEncoder:
+def crop_encoder(encoders) -> CropEncoder:
     zoom = encoders.language.zoom
     return CropEncoder(ServedGraph(RescoringGraph(encoders.spatial, zoom.layers), "cpu"), zoom.head)
 
 
-def spots() -> list[RegionCrop]:
+def crops() -> list[RegionCrop]:
     rng = np.random.default_rng(0)
     corners = rng.integers(0, (380, 280), (5, 2))
     return [
@@ -171,20 +171,20 @@ def image() -> np.ndarray:
     return np.asarray(data.coffee())[:400, :560]
 
 
-def test_a_region_is_seen_alike_alone_and_among_others(zoomer: CropEncoder) -> None:
-    together = zoomer.vectors(image(), spots())
-    alone = np.concatenate([zoomer.vectors(image(), [one]) for one in spots()])
+def test_a_region_is_seen_alike_alone_and_among_others(crop_encoder: CropEncoder) -> None:
+    together = crop_encoder.vectors(image(), crops())
+    alone = np.concatenate([crop_encoder.vectors(image(), [one]) for one in crops()])
     assert np.abs(np.linalg.norm(together, axis=1) - 1).max() < 1e-4
     # bfloat16 products of another batch size.
     assert (together * alone).sum(1).min() > 0.995
-    assert zoomer.vectors(image(), []).shape == (0, together.shape[1])
+    assert crop_encoder.vectors(image(), []).shape == (0, together.shape[1])
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_a_blank_image_and_an_empty_mask_stay_finite(zoomer: CropEncoder, level: int) -> None:
+def test_a_blank_image_and_an_empty_mask_stay_finite(crop_encoder: CropEncoder, level: int) -> None:
     blank = np.full((40, 30, 3), level, np.uint8)
     nothing = RegionCrop((0.0, 0.0, 30.0, 40.0), np.zeros((10, 8), bool), 0.0)
-    assert np.isfinite(zoomer.vectors(blank, [nothing])).all()
+    assert np.isfinite(crop_encoder.vectors(blank, [nothing])).all()
 
 
 def test_every_stage_of_the_walk_is_timed_and_zoom_can_be_switched_off(encoders) -> None:
@@ -198,8 +198,8 @@ def test_every_stage_of_the_walk_is_timed_and_zoom_can_be_switched_off(encoders)
 
 def test_a_calibration_of_ones_own_is_what_is_served(encoders) -> None:
     stored = StoredCalibration(encoders.language.space, "platt", Calibration())
-    assert Pipeline(encoders).searcher.second_look is not None
-    assert Pipeline(encoders, calibration=stored).searcher.second_look is None
+    assert Pipeline(encoders).searcher.rescorer is not None
+    assert Pipeline(encoders, calibration=stored).searcher.rescorer is None
 
 
 def test_a_head_of_other_towers_is_refused(encoders, tmp_path: Path) -> None:

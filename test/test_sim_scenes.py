@@ -95,13 +95,13 @@ def test_turns_are_right_handed(axis: str) -> None:
 
 @pytest.mark.parametrize("target", [(1, 2, 0.5), (3, -1, 1.2), (1, -1, 0), (1, -1, 9), (0, 0, 1)])
 def test_a_camera_looks_at_its_target_with_the_horizon_level(target: tuple[float, float, float]) -> None:
-    eye = np.array([1.0, -1.0, 1.5])
-    view = look_at(eye, target, 50)
+    adapter = np.array([1.0, -1.0, 1.5])
+    view = look_at(adapter, target, 50)
     assert np.allclose(view.rotation.T @ view.rotation, np.eye(3)) and np.linalg.det(view.rotation) > 0.99
-    x, y, z = view.rotation.T @ (np.array(target) - eye)
+    x, y, z = view.rotation.T @ (np.array(target) - adapter)
     assert (x, y) == pytest.approx((0, 0), abs=1e-9) and z > 0
     assert view.rotation[2, 0] == pytest.approx(0) and view.rotation[2, 1] <= 1e-9  # x level, y not up
-    rolled = look_at(eye, target, 50, roll=0.3)
+    rolled = look_at(adapter, target, 50, roll=0.3)
     assert np.allclose(rolled.rotation, view.rotation @ Rotation.from_euler("z", 0.3).as_matrix())
 
 
@@ -156,11 +156,11 @@ def rays(stage: Stage, view: View) -> np.ndarray:
 
 
 def box_depth(
-    eye: np.ndarray, directions: np.ndarray, low: np.ndarray, high: np.ndarray
+    adapter: np.ndarray, directions: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """Depths at which rays enter and leave an axis-aligned box (slabs)."""
     with np.errstate(divide="ignore"):
-        first, second = (low - eye) / directions, (high - eye) / directions
+        first, second = (low - adapter) / directions, (high - adapter) / directions
     return np.minimum(first, second).max(-1), np.maximum(first, second).min(-1)
 
 
@@ -173,9 +173,9 @@ VIEWS = [
 
 @pytest.mark.parametrize(("eye", "target", "fov"), VIEWS)
 def test_depth_and_masks_are_those_of_the_rays(
-    stage: Stage, eye: tuple[float, ...], target: tuple[float, ...], fov: float
+    stage: Stage, adapter: tuple[float, ...], target: tuple[float, ...], fov: float
 ) -> None:
-    view = look_at(eye, target, fov)
+    view = look_at(adapter, target, fov)
     seen = stage.render(view, rgb=False, depth=True, instances=True)
     directions = rays(stage, view)
     room = np.array([ROOM.x, ROOM.y, 0.0])
@@ -285,11 +285,11 @@ def test_the_floor_lies_where_pose_and_depth_put_it(household: Household) -> Non
 def test_the_camera_moves_smoothly_and_stays_in_the_room(household: Household) -> None:
     times = np.arange(0, 80, 0.1)
     views = [household.pose(t) for t in times]
-    eyes = np.array([view.position for view in views])
+    adapters = np.array([view.position for view in views])
     room = household._stage.room
-    assert np.abs(eyes[:, 0]).max() < room.x and np.abs(eyes[:, 1]).max() < room.y
-    assert eyes[:, 2].min() > 1.0 and eyes[:, 2].max() < room.height
-    assert np.linalg.norm(np.diff(eyes, axis=0), axis=1).max() < 0.1  # under 1 m/s
+    assert np.abs(adapters[:, 0]).max() < room.x and np.abs(adapters[:, 1]).max() < room.y
+    assert adapters[:, 2].min() > 1.0 and adapters[:, 2].max() < room.height
+    assert np.linalg.norm(np.diff(adapters, axis=0), axis=1).max() < 0.1  # under 1 m/s
     turns = [Rotation.from_matrix(a.rotation.T @ b.rotation).magnitude() for a, b in pairwise(views)]
     assert max(turns) < 0.1
 

@@ -118,9 +118,9 @@ def test_an_encoder_that_is_broken_has_no_figures() -> None:
     def broken(images: Tensor) -> Tensor:
         return torch.full((len(images), 4), torch.nan)
 
-    eye = EncoderAdapter("burnt", "burnt@0", broken, 8, (0.5,) * 3, (0.5,) * 3)
+    adapter = EncoderAdapter("burnt", "burnt@0", broken, 8, (0.5,) * 3, (0.5,) * 3)
     with pytest.raises(PerceptionError, match="'burnt' gives vectors that are not finite"):
-        encode_images(eye, Colours(6))
+        encode_images(adapter, Colours(6))
 
 
 def test_near_in_time_is_mean_average_precision() -> None:
@@ -225,12 +225,12 @@ def words(texts: list[str]) -> Tensor:
     return torch.stack([torch.tensor([float(name in t) for name in Colours.classes]) for t in texts])
 
 
-def eye(name: str, network: object, **options: object) -> EncoderAdapter:
+def adapter(name: str, network: object, **options: object) -> EncoderAdapter:
     return EncoderAdapter(name, f"{name}@1", network, 8, (0.5,) * 3, (0.5,) * 3, **options)  # type: ignore[arg-type]
 
 
 def test_a_good_encoder_beats_a_blind_one_in_every_figure() -> None:
-    good, blind = eye("good", mean_colour, words=words), eye("blind", constant, words=words)
+    good, blind = adapter("good", mean_colour, words=words), adapter("blind", constant, words=words)
     outcome = compare([good, blind], Colours(96), Asked(held_out=0.25))
     a, b = (outcome.figures["encoders"][name] for name in ("good", "blind"))
     for figure in ("kNN", "linear probe", "zero-shot"):
@@ -243,7 +243,7 @@ def test_a_good_encoder_beats_a_blind_one_in_every_figure() -> None:
 
 def test_unknown_tasks_are_refused() -> None:
     with pytest.raises(PerceptionError, match="task 'knnn' is unknown"):
-        compare([eye("x", mean_colour)], Colours(), Asked(tasks=("knnn",)))
+        compare([adapter("x", mean_colour)], Colours(), Asked(tasks=("knnn",)))
 
 
 def test_damaged_images_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -255,5 +255,5 @@ def test_damaged_images_are_left_out_and_counted(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.new("RGB", (9, 9), (200, 0, 0)).save(tmp_path / name / "1.png")
     (tmp_path / "a" / "2.png").write_bytes(b"no image")
-    seen = encode_images(eye("x", mean_colour), open_dataset(tmp_path))
+    seen = encode_images(adapter("x", mean_colour), open_dataset(tmp_path))
     assert (len(seen), seen.unreadable, seen.labels.tolist()) == (2, 1, [0, 1])

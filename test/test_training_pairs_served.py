@@ -74,8 +74,8 @@ def test_an_exported_pair_gives_what_the_run_gave(kind: str, table: Path, tmp_pa
     said = torch.from_numpy(text.with_templates(SAID).encode(CAPTIONS))
     torch.testing.assert_close(said, words, rtol=0, atol=1e-5)
     method: Any = trained.method
-    assert language.matching.scale == pytest.approx(float(method.log_scale.detach().exp()), rel=1e-5)
-    assert (language.matching.bias is None) == ("siglip" not in kind)
+    assert language.logit_scale.scale == pytest.approx(float(method.log_scale.detach().exp()), rel=1e-5)
+    assert (language.logit_scale.bias is None) == ("siglip" not in kind)
     assert language.space == text.space == done.shared and language.space.startswith("mine@")
     file = next(path for path in (tmp_path / "mine").glob("*.onnx") if "-words-" in path.name or
                 not (tmp_path / "mine" / "words.safetensors").exists())  # fmt: skip

@@ -132,7 +132,7 @@ def overhead(model: str, language_model: str, engine: str, short_side: int, roun
     alone = build(model, language_model, engine=engine, settings=settings)
     alone.set_queries([Asked("mug"), Asked("table")])
     alone.warm_up((480, 640))
-    wants, client = OutputRequest(features=True, masks=True, detections=True), Client()
+    request, client = OutputRequest(features=True, masks=True, detections=True), Client()
     arrived: Counter[int] = Counter()
     topics = {"features": FeatureMap, "masks": Image, "detections": Detection2DArray}
     times: dict[str, list[float]] = {"pipeline": [], "node": []}
@@ -151,7 +151,7 @@ def overhead(model: str, language_model: str, engine: str, short_side: int, roun
             time.sleep(1.0)
             for number in range(1, rounds + 4):
                 began = time.perf_counter()
-                alone.process(Frame(image, number), wants)
+                alone.process(Frame(image, number), request)
                 middle = time.perf_counter()
                 camera.publish(image_message(image, Header(stamp=time_message(number))))
                 client.wait(partial(_all_there, arrived, number, len(topics)), "the results of an image")

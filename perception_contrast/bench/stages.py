@@ -147,23 +147,23 @@ class _Bench:
         self._zooming()
 
     def _zooming(self) -> None:
-        zoomer, (height, width) = self.subject.pipeline.zoomer, self.frame.size
-        if zoomer is None:
+        crop_encoder, (height, width) = self.subject.pipeline.crop_encoder, self.frame.size
+        if crop_encoder is None:
             self.skipped[VIEWS] = "the language model takes no second look"
             return
         side, mask = min(height, width) / 4, np.ones((8, 8), bool)
         corners = [(x, y) for y in np.linspace(0, height - side, 2) for x in np.linspace(0, width - side, 4)]
-        spots = [
+        crops = [
             RegionCrop((x, y, x + side, y + side), mask, side * side / height / width) for x, y in corners
         ]
-        self.add(VIEWS, lambda: zoomer.vectors(self.frame.image, spots))
+        self.add(VIEWS, lambda: crop_encoder.vectors(self.frame.image, crops))
 
-    def _walk(self) -> object:
+    def _frame_processor(self) -> object:
         result: Result = self.subject.pipeline.process(Frame(decode_message(self.message)), WANTS)
         return self.build(result) if self.build else result
 
     def walking(self) -> None:
-        self.add(WALK, self._walk)
+        self.add(WALK, self._frame_processor)
 
     def messages(self) -> None:
         try:

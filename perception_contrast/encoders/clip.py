@@ -104,7 +104,7 @@ class ClipTower(nn.Module):
         return _unit(patches).reshape(*features.shape[:3], -1)
 
     @property
-    def matching(self) -> LogitScale:
+    def logit_scale(self) -> LogitScale:
         """Of whole images with texts, as the network was trained."""
         scale, bias = self.network.logit_scale, getattr(self.network, "logit_bias", None)
         return LogitScale(scale.detach().exp().item(), None if bias is None else bias.detach().item())

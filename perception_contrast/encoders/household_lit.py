@@ -83,7 +83,7 @@ class HouseholdLit(nn.Module):
         self.text = AlignedTextTower(sentences, head, space)
 
     @property
-    def matching(self) -> LogitScale:
+    def logit_scale(self) -> LogitScale:
         """Of whole images with captions, which the head learned by a softmax over them."""
         return LogitScale(self.head.log_scale[2].detach().exp().item())
 

@@ -46,7 +46,7 @@ class LanguageModel(Protocol):
     def text(self) -> TextTower: ...
 
     @property
-    def matching(self) -> LogitScale: ...
+    def logit_scale(self) -> LogitScale: ...
 
 
 class ClipLanguage:
@@ -55,7 +55,7 @@ class ClipLanguage:
     layers: tuple[int, ...] = ()
 
     def __init__(self, tower: ClipTower, text: TextTower) -> None:
-        self.tower, self.text, self.matching = tower, text, tower.matching
+        self.tower, self.text, self.logit_scale = tower, text, tower.logit_scale
         self.model, self.space, self.dim, self.patch = tower.model, tower.space, tower.dim, tower.patch
         self.mean: Triple = tower.mean
         self.std: Triple = tower.std

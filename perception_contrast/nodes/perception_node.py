@@ -73,11 +73,11 @@ class PerceptionNode(LifecycleNode):
             for name in names
         }
         self._announcer, latency = LatchedPublisher(self), LatencyTopic(self)
-        self._walk = FrameProcessor(
+        self._frame_processor = FrameProcessor(
             self.cameras, self._serving, self._announce, latency, lambda: self._table.values["feature_dtype"]
         )
         self._worker: FairWorker[Synchronized] = FairWorker(
-            self._walk, self._on_error, names, name="inference"
+            self._frame_processor, self._on_error, names, name="inference"
         )
         self._tune(values)
         self._answers = Services(self, self, names)

@@ -91,8 +91,8 @@ PendingFeatures = Callable[[], ImageFeatures]
 class _Pass:
     """A graph that is needed.
 
-    roles: what it is needed for, by the names of ``ImageFeatures``, to outputs. gathers: outputs that proxyclip
-    makes a grid of.
+    roles: what it is needed for, by the names of ``ImageFeatures``, to outputs. gathers: outputs that
+    proxyclip makes a grid of.
     """
 
     stage: str
@@ -204,7 +204,7 @@ class ImageEncoderRunner:
 
     def _passes(self, look: FeatureRequest, rows: QueryRows | None) -> tuple[_Pass, ...]:
         """The graphs that are needed for a look; the language model's first."""
-        words = self._worded(look, rows)
+        words = self._language_pass(look, rows)
         language, spatial = self._encoders.language, self._spatial
         roles: dict[str, str] = {}
         if look.features and (words is None or "features" not in words.roles):
@@ -217,7 +217,7 @@ class ImageEncoderRunner:
             passes.append(_Pass("encode", spatial, roles, gathers=gathers))
         return tuple(passes)
 
-    def _worded(self, look: FeatureRequest, rows: QueryRows | None) -> _Pass | None:
+    def _language_pass(self, look: FeatureRequest, rows: QueryRows | None) -> _Pass | None:
         """The language model's graph, where it is needed; it gives the features too where it can."""
         language, one_pass = self._language, self._encoders.shared or self._language is self._spatial
         if language is None:

@@ -124,9 +124,9 @@ class Pipeline:
         self._encoders = encoders
         self._towers = towers or ImageEncoderRunner(encoders, engine, precision)
         self._settings = settings or Settings()
-        self._zoomer = crop_encoder_of(encoders, engine, precision)
-        self._searcher = searcher_of(encoders, calibration, self._zoomer)
-        self._asking = QueryEncoder(encoders, self._searcher.example_space)
+        self._crop_encoder = crop_encoder_of(encoders, engine, precision)
+        self._searcher = searcher_of(encoders, calibration, self._crop_encoder)
+        self._query_encoder = QueryEncoder(encoders, self._searcher.example_space)
         self._prepared = PreparedQueries(Vocabulary())
         self._colours = PrincipalColours()
         self._refiner = MaskRefiner(proposer) if proposer is not None else None
@@ -174,9 +174,9 @@ class Pipeline:
         return self._searcher
 
     @property
-    def zoomer(self) -> CropEncoder | None:
+    def crop_encoder(self) -> CropEncoder | None:
         """What sees regions again, enlarged, where the language model can."""
-        return self._zoomer
+        return self._crop_encoder
 
     @property
     def settings(self) -> Settings:
@@ -189,7 +189,7 @@ class Pipeline:
     @property
     def engines(self) -> dict[str, str]:
         """Role to the engine in use and why, in words."""
-        zoom = {} if self._zoomer is None else {"zoom": self._zoomer.served.describes}
+        zoom = {} if self._crop_encoder is None else {"zoom": self._crop_encoder.served.describes}
         return {**self._towers.engines, **zoom}
 
     @property
@@ -200,7 +200,7 @@ class Pipeline:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was given up while serving: engines and proposals that failed, sizes too large for the GPU."""
-        others = [one.warnings for one in (self._zoomer, self._refiner) if one is not None]
+        others = [one.warnings for one in (self._crop_encoder, self._refiner) if one is not None]
         return tuple(itertools.chain(self._towers.warnings, *others))
 
     def warm_up(self, size: tuple[int, int], progress: Callable[[str], None] | None = None) -> None:
@@ -209,8 +209,8 @@ class Pipeline:
         Raises ModelError where an engine that was asked for by name cannot serve.
         """
         self._towers.prepare(size, self._settings, progress)
-        if self._zoomer is not None and self._settings.zoom:
-            self._zoomer.prepare(progress)
+        if self._crop_encoder is not None and self._settings.zoom:
+            self._crop_encoder.prepare(progress)
         blank = Frame(np.zeros((*size, 3), np.uint8))
         self.process(blank, OutputRequest(features=True, semantic_features=True, masks=True))
         if self._refiner is not None:
@@ -219,8 +219,8 @@ class Pipeline:
     def close(self) -> None:
         """Ends what goes on in the background."""
         self._towers.close()
-        if self._zoomer is not None:
-            self._zoomer.close()
+        if self._crop_encoder is not None:
+            self._crop_encoder.close()
 
     # What is asked for.
 
@@ -266,7 +266,7 @@ class Pipeline:
         point: tuple[float, float] | None = None,
     ) -> Exemplar:
         """The vector of a thing in a frame that ``see`` has seen, ready to be searched for."""
-        return self._asking.exemplar(seen, box, point)
+        return self._query_encoder.exemplar(seen, box, point)
 
     def see(self, frame: Frame) -> ImageFeatures:
         """All features of a frame, to be searched more than once."""
@@ -312,7 +312,7 @@ class Pipeline:
         templates: sentences around each text, {a}, {the} or {} in its place; None takes the model's own.
         Raises QueryError without a language model, ModelError for templates that do not fit it.
         """
-        return self._asking.embed(texts, templates)
+        return self._query_encoder.embed(texts, templates)
 
     def classify(
         self, frame: Frame, labels: Sequence[str], *, templates: Sequence[str] | None = None
@@ -322,11 +322,11 @@ class Pipeline:
         templates: as ``embed_texts`` takes them. Raises QueryError, ModelError.
         """
         vectors = self._checked_texts(labels, "a label", templates)
-        language = self._asking.language
+        language = self._query_encoder.language
         cosines = vectors @ self._image(frame)
-        shares = probabilities(cosines, language.matching)
+        shares = probabilities(cosines, language.logit_scale)
         return Classification(
-            tuple(labels), shares, cosines, language.matching.bias is not None, language.space
+            tuple(labels), shares, cosines, language.logit_scale.bias is not None, language.space
         )
 
     def image_text_similarity(self, frame: Frame, texts: Sequence[str]) -> ImageTextSimilarity:
@@ -397,24 +397,24 @@ class Pipeline:
         Raises QueryError for words where no language model is loaded and for exemplars of another
         length, SpaceError for those of another space.
         """
-        return self._asking.prepare(vocabulary)
+        return self._query_encoder.prepare(vocabulary)
 
     # The walk.
 
-    def process(self, frame: Frame, wants: OutputRequest) -> Result:
+    def process(self, frame: Frame, request: OutputRequest) -> Result:
         """Computes what is wanted for one frame."""
-        return self.submit(frame, wants).result()
+        return self.submit(frame, request).result()
 
-    def submit(self, frame: Frame, wants: OutputRequest) -> PendingResult:
+    def submit(self, frame: Frame, request: OutputRequest) -> PendingResult:
         """Starts a frame on its way. On a GPU this returns before the frame is computed.
 
         So the next frame can be submitted before the result of this one is asked for. The vocabulary and
         the settings of now hold for it.
         """
-        return self.submit_batch([frame], [wants])[0]
+        return self.submit_batch([frame], [request])[0]
 
     def process_batch(
-        self, frames: Sequence[Frame], wants: OutputRequest | Sequence[OutputRequest]
+        self, frames: Sequence[Frame], request: OutputRequest | Sequence[OutputRequest]
     ) -> list[Result | Exception]:
         """As ``process`` for each frame, of several cameras say; those of one input size go together.
 
@@ -422,7 +422,7 @@ class Pipeline:
         failed is what it raised.
         """
         outcomes: list[Result | Exception] = []
-        for ticket in self.submit_batch(frames, wants):
+        for ticket in self.submit_batch(frames, request):
             try:
                 outcomes.append(ticket.result())
             except Exception as error:
@@ -430,13 +430,13 @@ class Pipeline:
         return outcomes
 
     def submit_batch(
-        self, frames: Sequence[Frame], wants: OutputRequest | Sequence[OutputRequest]
+        self, frames: Sequence[Frame], request: OutputRequest | Sequence[OutputRequest]
     ) -> list[PendingResult]:
         """As ``submit`` for each frame; timings of what is done for all at once are of all.
 
         Raises ValueError for wants of another number than the frames.
         """
-        each = [wants] * len(frames) if isinstance(wants, OutputRequest) else list(wants)
+        each = [request] * len(frames) if isinstance(request, OutputRequest) else list(request)
         if len(each) != len(frames):
             raise ValueError(f"{len(frames)} frames and {len(each)} wants: give one for each, or one for all")
         clock, settings, prepared = StageTimer(), self._settings, self._prepared
@@ -449,30 +449,32 @@ class Pipeline:
             for frame, one, awaited in zip(frames, each, started, strict=True)
         ]
 
-    def _needed(self, wants: OutputRequest, prepared: PreparedQueries, settings: Settings) -> FeatureRequest:
-        search = _searches(wants)
+    def _needed(
+        self, request: OutputRequest, prepared: PreparedQueries, settings: Settings
+    ) -> FeatureRequest:
+        search = _searches(request)
         shown = search and any(query.exemplars for query in prepared.vocabulary.queries)
         apart = self._searcher.example_space == self._encoders.spatial.space
         wordless = search and self._encoders.language is None
         # Where one pass gives both, features cost nothing and help to tell things apart.
         split = search and settings.split
-        features = wants.features or wants.pca or (shown and apart) or wordless
+        features = request.features or request.pca or (shown and apart) or wordless
         features = features or (split and self._encoders.shared)
-        return FeatureRequest(features, wants.semantic_features or search, wants.embedding, split)
+        return FeatureRequest(features, request.semantic_features or search, request.embedding, split)
 
     def _finished(
         self,
         frame: Frame,
-        wants: OutputRequest,
+        request: OutputRequest,
         prepared: PreparedQueries,
         settings: Settings,
         clock: StageTimer,
         awaited: PendingFeatures,
     ) -> Result:
         with clock.stage("arrival"):
-            seen = awaited().only(self._needed(wants, prepared, settings))
+            seen = awaited().only(self._needed(request, prepared, settings))
         found: SearchResult | None = None
-        if _searches(wants):
+        if _searches(request):
             with clock.stage("postprocess"):
                 found = self.find(frame, seen, prepared, settings, clock.stage)
             if self._refiner is not None:
@@ -480,27 +482,27 @@ class Pipeline:
                     found = self._refiner(
                         frame.image, found, prepared.vocabulary.ids, settings.refine_masks_most
                     )
-            if settings.track and (wants.detections or wants.overlay):
+            if settings.track and (request.detections or request.overlay):
                 with clock.stage("track"):
                     found = self._tracked(frame, found, settings)
         image = colours = None
-        if wants.overlay or wants.pca:
+        if request.overlay or request.pca:
             with clock.stage("draw"):
-                if wants.overlay and found is not None:
+                if request.overlay and found is not None:
                     image = overlay(frame.image, found.detections, prepared.vocabulary.ids)
-                if wants.pca and seen.features is not None:
+                if request.pca and seen.features is not None:
                     colours = self._colours(seen.features)
         model, space = self.models["semantic"]
         return Result(
             frame,
             prepared.vocabulary,
-            features=seen.features if wants.features else None,
-            semantic_features=seen.semantic if wants.semantic_features else None,
-            embedding=seen.embedding if wants.embedding else None,
+            features=seen.features if request.features else None,
+            semantic_features=seen.semantic if request.semantic_features else None,
+            embedding=seen.embedding if request.embedding else None,
             embedding_model=model,
             embedding_space=space,
-            masks=found.masks if found is not None and wants.masks else None,
-            detections=found.detections if found is not None and wants.detections else None,
+            masks=found.masks if found is not None and request.masks else None,
+            detections=found.detections if found is not None and request.detections else None,
             overlay=image,
             pca=colours,
             timings=clock.timings,
@@ -513,8 +515,8 @@ class Pipeline:
         return replace(found, detections=tracked)
 
 
-def _searches(wants: OutputRequest) -> bool:
-    return wants.masks or wants.detections or wants.overlay
+def _searches(request: OutputRequest) -> bool:
+    return request.masks or request.detections or request.overlay
 
 
 def build(

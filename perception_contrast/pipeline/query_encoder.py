@@ -91,9 +91,9 @@ class QueryEncoder:
         groups = [*words, *(query.negatives for query in vocabulary.queries), vocabulary.distractors]
         with self._lock:
             vectors = language.text.encode([text for group in groups for text in group])
-        *each, rivals = np.split(vectors, np.cumsum([len(group) for group in groups[:-1]], dtype=int))
+        *each, distractors = np.split(vectors, np.cumsum([len(group) for group in groups[:-1]], dtype=int))
         count = len(words)
-        return PreparedQueries(vocabulary, tuple(each[:count]), rivals, tuple(each[count:]))
+        return PreparedQueries(vocabulary, tuple(each[:count]), distractors, tuple(each[count:]))
 
     def _require_comparable(self, vocabulary: Vocabulary) -> None:
         spatial, language = self._encoders.spatial, self._encoders.language

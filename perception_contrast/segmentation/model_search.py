@@ -31,7 +31,7 @@ BY_EXAMPLE = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=1.0, low=0.0, m
 
 
 def searcher_of(
-    encoders: Encoders, stored: StoredCalibration | None = None, zoomer: CropEncoder | None = None
+    encoders: Encoders, stored: StoredCalibration | None = None, crop_encoder: CropEncoder | None = None
 ) -> Searcher:
     """The searcher that fits the loaded models. stored: a calibration of words instead of the models' own.
 
@@ -71,7 +71,7 @@ def searcher_of(
             bank=_bank(language),
             example_calibration=calibrations[1],
             # What a second look adds was fitted to the model's own first look.
-            second_look=_second_look(language, zoomer) if stored is None else None,
+            rescorer=_second_look(language, crop_encoder) if stored is None else None,
         )
     return Searcher(
         SoftmaxScorer(language.text.encode([*NEUTRAL, *BACKGROUND])),
@@ -84,8 +84,8 @@ def searcher_of(
     )
 
 
-def _second_look(language: HouseholdLit, zoomer: CropEncoder | None) -> Rescorer | None:
-    if zoomer is None or language.zoom is None:
+def _second_look(language: HouseholdLit, crop_encoder: CropEncoder | None) -> Rescorer | None:
+    if crop_encoder is None or language.zoom is None:
         return None
     facts = language.zoom.facts
     fitted = (
@@ -93,7 +93,7 @@ def _second_look(language: HouseholdLit, zoomer: CropEncoder | None) -> Rescorer
         if "calibration" in facts
         else RescoringCalibration()
     )
-    return Rescorer(zoomer, fitted)
+    return Rescorer(crop_encoder, fitted)
 
 
 def _bank(language: HouseholdLit) -> NDArray[np.float32]:

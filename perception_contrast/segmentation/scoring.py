@@ -39,7 +39,7 @@ class QueryVectors:
 class Scorer(Protocol):
     """How one embedding space turns cosines into logits."""
 
-    def logits(self, cells: Array, queries: Sequence[QueryVectors], rivals: Array) -> Array:
+    def logits(self, cells: Array, queries: Sequence[QueryVectors], distractors: Array) -> Array:
         """cells (n, c) unit; rivals (r, c) unit vectors of distractors; to (q, n) logits."""
         ...
 
@@ -69,9 +69,9 @@ def _best_of_each(cells: Array, groups: Sequence[Array]) -> Array:
     return best
 
 
-def against_rivals(logits: Array, rivals: Array) -> Array:
+def against_rivals(logits: Array, distractors: Array) -> Array:
     """Lowers logits (n,) where a rival (n,) is as strong or stronger; leaves the rest as it was."""
-    lowered: Array = (logits - np.logaddexp(0.0, 2.0 * (rivals - logits)) / 2.0).astype(np.float32)
+    lowered: Array = (logits - np.logaddexp(0.0, 2.0 * (distractors - logits)) / 2.0).astype(np.float32)
     return lowered
 
 
@@ -85,20 +85,20 @@ class SigmoidScorer:
     scale: tuple[float, float]
     bias: tuple[float, float]
 
-    def logits(self, cells: Array, queries: Sequence[QueryVectors], rivals: Array) -> Array:
+    def logits(self, cells: Array, queries: Sequence[QueryVectors], distractors: Array) -> Array:
         given = [
             (kind, index, vectors)
             for kind, name in enumerate(("words", "examples", "negatives"))
             for index, query in enumerate(queries)
             if len(vectors := getattr(query, name))
         ]
-        best = _best_of_each(cells, [*(vectors for _, _, vectors in given), rivals])
+        best = _best_of_each(cells, [*(vectors for _, _, vectors in given), distractors])
         rows = np.full((len(queries), len(cells)), -20.0, np.float32)
         others: dict[int, Array] = {}
         for index, query in enumerate(queries):
-            own = _own(rivals, query.words)
+            own = _own(distractors, query.words)
             if not own.all():
-                others[index] = _best(cells, rivals[~own]) if own.any() else best[-1]
+                others[index] = _best(cells, distractors[~own]) if own.any() else best[-1]
         for (kind, index, _), cosines in zip(given, best[:-1], strict=True):
             if kind == 2:
                 others[index] = np.maximum(cosines, others[index]) if index in others else cosines
@@ -120,18 +120,18 @@ class SoftmaxScorer:
     neutral: Array
     scale: float = 40.0
 
-    def logits(self, cells: Array, queries: Sequence[QueryVectors], rivals: Array) -> Array:
+    def logits(self, cells: Array, queries: Sequence[QueryVectors], distractors: Array) -> Array:
         if not queries:
             return np.empty((0, len(cells)), np.float32)
         asked = self.scale * _best_of_each(cells, [_words_and_examples(q) for q in queries])
         background = self.scale * (self.neutral @ cells.T)
         everything = _log_sum(background)
-        distracting = self.scale * (rivals @ cells.T) if len(rivals) else background[:0]
+        distracting = self.scale * (distractors @ cells.T) if len(distractors) else background[:0]
         all_distracting = _log_sum(distracting)
         for row, query in zip(asked, queries, strict=True):
             own = _own(self.neutral, query.words)
             competing = [_log_sum(background[~own]) if own.any() else everything, all_distracting]
-            if (own := _own(rivals, query.words)).any():
+            if (own := _own(distractors, query.words)).any():
                 competing[-1] = _log_sum(distracting[~own])
             if len(query.negatives):
                 competing.append(_log_sum(self.scale * (query.negatives @ cells.T)))

@@ -36,12 +36,12 @@ class PreparedQueries:
 
     vocabulary: Vocabulary
     words: tuple[Array, ...] = ()
-    rivals: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    distractors: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     negatives: tuple[Array, ...] = ()
 
     def negatives_of(self, index: int) -> Array:
         """(n, c), what query ``index`` is not."""
-        return self.negatives[index] if self.negatives else self.rivals[:0]
+        return self.negatives[index] if self.negatives else self.distractors[:0]
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,9 @@ class Searcher:
         bank: Array | None = None,
         example_scorer: ExampleScorer | None = None,
         example_calibration: Calibration | None = None,
-        second_look: Rescorer | None = None,
+        rescorer: Rescorer | None = None,
     ) -> None:
-        self.second_look = second_look
+        self.rescorer = rescorer
         self._scorer, self.calibration = scorer, calibration
         self.word_space, self.example_space = word_space, example_space
         self._neutral, self._neutral_scale = neutral, neutral_scale
@@ -152,7 +152,7 @@ class Searcher:
                 for index, (texts, query) in enumerate(zip(prepared.words, queries, strict=True))
             ]
             cells = words.unit().values.astype(np.float32, copy=False).reshape(rows * columns, -1)
-            grids = self._scorer.logits(cells, vectors, prepared.rivals).reshape(-1, rows, columns)
+            grids = self._scorer.logits(cells, vectors, prepared.distractors).reshape(-1, rows, columns)
             if self._together:
                 return grids
         if examples is not None and self._example_scorer is not None:
@@ -180,7 +180,7 @@ class Searcher:
         examples: FeatureGrid | None,
         prepared: PreparedQueries,
         settings: SearchSettings,
-        clues: SplitCues | None = None,
+        split_cues: SplitCues | None = None,
         stage: Stage | None = None,
     ) -> SearchResult:
         """Masks and detections. image: (H, W, 3) uint8 RGB, whose edges the masks follow.
@@ -200,19 +200,19 @@ class Searcher:
         planes = self._planes(grids, ground, prepared, cut=cut)
         base = _Base(words, examples, prepared, ground.coarse)
         accepted = self._looked_up(image, self._grown(planes, base, settings), base, settings, stage)
-        if clues is not None:
-            accepted = self._split(accepted, planes, Splitter(ground, image, clues), base)
+        if split_cues is not None:
+            accepted = self._split(accepted, planes, Splitter(ground, image, split_cues), base)
         accepted.sort(key=lambda candidate: candidate.probability, reverse=True)
-        canvas = MaskRenderer(ground, [(c.query, c.region) for c in accepted])
+        renderer = MaskRenderer(ground, [(c.query, c.region) for c in accepted])
         detections: list[Detection] = []
         for place, candidate in enumerate(accepted):
             plane, calibration = planes[candidate.query], self._calibration(prepared, candidate.query)
             query = prepared.vocabulary.queries[candidate.query]
             level = calibration.mask if cut is None else cut
-            drawn = canvas.draw(place, plane, calibration.low, level, prepared.vocabulary.ids[query.label])
+            drawn = renderer.draw(place, plane, calibration.low, level, prepared.vocabulary.ids[query.label])
             if len(detections) < settings.max_detections and drawn is not None:
                 detections.append(self._detection(candidate, query.label, *drawn))
-        return SearchResult(canvas.labels(), tuple(detections))
+        return SearchResult(renderer.labels(), tuple(detections))
 
     def plane(
         self,
@@ -306,7 +306,7 @@ class Searcher:
         """The regions that are to be published, after a second look where there is one."""
         prepared, asked = base.prepared, {index for index, _ in grown}
         wished = {index: self._least(prepared, index, settings) for index in asked}
-        again = self.second_look is not None and settings.zoom > 0
+        again = self.rescorer is not None and settings.zoom > 0
         first = {
             index: self._calibration(prepared, index).detection if least is None else least
             for index, least in wished.items()
@@ -316,10 +316,10 @@ class Searcher:
         # Whatever may yet turn out to be probable enough.
         candidates = self._scored(grown, base, {index: min(least, LEAST) for index, least in first.items()})
         with stage("zoom") if stage is not None else nullcontext():
-            candidates = self.looked_again(image, candidates, prepared, base.size, settings.zoom)
+            candidates = self.rescored(image, candidates, prepared, base.size, settings.zoom)
         return [c for c in candidates if c.probability >= _chosen(wished[c.query], c.least)]
 
-    def looked_again(
+    def rescored(
         self,
         image: NDArray[np.uint8],
         candidates: Sequence[Candidate],
@@ -331,14 +331,14 @@ class Searcher:
         second look. size: (height, width) of the map that their regions lie in. most: views at most.
         """
         found = list(candidates)
-        for k, features in self.seen_again(image, candidates, prepared, size, most).items():
-            assert self.second_look is not None
-            chance = self.second_look.probability(features)
-            least = self.second_look.calibration.detection
+        for k, features in self.rescoring_features(image, candidates, prepared, size, most).items():
+            assert self.rescorer is not None
+            chance = self.rescorer.probability(features)
+            least = self.rescorer.calibration.detection
             found[k] = replace(found[k], probability=chance, least=least)
         return found
 
-    def seen_again(
+    def rescoring_features(
         self,
         image: NDArray[np.uint8],
         candidates: Sequence[Candidate],
@@ -347,17 +347,17 @@ class Searcher:
         most: int,
     ) -> dict[int, tuple[float, ...]]:
         """Places of the candidates that are looked at again, with what the second look weighs of each."""
-        look = self.second_look
+        look = self.rescorer
         if look is None or self._scorer is None:
             return {}
         places = [k for k, one in enumerate(candidates) if self._by_words(prepared, one.query)]
         places = look.worth_it([candidates[k].probability for k in places], places)
-        spots = [region_crop_of(candidates[k].region, size, image.shape) for k in places]
-        kept = look.affordable(spots, most)
+        crops = [region_crop_of(candidates[k].region, size, image.shape) for k in places]
+        kept = look.affordable(crops, most)
         if not kept:
             return {}
         places, asked = places[:kept], [candidates[k].query for k in places[:kept]]
-        vectors = look.vectors(image, spots[:kept])
+        vectors = look.vectors(image, crops[:kept])
         cosine, targets, nearest = self._nearest(vectors, asked, prepared)
         used, which = np.unique(nearest, return_inverse=True)
         leads = look.scale * self._leads_of_others(vectors, targets[used], which, cosine)
@@ -497,7 +497,7 @@ class Searcher:
         chosen = sorted(k for k in set(asked) if prepared_words(prepared, k) or self._together)
         if chosen:
             queries = [self._query_vectors(prepared, k) for k in chosen]
-            table = scorer.logits(vectors, queries, prepared.rivals)
+            table = scorer.logits(vectors, queries, prepared.distractors)
             row = {index: number for number, index in enumerate(chosen)}
             logits = [float(table[row[k], n]) if k in row else None for n, k in enumerate(asked)]
         return logits

@@ -45,14 +45,14 @@ class ImageTextSimilarity:
         return np.asarray(100.0 * np.maximum(self.cosines, 0.0), np.float32)
 
 
-def probabilities(cosines: Array, matching: LogitScale) -> Array:
+def probabilities(cosines: Array, logit_scale: LogitScale) -> Array:
     """(n,) cosines to (n,) probabilities with a tower's own scale and bias, as it was trained.
 
     A softmax over the texts (Radford et al., CLIP, 2021), or a sigmoid of each where there is a bias
     (Zhai et al., SigLIP, 2023).
     """
-    logits = matching.scale * cosines.astype(np.float64)
-    if matching.bias is None:
+    logits = logit_scale.scale * cosines.astype(np.float64)
+    if logit_scale.bias is None:
         weights = np.exp(logits - logits.max())
         return np.asarray(weights / weights.sum(), np.float32)
-    return np.asarray(1.0 / (1.0 + np.exp(-(logits + matching.bias))), np.float32)
+    return np.asarray(1.0 / (1.0 + np.exp(-(logits + logit_scale.bias))), np.float32)

@@ -60,7 +60,7 @@ class CameraInput:
         self._node, self._group, self._on_malformed = node, group, on_malformed
         self._stream = prefix.rstrip("/")
         streams = {"depth": False, "camera_info": True} if settings.use_depth else {}
-        self.pairing = StampSynchronizer(on_paired, streams, slop=0, patience=0.0)
+        self.synchronizer = StampSynchronizer(on_paired, streams, slop=0, patience=0.0)
         self.tune(settings.slop, settings.patience)
         # As image_transport does it: remap the base name first, then append the transport's.
         base = node.resolve_topic_name(f"{prefix}image")
@@ -93,7 +93,7 @@ class CameraInput:
 
     def tune(self, slop: float, patience: float) -> None:
         """Seconds; from the next image on."""
-        self.pairing.slop, self.pairing.patience = round(slop * 1e9), patience
+        self.synchronizer.slop, self.synchronizer.patience = round(slop * 1e9), patience
 
     def open(self) -> None:
         for one in self._subscriptions:
@@ -110,7 +110,7 @@ class CameraInput:
             self._timer = None
         for one in self._subscriptions:
             one.close()
-        self.pairing.clear()
+        self.synchronizer.clear()
 
     def decode(self, paired: Synchronized) -> Received:
         """Decodes an image and what was paired with it. Raises FrameError.
@@ -128,13 +128,13 @@ class CameraInput:
         return Received(frame_from(message, depth=depth, camera=camera, stream=self._stream), message.header)
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        self.pairing.image(message, nanoseconds(message.header.stamp), time.monotonic())
+        self.synchronizer.image(message, nanoseconds(message.header.stamp), time.monotonic())
 
     def _other(self, name: str) -> Callable[[Any], None]:
         def store(message: Any) -> None:
-            self.pairing.other(name, message, nanoseconds(message.header.stamp), time.monotonic())
+            self.synchronizer.other(name, message, nanoseconds(message.header.stamp), time.monotonic())
 
         return store
 
     def _expire(self) -> None:
-        self.pairing.expire(time.monotonic())
+        self.synchronizer.expire(time.monotonic())

@@ -68,7 +68,7 @@ class Camera:
     @property
     def wanted(self) -> bool:
         """True if somebody listens to an output that may be computed."""
-        return not nothing(self.outputs.wants())
+        return not nothing(self.outputs.request())
 
     @property
     def listening(self) -> bool:
@@ -90,7 +90,7 @@ class Camera:
 
     def restart(self) -> None:
         """Time has jumped: what was seen before belongs to another time."""
-        self.input.pairing.clear()
+        self.input.synchronizer.clear()
         with self._arrived:
             self._latest = None
 

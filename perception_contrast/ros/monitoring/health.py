@@ -102,7 +102,7 @@ class NodeReport:
     loading: str = ""
     progress: str = ""
     loading_seconds: float = 0.0
-    troubles: Mapping[str, str] = field(default_factory=dict)
+    issues: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     busy: float = 0.0
     hardware: Mapping[str, str] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class NodeReport:
 def of_node(report: NodeReport) -> list[Finding]:
     """Most serious first; the last of them says that all is well."""
     found = []
-    for kind, reason in report.troubles.items():
+    for kind, reason in report.issues.items():
         found.append(finding(ERROR if kind == "models" else WARN, kind, reason=reason))
     if report.busy > STUCK_AFTER:
         found.append(finding(ERROR, "stuck", seconds=report.busy))

@@ -29,21 +29,21 @@ class Reporter:
         cameras: Mapping[str, Camera],
         models: ModelManager,
         worker: FairWorker[Any],
-        troubles: Issues,
+        issues: Issues,
         table: Parameters,
     ) -> None:
         self._cameras, self._models, self._worker = cameras, models, worker
-        self._troubles, self._table = troubles, table
+        self._troubles, self._table = issues, table
         self._before: dict[str, dict[str, int]] = {}
 
     def report(self, state: str) -> NodeReport:
         pipeline, loading = self._models.pipeline, self._models.loading
         vocabulary = pipeline.vocabulary if pipeline is not None else None
-        troubles = {kind: self._troubles.recent(kind) for kind in _NEWS}
-        troubles |= {kind: self._troubles.last(kind) for kind in _LASTING}
+        issues = {kind: self._troubles.recent(kind) for kind in _NEWS}
+        issues |= {kind: self._troubles.last(kind) for kind in _LASTING}
         if pipeline is not None:
             # ModelManager serve, though not those that were wished for.
-            troubles["models"] = self._troubles.recent("models")
+            issues["models"] = self._troubles.recent("models")
         expected = parameters.each(self._table.values, "expected_rates")
         return NodeReport(
             state=state,
@@ -56,7 +56,7 @@ class Reporter:
             loading=loading.what,
             progress=loading.progress,
             loading_seconds=loading.seconds,
-            troubles={kind: said for kind, said in troubles.items() if said},
+            issues={kind: said for kind, said in issues.items() if said},
             counts={kind: self._troubles.count(kind) for kind in (*_NEWS, *_LASTING, "time")},
             busy=self._worker.busy,
             hardware=hardware_values(),
@@ -65,7 +65,7 @@ class Reporter:
     def _camera(self, camera: Camera, expected: float) -> CameraReport:
         name, image = camera.name, camera.input.image
         replaced, rate_limited = self._worker.dropped(name)
-        pairs, stamps = camera.input.pairing.outcomes, camera.stamps.counts
+        pairs, stamps = camera.input.synchronizer.outcomes, camera.stamps.counts
         publishers, snapshot = image.publishers(), camera.statistics.snapshot()
         return CameraReport(
             name=name,

@@ -47,9 +47,9 @@ class FrameProcessor:
         decoded = [one for name, paired in batch if (one := self._decoded(name, paired)) is not None]
         if not decoded:
             return
-        frames, wants = [one[2].frame for one in decoded], [one[3] for one in decoded]
+        frames, request = [one[2].frame for one in decoded], [one[3] for one in decoded]
         try:
-            tickets = pipeline.submit_batch(frames, wants)
+            tickets = pipeline.submit_batch(frames, request)
         except Exception as error:
             for camera, *_ in decoded:
                 camera.failed(error)
@@ -75,11 +75,11 @@ class FrameProcessor:
         passage.decoded = time.monotonic()
         self._trace("decoded", name, paired.stamp)
         camera.seen(received)
-        wants = camera.outputs.wants()
-        if nothing(wants):
+        request = camera.outputs.request()
+        if nothing(request):
             camera.statistics.dropped("not_wanted")
             return None
-        return camera, paired, received, wants, passage
+        return camera, paired, received, request, passage
 
     def _finish(self, one: Decoded, ticket: PendingResult) -> None:
         camera, paired, received, _, passage = one

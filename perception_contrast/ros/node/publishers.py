@@ -97,7 +97,7 @@ class Publishers:
         """How many listen to each output."""
         return {name: one.get_subscription_count() for name, one in self._publishers.items()}
 
-    def wants(self) -> OutputRequest:
+    def request(self) -> OutputRequest:
         """What somebody listens to right now."""
         counts = self.subscribers()
         return OutputRequest(**{name: count > 0 and name in self._allowed for name, count in counts.items()})
@@ -159,9 +159,9 @@ class LatchedPublisher:
             return True
 
 
-def nothing(wants: OutputRequest) -> bool:
+def nothing(request: OutputRequest) -> bool:
     """True if nobody listens to anything."""
-    return not any(getattr(wants, field.name) for field in fields(wants))
+    return not any(getattr(request, field.name) for field in fields(request))
 
 
 def _map(grid, header: Header, dtype: str) -> FeatureMap | None:

@@ -122,17 +122,19 @@ def split_classifiers(path: Path = JUDGES_FILE) -> dict[str, SplitClassifier]:
     return found
 
 
-def kind_of(clues: SplitCues) -> str:
+def kind_of(split_cues: SplitCues) -> str:
     """Name of the judge for these clues."""
-    return ("votes" if clues.things is not None else "looks") + ("" if clues.depth is None else "+depth")
+    return ("votes" if split_cues.things is not None else "looks") + (
+        "" if split_cues.depth is None else "+depth"
+    )
 
 
 class Splitter:
     """Splits regions of one image. Works nothing out before it is first asked."""
 
-    def __init__(self, ground: LogitUpsampler, image: NDArray[np.uint8], clues: SplitCues) -> None:
-        self._ground, self._image, self._clues = ground, image, clues
-        self._judge = split_classifiers()[kind_of(clues)]
+    def __init__(self, ground: LogitUpsampler, image: NDArray[np.uint8], split_cues: SplitCues) -> None:
+        self._ground, self._image, self._clues = ground, image, split_cues
+        self._judge = split_classifiers()[kind_of(split_cues)]
 
     def __call__(self, region: Region) -> list[Mask]:
         """Masks in the region's box that share its pixels out among things; one mask if it is one thing."""

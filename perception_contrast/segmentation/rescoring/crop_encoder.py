@@ -70,18 +70,18 @@ class CropEncoder:
         """Ends what goes on in the background."""
         self.served.close()
 
-    def vectors(self, image: NDArray[np.uint8], spots: Sequence[RegionCrop]) -> Array:
-        """(n, dim) float32 unit rows. image: (H, W, 3) uint8 RGB. Spots that share a view share its pass."""
-        if not spots:
+    def vectors(self, image: NDArray[np.uint8], crops: Sequence[RegionCrop]) -> Array:
+        """(n, dim) float32 unit rows. image: (H, W, 3) uint8 RGB. Crops that share a view share its pass."""
+        if not crops:
             return np.zeros((0, self._head.config.dim), np.float32)
         places: dict[View, int] = {}
-        owners = [places.setdefault(spot.view, len(places)) for spot in spots]
-        crops = np.stack([enlarged(image, view, SIDE) for view in places])
-        covered = np.stack([coverage(one.mask, one.box, one.view, self._cells) for one in spots])
-        forms = np.array([form_of(spot.box, spot.share) for spot in spots], np.float32)
+        owners = [places.setdefault(crop.view, len(places)) for crop in crops]
+        views = np.stack([enlarged(image, view, SIDE) for view in places])
+        covered = np.stack([coverage(one.mask, one.box, one.view, self._cells) for one in crops])
+        forms = np.array([form_of(crop.box, crop.share) for crop in crops], np.float32)
         device = self.served.device
         with self._lock, torch.inference_mode():
-            rgb = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float() / 255
+            rgb = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
             tokens = self.served.run((rgb - self._mean) / self._std)["layers"]
             seen = torch.tensor(owners, device=device)
             masks, form = (torch.from_numpy(array).to(device) for array in (covered, forms))

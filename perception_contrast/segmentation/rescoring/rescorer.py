@@ -55,14 +55,14 @@ class RescoringCalibration:
 class Rescorer:
     """What regions are seen with, enlarged, and how that is weighed."""
 
-    def __init__(self, zoomer: CropEncoder, calibration: RescoringCalibration) -> None:
-        self._zoomer, self.calibration = zoomer, calibration
-        self.scale, bias = zoomer.scale, zoomer.bias
+    def __init__(self, crop_encoder: CropEncoder, calibration: RescoringCalibration) -> None:
+        self._crop_encoder, self.calibration = crop_encoder, calibration
+        self.scale, bias = crop_encoder.scale, crop_encoder.bias
         self.scorer = SigmoidScorer((self.scale, self.scale), (bias, bias))
 
-    def vectors(self, image: NDArray[np.uint8], spots: Sequence[RegionCrop]) -> Array:
+    def vectors(self, image: NDArray[np.uint8], crops: Sequence[RegionCrop]) -> Array:
         """As ``CropEncoder.vectors``."""
-        return self._zoomer.vectors(image, spots)
+        return self._crop_encoder.vectors(image, crops)
 
     @staticmethod
     def worth_it(chances: Sequence[float], places: Sequence[int]) -> list[int]:
@@ -71,14 +71,14 @@ class Rescorer:
         return [place for _, place in sorted(found)]
 
     @staticmethod
-    def affordable(spots: Sequence[RegionCrop], most: int) -> int:
+    def affordable(crops: Sequence[RegionCrop], most: int) -> int:
         """How many of the first spots can be seen with ``most`` views."""
         views = set()
-        for count, spot in enumerate(spots):
-            views.add(spot.view)
+        for count, region_crop in enumerate(crops):
+            views.add(region_crop.view)
             if len(views) > most:
                 return count
-        return len(spots)
+        return len(crops)
 
     @staticmethod
     def features(first: float, zoom: float, rival: float, share: float) -> tuple[float, ...]:

@@ -58,8 +58,8 @@ def look_at(
     roll: float = 0.0,
 ) -> View:
     """A camera (REP 103 optical frame) that looks from position to target; roll in radians."""
-    eye = np.asarray(position, float)
-    forward = np.asarray(target, float) - eye
+    adapter = np.asarray(position, float)
+    forward = np.asarray(target, float) - adapter
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     if np.linalg.norm(right) < 1e-9:  # straight up or down: the image's right is the room's x
@@ -67,7 +67,7 @@ def look_at(
     right /= np.linalg.norm(right)
     down = np.cross(forward, right)
     c, s = np.cos(roll), np.sin(roll)
-    return View(eye, np.column_stack([c * right + s * down, -s * right + c * down, forward]), fov_y)
+    return View(adapter, np.column_stack([c * right + s * down, -s * right + c * down, forward]), fov_y)
 
 
 class Stage:

@@ -120,9 +120,11 @@ def figures(method: Any, asked: TableDataset) -> dict[str, float]:
     pair, backbone = method.pair, method.exported()
     assert isinstance(backbone, Backbone)
     device = next(backbone.parameters()).device
-    eye = EncoderAdapter("pair", "", pair.image_vectors, backbone.size, backbone.mean, backbone.std, device)
+    adapter = EncoderAdapter(
+        "pair", "", pair.image_vectors, backbone.size, backbone.mean, backbone.std, device
+    )
     with evaluating(method), torch.inference_mode():
-        seen = encode_images(eye, asked, what="asked about")
+        seen = encode_images(adapter, asked, what="asked about")
 
         def words(texts: Sequence[str]) -> Tensor:
             found: Tensor = pair.text_vectors(list(texts)).float()

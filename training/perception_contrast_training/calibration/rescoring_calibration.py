@@ -73,7 +73,7 @@ def _answers(pipeline: Pipeline, image: Labelled) -> Iterator[tuple[int, tuple[f
     prepared = pipeline.prepare(Vocabulary().with_queries([Query(text) for text in numbers]))
     asked = list(numbers.values())
     found, size = searcher.candidates(frame.image, seen.semantic, seen.features, prepared)
-    again = searcher.seen_again(frame.image, found, prepared, size, EVERY_VIEW)
+    again = searcher.rescoring_features(frame.image, found, prepared, size, EVERY_VIEW)
     truths: dict[int, NDArray[np.bool_]] = {}
     for place, values in again.items():
         number, region = asked[found[place].query], found[place].region

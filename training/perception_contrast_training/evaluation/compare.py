@@ -45,7 +45,7 @@ class Asked:
     workers: int = 0
 
 
-def compare(eyes: Sequence[EncoderAdapter], images: Images, asked: Asked) -> Outcome:
+def compare(adapters: Sequence[EncoderAdapter], images: Images, asked: Asked) -> Outcome:
     """Figures of each encoder on the same split of the images.
 
     Raises PerceptionError for unknown tasks, and where the data has nothing that a task could use.
@@ -57,8 +57,8 @@ def compare(eyes: Sequence[EncoderAdapter], images: Images, asked: Asked) -> Out
         len(images), asked.held_out, seed=asked.seed,
         stamps=column(images, "stamps"), groups=column(images, "groups"),
     )  # fmt: skip
-    figures = {eye.name: _figures(eye, images, learned, held, asked) for eye in eyes}
-    outcome = report(figures, {eye.name: eye.space for eye in eyes})
+    figures = {adapter.name: _figures(adapter, images, learned, held, asked) for adapter in adapters}
+    outcome = report(figures, {adapter.name: adapter.space for adapter in adapters})
     outcome.figures |= {"pictures": len(images), "held out": len(held)}
     if not any(figures.values()):
         raise PerceptionError("the data has neither labels, captions nor stamps that these tasks could use")
@@ -66,27 +66,29 @@ def compare(eyes: Sequence[EncoderAdapter], images: Images, asked: Asked) -> Out
 
 
 def _figures(
-    eye: EncoderAdapter, images: Images, learned: Indices, held: Indices, asked: Asked
+    adapter: EncoderAdapter, images: Images, learned: Indices, held: Indices, asked: Asked
 ) -> dict[str, float]:
     options: dict[str, Any] = {"batch": asked.batch, "workers": asked.workers}
-    test = encode_images(eye, images, held.tolist(), what="held out", **options)
+    test = encode_images(adapter, images, held.tolist(), what="held out", **options)
     labelled = bool((test.labels >= 0).any())
     needs_train = labelled and {"knn", "linear", "robustness"} & set(asked.tasks)
     train = (
-        encode_images(eye, images, learned.tolist(), what="learned from", **options) if needs_train else None
+        encode_images(adapter, images, learned.tolist(), what="learned from", **options)
+        if needs_train
+        else None
     )
     found: dict[str, float] = {}
     if train is not None:
         found |= _of_labels(train, test, asked)
-    if eye.words is not None:
+    if adapter.words is not None:
         classes = getattr(images, "classes", ())
-        found |= _of_words(eye, test, classes, asked)
+        found |= _of_words(adapter, test, classes, asked)
     if "time" in asked.tasks:
         found |= of_time(test, asked.within)
     if "rank" in asked.tasks and len(test) > 2:
         found |= without_labels(test.vectors)
     if "robustness" in asked.tasks:
-        found |= _robustness(eye, images, held, test, train, asked)
+        found |= _robustness(adapter, images, held, test, train, asked)
     left_out = test.unreadable + (train.unreadable if train is not None else 0)
     return found | ({"unreadable images": float(left_out)} if found and left_out else {})
 
@@ -110,15 +112,15 @@ def _labelled(seen: EncodedImages) -> tuple[Tensor, Tensor]:
 
 
 def _of_words(
-    eye: EncoderAdapter, test: EncodedImages, classes: Sequence[str], asked: Asked
+    adapter: EncoderAdapter, test: EncodedImages, classes: Sequence[str], asked: Asked
 ) -> dict[str, float]:
-    assert eye.words is not None
+    assert adapter.words is not None
     found: dict[str, float] = {}
     if "retrieval" in asked.tasks and len(set(filter(None, test.texts))) > 1:
-        found |= by_caption(test.vectors, eye.words, test.texts)
+        found |= by_caption(test.vectors, adapter.words, test.texts)
     vectors, labels = _labelled(test)
     if "zero-shot" in asked.tasks and classes and len(labels):
-        names = class_vectors(eye.words, classes, asked.templates)
+        names = class_vectors(adapter.words, classes, asked.templates)
         cosine = functional.normalize(vectors, dim=-1) @ names.cpu().T
         best = cosine.topk(min(5, len(classes)), dim=-1).indices
         found["zero-shot"] = float((best[:, 0] == labels).float().mean())
@@ -175,7 +177,7 @@ def without_labels(vectors: Tensor) -> dict[str, float]:
 
 
 def _robustness(
-    eye: EncoderAdapter,
+    adapter: EncoderAdapter,
     images: Images,
     held: Indices,
     test: EncodedImages,
@@ -186,7 +188,7 @@ def _robustness(
     found: dict[str, float] = {}
     for name, change in CHANGES.items():
         other = encode_images(
-            eye, images, held.tolist(), change=change, batch=asked.batch, workers=asked.workers, what=name
+            adapter, images, held.tolist(), change=change, batch=asked.batch, workers=asked.workers, what=name
         )
         if len(other) == len(test):
             cosine = functional.cosine_similarity(other.vectors, test.vectors, dim=-1)
@@ -216,7 +218,7 @@ def bars(figures: Mapping[str, Mapping[str, float]], keys: Sequence[str]) -> NDA
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 1.2 + 0.32 * len(keys) * max(1, len(figures)) ** 0.5), dpi=110)
-    canvas = FigureCanvasAgg(figure)
+    renderer = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     height = 0.8 / len(figures)
     for number, (name, found) in enumerate(figures.items()):
@@ -228,6 +230,6 @@ def bars(figures: Mapping[str, Mapping[str, float]], keys: Sequence[str]) -> NDA
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     figure.tight_layout()
-    canvas.draw()
-    image: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    renderer.draw()
+    image: NDArray[np.uint8] = np.asarray(renderer.buffer_rgba())[..., :3].copy()
     return image

@@ -24,7 +24,7 @@ def has_masks(path: Path) -> bool:
 
 
 def compare_dense(
-    eyes: Sequence[EncoderAdapter],
+    adapters: Sequence[EncoderAdapter],
     folder: Path,
     *,
     ignore: Sequence[int] = (),
@@ -36,7 +36,7 @@ def compare_dense(
     folder: images/NAME.png|jpg and labels/NAME.png. ignore: class numbers that do not count. Raises
     PerceptionError for encoders without dense features.
     """
-    blind = [eye.name for eye in eyes if eye.tower is None]
+    blind = [adapter.name for adapter in adapters if adapter.tower is None]
     if blind:
         raise PerceptionError(f"'{blind[0]}' gives no dense features here; export it first")
     ignored = {*VOID, *ignore}
@@ -44,18 +44,21 @@ def compare_dense(
     samples = list(LabelFolder(folder, names, ignored, Skipped()))
     fitted_to, tested = split(samples, None, test)
     figures: dict[str, dict[str, float]] = {}
-    for eye in eyes:
-        assert eye.tower is not None
-        shown = tracked(samples, f"{eye.name}: dense features", len(samples))
-        features = {sample.name: features_of(eye.tower, sample.image, PLAIN) for sample in shown}
+    for adapter in adapters:
+        assert adapter.tower is not None
+        shown = tracked(samples, f"{adapter.name}: dense features", len(samples))
+        features = {sample.name: features_of(adapter.tower, sample.image, PLAIN) for sample in shown}
         probe = LinearProbe(len(next(iter(features.values()))), len(names), PLAIN)
         probe.fit([features[s.name] for s in fitted_to], [s.labels for s in fitted_to], Fit(seed=seed))
         matrix = ConfusionMatrix(len(names))
         for sample in tested:
             size = (sample.image.shape[0], sample.image.shape[1])
             matrix.add(sample.labels, probe.predict(features[sample.name], size))
-        figures[eye.name] = {"dense probe mIoU": matrix.mean_iou(), "dense probe accuracy": matrix.accuracy()}
-        figures[eye.name] |= clustering_figures(
+        figures[adapter.name] = {
+            "dense probe mIoU": matrix.mean_iou(),
+            "dense probe accuracy": matrix.accuracy(),
+        }
+        figures[adapter.name] |= clustering_figures(
             [features[s.name] for s in samples], [s.labels for s in samples], len(names), seed
         )
-    return report(figures, {eye.name: eye.space for eye in eyes})
+    return report(figures, {adapter.name: adapter.space for adapter in adapters})

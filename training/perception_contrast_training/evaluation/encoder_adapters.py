@@ -1,4 +1,4 @@
-"""Any encoder that can be named, as an ``EncoderAdapter``: of the list, of timm, exported, or at its random start."""
+"""Any encoder that can be named, as an ``EncoderAdapter``: listed, of timm, exported, or at random start."""
 
 from __future__ import annotations
 

@@ -23,12 +23,12 @@ from perception_contrast_training.evaluation.report import Outcome, markdown, wr
 def evaluate(arguments: argparse.Namespace) -> Outcome:
     """Prints the tables; writes all into ``--output`` where that is given. Raises PerceptionError."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    eyes = [_eye(name, arguments.offline, device) for name in dict.fromkeys(arguments.encoder)]
-    names = [eye.name for eye in eyes]
+    adapters = [_eye(name, arguments.offline, device) for name in dict.fromkeys(arguments.encoder)]
+    names = [adapter.name for adapter in adapters]
     if len(set(names)) < len(names):
         raise PerceptionError(f"two encoders are called '{names[0]}'; export one under another --name")
     if has_masks(arguments.data):
-        outcome = compare_dense(eyes, arguments.data, ignore=arguments.ignore)
+        outcome = compare_dense(adapters, arguments.data, ignore=arguments.ignore)
     else:
         images = evenly(open_dataset(arguments.data, part=arguments.part or None), arguments.limit)
         asked = Asked(
@@ -37,7 +37,7 @@ def evaluate(arguments: argparse.Namespace) -> Outcome:
             solver=arguments.solver,
             templates=arguments.templates,
         )
-        outcome = compare(eyes, images, asked)
+        outcome = compare(adapters, images, asked)
     print(markdown(outcome))
     if arguments.output:
         write_json(arguments.output / "figures.json", outcome.figures)

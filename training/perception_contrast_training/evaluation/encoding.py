@@ -73,10 +73,10 @@ def fitted(source: Tensor, size: int, mean: Triple, std: Triple) -> Tensor:
 
 class _Fitted(Dataset[dict[str, Any]]):
     def __init__(
-        self, images: Images, chosen: Sequence[int], eye: EncoderAdapter, change: Change | None
+        self, images: Images, chosen: Sequence[int], adapter: EncoderAdapter, change: Change | None
     ) -> None:
         self._images, self._chosen, self._change = images, chosen, change
-        self._size, self._mean, self._std = eye.size, eye.mean, eye.std
+        self._size, self._mean, self._std = adapter.size, adapter.mean, adapter.std
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -92,7 +92,7 @@ class _Fitted(Dataset[dict[str, Any]]):
 
 
 def encode_images(
-    eye: EncoderAdapter,
+    adapter: EncoderAdapter,
     images: Images,
     chosen: Sequence[int] | None = None,
     *,
@@ -106,24 +106,24 @@ def encode_images(
     change: made to each image first. Raises PerceptionError if none can be read.
     """
     numbers = list(range(len(images))) if chosen is None else list(chosen)
-    data = _Fitted(images, numbers, eye, change)
+    data = _Fitted(images, numbers, adapter, change)
     loader: DataLoader[dict[str, Any]] = DataLoader(
         data, batch_size=batch, num_workers=workers, collate_fn=list
     )
     vectors, samples = [], []
-    for rows in tracked(loader, f"{eye.name}: {what}", len(loader)):
+    for rows in tracked(loader, f"{adapter.name}: {what}", len(loader)):
         readable = [row for row in rows if row]
         if not readable:
             continue
-        stacked = torch.stack([row.pop("image") for row in readable]).to(eye.device)
+        stacked = torch.stack([row.pop("image") for row in readable]).to(adapter.device)
         with torch.inference_mode():
-            vectors.append(eye.network(stacked).float().cpu())
+            vectors.append(adapter.network(stacked).float().cpu())
         samples += readable
     if not samples:
         raise PerceptionError(f"none of {len(numbers)} images can be read; look at the data")
     if not all(bool(part.isfinite().all()) for part in vectors):
         raise PerceptionError(
-            f"encoder '{eye.name}' gives vectors that are not finite; its weights are broken"
+            f"encoder '{adapter.name}' gives vectors that are not finite; its weights are broken"
         )
 
     def column(name: str) -> NDArray[np.int64]:

@@ -47,23 +47,23 @@ class HeldOut:
         probe: also of a linear layer, which takes longer than neighbours.
         """
         device = next(backbone.parameters()).device
-        eye = eye_of_backbone(backbone, device)
+        adapter = eye_of_backbone(backbone, device)
         with evaluating(backbone):
-            test = self._seen(eye, self.held, "held out")
+            test = self._seen(adapter, self.held, "held out")
             found = without_labels(test.vectors) if len(test) > 2 else {}
             found |= of_time(test)
             if bool((test.labels >= 0).any()):
-                found |= _of_labels(self._seen(eye, self.learned, "learned from"), test, probe)
+                found |= _of_labels(self._seen(adapter, self.learned, "learned from"), test, probe)
         if pair is not None and len(set(filter(None, test.texts))) > 1:
-            found |= self._of_texts(pair, eye)
+            found |= self._of_texts(pair, adapter)
         return found
 
-    def _seen(self, eye: EncoderAdapter, images: Images, what: str) -> EncodedImages:
-        return encode_images(eye, evenly(images, self.most), workers=self.workers, what=what)
+    def _seen(self, adapter: EncoderAdapter, images: Images, what: str) -> EncodedImages:
+        return encode_images(adapter, evenly(images, self.most), workers=self.workers, what=what)
 
-    def _of_texts(self, pair: Towers, eye: EncoderAdapter) -> dict[str, float]:
+    def _of_texts(self, pair: Towers, adapter: EncoderAdapter) -> dict[str, float]:
         """R@1, where an image is found by each caption, and zero-shot of classes that have names."""
-        other = eye_of_pair(pair, eye.device, eye.name)
+        other = eye_of_pair(pair, adapter.device, adapter.name)
         words = other.words
         assert words is not None
         with evaluating(cast(nn.Module, pair)), torch.inference_mode():

@@ -173,6 +173,6 @@ def _figure(width: float, height: float, rows: int = 1, heights: Sequence[float]
 
 
 def _rendered(figure: Any) -> Image:
-    canvas = evaluation_library("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.array(canvas.buffer_rgba())[..., :3].copy()
+    renderer = evaluation_library("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
+    renderer.draw()
+    return np.array(renderer.buffer_rgba())[..., :3].copy()

@@ -62,11 +62,11 @@ def _of_image(pipeline: Pipeline, image: LabelledScene) -> Iterator[Case]:
     instances = resize_labels(image.instances, ground.coarse)
     for things in (seen.things, None):
         for depth in (None, image.depth):
-            clues = SplitCues(things, depth, seen.features)
+            split_cues = SplitCues(things, depth, seen.features)
             if things is None or seen.things is not None:
-                splitter = Splitter(ground, image.rgb, clues)
+                splitter = Splitter(ground, image.rgb, split_cues)
                 for region, truths in regions_of(instances, image):
-                    yield _case(kind_of(clues), splitter, region, truths)
+                    yield _case(kind_of(split_cues), splitter, region, truths)
         if seen.things is None:
             break
 

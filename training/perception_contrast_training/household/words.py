@@ -210,8 +210,10 @@ def describe(
         concept = replace(concept, color=thing.color)
     if thing.material and rng.random() < 0.15:
         concept = replace(concept, material=thing.material)
-    rivals = [o for o in others.values() if o.category == thing.category and o.size and o.size != thing.size]
-    if thing.size and rivals and rng.random() < 0.3:
+    distractors = [
+        o for o in others.values() if o.category == thing.category and o.size and o.size != thing.size
+    ]
+    if thing.size and distractors and rng.random() < 0.3:
         concept = replace(concept, size=thing.size)
     if thing.on in others and rng.random() < 0.08:
         concept = replace(concept, on=others[thing.on].category)

@@ -129,7 +129,7 @@ class OwnPair(nn.Module):
 
     def require_loss(self, method: str, *, sigmoid: bool) -> None:
         """Raises RecipeError unless that loss trained the model, whose temperature and bias it has."""
-        if (self.backbone.tower.matching.bias is not None) == sigmoid:
+        if (self.backbone.tower.logit_scale.bias is not None) == sigmoid:
             return
         other, loss = ("clip", "softmax") if sigmoid else ("siglip", "sigmoid")
         raise RecipeError(

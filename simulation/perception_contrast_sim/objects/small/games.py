@@ -49,7 +49,7 @@ def spinning_top(rng: np.random.Generator, unseen: bool) -> ObjectModel:
 def dice(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     d = Draw(rng, unseen)
     size = d.span(0.016, 0.026)
-    spots = {
+    crops = {
         1: ((0, 0),),
         2: ((-1, -1), (1, 1)),
         3: ((-1, -1), (0, 0), (1, 1)),
@@ -67,7 +67,7 @@ def dice(rng: np.random.Generator, unseen: bool) -> ObjectModel:
             .moved(a * size * 0.26, b * size * 0.26, size / 2)
             .turned(axis, turn)
             for n, (axis, turn) in turns.items()
-            for a, b in spots[n]
+            for a, b in crops[n]
         ]
         axis, turn = d.pick(tuple(turns.values()))
         yaw = d.any(0, 90)
@@ -142,14 +142,14 @@ def domino(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         tile = [part(slab(wide, wide * 2, wide * 0.3, wide * 0.08), look)]
         top = wide * 0.3
         tile.append(part(box(wide * 0.8, wide * 0.05, 0.0008).moved(z=top), pip))
-        spots = [
+        crops = [
             cylinder(wide * 0.075, 0.0005, 10).moved(
                 (i % 3 - 1) * wide * 0.27, half + (i // 3 - 1) * wide * 0.27, top
             )
             for half in (-wide / 2, wide / 2)
             for i in grid[d.count(1, 6)]
         ]
-        tile.append(part(merged(spots), pip))
+        tile.append(part(merged(crops), pip))
         at = (k * wide * 1.3, d.any(-0.3, 0.3) * wide, d.any(-30, 30))
         if d.unseen:
             tile, at = [Part(p.mesh.turned("x", 90), p.role) for p in tile], (0.0, k * wide * 0.9, 0.0)

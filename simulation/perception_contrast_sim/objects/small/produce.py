@@ -227,8 +227,8 @@ def pineapple(rng: np.random.Generator, unseen: bool) -> ObjectModel:
             scale = scale.turned(
                 "y", -float(np.degrees(np.arctan2(h / 2 * np.sin(t), 2 * r * np.cos(t)))) * 0.8
             )
-            spot = scale.moved(r * float(np.cos(t)), 0, h / 2 * float(np.sin(t)))
-            scales.append(spot.turned("z", 360 * (k + row % 2 / 2) / n))
+            region_crop = scale.moved(r * float(np.cos(t)), 0, h / 2 * float(np.sin(t)))
+            scales.append(region_crop.turned("z", 360 * (k + row % 2 / 2) / n))
     parts.append(part(merged(scales), shade(d, (0.82, 0.56, 0.12))))
     for count, lean, long in ((9, 58, 0.5), (8, 36, 0.7), (6, 14, 0.8)):
         parts.append(part(_crown(count, r * 0.12, h * long, lean, 0.022).moved(z=h * 0.46), "leaf"))

@@ -38,7 +38,7 @@ class PairSettings:
     apart_seconds: float = USUAL
     apart_metres: float = USUAL
 
-    def wants(self, kind: str) -> bool:
+    def request(self, kind: str) -> bool:
         return self.kind in (kind, "any")
 
     @property
@@ -47,9 +47,9 @@ class PairSettings:
 
     def rules(self, *, negatives: bool) -> PairRules:
         """negatives: whether the method has any. Raises RecipeError where values cannot go together."""
-        temporal = self.seconds if self.wants("time") else 0.0
-        cross_camera = self.camera_seconds if self.wants("camera") else 0.0
-        place = self.metres if self.wants("place") else 0.0
+        temporal = self.seconds if self.request("time") else 0.0
+        cross_camera = self.camera_seconds if self.request("camera") else 0.0
+        place = self.metres if self.request("place") else 0.0
         seconds, metres = max(temporal, cross_camera), place
         if negatives:
             usual = PairRules() if self.pairs else PairRules(0, 0, 0, 0, 0, 0)
