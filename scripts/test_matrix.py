@@ -1,7 +1,7 @@
 """Runs the ROS tests under each Python and NumPy that the node is promised to work with.
 
 make test-matrix                          all that this machine has Pythons for
-make test-matrix ARGS="--only py310-numpy1 --tests test/test_ros_node.py"
+make test-matrix ARGS="--only py310-numpy1 --tests test/ros/test_perception_node.py"
 
 Each gets an environment of its own in build/matrix (several GB, kept for the next run), our messages built
 for its Python. A Python that is not there is said to be so, and is no failure unless --strict is given.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,9 @@ STRUCTURE = ("floor", "wall", "ceiling")
 def mujoco_module() -> Any:
     """MuJoCo with an off-screen renderer; raises PerceptionError with the remedy where it is absent."""
     os.environ.setdefault("MUJOCO_GL", "egl")
+    # Mesa's LLVM and Triton's, which torch loads late, crash the process unless Triton's comes first.
+    if find_spec("triton") is not None:
+        import_module("triton")
     try:
         import mujoco
     except (ImportError, AttributeError, RuntimeError) as error:
@@ -58,8 +63,8 @@ def look_at(
     roll: float = 0.0,
 ) -> View:
     """A camera (REP 103 optical frame) that looks from position to target; roll in radians."""
-    adapter = np.asarray(position, float)
-    forward = np.asarray(target, float) - adapter
+    eye = np.asarray(position, float)
+    forward = np.asarray(target, float) - eye
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     if np.linalg.norm(right) < 1e-9:  # straight up or down: the image's right is the room's x
@@ -67,7 +72,7 @@ def look_at(
     right /= np.linalg.norm(right)
     down = np.cross(forward, right)
     c, s = np.cos(roll), np.sin(roll)
-    return View(adapter, np.column_stack([c * right + s * down, -s * right + c * down, forward]), fov_y)
+    return View(eye, np.column_stack([c * right + s * down, -s * right + c * down, forward]), fov_y)
 
 
 class Stage:

@@ -141,11 +141,11 @@ class Household:
         room = self._stage.room
         reach = 1.35 + 0.25 * np.sin(2 * np.pi * t / 23.0)
         height = 1.35 + 0.15 * np.sin(2 * np.pi * t / 17.0)
-        adapter = centre + np.array([reach * np.cos(angle), reach * np.sin(angle), height])
-        adapter[:2] = np.clip(adapter[:2], (-room.x + 0.15, -room.y + 0.15), (room.x - 0.15, room.y - 0.15))
+        eye = centre + np.array([reach * np.cos(angle), reach * np.sin(angle), height])
+        eye[:2] = np.clip(eye[:2], (-room.x + 0.15, -room.y + 0.15), (room.x - 0.15, room.y - 0.15))
         glance = 0.25 * np.sin(2 * np.pi * t / 11.0)
         aim = centre + np.array([-glance * np.sin(angle), glance * np.cos(angle), 0.65])
-        return look_at(adapter, aim, FOV_Y)
+        return look_at(eye, aim, FOV_Y)
 
     def render(self, t: float, *, depth: bool = False, labels: bool = False) -> Rendering:
         """What the camera sees at t seconds; depth and labels only when asked for."""

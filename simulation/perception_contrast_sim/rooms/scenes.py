@@ -216,26 +216,21 @@ def draw_view(rng: np.random.Generator, arranger: Arranger, tries: int = 30) -> 
         offset = distance * np.array(
             [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
         )
-        adapter = aim + offset
+        eye = aim + offset
         inside = (
-            abs(adapter[0]) < room.x - 0.1
-            and abs(adapter[1]) < room.y - 0.1
-            and 0.15 < adapter[2] < room.height - 0.15
+            abs(eye[0]) < room.x - 0.1 and abs(eye[1]) < room.y - 0.1 and 0.15 < eye[2] < room.height - 0.15
         )
-        if inside and not _blocked(adapter, arranger):
-            return look_at(adapter, aim, float(rng.uniform(40, 68)), float(rng.normal(0, 0.05)))
+        if inside and not _blocked(eye, arranger):
+            return look_at(eye, aim, float(rng.uniform(40, 68)), float(rng.normal(0, 0.05)))
     return None
 
 
-def _blocked(adapter: NDArray[np.float64], arranger: Arranger) -> bool:
+def _blocked(eye: NDArray[np.float64], arranger: Arranger) -> bool:
     for item in arranger.placed:
         prop = arranger.props[item.prop]
         low, high = item.position[2] + prop.low[2], item.position[2] + prop.high[2]
-        level = low - 0.1 < adapter[2] < high + 0.1
-        if (
-            level
-            and np.hypot(adapter[0] - item.position[0], adapter[1] - item.position[1]) < prop.radius + 0.12
-        ):
+        level = low - 0.1 < eye[2] < high + 0.1
+        if level and np.hypot(eye[0] - item.position[0], eye[1] - item.position[1]) < prop.radius + 0.12:
             return True
     return False
 

@@ -92,8 +92,8 @@ def wrench(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         at = side * (long / 2 + w * 0.5)
         if ring:
             inner, outer = w * 0.55, w * 0.95
-            adapter = lathe([(inner, 0), (outer, 0), (outer, h), (inner, h), (inner, 0)], 20)
-            parts.append(part(adapter.moved(at), "metal"))
+            eye = lathe([(inner, 0), (outer, 0), (outer, h), (inner, h), (inner, 0)], 20)
+            parts.append(part(eye.moved(at), "metal"))
         else:
             jaw = [
                 prism(

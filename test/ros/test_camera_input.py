@@ -1,0 +1,172 @@
+"""What a camera may send: encodings end to end, depth and calibration, topic names after remapping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+
+import ros_camera  # noqa: E402
+from rclpy.qos import ReliabilityPolicy  # noqa: E402
+from ros_graph import Client, Serving, reliabilities, wait_for  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+
+from perception_contrast.core.frame import CameraModel  # noqa: E402
+from perception_contrast.ros import qos  # noqa: E402
+from perception_contrast.ros.messages.image_messages import camera_info_message, image_message  # noqa: E402
+from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
+
+pytestmark = pytest.mark.ros
+OVERLAY = "/eye/perception_node/overlay"
+RGB = ros_camera.image()
+GREY = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 21
+
+
+@pytest.fixture(scope="module")
+def eye() -> Iterator[tuple[Client, Serving]]:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(diagnostics, "PERIOD", 0.1)
+    rclpy.init()
+    client = Client()
+    client.listen(Image, OVERLAY)
+    serving = Serving("/eye", cli_args=["--ros-args", "-r", "image:=/front/rgb"], use_depth=True)
+    client.wait_diagnostics("eye/perception_node", "state", lambda state: state == "active")
+    client.wait_diagnostics("eye/perception_node", "subscribers/overlay", lambda count: count == "1")
+    yield client, serving
+    serving.close()
+    client.close()
+    rclpy.shutdown()
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def camera(eye):
+    publisher = eye[0].node.create_publisher(Image, "/front/rgb", qos.sensor())
+    wait_for(publisher.get_subscription_count, "a subscription to the remapped topic")
+    return publisher
+
+
+def overlay_of(eye, camera, message: Image) -> np.ndarray:
+    before = len(eye[0].received[OVERLAY])
+    camera.publish(message)
+    wait_for(lambda: len(eye[0].received[OVERLAY]) > before, f"an overlay of {message.encoding}")
+    answer = eye[0].received[OVERLAY][-1]
+    assert answer.header == message.header
+    return np.frombuffer(answer.data, np.uint8).reshape(answer.height, answer.width, 3)
+
+
+def image(encoding: str, values: np.ndarray, padding: int = 0, big: bool = False) -> Image:
+    rows = values.reshape(values.shape[0], -1).view(np.uint8)
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=77)
+    message = ros_camera.raw(encoding=encoding, step=rows.shape[1], is_bigendian=int(big))
+    message.data = rows.tobytes()
+    return message
+
+
+def alpha(image: np.ndarray) -> np.ndarray:
+    return np.dstack([image, np.full(image.shape[:2], 3, np.uint8)])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        image("rgb8", RGB, padding=5),
+        image("bgr8", np.ascontiguousarray(RGB[..., ::-1])),
+        image("rgba8", alpha(RGB)),
+        image("bgra8", alpha(RGB[..., ::-1]), padding=4),
+    ],
+    ids=lambda message: message.encoding,
+)
+def test_colours_arrive_right_whatever_the_layout(eye, camera, message: Image) -> None:
+    np.testing.assert_array_equal(overlay_of(eye, camera, message), RGB)
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_grey_of_sixteen_bits_in_both_byte_orders(eye, camera, big: bool) -> None:
+    message = image("mono16", GREY.astype(">u2" if big else "<u2"), padding=6, big=big)
+    seen = overlay_of(eye, camera, message)
+    assert (np.ptp(seen, axis=2) == 0).all()
+    np.testing.assert_allclose(seen[..., 0], GREY / 65535 * 255, atol=1.0)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "code"), [("yuv422_yuy2", cv2.COLOR_RGB2YUV_YUY2), ("yuv422", cv2.COLOR_RGB2YUV_UYVY)]
+)
+def test_yuv_in_both_orders(eye, camera, encoding: str, code: int) -> None:
+    packed = cv2.cvtColor(RGB, code)
+    seen = overlay_of(eye, camera, image(encoding, packed))
+    np.testing.assert_allclose(seen.astype(int), RGB, atol=6)
+
+
+def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, camera) -> None:
+    client, serving = eye
+    depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor())
+    info = client.node.create_publisher(CameraInfo, "/eye/camera_info", qos.sensor())
+    wait_for(lambda: depth.get_subscription_count() and info.get_subscription_count(), "depth subscriptions")
+    model = CameraModel(48, 64, 60.0, 61.0, 31.5, 23.5, "plumb_bob", (0.1, 0.0, 0.0, 0.0, 0.0))
+    millimetres = np.full((48, 64), 1500, np.uint16)
+    millimetres[0, 0] = 0
+
+    def arrived() -> bool:
+        depth.publish(image_message(millimetres, ros_camera.HEADER, "16UC1"))
+        info.publish(camera_info_message(model, ros_camera.HEADER))
+        overlay_of(eye, camera, ros_camera.raw())
+        frame = serving.pipeline().processed[-1][0]
+        return frame.depth is not None and frame.camera is not None
+
+    wait_for(arrived, "a frame with depth")
+    frame = serving.pipeline().processed[-1][0]
+    assert frame.camera == model
+    assert np.isnan(frame.depth[0, 0]) and frame.depth[1, 1] == pytest.approx(1.5)
+    assert frame.stream == ""
+    late = ros_camera.raw()
+    late.header.stamp.sec += 1
+    overlay_of(eye, camera, late)
+    assert serving.pipeline().processed[-1][0].depth is None
+
+
+def test_broken_depth_is_counted_and_left_out(eye, camera) -> None:
+    client, serving = eye
+    depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor())
+    wait_for(depth.get_subscription_count, "a depth subscription")
+    header = ros_camera.raw().header
+    stamp = type(header.stamp)(sec=99, nanosec=0)
+
+    def counted() -> bool:
+        broken = image_message(np.zeros((48, 64), np.uint16), type(header)(stamp=stamp), "16UC1")
+        broken.step = 1
+        depth.publish(broken)
+        image = ros_camera.raw()
+        image.header.stamp = stamp
+        overlay_of(eye, camera, image)
+        return any(key.startswith("malformed/depth_") for key in client.diagnostics("eye/perception_node"))
+
+    wait_for(counted, "malformed depth in diagnostics")
+    assert serving.pipeline().processed[-1][0].depth is None
+
+
+def test_a_subscription_is_reliable_while_every_publisher_is(eye) -> None:
+    client, topic = eye[0], "/adapting/image"
+    serving = Serving("/adapting")
+    client.listen(Image, "/adapting/perception_node/overlay")
+    assert wait_for(lambda: reliabilities(client.node, topic), "a subscription") == {
+        ReliabilityPolicy.BEST_EFFORT
+    }
+    client.node.create_publisher(Image, topic, qos.output())
+    wait_for(lambda: reliabilities(client.node, topic) == {ReliabilityPolicy.RELIABLE}, "reliable")
+    best_effort = client.node.create_publisher(Image, topic, qos.sensor())
+    wait_for(lambda: reliabilities(client.node, topic) == {ReliabilityPolicy.BEST_EFFORT}, "best effort")
+    client.node.destroy_publisher(best_effort)
+    wait_for(lambda: reliabilities(client.node, topic) == {ReliabilityPolicy.RELIABLE}, "reliable again")
+    serving.close()
+
+
+def test_compressed_is_appended_after_remapping(eye) -> None:
+    remap = ["--ros-args", "-r", "image:=/front/rgb"]
+    serving = Serving("/other", cli_args=remap, image_transport="compressed", autostart=False)
+    assert serving.node.cameras[""].input.topic == "/front/rgb/compressed"
+    serving.close()

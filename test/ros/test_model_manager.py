@@ -1,0 +1,300 @@
+"""Models come, go and are changed for others while the node lives: real pipelines of tiny models."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+
+import ros_camera  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from perception_contrast_msgs.msg import FeatureMap, Query  # noqa: E402
+from perception_contrast_msgs.srv import AddExemplar, GetQueries, SetQueries  # noqa: E402
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from ros_graph import Client, Spinning, wait_for  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+from vision_msgs.msg import VisionInfo  # noqa: E402
+
+from perception_contrast.core.errors import ModelError  # noqa: E402
+from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
+from perception_contrast.ros import qos  # noqa: E402
+from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
+from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
+from perception_contrast.ros.monitoring.hardware import resident_mb  # noqa: E402
+from perception_contrast.ros.parameters import node_parameters as parameters  # noqa: E402
+
+pytestmark = pytest.mark.ros
+NODE, NAME = "/life/perception_node", "life/perception_node"
+
+
+class Builder:
+    """Stands in for pipeline.build: tiny models by name, each made anew; ``hold`` keeps a load waiting."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+        self.hold = threading.Event()
+        self.hold.set()
+
+    def __call__(self, **arguments: Any) -> Any:
+        import small_models
+
+        from perception_contrast.pipeline.pipeline import Pipeline, Settings
+
+        self.hold.wait(60.0)
+        name = arguments["model"]
+        if name == "broken":
+            raise ModelError("the weights of 'broken' are damaged")
+        # Smaller images than the node's own default keep a test short.
+        settings = Settings(short_side=56, max_tokens=64)
+        encoders = small_models.encoders_of.__wrapped__(name)
+        self.made.append(Pipeline(encoders, settings, track_numbers=arguments["track_numbers"]))
+        self.made[-1].configure = lambda settings: None
+        return self.made[-1]
+
+
+@pytest.fixture(scope="module")
+def life() -> Iterator[SimpleNamespace]:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(diagnostics, "PERIOD", 0.1)
+    rclpy.init()
+    client, builder = Client(), Builder()
+    values = {"model": "lit", "queries": ["mug"], "autostart": False}
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = PerceptionNode(build=builder, namespace="/life", parameter_overrides=overrides)
+    spinning = Spinning(node)
+    client.listen(FeatureMap, f"{NODE}/semantic_features")
+    client.listen(VisionInfo, f"{NODE}/vision_info", qos.latched())
+    camera = client.node.create_publisher(Image, "/life/image", 2)
+    feed = client.node.create_timer(0.03, lambda: camera.publish(ros_camera.raw()))
+    yield SimpleNamespace(client=client, node=node, builder=builder)
+    client.node.destroy_timer(feed)
+    node.close()
+    spinning.stop()
+    node.destroy_node()
+    client.close()
+    rclpy.shutdown()
+    patch.undo()
+
+
+def change(life, transition: int) -> bool:
+    request = Transition(id=transition)
+    return life.client.call(ChangeState, f"{NODE}/change_state", transition=request).success
+
+
+def set_model(life, **values: str) -> Any:
+    parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+    kind, service = SetParametersAtomically, f"{NODE}/set_parameters_atomically"
+    return life.client.call(kind, service, parameters=parameters).result
+
+
+@pytest.fixture
+def active(life) -> Iterator[SimpleNamespace]:
+    if life.node._state_machine.current_state[1] != "active":
+        assert change(life, Transition.TRANSITION_CONFIGURE)
+        assert change(life, Transition.TRANSITION_ACTIVATE)
+    life.client.newest(f"{NODE}/semantic_features")
+    yield life
+
+
+def test_a_load_tells_how_far_it_is(life) -> None:
+    life.builder.hold.clear()
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    asked = life.client.node.create_client(ChangeState, f"{NODE}/change_state").call_async(request)
+    values = life.client.wait_diagnostics(NAME, "message", lambda text: text.startswith("configuring: lit"))
+    assert values["loading"].startswith("lit") and float(values["loading/seconds"]) >= 0.0
+    assert "configuring" in life.client.call(GetQueries, f"{NODE}/get_queries").message
+    assert life.client.call(GetState, f"{NODE}/get_state").current_state.label == "configuring"
+    # A change that comes while models load is in force once they have.
+    asking = [Parameter("queries", value=["mug: a late mug"]).to_parameter_msg()]
+    assert life.client.call(SetParameters, f"{NODE}/set_parameters", parameters=asking).results[0].successful
+    life.builder.hold.set()
+    wait_for(asked.done, "the end of configuring")
+    assert asked.result().success and change(life, Transition.TRANSITION_ACTIVATE)
+    kept = life.client.call(GetQueries, f"{NODE}/get_queries").queries.queries
+    assert [list(query.phrases) for query in kept] == [["a late mug"]]
+
+
+def test_other_models_take_over_between_two_frames_and_every_message_says_so(active) -> None:
+    client, builder = active.client, active.builder
+    first = client.newest(f"{NODE}/semantic_features").space
+    shown = image_message(ros_camera.image(), ros_camera.HEADER)
+    assert client.call(AddExemplar, f"{NODE}/add_exemplar", label="mug", kind=2, image=shown).success
+    assert client.call(AddExemplar, f"{NODE}/add_exemplar", label="only seen", kind=2, image=shown).success
+    old, before = builder.made[-1], len(client.received[f"{NODE}/semantic_features"])
+    builder.hold.clear()
+    assert set_model(active, model="apart").successful
+    client.wait_diagnostics(NAME, "message", lambda text: text.startswith("loading apart"))
+    # The old ones serve on, and what is asked of them meanwhile is not lost.
+    assert client.newest(f"{NODE}/semantic_features").space == first
+    kept = client.call(GetQueries, f"{NODE}/get_queries").queries.queries
+    queries = [*kept, Query(label="sofa")]
+    assert client.call(SetQueries, f"{NODE}/set_queries", queries=queries).success
+    ids = builder.made[-1].vocabulary.ids
+    builder.hold.set()
+    message = client.newest(f"{NODE}/semantic_features", lambda one: one.space != first)
+    wait_for(
+        lambda: client.received[f"{NODE}/vision_info"][-1].database_location == f"space:{message.space}", "it"
+    )
+    spaces = [one.space for one in client.received[f"{NODE}/semantic_features"][before:]]
+    assert spaces == sorted(spaces, key=[first, message.space].index)
+    new = builder.made[-1]
+    assert new is not old and client.diagnostics(NAME)["level"] != "2"
+    # Words go on in the new space under their old ids; what was shown in the old space cannot.
+    labels = {query.label: query for query in new.vocabulary.queries}
+    assert set(labels) == {"mug", "sofa"} and not labels["mug"].exemplars
+    assert new.vocabulary.ids == ids
+    assert (
+        "'only seen' was shown in another space"
+        in client.wait_diagnostics(NAME, "vocabulary/refused", lambda count: int(count) > 0)["message"]
+    )
+
+
+def test_models_that_cannot_be_loaded_leave_the_old_ones_and_the_parameter(active) -> None:
+    client = active.client
+    serving = client.newest(f"{NODE}/semantic_features").space
+    model = active.node.get_parameter("model").value
+    assert set_model(active, model="broken").successful
+    # What was told before, of words in another space, is news for a while.
+    told = "'broken' could not take over: the weights of 'broken' are damaged"
+    values = client.wait_diagnostics(NAME, "message", lambda text: told in text)
+    assert int(values["models/failures"]) > 0
+    wait_for(lambda: active.node.get_parameter("model").value == model, "the parameter to go back")
+    assert client.newest(f"{NODE}/semantic_features").space == serving
+
+
+def test_the_last_of_many_wishes_is_served(active) -> None:
+    active.builder.hold.clear()
+    for name in ("clip", "broken", "apart", "lit"):
+        assert set_model(active, model=name).successful
+    active.builder.hold.set()
+    wait_for(lambda: active.builder.made[-1].models["semantic"][0] == "household-lit", "the last model")
+    active.client.newest(f"{NODE}/semantic_features", lambda one: one.model.startswith("household-lit"))
+    assert active.node.get_parameter("model").value == "lit"
+
+
+def test_memory_is_released_while_inactive_where_that_is_asked_for(active) -> None:
+    client = active.client
+    parameter = Parameter("release_on_deactivate", value=True).to_parameter_msg()
+    client.call(SetParameters, f"{NODE}/set_parameters", parameters=[parameter])
+    assert client.call(SetQueries, f"{NODE}/set_queries", queries=[Query(label="sofa")]).success
+    assert change(active, Transition.TRANSITION_DEACTIVATE)
+    assert active.node._models.pipeline is None
+    assert "inactive" in client.call(GetQueries, f"{NODE}/get_queries").message
+    assert change(active, Transition.TRANSITION_ACTIVATE)
+    assert [q.label for q in client.call(GetQueries, f"{NODE}/get_queries").queries.queries] == ["sofa"]
+    client.newest(f"{NODE}/semantic_features")
+    active.node.set_parameters([Parameter("release_on_deactivate", value=False)])
+
+
+def own_threads() -> int:
+    """Without the executors' pools, which grow up to their size as callbacks happen to meet."""
+    return sum(not thread.name.startswith("ThreadPool") for thread in threading.enumerate())
+
+
+@pytest.mark.slow
+def least_resident(seconds: float = 1.5) -> float:
+    """MB of this process between frames: what one takes while it is computed comes and goes."""
+    end, least = time.monotonic() + seconds, resident_mb()
+    while time.monotonic() < end:
+        time.sleep(0.02)
+        least = min(least, resident_mb())
+    return least
+
+
+def test_fifty_new_configurations_leave_nothing_behind(active) -> None:
+    """Models of two kinds in turn: threads, subscriptions and memory stay what they were."""
+    client, names = active.client, ("lit", "clip")
+
+    def again(number: int) -> None:
+        active.builder.made.clear()
+        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+            assert change(active, transition)
+        assert set_model(active, model=names[number % 2]).successful
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            assert change(active, transition)
+        client.newest(f"{NODE}/semantic_features")
+        for messages in client.received.values():
+            messages.clear()
+
+    for number in range(6):
+        again(number)
+    gc.collect()
+    threads, memory = own_threads(), least_resident()
+    for number in range(50):
+        again(number)
+    gc.collect()
+    assert own_threads() == threads
+    assert least_resident() < 1.02 * memory, memory
+    assert client.call(GetQueries, f"{NODE}/get_queries").queries.queries[0].label == "sofa"
+
+
+PROGRAM = """
+import ros_double  # noqa: E402
+from perception_contrast.nodes.perception_node import NAME, PerceptionNode  # noqa: E402
+from perception_contrast.ros.node.lifecycle import leave, run  # noqa: E402
+leave(run(lambda stop: PerceptionNode(stop, build=ros_double.build), NAME))
+"""
+
+
+def test_a_node_that_is_killed_comes_back_with_what_it_was_looking_for(life, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PERCEPTION_CONTRAST_STATE", str(tmp_path))
+    client, name = life.client, "/mortal/perception_node"
+
+    def start() -> subprocess.Popen[bytes]:
+        arguments = ["--ros-args", "-r", "__ns:=/mortal", "-p", "model:=scripted", "-p", "queries:=['mug']"]
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            cwd=(Path(__file__).resolve().parents[1] / "support"),
+            stderr=subprocess.DEVNULL,
+        )
+        client.received["/diagnostics"].clear()
+        client.wait_diagnostics(name[1:], "state", lambda state: state == "active")
+        return process
+
+    def labels() -> list[str]:
+        answer = wait_for(
+            lambda: asked if (asked := client.call(GetQueries, f"{name}/get_queries")).success else None, ""
+        )
+        return [query.label for query in answer.queries.queries]
+
+    process = start()
+    assert labels() == ["mug"]
+    assert client.call(SetQueries, f"{name}/set_queries", queries=[Query(label="sofa")]).success
+    shown = image_message(ros_camera.image(), ros_camera.HEADER)
+    assert client.call(AddExemplar, f"{name}/add_exemplar", label="keys", kind=2, image=shown).success
+    process.kill()
+    process.wait(10)
+    process = start()
+    assert labels() == ["sofa", "keys"]
+    # Its exemplar too, which can be set again as it came.
+    back = client.call(GetQueries, f"{name}/get_queries").queries.queries
+    assert len(back[1].exemplars) == 1
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    # One that was told to end begins anew.
+    process = start()
+    assert labels() == ["mug"]
+    process.terminate()
+    assert process.wait(20) == 0
+
+
+def test_a_path_is_taken_for_a_model_only_where_paths_are_allowed(tmp_path: Path) -> None:
+    values = {**parameters.defaults(), "model": str(tmp_path)}
+    with pytest.raises(ModelError, match=r"it has no model\.json"):
+        parameters.known_models(values)
+    with pytest.raises(parameters.ParameterError, match="model_paths is false"):
+        parameters.known_models({**values, "model_paths": False})
+    parameters.known_models({**values, "model": "dinov2-s14", "model_paths": False})

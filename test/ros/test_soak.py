@@ -1,0 +1,55 @@
+"""The soak in short: nodes with a scripted pipeline live through every fault; one that does not is found."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from perception_contrast.bench.soak.soak_faults import faults
+from perception_contrast.bench.soak.soak_graph import Graph, SoakError
+from perception_contrast.bench.soak.soak_run import Options, soak
+from perception_contrast.cli.demo.demo_graph import free_domain
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+# The double keeps every frame, which would be the very growth that is looked for.
+PROGRAM = """
+from collections import deque  # noqa: E402
+import ros_double  # noqa: E402
+from perception_contrast.bench.soak.soak_node import main  # noqa: E402
+def build(**arguments):
+    pipeline = ros_double.build(**arguments)
+    pipeline.processed = deque(maxlen=4)
+    return pipeline
+main(build)
+"""
+
+
+def options(**changes: object) -> Options:
+    path = os.pathsep.join(
+        [str(Path(__file__).resolve().parents[1] / "support"), os.environ.get("PYTHONPATH", "")]
+    )
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), "PYTHONPATH": path}
+    return Options([sys.executable, "-c", PROGRAM], environment, ["-p", "model:=scripted"], **changes)
+
+
+def test_every_fault_is_told_and_survived_and_leaves_no_memory_behind() -> None:
+    survived = soak(options(seconds=12.0, between=0.05))
+    assert set(survived.resumed) == {fault.name for fault in faults()}
+    assert survived.frames > 100
+
+
+def test_a_node_that_dies_is_found() -> None:
+    with_ = options()
+    graph = Graph(with_.node, with_.arguments, with_.environment)
+    try:
+        graph.ready(60.0)
+        graph.processes["raw"].kill()
+        with pytest.raises(SoakError, match="'raw' ended"):
+            graph.resumes("front")
+    finally:
+        graph.close()

@@ -1,0 +1,237 @@
+"""Checkpoints: whole or not there, and a run that goes on from one is the run that never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import LONG, ORDER, feed, fresh, parts, resumed, same
+from torch import nn
+
+from perception_contrast_training.engine.checkpoint import (
+    CheckpointError,
+    Checkpoints,
+    Snapshot,
+    load_into,
+    read_snapshot,
+    write_snapshot,
+)
+from perception_contrast_training.engine.run_loop import RunLoop
+
+# Files.
+
+
+def test_what_is_written_is_read_bit_for_bit(tmp_path: Path) -> None:
+    trainer = fresh()
+    source = feed(ORDER)
+    for _ in range(3):
+        trainer.step(next(source))
+    snapshot = trainer.snapshot(note="x")
+    write_snapshot(tmp_path / "a.safetensors", snapshot)
+    read = read_snapshot(tmp_path / "a.safetensors")
+    assert same(snapshot, read) and read.about == {"note": "x"}
+    assert read.optimiser["param_groups"] == json.loads(json.dumps(snapshot.optimiser["param_groups"]))
+
+
+def test_tied_weights_and_slices_are_kept(tmp_path: Path) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+            self.b.weight = self.a.weight
+            self.register_buffer("part", torch.arange(12.0).view(3, 4)[1:, ::2])
+
+    module, other = Tied(), Tied()
+    state = {"state": {}, "param_groups": []}
+    write_snapshot(tmp_path / "a.safetensors", Snapshot(module.state_dict(), state, 1, 1))
+    load_into(other, read_snapshot(tmp_path / "a.safetensors").method, tmp_path)
+    assert other.a.weight is other.b.weight and torch.equal(other.a.weight, module.a.weight)
+    assert torch.equal(other.part, torch.tensor([[4.0, 6.0], [8.0, 10.0]]))
+
+
+def test_another_methods_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not fit the recipe's method"):
+        load_into(nn.Linear(2, 2), {"weight": torch.zeros(3, 3)}, tmp_path / "a.safetensors")
+
+
+def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
+    checkpoints, snapshot = Checkpoints(tmp_path, 2), fresh().snapshot()
+    for step, figure in ((1, 0.2), (2, 0.9), (3, 0.1), (4, 0.3), (5, None)):
+        checkpoints.write(replace(snapshot, step=step), figure)
+    assert checkpoints.steps() == [2, 4, 5] and checkpoints.best() == (2, 0.9)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    checkpoints, snapshot = Checkpoints(tmp_path, 3), fresh().snapshot()
+    for step in (1, 2):
+        checkpoints.write(replace(snapshot, step=step))
+    newest = checkpoints.path_of(2)
+    damaged = newest.read_bytes()[:-100]
+    newest.write_bytes(damaged)
+    found = checkpoints.newest()
+    assert found is not None and found[1].step == 1
+    assert newest.read_bytes() == damaged, "it was left as it was"
+    checkpoints.path_of(1).write_bytes(b"no checkpoint")
+    with pytest.raises(CheckpointError, match="no readable checkpoint"):
+        checkpoints.newest()
+
+
+_FULL = """
+import resource, sys
+sys.path[:0] = {paths!r}
+from dataclasses import replace
+from pathlib import Path
+from tiny_runs import LONG, ORDER, fresh, parts
+from perception_contrast_training.engine.checkpoint import Checkpoints, CheckpointError
+from perception_contrast_training.engine.run_loop import RunLoop
+from perception_contrast_training.config.run_settings import CheckpointSettings
+folder = Path({folder!r})
+trainer = fresh(replace(LONG, steps=12))
+found = replace(parts(folder, ORDER, trainer), settings=CheckpointSettings(every=5, disk_full={policy!r}))
+real, calls = found.checkpoints.write, []
+def write(snapshot, figure=None):
+    calls.append(snapshot.step)
+    small = snapshot.step == 10  # the disk is full for a while
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096 if small else resource.RLIM_INFINITY, -1))
+    try:
+        return real(snapshot, figure)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+found.checkpoints.write = write
+try:
+    print(RunLoop(trainer, found).go(), calls, found.checkpoints.steps())
+except CheckpointError as error:
+    print("stopped", calls, found.checkpoints.steps(), error)
+"""
+
+
+@pytest.mark.parametrize("policy", ["go_on", "stop"])
+def test_a_full_disk_harms_no_earlier_checkpoint(tmp_path: Path, policy: str) -> None:
+    """The system itself refuses to let the file grow."""
+    code = _FULL.format(
+        paths=[str(Path(__file__).resolve().parents[3] / "support")], folder=str(tmp_path), policy=policy
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    if policy == "go_on":
+        assert done.stdout.startswith("finished [5, 10, 12] [5, 12]")
+        assert "no space for checkpoint" in done.stderr and "Going on" in done.stderr
+    else:
+        assert done.stdout.startswith("stopped [5, 10] [5] no space for checkpoint")
+    assert read_snapshot(Checkpoints(tmp_path, 2).path_of(5)).step == 5
+    assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob(".*.part"))
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
+
+
+# Resumption.
+
+
+def test_a_run_cut_anywhere_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole = fresh()
+    RunLoop(whole, parts(tmp_path / "whole", ORDER, whole)).go()
+    cut = fresh(replace(LONG, steps=40))
+    source = feed(ORDER)
+    for _ in range(17):
+        cut.step(next(source))
+    Checkpoints(tmp_path / "cut", 2).write(cut.snapshot())
+    later = resumed(tmp_path / "cut")
+    assert later.step_count == 17
+    RunLoop(later, parts(tmp_path / "cut", ORDER, later)).go()
+    assert same(whole.snapshot(), later.snapshot())
+    changed = resumed(tmp_path / "cut")
+    changed.module.head[-1].bias.data[0] += 1e-6  # type: ignore[index, union-attr]
+    assert not same(whole.snapshot(), changed.snapshot()), "the comparison sees the smallest change"
+
+
+def test_a_scaler_goes_on(tmp_path: Path) -> None:
+    settings = replace(LONG, precision="float16")
+    whole = fresh(settings)
+    source = feed(ORDER)
+    for number in range(20):
+        if number == 9:
+            Checkpoints(tmp_path, 2).write(whole.snapshot())
+        whole.step(next(source))
+    later = resumed(tmp_path, settings)
+    source = feed(ORDER, start=later.batches)
+    for _ in range(11):
+        later.step(next(source))
+    assert whole.snapshot().scaler and same(whole.snapshot(), later.snapshot())
+
+
+_KILLED = """
+import sys, time
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from dataclasses import replace
+from tiny_runs import LONG, ORDER, parts, resumed
+from perception_contrast_training.engine.run_loop import RunLoop
+from perception_contrast_training.config.run_settings import CheckpointSettings
+folder = Path({folder!r})
+trainer = resumed(folder)
+found = replace(parts(folder, ORDER, trainer), settings=CheckpointSettings(every=3))
+def slow(source):
+    for batch in source:
+        time.sleep(0.01)
+        yield batch
+RunLoop(trainer, replace(found, feed=slow(found.feed))).go()
+"""
+
+
+def killed_until_done(folder: Path, chance: random.Random, kills: int) -> int:
+    """Kills the run with signal 9 at a random step, ``kills`` times, then lets it end. Gives the kills."""
+    code = _KILLED.format(paths=[str(Path(__file__).resolve().parents[3] / "support")], folder=str(folder))
+    log, done = folder / "log.jsonl", 0
+    for number in range(kills + 1):
+        process = subprocess.Popen([sys.executable, "-c", code], env=_environment())
+        lines = _count(log) + chance.randint(1, 5)
+        while number < kills and process.poll() is None and not 0 < lines <= _count(log):
+            time.sleep(0.002)
+        if number < kills and process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            done += 1
+        process.wait(120)
+        if process.returncode == 0:
+            break
+    assert process.returncode == 0
+    return done
+
+
+def _count(log: Path) -> int:
+    return len(log.read_text().splitlines()) if log.is_file() else 0
+
+
+def _equals_never_killed(folder: Path, kills: int, seed: int) -> None:
+    done = killed_until_done(folder, random.Random(seed), kills)
+    assert done >= min(kills, 2)
+    whole = fresh()
+    source = feed(ORDER)
+    for _ in range(40):
+        whole.step(next(source))
+    assert same(whole.snapshot(), read_snapshot(Checkpoints(folder, 2).path_of(40)))
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_equals_never_killed(tmp_path: Path) -> None:
+    _equals_never_killed(tmp_path, 2, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    os.environ.get("PERCEPTION_CONTRAST_TEST_LONG") != "1", reason="set PERCEPTION_CONTRAST_TEST_LONG=1"
+)
+def test_killed_ten_times(tmp_path: Path) -> None:
+    _equals_never_killed(tmp_path, 10, seed=2)
