@@ -92,7 +92,7 @@ def loopback(environment: Mapping[str, str]) -> Iterator[Loopback]:
     from sensor_msgs.msg import Image
     from vision_msgs.msg import Detection2DArray
 
-    from perception_contrast.ros.qos import output
+    from perception_contrast.ros.qos import output_qos
 
     kinds = {"features": FeatureMap, "masks": Image, "detections": Detection2DArray}
     with contextlib.ExitStack() as stack:
@@ -102,7 +102,7 @@ def loopback(environment: Mapping[str, str]) -> Iterator[Loopback]:
         stack.callback(rclpy.try_shutdown, context=context)
         node = rclpy.create_node("bench_sender", context=context)
         stack.callback(node.destroy_node)
-        publishers = {name: node.create_publisher(kinds[name], f"~/{name}", output()) for name in TOPICS}
+        publishers = {name: node.create_publisher(kinds[name], f"~/{name}", output_qos()) for name in TOPICS}
         child = stack.enter_context(_child(environment, node.get_fully_qualified_name()))
         made = Loopback(child, publishers)
         made.wait()

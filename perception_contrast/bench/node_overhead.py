@@ -39,7 +39,7 @@ from perception_contrast.ros.messages.image_messages import (
     nanoseconds,
     time_message,
 )
-from perception_contrast.ros.qos import output
+from perception_contrast.ros.qos import output_qos
 
 PATIENCE = 180.0
 NODE = "perception_node"
@@ -141,8 +141,8 @@ def overhead(model: str, language_model: str, engine: str, short_side: int, roun
         arrived[nanoseconds(message.header.stamp)] += 1
 
     for topic, kind in topics.items():
-        client.node.create_subscription(kind, f"/{NODE}/{topic}", on, output())
-    camera = client.node.create_publisher(Image, "/image", output())
+        client.node.create_subscription(kind, f"/{NODE}/{topic}", on, output_qos())
+    camera = client.node.create_publisher(Image, "/image", output_qos())
     try:
         with client.serving(NODE, *_parameters(model, language_model, engine, short_side)):
             client.wait(camera.get_subscription_count, "a reader of the camera")
@@ -203,8 +203,8 @@ def _compared(
 ) -> Figures:
     taken: list[Any] = []
     topic = f"~/{kind.__name__.lower()}"
-    publisher = node.create_publisher(kind, topic, output())
-    node.create_subscription(kind, topic, taken.append, output())
+    publisher = node.create_publisher(kind, topic, output_qos())
+    node.create_subscription(kind, topic, taken.append, output_qos())
     while not publisher.get_subscription_count():
         executor.spin_once(timeout_sec=0.1)
     bare = make()
@@ -237,7 +237,7 @@ def cameras(
     message = image_message(photograph((480, 640)), Header())
     counts: Counter[str] = Counter()
     filming: set[str] = set()
-    publishers = {name: client.node.create_publisher(Image, f"/{name}", output()) for name in names}
+    publishers = {name: client.node.create_publisher(Image, f"/{name}", output_qos()) for name in names}
 
     def film() -> None:
         while client.context.ok():
@@ -261,7 +261,9 @@ def cameras(
         return found | {"all_hz": sum(counts.values()) / took, "memory_mb": memory}
 
     def listen(name: str, topic: str) -> None:
-        client.node.create_subscription(Detection2DArray, topic, lambda _: counts.update([name]), output())
+        client.node.create_subscription(
+            Detection2DArray, topic, lambda _: counts.update([name]), output_qos()
+        )
 
     try:
         for name in names:

@@ -25,10 +25,10 @@ def message_builder() -> Build:
     """Raises ImportError where ROS or the interfaces of this package are not there."""
     from perception_contrast.ros.messages.detection_messages import detections_message
     from perception_contrast.ros.messages.feature_map import to_message
-    from perception_contrast.ros.messages.image_messages import header_of, image_message
+    from perception_contrast.ros.messages.image_messages import frame_header, image_message
 
     def build(result: Result) -> Built:
-        header = header_of(result.frame)
+        header = frame_header(result.frame)
         assert result.features is not None and result.masks is not None and result.detections is not None
         return Built(
             to_message(result.features, header),

@@ -24,7 +24,7 @@ from perception_contrast_msgs.msg import FeatureMap, Query  # noqa: E402
 from perception_contrast_msgs.srv import AddExemplar, GetQueries, SetQueries  # noqa: E402
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
-from ros_graph import Client, Spinning, wait_for  # noqa: E402
+from ros_graph import DIAGNOSTICS_PERIOD, Client, Spinning, wait_for  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import VisionInfo  # noqa: E402
 
@@ -32,7 +32,6 @@ from perception_contrast.core.errors import ModelError  # noqa: E402
 from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
 from perception_contrast.ros import qos  # noqa: E402
 from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
-from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
 from perception_contrast.ros.monitoring.hardware import resident_mb  # noqa: E402
 from perception_contrast.ros.parameters import node_parameters as parameters  # noqa: E402
 
@@ -67,16 +66,19 @@ class Builder:
 
 @pytest.fixture(scope="module")
 def life() -> Iterator[SimpleNamespace]:
-    patch = pytest.MonkeyPatch()
-    patch.setattr(diagnostics, "PERIOD", 0.1)
     rclpy.init()
     client, builder = Client(), Builder()
     values = {"model": "lit", "queries": ["mug"], "autostart": False}
     overrides = [Parameter(name, value=value) for name, value in values.items()]
-    node = PerceptionNode(build=builder, namespace="/life", parameter_overrides=overrides)
+    node = PerceptionNode(
+        build=builder,
+        diagnostics_period=DIAGNOSTICS_PERIOD,
+        namespace="/life",
+        parameter_overrides=overrides,
+    )
     spinning = Spinning(node)
     client.listen(FeatureMap, f"{NODE}/semantic_features")
-    client.listen(VisionInfo, f"{NODE}/vision_info", qos.latched())
+    client.listen(VisionInfo, f"{NODE}/vision_info", qos.latched_qos())
     camera = client.node.create_publisher(Image, "/life/image", 2)
     feed = client.node.create_timer(0.03, lambda: camera.publish(ros_camera.raw()))
     yield SimpleNamespace(client=client, node=node, builder=builder)
@@ -86,7 +88,6 @@ def life() -> Iterator[SimpleNamespace]:
     node.destroy_node()
     client.close()
     rclpy.shutdown()
-    patch.undo()
 
 
 def change(life, transition: int) -> bool:
@@ -102,7 +103,7 @@ def set_model(life, **values: str) -> Any:
 
 @pytest.fixture
 def active(life) -> Iterator[SimpleNamespace]:
-    if life.node._state_machine.current_state[1] != "active":
+    if life.client.call(GetState, f"{NODE}/get_state").current_state.label != "active":
         assert change(life, Transition.TRANSITION_CONFIGURE)
         assert change(life, Transition.TRANSITION_ACTIVATE)
     life.client.newest(f"{NODE}/semantic_features")
@@ -191,7 +192,8 @@ def test_memory_is_released_while_inactive_where_that_is_asked_for(active) -> No
     client.call(SetParameters, f"{NODE}/set_parameters", parameters=[parameter])
     assert client.call(SetQueries, f"{NODE}/set_queries", queries=[Query(label="sofa")]).success
     assert change(active, Transition.TRANSITION_DEACTIVATE)
-    assert active.node._models.pipeline is None
+    # Diagnostics name the models while there are any.
+    wait_for(lambda: "model/semantic" not in client.diagnostics(NAME), "the models to be released")
     assert "inactive" in client.call(GetQueries, f"{NODE}/get_queries").message
     assert change(active, Transition.TRANSITION_ACTIVATE)
     assert [q.label for q in client.call(GetQueries, f"{NODE}/get_queries").queries.queries] == ["sofa"]
@@ -244,8 +246,8 @@ def test_fifty_new_configurations_leave_nothing_behind(active) -> None:
 PROGRAM = """
 import ros_double  # noqa: E402
 from perception_contrast.nodes.perception_node import NAME, PerceptionNode  # noqa: E402
-from perception_contrast.ros.node.lifecycle import leave, run  # noqa: E402
-leave(run(lambda stop: PerceptionNode(stop, build=ros_double.build), NAME))
+from perception_contrast.ros.node.run_node import exit_process, run_node  # noqa: E402
+exit_process(run_node(lambda shutdown: PerceptionNode(shutdown, build=ros_double.build), NAME))
 """
 
 
@@ -294,7 +296,7 @@ def test_a_node_that_is_killed_comes_back_with_what_it_was_looking_for(life, tmp
 def test_a_path_is_taken_for_a_model_only_where_paths_are_allowed(tmp_path: Path) -> None:
     values = {**parameters.defaults(), "model": str(tmp_path)}
     with pytest.raises(ModelError, match=r"it has no model\.json"):
-        parameters.known_models(values)
+        parameters.check_model_names(values)
     with pytest.raises(parameters.ParameterError, match="model_paths is false"):
-        parameters.known_models({**values, "model_paths": False})
-    parameters.known_models({**values, "model": "dinov2-s14", "model_paths": False})
+        parameters.check_model_names({**values, "model_paths": False})
+    parameters.check_model_names({**values, "model": "dinov2-s14", "model_paths": False})

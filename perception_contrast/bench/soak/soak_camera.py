@@ -18,9 +18,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from perception_contrast.bench.camera_messages import camera_message, photograph
-from perception_contrast.bench.soak.soak_node import EXPLODES
+from perception_contrast.bench.soak.soak_node import FAILING_FRAME_ID
 from perception_contrast.ros.messages.image_messages import byte_array, time_message
-from perception_contrast.ros.qos import output
+from perception_contrast.ros.qos import output_qos
 
 CAMERAS = {"front": "/soak/front/image", "rear": "/soak/rear/image", "jpeg": "/soak_jpeg/image/compressed"}
 SIZE = (96, 128)
@@ -75,14 +75,14 @@ def main() -> int:
     node = rclpy.create_node("soak_camera")
     known, streaming, ended = kinds(), threading.Event(), threading.Event()
     publishers = {
-        name: node.create_publisher(CompressedImage if name == "jpeg" else Image, topic, output())
+        name: node.create_publisher(CompressedImage if name == "jpeg" else Image, topic, output_qos())
         for name, topic in CAMERAS.items()
     }
     lock = threading.Lock()
 
     def send(camera: str, kind: str, stamp: int) -> None:
         with lock:
-            frame_id = EXPLODES if kind == "explodes" else camera
+            frame_id = FAILING_FRAME_ID if kind == "explodes" else camera
             known[kind].header = Header(stamp=time_message(stamp), frame_id=frame_id)
             publishers[camera].publish(known[kind])
 

@@ -17,10 +17,10 @@ from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2D, Detection2DArray
 
 from perception_contrast.cli.demo.demo_report import Measurements, Seen
-from perception_contrast.client.result_types import thing
+from perception_contrast.client.result_types import thing_from_message
 from perception_contrast.ros.messages.image_messages import image_array
-from perception_contrast.ros.playback.bag_pacing import message_class
-from perception_contrast.ros.qos import output, sensor
+from perception_contrast.ros.messages.message_types import message_class
+from perception_contrast.ros.qos import output_qos, sensor_qos
 
 NODE = "perception_node"
 _IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
@@ -40,7 +40,7 @@ def stamp_of(message: bytes) -> int:
 
 def seen_in(message: Detection2D) -> Seen | None:
     """The best hypothesis of a detection and its box; None if it has none."""
-    found = thing(message)
+    found = thing_from_message(message)
     return None if found is None else Seen(found.label, found.score, found.box)
 
 
@@ -66,7 +66,7 @@ class Listener:
         self._node = rclpy.create_node("perception_contrast_demo")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
-        self._subscribe(image_topic, _IMAGE_TYPES[image_type], self._on_frame, sensor(10))
+        self._subscribe(image_topic, _IMAGE_TYPES[image_type], self._on_frame, sensor_qos(10))
         self._subscribe(f"/{NODE}/detections", Detection2DArray, self._on_detections)
         self._subscribe(f"/{NODE}/masks", Image)
         self._subscribe(f"/{NODE}/overlay", Image, self._on_overlay)
@@ -112,7 +112,7 @@ class Listener:
             if kind is None:
                 self._measured.watch(topic, name, heard=False)
             else:
-                self._subscribe(topic, kind, qos=sensor(20))
+                self._subscribe(topic, kind, qos=sensor_qos(20))
 
     def _subscribe(self, topic: str, kind: type, then: Any = None, qos: Any = None) -> None:
         name = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
@@ -124,7 +124,7 @@ class Listener:
             if then is not None:
                 then(message, now)
 
-        self._node.create_subscription(kind, topic, received, qos or output(5), raw=True)
+        self._node.create_subscription(kind, topic, received, qos or output_qos(5), raw=True)
 
     def _on_frame(self, message: bytes, now: float) -> None:
         self._measured.frame(stamp_of(message), now)
