@@ -22,9 +22,9 @@ from perception_contrast.engines.engine_cache import machine_facts, threads
 from perception_contrast.engines.processor import cpu_name
 
 PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "timm", "transformers", "open_clip_torch", "numpy")
-_SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
-_COPIED_MB = {"cpu": 256, "cuda": 1024}
-_SECONDS = 0.4
+MATRIX_SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
+COPY_MB = {"cpu": 256, "cuda": 1024}
+PEAK_SECONDS = 0.4
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def machine(device: str, used: int) -> dict[str, Any]:
     }
 
 
-def synchronise_of(device: str) -> Any:
+def synchroniser(device: str) -> Any:
     """Waits until the device has nothing left to do; on a CPU there is nothing to wait for."""
     if torch.device(device).type == "cuda":
         return lambda: torch.cuda.synchronize(device)
@@ -88,11 +88,11 @@ def synchronise_of(device: str) -> Any:
 
 def _best_seconds(work: Any, device: str) -> float:
     """The shortest of the runs that fit in a moment; at least two after a warm-up."""
-    synchronise = synchronise_of(device)
+    synchronise = synchroniser(device)
     work()
     synchronise()
     best, began, runs = float("inf"), time.perf_counter(), 0
-    while runs < 2 or time.perf_counter() - began < _SECONDS:
+    while runs < 2 or time.perf_counter() - began < PEAK_SECONDS:
         start = time.perf_counter()
         work()
         synchronise()
@@ -109,7 +109,7 @@ def product_peaks(device: str) -> dict[str, float]:
         formats["fp16"] = torch.float16
     peaks: dict[str, float] = {}
     for name, dtype in formats.items():
-        for side in _SIDES.get(kind, _SIDES["cpu"]):
+        for side in MATRIX_SIDES.get(kind, MATRIX_SIDES["cpu"]):
             left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
             seconds = _best_seconds(lambda a=left, b=right: torch.mm(a, b), device)
             peaks[name] = max(peaks.get(name, 0.0), 2 * side**3 / seconds / 1e9)
@@ -120,7 +120,7 @@ def product_peaks(device: str) -> dict[str, float]:
 
 def bandwidth(device: str) -> float:
     """GB/s of a copy that no cache holds, bytes read and bytes written both counted."""
-    megabytes = _COPIED_MB.get(torch.device(device).type, _COPIED_MB["cpu"])
+    megabytes = COPY_MB.get(torch.device(device).type, COPY_MB["cpu"])
     source = torch.zeros(megabytes * 2**20, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * source.numel() / _best_seconds(lambda: target.copy_(source), device) / 1e9

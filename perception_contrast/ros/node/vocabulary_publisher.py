@@ -10,9 +10,9 @@ from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo, VisionInfo
 
 from perception_contrast.ros.messages.detection_messages import label_info_message, vision_info_message
-from perception_contrast.vocabulary.vocabulary_store import VocabularyStore
 from perception_contrast.ros.parameters.node_parameters import NodeParameters, vocabulary_parameters
 from perception_contrast.ros.qos import latched_qos, qos_overrides
+from perception_contrast.vocabulary.vocabulary_store import VocabularyStore
 
 if TYPE_CHECKING:
     from perception_contrast.pipeline.pipeline import Pipeline
