@@ -38,14 +38,22 @@ ARGUMENTS = {
     "depth": ("/camera/depth/image_raw", "Depth topic, if use_depth is true.", ()),
     "camera_info": ("/camera/color/camera_info", "Calibration topic, if use_depth is true.", ()),
     "image_transport": ("raw", "raw or compressed.", ("raw", "compressed")),
-    "use_depth": ("false", "Also read depth and camera_info (true or false).", BOOLEANS),
+    "use_depth": ("false", "Also subscribe to depth and camera_info (true or false).", BOOLEANS),
     "cameras": ("", "Names of several cameras, with commas; {camera} in the topics stands for each.", ()),
-    "queries": ("", "What to look for, with commas. Empty: as in the installed parameter file.", ()),
-    "vocabulary": ("", "Name of a vocabulary to look for. Empty: as in the parameter file.", ()),
+    "queries": ("", "Queries, separated by commas. Empty: as in the installed parameter file.", ()),
+    "vocabulary": ("", "Name of a vocabulary file. Empty: as in the parameter file.", ()),
     "model": ("", "Image encoder. Empty: as in the installed parameter file.", ()),
-    "language_model": ("", "Model that matches words to pixels. Empty: as in the parameter file.", ()),
+    "language_model": (
+        "",
+        "Model that compares text with image features. Empty: as in the parameter file.",
+        (),
+    ),
     "preset": ("", "onboard_small, onboard_large, cpu or offboard. Empty: none.", ()),
-    "offline": ("", "Never use a network (true or false). Empty: as in the parameter file.", ("", *BOOLEANS)),
+    "offline": (
+        "",
+        "Never use the network (true or false). Empty: as in the parameter file.",
+        ("", *BOOLEANS),
+    ),
     "log_level": ("info", "debug, info, warn, error or fatal.", ()),
 }
 TYPES = {"path": str, "rate": float, "start_offset": float, "wait_for_subscribers": int}

@@ -26,19 +26,19 @@ TOPICS = {
     "camera_info": ("camera_info", "Topic of the calibration, if use_depth is true."),
 }
 PARAMETERS = {
-    "model": "Image encoder, see `perception-contrast models`.",
-    "language_model": "Model that matches words to pixels.",
+    "model": "Image encoder; `perception-contrast models list` names them.",
+    "language_model": "Model that compares text with image features.",
     "device": "auto, cpu, cuda or cuda:N.",
     "engine": "auto, torch, compiled, captured, onnxruntime, onnxruntime-cuda or tensorrt.",
     "precision": "auto, fp32, bf16, fp16 or int8.",
     "image_transport": "raw or compressed.",
-    "vocabulary": "Name of a vocabulary to look for, see `perception-contrast vocab list`.",
-    "queries": "What to look for besides: labels separated by commas, each 'label' or "
+    "vocabulary": "Name of a vocabulary file; `perception-contrast vocab list` names them.",
+    "queries": "Further queries: labels separated by commas, each 'label' or "
     "'label: phrase; phrase; !negative'.",
 }
 FLAGS = {
-    "offline": "Never use a network (true or false).",
-    "use_depth": "Also read depth and camera_info (true or false).",
+    "offline": "Never use the network (true or false).",
+    "use_depth": "Also subscribe to depth and camera_info (true or false).",
     "autostart": "Configure and activate at start (true or false).",
     "use_sim_time": "Take time from /clock (true or false).",
 }
@@ -47,13 +47,13 @@ OTHERS = {
     "cameras": (
         "",
         "Names of several cameras, separated by commas; {camera} in image, depth and camera_info stands for "
-        "each, and outputs are NODE/CAMERA/detections and so on. Empty: one camera, of no name.",
+        "each, and outputs are NODE/CAMERA/detections and so on. Empty: one camera without a name.",
         (),
     ),
     "processes": (
         "one",
-        "one: a single process, whose model sees all cameras, batched. each: a process and a model for each "
-        "of the cameras, in a namespace of the camera's name.",
+        "one: a single process, which batches the frames of all cameras. each: a process and a model for "
+        "each camera, in a namespace of the camera's name.",
         ("one", "each"),
     ),
     "preset": (
@@ -72,7 +72,7 @@ OTHERS = {
 }
 
 
-def _words(text: str) -> list[str]:
+def _comma_separated(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
@@ -82,7 +82,7 @@ def _given(texts: dict[str, str]) -> dict[str, object]:
     for name in FLAGS.keys() & values.keys():
         values[name] = texts[name].lower() == "true"
     if "queries" in values:
-        values["queries"] = _words(texts["queries"])
+        values["queries"] = _comma_separated(texts["queries"])
     return values
 
 
@@ -121,7 +121,7 @@ def _node(texts: dict[str, str], cameras: list[str], namespace: str) -> Node:
 def _nodes(context: LaunchContext) -> list[Node]:
     names = (*TOPICS, *PARAMETERS, *FLAGS, *OTHERS, "params_file")
     texts = {name: LaunchConfiguration(name).perform(context) for name in names}
-    cameras = _words(texts["cameras"])
+    cameras = _comma_separated(texts["cameras"])
     if len(cameras) > 1 and "{camera}" not in texts["image"] and texts["image"] != "image":
         raise RuntimeError(
             f"launch argument image:={texts['image']} gives all of {', '.join(cameras)} the same images; "

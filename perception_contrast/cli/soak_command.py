@@ -1,4 +1,4 @@
-"""`perception-contrast soak`: perception_node under every fault that we know, for as long as you like."""
+"""`perception-contrast soak`: runs perception_node under every known fault, for as long as you like."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _summary(result: SoakResult) -> str:
     lines = [
         f"survived {result.faults} faults of {len(result.resumed)} kinds in {result.seconds:.0f} s, "
         f"{result.frames} results ({result.frames / result.seconds:.1f} a second)",
-        "each fault was told in /diagnostics; the next good frame had its result after "
+        "each fault was reported in /diagnostics; the next good frame had its result after "
         f"{1e3 * times[len(times) // 2]:.0f} ms (median), {1e3 * times[-1]:.0f} ms (longest)",
     ]
     for node, readings in result.memory_mb.items():

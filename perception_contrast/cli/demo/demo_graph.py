@@ -1,4 +1,4 @@
-"""What a demo runs: which source, which topics, which parameters, in which environment."""
+"""The processes of a demo: source, topics, parameters, environment."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _bag(path: Path, topic: str | None) -> Source:
     images = recording.image_topics()
     if not images or (topic is not None and topic not in images):
         there = ", ".join(images) or "none"
-        raise PerceptionError(f"recording '{path}': topics with readable images: {there}; asked for: {topic}")
+        raise PerceptionError(f"recording '{path}': topics with readable images: {there}; given: {topic}")
     chosen = recording.topics[topic or images[0]]
     parameters = {
         "source": "bag",
@@ -125,7 +125,7 @@ def _with_companions(recording: BagSource, chosen: BagTopic) -> list[str]:
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA GPU is in sight; asked without loading torch."""
+    """Whether the system has an NVIDIA GPU, without loading torch."""
     return any(Path(path).exists() for path in ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/dxg"))
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from perception_contrast.cli.demo.demo_report import (
     Measurements,
-    Seen,
+    SeenObject,
     build_report,
     percentiles,
     write_report,
@@ -20,9 +20,9 @@ from perception_contrast.cli.demo.demo_report import (
 from perception_contrast.cli.demo.live_table import place, summary
 from perception_contrast.cli.demo.saved_images import Album
 
-MUG = Seen("mug", 0.8, (0.0, 0.0, 64.0, 48.0))
-FAINT_MUG = Seen("mug", 0.4, (600.0, 400.0, 640.0, 480.0))
-CHAIR = Seen("chair", 0.9, (300.0, 200.0, 340.0, 280.0))
+MUG = SeenObject("mug", 0.8, (0.0, 0.0, 64.0, 48.0))
+FAINT_MUG = SeenObject("mug", 0.4, (600.0, 400.0, 640.0, 480.0))
+CHAIR = SeenObject("chair", 0.9, (300.0, 200.0, 340.0, 280.0))
 PERIOD = 100_000_000
 
 
