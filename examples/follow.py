@@ -6,8 +6,8 @@ python3 follow.py --ros-args -p label:=mug -r depth:=/camera/depth/image_raw \\
 
 Publishes the position of the object as geometry_msgs/PointStamped on ~/target, in the camera's optical frame
 (REP 103: x right, y down, z forward), and a velocity on `cmd_vel` (x forward, z turns left). The camera is
-taken to look along the robot's x axis; where it does not, use ~/target and TF. It drives only once `enabled` is
-true, slowly, and stops when the object was not detected for `lost_after` seconds.
+taken to look along the robot's x axis; where it does not, use ~/target and TF. It drives only once `enabled`
+is true, slowly, and stops when the object was not detected for `lost_after` seconds.
 """
 
 from __future__ import annotations

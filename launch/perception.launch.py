@@ -9,6 +9,7 @@ An argument that is not given leaves its parameter to the preset, and that to th
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -20,10 +21,22 @@ from launch import LaunchContext, LaunchDescription
 PACKAGE = "perception_contrast"
 PRESETS = ("onboard_small", "onboard_large", "cpu", "offboard")
 # Inputs of a camera; with several, {camera} stands for its name.
+
+
+class Argument(NamedTuple):
+    """A launch argument. choices: empty where any value may be given."""
+
+    default: str | None
+    description: str
+    choices: tuple[str, ...] = ()
+
+
 TOPICS = {
-    "image": ("image", "Topic of the camera's images; /compressed is appended for compressed transport."),
-    "depth": ("depth", "Topic of depth images, if use_depth is true."),
-    "camera_info": ("camera_info", "Topic of the calibration, if use_depth is true."),
+    "image": Argument(
+        "image", "Topic of the camera's images; /compressed is appended for compressed transport."
+    ),
+    "depth": Argument("depth", "Topic of depth images, if use_depth is true."),
+    "camera_info": Argument("camera_info", "Topic of the calibration, if use_depth is true."),
 }
 PARAMETERS = {
     "model": "Image encoder; `perception-contrast models list` names them.",
@@ -42,33 +55,33 @@ FLAGS = {
     "autostart": "Configure and activate at start (true or false).",
     "use_sim_time": "Take time from /clock (true or false).",
 }
-# Name: default, description, what it may be ("" where anything may).
 OTHERS = {
-    "cameras": (
+    "cameras": Argument(
         "",
         "Names of several cameras, separated by commas; {camera} in image, depth and camera_info stands for "
         "each, and outputs are NODE/CAMERA/detections and so on. Empty: one camera without a name.",
-        (),
     ),
-    "processes": (
+    "processes": Argument(
         "one",
         "one: a single process, which batches the frames of all cameras. each: a process and a model for "
         "each camera, in a namespace of the camera's name.",
         ("one", "each"),
     ),
-    "preset": (
+    "preset": Argument(
         "",
         f"Parameters for a kind of machine: {', '.join(PRESETS)}. Empty: as in params_file.",
         ("", *PRESETS),
     ),
-    "name": ("perception_node", "Name of the node.", ()),
-    "namespace": ("", "Namespace of the node.", ()),
-    "log_level": (
+    "name": Argument("perception_node", "Name of the node."),
+    "namespace": Argument("", "Namespace of the node."),
+    "log_level": Argument(
         "info",
         "Of the node: debug, info, warn, error or fatal.",
         ("debug", "info", "warn", "error", "fatal"),
     ),
-    "respawn": ("false", "Start the node again if it ends by itself (true or false).", ("true", "false")),
+    "respawn": Argument(
+        "false", "Start the node again if it ends by itself (true or false).", ("true", "false")
+    ),
 }
 
 
@@ -136,19 +149,22 @@ def _nodes(context: LaunchContext) -> list[Node]:
 def generate_launch_description() -> LaunchDescription:
     config = Path(get_package_share_directory(PACKAGE)) / "config" / "perception_node.yaml"
     described = {
-        **{name: (default, text, ()) for name, (default, text) in TOPICS.items()},
+        **TOPICS,
         **OTHERS,
-        "params_file": (str(config), "Parameter file; the installed one lists every parameter.", ()),
+        "params_file": Argument(str(config), "Parameter file; the installed one lists every parameter."),
         **{
-            name: ("", f"{text} Empty: as in preset or params_file.", ()) for name, text in PARAMETERS.items()
+            name: Argument("", f"{text} Empty: as in preset or params_file.")
+            for name, text in PARAMETERS.items()
         },
         **{
-            name: ("", f"{text} Empty: as in preset or params_file.", ("", "true", "false"))
+            name: Argument("", f"{text} Empty: as in preset or params_file.", ("", "true", "false"))
             for name, text in FLAGS.items()
         },
     }
     arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text, choices=choices or None)
-        for name, (default, text, choices) in described.items()
+        DeclareLaunchArgument(
+            name, default_value=one.default, description=one.description, choices=one.choices or None
+        )
+        for name, one in described.items()
     ]
     return LaunchDescription([*arguments, OpaqueFunction(function=_nodes)])

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.models.custom_models import named, own_names, remember
@@ -21,6 +22,13 @@ from perception_contrast.segmentation.sam.registered_proposers import (
 )
 
 _COLUMNS = ("model", "family", "Mparam", "size", "patch", "channels", "licence", "description")
+
+
+class FetchedWeights(NamedTuple):
+    """Name of a model and its weights file."""
+
+    name: str
+    path: Path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,11 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def fetch(spec: ModelSpec, *, offline: bool) -> list[tuple[str, Path]]:
-    """Name and file of each set of weights that a model is made of; says what it fetches."""
+def fetch(spec: ModelSpec, *, offline: bool) -> list[FetchedWeights]:
+    """Fetches the weights of a model, and of the text encoder that it uses; prints progress."""
     from perception_contrast.models.weights import weights_file
 
-    return [(one.name, weights_file(one, offline=offline, progress=print)) for one in _parts(spec)]
+    return [
+        FetchedWeights(one.name, weights_file(one, offline=offline, progress=print)) for one in _parts(spec)
+    ]
 
 
 def _parts(spec: ModelSpec) -> tuple[ModelSpec, ...]:

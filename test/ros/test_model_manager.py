@@ -25,6 +25,7 @@ from perception_contrast_msgs.srv import AddExemplar, GetQueries, SetQueries  # 
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from ros_graph import DIAGNOSTICS_PERIOD, Client, Spinning, wait_for  # noqa: E402
+from ros_models import TinyModelBuilder  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import VisionInfo  # noqa: E402
 
@@ -39,35 +40,10 @@ pytestmark = pytest.mark.ros
 NODE, NAME = "/life/perception_node", "life/perception_node"
 
 
-class Builder:
-    """Stands in for pipeline.build: tiny models by name, each made anew; ``hold`` keeps a load waiting."""
-
-    def __init__(self) -> None:
-        self.made: list[Any] = []
-        self.hold = threading.Event()
-        self.hold.set()
-
-    def __call__(self, **arguments: Any) -> Any:
-        import small_models
-
-        from perception_contrast.pipeline.pipeline import Pipeline, Settings
-
-        self.hold.wait(60.0)
-        name = arguments["model"]
-        if name == "broken":
-            raise ModelError("the weights of 'broken' are damaged")
-        # Smaller images than the node's own default keep a test short.
-        settings = Settings(short_side=56, max_tokens=64)
-        encoders = small_models.encoders_of.__wrapped__(name)
-        self.made.append(Pipeline(encoders, settings, track_numbers=arguments["track_numbers"]))
-        self.made[-1].configure = lambda settings: None
-        return self.made[-1]
-
-
 @pytest.fixture(scope="module")
 def life() -> Iterator[SimpleNamespace]:
     rclpy.init()
-    client, builder = Client(), Builder()
+    client, builder = Client(), TinyModelBuilder()
     values = {"model": "lit", "queries": ["mug"], "autostart": False}
     overrides = [Parameter(name, value=value) for name, value in values.items()]
     node = PerceptionNode(
@@ -206,7 +182,6 @@ def own_threads() -> int:
     return sum(not thread.name.startswith("ThreadPool") for thread in threading.enumerate())
 
 
-@pytest.mark.slow
 def least_resident(seconds: float = 1.5) -> float:
     """MB of this process between frames: what one takes while it is computed comes and goes."""
     end, least = time.monotonic() + seconds, resident_mb()
@@ -216,6 +191,7 @@ def least_resident(seconds: float = 1.5) -> float:
     return least
 
 
+@pytest.mark.slow
 def test_fifty_new_configurations_leave_nothing_behind(active) -> None:
     """Models of two kinds in turn: threads, subscriptions and memory stay what they were."""
     client, names = active.client, ("lit", "clip")

@@ -32,7 +32,9 @@ class Fault:
 
 
 def faults() -> list[Fault]:
-    made = [Fault(f"malformed: {k}", _malformed("front", k, why)) for k, (_, why) in MALFORMED.items()]
+    made = [
+        Fault(f"malformed: {name}", _malformed("front", name, one.reason)) for name, one in MALFORMED.items()
+    ]
     made += [
         Fault("truncated JPEG", _malformed("jpeg", "truncated_jpeg", "truncated"), "jpeg"),
         Fault("no JPEG at all", _malformed("jpeg", "no_jpeg", "bad_compressed"), "jpeg"),

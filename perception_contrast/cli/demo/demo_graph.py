@@ -147,12 +147,12 @@ def free_domain() -> int:
     random.SystemRandom().shuffle(candidates)
     for domain in candidates:
         # RTPS: base 7400, 250 ports a domain; 10 and 12 are the unicast ports of its first two participants.
-        if all(_is_free(7400 + 250 * domain + offset) for offset in (10, 12)):
+        if all(is_port_free(7400 + 250 * domain + offset) for offset in (10, 12)):
             return domain
     raise PerceptionError("no free ROS domain on this machine; set one with --domain-id")
 
 
-def _is_free(port: int) -> bool:
+def is_port_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind(("0.0.0.0", port))

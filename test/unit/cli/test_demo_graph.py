@@ -92,7 +92,7 @@ def test_parameters_survive_the_way_through_a_file(tmp_path: Path) -> None:
 def test_a_domain_in_use_is_seen() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
         holder.bind(("0.0.0.0", 0))
-        assert not graph._is_free(holder.getsockname()[1])
+        assert not graph.is_port_free(holder.getsockname()[1])
     assert 1 <= graph.free_domain() <= 101
 
 
