@@ -1,4 +1,4 @@
-"""The receiving process of ``loopback``: says on standard output when all messages of a number are there."""
+"""The receiving process of ``loopback``: prints the number of each complete set of messages."""
 
 from __future__ import annotations
 

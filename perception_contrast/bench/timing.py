@@ -62,7 +62,7 @@ class Probe:
 
 
 def timed(call: Callable[[], object], synchronise: Callable[[], None]) -> Callable[[], float]:
-    """Times ``call``. synchronise: waits until the device has nothing left to do."""
+    """Times ``call``. synchronise: waits until the device is idle."""
 
     def measure() -> float:
         synchronise()

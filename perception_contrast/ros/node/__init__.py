@@ -1,1 +1,1 @@
-"""Parts of a node: running it, its models, frames, parameters, publishers, services and stored vocabulary."""
+"""Parts of a node: running it, lifecycle, models, frames, services, vocabulary, status."""
