@@ -47,9 +47,9 @@ def test_a_node_that_dies_is_found() -> None:
     with_ = options()
     graph = SoakGraph(with_.node, with_.arguments, with_.environment)
     try:
-        graph.ready(60.0)
+        graph.wait_until_ready(60.0)
         graph.processes["raw"].kill()
         with pytest.raises(SoakError, match="'raw' ended"):
-            graph.resumes("front")
+            graph.seconds_to_result("front")
     finally:
         graph.close()
