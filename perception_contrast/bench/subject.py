@@ -35,6 +35,7 @@ from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
 from perception_contrast.pipeline.pipeline import Pipeline, Settings
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.text.base import TextEncoder
 from perception_contrast.vocabulary.vocabulary_file import named_vocabulary
 
 Size = tuple[int, int]
@@ -120,7 +121,7 @@ class Subject:
         return next((one for one in self.encoders if one.tower.model == model), self.encoders[0])
 
 
-class RandomWords:
+class RandomWords(TextEncoder):
     """In place of a text tower without weights: a unit vector that follows from the phrase alone."""
 
     model, space, wording = "random-words", "random-words@0", ""

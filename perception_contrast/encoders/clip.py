@@ -29,7 +29,8 @@ from perception_contrast.encoders.position_embedding import grid_of
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import ModelSpec, Triple, model_spec
 from perception_contrast.models.weights import Progress, load_strictly, load_tensors, weights_file
-from perception_contrast.text.text_tower import TextTower, load_minilm
+from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.sentence_encoder import load_minilm
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class ClipTower(nn.Module):
         space: str,
         tokenizer_file: Path | None = None,
         *,
-        sentences: TextTower | None = None,
+        sentences: TextEncoder | None = None,
         method: str = AUTO,
     ) -> None:
         super().__init__()
@@ -208,7 +209,7 @@ def _with_words(
     words = spec.words
     assert words is not None
     network, sha256 = load_pair(spec, path) if path else (pair_network(spec), "")
-    sentences: TextTower | None = None
+    sentences: TextEncoder | None = None
     if words.tower == "minilm":
         sentences = load_minilm(device=device, offline=offline, progress=progress)
         require_same_space(words.sentences, sentences.space, f"the words of '{spec.name}'")

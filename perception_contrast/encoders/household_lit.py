@@ -19,16 +19,16 @@ from perception_contrast.encoders.dinov2 import DinoOutput, DinoTower
 from perception_contrast.encoders.rescoring_head import RescoringHead, load_rescoring_head
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import HOUSEHOLD_LIT, Triple
-from perception_contrast.text.text_tower import TextTower
+from perception_contrast.text.base import TextEncoder
 
 HEAD_FILE = Path(__file__).parents[1] / "models" / "data" / "household_lit.safetensors"
 RESCORING_FILE = Path(__file__).parents[1] / "models" / "data" / "household_zoom.safetensors"
 
 
-class AlignedTextTower:
-    """A sentence tower seen through the head's adapter for words."""
+class AlignedTextEncoder(TextEncoder):
+    """A sentence encoder followed by the head's adapter for words."""
 
-    def __init__(self, sentences: TextTower, head: AlignmentHead, space: str) -> None:
+    def __init__(self, sentences: TextEncoder, head: AlignmentHead, space: str) -> None:
         self._sentences, self._head = sentences, head
         self.model, self.space, self.dim = HOUSEHOLD_LIT.name, space, head.config.dim
         self.wording = sentences.wording
@@ -67,7 +67,7 @@ class HouseholdLit(nn.Module):
         self,
         tower: DinoTower,
         head: AlignmentHead,
-        sentences: TextTower,
+        sentences: TextEncoder,
         space: str,
         facts: Mapping[str, str] | None = None,
         zoom: Rescoring | None = None,
@@ -80,7 +80,7 @@ class HouseholdLit(nn.Module):
         self.patch, self.layers = tower.patch, head.config.layers
         self.mean: Triple = tower.mean
         self.std: Triple = tower.std
-        self.text = AlignedTextTower(sentences, head, space)
+        self.text = AlignedTextEncoder(sentences, head, space)
 
     @property
     def logit_scale(self) -> LogitScale:
@@ -102,7 +102,7 @@ class HouseholdLit(nn.Module):
 
 def load_household_lit(
     tower: DinoTower,
-    sentences: TextTower,
+    sentences: TextEncoder,
     *,
     device: str = "cpu",
     path: Path = HEAD_FILE,

@@ -17,9 +17,10 @@ from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit, 
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import Triple, model_spec
 from perception_contrast.models.weights import Progress
-from perception_contrast.text.clip_text import ClipTextTower
-from perception_contrast.text.text_cache import CachedTextTower
-from perception_contrast.text.text_tower import TextTower, load_minilm
+from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.clip_text_encoder import ClipTextEncoder
+from perception_contrast.text.sentence_encoder import load_minilm
+from perception_contrast.text.text_cache import CachedTextEncoder
 
 LIT_TOWER = "dinov2-s14"
 
@@ -43,7 +44,7 @@ class LanguageModel(Protocol):
     def tower(self) -> Any: ...
 
     @property
-    def text(self) -> TextTower: ...
+    def text(self) -> TextEncoder: ...
 
     @property
     def logit_scale(self) -> LogitScale: ...
@@ -54,7 +55,7 @@ class ClipLanguage:
 
     layers: tuple[int, ...] = ()
 
-    def __init__(self, tower: ClipTower, text: TextTower) -> None:
+    def __init__(self, tower: ClipTower, text: TextEncoder) -> None:
         self.tower, self.text, self.logit_scale = tower, text, tower.logit_scale
         self.model, self.space, self.dim, self.patch = tower.model, tower.space, tower.dim, tower.patch
         self.mean: Triple = tower.mean
@@ -110,7 +111,7 @@ def load_encoders(
     clip = spatial if same else None
     if not isinstance(clip, ClipTower):
         clip = source.words(language, language_weights, method=method)
-    return Encoders(spatial, ClipLanguage(clip, _cached(ClipTextTower(clip))), device)
+    return Encoders(spatial, ClipLanguage(clip, _cached(ClipTextEncoder(clip))), device)
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,8 @@ class _Source:
         return load_household_lit(tower, _cached(sentences), device=self.device, path=head or HEAD_FILE)
 
 
-def _cached(tower: TextTower) -> CachedTextTower:
-    return CachedTextTower(tower, cache_dir() / "text")
+def _cached(tower: TextEncoder) -> CachedTextEncoder:
+    return CachedTextEncoder(tower, cache_dir() / "text")
 
 
 def _require_language(name: str) -> None:

@@ -50,7 +50,7 @@ from perception_contrast.segmentation.sam.mask_proposers import MaskProposer, lo
 from perception_contrast.segmentation.sam.mask_refinement import MaskRefiner
 from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
 from perception_contrast.segmentation.upsampling import upsampled
-from perception_contrast.text.templates import PLAIN
+from perception_contrast.text.prompt_templates import PLAIN
 from perception_contrast.text.zero_shot import Classification, ImageTextSimilarity, probabilities
 from perception_contrast.tracking.tracker import Trackers, TrackSettings
 from perception_contrast.visualization.overlay import PrincipalColours, overlay

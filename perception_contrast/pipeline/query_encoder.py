@@ -18,7 +18,6 @@ from perception_contrast.encoders.load_encoders import Encoders, LanguageModel
 from perception_contrast.pipeline.image_encoder_runner import ImageFeatures
 from perception_contrast.segmentation.exemplars import exemplar_of
 from perception_contrast.segmentation.search import PreparedQueries
-from perception_contrast.text.text_tower import with_templates
 
 # Cosine from which neighbours of a clicked cell belong to the same thing.
 ALIKE = {"lit": 0.7, "other": 0.5}
@@ -48,10 +47,10 @@ class QueryEncoder:
 
         Raises QueryError without a language model or for an empty text, ModelError for templates.
         """
-        tower = self.language.text
+        encoder = self.language.text
         if not texts or any(not text.strip() for text in texts):
             raise QueryError("give at least one text, and none that is empty")
-        text = tower if templates is None else with_templates(tower, tuple(templates))
+        text = encoder if templates is None else encoder.with_templates(tuple(templates))
         with self._lock:
             return text.encode(list(texts))
 

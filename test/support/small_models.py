@@ -20,7 +20,8 @@ from perception_contrast.encoders.load_encoders import ClipLanguage, Encoders
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import model_spec
 from perception_contrast.pipeline.pipeline import Pipeline, Settings
-from perception_contrast.text.clip_text import ClipTextTower
+from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.clip_text_encoder import ClipTextEncoder
 
 WIDTH, TEXT, SHARED = 24, 12, 10
 WORDS = {
@@ -32,7 +33,7 @@ WORDS = {
 }
 
 
-class Sentences:
+class Sentences(TextEncoder):
     """A text tower: a vector that follows from the phrase's bytes."""
 
     model, space, dim, wording = "sentences", "sentences@1", TEXT, ""
@@ -91,7 +92,7 @@ class ColourTower(nn.Module):
         return ClipOutput(unit, torch.nn.functional.normalize(cells.mean(dim=(1, 2)), dim=-1))
 
 
-class ColourWords:
+class ColourWords(TextEncoder):
     model, space, dim, wording = "colours", "colours@1", 4, ""
 
     def canonical(self, text: str) -> str:
@@ -122,13 +123,13 @@ def encoders_of(kind: str) -> Encoders:
         return Encoders(small_dino(), ColourLanguage(), "cpu")
     if kind == "clip":
         clip = small_clip()
-        return Encoders(clip, ClipLanguage(clip, ClipTextTower(clip)), "cpu")
+        return Encoders(clip, ClipLanguage(clip, ClipTextEncoder(clip)), "cpu")
     dino = small_dino()
     if kind == "none":
         return Encoders(dino, None, "cpu")
     if kind in ("apart", "proxied"):
         clip = small_clip("proxyclip" if kind == "proxied" else "naclip")
-        return Encoders(dino, ClipLanguage(clip, ClipTextTower(clip)), "cpu")
+        return Encoders(dino, ClipLanguage(clip, ClipTextEncoder(clip)), "cpu")
     return Encoders(dino, small_lit(dino), "cpu", shared=True)
 
 

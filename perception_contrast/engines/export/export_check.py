@@ -23,6 +23,7 @@ from perception_contrast.engines.export.exported_encoder import CPU, ExportedEnc
 from perception_contrast.engines.gate import LIMITS, compare, gate_images
 from perception_contrast.models.registry import model_spec
 from perception_contrast.models.weights import Progress
+from perception_contrast.text.base import TextEncoder
 
 CUDA = "CUDAExecutionProvider"
 
@@ -118,7 +119,7 @@ def _lit(tower: DinoTower, *, any_tower: bool) -> HouseholdLit:
     return lit.eval().requires_grad_(False)
 
 
-class _NoWords:
+class _NoWords(TextEncoder):
     """In place of the sentence tower, which an export of images leaves out and need not fetch."""
 
     model, space, dim, wording = "none", "none@0", 0, ""

@@ -89,7 +89,7 @@ def test_the_method_reaches_the_language_tower_alone(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(load, "load_clip", clip)
     monkeypatch.setattr(load, "load_dino", lambda *_, **__: small_dino())
-    monkeypatch.setattr(load, "ClipTextTower", lambda tower: tower)
+    monkeypatch.setattr(load, "ClipTextEncoder", lambda tower: tower)
     monkeypatch.setattr(load, "_cached", lambda tower: tower)
     load_encoders("dinov2-s14", "clip-vit-b16")
     load_encoders("clip-vit-b32", "clip-vit-b16", dense="sclip")

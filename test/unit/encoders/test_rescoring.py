@@ -31,7 +31,7 @@ from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder,
 from perception_contrast.segmentation.rescoring.rescorer import Rescorer, RescoringCalibration
 from perception_contrast.segmentation.scoring import SigmoidScorer
 from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
-from perception_contrast.text.text_tower import load_minilm
+from perception_contrast.text.sentence_encoder import load_minilm
 
 A, B, NOTHING = np.eye(4, dtype=np.float32)[:3]
 ROWS = {"a": A, "b": B}

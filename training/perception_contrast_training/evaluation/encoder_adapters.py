@@ -12,7 +12,7 @@ from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.dinov2 import DinoTower, load_dino
 from perception_contrast.engines.export.export_check import random_tower
 from perception_contrast.models.registry import model_spec
-from perception_contrast.text.clip_text import ClipTextTower
+from perception_contrast.text.clip_text_encoder import ClipTextEncoder
 from perception_contrast_training.evaluation.encoding import CPU, EncoderAdapter
 
 RANDOM = "random:"
@@ -40,7 +40,7 @@ def encoder_adapter(name: str, *, offline: bool = False, device: torch.device = 
 
 def _of_tower(tower: DinoTower | ClipTower, name: str, size: int, device: torch.device) -> EncoderAdapter:
     if isinstance(tower, ClipTower):
-        text = ClipTextTower(tower)
+        text = ClipTextEncoder(tower)
 
         def words(texts: Sequence[str]) -> Tensor:
             return torch.from_numpy(text.encode(list(texts)))
