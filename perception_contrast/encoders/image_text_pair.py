@@ -20,7 +20,7 @@ from perception_contrast.text.text_networks import clip_text_transformer, senten
 IMAGES = "pictures"  # in the words' file: sha256 of the weights that they were fitted to
 
 
-class Images(nn.Module):
+class ImageTower(nn.Module):
     """trunk: timm's network. head: its vector to the shared space."""
 
     def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
@@ -37,7 +37,7 @@ class PairNetwork(nn.Module):
 
     def __init__(self, trunk: nn.Module, head: nn.Module, text: nn.Module, *, sigmoid: bool) -> None:
         super().__init__()
-        self.visual = Images(trunk, head)
+        self.visual = ImageTower(trunk, head)
         self.text: Any = text
         self.logit_scale = nn.Parameter(torch.zeros(()))
         self.logit_bias = nn.Parameter(torch.zeros(())) if sigmoid else None

@@ -6,7 +6,7 @@ In a whole image a thing of 40 pixels has a handful of tokens; enlarged it has a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -115,6 +115,21 @@ class RescoringHead(nn.Module):
     def logits(self, cosine: Tensor) -> Tensor:
         """log(p / (1 - p)) of "this view shows what the words ask for"."""
         return self.log_scale.exp() * cosine.float() + self.bias
+
+
+@dataclass(frozen=True)
+class Rescoring:
+    """A loaded rescoring head.
+
+    Attributes:
+        head: the head.
+        layers: 0-based blocks of the image encoder that it reads.
+        facts: what was written with the head.
+    """
+
+    head: RescoringHead
+    layers: tuple[int, ...]
+    facts: Mapping[str, str]
 
 
 def save_rescoring_head(head: RescoringHead, path: Path, facts: dict[str, str]) -> None:
