@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +15,25 @@ from perception_contrast.core.feature_grid import space_name
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.alignment_head import load_alignment
-from perception_contrast.encoders.clip import ClipTower, load_clip
+from perception_contrast.encoders.base import ImageEncoder
+from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.dense.method_names import dense_method
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit
 from perception_contrast.encoders.load_encoders import LIT_TOWER, ClipLanguage, Encoders, load_encoders
 from perception_contrast.engines.base import Engine
 from perception_contrast.engines.choice import EngineChoice, choose_engine
+from perception_contrast.engines.cpu_features import bfloat16_is_faster
+from perception_contrast.engines.encoder_session import EncoderSession
 from perception_contrast.engines.engine_names import AUTO
-from perception_contrast.engines.export.export_check import random_tower
+from perception_contrast.engines.export.export_check import random_encoder
 from perception_contrast.engines.export.onnx_export import require_size
-from perception_contrast.engines.processor import bfloat16_pays
-from perception_contrast.engines.served_graph import ServedGraph
 from perception_contrast.engines.torch_engine import TorchEngine
 from perception_contrast.images.resize import fitted_size
 from perception_contrast.models.registry import model_spec
 from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
-from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast.segmentation.search import PreparedQueries
 from perception_contrast.text.base import TextEncoder
@@ -44,7 +45,7 @@ MANY = 20  # queries of the vocabulary of a robot that is asked for much
 Tell = Callable[[str], None]
 
 
-class SizedTowers(ImageEncoderRunner):
+class SizedImageEncoderRunner(ImageEncoderRunner):
     """ImageEncoderRunner whose network input has the size that was asked for, whatever the camera's."""
 
     def __init__(self, encoders: Encoders, size: Size | None, camera: Size, *, engine: str, precision: str):
@@ -52,7 +53,7 @@ class SizedTowers(ImageEncoderRunner):
         super().__init__(encoders, engine, precision)
         self._fixed, self._camera = size, camera
 
-    def input_size(self, size: Size, patch: int, settings: Settings) -> Size:
+    def input_size(self, size: Size, patch: int, settings: PipelineSettings) -> Size:
         """As asked for, or as near as the patch allows."""
         if self._fixed is None:
             return fitted_size(self._camera, settings.short_side, patch, settings.max_tokens)
@@ -61,19 +62,6 @@ class SizedTowers(ImageEncoderRunner):
 
     def shrink(self, size: Size, patch: int, error: Exception) -> None:
         raise ModelError(f"out of GPU memory at {size[0]}x{size[1]}; give a smaller --size") from error
-
-
-class SizedPipeline(Pipeline):
-    """A pipeline whose network input has the size that was asked for, whatever the camera's."""
-
-    def __init__(self, encoders: Encoders, towers: SizedTowers, camera: Size) -> None:
-        # How often a second look is worth it depends on the image; its views are timed on their own.
-        super().__init__(encoders, Settings(zoom=0), towers=towers)
-        self._sized, self._camera = towers, camera
-
-    def size_for(self, patch: int) -> Size:
-        """Of the network input, in multiples of the patch."""
-        return self._sized.input_size(self._camera, patch, self.settings)
 
 
 @dataclass(frozen=True)
@@ -109,7 +97,7 @@ class Encoder:
 class Subject:
     """pipeline: ready to be walked, ten things asked for. encoders: in the order of the walk."""
 
-    pipeline: SizedPipeline
+    pipeline: Pipeline
     encoders: tuple[Encoder, ...]
     device: str
     asked: str = field(default="")
@@ -146,26 +134,27 @@ def random_encoders(model: str, language: str, device: str, dense: str = AUTO) -
     if model_spec(model).family == "lit":
         raise ModelError(f"'{model}' is a language model; name {LIT_TOWER} as model and it as language_model")
     method = dense_method(dense, model, language)
-    spatial = _random_tower(model, device, method if language == model else AUTO)
+    if language == model and not model_spec(model).spatial:
+        clip = load_clip(model, device=device, random_init=True, method=method)
+        return Encoders(clip, ClipLanguage(clip, RandomWords(clip.dim)), device)
+    spatial = _random_encoder(model, device)
     if language == "none":
         return Encoders(spatial, None, device)
     if model_spec(language).family == "lit":
-        tower = spatial if model == LIT_TOWER else _random_tower(LIT_TOWER, device)
+        tower = spatial if model == LIT_TOWER else _random_encoder(LIT_TOWER, device)
         head, facts, sha256 = load_alignment(HEAD_FILE)
         words = RandomWords(head.config.text_dim)
         lit = HouseholdLit(tower, head, words, space_name(language, sha256), facts)
         lit.eval().requires_grad_(False).to(device)
-        return Encoders(spatial, lit, device, shared=tower is spatial)
+        return Encoders(spatial, lit, device)
     if not model_spec(language).knows_words:
         raise ModelError(f"'{language}' knows no words; choose household-lit, a clip-*, a siglip* or none")
-    both = language == model and isinstance(spatial, ClipTower)
-    clip = spatial if both else load_clip(language, device=device, random_init=True, method=method)
-    aligned = ClipLanguage(clip, RandomWords(clip.dim))
-    return Encoders(spatial, aligned, device)
+    clip = load_clip(language, device=device, random_init=True, method=method)
+    return Encoders(spatial, ClipLanguage(clip, RandomWords(clip.dim)), device)
 
 
-def _random_tower(name: str, device: str, method: str = AUTO) -> Any:
-    return graph_of(random_tower(name, method)).tower.to(device)
+def _random_encoder(name: str, device: str) -> ImageEncoder:
+    return graph_of(random_encoder(name)).to(device).encoder
 
 
 def prepare(
@@ -208,18 +197,22 @@ def subject_of(
 ) -> Subject:
     """As ``prepare``, of encoders that are loaded already."""
     if engine == "torch" and precision == AUTO:
-        precision = "bf16" if encoders.device.startswith("cpu") and bfloat16_pays() else "fp32"
-    towers = SizedTowers(encoders, size, camera, engine=engine, precision=precision)
-    pipeline = SizedPipeline(encoders, towers, camera)
+        precision = "bf16" if encoders.device.startswith("cpu") and bfloat16_is_faster() else "fp32"
+    image_encoder = SizedImageEncoderRunner(encoders, size, camera, engine=engine, precision=precision)
+    # How often rescoring is worth it depends on the image; its crops are timed on their own.
+    pipeline = Pipeline(encoders, PipelineSettings(max_rescored=0), image_encoder=image_encoder)
     pipeline.warm_up(camera, tell)
     _ask(pipeline, frame)
-    made = tuple(_encoder(one, pipeline, precision, tell) for one in pipeline.served)
+    made = tuple(
+        _encoder(one, image_encoder.input_size(camera, one.graph.patch, pipeline.settings), precision, tell)
+        for one in image_encoder.sessions
+    )
     return Subject(pipeline, made, encoders.device)
 
 
 def _ask(pipeline: Pipeline, frame: Frame) -> None:
     """Ten words; without a language model ten points of the image, shown as examples."""
-    if pipeline.text_model:
+    if pipeline.query_encoder.text_model:
         pipeline.set_queries([Query(word) for word in WORDS])
         return
     for label, point in zip(WORDS, _points(frame, rows=2), strict=True):
@@ -232,13 +225,15 @@ def prepared_twenty(pipeline: Pipeline, frame: Frame) -> PreparedQueries:
     Labels from all over the vocabulary "household", with their phrases and negatives; without a language
     model twenty points of the image, shown as examples.
     """
-    if pipeline.text_model:
+    if pipeline.query_encoder.text_model:
         household = named_vocabulary("household").queries
         chosen = household[:: len(household) // MANY][:MANY]
         return pipeline.prepare(Vocabulary().with_queries(chosen))
-    seen, shown = pipeline.see(frame), Vocabulary()
+    seen, shown = pipeline.extract_features(frame), Vocabulary()
     for number, point in enumerate(_points(frame, rows=MANY // 5)):
-        shown = shown.with_exemplar(f"thing {number}", pipeline.exemplar(seen, point=point))
+        shown = shown.with_exemplar(
+            f"thing {number}", pipeline.query_encoder.encode_exemplar(seen, point=point)
+        )
     return pipeline.prepare(shown)
 
 
@@ -252,14 +247,16 @@ def _points(frame: Frame, rows: int) -> list[tuple[float, float]]:
     ]
 
 
-def _encoder(served: ServedGraph, pipeline: SizedPipeline, precision: str, tell: Tell | None) -> Encoder:
-    graph, size = served.graph, pipeline.size_for(served.graph.patch)
-    chosen = served.chosen.get(size)
+def _encoder(session: EncoderSession, size: Size, precision: str, tell: Tell | None) -> Encoder:
+    """size: (height, width) of the network input."""
+    graph = session.graph
+    chosen = session.chosen.get(size)
     if chosen is None:
-        chosen = EngineChoice(TorchEngine(graph, precision, served.device), served.describes)
-    if "grid" not in graph.names:
+        chosen = EngineChoice(TorchEngine(graph, precision, session.device), session.describes)
+    backbone = graph.encoder.backbone
+    if backbone is graph.encoder:
         return Encoder(graph, graph, size, chosen, chosen.engine)
-    tower = graph_of(graph.tower)
+    tower = graph_of(backbone)
     try:
         bare: Engine | None = engine_like(chosen.engine, tower, size, tell)
         problem = ""
@@ -273,7 +270,7 @@ def engine_like(engine: Engine, graph: EncoderGraph, size: Size, tell: Tell | No
     if engine.name == "torch":
         return TorchEngine(graph, engine.precision, engine.device)
     return choose_engine(
-        graph, size, device=engine.device, wish=engine.name, precision=engine.precision, progress=tell
+        graph, size, device=engine.device, kind=engine.name, precision=engine.precision, progress=tell
     ).engine
 
 

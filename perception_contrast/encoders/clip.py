@@ -23,8 +23,8 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.core.feature_grid import require_same_space, space_name
 from perception_contrast.encoders.base import EncoderOutput, ImageEncoder, Role
 from perception_contrast.encoders.clip_visual import ClipVisual, clip_visual_of
-from perception_contrast.encoders.dense.proxyclip import gather_by_proxy, resampled_grid
 from perception_contrast.encoders.dense.method_names import AUTO, PROXY, method_alone, require_method
+from perception_contrast.encoders.dense.proxyclip import gather_by_proxy, resampled_grid
 from perception_contrast.encoders.image_text_pair import load_pair, pair_network
 from perception_contrast.encoders.position_embedding import grid_of
 from perception_contrast.models.logit_scale import LogitScale

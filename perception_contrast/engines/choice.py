@@ -21,10 +21,10 @@ from perception_contrast.engines import gate
 from perception_contrast.engines import onnxruntime_engine as ort
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines.base import Engine, Plan
+from perception_contrast.engines.cpu_features import has_bfloat16, has_int8
 from perception_contrast.engines.cuda_graph import CudaGraphEngine
 from perception_contrast.engines.engine_cache import engines_dir, key_of, machine_facts
 from perception_contrast.engines.engine_names import AUTO, KINDS, PRECISIONS
-from perception_contrast.engines.cpu_features import has_bfloat16, has_int8
 from perception_contrast.engines.torch_engine import TorchEngine, build_torch_engine
 
 logger = logging.getLogger(__name__)

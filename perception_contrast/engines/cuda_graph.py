@@ -64,7 +64,9 @@ class CudaGraphRecorder:
         return recording.outputs
 
 
-def record_cuda_graph(function: Function, inputs: Sequence[Tensor]) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
+def record_cuda_graph(
+    function: Function, inputs: Sequence[Tensor]
+) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
     """A ``Record`` by CUDA graph, on the device of the inputs."""
     with torch.cuda.device(inputs[0].device):
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]

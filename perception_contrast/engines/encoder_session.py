@@ -15,8 +15,8 @@ from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.engines.base import Engine
 from perception_contrast.engines.choice import EngineChoice, Progress, candidates, choose_engine
-from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.engines.cpu_features import bfloat16_is_faster
+from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.engines.torch_engine import TorchEngine
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ import torch
 
 from perception_contrast import __version__
 from perception_contrast.core.cache import cache_dir
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
-from perception_contrast.engines.processor import cpu_name
+from perception_contrast.encoders.encoder_graph import EncoderGraph
+from perception_contrast.engines.cpu_features import cpu_name
 
 PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "tensorrt", "tensorrt_cu12", "tensorrt_cu13")
 

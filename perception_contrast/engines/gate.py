@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.base import Engine
 from perception_contrast.preprocessing.to_tensor import image_tensor
 
@@ -89,7 +89,9 @@ def check(
     limit = LIMITS[engine.precision]
     try:
         alone = [engine.run(image.to(engine.device)) for image in images]
-        worst = _least(compare(reference, seen, maps) for reference, seen in zip(expected, alone, strict=True))
+        worst = _least(
+            compare(reference, seen, maps) for reference, seen in zip(expected, alone, strict=True)
+        )
         batch = engine.run(torch.cat(list(images)).to(engine.device))
         together = _least(
             compare(seen, {name: values[i : i + 1] for name, values in batch.items()}, maps)

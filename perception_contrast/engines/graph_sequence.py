@@ -12,7 +12,12 @@ from torch import Tensor
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.base import Role
-from perception_contrast.engines.cuda_graph import CudaGraphEngine, CudaGraphRecorder, Record, record_cuda_graph
+from perception_contrast.engines.cuda_graph import (
+    CudaGraphEngine,
+    CudaGraphRecorder,
+    Record,
+    record_cuda_graph,
+)
 from perception_contrast.engines.encoder_session import EncoderSession
 from perception_contrast.engines.query_matrix import QueryMatrix, max_cosines
 from perception_contrast.preprocessing.tiles import run_in_windows, window_of
@@ -148,9 +153,7 @@ def _run_alone(call: GraphCall, stage: Stage) -> dict[str, Tensor]:
     with stage(call.stage), torch.inference_mode():
         graph = call.session.graph
         run = call.session.run
-        given = dict(
-            run_in_windows(run, call.images, graph.patch, call.tile, call.overlap, graph.unit_names)
-        )
+        given = dict(run_in_windows(run, call.images, graph.patch, call.tile, call.overlap, graph.unit_names))
         if call.queries is not None:
             given[BEST] = max_cosines(given[call.compared], call.queries.vectors, call.queries.group_of)
         return _requested(call, given, copy=False)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception_contrast.core.cache import replacing
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.preprocessing.to_tensor import image_tensor
 
 STRENGTH = 0.65  # share of the large channels that moves into the weights, SmoothQuant's alpha

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.base import Plan
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

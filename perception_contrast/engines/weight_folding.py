@@ -6,7 +6,7 @@ import copy
 
 from torch import Tensor, nn
 
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 
 
 def fold_layer_scale(graph: EncoderGraph) -> EncoderGraph:

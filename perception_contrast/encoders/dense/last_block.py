@@ -13,7 +13,6 @@ from perception_contrast.encoders.dense.method_names import PROXY, STOCK
 from perception_contrast.encoders.dense.methods import ATTENTION_EDITS
 
 
-
 class LastBlock(Protocol):
     """x: the tokens (B, n, width) that enter the block, raw. Holds no parameters of its own."""
 
@@ -110,7 +109,9 @@ def joined_heads(vectors: Tensor) -> Tensor:
     return vectors.transpose(1, 2).flatten(2)
 
 
-def dense_tokens(block: LastBlock, method: str, x: Tensor, unchanged: Tensor, rows: int, columns: int) -> Tensor:
+def dense_tokens(
+    block: LastBlock, method: str, x: Tensor, unchanged: Tensor, rows: int, columns: int
+) -> Tensor:
     """The last block's output by a method of dense features.
 
     Args:

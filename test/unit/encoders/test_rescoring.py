@@ -14,7 +14,7 @@ from perception_contrast.core.errors import ModelError, SpaceError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame, GridToImage
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
-from perception_contrast.encoders.encoder_graphs import RescoringGraph
+from perception_contrast.encoders.encoder_graph import RescoringGraph
 from perception_contrast.encoders.household_lit import RESCORING_FILE, load_household_lit
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.encoders.rescoring_head import (
@@ -23,8 +23,11 @@ from perception_contrast.encoders.rescoring_head import (
     load_rescoring_head,
     save_rescoring_head,
 )
-from perception_contrast.engines.served_graph import ServedGraph
-from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings, StageTimer
+from perception_contrast.engines.encoder_session import EncoderSession
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+from perception_contrast.pipeline.stage_timer import StageTimer
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import StoredCalibration
 from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, RegionCrop
@@ -153,7 +156,7 @@ def encoders():
 @pytest.fixture(scope="module")
 def crop_encoder(encoders) -> CropEncoder:
     zoom = encoders.language.zoom
-    return CropEncoder(ServedGraph(RescoringGraph(encoders.spatial, zoom.layers), "cpu"), zoom.head)
+    return CropEncoder(EncoderSession(RescoringGraph(encoders.spatial, zoom.layers), "cpu"), zoom.head)
 
 
 def crops() -> list[RegionCrop]:
@@ -188,11 +191,11 @@ def test_a_blank_image_and_an_empty_mask_stay_finite(crop_encoder: CropEncoder, 
 
 
 def test_every_stage_of_the_walk_is_timed_and_zoom_can_be_switched_off(encoders) -> None:
-    pipeline = Pipeline(encoders, Settings(short_side=224, detection_threshold=0.02))
+    pipeline = Pipeline(encoders, PipelineSettings(short_side=224, detection_threshold=0.02))
     pipeline.set_queries([Query("cup"), Query("table")])
     seen = pipeline.process(Frame(image()), OutputRequest(detections=True))
     assert "zoom" in seen.timings and "postprocess" in seen.timings
-    pipeline.configure(replace(pipeline.settings, zoom=0))
+    pipeline.configure(replace(pipeline.settings, max_rescored=0))
     assert "zoom" not in pipeline.process(Frame(image()), OutputRequest(detections=True)).timings
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.engines import base as seam
 from perception_contrast.engines import choice as choose
 from perception_contrast.engines import engine_cache as files
@@ -27,8 +27,8 @@ from perception_contrast.engines import onnxruntime_engine as ort
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines import weight_folding as fold
 from perception_contrast.engines.choice import EngineChoice, candidates, choose_engine, plan_of
-from perception_contrast.engines.cuda_graph import CapturedEngine
-from perception_contrast.engines.served_graph import FAMILIAR, ServedGraph
+from perception_contrast.engines.cuda_graph import CudaGraphEngine
+from perception_contrast.engines.encoder_session import BUILD_AFTER, EncoderSession
 from perception_contrast.engines.torch_engine import TorchEngine, reduced
 from perception_contrast.images.files import load_image
 from perception_contrast.preprocessing.to_tensor import image_tensor
@@ -334,11 +334,11 @@ def test_a_size_that_stays_gets_an_engine_and_odd_ones_do_not() -> None:
         built.set()
         return engine[0]
 
-    served = ServedGraph(graph_named("dino"), "cpu", "auto", choose=chooser(make))
+    served = EncoderSession(graph_named("dino"), "cpu", "auto", choose=chooser(make))
     for side in (28, 42, 56, 70):
         served.run(torch.zeros(1, 3, side, side))
     assert not built.is_set()
-    for _ in range(FAMILIAR - 1):
+    for _ in range(BUILD_AFTER - 1):
         served.run(torch.zeros(1, 3, 56, 56))
     assert built.wait(10)
     served._building.join(10)  # type: ignore[union-attr]
@@ -351,7 +351,7 @@ def test_a_size_that_stays_gets_an_engine_and_odd_ones_do_not() -> None:
 def test_an_engine_that_fails_is_given_up_with_a_warning() -> None:
     graph = graph_named("dino")
     broken = Counting(graph, ModelError("device lost"))
-    served = ServedGraph(graph, "cpu", "auto", "fp32", choose=chooser(lambda _: broken))
+    served = EncoderSession(graph, "cpu", "auto", "fp32", choose=chooser(lambda _: broken))
     served.prepare(SQUARE)
     images = torch.randn(1, 3, *SQUARE)
     for _ in range(2):
@@ -366,9 +366,9 @@ def test_torch_alone_builds_nothing() -> None:
     def never(*_: Any, **__: Any) -> EngineChoice:
         raise AssertionError("nothing was to be built")
 
-    served = ServedGraph(graph_named("dino"), "cpu", "torch", choose=never)
+    served = EncoderSession(graph_named("dino"), "cpu", "torch", choose=never)
     assert served.prepare(SQUARE) is None
-    for _ in range(FAMILIAR + 2):
+    for _ in range(BUILD_AFTER + 2):
         served.run(torch.zeros(1, 3, *SQUARE))
 
 
@@ -408,7 +408,7 @@ def test_a_recording_gives_what_torch_gives(precision: str) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA GPU")
     graph = graph_named("lit").to("cuda")
-    engine = CapturedEngine(graph, precision, "cuda")
+    engine = CudaGraphEngine(graph, precision, "cuda")
     images = [torch.randn(1, 3, *SQUARE, device="cuda") for _ in range(3)]
     seen = [engine.run(one) for one in images]
     exact = TorchEngine(graph, "fp32", "cuda")
@@ -418,4 +418,4 @@ def test_a_recording_gives_what_torch_gives(precision: str) -> None:
 
 def test_a_recording_needs_a_gpu() -> None:
     with pytest.raises(ModelError, match="CUDA"):
-        CapturedEngine(graph_named("dino"), "fp16", "cpu")
+        CudaGraphEngine(graph_named("dino"), "fp16", "cpu")

@@ -20,7 +20,7 @@ from PIL import Image
 from small_models import small_dino, small_lit
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder, UnservableError, seal
 from perception_contrast.engines.export.onnx_export import export_onnx
 from perception_contrast.preprocessing.to_tensor import image_tensor

@@ -13,15 +13,14 @@ import torch
 from small_models import encoders_of
 from torch import Tensor
 
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.engines import gate
 from perception_contrast.engines.async_copy import AsyncCopy
 from perception_contrast.engines.choice import EngineChoice
-from perception_contrast.engines.cuda_graph import CapturedEngine
-from perception_contrast.engines.cuda_graph_recorder import KEPT, CudaGraphRecorder, cuda_graph
+from perception_contrast.engines.cuda_graph import KEPT, CudaGraphEngine, CudaGraphRecorder, cuda_graph
+from perception_contrast.engines.encoder_session import EncoderSession
 from perception_contrast.engines.graph_sequence import BEST, GraphCall, GraphSequence
-from perception_contrast.engines.query_rows import QueryRows, best_cosines, bucket
-from perception_contrast.engines.served_graph import ServedGraph
+from perception_contrast.engines.query_matrix import QueryMatrix, bucket, max_cosines
 from perception_contrast.engines.torch_engine import TorchEngine
 
 DINO, CLIP, LIT = (56, 84), (64, 96), (56, 84)
@@ -43,14 +42,14 @@ def graph_named(kind: str) -> EncoderGraph:
     return graph_of(encoders.spatial, encoders.language if kind == "lit" else None)  # type: ignore[arg-type]
 
 
-def captured(graph: EncoderGraph, device: str = "cpu", precision: str = "fp32") -> ServedGraph:
+def captured(graph: EncoderGraph, device: str = "cpu", precision: str = "fp32") -> EncoderSession:
     """Served by a recording: of a stand-in on a CPU, of CUDA on a GPU."""
     record = by_calling if device == "cpu" else cuda_graph
 
     def choose(graph: EncoderGraph, size: tuple[int, int], **_: Any) -> EngineChoice:
-        return EngineChoice(CapturedEngine(graph, precision, device, record=record), "a test's choice")
+        return EngineChoice(CudaGraphEngine(graph, precision, device, record=record), "a test's choice")
 
-    return ServedGraph(copy.deepcopy(graph).to(device), device, "auto", "fp32", choose=choose)
+    return EncoderSession(copy.deepcopy(graph).to(device), device, "auto", "fp32", choose=choose)
 
 
 def no_stage(_: str) -> nullcontext[None]:
@@ -104,8 +103,8 @@ def test_the_recording_that_was_not_used_for_longest_goes() -> None:
 def test_best_cosines_are_those_of_numpy(counts: tuple[int, ...]) -> None:
     groups = [vectors(count, 10, seed) for seed, count in enumerate(counts)]
     cells = vectors(2 * 4 * 5, 10, 99).reshape(2, 4, 5, 10)
-    rows = QueryRows.of(groups, "cpu")
-    best = best_cosines(torch.from_numpy(cells), rows.vectors, rows.owners)[:, : rows.groups].numpy()
+    rows = QueryMatrix.from_groups(groups, "cpu")
+    best = max_cosines(torch.from_numpy(cells), rows.vectors, rows.owners)[:, : rows.groups].numpy()
     assert rows.groups == len(groups) and best.shape == (2, len(groups), 4, 5)
     for index, group in enumerate(groups):
         expected = (cells @ group.T).max(-1) if len(group) else np.full((2, 4, 5), -1.0)
@@ -114,21 +113,27 @@ def test_best_cosines_are_those_of_numpy(counts: tuple[int, ...]) -> None:
 
 def test_shapes_stay_while_a_vocabulary_changes() -> None:
     assert [bucket(rows) for rows in (1, 16, 17, 64, 65, 1024, 1025)] == [16, 16, 64, 64, 256, 1024, 4096]
-    shapes = {QueryRows.of([vectors(1, 8)] * count, "cpu").vectors.shape for count in range(17, 64)}
+    shapes = {
+        QueryMatrix.from_groups([vectors(1, 8)] * count, "cpu").vectors.shape for count in range(17, 64)
+    }
     assert shapes == {(64, 8)}
 
 
 @pytest.mark.parametrize("groups", [[], [np.zeros((0, 8), np.float32)]])
 def test_nothing_to_compare_with_is_refused(groups: list[np.ndarray]) -> None:
     with pytest.raises(ValueError, match="at least one vector"):
-        QueryRows.of(groups, "cpu")
+        QueryMatrix.from_groups(groups, "cpu")
 
 
 # The step.
 
 
 def parts_of(
-    serve: Callable[[EncoderGraph], ServedGraph], kind: str, rows: QueryRows | None, seed: int, device: str
+    serve: Callable[[EncoderGraph], EncoderSession],
+    kind: str,
+    rows: QueryMatrix | None,
+    seed: int,
+    device: str,
 ) -> list[GraphCall]:
     random = torch.Generator().manual_seed(seed)
     asked = {"lit": [("lit", LIT, rows)], "apart": [("clip", CLIP, rows), ("dino", DINO, None)]}[kind]
@@ -159,8 +164,8 @@ def one_by_one(part: GraphCall) -> dict[str, Tensor]:
 @pytest.mark.parametrize("recorded", [True, False])
 @pytest.mark.parametrize("compared", [True, False])
 def test_a_step_gives_what_its_graphs_give_one_by_one(kind: str, recorded: bool, compared: bool) -> None:
-    serve = captured if recorded else lambda graph: ServedGraph(graph, "cpu", "torch", "fp32")
-    rows = QueryRows.of(
+    serve = captured if recorded else lambda graph: EncoderSession(graph, "cpu", "torch", "fp32")
+    rows = QueryMatrix.from_groups(
         [vectors(2, 10 if kind == "lit" else 32), vectors(1, 10 if kind == "lit" else 32, 5)], "cpu"
     )
     step = GraphSequence(by_calling)
@@ -189,9 +194,9 @@ def test_all_graphs_and_the_product_are_one_recording() -> None:
         stages.append(name)
         return nullcontext()
 
-    first = parts_of(captured, "apart", QueryRows.of([vectors(1, 32)], "cpu"), 0, "cpu")
+    first = parts_of(captured, "apart", QueryMatrix.from_groups([vectors(1, 32)], "cpu"), 0, "cpu")
     for count in (3, 9, 14):
-        rows = QueryRows.of([vectors(1, 32, seed) for seed in range(count)], "cpu")
+        rows = QueryMatrix.from_groups([vectors(1, 32, seed) for seed in range(count)], "cpu")
         parts = [GraphCall(p.stage, p.served, p.images, p.wanted, p.rows and rows) for p in first]
         seen = step.run(parts, stage)
         assert seen[0][BEST].shape[1] == count
@@ -234,7 +239,7 @@ def test_memory_that_runs_out_in_a_recording_is_for_the_caller() -> None:
 @pytest.mark.parametrize("kind", ["lit", "apart"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_step_on_a_gpu_gives_what_float32_torch_gives(kind: str, precision: str) -> None:
-    rows = QueryRows.of(
+    rows = QueryMatrix.from_groups(
         [vectors(2, 10 if kind == "lit" else 32), vectors(1, 10 if kind == "lit" else 32, 5)], "cuda"
     )
     step = GraphSequence()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from small_models import small_clip, small_dino
 from torch import Tensor
 
-from perception_contrast.encoders.encoder_graphs import graph_of
+from perception_contrast.encoders.encoder_graph import graph_of
 from perception_contrast.preprocessing.tiles import seen_in_windows, starts_of, window_of
 
 PATCH = 4

@@ -19,7 +19,9 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.load_encoders import ClipLanguage, Encoders
 from perception_contrast.models.logit_scale import LogitScale
-from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.text.clip_text_encoder import ClipTextEncoder, text_preprocessing
 from perception_contrast.text.prompt_templates import PLAIN
 from perception_contrast.text.zero_shot import probabilities
@@ -46,7 +48,7 @@ def siglip_words(folder: Path) -> Path:
 
 def pipeline_around(tower: ClipTower, templates: tuple[str, ...]) -> Pipeline:
     language = ClipLanguage(tower, ClipTextEncoder(tower, templates))
-    settings = Settings(short_side=tower.spec.size)
+    settings = PipelineSettings(short_side=tower.spec.size)
     return Pipeline(Encoders(tower, language, "cpu"), settings, precision="fp32")
 
 
@@ -94,18 +96,18 @@ def test_cosines_are_those_of_the_embedding_topic_and_embedded_texts(kind: str) 
     pipeline, frame = pipeline_of(kind), noise(size=(60, 90))
     image = pipeline.process(frame, OutputRequest(embedding=True)).embedding
     found = pipeline.classify(frame, LABELS)
-    np.testing.assert_allclose(found.cosines, pipeline.embed_texts(LABELS) @ image, atol=1e-5)
+    np.testing.assert_allclose(found.cosines, pipeline.query_encoder.embed_texts(LABELS) @ image, atol=1e-5)
     assert found.probabilities.dtype == np.float32 and found.probabilities.sum() == pytest.approx(1, abs=1e-5)
     backwards = pipeline.classify(frame, LABELS[::-1])
     np.testing.assert_allclose(backwards.probabilities[::-1], found.probabilities, atol=1e-5)
-    assert found.space == pipeline.text_space
+    assert found.space == pipeline.query_encoder.text_space
 
 
 def test_other_templates_give_the_mean_of_their_sentences() -> None:
     pipeline, frame = pipeline_of("clip"), noise()
     templates = ("see {a}!", "{the} here")
-    given = pipeline.embed_texts(["apple"], templates)[0]
-    apart = pipeline.embed_texts(["see an apple!", "the apple here"], PLAIN).mean(axis=0)
+    given = pipeline.query_encoder.embed_texts(["apple"], templates)[0]
+    apart = pipeline.query_encoder.embed_texts(["see an apple!", "the apple here"], PLAIN).mean(axis=0)
     np.testing.assert_allclose(given, apart / np.linalg.norm(apart), atol=1e-5)
     own, other = (pipeline.classify(frame, LABELS, templates=t).cosines for t in (None, templates))
     assert np.abs(own - other).max() > 1e-3
@@ -123,7 +125,7 @@ def test_clip_scores_are_the_published_ones() -> None:
     np.testing.assert_allclose(
         found.clip_scores * 2.5 / 100, 2.5 * np.clip(texts @ image, 0, None), atol=1e-5
     )
-    assert (found.clip_scores >= 0).all() and found.space == pipeline.text_space
+    assert (found.clip_scores >= 0).all() and found.space == pipeline.query_encoder.text_space
 
 
 @pytest.mark.parametrize(

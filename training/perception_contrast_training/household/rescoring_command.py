@@ -41,8 +41,8 @@ def calibrate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
 
     tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
     words = Path(recipe.words) if recipe.words else HEAD_FILE
-    language = load_household_lit(tower, load_minilm(offline=offline), path=words, zoom=file)
-    pipeline = Pipeline(Encoders(tower, language, "cpu", shared=True))
+    language = load_household_lit(tower, load_minilm(offline=offline), path=words, rescoring=file)
+    pipeline = Pipeline(Encoders(tower, language, "cpu"))
     seen = calibrate_zoom(pipeline, file, recipe.calibration, offline)
     logging.info("calibrated: %s", json.dumps(seen))
 
