@@ -187,11 +187,11 @@ def load_household_lit(
 def _rescoring(path: Path, image_space: str, word_space: str, device: str) -> Rescoring:
     head, facts, _ = load_rescoring_head(path)
     for key, space in (("image_space", image_space), ("word_space", word_space)):
-        require_same_space(facts.get(key, ""), space, f"zoom head {path.name}")
+        require_same_space(facts.get(key, ""), space, f"rescoring head {path.name}")
     try:
         layers = tuple(int(layer) for layer in json.loads(facts["layers"]))
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(
-            f"zoom head '{path}' does not say which blocks it reads; restore the file"
+            f"rescoring head '{path}' does not say which blocks it reads; restore the file"
         ) from error
     return Rescoring(head.requires_grad_(False).to(device), layers, facts)

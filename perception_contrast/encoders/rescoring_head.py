@@ -158,5 +158,5 @@ def load_rescoring_head(path: Path) -> tuple[RescoringHead, dict[str, str], str]
         head = RescoringHead(RescoringConfig(**json.loads(facts["config"])))
         head.load_state_dict(tensors)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-        raise ModelError(f"zoom head '{path}' is not readable ({error}); restore the file") from error
+        raise ModelError(f"rescoring head '{path}' is not readable ({error}); restore the file") from error
     return head.eval(), facts, sha256_of(path)

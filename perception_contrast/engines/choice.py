@@ -41,7 +41,7 @@ class EngineChoice:
         engine: the engine.
         why: the reason, in words.
         refused: the others that failed or did not pass the gate, and why.
-        measured_ms: plan to the median milliseconds of a run; empty where the choice was remembered or forced.
+        measured_ms: plan to the median milliseconds of a run; empty for a remembered or forced choice.
         worst: output name to its smallest cosine with float32 torch.
     """
 

@@ -17,6 +17,7 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import GridToImage
 from perception_contrast.encoders.base import EncoderOutput, Role
+from perception_contrast.models.specs import Triple
 from perception_contrast.preprocessing.to_array import image_array
 
 FORMAT, FORMAT_VERSION = "perception_contrast", "1"
@@ -84,6 +85,8 @@ class Facts:
         outputs: names of the outputs, in order.
         spaces: output name to the space of its vectors.
         roles: output name to what it may be used for.
+        dim: channels of the dense features; 0 in files that were written before it was declared.
+        method: how dense features become comparable with text, "" if they do not.
         unit: outputs whose vectors have length 1.
         precision: of the matrix products.
         patch: side of a cell in pixels.
@@ -98,12 +101,14 @@ class Facts:
     outputs: tuple[str, ...]
     spaces: Mapping[str, str]
     roles: Mapping[str, tuple[Role, ...]]
+    dim: int
+    method: str
     unit: tuple[str, ...]
     precision: str
     patch: int
     size: tuple[int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: Triple
+    std: Triple
     licence: str
 
     @classmethod
@@ -127,16 +132,23 @@ class Facts:
                 outputs=outputs,
                 spaces=json.loads(metadata["spaces"]),
                 roles=_roles(metadata, outputs),
+                dim=int(metadata.get("dim", 0)),
+                method=metadata.get("dense", ""),
                 unit=tuple(json.loads(metadata["unit"])),
                 precision=metadata["precision"],
                 patch=int(metadata["patch"]),
                 size=(int(height), int(width)),
-                mean=tuple(json.loads(metadata["mean"])),
-                std=tuple(json.loads(metadata["std"])),
+                mean=_triple(metadata["mean"]),
+                std=_triple(metadata["std"]),
                 licence=metadata["licence"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{path} does not say what it holds ({error}); export it again") from error
+
+
+def _triple(text: str) -> Triple:
+    red, green, blue = json.loads(text)
+    return float(red), float(green), float(blue)
 
 
 def _roles(metadata: Mapping[str, str], outputs: Sequence[str]) -> dict[str, tuple[Role, ...]]:

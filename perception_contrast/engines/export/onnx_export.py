@@ -137,6 +137,7 @@ def _metadata(graph: EncoderGraph, size: tuple[int, int], precision: str, licenc
         "spaces": json.dumps(spaces),
         "roles": json.dumps(roles),
         "family": graph.encoder.family,
+        "dim": str(graph.encoder.dim),
         "dense": graph.method,
         "outputs": json.dumps(graph.names),
         "unit": json.dumps([one.name for one in graph.outputs if one.unit]),

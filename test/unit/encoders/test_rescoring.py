@@ -14,7 +14,8 @@ from perception_contrast.core.errors import ModelError, SpaceError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame, GridToImage
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
-from perception_contrast.encoders.encoder_graph import RescoringGraph
+from perception_contrast.encoders.block_encoder import BlockEncoder
+from perception_contrast.encoders.encoder_graph import graph_of
 from perception_contrast.encoders.household_lit import RESCORING_FILE, load_household_lit
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.encoders.rescoring_head import (
@@ -155,8 +156,9 @@ def encoders():
 
 @pytest.fixture(scope="module")
 def crop_encoder(encoders) -> CropEncoder:
-    zoom = encoders.language.zoom
-    return CropEncoder(EncoderSession(RescoringGraph(encoders.spatial, zoom.layers), "cpu"), zoom.head)
+    rescoring = encoders.language.rescoring
+    blocks = graph_of(BlockEncoder(encoders.spatial, rescoring.layers))
+    return CropEncoder(EncoderSession(blocks, "cpu"), rescoring.head)
 
 
 def crops() -> list[RegionCrop]:
@@ -212,11 +214,11 @@ def test_a_head_of_other_towers_is_refused(encoders, tmp_path: Path) -> None:
     sentences = load_minilm(offline=True)
     for key in ("word_space", "image_space"):
         save_rescoring_head(head, path, {**kept, key: "another@000000000000"})
-        with pytest.raises(SpaceError, match="zoom head"):
-            load_household_lit(encoders.spatial, sentences, zoom=path)
+        with pytest.raises(SpaceError, match="rescoring head"):
+            load_household_lit(encoders.spatial, sentences, rescoring=path)
     save_rescoring_head(head, path, {key: text for key, text in kept.items() if key != "layers"})
     with pytest.raises(ModelError, match="blocks"):
-        load_household_lit(encoders.spatial, sentences, zoom=path)
+        load_household_lit(encoders.spatial, sentences, rescoring=path)
 
 
 def test_a_damaged_file_is_refused_and_a_whole_one_comes_back(tmp_path: Path) -> None:
@@ -230,6 +232,6 @@ def test_a_damaged_file_is_refused_and_a_whole_one_comes_back(tmp_path: Path) ->
     whole = path.read_bytes()
     for damaged in (whole[:-10], b"", whole.replace(b'"zoom"', b'"else"')):
         path.write_bytes(damaged)
-        with pytest.raises(ModelError, match="zoom head"):
+        with pytest.raises(ModelError, match="rescoring head"):
             load_rescoring_head(path)
         assert path.read_bytes() == damaged

@@ -42,7 +42,7 @@ sys.meta_path.insert(0, Refuse())
 @pytest.fixture(scope="module")
 def graph() -> EncoderGraph:
     tower = small_dino()
-    return graph_of(tower, small_lit(tower))
+    return graph_of(small_lit(tower).image_encoder)
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def test_other_templates_give_the_mean_of_their_sentences() -> None:
 def test_clip_scores_are_the_published_ones() -> None:
     pipeline, frame = pipeline_of("clip"), noise()
     found = pipeline.image_text_similarity(frame, LABELS)
-    network = encoders_of("clip").language.tower.network
+    network = encoders_of("clip").language.image_encoder.network
     with torch.no_grad():
         texts = network.encode_text(open_clip.SimpleTokenizer()(list(LABELS)), normalize=True).numpy()
     image = pipeline.process(frame, OutputRequest(embedding=True)).embedding
