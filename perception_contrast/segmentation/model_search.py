@@ -36,7 +36,7 @@ def searcher_of(
 ) -> Searcher:
     """The searcher that fits the loaded models. stored: a calibration of words instead of the models' own.
 
-    zoomer: of the models, where they have one.
+    crop_encoder: of the models, where they have one.
 
     Raises ModelError for an unreadable calibration of the models', SpaceError for one of another space.
     """

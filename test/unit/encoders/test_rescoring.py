@@ -203,8 +203,8 @@ def test_every_stage_of_the_walk_is_timed_and_zoom_can_be_switched_off(encoders)
 
 def test_a_calibration_of_ones_own_is_what_is_served(encoders) -> None:
     stored = StoredCalibration(encoders.language.space, "platt", Calibration())
-    assert Pipeline(encoders).searcher.rescorer is not None
-    assert Pipeline(encoders, calibration=stored).searcher.rescorer is None
+    assert Pipeline(encoders).frame_search.searcher.rescorer is not None
+    assert Pipeline(encoders, calibration=stored).frame_search.searcher.rescorer is None
 
 
 def test_a_head_of_other_towers_is_refused(encoders, tmp_path: Path) -> None:
