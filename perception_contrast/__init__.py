@@ -1,3 +1,93 @@
-"""Open-vocabulary perception for robots: DINOv2 and CLIP/SigLIP features as ROS 2 topics."""
+"""Open-vocabulary perception for robots: DINOv2 and CLIP/SigLIP features, detections and masks.
+
+>>> import perception_contrast as pc
+>>> detector = pc.load("household-lit")
+>>> result = detector("kitchen.jpg", ["red mug", "chair"])
+>>> result.plot("found.png")
+
+Names are imported when they are first used, so that importing the package loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perception_contrast.core.detection import Detection as Detection
+    from perception_contrast.core.detection import Scores as Scores
+    from perception_contrast.core.errors import FrameError as FrameError
+    from perception_contrast.core.errors import ModelError as ModelError
+    from perception_contrast.core.errors import PerceptionError as PerceptionError
+    from perception_contrast.core.errors import QueryError as QueryError
+    from perception_contrast.core.errors import SpaceError as SpaceError
+    from perception_contrast.core.feature_grid import FeatureGrid as FeatureGrid
+    from perception_contrast.core.frame import Frame as Frame
+    from perception_contrast.core.vocabulary import Exemplar as Exemplar
+    from perception_contrast.core.vocabulary import Query as Query
+    from perception_contrast.core.vocabulary import Vocabulary as Vocabulary
+    from perception_contrast.pipeline.detector import Detector as Detector
+    from perception_contrast.pipeline.detector import load as load
+    from perception_contrast.pipeline.detector_result import DetectorResult as DetectorResult
+    from perception_contrast.pipeline.output_request import Settings as Settings
+    from perception_contrast.text.zero_shot import Classification as Classification
+    from perception_contrast.vocabulary.vocabulary_file import load_vocabulary as load_vocabulary
 
 __version__ = "0.1.0"
+
+# Public name to the module that has it.
+_MODULES = {
+    "Classification": "text.zero_shot",
+    "Detection": "core.detection",
+    "Detector": "pipeline.detector",
+    "DetectorResult": "pipeline.detector_result",
+    "Exemplar": "core.vocabulary",
+    "FeatureGrid": "core.feature_grid",
+    "Frame": "core.frame",
+    "FrameError": "core.errors",
+    "ModelError": "core.errors",
+    "PerceptionError": "core.errors",
+    "Query": "core.vocabulary",
+    "QueryError": "core.errors",
+    "Scores": "core.detection",
+    "Settings": "pipeline.output_request",
+    "SpaceError": "core.errors",
+    "Vocabulary": "core.vocabulary",
+    "load": "pipeline.detector",
+    "load_vocabulary": "vocabulary.vocabulary_file",
+}
+
+__all__ = [
+    "Classification",
+    "Detection",
+    "Detector",
+    "DetectorResult",
+    "Exemplar",
+    "FeatureGrid",
+    "Frame",
+    "FrameError",
+    "ModelError",
+    "PerceptionError",
+    "Query",
+    "QueryError",
+    "Scores",
+    "Settings",
+    "SpaceError",
+    "Vocabulary",
+    "__version__",
+    "load",
+    "load_vocabulary",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name at its first use (PEP 562). Raises AttributeError for another name."""
+    if name not in _MODULES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
