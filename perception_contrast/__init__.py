@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from perception_contrast.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from perception_contrast.core.detection import Detection as Detection
     from perception_contrast.core.detection import Scores as Scores
@@ -26,21 +28,19 @@ if TYPE_CHECKING:
     from perception_contrast.core.vocabulary import Exemplar as Exemplar
     from perception_contrast.core.vocabulary import Query as Query
     from perception_contrast.core.vocabulary import Vocabulary as Vocabulary
-    from perception_contrast.pipeline.detector import Detector as Detector
-    from perception_contrast.pipeline.detector import load as load
-    from perception_contrast.pipeline.detector_result import DetectorResult as DetectorResult
+    from perception_contrast.pipeline.detector.base import Detector as Detector
+    from perception_contrast.pipeline.detector.detector_result import DetectorResult as DetectorResult
+    from perception_contrast.pipeline.detector.load import load as load
     from perception_contrast.pipeline.output_request import Settings as Settings
     from perception_contrast.text.zero_shot import Classification as Classification
     from perception_contrast.vocabulary.vocabulary_file import load_vocabulary as load_vocabulary
-
-__version__ = "0.1.0"
 
 # Public name to the module that has it.
 _MODULES = {
     "Classification": "text.zero_shot",
     "Detection": "core.detection",
-    "Detector": "pipeline.detector",
-    "DetectorResult": "pipeline.detector_result",
+    "Detector": "pipeline.detector.base",
+    "DetectorResult": "pipeline.detector.detector_result",
     "Exemplar": "core.vocabulary",
     "FeatureGrid": "core.feature_grid",
     "Frame": "core.frame",
@@ -53,7 +53,7 @@ _MODULES = {
     "Settings": "pipeline.output_request",
     "SpaceError": "core.errors",
     "Vocabulary": "core.vocabulary",
-    "load": "pipeline.detector",
+    "load": "pipeline.detector.load",
     "load_vocabulary": "vocabulary.vocabulary_file",
 }
 

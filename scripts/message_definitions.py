@@ -1,6 +1,6 @@
 """Writes the message definitions that the package carries, from interfaces/: run it when one changes there.
 
-    python scripts/message_definitions.py
+python scripts/message_definitions.py
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
-from perception_contrast import __version__
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.threads import settle_threads
+from perception_contrast.core.version import __version__
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130

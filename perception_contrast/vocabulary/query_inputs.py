@@ -56,4 +56,6 @@ def _named(name: str, distractors: tuple[str, ...]) -> Vocabulary:
     try:
         return with_named(name, (), distractors)
     except QueryError as error:
-        raise QueryError(f"{error}. To search for '{name[:80]}' itself, give a list: [{name[:80]!r}]") from error
+        raise QueryError(
+            f"{error}. To search for '{name[:80]}' itself, give a list: [{name[:80]!r}]"
+        ) from error

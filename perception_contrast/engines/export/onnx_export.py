@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perception_contrast import __version__
 from perception_contrast.core.cache import replacing
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.feature_grid import UNIT_OUTPUTS
+from perception_contrast.core.version import __version__
 from perception_contrast.encoders.encoder_graphs import EncoderGraph
 from perception_contrast.engines.export.exported_encoder import (
     FORMAT,

@@ -16,9 +16,10 @@ from perception_contrast.core.feature_grid import FeatureGrid, require_same_spac
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder
-from perception_contrast.pipeline.detector import Box, Detector, PendingDetections, Point, SearchOptions
-from perception_contrast.pipeline.detector_result import DetectorResult
-from perception_contrast.pipeline.image_inputs import ImageInput, frame_of
+from perception_contrast.pipeline.detector.base import Box, Detector, PendingDetections, Point
+from perception_contrast.pipeline.detector.detector_result import DetectorResult
+from perception_contrast.pipeline.detector.image_inputs import ImageInput, frame_of
+from perception_contrast.pipeline.detector.search_options import SearchOptions
 from perception_contrast.pipeline.output_request import OutputRequest, Result, Settings
 from perception_contrast.segmentation.exemplars import exemplar_of
 from perception_contrast.segmentation.model_search import BY_EXAMPLE, example_searcher

@@ -115,7 +115,8 @@ def _unknown(image: object) -> FrameError:
     if kind.__module__.partition(".")[0] == "torch":
         return FrameError(
             "bad_type",
-            "a torch tensor says neither its range nor where its channels are; give an (H, W, 3) uint8 array, "
+            "a torch tensor says neither its range nor where its channels are; give an (H, W, 3) uint8 "
+            "array, "
             "for values in [0, 1] and channels first "
             "image.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()",
         )
