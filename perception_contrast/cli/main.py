@@ -41,6 +41,10 @@ COMMANDS = {
     "export": Command(
         "perception_contrast.cli.export_command", "write a model as ONNX, to run without torch"
     ),
+    "find": Command(
+        "perception_contrast.cli.find.find_command",
+        "search images, videos and recordings without ROS: JSON, COCO, overlays, MCAP",
+    ),
     "models": Command("perception_contrast.cli.models_command", "list, describe and fetch models"),
     "soak": Command(
         "perception_contrast.cli.soak_command",
