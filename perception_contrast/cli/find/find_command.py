@@ -153,7 +153,7 @@ def _run(options: argparse.Namespace, plan: FindPlan, journal: FindJournal) -> i
         report = report_of(plan, journal, detector, failed)
         journal.finish(report)
         without_leftovers(plan)
-        _tell(report, plan, progress.rate)
+        _tell(report, plan, progress.pace)
     return EXIT_UNREADABLE if report["unreadable"] or failed else 0
 
 
@@ -256,9 +256,9 @@ def _total(plan: FindPlan) -> int:
     return sum(counts) if all(counts) else 0
 
 
-def _tell(report: dict[str, Any], plan: FindPlan, rate: float) -> None:
+def _tell(report: dict[str, Any], plan: FindPlan, pace: str) -> None:
     found = ", ".join(f"{count} {label}" for label, count in report["detections"].items() if count)
-    print(f"{report['frames']} frames, {rate:.1f} a second: {found or 'nothing was found'}")
+    print(f"{report['frames']} frames, {pace}: {found or 'nothing was found'}")
     if report["unreadable"]:
         print(f"{len(report['unreadable'])} could not be read; {plan.folder / 'find.json'} names them")
     print(f"results: {plan.folder}")

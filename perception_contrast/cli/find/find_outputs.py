@@ -59,9 +59,7 @@ def _write_bag(
     )
     left_out = write_result_bag(recording, target, results)
     if left_out:
-        progress.say(
-            f"{target} lacks {', '.join(left_out)}: neither the recording nor this package defines their types"
-        )
+        progress.say(f"{target} lacks {', '.join(left_out)}: nobody defines the types of these topics")
 
 
 def _of(source: str, journal: FindJournal) -> Iterator[Mapping[str, Any]]:

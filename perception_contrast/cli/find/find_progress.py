@@ -44,6 +44,11 @@ class FindProgress:
             self._bar.stop()
 
     @property
+    def pace(self) -> str:
+        """Frames a second, or a minute, of this run."""
+        return _rate(self.rate)
+
+    @property
     def rate(self) -> float:
         """Frames a second of this run."""
         return (self._done - self._before) / max(1e-9, time.monotonic() - self._began)
@@ -53,7 +58,7 @@ class FindProgress:
         self._done += 1
         now = time.monotonic()
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, rate=f"{self.rate:.1f} a second")
+            self._bar.update(self._task, completed=self._done, rate=self.pace)
         elif now - self._said >= _SECONDS_BETWEEN_LINES:
             self._said = now
             self._line()
@@ -70,7 +75,11 @@ class FindProgress:
         left = ""
         if self._total > self._done and self.rate > 0:
             left = f", {_duration((self._total - self._done) / self.rate)} left"
-        self.say(f"{self._done}{total} frames, {self.rate:.1f} a second{left}")
+        self.say(f"{self._done}{total} frames, {self.pace}{left}")
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.1f} a second" if rate >= 0.95 else f"{60 * rate:.1f} a minute"
 
 
 def _duration(seconds: float) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Compute = Callable[[OutputRequest], Result]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DetectorResult:
     """One image and what was found in it.
 
@@ -52,6 +52,11 @@ class DetectorResult:
 
     def __len__(self) -> int:
         return len(self.detections)
+
+    def __repr__(self) -> str:
+        height, width = self.frame.size
+        found = ", ".join(f"{one.label} {one.scores.probability:.2f}" for one in self.detections)
+        return f"DetectorResult({width}x{height}: {found or 'nothing'})"
 
     def with_detections(self, detections: tuple[Detection, ...]) -> DetectorResult:
         """The same result with other detections, such as those that carry track ids."""
