@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from perception_contrast.pipeline.output_request import OutputRequest, Result
+from perception_contrast.pipeline.frame_result import FrameResult
+from perception_contrast.pipeline.output_request import OutputRequest
 
 WANTS = OutputRequest(features=True, masks=True, detections=True)
-Build = Callable[[Result], "Built"]
+Build = Callable[[FrameResult], "Built"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def message_builder() -> Build:
     from perception_contrast.ros.messages.feature_map import to_message
     from perception_contrast.ros.messages.image_messages import header_of, image_message
 
-    def build(result: Result) -> Built:
+    def build(result: FrameResult) -> Built:
         header = header_of(result.frame)
         assert result.features is not None and result.masks is not None and result.detections is not None
         return Built(

@@ -20,7 +20,7 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.dense.method_names import PROXY
 from perception_contrast.encoders.encoder_graphs import language_grid
 from perception_contrast.images.decode import decode_message
-from perception_contrast.pipeline.output_request import Result
+from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast.segmentation.rescoring.crop_encoder import RegionCrop
 from perception_contrast.segmentation.search import SearchResult
@@ -134,20 +134,20 @@ class _Bench:
 
     def searching(self) -> None:
         pipeline, frame = self.subject.pipeline, self.frame
-        seen, prepared = pipeline.see(frame), pipeline.prepare(pipeline.vocabulary)
-        found = pipeline.find(frame, seen, prepared)
+        seen, prepared = pipeline.extract_features(frame), pipeline.prepare(pipeline.vocabulary)
+        found = pipeline.search(frame, seen, prepared)
         many, trackers = prepared_twenty(pipeline, frame), (Tracker(), Tracker())
 
         def track(tracker: Tracker, found: SearchResult) -> object:
             return tracker.update(found.detections, frame.image, frame.stamp)
 
-        self.add("postprocess", lambda: pipeline.find(frame, seen, prepared))
+        self.add("postprocess", lambda: pipeline.search(frame, seen, prepared))
         self.add("track", lambda: track(trackers[0], found))
-        self.add(SEARCH_OF_MANY, lambda: track(trackers[1], pipeline.find(frame, seen, many)))
+        self.add(SEARCH_OF_MANY, lambda: track(trackers[1], pipeline.search(frame, seen, many)))
         self._zooming()
 
     def _zooming(self) -> None:
-        crop_encoder, (height, width) = self.subject.pipeline.crop_encoder, self.frame.size
+        crop_encoder, (height, width) = self.subject.pipeline.frame_search.crop_encoder, self.frame.size
         if crop_encoder is None:
             self.skipped[VIEWS] = "the language model takes no second look"
             return
@@ -159,7 +159,7 @@ class _Bench:
         self.add(VIEWS, lambda: crop_encoder.vectors(self.frame.image, crops))
 
     def _frame_processor(self) -> object:
-        result: Result = self.subject.pipeline.process(Frame(decode_message(self.message)), WANTS)
+        result: FrameResult = self.subject.pipeline.process(Frame(decode_message(self.message)), WANTS)
         return self.build(result) if self.build else result
 
     def walking(self) -> None:

@@ -32,7 +32,8 @@ from perception_contrast.engines.torch_engine import TorchEngine
 from perception_contrast.images.resize import fitted_size
 from perception_contrast.models.registry import model_spec
 from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
-from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast.segmentation.search import PreparedQueries
 from perception_contrast.vocabulary.vocabulary_file import named_vocabulary
@@ -43,7 +44,7 @@ MANY = 20  # queries of the vocabulary of a robot that is asked for much
 Tell = Callable[[str], None]
 
 
-class SizedTowers(ImageEncoderRunner):
+class SizedImageEncoderRunner(ImageEncoderRunner):
     """ImageEncoderRunner whose network input has the size that was asked for, whatever the camera's."""
 
     def __init__(self, encoders: Encoders, size: Size | None, camera: Size, *, engine: str, precision: str):
@@ -51,7 +52,7 @@ class SizedTowers(ImageEncoderRunner):
         super().__init__(encoders, engine, precision)
         self._fixed, self._camera = size, camera
 
-    def input_size(self, size: Size, patch: int, settings: Settings) -> Size:
+    def input_size(self, size: Size, patch: int, settings: PipelineSettings) -> Size:
         """As asked for, or as near as the patch allows."""
         if self._fixed is None:
             return fitted_size(self._camera, settings.short_side, patch, settings.max_tokens)
@@ -60,19 +61,6 @@ class SizedTowers(ImageEncoderRunner):
 
     def shrink(self, size: Size, patch: int, error: Exception) -> None:
         raise ModelError(f"out of GPU memory at {size[0]}x{size[1]}; give a smaller --size") from error
-
-
-class SizedPipeline(Pipeline):
-    """A pipeline whose network input has the size that was asked for, whatever the camera's."""
-
-    def __init__(self, encoders: Encoders, towers: SizedTowers, camera: Size) -> None:
-        # How often a second look is worth it depends on the image; its views are timed on their own.
-        super().__init__(encoders, Settings(zoom=0), towers=towers)
-        self._sized, self._camera = towers, camera
-
-    def size_for(self, patch: int) -> Size:
-        """Of the network input, in multiples of the patch."""
-        return self._sized.input_size(self._camera, patch, self.settings)
 
 
 @dataclass(frozen=True)
@@ -108,7 +96,7 @@ class Encoder:
 class Subject:
     """pipeline: ready to be walked, ten things asked for. encoders: in the order of the walk."""
 
-    pipeline: SizedPipeline
+    pipeline: Pipeline
     encoders: tuple[Encoder, ...]
     device: str
     asked: str = field(default="")
@@ -208,17 +196,21 @@ def subject_of(
     """As ``prepare``, of encoders that are loaded already."""
     if engine == "torch" and precision == AUTO:
         precision = "bf16" if encoders.device.startswith("cpu") and bfloat16_pays() else "fp32"
-    towers = SizedTowers(encoders, size, camera, engine=engine, precision=precision)
-    pipeline = SizedPipeline(encoders, towers, camera)
+    image_encoder = SizedImageEncoderRunner(encoders, size, camera, engine=engine, precision=precision)
+    # How often rescoring is worth it depends on the image; its crops are timed on their own.
+    pipeline = Pipeline(encoders, PipelineSettings(max_rescored=0), image_encoder=image_encoder)
     pipeline.warm_up(camera, tell)
     _ask(pipeline, frame)
-    made = tuple(_encoder(one, pipeline, precision, tell) for one in pipeline.served)
+    made = tuple(
+        _encoder(one, image_encoder.input_size(camera, one.graph.patch, pipeline.settings), precision, tell)
+        for one in image_encoder.served
+    )
     return Subject(pipeline, made, encoders.device)
 
 
 def _ask(pipeline: Pipeline, frame: Frame) -> None:
     """Ten words; without a language model ten points of the image, shown as examples."""
-    if pipeline.text_model:
+    if pipeline.query_encoder.text_model:
         pipeline.set_queries([Query(word) for word in WORDS])
         return
     for label, point in zip(WORDS, _points(frame, rows=2), strict=True):
@@ -231,13 +223,15 @@ def prepared_twenty(pipeline: Pipeline, frame: Frame) -> PreparedQueries:
     Labels from all over the vocabulary "household", with their phrases and negatives; without a language
     model twenty points of the image, shown as examples.
     """
-    if pipeline.text_model:
+    if pipeline.query_encoder.text_model:
         household = named_vocabulary("household").queries
         chosen = household[:: len(household) // MANY][:MANY]
         return pipeline.prepare(Vocabulary().with_queries(chosen))
-    seen, shown = pipeline.see(frame), Vocabulary()
+    seen, shown = pipeline.extract_features(frame), Vocabulary()
     for number, point in enumerate(_points(frame, rows=MANY // 5)):
-        shown = shown.with_exemplar(f"thing {number}", pipeline.exemplar(seen, point=point))
+        shown = shown.with_exemplar(
+            f"thing {number}", pipeline.query_encoder.encode_exemplar(seen, point=point)
+        )
     return pipeline.prepare(shown)
 
 
@@ -251,8 +245,9 @@ def _points(frame: Frame, rows: int) -> list[tuple[float, float]]:
     ]
 
 
-def _encoder(served: ServedGraph, pipeline: SizedPipeline, precision: str, tell: Tell | None) -> Encoder:
-    graph, size = served.graph, pipeline.size_for(served.graph.patch)
+def _encoder(served: ServedGraph, size: Size, precision: str, tell: Tell | None) -> Encoder:
+    """size: (height, width) of the network input."""
+    graph = served.graph
     chosen = served.chosen.get(size)
     if chosen is None:
         chosen = EngineChoice(TorchEngine(graph, precision, served.device), served.describes)

@@ -291,7 +291,7 @@ def _input(values: Values) -> InputSettings:
 
 def _build(**arguments: Any) -> Pipeline:
     # Imported by the thread that loads: torch takes seconds, and signals and services must not wait for it.
-    from perception_contrast.pipeline.pipeline import build
+    from perception_contrast.pipeline.build import build
 
     return build(**arguments)
 

@@ -24,7 +24,7 @@ from perception_contrast.engines.graph_sequence import BEST, GraphCall, GraphSeq
 from perception_contrast.engines.query_rows import QueryRows, best_cosines
 from perception_contrast.engines.served_graph import ServedGraph, served_graphs
 from perception_contrast.images.resize import fitted_size
-from perception_contrast.pipeline.output_request import Settings
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.preprocessing.device_images import DeviceImages, Target
 from perception_contrast.preprocessing.tiles import window_of
 
@@ -105,7 +105,7 @@ class _Pass:
     def graph(self) -> EncoderGraph:
         return self.served.graph
 
-    def part(self, images: torch.Tensor, settings: Settings) -> GraphCall:
+    def part(self, images: torch.Tensor, settings: PipelineSettings) -> GraphCall:
         """images: (B, 3, H, W) float32, normalised for the graph."""
         made = {dense_name(self.graph.names), BEST} if self.graph.method == PROXY else set()
         wanted = frozenset(self.roles.values()) - made | self.gathers
@@ -118,7 +118,7 @@ class _Way:
     """How some frames are seen."""
 
     passes: tuple[_Pass, ...]
-    settings: Settings
+    settings: PipelineSettings
     stage: Stage
 
     @property
@@ -163,7 +163,9 @@ class ImageEncoderRunner:
         """What was given up while serving: engines that failed, image sizes that did not fit the GPU."""
         return (*self._warnings, *(text for served in self.served for text in served.warnings))
 
-    def prepare(self, size: Size, settings: Settings, progress: Callable[[str], None] | None = None) -> None:
+    def prepare(
+        self, size: Size, settings: PipelineSettings, progress: Callable[[str], None] | None = None
+    ) -> None:
         """Chooses the engines for images of size (height, width).
 
         Raises ModelError where an engine that was asked for by name cannot serve.
@@ -183,7 +185,7 @@ class ImageEncoderRunner:
         self,
         frames: Sequence[Frame],
         look: FeatureRequest,
-        settings: Settings,
+        settings: PipelineSettings,
         stage: Stage,
         rows: QueryRows | None = None,
     ) -> list[PendingFeatures]:
@@ -338,7 +340,7 @@ class ImageEncoderRunner:
             found.get("things"),
         )
 
-    def input_size(self, size: Size, patch: int, settings: Settings) -> Size:
+    def input_size(self, size: Size, patch: int, settings: PipelineSettings) -> Size:
         """(height, width) of the network input for an image of size (height, width). Raises FrameError."""
         most = settings.max_tokens
         if self._token_limit is not None:

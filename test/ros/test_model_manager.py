@@ -51,17 +51,22 @@ class Builder:
     def __call__(self, **arguments: Any) -> Any:
         import small_models
 
-        from perception_contrast.pipeline.pipeline import Pipeline, Settings
+        from perception_contrast.pipeline.pipeline import Pipeline
+        from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+
+        class SmallImages(Pipeline):
+            """Keeps its own settings: smaller images than the node's default keep a test short."""
+
+            def configure(self, settings: PipelineSettings) -> None:
+                pass
 
         self.hold.wait(60.0)
         name = arguments["model"]
         if name == "broken":
             raise ModelError("the weights of 'broken' are damaged")
-        # Smaller images than the node's own default keep a test short.
-        settings = Settings(short_side=56, max_tokens=64)
+        settings = PipelineSettings(short_side=56, max_tokens=64)
         encoders = small_models.encoders_of.__wrapped__(name)
-        self.made.append(Pipeline(encoders, settings, track_numbers=arguments["track_numbers"]))
-        self.made[-1].configure = lambda settings: None
+        self.made.append(SmallImages(encoders, settings, track_numbers=arguments["track_numbers"]))
         return self.made[-1]
 
 

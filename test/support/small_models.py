@@ -19,7 +19,8 @@ from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import ClipLanguage, Encoders
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import model_spec
-from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.text.clip_text import ClipTextTower
 
 WIDTH, TEXT, SHARED = 24, 12, 10
@@ -133,4 +134,4 @@ def encoders_of(kind: str) -> Encoders:
 
 
 def pipeline_of(kind: str, **settings: object) -> Pipeline:
-    return Pipeline(encoders_of(kind), Settings(**{"short_side": 56, "max_tokens": 64, **settings}))
+    return Pipeline(encoders_of(kind), PipelineSettings(**{"short_side": 56, "max_tokens": 64, **settings}))

@@ -35,7 +35,7 @@ def main(build: Callable[..., Any] | None = None) -> None:
     diagnostics.PERIOD = 0.25
 
     def failing(**arguments: Any) -> Any:
-        from perception_contrast.pipeline.pipeline import build as real
+        from perception_contrast.pipeline.build import build as real
 
         return FailingEngine((build or real)(**arguments))
 

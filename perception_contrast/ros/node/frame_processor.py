@@ -16,7 +16,8 @@ from perception_contrast.ros.node.publishers import nothing
 
 if TYPE_CHECKING:
     from perception_contrast.pipeline.output_request import OutputRequest
-    from perception_contrast.pipeline.pipeline import PendingResult, Pipeline
+    from perception_contrast.pipeline.pending_result import PendingResult
+    from perception_contrast.pipeline.pipeline import Pipeline
 
 Decoded = tuple[Camera, Synchronized, Received, "OutputRequest", FrameTimeline]
 

@@ -168,7 +168,7 @@ class ModelManager:
         while old is not None:
             vocabulary = old.vocabulary
             try:
-                lines = made.adopt(vocabulary)
+                lines = made.adopt_vocabulary(vocabulary)
             except PerceptionError:
                 made.close()
                 raise
@@ -233,13 +233,13 @@ class ModelManager:
         known = self._remembered.recall(asking(values))
         if known is not None:
             try:
-                for line in made.adopt(known):
+                for line in made.adopt_vocabulary(known):
                     self._tell.trouble("vocabulary", line)
             except PerceptionError as error:
                 self._tell.trouble("vocabulary", f"the stored vocabulary is not looked for: {error}")
             else:
                 return
-        made.adopt(self._remembered.numbering())
+        made.adopt_vocabulary(self._remembered.numbering())
         queries, distractors = parameters.asked_for(values)
         if queries or distractors:
             made.set_queries(queries, distractors)

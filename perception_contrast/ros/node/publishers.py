@@ -15,7 +15,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
-from perception_contrast.pipeline.output_request import OutputRequest, Result
+from perception_contrast.pipeline.frame_result import FrameResult
+from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.ros.messages.detection_messages import (
     detections_message,
     embedding_message,
@@ -110,7 +111,7 @@ class Publishers:
         """Publishers that somebody listens to in vain, for the parameter ``outputs`` leaves them out."""
         return [name for name, count in self.subscribers().items() if count and name not in self._allowed]
 
-    def publish(self, result: Result, header: Header, feature_dtype: str) -> None:
+    def publish(self, result: FrameResult, header: Header, feature_dtype: str) -> None:
         """Publishes what a result holds, each message under the header of its image."""
         messages = {
             "features": _map(result.features, header, feature_dtype),
@@ -153,7 +154,11 @@ class LatchedPublisher:
                 return False
             self._announced = vocabulary.version
             header = Header(stamp=self._node.get_clock().now().to_msg())
-            self._labels.publish(label_info_message(vocabulary, header, pipeline.detection_threshold))
+            self._labels.publish(
+                label_info_message(
+                    vocabulary, header, pipeline.frame_search.detection_threshold(pipeline.settings)
+                )
+            )
             model, space = pipeline.models["semantic"]
             self._vision.publish(vision_info_message(model, space, vocabulary.version, header))
             return True

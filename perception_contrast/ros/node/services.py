@@ -118,7 +118,7 @@ class Services:
 
     def _set_queries(self, pipeline: Pipeline, request: Any, response: Any) -> None:
         known = [one for query in pipeline.vocabulary.queries for one in query.exemplars]
-        space = pipeline.exemplar_space
+        space = pipeline.query_encoder.exemplar_space
         queries = [query_from(message, space, known) for message in request.queries]
         vocabulary = pipeline.set_queries(queries, tuple(request.distractors))
         self._host.announce()
@@ -151,29 +151,33 @@ class Services:
     def _embed_text(self, pipeline: Pipeline, request: Any, response: Any) -> None:
         if not 0 < len(request.texts) <= MAX_QUERIES:
             raise QueryError(f"{len(request.texts)} texts; give 1 to {MAX_QUERIES}")
-        header, model, space = self._now(), pipeline.text_model, pipeline.text_space
-        vectors = pipeline.embed_texts(tuple(request.texts))
+        header, encoder = self._now(), pipeline.query_encoder
+        vectors, model, space = (
+            encoder.embed_texts(tuple(request.texts)),
+            encoder.text_model,
+            encoder.text_space,
+        )
         response.embeddings = [embedding_message(one, model, space, header) for one in vectors]
         response.message = f"{len(response.embeddings)} embeddings"
 
     def _similarity(self, pipeline: Pipeline, request: Any, response: Any, newest: Newest) -> None:
         received = newest()
         if request.kind == Similarity.Request.POINT:
-            heat, space = pipeline.similarity(received.frame, point=_point(request.point, received.frame))
+            found = pipeline.similarity(received.frame, point=_point(request.point, received.frame))
         elif request.kind == Similarity.Request.TEXT:
-            heat, space = pipeline.similarity(received.frame, text=request.text)
+            found = pipeline.similarity(received.frame, text=request.text)
         elif request.kind == Similarity.Request.LABEL:
-            heat, space = pipeline.score_map(received.frame, request.text)
+            found = pipeline.similarity(received.frame, label=request.text)
         else:
             raise QueryError(f"kind {request.kind} is unknown; 0 is POINT, 1 TEXT, 2 LABEL")
-        response.space = space
-        response.heatmap = image_message(heat, received.header)
+        response.space = found.space
+        response.heatmap = image_message(found.values, received.header)
         response.message = "probability" if request.kind == Similarity.Request.LABEL else "cosine similarity"
 
     def _classify(self, pipeline: Pipeline, request: Any, response: Any, newest: Newest) -> None:
         templates = tuple(request.templates) or None
         found = pipeline.classify(_shown(request.image, newest), tuple(request.labels), templates=templates)
-        response.model, response.space = pipeline.text_model, found.space
+        response.model, response.space = pipeline.query_encoder.text_model, found.space
         response.probabilities, response.cosines = _floats(found.probabilities), _floats(found.cosines)
         response.independent = found.independent
         best = int(found.probabilities.argmax())
@@ -181,7 +185,7 @@ class Services:
 
     def _image_text_similarity(self, pipeline: Pipeline, request: Any, response: Any, newest: Newest) -> None:
         found = pipeline.image_text_similarity(_shown(request.image, newest), tuple(request.texts))
-        response.model, response.space = pipeline.text_model, found.space
+        response.model, response.space = pipeline.query_encoder.text_model, found.space
         response.cosines, response.clip_scores = _floats(found.cosines), _floats(found.clip_scores)
         response.message = f"{len(found.texts)} texts compared"
 

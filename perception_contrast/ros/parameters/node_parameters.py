@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 
 from perception_contrast.core.errors import ModelError, PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary
-from perception_contrast.pipeline.output_request import Settings
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.ros.messages.query_messages import Asked, asked
 from perception_contrast.ros.parameters.parameter_spec import ParameterError, Value, Values
 from perception_contrast.ros.parameters.parameter_table import ALL, TOPICS
@@ -110,9 +110,9 @@ def proposal_files(values: Values) -> tuple[Path, ...] | None:
         raise ParameterError(f"parameter 'proposals': {error}") from error
 
 
-def settings(values: Values) -> Settings:
+def settings(values: Values) -> PipelineSettings:
     """What the pipeline is configured with."""
-    return Settings(
+    return PipelineSettings(
         short_side=values["short_side"],
         max_tokens=values["max_tokens"],
         mask_threshold=values["mask_threshold"] or None,
@@ -122,9 +122,9 @@ def settings(values: Values) -> Settings:
         tile_overlap=values["tile_overlap"],
         track=values["tracking"],
         track_seconds=values["track_seconds"],
-        split=values["split"],
-        refine_masks_most=values["refine_masks_most"],
-        zoom=values["zoom"],
+        split_instances=values["split"],
+        max_refined_masks=values["refine_masks_most"],
+        max_rescored=values["zoom"],
     )
 
 

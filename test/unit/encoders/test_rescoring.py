@@ -24,7 +24,10 @@ from perception_contrast.encoders.rescoring_head import (
     save_rescoring_head,
 )
 from perception_contrast.engines.served_graph import ServedGraph
-from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings, StageTimer
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+from perception_contrast.pipeline.stage_timer import StageTimer
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import StoredCalibration
 from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, RegionCrop
@@ -188,11 +191,11 @@ def test_a_blank_image_and_an_empty_mask_stay_finite(crop_encoder: CropEncoder, 
 
 
 def test_every_stage_of_the_walk_is_timed_and_zoom_can_be_switched_off(encoders) -> None:
-    pipeline = Pipeline(encoders, Settings(short_side=224, detection_threshold=0.02))
+    pipeline = Pipeline(encoders, PipelineSettings(short_side=224, detection_threshold=0.02))
     pipeline.set_queries([Query("cup"), Query("table")])
     seen = pipeline.process(Frame(image()), OutputRequest(detections=True))
     assert "zoom" in seen.timings and "postprocess" in seen.timings
-    pipeline.configure(replace(pipeline.settings, zoom=0))
+    pipeline.configure(replace(pipeline.settings, max_rescored=0))
     assert "zoom" not in pipeline.process(Frame(image()), OutputRequest(detections=True)).timings
 
 

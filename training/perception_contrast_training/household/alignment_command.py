@@ -11,7 +11,8 @@ from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment, save_alignment
-from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, load_recipe
 from perception_contrast_training.household.rendered import Shard, load_shard
 from perception_contrast_training.household.words import known_names, remembered_phrases
@@ -51,7 +52,7 @@ def served_pipeline(head: Path, zoom: Path, recipe: AlignmentRecipe, offline: bo
 
     tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
     language = load_household_lit(tower, load_minilm(offline=offline), path=head, zoom=zoom)
-    return Pipeline(Encoders(tower, language, "cpu", shared=True), Settings(short_side=378))
+    return Pipeline(Encoders(tower, language, "cpu", shared=True), PipelineSettings(short_side=378))
 
 
 def pipeline_with(
@@ -70,7 +71,7 @@ def pipeline_with(
     require_same_space(facts.get("text_space", sentences.space), sentences.space, "head and sentence tower")
     language = HouseholdLit(tower, head, sentences, f"{recipe.name}@trial", facts)
     language.eval().requires_grad_(False)
-    return Pipeline(Encoders(tower, language, "cpu", shared=True), Settings(short_side=378))
+    return Pipeline(Encoders(tower, language, "cpu", shared=True), PipelineSettings(short_side=378))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

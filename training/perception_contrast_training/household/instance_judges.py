@@ -55,7 +55,7 @@ def gather(pipeline: Pipeline, scenes: int, seed: int, offline: bool = False) ->
 
 
 def _of_image(pipeline: Pipeline, image: LabelledScene) -> Iterator[Case]:
-    seen = pipeline.see(Frame(image.rgb))
+    seen = pipeline.extract_features(Frame(image.rgb))
     grid = seen.semantic or seen.features
     assert grid is not None
     ground = LogitUpsampler(image.rgb, grid.shape[:2])

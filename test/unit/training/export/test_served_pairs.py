@@ -38,7 +38,8 @@ from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.engines.export.exported_encoder import ExportedEncoder
 from perception_contrast.models.folder_models import folder_model
 from perception_contrast.models.registry import MODELS, model_spec
-from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot, write_snapshot
 from perception_contrast_training.engine.guard import RegressionError
 from perception_contrast_training.engine.run_folder import load_run
@@ -127,7 +128,7 @@ def test_words_find_what_the_run_learned(table: Path, tmp_path: Path) -> None:
     folder = str(tmp_path / "mine")
     encoders = load_encoders(folder, folder, offline=True)
     assert encoders.spatial.space != encoders.language.space, "patches by themselves, and shared with words"
-    pipeline = Pipeline(encoders, Settings(short_side=SIZE))
+    pipeline = Pipeline(encoders, PipelineSettings(short_side=SIZE))
     chance = np.random.default_rng(5)
     for number, colour in enumerate(COLOURS):
         image = chance.integers(0, 100, (SIZE, SIZE, 3), np.uint8)
