@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perception_contrast.pipeline.detector.base import Detector as Detector
     from perception_contrast.pipeline.detector.detector_result import DetectorResult as DetectorResult
     from perception_contrast.pipeline.detector.load import load as load
-    from perception_contrast.pipeline.output_request import Settings as Settings
+    from perception_contrast.pipeline.pipeline_settings import PipelineSettings as PipelineSettings
     from perception_contrast.text.zero_shot import Classification as Classification
     from perception_contrast.vocabulary.vocabulary_file import load_vocabulary as load_vocabulary
 
@@ -50,7 +50,7 @@ _MODULES = {
     "Query": "core.vocabulary",
     "QueryError": "core.errors",
     "Scores": "core.detection",
-    "Settings": "pipeline.output_request",
+    "PipelineSettings": "pipeline.pipeline_settings",
     "SpaceError": "core.errors",
     "Vocabulary": "core.vocabulary",
     "load": "pipeline.detector.load",
@@ -68,10 +68,10 @@ __all__ = [
     "FrameError",
     "ModelError",
     "PerceptionError",
+    "PipelineSettings",
     "Query",
     "QueryError",
     "Scores",
-    "Settings",
     "SpaceError",
     "Vocabulary",
     "__version__",

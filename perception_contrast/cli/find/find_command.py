@@ -159,7 +159,7 @@ def _run(options: argparse.Namespace, plan: FindPlan, journal: FindJournal) -> i
 
 def _detector(options: argparse.Namespace) -> Detector:
     from perception_contrast.pipeline.detector.load import load
-    from perception_contrast.pipeline.output_request import Settings
+    from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 
     return load(
         options.model,
@@ -167,7 +167,7 @@ def _detector(options: argparse.Namespace) -> Detector:
         device=options.device,
         engine=options.engine,
         offline=options.offline,
-        settings=Settings(short_side=options.short_side),
+        settings=PipelineSettings(short_side=options.short_side),
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
 

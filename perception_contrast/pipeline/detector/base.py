@@ -14,6 +14,7 @@ from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 from perception_contrast.pipeline.detector.detector_result import DetectorResult
 from perception_contrast.pipeline.detector.image_inputs import ImageInput, VideoInput, frame_of, frames_of
 from perception_contrast.pipeline.detector.search_options import SearchOptions
+from perception_contrast.pipeline.loaded_models import ModelSpace
 from perception_contrast.text.zero_shot import Classification
 from perception_contrast.tracking.tracker import Tracker, TrackSettings
 from perception_contrast.vocabulary.query_inputs import QueriesInput, vocabulary_of
@@ -38,7 +39,7 @@ class Detector(ABC):
 
     @property
     @abstractmethod
-    def models(self) -> dict[str, tuple[str, str]]:
+    def models(self) -> dict[str, ModelSpace]:
         """Role ("spatial", "semantic") to (model, space of its vectors)."""
 
     @property

@@ -19,14 +19,15 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.images.files import save_image
 from perception_contrast.images.run_length import encode_mask
-from perception_contrast.pipeline.output_request import OutputRequest, Result
+from perception_contrast.pipeline.frame_result import FrameResult
+from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.visualization.overlay import PrincipalColours, overlay
 
 if TYPE_CHECKING:
     import supervision
 
 # Computes more of a frame than was computed when it was searched.
-Compute = Callable[[OutputRequest], Result]
+Compute = Callable[[OutputRequest], FrameResult]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,7 +126,7 @@ class DetectorResult:
         return self._features.embedding_space
 
     @cached_property
-    def _features(self) -> Result:
+    def _features(self) -> FrameResult:
         return self.compute(OutputRequest(features=True, semantic_features=True, embedding=True))
 
     def plot(self, path: str | Path | None = None) -> NDArray[np.uint8]:

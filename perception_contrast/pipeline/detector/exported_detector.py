@@ -20,7 +20,10 @@ from perception_contrast.pipeline.detector.base import Box, Detector, PendingDet
 from perception_contrast.pipeline.detector.detector_result import DetectorResult
 from perception_contrast.pipeline.detector.image_inputs import ImageInput, frame_of
 from perception_contrast.pipeline.detector.search_options import SearchOptions
-from perception_contrast.pipeline.output_request import OutputRequest, Result, Settings
+from perception_contrast.pipeline.frame_result import FrameResult
+from perception_contrast.pipeline.loaded_models import ModelSpace
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.exemplars import exemplar_of
 from perception_contrast.segmentation.model_search import BY_EXAMPLE, example_searcher
 from perception_contrast.segmentation.search import PreparedQueries, SearchSettings
@@ -41,9 +44,9 @@ ALIKE = 0.5
 class ExportedDetector(Detector):
     """The image side of a model, which knows no words: it gives features and finds what it was shown."""
 
-    def __init__(self, path: Path, *, device: str = "auto", settings: Settings | None = None) -> None:
+    def __init__(self, path: Path, *, device: str = "auto", settings: PipelineSettings | None = None) -> None:
         """Raises ModelError for a file of another program, a damaged one, and a device that is not there."""
-        self._path, self._settings = path, settings or Settings()
+        self._path, self._settings = path, settings or PipelineSettings()
         self._encoder = ExportedEncoder(path, _providers(device))
         facts = self._encoder.facts
         self._spatial = next(name for name in SPATIAL_OUTPUTS if name in facts.outputs)
@@ -52,10 +55,12 @@ class ExportedDetector(Detector):
         self._searcher = example_searcher(facts.spaces[self._spatial])
 
     @property
-    def models(self) -> dict[str, tuple[str, str]]:
+    def models(self) -> dict[str, ModelSpace]:
         spaces = self._encoder.facts.spaces
         roles = {"spatial": self._spatial, "semantic": self._semantic or self._spatial}
-        return {role: (spaces[name].rsplit("@", 1)[0], spaces[name]) for role, name in roles.items()}
+        return {
+            role: ModelSpace(spaces[name].rsplit("@", 1)[0], spaces[name]) for role, name in roles.items()
+        }
 
     @property
     def detection_threshold(self) -> float:
@@ -100,7 +105,7 @@ class ExportedDetector(Detector):
     def _grid(self, frame: Frame) -> FeatureGrid:
         return self._encoder.features(frame.image)[self._spatial]
 
-    def _found(self, frame: Frame, vocabulary: Vocabulary, settings: Settings) -> DetectorResult:
+    def _found(self, frame: Frame, vocabulary: Vocabulary, settings: PipelineSettings) -> DetectorResult:
         began = time.perf_counter()
         features = self._grid(frame)
         encoded = time.perf_counter()
@@ -127,12 +132,12 @@ class ExportedDetector(Detector):
             compute=partial(self._features, frame, vocabulary),
         )
 
-    def _features(self, frame: Frame, vocabulary: Vocabulary, request: OutputRequest) -> Result:
+    def _features(self, frame: Frame, vocabulary: Vocabulary, request: OutputRequest) -> FrameResult:
         grids, pooled = self._encoder.features(frame.image), None
         if self._pooled is not None:
             raw = self._encoder.see(frame.image)[self._pooled]
             pooled = raw / np.maximum(np.float32(np.linalg.norm(raw)), np.float32(1e-12))
-        return Result(
+        return FrameResult(
             frame,
             vocabulary,
             features=grids[self._spatial],

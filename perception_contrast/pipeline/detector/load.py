@@ -7,7 +7,7 @@ from pathlib import Path
 
 from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.pipeline.detector.base import Detector
-from perception_contrast.pipeline.output_request import Settings
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 
 SPATIAL_MODEL = "dinov2-s14"
 ONNX_SUFFIX = ".onnx"
@@ -22,7 +22,7 @@ def load(
     precision: str = "auto",
     dense: str = "auto",
     offline: bool = False,
-    settings: Settings | None = None,
+    settings: PipelineSettings | None = None,
     calibration: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Detector:

@@ -17,7 +17,9 @@ from perception_contrast.pipeline.detector.base import Box, Detector, PendingDet
 from perception_contrast.pipeline.detector.detector_result import DetectorResult
 from perception_contrast.pipeline.detector.image_inputs import ImageInput, frame_of
 from perception_contrast.pipeline.detector.search_options import SearchOptions
-from perception_contrast.pipeline.output_request import OutputRequest, Result
+from perception_contrast.pipeline.frame_result import FrameResult
+from perception_contrast.pipeline.loaded_models import ModelSpace
+from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.text.zero_shot import Classification
 
@@ -33,10 +35,10 @@ class PipelineDetector(Detector):
         # Each call has queries and settings of its own, and a pipeline takes them one after the other.
         self._lock = threading.Lock()
         self._asked: Vocabulary | None = None
-        self._threshold = pipeline.detection_threshold
+        self._threshold = pipeline.frame_search.detection_threshold(pipeline.settings)
 
     @property
-    def models(self) -> dict[str, tuple[str, str]]:
+    def models(self) -> dict[str, ModelSpace]:
         return self._pipeline.models
 
     @property
@@ -59,10 +61,11 @@ class PipelineDetector(Detector):
         return [PendingDetections(partial(self._finished, one.result)) for one in pending]
 
     def exemplar(self, image: ImageInput, *, box: Box | None = None, point: Point | None = None) -> Exemplar:
-        return self._pipeline.exemplar(self._pipeline.see(frame_of(image)), box=box, point=point)
+        features = self._pipeline.extract_features(frame_of(image))
+        return self._pipeline.query_encoder.encode_exemplar(features, box=box, point=point)
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self._pipeline.embed_texts(texts)
+        return self._pipeline.query_encoder.embed_texts(texts)
 
     def classify(self, image: ImageInput, labels: Sequence[str]) -> Classification:
         return self._pipeline.classify(frame_of(image), labels)
@@ -70,7 +73,7 @@ class PipelineDetector(Detector):
     def similarity(
         self, image: ImageInput, *, text: str | None = None, point: Point | None = None
     ) -> NDArray[np.float32]:
-        return self._pipeline.similarity(frame_of(image), text=text, point=point)[0]
+        return self._pipeline.similarity(frame_of(image), text=text, point=point).values
 
     def close(self) -> None:
         self._pipeline.close()
@@ -80,12 +83,12 @@ class PipelineDetector(Detector):
         if self._asked is not None and _same(self._asked, vocabulary):
             return
         self._asked = None
-        refused = self._pipeline.adopt(vocabulary)
+        refused = self._pipeline.adopt_vocabulary(vocabulary)
         if refused:
             raise QueryError("; ".join(refused))
         self._asked = vocabulary
 
-    def _finished(self, finish: Callable[[], Result]) -> DetectorResult:
+    def _finished(self, finish: Callable[[], FrameResult]) -> DetectorResult:
         result = finish()
         assert result.detections is not None and result.masks is not None
         return DetectorResult(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from perception_contrast.core.errors import QueryError
-from perception_contrast.pipeline.output_request import Settings
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SearchOptions:
         if self.max_detections is not None and self.max_detections < 1:
             raise QueryError(f"max_detections is {self.max_detections}; give 1 or more")
 
-    def applied_to(self, settings: Settings) -> Settings:
+    def applied_to(self, settings: PipelineSettings) -> PipelineSettings:
         """The settings with what is chosen here in their place."""
         return replace(
             settings,

@@ -159,12 +159,14 @@ def test_the_same_queries_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_thresholds_hold_for_their_call_alone() -> None:
     detector = detector_of()
-    usual = len(detector(SCENE, BOTH))
-    assert len(detector(SCENE, BOTH, threshold=0.9999)) == 0
-    assert len(detector(SCENE, BOTH, max_detections=1)) == 1
-    tight = detector(SCENE, BOTH, mask_threshold=0.999)
-    assert tight.masks.sum() <= detector(SCENE, BOTH).masks.sum()
-    assert len(detector(SCENE, BOTH)) == usual == 2
+    pale = painted(((14, 28, 56, 84), (180, 110, 110)), ((98, 14, 154, 70), BLUE))
+    usual = detector(pale, BOTH)
+    assert set(usual.labels) == {"red", "blue"}
+    between = float(usual.scores.mean())
+    assert detector(pale, BOTH, threshold=between).labels == ("blue",)
+    assert detector(pale, BOTH, max_detections=1).labels == ("blue",)
+    assert detector(pale, BOTH, mask_threshold=0.999).masks.sum() < usual.masks.sum()
+    assert detector(pale, BOTH).to_dict() == usual.to_dict()
 
 
 @pytest.mark.parametrize("options", [{"threshold": 1.5}, {"mask_threshold": 0.0}, {"max_detections": 0}])
