@@ -73,6 +73,8 @@ class PipelineDetector(Detector):
     def similarity(
         self, image: ImageInput, *, text: str | None = None, point: Point | None = None
     ) -> NDArray[np.float32]:
+        if (point is None) == (text is None):
+            raise QueryError("give either a point or a text")
         return self._pipeline.similarity(frame_of(image), text=text, point=point).values
 
     def close(self) -> None:

@@ -165,7 +165,7 @@ def test_thresholds_hold_for_their_call_alone() -> None:
     between = float(usual.scores.mean())
     assert detector(pale, BOTH, threshold=between).labels == ("blue",)
     assert detector(pale, BOTH, max_detections=1).labels == ("blue",)
-    assert detector(pale, BOTH, mask_threshold=0.999).masks.sum() < usual.masks.sum()
+    assert detector(pale, BOTH, mask_threshold=0.99999).masks.sum() < usual.masks.sum()
     assert detector(pale, BOTH).to_dict() == usual.to_dict()
 
 
@@ -234,6 +234,8 @@ def test_texts_labels_and_similarity() -> None:
     assert detector.similarity(SCENE, point=(35, 56)).shape == (112, 168)
     with pytest.raises(QueryError, match="point or a text"):
         detector.similarity(SCENE)
+    with pytest.raises(QueryError, match="point or a text"):
+        detector.similarity(SCENE, text="red", point=(3, 3))
 
 
 def frames(count: int = 4) -> list[np.ndarray]:
