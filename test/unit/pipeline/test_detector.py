@@ -165,7 +165,11 @@ def test_thresholds_hold_for_their_call_alone() -> None:
     between = float(usual.scores.mean())
     assert detector(pale, BOTH, threshold=between).labels == ("blue",)
     assert detector(pale, BOTH, max_detections=1).labels == ("blue",)
-    assert detector(pale, BOTH, mask_threshold=0.99999).masks.sum() < usual.masks.sum()
+    fading = SCENE.copy()
+    share = np.linspace(1, 0, 70)[:, None]
+    fading[28:84, 14:84] = (share * RED + (1 - share) * GREY).round().astype(np.uint8)
+    masks = [detector(fading, ONE, mask_threshold=cut).masks.sum() for cut in (0.5, 0.9999)]
+    assert 0 < masks[1] < masks[0]
     assert detector(pale, BOTH).to_dict() == usual.to_dict()
 
 
