@@ -93,7 +93,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     )
     add("--batch", type=count, metavar="N", help="frames in one pass (default: 8 on a GPU, else 1)")
     add("--threshold", type=float, metavar="P", help="probability of a detection (default: the model's own)")
-    add("--mask-threshold", type=float, metavar="P", help="probability of a mask's pixel (default: as above)")
+    add("--mask-threshold", type=float, metavar="P", help="of a pixel in a recording's masks topic")
     add("--max-detections", type=count, default=100, metavar="N", help="of a frame (default: %(default)s)")
     add(
         "--track-seconds",

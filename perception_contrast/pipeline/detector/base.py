@@ -131,7 +131,8 @@ class Detector(ABC):
                 Vocabulary, or the name of one (``"household"``). None finds nothing; features are there.
             distractors: Words for things that compete with every query and are never reported.
             threshold: Probability from which a region is reported; None takes the model's own.
-            mask_threshold: Probability from which a pixel is labelled; None takes the model's own.
+            mask_threshold: Probability from which a pixel is labelled in ``label_map``; None takes the
+                model's own.
             max_detections: Most detections, best first; None takes the detector's own, 100.
 
         Raises:

@@ -14,7 +14,8 @@ class SearchOptions:
 
     Attributes:
         threshold: Probability from which a region is reported; None takes the model's own.
-        mask_threshold: Probability from which a pixel of it is labelled; None takes the model's own.
+        mask_threshold: Probability from which a pixel of it is labelled in the label map; None takes the
+            model's own.
         max_detections: Most detections of an image, best first; None takes the detector's own.
     """
 

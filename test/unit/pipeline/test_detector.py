@@ -21,7 +21,7 @@ from perception_contrast.pipeline.detector.base import Detector
 from perception_contrast.pipeline.detector.load import load
 from perception_contrast.pipeline.detector.pipeline_detector import PipelineDetector
 
-RED, BLUE, GREY = (230, 20, 20), (20, 20, 230), (128, 128, 128)
+RED, BLUE = (230, 20, 20), (20, 20, 230)
 
 
 def detector_of(kind: str = "colours") -> Detector:
@@ -165,11 +165,11 @@ def test_thresholds_hold_for_their_call_alone() -> None:
     between = float(usual.scores.mean())
     assert detector(pale, BOTH, threshold=between).labels == ("blue",)
     assert detector(pale, BOTH, max_detections=1).labels == ("blue",)
-    fading = SCENE.copy()
-    share = np.linspace(1, 0, 70)[:, None]
-    fading[28:84, 14:84] = (share * RED + (1 - share) * GREY).round().astype(np.uint8)
-    masks = [detector(fading, ONE, mask_threshold=cut).masks.sum() for cut in (0.5, 0.9999)]
-    assert 0 < masks[1] < masks[0]
+    fading = painted()
+    share = np.linspace(1, 0, 70)[:, None]  # from red to blue
+    fading[28:84, 14:84] = (share * RED + (1 - share) * BLUE).round().astype(np.uint8)
+    maps = [detector(fading, ONE, mask_threshold=cut).label_map for cut in (0.5, 0.9999)]
+    assert 0 < (maps[1] == 1).sum() < (maps[0] == 1).sum()
     assert detector(pale, BOTH).to_dict() == usual.to_dict()
 
 
