@@ -16,8 +16,8 @@ from typing import Any
 import cv2
 import torch
 
-from perception_contrast import __version__
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.version import __version__
 from perception_contrast.engines.cpu_features import cpu_name
 from perception_contrast.engines.engine_cache import machine_facts, threads
 

@@ -44,16 +44,8 @@ def searcher_of(
     if stored is not None:
         space = language.space if language is not None else ""
         require_same_space(stored.space, space, "a calibration and the language model")
-    nothing = np.zeros((0, 0), np.float32)
     if language is None:
-        return Searcher(
-            None,
-            BY_EXAMPLE,
-            word_space="",
-            example_space=spatial.space,
-            neutral=nothing,
-            example_scorer=ExampleScorer(),
-        )
+        return example_searcher(spatial.space)
     neutral = language.text.encode(NEUTRAL)
     fitted = language.fitted
     if fitted is not None:
@@ -83,6 +75,18 @@ def searcher_of(
         neutral=neutral,
         example_scorer=ExampleScorer(),
         example_calibration=BY_EXAMPLE,
+    )
+
+
+def example_searcher(space: str) -> Searcher:
+    """The searcher of a model that knows no words: it finds what it was shown, by vectors of ``space``."""
+    return Searcher(
+        None,
+        BY_EXAMPLE,
+        word_space="",
+        example_space=space,
+        neutral=np.zeros((0, 0), np.float32),
+        example_scorer=ExampleScorer(),
     )
 
 
