@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,25 +15,28 @@ from perception_contrast.core.feature_grid import space_name
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.alignment_head import load_alignment
-from perception_contrast.encoders.clip import ClipTower, load_clip
+from perception_contrast.encoders.base import ImageEncoder
+from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.dense.method_names import dense_method
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit
 from perception_contrast.encoders.load_encoders import LIT_TOWER, ClipLanguage, Encoders, load_encoders
 from perception_contrast.engines.base import Engine
 from perception_contrast.engines.choice import EngineChoice, choose_engine
+from perception_contrast.engines.cpu_features import bfloat16_is_faster
+from perception_contrast.engines.encoder_session import EncoderSession
 from perception_contrast.engines.engine_names import AUTO
-from perception_contrast.engines.export.export_check import random_tower
+from perception_contrast.engines.export.export_check import random_encoder
 from perception_contrast.engines.export.onnx_export import require_size
-from perception_contrast.engines.processor import bfloat16_pays
-from perception_contrast.engines.served_graph import ServedGraph
 from perception_contrast.engines.torch_engine import TorchEngine
 from perception_contrast.images.resize import fitted_size
 from perception_contrast.models.registry import model_spec
 from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
-from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.text.base import TextEncoder
 from perception_contrast.vocabulary.vocabulary_file import named_vocabulary
 
 Size = tuple[int, int]
@@ -51,7 +53,7 @@ class FixedSizeEncoderRunner(ImageEncoderRunner):
         super().__init__(encoders, engine, precision)
         self._fixed, self._camera = size, camera
 
-    def input_size(self, size: Size, patch: int, settings: Settings) -> Size:
+    def input_size(self, size: Size, patch: int, settings: PipelineSettings) -> Size:
         """The fixed size, or the nearest multiple of the patch."""
         if self._fixed is None:
             return fitted_size(self._camera, settings.short_side, patch, settings.max_tokens)
@@ -60,19 +62,6 @@ class FixedSizeEncoderRunner(ImageEncoderRunner):
 
     def shrink(self, size: Size, patch: int, error: Exception) -> None:
         raise ModelError(f"out of GPU memory at {size[0]}x{size[1]}; give a smaller --size") from error
-
-
-class FixedSizePipeline(Pipeline):
-    """A pipeline with a fixed network input size, whatever the camera's."""
-
-    def __init__(self, encoders: Encoders, towers: FixedSizeEncoderRunner, camera: Size) -> None:
-        # How many crops are rescored depends on the image; their encoding is timed on its own.
-        super().__init__(encoders, Settings(zoom=0), towers=towers)
-        self._fixed_runner, self._camera = towers, camera
-
-    def size_for(self, patch: int) -> Size:
-        """(height, width) of the network input, multiples of the patch."""
-        return self._fixed_runner.input_size(self._camera, patch, self.settings)
 
 
 @dataclass(frozen=True)
@@ -111,7 +100,7 @@ class MeasuredEncoder:
 class BenchModels:
     """pipeline: warmed up, with ten queries. encoders: in the order in which the pipeline runs them."""
 
-    pipeline: FixedSizePipeline
+    pipeline: Pipeline
     encoders: tuple[MeasuredEncoder, ...]
     device: str
 
@@ -122,7 +111,7 @@ class BenchModels:
         return next((one for one in self.encoders if one.tower.model == model), self.encoders[0])
 
 
-class RandomTextEncoder:
+class RandomTextEncoder(TextEncoder):
     """Replaces a text tower without weights: a unit vector that depends on the phrase alone."""
 
     model, space, wording = "random-words", "random-words@0", ""
@@ -147,26 +136,27 @@ def random_encoders(model: str, language: str, device: str, dense: str = AUTO) -
     if model_spec(model).family == "lit":
         raise ModelError(f"'{model}' is a language model; name {LIT_TOWER} as model and it as language_model")
     method = dense_method(dense, model, language)
-    spatial = _random_tower(model, device, method if language == model else AUTO)
+    if language == model and not model_spec(model).spatial:
+        clip = load_clip(model, device=device, random_init=True, method=method)
+        return Encoders(clip, ClipLanguage(clip, RandomTextEncoder(clip.dim)), device)
+    spatial = _random_encoder(model, device)
     if language == "none":
         return Encoders(spatial, None, device)
     if model_spec(language).family == "lit":
-        tower = spatial if model == LIT_TOWER else _random_tower(LIT_TOWER, device)
+        tower = spatial if model == LIT_TOWER else _random_encoder(LIT_TOWER, device)
         head, facts, sha256 = load_alignment(HEAD_FILE)
         words = RandomTextEncoder(head.config.text_dim)
         lit = HouseholdLit(tower, head, words, space_name(language, sha256), facts)
         lit.eval().requires_grad_(False).to(device)
-        return Encoders(spatial, lit, device, shared=tower is spatial)
+        return Encoders(spatial, lit, device)
     if not model_spec(language).knows_words:
         raise ModelError(f"'{language}' knows no words; choose household-lit, a clip-*, a siglip* or none")
-    both = language == model and isinstance(spatial, ClipTower)
-    clip = spatial if both else load_clip(language, device=device, random_init=True, method=method)
-    aligned = ClipLanguage(clip, RandomTextEncoder(clip.dim))
-    return Encoders(spatial, aligned, device)
+    clip = load_clip(language, device=device, random_init=True, method=method)
+    return Encoders(spatial, ClipLanguage(clip, RandomTextEncoder(clip.dim)), device)
 
 
-def _random_tower(name: str, device: str, method: str = AUTO) -> Any:
-    return graph_of(random_tower(name, method)).tower.to(device)
+def _random_encoder(name: str, device: str) -> ImageEncoder:
+    return graph_of(random_encoder(name)).to(device).encoder
 
 
 def load_bench_models(
@@ -217,18 +207,22 @@ def bench_models_of(
 ) -> BenchModels:
     """As ``load_bench_models``, of encoders that are loaded already."""
     if engine == "torch" and precision == AUTO:
-        precision = "bf16" if encoders.device.startswith("cpu") and bfloat16_pays() else "fp32"
-    towers = FixedSizeEncoderRunner(encoders, size, camera, engine=engine, precision=precision)
-    pipeline = FixedSizePipeline(encoders, towers, camera)
+        precision = "bf16" if encoders.device.startswith("cpu") and bfloat16_is_faster() else "fp32"
+    image_encoder = FixedSizeEncoderRunner(encoders, size, camera, engine=engine, precision=precision)
+    # How many crops are rescored depends on the image; their encoding is timed on its own.
+    pipeline = Pipeline(encoders, PipelineSettings(max_rescored=0), image_encoder=image_encoder)
     pipeline.warm_up(camera, on_progress)
     _set_queries(pipeline, frame)
-    made = tuple(_encoder(one, pipeline, precision, on_progress) for one in pipeline.served)
-    return BenchModels(pipeline, made, encoders.device)
+    measured = []
+    for session in image_encoder.sessions:
+        network_size = image_encoder.input_size(camera, session.graph.patch, pipeline.settings)
+        measured.append(_encoder(session, network_size, precision, on_progress))
+    return BenchModels(pipeline, tuple(measured), encoders.device)
 
 
 def _set_queries(pipeline: Pipeline, frame: Frame) -> None:
     """Sets ten queries: words, or without a language model exemplars at ten points of the image."""
-    if pipeline.text_model:
+    if pipeline.query_encoder.text_model:
         pipeline.set_queries([Query(word) for word in BENCH_QUERIES])
         return
     for label, point in zip(BENCH_QUERIES, _points(frame, rows=2), strict=True):
@@ -241,14 +235,15 @@ def prepare_many_queries(pipeline: Pipeline, frame: Frame) -> PreparedQueries:
     Labels from all over the vocabulary "household", with their phrases and negatives; without a language
     model, exemplars at twenty points of the image.
     """
-    if pipeline.text_model:
+    if pipeline.query_encoder.text_model:
         household = named_vocabulary("household").queries
         chosen = household[:: len(household) // MANY_QUERIES][:MANY_QUERIES]
         return pipeline.prepare(Vocabulary().with_queries(chosen))
-    seen, shown = pipeline.see(frame), Vocabulary()
+    features, vocabulary = pipeline.extract_features(frame), Vocabulary()
     for number, point in enumerate(_points(frame, rows=MANY_QUERIES // 5)):
-        shown = shown.with_exemplar(f"thing {number}", pipeline.exemplar(seen, point=point))
-    return pipeline.prepare(shown)
+        exemplar = pipeline.query_encoder.encode_exemplar(features, point=point)
+        vocabulary = vocabulary.with_exemplar(f"thing {number}", exemplar)
+    return pipeline.prepare(vocabulary)
 
 
 def _points(frame: Frame, rows: int) -> list[tuple[float, float]]:
@@ -262,15 +257,17 @@ def _points(frame: Frame, rows: int) -> list[tuple[float, float]]:
 
 
 def _encoder(
-    served: ServedGraph, pipeline: FixedSizePipeline, precision: str, on_progress: ProgressCallback | None
+    session: EncoderSession, size: Size, precision: str, on_progress: ProgressCallback | None
 ) -> MeasuredEncoder:
-    graph, size = served.graph, pipeline.size_for(served.graph.patch)
-    chosen = served.chosen.get(size)
+    """size: (height, width) of the network input."""
+    graph = session.graph
+    chosen = session.chosen.get(size)
     if chosen is None:
-        chosen = EngineChoice(TorchEngine(graph, precision, served.device), served.describes)
-    if "grid" not in graph.names:
+        chosen = EngineChoice(TorchEngine(graph, precision, session.device), session.describes)
+    backbone = graph.encoder.backbone
+    if backbone is graph.encoder:
         return MeasuredEncoder(graph, graph, size, chosen, chosen.engine)
-    tower = graph_of(graph.tower)
+    tower = graph_of(backbone)
     try:
         bare: Engine | None = engine_like(chosen.engine, tower, size, on_progress)
         problem = ""
@@ -286,7 +283,7 @@ def engine_like(
     if engine.name == "torch":
         return TorchEngine(graph, engine.precision, engine.device)
     return choose_engine(
-        graph, size, device=engine.device, wish=engine.name, precision=engine.precision, progress=on_progress
+        graph, size, device=engine.device, kind=engine.name, precision=engine.precision, progress=on_progress
     ).engine
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import cv2
 import torch
 
-from perception_contrast import __version__
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.version import __version__
+from perception_contrast.engines.cpu_features import cpu_name
 from perception_contrast.engines.engine_cache import machine_facts, threads
-from perception_contrast.engines.processor import cpu_name
 
 PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "timm", "transformers", "open_clip_torch", "numpy")
 MATRIX_SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}

@@ -30,8 +30,9 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame, GridToImage
 from perception_contrast.core.vocabulary import Query as CoreQuery
-from perception_contrast.pipeline.output_request import OutputRequest, Settings
-from perception_contrast.pipeline.pipeline import build
+from perception_contrast.pipeline.build import build
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.ros.messages.feature_map import to_message, to_numpy
 from perception_contrast.ros.messages.image_messages import (
     image_array,
@@ -128,7 +129,7 @@ def measure_overhead(model: str, language_model: str, engine: str, short_side: i
     Of the node: from before an Image is published until features, masks and detections have come back.
     """
     image = photograph((480, 640))
-    settings = Settings(short_side=short_side)
+    settings = PipelineSettings(short_side=short_side)
     alone = build(model, language_model, engine=engine, settings=settings)
     alone.set_queries([CoreQuery("mug"), CoreQuery("table")])
     alone.warm_up((480, 640))

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from perception_contrast.pipeline.output_request import OutputRequest, Result
+from perception_contrast.pipeline.frame_result import FrameResult
+from perception_contrast.pipeline.output_request import OutputRequest
 
 BENCH_REQUEST = OutputRequest(features=True, masks=True, detections=True)
-MessageBuilder = Callable[[Result], "ResultMessages"]
+MessageBuilder = Callable[[FrameResult], "ResultMessages"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def message_builder() -> MessageBuilder:
     from perception_contrast.ros.messages.feature_map import to_message
     from perception_contrast.ros.messages.image_messages import frame_header, image_message
 
-    def build(result: Result) -> ResultMessages:
+    def build(result: FrameResult) -> ResultMessages:
         header = frame_header(result.frame)
         assert result.features is not None and result.masks is not None and result.detections is not None
         return ResultMessages(

@@ -18,9 +18,9 @@ from perception_contrast.bench.timing import Limit, Probe, RoundCallback, Timing
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.dense.method_names import PROXY
-from perception_contrast.encoders.encoder_graphs import language_grid
+from perception_contrast.encoders.encoder_graph import language_features
 from perception_contrast.images.decode import decode_message
-from perception_contrast.pipeline.output_request import Result
+from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast.segmentation.rescoring.crop_encoder import RegionCrop
 from perception_contrast.segmentation.search import SearchResult
@@ -144,25 +144,26 @@ class _StageProbes:
         last = self.models.encoders[-1]
         if last.graph.method != PROXY:
             return
+        first = self.models.encoders[0].graph.encoder
         image, words = (one.served.run(one.images(self.frame)) for one in self.models.encoders)
-        self.add("proxy", lambda: language_grid(last.graph.tower, words, image))
+        self.add("proxy", lambda: language_features(last.graph.encoder, first, words, image))
 
     def add_search(self) -> None:
         pipeline, frame = self.models.pipeline, self.frame
-        seen, prepared = pipeline.see(frame), pipeline.prepare(pipeline.vocabulary)
-        found = pipeline.find(frame, seen, prepared)
+        features, prepared = pipeline.extract_features(frame), pipeline.prepare(pipeline.vocabulary)
+        found = pipeline.search(frame, features, prepared)
         many, trackers = prepare_many_queries(pipeline, frame), (Tracker(), Tracker())
 
         def track(tracker: Tracker, found: SearchResult) -> object:
             return tracker.update(found.detections, frame.image, frame.stamp)
 
-        self.add("postprocess", lambda: pipeline.find(frame, seen, prepared))
+        self.add("postprocess", lambda: pipeline.search(frame, features, prepared))
         self.add("track", lambda: track(trackers[0], found))
-        self.add(SEARCH_OF_MANY, lambda: track(trackers[1], pipeline.find(frame, seen, many)))
+        self.add(SEARCH_OF_MANY, lambda: track(trackers[1], pipeline.search(frame, features, many)))
         self._add_crops()
 
     def _add_crops(self) -> None:
-        crop_encoder, (height, width) = self.models.pipeline.crop_encoder, self.frame.size
+        crop_encoder, (height, width) = self.models.pipeline.frame_search.crop_encoder, self.frame.size
         if crop_encoder is None:
             self.skipped[CROPS] = "the language model rescores no crops"
             return
@@ -174,7 +175,7 @@ class _StageProbes:
         self.add(CROPS, lambda: crop_encoder.vectors(self.frame.image, crops))
 
     def _process_frame(self) -> object:
-        result: Result = self.models.pipeline.process(Frame(decode_message(self.message)), BENCH_REQUEST)
+        result: FrameResult = self.models.pipeline.process(Frame(decode_message(self.message)), BENCH_REQUEST)
         return self.build(result) if self.build else result
 
     def add_whole_frame(self) -> None:

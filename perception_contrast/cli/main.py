@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
-from perception_contrast import __version__
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.threads import settle_threads
+from perception_contrast.core.version import __version__
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -40,6 +40,10 @@ COMMANDS = {
     "doctor": Command("perception_contrast.cli.doctor_command", "check the installation"),
     "export": Command(
         "perception_contrast.cli.export_command", "write a model as ONNX, to run without torch"
+    ),
+    "find": Command(
+        "perception_contrast.cli.find.find_command",
+        "search images, videos and recordings without ROS: JSON, COCO, overlays, MCAP",
     ),
     "models": Command("perception_contrast.cli.models_command", "list, describe and fetch models"),
     "soak": Command(

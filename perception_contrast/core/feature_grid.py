@@ -13,9 +13,6 @@ from perception_contrast.core.frame import GridToImage
 
 FloatArray = NDArray[np.float32] | NDArray[np.float16]
 
-# Outputs of an encoder whose vectors have unit length.
-UNIT_OUTPUTS = ("dense", "image", "grid", "picture")
-
 
 def space_name(model: str, sha256: str) -> str:
     """``<model id>@<first 12 hex digits of the weights' sha256>``."""

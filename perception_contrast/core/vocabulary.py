@@ -130,6 +130,20 @@ class Vocabulary:
     version: int = 0
     ids: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, queries: Iterable[Query | str], distractors: Iterable[str] = ()) -> Vocabulary:
+        """A vocabulary of its own numbering.
+
+        Args:
+            queries: Query objects, and lines such as ``"mug"`` or ``"seat: a sofa; a chair; !stool"``.
+            distractors: Words for things that compete with every query and are never reported.
+
+        Raises:
+            QueryError: A query or a distractor is refused.
+        """
+        parsed = (parse_query(query) if isinstance(query, str) else query for query in queries)
+        return cls().with_queries(parsed, distractors)
+
     def with_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
         """A new vocabulary, one version on. Raises QueryError and changes nothing if any part is refused."""
         checked = tuple(_checked(q) for q in queries)

@@ -253,7 +253,7 @@ def _input_settings(values: Values) -> InputSettings:
 
 def _build_pipeline(**arguments: Any) -> Pipeline:
     # Imported by the thread that loads: torch takes seconds, and signals and services must not wait for it.
-    from perception_contrast.pipeline.pipeline import build
+    from perception_contrast.pipeline.build import build
 
     return build(**arguments)
 

@@ -58,12 +58,16 @@ class OfferedQos:
 
 @dataclass(frozen=True)
 class BagTopic:
-    """type: as "sensor_msgs/msg/Image". qos: one for each recorded publisher, empty if not recorded."""
+    """type: as "sensor_msgs/msg/Image". qos: one for each recorded publisher, empty if not recorded.
+
+    definition: of the type, as recorded; "" if it was not.
+    """
 
     name: str
     type: str
     count: int
     qos: tuple[OfferedQos, ...] = ()
+    definition: str = ""
 
 
 class BagMessage(NamedTuple):
@@ -310,9 +314,19 @@ def _topics(readers: list[Any]) -> dict[str, BagTopic]:
             known = topics.get(name, BagTopic(name, str(connection.msgtype), 0))
             offered = (*known.qos, *(_offered(qos) for qos in connection.ext.offered_qos_profiles))
             topics[name] = BagTopic(
-                name, known.type, known.count + int(connection.msgcount), tuple(dict.fromkeys(offered))
+                name,
+                known.type,
+                known.count + int(connection.msgcount),
+                tuple(dict.fromkeys(offered)),
+                known.definition or _definition(connection),
             )
     return dict(sorted(topics.items()))
+
+
+def _definition(connection: Any) -> str:
+    """What a file says of a topic's type; connections of a damaged file say nothing."""
+    recorded = getattr(connection, "msgdef", None)
+    return "" if recorded is None else str(recorded.data)
 
 
 def _offered(qos: Any) -> OfferedQos:

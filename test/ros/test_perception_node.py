@@ -277,7 +277,7 @@ def test_refused_exemplars_say_why(steady, request_: dict, said: str) -> None:
 def test_texts_become_vectors_and_heat_maps(steady) -> None:
     client = steady.client
     answer = client.call(EmbedText, f"{NODE}/embed_text", texts=["three", "x"])
-    expected = steady.pipeline.embed_texts(["three", "x"])
+    expected = steady.pipeline.query_encoder.embed_texts(["three", "x"])
     np.testing.assert_array_equal([one.data for one in answer.embeddings], expected)
     assert not client.call(EmbedText, f"{NODE}/embed_text").success
     heat = client.call(Similarity, f"{NODE}/similarity", kind=1, text="a mug")

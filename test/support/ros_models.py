@@ -8,13 +8,14 @@ from typing import Any
 import small_models
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 
 
 class SmallImagePipeline(Pipeline):
     """Keeps its settings: smaller images than the node's own default keep a test short."""
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: PipelineSettings) -> None:
         return
 
 
@@ -36,7 +37,7 @@ class TinyModelBuilder:
         name = arguments["model"]
         if name == "broken":
             raise ModelError("the weights of 'broken' are damaged")
-        settings = Settings(short_side=56, max_tokens=64)
+        settings = PipelineSettings(short_side=56, max_tokens=64)
         encoders = small_models.encoders_of.__wrapped__(name)
         self.made.append(SmallImagePipeline(encoders, settings, track_numbers=arguments["track_numbers"]))
         return self.made[-1]

@@ -33,7 +33,7 @@ def main(build: Callable[..., Any] | None = None) -> None:
     settle_threads(patient=True)
 
     def failing(**arguments: Any) -> Any:
-        from perception_contrast.pipeline.pipeline import build as real
+        from perception_contrast.pipeline.build import build as real
 
         return FailingEngine((build or real)(**arguments))
 

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.engines.processor import bfloat16_pays
+from perception_contrast.engines.cpu_features import bfloat16_is_faster
 from perception_contrast.recordings.bags import COMPRESSED_IMAGE, IMAGE, BagSource, BagTopic
 
 KINDS = ("sim", "bag", "video", "images", "webcam")
@@ -137,7 +137,7 @@ def default_short_side() -> int:
     """Pixels that this machine can encode at five frames a second beside the simulator."""
     if has_gpu():
         return _GPU_SHORT_SIDE
-    sides = _QUICK_SHORT_SIDES if bfloat16_pays() else _SHORT_SIDES
+    sides = _QUICK_SHORT_SIDES if bfloat16_is_faster() else _SHORT_SIDES
     return sides[min(usable_cores(), len(sides)) - 1]
 
 

@@ -19,7 +19,7 @@ from vision_msgs.msg import Detection2D, Detection2DArray
 from perception_contrast.cli.demo.demo_report import Measurements, SeenObject
 from perception_contrast.client.result_types import thing_from_message
 from perception_contrast.ros.messages.image_messages import image_array
-from perception_contrast.ros.messages.message_types import message_class
+from perception_contrast.ros.messages.message_classes import message_class
 from perception_contrast.ros.qos import output_qos, sensor_qos
 
 NODE = "perception_node"

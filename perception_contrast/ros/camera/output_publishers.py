@@ -16,7 +16,8 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.pipeline.output_request import OutputRequest, Result
+from perception_contrast.pipeline.frame_result import FrameResult
+from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.ros.messages.detection_messages import detections_message, embedding_message
 from perception_contrast.ros.messages.feature_map import to_message
 from perception_contrast.ros.messages.image_messages import image_message
@@ -104,7 +105,7 @@ class OutputPublishers:
         """Outputs that have subscribers but that the parameter ``outputs`` leaves out."""
         return [name for name, count in self.subscribers().items() if count and name not in self._allowed]
 
-    def publish(self, result: Result, header: Header, feature_dtype: str) -> None:
+    def publish(self, result: FrameResult, header: Header, feature_dtype: str) -> None:
         """Publishes what a result holds; ``header`` is the image's, unchanged."""
         messages = {
             "features": _feature_map(result.features, header, feature_dtype),

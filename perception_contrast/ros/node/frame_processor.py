@@ -20,7 +20,7 @@ from perception_contrast.ros.node.vocabulary_publisher import VocabularyPublishe
 
 if TYPE_CHECKING:
     from perception_contrast.pipeline.output_request import OutputRequest
-    from perception_contrast.pipeline.pipeline import PendingResult
+    from perception_contrast.pipeline.pending_result import PendingResult
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ class ModelManager:
         while old is not None:
             vocabulary = old.vocabulary
             try:
-                left_out = pipeline.adopt(vocabulary)
+                left_out = pipeline.adopt_vocabulary(vocabulary)
             except PerceptionError:
                 pipeline.close()
                 raise
@@ -249,13 +249,13 @@ class ModelManager:
         stored = self._store.load(vocabulary_parameters(values))
         if stored is not None:
             try:
-                for line in pipeline.adopt(stored):
+                for line in pipeline.adopt_vocabulary(stored):
                     self._report("vocabulary", line)
             except PerceptionError as error:
                 self._report("vocabulary", f"the stored vocabulary is not looked for: {error}")
             else:
                 return
-        pipeline.adopt(self._store.label_ids())
+        pipeline.adopt_vocabulary(self._store.label_ids())
         requested = node_parameters.requested_queries(values)
         if requested.queries or requested.distractors:
             pipeline.set_queries(*requested)

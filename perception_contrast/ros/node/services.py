@@ -125,7 +125,7 @@ class PerceptionServices:
 
     def _set_queries(self, pipeline: Pipeline, request: Any, response: Any) -> None:
         known = [one for query in pipeline.vocabulary.queries for one in query.exemplars]
-        space = pipeline.exemplar_space
+        space = pipeline.query_encoder.exemplar_space
         queries = [query_from_message(message, space, known) for message in request.queries]
         vocabulary = pipeline.set_queries(queries, tuple(request.distractors))
         self._publisher.publish(self._active.loaded)
@@ -158,25 +158,24 @@ class PerceptionServices:
     def _embed_text(self, pipeline: Pipeline, request: Any, response: Any) -> None:
         if not 0 < len(request.texts) <= MAX_QUERIES:
             raise QueryError(f"{len(request.texts)} texts; give 1 to {MAX_QUERIES}")
-        header, model, space = self._now(), pipeline.text_model, pipeline.text_space
-        vectors = pipeline.embed_texts(tuple(request.texts))
+        header, encoder = self._now(), pipeline.query_encoder
+        vectors = encoder.embed_texts(tuple(request.texts))
+        model, space = encoder.text_model, encoder.text_space
         response.embeddings = [embedding_message(one, model, space, header) for one in vectors]
         response.message = f"{len(response.embeddings)} embeddings"
 
     def _similarity(self, pipeline: Pipeline, request: Any, response: Any, latest: LatestFrame) -> None:
         received = latest()
         if request.kind == Similarity.Request.POINT:
-            heat, space = pipeline.similarity(
-                received.frame, point=_checked_point(request.point, received.frame)
-            )
+            found = pipeline.similarity(received.frame, point=_checked_point(request.point, received.frame))
         elif request.kind == Similarity.Request.TEXT:
-            heat, space = pipeline.similarity(received.frame, text=request.text)
+            found = pipeline.similarity(received.frame, text=request.text)
         elif request.kind == Similarity.Request.LABEL:
-            heat, space = pipeline.score_map(received.frame, request.text)
+            found = pipeline.similarity(received.frame, label=request.text)
         else:
             raise QueryError(f"kind {request.kind} is unknown; 0 is POINT, 1 TEXT, 2 LABEL")
-        response.space = space
-        response.heatmap = image_message(heat, received.header)
+        response.space = found.space
+        response.heatmap = image_message(found.values, received.header)
         response.message = "probability" if request.kind == Similarity.Request.LABEL else "cosine similarity"
 
     def _classify(self, pipeline: Pipeline, request: Any, response: Any, latest: LatestFrame) -> None:
@@ -184,7 +183,7 @@ class PerceptionServices:
         found = pipeline.classify(
             _request_frame(request.image, latest), tuple(request.labels), templates=templates
         )
-        response.model, response.space = pipeline.text_model, found.space
+        response.model, response.space = pipeline.query_encoder.text_model, found.space
         response.probabilities, response.cosines = (
             _float_array(found.probabilities),
             _float_array(found.cosines),
@@ -197,7 +196,7 @@ class PerceptionServices:
         self, pipeline: Pipeline, request: Any, response: Any, latest: LatestFrame
     ) -> None:
         found = pipeline.image_text_similarity(_request_frame(request.image, latest), tuple(request.texts))
-        response.model, response.space = pipeline.text_model, found.space
+        response.model, response.space = pipeline.query_encoder.text_model, found.space
         response.cosines, response.clip_scores = _float_array(found.cosines), _float_array(found.clip_scores)
         response.message = f"{len(found.texts)} texts compared"
 

@@ -54,7 +54,8 @@ class VocabularyPublisher:
                 return False
             self._published_version = vocabulary.version
             header = Header(stamp=self._node.get_clock().now().to_msg())
-            self._label_info.publish(label_info_message(vocabulary, header, pipeline.detection_threshold))
+            threshold = pipeline.frame_search.detection_threshold(pipeline.settings)
+            self._label_info.publish(label_info_message(vocabulary, header, threshold))
             model, space = pipeline.models["semantic"]
             self._vision_info.publish(vision_info_message(model, space, vocabulary.version, header))
             return True

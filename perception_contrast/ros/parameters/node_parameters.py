@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 
 from perception_contrast.core.errors import ModelError, PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary
-from perception_contrast.pipeline.output_request import Settings
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.ros.parameters.parameter_spec import ParameterError, Value, Values
 from perception_contrast.ros.parameters.parameter_table import ALL_OUTPUTS, OUTPUTS
 from perception_contrast.ros.parameters.parameter_table import SPECS as SPECS
@@ -201,9 +201,9 @@ def proposal_files(values: Values) -> tuple[Path, ...] | None:
         raise ParameterError(f"parameter 'proposals': {error}") from error
 
 
-def pipeline_settings(values: Values) -> Settings:
+def pipeline_settings(values: Values) -> PipelineSettings:
     """Settings of the pipeline."""
-    return Settings(
+    return PipelineSettings(
         short_side=values["short_side"],
         max_tokens=values["max_tokens"],
         mask_threshold=values["mask_threshold"] or None,
@@ -213,9 +213,9 @@ def pipeline_settings(values: Values) -> Settings:
         tile_overlap=values["tile_overlap"],
         track=values["tracking"],
         track_seconds=values["track_seconds"],
-        split=values["split"],
-        refine_masks_most=values["refine_masks_most"],
-        zoom=values["zoom"],
+        split_instances=values["split"],
+        max_refined_masks=values["refine_masks_most"],
+        max_rescored=values["zoom"],
     )
 
 

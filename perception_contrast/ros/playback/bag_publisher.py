@@ -11,7 +11,7 @@ from rosgraph_msgs.msg import Clock
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.recordings.sources import BagMessage, BagSource
 from perception_contrast.ros.messages.image_messages import time_message
-from perception_contrast.ros.messages.message_types import message_class
+from perception_contrast.ros.messages.message_classes import message_class
 from perception_contrast.ros.node.shutdown_event import ShutdownEvent
 from perception_contrast.ros.playback.playback_clock import PlaybackClock
 from perception_contrast.ros.playback.recorded_qos import publisher_qos

@@ -21,7 +21,9 @@ from perception_contrast.core.detection import Detection, Scores
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import UNLABELLED, Query
-from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.sam import mask_proposers as proposals
 from perception_contrast.segmentation.sam.mask_proposers import load_mask_proposer
 from perception_contrast.segmentation.sam.mask_refinement import MaskRefiner, agreement, distinct, refined
@@ -368,7 +370,7 @@ def red_square() -> Frame:
 
 
 def pipeline_with(proposer: proposals.MaskProposer | None) -> Pipeline:
-    settings = Settings(short_side=56, max_tokens=64)
+    settings = PipelineSettings(short_side=56, max_tokens=64)
     pipeline = Pipeline(encoders_of("colours"), settings, proposer=proposer)
     pipeline.set_queries([Query("red")])
     return pipeline
