@@ -1,4 +1,4 @@
-"""FeatureGrid, the dense features of one image, and the identity of embedding spaces."""
+"""FeatureGrid: the dense features of one image."""
 
 from __future__ import annotations
 
@@ -8,27 +8,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.core.errors import SpaceError
 from perception_contrast.core.frame import GridToImage
 
 FloatArray = NDArray[np.float32] | NDArray[np.float16]
 
 # Outputs of an encoder whose vectors have unit length.
 UNIT_OUTPUTS = ("dense", "image", "grid", "picture")
-
-
-def space_name(model: str, sha256: str) -> str:
-    """``<model id>@<first 12 hex digits of the weights' sha256>``."""
-    return f"{model}@{sha256[:12]}"
-
-
-def require_same_space(left: str, right: str, what: str) -> None:
-    """Raise SpaceError unless both vectors live in one space."""
-    if left != right:
-        raise SpaceError(
-            f"{what}: space '{left}' cannot be compared with '{right}'; "
-            "make both with the same model and weights"
-        )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import require_same_space, space_name
+from perception_contrast.core.spaces import require_same_space, space_name
 from perception_contrast.encoders.clip_visual import HeadedMap, MeanVisual, visual_of
 from perception_contrast.encoders.dense.attention import proxy_gathered, resampled_grid
 from perception_contrast.encoders.dense.method_names import AUTO, PROXY, method_alone, require_method

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import space_name
+from perception_contrast.core.spaces import space_name
 from perception_contrast.encoders.position_embedding import grid_of
 from perception_contrast.encoders.timm_backbones import create_network, trunk_of
 from perception_contrast.models.registry import ModelSpec, Triple, model_spec

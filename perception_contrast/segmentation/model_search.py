@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import require_same_space
+from perception_contrast.core.spaces import require_same_space
 from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.segmentation.calibration import Calibration

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.detection import Detection, Scores
-from perception_contrast.core.feature_grid import FeatureGrid, require_same_space
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.spaces import require_same_space
 from perception_contrast.core.vocabulary import UNLABELLED, Query, Vocabulary
 from perception_contrast.engines.graph_sequence import Stage
 from perception_contrast.segmentation.calibration import Calibration, features_of

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import require_same_space, space_name
+from perception_contrast.core.spaces import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import load_alignment
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.dense.method_names import AUTO

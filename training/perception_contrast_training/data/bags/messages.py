@@ -9,7 +9,7 @@ from typing import Any
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from perception_contrast.core.errors import FrameError
-from perception_contrast.recordings.bags import BagMessage, deserialised, nanoseconds
+from perception_contrast.recordings.bag_messages import BagMessage, deserialize, nanoseconds
 
 TF = "tf2_msgs/msg/TFMessage"
 ODOMETRY = "nav_msgs/msg/Odometry"
@@ -53,7 +53,7 @@ def fields_of(message: BagMessage) -> Any:
     """The message's fields. Raises FrameError "bad_message"."""
     if not message.data:
         raise FrameError("bad_message", f"a message on '{message.topic}' could not be unpacked")
-    return deserialised(message, typestore())
+    return deserialize(message, typestore())
 
 
 def stamp_of(fields: Any, received: int) -> int:
