@@ -22,7 +22,7 @@ from perception_contrast.segmentation.search import Searcher
 NEUTRAL = ("object", "things", "stuff", "texture")
 BACKGROUND = (
     "background", "wall", "floor", "ceiling", "ground", "sky", "window", "furniture", "cloth", "paper",
-    "shadow", "blurry image", "plant", "building", "person",
+    "shadow", "blurry picture", "plant", "building", "person",
 )  # fmt: skip
 
 # Uncalibrated: a region's probability is the mean of its pixels'.

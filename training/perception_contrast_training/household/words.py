@@ -61,7 +61,7 @@ NOT_HEADS: frozenset[str] = frozenset(
 )  # fmt: skip
 
 TEMPLATES: tuple[str, ...] = (
-    "a {}", "the {}", "a photo of a {}", "find the {}", "an image of the {}", "there is a {}",
+    "a {}", "the {}", "a photo of a {}", "find the {}", "a picture of the {}", "there is a {}",
     "{} in the room", "a {} in the scene", "look for a {}", "where is the {}", "one {}", "this is a {}",
     "is there a {} here?", "show me the {}", "please find a {}", "go to the {}", "pick up the {}",
     "an image of a {}", "a close-up of a {}", "a blurry photo of a {}", "some {}", "my {}", "your {}",

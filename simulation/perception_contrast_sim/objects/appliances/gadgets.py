@@ -401,7 +401,7 @@ CATEGORIES: tuple[Category, ...] = (
         ("paper",),
     ),
     Category(
-        "image frame",
+        "picture frame",
         image_frame,
         "table",
         ("photo frame", "framed photo"),
