@@ -26,9 +26,12 @@ from perception_contrast.encoders.dense.attention import proxy_gathered, resampl
 from perception_contrast.encoders.dense.method_names import AUTO, PROXY, method_alone, require_method
 from perception_contrast.encoders.image_text_pair import load_pair, pair_network
 from perception_contrast.encoders.position_embedding import grid_of
+from perception_contrast.models.download import Progress
 from perception_contrast.models.logit_scale import LogitScale
-from perception_contrast.models.registry import ModelSpec, Triple, model_spec
-from perception_contrast.models.weights import Progress, load_strictly, load_tensors, weights_file
+from perception_contrast.models.registry import model_spec
+from perception_contrast.models.specs import ModelSpec, Triple
+from perception_contrast.models.weight_loading import load_strictly, load_tensors
+from perception_contrast.models.weights import weights_file
 from perception_contrast.text.text_tower import TextTower, load_minilm
 
 

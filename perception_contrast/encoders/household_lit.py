@@ -18,7 +18,8 @@ from perception_contrast.encoders.alignment_head import AlignmentHead, colour_st
 from perception_contrast.encoders.dinov2 import DinoOutput, DinoTower
 from perception_contrast.encoders.rescoring_head import RescoringHead, load_rescoring_head
 from perception_contrast.models.logit_scale import LogitScale
-from perception_contrast.models.registry import HOUSEHOLD_LIT, Triple
+from perception_contrast.models.registry import HOUSEHOLD_LIT
+from perception_contrast.models.specs import Triple
 from perception_contrast.text.text_tower import TextTower
 
 HEAD_FILE = Path(__file__).parents[1] / "models" / "data" / "household_lit.safetensors"

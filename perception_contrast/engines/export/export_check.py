@@ -21,8 +21,8 @@ from perception_contrast.encoders.load_encoders import LIT_TOWER
 from perception_contrast.encoders.timm_backbones import create_network
 from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder, UnservableError
 from perception_contrast.engines.gate import LIMITS, compare, gate_images
+from perception_contrast.models.download import Progress
 from perception_contrast.models.registry import model_spec
-from perception_contrast.models.weights import Progress
 
 CUDA = "CUDAExecutionProvider"
 
