@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from perception_contrast_sim.objects.catalogue import catalogue
+from perception_contrast_sim.objects.materials import COLOUR_SYNONYMS, COLOURS, MATERIAL_WORDS, MATERIALS
 from perception_contrast_sim.objects.props import SceneObject
-from perception_contrast_sim.render.materials import COLOUR_SYNONYMS, COLOURS, MATERIAL_WORDS, MATERIALS
 
 # Structure of a room: name, synonyms used in training, synonyms kept for the evaluation.
 SURFACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

@@ -16,6 +16,7 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import (
     Draw,
     Role,
@@ -27,12 +28,12 @@ from perception_contrast_sim.geometry.small_parts import (
     smooth,
     stand,
 )
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
-from perception_contrast_sim.objects.fixtures.home import (
+from perception_contrast_sim.objects.category import Category
+from perception_contrast_sim.objects.fixtures.decoration import (
     book,
     candle,
     comb,
-    image_frame,
+    picture_frame,
     soap_dispenser,
     spray_bottle,
     stack_of_books,
@@ -402,7 +403,7 @@ CATEGORIES: tuple[Category, ...] = (
     ),
     Category(
         "picture frame",
-        image_frame,
+        picture_frame,
         "table",
         ("photo frame", "framed photo"),
         ("photograph in a frame",),

@@ -17,7 +17,8 @@ from perception_contrast_sim.geometry.furniture_parts import (
     white_goods,
 )
 from perception_contrast_sim.geometry.meshes import cylinder, ellipsoid, lathe, merged, tube
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 
 GLASS_DOOR = (0.06, 0.06, 0.07)
 

@@ -16,8 +16,10 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, Role, arc, band, part, slab, stand
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.objects.assets import WithMesh
+from perception_contrast_sim.objects.category import Category
 from perception_contrast_sim.objects.small.produce import (
     apple,
     banana,
@@ -34,7 +36,6 @@ from perception_contrast_sim.objects.small.produce import (
     tomato,
     watermelon,
 )
-from perception_contrast_sim.render.assets import WithMesh
 
 
 def bread(rng: np.random.Generator, unseen: bool) -> ObjectModel:

@@ -15,8 +15,8 @@ from perception_contrast_sim.geometry.meshes import (
     prism,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, Role, bar, part, rectangle, slab, stand
-from perception_contrast_sim.objects.category import ObjectModel, Part
 
 BRIGHT: tuple[tuple[float, float, float], ...] = (
     (0.85, 0.15, 0.12), (0.95, 0.75, 0.1), (0.15, 0.4, 0.8),

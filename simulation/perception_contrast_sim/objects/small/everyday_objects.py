@@ -1,5 +1,4 @@
-"""Everyday things that are neither tableware nor food nor toys: decoration, music, sport, and all of
-gadgets, tools and carried things."""
+"""Categories of everyday things: vases, plants, globes; music and sport, gadgets, tools, clothing."""
 
 from __future__ import annotations
 
@@ -15,10 +14,11 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, Role, arc, bar, part, smooth, stand, vessel
 from perception_contrast_sim.objects.appliances import gadgets
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
-from perception_contrast_sim.objects.small import carried, tools
+from perception_contrast_sim.objects.category import Category
+from perception_contrast_sim.objects.small import clothing_and_textiles, tools
 from perception_contrast_sim.objects.small.leisure import ball, basketball, guitar, trophy
 
 
@@ -199,7 +199,7 @@ def globe(rng: np.random.Generator, unseen: bool) -> ObjectModel:
 CATEGORIES: tuple[Category, ...] = (
     *gadgets.CATEGORIES,
     *tools.CATEGORIES,
-    *carried.CATEGORIES,
+    *clothing_and_textiles.CATEGORIES,
     Category(
         "vase",
         vase,

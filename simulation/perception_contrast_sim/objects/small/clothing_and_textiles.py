@@ -1,4 +1,4 @@
-"""Bags, boxes, baskets, and what one wears or rests one's head on."""
+"""Hats, shoes, umbrellas, cushions and towels; the categories of these and of bags."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, bar, outward, part, smooth, stand
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 from perception_contrast_sim.objects.small.bags import (
     backpack,
     cardboard_box,
