@@ -115,6 +115,11 @@ class Household:
         self._phase = float(rng.uniform(0, 2 * np.pi))
 
     @property
+    def room(self) -> Room:
+        """The size of the room."""
+        return self._scene.room
+
+    @property
     def camera(self) -> CameraModel:
         """Intrinsics of the colour and depth images."""
         return self._scene.camera_model(FOV_Y)
@@ -160,7 +165,7 @@ class Household:
         """The camera's optical frame in the map at t seconds: an orbit of the table, nearer and farther."""
         angle = self._phase + 2 * np.pi * t / ORBIT_SECONDS
         centre = np.array([self._table.position[0], self._table.position[1], 0.0])
-        room = self._scene.room
+        room = self.room
         reach = 1.35 + 0.25 * np.sin(2 * np.pi * t / 23.0)
         height = 1.35 + 0.15 * np.sin(2 * np.pi * t / 17.0)
         eye = centre + np.array([reach * np.cos(angle), reach * np.sin(angle), height])

@@ -283,7 +283,7 @@ def test_the_floor_lies_where_pose_and_depth_put_it(household: Household) -> Non
         )
         floor = points[(seen.instances == 0).ravel()]
         assert len(floor) > 50 and np.percentile(np.abs(floor[:, 2]), 99) < 0.01
-        room = household._stage.room
+        room = household.room
         assert np.abs(points[:, :2]).max() < max(room.x, room.y) + 0.02 and points[:, 2].min() > -0.02
 
 
@@ -291,7 +291,7 @@ def test_the_camera_moves_smoothly_and_stays_in_the_room(household: Household) -
     times = np.arange(0, 80, 0.1)
     views = [household.pose(t) for t in times]
     eyes = np.array([view.position for view in views])
-    room = household._stage.room
+    room = household.room
     assert np.abs(eyes[:, 0]).max() < room.x and np.abs(eyes[:, 1]).max() < room.y
     assert eyes[:, 2].min() > 1.0 and eyes[:, 2].max() < room.height
     assert np.linalg.norm(np.diff(eyes, axis=0), axis=1).max() < 0.1  # under 1 m/s
