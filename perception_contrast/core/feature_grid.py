@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perception_contrast.core.frame import GridToImage
-
-FloatArray = NDArray[np.float32] | NDArray[np.float16]
+from perception_contrast.core.arrays import FeatureArray, Size
+from perception_contrast.core.grid_to_image import GridToImage
 
 # Outputs of an encoder whose vectors have unit length.
 UNIT_OUTPUTS = ("dense", "image", "grid", "picture")
@@ -20,19 +18,25 @@ UNIT_OUTPUTS = ("dense", "image", "grid", "picture")
 class FeatureGrid:
     """Dense features of one image.
 
-    values: (h, w, c) float32 or float16. grid_to_image: cell centres to source pixels.
-    image_size: (height, width) of the source image. normalized: unit L2 norm per vector.
+    Attributes:
+        values: (h, w, c) float32 or float16.
+        model: Name of the model that made them.
+        space: Identity of their embedding space, as ``space_name`` gives it.
+        grid_to_image: The map from cell centres to pixels of the source image.
+        image_size: (height, width) of the source image.
+        normalized: Whether each vector has unit L2 norm.
     """
 
-    values: FloatArray
+    values: FeatureArray
     model: str
     space: str
     grid_to_image: GridToImage
-    image_size: tuple[int, int]
+    image_size: Size
     normalized: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(rows, columns, channels)."""
         h, w, c = self.values.shape
         return int(h), int(w), int(c)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import FrameError
-from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.grid_to_image import GridToImage
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _MAX_OPENCV_CHANNELS = 4

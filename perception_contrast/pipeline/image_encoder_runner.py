@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import Frame, GridToImage
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.encoders.dense.method_names import PROXY
 from perception_contrast.encoders.encoder_graphs import EncoderGraph, dense_name, language_grid, pooled_name
 from perception_contrast.encoders.load_encoders import Encoders

@@ -12,9 +12,9 @@ from typing import Any
 from rosbags.rosbag2 import Reader
 from zstandard import ZstdDecompressor, ZstdError
 
-from perception_contrast.core.camera_model import camera_of_info
+from perception_contrast.core.camera_model import CameraModel, camera_of_info
 from perception_contrast.core.errors import FrameError, PerceptionError
-from perception_contrast.core.frame import CameraModel, Frame
+from perception_contrast.core.frame import Frame
 from perception_contrast.images.decode import decode_message
 from perception_contrast.recordings.bag_messages import (
     BagMessage,

@@ -9,12 +9,14 @@ from perception_contrast_sim.geometry.meshes import TriangleMesh
 
 @dataclass(frozen=True)
 class Part:
-    """A mesh and what it is made of.
+    """A mesh and what it looks like.
 
-    role: "main" takes the object's colour and material; otherwise one of the fixed looks
-    "metal", "dark", "white", "grey", "wood", "glass", "screen", "leaf", "rubber", "paper", "brass",
-    "second" (a second colour that differs from the main one), or an RGB triple in [0, 1].
-    texture: name of an image of the asset library, or None.
+    Attributes:
+        mesh: In the frame of its thing.
+        role: "main" takes the thing's colour and material, "second" another colour; else a fixed look
+            ("metal", "dark", "white", "grey", "wood", "glass", "screen", "leaf", "rubber", "paper",
+            "brass") or an RGB triple in [0, 1].
+        texture: Name of an image of the asset library, or None.
     """
 
     mesh: TriangleMesh
@@ -24,11 +26,15 @@ class Part:
 
 @dataclass(frozen=True)
 class ObjectModel:
-    """A thing in its own frame: stands on z = 0, centred on the z axis, front towards -y.
+    """A thing in its own frame: it stands on z = 0, centred on the z axis, its front towards -y.
 
-    Wall things have their back at y = 0 and their centre at z = 0. color: its named natural colour
-    (a banana is "yellow"); None when any colour of the palette suits its main parts.
-    tops: flat surfaces (x, y half extents; z) on which other things may stand.
+    A thing that hangs on a wall has its back at y = 0 and its centre at z = 0.
+
+    Attributes:
+        parts: Its meshes.
+        color: The name of its natural colour (a banana is "yellow"); None where any colour suits its main
+            parts.
+        tops: Flat surfaces that other things may stand on: half extents along x and y, and height, metres.
     """
 
     parts: tuple[Part, ...]

@@ -14,13 +14,18 @@ Builder = Callable[[np.random.Generator, bool], ObjectModel]
 
 @dataclass(frozen=True)
 class Category:
-    """build(rng, unseen): unseen=True draws shapes and proportions that unseen=False never draws.
+    """A kind of thing.
 
-    place: "table" (small things), "floor", "wall", "ceiling". synonyms: other names used in
-    training; unseen_synonyms: names that only the evaluation uses. parent: a wider word
-    ("fruit", "vehicle toy") or "". materials: of "plastic", "wood", "metal", "ceramic",
-    "glass", "fabric", "leather", "paper", "rubber", "stone", "wicker"; empty: not varied.
-    held_out: never in training, neither by look nor by name.
+    Attributes:
+        name: What it is called.
+        build: ``build(rng, unseen)`` makes one; ``unseen`` draws shapes and proportions that are never
+            drawn without it.
+        place: "table" (small things), "floor", "wall" or "ceiling".
+        synonyms: Other names, used in training.
+        unseen_synonyms: Names that the evaluation alone uses.
+        parent: A wider word, such as "fruit"; or "".
+        materials: Names of ``MATERIALS`` that it may be made of; empty where its material is not varied.
+        held_out: Whether training has it neither by look nor by name.
     """
 
     name: str

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.camera_model import CameraModel
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.frame import CameraModel
 from perception_contrast_sim.objects.materials import RGB, ROLES, named_colour
 from perception_contrast_sim.objects.props import Prop
 from perception_contrast_sim.render.camera_view import View

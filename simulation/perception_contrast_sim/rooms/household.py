@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from perception_contrast.core.frame import CameraModel
+from perception_contrast.core.camera_model import CameraModel
 from perception_contrast_sim.objects import assets
 from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, category
 from perception_contrast_sim.objects.materials import COLOURS, named_colour

@@ -23,9 +23,13 @@ from perception_contrast_sim.rooms.furnishing import PropPlacer, furnish
 
 @dataclass(frozen=True)
 class LabelledScene:
-    """rgb (H, W, 3) uint8; instances (H, W) int32 (see Rendering); objects: what is seen, by instance.
+    """One image and what is in it.
 
-    depth: (H, W) float32 metres where the settings ask for it.
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        instances: (H, W) int32, as ``RenderedView.instances``.
+        objects: What is visible, by its value in ``instances``.
+        depth: (H, W) float32 metres, where the settings ask for it.
     """
 
     rgb: NDArray[np.uint8]
@@ -36,10 +40,17 @@ class LabelledScene:
 
 @dataclass(frozen=True)
 class SceneSettings:
-    """What may be drawn.
+    """Which scenes are drawn.
 
-    unseen: shapes, textures and colour pairs kept back from training. held_out: held-out categories
-    may come up. offline: assets must be in the cache. depth: whether images come with their depth.
+    Attributes:
+        height: Of the images, pixels.
+        width: Of the images, pixels.
+        unseen: Use shapes, textures and colour pairs that are kept back from training.
+        held_out: Use categories that are kept back from training.
+        views: Images of one room.
+        props: Things that one room may hold.
+        offline: Never touch a network; assets must be in the cache.
+        depth: Whether images come with their depth.
     """
 
     height: int = 378

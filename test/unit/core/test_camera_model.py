@@ -8,15 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception_contrast.core.camera_model import (
-    DepthRegistration,
+    CameraModel,
     camera_model,
     cropped_camera,
     project,
     resized_camera,
     unproject,
 )
+from perception_contrast.core.depth_registration import DepthRegistration
 from perception_contrast.core.errors import FrameError
-from perception_contrast.core.frame import CameraModel, GridToImage
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.images.resize import crop, fitted_size, resize_image, resize_labels
 
 sizes = st.tuples(st.integers(2, 90), st.integers(2, 90))

@@ -14,7 +14,8 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from perception_contrast.core.camera_model import DepthRegistration, camera_model
+from perception_contrast.core.camera_model import camera_model
+from perception_contrast.core.depth_registration import DepthRegistration
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.decode import decode_depth
 from perception_contrast.recordings.bag_messages import OfferedQos

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.core.spaces import require_same_space
 
 Floats = NDArray[np.float64]
