@@ -62,7 +62,7 @@ def to_bytes(vocabulary: Vocabulary, note: Mapping[str, Any]) -> bytes:
 
 
 def from_bytes(data: bytes) -> tuple[Vocabulary, dict[str, Any]]:
-    """The vocabulary and the note that ``to_bytes`` was given. Raises QueryError for other or damaged bytes."""
+    """The vocabulary and the note that ``to_bytes`` was given. Raises QueryError for others."""
     try:
         words = json.loads(_header(data)["words"])
         tensors = load(data)
