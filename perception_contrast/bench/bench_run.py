@@ -13,8 +13,9 @@ from perception_contrast.bench.compare import Comparison, compare
 from perception_contrast.bench.flops import Work, work_of
 from perception_contrast.bench.machine import MemoryWatch, bandwidth, limited_threads, machine, product_peaks
 from perception_contrast.bench.stages import Stages, measure_stages
-from perception_contrast.bench.subject import Size, Subject, Tell, prepare
+from perception_contrast.bench.subject import Subject, Tell, prepare
 from perception_contrast.bench.timing import Limit, Tick
+from perception_contrast.core.arrays import Size
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.engines.choice import candidates

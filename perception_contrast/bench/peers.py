@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from perception_contrast.bench.subject import Size
+from perception_contrast.core.arrays import Size
 from perception_contrast.core.errors import ModelError
-from perception_contrast.models.registry import ModelSpec, model_spec
+from perception_contrast.models.registry import model_spec
+from perception_contrast.models.specs import ModelSpec
 
 OPSET = 17
 

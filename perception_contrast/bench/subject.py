@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perception_contrast.core.arrays import Size
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import space_name
 from perception_contrast.core.frame import Frame
+from perception_contrast.core.spaces import space_name
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.alignment_head import load_alignment
 from perception_contrast.encoders.clip import ClipTower, load_clip
@@ -38,7 +39,6 @@ from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast.segmentation.search import PreparedQueries
 from perception_contrast.vocabulary.vocabulary_file import named_vocabulary
 
-Size = tuple[int, int]
 WORDS = ("cup", "spoon", "saucer", "table", "plate", "coffee", "book", "chair", "bottle", "hand")
 MANY = 20  # queries of the vocabulary of a robot that is asked for much
 Tell = Callable[[str], None]

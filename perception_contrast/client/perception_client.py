@@ -15,11 +15,11 @@ from perception_contrast.client.client_errors import (
     NodeAbsentError,
     NodeNotActiveError,
 )
-from perception_contrast.client.request_messages import Box, RgbImage
 from perception_contrast.client.requests import STATE_TIMEOUT, Names, Requests
 from perception_contrast.client.result_types import Detections, Features, Heatmap, Masks, Sighting, Vectors
 from perception_contrast.client.streams import Stream
 from perception_contrast.client.topic_feeds import Feed
+from perception_contrast.core.arrays import FloatBox, RgbImage
 from perception_contrast.core.vocabulary import Query
 from perception_contrast.text.zero_shot import Classification
 from perception_contrast.text.zero_shot import ImageTextSimilarity as TextScores
@@ -131,7 +131,7 @@ class PerceptionClient:
     def add_exemplar(
         self,
         label: str,
-        box: Box | None = None,
+        box: FloatBox | None = None,
         point: tuple[float, float] | None = None,
         image: RgbImage | None = None,
         timeout: float | None = None,

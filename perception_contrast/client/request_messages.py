@@ -8,19 +8,16 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Point
-from numpy.typing import NDArray
 from perception_contrast_msgs.srv import AddExemplar, Similarity
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from perception_contrast.client.result_types import Vectors
+from perception_contrast.core.arrays import FloatBox, RgbImage
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.vocabulary import Query, parse_query
 from perception_contrast.ros.messages.image_messages import image_message
 from perception_contrast.ros.messages.query_messages import query_from
-
-Box = tuple[float, float, float, float]
-RgbImage = NDArray[np.uint8]
 
 
 def queries_of(given: Iterable[str | Query]) -> list[Query]:
@@ -48,7 +45,7 @@ def image_of(image: RgbImage | None) -> Image:
     return image_message(image, Header())
 
 
-def region(box: Box) -> RegionOfInterest:
+def region(box: FloatBox) -> RegionOfInterest:
     """box: x0, y0, x1, y1 in pixels; grown to whole ones. What leaves the image the node refuses."""
     if len(box) != 4 or not all(math.isfinite(one) for one in box):
         raise QueryError(f"box {box} is not four finite numbers x0, y0, x1, y1")
@@ -59,7 +56,7 @@ def region(box: Box) -> RegionOfInterest:
 
 
 def exemplar_request(
-    label: str, box: Box | None, point: tuple[float, float] | None, image: RgbImage | None
+    label: str, box: FloatBox | None, point: tuple[float, float] | None, image: RgbImage | None
 ) -> Any:
     kinds = AddExemplar.Request
     if image is not None and point is None:

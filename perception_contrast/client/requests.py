@@ -40,6 +40,7 @@ from perception_contrast.client.result_types import (
 )
 from perception_contrast.client.service_calls import Calls
 from perception_contrast.client.topic_feeds import Feed, Predicate
+from perception_contrast.core.arrays import FloatBox, RgbImage
 from perception_contrast.core.vocabulary import Query
 from perception_contrast.ros.messages.query_messages import query_message
 from perception_contrast.ros.qos import latched
@@ -134,9 +135,9 @@ class Requests:
     def add_exemplar(
         self,
         label: str,
-        box: messages.Box | None = None,
+        box: FloatBox | None = None,
         point: tuple[float, float] | None = None,
-        image: messages.RgbImage | None = None,
+        image: RgbImage | None = None,
         timeout: float | None = None,
     ) -> Answer[Vectors]:
         request = messages.exemplar_request(label, box, point, image)
@@ -165,7 +166,7 @@ class Requests:
     def classify(
         self,
         labels: Sequence[str],
-        image: messages.RgbImage | None = None,
+        image: RgbImage | None = None,
         templates: Sequence[str] = (),
         timeout: float | None = None,
     ) -> Answer[Classification]:
@@ -181,7 +182,7 @@ class Requests:
         return then(self._call(Classify, self._names.of_frame("classify"), request, timeout), classification)
 
     def text_scores(
-        self, texts: Sequence[str], image: messages.RgbImage | None = None, timeout: float | None = None
+        self, texts: Sequence[str], image: RgbImage | None = None, timeout: float | None = None
     ) -> Answer[TextScores]:
         given = tuple(texts)
         request = ImageTextSimilarity.Request(texts=list(given), image=messages.image_of(image))

@@ -12,7 +12,7 @@ from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.dense.method_names import LIT, PROXY
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.household_lit import HouseholdLit
-from perception_contrast.models.registry import Triple
+from perception_contrast.models.specs import Triple
 
 
 class EncoderGraph(nn.Module):

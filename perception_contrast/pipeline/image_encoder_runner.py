@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import Size
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import Frame, GridToImage
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.encoders.dense.method_names import PROXY
 from perception_contrast.encoders.encoder_graphs import EncoderGraph, dense_name, language_grid, pooled_name
 from perception_contrast.encoders.load_encoders import Encoders
@@ -32,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 # Fewer patches than these show nothing: memory is short for another reason.
 LEAST_TOKENS = 64
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import QueryError
-from perception_contrast.core.feature_grid import FeatureGrid, require_same_space
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.spaces import require_same_space
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import Encoders, LanguageModel

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import require_same_space
+from perception_contrast.core.spaces import require_same_space
 from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.segmentation.calibration import Calibration
@@ -22,7 +22,7 @@ from perception_contrast.segmentation.search import Searcher
 NEUTRAL = ("object", "things", "stuff", "texture")
 BACKGROUND = (
     "background", "wall", "floor", "ceiling", "ground", "sky", "window", "furniture", "cloth", "paper",
-    "shadow", "blurry image", "plant", "building", "person",
+    "shadow", "blurry picture", "plant", "building", "person",
 )  # fmt: skip
 
 # Uncalibrated: a region's probability is the mean of its pixels'.

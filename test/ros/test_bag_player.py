@@ -30,7 +30,7 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from perception_contrast.nodes.bag_player import ros_arguments  # noqa: E402
-from perception_contrast.recordings.sources import BagTopic, OfferedQos  # noqa: E402
+from perception_contrast.recordings.bag_messages import BagTopic, OfferedQos  # noqa: E402
 from perception_contrast.ros.playback.bag_pacing import Pacer, message_class, publisher_qos  # noqa: E402
 
 START = 1_700_000_000_000_000_000

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perception_contrast.core.argument_types import count
+from perception_contrast.cli.argument_types import count
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary, parse_queries
 

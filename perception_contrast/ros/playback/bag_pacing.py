@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from perception_contrast.recordings.sources import BagTopic, OfferedQos
+from perception_contrast.recordings.bag_messages import BagTopic, OfferedQos
 
 _TYPE = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Z][A-Za-z0-9]*)")
 _DEPTH = 10
