@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from perception_contrast.bench.bench_models import Size
 from perception_contrast.core.errors import ModelError
-from perception_contrast.models.registry import ModelSpec, model_spec
+from perception_contrast.models.registry import model_spec
+from perception_contrast.models.specs import ModelSpec
 
 OPSET = 17
 

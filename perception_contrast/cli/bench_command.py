@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perception_contrast.core.argument_types import count
+from perception_contrast.cli.argument_types import positive_int
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.encoders.dense.method_names import METHODS
 from perception_contrast.engines.engine_names import AUTO, KINDS, PRECISIONS
@@ -50,13 +50,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--engine", default=AUTO, help=f"{AUTO}, {', '.join(KINDS)} (default: %(default)s)")
     add("--precision", default=AUTO, help=f"{AUTO}, {', '.join(PRECISIONS)} (default: %(default)s)")
     add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add("--batch", type=count, default=1, metavar="N", help="images a forward pass; a frame is always one")
-    add("--threads", type=count, metavar="N", help="processors to use (default: all)")
+    add(
+        "--batch",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="images a forward pass; a frame is always one",
+    )
+    add("--threads", type=positive_int, metavar="N", help="processors to use (default: all)")
     much = parser.add_mutually_exclusive_group()
     much.add_argument(
         "--seconds", type=_seconds, default=20.0, metavar="S", help="for each part (default: 20)"
     )
-    much.add_argument("--rounds", type=count, metavar="N", help="in place of --seconds")
+    much.add_argument("--rounds", type=positive_int, metavar="N", help="in place of --seconds")
     add("--compare", action="store_true", help="measure other libraries too")
     add("--no-dds", action="store_true", help="send no messages to another process")
     add("--random-init", action="store_true", help="no weights at all: times alone")

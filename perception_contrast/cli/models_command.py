@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.models.custom_models import named, own_names, remember
-from perception_contrast.models.registry import MINILM, MODELS, ModelSpec, model_spec
+from perception_contrast.models.custom_models import custom_model_names, custom_spec, register_custom_model
+from perception_contrast.models.registry import MINILM, MODELS, model_spec
+from perception_contrast.models.specs import ModelSpec
 from perception_contrast.segmentation.sam.registered_proposers import LIKE as SAM
 from perception_contrast.segmentation.sam.registered_proposers import (
     OwnProposals,
@@ -104,7 +105,7 @@ def _add_files(name: str, files: Sequence[Path], like: str | None, licence: str)
     if licence and not like:
         raise ModelError("--licence goes with --like; a known model's licence is known")
     if like == SAM:
-        if name in MODELS or name in own_names():
+        if name in MODELS or name in custom_model_names():
             raise ModelError(f"'{name}' is a model already; choose another name")
         return add_proposals(name, files, licence).files
     if len(files) > 1:
@@ -116,7 +117,7 @@ def _add(spec: ModelSpec, path: Path) -> Path:
     """Loads the file as that model first; a file that does not fit changes nothing."""
     from perception_contrast.encoders.clip import load_clip
     from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.models.weights import adopt
+    from perception_contrast.models.weights import add_weights
 
     if spec.family == "lit":
         raise ModelError(
@@ -126,7 +127,7 @@ def _add(spec: ModelSpec, path: Path) -> Path:
         load_dino(spec, weights=path)
     else:
         load_clip(spec, weights=path)
-    return adopt(spec, path)
+    return add_weights(spec, path)
 
 
 def _add_named(name: str, path: Path, like: str, licence: str) -> Path:
@@ -135,18 +136,18 @@ def _add_named(name: str, path: Path, like: str, licence: str) -> Path:
         raise ModelError(f"'{name}' is a model already; choose another name, or leave --like out")
     if name in proposal_names():
         raise ModelError(f"'{name}' names proposals already; choose another name")
-    if like in own_names():
+    if like in custom_model_names():
         raise ModelError(f"'{like}' has weights of your own; for --like name the model that it is built like")
-    spec = named(model_spec(like), name, licence)
+    spec = custom_spec(model_spec(like), name, licence)
     target = _add(spec, path)
-    remember(spec, like)
+    register_custom_model(spec, like)
     return target
 
 
 def _own_models() -> list[ModelSpec]:
     """The models that were added under names of their own; unreadable ones are left out with a warning."""
     found = []
-    for name in own_names():
+    for name in custom_model_names():
         try:
             found.append(model_spec(name))
         except ModelError as error:

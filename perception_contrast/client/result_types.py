@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FeatureArray
 from perception_contrast.core.errors import FrameError
-from perception_contrast.core.feature_grid import FeatureGrid, FloatArray
+from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.vocabulary import UNLABELLED
 from perception_contrast.images.pixel_rows import pixel_rows
 from perception_contrast.ros.messages.feature_map import to_grid
@@ -98,7 +99,7 @@ class Features(Stamped):
     grid: FeatureGrid
 
     @property
-    def values(self) -> FloatArray:
+    def values(self) -> FeatureArray:
         """(h, w, c) float16 or float32, without a copy."""
         return self.grid.values
 

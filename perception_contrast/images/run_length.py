@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
+
+from perception_contrast.core.arrays import BoolMask
 
 
 class RunLengths(TypedDict):
@@ -16,7 +17,7 @@ class RunLengths(TypedDict):
 
 
 def encode_mask(
-    mask: NDArray[np.bool_], size: tuple[int, int] | None = None, corner: tuple[int, int] = (0, 0)
+    mask: BoolMask, size: tuple[int, int] | None = None, corner: tuple[int, int] = (0, 0)
 ) -> RunLengths:
     """The run lengths of a mask.
 
@@ -40,7 +41,7 @@ def encode_mask(
     return {"size": [height, width], "counts": _text([int(run) for run in runs])}
 
 
-def decode_mask(stored: RunLengths) -> NDArray[np.bool_]:
+def decode_mask(stored: RunLengths) -> BoolMask:
     """The mask (height, width) bool of its run lengths. Raises ValueError for text that is none."""
     height, width = stored["size"]
     runs = _runs(stored["counts"])

@@ -18,13 +18,11 @@ from std_msgs.msg import Header
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
-from perception_contrast.recordings.sources import (
-    BagSource,
-    FrameSource,
-    ImageFolderSource,
-    VideoSource,
-    WebcamSource,
-)
+from perception_contrast.recordings.bags import BagSource
+from perception_contrast.recordings.base import FrameSource
+from perception_contrast.recordings.image_folder import ImageFolderSource
+from perception_contrast.recordings.video import VideoSource
+from perception_contrast.recordings.webcam import WebcamSource
 from perception_contrast.ros.messages.image_messages import image_message
 from perception_contrast.ros.node.run_node import exit_process, run_node
 from perception_contrast.ros.node.shutdown_event import ShutdownEvent

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import require_same_space
+from perception_contrast.core.spaces import require_same_space
 from perception_contrast.encoders.base import FittedScores, LanguageModel
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.encoders.rescoring_head import Rescoring
@@ -23,7 +23,7 @@ from perception_contrast.segmentation.search import Searcher
 NEUTRAL = ("object", "things", "stuff", "texture")
 BACKGROUND = (
     "background", "wall", "floor", "ceiling", "ground", "sky", "window", "furniture", "cloth", "paper",
-    "shadow", "blurry image", "plant", "building", "person",
+    "shadow", "blurry picture", "plant", "building", "person",
 )  # fmt: skip
 
 # Uncalibrated: a region's probability is the mean of its pixels'.

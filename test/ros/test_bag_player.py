@@ -30,7 +30,7 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from perception_contrast.nodes.bag_player import ros_arguments  # noqa: E402
-from perception_contrast.recordings.sources import BagTopic, OfferedQos  # noqa: E402
+from perception_contrast.recordings.bag_messages import BagTopic, OfferedQos  # noqa: E402
 from perception_contrast.ros.messages.message_classes import message_class  # noqa: E402
 from perception_contrast.ros.playback.playback_clock import PlaybackClock  # noqa: E402
 from perception_contrast.ros.playback.recorded_qos import publisher_qos  # noqa: E402

@@ -15,7 +15,7 @@ from rclpy.qos import ReliabilityPolicy  # noqa: E402
 from ros_graph import Client, Serving, reliabilities, wait_for  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
-from perception_contrast.core.frame import CameraModel  # noqa: E402
+from perception_contrast.core.camera_model import CameraModel  # noqa: E402
 from perception_contrast.ros import qos  # noqa: E402
 from perception_contrast.ros.messages.image_messages import camera_info_message, image_message  # noqa: E402
 

@@ -14,11 +14,11 @@ from perception_contrast_msgs.msg import FeatureMap  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
-from perception_contrast.core.camera_model import camera_of_info  # noqa: E402
+from perception_contrast.core.camera_model import CameraModel, camera_of_info  # noqa: E402
 from perception_contrast.core.detection import Detection, Scores  # noqa: E402
 from perception_contrast.core.errors import QueryError, SpaceError  # noqa: E402
 from perception_contrast.core.feature_grid import FeatureGrid  # noqa: E402
-from perception_contrast.core.frame import CameraModel, GridToImage  # noqa: E402
+from perception_contrast.core.grid_to_image import GridToImage  # noqa: E402
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary  # noqa: E402
 from perception_contrast.ros.messages import detection_messages as results  # noqa: E402
 from perception_contrast.ros.messages import feature_map  # noqa: E402

@@ -16,7 +16,8 @@ import yaml
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.engines.cpu_features import bfloat16_is_faster
-from perception_contrast.recordings.bags import COMPRESSED_IMAGE, IMAGE, BagSource, BagTopic
+from perception_contrast.recordings.bag_messages import BagTopic
+from perception_contrast.recordings.bags import COMPRESSED_IMAGE, IMAGE, BagSource
 
 KINDS = ("sim", "bag", "video", "images", "webcam")
 CAMERA_TOPIC = "/camera/color/image_raw"

@@ -9,8 +9,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import BoolMask
 from perception_contrast.core.cache import replacing
 from perception_contrast.images.run_length import decode_mask
 
@@ -88,7 +88,7 @@ def _annotations(
         yield annotation
 
 
-def _polygons(mask: NDArray[np.bool_], box: list[int]) -> list[list[float]]:
+def _polygons(mask: BoolMask, box: list[int]) -> list[list[float]]:
     """Outlines along the outer edges of the mask's pixels; the box where the mask is too thin for any."""
     x0, y0, x1, y1 = box
     part = np.ascontiguousarray(mask[y0:y1, x0:x1]).astype(np.uint8)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perception_contrast.core.argument_types import count
+from perception_contrast.cli.argument_types import positive_int
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary, parse_queries
 
@@ -89,12 +89,22 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     add("--engine", default="torch", help="auto measures first (default: %(default)s)")
     add("--offline", action="store_true", help="do not touch the network")
     add(
-        "--short-side", type=count, default=378, metavar="PX", help="image size for the encoder (%(default)s)"
+        "--short-side",
+        type=positive_int,
+        default=378,
+        metavar="PX",
+        help="image size for the encoder (%(default)s)",
     )
-    add("--batch", type=count, metavar="N", help="frames in one pass (default: 8 on a GPU, else 1)")
+    add("--batch", type=positive_int, metavar="N", help="frames in one pass (default: 8 on a GPU, else 1)")
     add("--threshold", type=float, metavar="P", help="probability of a detection (default: the model's own)")
     add("--mask-threshold", type=float, metavar="P", help="of a pixel in a recording's masks topic")
-    add("--max-detections", type=count, default=100, metavar="N", help="of a frame (default: %(default)s)")
+    add(
+        "--max-detections",
+        type=positive_int,
+        default=100,
+        metavar="N",
+        help="of a frame (default: %(default)s)",
+    )
     add(
         "--track-seconds",
         type=float,

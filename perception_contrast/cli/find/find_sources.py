@@ -15,8 +15,9 @@ import cv2
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.images.files import IMAGE_SUFFIXES, load_image
-from perception_contrast.recordings.bags import BagSource, is_recording
-from perception_contrast.recordings.sources import VideoSource
+from perception_contrast.recordings.bags import BagSource
+from perception_contrast.recordings.storage import is_recording
+from perception_contrast.recordings.video import VideoSource
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import LabelMask
 from perception_contrast.core.vocabulary import UNLABELLED, Vocabulary
 from perception_contrast.recordings.message_types import message_types
 
@@ -38,7 +38,7 @@ def detections_data(found: Iterable[Mapping[str, Any]], header: RecordedHeader) 
     return _serialised(_new(DETECTIONS, header=_header(header), detections=detections), DETECTIONS)
 
 
-def masks_data(label_map: NDArray[np.uint16], header: RecordedHeader) -> bytes:
+def masks_data(label_map: LabelMask, header: RecordedHeader) -> bytes:
     """A serialised mono16 Image of label ids (H, W)."""
     height, width = label_map.shape
     data = np.ascontiguousarray(label_map, "<u2").view(np.uint8).reshape(-1)

@@ -10,7 +10,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -26,9 +25,11 @@ from perception_contrast.cli.find.recorded_results import (
     masks_data,
     vision_info_data,
 )
+from perception_contrast.core.arrays import LabelMask
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary
-from perception_contrast.recordings.bags import BagMessage, BagSource, BagTopic, OfferedQos, deserialised
+from perception_contrast.recordings.bag_messages import BagMessage, BagTopic, OfferedQos, deserialize
+from perception_contrast.recordings.bags import BagSource
 from perception_contrast.recordings.message_types import message_types
 
 # The metadata of rosbag2 in Humble (and what Jazzy reads too).
@@ -54,7 +55,7 @@ class BagResults:
 
     image_topic: str
     entries: Iterable[Mapping[str, Any]]
-    label_map: Callable[[int], NDArray[np.uint16]]
+    label_map: Callable[[int], LabelMask]
     vocabulary: Vocabulary
     model: tuple[str, str]
     threshold: float
@@ -159,7 +160,7 @@ def _write_results(
 
 def _header_of(message: BagMessage) -> RecordedHeader | None:
     try:
-        header = deserialised(message).header
+        header = deserialize(message).header
     except FrameError:
         return None
     return RecordedHeader(int(header.stamp.sec), int(header.stamp.nanosec), str(header.frame_id))
@@ -218,7 +219,7 @@ def _qos(offered: OfferedQos) -> Qos:
     )
 
 
-def read_label_map(path: Path) -> NDArray[np.uint16]:
+def read_label_map(path: Path) -> LabelMask:
     """A 16-bit PNG of label ids. Raises PerceptionError if it is gone."""
     stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if stored is None:

@@ -6,9 +6,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from perception_contrast.core.arrays import FloatArray, FloatBox
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 from perception_contrast.pipeline.detector.detector_result import DetectorResult
@@ -19,7 +17,6 @@ from perception_contrast.text.zero_shot import Classification
 from perception_contrast.tracking.tracker import Tracker, TrackSettings
 from perception_contrast.vocabulary.query_inputs import QueriesInput, vocabulary_of
 
-Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
 
@@ -66,7 +63,9 @@ class Detector(ABC):
         """
 
     @abstractmethod
-    def exemplar(self, image: ImageInput, *, box: Box | None = None, point: Point | None = None) -> Exemplar:
+    def exemplar(
+        self, image: ImageInput, *, box: FloatBox | None = None, point: Point | None = None
+    ) -> Exemplar:
         """Learns a thing from one image, to be searched for in others.
 
         >>> keys = detector.exemplar("desk.jpg", box=(310, 200, 350, 232))
@@ -82,7 +81,7 @@ class Detector(ABC):
         """
 
     @abstractmethod
-    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         """(n, c) float32 unit vectors of texts, in the space of ``semantic_features``.
 
         Raises:
@@ -100,7 +99,7 @@ class Detector(ABC):
     @abstractmethod
     def similarity(
         self, image: ImageInput, *, text: str | None = None, point: Point | None = None
-    ) -> NDArray[np.float32]:
+    ) -> FloatArray:
         """(H, W) float32, the cosine of every pixel with a text or with one point of the image.
 
         Raises:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import BoolMask, FloatArray, LabelMask, RgbImage
 from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import ModelError, PerceptionError
 from perception_contrast.core.feature_grid import FeatureGrid
@@ -47,7 +47,7 @@ class DetectorResult:
     frame: Frame
     vocabulary: Vocabulary
     detections: tuple[Detection, ...]
-    label_map: NDArray[np.uint16]
+    label_map: LabelMask
     timings: dict[str, float]
     compute: Compute
 
@@ -64,12 +64,12 @@ class DetectorResult:
         return replace(self, detections=detections)
 
     @property
-    def image(self) -> NDArray[np.uint8]:
+    def image(self) -> RgbImage:
         """(H, W, 3) uint8 RGB."""
         return self.frame.image
 
     @property
-    def boxes(self) -> NDArray[np.float32]:
+    def boxes(self) -> FloatArray:
         """(n, 4) float32: x_min, y_min, x_max, y_max in pixels; x_max - x_min is the width."""
         return np.array([one.box for one in self.detections], np.float32).reshape(-1, 4)
 
@@ -79,12 +79,12 @@ class DetectorResult:
         return tuple(one.label for one in self.detections)
 
     @property
-    def scores(self) -> NDArray[np.float32]:
+    def scores(self) -> FloatArray:
         """(n,) float32, the probability of each detection."""
         return np.array([one.scores.probability for one in self.detections], np.float32)
 
     @cached_property
-    def masks(self) -> NDArray[np.bool_]:
+    def masks(self) -> BoolMask:
         """(n, H, W) bool, the mask of each detection in the whole image."""
         masks = np.zeros((len(self.detections), *self.frame.size), np.bool_)
         for mask, found in zip(masks, self.detections, strict=True):
@@ -113,7 +113,7 @@ class DetectorResult:
         return grid
 
     @property
-    def embedding(self) -> NDArray[np.float32]:
+    def embedding(self) -> FloatArray:
         """(c,) float32 unit vector of the whole image, of the language model where there is one."""
         vector = self._features.embedding
         if vector is None:
@@ -129,7 +129,7 @@ class DetectorResult:
     def _features(self) -> FrameResult:
         return self.compute(OutputRequest(features=True, semantic_features=True, embedding=True))
 
-    def plot(self, path: str | Path | None = None) -> NDArray[np.uint8]:
+    def plot(self, path: str | Path | None = None) -> RgbImage:
         """The image with masks, boxes, labels and probabilities drawn over it.
 
         Args:
@@ -140,7 +140,7 @@ class DetectorResult:
         """
         return _saved(overlay(self.frame.image, self.detections, self.vocabulary.ids), path)
 
-    def plot_features(self, path: str | Path | None = None) -> NDArray[np.uint8]:
+    def plot_features(self, path: str | Path | None = None) -> RgbImage:
         """The three strongest directions of ``features`` (PCA) as red, green and blue.
 
         Args:
@@ -200,7 +200,7 @@ class DetectorResult:
         )
 
 
-def _saved(image: NDArray[np.uint8], path: str | Path | None) -> NDArray[np.uint8]:
+def _saved(image: RgbImage, path: str | Path | None) -> RgbImage:
     if path is not None:
         save_image(Path(path).expanduser(), image)
     return image

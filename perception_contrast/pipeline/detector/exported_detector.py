@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FloatArray, FloatBox
 from perception_contrast.core.errors import ModelError, QueryError
-from perception_contrast.core.feature_grid import FeatureGrid, require_same_space
+from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
+from perception_contrast.core.spaces import require_same_space
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder
-from perception_contrast.pipeline.detector.base import Box, Detector, PendingDetections, Point
+from perception_contrast.pipeline.detector.base import Detector, PendingDetections, Point
 from perception_contrast.pipeline.detector.detector_result import DetectorResult
 from perception_contrast.pipeline.detector.image_inputs import ImageInput, frame_of
 from perception_contrast.pipeline.detector.search_options import SearchOptions
@@ -77,7 +78,9 @@ class ExportedDetector(Detector):
         settings = (options or SearchOptions()).applied_to(self._settings)
         return [PendingDetections(partial(self._found, frame, vocabulary, settings)) for frame in frames]
 
-    def exemplar(self, image: ImageInput, *, box: Box | None = None, point: Point | None = None) -> Exemplar:
+    def exemplar(
+        self, image: ImageInput, *, box: FloatBox | None = None, point: Point | None = None
+    ) -> Exemplar:
         return exemplar_of(self._grid(frame_of(image)), box, point, ALIKE)
 
     def embed_texts(self, texts: Sequence[str]) -> NoReturn:
@@ -88,7 +91,7 @@ class ExportedDetector(Detector):
 
     def similarity(
         self, image: ImageInput, *, text: str | None = None, point: Point | None = None
-    ) -> NDArray[np.float32]:
+    ) -> FloatArray:
         if text is not None:
             self._refuse_words("similarity with a text")
         if point is None:

@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from perception_contrast.core.arrays import RgbImage
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.images.files import IMAGE_SUFFIXES, load_image
 from perception_contrast.images.pixel_conversion import eight_bits
 from perception_contrast.recordings.bags import BagSource
-from perception_contrast.recordings.sources import ImageFolderSource, VideoSource, WebcamSource
+from perception_contrast.recordings.image_folder import ImageFolderSource
 from perception_contrast.recordings.storage import is_recording
+from perception_contrast.recordings.video import VideoSource
+from perception_contrast.recordings.webcam import WebcamSource
 
-ImageInput = NDArray[np.uint8] | Image.Image | Frame | str | Path
+ImageInput = RgbImage | Image.Image | Frame | str | Path
 VideoInput = str | Path | int | Iterable[ImageInput]
 
 _SHAPES = "(H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey"
@@ -74,7 +77,7 @@ def _frames_of_path(path: Path, topic: str | None) -> Iterator[Frame]:
     return iter(VideoSource(path))
 
 
-def _array_pixels(image: NDArray[Any]) -> NDArray[np.uint8]:
+def _array_pixels(image: NDArray[Any]) -> RgbImage:
     if image.dtype != np.uint8:
         raise FrameError("bad_dtype", f"an image of {image.dtype} is not uint8; {_remedy(image.dtype)}")
     channels = image.shape[2] if image.ndim == 3 else 1
@@ -97,7 +100,7 @@ def _remedy(dtype: np.dtype[Any]) -> str:
     return "scale its values to 0 .. 255 and give image.astype(np.uint8)"
 
 
-def _pillow_pixels(image: Image.Image) -> NDArray[np.uint8]:
+def _pillow_pixels(image: Image.Image) -> RgbImage:
     if image.mode in ("I", "F"):
         raise FrameError(
             "bad_dtype",

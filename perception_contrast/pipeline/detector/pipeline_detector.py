@@ -7,13 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
+from perception_contrast.core.arrays import FloatArray, FloatBox
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
-from perception_contrast.pipeline.detector.base import Box, Detector, PendingDetections, Point
+from perception_contrast.pipeline.detector.base import Detector, PendingDetections, Point
 from perception_contrast.pipeline.detector.detector_result import DetectorResult
 from perception_contrast.pipeline.detector.image_inputs import ImageInput, frame_of
 from perception_contrast.pipeline.detector.search_options import SearchOptions
@@ -60,11 +58,13 @@ class PipelineDetector(Detector):
             pending = self._pipeline.submit_batch(frames, _SEARCH)
         return [PendingDetections(partial(self._finished, one.result)) for one in pending]
 
-    def exemplar(self, image: ImageInput, *, box: Box | None = None, point: Point | None = None) -> Exemplar:
+    def exemplar(
+        self, image: ImageInput, *, box: FloatBox | None = None, point: Point | None = None
+    ) -> Exemplar:
         features = self._pipeline.extract_features(frame_of(image))
         return self._pipeline.query_encoder.encode_exemplar(features, box=box, point=point)
 
-    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         return self._pipeline.query_encoder.embed_texts(texts)
 
     def classify(self, image: ImageInput, labels: Sequence[str]) -> Classification:
@@ -72,7 +72,7 @@ class PipelineDetector(Detector):
 
     def similarity(
         self, image: ImageInput, *, text: str | None = None, point: Point | None = None
-    ) -> NDArray[np.float32]:
+    ) -> FloatArray:
         if (point is None) == (text is None):
             raise QueryError("give either a point or a text")
         return self._pipeline.similarity(frame_of(image), text=text, point=point).values

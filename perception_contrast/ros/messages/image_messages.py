@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from perception_contrast.core.frame import CameraModel, Frame
+from perception_contrast.core.camera_model import CameraModel
+from perception_contrast.core.frame import Frame
 from perception_contrast.images import decode
 
 _ENCODINGS = {

@@ -9,7 +9,8 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.recordings.sources import BagMessage, BagSource
+from perception_contrast.recordings.bag_messages import BagMessage
+from perception_contrast.recordings.bags import BagSource
 from perception_contrast.ros.messages.image_messages import time_message
 from perception_contrast.ros.messages.message_classes import message_class
 from perception_contrast.ros.node.shutdown_event import ShutdownEvent

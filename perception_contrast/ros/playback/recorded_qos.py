@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from perception_contrast.recordings.sources import BagTopic, OfferedQos
+from perception_contrast.recordings.bag_messages import BagTopic, OfferedQos
 
 _MIN_DEPTH = 10
 _MAX_DEPTH = 1000

@@ -23,7 +23,8 @@ from perception_contrast.cli.main import main
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.run_length import decode_mask
 from perception_contrast.pipeline.detector import load
-from perception_contrast.recordings.bags import BagSource, deserialised
+from perception_contrast.recordings.bag_messages import deserialize
+from perception_contrast.recordings.bags import BagSource
 from perception_contrast.recordings.message_types import message_types
 
 RED, BLUE = (230, 20, 20), (20, 20, 230)
@@ -215,7 +216,7 @@ def test_our_own_reader_and_ros_read_the_new_recording(tmp_path: Path) -> None:
     latched = ours.topics["/perception_node/label_info"].qos[0]
     assert (latched.durability, latched.reliability) == ("transient_local", "reliable")
     message = next(ours.messages(["/perception_node/detections"]))
-    assert len(deserialised(message, message_types()).detections) == 2
+    assert len(deserialize(message, message_types()).detections) == 2
     pytest.importorskip("rclpy", reason="rclpy is not there")
     from rclpy.serialization import deserialize_message
     from sensor_msgs.msg import Image as ImageMessage

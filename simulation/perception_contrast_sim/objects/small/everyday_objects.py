@@ -1,5 +1,4 @@
-"""Everyday things that are neither tableware nor food nor toys: decoration, music, sport, and all of
-gadgets, tools and carried things."""
+"""Categories of everyday things: vases, plants, globes; music and sport, gadgets, tools, clothing."""
 
 from __future__ import annotations
 
@@ -15,10 +14,11 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, Role, arc, bar, part, smooth, stand, vessel
 from perception_contrast_sim.objects.appliances import gadgets
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
-from perception_contrast_sim.objects.small import carried, tools
+from perception_contrast_sim.objects.category import Category
+from perception_contrast_sim.objects.small import clothing_and_textiles, tools
 from perception_contrast_sim.objects.small.leisure import ball, basketball, guitar, trophy
 
 
@@ -82,6 +82,55 @@ def _frond(length: float, width: float, rise: float, droop: float) -> TriangleMe
     return loft(rings)
 
 
+def _fern(d: Draw, h: float) -> list[TriangleMesh]:
+    foliage: list[TriangleMesh] = []
+    for k in range(16):
+        foliage.append(
+            _frond(d.any(0.14, 0.26), 0.035, d.any(0.12, 0.24), d.any(0.02, 0.14))
+            .turned("z", 137.5 * k)
+            .moved(z=h * 0.88)
+        )
+    return foliage
+
+
+def _spears(d: Draw, h: float) -> list[TriangleMesh]:
+    foliage: list[TriangleMesh] = []
+    for k in range(9):
+        blade = _frond(d.any(0.2, 0.36), 0.045, 0.05, 0.0).turned("y", -d.any(55, 78)).turned("z", 137.5 * k)
+        foliage.append(blade.moved(0.02 * float(np.cos(k)), 0.02 * float(np.sin(k)), h * 0.86))
+    return foliage
+
+
+def _bush(d: Draw, h: float) -> list[TriangleMesh]:
+    foliage: list[TriangleMesh] = []
+    for k in range(34):
+        a, up = np.radians(137.5 * k), d.any(0.05, 0.26)
+        q = 0.1 * np.sqrt(1 - ((up - 0.14) / 0.16) ** 2)
+        leaf = (
+            ellipsoid(0.08, 0.05, 0.006, 7).turned("y", -d.any(5, 60)).turned("z", 137.5 * k + d.any(-30, 30))
+        )
+        foliage.append(leaf.moved(float(q * np.cos(a)), float(q * np.sin(a)), h + up))
+    foliage += [
+        bar((0, 0, h * 0.85), (0.05 * float(np.cos(k)), 0.05 * float(np.sin(k)), h + 0.17), 0.003, 5)
+        for k in range(5)
+    ]
+    return foliage
+
+
+def _cactus(r: float, h: float, tall: float) -> list[TriangleMesh]:
+    rib = [(r * 0.42 * (1 + 0.12 * (-1) ** k), 2 * np.pi * k / 24) for k in range(24)]
+    rings = [
+        np.array([(q * s * np.cos(a), q * s * np.sin(a), h * 0.85 + z * tall) for q, a in rib])
+        for s, z in ((0.9, 0), (1, 0.3), (1, 0.75), (0.75, 0.93), (0.2, 1.0))
+    ]
+    arm = smooth([(0, 0, h + tall * 0.3), (r * 0.75, 0, h + tall * 0.32), (r * 0.85, 0, h + tall * 0.65)], 8)
+    return [
+        loft(rings),
+        tube(arm, [*([r * 0.2] * 7), r * 0.08], 10),
+        tube(arm * [-1, 1, 1] + np.array([0, 0, tall * 0.15]), [*([r * 0.17] * 7), r * 0.07], 10),
+    ]
+
+
 def potted_plant(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     d = Draw(rng, unseen)
     r, h = d.span(0.06, 0.09), d.any(0.09, 0.14)
@@ -92,49 +141,15 @@ def potted_plant(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     ]
     green: Role = d.look(("leaf", (0.22, 0.55, 0.2), (0.35, 0.55, 0.25)))
     style = d.pick(("fern", "spears", "bush"), ("cactus", "tree"))
-    foliage: list[TriangleMesh] = []
     if style == "fern":
-        for k in range(16):
-            foliage.append(
-                _frond(d.any(0.14, 0.26), 0.035, d.any(0.12, 0.24), d.any(0.02, 0.14))
-                .turned("z", 137.5 * k)
-                .moved(z=h * 0.88)
-            )
+        foliage = _fern(d, h)
     elif style == "spears":
-        for k in range(9):
-            blade = (
-                _frond(d.any(0.2, 0.36), 0.045, 0.05, 0.0).turned("y", -d.any(55, 78)).turned("z", 137.5 * k)
-            )
-            foliage.append(blade.moved(0.02 * float(np.cos(k)), 0.02 * float(np.sin(k)), h * 0.86))
+        foliage = _spears(d, h)
     elif style == "bush":
-        for k in range(34):
-            a, up = np.radians(137.5 * k), d.any(0.05, 0.26)
-            q = 0.1 * np.sqrt(1 - ((up - 0.14) / 0.16) ** 2)
-            leaf = (
-                ellipsoid(0.08, 0.05, 0.006, 7)
-                .turned("y", -d.any(5, 60))
-                .turned("z", 137.5 * k + d.any(-30, 30))
-            )
-            foliage.append(leaf.moved(float(q * np.cos(a)), float(q * np.sin(a)), h + up))
-        foliage += [
-            bar((0, 0, h * 0.85), (0.05 * float(np.cos(k)), 0.05 * float(np.sin(k)), h + 0.17), 0.003, 5)
-            for k in range(5)
-        ]
+        foliage = _bush(d, h)
     elif style == "cactus":
         tall = d.any(0.14, 0.24)
-        rib = [(r * 0.42 * (1 + 0.12 * (-1) ** k), 2 * np.pi * k / 24) for k in range(24)]
-        rings = [
-            np.array([(q * s * np.cos(a), q * s * np.sin(a), h * 0.85 + z * tall) for q, a in rib])
-            for s, z in ((0.9, 0), (1, 0.3), (1, 0.75), (0.75, 0.93), (0.2, 1.0))
-        ]
-        arm = smooth(
-            [(0, 0, h + tall * 0.3), (r * 0.75, 0, h + tall * 0.32), (r * 0.85, 0, h + tall * 0.65)], 8
-        )
-        foliage = [
-            loft(rings),
-            tube(arm, [*([r * 0.2] * 7), r * 0.08], 10),
-            tube(arm * [-1, 1, 1] + np.array([0, 0, tall * 0.15]), [*([r * 0.17] * 7), r * 0.07], 10),
-        ]
+        foliage = _cactus(r, h, tall)
         parts.append(part(ellipsoid(0.03, 0.03, 0.02, 10).moved(z=h * 0.86 + tall), (0.9, 0.3, 0.5)))
     else:
         parts.append(
@@ -199,7 +214,7 @@ def globe(rng: np.random.Generator, unseen: bool) -> ObjectModel:
 CATEGORIES: tuple[Category, ...] = (
     *gadgets.CATEGORIES,
     *tools.CATEGORIES,
-    *carried.CATEGORIES,
+    *clothing_and_textiles.CATEGORIES,
     Category(
         "vase",
         vase,

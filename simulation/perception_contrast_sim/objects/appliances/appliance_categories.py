@@ -1,4 +1,4 @@
-"""Appliances of a household: large ones, kitchen and household machines, electronics."""
+"""The categories of appliances: large ones, kitchen and household machines, electronics."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from perception_contrast_sim.geometry.furniture_parts import (
     white_goods,
 )
 from perception_contrast_sim.geometry.meshes import box, cylinder, ellipsoid, merged, torus
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.objects.appliances import (
     electronics,
     household_machines,
     kitchen_machines,
     vacuums,
 )
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 
 GLASS_DOOR = (0.06, 0.06, 0.07)
 

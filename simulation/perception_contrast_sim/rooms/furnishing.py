@@ -1,41 +1,22 @@
-"""Where things stand in a room: on the floor, against walls, on table tops, without overlap."""
+"""PropPlacer: places props on the floor, on walls, ceilings and table tops, without overlap."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from perception_contrast_sim.objects.props import Prop
+from perception_contrast_sim.render.scene_layout import Placement, Room
 
 # Furniture whose back belongs to a wall more often than not.
-BACKED = frozenset(
+AGAINST_WALL = frozenset(
     {
         "sofa", "bed", "wardrobe", "bookshelf", "cabinet", "dresser", "sideboard", "refrigerator", "oven",
         "washing machine", "dishwasher", "desk", "fireplace", "sink", "toilet", "bathtub", "kitchen counter",
         "nightstand", "radiator",
     }
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Room:
-    """x, y: half side lengths; height; metres, origin at the middle of the floor."""
-
-    x: float
-    y: float
-    height: float
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Pose of prop number ``prop``: position of its origin and yaw in radians; on: prop below or -1."""
-
-    prop: int
-    position: tuple[float, float, float]
-    yaw: float
-    on: int = -1
 
 
 def _footprint(prop: Prop, yaw: float) -> tuple[float, float]:
@@ -45,15 +26,19 @@ def _footprint(prop: Prop, yaw: float) -> tuple[float, float]:
     return float(c * x + s * y), float(s * x + c * y)
 
 
-class Arranger:
-    """Places props one after the other and remembers what is taken."""
+class PropPlacer:
+    """Places the props of a room one after the other.
+
+    Attributes:
+        placed: The placements so far.
+    """
 
     def __init__(self, rng: np.random.Generator, room: Room, props: Sequence[Prop]) -> None:
         self.rng, self.room, self.props = rng, room, props
-        self.placed: list[Placed] = []
-        self._taken: list[tuple[float, float, float, float]] = []  # x, y, half x, half y on the floor
+        self.placed: list[Placement] = []
+        self._occupied: list[tuple[float, float, float, float]] = []  # x, y, half x, half y on the floor
 
-    def floor(self, index: int, near: tuple[float, float] | None = None, tries: int = 25) -> bool:
+    def place_on_floor(self, index: int, near: tuple[float, float] | None = None, tries: int = 25) -> bool:
         """Stands a prop on the floor; flat things (rugs) may lie under others."""
         prop = self.props[index]
         flat = prop.height < 0.03
@@ -64,18 +49,18 @@ class Arranger:
                 continue
             if not flat and any(
                 abs(x - tx) < hx + thx + 0.03 and abs(y - ty) < hy + thy + 0.03
-                for tx, ty, thx, thy in self._taken
+                for tx, ty, thx, thy in self._occupied
             ):
                 continue
             if not flat:
-                self._taken.append((x, y, hx, hy))
-            self.placed.append(Placed(index, (x, y, -prop.low[2]), yaw))
+                self._occupied.append((x, y, hx, hy))
+            self.placed.append(Placement(index, (x, y, -prop.low[2]), yaw))
             return True
         return False
 
     def _floor_pose(self, prop: Prop, near: tuple[float, float] | None) -> tuple[float, float, float]:
         rng, room = self.rng, self.room
-        if prop.category.name in BACKED and near is None and rng.random() < 0.75:
+        if prop.category.name in AGAINST_WALL and near is None and rng.random() < 0.75:
             side = int(rng.integers(4))
             yaw = side * np.pi / 2  # yaw 0: front towards -y, back to the wall at +y
             depth = prop.high[1] + 0.01
@@ -91,7 +76,7 @@ class Arranger:
             return near[0] + distance * np.cos(angle), near[1] + distance * np.sin(angle), yaw
         return float(rng.uniform(-room.x, room.x)), float(rng.uniform(-room.y, room.y)), yaw
 
-    def wall(self, index: int, tries: int = 12) -> bool:
+    def place_on_wall(self, index: int, tries: int = 12) -> bool:
         """Hangs a prop on a wall; tall ones (doors) reach the floor."""
         prop = self.props[index]
         for _ in range(tries):
@@ -115,19 +100,19 @@ class Arranger:
                 for p in near
             ):
                 continue
-            self.placed.append(Placed(index, (float(x), float(y), z), float(yaw)))
+            self.placed.append(Placement(index, (float(x), float(y), z), float(yaw)))
             return True
         return False
 
-    def ceiling(self, index: int) -> bool:
+    def place_on_ceiling(self, index: int) -> bool:
         """Hangs a prop from the ceiling: its top at the ceiling."""
         prop = self.props[index]
         x, y = self.rng.uniform(-0.6, 0.6, 2) * (self.room.x, self.room.y)
         z = self.room.height - prop.high[2]
-        self.placed.append(Placed(index, (float(x), float(y), z), float(self.rng.uniform(-3, 3))))
+        self.placed.append(Placement(index, (float(x), float(y), z), float(self.rng.uniform(-3, 3))))
         return True
 
-    def on_top(self, indices: Sequence[int], support: Placed, tight: float = 1.0) -> list[int]:
+    def place_on_top(self, indices: Sequence[int], support: Placement, tight: float = 1.0) -> list[int]:
         """Stands props on the tops of a placed one; returns those that found room."""
         base = self.props[support.prop]
         done: list[int] = []
@@ -157,7 +142,42 @@ class Arranger:
                     support.position[1] + s * x + c * y,
                     support.position[2] + z - prop.low[2],
                 )
-                self.placed.append(Placed(index, position, support.yaw + yaw, support.prop))
+                self.placed.append(Placement(index, position, support.yaw + yaw, support.prop))
                 done.append(index)
                 break
         return done
+
+
+def furnish(rng: np.random.Generator, room: Room, props: tuple[Prop, ...], fill: float = 1.0) -> PropPlacer:
+    """Furnishes a room with a random part of the props.
+
+    Args:
+        rng: Draws what stands where.
+        room: The room.
+        props: What there is to choose from; everything is named by its number there.
+        fill: Factor on the number of things on the floor that are no tables.
+    """
+    placer = PropPlacer(rng, room, props)
+    order = [int(i) for i in rng.permutation(len(props))]
+    by_place = {
+        p: [i for i in order if props[i].category.place == p] for p in ("table", "floor", "wall", "ceiling")
+    }
+    supports = [i for i in by_place["floor"] if props[i].model.tops and props[i].radius > 0.3]
+    others = [i for i in by_place["floor"] if i not in supports]
+    small = by_place["table"]
+    for index in supports[: int(rng.integers(1, 4))]:
+        placer.place_on_floor(index)
+    for index in others[: round(fill * int(rng.integers(3, 11)))]:
+        placer.place_on_floor(index)
+    for index in by_place["wall"][: int(rng.integers(1, 5))]:
+        placer.place_on_wall(index)
+    for index in by_place["ceiling"][: int(rng.integers(0, 2))]:
+        placer.place_on_ceiling(index)
+    for support in [p for p in placer.placed if props[p.prop].model.tops and p.on < 0]:
+        wish = small[: int(rng.integers(6, 18))]
+        done = placer.place_on_top(wish, support, tight=float(rng.uniform(0.75, 1.2)))
+        small = [i for i in small if i not in done]
+    anchor = placer.placed[0].position[:2] if placer.placed else (0.0, 0.0)
+    for index in small[: int(rng.integers(0, 7))]:
+        placer.place_on_floor(index, near=(anchor[0], anchor[1]))
+    return placer

@@ -1,4 +1,4 @@
-"""A compiled MuJoCo room: props can be moved, recoloured and relit between images without a rebuild."""
+"""MujocoScene: renders a furnished room with MuJoCo, with metric depth and exact instance masks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.camera_model import CameraModel
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.frame import CameraModel
-from perception_contrast_sim.geometry.meshes import TriangleMesh, box, merged
-from perception_contrast_sim.objects.props import Prop, look_groups
-from perception_contrast_sim.render.materials import MATERIALS, RGB, ROLES, Finish, grain, named_colour
-from perception_contrast_sim.rooms.arrange import Placed, Room
-
-STRUCTURE = ("floor", "wall", "ceiling")
+from perception_contrast_sim.objects.materials import RGB, ROLES, named_colour
+from perception_contrast_sim.objects.props import Prop
+from perception_contrast_sim.render.camera_view import View
+from perception_contrast_sim.render.scene_builder import (
+    LAMPS,
+    OUT_OF_SIGHT,
+    STRUCTURE,
+    SceneBuilder,
+    part_finish,
+)
+from perception_contrast_sim.render.scene_layout import Placement, Room
 
 
 def mujoco_module() -> Any:
@@ -38,45 +43,37 @@ def mujoco_module() -> Any:
 
 
 @dataclass(frozen=True)
-class Rendering:
-    """One image. rgb (H, W, 3) uint8; depth (H, W) float32 metres, NaN none; instances (H, W) int32:
-    0 floor, 1 wall, 2 ceiling, 3 + i for prop i, -1 nothing. Parts that were not asked for are None."""
+class RenderedView:
+    """One rendered image. What was not asked for is None.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        depth: (H, W) float32 metres along the optical axis, NaN for none.
+        instances: (H, W) int32; 0 floor, 1 wall, 2 ceiling, 3 + i for prop i, -1 for nothing.
+    """
 
     rgb: NDArray[np.uint8]
     depth: NDArray[np.float32] | None
     instances: NDArray[np.int32] | None
 
 
-@dataclass(frozen=True)
-class View:
-    """position (3,) metres; rotation (3, 3): columns are the optical axes x right, y down, z forward."""
+class MujocoScene:
+    """A compiled room with its props.
 
-    position: NDArray[np.float64]
-    rotation: NDArray[np.float64]
-    fov_y: float
+    Props can be moved, recoloured and relit between images without a rebuild. Images are rendered off
+    screen, in an OpenGL context that belongs to the thread of the first ``render``.
 
+    Args:
+        room: The room.
+        props: Things that may stand in it; ``place`` puts them there.
+        size: (height, width) of its images.
+        rng: Draws the procedural textures.
+        textures: By name, (H, W, 3) uint8 RGB, for parts and surfaces that ask for them.
+        samples: Samples per pixel for antialiasing; 0 for none.
 
-def look_at(
-    position: Sequence[float] | NDArray[np.float64],
-    target: Sequence[float] | NDArray[np.float64],
-    fov_y: float,
-    roll: float = 0.0,
-) -> View:
-    """A camera (REP 103 optical frame) that looks from position to target; roll in radians."""
-    eye = np.asarray(position, float)
-    forward = np.asarray(target, float) - eye
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    if np.linalg.norm(right) < 1e-9:  # straight up or down: the image's right is the room's x
-        right = np.array([1.0, 0.0, 0.0])
-    right /= np.linalg.norm(right)
-    down = np.cross(forward, right)
-    c, s = np.cos(roll), np.sin(roll)
-    return View(eye, np.column_stack([c * right + s * down, -s * right + c * down, forward]), fov_y)
-
-
-class Stage:
-    """Compiles a room and its props; ``render`` needs an OpenGL context of this thread."""
+    Raises:
+        PerceptionError: There is no off-screen renderer on this machine.
+    """
 
     def __init__(
         self,
@@ -88,93 +85,16 @@ class Stage:
         textures: dict[str, NDArray[np.uint8]] | None = None,
         samples: int = 4,
     ) -> None:
-        """textures: images by name for parts and surfaces that ask for them. samples: antialiasing."""
         self._mujoco = mujoco_module()
         self.room, self.props, self.size = room, tuple(props), size
-        self._spec = self._mujoco.MjSpec()
-        visual = self._spec.visual
-        visual.global_.offheight, visual.global_.offwidth = size
-        visual.quality.offsamples, visual.quality.shadowsize = samples, 2048
-        visual.map.znear, visual.map.zfar = 0.01, 30.0
-        self._spec.stat.extent = 1.0
-        self._textures: set[str] = set()
-        self._images = dict(textures or {})
-        self._main: list[list[tuple[str, str | tuple[float, float, float]]]] = []
-        self._grains = {kind: grain(rng, kind) for kind in _surface_grains()}
-        self._build_structure()
-        for index, prop in enumerate(self.props):
-            self._build_prop(index, prop)
-        for index in range(4):
-            light = self._spec.worldbody.add_light(name=f"light{index}", pos=[0, 0, room.height - 0.1])
-            light.castshadow = index < 2
-        self._spec.worldbody.add_camera(name="camera", pos=[0, 0, 1])
-        self._model = self._spec.compile()
+        builder = SceneBuilder(
+            self._mujoco, room, self.props, size=size, rng=rng, images=dict(textures or {}), samples=samples
+        )
+        self._prop_materials = builder.prop_materials
+        self._model = builder.spec.compile()
         self._data = self._mujoco.MjData(self._model)
         self._body_instance = self._instance_of_bodies()
         self._renderer: Any = None
-
-    def _texture(self, name: str, image: NDArray[np.uint8]) -> str:
-        if name not in self._textures:
-            height, width = image.shape[:2]
-            kind = self._mujoco.mjtTexture.mjTEXTURE_2D
-            texture = self._spec.add_texture(name=name, type=kind, width=width, height=height, nchannel=3)
-            texture.data = np.ascontiguousarray(image[::-1]).tobytes()
-            self._textures.add(name)
-        return name
-
-    def _material(self, name: str, finish: Finish, texture: str | None, repeat: float = 1.0) -> str:
-        material = self._spec.add_material(name=name)
-        material.specular, material.shininess = finish.specular, finish.shininess
-        material.reflectance = 0.0
-        if texture:
-            material.textures[self._mujoco.mjtTextureRole.mjTEXROLE_RGB] = texture
-            material.texrepeat = [repeat, repeat]
-        return name
-
-    def _geom(self, body: Any, name: str, mesh: TriangleMesh, material: str) -> None:
-        asset = self._spec.add_mesh(name=name)
-        asset.uservert, asset.userface = mesh.vertices.ravel(), mesh.faces.ravel()
-        asset.usertexcoord = mesh.uv.ravel()
-        asset.inertia = self._mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
-        kind = self._mujoco.mjtGeom.mjGEOM_MESH
-        body.add_geom(type=kind, meshname=name, material=material, contype=0, conaffinity=0)
-
-    def _build_structure(self) -> None:
-        x, y, h = self.room.x, self.room.y, self.room.height
-        walls = [box(2 * x, 0.1, h).moved(0, sign * (y + 0.05), h / 2) for sign in (-1, 1)] + [
-            box(0.1, 2 * y, h).moved(sign * (x + 0.05), 0, h / 2) for sign in (-1, 1)
-        ]
-        meshes = {
-            "floor": box(2 * x, 2 * y, 0.1).moved(z=-0.05),
-            "wall": merged(walls),
-            "ceiling": box(2 * x, 2 * y, 0.1).moved(z=h + 0.05),
-        }
-        for name in STRUCTURE:
-            image = self._images.get(f"surface:{name}")
-            texture = self._texture(f"surface:{name}", image) if image is not None else None
-            self._material(name, Finish(0.15, 0.2), texture, 0.6)
-            self._geom(self._spec.worldbody.add_body(name=name), name, meshes[name], name)
-
-    def _build_prop(self, index: int, prop: Prop) -> None:
-        body = self._spec.worldbody.add_body(name=f"prop{index}", pos=[0, 0, -50])
-        looks: list[tuple[str, str | tuple[float, float, float]]] = []
-        for number, parts in enumerate(look_groups(prop)):
-            name, role = f"prop{index}_{number}", parts[0].role
-            finish = self._finish(prop, role)
-            texture, repeat = None, 1.0
-            if parts[0].texture:
-                texture = self._texture(parts[0].texture, self._images[parts[0].texture])
-            elif finish.grain:
-                texture, repeat = self._texture(f"grain:{finish.grain}", self._grains[finish.grain]), 1.6
-            self._material(name, finish, texture, repeat)
-            self._geom(body, name, merged([part.mesh for part in parts]), name)
-            looks.append((name, "textured" if parts[0].texture else role))
-        self._main.append(looks)
-
-    def _finish(self, prop: Prop, role: str | tuple[float, float, float]) -> Finish:
-        if role in ("main", "second"):
-            return MATERIALS.get(prop.material, MATERIALS["plastic"])
-        return ROLES[role][2] if isinstance(role, str) else MATERIALS["rubber"]
 
     def _instance_of_bodies(self) -> NDArray[np.int32]:
         table = np.full(self._model.nbody, -1, np.int32)
@@ -184,10 +104,10 @@ class Stage:
             table[self._model.body(f"prop{index}").id] = len(STRUCTURE) + index
         return table
 
-    def place(self, placed: Sequence[Placed]) -> None:
-        """Stands the props where told; all others are out of sight."""
+    def place(self, placed: Sequence[Placement]) -> None:
+        """Puts the props at their placements; all others are out of sight."""
         for index in range(len(self.props)):
-            self._model.body(f"prop{index}").pos[:] = (0.0, 0.0, -50.0)
+            self._model.body(f"prop{index}").pos[:] = OUT_OF_SIGHT
         for item in placed:
             body = self._model.body(f"prop{item.prop}")
             body.pos[:] = item.position
@@ -197,8 +117,8 @@ class Stage:
         """Paints the main parts with a colour of that name ("" keeps image and natural looks)."""
         main = named_colour(rng, name) if name and self.props[index].colorable else (0.6, 0.6, 0.6)
         other = named_colour(rng, second)
-        for material, role in self._main[index]:
-            finish = self._finish(self.props[index], "main" if role == "textured" else role)
+        for material, role in self._prop_materials[index]:
+            finish = part_finish(self.props[index], "main" if role == "textured" else role)
             rgb = self._role_colour(rng, role, main, other)
             # Tints differ a little from part to part and from image to image.
             tint = np.clip(np.asarray(rgb) * rng.uniform(0.93, 1.07), 0, 1)
@@ -226,6 +146,7 @@ class Stage:
         )
 
     def paint_structure(self, colours: dict[str, RGB]) -> None:
+        """Paints floor, wall and ceiling, by name."""
         for name, rgb in colours.items():
             self._model.material(name).rgba[:] = (*rgb, 1.0)
 
@@ -235,7 +156,7 @@ class Stage:
         warm = rng.uniform(-0.12, 0.12)
         tint = np.array([1 + warm, 1.0, 1 - warm])
         count = int(rng.integers(1, 5))
-        for index in range(4):
+        for index in range(LAMPS):
             strength = rng.uniform(0.35, 0.75) / np.sqrt(count) if index < count else 0.0
             model.light_active[index] = index < count
             model.light_diffuse[index] = np.clip(strength * tint * rng.uniform(0.95, 1.05, 3), 0, 1)
@@ -259,14 +180,22 @@ class Stage:
         self._model.light_castshadow[:] = 0
 
     def camera_model(self, fov_y: float) -> CameraModel:
+        """Intrinsics of images with this vertical field of view in degrees."""
         height, width = self.size
         focal = 0.5 * height / np.tan(np.radians(fov_y) / 2)
         return CameraModel(height, width, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
     def render(
         self, view: View, *, rgb: bool = True, depth: bool = False, instances: bool = False
-    ) -> Rendering:
-        """Renders what is asked for; rgb is empty (0, 0, 3) when not."""
+    ) -> RenderedView:
+        """Renders one view of the scene.
+
+        Args:
+            view: The camera.
+            rgb: Whether to render the image; else ``rgb`` of the result is empty (0, 0, 3).
+            depth: Whether to render depth.
+            instances: Whether to render the instance image.
+        """
         if self._renderer is None:
             self._renderer = self._mujoco.Renderer(self._model, *self.size)
         self._aim(view)
@@ -280,7 +209,7 @@ class Stage:
             image = renderer.render().copy()
         metres = self._depth() if depth else None
         labels = self._instances() if instances else None
-        return Rendering(image, metres, labels)
+        return RenderedView(image, metres, labels)
 
     def _aim(self, view: View) -> None:
         camera = self._model.camera("camera")
@@ -311,11 +240,7 @@ class Stage:
         return np.where(known, self._body_instance[bodies], -1).astype(np.int32)
 
     def close(self) -> None:
+        """Frees the renderer; call it in the thread that rendered."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-
-def _surface_grains() -> tuple[str, ...]:
-    kinds = {finish.grain for finish in MATERIALS.values()} | {role[2].grain for role in ROLES.values()}
-    return tuple(sorted(kind for kind in kinds if kind))

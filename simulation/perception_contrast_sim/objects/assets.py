@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from perception_contrast.core.cache import atomic_write, cache_dir, fetch_wheel
+from perception_contrast.core.cache import atomic_write, cache_dir
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.wheel_download import fetch_wheel
 from perception_contrast_sim.geometry.meshes import TriangleMesh
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import stand
-from perception_contrast_sim.objects.category import Builder, ObjectModel, Part
+from perception_contrast_sim.objects.category import Builder
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Colours by name, and what materials look like."""
+"""Colours by name, materials by name, and how their surfaces reflect light."""
 
 from __future__ import annotations
 

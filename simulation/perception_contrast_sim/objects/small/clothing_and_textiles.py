@@ -1,10 +1,11 @@
-"""Bags, boxes, baskets, and what one wears or rests one's head on."""
+"""Hats, shoes, umbrellas, cushions and towels; the categories of these and of bags."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from perception_contrast_sim.geometry.meshes import (
+    Floats,
     TriangleMesh,
     cylinder,
     ellipsoid,
@@ -15,8 +16,9 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, bar, outward, part, smooth, stand
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 from perception_contrast_sim.objects.small.bags import (
     backpack,
     cardboard_box,
@@ -62,6 +64,33 @@ def hat(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     return stand(parts)
 
 
+def _boot_leg(neck: Floats) -> list[Part]:
+    parts: list[Part] = []
+    leg = loft([neck + np.array([0, 0, z]) for z in (0.07, 0.2)])
+    parts += [
+        part(leg),
+        part(
+            loft(
+                [
+                    neck * (0.9, 1, 1) + np.array([0, 0, 0.2]),
+                    neck * (0.9, 1, 1) + np.array([0, 0, 0.2005]),
+                ]
+            ),
+            "dark",
+        ),
+    ]
+    parts.append(part(tube(np.vstack([neck, neck[:1]]) + np.array([0, 0, 0.2]), 0.006, 8), "second"))
+    return parts
+
+
+def _shoe_opening(d: Draw, neck: Floats, long: float, wide: float) -> list[Part]:
+    parts: list[Part] = []
+    mouth = tube(np.vstack([neck, neck[:1]]) * (0.95, 1, 1) + np.array([0, 0, 0.108]), 0.009, 8)
+    hole = ellipsoid(wide * 0.56, long * 0.32, 0.03, 16).moved(0, -long * 0.2, 0.1)
+    parts += [part(mouth, d.pick(("main", "second"))), part(hole, "dark")]
+    return parts
+
+
 def shoe(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     d = Draw(rng, unseen)
     long, wide = d.span(0.25, 0.29), d.any(0.09, 0.1)
@@ -87,25 +116,7 @@ def shoe(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     sole = outward(loft([np.column_stack([outline, np.full(len(outline), z)]) for z in (0, 0.024)]))
     parts = [part(sole, d.pick(("white", "white", "dark"))), part(outward(loft(upper)))]
     neck = level_ring(wide * 0.62, long * 0.34, 0, 0.03, 0, -long * 0.2)
-    if boot:
-        leg = loft([neck + np.array([0, 0, z]) for z in (0.07, 0.2)])
-        parts += [
-            part(leg),
-            part(
-                loft(
-                    [
-                        neck * (0.9, 1, 1) + np.array([0, 0, 0.2]),
-                        neck * (0.9, 1, 1) + np.array([0, 0, 0.2005]),
-                    ]
-                ),
-                "dark",
-            ),
-        ]
-        parts.append(part(tube(np.vstack([neck, neck[:1]]) + np.array([0, 0, 0.2]), 0.006, 8), "second"))
-    else:
-        mouth = tube(np.vstack([neck, neck[:1]]) * (0.95, 1, 1) + np.array([0, 0, 0.108]), 0.009, 8)
-        hole = ellipsoid(wide * 0.56, long * 0.32, 0.03, 16).moved(0, -long * 0.2, 0.1)
-        parts += [part(mouth, d.pick(("main", "second"))), part(hole, "dark")]
+    parts += _boot_leg(neck) if boot else _shoe_opening(d, neck, long, wide)
     laces = [
         bar(
             (-wide * 0.24, -long * q, 0.02 + 0.095 * h),

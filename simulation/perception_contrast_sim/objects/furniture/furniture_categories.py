@@ -1,4 +1,4 @@
-"""The furniture of a household: seats, beds, tables, storage and single pieces."""
+"""The categories of furniture: seats, beds, tables, storage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from perception_contrast_sim.geometry.furniture_parts import (
     strut,
 )
 from perception_contrast_sim.geometry.meshes import ellipsoid, merged, tube
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 from perception_contrast_sim.objects.furniture import cupboards as storage
 from perception_contrast_sim.objects.furniture import seats, tables, upholstery
 from perception_contrast_sim.objects.furniture.cupboards import carcass, whole_top
