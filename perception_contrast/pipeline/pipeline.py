@@ -43,17 +43,23 @@ from perception_contrast.pipeline.output_request import Settings as Settings
 from perception_contrast.pipeline.query_encoder import QueryEncoder
 from perception_contrast.segmentation.calibration_files import StoredCalibration, calibration_for
 from perception_contrast.segmentation.exemplars import exemplar_of
-from perception_contrast.segmentation.instances.splitter import SplitCues
-from perception_contrast.segmentation.model_search import searcher_of
-from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, crop_encoder_of
-from perception_contrast.segmentation.sam.mask_proposers import MaskProposer, load_mask_proposer
+from perception_contrast.segmentation.instances.split_cues import SplitCues
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
+from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, build_crop_encoder
+from perception_contrast.segmentation.sam.base import MaskProposer
+from perception_contrast.segmentation.sam.load_mask_proposer import load_mask_proposer
 from perception_contrast.segmentation.sam.mask_refinement import MaskRefiner
-from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
-from perception_contrast.segmentation.upsampling import upsampled
+from perception_contrast.segmentation.search_result import SearchResult
+from perception_contrast.segmentation.search_settings import SearchSettings
+from perception_contrast.segmentation.searcher import Searcher
+from perception_contrast.segmentation.searcher_factory import build_searcher
+from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
 from perception_contrast.text.templates import PLAIN
 from perception_contrast.text.zero_shot import Classification, ImageTextSimilarity, probabilities
-from perception_contrast.tracking.tracker import Trackers, TrackSettings
-from perception_contrast.visualization.overlay import PrincipalColours, overlay
+from perception_contrast.tracking.multi_camera_tracker import MultiCameraTracker
+from perception_contrast.tracking.tracker import TrackSettings
+from perception_contrast.visualization.overlay import overlay
+from perception_contrast.visualization.pca import PcaRenderer
 
 logger = logging.getLogger(__name__)
 
@@ -124,13 +130,13 @@ class Pipeline:
         self._encoders = encoders
         self._towers = towers or ImageEncoderRunner(encoders, engine, precision)
         self._settings = settings or Settings()
-        self._crop_encoder = crop_encoder_of(encoders, engine, precision)
-        self._searcher = searcher_of(encoders, calibration, self._crop_encoder)
-        self._query_encoder = QueryEncoder(encoders, self._searcher.example_space)
+        self._crop_encoder = build_crop_encoder(encoders, engine, precision)
+        self._searcher = build_searcher(encoders, calibration, self._crop_encoder)
+        self._query_encoder = QueryEncoder(encoders, self._searcher.exemplar_space)
         self._prepared = PreparedQueries(Vocabulary())
-        self._colours = PrincipalColours()
+        self._colours = PcaRenderer()
         self._refiner = MaskRefiner(proposer) if proposer is not None else None
-        self._trackers = Trackers(track_numbers)
+        self._trackers = MultiCameraTracker(track_numbers)
         self._vocabulary_lock = threading.Lock()
 
     # What is loaded.
@@ -150,7 +156,7 @@ class Pipeline:
     @property
     def exemplar_space(self) -> str:
         """Space of the vectors of shown examples."""
-        return self._searcher.example_space
+        return self._searcher.exemplar_space
 
     @property
     def text_model(self) -> str:
@@ -298,7 +304,7 @@ class Pipeline:
                 settings.detection_threshold,
                 settings.max_detections,
                 refine=settings.refine,
-                zoom=settings.zoom,
+                rescoring_views=settings.zoom,
             ),
             SplitCues(seen.things, frame.depth, seen.features) if settings.split else None,
             stage or StageTimer().stage,
@@ -365,9 +371,9 @@ class Pipeline:
             assert point is not None
             grid = self._look(frame, FeatureRequest(features=True)).features
             assert grid is not None
-            cosines = grid.unit().values @ exemplar_of(grid, None, point, alike=2.0).vector
+            cosines = grid.unit().values @ exemplar_of(grid, None, point, min_cosine=2.0).vector
             space = grid.space
-        return np.clip(upsampled(cosines, frame.size), -1, 1), space
+        return np.clip(upsample_bilinear(cosines, frame.size), -1, 1), space
 
     def score_map(self, frame: Frame, label: str) -> tuple[NDArray[np.float32], str]:
         """Probability of every pixel, (H, W), of what a label of the vocabulary asks for, and the space.
@@ -381,9 +387,9 @@ class Pipeline:
             raise QueryError(f"'{label}' is not in the vocabulary; its labels are: {there}")
         prepared = self.prepare(Vocabulary().with_queries(asked, vocabulary.distractors))
         seen = self.see(frame)
-        plane = self._searcher.plane(frame.image, seen.semantic, seen.features, prepared)
-        # Logits are upsampled, not probabilities: their edges stay where they are.
-        logits = upsampled(plane, frame.size)
+        plane = self._searcher.refined_logits(frame.image, seen.semantic, seen.features, prepared)
+        # Logits are upsample_bilinear, not probabilities: their edges stay where they are.
+        logits = upsample_bilinear(plane, frame.size)
         scores = 1.0 / (1.0 + np.exp(-np.clip(logits, -40, 40)))
         return np.asarray(scores, np.float32), self.models["semantic"][1]
 
@@ -454,7 +460,7 @@ class Pipeline:
     ) -> FeatureRequest:
         search = _searches(request)
         shown = search and any(query.exemplars for query in prepared.vocabulary.queries)
-        apart = self._searcher.example_space == self._encoders.spatial.space
+        apart = self._searcher.exemplar_space == self._encoders.spatial.space
         wordless = search and self._encoders.language is None
         # Where one pass gives both, features cost nothing and help to tell things apart.
         split = search and settings.split

@@ -17,7 +17,7 @@ from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import Encoders, LanguageModel
 from perception_contrast.pipeline.image_encoder_runner import ImageFeatures
 from perception_contrast.segmentation.exemplars import exemplar_of
-from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.text.text_tower import with_templates
 
 # Cosine from which neighbours of a clicked cell belong to the same thing.

@@ -20,7 +20,7 @@ from perception_contrast.ros.messages.query_messages import Asked, asked
 from perception_contrast.ros.parameters.parameter_spec import ParameterError, Value, Values
 from perception_contrast.ros.parameters.parameter_table import ALL, TOPICS
 from perception_contrast.ros.parameters.parameter_table import SPECS as SPECS
-from perception_contrast.segmentation.sam.registered_proposers import own_proposals
+from perception_contrast.segmentation.sam.registered_proposers import registered_proposer
 
 _BY_NAME = {spec.name: spec for spec in SPECS}
 # What is looked for follows from these together.
@@ -105,7 +105,7 @@ def proposal_files(values: Values) -> tuple[Path, ...] | None:
     """The files that parameter ``proposals`` names. Raises ParameterError, with the names there are."""
     name = str(values["proposals"])
     try:
-        return own_proposals(name).files if name else None
+        return registered_proposer(name).files if name else None
     except ModelError as error:
         raise ParameterError(f"parameter 'proposals': {error}") from error
 

@@ -21,7 +21,7 @@ from perception_contrast.core.vocabulary import UNLABELLED, Exemplar, Query
 from perception_contrast.encoders.load_encoders import Encoders, load_encoders
 from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings
 from perception_contrast.preprocessing.to_tensor import image_tensor
-from perception_contrast.segmentation.upsampling import upsampled
+from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
 
 ALL = OutputRequest(True, True, True, True, True, True, True)
 KINDS = ("lit", "apart", "proxied", "clip", "none", "colours")
@@ -752,7 +752,7 @@ def test_similarity_with_a_text_is_the_product_with_every_cell(kind: str) -> Non
     heat, _ = pipeline.similarity(frame, text="red")
     grid = pipeline.process(frame, OutputRequest(semantic_features=True)).semantic_features
     cosines = grid.values @ pipeline.embed_texts(["red"])[0]
-    np.testing.assert_allclose(heat, np.clip(upsampled(cosines, frame.size), -1, 1), atol=1e-5)
+    np.testing.assert_allclose(heat, np.clip(upsample_bilinear(cosines, frame.size), -1, 1), atol=1e-5)
 
 
 def moved(kind: str, device: str) -> Encoders:

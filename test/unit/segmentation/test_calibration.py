@@ -215,7 +215,7 @@ def test_the_heads_own_calibration_of_examples_stays() -> None:
     words = replace(BASE, detection=0.33)
     pipeline = Pipeline(lit, calibration=stored(words, space=lit.language.space))
     assert pipeline.detection_threshold == 0.33
-    assert pipeline.searcher._example_calibration != words
+    assert pipeline.searcher.exemplar_calibration != words
 
 
 # The command.
@@ -315,8 +315,9 @@ def test_words_are_calibrated_on_the_household(tmp_path: Path, monkeypatch: pyte
     pytest.importorskip("sklearn")
     monkeypatch.delenv("PERCEPTION_CONTRAST_CACHE")
     pipeline = pipelines.build()
-    own = pipeline.searcher.calibration
-    pipeline.searcher.calibration = replace(own, offset=own.offset + 5.0)
+    own, too_high = pipeline.searcher.calibration, tmp_path / "too_high.json"
+    write_calibration(too_high, stored(replace(own, offset=own.offset + 5.0), space=pipeline.text_space))
+    pipeline = pipelines.build(calibration=too_high)
     monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline)
     out = tmp_path / "own.json"
     assert command(["calibrate", "--data", "household", "--scenes", "14", "--out", str(out)]) == 0

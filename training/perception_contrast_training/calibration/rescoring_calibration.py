@@ -16,7 +16,7 @@ from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.rescoring_head import load_rescoring_head, save_rescoring_head
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.rescoring.rescorer import RescoringCalibration
+from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
 from perception_contrast_training.calibration.fitting import platt
 from perception_contrast_training.calibration.household_calibration import fits, threshold_of
 from perception_contrast_training.config.rescoring_recipe import ZoomCalibrationSettings
@@ -72,14 +72,15 @@ def _answers(pipeline: Pipeline, image: Labelled) -> Iterator[tuple[int, tuple[f
     # Queries do not compete, so each may be asked beside the others.
     prepared = pipeline.prepare(Vocabulary().with_queries([Query(text) for text in numbers]))
     asked = list(numbers.values())
-    found, size = searcher.candidates(frame.image, seen.semantic, seen.features, prepared)
-    again = searcher.rescoring_features(frame.image, found, prepared, size, EVERY_VIEW)
+    scored = searcher.candidates(frame.image, seen.semantic, seen.features, prepared)
+    again = searcher.rescoring_features(scored, EVERY_VIEW)
     truths: dict[int, NDArray[np.bool_]] = {}
     for place, values in again.items():
-        number, region = asked[found[place].query], found[place].region
+        candidate = scored.candidates[place]
+        number, region = asked[candidate.query], candidate.region
         truth = image.questions[number].truth
         if truth is not None and number not in truths:
-            truths[number] = resize_labels(truth, size)
+            truths[number] = resize_labels(truth, scored.context.map_size)
         yield number, values, number in truths and fits(region, truths[number])
 
 

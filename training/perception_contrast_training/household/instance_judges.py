@@ -1,4 +1,4 @@
-"""Fits the judges of ``openvocab.instances`` on rendered scenes: are two parts two things?"""
+"""Fits the classifiers of ``segmentation.instances`` on rendered scenes: are two parts two instances?"""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.frame import Frame
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.instances.splits import Evidence, Mask
-from perception_contrast.segmentation.instances.splitter import SplitCues, Splitter, kind_of, terms
-from perception_contrast.segmentation.regions import Region, measured
-from perception_contrast.segmentation.upsampling import LogitUpsampler
+from perception_contrast.segmentation.array_types import Mask
+from perception_contrast.segmentation.instances.split_classifier import classifier_name
+from perception_contrast.segmentation.instances.split_cues import SplitCues
+from perception_contrast.segmentation.instances.split_evidence import SplitEvidence, evidence_terms
+from perception_contrast.segmentation.instances.splitter import Splitter
+from perception_contrast.segmentation.regions.region import Region, measure_region
+from perception_contrast.segmentation.upsampling.logit_upsampler import LogitUpsampler
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.evaluation.figures import iou
 from perception_contrast_training.household.words import SURFACES
 
 logger = logging.getLogger(__name__)
 
-NAMES = tuple(terms(Evidence()))
+NAMES = tuple(evidence_terms(SplitEvidence()))
 SMALLEST, LARGEST = 1.5e-3, 0.08  # shares of the image of things that are paired
 LIKE_SIZES = 3.3
 MOST_WRONG = 0.06  # share of single things that may be parted
@@ -39,7 +42,7 @@ class Case:
 
     kind: str
     two: bool
-    tried: tuple[tuple[Evidence, bool], ...]
+    tried: tuple[tuple[SplitEvidence, bool], ...]
 
 
 def gather(pipeline: Pipeline, scenes: int, seed: int, offline: bool = False) -> list[Case]:
@@ -58,15 +61,15 @@ def _of_image(pipeline: Pipeline, image: LabelledScene) -> Iterator[Case]:
     seen = pipeline.see(Frame(image.rgb))
     grid = seen.semantic or seen.features
     assert grid is not None
-    ground = LogitUpsampler(image.rgb, grid.shape[:2])
-    instances = resize_labels(image.instances, ground.coarse)
+    upsampler = LogitUpsampler(image.rgb, grid.shape[:2])
+    instances = resize_labels(image.instances, upsampler.coarse_size)
     for things in (seen.things, None):
         for depth in (None, image.depth):
             split_cues = SplitCues(things, depth, seen.features)
             if things is None or seen.things is not None:
-                splitter = Splitter(ground, image.rgb, split_cues)
+                splitter = Splitter(upsampler, image.rgb, split_cues)
                 for region, truths in regions_of(instances, image):
-                    yield _case(kind_of(split_cues), splitter, region, truths)
+                    yield _case(classifier_name(split_cues), splitter, region, truths)
         if seen.things is None:
             break
 
@@ -97,21 +100,21 @@ def _region(instances: NDArray[np.int32], numbers: list[int]) -> tuple[Region, l
     x, y, w, h, _ = (int(v) for v in stats[largest])
     window = np.s_[y : y + h, x : x + w]
     mask = np.ascontiguousarray(pieces[window] == largest)
-    region = measured(np.zeros(mask.shape, np.float32), (x, y), mask, instances.size)
+    region = measure_region(np.zeros(mask.shape, np.float32), (x, y), mask, instances.size)
     return region, [mask & (instances[window] == n) for n in numbers]
 
 
 def _case(kind: str, splitter: Splitter, region: Region, truths: list[Mask]) -> Case:
     two = len(truths) == 2
     tried = [
-        (evidence, two and all(max(iou(part, truth) for part in parts) >= 0.5 for truth in truths))
-        for parts, evidence in splitter.partings(region)
+        (evidence, two and all(max(iou(part, truth) for part in split) >= 0.5 for truth in truths))
+        for split, evidence in splitter.measured_splits(region)
     ]
     return Case(kind, two, tuple(tried))
 
 
 def fitted(cases: list[Case]) -> dict[str, Any]:
-    """A judge for each kind of cases, as ``openvocab/data/judges.json`` holds them."""
+    """A classifier for each kind of cases, as ``instances/data/split_classifiers.json`` holds them."""
     from sklearn.linear_model import LogisticRegression
 
     found: dict[str, Any] = {}
@@ -129,8 +132,8 @@ def fitted(cases: list[Case]) -> dict[str, Any]:
     return found
 
 
-def _table(seen: list[Evidence]) -> NDArray[np.float64]:
-    return np.array([list(terms(one).values()) for one in seen]).reshape(len(seen), len(NAMES))
+def _table(seen: list[SplitEvidence]) -> NDArray[np.float64]:
+    return np.array([list(evidence_terms(one).values()) for one in seen]).reshape(len(seen), len(NAMES))
 
 
 def _surest(case: Case, judge: dict[str, Any]) -> tuple[float, bool]:

@@ -27,10 +27,13 @@ from perception_contrast.engines.served_graph import ServedGraph
 from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings, StageTimer
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import StoredCalibration
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, RegionCrop
-from perception_contrast.segmentation.rescoring.rescorer import Rescorer, RescoringCalibration
-from perception_contrast.segmentation.scoring import SigmoidScorer
-from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
+from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
+from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
+from perception_contrast.segmentation.search_result import SearchResult
+from perception_contrast.segmentation.search_settings import SearchSettings
+from perception_contrast.segmentation.searcher_factory import assemble_searcher
 from perception_contrast.text.text_tower import load_minilm
 
 A, B, NOTHING = np.eye(4, dtype=np.float32)[:3]
@@ -63,19 +66,20 @@ def grid() -> FeatureGrid:
 
 
 def found(
-    told: Told, *queries: Query, zoom: int = 32, calibration: RescoringCalibration = BY_ZOOM
+    told: Told, *queries: Query, views: int = 32, calibration: RescoringCalibration = BY_ZOOM
 ) -> SearchResult:
     words = tuple(np.array([ROWS[t] for t in q.texts()], np.float32).reshape(-1, 4) for q in queries)
-    searcher = Searcher(
+    searcher = assemble_searcher(
         SigmoidScorer((4.0, 4.0), (-2.0, -2.0)),
         BY_MEAN,
-        word_space="w@1",
-        example_space="w@1",
+        text_space="w@1",
+        exemplar_space="w@1",
         neutral=np.stack([NOTHING]),
-        rescorer=Rescorer(told, calibration),
+        crop_encoder=told,
+        rescoring_calibration=calibration,
     )
     prepared = PreparedQueries(Vocabulary().with_queries(queries), words)
-    settings = SearchSettings(refine=False, least_share=0.0, zoom=zoom)
+    settings = SearchSettings(refine=False, min_region_share=0.0, rescoring_views=views)
     return searcher.find(np.zeros((*SIZE, 3), np.uint8), grid(), None, prepared, settings)
 
 
@@ -84,7 +88,7 @@ def test_what_turns_out_to_be_something_else_is_not_reported() -> None:
     (one,) = found(told, Query("a")).detections
     assert one.box[2] <= 50
     assert one.scores.probability == pytest.approx(1 / (1 + np.exp(-4.0)), abs=1e-6)
-    assert len(found(told, Query("a"), zoom=0).detections) == 2
+    assert len(found(told, Query("a"), views=0).detections) == 2
 
 
 def test_regions_are_handed_over_where_they_are() -> None:
@@ -100,7 +104,7 @@ def test_regions_are_handed_over_where_they_are() -> None:
 
 def test_the_surest_are_seen_when_there_are_too_many() -> None:
     told = Told(B, B)
-    (left,) = found(told, Query("a"), zoom=1).detections
+    (left,) = found(told, Query("a"), views=1).detections
     assert len(told.crops) == 1 and left.scores.probability > 0.5
 
 
