@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.frame import Frame
@@ -390,8 +391,7 @@ class Pipeline:
         plane = self._searcher.refined_logits(frame.image, seen.semantic, seen.features, prepared)
         # Logits are upsample_bilinear, not probabilities: their edges stay where they are.
         logits = upsample_bilinear(plane, frame.size)
-        scores = 1.0 / (1.0 + np.exp(-np.clip(logits, -40, 40)))
-        return np.asarray(scores, np.float32), self.models["semantic"][1]
+        return np.asarray(expit(logits), np.float32), self.models["semantic"][1]
 
     def _put_in_force(self, vocabulary: Vocabulary) -> Vocabulary:
         self._prepared = self.prepare(vocabulary)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.segmentation.regions.region import Region
@@ -56,7 +57,7 @@ class Calibration:
         score = self.score(features)
         if self.knots[0]:
             return np.asarray(np.interp(score, *self.knots))
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(score, -40, 40))))
+        return np.asarray(expit(score))
 
     def dumped(self) -> str:
         """As JSON, for ``loaded``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
+from scipy.special import logit
 
 from perception_contrast.core.vocabulary import Query
 from perception_contrast.segmentation.calibration import Calibration
@@ -16,7 +16,7 @@ from perception_contrast.segmentation.search_settings import SearchSettings
 def probability_to_logit(probability: float) -> float:
     """log(p / (1 - p)) of a threshold in [0, 1], finite at both ends."""
     p = min(max(probability, 1e-6), 1 - 1e-6)
-    return float(np.log(p / (1 - p)))
+    return float(logit(p))
 
 
 def detection_threshold(query: Query, settings: SearchSettings, calibrated: float) -> float:

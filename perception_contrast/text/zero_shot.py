@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from perception_contrast.models.logit_scale import LogitScale
 
@@ -55,4 +56,4 @@ def probabilities(cosines: Array, logit_scale: LogitScale) -> Array:
     if logit_scale.bias is None:
         weights = np.exp(logits - logits.max())
         return np.asarray(weights / weights.sum(), np.float32)
-    return np.asarray(1.0 / (1.0 + np.exp(-(logits + logit_scale.bias))), np.float32)
+    return np.asarray(expit(logits + logit_scale.bias), np.float32)

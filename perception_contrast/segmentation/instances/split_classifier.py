@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from scipy.special import expit
+
 from perception_contrast.core.errors import ModelError
 from perception_contrast.segmentation.instances.split_cues import SplitCues
 from perception_contrast.segmentation.instances.split_evidence import (
@@ -36,12 +38,13 @@ class SplitClassifier:
 
     def __call__(self, evidence: SplitEvidence) -> float:
         """The probability."""
-        return _sigmoid(self._score(evidence))
+        return float(expit(self._score(evidence)))
 
     def can_still_split(self, evidence: SplitEvidence) -> bool:
         """Whether features and depth, not measured yet, could lift the probability to ``split_from``."""
         interaction = self.weights["count_and_depth"] * evidence.count * math.log1p(MAX_DEPTH_STEP)
-        return _sigmoid(self._score(evidence) + self._most + max(0.0, interaction)) >= self.split_from
+        highest = self._score(evidence) + self._most + max(0.0, interaction)
+        return bool(expit(highest) >= self.split_from)
 
     @cached_property
     def _most(self) -> float:
@@ -53,10 +56,6 @@ class SplitClassifier:
     def _score(self, evidence: SplitEvidence) -> float:
         terms = evidence_terms(evidence)
         return sum(self.weights[name] * value for name, value in terms.items()) + self.offset
-
-
-def _sigmoid(score: float) -> float:
-    return 1.0 / (1.0 + math.exp(-min(max(score, -40.0), 40.0)))
 
 
 @cache

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from perception_contrast.segmentation.array_types import Array, Mask
 from perception_contrast.segmentation.instances.region_part import CellFeatures, RegionPart, RegionView
@@ -125,7 +126,7 @@ class Splitter:
         votes[..., 2] = radius = np.exp(np.clip(raw[..., 2], -1.0, 5.0))
         votes[..., 0] = rows[:, None] + raw[..., 0] * radius
         votes[..., 1] = columns + raw[..., 1] * radius
-        votes[..., 3] = 1.0 / (1.0 + np.exp(-raw[..., 3]))
+        votes[..., 3] = expit(raw[..., 3])
         return votes
 
     @cached_property

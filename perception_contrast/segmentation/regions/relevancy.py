@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
+from scipy.special import expit
 
 from perception_contrast.segmentation.array_types import Array
 from perception_contrast.segmentation.regions.candidate import Candidate
@@ -29,4 +29,4 @@ class Relevancy:
         if not len(self.neutral) or candidate.space != self.space:
             return candidate.probability
         strongest = float((self.neutral @ candidate.vector).max())
-        return float(1.0 / (1.0 + np.exp(-self.scale * (candidate.cosine - strongest))))
+        return float(expit(self.scale * (candidate.cosine - strongest)))

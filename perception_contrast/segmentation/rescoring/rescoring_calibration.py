@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 
 from perception_contrast.core.errors import ModelError
 
@@ -32,7 +33,7 @@ class RescoringCalibration:
     def probability(self, features: Sequence[float]) -> float:
         """Probability for features in the order of FEATURES."""
         score = float(np.dot(self.weights, features)) + self.offset
-        return 1.0 / (1.0 + math.exp(-min(max(score, -40.0), 40.0)))
+        return float(expit(score))
 
     def dumped(self) -> str:
         """As JSON, for ``loaded``."""
@@ -68,4 +69,4 @@ def rescoring_features(
         share: of the image.
     """
     p = min(max(probability, 1e-4), 1 - 1e-4)
-    return math.log(p / (1 - p)), crop_logit, name_margin, math.log10(max(share, 1e-6))
+    return float(logit(p)), crop_logit, name_margin, math.log10(max(share, 1e-6))

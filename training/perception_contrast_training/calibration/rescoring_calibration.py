@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
@@ -91,7 +92,7 @@ def fit_zoom(looked: Looked, most_fired: float) -> tuple[RescoringCalibration, d
         raise PerceptionError("regions of both kinds, right and wrong, are needed; calibrate on more scenes")
     weights, offset = platt(looked.features, looked.correct)
     score = looked.features @ np.array(weights) + offset
-    chance = 1.0 / (1.0 + np.exp(-np.clip(score, -40, 40)))
+    chance = expit(score)
     detection = threshold_of(looked.absent, looked.case.tolist(), chance, most_fired)
     facts = {
         "regions": float(len(chance)),

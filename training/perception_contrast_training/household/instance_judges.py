@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.frame import Frame
@@ -143,7 +144,7 @@ def _surest(case: Case, judge: dict[str, Any]) -> tuple[float, bool]:
     weights = np.array([judge["weights"][name] for name in NAMES])
     scores = _table([seen for seen, _ in case.tried]) @ weights + judge["offset"]
     best = int(scores.argmax())
-    return float(1.0 / (1.0 + np.exp(-scores[best]))), case.tried[best][1]
+    return float(expit(scores[best])), case.tried[best][1]
 
 
 def figures(cases: list[Case], stored: dict[str, Any]) -> dict[str, dict[str, float]]:
