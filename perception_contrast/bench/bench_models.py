@@ -35,7 +35,7 @@ from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.preprocessing.to_tensor import image_tensor
-from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.vocabulary.vocabulary_file import named_vocabulary
 

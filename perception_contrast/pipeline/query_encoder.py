@@ -17,7 +17,7 @@ from perception_contrast.encoders.base import LanguageModel
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.segmentation.exemplars import exemplar_of
-from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 
 # Cosine from which neighbours of a clicked cell belong to the same thing.
 ALIKE_BY_WORDS = 0.7  # in the language model's grid

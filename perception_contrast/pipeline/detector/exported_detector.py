@@ -26,9 +26,10 @@ from perception_contrast.pipeline.loaded_models import ModelSpace
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.exemplars import exemplar_of
-from perception_contrast.segmentation.model_search import BY_EXAMPLE, example_searcher
-from perception_contrast.segmentation.search import PreparedQueries, SearchSettings
-from perception_contrast.segmentation.upsampling import upsampled
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
+from perception_contrast.segmentation.search_settings import SearchSettings
+from perception_contrast.segmentation.searcher_factory import EXEMPLAR_MEAN_LOGIT, exemplar_searcher
+from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
 from perception_contrast.text.zero_shot import Classification
 
 CUDA = "CUDAExecutionProvider"
@@ -53,7 +54,7 @@ class ExportedDetector(Detector):
         self._spatial = next(name for name in SPATIAL_OUTPUTS if name in facts.outputs)
         self._semantic = next((name for name in SEMANTIC_OUTPUTS if name in facts.outputs), None)
         self._pooled = next((name for name in POOLED_OUTPUTS if name in facts.outputs), None)
-        self._searcher = example_searcher(facts.spaces[self._spatial])
+        self._searcher = exemplar_searcher(facts.spaces[self._spatial])
 
     @property
     def models(self) -> dict[str, ModelSpace]:
@@ -65,7 +66,7 @@ class ExportedDetector(Detector):
 
     @property
     def detection_threshold(self) -> float:
-        return BY_EXAMPLE.detection
+        return EXEMPLAR_MEAN_LOGIT.detection
 
     @property
     def device(self) -> str:
@@ -98,9 +99,9 @@ class ExportedDetector(Detector):
             raise QueryError("give a point of the image")
         frame = frame_of(image)
         grid = self._grid(frame)
-        vector = exemplar_of(grid, None, point, alike=2.0).vector
+        vector = exemplar_of(grid, None, point, 2.0).vector
         cosines = grid.unit().values @ vector
-        return np.asarray(np.clip(upsampled(cosines, frame.size), -1, 1), np.float32)
+        return np.asarray(np.clip(upsample_bilinear(cosines, frame.size), -1, 1), np.float32)
 
     def close(self) -> None:
         """There is nothing in the background."""
@@ -122,7 +123,7 @@ class ExportedDetector(Detector):
                 settings.detection_threshold,
                 settings.max_detections,
                 refine=settings.refine,
-                zoom=0,
+                rescoring_views=0,
             ),
         )
         ended = time.perf_counter()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
@@ -16,7 +17,7 @@ from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.rescoring_head import load_rescoring_head, save_rescoring_head
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.rescoring.rescorer import RescoringCalibration
+from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
 from perception_contrast_training.calibration.fitting import platt
 from perception_contrast_training.calibration.household_calibration import fits, threshold_of
 from perception_contrast_training.config.rescoring_recipe import ZoomCalibrationSettings
@@ -72,14 +73,15 @@ def _answers(pipeline: Pipeline, image: Labelled) -> Iterator[tuple[int, tuple[f
     # Queries do not compete, so each may be asked beside the others.
     prepared = pipeline.prepare(Vocabulary().with_queries([Query(text) for text in numbers]))
     asked = list(numbers.values())
-    found, size = searcher.candidates(frame.image, seen.semantic, seen.features, prepared)
-    again = searcher.rescoring_features(frame.image, found, prepared, size, EVERY_VIEW)
+    scored = searcher.candidates(frame.image, seen.semantic, seen.features, prepared)
+    again = searcher.rescoring_features(scored, EVERY_VIEW)
     truths: dict[int, NDArray[np.bool_]] = {}
     for place, values in again.items():
-        number, region = asked[found[place].query], found[place].region
+        candidate = scored.candidates[place]
+        number, region = asked[candidate.query], candidate.region
         truth = image.questions[number].truth
         if truth is not None and number not in truths:
-            truths[number] = resize_labels(truth, size)
+            truths[number] = resize_labels(truth, scored.context.map_size)
         yield number, values, number in truths and fits(region, truths[number])
 
 
@@ -90,7 +92,7 @@ def fit_zoom(looked: Looked, most_fired: float) -> tuple[RescoringCalibration, d
         raise PerceptionError("regions of both kinds, right and wrong, are needed; calibrate on more scenes")
     weights, offset = platt(looked.features, looked.correct)
     score = looked.features @ np.array(weights) + offset
-    chance = 1.0 / (1.0 + np.exp(-np.clip(score, -40, 40)))
+    chance = expit(score)
     detection = threshold_of(looked.absent, looked.case.tolist(), chance, most_fired)
     facts = {
         "regions": float(len(chance)),

@@ -17,7 +17,8 @@ from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.search import PreparedQueries, SearchResult
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
+from perception_contrast.segmentation.search_result import SearchResult
 from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.config.alignment_recipe import HouseholdTest
@@ -51,9 +52,9 @@ class _Asker:
         """All pixels above the one threshold of words, whether or not a region would be reported."""
         searcher = self.pipeline.frame_search.searcher
         prepared = self.pipeline.prepare(Vocabulary().with_queries([query]))
-        plane = searcher.plane(self.frame.image, self.seen.semantic, self.seen.features, prepared)
+        logits = searcher.refined_logits(self.frame.image, self.seen.semantic, self.seen.features, prepared)
         return np.asarray(
-            resize_labels((plane >= searcher.calibration.mask).astype(np.uint8), self.frame.size) > 0
+            resize_labels((logits >= searcher.calibration.mask).astype(np.uint8), self.frame.size) > 0
         )
 
 

@@ -1,4 +1,4 @@
-"""Fits the judges of ``openvocab.instances`` on rendered scenes: are two parts two things?"""
+"""Fits the classifiers of ``segmentation.instances`` on rendered scenes: are two parts two instances?"""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from perception_contrast.core.arrays import BoolMask
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.frame import Frame
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.instances.splits import Evidence
-from perception_contrast.segmentation.instances.splitter import SplitCues, Splitter, kind_of, terms
-from perception_contrast.segmentation.regions import Region, measured
-from perception_contrast.segmentation.upsampling import LogitUpsampler
+from perception_contrast.segmentation.instances.split_classifier import classifier_name
+from perception_contrast.segmentation.instances.split_cues import SplitCues
+from perception_contrast.segmentation.instances.split_evidence import SplitEvidence, evidence_terms
+from perception_contrast.segmentation.instances.splitter import Splitter
+from perception_contrast.segmentation.regions.region import Region, measure_region
+from perception_contrast.segmentation.upsampling.logit_upsampler import LogitUpsampler
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.evaluation.figures import iou
 from perception_contrast_training.household.words import SURFACES
 
 logger = logging.getLogger(__name__)
 
-NAMES = tuple(terms(Evidence()))
+NAMES = tuple(evidence_terms(SplitEvidence()))
 SMALLEST, LARGEST = 1.5e-3, 0.08  # shares of the image of things that are paired
 LIKE_SIZES = 3.3
 MOST_WRONG = 0.06  # share of single things that may be parted
@@ -40,7 +43,7 @@ class Case:
 
     kind: str
     two: bool
-    tried: tuple[tuple[Evidence, bool], ...]
+    tried: tuple[tuple[SplitEvidence, bool], ...]
 
 
 def gather(pipeline: Pipeline, scenes: int, seed: int, offline: bool = False) -> list[Case]:
@@ -59,15 +62,15 @@ def _of_image(pipeline: Pipeline, image: LabelledScene) -> Iterator[Case]:
     seen = pipeline.extract_features(Frame(image.rgb))
     grid = seen.semantic or seen.features
     assert grid is not None
-    ground = LogitUpsampler(image.rgb, grid.shape[:2])
-    instances = resize_labels(image.instances, ground.coarse)
+    upsampler = LogitUpsampler(image.rgb, grid.shape[:2])
+    instances = resize_labels(image.instances, upsampler.coarse_size)
     for things in (seen.instance_cues, None):
         for depth in (None, image.depth):
             split_cues = SplitCues(things, depth, seen.features)
             if things is None or seen.instance_cues is not None:
-                splitter = Splitter(ground, image.rgb, split_cues)
+                splitter = Splitter(upsampler, image.rgb, split_cues)
                 for region, truths in regions_of(instances, image):
-                    yield _case(kind_of(split_cues), splitter, region, truths)
+                    yield _case(classifier_name(split_cues), splitter, region, truths)
         if seen.instance_cues is None:
             break
 
@@ -98,21 +101,21 @@ def _region(instances: NDArray[np.int32], numbers: list[int]) -> tuple[Region, l
     x, y, w, h, _ = (int(v) for v in stats[largest])
     window = np.s_[y : y + h, x : x + w]
     mask = np.ascontiguousarray(pieces[window] == largest)
-    region = measured(np.zeros(mask.shape, np.float32), (x, y), mask, instances.size)
+    region = measure_region(np.zeros(mask.shape, np.float32), (x, y), mask, instances.size)
     return region, [mask & (instances[window] == n) for n in numbers]
 
 
 def _case(kind: str, splitter: Splitter, region: Region, truths: list[BoolMask]) -> Case:
     two = len(truths) == 2
     tried = [
-        (evidence, two and all(max(iou(part, truth) for part in parts) >= 0.5 for truth in truths))
-        for parts, evidence in splitter.partings(region)
+        (evidence, two and all(max(iou(part, truth) for part in split) >= 0.5 for truth in truths))
+        for split, evidence in splitter.measured_splits(region)
     ]
     return Case(kind, two, tuple(tried))
 
 
 def fitted(cases: list[Case]) -> dict[str, Any]:
-    """A judge for each kind of cases, as ``openvocab/data/judges.json`` holds them."""
+    """A classifier for each kind of cases, as ``instances/data/split_classifiers.json`` holds them."""
     from sklearn.linear_model import LogisticRegression
 
     found: dict[str, Any] = {}
@@ -130,8 +133,8 @@ def fitted(cases: list[Case]) -> dict[str, Any]:
     return found
 
 
-def _table(seen: list[Evidence]) -> NDArray[np.float64]:
-    return np.array([list(terms(one).values()) for one in seen]).reshape(len(seen), len(NAMES))
+def _table(seen: list[SplitEvidence]) -> NDArray[np.float64]:
+    return np.array([list(evidence_terms(one).values()) for one in seen]).reshape(len(seen), len(NAMES))
 
 
 def _surest(case: Case, judge: dict[str, Any]) -> tuple[float, bool]:
@@ -141,7 +144,7 @@ def _surest(case: Case, judge: dict[str, Any]) -> tuple[float, bool]:
     weights = np.array([judge["weights"][name] for name in NAMES])
     scores = _table([seen for seen, _ in case.tried]) @ weights + judge["offset"]
     best = int(scores.argmax())
-    return float(1.0 / (1.0 + np.exp(-scores[best]))), case.tried[best][1]
+    return float(expit(scores[best])), case.tried[best][1]
 
 
 def figures(cases: list[Case], stored: dict[str, Any]) -> dict[str, dict[str, float]]:

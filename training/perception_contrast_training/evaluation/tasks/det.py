@@ -16,7 +16,7 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.visualization.overlay import overlay
 from perception_contrast_training.cli.eval_options import (
     Job,

@@ -1,4 +1,4 @@
-"""What a second look does to what was found: painted grids, and a zoomer whose answers are laid down."""
+"""Crop rescoring: painted grids, and a crop encoder whose vectors are given."""
 
 from __future__ import annotations
 
@@ -32,22 +32,25 @@ from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.stage_timer import StageTimer
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import StoredCalibration
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, RegionCrop
-from perception_contrast.segmentation.rescoring.rescorer import Rescorer, RescoringCalibration
-from perception_contrast.segmentation.scoring import SigmoidScorer
-from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
+from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
+from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
+from perception_contrast.segmentation.search_result import SearchResult
+from perception_contrast.segmentation.search_settings import SearchSettings
+from perception_contrast.segmentation.searcher_factory import assemble_searcher
 from perception_contrast.text.sentence_encoder import load_minilm
 
 A, B, NOTHING = np.eye(4, dtype=np.float32)[:3]
 ROWS = {"a": A, "b": B}
 BY_MEAN = Calibration(tuple(float(f == "mean") for f in FEATURES), seed=0.5, low=0.0, detection=0.5)
-# The second look alone decides: its own logit, without the first look's, rivals or sizes.
-BY_ZOOM = RescoringCalibration((0.0, 1.0, 0.0, 0.0), 0.0, 0.5)
+# The crop's logit alone decides.
+BY_CROP = RescoringCalibration((0.0, 1.0, 0.0, 0.0), 0.0, 0.5)
 SIZE = (60, 100)
 
 
-class Told:
-    """Says what is in each of the rows of cells of an image; notes what it was asked to see."""
+class FixedCropEncoder:
+    """Gives one vector for crops on the left and one for those on the right; keeps the crops."""
 
     scale, bias = 8.0, -4.0
 
@@ -68,73 +71,77 @@ def grid() -> FeatureGrid:
 
 
 def found(
-    told: Told, *queries: Query, zoom: int = 32, calibration: RescoringCalibration = BY_ZOOM
+    crop_encoder: FixedCropEncoder,
+    *queries: Query,
+    views: int = 32,
+    calibration: RescoringCalibration = BY_CROP,
 ) -> SearchResult:
     words = tuple(np.array([ROWS[t] for t in q.texts()], np.float32).reshape(-1, 4) for q in queries)
-    searcher = Searcher(
+    searcher = assemble_searcher(
         SigmoidScorer((4.0, 4.0), (-2.0, -2.0)),
         BY_MEAN,
-        word_space="w@1",
-        example_space="w@1",
+        text_space="w@1",
+        exemplar_space="w@1",
         neutral=np.stack([NOTHING]),
-        rescorer=Rescorer(told, calibration),
+        crop_encoder=crop_encoder,
+        rescoring_calibration=calibration,
     )
     prepared = PreparedQueries(Vocabulary().with_queries(queries), words)
-    settings = SearchSettings(refine=False, least_share=0.0, zoom=zoom)
+    settings = SearchSettings(refine=False, min_region_share=0.0, rescoring_views=views)
     return searcher.find(np.zeros((*SIZE, 3), np.uint8), grid(), None, prepared, settings)
 
 
 def test_what_turns_out_to_be_something_else_is_not_reported() -> None:
-    told = Told(A, B)
-    (one,) = found(told, Query("a")).detections
+    encoder = FixedCropEncoder(A, B)
+    (one,) = found(encoder, Query("a")).detections
     assert one.box[2] <= 50
     assert one.scores.probability == pytest.approx(1 / (1 + np.exp(-4.0)), abs=1e-6)
-    assert len(found(told, Query("a"), zoom=0).detections) == 2
+    assert len(found(encoder, Query("a"), views=0).detections) == 2
 
 
 def test_regions_are_handed_over_where_they_are() -> None:
-    told = Told(A, B)
-    found(told, Query("a"))
-    assert len(told.crops) == 2
+    encoder = FixedCropEncoder(A, B)
+    found(encoder, Query("a"))
+    assert len(encoder.crops) == 2
     for region_crop, box in zip(
-        sorted(told.crops, key=lambda s: s.box), ((10, 10, 30, 30), (70, 30, 90, 50)), strict=True
+        sorted(encoder.crops, key=lambda s: s.box), ((10, 10, 30, 30), (70, 30, 90, 50)), strict=True
     ):
         assert np.abs(np.array(region_crop.box) - box).max() <= 3.0
         assert region_crop.share == pytest.approx(400 / 6000, rel=0.2)
 
 
 def test_the_surest_are_seen_when_there_are_too_many() -> None:
-    told = Told(B, B)
-    (left,) = found(told, Query("a"), zoom=1).detections
-    assert len(told.crops) == 1 and left.scores.probability > 0.5
+    encoder = FixedCropEncoder(B, B)
+    (left,) = found(encoder, Query("a"), views=1).detections
+    assert len(encoder.crops) == 1 and left.scores.probability > 0.5
 
 
 def test_an_example_is_not_doubted_by_words() -> None:
     exemplar = Exemplar(A, "w@1")
-    assert len(found(Told(B, B), Query("a", exemplars=(exemplar,))).detections) == 2
+    assert len(found(FixedCropEncoder(B, B), Query("a", exemplars=(exemplar,))).detections) == 2
 
 
-def test_other_queries_leave_a_second_look_as_it_is() -> None:
-    alone = found(Told(A, A), Query("a"))
-    beside = found(Told(A, A), Query("b"), Query("a"))
+def test_other_queries_do_not_change_rescoring() -> None:
+    alone = found(FixedCropEncoder(A, A), Query("a"))
+    beside = found(FixedCropEncoder(A, A), Query("b"), Query("a"))
     assert [d.scores.probability for d in beside.detections if d.label == "a"] == pytest.approx(
         [d.scores.probability for d in alone.detections]
     )
 
 
-def test_own_thresholds_hold_for_the_second_look_too() -> None:
-    assert len(found(Told(A, B), Query("a", threshold=0.01)).detections) == 2
-    strict = replace(BY_ZOOM, detection=0.99)
-    assert found(Told(A, B), Query("a"), calibration=strict).detections == ()
+def test_own_thresholds_hold_for_rescored_regions_too() -> None:
+    assert len(found(FixedCropEncoder(A, B), Query("a", threshold=0.01)).detections) == 2
+    strict = replace(BY_CROP, detection=0.99)
+    assert found(FixedCropEncoder(A, B), Query("a"), calibration=strict).detections == ()
 
 
 def test_a_calibration_comes_back_as_it_was_and_others_are_refused() -> None:
-    assert RescoringCalibration.loaded(BY_ZOOM.dumped()) == BY_ZOOM
+    assert RescoringCalibration.loaded(BY_CROP.dumped()) == BY_CROP
     for text in (
         "",
         "[]",
         '{"weights": [1], "offset": 0, "detection": 0.5}',
-        BY_ZOOM.dumped().replace("1.0", "NaN"),
+        BY_CROP.dumped().replace("1.0", "NaN"),
     ):
         with pytest.raises(ModelError, match="calibration of a zoom head"):
             RescoringCalibration.loaded(text)
@@ -193,7 +200,7 @@ def test_a_blank_image_and_an_empty_mask_stay_finite(crop_encoder: CropEncoder, 
     assert np.isfinite(crop_encoder.vectors(blank, [nothing])).all()
 
 
-def test_every_stage_of_the_walk_is_timed_and_zoom_can_be_switched_off(encoders) -> None:
+def test_rescoring_is_timed_as_zoom_and_can_be_switched_off(encoders) -> None:
     pipeline = Pipeline(encoders, PipelineSettings(short_side=224, detection_threshold=0.02))
     pipeline.set_queries([Query("cup"), Query("table")])
     seen = pipeline.process(Frame(image()), OutputRequest(detections=True))
