@@ -20,16 +20,19 @@ from torch.nn import functional
 
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import require_same_space, space_name
+from perception_contrast.core.spaces import require_same_space, space_name
 from perception_contrast.encoders.base import EncoderOutput, ImageEncoder, Role
 from perception_contrast.encoders.clip_visual import ClipVisual, clip_visual_of
 from perception_contrast.encoders.dense.method_names import AUTO, PROXY, method_alone, require_method
 from perception_contrast.encoders.dense.proxyclip import gather_by_proxy, resampled_grid
 from perception_contrast.encoders.image_text_pair import load_pair, pair_network
 from perception_contrast.encoders.position_embedding import grid_of
+from perception_contrast.models.download import Progress
 from perception_contrast.models.logit_scale import LogitScale
-from perception_contrast.models.registry import ModelSpec, Triple, model_spec
-from perception_contrast.models.weights import Progress, load_strictly, load_tensors, weights_file
+from perception_contrast.models.registry import model_spec
+from perception_contrast.models.specs import ModelSpec, Triple
+from perception_contrast.models.weight_loading import load_strictly, load_tensors
+from perception_contrast.models.weights import weights_file
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.sentence_encoder import load_minilm
 

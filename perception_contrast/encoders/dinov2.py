@@ -11,12 +11,15 @@ from torch import Tensor, nn
 
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import space_name
+from perception_contrast.core.spaces import space_name
 from perception_contrast.encoders.base import EncoderOutput, ImageEncoder, Role
 from perception_contrast.encoders.position_embedding import grid_of
 from perception_contrast.encoders.timm_backbones import create_network, trunk_of
-from perception_contrast.models.registry import ModelSpec, Triple, model_spec
-from perception_contrast.models.weights import Progress, load_strictly, load_tensors, weights_file
+from perception_contrast.models.download import Progress
+from perception_contrast.models.registry import model_spec
+from perception_contrast.models.specs import ModelSpec, Triple
+from perception_contrast.models.weight_loading import load_strictly, load_tensors
+from perception_contrast.models.weights import weights_file
 
 CLASSIFIERS = ("head.", "fc.")
 KEPT = ("head.norm.",)  # of ConvNeXt, before its classifier

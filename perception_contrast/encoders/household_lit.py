@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import require_same_space, space_name
+from perception_contrast.core.spaces import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import AlignmentHead, colour_statistics, load_alignment
 from perception_contrast.encoders.base import (
     EncoderOutput,
@@ -24,7 +24,8 @@ from perception_contrast.encoders.base import (
 from perception_contrast.encoders.dense.method_names import LIT
 from perception_contrast.encoders.rescoring_head import Rescoring, load_rescoring_head
 from perception_contrast.models.logit_scale import LogitScale
-from perception_contrast.models.registry import HOUSEHOLD_LIT, Triple
+from perception_contrast.models.registry import HOUSEHOLD_LIT
+from perception_contrast.models.specs import Triple
 from perception_contrast.text.base import TextEncoder
 
 HEAD_FILE = Path(__file__).parents[1] / "models" / "data" / "household_lit.safetensors"

@@ -14,7 +14,7 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.timm_backbones import create_network
 from perception_contrast.models.registry import MINILM
 from perception_contrast.models.specs import ModelSpec
-from perception_contrast.models.weights import load_strictly, load_tensors
+from perception_contrast.models.weight_loading import load_strictly, load_tensors
 from perception_contrast.text.text_networks import clip_text_transformer, sentence_projection
 
 IMAGES = "pictures"  # in the words' file: sha256 of the weights that they were fitted to

@@ -14,9 +14,9 @@ from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.dense.method_names import AUTO, dense_method
 from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit, load_household_lit
+from perception_contrast.models.download import Progress
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import model_spec
-from perception_contrast.models.weights import Progress
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.clip_text_encoder import ClipTextEncoder
 from perception_contrast.text.sentence_encoder import load_minilm

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from perception_contrast import __version__
 from perception_contrast.core.cache import cache_dir
+from perception_contrast.core.version import __version__
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.cpu_features import cpu_name
 

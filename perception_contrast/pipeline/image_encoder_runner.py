@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import Frame, GridToImage
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.encoders.base import Role
 from perception_contrast.encoders.encoder_graph import EncoderGraph, language_features
 from perception_contrast.encoders.load_encoders import Encoders

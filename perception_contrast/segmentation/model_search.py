@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import require_same_space
+from perception_contrast.core.spaces import require_same_space
 from perception_contrast.encoders.base import FittedScores, LanguageModel
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.encoders.rescoring_head import Rescoring
@@ -23,7 +23,7 @@ from perception_contrast.segmentation.search import Searcher
 NEUTRAL = ("object", "things", "stuff", "texture")
 BACKGROUND = (
     "background", "wall", "floor", "ceiling", "ground", "sky", "window", "furniture", "cloth", "paper",
-    "shadow", "blurry image", "plant", "building", "person",
+    "shadow", "blurry picture", "plant", "building", "person",
 )  # fmt: skip
 
 # Uncalibrated: a region's probability is the mean of its pixels'.
@@ -44,16 +44,8 @@ def searcher_of(
     if stored is not None:
         space = language.space if language is not None else ""
         require_same_space(stored.space, space, "a calibration and the language model")
-    nothing = np.zeros((0, 0), np.float32)
     if language is None:
-        return Searcher(
-            None,
-            BY_EXAMPLE,
-            word_space="",
-            example_space=spatial.space,
-            neutral=nothing,
-            example_scorer=ExampleScorer(),
-        )
+        return example_searcher(spatial.space)
     neutral = language.text.encode(NEUTRAL)
     fitted = language.fitted
     if fitted is not None:
@@ -83,6 +75,18 @@ def searcher_of(
         neutral=neutral,
         example_scorer=ExampleScorer(),
         example_calibration=BY_EXAMPLE,
+    )
+
+
+def example_searcher(space: str) -> Searcher:
+    """The searcher of a model that knows no words: it finds what it was shown, by vectors of ``space``."""
+    return Searcher(
+        None,
+        BY_EXAMPLE,
+        word_space="",
+        example_space=space,
+        neutral=np.zeros((0, 0), np.float32),
+        example_scorer=ExampleScorer(),
     )
 
 

@@ -20,7 +20,7 @@ ROBOT_CAMERA = (
     "{a}.",
     "a photo of {a}.",
     "a photo of {the}.",
-    "an image that shows {a}.",
+    "a picture that shows {a}.",
     "a camera frame with {a} in it.",
     "{a} in the view of a camera.",
     # Viewpoint.
@@ -36,7 +36,7 @@ ROBOT_CAMERA = (
     "{a} on the far side of a room.",
     "{a} in the distance.",
     "{a}, tiny in a wide view.",
-    "{a} filling the whole image.",
+    "{a} filling the whole picture.",
     # Light.
     "{a} in bright daylight.",
     "{a} under a ceiling lamp.",
@@ -51,7 +51,7 @@ ROBOT_CAMERA = (
     "a wide-angle photo of {a}.",
     # Partial views.
     "{a} half hidden behind something.",
-    "{a} cut off at the edge of the image.",
+    "{a} cut off at the edge of the picture.",
     "part of {a}.",
     "{a} among many other things.",
     # Places.

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from perception_contrast.core.cache import cache_dir, sha256_of
-from perception_contrast.core.feature_grid import space_name
+from perception_contrast.core.spaces import space_name
+from perception_contrast.models.download import Progress
 from perception_contrast.models.registry import MINILM
-from perception_contrast.models.weights import Progress, load_strictly, load_tensors, wheel_files
+from perception_contrast.models.weight_loading import load_strictly, load_tensors
+from perception_contrast.models.weights import wheel_files
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.bert import Bert, bert_from_transformers
 

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.text.base import TextEncoder
-
-FloatArray = NDArray[np.float32]
 
 
 class CachedTextEncoder(TextEncoder):

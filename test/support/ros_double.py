@@ -14,7 +14,8 @@ import numpy as np
 from perception_contrast.core.detection import Detection, Scores
 from perception_contrast.core.errors import ModelError, QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import Frame, GridToImage
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.output_request import OutputRequest

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.cache import CHUNK_BYTES
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.encoders.base import EncoderOutput, Role
 from perception_contrast.models.specs import Triple
 from perception_contrast.preprocessing.to_array import image_array

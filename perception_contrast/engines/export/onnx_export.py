@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perception_contrast import __version__
 from perception_contrast.core.cache import replacing
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.version import __version__
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.export.exported_encoder import (
     FORMAT,

@@ -11,12 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perception_contrast.core.arrays import FloatArray, FloatBox
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.encoders.rescoring_head import SIDE, RescoringHead, pooled
 from perception_contrast.engines.encoder_session import EncoderSession, rescoring_session
 from perception_contrast.preprocessing.region_crops import (
-    Array,
-    Box,
     View,
     coverage,
     enlarged,
@@ -31,7 +30,7 @@ class RegionCrop:
     """A region to be seen again. box: pixels of the frame. mask: what of the box is the region's, at any
     resolution. share: of the frame."""
 
-    box: Box
+    box: FloatBox
     mask: NDArray[np.bool_]
     share: float
 
@@ -69,7 +68,7 @@ class CropEncoder:
         """Ends what goes on in the background."""
         self.served.close()
 
-    def vectors(self, image: NDArray[np.uint8], crops: Sequence[RegionCrop]) -> Array:
+    def vectors(self, image: NDArray[np.uint8], crops: Sequence[RegionCrop]) -> FloatArray:
         """(n, dim) float32 unit rows. image: (H, W, 3) uint8 RGB. Crops that share a view share its pass."""
         if not crops:
             return np.zeros((0, self._head.config.dim), np.float32)

@@ -12,7 +12,8 @@ import torch
 
 from perception_contrast.core.errors import ModelError, SpaceError
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import Frame, GridToImage
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.encoders.block_encoder import BlockEncoder
 from perception_contrast.encoders.encoder_graph import graph_of

@@ -11,7 +11,7 @@ from small_models import encoders_of, pipeline_of
 from perception_contrast.core.errors import ModelError, QueryError
 from perception_contrast.core.frame import Frame
 from perception_contrast.pipeline.output_request import OutputRequest
-from perception_contrast.text.templates import PLAIN
+from perception_contrast.text.prompt_templates import PLAIN
 
 LABELS = ("red mug", "sofa", "the floor", "two dogs")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.feature_grid import require_same_space
+from perception_contrast.core.spaces import require_same_space
 from perception_contrast.encoders.rescoring_head import load_rescoring_head
 from perception_contrast_training.config.rescoring_recipe import RescoringRecipe, load_zoom_recipe
 from perception_contrast_training.household.concepts import shown_names

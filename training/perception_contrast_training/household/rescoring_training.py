@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perception_contrast.core.feature_grid import require_same_space, space_name
+from perception_contrast.core.spaces import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import AlignmentConfig, AlignmentHead, load_alignment
 from perception_contrast.encoders.household_lit import HEAD_FILE
 from perception_contrast.encoders.rescoring_head import (

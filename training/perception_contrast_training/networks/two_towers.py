@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from perception_contrast.core.errors import ModelError, RecipeError
 from perception_contrast.encoders.clip import ClipTower, load_clip
-from perception_contrast.models.registry import Triple, model_spec
-from perception_contrast.models.specs import ModelSpec
+from perception_contrast.models.registry import model_spec
+from perception_contrast.models.specs import ModelSpec, Triple
 from perception_contrast.text.clip_text_encoder import text_preprocessing
 from perception_contrast_training.networks.backbones import (
     Backbone,

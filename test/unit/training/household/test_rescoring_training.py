@@ -21,8 +21,8 @@ from perception_contrast.core.errors import ModelError, PerceptionError, RecipeE
 from perception_contrast.encoders.alignment_head import AlignmentHead
 from perception_contrast.encoders.rescoring_head import LAYOUT, RescoringHead, load_rescoring_head
 from perception_contrast.segmentation.rescoring.rescorer import RescoringCalibration
+from perception_contrast_sim.objects.materials import COLOURS, MATERIALS
 from perception_contrast_sim.objects.props import SceneObject
-from perception_contrast_sim.render.materials import COLOURS, MATERIALS
 from perception_contrast_sim.rooms.scenes import LabelledScene
 from perception_contrast_training.config.rescoring_recipe import (
     RescoringRecipe,
