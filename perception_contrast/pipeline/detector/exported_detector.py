@@ -16,6 +16,7 @@ from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.spaces import require_same_space
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
+from perception_contrast.encoders.base import Role, name_of_output, output_with
 from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder
 from perception_contrast.pipeline.detector.base import Detector, PendingDetections, Point
 from perception_contrast.pipeline.detector.detector_result import DetectorResult
@@ -33,12 +34,6 @@ from perception_contrast.segmentation.upsampling.bilinear import upsample_biline
 from perception_contrast.text.zero_shot import Classification
 
 CUDA = "CUDAExecutionProvider"
-# Outputs of an exported file, in the order in which one is taken.
-SPATIAL_OUTPUTS, SEMANTIC_OUTPUTS, POOLED_OUTPUTS = (
-    ("tokens", "dense", "grid"),
-    ("grid", "dense"),
-    ("picture", "image", "cls"),
-)
 # Cosine, of vectors less the image's mean, from which neighbours of a point belong to its thing.
 ALIKE = 0.5
 
@@ -50,10 +45,12 @@ class ExportedDetector(Detector):
         """Raises ModelError for a file of another program, a damaged one, and a device that is not there."""
         self._path, self._settings = path, settings or PipelineSettings()
         self._encoder = ExportedEncoder(path, _providers(device))
-        facts = self._encoder.facts
-        self._spatial = next(name for name in SPATIAL_OUTPUTS if name in facts.outputs)
-        self._semantic = next((name for name in SEMANTIC_OUTPUTS if name in facts.outputs), None)
-        self._pooled = next((name for name in POOLED_OUTPUTS if name in facts.outputs), None)
+        facts, outputs = self._encoder.facts, self._encoder.outputs
+        self._spatial = name_of_output(outputs, Role.SPATIAL, facts.model)
+        semantic = output_with(outputs, Role.LANGUAGE)
+        pooled = output_with(outputs, Role.LANGUAGE_POOLED) or output_with(outputs, Role.SPATIAL_POOLED)
+        self._semantic = None if semantic is None else semantic.name
+        self._pooled = None if pooled is None else pooled.name
         self._searcher = exemplar_searcher(facts.spaces[self._spatial])
 
     @property

@@ -132,7 +132,7 @@ def test_int8_multiplies_the_tower_in_eight_bits_and_the_head_in_float() -> None
     nodes = onnx.load(str(engine.path)).graph.node
     whole = {node.name for node in nodes if node.op_type == "MatMulInteger"}
     assert len(whole) >= 4 * 4, "qkv, proj, fc1 and fc2 of four blocks"
-    assert all("/tower/" in name for name in whole)
+    assert all("/encoder/" in name for name in whole)
 
 
 # The gate.
