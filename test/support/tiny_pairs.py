@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from perception_contrast.encoders import clip
 from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast_training.config.pretraining_recipe import recipe_of
-from perception_contrast_training.engine.run_folder import start
+from perception_contrast_training.engine.pretraining import start
 
 SIZE = 32
 COLOURS = ("red", "green", "blue")

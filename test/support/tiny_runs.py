@@ -15,8 +15,8 @@ from perception_contrast_training.data.loading.batches import batches
 from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.engine.checkpoint import Checkpoints, Snapshot, load_into
 from perception_contrast_training.engine.journal import JsonLines
-from perception_contrast_training.engine.run_loop import Parts
 from perception_contrast_training.engine.trainer import Trainer
+from perception_contrast_training.engine.training_loop import Parts
 
 QUICK = Optimisation(
     steps=12, batch=8, learning_rate=3e-3, scaling="fixed", warm_up=2, weight_decay=0.1, final_decay=0.2

@@ -137,7 +137,7 @@ def _view(asked: argparse.Namespace) -> None:
 
 
 def _dedup(asked: argparse.Namespace) -> None:
-    from perception_contrast_training.data.curation.duplicates import dedup
+    from perception_contrast_training.data.curation.near_duplicates import dedup
     from perception_contrast_training.data.loading.progress import Bars
 
     with Bars("frames") as bars:

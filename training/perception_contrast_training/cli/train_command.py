@@ -136,7 +136,7 @@ def run_command(argv: Sequence[str]) -> int:
     stored = read_mapping(path, arguments.set)
     if not is_pretraining(stored):
         return _head(["--recipe", str(path), *(part for one in arguments.set for part in ("--set", one))])
-    from perception_contrast_training.engine.run_folder import check, start
+    from perception_contrast_training.engine.pretraining import check, start
 
     recipe = recipe_of(stored)
     if arguments.check:
@@ -147,7 +147,7 @@ def run_command(argv: Sequence[str]) -> int:
 
 def resume_command(argv: Sequence[str]) -> int:
     arguments = _resume_parser().parse_args(argv)
-    from perception_contrast_training.engine.run_folder import resume
+    from perception_contrast_training.engine.pretraining import resume
 
     return _ended(resume(arguments.run, arguments.steps), arguments.run)
 
@@ -207,8 +207,8 @@ def _head(argv: Sequence[str]) -> int:
     """The command of the head that the recipe is for."""
     from perception_contrast_training.config.rescoring_recipe import METHOD
     from perception_contrast_training.config.schema import read_mapping
-    from perception_contrast_training.household import alignment_command as align_command
-    from perception_contrast_training.household import rescoring_command as zoom_command
+    from perception_contrast_training.household.alignment import alignment_command as align_command
+    from perception_contrast_training.household.rescoring import rescoring_command as zoom_command
 
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--recipe", type=Path)

@@ -9,8 +9,8 @@ from typing import Any
 
 from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.config.schema import checked, read_mapping
-from perception_contrast_training.household.alignment_losses import LossWeights
-from perception_contrast_training.household.dense_batches import BatchSettings
+from perception_contrast_training.household.alignment.alignment_losses import LossWeights
+from perception_contrast_training.household.alignment.dense_batches import BatchSettings
 
 PATCH = 14  # of the image tower, pixels
 AT_LEAST_ONE = (

@@ -18,7 +18,7 @@ from perception_contrast_training.methods.paper_defaults import PaperDefaults
 from perception_contrast_training.methods.registry import METHODS, MethodKind
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import BackboneSettings
-from perception_contrast_training.networks.low_rank import LoraSettings
+from perception_contrast_training.networks.lora import LoraSettings
 
 PUBLISHED = -1  # "as published" where a number is expected
 DEFAULTS = ("optimiser", "learning_rate", "scaling", "reference_batch", "final_rate", "weight_decay",

@@ -16,7 +16,7 @@ from perception_contrast_training.config.alignment_recipe import (
     require_towers,
 )
 from perception_contrast_training.config.schema import checked, read_mapping
-from perception_contrast_training.household.rescoring_losses import RescoringLoss
+from perception_contrast_training.household.rescoring.rescoring_losses import RescoringLoss
 
 METHOD = "zoom"
 AT_LEAST_ONE = (

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.subset import evenly
-from perception_contrast_training.engine.run_loop import BETTER
 from perception_contrast_training.engine.trainer import Trainer
+from perception_contrast_training.engine.training_loop import BETTER
 from perception_contrast_training.evaluation.compare import by_caption, class_vectors, of_time, without_labels
 from perception_contrast_training.evaluation.encoding import (
     EncodedImages,

@@ -18,8 +18,8 @@ from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.models.specs import UNKNOWN_LICENCE, Family, ModelSpec
 from perception_contrast.models.timm_models import TIMM
 from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, as_mapping
-from perception_contrast_training.engine.guard import Verdict, guard, require_no_regression
-from perception_contrast_training.engine.run_folder import Data, Trained, load_run, open_data
+from perception_contrast_training.engine.pretraining import Data, Trained, load_run, open_data
+from perception_contrast_training.engine.regression_guard import Verdict, guard, require_no_regression
 from perception_contrast_training.evaluation.report import Outcome, markdown
 from perception_contrast_training.export.export_files import Written, served_by, write_model
 from perception_contrast_training.networks.backbones import Backbone

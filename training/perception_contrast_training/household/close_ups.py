@@ -21,7 +21,7 @@ from perception_contrast_sim.render.stage import Stage, View, look_at
 from perception_contrast_sim.rooms.arrange import Placed, Room
 from perception_contrast_sim.rooms.scenes import exposed, paint_room, surface_images
 from perception_contrast_training.evaluation.progress import tracked
-from perception_contrast_training.household.rendered import require_same_scenes
+from perception_contrast_training.household.scene_shards import require_same_scenes
 from perception_contrast_training.household.words import Concept, phrase
 
 ROOM = Room(1.5, 1.5, 2.6)

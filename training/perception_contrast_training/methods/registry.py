@@ -16,7 +16,7 @@ from perception_contrast_training.methods.ema_teacher_defaults import fitted_twi
 from perception_contrast_training.methods.paper_defaults import PUBLISHED, PaperDefaults
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import Backbone, BackboneSettings
-from perception_contrast_training.networks.low_rank import LoraSettings, adapt
+from perception_contrast_training.networks.lora import LoraSettings, adapt
 from perception_contrast_training.networks.text import TextSettings
 from perception_contrast_training.networks.two_towers import Network, TwoTowers, make_network
 from perception_contrast_training.views.byol import ByolViews

@@ -15,8 +15,8 @@ from perception_contrast.cli.main import main as command
 from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, Optimisation, load_recipe
 from perception_contrast_training.engine.head_steps import learning_rate
-from perception_contrast_training.household import alignment_command as cli
-from perception_contrast_training.household.alignment_training import shard_jobs
+from perception_contrast_training.household.alignment import alignment_command as cli
+from perception_contrast_training.household.alignment.alignment_training import shard_jobs
 
 
 @pytest.fixture

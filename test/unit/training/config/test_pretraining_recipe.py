@@ -21,7 +21,7 @@ from perception_contrast_training.config.pretraining_recipe import as_mapping, r
 from perception_contrast_training.config.ranges import RANGES, numbers
 from perception_contrast_training.config.schema import read_mapping
 from perception_contrast_training.engine.journal import read_log
-from perception_contrast_training.engine.run_folder import load_run, start
+from perception_contrast_training.engine.pretraining import load_run, start
 from perception_contrast_training.methods.registry import METHODS
 
 

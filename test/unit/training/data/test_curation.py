@@ -17,7 +17,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.files import load_image
 from perception_contrast_training.data.bags.extract import extract
 from perception_contrast_training.data.bags.options import ExtractOptions
-from perception_contrast_training.data.curation.duplicates import dedup, find_duplicates
+from perception_contrast_training.data.curation.near_duplicates import dedup, find_duplicates
 from perception_contrast_training.data.curation.splits import (
     Placed,
     SplitOptions,
@@ -79,7 +79,6 @@ def test_dedup_marks_repeated_frames_and_readers_leave_them_out(tmp_path: Path) 
 
 
 def test_dedup_by_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from perception_contrast_training.data.curation import duplicates
 
     class Grey:
         space = "grey@0"

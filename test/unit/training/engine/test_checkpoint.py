@@ -25,7 +25,7 @@ from perception_contrast_training.engine.checkpoint import (
     read_snapshot,
     write_snapshot,
 )
-from perception_contrast_training.engine.run_loop import RunLoop
+from perception_contrast_training.engine.training_loop import RunLoop
 
 # Files.
 
@@ -92,7 +92,7 @@ from dataclasses import replace
 from pathlib import Path
 from tiny_runs import LONG, ORDER, fresh, parts
 from perception_contrast_training.engine.checkpoint import Checkpoints, CheckpointError
-from perception_contrast_training.engine.run_loop import RunLoop
+from perception_contrast_training.engine.training_loop import RunLoop
 from perception_contrast_training.config.run_settings import CheckpointSettings
 folder = Path({folder!r})
 trainer = fresh(replace(LONG, steps=12))
@@ -178,7 +178,7 @@ sys.path[:0] = {paths!r}
 from pathlib import Path
 from dataclasses import replace
 from tiny_runs import LONG, ORDER, parts, resumed
-from perception_contrast_training.engine.run_loop import RunLoop
+from perception_contrast_training.engine.training_loop import RunLoop
 from perception_contrast_training.config.run_settings import CheckpointSettings
 folder = Path({folder!r})
 trainer = resumed(folder)

@@ -26,9 +26,9 @@ from perception_contrast_training.data.loading.batches import UNREADABLE, batche
 from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.engine.checkpoint import Checkpoints, load_into, read_snapshot
 from perception_contrast_training.engine.journal import JsonLines, journals, read_log
-from perception_contrast_training.engine.run_loop import RunLoop
 from perception_contrast_training.engine.schedules import cosine, scaled, warmed_up
 from perception_contrast_training.engine.trainer import DivergedError, Trainer
+from perception_contrast_training.engine.training_loop import RunLoop
 
 
 def trained(settings: Optimisation, steps: int, method: TinyContrast | None = None) -> Trainer:

@@ -27,8 +27,8 @@ from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline, Settings
 from perception_contrast_training.config.pretraining_recipe import recipe_of
 from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot, write_snapshot
-from perception_contrast_training.engine.guard import RegressionError, judge, require_no_regression
-from perception_contrast_training.engine.run_folder import Trained, load_run, start
+from perception_contrast_training.engine.pretraining import Trained, load_run, start
+from perception_contrast_training.engine.regression_guard import RegressionError, judge, require_no_regression
 from perception_contrast_training.export.export_files import served_by, write_model
 from perception_contrast_training.export.export_run import export_run, spec_of
 from perception_contrast_training.networks.backbones import BackboneSettings, make_backbone

@@ -24,10 +24,10 @@ from perception_contrast.encoders.alignment_head import (
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_training.calibration.household_calibration import _fitted
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, Optimisation
-from perception_contrast_training.household.alignment_training import AlignmentTrainer
-from perception_contrast_training.household.baselines import closed_form_head
-from perception_contrast_training.household.dense_batches import BatchMaker, BatchSettings
-from perception_contrast_training.household.rendered import (
+from perception_contrast_training.household.alignment.alignment_training import AlignmentTrainer
+from perception_contrast_training.household.alignment.baselines import closed_form_head
+from perception_contrast_training.household.alignment.dense_batches import BatchMaker, BatchSettings
+from perception_contrast_training.household.scene_shards import (
     Shard,
     cell_labels,
     load_shard,

@@ -31,24 +31,24 @@ from perception_contrast_training.config.rescoring_recipe import (
     ZoomShape,
     load_zoom_recipe,
 )
-from perception_contrast_training.household import enlarged_regions as zoomed
-from perception_contrast_training.household.concepts import TruthTable, draw_concepts, shown_names
-from perception_contrast_training.household.enlarged_regions import (
+from perception_contrast_training.household.rescoring import enlarged_regions as zoomed
+from perception_contrast_training.household.rescoring.concepts import TruthTable, draw_concepts, shown_names
+from perception_contrast_training.household.rescoring.enlarged_regions import (
     EnlargedJob,
     EnlargedRegions,
     load_zoomed,
     make_zoomed,
     regions_of,
 )
-from perception_contrast_training.household.rendered import make_shards, write_shard
-from perception_contrast_training.household.rescoring_figures import naming, zoom_scores
-from perception_contrast_training.household.rescoring_losses import name_loss, phrase_loss
-from perception_contrast_training.household.rescoring_training import (
+from perception_contrast_training.household.rescoring.rescoring_figures import naming, zoom_scores
+from perception_contrast_training.household.rescoring.rescoring_losses import name_loss, phrase_loss
+from perception_contrast_training.household.rescoring.rescoring_training import (
     RescoringTrainer,
     WordSpace,
     fit,
     shard_jobs,
 )
+from perception_contrast_training.household.scene_shards import make_shards, write_shard
 from perception_contrast_training.household.sentences import SentenceBank
 from perception_contrast_training.household.words import SURFACES, Concept, Words
 
@@ -444,7 +444,7 @@ def test_naming_counts_what_is_right_by_size() -> None:
 
 @pytest.fixture
 def shipped(repository: Path) -> Path:
-    return repository / "training" / "recipes" / "household_zoom.yaml"
+    return repository / "training" / "recipes" / "household_rescoring.yaml"
 
 
 def test_the_shipped_recipe_says_all_that_there_is_to_say(shipped: Path) -> None:

@@ -35,7 +35,7 @@ from perception_contrast_training.engine import negative_mask as whereabouts
 from perception_contrast_training.engine.checkpoint import Checkpoints, Snapshot, read_snapshot
 from perception_contrast_training.engine.journal import read_log
 from perception_contrast_training.engine.negative_mask import WHERE, NegativeMask, may_be_negatives
-from perception_contrast_training.engine.run_folder import check, open_data, partners_in, resume, start
+from perception_contrast_training.engine.pretraining import check, open_data, partners_in, resume, start
 from perception_contrast_training.engine.trainer import Trainer
 
 OTHER = "/cam/side/image_raw/compressed"

@@ -18,8 +18,8 @@ from torch import Tensor
 from perception_contrast_training.config.run_settings import Optimisation, Watching
 from perception_contrast_training.data.loading.batches import batches
 from perception_contrast_training.data.loading.order import Order
-from perception_contrast_training.engine.run_loop import CollapseError, RunLoop
 from perception_contrast_training.engine.trainer import Step, Trainer
+from perception_contrast_training.engine.training_loop import CollapseError, RunLoop
 from perception_contrast_training.methods.registry import METHODS, make_method
 from perception_contrast_training.monitors.collapse import (
     of_choices,

@@ -44,7 +44,7 @@ from perception_contrast_training.networks.ema_teacher import (
     update_ema,
 )
 from perception_contrast_training.networks.heads import DinoHead
-from perception_contrast_training.networks.low_rank import LoraSettings, adapt, merged
+from perception_contrast_training.networks.lora import LoraSettings, adapt, merged
 from perception_contrast_training.views.dino import DinoViewSettings
 
 HEAD = {"prototypes": 16, "hidden": 16, "bottleneck": 8}

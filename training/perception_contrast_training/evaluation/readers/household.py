@@ -14,7 +14,6 @@ from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.render.stage import STRUCTURE
 from perception_contrast_sim.rooms.household import Household
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
-from perception_contrast_training.evaluation.questions import LEAST_SHARE
 from perception_contrast_training.evaluation.readers.types import (
     IGNORED,
     LabelledImage,
@@ -22,6 +21,7 @@ from perception_contrast_training.evaluation.readers.types import (
     Thing,
     ThingsImage,
 )
+from perception_contrast_training.household.questions import LEAST_SHARE
 from perception_contrast_training.household.words import SURFACES, Words
 
 PREFIX = "household"

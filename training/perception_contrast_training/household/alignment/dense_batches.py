@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from perception_contrast_sim.objects.props import SceneObject
-from perception_contrast_training.household.rendered import Shard
+from perception_contrast_training.household.scene_shards import Shard
 from perception_contrast_training.household.words import (
     SURFACES,
     Concept,

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from perception_contrast.encoders.alignment_head import AlignmentHead
-from perception_contrast_training.household.dense_batches import DenseBatch
+from perception_contrast_training.household.alignment.dense_batches import DenseBatch
 from perception_contrast_training.losses import (
     category_loss,
     clip_loss,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.evaluation.linear import linear_torch
 from perception_contrast_training.evaluation.progress import tracked
-from perception_contrast_training.household.rendered import Shard
+from perception_contrast_training.household.scene_shards import Shard
 from perception_contrast_training.household.words import SURFACES, Words
 
 LEAST_CELLS = 3  # that are mostly the thing's

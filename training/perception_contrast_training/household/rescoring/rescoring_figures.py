@@ -23,10 +23,14 @@ from perception_contrast_sim.rooms.scenes import SceneSettings
 from perception_contrast_training.evaluation.metrics.presence import reported, threshold_for
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.report import Outcome, Table
-from perception_contrast_training.household.concepts import TruthTable
-from perception_contrast_training.household.enlarged_regions import EnlargedJob, EnlargedRegions, regions_of
-from perception_contrast_training.household.household_figures import SIZES
-from perception_contrast_training.household.rescoring_training import WordSpace
+from perception_contrast_training.household.alignment.household_figures import SIZES
+from perception_contrast_training.household.rescoring.concepts import TruthTable
+from perception_contrast_training.household.rescoring.enlarged_regions import (
+    EnlargedJob,
+    EnlargedRegions,
+    regions_of,
+)
+from perception_contrast_training.household.rescoring.rescoring_training import WordSpace
 from perception_contrast_training.household.words import SURFACES, Words
 
 AT_ONCE = 512  # views

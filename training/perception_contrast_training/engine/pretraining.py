@@ -30,8 +30,8 @@ from perception_contrast_training.data.pairs.partners import Partners, partners_
 from perception_contrast_training.engine.checkpoint import Checkpoints, Snapshot, load_into, read_snapshot
 from perception_contrast_training.engine.distributed import Processes, joined
 from perception_contrast_training.engine.journal import bar, journals
-from perception_contrast_training.engine.run_loop import Ended, Parts, RunLoop
 from perception_contrast_training.engine.trainer import Trainer
+from perception_contrast_training.engine.training_loop import Ended, Parts, RunLoop
 from perception_contrast_training.evaluation.held_out import column, split
 from perception_contrast_training.evaluation.held_out_figures import HeldOut, Probe
 from perception_contrast_training.methods.base import Method, Views

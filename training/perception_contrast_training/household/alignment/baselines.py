@@ -12,7 +12,7 @@ from torch import Tensor
 
 from perception_contrast.encoders.alignment_head import AlignmentConfig, AlignmentHead
 from perception_contrast.text.text_tower import TextTower
-from perception_contrast_training.household.rendered import Shard
+from perception_contrast_training.household.scene_shards import Shard
 from perception_contrast_training.household.words import SURFACES
 
 CELLS_PER_IMAGE = 40

@@ -22,9 +22,9 @@ from perception_contrast.encoders.alignment_head import (
 )
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe
 from perception_contrast_training.engine.head_steps import HeadSteps
-from perception_contrast_training.household.alignment_losses import TextVectors, alignment_losses
-from perception_contrast_training.household.dense_batches import BatchMaker, DenseBatch
-from perception_contrast_training.household.rendered import (
+from perception_contrast_training.household.alignment.alignment_losses import TextVectors, alignment_losses
+from perception_contrast_training.household.alignment.dense_batches import BatchMaker, DenseBatch
+from perception_contrast_training.household.scene_shards import (
     ShardJob,
     load_shard,
     make_shard,

@@ -29,15 +29,15 @@ from perception_contrast_training.config.rescoring_recipe import RescoringRecipe
 from perception_contrast_training.engine.head_steps import HeadSteps, learning_rate
 from perception_contrast_training.engine.journal import LOG, JsonLines, bar
 from perception_contrast_training.evaluation.progress import tracked
-from perception_contrast_training.household.concepts import TruthTable, draw_concepts
-from perception_contrast_training.household.enlarged_regions import (
+from perception_contrast_training.household.rescoring.concepts import TruthTable, draw_concepts
+from perception_contrast_training.household.rescoring.enlarged_regions import (
     EnlargedJob,
     EnlargedRegions,
     load_zoomed,
     make_zoomed,
 )
-from perception_contrast_training.household.rendered import make_shards, require_same_scenes
-from perception_contrast_training.household.rescoring_losses import RescoringBatch, rescoring_losses
+from perception_contrast_training.household.rescoring.rescoring_losses import RescoringBatch, rescoring_losses
+from perception_contrast_training.household.scene_shards import make_shards, require_same_scenes
 from perception_contrast_training.household.sentences import SentenceBank
 from perception_contrast_training.household.words import Concept, Words, phrase
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast_training.engine.run_folder import (
+from perception_contrast_training.engine.pretraining import (
     Data,
     Trained,
     fresh_backbone,

@@ -20,7 +20,7 @@ from perception_contrast.preprocessing.region_crops import View, coverage, enlar
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
-from perception_contrast_training.household.rendered import read_shard, write_shard
+from perception_contrast_training.household.scene_shards import read_shard, write_shard
 from perception_contrast_training.household.words import SURFACES
 
 LEAST_SHARE = 1e-3  # of the image

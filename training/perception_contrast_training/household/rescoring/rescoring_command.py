@@ -13,8 +13,8 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.feature_grid import require_same_space
 from perception_contrast.encoders.rescoring_head import load_rescoring_head
 from perception_contrast_training.config.rescoring_recipe import RescoringRecipe, load_zoom_recipe
-from perception_contrast_training.household.concepts import shown_names
-from perception_contrast_training.household.rescoring_training import (
+from perception_contrast_training.household.rescoring.concepts import shown_names
+from perception_contrast_training.household.rescoring.rescoring_training import (
     HEAD,
     rendered,
     shard_jobs,
@@ -50,7 +50,7 @@ def calibrate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
 def evaluate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
     """Writes ``figures.json`` into the recipe's output, and prints it as a table."""
     from perception_contrast_training.evaluation.report import markdown, write_json
-    from perception_contrast_training.household.rescoring_figures import (
+    from perception_contrast_training.household.rescoring.rescoring_figures import (
         name_vectors,
         naming,
         outcome,

@@ -21,7 +21,7 @@ from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.config.alignment_recipe import HouseholdTest
 from perception_contrast_training.evaluation.figures import Mask, PrecisionRecall, iou, placed
-from perception_contrast_training.evaluation.questions import (
+from perception_contrast_training.household.questions import (
     LEAST_SHARE,
     Question,
     absent_questions,

@@ -13,7 +13,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment, save_alignment
 from perception_contrast.pipeline.pipeline import Pipeline, Settings
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, load_recipe
-from perception_contrast_training.household.rendered import Shard, load_shard
+from perception_contrast_training.household.scene_shards import Shard, load_shard
 from perception_contrast_training.household.words import known_names, remembered_phrases
 
 STEPS = ("train", "calibrate", "evaluate")
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Namespace) -> None:
     head: Path = arguments.head or Path(recipe.output) / "head.safetensors"
     if "train" in steps:
-        from perception_contrast_training.household.alignment_training import train
+        from perception_contrast_training.household.alignment.alignment_training import train
 
         head = train(recipe, offline=arguments.offline)
     if {"calibrate", "evaluate", "instances"} & set(steps) and not head.is_file():
@@ -106,7 +106,7 @@ def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Name
         alone = pipeline_with(trained, facts, recipe, arguments.offline)
         _measure(recipe.name, alone, recipe, arguments.offline, {"head": sha256})
     if "instances" in steps:
-        from perception_contrast_training.household.instance_judges import fit_judges
+        from perception_contrast_training.household.alignment.instance_judges import fit_judges
 
         trained, facts, _ = load_alignment(head)
         judges = Path(recipe.output) / "judges.json"
@@ -159,7 +159,7 @@ def _measure(
     about: Mapping[str, str] | None = None,
 ) -> None:
     """Adds the figures of one head to figures.json, beside those of others."""
-    from perception_contrast_training.household.household_figures import measure_all, write_figures
+    from perception_contrast_training.household.alignment.household_figures import measure_all, write_figures
 
     path = Path(recipe.output) / "figures.json"
     found = measure_all(pipeline, recipe.evaluation, offline)
@@ -174,7 +174,7 @@ def _measure(
 
 def _measure_ceiling(recipe: AlignmentRecipe, offline: bool) -> None:
     """For each size of image: shards of one size share one grid."""
-    from perception_contrast_training.household.ceiling import ceiling
+    from perception_contrast_training.household.alignment.ceiling import ceiling
 
     by_size: dict[str, list[Shard]] = {}
     for folder in _rendered(recipe, offline):
@@ -184,7 +184,7 @@ def _measure_ceiling(recipe: AlignmentRecipe, offline: bool) -> None:
 
 
 def _rendered(recipe: AlignmentRecipe, offline: bool) -> list[Path]:
-    from perception_contrast_training.household.alignment_training import shard_jobs
+    from perception_contrast_training.household.alignment.alignment_training import shard_jobs
 
     folders = [job.folder for job in shard_jobs(recipe, offline) if job.folder.is_dir()]
     if not folders:
@@ -194,7 +194,7 @@ def _rendered(recipe: AlignmentRecipe, offline: bool) -> list[Path]:
 
 def _baselines(recipe: AlignmentRecipe, offline: bool) -> dict[str, AlignmentHead]:
     from perception_contrast.text.text_tower import load_minilm
-    from perception_contrast_training.household.baselines import closed_form_head, untrained_head
+    from perception_contrast_training.household.alignment.baselines import closed_form_head, untrained_head
 
     shards = [load_shard(folder) for folder in _rendered(recipe, offline)]
     closed_form = closed_form_head(shards, load_minilm(offline=offline), recipe.seed)
