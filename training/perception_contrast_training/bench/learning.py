@@ -63,12 +63,12 @@ class Budget:
     held: int = 2000
 
 
-def fitted_settings(method: str, budget: Budget) -> Any:
-    """The published settings, with small heads, for the images there are."""
+def settings_for(method: str, budget: Budget) -> Any:
+    """The settings of the paper, with small heads, fit to the number of images."""
     kind = METHODS[method]
     plain = kind.settings(**HEADS.get(method, {}))
     scale = Scale(budget.learned, budget.batch, budget.steps * budget.batch / budget.learned, SIZE)
-    settings, _ = kind.fitted(plain, scale)
+    settings, _ = kind.fit_to_data(plain, scale)
     if hasattr(settings.views, "locals"):
         settings = replace(settings, views=replace(settings.views, locals=2, local_size=16))
     return settings
@@ -90,7 +90,7 @@ def measure(
 
 
 def _made(method: str, backbone: Backbone, budget: Budget, maker: str) -> tuple[Method, Any]:
-    settings = fitted_settings(method, budget)
+    settings = settings_for(method, budget)
     made, views = make_method(method, settings, backbone)
     if maker == "ours":
         return made, views

@@ -11,7 +11,7 @@ from perception_contrast.encoders.dense.method_names import AUTO
 from perception_contrast.encoders.load_encoders import Encoders, load_encoders
 from perception_contrast.pipeline.pipeline import Pipeline, Settings
 from perception_contrast.segmentation.calibration_files import calibration_for
-from perception_contrast_training.evaluation.readers.household import HouseholdOptions, scenes_of
+from perception_contrast_training.evaluation.readers.household_options import HouseholdOptions, scenes_of
 from perception_contrast_training.evaluation.readers.names import vocabulary_beside, vocabulary_of
 from perception_contrast_training.evaluation.readers.types import VOID, Skipped
 

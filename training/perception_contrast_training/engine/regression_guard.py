@@ -10,14 +10,9 @@ from typing import Any
 import torch
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast_training.engine.pretraining import (
-    Data,
-    Trained,
-    fresh_backbone,
-    held_out_of,
-    made,
-    pair_of,
-)
+from perception_contrast_training.engine.pretraining_data import PretrainingData, held_out_of
+from perception_contrast_training.engine.recipe_method import initial_backbone, method_of, towers_of
+from perception_contrast_training.engine.trained_run import TrainedRun
 from perception_contrast_training.evaluation.held_out_figures import TELLING
 from perception_contrast_training.evaluation.report import Table
 
@@ -63,7 +58,7 @@ def judge(before: Mapping[str, float], after: Mapping[str, float], share: float)
     return Verdict({n: before[n] for n in both}, {n: after[n] for n in both}, worse, share, bool(deciding))
 
 
-def guard(trained: Trained, data: Data) -> Verdict | None:
+def compare_with_start(trained: TrainedRun, data: PretrainingData) -> Verdict | None:
     """Of an adapted encoder; None for one from scratch, or where no images were kept back."""
     held_out = held_out_of(trained.recipe, data)
     if not trained.recipe.adapts or held_out is None:
@@ -71,9 +66,9 @@ def guard(trained: Trained, data: Data) -> Verdict | None:
     # As it was before the first step: built again from the same weights.
     recipe = trained.recipe
     with torch.random.fork_rng():
-        start = fresh_backbone(recipe)
+        start = initial_backbone(recipe)
         # Words that began at random had nothing to lose.
-        pair = pair_of(made(recipe, start)[0]) if recipe.own_words else None
+        pair = towers_of(method_of(recipe, start)[0]) if recipe.own_words else None
     before = held_out.figures(start, pair=pair, probe=True)
     after = held_out.figures(trained.backbone, pair=trained.pair if recipe.own_words else None, probe=True)
     return judge(before, after, trained.recipe.guard.share)

@@ -1,4 +1,4 @@
-"""A run from its first or any later step to its end: batches, checkpoints, monitors, log, Ctrl-C."""
+"""The training loop of every run: batches, steps, monitors, log, checkpoints, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Literal
 
@@ -26,9 +26,10 @@ from perception_contrast_training.monitors.watch import Watcher
 
 logger = logging.getLogger(__name__)
 
-Ended = Literal["finished", "interrupted", "alarm"]
+EndReason = Literal["finished", "interrupted"]
 Probe = Callable[[Trainer], Mapping[str, float]]
-BETTER = "held out"  # the figure of a probe that says which checkpoint is best
+Export = Callable[[Trainer], None]
+SELECTION_FIGURE = "held out"  # the figure of a probe that says which checkpoint is best
 
 
 class CollapseError(PerceptionError):
@@ -36,10 +37,18 @@ class CollapseError(PerceptionError):
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What a run is made of beside its trainer. feed: batches from the trainer's position on.
+class LoopComponents:
+    """What a run is made of beside its trainer.
 
-    probe: figures on held-out images, by name; BETTER among them says how good the encoder is.
+    Attributes:
+        feed: Batches from the trainer's position on.
+        checkpoints: Where they are written; settings: how often.
+        journals: Where figures are written.
+        watcher: Monitors, None for none.
+        probe: Figures on held-out images, by name; ``SELECTION_FIGURE`` chooses the best checkpoint.
+        probe_every: Steps between two probes.
+        export: Writes what users take from the run, after each checkpoint.
+        about: What every checkpoint notes beside the run's state, as JSON holds it.
     """
 
     feed: Iterator[Mapping[str, Any]]
@@ -49,41 +58,43 @@ class Parts:
     watcher: Watcher | None = None
     probe: Probe | None = None
     probe_every: int = 0
+    export: Export | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
-class _Asked:
-    """Whether somebody asked the run to end; the second time it ends at once."""
+class _StopSignal:
+    """Notes that somebody wants the run to end; the second time it ends at once."""
 
     def __init__(self) -> None:
-        self.ended = False
+        self.received = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.ended:
+        if self.received:
             raise KeyboardInterrupt
-        self.ended = True
+        self.received = True
         logger.warning("stopping after this step and saving; once more to stop at once")
 
 
 @contextmanager
-def _interruptible() -> Iterator[_Asked]:
-    """Catches Ctrl-C and the end that a scheduler or torchrun asks for, in the main thread alone."""
-    asked = _Asked()
+def _interruptible() -> Iterator[_StopSignal]:
+    """Catches Ctrl-C, and SIGTERM of a scheduler or torchrun, in the main thread alone."""
+    stop = _StopSignal()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield stop
         return
-    old = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield stop
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
 
 
-class RunLoop:
+class TrainingLoop:
     """Steps a trainer until its end. A checkpoint is written at least there, however it comes."""
 
-    def __init__(self, trainer: Trainer, parts: Parts) -> None:
-        self.trainer, self.parts = trainer, parts
+    def __init__(self, trainer: Trainer, components: LoopComponents) -> None:
+        self.trainer, self.components = trainer, components
         self._first = trainer.processes.first
         self._unreadable = 0
         self._losses: list[float] = []
@@ -91,27 +102,33 @@ class RunLoop:
         self._saved = -1
         self._alarm: str | None = None
 
-    def go(self) -> Ended:
-        """Raises DivergedError; CollapseError; CheckpointError where a full disk shall end a run."""
+    def run(self) -> EndReason:
+        """Steps until the run is finished or interrupted.
+
+        Raises:
+            DivergedError: Too many consecutive steps were not finite.
+            CollapseError: A monitor stopped the run.
+            CheckpointError: A checkpoint cannot be written, and ``disk_full`` is "stop".
+        """
         trainer = self.trainer
-        with _interruptible() as asked:
+        with _interruptible() as stop:
             while not trainer.finished:
                 step = self._step()
-                ended, collapsed = any_of([asked.ended, self._alarm is not None], trainer.processes)
-                if ended:
+                stopped, collapsed = any_of([stop.received, self._alarm is not None], trainer.processes)
+                if stopped:
                     self._save()
                     return "interrupted"
                 if collapsed:
                     self._save()
                     raise CollapseError(self._alarm or "a monitor of another process stopped the run")
-                if step.moved and trainer.step_count % self.parts.settings.every == 0:
+                if step.moved and trainer.step_count % self.components.settings.every == 0:
                     self._save()
         self._save()
         return "finished"
 
     def _step(self) -> Step:
         started = time.monotonic()
-        batch = next(self.parts.feed)
+        batch = next(self.components.feed)
         waited = time.monotonic() - started
         self._unreadable += _sum(batch, UNREADABLE)
         step = self.trainer.step({n: v for n, v in batch.items() if n not in (UNREADABLE, PARTNERED)})
@@ -119,11 +136,7 @@ class RunLoop:
         figures = dict(step.figures)
         if step.moved:
             self._losses.append(figures["loss"])
-            figures |= self._looked_at(step)
-            if self.parts.probe and self._due(self.parts.probe_every):
-                found = dict(self.parts.probe(self.trainer))
-                self._held_out = found.get(BETTER, self._held_out)
-                figures |= {f"held out/{name}" if name != BETTER else name: v for name, v in found.items()}
+            figures |= self._monitored(step) | self._probed()
         figures |= {
             "images per second": self.trainer.settings.batch / max(took, 1e-9),
             "share of time waiting for data": waited / max(took, 1e-9),
@@ -133,15 +146,22 @@ class RunLoop:
         if PARTNERED in batch:
             figures["share with a partner"] = float(torch.as_tensor(batch[PARTNERED]).double().mean())
         if self._first:
-            for journal in self.parts.journals:
+            for journal in self.components.journals:
                 journal.note(step.step, figures)
         return step
 
-    def _due(self, every: int) -> bool:
-        return every > 0 and (self.trainer.step_count % every == 0 or self.trainer.finished)
+    def _probed(self) -> dict[str, float]:
+        """Figures on held-out images, where they are due."""
+        probe, every, trainer = self.components.probe, self.components.probe_every, self.trainer
+        if probe is None or every <= 0 or not (trainer.step_count % every == 0 or trainer.finished):
+            return {}
+        with trainer.evaluated():
+            found = dict(probe(trainer))
+        self._held_out = found.get(SELECTION_FIGURE, self._held_out)
+        return {f"held out/{name}" if name != SELECTION_FIGURE else name: v for name, v in found.items()}
 
-    def _looked_at(self, step: Step) -> dict[str, float]:
-        watcher = self.parts.watcher
+    def _monitored(self, step: Step) -> dict[str, float]:
+        watcher = self.components.watcher
         if watcher is None:
             return {}
         figures, alarms = watcher.look(step)
@@ -163,18 +183,20 @@ class RunLoop:
         if trainer.step_count == self._saved:
             return
         figure = self._held_out
-        if figure is None and not self.parts.probe and self._losses:
+        if figure is None and not self.components.probe and self._losses:
             figure = -sum(self._losses) / len(self._losses)
         self._losses.clear()
         self._saved = trainer.step_count
         if not self._first:
             return
         try:
-            self.parts.checkpoints.write(trainer.snapshot(), figure)
+            self.components.checkpoints.write(trainer.snapshot(**self.components.about), figure)
+            if self.components.export:
+                self.components.export(trainer)
         except CheckpointError as error:
-            if self.parts.settings.disk_full == "stop" or trainer.finished:
+            if self.components.settings.disk_full == "stop" or trainer.finished:
                 raise
-            logger.error("%s. Going on; the next try is in %d steps", error, self.parts.settings.every)
+            logger.error("%s. Going on; the next try is in %d steps", error, self.components.settings.every)
         self._held_out = None
 
 

@@ -48,7 +48,8 @@ def evaluate(arguments: argparse.Namespace) -> Outcome:
 
 
 def _eye(name: str, offline: bool, device: torch.device) -> EncoderAdapter:
-    from perception_contrast_training.engine.pretraining import RECIPE, load_run
+    from perception_contrast_training.engine.resume import RECIPE
+    from perception_contrast_training.engine.trained_run import load_run
     from perception_contrast_training.evaluation.held_out_figures import eye_of_backbone, eye_of_pair
 
     if (Path(name) / RECIPE).is_file():

@@ -13,7 +13,7 @@ from torch.nn import functional
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.subset import evenly
 from perception_contrast_training.engine.trainer import Trainer
-from perception_contrast_training.engine.training_loop import BETTER
+from perception_contrast_training.engine.training_loop import SELECTION_FIGURE
 from perception_contrast_training.evaluation.compare import by_caption, class_vectors, of_time, without_labels
 from perception_contrast_training.evaluation.encoding import (
     EncodedImages,
@@ -116,7 +116,7 @@ def telling(figures: Mapping[str, float]) -> str | None:
 
 @dataclass(frozen=True)
 class Probe:
-    """``running.Probe`` of a run's method."""
+    """``training_loop.Probe`` of a run's method."""
 
     held_out: HeldOut
 
@@ -124,4 +124,4 @@ class Probe:
         method: Any = trainer.method
         found = self.held_out.figures(method.exported(), pair=getattr(method, "pair", None))
         name = telling(found)
-        return found if name is None else {**found, BETTER: found[name]}
+        return found if name is None else {**found, SELECTION_FIGURE: found[name]}

@@ -79,7 +79,7 @@ class Byol(nn.Module):
         return self.backbone
 
 
-def fitted(settings: ByolSettings, scale: Scale) -> tuple[ByolSettings, list[str]]:
+def fit_to_data(settings: ByolSettings, scale: Scale) -> tuple[ByolSettings, list[str]]:
     """A target that moves within a short run, a head no wider than the batch can fill, and for small
     images no blur, as SimCLR's authors have it for CIFAR-10."""
     new = replace(settings, momentum=momentum_for(settings.momentum, scale))

@@ -106,7 +106,7 @@ def own_clip(towers: TwoTowers, settings: ClipSettings, method: str) -> Clip:
     return made
 
 
-def fitted(settings: ClipSettings, scale: Scale) -> tuple[ClipSettings, list[str]]:
+def fit_to_data(settings: ClipSettings, scale: Scale) -> tuple[ClipSettings, list[str]]:
     """A smaller text tower for fewer pairs; a smaller batch than the published one changes nothing."""
     if settings.text.tower != "transformer" or scale.images > 1_000_000:
         return settings, []

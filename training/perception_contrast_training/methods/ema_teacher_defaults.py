@@ -24,7 +24,7 @@ SLOWER = 10.0
 Settings = TypeVar("Settings", bound=DinoSettings | Dinov2Settings)
 
 
-def fitted_twins(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]:
+def fit_ema_teacher(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]:
     """Fewer prototypes for fewer images, warm-ups that end within the run, no blur of small images."""
     new = replace(
         settings,

@@ -85,7 +85,7 @@ class Mae(nn.Module):
         return self.backbone
 
 
-def fitted(settings: MaeSettings, scale: Scale) -> tuple[MaeSettings, list[str]]:
+def fit_to_data(settings: MaeSettings, scale: Scale) -> tuple[MaeSettings, list[str]]:
     """A smaller decoder for small images, whose few patches do not fill 512 channels."""
     if scale.size > SMALL:
         return settings, []

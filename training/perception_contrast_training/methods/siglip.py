@@ -108,7 +108,7 @@ def make_siglip(network: Network, settings: SiglipSettings) -> Siglip:
     return made
 
 
-def fitted(settings: SiglipSettings, scale: Scale) -> tuple[SiglipSettings, list[str]]:
+def fit_to_data(settings: SiglipSettings, scale: Scale) -> tuple[SiglipSettings, list[str]]:
     """A bias that starts at what a small batch's share of true pairs asks for; a smaller text tower.
 
     A model's own stay as they are.
@@ -116,7 +116,7 @@ def fitted(settings: SiglipSettings, scale: Scale) -> tuple[SiglipSettings, list
     if settings.text.tower == "own":
         return settings, []
     words = clip.ClipSettings(text=settings.text)
-    smaller, sentences = clip.fitted(words, scale)
+    smaller, sentences = clip.fit_to_data(words, scale)
     new = replace(settings, text=smaller.text)
     if scale.batch < LARGE_BATCH:
         share = 1 / max(2, scale.batch)

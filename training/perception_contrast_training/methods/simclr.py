@@ -93,7 +93,7 @@ class Simclr(nn.Module):
         return self.backbone
 
 
-def fitted(settings: SimclrSettings, scale: Scale) -> tuple[SimclrSettings, list[str]]:
+def fit_to_data(settings: SimclrSettings, scale: Scale) -> tuple[SimclrSettings, list[str]]:
     """For small images, the settings of the authors' appendix B.9 (CIFAR-10)."""
     if scale.size > SMALL:
         return settings, []

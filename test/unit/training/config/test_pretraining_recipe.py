@@ -21,7 +21,8 @@ from perception_contrast_training.config.pretraining_recipe import as_mapping, r
 from perception_contrast_training.config.ranges import RANGES, numbers
 from perception_contrast_training.config.schema import read_mapping
 from perception_contrast_training.engine.journal import read_log
-from perception_contrast_training.engine.pretraining import load_run, start
+from perception_contrast_training.engine.pretraining import start
+from perception_contrast_training.engine.trained_run import load_run
 from perception_contrast_training.methods.registry import METHODS
 
 
@@ -149,7 +150,7 @@ def test_gradient_caching_gives_the_run_of_the_whole_batch(captioned: Path, tmp_
     for part in (0, 2):
         output = tmp_path / f"part{part}"
         changes = [f"output={output}", f"data.path={captioned}", *SMALL, "options.batch_norm=false",
-                   f"optimisation.part={part}", "optimisation.precision=float32"]  # fmt: skip
+                   f"optimisation.micro_batch={part}", "optimisation.precision=float32"]  # fmt: skip
         start(read_recipe(OWN["simclr_scratch"], changes))
         losses.append([line["loss"] for line in read_log(output / "log.jsonl")])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -17,6 +17,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.files import load_image
 from perception_contrast_training.data.bags.extract import extract
 from perception_contrast_training.data.bags.options import ExtractOptions
+from perception_contrast_training.data.curation import near_duplicates
 from perception_contrast_training.data.curation.near_duplicates import dedup, find_duplicates
 from perception_contrast_training.data.curation.splits import (
     Placed,
@@ -87,7 +88,7 @@ def test_dedup_by_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             bright = np.array([one.mean() > 128 for one in images])
             return np.eye(2, dtype=np.float32)[bright.astype(int)]
 
-    monkeypatch.setattr(duplicates, "load_descriptor", lambda *_: Grey())
+    monkeypatch.setattr(near_duplicates, "load_descriptor", lambda *_: Grey())
     levels = [40, 220, 50, 210]
     messages = [
         color(START + n * SECOND, jpeg(np.full((48, 64, 3), one, np.uint8))) for n, one in enumerate(levels)

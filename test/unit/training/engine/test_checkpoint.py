@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import LONG, ORDER, feed, fresh, parts, resumed, same
+from tiny_runs import LONG, ORDER, components, feed, fresh, resumed, same
 from torch import nn
 
 from perception_contrast_training.engine.checkpoint import (
@@ -25,7 +25,7 @@ from perception_contrast_training.engine.checkpoint import (
     read_snapshot,
     write_snapshot,
 )
-from perception_contrast_training.engine.training_loop import RunLoop
+from perception_contrast_training.engine.training_loop import TrainingLoop
 
 # Files.
 
@@ -90,13 +90,14 @@ import resource, sys
 sys.path[:0] = {paths!r}
 from dataclasses import replace
 from pathlib import Path
-from tiny_runs import LONG, ORDER, fresh, parts
+from tiny_runs import LONG, ORDER, components, fresh
 from perception_contrast_training.engine.checkpoint import Checkpoints, CheckpointError
-from perception_contrast_training.engine.training_loop import RunLoop
+from perception_contrast_training.engine.training_loop import TrainingLoop
 from perception_contrast_training.config.run_settings import CheckpointSettings
 folder = Path({folder!r})
 trainer = fresh(replace(LONG, steps=12))
-found = replace(parts(folder, ORDER, trainer), settings=CheckpointSettings(every=5, disk_full={policy!r}))
+settings = CheckpointSettings(every=5, disk_full={policy!r})
+found = replace(components(folder, ORDER, trainer), settings=settings)
 real, calls = found.checkpoints.write, []
 def write(snapshot, figure=None):
     calls.append(snapshot.step)
@@ -108,7 +109,7 @@ def write(snapshot, figure=None):
         resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
 found.checkpoints.write = write
 try:
-    print(RunLoop(trainer, found).go(), calls, found.checkpoints.steps())
+    print(TrainingLoop(trainer, found).run(), calls, found.checkpoints.steps())
 except CheckpointError as error:
     print("stopped", calls, found.checkpoints.steps(), error)
 """
@@ -142,7 +143,7 @@ def _environment() -> dict[str, str]:
 
 def test_a_run_cut_anywhere_goes_on_bit_for_bit(tmp_path: Path) -> None:
     whole = fresh()
-    RunLoop(whole, parts(tmp_path / "whole", ORDER, whole)).go()
+    TrainingLoop(whole, components(tmp_path / "whole", ORDER, whole)).run()
     cut = fresh(replace(LONG, steps=40))
     source = feed(ORDER)
     for _ in range(17):
@@ -150,7 +151,7 @@ def test_a_run_cut_anywhere_goes_on_bit_for_bit(tmp_path: Path) -> None:
     Checkpoints(tmp_path / "cut", 2).write(cut.snapshot())
     later = resumed(tmp_path / "cut")
     assert later.step_count == 17
-    RunLoop(later, parts(tmp_path / "cut", ORDER, later)).go()
+    TrainingLoop(later, components(tmp_path / "cut", ORDER, later)).run()
     assert same(whole.snapshot(), later.snapshot())
     changed = resumed(tmp_path / "cut")
     changed.module.head[-1].bias.data[0] += 1e-6  # type: ignore[index, union-attr]
@@ -177,17 +178,17 @@ import sys, time
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from dataclasses import replace
-from tiny_runs import LONG, ORDER, parts, resumed
-from perception_contrast_training.engine.training_loop import RunLoop
+from tiny_runs import LONG, ORDER, components, resumed
+from perception_contrast_training.engine.training_loop import TrainingLoop
 from perception_contrast_training.config.run_settings import CheckpointSettings
 folder = Path({folder!r})
 trainer = resumed(folder)
-found = replace(parts(folder, ORDER, trainer), settings=CheckpointSettings(every=3))
+found = replace(components(folder, ORDER, trainer), settings=CheckpointSettings(every=3))
 def slow(source):
     for batch in source:
         time.sleep(0.01)
         yield batch
-RunLoop(trainer, replace(found, feed=slow(found.feed))).go()
+TrainingLoop(trainer, replace(found, feed=slow(found.feed))).run()
 """
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from tiny_methods import Colours, TinyContrast, TwoViews
-from tiny_runs import QUICK, feed, parts
+from tiny_runs import QUICK, components, feed
 from torch import Tensor
 
 from perception_contrast.core.errors import FrameError, PerceptionError, RecipeError
@@ -28,7 +28,7 @@ from perception_contrast_training.engine.checkpoint import Checkpoints, load_int
 from perception_contrast_training.engine.journal import JsonLines, journals, read_log
 from perception_contrast_training.engine.schedules import cosine, scaled, warmed_up
 from perception_contrast_training.engine.trainer import DivergedError, Trainer
-from perception_contrast_training.engine.training_loop import RunLoop
+from perception_contrast_training.engine.training_loop import TrainingLoop
 
 
 def trained(settings: Optimisation, steps: int, method: TinyContrast | None = None) -> Trainer:
@@ -162,7 +162,7 @@ def test_parts_of_a_batch_give_the_mean_of_their_gradients() -> None:
         def __init__(self) -> None:
             super().__init__(repel=False, dropout=0.0, batch_norm=False)
 
-    whole, parts = trained(QUICK, 3, Mean()), trained(replace(QUICK, part=2), 3, Mean())
+    whole, parts = trained(QUICK, 3, Mean()), trained(replace(QUICK, micro_batch=2), 3, Mean())
     for a, b in zip(whole.parameters, parts.parameters, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
@@ -250,7 +250,7 @@ def test_settings_that_cannot_be_are_refused(changes: Mapping[str, Any], process
 def test_a_run_writes_checkpoints_and_a_line_a_step(tmp_path: Path) -> None:
     order = Order(64, 8, 3)
     trainer = Trainer(TinyContrast(), QUICK, epoch_steps=8)
-    assert RunLoop(trainer, parts(tmp_path, order, trainer)).go() == "finished"
+    assert TrainingLoop(trainer, components(tmp_path, order, trainer)).run() == "finished"
     assert Checkpoints(tmp_path, 2).steps() == [10, 12] or 5 in Checkpoints(tmp_path, 2).steps()
     log = read_log(tmp_path / "log.jsonl")
     assert [line["step"] for line in log] == list(range(1, 13))
@@ -283,7 +283,7 @@ def test_ctrl_c_saves_and_ends(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     order = Order(64, 8, 3)
     trainer = Trainer(TinyContrast(), QUICK, epoch_steps=8)
-    run_parts = parts(tmp_path, order, trainer)
+    run_parts = components(tmp_path, order, trainer)
 
     def pressed(source: Iterator[Any]) -> Iterator[Any]:
         for number, batch in enumerate(source):
@@ -291,7 +291,7 @@ def test_ctrl_c_saves_and_ends(tmp_path: Path) -> None:
                 os.kill(os.getpid(), signal.SIGINT)
             yield batch
 
-    assert RunLoop(trainer, replace(run_parts, feed=pressed(run_parts.feed))).go() == "interrupted"
+    assert TrainingLoop(trainer, replace(run_parts, feed=pressed(run_parts.feed))).run() == "interrupted"
     assert trainer.step_count == 7 and 7 in Checkpoints(tmp_path, 2).steps()
     assert signal.getsignal(signal.SIGINT) is before
 

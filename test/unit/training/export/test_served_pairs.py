@@ -40,8 +40,8 @@ from perception_contrast.models.folder_models import folder_model
 from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.pipeline.pipeline import Pipeline, Settings
 from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot, write_snapshot
-from perception_contrast_training.engine.pretraining import load_run
 from perception_contrast_training.engine.regression_guard import RegressionError
+from perception_contrast_training.engine.trained_run import load_run
 from perception_contrast_training.export.export_run import export_run
 
 SAID = ("{}",)  # phrases as they are, for what is compared with training

@@ -12,14 +12,14 @@ import pytest
 import scipy.stats
 import torch
 from tiny_methods import TinyContrast
-from tiny_runs import parts
+from tiny_runs import components
 from torch import Tensor
 
 from perception_contrast_training.config.run_settings import Optimisation, Watching
 from perception_contrast_training.data.loading.batches import batches
 from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.engine.trainer import Step, Trainer
-from perception_contrast_training.engine.training_loop import CollapseError, RunLoop
+from perception_contrast_training.engine.training_loop import CollapseError, TrainingLoop
 from perception_contrast_training.methods.registry import METHODS, make_method
 from perception_contrast_training.monitors.collapse import (
     of_choices,
@@ -160,7 +160,7 @@ def test_an_alarm_saves_and_stops_a_run_or_only_tells(
     def run(folder: Path, policy: Any) -> Trainer:
         trainer = Trainer(TinyContrast(repel=False, batch_norm=False), settings, epoch_steps=8)
         watcher = Watcher(Watching(every=2, rows=32, patience=2, alarms=policy), 60, 8)
-        RunLoop(trainer, parts(folder, order, trainer, watcher=watcher)).go()
+        TrainingLoop(trainer, components(folder, order, trainer, watcher=watcher)).run()
         return trainer
 
     with pytest.raises(CollapseError, match="this is collapsing, because all images get nearly one vector"):

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.loading.order import Order
-from perception_contrast_training.data.pairs.partners import Partners
+from perception_contrast_training.data.pairs.positive_pairs import PositivePairs
 from perception_contrast_training.engine.negative_mask import WHERE
 from perception_contrast_training.methods.base import PairedViews, Views
 from perception_contrast_training.views import collated
@@ -36,8 +36,8 @@ class _Viewed(Dataset[Fed]):
     An image that cannot be read gives way to the next, as a partner to the image itself.
     """
 
-    def __init__(self, images: Images, views: Views, seed: int, partners: Partners | None) -> None:
-        self._images, self._views, self._seed, self._partners = images, views, seed, partners
+    def __init__(self, images: Images, views: Views, seed: int, positives: PositivePairs | None) -> None:
+        self._images, self._views, self._seed, self._positives = images, views, seed, positives
 
     def __getitem__(self, where: tuple[int, int]) -> Fed:
         index, place = where
@@ -47,14 +47,14 @@ class _Viewed(Dataset[Fed]):
         if len(texts) > 1:
             sample["text"] = texts[int(torch.randint(len(texts), (), generator=generator))]
         image = sample.pop("image")
-        if self._partners is None:
+        if self._positives is None:
             return {**sample, **self._views(image, generator), UNREADABLE: more}
-        made = self._paired(image, (index + more) % len(self._images), generator, self._partners)
+        made = self._paired(image, (index + more) % len(self._images), generator, self._positives)
         return {**sample, **made, UNREADABLE: more + made[UNREADABLE]}
 
-    def _paired(self, image: Tensor, index: int, generator: torch.Generator, partners: Partners) -> Fed:
+    def _paired(self, image: Tensor, index: int, generator: torch.Generator, positives: PositivePairs) -> Fed:
         """Views of an image and its partner, and where both were taken."""
-        second, unreadable, shown = partners.partner_of(index, generator), 0, None
+        second, unreadable, shown = positives.draw_positive(index, generator), 0, None
         if second != index:
             try:
                 shown = self._images[second]["image"]
@@ -65,9 +65,9 @@ class _Viewed(Dataset[Fed]):
             made |= self._views(image, generator)
         else:
             made |= cast(PairedViews, self._views)(image, generator, shown)
-        if partners.pairs:
+        if positives.pairs:
             made[PARTNERED] = int(second != index)
-        if (where := partners.where(index, second)) is not None:
+        if (where := positives.where(index, second)) is not None:
             made[WHERE] = where
         return made
 
@@ -113,15 +113,15 @@ def batches(
     processes: int = 1,
     workers: int = 0,
     pinned: bool = False,
-    partners: Partners | None = None,
+    positives: PositivePairs | None = None,
 ) -> Iterator[Fed]:
     """Batches from number ``start`` on, without end; the same ones however many ``workers`` make them.
 
-    partners: of the images, for views that take one (``PairedViews``) and losses that leave some negatives
-    out; the batch has WHERE and PARTNERED then, as far as ``partners`` knows them.
+    positives: of the images, for views that take one (``PairedViews``) and losses that leave some negatives
+    out; the batch has WHERE and PARTNERED then, as far as ``positives`` knows them.
     """
     loader: DataLoader[Fed] = DataLoader(
-        _Viewed(images, views, order.seed, partners),
+        _Viewed(images, views, order.seed, positives),
         batch_sampler=_Numbers(order, start, rank, processes),
         collate_fn=together,
         num_workers=workers,

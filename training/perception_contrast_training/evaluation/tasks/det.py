@@ -32,7 +32,6 @@ from perception_contrast_training.evaluation.metrics.reliability import Reliabil
 from perception_contrast_training.evaluation.metrics.touching import TouchCounts
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.readers.coco import CocoSet
-from perception_contrast_training.evaluation.readers.household import HouseholdScenes
 from perception_contrast_training.evaluation.readers.types import Mask, ThingsImage, ThingsSet
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.evaluation.result_images import (
@@ -217,6 +216,8 @@ def _things_set(job: Job) -> tuple[ThingsSet, Vocabulary]:
     options, vocabulary = job.options, vocabulary_for(job.options)
     household = household_of(options)
     if household is not None:
+        from perception_contrast_training.evaluation.readers.household import HouseholdScenes
+
         scenes = HouseholdScenes(household)
         return scenes, matched(vocabulary, scenes.names)
     if Path(options.data).is_dir():

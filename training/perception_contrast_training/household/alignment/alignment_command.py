@@ -12,7 +12,7 @@ from typing import Any
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment, save_alignment
 from perception_contrast.pipeline.pipeline import Pipeline, Settings
-from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, load_recipe
+from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, load_alignment_recipe
 from perception_contrast_training.household.scene_shards import Shard, load_shard
 from perception_contrast_training.household.words import known_names, remembered_phrases
 
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0; raises PerceptionError for what the user can mend."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    recipe = load_recipe(arguments.recipe, arguments.set)
+    recipe = load_alignment_recipe(arguments.recipe, arguments.set)
     steps = arguments.only or STEPS
     if arguments.head and "train" in steps:
         raise PerceptionError("--head names a finished head; use it with --only calibrate or --only evaluate")

@@ -1,29 +1,30 @@
-"""Trains the aligned household model: scenes, batches, loop, checkpoint, export."""
+"""Trains the alignment head: renders scenes, makes its trainer, runs it, writes the head."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from perception_contrast.core.cache import atomic_write
+from perception_contrast.core.cache import sha256_of
 from perception_contrast.encoders.alignment_head import (
     AlignmentConfig,
     AlignmentHead,
     load_alignment,
     save_alignment,
 )
-from perception_contrast_training.config.alignment_recipe import AlignmentRecipe
-from perception_contrast_training.engine.head_steps import HeadSteps
-from perception_contrast_training.household.alignment.alignment_losses import TextVectors, alignment_losses
-from perception_contrast_training.household.alignment.dense_batches import BatchMaker, DenseBatch
+from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, alignment_recipe_of
+from perception_contrast_training.engine.random_streams import RandomStreams
+from perception_contrast_training.engine.resume import stored_recipe
+from perception_contrast_training.engine.trainer import Trainer
+from perception_contrast_training.household.alignment.alignment_method import DenseAlignment
+from perception_contrast_training.household.alignment.dense_batches import BatchMaker
+from perception_contrast_training.household.head_run import HEAD_FILE, HeadRun, recipe_in
 from perception_contrast_training.household.scene_shards import (
     ShardJob,
     load_shard,
@@ -53,7 +54,7 @@ def shard_jobs(recipe: AlignmentRecipe, offline: bool) -> list[ShardJob]:
     return sorted(jobs, key=lambda job: (job.folder.name.split("_")[1], job.folder.name))
 
 
-def _made_of(recipe: AlignmentRecipe) -> dict[str, object]:
+def _shard_facts(recipe: AlignmentRecipe) -> dict[str, object]:
     """What a shard depends on beside its size and number: more images of the same may be added."""
     return {
         "scene seed": recipe.scenes.seed,
@@ -63,112 +64,123 @@ def _made_of(recipe: AlignmentRecipe) -> dict[str, object]:
     }
 
 
-def _first_head(recipe: AlignmentRecipe) -> tuple[AlignmentHead, dict[str, str]]:
-    """The head before the first step, and what is written in the file it comes from."""
+@dataclass(frozen=True)
+class InitialHead:
+    """A head before the first step. facts: what goes on to hold of the file that it comes from."""
+
+    head: AlignmentHead
+    facts: Mapping[str, str]
+
+
+def initial_head(recipe: AlignmentRecipe) -> InitialHead:
+    """A new head, or that of ``recipe.start``, whose parameters that are not fitted ask for no gradient."""
     if not recipe.start:
-        return AlignmentHead(), {}
+        return InitialHead(AlignmentHead(), {})
     stored, facts, _ = load_alignment(Path(recipe.start))
     head = AlignmentHead(replace(stored.config, things=True))
     head.load_state_dict({**head.state_dict(), **stored.state_dict()})
     for name, parameter in head.named_parameters():
         parameter.requires_grad_(not recipe.only or name.startswith(f"{recipe.only}."))
     kept = {key: text for key, text in facts.items() if key not in ("format", "config")}
-    return head, kept if recipe.only else {}
+    return InitialHead(head, kept if recipe.only else {})
 
 
-class AlignmentTrainer:
-    """Steps a head over batches. facts: what goes on to hold of the head it started from."""
+class AlignmentFit:
+    """A fit of the alignment head by the common trainer.
 
-    def __init__(self, recipe: AlignmentRecipe, bank: SentenceBank) -> None:
+    Attributes:
+        trainer: Steps a ``DenseAlignment``.
+        head: The head that is fitted.
+    """
+
+    def __init__(self, recipe: AlignmentRecipe, bank: SentenceBank, maker: BatchMaker) -> None:
+        """Makes the head and its trainer; the same recipe and batches, the same head."""
         torch.manual_seed(recipe.seed)
-        self.recipe, self._bank = recipe, bank
-        self.head, self.facts = _first_head(recipe)
+        initial = initial_head(recipe)
+        self._recipe, self._facts, self._maker = recipe, initial.facts, maker
+        self.head = initial.head
         self.head.drop.p = recipe.optimisation.dropout
-        self._steps = HeadSteps(self.head, recipe.optimisation)
-        self.averaged = self._steps.averaged
+        self.trainer = Trainer(
+            DenseAlignment(self.head, bank, recipe.loss, recipe.optimisation.text_noise),
+            recipe.optimisation.for_trainer(recipe.batch.images),
+            epoch_steps=max(1, recipe.scenes.images // recipe.batch.images),
+            streams=RandomStreams(batches=maker.rng),
+        )
 
-    def _text(self, batch: DenseBatch) -> TextVectors:
-        noise = self.recipe.optimisation.text_noise
+    def run(self, spaces: Mapping[str, str], *, resume: bool = False) -> Path:
+        """Fits the head to the end and writes it.
 
-        def vectors(sentences: Sequence[str]) -> Tensor:
-            rows = self._bank.vectors(sentences)
-            return torch.nn.functional.normalize(rows + noise * torch.randn_like(rows), dim=-1)
+        Args:
+            spaces: ``image_space`` and ``text_space`` of the towers.
+            resume: Whether to go on with the run in the output folder, whatever its recipe was.
 
-        return TextVectors(vectors(batch.phrases), vectors(batch.category_words), vectors(batch.captions))
-
-    def step(self, batch: DenseBatch, number: int) -> dict[str, float]:
-        """One update; returns the terms, unweighted, and their weighted sum as "loss".
-
-        Leaves the head as it is where loss or gradient is not finite. Raises PerceptionError if that
-        does not stop.
+        Returns:
+            The head's file in the output folder.
         """
-        settings = self.recipe.optimisation
-        weights = {name: weight for name, weight in asdict(self.recipe.loss).items() if weight}
-        text = self._text(batch)
-        half = settings.precision == "bfloat16"
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-            found = alignment_losses(self.head, batch, text, weights)
-            terms = {name: value.float() for name, value in found.items()}
-        total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-        figures = {name: float(value.detach()) for name, value in terms.items()}
-        figures["loss"] = float(total.detach())
-        self._steps.step(total, self.head.log_scale, number)
-        return figures
+        recipe, folder = self._recipe, Path(self._recipe.output)
+        inputs = {**spaces, "start": sha256_of(Path(recipe.start)) if recipe.start else ""}
+        path = folder / HEAD_FILE
+        HeadRun(folder, recipe, inputs, recipe.checkpoints, resume).fit(
+            self.trainer, lambda: vars(self._maker.draw()), lambda trainer: self._write(path, spaces)
+        )
+        return path
+
+    def kept_head(self) -> AlignmentHead:
+        """The averaged head, as it is to be used."""
+        head = AlignmentHead(self.head.config)
+        kept = self.trainer.kept_state()
+        head.load_state_dict({name.removeprefix("head."): value for name, value in kept.items()})
+        return head
+
+    def _write(self, path: Path, spaces: Mapping[str, str]) -> None:
+        facts = {
+            **self._facts,
+            "image_tower": self._recipe.image_tower,
+            "text_tower": self._recipe.text_tower,
+            **spaces,
+            "recipe": json.dumps(asdict(self._recipe)),
+            "steps": str(self.trainer.step_count),
+            "names": json.dumps(known_names()),
+        }
+        save_alignment(self.kept_head(), path, facts)
 
 
-def train(recipe: AlignmentRecipe, *, offline: bool = False) -> Path:
-    """Renders what is missing, trains, writes ``head.safetensors`` into the output folder."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def train(recipe: AlignmentRecipe, *, offline: bool = False, resume: bool = False) -> Path:
+    """Renders what is missing, fits, and writes ``head.safetensors`` into the output folder.
 
+    Raises:
+        KeyboardInterrupt: It was interrupted; the same command goes on.
+        PerceptionError: Shards, towers or checkpoints cannot be used.
+    """
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.text.text_tower import load_minilm
 
-    require_same_scenes(Path(recipe.output) / "shards", _made_of(recipe))
+    require_same_scenes(Path(recipe.output) / "shards", _shard_facts(recipe))
     folders = make_shards(shard_jobs(recipe, offline), recipe.scenes.workers, make_shard)
     shards = [load_shard(folder) for folder in folders]
     if recipe.optimisation.threads:
         torch.set_num_threads(recipe.optimisation.threads)
-    words = Words()
     sentences = load_minilm(offline=offline)
     spaces = {
         "image_space": load_dino(recipe.image_tower, offline=offline, pinned=True).space,
         "text_space": sentences.space,
     }
-    config = AlignmentConfig()
-    maker = BatchMaker(shards, words, recipe.batch, len(config.layers), recipe.seed)
-    trainer = AlignmentTrainer(recipe, SentenceBank(sentences))
-    output = Path(recipe.output)
-    started, lines = time.monotonic(), []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        task = progress.add_task("training", total=recipe.optimisation.steps)
-        for number in range(recipe.optimisation.steps):
-            figures = trainer.step(maker.draw(), number)
-            lines.append({"step": number, **figures})
-            text = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
-            progress.update(task, advance=1, description=f"training {text}")
-            if number % 100 == 99 or number + 1 == recipe.optimisation.steps:
-                rate = (number + 1) / (time.monotonic() - started)
-                logger.info("step %d (%.2f a second): %s", number + 1, rate, text)
-                atomic_write(
-                    output / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode()
-                )
-            if number % 500 == 499 or number + 1 == recipe.optimisation.steps:
-                _export(trainer, output / "head.safetensors", spaces, number + 1)
-    return output / "head.safetensors"
+    maker = BatchMaker(shards, Words(), recipe.batch, len(AlignmentConfig().layers), recipe.seed)
+    return AlignmentFit(recipe, SentenceBank(sentences), maker).run(spaces, resume=resume)
 
 
-def _export(trainer: AlignmentTrainer, path: Path, spaces: dict[str, str], steps: int) -> None:
-    head = AlignmentHead(trainer.head.config)
-    head.load_state_dict(trainer.averaged.state)
-    recipe = trainer.recipe
-    facts = {
-        **trainer.facts,
-        "image_tower": recipe.image_tower,
-        "text_tower": recipe.text_tower,
-        **spaces,
-        "recipe": json.dumps(asdict(recipe)),
-        "steps": str(steps),
-        "names": json.dumps(known_names()),
-    }
-    save_alignment(head, path, facts)
+def resume(folder: Path, steps: int = 0) -> Path:
+    """Goes on with the fit in a folder from its last checkpoint, as if it had never stopped.
+
+    Args:
+        folder: The output folder, with its shards.
+        steps: More or fewer than the recipe's, 0 for those; schedules then stretch.
+
+    Returns:
+        The head's file.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted again.
+        PerceptionError: There is nothing to go on with, or the inputs are others.
+    """
+    return train(recipe_in(folder, alignment_recipe_of(stored_recipe(folder)), steps), resume=True)

@@ -89,7 +89,7 @@ class BatchSettings:
 
 
 class BatchMaker:
-    """Draws batches from shards of one grid size at a time."""
+    """Draws batches from shards of one grid size at a time. rng: all that is drawn comes from it."""
 
     def __init__(
         self, shards: Sequence[Shard], words: Words, settings: BatchSettings, layers: int, seed: int
@@ -99,12 +99,12 @@ class BatchMaker:
             self._groups.setdefault((shard.tokens.shape[1], shard.tokens.shape[2]), []).append(shard)
         self._weights = np.array([sum(len(s.cls) for s in group) for group in self._groups.values()], float)
         self._words, self._settings, self._layers = words, settings, layers
-        self._rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(seed)
         self._names = [*words.names, *SURFACES]
 
     def draw(self) -> DenseBatch:
         """The next batch."""
-        rng, settings = self._rng, self._settings
+        rng, settings = self.rng, self._settings
         groups = list(self._groups.values())
         shards = groups[int(rng.choice(len(groups), p=self._weights / self._weights.sum()))]
         parts = [self._crop(shards[int(rng.integers(len(shards)))]) for _ in range(settings.images)]
@@ -135,7 +135,7 @@ class BatchMaker:
         )
 
     def _crop(self, shard: Shard) -> _Crop:
-        rng, size = self._rng, self._settings.crop
+        rng, size = self.rng, self._settings.crop
         index = int(rng.integers(len(shard.cls)))
         _, h, w, _ = shard.tokens.shape
         up = shard.cells.shape[1] // h
@@ -155,7 +155,7 @@ class BatchMaker:
         )
 
     def _concepts(self, visible: Sequence[dict[int, SceneObject]]) -> list[Concept]:
-        rng, words, total = self._rng, self._words, self._settings.phrases
+        rng, words, total = self.rng, self._words, self._settings.phrases
         present = [(o, things) for things in visible for o in things.values()]
         # Walls and floors are in every image; they would crowd the rest out.
         likely = np.array([0.15 if o.category in SURFACES else 1.0 for o, _ in present])
@@ -194,17 +194,17 @@ class BatchMaker:
 
     def _caption(self, things: list[SceneObject]) -> str:
         # Two captions an image, always the same ones, so that each is encoded once.
-        own = np.random.default_rng([len(things), *(o.index for o in things), int(self._rng.integers(2))])
+        own = np.random.default_rng([len(things), *(o.index for o in things), int(self.rng.integers(2))])
         return caption({o.index: o for o in things}, self._words, own)
 
     def _category_word(self, name: str) -> str:
         choices = (name, name, *self._words.synonyms.get(name, ()))
-        return phrase(Concept(str(self._rng.choice(choices))), self._rng)
+        return phrase(Concept(str(self.rng.choice(choices))), self.rng)
 
     def _examples(
         self, objects: Sequence[list[SceneObject]], visible: Sequence[dict[int, SceneObject]]
     ) -> tuple[Tensor, Tensor]:
-        rng, wish = self._rng, self._settings.examples
+        rng, wish = self.rng, self._settings.examples
         pool = [
             (b, k)
             for b, things in enumerate(objects)

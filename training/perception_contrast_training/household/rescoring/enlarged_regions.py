@@ -1,4 +1,4 @@
-"""Things of rendered rooms seen enlarged, pooled, with what they are: what a zoom head learns from."""
+"""Things of rendered rooms seen enlarged, pooled, with what they are: what the rescoring head learns from."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def regions_of(job: EnlargedJob) -> Iterator[tuple[int, LabelledScene, list[Regi
         yield number, image, [Region(mask, _jittered(_box(mask), rng), thing) for mask, thing in found]
 
 
-def make_zoomed(job: EnlargedJob) -> Path:
+def make_regions(job: EnlargedJob) -> Path:
     """Renders, encodes and writes one shard. Raises PerceptionError if nothing in it can be looked at."""
     from perception_contrast.encoders.dinov2 import load_dino
 
@@ -206,7 +206,7 @@ def make_zoomed(job: EnlargedJob) -> Path:
     return job.folder
 
 
-def load_zoomed(folders: Sequence[Path]) -> EnlargedRegions:
+def load_regions(folders: Sequence[Path]) -> EnlargedRegions:
     """The things of all shards. Raises PerceptionError for one that cannot be read or is of another kind."""
     if not folders:
         raise PerceptionError("no shards of things were named; render some first")

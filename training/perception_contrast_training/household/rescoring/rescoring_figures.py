@@ -1,4 +1,4 @@
-"""How a zoom head names things of rooms kept back, beside the head of whole images on the same regions."""
+"""How the rescoring head names things of rooms kept back, beside the head of whole images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from perception_contrast_training.household.rescoring.enlarged_regions import (
     EnlargedRegions,
     regions_of,
 )
-from perception_contrast_training.household.rescoring.rescoring_training import WordSpace
+from perception_contrast_training.household.rescoring.word_space import WordSpace
 from perception_contrast_training.household.words import SURFACES, Words
 
 AT_ONCE = 512  # views
@@ -45,7 +45,7 @@ def name_vectors(words: WordSpace, names: Sequence[str]) -> Tensor:
         return words.head.text_embedding(words.bank.vectors(names))
 
 
-def zoom_scores(head: RescoringHead, things: EnlargedRegions, names: Tensor) -> Tensor:
+def crop_scores(head: RescoringHead, things: EnlargedRegions, names: Tensor) -> Tensor:
     """(n, k) probability of each name for each thing, before any calibration."""
     count = len(things)
     rows = [torch.arange(i, min(i + AT_ONCE, count)) for i in range(0, count, AT_ONCE)]
@@ -54,7 +54,7 @@ def zoom_scores(head: RescoringHead, things: EnlargedRegions, names: Tensor) -> 
         return head.logits(vectors @ names.T).double().sigmoid()
 
 
-def whole_scores(
+def whole_image_scores(
     words: WordSpace, jobs: Sequence[EnlargedJob], things: EnlargedRegions, names: Tensor, *, offline: bool
 ) -> Tensor:
     """The same by the head of whole images: regions' mean vectors. Renders the scenes once more.

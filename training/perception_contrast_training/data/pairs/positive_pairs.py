@@ -89,7 +89,7 @@ def require_sane_pairs(settings: PairSettings, method: str, *, paired: bool, neg
     settings.rules(negatives=negatives)
 
 
-class Partners:
+class PositivePairs:
     """Of each image to learn from, by number: another one that shows the same, and where it was taken."""
 
     def __init__(self, frames: Frames, settings: PairSettings, *, negatives: bool) -> None:
@@ -101,7 +101,7 @@ class Partners:
     def pairs(self) -> bool:
         return self.settings.pairs
 
-    def partner_of(self, index: int, generator: torch.Generator) -> int:
+    def draw_positive(self, index: int, generator: torch.Generator) -> int:
         """A number drawn from those that show the same; ``index`` itself where there is none."""
         if not self.pairs or not len(near := self.finder.positives(index)):
             return index
@@ -116,7 +116,7 @@ class Partners:
         looked_at = _evenly(len(self.finder.frames))
         return float(np.mean([len(self.finder.positives(int(index))) > 0 for index in looked_at]))
 
-    def left_out(self) -> float:
+    def excluded_share(self) -> float:
         """Of all pairs of frames, the share that are no negatives of each other."""
         if not self._negatives:
             return 0.0
@@ -130,7 +130,7 @@ class Partners:
         if self.pairs:
             said.append(f"pairs: {self.share():.0%} of the images have a partner ({self.settings.kind})")
         if self._negatives:
-            left_out, rules = self.left_out(), self.finder.rules
+            left_out, rules = self.excluded_share(), self.finder.rules
             said.append(
                 f"pairs: {left_out:.1%} of all pairs of images are no negatives: nearer than "
                 f"{rules.negative_time:g} s or {rules.negative_distance:g} m"
@@ -139,7 +139,9 @@ class Partners:
         return said
 
 
-def partners_of(images: Images, settings: PairSettings, path: str, *, negatives: bool) -> Partners | None:
+def find_positive_pairs(
+    images: Images, settings: PairSettings, path: str, *, negatives: bool
+) -> PositivePairs | None:
     """For the images to learn from, opened from ``path``; None where the recipe asks for nothing of it.
 
     Raises PerceptionError for data that lacks the times, cameras or poses that are asked for, in which no
@@ -166,13 +168,13 @@ def partners_of(images: Images, settings: PairSettings, path: str, *, negatives:
             f"data.pairs.kind=camera needs two cameras of one recording, and '{path}' has one of each; "
             "extract more topics (`data extract --topic`), or set data.pairs.kind=time"
         )
-    found = Partners(frames, settings, negatives=negatives)
+    found = PositivePairs(frames, settings, negatives=negatives)
     if settings.pairs and not found.share():
         raise PerceptionError(
             f"no frame of '{path}' has a partner by data.pairs.kind={settings.kind}; widen "
             "data.pairs.seconds, camera_seconds, metres or degrees, or extract with a smaller --every"
         )
-    if found.left_out() == 1:
+    if found.excluded_share() == 1:
         raise PerceptionError(
             f"no two frames of '{path}' are negatives: all are nearer than {rules.negative_time:g} s or "
             f"{rules.negative_distance:g} m; lower data.pairs.apart_seconds and apart_metres"
