@@ -122,14 +122,13 @@ class Trainer:
         self.module.train()
         progress = self.progress
         rate = self._set_schedules()
-        if self._streams is None:
-            torch.manual_seed(chance(self._seed, self.batches, self.processes.rank))
+        randomness = self._randomness()
         self.batches += 1
         self.optimiser.zero_grad(set_to_none=True)
         if any_of([not _all_finite(batch)], self.processes)[0]:
             return self._skipped("an image is not finite", {"learning rate": rate})
         before = [buffer.clone() for buffer in self.module.buffers() if buffer.is_floating_point()]
-        with self._kernels(batch):
+        with randomness, self._kernels(batch):
             losses = self._gradients(_on(batch, self.processes.device), progress)
         figures = _figures(losses) | {"learning rate": rate}
         average_gradients(self.parameters, self.processes.count)
@@ -198,6 +197,13 @@ class Trainer:
     def evaluated(self) -> AbstractContextManager[None]:
         """A context in which the module has the weights that are evaluated: the average, if there is one."""
         return nullcontext() if self.average is None else self.average.applied_to(self.module)
+
+    def _randomness(self) -> AbstractContextManager[None]:
+        """Around all that draws in a step: the streams, or a seed for the batch."""
+        if self._streams is not None:
+            return self._streams.drawing()
+        torch.manual_seed(chance(self._seed, self.batches, self.processes.rank))
+        return nullcontext()
 
     def _restore_buffers(self, before: Sequence[Tensor]) -> None:
         floating = (buffer for buffer in self.module.buffers() if buffer.is_floating_point())

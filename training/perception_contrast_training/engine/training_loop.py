@@ -47,7 +47,7 @@ class LoopComponents:
         watcher: Monitors, None for none.
         probe: Figures on held-out images, by name; ``SELECTION_FIGURE`` chooses the best checkpoint.
         probe_every: Steps between two probes.
-        export: Writes what users take from the run, after each checkpoint.
+        export: Writes what lies beside the checkpoints, before each of them.
         about: What every checkpoint notes beside the run's state, as JSON holds it.
     """
 
@@ -190,10 +190,10 @@ class TrainingLoop:
         if not self._first:
             return
         try:
-            self.components.checkpoints.write(trainer.snapshot(**self.components.about), figure)
             if self.components.export:
                 self.components.export(trainer)
-        except CheckpointError as error:
+            self.components.checkpoints.write(trainer.snapshot(**self.components.about), figure)
+        except (CheckpointError, OSError) as error:
             if self.components.settings.disk_full == "stop" or trainer.finished:
                 raise
             logger.error("%s. Going on; the next try is in %d steps", error, self.components.settings.every)

@@ -66,7 +66,7 @@ def run_training(
         stored: The checkpoint to go on from, None to start.
         watcher: Monitors.
         probe: Figures on held-out images, every ``probe_every`` steps.
-        export: Writes what users take from the run, after each checkpoint.
+        export: Writes what lies beside the checkpoints, before each of them.
 
     Raises:
         PerceptionError: As ``TrainingLoop.run`` and ``resume.restore`` do.

@@ -49,11 +49,18 @@ class HeadRun:
     checkpoints: CheckpointSettings
     resume: bool = False
 
-    def fit(self, trainer: Trainer, draw: Callable[[], Mapping[str, Any]], export: Export) -> None:
+    def fit(
+        self,
+        trainer: Trainer,
+        stored: StoredSnapshot | None,
+        draw: Callable[[], Mapping[str, Any]],
+        export: Export,
+    ) -> None:
         """Runs a fresh trainer to its end.
 
         Args:
             trainer: With random streams, so that a resumed fit draws what would have come next.
+            stored: The checkpoint to go on from, of ``checkpoint_to_resume``.
             draw: Draws the next batch.
             export: Writes the head's file.
 
@@ -63,15 +70,19 @@ class HeadRun:
         """
         about = {"inputs": dict(self.inputs)}
         output = RunOutput(self.folder, plain(asdict(self.recipe)), self.checkpoints, about=about)
-        ended = run_training(trainer, output, lambda _: _endless(draw), self._stored(), export=export)
+        ended = run_training(trainer, output, lambda _: _endless(draw), stored, export=export)
         if ended == "interrupted":
             logger.warning(
                 "saved; the same command goes on, as does `perception-contrast train resume %s`", self.folder
             )
             raise KeyboardInterrupt
 
-    def _stored(self) -> StoredSnapshot | None:
-        """The checkpoint to go on from."""
+    def checkpoint_to_resume(self) -> StoredSnapshot | None:
+        """The checkpoint to go on from, None to begin at the first step.
+
+        Raises:
+            PerceptionError: A run that is to be resumed has no checkpoint, or was fitted to other inputs.
+        """
         if self.resume:
             stored = last_checkpoint(self.folder)
             if stored.snapshot.about.get("inputs") != dict(self.inputs):

@@ -14,6 +14,7 @@ import yaml
 from perception_contrast.cli.main import main as command
 from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.config.alignment_recipe import (
+    AlignmentOptimisation,
     AlignmentRecipe,
     load_alignment_recipe,
 )

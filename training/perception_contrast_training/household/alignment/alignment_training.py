@@ -37,6 +37,8 @@ from perception_contrast_training.household.words import Words, known_names
 
 logger = logging.getLogger(__name__)
 
+SENTENCES = "checkpoints/sentences.safetensors"  # encoded so far, for an exact resume
+
 
 def shard_jobs(recipe: AlignmentRecipe, offline: bool) -> list[ShardJob]:
     """The shards of a recipe; seeds are spread so that no two shards share a scene."""
@@ -97,7 +99,7 @@ class AlignmentFit:
         """Makes the head and its trainer; the same recipe and batches, the same head."""
         torch.manual_seed(recipe.seed)
         initial = initial_head(recipe)
-        self._recipe, self._facts, self._maker = recipe, initial.facts, maker
+        self._recipe, self._facts, self._maker, self._bank = recipe, initial.facts, maker, bank
         self.head = initial.head
         self.head.drop.p = recipe.optimisation.dropout
         self.trainer = Trainer(
@@ -119,11 +121,12 @@ class AlignmentFit:
         """
         recipe, folder = self._recipe, Path(self._recipe.output)
         inputs = {**spaces, "start": sha256_of(Path(recipe.start)) if recipe.start else ""}
-        path = folder / HEAD_FILE
-        HeadRun(folder, recipe, inputs, recipe.checkpoints, resume).fit(
-            self.trainer, lambda: vars(self._maker.draw()), lambda trainer: self._write(path, spaces)
-        )
-        return path
+        run = HeadRun(folder, recipe, inputs, recipe.checkpoints, resume)
+        stored = run.checkpoint_to_resume()
+        if stored is not None:
+            self._bank.restore(folder / SENTENCES)
+        run.fit(self.trainer, stored, lambda: vars(self._maker.draw()), lambda _: self._write(folder, spaces))
+        return folder / HEAD_FILE
 
     def kept_head(self) -> AlignmentHead:
         """The averaged head, as it is to be used."""
@@ -132,7 +135,7 @@ class AlignmentFit:
         head.load_state_dict({name.removeprefix("head."): value for name, value in kept.items()})
         return head
 
-    def _write(self, path: Path, spaces: Mapping[str, str]) -> None:
+    def _write(self, folder: Path, spaces: Mapping[str, str]) -> None:
         facts = {
             **self._facts,
             "image_tower": self._recipe.image_tower,
@@ -142,7 +145,8 @@ class AlignmentFit:
             "steps": str(self.trainer.step_count),
             "names": json.dumps(known_names()),
         }
-        save_alignment(self.kept_head(), path, facts)
+        save_alignment(self.kept_head(), folder / HEAD_FILE, facts)
+        self._bank.save(folder / SENTENCES)
 
 
 def train(recipe: AlignmentRecipe, *, offline: bool = False, resume: bool = False) -> Path:

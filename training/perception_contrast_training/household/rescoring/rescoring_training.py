@@ -123,9 +123,9 @@ class RescoringFit:
         recipe, folder = self._recipe, Path(self._recipe.output)
         inputs = {"image_space": self._words.image, "word_space": self._words.space}
         path = folder / HEAD_FILE
-        HeadRun(folder, recipe, inputs, recipe.checkpoints, resume).fit(
-            self.trainer, lambda: vars(self.maker.draw()), lambda trainer: self._write(path)
-        )
+        run = HeadRun(folder, recipe, inputs, recipe.checkpoints, resume)
+        stored = run.checkpoint_to_resume()
+        run.fit(self.trainer, stored, lambda: vars(self.maker.draw()), lambda _: self._write(path))
         return path
 
     def kept_head(self) -> RescoringHead:
