@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from perception_contrast_training.losses import sharpened, view_entropy
+from perception_contrast_training.losses import sharpened, view_cross_entropy
 from perception_contrast_training.losses.exact import at_least_float32, full_precision
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 from perception_contrast_training.methods.centre import Centre
@@ -76,7 +76,7 @@ class Dino(nn.Module):
         with full_precision(said):
             center = self.centre.center if self.settings.centred else None
             targets = sharpened(said, self.teacher_temperature(progress), center).chunk(len(large))
-            total = view_entropy(targets, guesses, self.settings.student_temperature)
+            total = view_cross_entropy(targets, guesses, self.settings.student_temperature)
         if self.training:
             self.centre.see(said)
         first: Tensor = seen[0][: large.shape[1]].detach()

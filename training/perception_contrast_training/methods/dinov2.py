@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from perception_contrast_training.engine import gather
 from perception_contrast_training.losses import (
     koleo_loss,
-    patch_entropy,
+    patch_cross_entropy,
     sharpened,
     sinkhorn_knopp,
-    view_entropy,
+    view_cross_entropy,
 )
 from perception_contrast_training.losses.exact import at_least_float32, full_precision
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
@@ -91,8 +91,8 @@ class Dinov2(nn.Module):
         with full_precision(patches):
             student = self.settings.student_temperature
             parts = {
-                "dino": view_entropy(targets.chunk(len(large)), guesses, student),
-                "ibot": patch_entropy(patch_targets, patches, masks, student),
+                "dino": view_cross_entropy(targets.chunk(len(large)), guesses, student),
+                "ibot": patch_cross_entropy(patch_targets, patches, masks, student),
                 # Nearest among all images of the step, however many processes share them.
                 "koleo": torch.stack([koleo_loss(gather.gathered(crop)) for crop in crops]).sum(),
             }

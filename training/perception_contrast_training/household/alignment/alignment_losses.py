@@ -19,8 +19,8 @@ from perception_contrast_training.losses import (
     category_loss,
     clip_loss,
     mask_loss,
-    multi_positive_loss,
     presence_loss,
+    supervised_contrastive_loss,
     thing_loss,
 )
 
@@ -144,8 +144,8 @@ def _regions(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tens
     ignored = truth < 0
     # A region has several true phrases; a phrase has several true regions.
     return 0.5 * (
-        multi_positive_loss(logits, truth > 0, ignored)
-        + multi_positive_loss(logits.T, (truth > 0).T, ignored.T)
+        supervised_contrastive_loss(logits, truth > 0, ignored)
+        + supervised_contrastive_loss(logits.T, (truth > 0).T, ignored.T)
     )
 
 

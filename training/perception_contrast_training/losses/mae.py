@@ -1,4 +1,4 @@
-"""Losses on pixels: MAE."""
+"""The reconstruction loss of MAE (He et al., CVPR 2022)."""
 
 from __future__ import annotations
 
@@ -29,11 +29,28 @@ def patches_of(image: Tensor, patch_size: Patch) -> Tensor:
 def mae_loss(
     prediction: Tensor, image: Tensor, mask: Tensor, patch_size: Patch, norm_pix: bool = True
 ) -> Tensor:
-    """Mean squared error on masked patches (He et al., MAE, CVPR 2022), mean over all of them.
+    """Mean squared error on masked patches, mean over all of them.
 
-    prediction: (b, n, pixels of a patch * c), image: (b, c, H, W) floating, mask: (b, n), 1 where the encoder
-    saw none. norm_pix: each patch's pixels less their mean, over their deviation (unbiased variance + 1e-6).
-    Raises ValueError for shapes that do not fit.
+    Args:
+        prediction: (b, n, pixels of a patch * c) of all patches.
+        image: (b, c, H, W), floating.
+        mask: (b, n), 1 where the encoder saw none.
+        patch_size: Pixels of a patch: of each side, or (height, width).
+        norm_pix: Whether the target is each patch's pixels less their mean, over their deviation (unbiased
+            variance + 1e-6).
+
+    Returns:
+        () loss.
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> image = torch.zeros(1, 3, 4, 4)
+        >>> mae_loss(torch.zeros(1, 4, 12), image, torch.ones(1, 4), 2).item()
+        0.0
+
+    Source: He et al., "Masked Autoencoders Are Scalable Vision Learners" (MAE), CVPR 2022.
     """
     target = patches_of(image, patch_size)
     if prediction.shape != target.shape or mask.shape != target.shape[:2]:
