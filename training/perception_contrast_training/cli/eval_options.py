@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 
 from perception_contrast.core.errors import PerceptionError
@@ -63,10 +64,15 @@ class Job:
 
 
 def household_of(options: Options) -> HouseholdOptions | None:
-    """The simulated household if that is asked for, else None."""
+    """The simulated household if the options name it, else None.
+
+    Raises:
+        MissingSimulationError: They name it, and it is not installed.
+    """
     scenes = scenes_of(options.data)
     if scenes is None:
         return None
+    import_module("perception_contrast_training.household")
     scenes = min(scenes, options.limit) if options.limit else scenes
     return HouseholdOptions(scenes, options.seed, options.held_out, options.seen, options.offline)
 

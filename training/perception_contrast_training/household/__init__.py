@@ -3,8 +3,6 @@
 The one room that needs the package of the simulation; all others train and evaluate without it.
 """
 
-from importlib.util import find_spec
-
 from perception_contrast.core.errors import PerceptionError
 
 
@@ -12,8 +10,10 @@ class MissingSimulationError(PerceptionError, ImportError):
     """The simulated household is not installed."""
 
 
-if find_spec("perception_contrast_sim") is None:
+try:
+    import perception_contrast_sim  # noqa: F401
+except ImportError as error:
     raise MissingSimulationError(
         "household data is rendered by the package 'perception_contrast_sim', which is not installed; run "
         "`make setup` in the source tree, `pip install ./simulation`, or build it in your ROS 2 workspace"
-    )
+    ) from error
