@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perception_contrast.core.cache import atomic_write
-from perception_contrast_training.bench.cached_images import Remembered
+from perception_contrast_training.bench.cached_images import CachedImages
 from perception_contrast_training.bench.timed import trained_rate
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.subset import Chosen
@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     budget = replace(budget, steps=options.steps, batch=options.batch)
     shown = CloseUps(options.things, options.looks, options.views, options.size, offline=options.offline)
     rooms = replace(shown, looks=max(1, shown.looks // 4))
-    pairs = Remembered(TableDataset(write_table(options.output / "learned", shown, SEED)))
+    pairs = CachedImages(TableDataset(write_table(options.output / "learned", shown, SEED)))
     asked = TableDataset(write_table(options.output / "asked", rooms, SEED + 1, plain=True))
     learned = Chosen(pairs, range(len(pairs)))
     path = options.output / "figures.json"

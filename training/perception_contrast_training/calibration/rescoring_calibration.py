@@ -27,7 +27,7 @@ EVERY_VIEW = 1_000_000
 
 
 @dataclass(frozen=True)
-class Looked:
+class RescoredRegions:
     """Regions seen again. features: (n, k); correct: they are what was asked for; case: (n,) number of the
     question; absent: (cases,) whether what a question asks for is certainly not there."""
 
@@ -37,7 +37,7 @@ class Looked:
     absent: NDArray[np.bool_]
 
 
-def looked_at(pipeline: Pipeline, images: Iterable[Labelled]) -> Looked:
+def rescored_regions(pipeline: Pipeline, images: Iterable[Labelled]) -> RescoredRegions:
     """Asks every question of every image."""
     features: list[tuple[float, ...]] = []
     correct: list[bool] = []
@@ -54,7 +54,7 @@ def looked_at(pipeline: Pipeline, images: Iterable[Labelled]) -> Looked:
             q.truth is None and q.kind == "absent name" and last[q.text] == number
             for number, q in enumerate(image.questions)
         ]
-    return Looked(
+    return RescoredRegions(
         np.array(features, float), np.array(correct, bool), np.array(case, np.int64), np.array(absent, bool)
     )
 
@@ -84,7 +84,7 @@ def _answers(pipeline: Pipeline, image: Labelled) -> Iterator[tuple[int, tuple[f
 
 
 def fit_rescoring_calibration(
-    looked: Looked, most_fired: float
+    looked: RescoredRegions, most_fired: float
 ) -> tuple[RescoringCalibration, dict[str, float]]:
     """most_fired: share of absent names that may be reported. Raises PerceptionError for too little."""
     right = int(looked.correct.sum())
@@ -115,7 +115,7 @@ def calibrate_rescoring(
     images: Iterable[Labelled] = household(
         settings.seed, settings.scenes, settings.absent, offline, views=2, unseen=settings.unseen
     )
-    looked = looked_at(pipeline, track(images, "calibrating the second look", total=settings.scenes))
+    looked = rescored_regions(pipeline, track(images, "calibrating the second look", total=settings.scenes))
     calibration, facts = fit_rescoring_calibration(looked, settings.most_fired)
     head, known, _ = load_rescoring_head(path)
     kept = {key: text for key, text in known.items() if key not in ("format", "config")}

@@ -11,7 +11,7 @@ from typing import Any
 from perception_contrast.core.errors import ModelError, RecipeError
 from perception_contrast.models.custom_models import checked_name
 from perception_contrast_training.config.ranges import require_ranges
-from perception_contrast_training.config.run_settings import CheckpointSettings, Optimisation, Watching
+from perception_contrast_training.config.run_settings import CheckpointSettings, MonitorSettings, Optimisation
 from perception_contrast_training.config.schema import checked, nearest, plain, read_mapping
 from perception_contrast_training.data.pairs.positive_pairs import PairSettings, require_sane_pairs
 from perception_contrast_training.methods.paper_defaults import PaperDefaults
@@ -43,7 +43,7 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
-class Measuring:
+class HeldOutSettings:
     """every: steps between two looks at held-out images, 0 for none. images: that are looked at, at
     most, on each side."""
 
@@ -74,8 +74,8 @@ class _CommonKeys:
     lora: LoraSettings = field(default_factory=LoraSettings)
     data: DataSettings = field(default_factory=DataSettings)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
-    monitors: Watching = field(default_factory=Watching)
-    measure: Measuring = field(default_factory=Measuring)
+    monitors: MonitorSettings = field(default_factory=MonitorSettings)
+    measure: HeldOutSettings = field(default_factory=HeldOutSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
 
 

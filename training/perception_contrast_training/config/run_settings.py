@@ -65,7 +65,7 @@ class CheckpointSettings:
 
 
 @dataclass(frozen=True)
-class Watching:
+class MonitorSettings:
     """What monitors do. every: steps between two looks. rows: vectors that they look at together.
     alarms: "stop" ends a run that collapses, "warn" tells, "none" looks at nothing. grace: share of the
     steps before which a run may look collapsed. patience: looks on end that must agree."""

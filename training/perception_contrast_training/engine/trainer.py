@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.config.run_settings import Optimisation, require_sane
-from perception_contrast_training.data.loading.batches import chance
+from perception_contrast_training.data.loading.batches import derived_seed
 from perception_contrast_training.engine.checkpoint import CheckpointError, Snapshot, cpu_copy
 from perception_contrast_training.engine.distributed import (
     Processes,
@@ -23,7 +23,7 @@ from perception_contrast_training.engine.distributed import (
     same_everywhere,
 )
 from perception_contrast_training.engine.grad_cache import cached_backward
-from perception_contrast_training.engine.negative_mask import WHERE
+from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS
 from perception_contrast_training.engine.optimiser import make_optimiser
 from perception_contrast_training.engine.random_streams import RandomState, RandomStreams
 from perception_contrast_training.engine.schedules import cosine, scaled, warmed_up
@@ -202,7 +202,7 @@ class Trainer:
         """Around all that draws in a step: the streams, or a seed for the batch."""
         if self._streams is not None:
             return self._streams.drawing()
-        torch.manual_seed(chance(self._seed, self.batches, self.processes.rank))
+        torch.manual_seed(derived_seed(self._seed, self.batches, self.processes.rank))
         return nullcontext()
 
     def _restore_buffers(self, before: Sequence[Tensor]) -> None:
@@ -316,7 +316,7 @@ def _all_finite(batch: Mapping[str, Any]) -> bool:
     return all(
         bool(value.isfinite().all())
         for name, value in batch.items()
-        if isinstance(value, Tensor) and value.is_floating_point() and name not in ("pose", WHERE)
+        if isinstance(value, Tensor) and value.is_floating_point() and name not in ("pose", FRAME_POSITIONS)
     )
 
 
@@ -330,5 +330,5 @@ def _on(batch: Mapping[str, Any], device: torch.device) -> Batch:
 def _require(stored: Any, what: str) -> None:
     if not stored:
         raise CheckpointError(
-            f"the checkpoint holds no {what}; resume with the recipe that it was made with, or start anew"
+            f"the checkpoint lacks {what}; resume with the recipe that it was made with, or start anew"
         )

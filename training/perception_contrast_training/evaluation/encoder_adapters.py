@@ -33,12 +33,14 @@ def encoder_adapter(name: str, *, offline: bool = False, device: torch.device = 
         tower = load_dino(spec, offline=offline, device=str(device))
     else:
         tower = load_clip(spec, offline=offline, device=str(device))
-    return _of_tower(
+    return _tower_adapter(
         tower, name if name.startswith(RANDOM) else spec.name, _side(spec.size, spec.patch), device
     )
 
 
-def _of_tower(tower: DinoTower | ClipTower, name: str, size: int, device: torch.device) -> EncoderAdapter:
+def _tower_adapter(
+    tower: DinoTower | ClipTower, name: str, size: int, device: torch.device
+) -> EncoderAdapter:
     if isinstance(tower, ClipTower):
         text = ClipTextTower(tower)
 

@@ -108,17 +108,17 @@ class Dinov2(nn.Module):
     def _taught(self, large: Tensor, masks: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """Probabilities of class tokens (2n, k), and of the patches that the student does not see (m, k)."""
         seen = self.teacher(large.flatten(0, 1))
-        said = at_least_float32(self.teacher_head(seen.pooled))
+        logits = at_least_float32(self.teacher_head(seen.pooled))
         patches = at_least_float32(self.teacher_patch_head(seen.tokens[masks]))
-        with full_precision(said):
+        with full_precision(logits):
             if self.settings.sinkhorn:
                 spread = (temperature, self.settings.sinkhorn, gather.summed, gather.largest)
-                return sinkhorn_knopp(said, *spread), sinkhorn_knopp(patches, *spread)
+                return sinkhorn_knopp(logits, *spread), sinkhorn_knopp(patches, *spread)
             if self.training:
-                self.centre.see(said)
+                self.centre.see(logits)
                 self.patch_centre.see(patches)
             return (
-                sharpened(said, temperature, self.centre.center),
+                sharpened(logits, temperature, self.centre.center),
                 sharpened(patches, temperature, self.patch_centre.center),
             )
 

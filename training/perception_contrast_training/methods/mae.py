@@ -12,7 +12,7 @@ from perception_contrast_training.losses import mae_loss
 from perception_contrast_training.losses.exact import at_least_float32, full_precision
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 from perception_contrast_training.methods.groups import grouped
-from perception_contrast_training.methods.scaling import SMALL, Scale, said
+from perception_contrast_training.methods.scaling import SMALL, Scale, change_sentence
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.mae_decoder import MaeDecoder, start_vit_as_mae
 from perception_contrast_training.views.mae import MaeViewSettings
@@ -92,7 +92,7 @@ def fit_to_data(settings: MaeSettings, scale: Scale) -> tuple[MaeSettings, list[
     new = replace(settings, width=min(settings.width, 128), depth=min(settings.depth, 4), heads=4)
     why = f"images have {scale.size} pixels"
     return new, [
-        *said("width", settings.width, new.width, why),
-        *said("depth", settings.depth, new.depth, why),
-        *said("heads", settings.heads, new.heads, why),
+        *change_sentence("width", settings.width, new.width, why),
+        *change_sentence("depth", settings.depth, new.depth, why),
+        *change_sentence("heads", settings.heads, new.heads, why),
     ]

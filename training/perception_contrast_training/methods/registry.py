@@ -44,7 +44,7 @@ class MethodKind:
         texts: Whether it needs captions.
         locks: Whether the backbone stays as it is.
         paired: Whether its views are ``PairedViews``.
-        negatives: Whether its loss has any, and heeds WHERE in a batch.
+        negatives: Whether its loss has any, and heeds FRAME_POSITIONS in a batch.
     """
 
     settings: type

@@ -12,8 +12,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tiny_methods import TinyContrast
 from tiny_runs import LONG, ORDER, components, feed, fresh, resumed, same
 from torch import nn
 
@@ -21,10 +23,14 @@ from perception_contrast_training.engine.checkpoint import (
     CheckpointError,
     Checkpoints,
     Snapshot,
+    StoredSnapshot,
     load_into,
     read_snapshot,
     write_snapshot,
 )
+from perception_contrast_training.engine.random_streams import RandomStreams
+from perception_contrast_training.engine.resume import restore
+from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.engine.training_loop import TrainingLoop
 
 # Files.
@@ -40,6 +46,37 @@ def test_what_is_written_is_read_bit_for_bit(tmp_path: Path) -> None:
     read = read_snapshot(tmp_path / "a.safetensors")
     assert same(snapshot, read) and read.about == {"note": "x"}
     assert read.optimiser["param_groups"] == json.loads(json.dumps(snapshot.optimiser["param_groups"]))
+
+
+def test_averages_and_random_streams_resume_and_are_missed_where_they_are_not(tmp_path: Path) -> None:
+    def averaged() -> tuple[Trainer, np.random.Generator]:
+        rng = np.random.default_rng(3)
+        torch.manual_seed(4)
+        settings = replace(LONG, average=0.9)
+        return Trainer(TinyContrast(), settings, epoch_steps=8, streams=RandomStreams(batches=rng)), rng
+
+    def step(trainer: Trainer, rng: np.random.Generator) -> None:
+        trainer.step({"views": torch.from_numpy(rng.random((2, 8, 3, 8, 8), np.float32))})
+
+    whole, rng = averaged()
+    for _ in range(9):
+        step(whole, rng)
+        if whole.step_count == 5:
+            write_snapshot(tmp_path / "a.safetensors", whole.snapshot())
+    later, rng = averaged()
+    stored = StoredSnapshot(tmp_path / "a.safetensors", read_snapshot(tmp_path / "a.safetensors"))
+    restore(later, stored)
+    for _ in range(4):
+        torch.rand(3)  # of somebody else
+        step(later, rng)
+    one, two = whole.snapshot(), later.snapshot()
+    assert same(one, two) and all(
+        torch.equal(value, two.average[name]) for name, value in one.average.items()
+    )
+    with pytest.raises(CheckpointError, match="lacks averaged weights"):
+        restore(averaged()[0], stored._replace(snapshot=replace(stored.snapshot, average={})))
+    with pytest.raises(CheckpointError, match="lacks the state of random numbers"):
+        restore(averaged()[0], stored._replace(snapshot=replace(stored.snapshot, random=None)))
 
 
 def test_tied_weights_and_slices_are_kept(tmp_path: Path) -> None:

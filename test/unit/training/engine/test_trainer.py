@@ -184,6 +184,24 @@ def test_half_precision_learns(precision: str) -> None:
     assert all(bool(p.isfinite().all()) for p in trainer.module.parameters())
 
 
+def test_averaged_weights_are_what_is_evaluated() -> None:
+    """Against the mean worked out by hand; the run itself moves as without an average."""
+    plain, averaged = trained(QUICK, 0), trained(replace(QUICK, average=0.6), 0)
+    mean = {name: value.clone() for name, value in plain.module.state_dict().items()}
+    for number, batch in enumerate(islice(feed(Order(64, 8, 3)), 12), 1):
+        for trainer in (plain, averaged):
+            trainer.step(batch)
+        momentum = min(0.6, number / (number + 10))
+        for name, value in plain.module.state_dict().items():
+            floating = value.is_floating_point()
+            mean[name] = momentum * mean[name] + (1 - momentum) * value if floating else value.clone()
+    own = {name: value.clone() for name, value in plain.module.state_dict().items()}
+    with averaged.evaluated():
+        for name, value in averaged.module.state_dict().items():
+            torch.testing.assert_close(value, mean[name], rtol=1e-5, atol=1e-6)
+    assert all(torch.equal(value, own[name]) for name, value in averaged.module.state_dict().items())
+
+
 # What is not finite.
 
 
@@ -235,7 +253,7 @@ def test_a_loss_that_is_not_finite_moves_nothing_and_ends_a_run_in_the_end() -> 
     [
         ({"steps": 0}, 1, "optimisation.steps"),
         ({"batch": 9}, 2, "does not part evenly among 2 processes; use 8"),
-        ({"part": 3}, 1, "part 3 does not divide a process's share of the batch, 8"),
+        ({"micro_batch": 3}, 1, "micro_batch 3 does not divide a process's share of the batch, 8"),
         ({"clip": -1.0}, 1, "optimisation.clip"),
     ],
 )

@@ -35,10 +35,10 @@ from perception_contrast_training.data.pairs.positive_pairs import (
     PositivePairs,
     find_positive_pairs,
 )
-from perception_contrast_training.engine import negative_mask as whereabouts
+from perception_contrast_training.engine import negative_mask
 from perception_contrast_training.engine.checkpoint import Checkpoints, Snapshot, read_snapshot
 from perception_contrast_training.engine.journal import read_log
-from perception_contrast_training.engine.negative_mask import WHERE, NegativeMask, may_be_negatives
+from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS, NegativeMask, may_be_negatives
 from perception_contrast_training.engine.pretraining import check, resume, start
 from perception_contrast_training.engine.pretraining_data import open_data, positive_pairs_in
 from perception_contrast_training.engine.trainer import Trainer
@@ -91,7 +91,7 @@ def test_second_views_show_a_frame_of_the_kind_that_was_asked_for(robot: Path, k
     assert positives is not None
     topics, kinds = dataset.rows["topic"].to_pylist(), set()
     for batch in fed(dataset, positives):
-        for row, (index, second) in enumerate(batch[WHERE][:, :, 0].T.long().tolist()):
+        for row, (index, second) in enumerate(batch[FRAME_POSITIONS][:, :, 0].T.long().tolist()):
             assert index == batch["index"][row] and second != index and batch[PARTNERED][row] == 1
             assert torch.equal(batch["views"][1, row], dataset[second]["image"].float())
             assert dataset.groups[index] == dataset.groups[second]
@@ -114,10 +114,12 @@ def test_batches_go_on_anywhere_and_are_the_same_in_any_process(robot: Path) -> 
     late = fed(dataset, positives, start=5, workers=2)
     halves = [fed(dataset, positives, rank=rank, processes=2) for rank in range(2)]
     for one, other in zip(whole[5:], late, strict=True):
-        assert torch.equal(one["views"], other["views"]) and torch.equal(one[WHERE], other[WHERE])
+        assert torch.equal(one["views"], other["views"]) and torch.equal(
+            one[FRAME_POSITIONS], other[FRAME_POSITIONS]
+        )
     for one, first, second in zip(whole, *halves, strict=True):
         assert torch.equal(one["views"], torch.cat([first["views"], second["views"]], dim=1))
-    seen = {tuple(pair) for batch in whole for pair in batch[WHERE][:, :, 0].T.tolist()}
+    seen = {tuple(pair) for batch in whole for pair in batch[FRAME_POSITIONS][:, :, 0].T.tolist()}
     assert len(seen) > len(dataset) * 0.8, "a frame gets another partner in another pass"
 
 
@@ -129,7 +131,7 @@ def test_images_without_a_partner_show_themselves_twice(robot: Path) -> None:
     positives = find_positive_pairs(some, PairSettings("time", seconds=1.5), "x", negatives=False)
     assert positives is not None and positives.share() == pytest.approx(4 / len(some))
     for batch in fed(some, positives, batch=4):
-        assert WHERE not in batch, "a method without negatives needs no places"
+        assert FRAME_POSITIONS not in batch, "a method without negatives needs no places"
         for row, partnered in enumerate(batch[PARTNERED].tolist()):
             first, second = batch["views"][:, row]
             assert torch.equal(first, second) != bool(partnered)
@@ -155,7 +157,7 @@ def test_a_partner_that_cannot_be_read_gives_way_to_the_image(robot: Path) -> No
         first, second = batch["views"][:, 0]
         assert batch["index"].tolist() == [0] and torch.equal(first, second)
         assert batch[PARTNERED].tolist() == [0] and int(batch[UNREADABLE]) in (1, 2)
-        assert batch[WHERE][:, 0, 0].tolist() == [0, 0]
+        assert batch[FRAME_POSITIONS][:, 0, 0].tolist() == [0, 0]
 
 
 def test_no_partner_comes_from_what_is_kept_back(robot: Path) -> None:
@@ -168,7 +170,7 @@ def test_no_partner_comes_from_what_is_kept_back(robot: Path) -> None:
     learned, dataset = data.learned, ShardDataset(robot)
     assert isinstance(learned, Chosen) and len(learned) < len(dataset)
     for batch in fed(learned, positives):
-        for row, number in enumerate(batch[WHERE][1, :, 0].long().tolist()):
+        for row, number in enumerate(batch[FRAME_POSITIONS][1, :, 0].long().tolist()):
             own = dataset[int(learned.indices[number])]["image"].float()
             assert torch.equal(batch["views"][1, row], own)
 
@@ -186,7 +188,7 @@ def test_tables_of_negatives_are_made_in_strips_and_are_the_definition(monkeypat
         near |= np.linalg.norm(places[:, None] - places, axis=-1) < metres
         where = frames.where(seconds, metres)
         assert torch.equal(may_be_negatives(where, where), torch.from_numpy(~near))
-        monkeypatch.setattr(whereabouts, "STRIP", 130)
+        monkeypatch.setattr(negative_mask, "STRIP", 130)
         assert torch.equal(NegativeMask(where)(7, 31), torch.from_numpy(~near)[7:31])
 
 
@@ -376,11 +378,11 @@ def test_a_real_kitchen(shared: Path, tmp_path: Path) -> None:
     near = (seconds < 3) | (metres < 0.5)
     assert (positive & (seconds > 3)).any(), "the camera comes back to a place"
     for batch in fed(dataset, positives, batch=10):
-        first, second = batch[WHERE][:, :, 0].long().numpy()
+        first, second = batch[FRAME_POSITIONS][:, :, 0].long().numpy()
         assert positive[first, second].all() and not np.any(
             (first == second) & (batch[PARTNERED] == 1).numpy()
         )
-        views = batch[WHERE].flatten(0, 1)
+        views = batch[FRAME_POSITIONS].flatten(0, 1)
         numbers = views[:, 0].long().numpy()
         assert np.array_equal(~may_be_negatives(views, views).numpy(), near[np.ix_(numbers, numbers)])
     changes = ["data.pairs.kind=any", "data.pairs.seconds=0.7", "data.pairs.apart_seconds=3",

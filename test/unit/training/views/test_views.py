@@ -15,11 +15,11 @@ from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import BackboneSettings
 from perception_contrast_training.views import VIEWED, collated, pixels
 from perception_contrast_training.views.byol import ByolViews, ByolViewSettings
-from perception_contrast_training.views.chance import Chance
 from perception_contrast_training.views.dino import DinoViews, DinoViewSettings
 from perception_contrast_training.views.dinov2 import Dinov2Views, Dinov2ViewSettings
 from perception_contrast_training.views.mae import MaeViews, MaeViewSettings
 from perception_contrast_training.views.masks import block_mask
+from perception_contrast_training.views.random_source import RandomSource
 from perception_contrast_training.views.simclr import SimclrViews, SimclrViewSettings
 from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
@@ -27,8 +27,8 @@ PLAIN = BackboneInput(32, 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 BACKBONE = BackboneSettings("vit_tiny_patch16_224", size=32, patch=4, width=24, depth=1, heads=2)
 
 
-def chance(seed: int = 0) -> Chance:
-    return Chance(torch.Generator().manual_seed(seed))
+def chance(seed: int = 0) -> RandomSource:
+    return RandomSource(torch.Generator().manual_seed(seed))
 
 
 def photograph(height: int = 60, width: int = 80) -> Tensor:

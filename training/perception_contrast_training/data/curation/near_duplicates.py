@@ -203,10 +203,10 @@ def _vectors(
     """Unit vectors (n, c) float16 in a file, and their space."""
     source: Iterator[Floats]
     if descriptor == THUMBNAIL:
-        source, space = _of_thumbnails(require_dataset(dataset)), THUMBNAIL
+        source, space = _thumbnail_vectors(require_dataset(dataset)), THUMBNAIL
     else:
         described = load_descriptor(descriptor, device, offline)
-        source, space = _of_images(dataset, described), described.space
+        source, space = _image_vectors(dataset, described), described.space
     stored: Any = None
     done = 0
     for part in source:
@@ -219,13 +219,13 @@ def _vectors(
     return (np.zeros((0, 1), np.float16) if stored is None else stored), space
 
 
-def _of_thumbnails(manifest: Path) -> Iterator[Floats]:
+def _thumbnail_vectors(manifest: Path) -> Iterator[Floats]:
     for batch in pq.ParquetFile(manifest).iter_batches(BLOCK, columns=["thumbnail"]):
         raw = b"".join(batch["thumbnail"].to_pylist())
         yield thumbnail_descriptor(np.frombuffer(raw, np.uint8).reshape(-1, *THUMBNAIL_SHAPE))
 
 
-def _of_images(dataset: Path, described: Descriptor) -> Iterator[Floats]:
+def _image_vectors(dataset: Path, described: Descriptor) -> Iterator[Floats]:
     frames = ShardDataset(dataset, duplicates=True)
     for start in range(0, len(frames), _BATCH):
         images = [

@@ -38,7 +38,7 @@ class PairSettings:
     apart_seconds: float = USUAL
     apart_metres: float = USUAL
 
-    def request(self, kind: str) -> bool:
+    def includes(self, kind: str) -> bool:
         return self.kind in (kind, "any")
 
     @property
@@ -47,9 +47,9 @@ class PairSettings:
 
     def rules(self, *, negatives: bool) -> PairRules:
         """negatives: whether the method has any. Raises RecipeError where values cannot go together."""
-        temporal = self.seconds if self.request("time") else 0.0
-        cross_camera = self.camera_seconds if self.request("camera") else 0.0
-        place = self.metres if self.request("place") else 0.0
+        temporal = self.seconds if self.includes("time") else 0.0
+        cross_camera = self.camera_seconds if self.includes("camera") else 0.0
+        place = self.metres if self.includes("place") else 0.0
         seconds, metres = max(temporal, cross_camera), place
         if negatives:
             usual = PairRules() if self.pairs else PairRules(0, 0, 0, 0, 0, 0)
@@ -108,13 +108,13 @@ class PositivePairs:
         return int(near[int(torch.randint(len(near), (), generator=generator))])
 
     def where(self, first: int, second: int) -> Tensor | None:
-        """(2, 7) of two views, as ``whereabouts.WHERE``; None where all may be negatives."""
+        """(2, 7) of two views, as ``negative_mask.FRAME_POSITIONS``; None where all may be negatives."""
         return self.finder.where[[first, second]] if self._negatives else None
 
     def share(self) -> float:
         """Of the frames that have a partner."""
-        looked_at = _evenly(len(self.finder.frames))
-        return float(np.mean([len(self.finder.positives(int(index))) > 0 for index in looked_at]))
+        some = _evenly(len(self.finder.frames))
+        return float(np.mean([len(self.finder.positives(int(index))) > 0 for index in some]))
 
     def excluded_share(self) -> float:
         """Of all pairs of frames, the share that are no negatives of each other."""

@@ -153,7 +153,7 @@ def detect(job: Job) -> Outcome:
     pipeline = pipeline_of(job)
     everything = pipeline.prepare(vocabulary)
     figures = DetectionFigures(labels_of(vocabulary), pipeline.detection_threshold)
-    asker = _Asker(pipeline, vocabulary)
+    scorer = _PresenceScorer(pipeline, vocabulary)
     rng = np.random.default_rng(job.options.seed)
     worst = WorstCases() if job.options.draw else None
     took: list[float] = []
@@ -165,7 +165,7 @@ def detect(job: Job) -> Outcome:
         detections = pipeline.find(frame, seen, everything, low).detections
         took.append(time.perf_counter() - began)
         figures.add(sample, detections)
-        asker.ask(frame, seen, sample, rng, job.options.absent, figures.presence)
+        scorer.score(frame, seen, sample, rng, job.options.absent, figures.presence)
         if worst is not None:
             _show(worst, sample, [d for d in detections if d.scores.probability >= figures.published])
     if not figures.images:
@@ -178,7 +178,7 @@ def detect(job: Job) -> Outcome:
     return outcome
 
 
-class _Asker:
+class _PresenceScorer:
     """Asks for one name at a time, as who wants to know whether there is an X does."""
 
     def __init__(self, pipeline: Pipeline, vocabulary: Vocabulary) -> None:
@@ -186,7 +186,7 @@ class _Asker:
         self._queries = {query.label: query for query in vocabulary.queries}
         self._prepared: dict[str, PreparedQueries] = {}
 
-    def ask(
+    def score(
         self,
         frame: Frame,
         seen: ImageFeatures,

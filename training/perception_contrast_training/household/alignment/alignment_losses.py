@@ -48,7 +48,7 @@ class TextVectors:
     captions: Tensor
 
 
-def of_cells(table: Tensor, cells: Tensor) -> Tensor:
+def gather_cells(table: Tensor, cells: Tensor) -> Tensor:
     """Looks objects' values up for cells: table (b, objects + 1, q), cells (b, n) to (b, q, n)."""
     index = cells.unsqueeze(-1).expand(-1, -1, table.shape[-1])
     return table.gather(1, index).transpose(1, 2)
@@ -85,7 +85,7 @@ def alignment_losses(
 
 def _masks(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tensor) -> dict[str, Tensor]:
     logits = head.logits(grid @ phrases.T, 0).transpose(1, 2)
-    truth = of_cells(batch.truth, batch.cells)
+    truth = gather_cells(batch.truth, batch.cells)
     weight = (truth >= 0).float() * batch.purity.unsqueeze(1)
     target = truth.clamp_min(0)
     present = (target * (batch.purity > 0.6).unsqueeze(1)).sum(-1)
@@ -152,7 +152,7 @@ def _regions(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tens
 def _examples(head: AlignmentHead, grid: Tensor, batch: DenseBatch) -> Tensor:
     queries = head.example_embedding(region_means(grid, batch.cells, batch.purity, batch.examples))
     logits = head.logits(grid @ queries.T, 1).transpose(1, 2)
-    target = of_cells(batch.same, batch.cells)
+    target = gather_cells(batch.same, batch.cells)
     weight = batch.purity.unsqueeze(1).expand_as(target)
     present = (target * (batch.purity > 0.6).unsqueeze(1)).sum(-1)
     known = (present == 0) | (present >= 3)

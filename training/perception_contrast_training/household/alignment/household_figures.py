@@ -34,7 +34,7 @@ LOWEST_SCORE = 0.003
 SIZES = ((0.0, 0.008, "small"), (0.008, 0.03, "medium"), (0.03, 1.0, "large"))
 
 
-class _Asker:
+class _SearchedImage:
     """One image, seen once and asked many things."""
 
     def __init__(self, pipeline: Pipeline, image: LabelledScene) -> None:
@@ -72,7 +72,7 @@ class HouseholdFigures:
         }
 
     def add(self, image: LabelledScene, rng: np.random.Generator, absent: int) -> None:
-        asker = _Asker(self._pipeline, image)
+        asker = _SearchedImage(self._pipeline, image)
         for question in present_questions(image, self._words, rng):
             self._answer(question, asker(Query(question.text)))
             pixels = asker.pixels(Query(question.text))
@@ -96,7 +96,7 @@ class HouseholdFigures:
                 if low <= share < high:
                     self._overlaps[f"category, {name}"].append(overlap)
 
-    def _detect(self, asker: _Asker) -> None:
+    def _detect(self, asker: _SearchedImage) -> None:
         image, size = asker.image, asker.frame.size
         # Average precision looks at all thresholds, so nothing is left out by one.
         settings = replace(self._pipeline.settings, detection_threshold=LOWEST_SCORE)
@@ -158,12 +158,12 @@ def measure_held_out(
     overlaps: dict[str, list[float]] = defaultdict(list)
     images = zip(range(test.held_out_scenes), SceneSampler(test.seed + 1, settings), strict=False)
     for _, image in track(images, "asking for held-out things", total=test.held_out_scenes):
-        asker: _Asker | None = None
+        asker: _SearchedImage | None = None
         for name in kept:
             truth = mask_of(image, words, Concept(name))
             if truth is None or truth.mean() < LEAST_SHARE:
                 continue
-            asker = asker or _Asker(pipeline, image)
+            asker = asker or _SearchedImage(pipeline, image)
             overlaps["words"].append(iou(asker(Query(name)).masks != 65535, truth))
             for count in shots:
                 if len(shown[name]) >= count:

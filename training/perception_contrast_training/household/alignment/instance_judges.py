@@ -50,11 +50,11 @@ def gather(pipeline: Pipeline, scenes: int, seed: int, offline: bool = False) ->
     images = zip(range(scenes), sampler, strict=False)
     cases: list[Case] = []
     for _, image in track(images, "looking at touching things", total=scenes):
-        cases += _of_image(pipeline, image)
+        cases += _image_cases(pipeline, image)
     return cases
 
 
-def _of_image(pipeline: Pipeline, image: LabelledScene) -> Iterator[Case]:
+def _image_cases(pipeline: Pipeline, image: LabelledScene) -> Iterator[Case]:
     seen = pipeline.see(Frame(image.rgb))
     grid = seen.semantic or seen.features
     assert grid is not None
@@ -110,7 +110,7 @@ def _case(kind: str, splitter: Splitter, region: Region, truths: list[Mask]) -> 
     return Case(kind, two, tuple(tried))
 
 
-def fitted(cases: list[Case]) -> dict[str, Any]:
+def fit_models(cases: list[Case]) -> dict[str, Any]:
     """A judge for each kind of cases, as ``openvocab/data/judges.json`` holds them."""
     from sklearn.linear_model import LogisticRegression
 
@@ -134,7 +134,7 @@ def _table(seen: list[Evidence]) -> NDArray[np.float64]:
 
 
 def _surest(case: Case, judge: dict[str, Any]) -> tuple[float, bool]:
-    """Chance of the parting that a judge likes best, and whether it is right."""
+    """RandomSource of the parting that a judge likes best, and whether it is right."""
     if not case.tried:
         return 0.0, False
     weights = np.array([judge["weights"][name] for name in NAMES])
@@ -164,7 +164,7 @@ def fit_judges(
 ) -> None:
     """Fits on two thirds of the scenes, writes ``path``, and logs the figures of the last third."""
     cases = gather(pipeline, scenes * 2 // 3, seed, offline)
-    stored = fitted(cases)
+    stored = fit_models(cases)
     atomic_write(path, (json.dumps(stored, indent=2) + "\n").encode())
     kept = gather(pipeline, scenes - scenes * 2 // 3, seed + 1, offline)
     logger.info("on scenes kept back: %s", json.dumps(figures(kept, stored), indent=1))

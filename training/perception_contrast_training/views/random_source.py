@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 
-class Chance:
+class RandomSource:
     """Numbers drawn from ``generator`` alone, so that views of an image repeat."""
 
     def __init__(self, generator: torch.Generator) -> None:
