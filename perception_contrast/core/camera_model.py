@@ -1,4 +1,4 @@
-"""Pinhole cameras: from CameraInfo fields, projection, and depth brought to the colour camera's pixels.
+"""CameraModel: a pinhole camera from CameraInfo fields, its crops and sizes, and projection.
 
 Pixel centres at integers; optical frame x right, y down, z forward (REP 103, REP 118).
 """
@@ -11,16 +11,39 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import Box, Float64Array, Size
 from perception_contrast.core.errors import FrameError
-from perception_contrast.core.frame import CameraModel, GridToImage
-
-Floats = NDArray[np.float64]
+from perception_contrast.core.grid_to_image import GridToImage
 
 _POLYNOMIAL = ("plumb_bob", "rational_polynomial")
 _FISHEYE = ("equidistant", "fisheye")
 _UNDISTORT_STEPS = 50
+
+
+@dataclass(frozen=True)
+class CameraModel:
+    """Pinhole intrinsics of an image, as of sensor_msgs/CameraInfo.
+
+    Attributes:
+        height: Of the image, pixels.
+        width: Of the image, pixels.
+        fx: Focal length along x, pixels.
+        fy: Focal length along y, pixels.
+        cx: x of the principal point, pixels.
+        cy: y of the principal point, pixels.
+        distortion_model: "plumb_bob", "rational_polynomial", "equidistant", "fisheye", or "" for none.
+        distortion: Coefficients in OpenCV's order; empty for a rectified image.
+    """
+
+    height: int
+    width: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion_model: str = ""
+    distortion: tuple[float, ...] = ()
 
 
 def camera_model(
@@ -37,10 +60,20 @@ def camera_model(
 ) -> CameraModel:
     """The camera of the fields of a sensor_msgs/CameraInfo.
 
-    k: 9 numbers, row-major. d: distortion. p: 12 numbers. rectified: the image is rectified, so P
-    holds and there is no distortion (R turns the raw camera into that frame and is not needed to use
-    it). binning: (x, y), 0 as 1. roi: (x_offset, y_offset, height, width), zeros for the whole image.
-    Raises FrameError "uncalibrated" or "unknown_distortion".
+    Args:
+        height: Of the image, pixels.
+        width: Of the image, pixels.
+        k: 9 numbers, row-major.
+        d: Distortion coefficients.
+        p: 12 numbers, row-major.
+        distortion_model: Its name in CameraInfo.
+        rectified: Whether the image is rectified: then P holds, and there is no distortion. R turns the raw
+            camera into that frame and is not needed.
+        binning: (x, y); 0 counts as 1.
+        roi: (x_offset, y_offset, height, width); zeros for the whole image.
+
+    Raises:
+        FrameError: "uncalibrated" or "unknown_distortion".
     """
     matrix = (p[0], p[5], p[2], p[6]) if rectified and len(p) == 12 else (k[0], k[4], k[2], k[5])
     fx, fy, cx, cy = (float(value) for value in matrix)
@@ -64,9 +97,9 @@ def camera_model(
 
 
 def camera_of_info(message: Any, *, rectified: bool = False) -> CameraModel | None:
-    """The camera of a sensor_msgs/CameraInfo, whoever read it; None where it is of no use.
+    """The camera of a sensor_msgs/CameraInfo message, of rclpy or of rosbags.
 
-    That is an uncalibrated one (K[0] is 0, as CameraInfo has it) or one of an unknown distortion model.
+    None for one that is uncalibrated (K[0] is 0, as CameraInfo defines it) or has an unknown distortion.
     """
     roi = message.roi
     try:
@@ -85,13 +118,13 @@ def camera_of_info(message: Any, *, rectified: bool = False) -> CameraModel | No
         return None
 
 
-def cropped_camera(camera: CameraModel, box: tuple[int, int, int, int]) -> CameraModel:
+def cropped_camera(camera: CameraModel, box: Box) -> CameraModel:
     """The camera of the crop (x_min, y_min, x_max, y_max) of its image."""
     x0, y0, x1, y1 = box
     return replace(camera, height=y1 - y0, width=x1 - x0, cx=camera.cx - x0, cy=camera.cy - y0)
 
 
-def resized_camera(camera: CameraModel, size: tuple[int, int]) -> CameraModel:
+def resized_camera(camera: CameraModel, size: Size) -> CameraModel:
     """The camera of its image at (height, width)."""
     if size == (camera.height, camera.width):
         return camera
@@ -102,8 +135,16 @@ def resized_camera(camera: CameraModel, size: tuple[int, int]) -> CameraModel:
     )
 
 
-def project(camera: CameraModel, points: Floats) -> Floats:
-    """Pixels (n, 2) as (x, y) of points (n, 3) in the optical frame; NaN for points not before the camera."""
+def project(camera: CameraModel, points: Float64Array) -> Float64Array:
+    """Projects points to pixels, with distortion.
+
+    Args:
+        camera: The camera.
+        points: (n, 3) metres in the optical frame.
+
+    Returns:
+        (n, 2) pixels as (x, y); NaN for points that are not in front of the camera.
+    """
     points = np.asarray(points, float).reshape(-1, 3)
     z = points[:, 2:]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -111,8 +152,17 @@ def project(camera: CameraModel, points: Floats) -> Floats:
     return _distorted(camera, rays) * [camera.fx, camera.fy] + [camera.cx, camera.cy]
 
 
-def unproject(camera: CameraModel, pixels: Floats, depth: Floats | float = 1.0) -> Floats:
-    """Points (n, 3) in the optical frame of pixels (n, 2) as (x, y) at depths (n,) along the optical axis."""
+def unproject(camera: CameraModel, pixels: Float64Array, depth: Float64Array | float = 1.0) -> Float64Array:
+    """Back-projects pixels to points.
+
+    Args:
+        camera: The camera.
+        pixels: (n, 2) as (x, y).
+        depth: (n,) metres along the optical axis, or one for all.
+
+    Returns:
+        (n, 3) points in the optical frame, metres.
+    """
     pixels = np.asarray(pixels, float).reshape(-1, 2)
     seen = (pixels - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
     rays = seen
@@ -123,7 +173,7 @@ def unproject(camera: CameraModel, pixels: Floats, depth: Floats | float = 1.0) 
     return np.concatenate([rays * z, z], axis=1)
 
 
-def _distorted(camera: CameraModel, rays: Floats) -> Floats:
+def _distorted(camera: CameraModel, rays: Float64Array) -> Float64Array:
     """Distorted normalised coordinates (n, 2) of undistorted ones; NaN stays NaN."""
     if not camera.distortion or len(rays) == 0:
         return rays
@@ -139,37 +189,3 @@ def _distorted(camera: CameraModel, rays: Floats) -> Floats:
             bent, _ = cv2.projectPoints(points, nothing, nothing, identity, coefficients)
         result[known] = bent.reshape(-1, 2)
     return result
-
-
-@dataclass(frozen=True)
-class DepthRegistration:
-    """Brings depth to the colour camera's pixels, for cameras that share one optical centre and axis.
-
-    source: (height, width) of the depth image. index: (H, W) int64, flat position in it, -1 outside.
-    Make it once for a pair of cameras with ``of_cameras``.
-    """
-
-    source: tuple[int, int]
-    index: NDArray[np.int64]
-
-    @classmethod
-    def of_cameras(cls, depth: CameraModel, color: CameraModel) -> DepthRegistration:
-        """By both cameras' intrinsics and distortion; exact only if their optical centres coincide."""
-        x, y = np.meshgrid(np.arange(color.width, dtype=float), np.arange(color.height, dtype=float))
-        rays = unproject(color, np.stack([x, y], -1).reshape(-1, 2))
-        column, row = np.rint(np.nan_to_num(project(depth, rays), nan=-1.0)).T
-        inside = (column >= 0) & (column < depth.width) & (row >= 0) & (row < depth.height)
-        index = np.where(inside, row * depth.width + column, -1).astype(np.int64)
-        return cls((depth.height, depth.width), index.reshape(color.height, color.width))
-
-    def apply(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Depth (H, W) at the colour pixels: that of the nearest depth pixel, NaN where there is none."""
-        if depth.shape != self.source:
-            raise FrameError(
-                "size_mismatch",
-                f"depth of {depth.shape[1]}x{depth.shape[0]} does not match its camera_info of "
-                f"{self.source[1]}x{self.source[0]}; give the camera_info of the depth topic",
-            )
-        registered = np.ravel(depth)[self.index]
-        registered[self.index < 0] = np.nan
-        return registered

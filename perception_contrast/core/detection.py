@@ -1,16 +1,21 @@
-"""Detection: one thing that was found in one frame."""
+"""Detection: one thing that was detected in one frame."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from perception_contrast.core.arrays import BoolMask, Box, FloatArray
 
 
 @dataclass(frozen=True)
 class Scores:
-    """cosine in [-1, 1]; relevancy against neutral things and calibrated probability in [0, 1]."""
+    """How well a region fits a query.
+
+    Attributes:
+        cosine: Similarity to the query, in [-1, 1].
+        relevancy: Against neutral phrases, in [0, 1] (Kerr et al., LERF, 2023).
+        probability: Calibrated, in [0, 1]. Thresholds are on this one.
+    """
 
     cosine: float
     relevancy: float
@@ -19,17 +24,22 @@ class Scores:
 
 @dataclass(frozen=True)
 class Detection:
-    """One found thing.
+    """One detected thing.
 
-    box: (x_min, y_min, x_max, y_max) in source pixels, edges of the mask's outermost pixels
-    (so width = x_max - x_min counts pixels). mask: (box height, box width) bool, of the box.
-    embedding: (c,) float32 unit vector of the region in ``space``.
+    Attributes:
+        label: Of the query that it fits.
+        scores: How well it fits.
+        box: (x_min, y_min, x_max, y_max) in pixels of the source image, the maxima exclusive.
+        mask: (box height, box width) bool, of the box alone.
+        embedding: (c,) float32 unit vector of its region.
+        space: Identity of the embedding's space.
+        track_id: The same for one thing from frame to frame; "" where nothing is tracked.
     """
 
     label: str
     scores: Scores
-    box: tuple[int, int, int, int]
-    mask: NDArray[np.bool_]
-    embedding: NDArray[np.float32] | None = None
+    box: Box
+    mask: BoolMask
+    embedding: FloatArray | None = None
     space: str = ""
     track_id: str = ""

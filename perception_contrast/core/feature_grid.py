@@ -1,4 +1,4 @@
-"""FeatureGrid, the dense features of one image, and the identity of embedding spaces."""
+"""FeatureGrid: the dense features of one image."""
 
 from __future__ import annotations
 
@@ -6,48 +6,34 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perception_contrast.core.errors import SpaceError
-from perception_contrast.core.frame import GridToImage
-
-FloatArray = NDArray[np.float32] | NDArray[np.float16]
-
-# Outputs of an encoder whose vectors have unit length.
-UNIT_OUTPUTS = ("dense", "image", "grid", "picture")
-
-
-def space_name(model: str, sha256: str) -> str:
-    """``<model id>@<first 12 hex digits of the weights' sha256>``."""
-    return f"{model}@{sha256[:12]}"
-
-
-def require_same_space(left: str, right: str, what: str) -> None:
-    """Raise SpaceError unless both vectors live in one space."""
-    if left != right:
-        raise SpaceError(
-            f"{what}: space '{left}' cannot be compared with '{right}'; "
-            "make both with the same model and weights"
-        )
+from perception_contrast.core.arrays import FeatureArray, Size
+from perception_contrast.core.grid_to_image import GridToImage
 
 
 @dataclass(frozen=True)
 class FeatureGrid:
     """Dense features of one image.
 
-    values: (h, w, c) float32 or float16. grid_to_image: cell centres to source pixels.
-    image_size: (height, width) of the source image. normalized: unit L2 norm per vector.
+    Attributes:
+        values: (h, w, c) float32 or float16.
+        model: Name of the model that made them.
+        space: Identity of their embedding space, as ``space_name`` gives it.
+        grid_to_image: The map from cell centres to pixels of the source image.
+        image_size: (height, width) of the source image.
+        normalized: Whether each vector has unit L2 norm.
     """
 
-    values: FloatArray
+    values: FeatureArray
     model: str
     space: str
     grid_to_image: GridToImage
-    image_size: tuple[int, int]
+    image_size: Size
     normalized: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(rows, columns, channels)."""
         h, w, c = self.values.shape
         return int(h), int(w), int(c)
 

@@ -1,4 +1,4 @@
-"""Query and Vocabulary: what the robot is asked for, with a version that grows with each change."""
+"""Query, Exemplar and Vocabulary: what the robot looks for, with a version that grows with each change."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.errors import QueryError
 
 MAX_QUERIES = 1024
@@ -20,25 +20,35 @@ UNLABELLED = 65535
 
 @dataclass(frozen=True)
 class Exemplar:
-    """A vector of something that was shown. vector: (c,) float32, unit norm, in ``space``.
+    """A thing that was shown, by its vectors.
 
-    Where it was shown in an image: centre (c,) float32, the mean of that image's unit vectors;
-    parts (m, c) and context (n, c), unit vectors less the centre, unit again, of the thing's own
-    parts and of what surrounded it.
+    The last three are None where it was not shown in an image.
+
+    Attributes:
+        vector: (c,) float32, unit norm.
+        space: Identity of the vectors' embedding space.
+        centre: (c,) float32, the mean of that image's unit vectors.
+        parts: (m, c) float32, unit vectors of the thing's own cells, centred and normalised again.
+        context: (n, c) float32, the same of the cells around it.
     """
 
-    vector: NDArray[np.float32]
+    vector: FloatArray
     space: str
-    centre: NDArray[np.float32] | None = None
-    parts: NDArray[np.float32] | None = None
-    context: NDArray[np.float32] | None = None
+    centre: FloatArray | None = None
+    parts: FloatArray | None = None
+    context: FloatArray | None = None
 
 
 @dataclass(frozen=True)
 class Query:
-    """A label, its phrases and/or exemplars, and its own threshold on probability if it has one.
+    """One kind of thing to look for.
 
-    negatives: phrases of things that it is not; they compete with this label alone.
+    Attributes:
+        label: What its detections are called.
+        phrases: Texts that describe it.
+        exemplars: Things that were shown.
+        threshold: On probability; None for the one of the model's calibration.
+        negatives: Phrases of things that it is not. They compete with this label alone.
     """
 
     label: str
@@ -123,12 +133,33 @@ def parse_queries(texts: Iterable[str]) -> tuple[Query, ...]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Queries in force. ``ids`` maps label to mask id (1..65534) and stays put across edits."""
+    """The queries in force.
+
+    Attributes:
+        queries: What to look for.
+        distractors: Phrases that compete with every query and are never reported.
+        version: Grows with each change.
+        ids: Label to mask id (1 to 65534). A label keeps its id across edits.
+    """
 
     queries: tuple[Query, ...] = ()
     distractors: tuple[str, ...] = ()
     version: int = 0
     ids: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, queries: Iterable[Query | str], distractors: Iterable[str] = ()) -> Vocabulary:
+        """A vocabulary of its own numbering.
+
+        Args:
+            queries: Query objects, and lines such as ``"mug"`` or ``"seat: a sofa; a chair; !stool"``.
+            distractors: Words for things that compete with every query and are never reported.
+
+        Raises:
+            QueryError: A query or a distractor is refused.
+        """
+        parsed = (parse_query(query) if isinstance(query, str) else query for query in queries)
+        return cls().with_queries(parsed, distractors)
 
     def with_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
         """A new vocabulary, one version on. Raises QueryError and changes nothing if any part is refused."""

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import DepthImage, RgbImage
 from perception_contrast.core.errors import FrameError
 from perception_contrast.images.headers import JPEG_MAGIC, PNG_MAGIC, ImageHeader, read_header
 from perception_contrast.images.pixel_conversion import BAYER_CODES, eight_bits, metres
@@ -21,7 +22,7 @@ _DEPTH_ENCODINGS = ("16UC1", "32FC1")
 _DEPTH_HEADER = struct.Struct("<iff")
 
 
-def decode_compressed(data: ByteData, format: str, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode_compressed(data: ByteData, format: str, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
     """RGB (H, W, 3) uint8 of the data and format of a sensor_msgs/CompressedImage.
 
     The bytes tell JPEG from PNG; ``format`` ("jpeg", "rgb8; jpeg compressed bgr8", ...) tells what
@@ -44,7 +45,7 @@ def decode_compressed(data: ByteData, format: str, *, max_pixels: int = MAX_PIXE
         if min(header.size) < 3:
             raise FrameError("too_small", "a Bayer mosaic under 3x3 pixels cannot be converted to colour")
         mosaic = _eight_bits(_decode(view, header, cv2.IMREAD_GRAYSCALE))
-        rgb: NDArray[np.uint8] = cv2.cvtColor(mosaic, pattern)
+        rgb: RgbImage = cv2.cvtColor(mosaic, pattern)
         return rgb
     image = _eight_bits(_decode(view, header, cv2.IMREAD_COLOR))
     if "compressed rgb" in treatment:
@@ -53,9 +54,7 @@ def decode_compressed(data: ByteData, format: str, *, max_pixels: int = MAX_PIXE
     return rgb
 
 
-def decode_compressed_depth(
-    data: ByteData, format: str, *, max_pixels: int = MAX_PIXELS
-) -> NDArray[np.float32]:
+def decode_compressed_depth(data: ByteData, format: str, *, max_pixels: int = MAX_PIXELS) -> DepthImage:
     """Depth (H, W) float32 metres, NaN where there is none, of compressed depth.
 
     Reads what compressed_depth_image_transport writes as PNG: a 12-byte header (int32 kind, float32
@@ -91,7 +90,7 @@ def decode_compressed_depth(
     return _dequantised(samples, a, b)
 
 
-def _dequantised(samples: NDArray[Any], a: float, b: float) -> NDArray[np.float32]:
+def _dequantised(samples: NDArray[Any], a: float, b: float) -> DepthImage:
     """Metres of inverse depth q = a / depth + b; q = 0 means none."""
     with np.errstate(all="ignore"):
         depth = np.float32(a) / (samples.astype(np.float32) - np.float32(b))

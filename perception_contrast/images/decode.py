@@ -26,8 +26,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import DepthImage, RgbImage
 from perception_contrast.core.errors import FrameError
 from perception_contrast.images.compressed import decode_compressed, decode_compressed_depth
 from perception_contrast.images.pixel_conversion import BAYER_CODES, eight_bits, full_chroma_to_rgb, metres
@@ -74,7 +74,7 @@ ENCODINGS: tuple[str, ...] = (*_LAYOUTS, *_BIPLANAR)
 
 def decode_raw(
     data: ByteData, *, height: int, width: int, step: int, encoding: str, is_bigendian: bool
-) -> NDArray[np.uint8]:
+) -> RgbImage:
     """RGB (height, width, 3) uint8 of the fields of a sensor_msgs/Image.
 
     rgb8 gives a view of ``data``, strided if rows are padded; the others are converted once.
@@ -108,19 +108,19 @@ def decode_raw(
     )
     if layout.itemsize == 2:
         pixels = eight_bits(pixels)
-    rgb: NDArray[np.uint8] = pixels if layout.code is None else cv2.cvtColor(pixels, layout.code)
+    rgb: RgbImage = pixels if layout.code is None else cv2.cvtColor(pixels, layout.code)
     return rgb
 
 
-def decode_message(message: Any) -> NDArray[np.uint8]:
+def decode_message(message: Any) -> RgbImage:
     """(H, W, 3) uint8 RGB of a sensor_msgs/Image or CompressedImage, whoever read it."""
-    rgb: NDArray[np.uint8] = _decoded(message, decode_compressed, decode_raw)
+    rgb: RgbImage = _decoded(message, decode_compressed, decode_raw)
     return rgb
 
 
-def decode_depth_message(message: Any) -> NDArray[np.float32]:
+def decode_depth_message(message: Any) -> DepthImage:
     """(H, W) float32 metres, NaN where there is none, of a sensor_msgs/Image or CompressedImage."""
-    metres: NDArray[np.float32] = _decoded(message, decode_compressed_depth, decode_depth)
+    metres: DepthImage = _decoded(message, decode_compressed_depth, decode_depth)
     return metres
 
 
@@ -139,7 +139,7 @@ def _decoded(message: Any, compressed: Callable[..., Any], raw: Callable[..., An
 
 def decode_depth(
     data: ByteData, *, height: int, width: int, step: int, encoding: str, is_bigendian: bool
-) -> NDArray[np.float32]:
+) -> DepthImage:
     """Depth (height, width) float32 in metres along the optical axis, NaN where there is none (REP 118).
 
     16UC1 and mono16 are millimetres with 0 for none; 32FC1 is metres, where anything that is not a
@@ -185,9 +185,7 @@ def _dtype(kind: str, itemsize: int, is_bigendian: bool) -> np.dtype[Any]:
     return np.dtype(f"{'>' if is_bigendian else '<'}{kind}{itemsize}")
 
 
-def _decode_biplanar(
-    data: ByteData, height: int, width: int, step: int, name: str, what: str
-) -> NDArray[np.uint8]:
+def _decode_biplanar(data: ByteData, height: int, width: int, step: int, name: str, what: str) -> RgbImage:
     """Luma rows, then rows of interleaved chroma: half as many (nv12, nv21), or twice as long (nv24)."""
     byte = np.dtype(np.uint8)
     if name == "nv24":
@@ -210,5 +208,5 @@ def _decode_biplanar(
     rows = height + height // 2
     planes = pixel_rows(data, height=rows, width=width, step=step, channels=1, dtype=byte, what=what)
     code = cv2.COLOR_YUV2RGB_NV12 if name == "nv12" else cv2.COLOR_YUV2RGB_NV21
-    rgb: NDArray[np.uint8] = cv2.cvtColor(planes, code)
+    rgb: RgbImage = cv2.cvtColor(planes, code)
     return rgb

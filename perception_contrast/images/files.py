@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import RgbImage
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.compressed import decode_compressed
@@ -38,7 +39,7 @@ def save_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Non
     atomic_write(path, encode_image(image, path.suffix))
 
 
-def load_image(path: Path) -> NDArray[np.uint8]:
+def load_image(path: Path) -> RgbImage:
     """RGB (H, W, 3) uint8 of a PNG or JPEG file; errors name the file."""
     try:
         data = path.read_bytes()

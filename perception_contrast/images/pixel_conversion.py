@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import DepthImage, RgbImage
+
 _Sample = TypeVar("_Sample", bound=np.generic)
 
 # ROS and these aliases name the top-left 2 x 2 pixels; OpenCV's own two-letter names are shifted by one.
@@ -39,14 +41,14 @@ def eight_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
     return scaled
 
 
-def full_chroma_to_rgb(luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def full_chroma_to_rgb(luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> RgbImage:
     """RGB of luma (H, W) and chroma (H, W, 2) in the order U, V; BT.601 in video range."""
     yuv = np.concatenate([luma[..., None], chroma], axis=2)
-    rgb: NDArray[np.uint8] = cv2.transform(yuv, _YUV_TO_RGB)
+    rgb: RgbImage = cv2.transform(yuv, _YUV_TO_RGB)
     return rgb
 
 
-def metres(samples: NDArray[Any]) -> NDArray[np.float32]:
+def metres(samples: NDArray[Any]) -> DepthImage:
     """Depth samples, uint16 millimetres or float metres in either byte order, as float32 metres or NaN."""
     if samples.dtype.kind == "u":
         depth = samples.astype(np.float32) * np.float32(0.001)

@@ -9,16 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FloatBox, Size
 from perception_contrast.core.errors import FrameError
-from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.grid_to_image import GridToImage
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _MAX_OPENCV_CHANNELS = 4
 
 
-def fitted_size(
-    source: tuple[int, int], short_side: int, multiple: int, max_tokens: int | None = None
-) -> tuple[int, int]:
+def fitted_size(source: Size, short_side: int, multiple: int, max_tokens: int | None = None) -> Size:
     """(height, width), multiples of ``multiple``, whose shorter side is near ``short_side`` pixels.
 
     source: (height, width). The aspect is kept up to rounding each side to the multiple. Where the
@@ -39,7 +38,7 @@ def fitted_size(
     return rows * multiple, columns * multiple
 
 
-def resize_image(image: NDArray[_Scalar], size: tuple[int, int]) -> NDArray[_Scalar]:
+def resize_image(image: NDArray[_Scalar], size: Size) -> NDArray[_Scalar]:
     """An image (H, W) or (H, W, C up to 4), uint8, uint16 or float32, at (height, width).
 
     Area average where it shrinks, bilinear where it grows. ``GridToImage.of_resize`` maps it back.
@@ -50,7 +49,7 @@ def resize_image(image: NDArray[_Scalar], size: tuple[int, int]) -> NDArray[_Sca
     return _resized(image, size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def resize_labels(labels: NDArray[_Scalar], size: tuple[int, int]) -> NDArray[_Scalar]:
+def resize_labels(labels: NDArray[_Scalar], size: Size) -> NDArray[_Scalar]:
     """Labels, masks or depth (H, W) of any dtype at (height, width): nearest pixel, nothing is mixed."""
     if labels.shape[:2] == tuple(size):
         return labels
@@ -60,9 +59,7 @@ def resize_labels(labels: NDArray[_Scalar], size: tuple[int, int]) -> NDArray[_S
     return picked
 
 
-def crop(
-    image: NDArray[_Scalar], box: tuple[float, float, float, float]
-) -> tuple[NDArray[_Scalar], GridToImage]:
+def crop(image: NDArray[_Scalar], box: FloatBox) -> tuple[NDArray[_Scalar], GridToImage]:
     """The part of an image (H, W, ...) under a box, and the map of its pixels to the whole image's.
 
     box: (x_min, y_min, x_max, y_max), pixel edges as in ``Detection.box``; it is widened to whole
@@ -79,7 +76,7 @@ def crop(
     return image[y0:y1, x0:x1], GridToImage(1.0, 1.0, float(x0), float(y0))
 
 
-def _resized(image: NDArray[_Scalar], size: tuple[int, int], interpolation: int) -> NDArray[_Scalar]:
+def _resized(image: NDArray[_Scalar], size: Size, interpolation: int) -> NDArray[_Scalar]:
     if image.ndim == 3 and image.shape[2] > _MAX_OPENCV_CHANNELS:
         raise ValueError(f"{image.shape[2]} channels; at most {_MAX_OPENCV_CHANNELS}")
     resized: NDArray[_Scalar] = cv2.resize(image, (size[1], size[0]), interpolation=interpolation)

@@ -1,4 +1,8 @@
-"""Models of your own: a weights file under a new name, built like a model that is known."""
+"""Models that a user added with `models add`: a weights file under a name of its own.
+
+Each is built like a model of the registry and lies in the cache. A model that has a folder of its own, as
+`train export` writes one, is in ``folder_models``.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,14 @@ from pathlib import Path
 
 from perception_contrast.core.cache import atomic_write, cache_dir
 from perception_contrast.core.errors import ModelError
-from perception_contrast.models.specs import UNKNOWN_LICENCE, ModelSpec
+from perception_contrast.models.licences import UNKNOWN_LICENCE
+from perception_contrast.models.specs import ModelSpec
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _CARD = "model.json"
 
 
-def own_home(name: str, folder: Path) -> Path:
+def custom_model_folder(name: str, folder: Path) -> Path:
     """Where a model's local files lie in the cache ``folder``."""
     return folder / "local" / name
 
@@ -31,10 +36,10 @@ def checked_name(name: str) -> str:
     return name
 
 
-def named(like: ModelSpec, name: str, licence: str = "") -> ModelSpec:
-    """A model built like another, with weights from nowhere but a local file.
+def custom_spec(like: ModelSpec, name: str, licence: str = "") -> ModelSpec:
+    """The spec of a model with the architecture of ``like`` and weights of a local file alone.
 
-    Raises ModelError as ``checked_name``.
+    Raises ModelError for a name that cannot be one, as ``checked_name``.
     """
     return replace(
         like,
@@ -46,20 +51,28 @@ def named(like: ModelSpec, name: str, licence: str = "") -> ModelSpec:
     )
 
 
-def remember(spec: ModelSpec, like: str, folder: Path | None = None) -> None:
-    """Keeps what ``own_model`` needs to find the model again by its name."""
+def register_custom_model(spec: ModelSpec, like: str, folder: Path | None = None) -> None:
+    """Writes the card by which ``custom_model`` finds the model. like: the model that it is built like."""
     card = {"like": like, "licence": spec.licence}
-    atomic_write(own_home(spec.name, folder or cache_dir()) / _CARD, json.dumps(card).encode())
+    atomic_write(custom_model_folder(spec.name, folder or cache_dir()) / _CARD, json.dumps(card).encode())
 
 
-def own_model(name: str, spec_of: Callable[[str], ModelSpec], folder: Path | None = None) -> ModelSpec | None:
-    """The model that was added under this name, if any. spec_of: of the model that it is built like.
+def custom_model(
+    name: str, spec_of: Callable[[str], ModelSpec], folder: Path | None = None
+) -> ModelSpec | None:
+    """The spec of the model that was added under this name; None if there is none.
 
-    Raises ModelError if its card cannot be read.
+    Args:
+        name: The model's name.
+        spec_of: Gives the spec of the model that it is built like.
+        folder: The cache folder; ``cache_dir()`` if None.
+
+    Raises:
+        ModelError: Its card cannot be read.
     """
     if not _NAME.fullmatch(name):
         return None
-    path = own_home(name, folder or cache_dir()) / _CARD
+    path = custom_model_folder(name, folder or cache_dir()) / _CARD
     try:
         card = json.loads(path.read_text("utf-8"))
         like, licence = str(card["like"]), str(card["licence"])
@@ -67,9 +80,9 @@ def own_model(name: str, spec_of: Callable[[str], ModelSpec], folder: Path | Non
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} does not say what model '{name}' is ({error}); add it again") from error
-    return named(spec_of(like), name, licence)
+    return custom_spec(spec_of(like), name, licence)
 
 
-def own_names(folder: Path | None = None) -> tuple[str, ...]:
+def custom_model_names(folder: Path | None = None) -> tuple[str, ...]:
     """The names that models were added under, sorted."""
     return tuple(sorted(path.parent.name for path in ((folder or cache_dir()) / "local").glob(f"*/{_CARD}")))

@@ -20,12 +20,20 @@ from perception_contrast.core.errors import ModelError
 STALLED_S = 30.0
 TOLD_PERCENT = 10
 
-Tell = Callable[[str], None]
+# Takes a line for people now and then.
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file to fetch. size: bytes, None where unknown. headers: for ``url`` alone, never for a redirect."""
+    """A file to fetch.
+
+    Attributes:
+        name: For people.
+        url: Where its bytes are.
+        size: In bytes; None where unknown.
+        headers: Sent to ``url`` alone, never to where it redirects.
+    """
 
     name: str
     url: str
@@ -33,11 +41,18 @@ class Remote:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def fetch_part(remote: Remote, part: Path, tell: Tell | None = None) -> None:
-    """Fills ``part`` until it holds the whole file; what it holds already is not asked for again.
+def fetch_part(remote: Remote, part: Path, progress: Progress | None = None) -> None:
+    """Downloads a file into ``part``, from the byte on that ``part`` ends with.
 
-    A server that does not give ranges sends all of it anew. tell: where there is no terminal for the bar.
-    Raises ModelError, with what came so far left in ``part``.
+    A server that does not serve ranges sends all of it anew.
+
+    Args:
+        remote: The file.
+        part: Where the bytes go. It stays as it is when the connection breaks, for the next call.
+        progress: Takes lines where there is no terminal for a bar.
+
+    Raises:
+        ModelError: The connection broke, the server refused, or the disk is full.
     """
     have = part.stat().st_size if part.exists() else 0
     if remote.size is not None and have > remote.size:
@@ -53,11 +68,11 @@ def fetch_part(remote: Remote, part: Path, tell: Tell | None = None) -> None:
             if start not in (0, have):
                 raise ModelError(f"{remote.name}: the server sent another part of it than was asked for")
             total = _total(response, start) if remote.size is None else remote.size
-            _copy(response, part, start, total, remote.name, tell)
+            _copy(response, part, start, total, remote.name, progress)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:
             part.unlink()  # There is no such range: what is here is no beginning of that file.
-            fetch_part(remote, part, tell)
+            fetch_part(remote, part, progress)
             return
         raise ModelError(f"{remote.name}: the server answered {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
@@ -89,9 +104,12 @@ def _total(response: Any, start: int) -> int | None:
 
 
 def _copy(
-    response: IO[bytes], part: Path, start: int, total: int | None, name: str, tell: Tell | None
+    response: IO[bytes], part: Path, start: int, total: int | None, name: str, progress: Progress | None
 ) -> None:
-    with part.open("r+b" if part.exists() else "wb") as file, meter(name, start, total, tell) as came:
+    with (
+        part.open("r+b" if part.exists() else "wb") as file,
+        progress_meter(name, start, total, progress) as came,
+    ):
         file.truncate(start)
         file.seek(start)
         # What comes is written at once, so that a break loses nothing.
@@ -127,7 +145,9 @@ def _require_space(part: Path, needed: int, name: str) -> None:
 
 
 @contextmanager
-def meter(name: str, have: int, total: int | None, tell: Tell | None) -> Iterator[Callable[[int], None]]:
+def progress_meter(
+    name: str, have: int, total: int | None, progress: Progress | None
+) -> Iterator[Callable[[int], None]]:
     """Gives what is to be called with each number of bytes that came.
 
     On a terminal a bar with rate and time left, on standard error; elsewhere a line every ten percent.
@@ -142,9 +162,9 @@ def meter(name: str, have: int, total: int | None, tell: Tell | None) -> Iterato
         nonlocal came, told
         came += size
         percent = _percent(came, total)
-        if tell and total and percent > told:
+        if progress and total and percent > told:
             told = percent
-            tell(f"{name}: {percent} % of {_megabytes(total)}")
+            progress(f"{name}: {percent} % of {_megabytes(total)}")
 
     yield count
 
@@ -156,23 +176,16 @@ def _percent(came: int, total: int | None) -> int:
 
 @contextmanager
 def _bar(name: str, have: int, total: int | None) -> Iterator[Callable[[int], None]]:
+    from rich import progress as rich_progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.DownloadColumn(),
+        rich_progress.TransferSpeedColumn(),
+        rich_progress.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(file=sys.stderr)) as progress:
-        task = progress.add_task(name, total=total, completed=have)
-        yield lambda size: progress.advance(task, size)
+    with rich_progress.Progress(*columns, console=Console(file=sys.stderr)) as bar:
+        task = bar.add_task(name, total=total, completed=have)
+        yield lambda size: bar.advance(task, size)

@@ -1,4 +1,7 @@
-"""Models in a folder of their own: weights, and a card ``model.json`` that says how they are served."""
+"""Models in a folder that `train export` wrote: weights, and a card ``model.json`` that says what they are.
+
+Models that a user added to the cache under a name are in ``custom_models``.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +46,10 @@ class _Card:
 
 
 def folder_model(folder: Path) -> ModelSpec:
-    """The model of a folder. Its weights are checked when they are loaded.
+    """The spec of the model in ``folder``. Its weights are checked when they are loaded.
 
-    Raises ModelError for a folder that is none, a card that cannot be read, and weights that are missing.
+    Raises:
+        ModelError: The folder holds no model, its card cannot be read, or its weights are missing.
     """
     card_path = folder / CARD
     if not card_path.is_file():
@@ -126,7 +130,7 @@ def _words(card: _Card) -> WordsSpec | None:
 
 
 def write_card(folder: Path, spec: ModelSpec, sha256: str) -> None:
-    """The card that ``folder_model`` reads. sha256: of the weights file; the spec has those of others."""
+    """Writes the card that ``folder_model`` reads. sha256: of the weights file; others are in ``spec``."""
     stored: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from perception_contrast.core.cache import CHUNK_BYTES, atomic_write, sha256_of
 from perception_contrast.core.errors import ModelError
-from perception_contrast.models.download import Remote, Tell, fetch_part
+from perception_contrast.models.download import Progress, Remote, fetch_part
 from perception_contrast.models.specs import HubFile
 
 CONNECT_TIMEOUT_S = 4.0
@@ -23,7 +23,10 @@ PART = ".part"
 
 
 def cached_hub_files(source: HubFile, folder: Path) -> tuple[Path, ...] | None:
-    """The weights and the other files if all were fetched before; no network. ModelError if damaged."""
+    """The weights and the other files if all are in the cache, else None. No network.
+
+    Raises ModelError for a file whose hash is not the one that the hub stated.
+    """
     weights = _cached(source.repo, source.weights, folder)
     if weights is None and source.fallback:
         weights = _cached(source.repo, source.fallback, folder)
@@ -31,19 +34,28 @@ def cached_hub_files(source: HubFile, folder: Path) -> tuple[Path, ...] | None:
     return tuple(path for path in found if path) if all(found) else None
 
 
-def download_hub_files(source: HubFile, folder: Path, tell: Tell | None = None) -> tuple[Path, ...]:
-    """Fetches what is missing; a download that broke off is continued. Raises ModelError.
+def download_hub_files(source: HubFile, folder: Path, progress: Progress | None = None) -> tuple[Path, ...]:
+    """Downloads what is missing. A download that broke off is continued.
 
-    tell: takes a line now and then where there is no terminal for a bar.
+    Args:
+        source: The repository and its files.
+        folder: The cache of the hub's client, in its layout.
+        progress: Takes lines where there is no terminal for a bar.
+
+    Returns:
+        The weights, then ``source.others``.
+
+    Raises:
+        ModelError: The hub cannot be reached, has no such file, or what came is damaged.
     """
     from huggingface_hub import constants
 
     require_reachable(constants.ENDPOINT)
     try:
-        if not (source.fallback and _download_if_there(source.repo, source.weights, folder, tell)):
-            _download(source.repo, source.fallback or source.weights, folder, tell)
+        if not (source.fallback and _download_if_there(source.repo, source.weights, folder, progress)):
+            _download(source.repo, source.fallback or source.weights, folder, progress)
         for name in source.others:
-            _download(source.repo, name, folder, tell)
+            _download(source.repo, name, folder, progress)
     except OSError as error:
         raise ModelError(f"cannot write {source.repo} into {folder}: {error}") from error
     found = cached_hub_files(source, folder)
@@ -52,12 +64,12 @@ def download_hub_files(source: HubFile, folder: Path, tell: Tell | None = None) 
     return found
 
 
-def _download_if_there(repo: str, name: str, folder: Path, tell: Tell | None) -> bool:
+def _download_if_there(repo: str, name: str, folder: Path, progress: Progress | None) -> bool:
     """Whether the repository has such a file, which then is here."""
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
-        _download(repo, name, folder, tell)
+        _download(repo, name, folder, progress)
     except ModelError as error:
         if isinstance(error.__cause__, EntryNotFoundError):
             return False
@@ -65,17 +77,19 @@ def _download_if_there(repo: str, name: str, folder: Path, tell: Tell | None) ->
     return True
 
 
-def _download(repo: str, name: str, folder: Path, tell: Tell | None) -> None:
-    told = _metadata(repo, name)
+def _download(repo: str, name: str, folder: Path, progress: Progress | None) -> None:
+    metadata = _metadata(repo, name)
     home = folder / f"models--{repo.replace('/', '--')}"
-    blob = home / "blobs" / told.etag
+    blob = home / "blobs" / metadata.etag
     blob.parent.mkdir(parents=True, exist_ok=True)
     if not blob.exists():
-        _download_blob(Remote(name, told.location, told.size, _credentials(told.location)), blob, tell)
-    _link(home, told.commit_hash, name, blob)
+        _download_blob(
+            Remote(name, metadata.location, metadata.size, _credentials(metadata.location)), blob, progress
+        )
+    _link(home, metadata.commit_hash, name, blob)
 
 
-def _download_blob(remote: Remote, blob: Path, tell: Tell | None) -> None:
+def _download_blob(remote: Remote, blob: Path, progress: Progress | None) -> None:
     """Through a part file that bears the file's name and etag, so that only the same bytes are continued."""
     label = remote.name.replace("/", "--")
     part = blob.with_name(f"{label}.{blob.name}{PART}")
@@ -85,7 +99,7 @@ def _download_blob(remote: Remote, blob: Path, tell: Tell | None) -> None:
     with _locked(part):
         if blob.exists():
             return  # Another process was here first.
-        fetch_part(remote, part, tell)
+        fetch_part(remote, part, progress)
         if not _is_whole(part, blob.name):
             part.unlink()
             raise ModelError(
@@ -110,14 +124,14 @@ def _metadata(repo: str, name: str) -> Any:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     try:
-        told = get_hf_file_metadata(hf_hub_url(repo, name), timeout=CONNECT_TIMEOUT_S)
+        metadata = get_hf_file_metadata(hf_hub_url(repo, name), timeout=CONNECT_TIMEOUT_S)
     except Exception as error:  # the hub's client raises errors of three HTTP libraries
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"cannot fetch {name} of {repo} from the model hub: {lines[0]}") from error
-    for word in (told.etag, told.commit_hash):
+    for word in (metadata.etag, metadata.commit_hash):
         if not re.fullmatch(r"[\w.-]+", word or "") or set(word or "") <= {"."}:
             raise ModelError(f"the model hub does not say which version of {name} of {repo} it has")
-    return told
+    return metadata
 
 
 def _credentials(location: str) -> dict[str, str]:

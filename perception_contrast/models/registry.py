@@ -6,21 +6,11 @@ import difflib
 from pathlib import Path
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.models.custom_models import own_model
+from perception_contrast.models.custom_models import custom_model
 from perception_contrast.models.folder_models import folder_model, is_folder_name
-from perception_contrast.models.image_models import DINOV2_S14_WHEEL as DINOV2_S14_WHEEL
-from perception_contrast.models.image_models import SPATIAL_MODELS
+from perception_contrast.models.image_models import DINOV2_S14_WHEEL, SPATIAL_MODELS
 from perception_contrast.models.image_text_models import LANGUAGE_MODELS
-from perception_contrast.models.specs import HALF as HALF
-from perception_contrast.models.specs import IMAGENET_MEAN as IMAGENET_MEAN
-from perception_contrast.models.specs import IMAGENET_STD as IMAGENET_STD
-from perception_contrast.models.specs import OPENAI_MEAN as OPENAI_MEAN
-from perception_contrast.models.specs import OPENAI_STD as OPENAI_STD
-from perception_contrast.models.specs import Family as Family
-from perception_contrast.models.specs import HubFile as HubFile
-from perception_contrast.models.specs import ModelSpec as ModelSpec
-from perception_contrast.models.specs import Triple as Triple
-from perception_contrast.models.specs import WheelFile as WheelFile
+from perception_contrast.models.specs import HALF, IMAGENET_MEAN, IMAGENET_STD, ModelSpec, WheelFile
 from perception_contrast.models.timm_models import TIMM, timm_model
 
 MINILM = ModelSpec(
@@ -84,7 +74,7 @@ def model_spec(name: str) -> ModelSpec:
         return timm_model(name)
     if is_folder_name(name):
         return folder_model(Path(name).expanduser())
-    own = own_model(name, model_spec)
+    own = custom_model(name, model_spec)
     if own:
         return own
     near = difflib.get_close_matches(name.lower(), MODELS, n=3, cutoff=0.6)

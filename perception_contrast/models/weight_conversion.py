@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.errors import ModelError
-
-FloatArray = NDArray[np.float32]
 
 
 def _constants(model: onnx.ModelProto) -> dict[str, FloatArray]:

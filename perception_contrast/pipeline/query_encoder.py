@@ -1,4 +1,4 @@
-"""What is asked for: words and shown examples to the vectors that frames are searched with."""
+"""QueryEncoder: texts and exemplars to the vectors that frames are searched with."""
 
 from __future__ import annotations
 
@@ -7,97 +7,145 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import QueryError
-from perception_contrast.core.feature_grid import FeatureGrid, require_same_space
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.spaces import require_same_space
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
-from perception_contrast.encoders.household_lit import HouseholdLit
-from perception_contrast.encoders.load_encoders import Encoders, LanguageModel
-from perception_contrast.pipeline.image_encoder_runner import ImageFeatures
+from perception_contrast.encoders.base import LanguageModel
+from perception_contrast.encoders.load_encoders import Encoders
+from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.segmentation.exemplars import exemplar_of
 from perception_contrast.segmentation.search import PreparedQueries
-from perception_contrast.text.text_tower import with_templates
 
 # Cosine from which neighbours of a clicked cell belong to the same thing.
-ALIKE = {"lit": 0.7, "other": 0.5}
+ALIKE_BY_WORDS = 0.7  # in the language model's grid
+ALIKE_BY_FEATURES = 0.5  # in the spatial model's grid
 
 
 class QueryEncoder:
-    """The word side of a model pair; any thread may call any method, and no frame waits for it.
+    """The text side of a model pair. Any thread may call any method, and no frame waits for it."""
 
-    example_space: of the vectors of shown examples.
-    """
+    def __init__(self, encoders: Encoders, exemplar_space: str) -> None:
+        """Takes loaded models.
 
-    def __init__(self, encoders: Encoders, example_space: str) -> None:
-        self._encoders, self._example_space = encoders, example_space
-        # Apart from the towers of images: a new vocabulary must not hold up the frames.
+        Args:
+            encoders: The models.
+            exemplar_space: Space that exemplars are compared in.
+        """
+        self._encoders, self._exemplar_space = encoders, exemplar_space
+        # Apart from the image encoders: a new vocabulary must not hold up the frames.
         self._lock = threading.Lock()
 
     @property
     def language(self) -> LanguageModel:
-        """Raises QueryError where none is loaded."""
+        """The language model. Raises QueryError where none is loaded."""
         language = self._encoders.language
         if language is None:
             raise QueryError("no language model is loaded; set language_model, for example to household-lit")
         return language
 
-    def embed(self, texts: Sequence[str], templates: Sequence[str] | None = None) -> NDArray[np.float32]:
-        """(n, c) float32 unit rows. templates: as of ``Pipeline.embed_texts``.
+    @property
+    def text_model(self) -> str:
+        """Model that embeds texts, "" without one."""
+        return self._encoders.language.model if self._encoders.language else ""
 
-        Raises QueryError without a language model or for an empty text, ModelError for templates.
+    @property
+    def text_space(self) -> str:
+        """Space of embedded texts, "" without a language model."""
+        return self._encoders.language.space if self._encoders.language else ""
+
+    @property
+    def exemplar_space(self) -> str:
+        """Space of the vectors of exemplars."""
+        return self._exemplar_space
+
+    @property
+    def semantic_space(self) -> str:
+        """Space that queries are compared in: of texts, or of exemplars without a language model."""
+        return self.text_space or self._encoders.spatial.space
+
+    def embed_texts(
+        self, texts: Sequence[str], templates: Sequence[str] | None = None
+    ) -> NDArray[np.float32]:
+        """Embeds texts.
+
+        Args:
+            texts: At least one, none empty.
+            templates: Sentences around each text, with {a}, {the} or {} in its place; their vectors are
+                averaged. None takes the model's own.
+
+        Returns:
+            (n, c) float32 unit rows in ``text_space``.
+
+        Raises:
+            QueryError: For an empty text, or without a language model.
+            ModelError: For templates that do not fit the model.
         """
-        tower = self.language.text
+        encoder = self.language.text
         if not texts or any(not text.strip() for text in texts):
             raise QueryError("give at least one text, and none that is empty")
-        text = tower if templates is None else with_templates(tower, tuple(templates))
+        text = encoder if templates is None else encoder.with_templates(tuple(templates))
         with self._lock:
             return text.encode(list(texts))
 
-    def exemplar(
+    def encode_exemplar(
         self,
-        seen: ImageFeatures,
-        box: tuple[float, float, float, float] | None,
-        point: tuple[float, float] | None,
+        features: ImageFeatures,
+        *,
+        box: tuple[float, float, float, float] | None = None,
+        point: tuple[float, float] | None = None,
     ) -> Exemplar:
-        """The vector of what is in a box or under a point of a frame, of which all was seen."""
-        grid, alike = self._example_grid(seen)
+        """The vector of a thing in a frame: in a box, under a point, or all of the image.
+
+        Args:
+            features: All features of the frame.
+            box: (x0, y0, x1, y1) in pixels of the frame.
+            point: (x, y) in pixels of the frame.
+
+        Returns:
+            An exemplar in ``exemplar_space``.
+
+        Raises:
+            QueryError: For a box or point that is not in the image.
+        """
+        grid, alike = self._exemplar_grid(features)
         exemplar = exemplar_of(grid, box, point, alike)
         language = self._encoders.language
-        if isinstance(language, HouseholdLit) and grid.space == language.space:
-            exemplar = replace(exemplar, vector=_adapted(language, exemplar.vector))
+        if language is not None and grid.space == language.space:
+            exemplar = replace(exemplar, vector=language.adapt_exemplar(exemplar.vector))
         return exemplar
 
     def prepare(self, vocabulary: Vocabulary) -> PreparedQueries:
-        """The vectors of a vocabulary.
+        """Encodes a vocabulary.
 
-        Raises QueryError for words where no language model is loaded and for exemplars of another
-        length, SpaceError for those of another space.
+        Args:
+            vocabulary: With texts, exemplars or both.
+
+        Returns:
+            The vocabulary with its vectors.
+
+        Raises:
+            QueryError: For texts where no language model is loaded, and for exemplars of another length.
+            SpaceError: For exemplars of another space.
         """
         self._require_comparable(vocabulary)
         language = self._encoders.language
         if language is None:
-            for query in vocabulary.queries:
-                if query.texts() or query.negatives:
-                    raise QueryError(
-                        f"'{query.label}' is asked for in words, but no language model is loaded; "
-                        "set language_model or show an exemplar"
-                    )
-            if vocabulary.distractors:
-                raise QueryError("distractors are words, but no language model is loaded; leave them empty")
+            _require_no_texts(vocabulary)
             return PreparedQueries(vocabulary)
-        words = [query.texts() for query in vocabulary.queries]
-        groups = [*words, *(query.negatives for query in vocabulary.queries), vocabulary.distractors]
+        phrases = [query.texts() for query in vocabulary.queries]
+        groups = [*phrases, *(query.negatives for query in vocabulary.queries), vocabulary.distractors]
         with self._lock:
             vectors = language.text.encode([text for group in groups for text in group])
         *each, distractors = np.split(vectors, np.cumsum([len(group) for group in groups[:-1]], dtype=int))
-        count = len(words)
+        count = len(phrases)
         return PreparedQueries(vocabulary, tuple(each[:count]), distractors, tuple(each[count:]))
 
     def _require_comparable(self, vocabulary: Vocabulary) -> None:
         spatial, language = self._encoders.spatial, self._encoders.language
-        space = self._example_space
+        space = self._exemplar_space
         dim = language.dim if language is not None and language.space == space else spatial.dim
         for query in vocabulary.queries:
             for exemplar in query.exemplars:
@@ -107,16 +155,21 @@ class QueryEncoder:
                         f"an exemplar of '{query.label}' has {len(exemplar.vector)} values; {space} has {dim}"
                     )
 
-    def _example_grid(self, seen: ImageFeatures) -> tuple[FeatureGrid, float]:
-        if seen.semantic is not None and seen.semantic.space == self._example_space:
-            return seen.semantic, ALIKE["lit"]
-        assert seen.features is not None
-        return seen.features, ALIKE["other"]
+    def _exemplar_grid(self, features: ImageFeatures) -> tuple[FeatureGrid, float]:
+        """The grid that exemplars are cut out of, and from which cosine its cells are alike."""
+        if features.semantic is not None and features.semantic.space == self._exemplar_space:
+            return features.semantic, ALIKE_BY_WORDS
+        assert features.features is not None
+        return features.features, ALIKE_BY_FEATURES
 
 
-def _adapted(language: HouseholdLit, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    """An example's vector (c,) through the head's adapter."""
-    with torch.inference_mode():
-        device = language.head.log_scale.device
-        adapted = language.head.example_embedding(torch.from_numpy(vector)[None].to(device))
-    return np.asarray(adapted[0].float().cpu().numpy(), np.float32)
+def _require_no_texts(vocabulary: Vocabulary) -> None:
+    """Raises QueryError for a vocabulary with texts, which no model can encode."""
+    for query in vocabulary.queries:
+        if query.texts() or query.negatives:
+            raise QueryError(
+                f"'{query.label}' is asked for in words, but no language model is loaded; "
+                "set language_model or show an exemplar"
+            )
+    if vocabulary.distractors:
+        raise QueryError("distractors are words, but no language model is loaded; leave them empty")

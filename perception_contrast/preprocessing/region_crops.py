@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels, max exclusive
+from perception_contrast.core.arrays import FloatArray, FloatBox
+
 MARGIN = 1.3  # of the view's side over the thing's longer side
 SIZES, PLACES = 4, 8  # of steady views: sizes to a doubling, places to a side
 OVERSAMPLING = 4  # samples of a mask to a side of a cell
@@ -26,7 +26,7 @@ class View:
     side: float
 
 
-def view_of(box: Box, margin: float = MARGIN) -> View:
+def view_of(box: FloatBox, margin: float = MARGIN) -> View:
     """The square around a box (x_min, y_min, x_max, y_max), whose longer side it is ``margin`` times."""
     x0, y0, x1, y1 = box
     side = max(margin * max(x1 - x0, y1 - y0), float(LEAST))
@@ -59,7 +59,7 @@ def enlarged(image: NDArray[np.uint8], view: View, side: int) -> NDArray[np.uint
     return np.asarray(cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def coverage(mask: NDArray[np.bool_], box: Box, view: View, cells: int) -> Array:
+def coverage(mask: NDArray[np.bool_], box: FloatBox, view: View, cells: int) -> FloatArray:
     """(cells, cells): how much of each cell of a view is covered. mask: of a box, at any resolution."""
     across, down = mask.shape[1] / (box[2] - box[0]), mask.shape[0] / (box[3] - box[1])
     moved = View((view.x - box[0]) * across, (view.y - box[1]) * down, view.side)
@@ -79,7 +79,7 @@ def _warped(
     return np.asarray(cv2.warpAffine(image, matrix, (side, side), flags=method, borderMode=border))
 
 
-def form_of(box: Box, share: float) -> tuple[float, float]:
+def form_of(box: FloatBox, share: float) -> tuple[float, float]:
     """What ``Pooled.form`` holds of a region."""
     height, width = max(box[3] - box[1], 1.0), max(box[2] - box[0], 1.0)
     return float(np.log10(max(share, 1e-6))), float(np.log(height / width))

@@ -5,35 +5,30 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rosbags.rosbag2 import Reader
-from rosbags.typesys import Stores, get_typestore
 from zstandard import ZstdDecompressor, ZstdError
 
-from perception_contrast.core.camera_model import camera_of_info
+from perception_contrast.core.camera_model import CameraModel, camera_of_info
 from perception_contrast.core.errors import FrameError, PerceptionError
-from perception_contrast.core.frame import CameraModel, Frame
+from perception_contrast.core.frame import Frame
 from perception_contrast.images.decode import decode_message
+from perception_contrast.recordings.bag_messages import (
+    BagMessage,
+    BagTopic,
+    OfferedQos,
+    camera_info_topic,
+    deserialize,
+    is_rectified,
+    nanoseconds,
+)
 from perception_contrast.recordings.recovery import RecoveredFile
 from perception_contrast.recordings.recovery_mcap import RecoveredMcap
 from perception_contrast.recordings.recovery_sqlite import RecoveredSqlite, has_journal
-from perception_contrast.recordings.storage import is_recording, opened_storage
-
-__all__ = [
-    "BagMessage",
-    "BagSource",
-    "BagTopic",
-    "OfferedQos",
-    "camera_info_topic",
-    "deserialised",
-    "is_recording",
-    "is_rectified",
-    "nanoseconds",
-]
+from perception_contrast.recordings.storage import opened_storage
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -42,55 +37,32 @@ CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
-@dataclass(frozen=True)
-class OfferedQos:
-    """What a recorded publisher offered. Names as in rclpy, lower case; times in nanoseconds."""
-
-    history: str
-    depth: int
-    reliability: str
-    durability: str
-    liveliness: str
-    deadline: int
-    lifespan: int
-    liveliness_lease: int
-
-
-@dataclass(frozen=True)
-class BagTopic:
-    """type: as "sensor_msgs/msg/Image". qos: one for each recorded publisher, empty if not recorded."""
-
-    name: str
-    type: str
-    count: int
-    qos: tuple[OfferedQos, ...] = ()
-
-
-class BagMessage(NamedTuple):
-    """One recorded message. stamp: nanoseconds, when it was received. data: CDR with its header."""
-
-    stamp: int
-    topic: str
-    type: str
-    data: bytes
-
-
 class BagSource:
     """A rosbag2 folder, or one .mcap or .db3 file, with or without metadata.yaml, compressed or not.
 
-    Opening reads only the index; each iteration opens the files anew, so several may run at once.
-    topics: by name. start, end: stamps of the first and the last message in nanoseconds. Raises
-    PerceptionError for what is missing, empty, damaged or no recording. recover: read what is whole in a
-    damaged recording instead, and say in ``lost`` what is not; where damage lies inside, it is met and
-    noted only while messages are read.
+    Opening reads the index alone. Each iteration opens the files anew, so several may run at once.
+    Iterating over the source gives ``frames()``.
+
+    Args:
+        path: The recording.
+        recover: Read what is whole in a damaged recording, and say in ``lost`` what is not. Damage inside
+            a file is met, and noted, only while messages are read.
+
+    Attributes:
+        topics: Recorded topics by name.
+        start: Stamp of the first message in nanoseconds.
+        end: Stamp of the last message in nanoseconds.
+
+    Raises:
+        PerceptionError: The recording is missing, empty, damaged (without ``recover``) or none.
     """
 
     def __init__(self, path: Path | str, *, recover: bool = False) -> None:
         self.path = Path(path)
         self._recover = recover
         self._storage = opened_storage(self.path)
-        self._mended: dict[Path, RecoveredFile] = {}
-        self._hopeless: dict[Path, str] = {}
+        self._recovered_files: dict[Path, RecoveredFile] = {}
+        self._unrecoverable: dict[Path, str] = {}
         if self._storage.lost and not recover:
             raise self._damaged(self._storage.lost[0])
         with self._readers() as readers:
@@ -98,18 +70,21 @@ class BagSource:
             filled = [reader for reader in readers if reader.message_count]
             if not filled:
                 raise PerceptionError(
-                    f"recording '{self.path}' holds no messages{self._told()}; record it again"
+                    f"recording '{self.path}' holds no messages{self._lost_note()}; record it again"
                 )
             self.start = int(min(reader.start_time for reader in filled))
             self.end = int(max(reader.end_time for reader in filled)) - 1
 
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
     @property
     def lost(self) -> tuple[str, ...]:
         """What of a damaged recording could not be read, as far as it is known by now."""
-        mended = [note for file in self._mended.values() for note in file.lost]
-        return tuple(dict.fromkeys((*self._storage.lost, *self._hopeless.values(), *mended)))
+        recovered = [note for file in self._recovered_files.values() for note in file.lost]
+        return tuple(dict.fromkeys((*self._storage.lost, *self._unrecoverable.values(), *recovered)))
 
-    def _told(self) -> str:
+    def _lost_note(self) -> str:
         return f" ({'; '.join(self.lost)})" if self.lost else ""
 
     def messages(
@@ -205,17 +180,17 @@ class BagSource:
         except Exception:
             if not self._recover or isinstance(reader, RecoveredFile):
                 raise
-            mended = self._mend(Path(reader.path))
-            if mended is not None:
-                yield from islice(_stream(mended, topics, start, stop), count, None)
+            recovered = self._recover_file(Path(reader.path))
+            if recovered is not None:
+                yield from islice(_stream(recovered, topics, start, stop), count, None)
 
-    def _mend(self, file: Path) -> RecoveredFile | None:
-        if file not in self._mended and file not in self._hopeless:
+    def _recover_file(self, file: Path) -> RecoveredFile | None:
+        if file not in self._recovered_files and file not in self._unrecoverable:
             try:
-                self._mended[file] = _recovered(file)
+                self._recovered_files[file] = _recovered(file)
             except PerceptionError as error:
-                self._hopeless[file] = str(error)
-        return self._mended.get(file)
+                self._unrecoverable[file] = str(error)
+        return self._recovered_files.get(file)
 
     @contextmanager
     def _readers(self) -> Iterator[list[Any]]:
@@ -225,16 +200,16 @@ class BagSource:
 
     def _reader(self, file: Path, stack: ExitStack) -> Any:
         """A reader of one file; None for one of which nothing can be read, when that may be."""
-        if file in self._mended or file in self._hopeless:
-            return self._mended.get(file)
+        if file in self._recovered_files or file in self._unrecoverable:
+            return self._recovered_files.get(file)
         if file.suffix == ".db3" and has_journal(file):
-            return self._mend(file)
+            return self._recover_file(file)
         try:
             return stack.enter_context(Reader(file))
         except Exception as error:
             if not self._recover:
                 raise self._damaged(str(error) or type(error).__name__) from error
-            return self._mend(file)
+            return self._recover_file(file)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -269,11 +244,11 @@ class BagSource:
         info = self.topics.get(camera_info_topic(image_topic))
         if info is None or info.type != CAMERA_INFO or not info.count:
             return None
-        message = deserialised(next(self.messages([info.name])))
+        message = deserialize(next(self.messages([info.name])))
         return camera_of_info(message, rectified=is_rectified(image_topic))
 
     def _frame(self, message: BagMessage, camera: CameraModel | None) -> Frame:
-        fields = deserialised(message)
+        fields = deserialize(message)
         image = decode_message(fields)
         header = fields.header
         stamp = nanoseconds(header.stamp.sec, header.stamp.nanosec) or message.stamp
@@ -288,20 +263,6 @@ def _recovered(path: Path) -> RecoveredFile:
         raise PerceptionError(f"'{path}' cannot be read: {error.strerror or error}") from error
 
 
-def camera_info_topic(image_topic: str) -> str:
-    """The CameraInfo beside an image topic, as image_transport's drivers name it."""
-    return f"{_untransported(image_topic).rpartition('/')[0]}/camera_info"
-
-
-def is_rectified(image_topic: str) -> bool:
-    """Whether an image topic's name says that its images are rectified."""
-    return "rect" in _untransported(image_topic).rpartition("/")[2]
-
-
-def _untransported(image_topic: str) -> str:
-    return image_topic.removesuffix("/compressed").removesuffix("/compressedDepth")
-
-
 def _topics(readers: list[Any]) -> dict[str, BagTopic]:
     topics: dict[str, BagTopic] = {}
     for reader in readers:
@@ -310,9 +271,19 @@ def _topics(readers: list[Any]) -> dict[str, BagTopic]:
             known = topics.get(name, BagTopic(name, str(connection.msgtype), 0))
             offered = (*known.qos, *(_offered(qos) for qos in connection.ext.offered_qos_profiles))
             topics[name] = BagTopic(
-                name, known.type, known.count + int(connection.msgcount), tuple(dict.fromkeys(offered))
+                name,
+                known.type,
+                known.count + int(connection.msgcount),
+                tuple(dict.fromkeys(offered)),
+                known.definition or _definition(connection),
             )
     return dict(sorted(topics.items()))
+
+
+def _definition(connection: Any) -> str:
+    """What a file says of a topic's type; connections of a damaged file say nothing."""
+    recorded = getattr(connection, "msgdef", None)
+    return "" if recorded is None else str(recorded.data)
 
 
 def _offered(qos: Any) -> OfferedQos:
@@ -328,29 +299,8 @@ def _offered(qos: Any) -> OfferedQos:
     )
 
 
-def nanoseconds(seconds: int, rest: int) -> int:
-    """A stamp's two parts as one number of nanoseconds."""
-    return int(seconds) * 1_000_000_000 + int(rest)
-
-
 def _stream(reader: Any, topics: frozenset[str], start: int | None, stop: int | None) -> Iterator[BagMessage]:
     connections = [each for each in reader.connections if each.topic in topics]
     if connections:
         for connection, stamp, data in reader.messages(connections, start=start, stop=stop):
             yield BagMessage(int(stamp), connection.topic, connection.msgtype, bytes(data))
-
-
-_TYPESTORE = get_typestore(Stores.ROS2_HUMBLE)
-
-
-def deserialised(message: BagMessage, types: Any = _TYPESTORE) -> Any:
-    """The message's fields. Images and CameraInfo are the same in every ROS 2 distribution since Humble.
-
-    types: of rosbags, for more than the common interfaces. Raises FrameError "bad_message".
-    """
-    try:
-        return types.deserialize_cdr(message.data, message.type)
-    except Exception as error:
-        raise FrameError(
-            "bad_message", f"a {message.type} on '{message.topic}' cannot be deserialised: {error}"
-        ) from error

@@ -65,7 +65,7 @@ class RecoveredMcap(RecoveredFile):
         with path.open("rb") as file:
             if file.read(8) != _MCAP_MAGIC:
                 raise PerceptionError(f"'{path}' does not begin as an mcap file; nothing can be recovered")
-            for piece in self._frame_processor(file):
+            for piece in self._records(file):
                 found = list(self._of_piece(file, piece))
                 if not found:
                     continue
@@ -76,7 +76,7 @@ class RecoveredMcap(RecoveredFile):
         self._pieces.sort()
         self.settle(self._topics, counts, self._times)
 
-    def _frame_processor(self, file: BufferedReader) -> Iterator[_Piece]:
+    def _records(self, file: BufferedReader) -> Iterator[_Piece]:
         """Chunks and messages up to the end of the data or of what is there; notes what is not."""
         size = self.path.stat().st_size
         while True:

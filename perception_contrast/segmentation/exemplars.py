@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.vocabulary import Exemplar
 
-Array = NDArray[np.float32]
 CONTEXT_VECTORS = 12
 PART_VECTORS = 4
 BACKDROP = 0.92  # of the rim's own likeness; a cell as like the rim as that is backdrop
@@ -46,7 +46,7 @@ def exemplar_of(
     return Exemplar(vector.astype(np.float32), grid.space, centre, parts, _context(rest, spared))
 
 
-def centred(unit: Array, centre: Array) -> Array:
+def centred(unit: FloatArray, centre: FloatArray) -> FloatArray:
     """Unit vectors (..., c) less a centre (c,), unit again."""
     rest = unit - centre
     return np.asarray(rest / np.maximum(np.linalg.norm(rest, axis=-1, keepdims=True), 1e-6), np.float32)
@@ -59,7 +59,7 @@ def _cell_of(grid: FeatureGrid, x: float, y: float) -> tuple[int, int]:
 
 
 def _around_point(
-    grid: FeatureGrid, unit: Array, point: tuple[float, float], alike: float
+    grid: FeatureGrid, unit: FloatArray, point: tuple[float, float], alike: float
 ) -> NDArray[np.bool_]:
     height, width = grid.image_size
     x, y = point
@@ -72,7 +72,9 @@ def _around_point(
     return np.asarray(labels == labels[row, column])
 
 
-def _inside_box(grid: FeatureGrid, unit: Array, box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
+def _inside_box(
+    grid: FeatureGrid, unit: FloatArray, box: tuple[float, float, float, float]
+) -> NDArray[np.bool_]:
     height, width = grid.image_size
     x0, y0, x1, y1 = box
     if not all(np.isfinite(v) for v in box) or x1 <= x0 or y1 <= y0:
@@ -90,7 +92,7 @@ def _inside_box(grid: FeatureGrid, unit: Array, box: tuple[float, float, float, 
     return np.asarray(inside)
 
 
-def _without_backdrop(unit: Array, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _without_backdrop(unit: FloatArray, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """A box's cells less those that look like the rim around it: corners show what is behind the thing."""
     ring = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~inside
     if np.count_nonzero(ring) < 2:
@@ -116,14 +118,14 @@ def _middle(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return middle
 
 
-def _context(unit: Array, spared: NDArray[np.bool_]) -> Array | None:
+def _context(unit: FloatArray, spared: NDArray[np.bool_]) -> FloatArray | None:
     """Unit vectors spread over what is neither the thing nor in its box, or None."""
     # A cell beside the thing shows a little of it.
     outside = unit[~cv2.dilate(spared.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)]
     return _spread(outside, CONTEXT_VECTORS, 0.0) if len(outside) else None
 
 
-def _spread(vectors: Array, count: int, least: float) -> Array:
+def _spread(vectors: FloatArray, count: int, least: float) -> FloatArray:
     """Unit means of groups of ``vectors`` (n, c): farthest-point centres, each with what is nearest to it.
 
     Groups with less than ``least`` of all vectors are left out, but for the largest.

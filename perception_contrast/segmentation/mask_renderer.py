@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import BoolMask, Box, FloatArray
 from perception_contrast.core.vocabulary import UNLABELLED
 from perception_contrast.images.resize import nearest_pixels, resize_labels
 from perception_contrast.segmentation.regions import Region
-from perception_contrast.segmentation.upsampling import Array, Box, LogitMap, LogitUpsampler
-
-Mask = NDArray[np.bool_]
+from perception_contrast.segmentation.upsampling import LogitMap, LogitUpsampler
 
 
 class MaskRenderer:
@@ -28,11 +27,11 @@ class MaskRenderer:
         """regions: each with the number of its query."""
         self._ground, self._regions = ground, regions
         self._labels: NDArray[np.uint16] | None = None
-        self._best: Array | None = None
+        self._best: FloatArray | None = None
 
     def draw(
         self, place: int, plane: LogitMap, low: float, cut: float, number: int
-    ) -> tuple[Box, Mask] | None:
+    ) -> tuple[Box, BoolMask] | None:
         """Box in pixels of the image and mask of the box of region number ``place``: what reaches ``low``.
 
         Labels its pixels that reach ``cut`` with ``number`` where no stronger one has. A cut below ``low``
@@ -47,7 +46,7 @@ class MaskRenderer:
         self._paint(box, mask if cut == low else own & (values >= cut), values, number)
         return None if drawn is None else self._in_image(*drawn)
 
-    def _paint(self, box: Box, mask: Mask, values: Array, number: int) -> None:
+    def _paint(self, box: Box, mask: BoolMask, values: FloatArray, number: int) -> None:
         labels, best = self._paper()
         x0, y0, x1, y1 = box
         window = np.s_[y0:y1, x0:x1]
@@ -56,7 +55,7 @@ class MaskRenderer:
         cv2.copyTo(np.full(wins.shape, number, np.uint16), wins, labels[window])
         cv2.copyTo(values, wins, best[window])
 
-    def _in_image(self, box: Box, mask: Mask) -> tuple[Box, Mask] | None:
+    def _in_image(self, box: Box, mask: BoolMask) -> tuple[Box, BoolMask] | None:
         size, of = self._ground.size, self._ground.fine
         if size == of:
             return box, mask
@@ -74,13 +73,13 @@ class MaskRenderer:
             return np.full(self._ground.size, UNLABELLED, np.uint16)
         return resize_labels(self._labels, self._ground.size)
 
-    def _paper(self) -> tuple[NDArray[np.uint16], Array]:
+    def _paper(self) -> tuple[NDArray[np.uint16], FloatArray]:
         if self._labels is None or self._best is None:
             self._labels = np.full(self._ground.fine, UNLABELLED, np.uint16)
             self._best = np.full(self._ground.fine, -np.inf, np.float32)
         return self._labels, self._best
 
-    def _inside(self, place: int, region: Region, plane: LogitMap) -> tuple[Box, Mask, Array]:
+    def _inside(self, place: int, region: Region, plane: LogitMap) -> tuple[Box, BoolMask, FloatArray]:
         """Fine box around a region, which of its pixels are the region's or its rim's, the plane there."""
         # A fine rim may cross a coarse one, so one coarse pixel more on each side.
         x0, y0, x1, y1 = (
@@ -100,7 +99,7 @@ class MaskRenderer:
         box = (x0 * factor, y0 * factor, x1 * factor, y1 * factor)
         return box, large, plane.window((x0, y0, x1, y1))
 
-    def _own(self, place: int, region: Region, box: Box) -> Mask:
+    def _own(self, place: int, region: Region, box: Box) -> BoolMask:
         """Coarse pixels under a box that are a region's, with its rim, and no other's of its query."""
         own = cv2.dilate(_placed(region, box), np.ones((3, 3), np.uint8))
         query = self._regions[place][0]
@@ -133,7 +132,7 @@ def _widened(region: Region, plane: LogitMap, cut: float) -> Region:
     return region if found is None else replace(region, box=found[0], mask=found[1])
 
 
-def tight(box: Box, mask: Mask) -> tuple[Box, Mask] | None:
+def tight(box: Box, mask: BoolMask) -> tuple[Box, BoolMask] | None:
     """Box and mask cut down to the mask's pixels; None without any."""
     left, top, wide, high = cv2.boundingRect(mask.view(np.uint8))
     if not wide:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-Array = NDArray[np.float32]
+from perception_contrast.core.arrays import FloatArray
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Region:
 
 
 def grow_regions(
-    logits: Array,
+    logits: FloatArray,
     seed: float,
     low: float,
     least_share: float,
@@ -63,13 +63,13 @@ class _Components:
     """
 
     labels: NDArray[np.int32]
-    values: Array
+    values: FloatArray
     rows: NDArray[np.int64]
     starts: NDArray[np.int64]
     counts: NDArray[np.int64]
     left: NDArray[np.int64]
     right: NDArray[np.int64]
-    highest: Array
+    highest: FloatArray
 
     def region(self, number: int, corner: tuple[int, int], pixels: int) -> Region:
         start, count = int(self.starts[number]), int(self.counts[number])
@@ -81,7 +81,7 @@ class _Components:
         return Region(box, mask, peak_of(own), float(own.sum()) / count, count / pixels)
 
 
-def _components(values: Array, hot: NDArray[np.bool_]) -> _Components | None:
+def _components(values: FloatArray, hot: NDArray[np.bool_]) -> _Components | None:
     """Components (8 neighbours) of the pixels ``hot`` of a map; None without any."""
     places = np.flatnonzero(hot)
     if not len(places):
@@ -99,13 +99,13 @@ def _components(values: Array, hot: NDArray[np.bool_]) -> _Components | None:
     return _Components(labels, own, rows, starts, counts, left, right, np.maximum.reduceat(own, starts))
 
 
-def peak_of(values: Array) -> float:
+def peak_of(values: FloatArray) -> float:
     """The 99th percentile of (n,) values, the highest where there are few."""
     place = -max(1, len(values) // 100)
     return float(values.max()) if place == -1 else float(np.partition(values, place)[place])
 
 
-def measured(values: Array, corner: tuple[int, int], mask: NDArray[np.bool_], pixels: int) -> Region:
+def measured(values: FloatArray, corner: tuple[int, int], mask: NDArray[np.bool_], pixels: int) -> Region:
     """A region with what is known of it. values, mask: (h, w) of its box, whose left and top are ``corner``.
 
     pixels: of the whole map. The mask is not empty.
@@ -115,7 +115,7 @@ def measured(values: Array, corner: tuple[int, int], mask: NDArray[np.bool_], pi
     return Region(box, mask, peak_of(inside), float(inside.mean()), len(inside) / pixels)
 
 
-def part_of(region: Region, mask: NDArray[np.bool_], values: Array) -> Region:
+def part_of(region: Region, mask: NDArray[np.bool_], values: FloatArray) -> Region:
     """A part of a region. mask, values: of the region's box; the mask is not empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     inside = np.s_[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
@@ -124,7 +124,7 @@ def part_of(region: Region, mask: NDArray[np.bool_], values: Array) -> Region:
     return measured(values[inside], corner, np.ascontiguousarray(mask[inside]), pixels)
 
 
-def region_vectors(regions: Sequence[Region], size: tuple[int, int], grid: Array) -> Array:
+def region_vectors(regions: Sequence[Region], size: tuple[int, int], grid: FloatArray) -> FloatArray:
     """Mean grid vectors under regions, (n, c) unit rows. size: (H, W) of their map; grid (h, w, c)."""
     down, across = overlaps(size[0], grid.shape[0]), overlaps(size[1], grid.shape[1])
     places = np.arange(grid.shape[0] * grid.shape[1]).reshape(grid.shape[:2])
@@ -139,8 +139,8 @@ def region_vectors(regions: Sequence[Region], size: tuple[int, int], grid: Array
 
 
 def _covered(
-    region: Region, down: Array, across: Array, places: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], Array]:
+    region: Region, down: FloatArray, across: FloatArray, places: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], FloatArray]:
     """Which of a grid's cells (``places``) a region covers, (n,), and how many pixels of its map of each."""
     x0, y0, x1, y1 = region.box
     top, bottom = _cells(y0, y1, *down.shape)
@@ -156,7 +156,7 @@ def _cells(start: int, stop: int, cells: int, pixels: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16)
-def overlaps(pixels: int, cells: int) -> Array:
+def overlaps(pixels: int, cells: int) -> FloatArray:
     """(cells, pixels): how much of each pixel of a row each of evenly spread cells covers."""
     edges = np.arange(cells + 1) * (pixels / cells)
     low = np.maximum(edges[:-1, None], np.arange(pixels))

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.vocabulary import Exemplar
 from perception_contrast.segmentation.exemplars import centred
 
-Array = NDArray[np.float32]
 FARTHEST = 14.0  # logit beyond which a share of 1 is not told apart from all or nothing
 SAME_WORD = 0.999  # cosine of two words that are one
 
@@ -31,28 +31,30 @@ class QueryVectors:
     negatives: words of what it is not, which compete with this query alone.
     """
 
-    words: Array
-    examples: Array
-    negatives: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    words: FloatArray
+    examples: FloatArray
+    negatives: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
 
 class Scorer(Protocol):
     """How one embedding space turns cosines into logits."""
 
-    def logits(self, cells: Array, queries: Sequence[QueryVectors], distractors: Array) -> Array:
+    def logits(
+        self, cells: FloatArray, queries: Sequence[QueryVectors], distractors: FloatArray
+    ) -> FloatArray:
         """cells (n, c) unit; rivals (r, c) unit vectors of distractors; to (q, n) logits."""
         ...
 
 
-def _best(cells: Array, vectors: Array) -> Array:
+def _best(cells: FloatArray, vectors: FloatArray) -> FloatArray:
     """Highest cosine over the rows of ``vectors``: (n,), -1 without rows."""
     if not len(vectors):
         return np.full(len(cells), -1.0, np.float32)
-    best: Array = (cells @ vectors.T).max(axis=1)
+    best: FloatArray = (cells @ vectors.T).max(axis=1)
     return best
 
 
-def _best_of_each(cells: Array, groups: Sequence[Array]) -> Array:
+def _best_of_each(cells: FloatArray, groups: Sequence[FloatArray]) -> FloatArray:
     """Highest cosine over the rows of each group, by one product: (groups, n), -1 without rows."""
     best = np.full((len(groups), len(cells)), -1.0, np.float32)
     there = [group for group in groups if len(group)]
@@ -69,9 +71,9 @@ def _best_of_each(cells: Array, groups: Sequence[Array]) -> Array:
     return best
 
 
-def against_rivals(logits: Array, distractors: Array) -> Array:
+def against_rivals(logits: FloatArray, distractors: FloatArray) -> FloatArray:
     """Lowers logits (n,) where a rival (n,) is as strong or stronger; leaves the rest as it was."""
-    lowered: Array = (logits - np.logaddexp(0.0, 2.0 * (distractors - logits)) / 2.0).astype(np.float32)
+    lowered: FloatArray = (logits - np.logaddexp(0.0, 2.0 * (distractors - logits)) / 2.0).astype(np.float32)
     return lowered
 
 
@@ -85,7 +87,9 @@ class SigmoidScorer:
     scale: tuple[float, float]
     bias: tuple[float, float]
 
-    def logits(self, cells: Array, queries: Sequence[QueryVectors], distractors: Array) -> Array:
+    def logits(
+        self, cells: FloatArray, queries: Sequence[QueryVectors], distractors: FloatArray
+    ) -> FloatArray:
         given = [
             (kind, index, vectors)
             for kind, name in enumerate(("words", "examples", "negatives"))
@@ -94,7 +98,7 @@ class SigmoidScorer:
         ]
         best = _best_of_each(cells, [*(vectors for _, _, vectors in given), distractors])
         rows = np.full((len(queries), len(cells)), -20.0, np.float32)
-        others: dict[int, Array] = {}
+        others: dict[int, FloatArray] = {}
         for index, query in enumerate(queries):
             own = _own(distractors, query.words)
             if not own.all():
@@ -117,10 +121,12 @@ class SoftmaxScorer:
     there. A neutral word or distractor that is the query's own word does not compete with it.
     """
 
-    neutral: Array
+    neutral: FloatArray
     scale: float = 40.0
 
-    def logits(self, cells: Array, queries: Sequence[QueryVectors], distractors: Array) -> Array:
+    def logits(
+        self, cells: FloatArray, queries: Sequence[QueryVectors], distractors: FloatArray
+    ) -> FloatArray:
         if not queries:
             return np.empty((0, len(cells)), np.float32)
         asked = self.scale * _best_of_each(cells, [_words_and_examples(q) for q in queries])
@@ -137,28 +143,28 @@ class SoftmaxScorer:
                 competing.append(_log_sum(self.scale * (query.negatives @ cells.T)))
             # Of a softmax log(p / (1 - p)) is what one has less the log-sum-exp of the others.
             row -= np.logaddexp.reduce(competing)
-        clipped: Array = np.clip(asked, -FARTHEST, FARTHEST)
+        clipped: FloatArray = np.clip(asked, -FARTHEST, FARTHEST)
         return clipped
 
 
-def _words_and_examples(query: QueryVectors) -> Array:
+def _words_and_examples(query: QueryVectors) -> FloatArray:
     given = [rows for rows in (query.words, query.examples) if len(rows)]
     return np.concatenate(given) if given else query.words
 
 
-def _own(words: Array, asked: Array) -> NDArray[np.bool_]:
+def _own(words: FloatArray, asked: FloatArray) -> NDArray[np.bool_]:
     """Which of ``words`` (k, c) are among the words asked for (n, c): (k,)."""
     if not len(words) or not len(asked):
         return np.zeros(len(words), bool)
     return np.asarray((words @ asked.T).max(axis=1) > SAME_WORD)
 
 
-def _log_sum(logits: Array) -> Array:
+def _log_sum(logits: FloatArray) -> FloatArray:
     """log of the sum of exp over rows (r, n): (n,), minus infinity without rows."""
     if not len(logits):
         return np.full(logits.shape[1], -np.inf, np.float32)
     top = logits.max(axis=0)
-    total: Array = top + np.log(np.exp(logits - top).sum(axis=0))
+    total: FloatArray = top + np.log(np.exp(logits - top).sum(axis=0))
     return total
 
 
@@ -175,7 +181,7 @@ class ExampleScorer:
     slack: float = 0.03
     plain_floor: float = 0.8
 
-    def logits(self, cells: Array, exemplar: Exemplar) -> Array:
+    def logits(self, cells: FloatArray, exemplar: Exemplar) -> FloatArray:
         """cells (n, c) unit vectors to (n,) logits."""
         if exemplar.centre is None or exemplar.parts is None:
             return (2 * self.sharpness * (_best(cells, exemplar.vector[None]) - self.plain_floor)).astype(

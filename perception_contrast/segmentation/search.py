@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.detection import Detection, Scores
-from perception_contrast.core.feature_grid import FeatureGrid, require_same_space
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.spaces import require_same_space
 from perception_contrast.core.vocabulary import UNLABELLED, Query, Vocabulary
 from perception_contrast.engines.graph_sequence import Stage
 from perception_contrast.segmentation.calibration import Calibration, features_of
@@ -21,7 +23,6 @@ from perception_contrast.segmentation.rescoring.rescorer import LEAST, Rescorer,
 from perception_contrast.segmentation.scoring import ExampleScorer, QueryVectors, Scorer
 from perception_contrast.segmentation.upsampling import LogitMap, LogitUpsampler, upsampled
 
-Array = NDArray[np.float32]
 LONGEST_SIDE = 640  # of the map in which regions are cut out
 SMOOTHING = 1.0  # how far below a level a cell may lie and still be lifted over it along an edge
 
@@ -35,11 +36,11 @@ class PreparedQueries:
     """
 
     vocabulary: Vocabulary
-    words: tuple[Array, ...] = ()
-    distractors: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    negatives: tuple[Array, ...] = ()
+    words: tuple[FloatArray, ...] = ()
+    distractors: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    negatives: tuple[FloatArray, ...] = ()
 
-    def negatives_of(self, index: int) -> Array:
+    def negatives_of(self, index: int) -> FloatArray:
         """(n, c), what query ``index`` is not."""
         return self.negatives[index] if self.negatives else self.distractors[:0]
 
@@ -85,7 +86,7 @@ class Candidate:
 
     query: int
     region: Region
-    vector: Array
+    vector: FloatArray
     space: str
     cosine: float
     features: tuple[float, ...]
@@ -115,9 +116,9 @@ class Searcher:
         *,
         word_space: str,
         example_space: str,
-        neutral: Array,
+        neutral: FloatArray,
         neutral_scale: float = 10.0,
-        bank: Array | None = None,
+        bank: FloatArray | None = None,
         example_scorer: ExampleScorer | None = None,
         example_calibration: Calibration | None = None,
         rescorer: Rescorer | None = None,
@@ -133,7 +134,7 @@ class Searcher:
 
     def logit_grids(
         self, words: FeatureGrid | None, examples: FeatureGrid | None, prepared: PreparedQueries
-    ) -> Array:
+    ) -> FloatArray:
         """(q, h, w) logits on the grid of words, or of examples where there are no words."""
         queries = prepared.vocabulary.queries
         base = words if words is not None and self._scorer is not None else examples
@@ -160,7 +161,9 @@ class Searcher:
             grids = np.maximum(grids, shown)
         return grids
 
-    def _example_logits(self, grid: FeatureGrid, queries: tuple[Query, ...], size: tuple[int, int]) -> Array:
+    def _example_logits(
+        self, grid: FeatureGrid, queries: tuple[Query, ...], size: tuple[int, int]
+    ) -> FloatArray:
         assert self._example_scorer is not None
         require_same_space(grid.space, self.example_space, "grid and exemplars")
         rows, columns, _ = grid.shape
@@ -220,7 +223,7 @@ class Searcher:
         words: FeatureGrid | None,
         examples: FeatureGrid | None,
         prepared: PreparedQueries,
-    ) -> Array:
+    ) -> FloatArray:
         """Refined logits of the first query over the whole image, at most LONGEST_SIDE a side."""
         grid = self.logit_grids(words, examples, prepared)[0]
         ground = LogitUpsampler(image, (grid.shape[0], grid.shape[1]), longest=LONGEST_SIDE)
@@ -252,7 +255,7 @@ class Searcher:
 
     def _planes(
         self,
-        grids: Array,
+        grids: FloatArray,
         ground: LogitUpsampler,
         prepared: PreparedQueries,
         calibration: Calibration | None = None,
@@ -441,7 +444,7 @@ class Searcher:
 
     def _region_features(
         self,
-        vectors: Array,
+        vectors: FloatArray,
         asked: Sequence[int],
         regions: Sequence[Region],
         prepared: PreparedQueries,
@@ -457,8 +460,8 @@ class Searcher:
         ]
 
     def _nearest(
-        self, vectors: Array, asked: Sequence[int], prepared: PreparedQueries
-    ) -> tuple[Array, Array, NDArray[np.intp]]:
+        self, vectors: FloatArray, asked: Sequence[int], prepared: PreparedQueries
+    ) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
         """What of all that its query asks for is most like each region (n, c).
 
         Its cosine (n,), all that is asked for (m, c), and of each region which of that it is (n,).
@@ -474,7 +477,7 @@ class Searcher:
             start += len(targets)
         return cosine, np.concatenate(known), nearest
 
-    def _targets(self, prepared: PreparedQueries, index: int) -> Array:
+    def _targets(self, prepared: PreparedQueries, index: int) -> FloatArray:
         """(n, c): all vectors that a region of a query is compared with."""
         query = self._query_vectors(prepared, index)
         return np.concatenate([rows for rows in (query.words, query.examples) if len(rows)])
@@ -488,7 +491,7 @@ class Searcher:
         return QueryVectors(texts, examples, prepared.negatives_of(index))
 
     def _region_logits(
-        self, vectors: Array, asked: Sequence[int], prepared: PreparedQueries, scorer: Scorer | None
+        self, vectors: FloatArray, asked: Sequence[int], prepared: PreparedQueries, scorer: Scorer | None
     ) -> list[float | None]:
         """Of each region the logit of its own vector, None where examples alone are asked for."""
         logits: list[float | None] = [None] * len(asked)
@@ -503,8 +506,8 @@ class Searcher:
         return logits
 
     def _leads_of_others(
-        self, vectors: Array, targets: Array, nearest: NDArray[np.intp], cosine: Array
-    ) -> Array:
+        self, vectors: FloatArray, targets: FloatArray, nearest: NDArray[np.intp], cosine: FloatArray
+    ) -> FloatArray:
         """By what cosine regions are more like another name, as far as that differs from the query.
 
         nearest: (n,) row of ``targets`` that each region is most like of its query's; cosine: (n,), how much.
@@ -539,7 +542,7 @@ def _chosen(wished: float | None, usual: float) -> float:
     return usual if wished is None else wished
 
 
-def _stacked(query: Query, space: str) -> Array:
+def _stacked(query: Query, space: str) -> FloatArray:
     for exemplar in query.exemplars:
         require_same_space(exemplar.space, space, f"an exemplar of '{query.label}'")
     if not query.exemplars:

@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Box = tuple[int, int, int, int]
+from perception_contrast.core.arrays import Box, FloatArray
 
 
-def upsampled(grid: Array, size: tuple[int, int]) -> Array:
+def upsampled(grid: FloatArray, size: tuple[int, int]) -> FloatArray:
     """A grid (h, w) that covers a whole image, bilinear, to (height, width). Logits, never features."""
     return np.asarray(cv2.resize(grid, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
@@ -26,7 +25,7 @@ class GuidedFilter:
     Guided Filter", 2015); the edges still come from the whole guide.
     """
 
-    def __init__(self, guide: Array, radius: int, epsilon: float = 1e-3, every: int = 1) -> None:
+    def __init__(self, guide: FloatArray, radius: int, epsilon: float = 1e-3, every: int = 1) -> None:
         """guide: (h, w) float32 in [0, 1]. radius: pixels. epsilon: variance below which all is flat."""
         self._guide = guide.astype(np.float32, copy=False)
         size = (max(1, guide.shape[0] // every), max(1, guide.shape[1] // every))
@@ -37,20 +36,20 @@ class GuidedFilter:
         # What slopes are divided by: the variance, and epsilon for where all is flat.
         self._spread = self._blur(self._small * self._small) - self._mean * self._mean + np.float32(epsilon)
 
-    def _blur(self, values: Array) -> Array:
+    def _blur(self, values: FloatArray) -> FloatArray:
         return np.asarray(cv2.blur(values, self._window), np.float32)
 
     @property
-    def guide(self) -> Array:
+    def guide(self) -> FloatArray:
         """(h, w) float32 in [0, 1]."""
         return self._guide
 
     @property
-    def small(self) -> Array:
+    def small(self) -> FloatArray:
         """The guide at the size at which lines are fitted."""
         return self._small
 
-    def lines(self, values: Array, box: Box) -> tuple[Array, Array]:
+    def lines(self, values: FloatArray, box: Box) -> tuple[FloatArray, FloatArray]:
         """Slope and offset (h, w) under a part of the small guide: smoothed is ``slope * guide + offset``.
 
         values: of the box (x0, y0, x1, y1) of the small guide.
@@ -66,7 +65,7 @@ class GuidedFilter:
         mean -= np.multiply(slope, guides, out=product)
         return self._blur(slope), self._blur(mean)
 
-    def __call__(self, values: Array) -> Array:
+    def __call__(self, values: FloatArray) -> FloatArray:
         """Smooths a map of any size that covers the guide's image; (h, w) of the guide comes back."""
         size, small = self._guide.shape, self._small.shape
         values = values if values.shape == small else upsampled(values, (small[0], small[1]))
@@ -87,18 +86,18 @@ class LogitMap:
     """
 
     box: Box
-    coarse: Array
-    guide: Array
+    coarse: FloatArray
+    guide: FloatArray
     factor: int
-    offset: Array
-    slope: Array | None = None
+    offset: FloatArray
+    slope: FloatArray | None = None
 
     def within(self, box: Box) -> tuple[slice, slice]:
         """Rows and columns of ``coarse`` under a box of coarse pixels of the image."""
         left, top = self.box[:2]
         return slice(box[1] - top, box[3] - top), slice(box[0] - left, box[2] - left)
 
-    def window(self, box: Box) -> Array:
+    def window(self, box: Box) -> FloatArray:
         """Fine values (H, W) under a box of coarse pixels of the image, which must lie in the map's."""
         x0, y0, x1, y1 = (side * self.factor for side in box)
         left, top = self.box[:2]
@@ -111,7 +110,7 @@ class LogitMap:
         return np.add(slope, offset, out=slope)
 
 
-def _enlarged(values: Array, box: Box, factor: int) -> Array:
+def _enlarged(values: FloatArray, box: Box, factor: int) -> FloatArray:
     """What ``upsampled`` by a factor gives under a box, without the rest of it."""
     x0, y0, x1, y1 = box
     if factor == 1:
@@ -156,7 +155,7 @@ class LogitUpsampler:
         guide = np.multiply(grey, np.float32(1 / 255), dtype=np.float32)
         return GuidedFilter(guide, self._radius * self.factor, every=self.factor)
 
-    def plane(self, grid: Array, low: float = -np.inf) -> LogitMap:
+    def plane(self, grid: FloatArray, low: float = -np.inf) -> LogitMap:
         """A map (rows, columns) of ``grid`` laid over the image, along its edges where it is refined.
 
         Only as much of it as can reach ``low`` anywhere, and a rim.

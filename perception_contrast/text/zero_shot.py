@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FloatArray
 from perception_contrast.models.logit_scale import LogitScale
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -21,8 +19,8 @@ class Classification:
     """
 
     labels: tuple[str, ...]
-    probabilities: Array
-    cosines: Array
+    probabilities: FloatArray
+    cosines: FloatArray
     independent: bool
     space: str
 
@@ -36,16 +34,16 @@ class ImageTextSimilarity:
     """
 
     texts: tuple[str, ...]
-    cosines: Array
+    cosines: FloatArray
     space: str
 
     @property
-    def clip_scores(self) -> Array:
+    def clip_scores(self) -> FloatArray:
         """(n,) float32 in [0, 100]."""
         return np.asarray(100.0 * np.maximum(self.cosines, 0.0), np.float32)
 
 
-def probabilities(cosines: Array, logit_scale: LogitScale) -> Array:
+def probabilities(cosines: FloatArray, logit_scale: LogitScale) -> FloatArray:
     """(n,) cosines to (n,) probabilities with a tower's own scale and bias, as it was trained.
 
     A softmax over the texts (Radford et al., CLIP, 2021), or a sigmoid of each where there is a bias

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from perception_contrast.core.arrays import Float64Array
 
 # In sizes of a box, its side where it is a square: noise of a found centre, how strongly a thing
 # speeds up (a second squared), and how fast a new one may be (a second).
@@ -28,7 +28,7 @@ class BoxMotion:
         self.centre = self.velocity = self.size = np.zeros((0, 2))
         self.variance = np.zeros((0, 3))
 
-    def add(self, boxes: Floats) -> None:
+    def add(self, boxes: Float64Array) -> None:
         """New rows at boxes (k, 4), whose speed is not known."""
         size = _sizes(boxes)
         side = _sides(size)
@@ -58,7 +58,7 @@ class BoxMotion:
             axis=1,
         )
 
-    def warp(self, similarity: Floats) -> None:
+    def warp(self, similarity: Float64Array) -> None:
         """Takes every box along with the image. similarity: (2, 3), old pixels to new ones."""
         turn = similarity[:, :2]
         scale = float(np.sqrt(abs(np.linalg.det(turn))))
@@ -67,7 +67,7 @@ class BoxMotion:
         self.size = self.size * scale
         self.variance = self.variance * scale**2
 
-    def correct(self, rows: NDArray[np.intp], boxes: Floats) -> None:
+    def correct(self, rows: NDArray[np.intp], boxes: Float64Array) -> None:
         """Rows (k,) were found at boxes (k, 4)."""
         size = _sizes(boxes)
         place, both, speed = self.variance[rows].T
@@ -80,7 +80,7 @@ class BoxMotion:
         left = 1 - gain[:, 0]
         self.variance[rows] = np.stack([left * place, left * both, speed - gain[:, 1] * both], axis=1)
 
-    def overlap(self, boxes: Floats) -> Floats:
+    def overlap(self, boxes: Float64Array) -> Float64Array:
         """(n, m) in [0, 1]: IoU with boxes (m, 4), both enlarged by a margin for what the row is unsure of.
 
         Buffered IoU (Yang et al., "C-BIoU", WACV 2023) with the filter's deviation in the buffer.
@@ -96,17 +96,17 @@ class BoxMotion:
         return np.asarray(common / (own + other - common))
 
 
-def _centres(boxes: Floats) -> Floats:
+def _centres(boxes: Float64Array) -> Float64Array:
     return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
-def _sizes(boxes: Floats) -> Floats:
+def _sizes(boxes: Float64Array) -> Float64Array:
     return np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
 
 
-def _sides(size: Floats) -> Floats:
+def _sides(size: Float64Array) -> Float64Array:
     return np.asarray(np.sqrt(size.prod(axis=1)))
 
 
-def _noise(side: Floats) -> Floats:
+def _noise(side: Float64Array) -> Float64Array:
     return (MEASURED * side + LEAST_NOISE) ** 2

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from perception_contrast.core.arrays import Float64Array
 from perception_contrast.core.detection import Detection
 from perception_contrast.tracking.camera_motion import CameraMotion
-from perception_contrast.tracking.kalman_filter import BoxMotion, Floats
+from perception_contrast.tracking.kalman_filter import BoxMotion
 
 UNSTAMPED_SECONDS = 0.1  # between two frames whose stamps are not known
 OTHER_LABEL = 0.4  # what a change of name costs, beside place and look of at most 1 each
@@ -105,7 +106,7 @@ class Tracker:
         else:
             self._camera.look(image)
 
-    def _assigned(self, detections: Sequence[Detection], boxes: Floats) -> NDArray[np.intp]:
+    def _assigned(self, detections: Sequence[Detection], boxes: Float64Array) -> NDArray[np.intp]:
         """(m,) row of each detection's track, -1 where it has none."""
         rows = np.full(len(detections), -1, np.intp)
         if not (self._tracks and detections):
@@ -137,7 +138,7 @@ class Tracker:
 
 
 def _pair(
-    rows: NDArray[np.intp], tracks: NDArray[np.intp], detections: NDArray[np.intp], cost: Floats
+    rows: NDArray[np.intp], tracks: NDArray[np.intp], detections: NDArray[np.intp], cost: Float64Array
 ) -> None:
     """Writes into ``rows`` which of ``tracks`` each of ``detections`` is; cost: (n, m) of all of them."""
     few = np.minimum(cost[np.ix_(tracks, detections)], MOST_COST)
@@ -146,7 +147,7 @@ def _pair(
             rows[detections[column]] = tracks[row]
 
 
-def _unlikeness(tracks: Sequence[_Track], detections: Sequence[Detection]) -> Floats:
+def _unlikeness(tracks: Sequence[_Track], detections: Sequence[Detection]) -> Float64Array:
     """(n, m): 1 less the cosine of two looks of one space, UNKNOWN_LOOK where they are not comparable."""
     cost = np.full((len(tracks), len(detections)), UNKNOWN_LOOK)
     for space in {found.space for found in detections} - {""}:

@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import RgbImage
 from perception_contrast.core.detection import Detection
 from perception_contrast.core.feature_grid import FeatureGrid
-
-Image = NDArray[np.uint8]
 
 
 def colour_of(number: int) -> tuple[int, int, int]:
@@ -34,7 +33,7 @@ def caption(detection: Detection) -> str:
     return f"{detection.label}{number} {detection.scores.probability:.2f}"
 
 
-def overlay(image: Image, detections: Sequence[Detection], ids: dict[str, int]) -> Image:
+def overlay(image: RgbImage, detections: Sequence[Detection], ids: dict[str, int]) -> RgbImage:
     """Tinted masks, outlines, boxes, "label #id probability", on a copy. image: (H, W, 3) uint8 RGB."""
     drawn = np.array(image, order="C")
     for detection in reversed(detections):
@@ -48,7 +47,7 @@ def overlay(image: Image, detections: Sequence[Detection], ids: dict[str, int]) 
     return drawn
 
 
-def _tint(image: Image, detection: Detection, colour: tuple[int, int, int]) -> None:
+def _tint(image: RgbImage, detection: Detection, colour: tuple[int, int, int]) -> None:
     x0, y0, x1, y1 = detection.box
     x1, y1 = min(x1, image.shape[1]), min(y1, image.shape[0])
     mask = detection.mask[: y1 - y0, : x1 - x0]
@@ -60,7 +59,7 @@ def _tint(image: Image, detection: Detection, colour: tuple[int, int, int]) -> N
 
 
 def _write(
-    image: Image, text: str, corner: tuple[int, int], colour: tuple[int, int, int], size: float
+    image: RgbImage, text: str, corner: tuple[int, int], colour: tuple[int, int, int], size: float
 ) -> None:
     shown = drawable(text)
     (width, height), base = cv2.getTextSize(shown, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
@@ -77,7 +76,7 @@ class PrincipalColours:
         self._basis: NDArray[np.float64] | None = None
         self._space = ""
 
-    def __call__(self, grid: FeatureGrid) -> Image:
+    def __call__(self, grid: FeatureGrid) -> RgbImage:
         """(H, W, 3) RGB of the source's size, at most 640 wide."""
         rows, columns, channels = grid.shape
         values = grid.values.astype(np.float32).reshape(-1, channels)

@@ -1,4 +1,4 @@
-"""Vocabularies as YAML files: what is in one, and what is wrong with one."""
+"""Vocabularies as YAML files, read and checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class VocabularyFile:
-    """What a file asks for; queries and distractors are checked and tidied. path: where it came from."""
+    """The content of a vocabulary file.
+
+    Attributes:
+        name: The file's name without suffix.
+        description: One line for people.
+        queries: Checked, in one Unicode form.
+        distractors: Checked, in one Unicode form.
+        path: The file.
+    """
 
     name: str
     description: str
@@ -31,9 +39,10 @@ class VocabularyFile:
 
 
 def named_vocabulary(name: str) -> VocabularyFile:
-    """The vocabulary of a name, never of a path: what a parameter or a message may ask for.
+    """The vocabulary of that name. A path is refused, so parameters and messages may name one safely.
 
-    Raises QueryError for what is no name, for a name that is not known, and for a file that is refused.
+    Raises:
+        QueryError: It is no name, it is not known, or its file is refused.
     """
     if not NAME.fullmatch(name):
         raise QueryError(
@@ -49,10 +58,14 @@ def named_vocabulary(name: str) -> VocabularyFile:
 
 
 def load_vocabulary(path_or_name: Path | str) -> VocabularyFile:
-    """A file's vocabulary, or a named one's if a string without a slash or suffix is given.
+    """Reads a vocabulary file.
 
-    Raises QueryError for one that cannot be read or that breaks a rule: it names file, line or label,
-    and the remedy.
+    Args:
+        path_or_name: A path; or a string without slash or suffix, the name of a vocabulary.
+
+    Raises:
+        QueryError: The file cannot be read or breaks a rule. The message names file, line or label, and
+            the remedy.
     """
     if isinstance(path_or_name, str) and not {"/", "\\", "."} & set(path_or_name):
         return named_vocabulary(path_or_name)

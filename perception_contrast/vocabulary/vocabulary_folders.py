@@ -1,4 +1,4 @@
-"""Where vocabularies with a name are: those that are shipped, and the user's own."""
+"""The folders of named vocabularies: the shipped ones and the user's own."""
 
 from __future__ import annotations
 

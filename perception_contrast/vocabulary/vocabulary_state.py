@@ -1,6 +1,6 @@
-"""A vocabulary as bytes, exemplars and mask ids with it, so that a restart goes on where a node was.
+"""A vocabulary with exemplars and mask ids as bytes, for a node to keep across restarts.
 
-One safetensors file: vectors as tensors, words as JSON in its header. Nothing in it is ever run.
+One safetensors file: vectors as tensors, texts as JSON in its header. Nothing in it is ever run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ _MOST_HEADER = 1 << 26
 
 
 def to_bytes(vocabulary: Vocabulary, note: Mapping[str, Any]) -> bytes:
-    """note: anything that JSON can hold, kept beside the vocabulary."""
+    """Serialises a vocabulary.
+
+    Args:
+        vocabulary: Queries, exemplars, distractors, version and mask ids.
+        note: Anything that JSON can hold, kept beside the vocabulary.
+
+    Returns:
+        The content of a safetensors file.
+    """
     tensors: dict[str, NDArray[Any]] = {}
     queries = []
     for number, query in enumerate(vocabulary.queries):
@@ -54,7 +62,7 @@ def to_bytes(vocabulary: Vocabulary, note: Mapping[str, Any]) -> bytes:
 
 
 def from_bytes(data: bytes) -> tuple[Vocabulary, dict[str, Any]]:
-    """The vocabulary and the note. Raises QueryError for bytes that ``to_bytes`` did not make."""
+    """The vocabulary and the note that ``to_bytes`` was given. Raises QueryError for others."""
     try:
         words = json.loads(_header(data)["words"])
         tensors = load(data)

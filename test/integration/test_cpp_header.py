@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.grid_to_image import GridToImage
 
 SOURCE = Path(__file__).resolve().parents[1] / "cpp" / "feature_map_dump.cpp"
 EIGEN, OPENCV = "Eigen/Core", "opencv2/core.hpp"

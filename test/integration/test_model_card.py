@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from perception_contrast.core.cache import sha256_of
-from perception_contrast.models.registry import DINOV2_S14_WHEEL, MINILM
+from perception_contrast.models.image_models import DINOV2_S14_WHEEL
+from perception_contrast.models.registry import MINILM
 from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, catalogue
 
 HEAD = Path("perception_contrast/models/data/household_lit.safetensors")

@@ -9,12 +9,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 MANIFESTS = (
     "package.xml",
+    "simulation/package.xml",
+    "training/package.xml",
     "interfaces/perception_contrast_msgs/package.xml",
     "interfaces/fallback/vision_msgs/package.xml",
     "interfaces/fallback/tf2_msgs/package.xml",
@@ -48,50 +51,99 @@ def _imported(folder: Path) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
-def test_the_manifest_declares_every_ros_package_that_is_imported(repository: Path) -> None:
+# Folder of a package to what of it imports ROS.
+PACKAGES = {
+    ".": ("perception_contrast", "launch"),
+    "simulation": ("perception_contrast_sim",),
+    "training": ("perception_contrast_training",),
+}
+EXECUTABLES = {
+    "perception_contrast": {"perception-contrast", "perception_node", "bag_player"},
+    "perception_contrast_sim": {"sim_camera"},
+    "perception_contrast_training": set(),
+}
+
+
+@pytest.mark.parametrize("folder", PACKAGES)
+def test_the_manifest_declares_every_ros_package_that_is_imported(repository: Path, folder: str) -> None:
     package = pytest.importorskip("catkin_pkg.package")
-    declared = {d.name for d in package.parse_package(str(repository / "package.xml")).exec_depends}
-    folders = ("perception_contrast", "launch")
-    imported = {name for folder in folders for name in _imported(repository / folder)}
+    manifest = repository / folder / "package.xml"
+    declared = {d.name for d in package.parse_package(str(manifest)).exec_depends}
+    imported = {name for part in PACKAGES[folder] for name in _imported(repository / folder / part)}
     wanted = {n for n in imported if n in ROS_NAMES or n.endswith(("_msgs", "_interfaces"))}
-    assert "rclpy" in wanted
+    assert (folder == "training") == ("rclpy" not in wanted)
     assert wanted <= declared
+    ours = {name for name in imported if name in EXECUTABLES} - {PACKAGES[folder][0]}
+    assert ours <= declared
 
 
 def _entry_points() -> list[importlib.metadata.EntryPoint]:
-    found = importlib.metadata.distribution("perception_contrast").entry_points
-    return [entry for entry in found if entry.group == "console_scripts"]
+    return [
+        entry
+        for package in EXECUTABLES
+        for entry in importlib.metadata.distribution(package).entry_points
+        if entry.group in ("console_scripts", "perception_contrast.commands")
+    ]
 
 
 @pytest.mark.ros
 @pytest.mark.parametrize("entry", _entry_points(), ids=lambda entry: entry.name)
 def test_every_executable_starts_at_a_callable(entry: importlib.metadata.EntryPoint) -> None:
-    assert callable(entry.load())
+    loaded = entry.load()
+    assert callable(loaded if entry.group == "console_scripts" else loaded.main)
 
 
-def test_executables_are_the_promised_ones() -> None:
-    names = {entry.name for entry in _entry_points()}
-    assert names == {"perception-contrast", "perception_node", "sim_camera", "bag_player"}
+@pytest.mark.parametrize("package", EXECUTABLES)
+def test_executables_are_the_promised_ones(package: str) -> None:
+    found = importlib.metadata.distribution(package).entry_points
+    assert {entry.name for entry in found if entry.group == "console_scripts"} == EXECUTABLES[package]
 
 
-def test_everything_that_users_start_from_is_installed(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _setup(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a folder's setup.py gives to setuptools."""
     setuptools = pytest.importorskip("setuptools")
-    monkeypatch.chdir(repository)
-    given: dict[str, object] = {}
+    monkeypatch.chdir(folder)
+    given: dict[str, Any] = {}
     monkeypatch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
     runpy.run_path("setup.py")
-    installed = {path: folder for folder, paths in given["data_files"] for path in paths}
+    return given
+
+
+@pytest.mark.parametrize(
+    ("folder", "shared"),
+    [(".", ("config", "launch", "examples")), ("simulation", ("config",)), ("training", ("recipes",))],
+)
+def test_everything_that_users_start_from_is_installed(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, folder: str, shared: tuple[str, ...]
+) -> None:
+    given = _setup(repository / folder, monkeypatch)
+    installed = {path: place for place, paths in given["data_files"] for path in paths}
     wanted = [
         path
-        for folder in ("config", "launch", "examples")
-        for path in Path(folder).rglob("*")
+        for part in shared
+        for path in Path(part).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]
-    assert len(wanted) > 15
+    assert wanted
     for path in wanted:
-        assert installed.get(str(path)) == f"share/perception_contrast/{path.parent}", path
+        assert installed.get(str(path)) == f"share/{given['name']}/{path.parent}", path
+
+
+def test_a_robot_installs_no_simulation_and_no_training(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = _setup(repository, monkeypatch)
+    assert {name.split(".")[0] for name in given["packages"]} == {"perception_contrast"}
+    required = {line.split(">")[0].split("=")[0] for line in given["install_requires"]}
+    assert {"torch", "timm", "numpy"} <= required and not {"mujoco", "peft", "pyarrow"} & required
+
+
+def test_every_package_of_the_source_is_installed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, package in ((".", "perception_contrast"), ("simulation", "perception_contrast_sim")):
+        given = _setup(repository / folder, monkeypatch)
+        there = {path.parent for path in (repository / folder / package).rglob("*.py")}
+        names = {".".join(path.relative_to(repository / folder).parts) for path in there}
+        assert names == set(given["packages"])
 
 
 def test_fallback_messages_are_the_released_ones(repository: Path) -> None:

@@ -14,9 +14,12 @@ import numpy as np
 from perception_contrast.core.detection import Detection, Scores
 from perception_contrast.core.errors import ModelError, QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import Frame, GridToImage
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
-from perception_contrast.pipeline.output_request import OutputRequest, Result, Settings
+from perception_contrast.pipeline.frame_result import FrameResult
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.text.zero_shot import Classification, ImageTextSimilarity
 
 MODEL = "scripted"
@@ -29,15 +32,31 @@ def unit(values: Iterable[float]) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
+class ScriptedQueryEncoder:
+    """Embeds a text as its length and its count of "e"."""
+
+    text_model, text_space, exemplar_space = MODEL, SPACE, SPACE
+
+    def embed_texts(self, texts: Iterable[str]) -> np.ndarray:
+        return np.stack([unit([len(text), text.count("e"), 1.0]) for text in texts])
+
+
+class ScriptedSearch:
+    """Reports detections from one half on."""
+
+    def detection_threshold(self, settings: PipelineSettings) -> float:
+        return 0.5
+
+
 class ScriptedPipeline:
     """Finds its first query at BOX in every frame; the overlay is the frame itself."""
 
     def __init__(self) -> None:
         self.vocabulary = Vocabulary()
-        self.settings = Settings()
+        self.settings = PipelineSettings()
         self.models = {"features": (MODEL, SPACE), "semantic": (MODEL, SPACE)}
-        self.text_model, self.text_space, self.exemplar_space = MODEL, SPACE, SPACE
-        self.detection_threshold = 0.5
+        self.query_encoder = ScriptedQueryEncoder()
+        self.frame_search = ScriptedSearch()
         self.engines, self.warnings, self.closed = {"spatial": "scripted fp32: as asked for"}, (), False
         self.gate = threading.Event()
         self.gate.set()
@@ -52,7 +71,7 @@ class ScriptedPipeline:
     def close(self) -> None:
         self.closed = True
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: PipelineSettings) -> None:
         self.settings = settings
 
     def set_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
@@ -74,15 +93,12 @@ class ScriptedPipeline:
         self.vocabulary = self.vocabulary.with_exemplar(label, exemplar)
         return self.vocabulary, exemplar
 
-    def embed_texts(self, texts: Iterable[str]) -> np.ndarray:
-        return np.stack([unit([len(text), text.count("e"), 1.0]) for text in texts])
-
     def similarity(
-        self, frame: Frame, *, point: Any = None, text: str | None = None
-    ) -> tuple[np.ndarray, str]:
+        self, frame: Frame, *, point: Any = None, text: str | None = None, label: str | None = None
+    ) -> SimpleNamespace:
         if text is not None and not text.strip():
             raise QueryError("the text is empty")
-        return np.full(frame.size, 0.25, np.float32), SPACE
+        return SimpleNamespace(values=np.full(frame.size, 0.25, np.float32), space=SPACE)
 
     def classify(self, frame: Frame, labels: Any, *, templates: Any = None) -> Classification:
         """The more red a frame has, the surer the first label is; templates make them independent."""
@@ -96,7 +112,7 @@ class ScriptedPipeline:
         found = self.classify(frame, texts)
         return ImageTextSimilarity(found.labels, found.cosines - np.float32(0.25), SPACE)
 
-    def adopt(self, vocabulary: Vocabulary) -> tuple[str, ...]:
+    def adopt_vocabulary(self, vocabulary: Vocabulary) -> tuple[str, ...]:
         self.vocabulary, lines = of_space(vocabulary, SPACE)
         return lines
 
@@ -108,7 +124,7 @@ class ScriptedPipeline:
             SimpleNamespace(result=partial(self.process, *one)) for one in zip(frames, request, strict=True)
         ]
 
-    def process(self, frame: Frame, request: OutputRequest) -> Result:
+    def process(self, frame: Frame, request: OutputRequest) -> FrameResult:
         if frame.frame_id == "explodes":
             raise RuntimeError("scripted failure")
         self.processed.append((frame, request))
@@ -121,7 +137,7 @@ class ScriptedPipeline:
         masks = np.full(frame.size, 65535, np.uint16)
         masks[y0:y1, x0:x1] = self.vocabulary.ids.get(label, 65535)
         found = Detection(label, Scores(0.4, 0.7, 0.9), BOX, np.ones((y1 - y0, x1 - x0), bool), track_id="7")
-        return Result(
+        return FrameResult(
             frame=frame,
             vocabulary=self.vocabulary,
             features=grid if request.features else None,

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from perception_contrast_msgs.msg import FeatureMap
 from std_msgs.msg import Header
 
+from perception_contrast.core.arrays import FeatureArray
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.feature_grid import FeatureGrid, FloatArray
-from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.ros.messages.image_messages import append_bytes
 
 _TYPES = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
@@ -52,7 +53,7 @@ def _halved(values: NDArray[np.float32]) -> NDArray[np.float16]:
     return torch.from_numpy(np.ascontiguousarray(values)).half().numpy()
 
 
-def to_numpy(message: FeatureMap) -> FloatArray:
+def to_numpy(message: FeatureMap) -> FeatureArray:
     """(height, width, channels) view on ``message.data``, without a copy, in the machine's byte order.
 
     Raises FeatureMapError where the size of the data is not what the fields say.

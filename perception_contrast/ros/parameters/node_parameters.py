@@ -1,12 +1,13 @@
-"""Parameters of perception_node: one table, one validation, one callback that sets all or nothing."""
+"""Parameters of perception_node: validation, and one callback that sets all of a request or nothing."""
 
 from __future__ import annotations
 
 import array
 import re
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any, Protocol
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import ParameterException
@@ -15,131 +16,49 @@ from rclpy.parameter import Parameter
 
 from perception_contrast.core.errors import ModelError, PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary
-from perception_contrast.pipeline.output_request import Settings
-from perception_contrast.ros.messages.query_messages import Asked, asked
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.ros.parameters.parameter_spec import ParameterError, Value, Values
-from perception_contrast.ros.parameters.parameter_table import ALL, TOPICS
+from perception_contrast.ros.parameters.parameter_table import ALL_OUTPUTS, OUTPUTS
 from perception_contrast.ros.parameters.parameter_table import SPECS as SPECS
+from perception_contrast.ros.parameters.requested_queries import RequestedQueries, parse_requested_queries
 from perception_contrast.segmentation.sam.registered_proposers import own_proposals
 
-_BY_NAME = {spec.name: spec for spec in SPECS}
-# What is looked for follows from these together.
-ASKING = frozenset({"vocabulary", "queries", "distractors"})
-# What the models follow from.
-LOADED = tuple(spec.name for spec in SPECS if spec.change == "reload")
-# One value for each camera, or one for all.
-EACH = ("camera_max_rates", "camera_weights", "expected_rates")
-_CAMERA = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
+_SPEC_BY_NAME = {spec.name: spec for spec in SPECS}
+# Parameters that give the vocabulary together.
+VOCABULARY_PARAMETERS = frozenset({"vocabulary", "queries", "distractors"})
+# Parameters whose change loads other models.
+MODEL_PARAMETERS = tuple(spec.name for spec in SPECS if spec.change == "reload")
+# Parameters with one value for each camera, or one for all.
+PER_CAMERA_PARAMETERS = ("camera_max_rates", "camera_weights", "expected_rates")
+_CAMERA_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 
 
-def defaults() -> dict[str, Value]:
-    return {spec.name: spec.default for spec in SPECS}
+class ParameterHandler(Protocol):
+    """Puts changed parameters in force."""
+
+    def apply(self, new: Values, old: Values) -> None:
+        """Puts new values in force. Raises PerceptionError to refuse them all."""
+
+    def applied(self, new: Values) -> None:
+        """Called once the new values are those of ``NodeParameters.values``."""
+
+    def refused(self, reason: str) -> None:
+        """Called with the reason why a request was refused."""
 
 
-def check(values: Values, changed: Collection[str]) -> None:
-    """Raises ParameterError or QueryError for the first value that is refused. changed: names."""
-    for name, value in values.items():
-        problem = _BY_NAME[name].problem(value)
-        if problem:
-            raise ParameterError(problem)
-    if not ASKING.isdisjoint(changed):
-        # The vocabulary's own rules: empty or overlong text, labels given twice, too many.
-        Vocabulary().with_queries(*asked_for(values))
-    if "proposals" in changed:
-        proposal_files(values)
-    if "cameras" in changed:
-        camera_names(values)
-    for name in EACH:
-        each(values, name)
-    allowed_outputs(values)
+class NodeParameters:
+    """Declares the parameters on a node and keeps ``values`` in step with those in force.
 
+    Attributes:
+        values: Name to value, in force.
+        lock: Held while a request is applied.
 
-def camera_names(values: Values) -> tuple[str, ...]:
-    """Names of the cameras, ("",) for one of no name. Raises ParameterError."""
-    names = tuple(name for name in values["cameras"] if name)
-    for name in names:
-        if not _CAMERA.fullmatch(name):
-            raise ParameterError(
-                f"parameter 'cameras': '{name}' cannot be part of a topic's name; use letters, digits and _"
-            )
-        if name in TOPICS:
-            raise ParameterError(f"parameter 'cameras': '{name}' is the name of an output; choose another")
-    if len(set(names)) != len(names):
-        raise ParameterError("parameter 'cameras' names one twice")
-    return names or ("",)
-
-
-def each(values: Values, name: str) -> dict[str, float]:
-    """Camera to its value of a parameter that holds one for each, or one for all. Raises ParameterError."""
-    cameras, given = camera_names(values), [float(value) for value in values[name]]
-    if len(given) not in (1, len(cameras)):
-        raise ParameterError(
-            f"parameter '{name}' has {len(given)} values for {len(cameras)} cameras; give one for each, "
-            "or one for all"
-        )
-    return dict(zip(cameras, given * len(cameras), strict=False))
-
-
-def max_rates(values: Values) -> dict[str, float]:
-    """Camera to the most frames a second, 0 for no limit."""
-    return {
-        name: rate or float(values["max_rate"]) for name, rate in each(values, "camera_max_rates").items()
-    }
-
-
-def allowed_outputs(values: Values) -> tuple[str, ...]:
-    """Outputs that may be computed. Raises ParameterError."""
-    names = tuple(name for name in values["outputs"] if name)
-    for name in names:
-        if name not in (ALL, *TOPICS):
-            raise ParameterError(f"parameter 'outputs': '{name}' is not one of {', '.join((ALL, *TOPICS))}")
-    return TOPICS if ALL in names else names
-
-
-def asked_for(values: Values) -> Asked:
-    """Queries and distractors that the parameters ask for. Raises QueryError."""
-    return asked(str(values["vocabulary"]), values["queries"], values["distractors"])
-
-
-def proposal_files(values: Values) -> tuple[Path, ...] | None:
-    """The files that parameter ``proposals`` names. Raises ParameterError, with the names there are."""
-    name = str(values["proposals"])
-    try:
-        return own_proposals(name).files if name else None
-    except ModelError as error:
-        raise ParameterError(f"parameter 'proposals': {error}") from error
-
-
-def settings(values: Values) -> Settings:
-    """What the pipeline is configured with."""
-    return Settings(
-        short_side=values["short_side"],
-        max_tokens=values["max_tokens"],
-        mask_threshold=values["mask_threshold"] or None,
-        detection_threshold=values["detection_threshold"] or None,
-        max_detections=values["max_detections"],
-        tile=values["tile"],
-        tile_overlap=values["tile_overlap"],
-        track=values["tracking"],
-        track_seconds=values["track_seconds"],
-        split=values["split"],
-        refine_masks_most=values["refine_masks_most"],
-        zoom=values["zoom"],
-    )
-
-
-class Parameters:
-    """Declares the table on a node and keeps ``values`` in step with what is in force.
-
-    apply(new, old): puts new values in force and raises PerceptionError to refuse them all.
-    known: raises PerceptionError for names of models that there are none of. lock: held while a set goes on.
-    Raises ParameterError where a value given at start is refused.
+    Raises:
+        ParameterError: A value given at start is refused.
     """
 
-    def __init__(
-        self, node: Node, apply: Callable[[Values, Values], None], known: Callable[[Values], None]
-    ) -> None:
-        self._apply, self._known = apply, known
+    def __init__(self, node: Node) -> None:
+        self._node = node
         self.lock = threading.RLock()
         try:
             for spec in SPECS:
@@ -149,34 +68,69 @@ class Parameters:
             raise ParameterError(" ".join(str(error).split())) from error
         self.values: Values = {spec.name: _plain(node.get_parameter(spec.name).value) for spec in SPECS}
         check(self.values, self.values)
-        # Called after a set is in force, with the new values and the old; and with why one was refused.
-        self.changed: Callable[[Values, Values], None] = lambda new, old: None
-        self.refused: Callable[[str], None] = lambda reason: None
-        node.add_on_set_parameters_callback(self._on_set)
 
-    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
-        changed = {one.name: _plain(one.value) for one in parameters if one.name in _BY_NAME}
+    def handle_changes(self, handler: ParameterHandler) -> None:
+        """Validates requests from now on and gives them to ``handler``; until then, any is accepted."""
+
+        def on_set(parameters: list[Parameter]) -> SetParametersResult:
+            return self._set(parameters, handler)
+
+        self._node.add_on_set_parameters_callback(on_set)
+
+    def restore(self, values: Values) -> None:
+        """Sets parameters back to these values, where they differ, through the node's parameters."""
+        differing = [Parameter(name, value=one) for name, one in values.items() if one != self.values[name]]
+        self._node.set_parameters_atomically(differing)
+
+    def _set(self, parameters: list[Parameter], handler: ParameterHandler) -> SetParametersResult:
+        changed = {one.name: _plain(one.value) for one in parameters if one.name in _SPEC_BY_NAME}
         if not changed:
             return SetParametersResult(successful=True)
         with self.lock:
             new = {**self.values, **changed}
             try:
                 check(new, changed)
-                if any(new[name] != self.values[name] for name in LOADED):
-                    self._known(new)
-                self._apply(new, self.values)
+                handler.apply(new, self.values)
             except PerceptionError as error:
-                self.refused(str(error))
+                handler.refused(str(error))
                 return SetParametersResult(successful=False, reason=str(error))
-            old, self.values = self.values, new
-        self.changed(new, old)
+            self.values = new
+        handler.applied(new)
         return SetParametersResult(successful=True)
 
 
-def known_models(values: Values) -> None:
-    """Raises ModelError for names of models that there are none of, with the nearest there are.
+def defaults() -> dict[str, Value]:
+    """Name to default value."""
+    return {spec.name: spec.default for spec in SPECS}
 
-    Raises ParameterError for a folder where ``model_paths`` takes none.
+
+def check(values: Values, changed: Collection[str]) -> None:
+    """Validates values. Raises ParameterError or QueryError for the first that is refused.
+
+    Args:
+        values: Of all parameters.
+        changed: Names of those that may differ from what was validated before.
+    """
+    for name, value in values.items():
+        problem = _SPEC_BY_NAME[name].problem(value)
+        if problem:
+            raise ParameterError(problem)
+    if not VOCABULARY_PARAMETERS.isdisjoint(changed):
+        # The vocabulary's own rules: empty or overlong text, labels given twice, too many.
+        Vocabulary().with_queries(*requested_queries(values))
+    if "proposals" in changed:
+        proposal_files(values)
+    if "cameras" in changed:
+        camera_names(values)
+    for name in PER_CAMERA_PARAMETERS:
+        per_camera(values, name)
+    allowed_outputs(values)
+
+
+def check_model_names(values: Values) -> None:
+    """Raises ModelError for an unknown model, naming the nearest known ones.
+
+    Raises ParameterError for a folder where ``model_paths`` allows none.
     """
     from perception_contrast.models.folder_models import is_folder_name
     from perception_contrast.models.registry import model_spec
@@ -190,6 +144,92 @@ def known_models(values: Values) -> None:
             )
         if value not in ("", "none"):
             model_spec(value)
+
+
+def camera_names(values: Values) -> tuple[str, ...]:
+    """Names of the cameras, ("",) for one without a name. Raises ParameterError."""
+    names = tuple(name for name in values["cameras"] if name)
+    for name in names:
+        if not _CAMERA_NAME.fullmatch(name):
+            raise ParameterError(
+                f"parameter 'cameras': '{name}' cannot be part of a topic's name; use letters, digits and _"
+            )
+        if name in OUTPUTS:
+            raise ParameterError(f"parameter 'cameras': '{name}' is the name of an output; choose another")
+    if len(set(names)) != len(names):
+        raise ParameterError("parameter 'cameras' names one twice")
+    return names or ("",)
+
+
+def per_camera(values: Values, name: str) -> dict[str, float]:
+    """Camera to its value of a parameter that holds one for each, or one for all. Raises ParameterError."""
+    cameras, given = camera_names(values), [float(value) for value in values[name]]
+    if len(given) not in (1, len(cameras)):
+        raise ParameterError(
+            f"parameter '{name}' has {len(given)} values for {len(cameras)} cameras; give one for each, "
+            "or one for all"
+        )
+    return dict(zip(cameras, given * len(cameras), strict=False))
+
+
+def max_rates(values: Values) -> dict[str, float]:
+    """Camera to the most frames a second, 0 for no limit."""
+    rates = per_camera(values, "camera_max_rates")
+    return {name: rate or float(values["max_rate"]) for name, rate in rates.items()}
+
+
+def allowed_outputs(values: Values) -> tuple[str, ...]:
+    """Outputs that may be computed. Raises ParameterError."""
+    names, known = tuple(name for name in values["outputs"] if name), (ALL_OUTPUTS, *OUTPUTS)
+    for name in names:
+        if name not in known:
+            raise ParameterError(f"parameter 'outputs': '{name}' is not one of {', '.join(known)}")
+    return OUTPUTS if ALL_OUTPUTS in names else names
+
+
+def requested_queries(values: Values) -> RequestedQueries:
+    """Queries and distractors that the parameters ask for. Raises QueryError."""
+    return parse_requested_queries(str(values["vocabulary"]), values["queries"], values["distractors"])
+
+
+def proposal_files(values: Values) -> tuple[Path, ...] | None:
+    """The files that parameter ``proposals`` names. Raises ParameterError, with the names there are."""
+    name = str(values["proposals"])
+    try:
+        return own_proposals(name).files if name else None
+    except ModelError as error:
+        raise ParameterError(f"parameter 'proposals': {error}") from error
+
+
+def pipeline_settings(values: Values) -> PipelineSettings:
+    """Settings of the pipeline."""
+    return PipelineSettings(
+        short_side=values["short_side"],
+        max_tokens=values["max_tokens"],
+        mask_threshold=values["mask_threshold"] or None,
+        detection_threshold=values["detection_threshold"] or None,
+        max_detections=values["max_detections"],
+        tile=values["tile"],
+        tile_overlap=values["tile_overlap"],
+        track=values["tracking"],
+        track_seconds=values["track_seconds"],
+        split_instances=values["split"],
+        max_refined_masks=values["refine_masks_most"],
+        max_rescored=values["zoom"],
+    )
+
+
+def model_parameters(values: Values) -> dict[str, Any]:
+    """The values of MODEL_PARAMETERS."""
+    return {name: values[name] for name in MODEL_PARAMETERS}
+
+
+def vocabulary_parameters(values: Values) -> dict[str, Any]:
+    """The values of VOCABULARY_PARAMETERS, as JSON can hold them."""
+    return {
+        name: list(values[name]) if not isinstance(values[name], str) else values[name]
+        for name in sorted(VOCABULARY_PARAMETERS)
+    }
 
 
 def _plain(value: Value) -> Value:

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-Parts = tuple[Mask, Mask]
+from perception_contrast.core.arrays import BoolMask, FloatArray
+
+Parts = tuple[BoolMask, BoolMask]
 
 STOP = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 8, 0.0)  # rounds of two means, and least move
 SAMPLE = 300  # points that they are found from
@@ -44,10 +44,10 @@ class Evidence:
 class CellFeatures:
     """cells (n, c): what is known of each cell of a grid. number (h, w): cell of each coarse pixel."""
 
-    cells: Array
+    cells: FloatArray
     number: NDArray[np.int64]
 
-    def at(self, places: NDArray[np.int64] | Mask) -> Array:
+    def at(self, places: NDArray[np.int64] | BoolMask) -> FloatArray:
         """(m, c) of pixels, by a mask (h, w) or by their places in a flat image."""
         return self.cells[self.number[places] if places.dtype == bool else self.number.take(places)]
 
@@ -60,13 +60,13 @@ class View:
     thing's radius in cells, and the probability of an edge, (n, 4). cell: pixels of a cell of ``things``.
     """
 
-    colours: Array
+    colours: FloatArray
     things: CellFeatures | None
     features: CellFeatures | None
-    depth: Array | None
+    depth: FloatArray | None
     cell: float
 
-    def piece(self, mask: Mask) -> RegionPart:
+    def piece(self, mask: BoolMask) -> RegionPart:
         """The part of the region under a mask (h, w) that is not empty."""
         return RegionPart(self, mask, np.flatnonzero(mask))
 
@@ -76,11 +76,11 @@ class RegionPart:
     """One mask of a region that may be two things. inside: (n,) flat places of its pixels."""
 
     view: View
-    mask: Mask
+    mask: BoolMask
     inside: NDArray[np.int64]
 
     @cached_property
-    def known(self) -> Array:
+    def known(self) -> FloatArray:
         """(n, 3) lightness and colour, or (n, 7) with what ``View.things`` knows beside them."""
         colours = self.view.colours.reshape(-1, 3).take(self.inside, axis=0)
         if self.view.things is None:
@@ -88,7 +88,7 @@ class RegionPart:
         return np.concatenate([colours, self.view.things.at(self.inside)], axis=1)
 
     @cached_property
-    def total(self) -> Array:
+    def total(self) -> FloatArray:
         """Sum of ``known``."""
         return np.asarray(self.known.sum(axis=0))
 
@@ -104,7 +104,7 @@ class RegionPart:
         return float(np.log(max(float((1.0 / areas).sum()), 1e-3)))
 
     @cached_property
-    def looks(self) -> tuple[NDArray[np.int64], Array]:
+    def looks(self) -> tuple[NDArray[np.int64], FloatArray]:
         """Of ``View.features``: cell of each pixel (n,), sum of the pixels' vectors (c,)."""
         looked = self.view.features
         assert looked is not None
@@ -160,7 +160,7 @@ class RegionPart:
             seen, features=features, depth=0.0 if view.depth is None else self._jump(first, second)
         )
 
-    def _unlike(self, own: Array) -> float:
+    def _unlike(self, own: FloatArray) -> float:
         """1 less the cosine of the mean features of the pixels of a part, by 1 and 0, and of the others."""
         looked = self.view.features
         assert looked is not None
@@ -171,7 +171,7 @@ class RegionPart:
         lengths = float(np.sqrt((one @ one) * (other @ other)))
         return 1.0 - float(one @ other) / max(lengths, 1e-12)
 
-    def _jump(self, first: Mask, second: Mask) -> float:
+    def _jump(self, first: BoolMask, second: BoolMask) -> float:
         """Hundredths of the distance by which depth differs on the two sides of the border."""
         depth = self.view.depth
         assert depth is not None
@@ -183,7 +183,7 @@ class RegionPart:
         return min(DEEPEST, 100.0 * (far - near) / near)
 
 
-def median(values: Array) -> float:
+def median(values: FloatArray) -> float:
     """Of (n,) values, none of them NaN: as NumPy's, without its checks, which take longer than the search."""
     middle = len(values) // 2
     if len(values) % 2:
@@ -192,18 +192,18 @@ def median(values: Array) -> float:
     return float((low + high) / 2)
 
 
-def _grown(mask: Mask, kernel: NDArray[np.uint8]) -> Mask:
+def _grown(mask: BoolMask, kernel: NDArray[np.uint8]) -> BoolMask:
     return np.asarray(cv2.dilate(mask.view(np.uint8), kernel), np.uint8).view(bool)
 
 
-def _standard(depth: Array) -> Array:
+def _standard(depth: FloatArray) -> FloatArray:
     """(n, 1): depth in twentieths of the median distance, the median where it is unknown."""
     known = np.isfinite(depth)
     middle = median(depth[known]) if known.any() else 1.0
     return np.asarray((np.where(known, depth, middle) / max(middle, 1e-6) - 1.0) * 10.0, np.float32)[:, None]
 
 
-def two_means(points: Array) -> NDArray[np.bool_]:
+def two_means(points: FloatArray) -> NDArray[np.bool_]:
     """Of points (n, c), which are nearer to the second of two means (Lloyd's algorithm), at first far apart.
 
     The means are found from SAMPLE points at most.
@@ -220,18 +220,18 @@ def two_means(points: Array) -> NDArray[np.bool_]:
     return _nearer(points, first, second)
 
 
-def _nearer(points: Array, first: Array, second: Array) -> NDArray[np.bool_]:
+def _nearer(points: FloatArray, first: FloatArray, second: FloatArray) -> NDArray[np.bool_]:
     """Whether each point is nearer to the second place: a question of one product."""
     middle = 0.5 * float(second @ second - first @ first)
     return np.asarray(points @ (second - first) > middle)
 
 
-def _in_two_pieces(mask: Mask, second: Mask) -> Parts | None:
+def _in_two_pieces(mask: BoolMask, second: BoolMask) -> Parts | None:
     """Two parts of a mask, each the largest piece of its side and what that surrounds or touches.
 
     second: which of the mask's pixels are the second's. None where a side has no pixel.
     """
-    cores: list[Mask] = []
+    cores: list[BoolMask] = []
     loose = mask.copy()
     for side in (mask & ~second, second):
         _, pieces = cv2.connectedComponents(side.view(np.uint8), connectivity=8)
@@ -247,5 +247,5 @@ def _in_two_pieces(mask: Mask, second: Mask) -> Parts | None:
     return cores[0], cores[1]
 
 
-def _distance(mask: Mask) -> Array:
+def _distance(mask: BoolMask) -> FloatArray:
     return np.asarray(cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, 3), np.float32)

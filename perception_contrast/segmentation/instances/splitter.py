@@ -19,14 +19,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import BoolMask, FloatArray
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.segmentation.instances.splits import (
     DEEPEST,
-    Array,
     CellFeatures,
     Evidence,
-    Mask,
     Parts,
     RegionPart,
     View,
@@ -48,8 +47,8 @@ class SplitCues:
     or 0 where unknown. features: of the image alone.
     """
 
-    things: Array | None = None
-    depth: Array | None = None
+    things: FloatArray | None = None
+    depth: FloatArray | None = None
     features: FeatureGrid | None = None
 
 
@@ -136,10 +135,10 @@ class Splitter:
         self._ground, self._image, self._clues = ground, image, split_cues
         self._judge = split_classifiers()[kind_of(split_cues)]
 
-    def __call__(self, region: Region) -> list[Mask]:
+    def __call__(self, region: Region) -> list[BoolMask]:
         """Masks in the region's box that share its pixels out among things; one mask if it is one thing."""
-        waiting: list[Mask] = [region.mask]
-        things: list[Mask] = []
+        waiting: list[BoolMask] = [region.mask]
+        things: list[BoolMask] = []
         pixels = np.count_nonzero(region.mask)
         if region.share > LARGEST or pixels < 2 * LEAST_PIXELS:
             return [region.mask]
@@ -189,7 +188,7 @@ class Splitter:
         part = np.multiply(self._small[y0:y1, x0:x1], np.float32(1 / 255), dtype=np.float32)
         return View(cv2.cvtColor(part, cv2.COLOR_RGB2LAB), things, features, depth, cell)
 
-    def _looked(self, grid: Array, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> CellFeatures:
+    def _looked(self, grid: FloatArray, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> CellFeatures:
         """The part of a grid (h, w, c) that is looked up from coarse pixels."""
         high, wide = self._ground.coarse
         down = (2 * rows + 1) * grid.shape[0] // (2 * high)
@@ -199,7 +198,7 @@ class Splitter:
         return CellFeatures(part.reshape(-1, grid.shape[2]), number)
 
     @cached_property
-    def _known(self) -> Array:
+    def _known(self) -> FloatArray:
         """(h, w, 4) as of ``View.things``."""
         assert self._clues.things is not None
         things = self._clues.things
@@ -212,7 +211,7 @@ class Splitter:
         return known
 
     @cached_property
-    def _unit(self) -> Array:
+    def _unit(self) -> FloatArray:
         assert self._clues.features is not None
         return np.asarray(self._clues.features.unit().values, np.float32)
 
@@ -223,7 +222,7 @@ class Splitter:
         return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
     @cached_property
-    def _depth(self) -> Array:
+    def _depth(self) -> FloatArray:
         assert self._clues.depth is not None
         rows, columns = self._ground.coarse
         small = cv2.resize(self._clues.depth, (columns, rows), interpolation=cv2.INTER_NEAREST)

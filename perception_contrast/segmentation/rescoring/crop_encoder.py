@@ -11,13 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perception_contrast.encoders.household_lit import HouseholdLit
+from perception_contrast.core.arrays import FloatArray, FloatBox
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.encoders.rescoring_head import SIDE, RescoringHead, pooled
-from perception_contrast.engines.served_graph import ServedGraph, served_rescoring
+from perception_contrast.engines.encoder_session import EncoderSession, rescoring_session
 from perception_contrast.preprocessing.region_crops import (
-    Array,
-    Box,
     View,
     coverage,
     enlarged,
@@ -32,7 +30,7 @@ class RegionCrop:
     """A region to be seen again. box: pixels of the frame. mask: what of the box is the region's, at any
     resolution. share: of the frame."""
 
-    box: Box
+    box: FloatBox
     mask: NDArray[np.bool_]
     share: float
 
@@ -47,7 +45,7 @@ class CropEncoder:
     scale, bias: of cosines with words, for logits.
     """
 
-    def __init__(self, served: ServedGraph, head: RescoringHead) -> None:
+    def __init__(self, served: EncoderSession, head: RescoringHead) -> None:
         self.served, self._head = served, head
         self.scale, self.bias = float(head.log_scale.exp()), float(head.bias)
         self._cells = SIDE // served.graph.patch
@@ -70,7 +68,7 @@ class CropEncoder:
         """Ends what goes on in the background."""
         self.served.close()
 
-    def vectors(self, image: NDArray[np.uint8], crops: Sequence[RegionCrop]) -> Array:
+    def vectors(self, image: NDArray[np.uint8], crops: Sequence[RegionCrop]) -> FloatArray:
         """(n, dim) float32 unit rows. image: (H, W, 3) uint8 RGB. Crops that share a view share its pass."""
         if not crops:
             return np.zeros((0, self._head.config.dim), np.float32)
@@ -91,8 +89,8 @@ class CropEncoder:
 
 def crop_encoder_of(encoders: Encoders, engine: str, precision: str) -> CropEncoder | None:
     """For models that see regions enlarged; None for others. engine, precision: as ``choose_engine``."""
-    served = served_rescoring(encoders, engine, precision)
+    served = rescoring_session(encoders, engine, precision)
     language = encoders.language
-    if served is None or not isinstance(language, HouseholdLit) or language.zoom is None:
+    if served is None or language is None or language.rescoring is None:
         return None
-    return CropEncoder(served, language.zoom.head)
+    return CropEncoder(served, language.rescoring.head)

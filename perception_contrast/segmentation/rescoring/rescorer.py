@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.errors import ModelError
-from perception_contrast.segmentation.regions import Array, Region
+from perception_contrast.segmentation.regions import Region
 from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, RegionCrop
 from perception_contrast.segmentation.scoring import SigmoidScorer
 
@@ -60,7 +61,7 @@ class Rescorer:
         self.scale, bias = crop_encoder.scale, crop_encoder.bias
         self.scorer = SigmoidScorer((self.scale, self.scale), (bias, bias))
 
-    def vectors(self, image: NDArray[np.uint8], crops: Sequence[RegionCrop]) -> Array:
+    def vectors(self, image: NDArray[np.uint8], crops: Sequence[RegionCrop]) -> FloatArray:
         """As ``CropEncoder.vectors``."""
         return self._crop_encoder.vectors(image, crops)
 

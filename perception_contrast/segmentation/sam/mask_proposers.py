@@ -16,13 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from perception_contrast.core.arrays import BoolMask, FloatArray, Size
 from perception_contrast.core.errors import ModelError
 from perception_contrast.images.resize import resize_image
 from perception_contrast.preprocessing.to_array import normalised
-
-Array = NDArray[np.float32]
-Masks = NDArray[np.bool_]
-Size = tuple[int, int]
 
 LONG_SIDE = 1024  # of the square that all of the family see
 # SAM's pixel_mean 123.675, 116.28, 103.53 and pixel_std 58.395, 57.12, 57.375, of RGB in [0, 1].
@@ -47,7 +44,7 @@ _KNOWN = (
 class MaskProposer(Protocol):
     """What draws the things in boxes."""
 
-    def propose(self, image: NDArray[np.uint8], boxes: Array) -> tuple[Masks, Array]:
+    def propose(self, image: NDArray[np.uint8], boxes: FloatArray) -> tuple[BoolMask, FloatArray]:
         """image (H, W, 3) uint8 RGB, boxes (n, 4) to masks (n, H, W) and predicted qualities (n,) float32.
 
         boxes: (x_min, y_min, x_max, y_max), pixel edges as in ``Detection.box``. quality: the IoU that the
@@ -70,7 +67,7 @@ class Graph:
     def __str__(self) -> str:
         return f"{self.path} (inputs {', '.join(self.inputs)}; outputs {', '.join(self.outputs)})"
 
-    def run(self, feed: Mapping[str, NDArray[Any]], *outputs: str) -> list[Array]:
+    def run(self, feed: Mapping[str, NDArray[Any]], *outputs: str) -> list[FloatArray]:
         """The outputs asked for by name. Raises ModelError if ONNX Runtime fails."""
         try:
             return list(self._session.run(list(outputs), dict(feed)))
@@ -97,7 +94,7 @@ class SegmentAnything:
                 f"{LONG_SIDE}x{LONG_SIDE}: export it so"
             )
 
-    def propose(self, image: NDArray[np.uint8], boxes: Array) -> tuple[Masks, Array]:
+    def propose(self, image: NDArray[np.uint8], boxes: FloatArray) -> tuple[BoolMask, FloatArray]:
         """As ``MaskProposer.propose``."""
         source = _size(image)
         seen = fitted(source)
@@ -108,14 +105,14 @@ class SegmentAnything:
             "orig_im_size": np.array(source, np.float32),
             "point_labels": np.array([CORNERS], np.float32),
         }
-        drawn: list[tuple[Masks, float]] = []
+        drawn: list[tuple[BoolMask, float]] = []
         for corners in corners_of(boxes, source, seen):
             feed = {**fixed, "point_coords": corners[None]}
             masks, quality = self._decoder.run(feed, "masks", "iou_predictions")
             drawn += _best(self._decoder, masks[None], quality[None], source, source)
         return _stacked(drawn, source)
 
-    def _embeddings(self, image: NDArray[np.uint8], seen: Size) -> Array:
+    def _embeddings(self, image: NDArray[np.uint8], seen: Size) -> FloatArray:
         pixels = shrunk(image, seen)
         values = pixels.astype(np.float32) if self._raw else padded(normalised(pixels, MEAN, STD))
         return self._encoder.run({self._input: values}, self._encoder.outputs[0])[0]
@@ -141,14 +138,14 @@ class EfficientSam:
             raise ModelError(f"{decoder.path} takes {prompts} prompts a run; export it with 1 or any number")
         self._one_by_one = isinstance(prompts, int)
 
-    def propose(self, image: NDArray[np.uint8], boxes: Array) -> tuple[Masks, Array]:
+    def propose(self, image: NDArray[np.uint8], boxes: FloatArray) -> tuple[BoolMask, FloatArray]:
         """As ``MaskProposer.propose``."""
         source = _size(image)
         # They make a square of 1024 of any image, so a larger one would only cost.
         seen = fitted(source) if max(source) > LONG_SIDE else source
         fixed = self._fixed(shrunk(image, seen), seen)
         corners = corners_of(boxes, source, seen)
-        drawn: list[tuple[Masks, float]] = []
+        drawn: list[tuple[BoolMask, float]] = []
         step = 1 if self._one_by_one else max(1, len(corners))
         for first in range(0, len(corners), step):
             some = corners[None, first : first + step]
@@ -206,13 +203,13 @@ def shrunk(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
-def padded(values: Array) -> Array:
+def padded(values: FloatArray) -> FloatArray:
     """(1, 3, h, w), normalised, as (1, 3, 1024, 1024) with zeros to the right and below."""
     height, width = values.shape[2:]
     return np.pad(values, ((0, 0), (0, 0), (0, LONG_SIDE - height), (0, LONG_SIDE - width)))
 
 
-def corners_of(boxes: Array, source: Size, seen: Size) -> Array:
+def corners_of(boxes: FloatArray, source: Size, seen: Size) -> FloatArray:
     """(n, 2, 2) float32, x and y of each box's two corners in an image of size ``seen``.
 
     boxes: (n, 4), pixel edges in an image of size ``source``. The family counts pixels, not edges: a box
@@ -226,7 +223,9 @@ def corners_of(boxes: Array, source: Size, seen: Size) -> Array:
 # Results.
 
 
-def _best(graph: Graph, logits: Array, quality: Array, shape: Size, size: Size) -> list[tuple[Masks, float]]:
+def _best(
+    graph: Graph, logits: FloatArray, quality: FloatArray, shape: Size, size: Size
+) -> list[tuple[BoolMask, float]]:
     """Of each box the candidate that is expected to be best: (H, W) bool of ``size`` and its quality.
 
     logits (1, n, k, h, w), quality (1, n, k): of n boxes, k candidates each. Raises ModelError for those of
@@ -244,7 +243,7 @@ def _best(graph: Graph, logits: Array, quality: Array, shape: Size, size: Size) 
     ]
 
 
-def _stacked(drawn: Sequence[tuple[Masks, float]], size: Size) -> tuple[Masks, Array]:
+def _stacked(drawn: Sequence[tuple[BoolMask, float]], size: Size) -> tuple[BoolMask, FloatArray]:
     masks = np.zeros((len(drawn), *size), np.bool_)
     for place, (mask, _) in enumerate(drawn):
         masks[place] = mask

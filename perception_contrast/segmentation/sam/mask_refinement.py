@@ -10,11 +10,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import BoolMask, FloatArray
 from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.vocabulary import UNLABELLED
 from perception_contrast.segmentation.mask_renderer import tight
-from perception_contrast.segmentation.sam.mask_proposers import Array, MaskProposer, Masks
+from perception_contrast.segmentation.sam.mask_proposers import MaskProposer
 from perception_contrast.segmentation.search import SearchResult
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class MaskRefiner:
         box = np.array([[0, 0, size[1], size[0]]], np.float32)
         self._proposed(np.zeros((*size, 3), np.uint8), box)
 
-    def _proposed(self, image: NDArray[np.uint8], boxes: Array) -> tuple[Masks, Array] | None:
+    def _proposed(self, image: NDArray[np.uint8], boxes: FloatArray) -> tuple[BoolMask, FloatArray] | None:
         proposer = self._proposer
         if proposer is None or not len(boxes):
             return None
@@ -76,7 +77,9 @@ class MaskRefiner:
                 logger.warning("%s", reason)
 
 
-def refined(found: SearchResult, masks: Masks, quality: Array, ids: Mapping[str, int]) -> SearchResult:
+def refined(
+    found: SearchResult, masks: BoolMask, quality: FloatArray, ids: Mapping[str, int]
+) -> SearchResult:
     """Detections with the proposals that fit them, no thing twice, and the label image painted of them.
 
     masks (n, H, W), quality (n,): proposals for the first n detections. ids: of the labels.

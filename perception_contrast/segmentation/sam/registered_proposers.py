@@ -13,8 +13,8 @@ import numpy as np
 
 from perception_contrast.core.cache import atomic_write, cache_dir
 from perception_contrast.core.errors import ModelError
-from perception_contrast.models.custom_models import checked_name, own_home
-from perception_contrast.models.specs import UNKNOWN_LICENCE
+from perception_contrast.models.custom_models import checked_name, custom_model_folder
+from perception_contrast.models.licences import UNKNOWN_LICENCE
 from perception_contrast.segmentation.sam.mask_proposers import load_mask_proposer
 
 LIKE = "sam"  # what `models add` calls the family
@@ -38,7 +38,7 @@ def add_proposals(
     They are run once on the CPU before, so that files that do not fit are never taken in. folder: of the
     cache. Raises ModelError for such files, and for a name with other characters than a model's.
     """
-    home = own_home(checked_name(name), folder or cache_dir())
+    home = custom_model_folder(checked_name(name), folder or cache_dir())
     empty, box = np.zeros((48, 64, 3), np.uint8), np.array([[8, 8, 40, 40]], np.float32)
     load_mask_proposer(list(files), "cpu").propose(empty, box)
     try:
@@ -77,7 +77,7 @@ def own_proposals(name: str, folder: Path | None = None) -> OwnProposals:
             f"there are no proposals '{name}'; there are {', '.join(there) or 'none yet'}. "
             f"Add ONNX files with `perception-contrast models add NAME FILE [FILE] --like {LIKE}`"
         )
-    path = own_home(name, folder) / _CARD
+    path = custom_model_folder(name, folder) / _CARD
     try:
         card = json.loads(path.read_text("utf-8"))
         # Names of files beside the card, whatever else may stand in it.

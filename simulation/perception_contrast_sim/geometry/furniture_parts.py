@@ -22,7 +22,7 @@ from perception_contrast_sim.geometry.meshes import (
     rounded_box,
     tube,
 )
-from perception_contrast_sim.objects.category import Part
+from perception_contrast_sim.geometry.object_model import Part
 
 T = TypeVar("T")
 Point = tuple[float, float, float]

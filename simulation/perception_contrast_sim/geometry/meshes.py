@@ -16,7 +16,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TriangleMesh:
-    """vertices (n, 3) float64; faces (m, 3) int32, counter-clockwise from outside; uv (n, 2) in repeats."""
+    """A closed surface of triangles.
+
+    Attributes:
+        vertices: (n, 3) float64 metres.
+        faces: (m, 3) int32 vertex numbers, counter-clockwise seen from outside.
+        uv: (n, 2) float64 texture coordinates in repeats of the texture.
+    """
 
     vertices: Floats
     faces: NDArray[np.int32]

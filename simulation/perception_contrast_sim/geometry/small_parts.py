@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from perception_contrast_sim.geometry.meshes import Floats, TriangleMesh, lathe, prism, tube
-from perception_contrast_sim.objects.category import ObjectModel, Part
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 
 T = TypeVar("T")
 Role = str | tuple[float, float, float]

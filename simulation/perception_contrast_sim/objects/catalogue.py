@@ -11,11 +11,11 @@ from perception_contrast_sim.objects.category import Category
 _KINDS = (
     "small.tableware",
     "small.food",
-    "small.small_things",
+    "small.everyday_objects",
     "small.toys",
-    "furniture.furniture",
-    "appliances.appliances",
-    "fixtures.fixtures",
+    "furniture.furniture_categories",
+    "appliances.appliance_categories",
+    "fixtures.fixture_categories",
 )
 
 # Colour and category pairs that training never shows; the evaluation asks for them.

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from perception_contrast_sim.geometry.meshes import merged
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
-from perception_contrast_sim.render.materials import COLOURS, MATERIALS
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
+from perception_contrast_sim.objects.materials import COLOURS, MATERIALS
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from perception_contrast.core.frame import CameraModel
+from perception_contrast.core.camera_model import CameraModel
+from perception_contrast_sim.objects import assets
 from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, category
+from perception_contrast_sim.objects.materials import COLOURS, named_colour
 from perception_contrast_sim.objects.props import Prop, SceneObject, draw_colour, draw_prop
-from perception_contrast_sim.render import assets
-from perception_contrast_sim.render.materials import COLOURS, named_colour
-from perception_contrast_sim.render.stage import STRUCTURE, Stage, View, look_at
-from perception_contrast_sim.rooms.arrange import Arranger, Room
+from perception_contrast_sim.render.camera_view import View, look_at
+from perception_contrast_sim.render.mujoco_scene import MujocoScene
+from perception_contrast_sim.render.scene_builder import STRUCTURE
+from perception_contrast_sim.render.scene_layout import Room
+from perception_contrast_sim.rooms.furnishing import PropPlacer
 from perception_contrast_sim.rooms.scenes import surface_images
 
 FLOOR = (
@@ -40,9 +43,15 @@ ORBIT_SECONDS = 40.0
 
 
 @dataclass(frozen=True)
-class Rendering:
-    """rgb (H, W, 3) uint8; depth (H, W) float32 metres, NaN none, or None; instances (H, W) int32 keyed
-    like ``Household.objects``, -1 background, or None; view: where the camera was, in the map frame."""
+class HouseholdView:
+    """What the robot's camera saw at one time. What was not asked for is None.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        depth: (H, W) float32 metres along the optical axis, NaN for none.
+        instances: (H, W) int32, keys of ``Household.objects``, -1 for nothing.
+        view: The camera in the map frame.
+    """
 
     rgb: NDArray[np.uint8]
     depth: NDArray[np.float32] | None
@@ -55,7 +64,7 @@ class Rendering:
         return self.view.position, Rotation.from_matrix(self.view.rotation).as_quat()
 
 
-def auto_exposed(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def auto_exposure(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Brightened or darkened by one gain towards a middle grey, as a camera's automatic exposure does."""
     gain = float(np.clip(105.0 / max(float(rgb[::8, ::8].mean()), 1.0), 0.7, 2.5))
     table = np.clip(np.arange(256) * gain, 0, 255).astype(np.uint8)
@@ -63,12 +72,25 @@ def auto_exposed(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class Household:
-    """A living room by seed. Map frame: origin at the middle of the floor, z up (REP 103)."""
+    """A furnished living room. Map frame: origin at the middle of the floor, z up (REP 103).
+
+    Args:
+        seed: The same seed gives the same room and path.
+        height: Of its images, pixels.
+        width: Of its images, pixels.
+        unseen: Use shapes and textures that training never used.
+        offline: Never touch a network; assets must be in the cache.
+
+    Attributes:
+        objects: What is in the room, by its value in the instance image.
+
+    Raises:
+        PerceptionError: There is no off-screen renderer on this machine.
+    """
 
     def __init__(
         self, seed: int, height: int = 480, width: int = 640, unseen: bool = False, offline: bool = False
     ) -> None:
-        """unseen: shapes and textures kept back from training. Raises PerceptionError without a renderer."""
         assets.prepare(offline=offline)
         self._rng = np.random.default_rng(seed)
         rng = self._rng
@@ -82,46 +104,51 @@ class Household:
                 if part.texture:
                     images[part.texture] = assets.texture(part.texture, offline=offline)
         # No antialiasing by the renderer: the camera shares two cores with the encoders.
-        self._stage = Stage(room, props, size=(height, width), rng=rng, textures=images, samples=0)
-        self._arranger = self._furnish(room, tuple(props))
-        self._stage.place(self._arranger.placed)
+        self._scene = MujocoScene(room, props, size=(height, width), rng=rng, textures=images, samples=0)
+        self._placer = self._furnish(room, tuple(props))
+        self._scene.place(self._placer.placed)
         self.objects = self._paint(unseen)
-        self._stage.light(rng)
+        self._scene.light(rng)
         # Shadow maps take five times as long as the image.
-        self._stage.cast_no_shadows()
-        self._table = self._arranger.placed[0]
+        self._scene.cast_no_shadows()
+        self._table = self._placer.placed[0]
         self._phase = float(rng.uniform(0, 2 * np.pi))
+
+    @property
+    def room(self) -> Room:
+        """The size of the room."""
+        return self._scene.room
 
     @property
     def camera(self) -> CameraModel:
         """Intrinsics of the colour and depth images."""
-        return self._stage.camera_model(FOV_Y)
+        return self._scene.camera_model(FOV_Y)
 
-    def _furnish(self, room: Room, props: tuple[Prop, ...]) -> Arranger:
-        arranger = Arranger(self._rng, room, props)
+    def _furnish(self, room: Room, props: tuple[Prop, ...]) -> PropPlacer:
+        placer = PropPlacer(self._rng, room, props)
         for _ in range(20):
-            if arranger.floor(0, near=(0.0, 0.0)):
+            if placer.place_on_floor(0, near=(0.0, 0.0)):
                 break
         else:
-            arranger.floor(0)
+            placer.place_on_floor(0)
         small = list(range(1, 1 + len(TABLE)))
         on_floor = range(1 + len(TABLE), 1 + len(TABLE) + len(FLOOR))
         for index in on_floor:
-            arranger.floor(index)
+            placer.place_on_floor(index)
         for index in range(1 + len(TABLE) + len(FLOOR), len(props)):
-            arranger.wall(index)
+            placer.place_on_wall(index)
         order = [small[int(i)] for i in self._rng.permutation(len(small))]
-        arranger.on_top(order, arranger.placed[0], tight=0.95)
-        return arranger
+        placer.place_on_top(order, placer.placed[0], tight=0.95)
+        return placer
 
     def _paint(self, unseen: bool) -> dict[int, SceneObject]:
-        rng, stage = self._rng, self._stage
+        rng, scene = self._rng, self._scene
         forbidden = frozenset[tuple[str, str]]() if unseen else UNSEEN_PAIRS
         objects = {number: SceneObject(number, name) for number, name in enumerate(STRUCTURE)}
-        for item in self._arranger.placed:
-            prop = stage.props[item.prop]
+        for item in self._placer.placed:
+            prop = scene.props[item.prop]
             colour = draw_colour(rng, prop, forbidden)
-            stage.colour_prop(rng, item.prop, colour, str(rng.choice([c for c in COLOURS if c != colour])))
+            scene.colour_prop(rng, item.prop, colour, str(rng.choice([c for c in COLOURS if c != colour])))
             number = len(STRUCTURE) + item.prop
             on = len(STRUCTURE) + item.on if item.on >= 0 else -1
             objects[number] = SceneObject(number, prop.category.name, colour, prop.material, prop.size, on)
@@ -131,14 +158,14 @@ class Household:
             named_colour(rng, "white"),
             named_colour(rng, str(rng.choice(["brown", "beige", "grey"]))),
         )
-        stage.paint_structure({"wall": (pale[0], pale[1], pale[2]), "ceiling": ceiling, "floor": floor})
+        scene.paint_structure({"wall": (pale[0], pale[1], pale[2]), "ceiling": ceiling, "floor": floor})
         return objects
 
     def pose(self, t: float) -> View:
         """The camera's optical frame in the map at t seconds: an orbit of the table, nearer and farther."""
         angle = self._phase + 2 * np.pi * t / ORBIT_SECONDS
         centre = np.array([self._table.position[0], self._table.position[1], 0.0])
-        room = self._stage.room
+        room = self.room
         reach = 1.35 + 0.25 * np.sin(2 * np.pi * t / 23.0)
         height = 1.35 + 0.15 * np.sin(2 * np.pi * t / 17.0)
         eye = centre + np.array([reach * np.cos(angle), reach * np.sin(angle), height])
@@ -147,12 +174,12 @@ class Household:
         aim = centre + np.array([-glance * np.sin(angle), glance * np.cos(angle), 0.65])
         return look_at(eye, aim, FOV_Y)
 
-    def render(self, t: float, *, depth: bool = False, labels: bool = False) -> Rendering:
+    def render(self, t: float, *, depth: bool = False, labels: bool = False) -> HouseholdView:
         """What the camera sees at t seconds; depth and labels only when asked for."""
         view = self.pose(t)
-        image = self._stage.render(view, depth=depth, instances=labels)
-        return Rendering(auto_exposed(image.rgb), image.depth, image.instances, view)
+        image = self._scene.render(view, depth=depth, instances=labels)
+        return HouseholdView(auto_exposure(image.rgb), image.depth, image.instances, view)
 
     def close(self) -> None:
         """Frees the renderer; call it in the thread that rendered."""
-        self._stage.close()
+        self._scene.close()

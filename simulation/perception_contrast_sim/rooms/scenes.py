@@ -9,20 +9,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast_sim.objects.assets import TEXTURES, UNSEEN_TEXTURES, prepare, texture
 from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, catalogue
 from perception_contrast_sim.objects.category import Category
-from perception_contrast_sim.objects.props import Prop, SceneObject, draw_colour, draw_prop
-from perception_contrast_sim.render.assets import TEXTURES, UNSEEN_TEXTURES, prepare, texture
-from perception_contrast_sim.render.materials import COLOURS, RGB, grain, named_colour
-from perception_contrast_sim.render.stage import STRUCTURE, Stage, View, look_at
-from perception_contrast_sim.rooms.arrange import Arranger, Placed, Room
+from perception_contrast_sim.objects.materials import COLOURS, RGB, grain, named_colour
+from perception_contrast_sim.objects.props import SceneObject, draw_colour, draw_prop
+from perception_contrast_sim.render.camera_view import View, look_at
+from perception_contrast_sim.render.mujoco_scene import MujocoScene
+from perception_contrast_sim.render.scene_builder import STRUCTURE
+from perception_contrast_sim.render.scene_layout import Placement, Room
+from perception_contrast_sim.rooms.furnishing import PropPlacer, furnish
 
 
 @dataclass(frozen=True)
 class LabelledScene:
-    """rgb (H, W, 3) uint8; instances (H, W) int32 (see Rendering); objects: what is seen, by instance.
+    """One image and what is in it.
 
-    depth: (H, W) float32 metres where the settings ask for it.
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        instances: (H, W) int32, as ``RenderedView.instances``.
+        objects: What is visible, by its value in ``instances``.
+        depth: (H, W) float32 metres, where the settings ask for it.
     """
 
     rgb: NDArray[np.uint8]
@@ -33,10 +40,17 @@ class LabelledScene:
 
 @dataclass(frozen=True)
 class SceneSettings:
-    """What may be drawn.
+    """Which scenes are drawn.
 
-    unseen: shapes, textures and colour pairs kept back from training. held_out: held-out categories
-    may come up. offline: assets must be in the cache. depth: whether images come with their depth.
+    Attributes:
+        height: Of the images, pixels.
+        width: Of the images, pixels.
+        unseen: Use shapes, textures and colour pairs that are kept back from training.
+        held_out: Use categories that are kept back from training.
+        views: Images of one room.
+        props: Things that one room may hold.
+        offline: Never touch a network; assets must be in the cache.
+        depth: Whether images come with their depth.
     """
 
     height: int = 378
@@ -79,17 +93,17 @@ class SceneSampler:
 
     def __iter__(self) -> Iterator[LabelledScene]:
         while True:
-            stage = self._stage()
+            scene = self._scene()
             try:
                 for _ in range(self.settings.views):
-                    image = self._image(stage)
+                    image = self._image(scene)
                     if image is not None:
                         yield image
             finally:
-                stage.close()
+                scene.close()
 
     def _categories(self) -> list[Category]:
-        """Categories of one stage: mostly small things, enough furniture to put them on."""
+        """Categories of one scene: mostly small things, enough furniture to put them on."""
         rng, total = self._rng, self.settings.props
         by_place = {
             place: [c for c in self._pool if c.place == place]
@@ -112,7 +126,7 @@ class SceneSampler:
         drawn += [supports[int(rng.integers(len(supports)))] for _ in range(2)]
         return drawn
 
-    def _stage(self) -> Stage:
+    def _scene(self) -> MujocoScene:
         rng, settings = self._rng, self.settings
         room = Room(float(rng.uniform(1.7, 3.2)), float(rng.uniform(1.7, 3.2)), float(rng.uniform(2.4, 3.0)))
         props = [draw_prop(rng, c, settings.unseen and rng.random() < 0.5) for c in self._categories()]
@@ -121,46 +135,46 @@ class SceneSampler:
             for part in prop.model.parts:
                 if part.texture:
                     images[part.texture] = texture(part.texture, offline=settings.offline)
-        return Stage(room, props, size=(settings.height, settings.width), rng=rng, textures=images)
+        return MujocoScene(room, props, size=(settings.height, settings.width), rng=rng, textures=images)
 
-    def _image(self, stage: Stage) -> LabelledScene | None:
+    def _image(self, scene: MujocoScene) -> LabelledScene | None:
         rng = self._rng
-        arranger = arrange(rng, stage.room, stage.props)
-        stage.place(arranger.placed)
-        colours = self._paint(stage, arranger.placed)
-        stage.light(rng)
+        placer = furnish(rng, scene.room, scene.props)
+        scene.place(placer.placed)
+        colours = self._paint(scene, placer.placed)
+        scene.light(rng)
         # A camera on a robot looks where things are: bare views are mostly drawn again.
         least = 5 if rng.random() < 0.75 else 2
         for _ in range(4):
-            view = draw_view(rng, arranger)
+            view = draw_view(rng, placer)
             if view is None:
                 return None
-            labels = stage.render(view, rgb=False, instances=True).instances
+            labels = scene.render(view, rgb=False, instances=True).instances
             assert labels is not None
-            objects = visible_objects(stage, arranger.placed, colours, labels)
+            objects = visible_objects(scene, placer.placed, colours, labels)
             if sum(o.category not in STRUCTURE for o in objects.values()) >= least:
-                seen = stage.render(view, depth=self.settings.depth)
-                return LabelledScene(exposed(rng, seen.rgb), labels, objects, seen.depth)
+                seen = scene.render(view, depth=self.settings.depth)
+                return LabelledScene(add_camera_effects(rng, seen.rgb), labels, objects, seen.depth)
         return None
 
-    def _paint(self, stage: Stage, placed: list[Placed]) -> dict[int, str]:
+    def _paint(self, scene: MujocoScene, placed: list[Placement]) -> dict[int, str]:
         rng, unseen = self._rng, self.settings.unseen
         colours: dict[int, str] = {}
         forbidden = frozenset[tuple[str, str]]() if unseen else UNSEEN_PAIRS
         for item in placed:
-            prop = stage.props[item.prop]
+            prop = scene.props[item.prop]
             kept = [c for c, name in sorted(UNSEEN_PAIRS) if name == prop.category.name]
             only = kept if unseen and kept and rng.random() < 0.4 else ()
             colours[item.prop] = draw_colour(rng, prop, forbidden, only)
             second = str(rng.choice([c for c in COLOURS if c != colours[item.prop]]))
-            stage.colour_prop(rng, item.prop, colours[item.prop], second)
-        paint_room(rng, stage)
+            scene.colour_prop(rng, item.prop, colours[item.prop], second)
+        paint_room(rng, scene)
         return colours
 
 
-def paint_room(rng: np.random.Generator, stage: Stage) -> None:
+def paint_room(rng: np.random.Generator, scene: MujocoScene) -> None:
     """Floor, walls and ceiling in colours that rooms have."""
-    stage.paint_structure({name: _surface_colour(rng, name) for name in STRUCTURE})
+    scene.paint_structure({name: _surface_colour(rng, name) for name in STRUCTURE})
 
 
 def _surface_colour(rng: np.random.Generator, surface: str) -> RGB:
@@ -170,37 +184,9 @@ def _surface_colour(rng: np.random.Generator, surface: str) -> RGB:
     return (r, g, b)
 
 
-def arrange(rng: np.random.Generator, room: Room, props: tuple[Prop, ...], fill: float = 1.0) -> Arranger:
-    """Furnishes a room with a random part of the props."""
-    arranger = Arranger(rng, room, props)
-    order = [int(i) for i in rng.permutation(len(props))]
-    by_place = {
-        p: [i for i in order if props[i].category.place == p] for p in ("table", "floor", "wall", "ceiling")
-    }
-    supports = [i for i in by_place["floor"] if props[i].model.tops and props[i].radius > 0.3]
-    others = [i for i in by_place["floor"] if i not in supports]
-    small = by_place["table"]
-    for index in supports[: int(rng.integers(1, 4))]:
-        arranger.floor(index)
-    for index in others[: round(fill * int(rng.integers(3, 11)))]:
-        arranger.floor(index)
-    for index in by_place["wall"][: int(rng.integers(1, 5))]:
-        arranger.wall(index)
-    for index in by_place["ceiling"][: int(rng.integers(0, 2))]:
-        arranger.ceiling(index)
-    for support in [p for p in arranger.placed if props[p.prop].model.tops and p.on < 0]:
-        wish = small[: int(rng.integers(6, 18))]
-        done = arranger.on_top(wish, support, tight=float(rng.uniform(0.75, 1.2)))
-        small = [i for i in small if i not in done]
-    anchor = arranger.placed[0].position[:2] if arranger.placed else (0.0, 0.0)
-    for index in small[: int(rng.integers(0, 7))]:
-        arranger.floor(index, near=(anchor[0], anchor[1]))
-    return arranger
-
-
-def draw_view(rng: np.random.Generator, arranger: Arranger, tries: int = 30) -> View | None:
+def draw_view(rng: np.random.Generator, placer: PropPlacer, tries: int = 30) -> View | None:
     """A robot's or a person's view: near a table top, near the floor, or across the room."""
-    room, placed, props = arranger.room, arranger.placed, arranger.props
+    room, placed, props = placer.room, placer.placed, placer.props
     small = [p for p in placed if props[p.prop].category.place == "table"]
     large = [p for p in placed if props[p.prop].category.place != "table"]
     close = bool(small) and rng.random() < 0.62
@@ -220,14 +206,14 @@ def draw_view(rng: np.random.Generator, arranger: Arranger, tries: int = 30) -> 
         inside = (
             abs(eye[0]) < room.x - 0.1 and abs(eye[1]) < room.y - 0.1 and 0.15 < eye[2] < room.height - 0.15
         )
-        if inside and not _blocked(eye, arranger):
+        if inside and not _blocked(eye, placer):
             return look_at(eye, aim, float(rng.uniform(40, 68)), float(rng.normal(0, 0.05)))
     return None
 
 
-def _blocked(eye: NDArray[np.float64], arranger: Arranger) -> bool:
-    for item in arranger.placed:
-        prop = arranger.props[item.prop]
+def _blocked(eye: NDArray[np.float64], placer: PropPlacer) -> bool:
+    for item in placer.placed:
+        prop = placer.props[item.prop]
         low, high = item.position[2] + prop.low[2], item.position[2] + prop.high[2]
         level = low - 0.1 < eye[2] < high + 0.1
         if level and np.hypot(eye[0] - item.position[0], eye[1] - item.position[1]) < prop.radius + 0.12:
@@ -236,7 +222,11 @@ def _blocked(eye: NDArray[np.float64], arranger: Arranger) -> bool:
 
 
 def visible_objects(
-    stage: Stage, placed: list[Placed], colours: dict[int, str], instances: NDArray[np.int32], least: int = 30
+    scene: MujocoScene,
+    placed: list[Placement],
+    colours: dict[int, str],
+    instances: NDArray[np.int32],
+    least: int = 30,
 ) -> dict[int, SceneObject]:
     """Things with at least ``least`` pixels, with the words that are true of them."""
     values, counts = np.unique(instances, return_counts=True)
@@ -248,7 +238,7 @@ def visible_objects(
         number = len(STRUCTURE) + item.prop
         if number not in seen:
             continue
-        prop = stage.props[item.prop]
+        prop = scene.props[item.prop]
         on = len(STRUCTURE) + item.on if item.on >= 0 else -1
         found[number] = SceneObject(
             number, prop.category.name, colours.get(item.prop, ""), prop.material, prop.size, on
@@ -256,8 +246,8 @@ def visible_objects(
     return found
 
 
-def exposed(rng: np.random.Generator, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What a camera makes of it: exposure, contrast, white balance, blur and noise."""
+def add_camera_effects(rng: np.random.Generator, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image (H, W, 3) uint8 RGB with a camera's exposure, contrast, white balance, blur and noise."""
     image = rgb.astype(np.float32) / 255.0
     mean = max(float(image.mean()), 0.05)
     image *= np.clip(rng.uniform(0.3, 0.55) / mean, 0.6, 2.2)

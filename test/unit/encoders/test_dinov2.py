@@ -14,7 +14,8 @@ from timm.models.vision_transformer import VisionTransformer
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dinov2 import DinoTower, load_dino
-from perception_contrast.models.registry import DINOV2_S14_WHEEL, model_spec
+from perception_contrast.models.image_models import DINOV2_S14_WHEEL
+from perception_contrast.models.registry import model_spec
 from perception_contrast.preprocessing.to_tensor import image_tensor
 
 WIDTH, DEPTH, HEADS, SIDE = 48, 3, 4, 5

@@ -22,7 +22,8 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.models import download
 from perception_contrast.models.hub import cached_hub_files, download_hub_files
-from perception_contrast.models.registry import MODELS, HubFile, model_spec
+from perception_contrast.models.registry import MODELS, model_spec
+from perception_contrast.models.specs import HubFile
 
 REPO, NAME = "some/model", "model.safetensors"
 SOURCE = HubFile(REPO)
@@ -188,7 +189,7 @@ class Terminal(io.StringIO):
 
 def test_a_terminal_gets_a_bar_and_a_log_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    with download.meter("weights", 250, 1000, lines.append) as came:
+    with download.progress_meter("weights", 250, 1000, lines.append) as came:
         for _ in range(75):
             came(10)
     assert len(lines) == 8 and lines[0].startswith("weights: 30 %") and lines[-1].startswith("weights: 100 %")
@@ -196,7 +197,7 @@ def test_a_terminal_gets_a_bar_and_a_log_gets_lines(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with download.meter("weights", 2_000_000, 4_000_000, lines.append) as came:
+    with download.progress_meter("weights", 2_000_000, 4_000_000, lines.append) as came:
         came(2_000_000)
     assert "weights" in terminal.getvalue() and "4.0/4.0 MB" in terminal.getvalue()
     assert len(lines) == 8

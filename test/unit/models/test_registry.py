@@ -16,11 +16,11 @@ from perception_contrast.cli.main import EXIT_ERROR, main
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.dinov2 import DinoTower, load_dino
-from perception_contrast.encoders.encoder_graphs import graph_of
+from perception_contrast.encoders.encoder_graph import graph_of
 from perception_contrast.encoders.load_encoders import load_encoders
-from perception_contrast.models.registry import MODELS, ModelSpec, model_spec
-from perception_contrast.models.specs import PERMISSIVE, RESTRICTIONS
-from perception_contrast.models.timm_models import licence_name
+from perception_contrast.models.licences import PERMISSIVE, RESTRICTIONS, licence_of_timm
+from perception_contrast.models.registry import MODELS, model_spec
+from perception_contrast.models.specs import ModelSpec
 
 CLOSE: Any = {"atol": 2e-5, "rtol": 1e-5}
 SPATIAL = [spec for spec in MODELS.values() if spec.spatial]
@@ -52,7 +52,7 @@ def test_spatial_entry_agrees_with_timm(spec: ModelSpec) -> None:
     assert config is not None and spec.hub is not None and config.hf_hub_id == spec.hub.repo
     assert config.architecture == spec.arch
     assert (config.mean, config.std) == (spec.mean, spec.std)
-    assert licence_name(config.license) == spec.licence
+    assert licence_of_timm(config.license) == spec.licence
     assert config.input_size[1:] == (spec.size, spec.size) and config.interpolation == spec.interpolation
     with torch.device("meta"):
         network: Any = timm.create_model(spec.arch, num_classes=0)
@@ -101,7 +101,7 @@ def test_language_entry_counts_its_parameters(spec: ModelSpec) -> None:
 def test_language_licences_are_those_that_timm_records(name: str, tag: str) -> None:
     recorded = timm.get_pretrained_cfg(tag)
     assert recorded is not None
-    assert licence_name(recorded.license).lower() == model_spec(name).licence.lower()
+    assert licence_of_timm(recorded.license).lower() == model_spec(name).licence.lower()
 
 
 def test_every_licence_is_permissive_or_warned_of_and_in_the_docs() -> None:

@@ -22,8 +22,10 @@ from perception_contrast.core.cache import atomic_write, cache_dir, replacing, s
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.models import wheels
-from perception_contrast.models.registry import MODELS, HubFile, ModelSpec, WheelFile, model_spec
-from perception_contrast.models.weights import load_tensors, weights_file
+from perception_contrast.models.registry import MODELS, model_spec
+from perception_contrast.models.specs import HubFile, ModelSpec, WheelFile
+from perception_contrast.models.weight_loading import load_tensors
+from perception_contrast.models.weights import weights_file
 
 CONTENT = save({"x": torch.arange(4.0)})
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

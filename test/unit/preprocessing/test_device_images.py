@@ -15,7 +15,7 @@ from PIL import Image
 
 from perception_contrast.core.errors import FrameError
 from perception_contrast.images.decode import ENCODINGS, decode_raw
-from perception_contrast.models.registry import IMAGENET_MEAN, IMAGENET_STD, OPENAI_MEAN, OPENAI_STD
+from perception_contrast.models.specs import IMAGENET_MEAN, IMAGENET_STD, OPENAI_MEAN, OPENAI_STD
 from perception_contrast.preprocessing import device_jpeg
 from perception_contrast.preprocessing.device_color import DEVICE_ENCODINGS, colour_planes, message_pixels
 from perception_contrast.preprocessing.device_images import DeviceImages, Target

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from perception_contrast.models.registry import IMAGENET_MEAN, IMAGENET_STD, OPENAI_MEAN, OPENAI_STD
+from perception_contrast.models.specs import IMAGENET_MEAN, IMAGENET_STD, OPENAI_MEAN, OPENAI_STD
 from perception_contrast.preprocessing.to_array import image_array, stretched
 from perception_contrast.preprocessing.to_tensor import image_tensor
 

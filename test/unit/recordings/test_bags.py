@@ -14,10 +14,12 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from perception_contrast.core.camera_model import DepthRegistration, camera_model
+from perception_contrast.core.camera_model import camera_model
+from perception_contrast.core.depth_registration import DepthRegistration
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.decode import decode_depth
-from perception_contrast.recordings.bags import BagSource, OfferedQos
+from perception_contrast.recordings.bag_messages import OfferedQos
+from perception_contrast.recordings.bags import BagSource
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 BEST_EFFORT = Qos(
@@ -140,7 +142,7 @@ def test_split_recording_without_metadata_is_merged(tmp_path: Path) -> None:
 def test_frames(tmp_path: Path) -> None:
     bag = BagSource(write_bag(tmp_path / "bag", StoragePlugin.MCAP))
     assert bag.image_topics() == ("/camera/image",)
-    frames = list(bag.frames())
+    frames = list(bag)
     assert [frame.stamp for frame in frames] == [10**9 + index * 10**8 for index in range(4)]
     assert [int(frame.image.max()) for frame in frames] == [0, 10, 20, 30]
     assert frames[0].size == (4, 6) and frames[0].frame_id == "camera_optical"

@@ -16,8 +16,11 @@ from perception_contrast.cli.main import main as command
 from perception_contrast.core.errors import ModelError, PerceptionError, SpaceError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query
-from perception_contrast.pipeline import pipeline as pipelines
-from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings
+from perception_contrast.pipeline import build as build_module
+from perception_contrast.pipeline.build import build
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import (
     StoredCalibration,
@@ -186,10 +189,10 @@ def test_no_space_leads_out_of_the_folder(space: str, cache: Path) -> None:
 def test_a_pipeline_takes_the_caches_calibration_by_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipelines, "load_encoders", lambda *args, **kwargs: encoders_of("colours"))
+    monkeypatch.setattr(build_module, "load_encoders", lambda *args, **kwargs: encoders_of("colours"))
 
     def probability(calibration: Path | None = None) -> float:
-        pipeline = pipelines.build(settings=Settings(short_side=378), calibration=calibration)
+        pipeline = build(settings=PipelineSettings(short_side=378), calibration=calibration)
         pipeline.set_queries([Query("red")], ["grey"])
         image = np.full((240, 320, 3), 128, np.uint8)
         image[60:160, 80:200] = (230, 20, 20)
@@ -212,10 +215,20 @@ def test_a_pipeline_takes_the_caches_calibration_by_space(
 def test_the_heads_own_calibration_of_examples_stays() -> None:
     lit = encoders_of("lit")
     assert lit.language is not None
-    words = replace(BASE, detection=0.33)
-    pipeline = Pipeline(lit, calibration=stored(words, space=lit.language.space))
-    assert pipeline.detection_threshold == 0.33
-    assert pipeline.searcher._example_calibration != words
+    words = replace(BASE, knots=((0.0,), (0.33,)), detection=0.33)
+    settings = PipelineSettings(short_side=56, detection_threshold=1e-6)
+    image = Frame(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
+
+    def found(calibration: StoredCalibration | None) -> tuple[Pipeline, list[float]]:
+        pipeline = Pipeline(lit, settings, calibration=calibration)
+        pipeline.add_exemplar("shown", image)
+        detections = pipeline.process(image, OutputRequest(detections=True)).detections or ()
+        return pipeline, [one.scores.probability for one in detections]
+
+    _, own = found(None)
+    pipeline, calibrated = found(stored(words, space=lit.language.space, method="isotonic"))
+    assert pipeline.frame_search.detection_threshold(PipelineSettings()) == 0.33
+    assert own and calibrated == own
 
 
 # The command.
@@ -314,15 +327,16 @@ def test_words_are_calibrated_on_the_household(tmp_path: Path, monkeypatch: pyte
     """From probabilities that are far too high."""
     pytest.importorskip("sklearn")
     monkeypatch.delenv("PERCEPTION_CONTRAST_CACHE")
-    pipeline = pipelines.build()
-    own = pipeline.searcher.calibration
-    pipeline.searcher.calibration = replace(own, offset=own.offset + 5.0)
+    pipeline = build()
+    own = pipeline.frame_search.searcher.calibration
+    pipeline.frame_search.searcher.calibration = replace(own, offset=own.offset + 5.0)
     monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline)
     out = tmp_path / "own.json"
     assert command(["calibrate", "--data", "household", "--scenes", "14", "--out", str(out)]) == 0
     found = read_calibration(out)
     assert found.space.startswith("household-lit@") and found.facts["held_out_pictures"] == 7
     assert found.facts["error_after"] < 0.5 * found.facts["error_before"]
-    assert pipelines.build(calibration=out).detection_threshold == found.words.detection
+    served = build(calibration=out)
+    assert served.frame_search.detection_threshold(served.settings) == found.words.detection
     with pytest.raises(SpaceError):
-        pipelines.build(language_model="none", calibration=out)
+        build(language_model="none", calibration=out)

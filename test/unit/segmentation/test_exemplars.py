@@ -7,7 +7,7 @@ import pytest
 
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.segmentation.exemplars import exemplar_of
 
 BACKDROP, THING, OTHER = np.eye(6, dtype=np.float32)[:3]

@@ -21,7 +21,9 @@ from perception_contrast.core.detection import Detection, Scores
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import UNLABELLED, Query
-from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.sam import mask_proposers as proposals
 from perception_contrast.segmentation.sam.mask_proposers import load_mask_proposer
 from perception_contrast.segmentation.sam.mask_refinement import MaskRefiner, agreement, distinct, refined
@@ -368,7 +370,7 @@ def red_square() -> Frame:
 
 
 def pipeline_with(proposer: proposals.MaskProposer | None) -> Pipeline:
-    settings = Settings(short_side=56, max_tokens=64)
+    settings = PipelineSettings(short_side=56, max_tokens=64)
     pipeline = Pipeline(encoders_of("colours"), settings, proposer=proposer)
     pipeline.set_queries([Query("red")])
     return pipeline
@@ -431,7 +433,7 @@ def test_files_are_added_under_a_name_and_served_from_the_cache(
     load_mask_proposer(own_proposals("mobile-sam").files, "cpu")
     assert [path.suffix for path in (cache / "local" / "mobile-sam").iterdir()].count(".onnx") == 1
     assert main(["models", "info", "mobile-sam"]) == 0 and main(["models", "list"]) == 0
-    assert "unknown" in (told := capsys.readouterr().out) and "they draw masks" in told
+    assert "unknown" in (told := capsys.readouterr().out) and "mask proposals" in told
 
 
 def test_weights_in_another_file_are_not_half_taken_in(

@@ -7,7 +7,7 @@ import pytest
 
 from perception_contrast.core.errors import SpaceError
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.core.vocabulary import UNLABELLED, Exemplar, Query, Vocabulary
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.scoring import ExampleScorer, SigmoidScorer

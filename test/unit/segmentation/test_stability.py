@@ -10,13 +10,16 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query
 from perception_contrast.encoders.load_encoders import Encoders
-from perception_contrast.pipeline.pipeline import OutputRequest, Pipeline, Settings, build
+from perception_contrast.pipeline.build import build
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.vocabulary.vocabulary_file import load_vocabulary
 
 ASKED = ("mug", "bowl", "chair", "book", "red ball", "potted plant")
 UNRELATED = ("submarine", "giraffe", "snowman", "fire hydrant", "trumpet", "volcano", "lighthouse")
 MOST = 0.05
-EVERYTHING = Settings(short_side=252, detection_threshold=1e-6, max_detections=1000)
+EVERYTHING = PipelineSettings(short_side=252, detection_threshold=1e-6, max_detections=1000)
 Found = dict[tuple[str, tuple[int, int, int, int]], float]
 
 

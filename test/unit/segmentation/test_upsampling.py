@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.segmentation.regions import Region, grow_regions, region_vectors
 from perception_contrast.segmentation.upsampling import GuidedFilter, upsampled
 

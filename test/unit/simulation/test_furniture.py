@@ -8,12 +8,17 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from perception_contrast_sim.objects.appliances import appliances
-from perception_contrast_sim.objects.category import Category, ObjectModel
-from perception_contrast_sim.objects.fixtures import fixtures
-from perception_contrast_sim.objects.furniture import furniture
+from perception_contrast_sim.geometry.object_model import ObjectModel
+from perception_contrast_sim.objects.appliances import appliance_categories
+from perception_contrast_sim.objects.category import Category
+from perception_contrast_sim.objects.fixtures import fixture_categories
+from perception_contrast_sim.objects.furniture import furniture_categories
 
-CATEGORIES = (*furniture.CATEGORIES, *appliances.CATEGORIES, *fixtures.CATEGORIES)
+CATEGORIES = (
+    *furniture_categories.CATEGORIES,
+    *appliance_categories.CATEGORIES,
+    *fixture_categories.CATEGORIES,
+)
 CASES = [(c, unseen) for c in CATEGORIES for unseen in (False, True)]
 SEEDS = range(4)
 

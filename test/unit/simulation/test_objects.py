@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
-from perception_contrast_sim.objects.small import food, small_things, tableware, toys
-from perception_contrast_sim.render import assets
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
+from perception_contrast_sim.objects import assets
+from perception_contrast_sim.objects.category import Category
+from perception_contrast_sim.objects.small import everyday_objects, food, tableware, toys
 
-CATEGORIES = (*tableware.CATEGORIES, *food.CATEGORIES, *small_things.CATEGORIES, *toys.CATEGORIES)
+CATEGORIES = (*tableware.CATEGORIES, *food.CATEGORIES, *everyday_objects.CATEGORIES, *toys.CATEGORIES)
 ROLES = {
     "main", "metal", "dark", "white", "grey", "wood", "glass", "screen", "leaf", "rubber", "paper", "brass",
     "second",

@@ -25,12 +25,15 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, catalogue, category
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
+from perception_contrast_sim.objects.materials import COLOURS, named_colour
 from perception_contrast_sim.objects.props import draw_colour, draw_prop
-from perception_contrast_sim.render.materials import COLOURS, named_colour
-from perception_contrast_sim.render.stage import STRUCTURE, Stage, View, look_at
-from perception_contrast_sim.rooms.arrange import Placed, Room
+from perception_contrast_sim.render.camera_view import View, look_at
+from perception_contrast_sim.render.mujoco_scene import MujocoScene
+from perception_contrast_sim.render.scene_builder import STRUCTURE
+from perception_contrast_sim.render.scene_layout import Placement, Room
 from perception_contrast_sim.rooms.household import FLOOR, TABLE, WALL, Household
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 
@@ -131,15 +134,17 @@ def _bar(_: np.random.Generator, __: bool) -> ObjectModel:
 
 
 ROOM = Room(2.0, 2.5, 2.6)
-BAR = Placed(0, (0.3, -0.2, 0.0), 0.5)
+BAR = Placement(0, (0.3, -0.2, 0.0), 0.5)
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
+def scene() -> Iterator[MujocoScene]:
     """One bar of known size that stands on the floor of an empty room."""
     rng = np.random.default_rng(0)
     try:
-        made = Stage(ROOM, [draw_prop(rng, Category("bar", _bar, "floor"), False)], size=(90, 120), rng=rng)
+        made = MujocoScene(
+            ROOM, [draw_prop(rng, Category("bar", _bar, "floor"), False)], size=(90, 120), rng=rng
+        )
     except PerceptionError as error:
         pytest.skip(str(error))
     made.place([BAR])
@@ -147,9 +152,9 @@ def stage() -> Iterator[Stage]:
     made.close()
 
 
-def rays(stage: Stage, view: View) -> np.ndarray:
+def rays(scene: MujocoScene, view: View) -> np.ndarray:
     """(H, W, 3) directions in the room of points one metre deep, by the pinhole equations."""
-    camera = stage.camera_model(view.fov_y)
+    camera = scene.camera_model(view.fov_y)
     u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
     flat = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u, float)], -1)
     return flat @ view.rotation.T
@@ -173,17 +178,17 @@ VIEWS = [
 
 @pytest.mark.parametrize(("eye", "target", "fov"), VIEWS)
 def test_depth_and_masks_are_those_of_the_rays(
-    stage: Stage, eye: tuple[float, ...], target: tuple[float, ...], fov: float
+    scene: MujocoScene, eye: tuple[float, ...], target: tuple[float, ...], fov: float
 ) -> None:
     view = look_at(eye, target, fov)
-    seen = stage.render(view, rgb=False, depth=True, instances=True)
-    directions = rays(stage, view)
+    seen = scene.render(view, rgb=False, depth=True, instances=True)
+    directions = rays(scene, view)
     room = np.array([ROOM.x, ROOM.y, 0.0])
     _, expected = box_depth(view.position, directions, -room, np.array([ROOM.x, ROOM.y, ROOM.height]))
     hit = view.position + expected[..., None] * directions
     kind = np.where(hit[..., 2] < 1e-6, 0, np.where(hit[..., 2] > ROOM.height - 1e-6, 2, 1))
     turn = Rotation.from_euler("z", BAR.yaw).inv()
-    prop = stage.props[0]
+    prop = scene.props[0]
     local_eye = turn.apply(view.position - np.array(BAR.position))
     local = turn.apply(directions.reshape(-1, 3)).reshape(directions.shape)
     near, far = box_depth(local_eye, local, np.array(prop.low), np.array(prop.high))
@@ -197,23 +202,23 @@ def test_depth_and_masks_are_those_of_the_rays(
     assert same.mean() > 0.8 and np.abs(seen.depth - expected)[same].max() < 0.004
 
 
-def test_the_image_agrees_with_the_masks(stage: Stage) -> None:
+def test_the_image_agrees_with_the_masks(scene: MujocoScene) -> None:
     rng = np.random.default_rng(0)
-    stage.colour_prop(rng, 0, "red", "blue")
-    stage.paint_structure(dict.fromkeys(STRUCTURE, (0.5, 0.5, 0.5)))
-    stage.light(rng)
-    seen = stage.render(look_at(*VIEWS[0]), instances=True)
+    scene.colour_prop(rng, 0, "red", "blue")
+    scene.paint_structure(dict.fromkeys(STRUCTURE, (0.5, 0.5, 0.5)))
+    scene.light(rng)
+    seen = scene.render(look_at(*VIEWS[0]), instances=True)
     redness = seen.rgb[..., 0].astype(float) - seen.rgb[..., 1]
     on_bar = seen.instances == len(STRUCTURE)
     assert on_bar.sum() > 150 and redness[on_bar].mean() > redness[~on_bar].mean() + 30
 
 
-def test_what_is_not_placed_is_out_of_sight(stage: Stage) -> None:
-    stage.place([])
+def test_what_is_not_placed_is_out_of_sight(scene: MujocoScene) -> None:
+    scene.place([])
     try:
-        assert stage.render(look_at(*VIEWS[0]), rgb=False, instances=True).instances.max() < len(STRUCTURE)
+        assert scene.render(look_at(*VIEWS[0]), rgb=False, instances=True).instances.max() < len(STRUCTURE)
     finally:
-        stage.place([BAR])
+        scene.place([BAR])
 
 
 def drawn(seed: int, count: int, **settings: object) -> list[LabelledScene]:
@@ -278,7 +283,7 @@ def test_the_floor_lies_where_pose_and_depth_put_it(household: Household) -> Non
         )
         floor = points[(seen.instances == 0).ravel()]
         assert len(floor) > 50 and np.percentile(np.abs(floor[:, 2]), 99) < 0.01
-        room = household._stage.room
+        room = household.room
         assert np.abs(points[:, :2]).max() < max(room.x, room.y) + 0.02 and points[:, 2].min() > -0.02
 
 
@@ -286,7 +291,7 @@ def test_the_camera_moves_smoothly_and_stays_in_the_room(household: Household) -
     times = np.arange(0, 80, 0.1)
     views = [household.pose(t) for t in times]
     eyes = np.array([view.position for view in views])
-    room = household._stage.room
+    room = household.room
     assert np.abs(eyes[:, 0]).max() < room.x and np.abs(eyes[:, 1]).max() < room.y
     assert eyes[:, 2].min() > 1.0 and eyes[:, 2].max() < room.height
     assert np.linalg.norm(np.diff(eyes, axis=0), axis=1).max() < 0.1  # under 1 m/s

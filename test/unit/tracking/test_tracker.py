@@ -290,7 +290,7 @@ def test_the_filter_is_kalmans() -> None:
 
 def rendered(seed: int, seconds: float) -> Iterable[tuple[np.ndarray, dict[int, tuple[Box, str]]]]:
     """Images at RATE and the exact boxes of what is seen, by instance."""
-    from perception_contrast_sim.render.stage import STRUCTURE
+    from perception_contrast_sim.render.scene_builder import STRUCTURE
     from perception_contrast_sim.rooms.household import Household
 
     household = Household(seed, offline=False)

@@ -9,7 +9,7 @@ import pytest
 
 from perception_contrast.core.detection import Detection, Scores
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.visualization.overlay import PrincipalColours, caption, colour_of, drawable, overlay
 
 

@@ -55,7 +55,7 @@ class Fit:
 
 def gathered(pipeline: Pipeline, images: Iterable[Labelled]) -> Half:
     """Asks every question of every image; only what a fit needs is kept."""
-    calibration = pipeline.searcher.calibration
+    calibration = pipeline.frame_search.searcher.calibration
     features: list[tuple[float, ...]] = []
     correct: list[bool] = []
     case: list[int] = []
@@ -81,7 +81,7 @@ def gathered(pipeline: Pipeline, images: Iterable[Labelled]) -> Half:
 
 def fit_words(pipeline: Pipeline, fit: Half, held_out: Half, method: str, most_fired: float) -> Fit:
     """Fits to one half, measures on the other. Raises PerceptionError where there is too little."""
-    base = pipeline.searcher.calibration
+    base = pipeline.frame_search.searcher.calibration
     new = fitted(base, fit.features, fit.correct, method)
     threshold = threshold_of(fit.absent, fit.case.tolist(), new.probability(fit.features), most_fired)
     if not len(held_out.correct):
@@ -96,7 +96,7 @@ def fit_words(pipeline: Pipeline, fit: Half, held_out: Half, method: str, most_f
         "error_before": before.error,
         "error_after": after.error,
     }
-    space = pipeline.searcher.word_space
+    space = pipeline.frame_search.searcher.word_space
     stored = StoredCalibration(space, method, replace(new, detection=threshold), facts)
     return Fit(stored, before, after)
 
@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     fit = gathered(pipeline, track(first, "to fit to", total=None))
     held_out = gathered(pipeline, track(second, "held out", total=None))
     done = fit_words(pipeline, fit, held_out, arguments.method, arguments.most_fired)
-    _report(done, pipeline.searcher.calibration.detection)
+    _report(done, pipeline.frame_search.searcher.calibration.detection)
     path = arguments.out or calibration_path(done.stored.space)
     _write(done, path, arguments.plot)
     print(f"written to {path}")

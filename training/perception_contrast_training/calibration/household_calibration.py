@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.images.resize import resize_labels
-from perception_contrast.pipeline.pipeline import ImageFeatures, Pipeline
+from perception_contrast.pipeline.image_features import ImageFeatures
+from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.regions import Region
 from perception_contrast.segmentation.search import PreparedQueries
@@ -46,7 +47,7 @@ class _Case:
 def word_cases(pipeline: Pipeline, image: Labelled) -> Iterator[_Case]:
     """Every question of one image, each asked for alone."""
     frame = Frame(image.rgb)
-    seen = pipeline.see(frame)
+    seen = pipeline.extract_features(frame)
     for question in image.questions:
         prepared = pipeline.prepare(Vocabulary().with_queries([Query(question.text)]))
         # A wrong colour is a matter of degree; a name that is not there is simply wrong.
@@ -67,7 +68,7 @@ def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: b
     images = zip(range(count), sampler, strict=False)
     for _, image in track(images, "calibrating examples", total=count):
         frame = Frame(image.rgb)
-        seen = pipeline.see(frame)
+        seen = pipeline.extract_features(frame)
         truths = {name: mask_of(image, words, Concept(name)) for name in names}
         big = [n for n, t in truths.items() if t is not None and t.mean() >= LEAST_SHARE]
         none = [n for n, t in truths.items() if t is not None and not t.any() and n in shown]
@@ -79,7 +80,7 @@ def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: b
             yield _Case(frame, truth if truth is not None and truth.any() else None, seen, prepared)
         for name in big:
             if any(thing.category == name for thing in image.objects.values()):
-                shown[name] = pipeline.exemplar(seen, box=box_of(image, name))
+                shown[name] = pipeline.query_encoder.encode_exemplar(seen, box=box_of(image, name))
 
 
 def _best_level(pipeline: Pipeline, cases: list[_Case]) -> float:
@@ -88,7 +89,7 @@ def _best_level(pipeline: Pipeline, cases: list[_Case]) -> float:
     for case in cases:
         if case.truth is None:
             continue
-        plane = pipeline.searcher.plane(
+        plane = pipeline.frame_search.searcher.plane(
             case.frame.image, case.seen.semantic, case.seen.features, case.prepared
         )
         truth = resize_labels(case.truth, (plane.shape[0], plane.shape[1]))
@@ -134,7 +135,7 @@ def regions_of(
     """What would be reported in each case, were there no threshold on probability."""
     gathered, levels = Regions([], [], []), Calibration(seed=seed, low=low)
     for number, case in enumerate(cases):
-        found, size = pipeline.searcher.candidates(
+        found, size = pipeline.frame_search.searcher.candidates(
             case.frame.image, case.seen.semantic, case.seen.features, case.prepared, levels
         )
         truth = None if case.truth is None else resize_labels(case.truth, size)

@@ -66,8 +66,8 @@ def _numbered(image: Labelled) -> dict[str, int]:
 
 def _answers(pipeline: Pipeline, image: Labelled) -> Iterator[tuple[int, tuple[float, ...], bool]]:
     """Number of its question, features and correctness of each region that is looked at again."""
-    frame, searcher = Frame(image.rgb), pipeline.searcher
-    seen = pipeline.see(frame)
+    frame, searcher = Frame(image.rgb), pipeline.frame_search.searcher
+    seen = pipeline.extract_features(frame)
     numbers = _numbered(image)
     # Queries do not compete, so each may be asked beside the others.
     prepared = pipeline.prepare(Vocabulary().with_queries([Query(text) for text in numbers]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from perception_contrast.core.argument_types import count, whole
+from perception_contrast.cli.argument_types import non_negative_int, positive_int
 from perception_contrast_training.data.bags.options import AUTO, FORMATS, NONE, THUMBNAIL, ExtractOptions
 from perception_contrast_training.data.curation.splits import WAYS, SplitOptions
 
@@ -24,7 +24,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     view = actions.add_parser("view", help="draw a contact sheet and a timeline")
     view.add_argument("path", type=Path, metavar="DATASET")
     view.add_argument("--out", type=Path, metavar="DIR", help="where the two PNGs go (default: the dataset)")
-    view.add_argument("--count", type=count, default=48, help="frames on the sheet (default: %(default)s)")
+    view.add_argument(
+        "--count", type=positive_int, default=48, help="frames on the sheet (default: %(default)s)"
+    )
     _add_dedup(actions.add_parser("dedup", help="mark frames that show what another one shows"))
     _add_split(actions.add_parser("split", help="part a dataset for training and tests"))
     return top
@@ -40,7 +42,7 @@ def _add_extract(parser: argparse.ArgumentParser) -> None:
         metavar="DATASET",
         help="folder; an interrupted one is gone on with",
     )
-    add("--workers", type=count, default=0, metavar="N", help="processes (default: one a processor)")
+    add("--workers", type=positive_int, default=0, metavar="N", help="processes (default: one a processor)")
     add("--ray", action="store_true", help="a recording a task on a Ray cluster")
     add("--skip-bad", action="store_true", help="leave out recordings that cannot be used")
     add("--no-recover", dest="recover", action="store_false", help="refuse damaged recordings")
@@ -76,7 +78,7 @@ def _add_choice(group: argparse._ArgumentGroup) -> None:
     _number(group, "max_similarity", "cosine to earlier kept frames")
     add(
         "--memory",
-        type=count,
+        type=positive_int,
         default=_USUAL.memory,
         help="kept frames compared with (default: %(default)s)",
     )
@@ -88,9 +90,20 @@ def _add_kept(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--anonymise", default=NONE, metavar="MODULE:FUNCTION", help="called on each kept image")
     add("--format", choices=FORMATS, default=AUTO, help="auto: compressed images keep their bytes")
-    add("--quality", type=count, default=_USUAL.quality, help="of JPEGs made here (default: %(default)s)")
-    add("--short-side", type=whole, default=0, metavar="PIXELS", help="shrink to it (default: as recorded)")
-    add("--shard-frames", type=count, default=_USUAL.shard_frames, help="(default: %(default)s)")
+    add(
+        "--quality",
+        type=positive_int,
+        default=_USUAL.quality,
+        help="of JPEGs made here (default: %(default)s)",
+    )
+    add(
+        "--short-side",
+        type=non_negative_int,
+        default=0,
+        metavar="PIXELS",
+        help="shrink to it (default: as recorded)",
+    )
+    add("--shard-frames", type=positive_int, default=_USUAL.shard_frames, help="(default: %(default)s)")
 
 
 def _add_dedup(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +126,7 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
     add("--gap", type=float, default=usual.gap, help="seconds that part two stretches (default: %(default)s)")
     add("--guard-time", type=float, default=usual.guard_time, help="seconds (default: %(default)s)")
     add("--guard-distance", type=float, default=usual.guard_distance, help="metres (default: %(default)s)")
-    add("--seed", type=whole, default=usual.seed, help="(default: %(default)s)")
+    add("--seed", type=non_negative_int, default=usual.seed, help="(default: %(default)s)")
 
 
 def _times(group: argparse._ArgumentGroup, name: str, help: str) -> None:

@@ -92,7 +92,7 @@ def _info(arguments: argparse.Namespace) -> None:
 
 def _recordings(path: Path) -> list[Path]:
     """Those that the path is or holds; none where it is a dataset."""
-    from perception_contrast.recordings.bags import is_recording
+    from perception_contrast.recordings.storage import is_recording
     from perception_contrast_training.data.datasets.manifest import DESCRIPTION
 
     if is_recording(path):

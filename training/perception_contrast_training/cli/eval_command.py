@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from perception_contrast.core.argument_types import count, whole
+from perception_contrast.cli.argument_types import non_negative_int, positive_int
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.engines.engine_names import AUTO, KINDS
 from perception_contrast_training.cli.eval_options import Job, Options
@@ -46,8 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(parser)
     probe = parser.add_argument_group("seg --probe")
     probe.add_argument("--probe", action="store_true", help="fit a linear layer on the encoder's features")
-    probe.add_argument("--train", type=count, metavar="N", help="first images to fit (default: the rest)")
-    probe.add_argument("--test", type=count, metavar="N", help="last images to test (default: a quarter)")
+    probe.add_argument(
+        "--train", type=positive_int, metavar="N", help="first images to fit (default: the rest)"
+    )
+    probe.add_argument(
+        "--test", type=positive_int, metavar="N", help="last images to test (default: a quarter)"
+    )
     _add_propagate(parser)
     shown = parser.add_argument_group("exemplars")
     shown.add_argument("--boxes", type=Path, metavar="FILE.json", help="COCO boxes on the recording's frames")
@@ -62,10 +66,28 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--dense", default=AUTO, help="way to features that words are compared with (default: %(default)s)")
     add("--calibration", type=Path, metavar="FILE", help="of words (default: where the node looks for it)")
-    add("--tile", type=whole, default=0, metavar="PIXELS", help="side of windows (default: no windows)")
-    add("--short-side", type=count, metavar="PIXELS", help="of the network input (default: the node's)")
-    add("--zoom", type=whole, metavar="VIEWS", help="of regions seen again, at most (default: the node's)")
-    add("--max-tokens", type=count, metavar="N", help="patches of an image at most (default: the node's)")
+    add(
+        "--tile",
+        type=non_negative_int,
+        default=0,
+        metavar="PIXELS",
+        help="side of windows (default: no windows)",
+    )
+    add(
+        "--short-side", type=positive_int, metavar="PIXELS", help="of the network input (default: the node's)"
+    )
+    add(
+        "--zoom",
+        type=non_negative_int,
+        metavar="VIEWS",
+        help="of regions seen again, at most (default: the node's)",
+    )
+    add(
+        "--max-tokens",
+        type=positive_int,
+        metavar="N",
+        help="patches of an image at most (default: the node's)",
+    )
     add("--offline", action="store_true", help="do not touch the network")
 
 
@@ -75,19 +97,24 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     add("--images", type=Path, metavar="DIR", help="images of a COCO JSON (default: beside it)")
     add(
         "--ignore",
-        type=whole,
+        type=non_negative_int,
         action="append",
         default=[],
         metavar="N",
         help="label that does not count, beside 255; may be repeated",
     )
-    add("--limit", type=count, default=0, metavar="N", help="use this many images or frames at most")
-    add("--seed", type=whole, default=0, help="of everything that is drawn by chance (default: %(default)s)")
+    add("--limit", type=positive_int, default=0, metavar="N", help="use this many images or frames at most")
+    add(
+        "--seed",
+        type=non_negative_int,
+        default=0,
+        help="of everything that is drawn by chance (default: %(default)s)",
+    )
     add("--held-out", action="store_true", help="household: with categories that training never saw")
     add("--seen", action="store_true", help="household: with the shapes and textures of training")
     add(
         "--absent",
-        type=whole,
+        type=non_negative_int,
         default=20,
         metavar="N",
         help="det: absent names arguments for in each image (default: %(default)s)",
@@ -109,7 +136,7 @@ def _add_propagate(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--homographies",
-        type=whole,
+        type=non_negative_int,
         default=20,
         metavar="N",
         help="frames seen again for PCK (default: %(default)s)",

@@ -10,7 +10,8 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.dense.method_names import AUTO
 from perception_contrast.encoders.load_encoders import Encoders, load_encoders
-from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.calibration_files import calibration_for
 from perception_contrast_training.evaluation.readers.household_options import HouseholdOptions, scenes_of
 from perception_contrast_training.evaluation.readers.names import vocabulary_beside, vocabulary_of
@@ -124,18 +125,18 @@ def pipeline_of(job: Job, *, words: bool = True) -> Pipeline:
     Raises PerceptionError, among others for a calibration of another space.
     """
     options, encoders = job.options, encoders_of(job.options, words=words)
-    usual = Settings()
+    usual = PipelineSettings()
     settings = replace(
         usual,
         short_side=options.short_side or usual.short_side,
-        zoom=usual.zoom if options.zoom is None else options.zoom,
+        max_rescored=usual.max_rescored if options.zoom is None else options.zoom,
         max_tokens=options.max_tokens or usual.max_tokens,
         tile=options.tile,
     )
     space = encoders.language.space if encoders.language is not None else ""
     stored = calibration_for(space, options.calibration) if words else None
     pipeline = Pipeline(encoders, settings, engine=options.engine, calibration=stored)
-    if words and not pipeline.text_model:
+    if words and not pipeline.query_encoder.text_model:
         raise PerceptionError(f"task {options.task} asks in words; name a --language-model")
     if stored is not None:
         job.notes.append(f"words are calibrated by the {stored.method} fit that is stored for {stored.space}")

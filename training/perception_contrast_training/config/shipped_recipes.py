@@ -12,7 +12,7 @@ from perception_contrast_training.config.schema import nearest
 def folders() -> list[Path]:
     """Beside the package in the source tree; under ``share`` where it is installed."""
     here = Path(__file__)
-    shares = [parent / "share" / "perception_contrast" / "recipes" for parent in here.parents]
+    shares = [parent / "share" / "perception_contrast_training" / "recipes" for parent in here.parents]
     return [folder for folder in (here.parents[2] / "recipes", *shares) if folder.is_dir()]
 
 

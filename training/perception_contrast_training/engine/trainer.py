@@ -30,7 +30,7 @@ from perception_contrast_training.engine.schedules import cosine, scaled, warmed
 from perception_contrast_training.engine.weight_average import WeightAverage
 from perception_contrast_training.methods.base import Batch, Contrastive, Losses, Method, Progress
 from perception_contrast_training.networks.backbones import Backbone
-from perception_contrast_training.views import VIEWED
+from perception_contrast_training.views.batch import VIEWED
 
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -16,7 +16,8 @@ from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
-from perception_contrast.pipeline.pipeline import ImageFeatures, Pipeline
+from perception_contrast.pipeline.image_features import ImageFeatures
+from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.visualization.overlay import overlay
 from perception_contrast_training.evaluation.figures import PrecisionRecall
@@ -158,7 +159,7 @@ def ask(pipeline: Pipeline, data: BoxedRecording) -> list[Answer]:
 
     Raises PerceptionError if no class has a box to show.
     """
-    seen = [(frame, pipeline.see(frame.frame)) for frame in data.frames]
+    seen = [(frame, pipeline.extract_features(frame.frame)) for frame in data.frames]
     answers: list[Answer] = []
     shown = _show(pipeline, seen, data.names)
     if not shown:
@@ -167,7 +168,7 @@ def ask(pipeline: Pipeline, data: BoxedRecording) -> list[Answer]:
         prepared = pipeline.prepare(Vocabulary().with_exemplar(label, exemplar))
         for frame, features in seen:
             if frame.index != source:
-                found = pipeline.find(frame.frame, features, prepared).detections
+                found = pipeline.search(frame.frame, features, prepared).detections
                 answers.append(Answer(label, frame, tuple(found)))
     return answers
 
@@ -182,7 +183,10 @@ def _show(
         choice = shown_box([frame for frame, _ in seen], label)
         if choice is not None:
             frame, truth = choice
-            shown[label] = pipeline.exemplar(features[frame.index], box=truth.box), frame.index
+            shown[label] = (
+                pipeline.query_encoder.encode_exemplar(features[frame.index], box=truth.box),
+                frame.index,
+            )
     return shown
 
 

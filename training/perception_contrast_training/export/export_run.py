@@ -14,8 +14,9 @@ from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import ModelError, PerceptionError
 from perception_contrast.models.custom_models import checked_name
 from perception_contrast.models.folder_models import WEIGHTS, WORDS
+from perception_contrast.models.licences import UNKNOWN_LICENCE
 from perception_contrast.models.registry import MODELS, model_spec
-from perception_contrast.models.specs import UNKNOWN_LICENCE, Family, ModelSpec
+from perception_contrast.models.specs import Family, ModelSpec
 from perception_contrast.models.timm_models import TIMM
 from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, as_mapping
 from perception_contrast_training.engine.pretraining_data import PretrainingData, open_data

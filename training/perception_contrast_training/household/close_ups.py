@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.images.files import save_image
+from perception_contrast_sim.objects.assets import prepare, texture
 from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.objects.category import Category
+from perception_contrast_sim.objects.materials import COLOURS
 from perception_contrast_sim.objects.props import draw_colour, draw_prop
-from perception_contrast_sim.render.assets import prepare, texture
-from perception_contrast_sim.render.materials import COLOURS
-from perception_contrast_sim.render.stage import Stage, View, look_at
-from perception_contrast_sim.rooms.arrange import Placed, Room
-from perception_contrast_sim.rooms.scenes import exposed, paint_room, surface_images
+from perception_contrast_sim.render.camera_view import View, look_at
+from perception_contrast_sim.render.mujoco_scene import MujocoScene
+from perception_contrast_sim.render.scene_layout import Placement, Room
+from perception_contrast_sim.rooms.scenes import add_camera_effects, paint_room, surface_images
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.household.scene_shards import require_same_scenes
 from perception_contrast_training.household.words import Concept, phrase
@@ -63,26 +64,26 @@ def close_ups(settings: CloseUps, seed: int) -> Iterator[CloseUp]:
         images = surface_images(rng, False, settings.offline)
         names = {part.texture for prop in props for part in prop.model.parts if part.texture}
         images |= {name: texture(name, offline=settings.offline) for name in sorted(names)}
-        stage = Stage(ROOM, props, size=(settings.size, settings.size), rng=rng, textures=images)
-        stage.cast_no_shadows()
+        scene = MujocoScene(ROOM, props, size=(settings.size, settings.size), rng=rng, textures=images)
+        scene.cast_no_shadows()
         try:
             for _ in range(settings.views):
                 for number in range(len(props)):
-                    yield _close_up(rng, stage, number)
+                    yield _close_up(rng, scene, number)
         finally:
-            stage.close()
+            scene.close()
 
 
-def _close_up(rng: np.random.Generator, stage: Stage, number: int) -> CloseUp:
-    prop = stage.props[number]
-    stage.place([Placed(number, (0.0, 0.0, 0.0), float(rng.uniform(-np.pi, np.pi)))])
+def _close_up(rng: np.random.Generator, scene: MujocoScene, number: int) -> CloseUp:
+    prop = scene.props[number]
+    scene.place([Placement(number, (0.0, 0.0, 0.0), float(rng.uniform(-np.pi, np.pi)))])
     colour = draw_colour(rng, prop, frozenset())
-    stage.colour_prop(rng, number, colour, str(rng.choice([one for one in COLOURS if one != colour])))
-    paint_room(rng, stage)
-    stage.light(rng)
+    scene.colour_prop(rng, number, colour, str(rng.choice([one for one in COLOURS if one != colour])))
+    paint_room(rng, scene)
+    scene.light(rng)
     reach = max(prop.radius, prop.height / 2)
     view = _view(rng, reach, prop.height / 2)
-    return CloseUp(exposed(rng, stage.render(view).rgb), Concept(prop.category.name, colour))
+    return CloseUp(add_camera_effects(rng, scene.render(view).rgb), Concept(prop.category.name, colour))
 
 
 def _view(rng: np.random.Generator, reach: float, middle: float) -> View:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, category
-from perception_contrast_sim.render.materials import COLOUR_SYNONYMS
+from perception_contrast_sim.objects.materials import COLOUR_SYNONYMS
 from perception_contrast_sim.rooms.scenes import LabelledScene
 from perception_contrast_training.household.words import SURFACES, Concept, Words, phrase
 

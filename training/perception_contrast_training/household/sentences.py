@@ -11,7 +11,7 @@ from torch import Tensor
 
 from perception_contrast.core.cache import replacing
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.text.text_tower import TextTower
+from perception_contrast.text.base import TextEncoder
 
 
 class SentenceBank:
@@ -21,7 +21,7 @@ class SentenceBank:
     that is to resume exactly stores its bank beside its checkpoints.
     """
 
-    def __init__(self, tower: TextTower) -> None:
+    def __init__(self, tower: TextEncoder) -> None:
         self.tower = tower
         self._rows: dict[str, np.ndarray] = {}
 

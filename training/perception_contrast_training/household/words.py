@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from perception_contrast_sim.objects.catalogue import catalogue
+from perception_contrast_sim.objects.materials import COLOUR_SYNONYMS, COLOURS, MATERIAL_WORDS, MATERIALS
 from perception_contrast_sim.objects.props import SceneObject
-from perception_contrast_sim.render.materials import COLOUR_SYNONYMS, COLOURS, MATERIAL_WORDS, MATERIALS
 
 # Structure of a room: name, synonyms used in training, synonyms kept for the evaluation.
 SURFACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -61,7 +61,7 @@ NOT_HEADS: frozenset[str] = frozenset(
 )  # fmt: skip
 
 TEMPLATES: tuple[str, ...] = (
-    "a {}", "the {}", "a photo of a {}", "find the {}", "an image of the {}", "there is a {}",
+    "a {}", "the {}", "a photo of a {}", "find the {}", "a picture of the {}", "there is a {}",
     "{} in the room", "a {} in the scene", "look for a {}", "where is the {}", "one {}", "this is a {}",
     "is there a {} here?", "show me the {}", "please find a {}", "go to the {}", "pick up the {}",
     "an image of a {}", "a close-up of a {}", "a blurry photo of a {}", "some {}", "my {}", "your {}",

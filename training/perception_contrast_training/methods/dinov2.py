@@ -12,14 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses import (
-    koleo_loss,
-    patch_cross_entropy,
-    sharpened,
-    sinkhorn_knopp,
-    view_cross_entropy,
-)
+from perception_contrast_training.losses.dino import sharpened, view_cross_entropy
 from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.losses.ibot import patch_cross_entropy
+from perception_contrast_training.losses.koleo import koleo_loss
+from perception_contrast_training.losses.sinkhorn import sinkhorn_knopp
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 from perception_contrast_training.methods.centre import Centre
 from perception_contrast_training.methods.groups import grouped

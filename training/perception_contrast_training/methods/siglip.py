@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses import sigmoid_loss
 from perception_contrast_training.losses.exact import full_precision
+from perception_contrast_training.losses.siglip import sigmoid_loss
 from perception_contrast_training.methods import clip
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 from perception_contrast_training.methods.contrast import TABLE, batch_loss, negatives_of, rows_at_once

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from perception_contrast.core.errors import RecipeError
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.models.registry import IMAGENET_MEAN, IMAGENET_STD, MODELS, Triple, model_spec
+from perception_contrast.models.registry import MODELS, model_spec
+from perception_contrast.models.specs import IMAGENET_MEAN, IMAGENET_STD, Triple
 from perception_contrast.models.timm_models import TIMM
 from perception_contrast_training.networks.batch_norm import over_processes
 from perception_contrast_training.networks.vit import vit_pooled, vit_sequence

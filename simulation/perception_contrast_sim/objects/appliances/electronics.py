@@ -16,7 +16,8 @@ from perception_contrast_sim.geometry.furniture_parts import (
     stick,
 )
 from perception_contrast_sim.geometry.meshes import box, cylinder, ellipsoid, lathe, merged, torus, tube
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 
 
 def shown(d: Draw, width: float, height: float, y: float, z: float, scene: bool) -> list[Part]:

@@ -16,6 +16,7 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import (
     Draw,
     Role,
@@ -27,12 +28,12 @@ from perception_contrast_sim.geometry.small_parts import (
     smooth,
     stand,
 )
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
-from perception_contrast_sim.objects.fixtures.home import (
+from perception_contrast_sim.objects.category import Category
+from perception_contrast_sim.objects.fixtures.decoration import (
     book,
     candle,
     comb,
-    image_frame,
+    picture_frame,
     soap_dispenser,
     spray_bottle,
     stack_of_books,
@@ -243,33 +244,35 @@ def camera(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     return stand(parts)
 
 
+def _digital_clock(r: float, y: float) -> ObjectModel:
+    x, h = r * 2.4, r * 1.5
+    parts = [
+        part(slab(x, y, h, 0.01)),
+        part(box(x * 0.88, 0.003, h * 0.7).moved(0, -y / 2, h / 2), "dark"),
+    ]
+    segments = [
+        ((0, 1), 1),
+        ((0, 0.5), 1),
+        ((0, 0), 1),
+        ((-0.5, 0.75), 0),
+        ((0.5, 0.25), 0),
+        ((0.5, 0.75), 0),
+    ]
+    for k in range(4):
+        left = (k - 1.5) * x * 0.19 + (0.006 if k > 1 else -0.006)
+        for (a, b), flat in segments[k % 2 :]:
+            size = (x * 0.09, 0.004, 0.004) if flat else (0.004, 0.004, h * 0.2)
+            parts.append(
+                part(box(*size).moved(left + a * x * 0.1, -y / 2, h * (0.28 + 0.44 * b)), (0.95, 0.15, 0.1))
+            )
+    return stand(parts)
+
+
 def alarm_clock(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     d = Draw(rng, unseen)
     r, y = d.span(0.045, 0.058), d.any(0.035, 0.05)
     if d.unseen:
-        x, h = r * 2.4, r * 1.5
-        parts = [
-            part(slab(x, y, h, 0.01)),
-            part(box(x * 0.88, 0.003, h * 0.7).moved(0, -y / 2, h / 2), "dark"),
-        ]
-        segments = [
-            ((0, 1), 1),
-            ((0, 0.5), 1),
-            ((0, 0), 1),
-            ((-0.5, 0.75), 0),
-            ((0.5, 0.25), 0),
-            ((0.5, 0.75), 0),
-        ]
-        for k in range(4):
-            left = (k - 1.5) * x * 0.19 + (0.006 if k > 1 else -0.006)
-            for (a, b), flat in segments[k % 2 :]:
-                size = (x * 0.09, 0.004, 0.004) if flat else (0.004, 0.004, h * 0.2)
-                parts.append(
-                    part(
-                        box(*size).moved(left + a * x * 0.1, -y / 2, h * (0.28 + 0.44 * b)), (0.95, 0.15, 0.1)
-                    )
-                )
-        return stand(parts)
+        return _digital_clock(r, y)
     case = lathe(
         [
             (0, 0),
@@ -401,8 +404,8 @@ CATEGORIES: tuple[Category, ...] = (
         ("paper",),
     ),
     Category(
-        "image frame",
-        image_frame,
+        "picture frame",
+        picture_frame,
         "table",
         ("photo frame", "framed photo"),
         ("photograph in a frame",),

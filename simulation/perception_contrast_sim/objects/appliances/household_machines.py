@@ -15,7 +15,8 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 
 
 def iron(rng: np.random.Generator, unseen: bool) -> ObjectModel:

@@ -17,7 +17,8 @@ from perception_contrast_sim.geometry.furniture_parts import (
     white_goods,
 )
 from perception_contrast_sim.geometry.meshes import cylinder, ellipsoid, lathe, merged, tube
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 
 GLASS_DOOR = (0.06, 0.06, 0.07)
 
@@ -100,76 +101,89 @@ def toaster(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     return ObjectModel(tuple(parts), color=d.pick(colors))
 
 
+def _espresso_parts(d: Draw, width: float, depth: float, height: float) -> list[Part]:
+    """Portafilter, grid, steam wand, gauge, knobs and a cup."""
+    front = -depth / 2
+    y, z = front + depth * 0.28, height * 0.7
+    parts: list[Part] = []
+    parts.append(
+        Part(
+            merged(
+                [
+                    cylinder(0.033, 0.04, 16).moved(0, y, z - 0.035),
+                    tube([(0, y, z - 0.02), (0, y - 0.15, z - 0.03)], 0.012, 8),
+                ]
+            ),
+            "metal",
+        )
+    )
+    parts.append(Part(block(width * 0.8, depth * 0.42, 0.012, (0, y, 0.048)), "metal"))
+    parts.append(
+        Part(
+            tube(
+                [
+                    (width * 0.4, y, z),
+                    (width * 0.42, y - 0.03, z - 0.06),
+                    (width * 0.42, y - 0.05, z - 0.14),
+                ],
+                0.005,
+                6,
+            ),
+            "metal",
+        )
+    )
+    parts.append(Part(disc(0.03, 0.01, (-width * 0.25, front + 0.005, height * 0.87)), "white"))
+    parts.append(knobs(d, 2, width * 0.4, front + 0.006, height * 0.87, 0.014))
+    cup = shell([(0.02, 0.06), (0.032, 0.11)], 0.003, 16)
+    parts.append(Part(merged([cup, cylinder(0.02, 0.004, 16).moved(0, 0, 0.06)]).moved(0, y, 0.0), "white"))
+    return parts
+
+
+def _filter_coffee_parts(width: float, depth: float, height: float) -> list[Part]:
+    """A glass jug with coffee, its grip, a switch and a display."""
+    front = -depth / 2
+    y, z = front + depth * 0.28, height * 0.7
+    parts: list[Part] = []
+    r = min(width * 0.42, depth * 0.27)
+    body = [
+        (0.0, 0.052),
+        (r * 0.8, 0.052),
+        (r, 0.08),
+        (r * 0.95, 0.12),
+        (r * 0.6, z - 0.04),
+        (0.0, z - 0.04),
+    ]
+    parts.append(Part(lathe(body, 20).moved(0, y, 0), "glass"))
+    coffee = lathe([(0, 0.055), (r * 0.78, 0.055), (r * 0.95, 0.08), (r * 0.9, 0.11), (0, 0.112)], 20)
+    parts += [
+        Part(coffee.moved(0, y, 0), (0.12, 0.06, 0.03)),
+        Part(cylinder(r * 0.65, 0.02, 20).moved(0, y, z - 0.04), "dark"),
+    ]
+    grip = [
+        (0, y - r * 0.7, z - 0.05),
+        (0, y - r - 0.04, z - 0.06),
+        (0, y - r - 0.035, 0.1),
+        (0, y - r * 0.95, 0.09),
+    ]
+    parts.append(Part(tube(grip, 0.009, 8), "dark"))
+    parts.append(Part(block(0.04, 0.01, 0.02, (width * 0.25, front + 0.006, 0.015)), (0.7, 0.1, 0.1)))
+    parts.append(Part(block(width * 0.5, 0.006, height * 0.12, (0, front + 0.006, height * 0.8)), "screen"))
+    return parts
+
+
 def coffee_machine(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     d = Draw(rng, unseen)
     width, depth, height = d.size((0.17, 0.22), (0.26, 0.32)), d.size((0.22, 0.28)), d.size((0.3, 0.37))
-    front, back = -depth / 2, depth * 0.32
+    back = depth * 0.32
     parts = [
         Part(pad(width, depth, 0.05, (0, 0, 0), 0.012)),
         Part(pad(width, depth - back, height - 0.03, (0, back / 2, 0.03), 0.012)),
     ]
     parts.append(Part(pad(width, depth * 0.95, height * 0.32, (0, 0, height * 0.7), 0.015)))
-    y, z = front + depth * 0.28, height * 0.7
     if unseen:
-        parts.append(
-            Part(
-                merged(
-                    [
-                        cylinder(0.033, 0.04, 16).moved(0, y, z - 0.035),
-                        tube([(0, y, z - 0.02), (0, y - 0.15, z - 0.03)], 0.012, 8),
-                    ]
-                ),
-                "metal",
-            )
-        )
-        parts.append(Part(block(width * 0.8, depth * 0.42, 0.012, (0, y, 0.048)), "metal"))
-        parts.append(
-            Part(
-                tube(
-                    [
-                        (width * 0.4, y, z),
-                        (width * 0.42, y - 0.03, z - 0.06),
-                        (width * 0.42, y - 0.05, z - 0.14),
-                    ],
-                    0.005,
-                    6,
-                ),
-                "metal",
-            )
-        )
-        parts.append(Part(disc(0.03, 0.01, (-width * 0.25, front + 0.005, height * 0.87)), "white"))
-        parts.append(knobs(d, 2, width * 0.4, front + 0.006, height * 0.87, 0.014))
-        cup = shell([(0.02, 0.06), (0.032, 0.11)], 0.003, 16)
-        parts.append(
-            Part(merged([cup, cylinder(0.02, 0.004, 16).moved(0, 0, 0.06)]).moved(0, y, 0.0), "white")
-        )
+        parts += _espresso_parts(d, width, depth, height)
     else:
-        r = min(width * 0.42, depth * 0.27)
-        body = [
-            (0.0, 0.052),
-            (r * 0.8, 0.052),
-            (r, 0.08),
-            (r * 0.95, 0.12),
-            (r * 0.6, z - 0.04),
-            (0.0, z - 0.04),
-        ]
-        parts.append(Part(lathe(body, 20).moved(0, y, 0), "glass"))
-        coffee = lathe([(0, 0.055), (r * 0.78, 0.055), (r * 0.95, 0.08), (r * 0.9, 0.11), (0, 0.112)], 20)
-        parts += [
-            Part(coffee.moved(0, y, 0), (0.12, 0.06, 0.03)),
-            Part(cylinder(r * 0.65, 0.02, 20).moved(0, y, z - 0.04), "dark"),
-        ]
-        grip = [
-            (0, y - r * 0.7, z - 0.05),
-            (0, y - r - 0.04, z - 0.06),
-            (0, y - r - 0.035, 0.1),
-            (0, y - r * 0.95, 0.09),
-        ]
-        parts.append(Part(tube(grip, 0.009, 8), "dark"))
-        parts.append(Part(block(0.04, 0.01, 0.02, (width * 0.25, front + 0.006, 0.015)), (0.7, 0.1, 0.1)))
-        parts.append(
-            Part(block(width * 0.5, 0.006, height * 0.12, (0, front + 0.006, height * 0.8)), "screen")
-        )
+        parts += _filter_coffee_parts(width, depth, height)
     return ObjectModel(tuple(parts), color=d.pick(("black", "white", "grey", "red")))
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from perception_contrast_sim.geometry.furniture_parts import Draw, arc, pad, smooth, stick
 from perception_contrast_sim.geometry.meshes import cylinder, merged, tube
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 
 
 def vacuum_cleaner(rng: np.random.Generator, unseen: bool) -> ObjectModel:

@@ -15,7 +15,8 @@ from perception_contrast_sim.geometry.furniture_parts import (
     strut,
 )
 from perception_contrast_sim.geometry.meshes import merged, prism
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 from perception_contrast_sim.objects.furniture.tables import round_top
 
 Top = tuple[float, float, float]

@@ -16,7 +16,8 @@ from perception_contrast_sim.geometry.furniture_parts import (
     strut,
 )
 from perception_contrast_sim.geometry.meshes import TriangleMesh, cylinder, merged, tube
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 
 
 def lean(meshes: list[TriangleMesh], y: float, z: float, degrees: float) -> TriangleMesh:

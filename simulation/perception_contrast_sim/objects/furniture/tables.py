@@ -6,7 +6,8 @@ import numpy as np
 
 from perception_contrast_sim.geometry.furniture_parts import Draw, arc, block, corners, fronts, legs, strut
 from perception_contrast_sim.geometry.meshes import TriangleMesh, cylinder, merged, prism, tube
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 
 
 def round_top(width: float, depth: float, thick: float, z: float, sides: int = 32) -> TriangleMesh:

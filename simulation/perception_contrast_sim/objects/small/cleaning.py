@@ -15,6 +15,7 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel
 from perception_contrast_sim.geometry.small_parts import (
     Draw,
     arc,
@@ -26,7 +27,6 @@ from perception_contrast_sim.geometry.small_parts import (
     stand,
     vessel,
 )
-from perception_contrast_sim.objects.category import ObjectModel
 
 
 def broom(rng: np.random.Generator, unseen: bool) -> ObjectModel:

@@ -17,8 +17,8 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, arc, bar, part, slab, smooth, stand, vessel
-from perception_contrast_sim.objects.category import ObjectModel, Part
 
 
 def bent(points: Sequence[tuple[float, float, float]]) -> Floats:

@@ -16,8 +16,10 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, Role, arc, band, part, slab, stand
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.objects.assets import WithMesh
+from perception_contrast_sim.objects.category import Category
 from perception_contrast_sim.objects.small.produce import (
     apple,
     banana,
@@ -34,27 +36,29 @@ from perception_contrast_sim.objects.small.produce import (
     tomato,
     watermelon,
 )
-from perception_contrast_sim.render.assets import WithMesh
+
+
+def _round_loaf(d: Draw, crust: Role) -> ObjectModel:
+    r = d.any(0.07, 0.1)
+    long = d.pick((1.0, 1.7))
+    loaf = lathe(
+        [(0, 0), (r, 0), (r * 1.05, r * 0.25), (r * 0.8, r * 0.65), (r * 0.4, r * 0.82), (0, r * 0.86)],
+        26,
+    )
+    cuts = [
+        box(0.006, r * 1.1, 0.01).moved(x * r * long, 0, r * (0.84 - 0.25 * x * x)) for x in (-0.4, 0, 0.4)
+    ]
+    return stand(
+        [part(bumpy(loaf.scaled(long, 1, 1), d, 0.03), crust), part(merged(cuts), (0.9, 0.75, 0.5))],
+        "brown",
+    )
 
 
 def bread(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     d = Draw(rng, unseen)
     crust = shade(d, (0.68, 0.4, 0.16))
     if d.unseen:
-        r = d.any(0.07, 0.1)
-        long = d.pick((1.0, 1.7))
-        loaf = lathe(
-            [(0, 0), (r, 0), (r * 1.05, r * 0.25), (r * 0.8, r * 0.65), (r * 0.4, r * 0.82), (0, r * 0.86)],
-            26,
-        )
-        cuts = [
-            box(0.006, r * 1.1, 0.01).moved(x * r * long, 0, r * (0.84 - 0.25 * x * x))
-            for x in (-0.4, 0, 0.4)
-        ]
-        return stand(
-            [part(bumpy(loaf.scaled(long, 1, 1), d, 0.03), crust), part(merged(cuts), (0.9, 0.75, 0.5))],
-            "brown",
-        )
+        return _round_loaf(d, crust)
     x, y, h = d.any(0.2, 0.26), d.any(0.095, 0.115), d.any(0.045, 0.06)
     dome = [
         (float(y * 0.56 * np.cos(t)), float(h + y * 0.46 * np.sin(t)))

@@ -15,8 +15,8 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, Role, outward, part, slab, stand
-from perception_contrast_sim.objects.category import ObjectModel, Part
 
 
 def spinning_top(rng: np.random.Generator, unseen: bool) -> ObjectModel:

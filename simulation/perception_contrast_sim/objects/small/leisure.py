@@ -15,8 +15,8 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, Role, outward, part, slab, smooth, stand
-from perception_contrast_sim.objects.category import ObjectModel, Part
 
 
 def trophy(rng: np.random.Generator, unseen: bool) -> ObjectModel:
@@ -76,6 +76,53 @@ def trophy(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     return stand(parts)
 
 
+def _pickups(long: float, top: float) -> list[Part]:
+    """Of an electric guitar, with its scratch plate."""
+    parts: list[Part] = []
+    parts += [part(box(0.08, 0.02, 0.012).moved(0, long * q, top + 0.003), "dark") for q in (0.35, 0.55)]
+    parts.append(part(slab(long * 0.22, long * 0.4, 0.002, 0.03).moved(long * 0.2, long * 0.4, top), "white"))
+    return parts
+
+
+def _sound_hole(long: float, top: float) -> list[Part]:
+    parts: list[Part] = []
+    parts += [
+        part(cylinder(long * 0.1, 0.001, 28).moved(0, long * 0.62, top), "dark"),
+        part(torus(long * 0.108, 0.006, 28, 6).moved(0, long * 0.62, top), "wood"),
+    ]
+    return parts
+
+
+def _neck_fittings(long: float, neck: float, depth: float, electric: bool) -> list[Part]:
+    """Frets, head, pegs and strings."""
+    frets = [
+        box(0.052, 0.002, 0.0025).moved(0, long + neck * (0.98 - 0.08 * k), depth + 0.0095) for k in range(12)
+    ]
+    head = prism([(-0.026, 0), (0.026, 0), (0.038, 0.15), (-0.038, 0.15)], 0.016).moved(
+        0, long + neck, depth - 0.014
+    )
+    pegs = [
+        cylinder(0.007, 0.03, 10)
+        .turned("y", 90 * s)
+        .moved(s * 0.032, long + neck + 0.03 + 0.045 * k, depth - 0.006)
+        for s in (-1, 1)
+        for k in range(3)
+    ]
+    strings = [
+        box(0.0012, long * 0.76 + neck, 0.001).moved(
+            (k - 2.5) * 0.0078, long * 0.24 + (long * 0.76 + neck) / 2, depth + 0.013
+        )
+        for k in range(6)
+    ]
+    parts = [
+        part(merged(frets), "metal"),
+        part(head, "wood" if not electric else "main"),
+        part(merged(pegs), "metal"),
+        part(merged(strings), "metal"),
+    ]
+    return parts
+
+
 def guitar(rng: np.random.Generator, unseen: bool) -> ObjectModel:
     d = Draw(rng, unseen)
     long = d.span(0.46, 0.5)
@@ -113,16 +160,7 @@ def guitar(rng: np.random.Generator, unseen: bool) -> ObjectModel:
         part(face, "main" if electric else d.pick((tan, tan, "main"))),
     ]
     neck = 0.36
-    if electric:
-        parts += [part(box(0.08, 0.02, 0.012).moved(0, long * q, top + 0.003), "dark") for q in (0.35, 0.55)]
-        parts.append(
-            part(slab(long * 0.22, long * 0.4, 0.002, 0.03).moved(long * 0.2, long * 0.4, top), "white")
-        )
-    else:
-        parts += [
-            part(cylinder(long * 0.1, 0.001, 28).moved(0, long * 0.62, top), "dark"),
-            part(torus(long * 0.108, 0.006, 28, 6).moved(0, long * 0.62, top), "wood"),
-        ]
+    parts += _pickups(long, top) if electric else _sound_hole(long, top)
     parts.append(part(box(long * 0.36, 0.022, 0.01).moved(0, long * 0.24, top + 0.004), "dark"))
     parts.append(
         part(
@@ -132,31 +170,7 @@ def guitar(rng: np.random.Generator, unseen: bool) -> ObjectModel:
             (0.25, 0.15, 0.08),
         )
     )
-    frets = [
-        box(0.052, 0.002, 0.0025).moved(0, long + neck * (0.98 - 0.08 * k), depth + 0.0095) for k in range(12)
-    ]
-    head = prism([(-0.026, 0), (0.026, 0), (0.038, 0.15), (-0.038, 0.15)], 0.016).moved(
-        0, long + neck, depth - 0.014
-    )
-    pegs = [
-        cylinder(0.007, 0.03, 10)
-        .turned("y", 90 * s)
-        .moved(s * 0.032, long + neck + 0.03 + 0.045 * k, depth - 0.006)
-        for s in (-1, 1)
-        for k in range(3)
-    ]
-    strings = [
-        box(0.0012, long * 0.76 + neck, 0.001).moved(
-            (k - 2.5) * 0.0078, long * 0.24 + (long * 0.76 + neck) / 2, depth + 0.013
-        )
-        for k in range(6)
-    ]
-    parts += [
-        part(merged(frets), "metal"),
-        part(head, "wood" if not electric else "main"),
-        part(merged(pegs), "metal"),
-        part(merged(strings), "metal"),
-    ]
+    parts += _neck_fittings(long, neck, depth, electric)
     return stand([Part(p.mesh.turned("x", 76), p.role) for p in parts])
 
 

@@ -15,8 +15,8 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, bar, part, smooth, stand
-from perception_contrast_sim.objects.category import ObjectModel, Part
 
 RED, GREEN, YELLOW, ORANGE = (0.75, 0.07, 0.06), (0.42, 0.62, 0.14), (0.95, 0.78, 0.1), (0.95, 0.48, 0.05)
 

@@ -13,6 +13,7 @@ from perception_contrast_sim.geometry.meshes import (
     torus,
     tube,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel
 from perception_contrast_sim.geometry.small_parts import (
     Draw,
     arc,
@@ -24,7 +25,8 @@ from perception_contrast_sim.geometry.small_parts import (
     stand,
     vessel,
 )
-from perception_contrast_sim.objects.category import Category, ObjectModel
+from perception_contrast_sim.objects.assets import WithMesh
+from perception_contrast_sim.objects.category import Category
 from perception_contrast_sim.objects.small.cookware import (
     bent,
     colander,
@@ -37,7 +39,6 @@ from perception_contrast_sim.objects.small.cookware import (
     spoon,
     wooden_spoon,
 )
-from perception_contrast_sim.render.assets import WithMesh
 
 CERAMICS = ("ceramic", "plastic", "metal")
 

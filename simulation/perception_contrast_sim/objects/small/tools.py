@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perception_contrast_sim.geometry.meshes import box, cylinder, lathe, loft, merged, prism, torus, tube
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import (
     Draw,
     Role,
@@ -17,7 +18,7 @@ from perception_contrast_sim.geometry.small_parts import (
     stand,
     vessel,
 )
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.objects.category import Category
 from perception_contrast_sim.objects.small.cleaning import broom, bucket, trash_can, watering_can
 
 GRIPS: tuple[Role, ...] = ("main", "main", "dark", "wood")

@@ -14,8 +14,10 @@ from perception_contrast_sim.geometry.meshes import (
     prism,
     superellipsoid,
 )
+from perception_contrast_sim.geometry.object_model import ObjectModel, Part
 from perception_contrast_sim.geometry.small_parts import Draw, Role, bar, part, slab, stand
-from perception_contrast_sim.objects.category import Category, ObjectModel, Part
+from perception_contrast_sim.objects.assets import WithMesh
+from perception_contrast_sim.objects.category import Category
 from perception_contrast_sim.objects.small.games import chess_piece, dice, domino, football, spinning_top
 from perception_contrast_sim.objects.small.toy_vehicles import (
     BRIGHT,
@@ -24,7 +26,6 @@ from perception_contrast_sim.objects.small.toy_vehicles import (
     toy_car,
     toy_train,
 )
-from perception_contrast_sim.render.assets import WithMesh
 
 TOY = ("plastic", "wood")
 

@@ -17,7 +17,8 @@ from perception_contrast.cli.main import main
 from perception_contrast.core.detection import Detection
 from perception_contrast.core.frame import Frame
 from perception_contrast.images.files import load_image, save_image
-from perception_contrast.pipeline.output_request import OutputRequest, Result
+from perception_contrast.pipeline.frame_result import FrameResult
+from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.calibration_files import (
@@ -359,7 +360,7 @@ def with_names(monkeypatch: pytest.MonkeyPatch, name: Callable[[Detection], str]
     """Lets every detection of a pipeline have the track id that a function of it gives."""
     plain = Pipeline.process
 
-    def process(self: Pipeline, frame: Frame, request: OutputRequest) -> Result:
+    def process(self: Pipeline, frame: Frame, request: OutputRequest) -> FrameResult:
         result = plain(self, frame, request)
         named = tuple(replace(d, track_id=name(d)) for d in result.detections)
         return replace(result, detections=named)
@@ -430,7 +431,7 @@ def test_frames_of_a_video_are_followed_in_their_order(
         notes.append(stored["annotations"][0] | {"id": place, "image_id": place})
     plain = Pipeline.process
 
-    def process(self: Pipeline, frame: Frame, request: OutputRequest) -> Result:
+    def process(self: Pipeline, frame: Frame, request: OutputRequest) -> FrameResult:
         shown.append(next(n for n in range(3) if np.array_equal(frame.image, scene(n)[0])))
         return plain(self, frame, request)
 

@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix, jaccard_score, top_k_accuracy_scor
 
 from perception_contrast.core.errors import SpaceError
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.frame import GridToImage
+from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast_training.evaluation.metrics.boundary import boundary_f, outline, tolerance
 from perception_contrast_training.evaluation.metrics.coco import CocoFigures
 from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix

@@ -24,7 +24,8 @@ from perception_contrast.engines.export.exported_encoder import ExportedEncoder
 from perception_contrast.models.folder_models import folder_model
 from perception_contrast.models.registry import model_spec
 from perception_contrast.pipeline.output_request import OutputRequest
-from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.config.pretraining_recipe import recipe_of
 from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot, write_snapshot
 from perception_contrast_training.engine.pretraining import start
@@ -79,7 +80,7 @@ def test_the_folder_is_served_by_its_path(exported: tuple[Path, Path]) -> None:
     images = torch.randn(2, 3, 32, 32)
     backbone = load_run(run).backbone.eval()
     torch.testing.assert_close(encoders.spatial(images).cls, backbone(images).pooled, rtol=1e-4, atol=1e-5)
-    pipeline = Pipeline(encoders, Settings(short_side=32))
+    pipeline = Pipeline(encoders, PipelineSettings(short_side=32))
     seen = pipeline.process(Frame(np.zeros((48, 64, 3), np.uint8)), OutputRequest(features=True))
     assert seen.features is not None and seen.features.space == encoders.spatial.space
 

@@ -38,7 +38,8 @@ from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.engines.export.exported_encoder import ExportedEncoder
 from perception_contrast.models.folder_models import folder_model
 from perception_contrast.models.registry import MODELS, model_spec
-from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot, write_snapshot
 from perception_contrast_training.engine.regression_guard import RegressionError
 from perception_contrast_training.engine.trained_run import load_run
@@ -70,7 +71,7 @@ def test_an_exported_pair_gives_what_the_run_gave(kind: str, table: Path, tmp_pa
     with torch.inference_mode():
         image = functional.normalize(pair.image_vectors(source_images(side=side)), dim=-1)
         words = functional.normalize(pair.text_vectors(CAPTIONS), dim=-1)
-        served = language.tower.image_embedding(source_images(side=side))
+        served = language.image_encoder.image_embedding(source_images(side=side))
     text: Any = language.text
     torch.testing.assert_close(served, image, rtol=0, atol=1e-5)
     said = torch.from_numpy(text.with_templates(SAID).encode(CAPTIONS))
@@ -127,7 +128,7 @@ def test_words_find_what_the_run_learned(table: Path, tmp_path: Path) -> None:
     folder = str(tmp_path / "mine")
     encoders = load_encoders(folder, folder, offline=True)
     assert encoders.spatial.space != encoders.language.space, "patches by themselves, and shared with words"
-    pipeline = Pipeline(encoders, Settings(short_side=SIZE))
+    pipeline = Pipeline(encoders, PipelineSettings(short_side=SIZE))
     chance = np.random.default_rng(5)
     for number, colour in enumerate(COLOURS):
         image = chance.integers(0, 100, (SIZE, SIZE, 3), np.uint8)
@@ -273,7 +274,7 @@ def test_patches_are_compared_with_words(folders: dict[str, Path], method: str) 
     """As published: what goes through the linear layer is each patch, in place of the class token."""
     folder = str(folders["scratch"])
     encoders = load_encoders(folder, folder, offline=True, dense=method)
-    tower: Any = encoders.language.tower
+    tower: Any = encoders.language.image_encoder
     images = source_images()
     if method == "proxyclip":
         seen = tower.by_proxy(tower(images).values, encoders.spatial(images).tokens)

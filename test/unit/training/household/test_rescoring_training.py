@@ -22,8 +22,8 @@ from perception_contrast.core.errors import ModelError, PerceptionError, RecipeE
 from perception_contrast.encoders.alignment_head import AlignmentHead
 from perception_contrast.encoders.rescoring_head import LAYOUT, RescoringHead, load_rescoring_head
 from perception_contrast.segmentation.rescoring.rescorer import RescoringCalibration
+from perception_contrast_sim.objects.materials import COLOURS, MATERIALS
 from perception_contrast_sim.objects.props import SceneObject
-from perception_contrast_sim.render.materials import COLOURS, MATERIALS
 from perception_contrast_sim.rooms.scenes import LabelledScene
 from perception_contrast_training.config.rescoring_recipe import (
     HeadShape,
@@ -534,7 +534,7 @@ def test_errors_of_the_command_are_one_line(
 @pytest.mark.slow
 def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: Path) -> None:
     from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast.text.sentence_encoder import load_minilm
     from perception_contrast_sim.render import assets
 
     try:

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.core.camera_model import camera_of_info, resized_camera
+from perception_contrast.core.camera_model import CameraModel, camera_of_info, resized_camera
 from perception_contrast.core.errors import FrameError
-from perception_contrast.core.frame import CameraModel
-from perception_contrast.recordings.bags import BagMessage, is_rectified
+from perception_contrast.recordings.bag_messages import BagMessage, is_rectified
 from perception_contrast_training.data.bags.captions import Captions
 from perception_contrast_training.data.bags.image_bytes import decoded_depth
 from perception_contrast_training.data.bags.messages import STRING, LabelledBox, boxes_of, fields_of, stamp_of

@@ -12,8 +12,7 @@ from typing import Any
 
 from perception_contrast.core.cache import atomic_write, sha256_of
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.recordings.bags import is_recording
-from perception_contrast.recordings.storage import storage_files
+from perception_contrast.recordings.storage import is_recording, storage_files
 from perception_contrast_training.data.bags.options import ExtractOptions
 from perception_contrast_training.data.bags.output import SourceJob
 from perception_contrast_training.data.datasets.manifest import DESCRIPTION, MANIFEST, SHARDS

@@ -11,7 +11,8 @@ from typing import Any
 
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import FrameError, PerceptionError
-from perception_contrast.recordings.bags import BagMessage, BagSource
+from perception_contrast.recordings.bag_messages import BagMessage
+from perception_contrast.recordings.bags import BagSource
 from perception_contrast_training.data.bags.anonymise import Seen, load_hook
 from perception_contrast_training.data.bags.captions import Captions
 from perception_contrast_training.data.bags.choose import TOO_SOON, Chooser

@@ -6,13 +6,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from perception_contrast.core.errors import FrameError, PerceptionError
-from perception_contrast.recordings.bags import (
-    CAMERA_INFO,
-    COMPRESSED_IMAGE,
-    IMAGE,
-    BagSource,
-    camera_info_topic,
-)
+from perception_contrast.recordings.bag_messages import camera_info_topic
+from perception_contrast.recordings.bags import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, BagSource
 from perception_contrast_training.data.bags.image_bytes import decoded_depth, decoded_image
 from perception_contrast_training.data.bags.messages import ODOMETRY, TEXT_TYPES, TF, fields_of
 from perception_contrast_training.data.bags.options import AUTO, NONE, ExtractOptions

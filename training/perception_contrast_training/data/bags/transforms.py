@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.recordings.bags import nanoseconds
+from perception_contrast.recordings.bag_messages import nanoseconds
 
 Floats = NDArray[np.float64]
 WORLD_FRAMES = ("map", "world", "earth")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.recordings.bags import is_recording
+from perception_contrast.recordings.storage import is_recording
 from perception_contrast_training.data.datasets.folders import FolderDataset
 from perception_contrast_training.data.datasets.manifest import DESCRIPTION, MANIFEST
 from perception_contrast_training.data.datasets.samples import ImageDataset, Transform

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.recordings.sources import ImageFolderSource
+from perception_contrast.recordings.image_folder import ImageFolderSource
 from perception_contrast_training.evaluation.readers.types import IGNORED, LabelledImage, Skipped
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.objects.props import SceneObject
-from perception_contrast_sim.render.stage import STRUCTURE
+from perception_contrast_sim.render.scene_builder import STRUCTURE
 from perception_contrast_sim.rooms.household import Household
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.evaluation.readers.household_options import HouseholdOptions

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.recordings.bags import BagSource
-from perception_contrast.recordings.sources import VideoSource
+from perception_contrast.recordings.video import VideoSource
 from perception_contrast_training.evaluation.readers.folders import image_files, read_labels
 from perception_contrast_training.evaluation.readers.types import IGNORED, VOID, Skipped
 

@@ -14,7 +14,8 @@ from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
-from perception_contrast.pipeline.pipeline import ImageFeatures, Pipeline
+from perception_contrast.pipeline.image_features import ImageFeatures
+from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.search import PreparedQueries
 from perception_contrast.visualization.overlay import overlay
 from perception_contrast_training.cli.eval_options import (
@@ -152,7 +153,9 @@ def detect(job: Job) -> Outcome:
     data, vocabulary = _things_set(job)
     pipeline = pipeline_of(job)
     everything = pipeline.prepare(vocabulary)
-    figures = DetectionFigures(labels_of(vocabulary), pipeline.detection_threshold)
+    figures = DetectionFigures(
+        labels_of(vocabulary), pipeline.frame_search.detection_threshold(pipeline.settings)
+    )
     scorer = _PresenceScorer(pipeline, vocabulary)
     rng = np.random.default_rng(job.options.seed)
     worst = WorstCases() if job.options.draw else None
@@ -161,8 +164,8 @@ def detect(job: Job) -> Outcome:
         frame = Frame(sample.image)
         low = replace(pipeline.settings, detection_threshold=LOWEST)
         began = time.perf_counter()
-        seen = pipeline.see(frame)
-        detections = pipeline.find(frame, seen, everything, low).detections
+        seen = pipeline.extract_features(frame)
+        detections = pipeline.search(frame, seen, everything, low).detections
         took.append(time.perf_counter() - began)
         figures.add(sample, detections)
         scorer.score(frame, seen, sample, rng, job.options.absent, figures.presence)
@@ -208,7 +211,7 @@ class _PresenceScorer:
                 Vocabulary().with_queries([query], self._distractors)
             )
         low = replace(self._pipeline.settings, detection_threshold=LOWEST)
-        detections = self._pipeline.find(frame, seen, self._prepared[name], low).detections
+        detections = self._pipeline.search(frame, seen, self._prepared[name], low).detections
         return max((d.scores.probability for d in detections), default=0.0)
 
 

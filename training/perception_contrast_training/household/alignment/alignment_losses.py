@@ -15,14 +15,9 @@ from torch import Tensor
 
 from perception_contrast.encoders.alignment_head import AlignmentHead
 from perception_contrast_training.household.alignment.dense_batches import DenseBatch
-from perception_contrast_training.losses import (
-    category_loss,
-    clip_loss,
-    mask_loss,
-    presence_loss,
-    supervised_contrastive_loss,
-    thing_loss,
-)
+from perception_contrast_training.losses.clip import clip_loss
+from perception_contrast_training.losses.dense import category_loss, mask_loss, presence_loss, thing_loss
+from perception_contrast_training.losses.supcon import supervised_contrastive_loss
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False, resume: bool = Fals
         PerceptionError: Shards, towers or checkpoints cannot be used.
     """
     from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast.text.sentence_encoder import load_minilm
 
     require_same_scenes(Path(recipe.output) / "shards", _shard_facts(recipe))
     folders = make_shards(shard_jobs(recipe, offline), recipe.scenes.workers, make_shard)

@@ -15,7 +15,8 @@ from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.images.resize import resize_labels
-from perception_contrast.pipeline.pipeline import ImageFeatures, Pipeline
+from perception_contrast.pipeline.image_features import ImageFeatures
+from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.search import PreparedQueries, SearchResult
 from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
@@ -40,15 +41,15 @@ class _SearchedImage:
     def __init__(self, pipeline: Pipeline, image: LabelledScene) -> None:
         self.pipeline, self.image = pipeline, image
         self.frame = Frame(image.rgb)
-        self.seen: ImageFeatures = pipeline.see(self.frame)
+        self.seen: ImageFeatures = pipeline.extract_features(self.frame)
 
     def __call__(self, query: Query) -> SearchResult:
         prepared = self.pipeline.prepare(Vocabulary().with_queries([query]))
-        return self.pipeline.find(self.frame, self.seen, prepared)
+        return self.pipeline.search(self.frame, self.seen, prepared)
 
     def pixels(self, query: Query) -> Mask:
         """All pixels above the one threshold of words, whether or not a region would be reported."""
-        searcher = self.pipeline.searcher
+        searcher = self.pipeline.frame_search.searcher
         prepared = self.pipeline.prepare(Vocabulary().with_queries([query]))
         plane = searcher.plane(self.frame.image, self.seen.semantic, self.seen.features, prepared)
         return np.asarray(
@@ -103,7 +104,7 @@ class HouseholdFigures:
         for name, prepared in self._alone.items():
             kinds = self._words.kinds[name]
             numbers = [n for n, thing in image.objects.items() if thing.category in kinds]
-            detections = self._pipeline.find(asker.frame, asker.seen, prepared, settings).detections
+            detections = self._pipeline.search(asker.frame, asker.seen, prepared, settings).detections
             if not numbers and not detections:
                 continue
             truths = [image.instances == n for n in numbers]
@@ -171,7 +172,7 @@ def measure_held_out(
                     overlaps[f"{count} exemplar{'s' if count > 1 else ''}"].append(
                         iou(found.masks != 65535, truth)
                     )
-            shown[name].append(pipeline.exemplar(asker.seen, box=box_of(image, name)))
+            shown[name].append(pipeline.query_encoder.encode_exemplar(asker.seen, box=box_of(image, name)))
     return {
         "iou": {k: round(float(np.mean(v)), 4) for k, v in overlaps.items()},
         "questions": {k: len(v) for k, v in overlaps.items()},

@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import BoolMask
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.frame import Frame
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.instances.splits import Evidence, Mask
+from perception_contrast.segmentation.instances.splits import Evidence
 from perception_contrast.segmentation.instances.splitter import SplitCues, Splitter, kind_of, terms
 from perception_contrast.segmentation.regions import Region, measured
 from perception_contrast.segmentation.upsampling import LogitUpsampler
@@ -55,23 +56,23 @@ def gather(pipeline: Pipeline, scenes: int, seed: int, offline: bool = False) ->
 
 
 def _image_cases(pipeline: Pipeline, image: LabelledScene) -> Iterator[Case]:
-    seen = pipeline.see(Frame(image.rgb))
+    seen = pipeline.extract_features(Frame(image.rgb))
     grid = seen.semantic or seen.features
     assert grid is not None
     ground = LogitUpsampler(image.rgb, grid.shape[:2])
     instances = resize_labels(image.instances, ground.coarse)
-    for things in (seen.things, None):
+    for things in (seen.instance_cues, None):
         for depth in (None, image.depth):
             split_cues = SplitCues(things, depth, seen.features)
-            if things is None or seen.things is not None:
+            if things is None or seen.instance_cues is not None:
                 splitter = Splitter(ground, image.rgb, split_cues)
                 for region, truths in regions_of(instances, image):
                     yield _case(kind_of(split_cues), splitter, region, truths)
-        if seen.things is None:
+        if seen.instance_cues is None:
             break
 
 
-def regions_of(instances: NDArray[np.int32], image: LabelledScene) -> Iterator[tuple[Region, list[Mask]]]:
+def regions_of(instances: NDArray[np.int32], image: LabelledScene) -> Iterator[tuple[Region, list[BoolMask]]]:
     """Each thing alone, and each pair of like size that touches, with its exact masks in the region's box."""
     shares = {n: float((instances == n).mean()) for n in image.objects}
     numbers = [
@@ -88,7 +89,7 @@ def regions_of(instances: NDArray[np.int32], image: LabelledScene) -> Iterator[t
                 yield _region(instances, [first, second])
 
 
-def _region(instances: NDArray[np.int32], numbers: list[int]) -> tuple[Region, list[Mask]]:
+def _region(instances: NDArray[np.int32], numbers: list[int]) -> tuple[Region, list[BoolMask]]:
     """The largest piece that the instances make together."""
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(
         np.isin(instances, numbers).astype(np.uint8), connectivity=8
@@ -101,7 +102,7 @@ def _region(instances: NDArray[np.int32], numbers: list[int]) -> tuple[Region, l
     return region, [mask & (instances[window] == n) for n in numbers]
 
 
-def _case(kind: str, splitter: Splitter, region: Region, truths: list[Mask]) -> Case:
+def _case(kind: str, splitter: Splitter, region: Region, truths: list[BoolMask]) -> Case:
     two = len(truths) == 2
     tried = [
         (evidence, two and all(max(iou(part, truth) for part in parts) >= 0.5 for truth in truths))

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.feature_grid import require_same_space
+from perception_contrast.core.spaces import require_same_space
 from perception_contrast.encoders.rescoring_head import load_rescoring_head
 from perception_contrast_training.config.rescoring_recipe import RescoringRecipe, load_rescoring_recipe
 from perception_contrast_training.household.head_run import HEAD_FILE
@@ -37,13 +37,13 @@ def calibrate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
     from perception_contrast.encoders.household_lit import load_household_lit
     from perception_contrast.encoders.load_encoders import Encoders
     from perception_contrast.pipeline.pipeline import Pipeline
-    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast.text.sentence_encoder import load_minilm
     from perception_contrast_training.calibration.rescoring_calibration import calibrate_rescoring
 
     tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
     words = Path(recipe.words) if recipe.words else PACKAGED_HEAD
-    language = load_household_lit(tower, load_minilm(offline=offline), path=words, zoom=file)
-    pipeline = Pipeline(Encoders(tower, language, "cpu", shared=True))
+    language = load_household_lit(tower, load_minilm(offline=offline), path=words, rescoring=file)
+    pipeline = Pipeline(Encoders(tower, language, "cpu"))
     seen = calibrate_rescoring(pipeline, file, recipe.calibration, offline)
     logging.info("calibrated: %s", json.dumps(seen))
 

@@ -17,7 +17,8 @@ from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.encoders.rescoring_head import RescoringHead
-from perception_contrast.pipeline.pipeline import Pipeline, Settings
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.rooms.scenes import SceneSettings
 from perception_contrast_training.evaluation.metrics.presence import reported, threshold_for
@@ -64,12 +65,12 @@ def whole_image_scores(
     tower = load_dino(jobs[0].model, offline=offline, pinned=True)
     language = HouseholdLit(tower, words.head, words.bank.tower, words.space).eval()
     height = SceneSettings().height
-    pipeline = Pipeline(Encoders(tower, language, "cpu", shared=True), Settings(short_side=height))
+    pipeline = Pipeline(Encoders(tower, language, "cpu"), PipelineSettings(short_side=height))
     vectors: list[Tensor] = []
     shown: list[SceneObject | None] = []
     images = (one for job in jobs for one in regions_of(job))
     for _, image, regions in tracked(images, "whole images", sum(job.images for job in jobs)):
-        grid = pipeline.see(Frame(image.rgb)).semantic
+        grid = pipeline.extract_features(Frame(image.rgb)).semantic
         assert grid is not None
         rows, columns, _ = grid.shape
         for region in regions:

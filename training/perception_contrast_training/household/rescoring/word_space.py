@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from perception_contrast.core.feature_grid import require_same_space, space_name
+from perception_contrast.core.spaces import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment
 from perception_contrast.encoders.household_lit import HEAD_FILE
 from perception_contrast.models.registry import HOUSEHOLD_LIT
@@ -31,7 +31,7 @@ def load_word_space(recipe: RescoringRecipe, *, offline: bool = False) -> WordSp
         SpaceError: The head is of other towers.
     """
     from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast.text.sentence_encoder import load_minilm
 
     path = Path(recipe.words) if recipe.words else HEAD_FILE
     head, facts, sha256 = load_alignment(path)

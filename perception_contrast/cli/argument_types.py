@@ -1,0 +1,21 @@
+"""Types of command-line arguments, for ``type=`` of argparse; training's commands use them too."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def non_negative_int(text: str) -> int:
+    """A whole number from 0 on. Raises ArgumentTypeError."""
+    return _int_from(0, text)
+
+
+def positive_int(text: str) -> int:
+    """A whole number from 1 on. Raises ArgumentTypeError."""
+    return _int_from(1, text)
+
+
+def _int_from(least: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} on")
+    return int(text)

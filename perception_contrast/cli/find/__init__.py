@@ -1,0 +1,1 @@
+"""`perception-contrast find`: images, videos and recordings searched without ROS."""

@@ -1,0 +1,231 @@
+"""What `find` searches: the frames of image files, videos and recordings, each under a name of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+
+from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.images.files import IMAGE_SUFFIXES, load_image
+from perception_contrast.recordings.bags import BagSource
+from perception_contrast.recordings.storage import is_recording
+from perception_contrast.recordings.video import VideoSource
+
+
+@dataclass(frozen=True)
+class ReadFrame:
+    """One frame of a source, or the reason why it cannot be read.
+
+    Attributes:
+        source: Name of the source.
+        index: Place of the frame in it, from 0 on.
+        frame: The frame; None where it cannot be read.
+        error: Why not.
+    """
+
+    source: str
+    index: int
+    frame: Frame | None = None
+    error: str = ""
+
+
+class FindSource(Protocol):
+    """Frames in their order.
+
+    Attributes:
+        name: Names its results; no other source of a run has it.
+        path: Where it is.
+        single: It is one image, which has no track.
+        recorded: It is a recording, which has messages of other topics too.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def single(self) -> bool: ...
+
+    @property
+    def recorded(self) -> bool: ...
+
+    def count(self) -> int:
+        """How many frames it has, 0 if that is not known."""
+
+    def frames(self, start: int) -> Iterator[ReadFrame]:
+        """The frames from number ``start`` on. Raises PerceptionError where it cannot be read further."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A PNG or JPEG file."""
+
+    name: str
+    path: Path
+    single: bool = True
+    recorded: bool = False
+
+    def count(self) -> int:
+        return 1
+
+    def frames(self, start: int) -> Iterator[ReadFrame]:
+        if start > 0:
+            return
+        try:
+            yield ReadFrame(self.name, 0, Frame(load_image(self.path), frame_id=self.name))
+        except PerceptionError as error:
+            yield ReadFrame(self.name, 0, error=str(error))
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A video."""
+
+    name: str
+    path: Path
+    single: bool = False
+    recorded: bool = False
+
+    def count(self) -> int:
+        capture = cv2.VideoCapture(str(self.path.resolve()))
+        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        capture.release()
+        return max(0, count)
+
+    def frames(self, start: int) -> Iterator[ReadFrame]:
+        for index, frame in enumerate(VideoSource(self.path)):
+            if index >= start:
+                yield ReadFrame(self.name, index, frame)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The images on one topic of a rosbag2 recording; topic None takes the first one with colour images."""
+
+    name: str
+    path: Path
+    topic: str | None = None
+    single: bool = False
+    recorded: bool = True
+
+    def count(self) -> int:
+        recording = BagSource(self.path)
+        return recording.topics[self.image_topic(recording)].count
+
+    def image_topic(self, recording: BagSource) -> str:
+        """The topic that is searched. Raises PerceptionError if there is none."""
+        topics = recording.image_topics()
+        if self.topic is not None and self.topic not in topics:
+            raise PerceptionError(
+                f"recording '{self.path}' has no images on '{self.topic}'; it has images on: "
+                f"{', '.join(topics) or 'no topic'}"
+            )
+        if not topics:
+            raise PerceptionError(f"recording '{self.path}' has no topic with readable images")
+        return self.topic or topics[0]
+
+    def frames(self, start: int) -> Iterator[ReadFrame]:
+        recording, index = BagSource(self.path), 0
+        errors: list[FrameError] = []
+        for frame in recording.frames(self.image_topic(recording), errors.append):
+            for error in errors:
+                if index >= start:
+                    yield ReadFrame(self.name, index, error=str(error))
+                index += 1
+            errors.clear()
+            if index >= start:
+                yield ReadFrame(self.name, index, frame)
+            index += 1
+        for place, error in enumerate(errors, index):
+            if place >= start:
+                yield ReadFrame(self.name, place, error=str(error))
+
+
+def find_sources(
+    paths: Iterable[Path], topic: str | None = None, leave_out: Path | None = None
+) -> tuple[FindSource, ...]:
+    """The sources that the command line names, in its order.
+
+    Args:
+        paths: Image files, folders of them (searched through with their sub-folders), videos, recordings.
+        topic: The image topic of recordings.
+        leave_out: A folder whose files are results, not images to search.
+
+    Raises:
+        PerceptionError: A path does not exist, or a folder holds no image.
+    """
+    named, known = list[FindSource](), dict[str, Path]()
+    for path in paths:
+        for one in _listed(path.expanduser(), topic, leave_out):
+            place = one.path.resolve()
+            if one.key() in known and known[one.key()] != place:
+                one = one.renamed()
+            if one.key() not in known:
+                known[one.key()] = place
+                named.append(one.make(one.name, one.path))
+    return tuple(named)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A file, the name it has unless another has it, and what makes the source of both."""
+
+    name: str
+    path: Path
+    make: Callable[[str, Path], FindSource]
+
+    def key(self) -> str:
+        """Equal for sources whose results would go to the same files."""
+        return str(Path(self.name).with_suffix("")) if self.make is ImageFile else self.name
+
+    def renamed(self) -> _Listed:
+        """Told apart from another of the same name by where it is, whatever else a run searches."""
+        digest = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:8]
+        name = Path(self.name)
+        return replace(self, name=f"{name.with_suffix('')}-{digest}{name.suffix}")
+
+
+def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_Listed]:
+    if not path.exists():
+        raise PerceptionError(f"'{path}' does not exist; check the path")
+    base = path.resolve().name or "root"
+    if is_recording(path):
+        stem = base if path.is_dir() else Path(base).stem
+        yield _Listed(stem, path, partial(Recording, topic=topic))
+    elif path.is_dir():
+        files = sorted(_images_under(path, leave_out), key=_natural)
+        if not files:
+            raise PerceptionError(
+                f"folder '{path}' holds no image ({', '.join(IMAGE_SUFFIXES)}) and is no recording; "
+                "name videos one by one"
+            )
+        for file in files:
+            yield _Listed(f"{base}/{file.relative_to(path).as_posix()}", file, ImageFile)
+    elif path.suffix.lower() in IMAGE_SUFFIXES:
+        yield _Listed(base, path, ImageFile)
+    else:
+        yield _Listed(base, path, VideoFile)
+
+
+def _images_under(folder: Path, leave_out: Path | None) -> Iterator[Path]:
+    results = None if leave_out is None else leave_out.resolve()
+    for file in folder.rglob("*"):
+        is_image = file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
+        if is_image and (results is None or results not in file.resolve().parents):
+            yield file
+
+
+def _natural(file: Path) -> list[tuple[int, str]]:
+    """Sort key that takes runs of digits as numbers."""
+    parts = re.split(r"(\d+)", file.as_posix())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -1,0 +1,3 @@
+"""The package's version, apart from the public names of the package, which load far more."""
+
+__version__ = "0.1.0"

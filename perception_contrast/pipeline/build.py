@@ -1,0 +1,78 @@
+"""Builds a pipeline from the names of its models."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perception_contrast.encoders.load_encoders import load_encoders
+from perception_contrast.engines.engine_names import AUTO
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+from perception_contrast.segmentation.calibration_files import calibration_for
+from perception_contrast.segmentation.sam.mask_proposers import load_mask_proposer
+
+if TYPE_CHECKING:
+    from perception_contrast.pipeline.pipeline import Pipeline
+
+logger = logging.getLogger(__name__)
+
+
+def build(
+    model: str = "dinov2-s14",
+    language_model: str = "household-lit",
+    device: str = "auto",
+    offline: bool = False,
+    settings: PipelineSettings | None = None,
+    progress: Callable[[str], None] | None = None,
+    engine: str = "torch",
+    precision: str = AUTO,
+    dense: str = AUTO,
+    track_numbers: Iterator[int] | None = None,
+    calibration: Path | None = None,
+    proposals: Path | tuple[Path, ...] | None = None,
+) -> Pipeline:
+    """Loads models by name and makes a pipeline of them.
+
+    Args:
+        model: Of the dense features: a name of `perception-contrast models list` or a folder.
+        language_model: Of texts; "none" for none.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        offline: Download nothing.
+        settings: How frames are processed; None for the defaults.
+        progress: Called with a line for each step.
+        engine: As ``choose_engine`` takes it.
+        precision: As ``choose_engine`` takes it.
+        dense: How a CLIP gives dense features, as ``load_encoders`` takes it.
+        track_numbers: Of the tracks' ids; share one iterator among pipelines that must not repeat them.
+        calibration: A file of `perception-contrast calibrate`; None takes the one that the cache has for
+            the language model's space, if any.
+        proposals: One or two ONNX files of the SAM family that draw masks again.
+
+    Returns:
+        A pipeline with an empty vocabulary.
+
+    Raises:
+        ModelError: For a model that is unknown or cannot be loaded.
+        SpaceError: For a calibration of another space than the language model's.
+    """
+    # Here, because that module re-exports this function.
+    from perception_contrast.pipeline.pipeline import Pipeline
+
+    encoders = load_encoders(
+        model, language_model, device=device, offline=offline, dense=dense, progress=progress
+    )
+    space = encoders.language.space if encoders.language is not None else ""
+    stored = calibration_for(space, calibration)
+    if stored is not None:
+        logger.info("words are calibrated by the %s fit stored for %s", stored.method, stored.space)
+    return Pipeline(
+        encoders,
+        settings,
+        engine=engine,
+        precision=precision,
+        track_numbers=track_numbers,
+        calibration=stored,
+        proposer=None if proposals is None else load_mask_proposer(proposals, encoders.device),
+    )

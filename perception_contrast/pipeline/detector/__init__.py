@@ -1,0 +1,1 @@
+"""The public Python API: load a model, call the detector on images."""

@@ -1,0 +1,102 @@
+"""``load``: models by name, and the detector that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from perception_contrast.models.registry import MODELS, model_spec
+from perception_contrast.pipeline.detector.base import Detector
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+
+SPATIAL_MODEL = "dinov2-s14"
+ONNX_SUFFIX = ".onnx"
+
+
+def load(
+    model: str | Path = "household-lit",
+    language_model: str | Path | None = None,
+    *,
+    device: str = "auto",
+    engine: str = "torch",
+    precision: str = "auto",
+    dense: str = "auto",
+    offline: bool = False,
+    settings: PipelineSettings | None = None,
+    calibration: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Detector:
+    """Loads models by name and gives the detector that runs them.
+
+    >>> load("household-lit")              # the small household model, whose weights come with pip
+    >>> load("siglip2-b16")                # words by SigLIP 2, examples and features by DINOv2
+    >>> load("dinov2-b14", "siglip2-b16")  # a spatial model and a language model
+    >>> load("dinov2-b14")                 # features, and search by examples alone
+    >>> load("models/kitchen")             # a folder of `perception-contrast train export`
+    >>> load("dinov2-s14-336x448-fp32.onnx")   # features, and search by examples
+
+    Args:
+        model: A model of `perception-contrast models list`, ``timm:ARCHITECTURE``, an exported folder, or
+            an ONNX file of `perception-contrast export`. One that knows words is taken as the language
+            model, beside dinov2-s14 as the spatial model.
+        language_model: What compares images with words, if ``model`` is the spatial model; "none" for none.
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+        engine: "torch", "auto" (measures which is fastest and remembers it), or another engine's name.
+        precision: Of the engine; "auto" lets it choose.
+        dense: The way to dense features of a CLIP; "auto" takes the best for the model.
+        offline: Never touch the network; weights must be in the cache.
+        settings: Image size, tiles, splitting and others. Thresholds come with each call.
+        calibration: A file of `perception-contrast calibrate`; None takes that of the cache, if any.
+        progress: Called with lines that say what is loaded.
+
+    Raises:
+        ModelError: The model is unknown, its weights are missing or not what they should be, or the device
+            or engine is not there.
+        SpaceError: The calibration is of another model.
+    """
+    name = _name_of(model)
+    if name.lower().endswith(ONNX_SUFFIX):
+        from perception_contrast.pipeline.detector.exported_detector import ExportedDetector
+
+        return ExportedDetector(Path(name).expanduser(), device=device, settings=settings)
+    spatial, language = _roles(name, None if language_model is None else _name_of(language_model))
+    from perception_contrast.pipeline.build import build
+    from perception_contrast.pipeline.detector.pipeline_detector import PipelineDetector
+
+    pipeline = build(
+        spatial,
+        language,
+        device=device,
+        offline=offline,
+        settings=settings,
+        progress=progress,
+        engine=engine,
+        precision=precision,
+        dense=dense,
+        calibration=None if calibration is None else Path(calibration).expanduser(),
+    )
+    return PipelineDetector(pipeline, _resolved(device))
+
+
+def _resolved(device: str) -> str:
+    import torch
+
+    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _name_of(model: str | Path) -> str:
+    """A model's name; a folder's path in the form that tells it from a name."""
+    name = str(model)
+    is_bare_folder = name not in MODELS and "/" not in name and Path(name).is_dir()
+    if is_bare_folder or (isinstance(model, Path) and not name.startswith(("/", ".", "~"))):
+        return f"./{name}"
+    return name
+
+
+def _roles(model: str, language_model: str | None) -> tuple[str, str]:
+    """(spatial model, language model) of what ``load`` was given."""
+    if language_model is not None:
+        return model, language_model
+    if model_spec(model).knows_words:
+        return SPATIAL_MODEL, model
+    return model, "none"

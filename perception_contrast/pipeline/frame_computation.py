@@ -1,0 +1,137 @@
+"""The computation of one frame: features, then search, mask refinement, tracks and drawings as requested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import or_
+
+from perception_contrast.core.frame import Frame
+from perception_contrast.pipeline.feature_extraction import FeatureExtractor
+from perception_contrast.pipeline.frame_drawing import FrameDrawing, FrameDrawings
+from perception_contrast.pipeline.frame_result import FrameResult
+from perception_contrast.pipeline.frame_search import FrameSearch
+from perception_contrast.pipeline.frame_tracking import FrameTracking
+from perception_contrast.pipeline.image_features import FeatureRequest, ImageFeatures, PendingFeatures
+from perception_contrast.pipeline.loaded_models import ModelSpace
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pending_result import PendingResult
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+from perception_contrast.pipeline.stage_timer import StageTimer
+from perception_contrast.segmentation.search import PreparedQueries, SearchResult
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One frame and all that held for it when it was submitted."""
+
+    frame: Frame
+    request: OutputRequest
+    prepared: PreparedQueries
+    settings: PipelineSettings
+
+
+class FrameComputation:
+    """Submits frames to the encoders and makes their results. Any thread may call."""
+
+    def __init__(
+        self,
+        features: FeatureExtractor,
+        search: FrameSearch,
+        tracking: FrameTracking,
+        drawing: FrameDrawing,
+        semantic_model: ModelSpace,
+    ) -> None:
+        """Takes the parts in the order in which a frame passes through them.
+
+        Args:
+            features: Extracts features.
+            search: Searches them.
+            tracking: Gives detections their ids.
+            drawing: Draws images for people.
+            semantic_model: Named in results as the model of their embeddings.
+        """
+        self._features, self._search = features, search
+        self._tracking, self._drawing = tracking, drawing
+        self._semantic_model = semantic_model
+
+    def submit(
+        self,
+        frames: Sequence[Frame],
+        requests: Sequence[OutputRequest],
+        prepared: PreparedQueries,
+        settings: PipelineSettings,
+    ) -> list[PendingResult]:
+        """Sends frames to the encoders and returns without waiting for a GPU.
+
+        Args:
+            frames: Of any sizes; those of one input size go together.
+            requests: One for each frame.
+            prepared: The queries that all frames are searched for.
+            settings: Of all frames.
+
+        Returns:
+            One for each frame, in their order. Timings of what is done for all at once are of all.
+
+        Raises:
+            ValueError: For another number of requests than of frames.
+        """
+        if len(requests) != len(frames):
+            raise ValueError(
+                f"{len(frames)} frames and {len(requests)} requests: give one for each, or one for all"
+            )
+        timer = StageTimer()
+        jobs = [_Job(frame, one, prepared, settings) for frame, one in zip(frames, requests, strict=True)]
+        needed = reduce(or_, map(self._needed, jobs), FeatureRequest())
+        started = self._features.start(frames, needed, settings, timer.stage)
+        return [
+            PendingResult(partial(self._finish, job, StageTimer(timer.timings), awaited))
+            for job, awaited in zip(jobs, started, strict=True)
+        ]
+
+    def _needed(self, job: _Job) -> FeatureRequest:
+        return self._features.needed(job.request, job.prepared, job.settings)
+
+    def _finish(self, job: _Job, timer: StageTimer, awaited: PendingFeatures) -> FrameResult:
+        with timer.stage("arrival"):
+            features = awaited().only(self._needed(job))
+        found = self._found(job, timer, features) if job.request.searches else None
+        drawings = self._drawings(job, timer, features, found)
+        request = job.request
+        return FrameResult(
+            job.frame,
+            job.prepared.vocabulary,
+            features=features.features if request.features else None,
+            semantic_features=features.semantic if request.semantic_features else None,
+            embedding=features.embedding if request.embedding else None,
+            embedding_model=self._semantic_model.model,
+            embedding_space=self._semantic_model.space,
+            masks=found.masks if found is not None and request.masks else None,
+            detections=found.detections if found is not None and request.detections else None,
+            overlay=drawings.overlay,
+            pca=drawings.pca,
+            timings=timer.timings,
+        )
+
+    def _found(self, job: _Job, timer: StageTimer, features: ImageFeatures) -> SearchResult:
+        """Masks and detections, with refined masks and track ids where they are wished for."""
+        with timer.stage("postprocess"):
+            found = self._search.search(job.frame, features, job.prepared, job.settings, timer.stage)
+        if self._search.refines_masks:
+            with timer.stage("proposals"):
+                found = self._search.refine_masks(job.frame, found, job.prepared.vocabulary, job.settings)
+        if job.settings.track and (job.request.detections or job.request.overlay):
+            with timer.stage("track"):
+                found = self._tracking.update(job.frame, found, job.settings)
+        return found
+
+    def _drawings(
+        self, job: _Job, timer: StageTimer, features: ImageFeatures, found: SearchResult | None
+    ) -> FrameDrawings:
+        if not (job.request.overlay or job.request.pca):
+            return FrameDrawings()
+        with timer.stage("draw"):
+            return self._drawing.draw(
+                job.request, job.frame, found, features.features, job.prepared.vocabulary
+            )

@@ -1,0 +1,148 @@
+"""Search of one frame: queries are scored, masks and detections cut out, and masks refined by a SAM."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import Vocabulary
+from perception_contrast.engines.graph_sequence import Stage
+from perception_contrast.pipeline.image_features import ImageFeatures
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+from perception_contrast.pipeline.stage_timer import StageTimer
+from perception_contrast.segmentation.instances.splitter import SplitCues
+from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder
+from perception_contrast.segmentation.sam.mask_proposers import MaskProposer
+from perception_contrast.segmentation.sam.mask_refinement import MaskRefiner
+from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
+
+
+class FrameSearch:
+    """Searches features for queries, by pipeline settings. Any thread may call any method.
+
+    Attributes:
+        searcher: Turns feature grids and queries into masks and detections.
+        crop_encoder: Encodes enlarged crops for rescoring; None where the language model has no head for it.
+    """
+
+    def __init__(
+        self,
+        searcher: Searcher,
+        crop_encoder: CropEncoder | None = None,
+        proposer: MaskProposer | None = None,
+    ) -> None:
+        """Takes the parts of a search.
+
+        Args:
+            searcher: For the loaded models.
+            crop_encoder: Of the loaded models, where they rescore.
+            proposer: A model of the SAM family that draws masks again.
+        """
+        self.searcher, self.crop_encoder = searcher, crop_encoder
+        self._refiner = MaskRefiner(proposer) if proposer is not None else None
+
+    @property
+    def refines_masks(self) -> bool:
+        """Whether a SAM was given."""
+        return self._refiner is not None
+
+    @property
+    def engines(self) -> dict[str, str]:
+        """The engine of the crop encoder and why it was chosen, by its role."""
+        return {} if self.crop_encoder is None else {"zoom": self.crop_encoder.served.describes}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was given up while serving, and why."""
+        others = [one.warnings for one in (self.crop_encoder, self._refiner) if one is not None]
+        return tuple(itertools.chain(*others))
+
+    def detection_threshold(self, settings: PipelineSettings) -> float:
+        """Probability from which detections are reported: of the settings, or else the calibration's."""
+        chosen = settings.detection_threshold
+        return self.searcher.calibration.detection if chosen is None else chosen
+
+    def prepare_engines(
+        self, settings: PipelineSettings, progress: Callable[[str], None] | None = None
+    ) -> None:
+        """Chooses the engine of the crop encoder, where the settings use it.
+
+        Args:
+            settings: In force.
+            progress: Called with a line for each step.
+
+        Raises:
+            ModelError: Where an engine that was asked for by name cannot serve.
+        """
+        if self.crop_encoder is not None and settings.max_rescored:
+            self.crop_encoder.prepare(progress)
+
+    def warm_up_refinement(self, size: tuple[int, int]) -> None:
+        """Runs the SAM once, for what its first pass allocates. size: (height, width) of the images."""
+        if self._refiner is not None:
+            self._refiner.warm_up(size)
+
+    def close(self) -> None:
+        """Ends what runs in the background."""
+        if self.crop_encoder is not None:
+            self.crop_encoder.close()
+
+    def search(
+        self,
+        frame: Frame,
+        features: ImageFeatures,
+        prepared: PreparedQueries,
+        settings: PipelineSettings,
+        stage: Stage | None = None,
+    ) -> SearchResult:
+        """Masks and detections of queries, not yet refined by a SAM.
+
+        Args:
+            frame: The frame.
+            features: Of the frame.
+            prepared: The queries with their vectors.
+            settings: Thresholds and limits.
+            stage: Times what is done.
+
+        Returns:
+            Masks (H, W) uint16 and detections, best first.
+
+        Raises:
+            SpaceError: For queries of another space than the features.
+        """
+        return self.searcher.find(
+            frame.image,
+            features.semantic,
+            features.features,
+            prepared,
+            SearchSettings(
+                settings.mask_threshold,
+                settings.detection_threshold,
+                settings.max_detections,
+                refine=settings.refine,
+                zoom=settings.max_rescored,
+            ),
+            SplitCues(features.instance_cues, frame.depth, features.features)
+            if settings.split_instances
+            else None,
+            stage or StageTimer().stage,
+        )
+
+    def refine_masks(
+        self, frame: Frame, found: SearchResult, vocabulary: Vocabulary, settings: PipelineSettings
+    ) -> SearchResult:
+        """Lets the SAM draw the best detections again, where one was given.
+
+        Args:
+            frame: The frame.
+            found: Its masks and detections.
+            vocabulary: That was searched for.
+            settings: With the most detections to draw.
+
+        Returns:
+            The same detections with refined masks, duplicates of one thing left out.
+        """
+        if self._refiner is None:
+            return found
+        return self._refiner(frame.image, found, vocabulary.ids, settings.max_refined_masks)

@@ -1,0 +1,43 @@
+"""PipelineSettings: how frames are processed. Imports no model library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """How frames are processed; the models and the vocabulary are no part of it.
+
+    Attributes:
+        short_side: Shorter side of the network input in pixels.
+        max_tokens: Most patches per image.
+        mask_threshold: Probability from which a pixel belongs to a mask; None takes the model's own.
+        detection_threshold: Probability from which a detection is reported; None takes the model's own.
+        max_detections: Most detections per frame.
+        refine: Let masks follow the edges of the image.
+        tile: Side in pixels of the windows that a larger network input is encoded in; 0 encodes all of it
+            at once.
+        tile_overlap: Share of a window that its neighbour covers too, 0 to 0.5.
+        track: Give detections ids that last from frame to frame.
+        track_seconds: How long a track that is out of sight keeps its id.
+        split_instances: Split regions that hold several instances of a class.
+        max_refined_masks: Most detections per frame, best first, whose masks a SAM draws again, where one
+            is loaded.
+        max_rescored: Most enlarged crops per frame for rescoring, where the language model has a head for
+            it; 0 turns rescoring off.
+    """
+
+    short_side: int = 378
+    max_tokens: int = 2048
+    mask_threshold: float | None = None
+    detection_threshold: float | None = None
+    max_detections: int = 100
+    refine: bool = True
+    tile: int = 0
+    tile_overlap: float = 0.25
+    track: bool = True
+    track_seconds: float = 2.0
+    split_instances: bool = True
+    max_refined_masks: int = 20
+    max_rescored: int = 32

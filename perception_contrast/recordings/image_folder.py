@@ -1,0 +1,57 @@
+"""ImageFolderSource: the image files of a folder as frames."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.images.files import IMAGE_SUFFIXES, load_image
+from perception_contrast.recordings.base import NANOSECONDS
+
+_log = logging.getLogger(__name__)
+
+
+class ImageFolderSource:
+    """The PNG and JPEG files of a folder in natural order (2 before 10).
+
+    Args:
+        path: The folder. Raises PerceptionError if it is missing or holds no image.
+        rate: Images per second; the image at position n has the stamp n / rate.
+        frame_id: REP 105 name that every frame carries.
+
+    A file that cannot be decoded is logged and left out; its time slot stays empty.
+    """
+
+    def __init__(self, path: Path | str, rate: float = 10.0, frame_id: str = "camera") -> None:
+        self.path = Path(path)
+        self.rate = rate
+        self.frame_id = frame_id
+        if not rate > 0:
+            raise PerceptionError(f"rate {rate} of folder '{self.path}' must be over 0 images a second")
+        if not self.path.is_dir():
+            raise PerceptionError(f"folder '{self.path}' does not exist; check the path")
+        self.files = tuple(sorted(_images(self.path), key=_natural_order))
+        if not self.files:
+            raise PerceptionError(f"folder '{self.path}' holds no image ({', '.join(IMAGE_SUFFIXES)})")
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, file in enumerate(self.files):
+            try:
+                image = load_image(file)
+            except FrameError as error:
+                _log.warning("%s", error)
+                continue
+            yield Frame(image, round(index / self.rate * NANOSECONDS), self.frame_id)
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _natural_order(file: Path) -> list[tuple[int, str]]:
+    """Sort key that takes runs of digits as numbers."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", file.name)]
