@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.engine.load_run import TrainedRun
 from perception_contrast_training.engine.pretraining_data import PretrainingData, held_out_of
 from perception_contrast_training.engine.recipe_method import initial_backbone, method_of, towers_of
-from perception_contrast_training.engine.trained_run import TrainedRun
 from perception_contrast_training.evaluation.held_out_figures import TELLING
 from perception_contrast_training.evaluation.report import Table
 

@@ -48,8 +48,8 @@ def evaluate(arguments: argparse.Namespace) -> Outcome:
 
 
 def _adapter_of(name: str, offline: bool, device: torch.device) -> EncoderAdapter:
+    from perception_contrast_training.engine.load_run import load_run
     from perception_contrast_training.engine.resume import RECIPE
-    from perception_contrast_training.engine.trained_run import load_run
     from perception_contrast_training.evaluation.held_out_figures import backbone_adapter, pair_adapter
 
     if (Path(name) / RECIPE).is_file():

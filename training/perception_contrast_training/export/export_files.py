@@ -23,7 +23,7 @@ from perception_contrast.engines.export.onnx_export import LIMIT_BYTES, export_o
 from perception_contrast.models.folder_models import WEIGHTS, WORDS, folder_model, write_card
 from perception_contrast.models.specs import ModelSpec, WordsSpec
 from perception_contrast.models.weights import TOKENIZER_FILES
-from perception_contrast_training.engine.trained_run import TrainedRun
+from perception_contrast_training.engine.load_run import TrainedRun
 from perception_contrast_training.methods.pairs import Pair
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.lora import merged

@@ -19,13 +19,13 @@ from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.models.specs import Family, ModelSpec
 from perception_contrast.models.timm_models import TIMM
 from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, as_mapping
+from perception_contrast_training.engine.load_run import TrainedRun, load_run
 from perception_contrast_training.engine.pretraining_data import PretrainingData, open_data
 from perception_contrast_training.engine.regression_guard import (
     Verdict,
     compare_with_start,
     require_no_regression,
 )
-from perception_contrast_training.engine.trained_run import TrainedRun, load_run
 from perception_contrast_training.evaluation.report import Outcome, markdown
 from perception_contrast_training.export.export_files import Written, served_by, write_model
 from perception_contrast_training.networks.backbones import Backbone

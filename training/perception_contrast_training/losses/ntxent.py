@@ -34,10 +34,8 @@ def nt_xent(
         b: (n, c) vectors of the other view, row i of the image of row i of ``a``.
         temperature: Of the softmax over cosines, 0.1 to 0.5.
         chunk: Views that are compared with all others at once, 0 for all; memory grows with it.
-        rows: Images whose part of the loss is given, first and before which, None for all; the parts of all
-            images add up to the loss.
-        negatives: Which of the 2n views, first all of ``a``, then all of ``b``, are told apart; None for all.
-            The two of an image always match.
+        rows: Images whose part of the loss is given, None for all; the parts of all images add up to it.
+        negatives: Which of the 2n views (all of ``a``, then all of ``b``) are told apart; None for all.
 
     Returns:
         () loss.

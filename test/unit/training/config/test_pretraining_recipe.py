@@ -23,8 +23,8 @@ from perception_contrast_training.config.renamed_keys import RENAMED_KEYS
 from perception_contrast_training.config.schema import read_mapping
 from perception_contrast_training.config.shipped_recipes import recipe_path, shipped
 from perception_contrast_training.engine.journal import read_log
+from perception_contrast_training.engine.load_run import load_run
 from perception_contrast_training.engine.pretraining import start
-from perception_contrast_training.engine.trained_run import load_run
 from perception_contrast_training.methods.registry import METHODS
 
 

@@ -28,9 +28,9 @@ from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.config.pretraining_recipe import recipe_of
 from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot, write_snapshot
+from perception_contrast_training.engine.load_run import TrainedRun, load_run
 from perception_contrast_training.engine.pretraining import start
 from perception_contrast_training.engine.regression_guard import RegressionError, judge, require_no_regression
-from perception_contrast_training.engine.trained_run import TrainedRun, load_run
 from perception_contrast_training.export.export_files import served_by, write_model
 from perception_contrast_training.export.export_run import export_run, spec_of
 from perception_contrast_training.networks.backbones import BackboneSettings, make_backbone

@@ -9,7 +9,7 @@ from typing import cast
 from torch import nn
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, recipe_of
+from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, is_pretraining, recipe_of
 from perception_contrast_training.engine.checkpoint import StoredSnapshot, load_into, read_snapshot
 from perception_contrast_training.engine.recipe_method import initial_backbone, method_of, towers_of
 from perception_contrast_training.engine.resume import checkpoints_of, last_checkpoint, stored_recipe
@@ -48,7 +48,13 @@ def load_run(folder: Path, *, best: bool = True, step: int = 0) -> TrainedRun:
     Raises:
         PerceptionError: There is no such run or checkpoint, or it cannot be read.
     """
-    recipe = recipe_of(stored_recipe(folder))
+    mapping = stored_recipe(folder)
+    if not is_pretraining(mapping):
+        raise PerceptionError(
+            f"'{folder}' is a fit of a household head; its head.safetensors is served as it is, see "
+            "docs/training.md"
+        )
+    recipe = recipe_of(mapping)
     stored = _chosen_checkpoint(folder, best, step)
     method, _ = method_of(recipe, initial_backbone(recipe))
     module = cast(nn.Module, method)
