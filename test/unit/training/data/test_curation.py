@@ -186,7 +186,7 @@ def test_view_shows_the_frames(tmp_path: Path) -> None:
         color(START + n * SECOND, jpeg(np.full((60, 80, 3), one, np.uint8))) for n, one in enumerate(solid)
     ]
     extract([write(tmp_path / "bag", messages)], tmp_path / "set", ALL, workers=1)
-    assert main(["data", "view", str(tmp_path / "set"), "--out", str(tmp_path / "pictures")]) == 0
+    assert main(["data", "view", str(tmp_path / "set"), "--out", str(tmp_path / "images")]) == 0
     sheet = load_image(tmp_path / "images/contact_sheet.png")
     for number, colour in enumerate(solid):
         middle = sheet[70, 4 + number * 204 + 100].astype(int)
