@@ -22,9 +22,9 @@ from perception_contrast_sim.rooms.scenes import SceneSampler, SceneSettings
 from perception_contrast_training.calibration.fitting import platt
 from perception_contrast_training.config.alignment_recipe import CalibrationSettings
 from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
-from perception_contrast_training.evaluation.questions import LEAST_SHARE, mask_of
-from perception_contrast_training.household.household_figures import box_of
+from perception_contrast_training.household.alignment.household_figures import box_of
 from perception_contrast_training.household.labelled import Labelled, household
+from perception_contrast_training.household.questions import LEAST_SHARE, mask_of
 from perception_contrast_training.household.words import Concept, Words
 
 # Down to where an untrained head's logits lie, so that it too gets its best level.

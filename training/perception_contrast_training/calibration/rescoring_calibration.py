@@ -20,7 +20,7 @@ from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
 from perception_contrast_training.calibration.fitting import platt
 from perception_contrast_training.calibration.household_calibration import fits, threshold_of
-from perception_contrast_training.config.rescoring_recipe import ZoomCalibrationSettings
+from perception_contrast_training.config.rescoring_recipe import RescoringCalibrationSettings
 from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
 from perception_contrast_training.household.labelled import Labelled, household
 
@@ -28,7 +28,7 @@ EVERY_VIEW = 1_000_000
 
 
 @dataclass(frozen=True)
-class Looked:
+class RescoredRegions:
     """Regions seen again. features: (n, k); correct: they are what was asked for; case: (n,) number of the
     question; absent: (cases,) whether what a question asks for is certainly not there."""
 
@@ -38,7 +38,7 @@ class Looked:
     absent: NDArray[np.bool_]
 
 
-def looked_at(pipeline: Pipeline, images: Iterable[Labelled]) -> Looked:
+def rescored_regions(pipeline: Pipeline, images: Iterable[Labelled]) -> RescoredRegions:
     """Asks every question of every image."""
     features: list[tuple[float, ...]] = []
     correct: list[bool] = []
@@ -55,7 +55,7 @@ def looked_at(pipeline: Pipeline, images: Iterable[Labelled]) -> Looked:
             q.truth is None and q.kind == "absent name" and last[q.text] == number
             for number, q in enumerate(image.questions)
         ]
-    return Looked(
+    return RescoredRegions(
         np.array(features, float), np.array(correct, bool), np.array(case, np.int64), np.array(absent, bool)
     )
 
@@ -85,7 +85,9 @@ def _answers(pipeline: Pipeline, image: Labelled) -> Iterator[tuple[int, tuple[f
         yield number, values, number in truths and fits(region, truths[number])
 
 
-def fit_zoom(looked: Looked, most_fired: float) -> tuple[RescoringCalibration, dict[str, float]]:
+def fit_rescoring_calibration(
+    looked: RescoredRegions, most_fired: float
+) -> tuple[RescoringCalibration, dict[str, float]]:
     """most_fired: share of absent names that may be reported. Raises PerceptionError for too little."""
     right = int(looked.correct.sum())
     if not 0 < right < len(looked.correct):
@@ -103,8 +105,8 @@ def fit_zoom(looked: Looked, most_fired: float) -> tuple[RescoringCalibration, d
     return RescoringCalibration(weights, offset, detection), facts
 
 
-def calibrate_zoom(
-    pipeline: Pipeline, path: Path, settings: ZoomCalibrationSettings, offline: bool = False
+def calibrate_rescoring(
+    pipeline: Pipeline, path: Path, settings: RescoringCalibrationSettings, offline: bool = False
 ) -> dict[str, float]:
     """Writes the calibration into the zoom head's file; gives what was seen while fitting.
 
@@ -115,8 +117,8 @@ def calibrate_zoom(
     images: Iterable[Labelled] = household(
         settings.seed, settings.scenes, settings.absent, offline, views=2, unseen=settings.unseen
     )
-    looked = looked_at(pipeline, track(images, "calibrating the second look", total=settings.scenes))
-    calibration, facts = fit_zoom(looked, settings.most_fired)
+    looked = rescored_regions(pipeline, track(images, "calibrating the second look", total=settings.scenes))
+    calibration, facts = fit_rescoring_calibration(looked, settings.most_fired)
     head, known, _ = load_rescoring_head(path)
     kept = {key: text for key, text in known.items() if key not in ("format", "config")}
     kept |= {"calibration": calibration.dumped(), "calibration_seen": json.dumps(facts)}

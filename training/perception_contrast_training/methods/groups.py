@@ -44,6 +44,15 @@ def grouped(
     ]
 
 
+def each_parameter(module: nn.Module) -> list[Group]:
+    """A group for each parameter that learns, in the module's order; vectors and scalars do not decay."""
+    return [
+        Group(name, [parameter], decay=float(parameter.ndim > 1))
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad
+    ]
+
+
 def _rate(name: str, network: Network, layer_decay: float, patch_rate: float) -> float:
     """Of DINOv2: block i of d has decay^(d - i); all before the blocks decay^(d + 1); the norm 1."""
     depth = network.depth_of(name) if isinstance(network, TwoTowers) else network.depth

@@ -51,7 +51,7 @@ def make_lit(backbone: Network, settings: LitSettings) -> Clip:
     )
 
 
-def fitted(settings: LitSettings, scale: Scale) -> tuple[LitSettings, list[str]]:
+def fit_to_data(settings: LitSettings, scale: Scale) -> tuple[LitSettings, list[str]]:
     """A smaller text tower for fewer pairs."""
-    smaller, sentences = clip.fitted(ClipSettings(text=settings.text), scale)
+    smaller, sentences = clip.fit_to_data(ClipSettings(text=settings.text), scale)
     return replace(settings, text=smaller.text), sentences

@@ -21,7 +21,7 @@ from perception_contrast_training.networks.backbones import (
     make_backbone,
 )
 from perception_contrast_training.networks.batch_norm import over_processes
-from perception_contrast_training.networks.low_rank import LoraSettings, adapt, merged
+from perception_contrast_training.networks.lora import LoraSettings, adapt, merged
 from perception_contrast_training.networks.packed import pack, unpack
 from perception_contrast_training.networks.text import TextSettings
 
