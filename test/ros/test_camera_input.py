@@ -101,7 +101,7 @@ def test_yuv_in_both_orders(eye, camera, encoding: str, code: int) -> None:
 def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, camera) -> None:
     client, serving = eye
     depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor_qos())
-    info = client.node.create_publisher(CameraInfo, "/eye/camera_info", qos.sensor_qos())
+    info = client.node.create_publisher(CameraInfo, "/front/camera_info", qos.sensor_qos())
     wait_for(lambda: depth.get_subscription_count() and info.get_subscription_count(), "depth subscriptions")
     model = CameraModel(48, 64, 60.0, 61.0, 31.5, 23.5, "plumb_bob", (0.1, 0.0, 0.0, 0.0, 0.0))
     millimetres = np.full((48, 64), 1500, np.uint16)

@@ -84,11 +84,15 @@ class CameraInput:
             AdaptiveSubscription(node, kind, self.topic, self._on_image, group, reliability)
         ]
         if settings.use_depth:
+            others = (
+                ("depth", Image, f"{prefix}depth"),
+                ("camera_info", CameraInfo, _camera_info_topic(node, f"{prefix}camera_info", base)),
+            )
             self._subscriptions += [
                 AdaptiveSubscription(
-                    node, message_type, f"{prefix}{name}", partial(self._on_other, name), group, reliability
+                    node, message_type, topic, partial(self._on_other, name), group, reliability
                 )
-                for name, message_type in (("depth", Image), ("camera_info", CameraInfo))
+                for name, message_type, topic in others
             ]
         self._timer: Any = None
 
@@ -151,3 +155,15 @@ class CameraInput:
 
     def _expire(self) -> None:
         self.synchronizer.expire(time.monotonic())
+
+
+def _camera_info_topic(node: Node, name: str, image_topic: str) -> str:
+    """Where the calibration is read: ``name`` where it is remapped, else beside the images.
+
+    image_transport's camera subscriber derives the name in the same way: ``camera_info`` takes the place of
+    the last part of the image topic's name.
+    """
+    remapped = node.resolve_topic_name(name)
+    if remapped != node.resolve_topic_name(name, only_expand=True):
+        return remapped
+    return f"{image_topic.rpartition('/')[0]}/camera_info"
