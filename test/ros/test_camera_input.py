@@ -125,6 +125,35 @@ def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, cam
     assert serving.pipeline().processed[-1][0].depth is None
 
 
+def test_a_calibration_that_cannot_be_used_is_counted_and_the_last_good_one_stays(eye, camera) -> None:
+    client, serving = eye
+    info = client.node.create_publisher(CameraInfo, "/front/camera_info", qos.sensor_qos())
+    wait_for(info.get_subscription_count, "a subscription to the calibration")
+    model = CameraModel(48, 64, 62.0, 61.0, 31.5, 23.5)
+
+    def seen() -> CameraModel | None:
+        overlay_of(eye, camera, ros_camera.raw())
+        return serving.pipeline().processed[-1][0].camera
+
+    def good_arrived() -> bool:
+        info.publish(camera_info_message(model, ros_camera.HEADER))
+        return seen() == model
+
+    wait_for(good_arrived, "the good calibration")
+    absurd = camera_info_message(model, ros_camera.HEADER)
+    absurd.binning_x = 1000
+
+    def counted() -> bool:
+        info.publish(absurd)
+        assert seen() == model
+        return int(client.diagnostics("eye/perception_node").get("malformed/camera_info_empty", 0)) > 2
+
+    wait_for(counted, "absurd calibrations in diagnostics")
+    values = client.diagnostics("eye/perception_node")
+    assert "camera_info" in values["malformed/last"] and "driver" in values["malformed/last"]
+    assert values["worker/errors"] == "0"
+
+
 def test_broken_depth_is_counted_and_left_out(eye, camera) -> None:
     client, serving = eye
     depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor_qos())

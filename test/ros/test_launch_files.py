@@ -217,7 +217,7 @@ def test_every_remapping_takes_hold_of_an_input_of_the_node(
 
 def test_a_demo_without_the_simulation_says_how_to_get_it(repository: Path) -> None:
     demo = LaunchFile(repository / "launch" / "demo.launch.py", missing={"perception_contrast_sim"})
-    with pytest.raises(RuntimeError, match="perception_contrast_sim, which is not installed.*colcon build"):
+    with pytest.raises(RuntimeError, match=r"perception_contrast_sim, which is not installed.*colcon build"):
         demo.nodes()
 
 
