@@ -13,7 +13,7 @@ rclpy = pytest.importorskip("rclpy")
 import ros_camera  # noqa: E402
 from rclpy.qos import ReliabilityPolicy  # noqa: E402
 from ros_graph import Client, Serving, reliabilities, wait_for  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from perception_contrast.core.camera_model import CameraModel  # noqa: E402
 from perception_contrast.ros import qos  # noqa: E402
@@ -152,6 +152,26 @@ def test_a_calibration_that_cannot_be_used_is_counted_and_the_last_good_one_stay
     values = client.diagnostics("eye/perception_node")
     assert "camera_info" in values["malformed/last"] and "driver" in values["malformed/last"]
     assert values["worker/errors"] == "0"
+
+
+def test_the_overlay_comes_as_jpeg_to_who_asks_for_it(eye, camera) -> None:
+    client = eye[0]
+    topic = f"{OVERLAY}/compressed"
+    assert not client.received[topic]
+    client.listen(CompressedImage, topic)
+    smooth = np.zeros((48, 64, 3), np.uint8)
+    smooth[...] = (200, 90, 30)
+
+    def arrived() -> bool:
+        overlay_of(eye, camera, image("rgb8", smooth))
+        return len(client.received[topic]) > 0
+
+    wait_for(arrived, "an overlay as JPEG")
+    message = client.received[topic][-1]
+    assert message.header == ros_camera.HEADER and "jpeg" in message.format
+    seen = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert seen.shape == smooth.shape
+    np.testing.assert_allclose(seen.astype(int), smooth, atol=6)
 
 
 def test_broken_depth_is_counted_and_left_out(eye, camera) -> None:
