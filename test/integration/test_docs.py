@@ -35,6 +35,7 @@ FOLDER = re.compile(r"(?:perception_contrast\w*|training|simulation|test|config|
 MODULE = re.compile(r"perception_contrast(?:_training|_sim)?(?:\.[A-Za-z_]\w*)+")
 COMMAND = re.compile(r"perception-contrast ([a-z][a-z-]*)")
 RECIPE = re.compile(r"--recipe[ =](?:training/recipes/)?(\w+)")
+RECIPE_NAME = re.compile(r"`(\w+_(?:scratch|adapt|lora))`")
 EXECUTABLE = re.compile(r"ros2 run (perception_contrast\w*) ([\w-]+)")
 EXECUTABLES = {
     "perception_contrast": {"perception-contrast", "perception_node", "bag_player"},
@@ -95,6 +96,11 @@ def module_exists(name: str) -> bool:
     return False
 
 
+def wrong_executables(file: Path) -> list[str]:
+    named = EXECUTABLE.findall(text_of(file))
+    return [f"{package} {name}" for package, name in named if name not in EXECUTABLES.get(package, ())]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 class TestDocument:
     def test_links_and_anchors_resolve(self, document: Path) -> None:
@@ -102,7 +108,9 @@ class TestDocument:
 
     def test_paths_exist(self, document: Path) -> None:
         missing = [
-            path for path in file_paths(document) if not any((base / path).exists() for base in bases(document))
+            path
+            for path in file_paths(document)
+            if not any((base / path).exists() for base in bases(document))
         ]
         assert missing == []
 
@@ -116,18 +124,21 @@ class TestDocument:
 
     def test_recipes_exist(self, document: Path) -> None:
         shipped = {path.stem for path in (ROOT / "training/recipes").glob("*.yaml")}
-        assert sorted(set(RECIPE.findall(text_of(document))) - shipped) == []
+        text = text_of(document)
+        assert sorted({*RECIPE.findall(text), *RECIPE_NAME.findall(text)} - shipped) == []
 
     def test_executables_belong_to_their_packages(self, document: Path) -> None:
-        wrong = [
-            f"{package} {name}"
-            for package, name in EXECUTABLE.findall(text_of(document))
-            if name not in EXECUTABLES.get(package, ())
-        ]
-        assert wrong == []
+        assert wrong_executables(document) == []
+
+
+def test_comments_of_parameter_files_name_executables_that_exist() -> None:
+    files = [*ROOT.glob("config/**/*.yaml"), *ROOT.glob("simulation/config/*.yaml")]
+    assert files and {file.name: wrong for file in files if (wrong := wrong_executables(file))} == {}
 
 
 def test_a_missing_file_or_anchor_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# Some, heading\n\n[a](#some-heading) [b](#other) [c](gone.md) [d](https://example.org)\n")
+    page.write_text(
+        "# Some, heading\n\n[a](#some-heading) [b](#other) [c](gone.md) [d](https://example.org)\n"
+    )
     assert broken_links(page) == ["#other", "gone.md"]
