@@ -21,8 +21,10 @@ BASES = (
     "interfaces/perception_contrast_msgs/include",
 )
 DOCUMENTS = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
-    + [ROOT / "examples/README.md", ROOT / "simulation/README.md"]
+    [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md", "simulation/README.md")),
+        *ROOT.glob("docs/*.md"),
+    ]
 )
 
 FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
