@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""From a recording to a node that serves an encoder adapted to it, in one go.
+"""Adapts an encoder to a recording and switches a running node to it.
 
 python3 bag_to_robot.py my_recording --out kitchen --topic /camera/color/image_raw/compressed
 
-Extracts the recording, keeps its end back, adapts an encoder by low-rank additions, lets the guard compare it
-with what it started from, exports it, plays the recording to a running perception_node and switches that node
-to the new encoder. Each step is a command that is printed first; a step whose result is there is left out.
+Extracts the recording, holds its end out, adapts an encoder with LoRA, compares it with the encoder before,
+exports it, plays the recording to a running perception_node and switches that node
+to the new encoder. Each step is a command that is printed first; a step whose result exists is skipped.
 """
 
 from __future__ import annotations
@@ -55,27 +55,27 @@ def node(name: str, *arguments: str) -> Iterator[None]:
             process.wait()
 
 
-def learned(given: argparse.Namespace) -> Path:
-    """Dataset, run and export in the output folder; the folder of the exported model."""
-    dataset, trained, model = (given.out / part for part in ("dataset", "run", "model"))
+def train_and_export(options: argparse.Namespace) -> Path:
+    """Makes dataset, run and export in the output folder; returns the folder of the exported model."""
+    dataset, trained, model = (options.out / part for part in ("dataset", "run", "model"))
     if not (dataset / "manifest.parquet").is_file():
-        topics = [word for topic in given.topic for word in ("--topic", topic)]
-        run("data", "extract", str(given.recording), "--out", str(dataset), *topics)
+        topics = [word for topic in options.topic for word in ("--topic", topic)]
+        run("data", "extract", str(options.recording), "--out", str(dataset), *topics)
         run("data", "view", str(dataset))
     if not (trained / "checkpoints").is_dir():
-        changes = [f"data.path={dataset}", f"output={trained}", f"name={given.name}", *given.set]
+        changes = [f"data.path={dataset}", f"output={trained}", f"name={options.name}", *options.set]
         settings = [word for change in changes for word in ("--set", change)]
-        run("train", "run", "--recipe", given.recipe, *settings)
+        run("train", "run", "--recipe", options.recipe, *settings)
     else:
         run("train", "resume", str(trained))
     if not (model / "model.json").is_file():
-        worse = ["--accept-regression"] if given.accept_regression else []
+        worse = ["--accept-regression"] if options.accept_regression else []
         run("train", "export", str(trained), "--to", str(model), *worse)
     return model
 
 
-def started_from(model: Path) -> str:
-    """Name of the model that the exported one started from; the default one where that was nothing."""
+def base_model(model: Path) -> str:
+    """Name of the model that was adapted; the default model if training started from random weights."""
     backbone = json.loads((model / "figures.json").read_text())["recipe"]["backbone"]
     return str(backbone["name"]) if backbone["pretrained"] else "dinov2-s14"
 
@@ -91,16 +91,16 @@ class Switch(Node):
         """Raises RuntimeError with the node's reason where it refuses."""
         if not self._set.wait_for_service(30.0):
             raise RuntimeError("perception_node does not answer")
-        wish = Parameter("model", value=str(model.resolve())).to_parameter_msg()
-        future = self._set.call_async(SetParameters.Request(parameters=[wish]))
+        parameter = Parameter("model", value=str(model.resolve())).to_parameter_msg()
+        future = self._set.call_async(SetParameters.Request(parameters=[parameter]))
         rclpy.spin_until_future_complete(self, future, timeout_sec=60.0)
         answer = future.result()
         if answer is None or not answer.results[0].successful:
             raise RuntimeError(f"refused: {answer.results[0].reason if answer else 'no answer'}")
 
 
-def seen_by(perception: PerceptionClient, space: str, seconds: float) -> tuple[str, float]:
-    """Space of the newest features once it is another than ``space``, and how long that took.
+def wait_for_space(perception: PerceptionClient, space: str, seconds: float) -> tuple[str, float]:
+    """Waits until features are of another space than ``space``; returns it and the seconds that it took.
 
     Raises RuntimeError after ``seconds`` without.
     """
@@ -112,30 +112,29 @@ def seen_by(perception: PerceptionClient, space: str, seconds: float) -> tuple[s
             return features.grid.space, time.monotonic() - began
         if time.monotonic() - began > seconds:
             break
-    raise RuntimeError(f"after {seconds:.0f} s features still come in space {space or 'none'}")
+    raise RuntimeError(f"after {seconds:.0f} s features are still of space {space or 'none'}")
 
 
-def serve(given: argparse.Namespace, model: Path) -> None:
-    """A node with the encoder that was there before, fed by the recording, takes over the new one."""
-    topic = given.topic[0] if given.topic else topic_of(given.out / "dataset")
+def serve(options: argparse.Namespace, model: Path) -> None:
+    """Runs a node with the encoder before on the recording, and switches it to the new encoder."""
+    topic = options.topic[0] if options.topic else topic_of(options.out / "dataset")
     transport = "compressed" if topic.endswith(COMPRESSED) else "raw"
     with ExitStack() as stack:
-        wishes = (f"model:={started_from(model)}", "language_model:=none", f"image_transport:={transport}")
-        parameters = [
-            word for wish in (*wishes, f"offline:={str(given.offline).lower()}") for word in ("-p", wish)
-        ]
+        values = (f"model:={base_model(model)}", "language_model:=none", f"image_transport:={transport}")
+        values = (*values, f"offline:={str(options.offline).lower()}")
+        parameters = [word for value in values for word in ("-p", value)]
         remap = f"image:={topic.removesuffix(COMPRESSED)}"
         stack.enter_context(node("perception_node", "--ros-args", "-r", remap, *parameters))
-        played = (f"path:={given.recording}", "loop:=true")
-        words = [word for wish in played for word in ("-p", wish)]
+        played = (f"path:={options.recording}", "loop:=true")
+        words = [word for value in played for word in ("-p", value)]
         stack.enter_context(node("bag_player", "--ros-args", *words))
         switch = Switch()
         perception = stack.enter_context(PerceptionClient())
         perception.wait_until_active(300.0)
-        before, _ = seen_by(perception, "", 120.0)
+        before, _ = wait_for_space(perception, "", 120.0)
         print(f"\n$ ros2 param set /perception_node model {model.resolve()}", flush=True)
         switch.to(model)
-        after, seconds = seen_by(perception, before, 300.0)
+        after, seconds = wait_for_space(perception, before, 300.0)
         print(f"\nThe running node went from {before} to {after} in {seconds:.1f} s.", flush=True)
         switch.destroy_node()
 
@@ -169,16 +168,16 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    given = arguments(words)
+    options = arguments(words)
     try:
-        model = learned(given)
+        model = train_and_export(options)
     except subprocess.CalledProcessError as error:
         return int(error.returncode)
-    if given.no_serve:
+    if options.no_serve:
         return 0
     rclpy.init()
     try:
-        serve(given, model)
+        serve(options, model)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 130
     except (ClientError, RuntimeError) as error:

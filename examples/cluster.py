@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Parts an image by k-means of its features: things of a kind get one number, without any words.
+"""Segments an image by k-means of its features, without any text.
 
 python3 cluster.py --ros-args -p clusters:=6
 
 Publishes ~/labels (sensor_msgs/Image, mono16, numbers from 1 on) and ~/labels/image (rgb8, for people), in
-the size and with the header of the source image. Numbers stay with what they meant from frame to frame.
+the size and with the header of the source image. A cluster keeps its number from frame to frame.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from perception_contrast.visualization.overlay import colour_of
 
 
 class Clusters:
-    """k-means of unit vectors that begins each frame at the means of the last."""
+    """k-means of unit vectors that starts each frame at the means of the last."""
 
     def __init__(self, count: int, seed: int = 0) -> None:
         self._count, self._seed = count, seed
@@ -41,14 +41,14 @@ class Clusters:
         else:
             start, how = self._means, "matrix"
         with warnings.catch_warnings():
-            # What is out of sight leaves its cluster empty, and the mean where it was.
+            # A cluster can be empty in a frame; its mean stays.
             warnings.filterwarnings("ignore", message=".*clusters is empty.*")
             means, labels = kmeans2(rows, start, iter=10, minit=how, seed=self._seed)
         self._means, self._space = means, space
         return (labels.reshape(values.shape[:2]) + 1).astype(np.uint16)
 
 
-def of_pixels(labels: np.ndarray, features: Features) -> np.ndarray:
+def upsample_labels(labels: np.ndarray, features: Features) -> np.ndarray:
     """(H, W) labels of the source image's pixels: each pixel takes those of the cell that it lies in."""
     grid, (height, width) = features.grid.grid_to_image, features.grid.image_size
     columns = np.rint((np.arange(width) - grid.ox) / grid.sx).astype(int)
@@ -70,7 +70,7 @@ class Cluster(Node):
         self._client.wait_until_active()
         with self._client.features() as stream:
             for features in stream:
-                labels = of_pixels(self._clusters.labels(features.values, features.space), features)
+                labels = upsample_labels(self._clusters.labels(features.values, features.space), features)
                 self._labels.publish(image_message(labels, features.header))
                 if self._image.get_subscription_count():
                     colours = np.array([colour_of(number) for number in range(labels.max() + 1)], np.uint8)

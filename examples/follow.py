@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Turns toward a thing that is named, and drives up to it.
+"""Turns toward an object that is named, and drives up to it.
 
 python3 follow.py --ros-args -p label:=mug -r depth:=/camera/depth/image_raw \\
   -r camera_info:=/camera/color/camera_info -r cmd_vel:=/cmd_vel
 
-Publishes where the thing is as geometry_msgs/PointStamped on ~/target, in the camera's optical frame (REP
-103: x right, y down, z forward), and a velocity on `cmd_vel` (x forward, z turns left). The camera is taken
-to look along the robot's x axis; where it does not, use ~/target and TF. It drives only once `enabled` is
-true, slowly, and stops when the thing was out of sight for `lost_after` seconds.
+Publishes the position of the object as geometry_msgs/PointStamped on ~/target, in the camera's optical frame
+(REP 103: x right, y down, z forward), and a velocity on `cmd_vel` (x forward, z turns left). The camera is
+taken to look along the robot's x axis; where it does not, use ~/target and TF. It drives only once `enabled`
+is true, slowly, and stops when the object was not detected for `lost_after` seconds.
 """
 
 from __future__ import annotations
@@ -45,15 +45,24 @@ class Control:
     turn_gain: float = 1.0
 
     def velocity(self, bearing: float, distance: float) -> tuple[float, float]:
-        """(m/s forward, rad/s to the left) toward a thing ``bearing`` rad to the left, NaN metres if unknown.
+        """(m/s forward, rad/s to the left) toward an object ``bearing`` rad to the left; NaN metres: unknown.
 
-        It turns only while the thing is more than 0.5 rad aside, and never drives backward.
+        It only turns while the object is more than 0.5 rad aside, and never drives backward.
         """
         turn = min(max(self.turn_gain * bearing, -self.turn), self.turn)
         if not math.isfinite(distance) or abs(bearing) > 0.5:
             return 0.0, turn
         forward = self.speed_gain * (distance - self.distance)
         return min(max(forward, 0.0), self.speed), turn
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Where the object was last: radians to the left, metres (NaN if unknown), monotonic seconds."""
+
+    bearing: float
+    distance: float
+    time: float
 
 
 def distance_to(thing: Thing, depth: np.ndarray, size: tuple[int, int]) -> float:
@@ -89,8 +98,8 @@ class Follow(Node):
         self._stamped = stamped
         self._depth: Image | None = None
         self._info: CameraInfo | None = None
-        self._aim: tuple[float, float, float] | None = None
-        self._following = ""
+        self._aim: Aim | None = None
+        self._track_id = ""
         self._lock = threading.Lock()
         self.create_subscription(Image, "depth", self._on_depth, qos_profile_sensor_data)
         self.create_subscription(CameraInfo, "camera_info", self._on_info, qos_profile_sensor_data)
@@ -99,11 +108,11 @@ class Follow(Node):
         self._client = PerceptionClient(self)
 
     def begin(self) -> None:
-        """Asks for the thing and follows it from then on. Raises ClientError."""
+        """Adds the label to the queries and follows the object. Raises ClientError."""
         self.get_logger().info(f"waiting for {self._client.target}")
         self._client.wait_until_active()
         self._client.also_ask([self._label])
-        self._client.on_detections(self._look)
+        self._client.on_detections(self._on_detections)
         self.get_logger().info(f"looking for {self._label}")
 
     def _on_depth(self, message: Image) -> None:
@@ -112,15 +121,15 @@ class Follow(Node):
     def _on_info(self, message: CameraInfo) -> None:
         self._info = message
 
-    def _look(self, seen: Detections) -> None:
+    def _on_detections(self, detections: Detections) -> None:
         """In the client's thread."""
-        things = seen.of(self._label, self._minimum)
+        things = detections.of(self._label, self._minimum)
         info = self._info
         if not things or info is None:
             return
-        # The one that was followed before, as long as it is seen, and not whichever is surest now.
-        thing = next((one for one in things if one.track_id and one.track_id == self._following), things[0])
-        self._following = thing.track_id
+        # The object that was followed before, as long as it is detected, even if another is more probable.
+        thing = next((one for one in things if one.track_id and one.track_id == self._track_id), things[0])
+        self._track_id = thing.track_id
         camera, depth = camera_of_info(info), self._depth
         if camera is None:
             self.get_logger().warning("the camera is not calibrated", throttle_duration_sec=5.0)
@@ -136,9 +145,9 @@ class Follow(Node):
         right, down = (x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy
         with self._lock:
             # Right of the optical axis is a negative angle about the robot's z axis (REP 103).
-            self._aim = (-math.atan(right), distance, time.monotonic())
+            self._aim = Aim(-math.atan(right), distance, time.monotonic())
         if math.isfinite(distance):
-            target = PointStamped(header=seen.header)
+            target = PointStamped(header=detections.header)
             target.point.x, target.point.y, target.point.z = right * distance, down * distance, distance
             self._target.publish(target)
 
@@ -147,8 +156,10 @@ class Follow(Node):
             return
         with self._lock:
             aim = self._aim
-        lost = aim is None or time.monotonic() - aim[2] > self._lost_after
-        forward, turn = (0.0, 0.0) if aim is None or lost else self._control.velocity(aim[0], aim[1])
+        lost = aim is None or time.monotonic() - aim.time > self._lost_after
+        forward, turn = (
+            (0.0, 0.0) if aim is None or lost else self._control.velocity(aim.bearing, aim.distance)
+        )
         twist = Twist()
         twist.linear.x, twist.angular.z = forward, turn
         if self._stamped:

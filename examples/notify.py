@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Says when a thing appears and when it is gone.
+"""Reports when an object appears and when it is gone.
 
 python3 notify.py --ros-args -p labels:="[mug, person]"
 
-Publishes the label as std_msgs/String on ~/appeared and ~/gone. What perception_node looks for already stays;
-the labels are added to it.
+Publishes the label as std_msgs/String on ~/appeared and ~/gone. The labels are added to the queries
+of perception_node.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from perception_contrast.client import ClientError, ClosedError, Detections, Per
 
 
 class Presence:
-    """Whether one thing is there, from frames in which it was or was not seen.
+    """Whether one object is there, from frames in which it was or was not detected.
 
     It appears after ``frames`` frames in a row with it, and is gone after ``patience`` seconds without.
     """
@@ -53,7 +53,7 @@ class Notify(Node):
         frames = int(self.declare_parameter("frames", 3).value)
         patience = float(self.declare_parameter("gone_after", 2.0).value)
         self._presence = defaultdict(lambda: Presence(frames, patience))
-        self._publishers_of = {
+        self._change_publishers = {
             change: self.create_publisher(String, f"~/{change}", 10) for change in ("appeared", "gone")
         }
         self._client = PerceptionClient(self)
@@ -65,17 +65,17 @@ class Notify(Node):
         self._client.also_ask(self._labels)
         self.get_logger().info(f"waiting for {', '.join(self._labels)}")
         with self._client.detections() as stream:
-            for seen in stream:
-                self._look(seen)
+            for detections in stream:
+                self._on_detections(detections)
 
-    def _look(self, seen: Detections) -> None:
+    def _on_detections(self, detections: Detections) -> None:
         for label in self._labels:
-            best = seen.best(label, self._minimum)
+            best = detections.best(label, self._minimum)
             change = self._presence[label].update(best is not None, time.monotonic())
             if change:
                 score = f" ({best.score:.2f})" if best else ""
                 self.get_logger().info(f"{label} {change}{score}")
-                self._publishers_of[change].publish(String(data=label))
+                self._change_publishers[change].publish(String(data=label))
 
     def close(self) -> None:
         self._client.close()

@@ -6,6 +6,7 @@ ros2 launch perception_contrast bag.launch.py path:=my_recording image:=/camera/
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction, Shutdown
@@ -17,36 +18,52 @@ from launch import LaunchContext, LaunchDescription
 
 PACKAGE = "perception_contrast"
 BOOLEANS = ("true", "false")
-# Name: default, description, what it may be.
+
+
+class Argument(NamedTuple):
+    """A launch argument. choices: empty where any value may be given."""
+
+    default: str | None
+    description: str
+    choices: tuple[str, ...] = ()
+
+
 ARGUMENTS = {
-    "path": (None, "Recording: a rosbag2 folder, .mcap or .db3 file.", ()),
-    "rate": ("1.0", "Speed: 2.0 is twice as fast.", ()),
-    "loop": ("false", "Start again at the end (true or false).", BOOLEANS),
-    "start_offset": ("0.0", "Seconds at the beginning to leave out.", ()),
-    "wait_for_subscribers": (
+    "path": Argument(None, "Recording: a rosbag2 folder, .mcap or .db3 file."),
+    "rate": Argument("1.0", "Speed: 2.0 is twice as fast."),
+    "loop": Argument("false", "Start again at the end (true or false).", BOOLEANS),
+    "start_offset": Argument("0.0", "Seconds at the beginning to leave out."),
+    "wait_for_subscribers": Argument(
         "1",
         "Play only once a topic has this many subscribers; perception_node subscribes when it has loaded and "
         "something listens to it. 0: at once.",
-        (),
     ),
-    "stop_at_end": ("false", "End perception_node too when the recording ends (true or false).", BOOLEANS),
-    "image": (
+    "stop_at_end": Argument(
+        "false", "End perception_node too when the recording ends (true or false).", BOOLEANS
+    ),
+    "image": Argument(
         "/camera/color/image_raw",
         "Image topic; /compressed is appended for compressed transport.",
-        (),
     ),
-    "depth": ("/camera/depth/image_raw", "Depth topic, if use_depth is true.", ()),
-    "camera_info": ("/camera/color/camera_info", "Calibration topic, if use_depth is true.", ()),
-    "image_transport": ("raw", "raw or compressed.", ("raw", "compressed")),
-    "use_depth": ("false", "Also read depth and camera_info (true or false).", BOOLEANS),
-    "cameras": ("", "Names of several cameras, with commas; {camera} in the topics stands for each.", ()),
-    "queries": ("", "What to look for, with commas. Empty: as in the installed parameter file.", ()),
-    "vocabulary": ("", "Name of a vocabulary to look for. Empty: as in the parameter file.", ()),
-    "model": ("", "Image encoder. Empty: as in the installed parameter file.", ()),
-    "language_model": ("", "Model that matches words to pixels. Empty: as in the parameter file.", ()),
-    "preset": ("", "onboard_small, onboard_large, cpu or offboard. Empty: none.", ()),
-    "offline": ("", "Never use a network (true or false). Empty: as in the parameter file.", ("", *BOOLEANS)),
-    "log_level": ("info", "debug, info, warn, error or fatal.", ()),
+    "depth": Argument("/camera/depth/image_raw", "Depth topic, if use_depth is true."),
+    "camera_info": Argument("/camera/color/camera_info", "Calibration topic, if use_depth is true."),
+    "image_transport": Argument("raw", "raw or compressed.", ("raw", "compressed")),
+    "use_depth": Argument("false", "Also subscribe to depth and camera_info (true or false).", BOOLEANS),
+    "cameras": Argument("", "Names of several cameras, with commas; {camera} in the topics stands for each."),
+    "queries": Argument("", "Queries, separated by commas. Empty: as in the installed parameter file."),
+    "vocabulary": Argument("", "Name of a vocabulary file. Empty: as in the parameter file."),
+    "model": Argument("", "Image encoder. Empty: as in the installed parameter file."),
+    "language_model": Argument(
+        "",
+        "Model that compares text with image features. Empty: as in the parameter file.",
+    ),
+    "preset": Argument("", "onboard_small, onboard_large, cpu or offboard. Empty: none."),
+    "offline": Argument(
+        "",
+        "Never use the network (true or false). Empty: as in the parameter file.",
+        ("", *BOOLEANS),
+    ),
+    "log_level": Argument("info", "debug, info, warn, error or fatal."),
 }
 TYPES = {"path": str, "rate": float, "start_offset": float, "wait_for_subscribers": int}
 NOT_PASSED_ON = {*TYPES, "loop", "stop_at_end"}
@@ -82,7 +99,12 @@ def generate_launch_description() -> LaunchDescription:
         ],
     )
     arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text, choices=choices or None)
-        for name, (default, text, choices) in ARGUMENTS.items()
+        DeclareLaunchArgument(
+            name,
+            default_value=one.default,
+            description=one.description,
+            choices=one.choices or None,
+        )
+        for name, one in ARGUMENTS.items()
     ]
     return LaunchDescription([*arguments, OpaqueFunction(function=_player), perception])

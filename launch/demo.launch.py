@@ -6,6 +6,7 @@ ros2 launch perception_contrast demo.launch.py seed:=7 queries:="mug, sofa"
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
@@ -20,21 +21,33 @@ from launch import LaunchDescription
 PACKAGE = "perception_contrast"
 SIMULATION = "perception_contrast_sim"
 BOOLEANS = ("true", "false")
-# Name: default, description, what it may be.
+
+
+class Argument(NamedTuple):
+    """A launch argument. choices: empty where any value may be given."""
+
+    default: str | None
+    description: str
+    choices: tuple[str, ...] = ()
+
+
 ARGUMENTS = {
-    "seed": ("1", "The same seed gives the same household and path.", ()),
-    "rate": ("10.0", "Frames a second.", ()),
-    "unseen": ("false", "Use shapes and looks that training never used (true or false).", BOOLEANS),
-    "offline": ("false", "Never use a network (true or false).", BOOLEANS),
-    "queries": ("mug, bowl, bottle, book, lamp, chair, sofa, table", "What to look for, with commas.", ()),
-    "vocabulary": ("", "Name of a vocabulary to look for besides. Empty: none.", ()),
-    "model": ("", "Image encoder. Empty: as in the installed parameter file.", ()),
-    "language_model": ("", "Model that matches words to pixels. Empty: as in the parameter file.", ()),
-    "preset": ("", "onboard_small, onboard_large, cpu or offboard. Empty: none.", ()),
-    "use_depth": ("true", "Give perception_node the camera's depth too (true or false).", BOOLEANS),
-    "namespace": ("", "Namespace of both nodes and of the camera's topics.", ()),
-    "log_level": ("info", "debug, info, warn, error or fatal.", ()),
-    "rviz": ("false", "Also start RViz with config/perception.rviz (true or false).", BOOLEANS),
+    "seed": Argument("1", "The same seed gives the same household and path."),
+    "rate": Argument("10.0", "Frames a second."),
+    "unseen": Argument("false", "Use shapes and looks that training never used (true or false).", BOOLEANS),
+    "offline": Argument("false", "Never use the network (true or false).", BOOLEANS),
+    "queries": Argument("mug, bowl, bottle, book, lamp, chair, sofa, table", "Queries, separated by commas."),
+    "vocabulary": Argument("", "Name of a vocabulary file, used besides the queries. Empty: none."),
+    "model": Argument("", "Image encoder. Empty: as in the installed parameter file."),
+    "language_model": Argument(
+        "",
+        "Model that compares text with image features. Empty: as in the parameter file.",
+    ),
+    "preset": Argument("", "onboard_small, onboard_large, cpu or offboard. Empty: none."),
+    "use_depth": Argument("true", "Give perception_node the camera's depth too (true or false).", BOOLEANS),
+    "namespace": Argument("", "Namespace of both nodes and of the camera's topics."),
+    "log_level": Argument("info", "debug, info, warn, error or fatal."),
+    "rviz": Argument("false", "Also start RViz with config/perception.rviz (true or false).", BOOLEANS),
 }
 TYPES = {"seed": int, "rate": float, "unseen": bool, "offline": bool}
 PASSED_ON = (
@@ -83,7 +96,12 @@ def generate_launch_description() -> LaunchDescription:
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
     arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text, choices=choices or None)
-        for name, (default, text, choices) in ARGUMENTS.items()
+        DeclareLaunchArgument(
+            name,
+            default_value=one.default,
+            description=one.description,
+            choices=one.choices or None,
+        )
+        for name, one in ARGUMENTS.items()
     ]
     return LaunchDescription([*arguments, camera, perception, rviz])

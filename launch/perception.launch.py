@@ -9,6 +9,7 @@ An argument that is not given leaves its parameter to the preset, and that to th
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -20,59 +21,71 @@ from launch import LaunchContext, LaunchDescription
 PACKAGE = "perception_contrast"
 PRESETS = ("onboard_small", "onboard_large", "cpu", "offboard")
 # Inputs of a camera; with several, {camera} stands for its name.
+
+
+class Argument(NamedTuple):
+    """A launch argument. choices: empty where any value may be given."""
+
+    default: str | None
+    description: str
+    choices: tuple[str, ...] = ()
+
+
 TOPICS = {
-    "image": ("image", "Topic of the camera's images; /compressed is appended for compressed transport."),
-    "depth": ("depth", "Topic of depth images, if use_depth is true."),
-    "camera_info": ("camera_info", "Topic of the calibration, if use_depth is true."),
+    "image": Argument(
+        "image", "Topic of the camera's images; /compressed is appended for compressed transport."
+    ),
+    "depth": Argument("depth", "Topic of depth images, if use_depth is true."),
+    "camera_info": Argument("camera_info", "Topic of the calibration, if use_depth is true."),
 }
 PARAMETERS = {
-    "model": "Image encoder, see `perception-contrast models`.",
-    "language_model": "Model that matches words to pixels.",
+    "model": "Image encoder; `perception-contrast models list` names them.",
+    "language_model": "Model that compares text with image features.",
     "device": "auto, cpu, cuda or cuda:N.",
     "engine": "auto, torch, compiled, captured, onnxruntime, onnxruntime-cuda or tensorrt.",
     "precision": "auto, fp32, bf16, fp16 or int8.",
     "image_transport": "raw or compressed.",
-    "vocabulary": "Name of a vocabulary to look for, see `perception-contrast vocab list`.",
-    "queries": "What to look for besides: labels separated by commas, each 'label' or "
+    "vocabulary": "Name of a vocabulary file; `perception-contrast vocab list` names them.",
+    "queries": "Further queries: labels separated by commas, each 'label' or "
     "'label: phrase; phrase; !negative'.",
 }
 FLAGS = {
-    "offline": "Never use a network (true or false).",
-    "use_depth": "Also read depth and camera_info (true or false).",
+    "offline": "Never use the network (true or false).",
+    "use_depth": "Also subscribe to depth and camera_info (true or false).",
     "autostart": "Configure and activate at start (true or false).",
     "use_sim_time": "Take time from /clock (true or false).",
 }
-# Name: default, description, what it may be ("" where anything may).
 OTHERS = {
-    "cameras": (
+    "cameras": Argument(
         "",
         "Names of several cameras, separated by commas; {camera} in image, depth and camera_info stands for "
-        "each, and outputs are NODE/CAMERA/detections and so on. Empty: one camera, of no name.",
-        (),
+        "each, and outputs are NODE/CAMERA/detections and so on. Empty: one camera without a name.",
     ),
-    "processes": (
+    "processes": Argument(
         "one",
-        "one: a single process, whose model sees all cameras, batched. each: a process and a model for each "
-        "of the cameras, in a namespace of the camera's name.",
+        "one: a single process, which batches the frames of all cameras. each: a process and a model for "
+        "each camera, in a namespace of the camera's name.",
         ("one", "each"),
     ),
-    "preset": (
+    "preset": Argument(
         "",
         f"Parameters for a kind of machine: {', '.join(PRESETS)}. Empty: as in params_file.",
         ("", *PRESETS),
     ),
-    "name": ("perception_node", "Name of the node.", ()),
-    "namespace": ("", "Namespace of the node.", ()),
-    "log_level": (
+    "name": Argument("perception_node", "Name of the node."),
+    "namespace": Argument("", "Namespace of the node."),
+    "log_level": Argument(
         "info",
         "Of the node: debug, info, warn, error or fatal.",
         ("debug", "info", "warn", "error", "fatal"),
     ),
-    "respawn": ("false", "Start the node again if it ends by itself (true or false).", ("true", "false")),
+    "respawn": Argument(
+        "false", "Start the node again if it ends by itself (true or false).", ("true", "false")
+    ),
 }
 
 
-def _words(text: str) -> list[str]:
+def _comma_separated(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
@@ -82,7 +95,7 @@ def _given(texts: dict[str, str]) -> dict[str, object]:
     for name in FLAGS.keys() & values.keys():
         values[name] = texts[name].lower() == "true"
     if "queries" in values:
-        values["queries"] = _words(texts["queries"])
+        values["queries"] = _comma_separated(texts["queries"])
     return values
 
 
@@ -121,7 +134,7 @@ def _node(texts: dict[str, str], cameras: list[str], namespace: str) -> Node:
 def _nodes(context: LaunchContext) -> list[Node]:
     names = (*TOPICS, *PARAMETERS, *FLAGS, *OTHERS, "params_file")
     texts = {name: LaunchConfiguration(name).perform(context) for name in names}
-    cameras = _words(texts["cameras"])
+    cameras = _comma_separated(texts["cameras"])
     if len(cameras) > 1 and "{camera}" not in texts["image"] and texts["image"] != "image":
         raise RuntimeError(
             f"launch argument image:={texts['image']} gives all of {', '.join(cameras)} the same images; "
@@ -136,19 +149,22 @@ def _nodes(context: LaunchContext) -> list[Node]:
 def generate_launch_description() -> LaunchDescription:
     config = Path(get_package_share_directory(PACKAGE)) / "config" / "perception_node.yaml"
     described = {
-        **{name: (default, text, ()) for name, (default, text) in TOPICS.items()},
+        **TOPICS,
         **OTHERS,
-        "params_file": (str(config), "Parameter file; the installed one lists every parameter.", ()),
+        "params_file": Argument(str(config), "Parameter file; the installed one lists every parameter."),
         **{
-            name: ("", f"{text} Empty: as in preset or params_file.", ()) for name, text in PARAMETERS.items()
+            name: Argument("", f"{text} Empty: as in preset or params_file.")
+            for name, text in PARAMETERS.items()
         },
         **{
-            name: ("", f"{text} Empty: as in preset or params_file.", ("", "true", "false"))
+            name: Argument("", f"{text} Empty: as in preset or params_file.", ("", "true", "false"))
             for name, text in FLAGS.items()
         },
     }
     arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text, choices=choices or None)
-        for name, (default, text, choices) in described.items()
+        DeclareLaunchArgument(
+            name, default_value=one.default, description=one.description, choices=one.choices or None
+        )
+        for name, one in described.items()
     ]
     return LaunchDescription([*arguments, OpaqueFunction(function=_nodes)])

@@ -1,1 +1,1 @@
-"""How long each part of the walk of a frame takes on this machine, and what other libraries take."""
+"""Benchmarks: stages of a frame, the ROS node, other libraries, and the soak test."""

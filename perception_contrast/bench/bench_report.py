@@ -1,4 +1,4 @@
-"""What was measured as a table for a terminal and as JSON for a program."""
+"""The report of a run, as JSON and as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from perception_contrast.bench.bench_models import MANY_QUERIES, MeasuredEncoder
 from perception_contrast.bench.bench_run import Measured
-from perception_contrast.bench.subject import MANY, Encoder
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.engines.choice import EngineChoice
@@ -25,17 +25,17 @@ Report = dict[str, Any]
 def report_of(measured: Measured) -> Report:
     """docs/measure.md says what each key means."""
     stages, options = measured.stages, measured.options
-    main = measured.subject.main
-    encoders = {one.tower.model: _encoder(one, measured) for one in measured.subject.encoders}
+    main = measured.models.main
+    encoders = {one.tower.model: _encoder(one, measured) for one in measured.models.encoders}
     first = encoders[main.tower.model]
-    timings = {name: timing.described() for name, timing in stages.timings.items() if name != "walk"}
+    timings = {name: timing.summary() for name, timing in stages.timings.items() if name != "walk"}
     peers = measured.comparison.peers
     return {
         "format": FORMAT,
         "settings": {
             "model": options.model,
             "language_model": options.language_model,
-            "dense": measured.subject.encoders[-1].graph.method,
+            "dense": measured.models.encoders[-1].graph.method,
             "size": list(main.size),
             "camera": list(options.camera),
             "encoding": options.encoding,
@@ -44,17 +44,17 @@ def report_of(measured: Measured) -> Report:
         },
         "machine": dict(measured.machine),
         "engine": _engine(main.chosen),
-        "engines": {one.graph.model: _engine(one.chosen) for one in measured.subject.encoders},
+        "engines": {one.graph.model: _engine(one.chosen) for one in measured.models.encoders},
         "stages": timings,
         "skipped": {**stages.skipped, **measured.comparison.skipped},
-        "notes": [*stages.notes, *measured.subject.pipeline.warnings, *_busy(measured.machine)],
-        "walk": {**stages.walk.described(), "ends_at": stages.ends_at},
-        "walk_over_forwards": round(stages.walk_over_forwards, 4),
-        "walk_over_towers": round(stages.walk_over_towers, 4),
+        "notes": [*stages.notes, *measured.models.pipeline.warnings, *_busy(measured.machine)],
+        "walk": {**stages.whole_frame.summary(), "ends_at": stages.ends_at},
+        "walk_over_forwards": round(stages.frame_over_forwards, 4),
+        "walk_over_towers": round(stages.frame_over_towers, 4),
         "postprocess_share": round(stages.postprocess_share, 4),
         "forwards": list(stages.forwards),
         "towers": list(stages.towers),
-        "throughput_hz": round(1e3 / stages.walk.p50, 3),
+        "throughput_hz": round(1e3 / stages.whole_frame.p50, 3),
         "memory": {name: _rounded(value, 1) for name, value in measured.memory.items()},
         "encoders": encoders,
         **{key: first[key] for key in ("gflops", "peak_gflops", "fraction_of_peak", "roofline_ms")},
@@ -67,9 +67,9 @@ def report_of(measured: Measured) -> Report:
         "compared": {
             name: {
                 "what": one.what,
-                "theirs": one.theirs.described(),
-                "ours": one.ours.described(),
-                "ours_fp32": one.exact.described() if one.exact else None,
+                "theirs": one.theirs.summary(),
+                "ours": one.ours.summary(),
+                "ours_fp32": one.exact.summary() if one.exact else None,
             }
             for name, one in peers.items()
         },
@@ -82,7 +82,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def _busy(machine: Mapping[str, Any]) -> list[str]:
-    """What to know of a machine that was not idle when the run began."""
+    """A note where the machine was not idle when the run began."""
     load, threads = machine["load"][0], machine["threads"]
     if load <= BUSY * threads:
         return []
@@ -100,7 +100,7 @@ def _engine(chosen: EngineChoice) -> dict[str, Any]:
     }
 
 
-def _encoder(one: Encoder, measured: Measured) -> dict[str, Any]:
+def _encoder(one: MeasuredEncoder, measured: Measured) -> dict[str, Any]:
     """Of the bare forward. An 8-bit engine is held against the best float format."""
     model, precision, batch = one.tower.model, one.served.precision, measured.options.batch
     work = measured.work[model]
@@ -120,7 +120,7 @@ def _encoder(one: Encoder, measured: Measured) -> dict[str, Any]:
     }
     if timing:
         row["fraction_of_peak"] = round(by_products / timing.p50, 6)
-        row["forward"] = timing.described()
+        row["forward"] = timing.summary()
         row["pictures_per_second"] = round(1e3 * batch / timing.p50, 3)
     return row
 
@@ -174,7 +174,7 @@ def _stages(report: Report) -> Table:
     table = _table("stage", "p50 ms", "p95 ms", "p99 ms")
     for name, timing in report["stages"].items():
         table.add_row(name, *_row(timing))
-    table.add_row("walk", *_row(report["walk"]), style="bold")
+    table.add_row("whole frame", *_row(report["walk"]), style="bold")
     return table
 
 
@@ -182,12 +182,12 @@ def _facts(report: Report) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     memory, share = report["memory"], report["fraction_of_peak"]
     rows = {
-        "walk / the models' forwards": f"{report['walk_over_forwards']:.3f}",
-        "walk / towers without heads": f"{report['walk_over_towers']:.3f}",
-        f"masks, detections, tracks of {MANY}": f"{100 * report['postprocess_share']:.0f} % of their walk",
-        "throughput of the walk": f"{report['throughput_hz']:.2f} Hz",
+        "frame / the models' forwards": f"{report['walk_over_forwards']:.3f}",
+        "frame / towers without heads": f"{report['walk_over_towers']:.3f}",
+        f"search and tracks of {MANY_QUERIES}": f"{100 * report['postprocess_share']:.0f} % of a frame",
+        "throughput": f"{report['throughput_hz']:.2f} Hz",
         "work of an image": f"{report['gflops']:.2f} GFLOP",
-        "most of torch.mm": f"{report['peak_gflops']:.0f} GFLOP/s",
+        "peak of torch.mm": f"{report['peak_gflops']:.0f} GFLOP/s",
         "reached": "-" if share is None else f"{100 * share:.0f} % of it",
         "roofline": f"{report['roofline_ms']:.2f} ms",
         "memory while serving": f"{memory['host_peak_mb']:.0f} MB",

@@ -1,4 +1,4 @@
-"""One run of the benchmark: the models, the stages, the machine, the comparison."""
+"""One run of the benchmark: loads the models, times the stages, measures the machine, compares libraries."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 
+from perception_contrast.bench.bench_models import BenchModels, ProgressCallback, Size, load_bench_models
 from perception_contrast.bench.camera_messages import camera_message, photograph
-from perception_contrast.bench.compare import Comparison, compare
-from perception_contrast.bench.flops import Work, work_of
+from perception_contrast.bench.compare import Comparison, compare_libraries
+from perception_contrast.bench.flops import Work, count_work
 from perception_contrast.bench.machine import MemoryWatch, bandwidth, limited_threads, machine, product_peaks
 from perception_contrast.bench.stages import Stages, measure_stages
-from perception_contrast.bench.subject import Subject, Tell, prepare
-from perception_contrast.bench.timing import Limit, Tick
-from perception_contrast.core.arrays import Size
+from perception_contrast.bench.timing import Limit, RoundCallback
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.engines.choice import candidates
@@ -24,9 +23,13 @@ from perception_contrast.engines.engine_names import AUTO
 
 @dataclass(frozen=True)
 class Options:
-    """size: (height, width) of the network input, None: what the camera's shape asks for. camera: the same.
+    """Settings of a run.
 
-    environment: in which the DDS stage's child runs, None for no such stage. threads: None for all.
+    Attributes:
+        size: (height, width) of the network input; None derives it from ``camera``.
+        camera: (height, width) of the camera image.
+        environment: Of the child process of the DDS stage, None for no such stage.
+        threads: Processors to use, None for all.
     """
 
     model: str = "dinov2-s14"
@@ -57,10 +60,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Measured:
-    """All that a run found out. work, peaks and bandwidth: of each encoder's bare tower; of this machine."""
+    """Results of a run. work: of each encoder's bare tower; peaks, bandwidth: of this machine."""
 
     options: Options
-    subject: Subject
+    models: BenchModels
     stages: Stages
     comparison: Comparison
     work: Mapping[str, Work]
@@ -70,15 +73,17 @@ class Measured:
     memory: Mapping[str, float | None]
 
 
-def run(options: Options, tell: Tell, tick: Tick | None = None) -> Measured:
-    """tell: called with what goes on. Raises PerceptionError for what does not fit or is not there."""
+def run_benchmark(
+    options: Options, on_progress: ProgressCallback, on_round: RoundCallback | None = None
+) -> Measured:
+    """on_progress: called with a line for each step. Raises PerceptionError for options that do not fit."""
     device = options.device_name()
     candidates(device, options.engine, options.precision)
     image = photograph(options.camera)
     message = camera_message(image, options.encoding)
     with limited_threads(options.threads) as threads:
         facts, watch = machine(device, threads), MemoryWatch(device)
-        subject = prepare(
+        models = load_bench_models(
             options.model,
             options.language_model,
             size=options.size,
@@ -90,26 +95,31 @@ def run(options: Options, tell: Tell, tick: Tick | None = None) -> Measured:
             dense=options.dense,
             random_init=options.random_init,
             offline=options.offline,
-            tell=tell,
+            on_progress=on_progress,
         )
         try:
-            return _measured(options, subject, message, facts, watch, tell, tick)
+            return _measured(options, models, message, facts, watch, on_progress, on_round)
         finally:
-            subject.pipeline.close()
+            models.pipeline.close()
 
 
 def _measured(
     options: Options,
-    subject: Subject,
+    models: BenchModels,
     message: Any,
     facts: Mapping[str, Any],
     watch: MemoryWatch,
-    tell: Tell,
-    tick: Tick | None,
+    on_progress: ProgressCallback,
+    on_round: RoundCallback | None,
 ) -> Measured:
-    starting, serving = watch.read(), MemoryWatch(subject.device)
+    starting, serving = watch.read(), MemoryWatch(models.device)
     stages = measure_stages(
-        subject, message, options.limit, batch=options.batch, environment=options.environment, tick=tick
+        models,
+        message,
+        options.limit,
+        batch=options.batch,
+        environment=options.environment,
+        on_round=on_round,
     )
     served = serving.read()
     memory = {
@@ -119,24 +129,24 @@ def _measured(
     }
     comparison = Comparison(skipped={"compare": "--compare was not given"})
     if options.compare:
-        comparison = compare(
-            subject.main,
+        comparison = compare_libraries(
+            models.main,
             Frame(photograph(options.camera)),
             batch=options.batch,
             threads=facts["threads"],
             limit=options.limit,
-            tell=tell,
-            tick=tick,
+            on_progress=on_progress,
+            on_round=on_round,
         )
-    tell("what this machine can do at most")
+    on_progress("what this machine can do at most")
     return Measured(
         options,
-        subject,
+        models,
         stages,
         comparison,
-        {one.tower.model: work_of(one.tower, one.size) for one in subject.encoders},
-        product_peaks(subject.device),
-        bandwidth(subject.device),
+        {one.tower.model: count_work(one.tower, one.size) for one in models.encoders},
+        product_peaks(models.device),
+        bandwidth(models.device),
         facts,
         memory,
     )

@@ -84,7 +84,7 @@ def _packed(image: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
 
 
 def _mosaic(image: NDArray[np.uint8], pattern: str) -> NDArray[np.uint8]:
-    """One colour a pixel; pattern names the top-left 2 x 2 pixels row by row."""
+    """Bayer mosaic (H, W); pattern names the top-left 2 x 2 pixels row by row."""
     mosaic = np.empty(image.shape[:2], np.uint8)
     for index, colour in enumerate(pattern):
         row, column = divmod(index, 2)

@@ -1,4 +1,4 @@
-"""Our engines and other libraries' on one input, turn by turn."""
+"""Compares our engines with other libraries on one input, in alternating rounds."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from perception_contrast.bench.machine import synchronise_of
-from perception_contrast.bench.peers import peers_of
-from perception_contrast.bench.subject import Encoder, Tell, exact_engine
-from perception_contrast.bench.timing import Limit, Probe, Tick, Timing, take_turns, timed
+from perception_contrast.bench.bench_models import MeasuredEncoder, ProgressCallback, exact_engine
+from perception_contrast.bench.machine import synchroniser
+from perception_contrast.bench.other_libraries import build_other_libraries
+from perception_contrast.bench.timing import Limit, Probe, RoundCallback, Timing, time_in_rounds, timed
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.engines.choice import plan_of
 
 
 @dataclass(frozen=True)
-class Against:
-    """What the rounds with one peer gave. exact: ours in float32, None where there is no such engine."""
+class LibraryComparison:
+    """Times of one library and ours in the same rounds. exact: ours in float32, if there is such."""
 
     what: str
     theirs: Timing
@@ -39,44 +39,44 @@ class Against:
 class Comparison:
     """peers: by library. exact: our float32 engine in words. skipped: name to reason."""
 
-    peers: Mapping[str, Against] = field(default_factory=dict)
+    peers: Mapping[str, LibraryComparison] = field(default_factory=dict)
     exact: str = ""
     skipped: Mapping[str, str] = field(default_factory=dict)
 
 
-def compare(
-    encoder: Encoder,
+def compare_libraries(
+    encoder: MeasuredEncoder,
     frame: Frame,
     *,
     batch: int,
     threads: int,
     limit: Limit,
-    tell: Tell,
-    tick: Tick | None = None,
+    on_progress: ProgressCallback,
+    on_round: RoundCallback | None = None,
 ) -> Comparison:
     """The bare tower of an encoder, on its own engine and in float32, against each library in turn."""
     ours = encoder.bare or encoder.served
     images = encoder.images(frame, batch)
     skipped: dict[str, str] = {}
     try:
-        exact = exact_engine(encoder, tell)
+        exact = exact_engine(encoder, on_progress)
     except ModelError as error:
         exact, skipped["compare_fp32"] = None, str(error)
-    synchronise = synchronise_of(encoder.served.device)
+    synchronise = synchroniser(encoder.served.device)
     with ExitStack() as stack:
-        tell("other libraries")
-        peers, missing = peers_of(encoder.tower.model, encoder.size, images, threads, stack)
+        on_progress("other libraries")
+        peers, missing = build_other_libraries(encoder.tower.model, encoder.size, images, threads, stack)
         skipped |= {f"compare.{name}": reason for name, reason in missing.items()}
         engines = [ours] if exact in (None, ours) else [ours, exact]
         own = [Probe("ours", timed(partial(engine.run, images), synchronise)) for engine in engines]
         probes = []
         for peer in peers:
             probes += [*own, Probe(peer.name, timed(partial(peer.run, images), synchronise))]
-        timings = take_turns(probes, limit, "comparison", tick) if probes else []
+        timings = time_in_rounds(probes, limit, "comparison", on_round) if probes else []
     stride = len(own) + 1
     found = {}
     for index, peer in enumerate(peers):
         mine, *others, theirs = timings[index * stride : (index + 1) * stride]
         in_fp32 = others[0] if others else mine if exact is ours else None
-        found[peer.name] = Against(peer.what, theirs, mine, in_fp32)
+        found[peer.name] = LibraryComparison(peer.what, theirs, mine, in_fp32)
     return Comparison(found, str(plan_of(exact)) if exact else "", skipped)

@@ -1,4 +1,4 @@
-"""Messages sent through DDS to another process of this machine, and how long they are on their way."""
+"""Times messages sent through DDS to another process of this machine."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from perception_contrast.bench.result_messages import Built
+from perception_contrast.bench.result_messages import ResultMessages
 from perception_contrast.core.errors import PerceptionError
 
 TOPICS = ("features", "masks", "detections")
 READY = "ready"
-_MEET_SECONDS = 20.0
-_LOST_SECONDS = 2.0
+_DISCOVERY_SECONDS = 20.0
+_SEND_TIMEOUT = 2.0
 
 
 class LoopbackError(PerceptionError):
@@ -27,9 +27,12 @@ class LoopbackError(PerceptionError):
 
 
 class Loopback:
-    """Publishes; a child subscribes and tells when all messages of a number were there, decoded.
+    """Publishes messages; a child process subscribes and prints when all messages of a number arrived.
 
-    Both read one steady clock, so no way back is in the time. lost: sets that never arrived whole.
+    Both processes read one steady clock, so the time is that of one direction.
+
+    Attributes:
+        lost: Sets of messages that did not arrive whole.
     """
 
     def __init__(self, child: subprocess.Popen[str], publishers: Mapping[str, Any]) -> None:
@@ -45,20 +48,25 @@ class Loopback:
             self._lines.put(line.strip())
 
     def wait(self) -> None:
-        """Until both have found each other. Raises LoopbackError."""
+        """Waits until both processes have discovered each other. Raises LoopbackError."""
         try:
-            line = self._lines.get(timeout=_MEET_SECONDS)
+            line = self._lines.get(timeout=_DISCOVERY_SECONDS)
         except queue.Empty:
             line = ""
         if line != READY:
             raise LoopbackError(f"the receiving process did not start: {line or 'no answer'}")
-        deadline = time.monotonic() + _MEET_SECONDS
+        deadline = time.monotonic() + _DISCOVERY_SECONDS
         while not all(one.get_subscription_count() for one in self._publishers.values()):
             if time.monotonic() > deadline:
                 raise LoopbackError("the receiving process was not found over DDS; try --no-dds")
             time.sleep(0.05)
 
-    def send(self, built: Built) -> float | None:
+    @property
+    def receiver_exit_code(self) -> int | None:
+        """Of the child process; None while it runs."""
+        return self._child.poll()
+
+    def send(self, built: ResultMessages) -> float | None:
         """Milliseconds from the first publish to the last message's arrival; None if one was lost."""
         self._number += 1
         messages = {name: getattr(built, name) for name in TOPICS}
@@ -67,7 +75,7 @@ class Loopback:
         began = time.monotonic_ns()
         for name, message in messages.items():
             self._publishers[name].publish(message)
-        deadline = time.monotonic() + _LOST_SECONDS
+        deadline = time.monotonic() + _SEND_TIMEOUT
         while (left := deadline - time.monotonic()) > 0:
             try:
                 number, arrived = self._lines.get(timeout=min(left, 0.2)).split()
@@ -92,7 +100,7 @@ def loopback(environment: Mapping[str, str]) -> Iterator[Loopback]:
     from sensor_msgs.msg import Image
     from vision_msgs.msg import Detection2DArray
 
-    from perception_contrast.ros.qos import output
+    from perception_contrast.ros.qos import output_qos
 
     kinds = {"features": FeatureMap, "masks": Image, "detections": Detection2DArray}
     with contextlib.ExitStack() as stack:
@@ -102,7 +110,7 @@ def loopback(environment: Mapping[str, str]) -> Iterator[Loopback]:
         stack.callback(rclpy.try_shutdown, context=context)
         node = rclpy.create_node("bench_sender", context=context)
         stack.callback(node.destroy_node)
-        publishers = {name: node.create_publisher(kinds[name], f"~/{name}", output()) for name in TOPICS}
+        publishers = {name: node.create_publisher(kinds[name], f"~/{name}", output_qos()) for name in TOPICS}
         child = stack.enter_context(_child(environment, node.get_fully_qualified_name()))
         made = Loopback(child, publishers)
         made.wait()

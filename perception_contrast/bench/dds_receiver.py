@@ -1,4 +1,4 @@
-"""The receiving process of ``loopback``: says on standard output when all messages of a number are there."""
+"""The receiving process of ``loopback``: prints the number of each complete set of messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from perception_contrast.bench.dds_loopback import READY, TOPICS
-from perception_contrast.ros.qos import output
+from perception_contrast.ros.qos import output_qos
 
 KINDS = {"features": FeatureMap, "masks": Image, "detections": Detection2DArray}
 
@@ -39,7 +39,7 @@ def main() -> int:
     rclpy.init()
     node = rclpy.create_node("bench_receiver")
     for name in TOPICS:
-        node.create_subscription(KINDS[name], f"{sender}/{name}", on, output())
+        node.create_subscription(KINDS[name], f"{sender}/{name}", on, output_qos())
     threading.Thread(target=end_with_parent, daemon=True).start()
     print(READY, flush=True)
     with contextlib.suppress(ExternalShutdownException, KeyboardInterrupt):

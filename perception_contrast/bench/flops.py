@@ -1,4 +1,4 @@
-"""How much a model computes and moves for an image, counted rather than measured."""
+"""Counts the operations and bytes of a model for an image."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 
 
 @dataclass(frozen=True)
 class Work:
-    """Of one image. flops: two for each multiplication with its sum. weights: numbers. moved: outputs'
-    and the image's bytes."""
+    """Work of one image.
+
+    Attributes:
+        flops: Two for each multiply-accumulate.
+        weights: Number of weights.
+        moved: Bytes of the image and the outputs.
+    """
 
     flops: int
     weights: int
@@ -27,7 +32,7 @@ class Work:
         return self.weights * _BYTES[precision] + batch * self.moved
 
 
-def work_of(graph: EncoderGraph, size: tuple[int, int]) -> Work:
+def count_work(graph: EncoderGraph, size: tuple[int, int]) -> Work:
     """Runs the graph once at size (height, width). Products count, also in attention; norms do not."""
     device = next(graph.parameters()).device
     images = torch.zeros(1, 3, *size, device=device)

@@ -1,4 +1,4 @@
-"""What this machine is, and the most that it can do: products a second, bytes a second."""
+"""Facts of this machine, and its peaks: matrix products and bytes copied a second, memory."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ import torch
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.version import __version__
+from perception_contrast.engines.cpu_features import cpu_name
 from perception_contrast.engines.engine_cache import machine_facts, threads
-from perception_contrast.engines.processor import cpu_name
 
 PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "timm", "transformers", "open_clip_torch", "numpy")
-_SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
-_COPIED_MB = {"cpu": 256, "cuda": 1024}
-_SECONDS = 0.4
+MATRIX_SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
+COPY_MB = {"cpu": 256, "cuda": 1024}
+PEAK_SECONDS = 0.4
 
 
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[int]:
-    """Gives all libraries the same number of processors; puts everything back afterwards.
+    """Limits all libraries to the same number of processors; restores the limits afterwards.
 
     None: all that this process may use. Raises ModelError for fewer than one or more than there are.
     """
@@ -79,20 +79,20 @@ def machine(device: str, used: int) -> dict[str, Any]:
     }
 
 
-def synchronise_of(device: str) -> Any:
-    """Waits until the device has nothing left to do; on a CPU there is nothing to wait for."""
+def synchroniser(device: str) -> Any:
+    """A function that waits until the device is idle; on a CPU it does nothing."""
     if torch.device(device).type == "cuda":
         return lambda: torch.cuda.synchronize(device)
     return lambda: None
 
 
 def _best_seconds(work: Any, device: str) -> float:
-    """The shortest of the runs that fit in a moment; at least two after a warm-up."""
-    synchronise = synchronise_of(device)
+    """Time of the fastest of the runs within PEAK_SECONDS; at least two after a warm-up."""
+    synchronise = synchroniser(device)
     work()
     synchronise()
     best, began, runs = float("inf"), time.perf_counter(), 0
-    while runs < 2 or time.perf_counter() - began < _SECONDS:
+    while runs < 2 or time.perf_counter() - began < PEAK_SECONDS:
         start = time.perf_counter()
         work()
         synchronise()
@@ -102,14 +102,14 @@ def _best_seconds(work: Any, device: str) -> float:
 
 
 def product_peaks(device: str) -> dict[str, float]:
-    """Precision to the most GFLOP/s that torch.mm reached here, over several sizes."""
+    """Precision to the highest GFLOP/s of torch.mm over several sizes."""
     kind = torch.device(device).type
     formats = {"fp32": torch.float32, "bf16": torch.bfloat16}
     if kind == "cuda":
         formats["fp16"] = torch.float16
     peaks: dict[str, float] = {}
     for name, dtype in formats.items():
-        for side in _SIDES.get(kind, _SIDES["cpu"]):
+        for side in MATRIX_SIDES.get(kind, MATRIX_SIDES["cpu"]):
             left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
             seconds = _best_seconds(lambda a=left, b=right: torch.mm(a, b), device)
             peaks[name] = max(peaks.get(name, 0.0), 2 * side**3 / seconds / 1e9)
@@ -119,8 +119,8 @@ def product_peaks(device: str) -> dict[str, float]:
 
 
 def bandwidth(device: str) -> float:
-    """GB/s of a copy that no cache holds, bytes read and bytes written both counted."""
-    megabytes = _COPIED_MB.get(torch.device(device).type, _COPIED_MB["cpu"])
+    """GB/s of a copy larger than the caches; bytes read and bytes written both count."""
+    megabytes = COPY_MB.get(torch.device(device).type, COPY_MB["cpu"])
     source = torch.zeros(megabytes * 2**20, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * source.numel() / _best_seconds(lambda: target.copy_(source), device) / 1e9
@@ -128,7 +128,7 @@ def bandwidth(device: str) -> float:
 
 @dataclass
 class MemoryWatch:
-    """Highest memory from its creation on. On Linux; elsewhere of the whole process."""
+    """Peak memory since its creation, on Linux; elsewhere since the start of the process."""
 
     device: str
 
@@ -139,7 +139,7 @@ class MemoryWatch:
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def read(self) -> Mapping[str, float | None]:
-        """host_peak_mb: resident. gpu_peak_mb: what torch had allocated, None on a CPU."""
+        """host_peak_mb: resident memory. gpu_peak_mb: allocated by torch, None on a CPU."""
         on_gpu = torch.device(self.device).type == "cuda"
         gpu = torch.cuda.max_memory_allocated(self.device) / 1e6 if on_gpu else None
         return {"host_peak_mb": _resident_peak_mb(), "gpu_peak_mb": gpu}

@@ -1,4 +1,4 @@
-"""What the ROS node costs and how it shares: over DDS, against the pipeline alone and against bare rclpy."""
+"""Measures the ROS node over DDS: its overhead, its messages, several cameras, and restarts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.grid_to_image import GridToImage
-from perception_contrast.core.vocabulary import Query as Asked
+from perception_contrast.core.vocabulary import Query as CoreQuery
 from perception_contrast.pipeline.build import build
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
@@ -41,14 +41,14 @@ from perception_contrast.ros.messages.image_messages import (
     nanoseconds,
     time_message,
 )
-from perception_contrast.ros.qos import output
+from perception_contrast.ros.qos import output_qos
 
 PATIENCE = 180.0
 NODE = "perception_node"
 Figures = dict[str, float]
 
 
-class Client:
+class BenchClient:
     """A node that publishes images, listens and asks; spinning in a thread of its own."""
 
     def __init__(self) -> None:
@@ -87,10 +87,10 @@ class Client:
         self.node.destroy_client(client)
         return future.result()
 
-    def heard(self, output_name: str) -> None:
-        """Waits until the node knows of one listener to an output."""
+    def wait_for_subscriber(self, output_name: str) -> None:
+        """Waits until the node knows of one subscriber to an output."""
         key = f"subscribers/{output_name}"
-        self.wait(lambda: self.status[NODE].get(key) == "1", f"a listener to {output_name}")
+        self.wait(lambda: self.status[NODE].get(key) == "1", f"a subscriber to {output_name}")
 
     @contextmanager
     def serving(
@@ -124,17 +124,17 @@ def _parameters(model: str, language_model: str, engine: str, short_side: int) -
     )
 
 
-def overhead(model: str, language_model: str, engine: str, short_side: int, rounds: int) -> Figures:
-    """One image at a time through the pipeline alone and through the node, taking turns: milliseconds.
+def measure_overhead(model: str, language_model: str, engine: str, short_side: int, rounds: int) -> Figures:
+    """One image at a time through the pipeline alone and through the node, in turn: milliseconds.
 
     Of the node: from before an Image is published until features, masks and detections have come back.
     """
     image = photograph((480, 640))
     settings = PipelineSettings(short_side=short_side)
     alone = build(model, language_model, engine=engine, settings=settings)
-    alone.set_queries([Asked("mug"), Asked("table")])
+    alone.set_queries([CoreQuery("mug"), CoreQuery("table")])
     alone.warm_up((480, 640))
-    request, client = OutputRequest(features=True, masks=True, detections=True), Client()
+    request, client = OutputRequest(features=True, masks=True, detections=True), BenchClient()
     arrived: Counter[int] = Counter()
     topics = {"features": FeatureMap, "masks": Image, "detections": Detection2DArray}
     times: dict[str, list[float]] = {"pipeline": [], "node": []}
@@ -143,20 +143,20 @@ def overhead(model: str, language_model: str, engine: str, short_side: int, roun
         arrived[nanoseconds(message.header.stamp)] += 1
 
     for topic, kind in topics.items():
-        client.node.create_subscription(kind, f"/{NODE}/{topic}", on, output())
-    camera = client.node.create_publisher(Image, "/image", output())
+        client.node.create_subscription(kind, f"/{NODE}/{topic}", on, output_qos())
+    camera = client.node.create_publisher(Image, "/image", output_qos())
     try:
         with client.serving(NODE, *_parameters(model, language_model, engine, short_side)):
             client.wait(camera.get_subscription_count, "a reader of the camera")
             for topic in topics:
-                client.heard(topic)
+                client.wait_for_subscriber(topic)
             time.sleep(1.0)
             for number in range(1, rounds + 4):
                 began = time.perf_counter()
                 alone.process(Frame(image, number), request)
                 middle = time.perf_counter()
                 camera.publish(image_message(image, Header(stamp=time_message(number))))
-                client.wait(partial(_all_there, arrived, number, len(topics)), "the results of an image")
+                client.wait(partial(_all_arrived, arrived, number, len(topics)), "the results of an image")
                 times["pipeline"].append(1e3 * (middle - began))
                 times["node"].append(1e3 * (time.perf_counter() - middle))
     finally:
@@ -167,11 +167,11 @@ def overhead(model: str, language_model: str, engine: str, short_side: int, roun
     return {"pipeline_ms": pipeline, "node_ms": node, "ratio": node / pipeline}
 
 
-def _all_there(arrived: Counter[int], number: int, expected: int) -> bool:
+def _all_arrived(arrived: Counter[int], number: int, expected: int) -> bool:
     return arrived[number] == expected
 
 
-def messages(rounds: int) -> dict[str, Figures]:
+def measure_messages(rounds: int) -> dict[str, Figures]:
     """Arrays sent as messages and turned into arrays again, against messages that are bare: milliseconds."""
     # As in every node.
     reuse_large_blocks()
@@ -205,8 +205,8 @@ def _compared(
 ) -> Figures:
     taken: list[Any] = []
     topic = f"~/{kind.__name__.lower()}"
-    publisher = node.create_publisher(kind, topic, output())
-    node.create_subscription(kind, topic, taken.append, output())
+    publisher = node.create_publisher(kind, topic, output_qos())
+    node.create_subscription(kind, topic, taken.append, output_qos())
     while not publisher.get_subscription_count():
         executor.spin_once(timeout_sec=0.1)
     bare = make()
@@ -230,29 +230,29 @@ def _compared(
     return {"bare_ms": first, "arrays_ms": second, "ratio": second / first}
 
 
-def cameras(
+def measure_cameras(
     model: str, language_model: str, engine: str, short_side: int, seconds: float, rate: float = 10.0
 ) -> dict[str, Figures]:
     """Three cameras: results a second of each on one node, on one with a camera stopped, on a node each."""
-    names, client = ("front", "left", "rear"), Client()
+    names, client = ("front", "left", "rear"), BenchClient()
     parameters = _parameters(model, language_model, engine, short_side)
     message = image_message(photograph((480, 640)), Header())
     counts: Counter[str] = Counter()
-    filming: set[str] = set()
-    publishers = {name: client.node.create_publisher(Image, f"/{name}", output()) for name in names}
+    publishing: set[str] = set()
+    publishers = {name: client.node.create_publisher(Image, f"/{name}", output_qos()) for name in names}
 
-    def film() -> None:
+    def publish_images() -> None:
         while client.context.ok():
-            for name in tuple(filming):
+            for name in tuple(publishing):
                 message.header.stamp = time_message(time.time_ns())
                 publishers[name].publish(message)
             time.sleep(1.0 / rate)
 
-    threading.Thread(target=film, daemon=True).start()
+    threading.Thread(target=publish_images, daemon=True).start()
 
     def measured(who: Sequence[str], nodes: Sequence[str]) -> Figures:
-        filming.clear()
-        filming.update(who)
+        publishing.clear()
+        publishing.update(who)
         time.sleep(3.0)
         counts.clear()
         began = time.monotonic()
@@ -263,7 +263,9 @@ def cameras(
         return found | {"all_hz": sum(counts.values()) / took, "memory_mb": memory}
 
     def listen(name: str, topic: str) -> None:
-        client.node.create_subscription(Detection2DArray, topic, lambda _: counts.update([name]), output())
+        client.node.create_subscription(
+            Detection2DArray, topic, lambda _: counts.update([name]), output_qos()
+        )
 
     try:
         for name in names:
@@ -283,9 +285,9 @@ def cameras(
     return {"one node": one, "one node, rear stopped": two, "a node each": each}
 
 
-def restart(model: str, language_model: str, engine: str, short_side: int) -> Figures:
+def measure_restart(model: str, language_model: str, engine: str, short_side: int) -> Figures:
     """Seconds from a start to serving: a first one, and one after kill -9, with its vocabulary back."""
-    client = Client()
+    client = BenchClient()
     parameters = [
         one for one in _parameters(model, language_model, engine, short_side) if "restore" not in one
     ]

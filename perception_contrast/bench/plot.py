@@ -73,7 +73,7 @@ def _title(pen: ImageDraw.ImageDraw, report: Report) -> int:
     )
     where = f"{machine['gpu'] or machine['cpu']}, threads: {machine['threads']}"
     line = (
-        f"{where}; engine {engine['name']} {engine['precision']}; walk {report['throughput_hz']:.1f} Hz, "
+        f"{where}; engine {engine['name']} {engine['precision']}; {report['throughput_hz']:.1f} Hz, "
         f"{report['walk_over_forwards']:.2f} times the models' forwards"
     )
     pen.text((MARGIN, 72), line, SOFT, font=_font(19))
@@ -86,7 +86,7 @@ def _stage_bars(report: Report) -> list[Bar]:
         for name, row in report["stages"].items()
     ]
     walk = report["walk"]
-    return [*bars, Bar("walk, all of it", walk["p50_ms"], walk["p95_ms"], f"{walk['p50_ms']:.2f} ms", WHOLE)]
+    return [*bars, Bar("whole frame", walk["p50_ms"], walk["p95_ms"], f"{walk['p50_ms']:.2f} ms", WHOLE)]
 
 
 def _peer_bars(report: Report) -> list[Bar]:

@@ -1,4 +1,4 @@
-"""Rounds of timed calls that take turns, and what is said of their times."""
+"""Times several calls in alternating rounds, and summarises their times."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 WARM_UPS = 3
-FEWEST = 5
+MIN_ROUNDS = 5
 # Threads of the libraries go on spinning for a while after a call; the next one is not to pay for it.
 PAUSE = 0.01
 QUANTILES = (50, 95, 99)
 
-Tick = Callable[[str, float], None]
+RoundCallback = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -33,54 +33,56 @@ class Timing:
     def p50(self) -> float:
         return self.percentile(50)
 
-    def described(self) -> dict[str, float]:
-        """p50_ms, p95_ms, p99_ms and how many rounds they are of."""
+    def summary(self) -> dict[str, float]:
+        """p50_ms, p95_ms, p99_ms and the number of rounds."""
         row: dict[str, float] = {f"p{q}_ms": round(self.percentile(q), 4) for q in QUANTILES}
         return {**row, "rounds": len(self.samples)}
 
 
 @dataclass(frozen=True)
 class Limit:
-    """When to stop: after ``rounds``, or else after ``seconds`` and no fewer than FEWEST rounds."""
+    """When to stop: after ``rounds``, or else after ``seconds`` and at least MIN_ROUNDS rounds."""
 
     rounds: int | None = None
     seconds: float = 20.0
 
     def share(self, done: int, elapsed: float) -> float:
-        """How much is done, 0 to 1."""
+        """Share that is done, 0 to 1."""
         if self.rounds is not None:
             return min(1.0, done / self.rounds)
-        return min(1.0, elapsed / self.seconds, done / FEWEST)
+        return min(1.0, elapsed / self.seconds, done / MIN_ROUNDS)
 
 
 @dataclass(frozen=True)
 class Probe:
-    """measure: does it once and gives the milliseconds, or None where this time there is no result."""
+    """measure: runs once and returns milliseconds, or None without a result this time."""
 
     name: str
     measure: Callable[[], float | None]
 
 
-def timed(work: Callable[[], object], synchronise: Callable[[], None]) -> Callable[[], float]:
-    """``work`` with a clock around it. synchronise: waits until the device has nothing left to do."""
+def timed(call: Callable[[], object], synchronise: Callable[[], None]) -> Callable[[], float]:
+    """Times ``call``. synchronise: waits until the device is idle."""
 
     def measure() -> float:
         synchronise()
         began = time.perf_counter()
-        work()
+        call()
         synchronise()
         return 1e3 * (time.perf_counter() - began)
 
     return measure
 
 
-def take_turns(
-    probes: Sequence[Probe], limit: Limit, what: str = "", tick: Tick | None = None
+def time_in_rounds(
+    probes: Sequence[Probe], limit: Limit, what: str = "", on_round: RoundCallback | None = None
 ) -> list[Timing]:
-    """Measures all probes in turn, round after round, so that what else the machine does meets all alike.
+    """Measures all probes one after another in each round, so that other load affects all alike.
 
-    A Timing a probe, in their order. The first WARM_UPS rounds do not count. tick(what, share) is
-    called after each round.
+    The first WARM_UPS rounds do not count. ``on_round(what, share)`` is called after each round.
+
+    Returns:
+        One Timing for each probe, in their order.
     """
     kept: list[list[float]] = [[] for _ in probes]
     for _ in range(WARM_UPS):
@@ -94,6 +96,6 @@ def take_turns(
             if took is not None:
                 samples.append(took)
         done += 1
-        if tick:
-            tick(what, limit.share(done, time.perf_counter() - began))
+        if on_round:
+            on_round(what, limit.share(done, time.perf_counter() - began))
     return [Timing(tuple(samples)) for samples in kept]

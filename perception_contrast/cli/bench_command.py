@@ -1,4 +1,4 @@
-"""`perception-contrast bench`: how long each part of a frame's walk takes here, and what others take."""
+"""`perception-contrast bench`: times of each stage of a frame on this machine, and of other libraries."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from perception_contrast.bench.bench_run import Measured, Options
 
 _EPILOG = """\
-All stages take turns with the whole walk, round after round, so their times can be compared with each
-other. With --compare the model's forward pass takes turns with timm, transformers, open_clip and plain
+All stages alternate with the processing of a whole frame, round after round, so their times can be compared.
+With --compare the model's forward pass alternates with timm, transformers, open_clip and plain
 ONNX Runtime on the same input and threads. docs/measure.md says what each row means.
 """
 
@@ -32,12 +32,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--model", default="dinov2-s14", help="image encoder (default: %(default)s)")
-    add("--language-model", default="household-lit", help="what knows words, or none (default: %(default)s)")
+    add("--language-model", default="household-lit", help="model for text, or none (default: %(default)s)")
     add(
         "--dense",
         choices=(AUTO, *METHODS),
         default=AUTO,
-        help="way to the features that words are compared with (default: %(default)s)",
+        help="how dense features for text come about (default: %(default)s)",
     )
     add(
         "--size",
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         type=positive_int,
         default=1,
         metavar="N",
-        help="images a forward; the walk always takes one",
+        help="images a forward pass; a frame is always one",
     )
     add("--threads", type=positive_int, metavar="N", help="processors to use (default: all)")
     much = parser.add_mutually_exclusive_group()
@@ -91,21 +91,21 @@ def _seconds(text: str) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0. Raises PerceptionError."""
-    asked = _parser().parse_args(argv)
-    _require_files(asked.json, asked.plot)
+    arguments = _parser().parse_args(argv)
+    _require_files(arguments.json, arguments.plot)
 
     from rich.console import Console
 
     from perception_contrast.bench.bench_report import report_of, show, write_report
-    from perception_contrast.bench.bench_run import run
+    from perception_contrast.bench.bench_run import run_benchmark
     from perception_contrast.bench.plot import write_plot
 
-    report = report_of(_with_progress(run, _options(asked)))
+    report = report_of(_with_progress(run_benchmark, _options(arguments)))
     show(report, Console())
-    if asked.json:
-        write_report(report, asked.json)
-    if asked.plot:
-        write_plot(report, asked.plot)
+    if arguments.json:
+        write_report(report, arguments.json)
+    if arguments.plot:
+        write_plot(report, arguments.plot)
     return 0
 
 
@@ -122,28 +122,28 @@ def _require_files(*paths: Path | None) -> None:
             raise PerceptionError(f"{path} cannot be written: {error}") from error
 
 
-def _options(asked: argparse.Namespace) -> Options:
+def _options(arguments: argparse.Namespace) -> Options:
     from perception_contrast.bench.bench_run import Options
     from perception_contrast.bench.timing import Limit
 
-    width, height = asked.camera
+    width, height = arguments.camera
     return Options(
-        model=asked.model,
-        language_model=asked.language_model.strip() or "none",
-        size=asked.size,
+        model=arguments.model,
+        language_model=arguments.language_model.strip() or "none",
+        size=arguments.size,
         camera=(height, width),
-        encoding=asked.encoding,
-        engine=asked.engine,
-        precision=asked.precision,
-        device=asked.device,
-        dense=asked.dense,
-        batch=asked.batch,
-        threads=asked.threads,
-        limit=Limit(asked.rounds, asked.seconds),
-        compare=asked.compare,
-        random_init=asked.random_init,
-        offline=asked.offline,
-        environment=None if asked.no_dds else _environment(),
+        encoding=arguments.encoding,
+        engine=arguments.engine,
+        precision=arguments.precision,
+        device=arguments.device,
+        dense=arguments.dense,
+        batch=arguments.batch,
+        threads=arguments.threads,
+        limit=Limit(arguments.rounds, arguments.seconds),
+        compare=arguments.compare,
+        random_init=arguments.random_init,
+        offline=arguments.offline,
+        environment=None if arguments.no_dds else _environment(),
     )
 
 
@@ -164,13 +164,13 @@ def _with_progress(run: Callable[..., Measured], options: Options) -> Measured:
         now = progress.add_task("loading", total=None)
         bars: dict[str, TaskID] = {}
 
-        def tell(text: str) -> None:
+        def on_progress(text: str) -> None:
             progress.update(now, description=text)
 
-        def tick(what: str, share: float) -> None:
+        def on_round(what: str, share: float) -> None:
             if what not in bars:
                 bars[what] = progress.add_task(what, total=1.0)
-                tell("measuring")
+                on_progress("measuring")
             progress.update(bars[what], completed=share)
 
-        return run(options, tell, tick)
+        return run(options, on_progress, on_round)

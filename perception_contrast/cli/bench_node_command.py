@@ -1,4 +1,4 @@
-"""`perception-contrast bench-node`: what the ROS node costs, how it shares among cameras, how it restarts."""
+"""`perception-contrast bench-node`: overhead of the ROS node, sharing among cameras, restart times."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=f"{', '.join(PARTS)}; all if none")
     add("--model", default="dinov2-s14", help="image encoder (default: %(default)s)")
-    add("--language-model", default="household-lit", help="what knows words, or none (default: %(default)s)")
-    add("--engine", default="torch", help="what the models run on (default: %(default)s)")
+    add("--language-model", default="household-lit", help="model for text, or none (default: %(default)s)")
+    add("--engine", default="torch", help="inference engine (default: %(default)s)")
     add("--short-side", type=int, default=224, help="of the network input in pixels (default: %(default)s)")
-    add("--rounds", type=int, default=30, help="of what takes turns (default: %(default)s)")
+    add("--rounds", type=int, default=30, help="of alternating measurements (default: %(default)s)")
     add("--seconds", type=float, default=15.0, help="for each reading of cameras (default: %(default)s)")
     add("--json", type=Path, metavar="FILE", help="write the figures")
     return parser
@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     node.enter_domain(free_domain())
     models = (arguments.model, arguments.language_model, arguments.engine, arguments.short_side)
     measure: dict[str, Callable[[], Mapping[str, Any]]] = {
-        "overhead": lambda: node.overhead(*models, arguments.rounds),
-        "messages": lambda: node.messages(arguments.rounds),
-        "cameras": lambda: node.cameras(*models, arguments.seconds),
-        "restart": lambda: node.restart(*models),
+        "overhead": lambda: node.measure_overhead(*models, arguments.rounds),
+        "messages": lambda: node.measure_messages(arguments.rounds),
+        "cameras": lambda: node.measure_cameras(*models, arguments.seconds),
+        "restart": lambda: node.measure_restart(*models),
     }
     console = Console(stderr=True)
     figures: dict[str, Mapping[str, Any]] = {}

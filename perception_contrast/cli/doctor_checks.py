@@ -125,7 +125,7 @@ def gpu() -> Iterator[Finding]:
             yield Finding("gpu", "ok", "none; models run on the CPU")
         import onnxruntime
     except ImportError:
-        return  # The libraries' own check tells.
+        return  # The check of libraries reports it.
     yield Finding("gpu", "ok", f"ONNX Runtime built with {', '.join(onnxruntime.get_available_providers())}")
 
 
@@ -152,7 +152,7 @@ def weights() -> Iterator[Finding]:
         from perception_contrast.models.registry import MINILM, MODELS
         from perception_contrast.models.weights import weights_file
     except ImportError:
-        return  # The libraries' own check tells.
+        return  # The check of libraries reports it.
     for spec in (MODELS["household-lit"], MINILM):
         try:
             path = weights_file(spec, offline=True)
@@ -209,7 +209,7 @@ def hub() -> Iterator[Finding]:
 
         from perception_contrast.models.hub import require_reachable
     except ImportError:
-        return  # The libraries' own check tells.
+        return  # The check of libraries reports it.
     try:
         require_reachable(constants.ENDPOINT)
     except ModelError as error:

@@ -1,4 +1,4 @@
-"""`perception-contrast doctor`: what is there, what is missing, and the remedy for each."""
+"""`perception-contrast doctor`: checks the installation and names a remedy for each problem."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dense.method_names import AUTO, EDITS, STOCK
 
 if TYPE_CHECKING:
-    from perception_contrast.encoders.encoder_graphs import EncoderGraph
+    from perception_contrast.encoders.encoder_graph import EncoderGraph
 
 _EPILOG = """\
 Each --size gives a file of its own: sides are fixed in it, the number of images at once is free.

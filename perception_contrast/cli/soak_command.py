@@ -1,4 +1,4 @@
-"""`perception-contrast soak`: perception_node under every fault that we know, for as long as you like."""
+"""`perception-contrast soak`: runs perception_node under every known fault, for as long as you like."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from perception_contrast.core.cache import atomic_write
 
 if TYPE_CHECKING:
-    from perception_contrast.bench.soak.soak_run import Survived
+    from perception_contrast.bench.soak.soak_run import SoakResult
 
 _EPILOG = """\
 Starts two nodes and three cameras of its own in a ROS domain of its own, sends images as fast as they go,
 and every few seconds does something that a robot should survive: malformed messages of each kind, truncated
 JPEGs, other encodings and sizes, engine failures, stamps that jump, subscribers that come and go, storms of
 parameters, changes of the vocabulary, lifecycle transitions, a camera that freezes or goes. Each must be
-told in /diagnostics, and the next good frame must have its result. Memory must stay within 2 percent.
+reported in /diagnostics, and the next good frame must have its result. Memory must stay within 2 percent.
 """
 
 
@@ -34,10 +34,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--minutes", type=float, default=1.0, help="after every fault has come once (default: %(default)s)")
     add("--seed", type=int, default=0, help="of the order of faults (default: %(default)s)")
     add("--model", default="dinov2-s14", help="image encoder (default: %(default)s)")
-    add("--language-model", default="household-lit", help="what knows words, or none (default: %(default)s)")
+    add("--language-model", default="household-lit", help="model for text, or none (default: %(default)s)")
     add("--short-side", type=int, default=56, help="of the network input in pixels (default: %(default)s)")
-    add("--engine", default="torch", help="what the models run on (default: %(default)s)")
-    add("--json", type=Path, metavar="FILE", help="write what was lived through")
+    add("--engine", default="torch", help="inference engine (default: %(default)s)")
+    add("--json", type=Path, metavar="FILE", help="write the results")
     return parser
 
 
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from perception_contrast.bench.soak.soak_graph import default_node
-    from perception_contrast.bench.soak.soak_run import Options, soak
+    from perception_contrast.bench.soak.soak_run import Options, run_soak
     from perception_contrast.cli.demo.demo_graph import free_domain
 
     environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain())}
@@ -68,38 +68,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("loading", total=options.seconds)
 
-        def tell(fault: str, so_far: Survived) -> None:
-            said = f"{so_far.faults} faults, {so_far.frames} frames; {fault}"
-            bar.update(task, completed=min(so_far.seconds, options.seconds), description=said)
+        def on_fault(fault: str, so_far: SoakResult) -> None:
+            description = f"{so_far.faults} faults, {so_far.frames} frames; {fault}"
+            bar.update(task, completed=min(so_far.seconds, options.seconds), description=description)
 
-        survived = soak(options, tell)
-    print(_described(survived))
+        result = run_soak(options, on_fault)
+    print(_summary(result))
     if arguments.json is not None:
-        atomic_write(arguments.json, json.dumps(_facts(survived), indent=1).encode())
+        atomic_write(arguments.json, json.dumps(_facts(result), indent=1).encode())
     return 0
 
 
-def _described(survived: Survived) -> str:
-    times = sorted(one for each in survived.resumed.values() for one in each)
+def _summary(result: SoakResult) -> str:
+    times = sorted(one for each in result.resumed.values() for one in each)
     lines = [
-        f"survived {survived.faults} faults of {len(survived.resumed)} kinds in {survived.seconds:.0f} s, "
-        f"{survived.frames} results ({survived.frames / survived.seconds:.1f} a second)",
-        "each fault was told in /diagnostics; the next good frame had its result after "
+        f"survived {result.faults} faults of {len(result.resumed)} kinds in {result.seconds:.0f} s, "
+        f"{result.frames} results ({result.frames / result.seconds:.1f} a second)",
+        "each fault was reported in /diagnostics; the next good frame had its result after "
         f"{1e3 * times[len(times) // 2]:.0f} ms (median), {1e3 * times[-1]:.0f} ms (longest)",
     ]
-    for node, readings in survived.memory_mb.items():
+    for node, readings in result.memory_mb.items():
         lines.append(
-            f"node '{node}': {readings[-1]:.0f} MB, {100 * survived.growth(node):+.2f} % from the first "
-            f"third of the readings to the last; {survived.threads[node][-1]} threads"
+            f"node '{node}': {readings[-1]:.0f} MB, {100 * result.growth(node):+.2f} % from the first "
+            f"third of the readings to the last; {result.threads[node][-1]} threads"
         )
     return "\n".join(lines)
 
 
-def _facts(survived: Survived) -> dict[str, object]:
+def _facts(result: SoakResult) -> dict[str, object]:
     return {
-        "seconds": survived.seconds,
-        "frames": survived.frames,
-        "resumed_s": survived.resumed,
-        "memory_mb": survived.memory_mb,
-        "threads": survived.threads,
+        "seconds": result.seconds,
+        "frames": result.frames,
+        "resumed_s": result.resumed,
+        "memory_mb": result.memory_mb,
+        "threads": result.threads,
     }

@@ -1,4 +1,4 @@
-"""`perception-contrast vocab`: the vocabularies that have a name, what is in one, and checks of one's own."""
+"""`perception-contrast vocab`: lists, shows and checks vocabulary files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 1 where `list` met a file that is refused. Raises QueryError."""
+    """Exit code 0, or 1 where `list` found a file that is refused. Raises QueryError."""
     options = _parser().parse_args(argv)
     if options.action == "list":
         return _list()

@@ -1,4 +1,7 @@
-"""A client of perception_node for Python programs: ask for things, wait for them, take features as arrays."""
+"""A client of perception_node for Python programs: requests, streams, results as arrays."""
+
+import warnings
+from typing import Any
 
 from perception_contrast.client.client_errors import (
     ClientError,
@@ -8,7 +11,7 @@ from perception_contrast.client.client_errors import (
     NodeNotActiveError,
     RefusedError,
 )
-from perception_contrast.client.futures import Answer
+from perception_contrast.client.futures import ClientFuture
 from perception_contrast.client.perception_client import PerceptionClient
 from perception_contrast.client.result_types import (
     Detections,
@@ -22,8 +25,8 @@ from perception_contrast.client.result_types import (
 from perception_contrast.client.streams import Stream
 
 __all__ = [
-    "Answer",
     "ClientError",
+    "ClientFuture",
     "ClosedError",
     "Detections",
     "Features",
@@ -39,3 +42,12 @@ __all__ = [
     "Thing",
     "Vectors",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Answer":
+        warnings.warn(
+            "perception_contrast.client.Answer is now called ClientFuture", DeprecationWarning, stacklevel=2
+        )
+        return ClientFuture
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

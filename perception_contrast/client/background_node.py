@@ -1,4 +1,4 @@
-"""A node of the client's own with a thread that spins it, so that nothing waits for its user's executor."""
+"""The client's own node and the thread that spins it, so that nothing waits for the user's executor."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import rclpy
 from rclpy.context import Context
@@ -15,15 +16,27 @@ from rclpy.signals import SignalHandlerOptions
 
 from perception_contrast.client.client_errors import ClosedError
 
-# Seconds between looks at deadlines, while there are some and while there are none.
-TICK, IDLE = 0.05, 1.0
+# Seconds between checks of deadlines, while there are some and while there are none.
+BUSY_PERIOD, IDLE_PERIOD = 0.05, 1.0
 
 
-class Background:
-    """Runs what is submitted, and the callbacks of ``node``, one after another in one thread.
+class BackgroundTask(Protocol):
+    """Periodic work of the thread."""
 
-    user: a node whose context, namespace and remappings are used; it need not be spun, and its executor
-    is left alone. Without one, a context is made from ``args`` (as of rclpy.init) and ended by ``close``.
+    def on_tick(self, now: float) -> bool:
+        """Called periodically; True asks to be called again soon. now: monotonic seconds."""
+
+    def on_close(self) -> None:
+        """Called once, when the thread ends."""
+
+
+class BackgroundNode:
+    """Runs submitted calls and the callbacks of ``node`` one after another in one thread.
+
+    Args:
+        user: A node whose context, namespace and remappings are used; it need not be spun, and its executor
+            is left alone. Without one, a context is made from ``args`` and ended by ``close``.
+        args: Command line, as of ``rclpy.init``.
     """
 
     def __init__(self, user: Node | None, args: Sequence[str] | None) -> None:
@@ -48,13 +61,12 @@ class Background:
                 start_parameter_services=False,
                 enable_rosout=False,
             )
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._ticking: list[Callable[[float], bool]] = []
-        self._at_end: list[Callable[[], None]] = []
-        # Held while work is handed over, so that none comes after the last look for some.
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._tasks: list[BackgroundTask] = []
+        # Held while a call is handed over, so that none comes after the last check for some.
         self._lock, self._stopping = threading.Lock(), threading.Event()
         # `Executor.wake` lets spin_once look around, but not return.
-        self._bell = self.node.create_guard_condition(self._run_submitted)
+        self._wake_condition = self.node.create_guard_condition(self._run_submitted)
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self.node)
         self.thread = threading.Thread(target=self._spin, name="perception_client", daemon=True)
@@ -68,28 +80,24 @@ class Background:
         """A node's full name; one without a leading slash lies in the user's namespace."""
         return str((self.user or self.node).resolve_service_name(name))
 
-    def every_tick(self, work: Callable[[float], bool], at_end: Callable[[], None]) -> None:
-        """Calls ``work(time.monotonic())`` in the thread, soon again while it returns True.
+    def add_task(self, task: BackgroundTask) -> None:
+        """Runs a task in the thread from now on."""
+        self._tasks.append(task)
 
-        at_end is called once, when the thread ends.
-        """
-        self._ticking.append(work)
-        self._at_end.append(at_end)
-
-    def submit(self, work: Callable[[], None]) -> None:
-        """Runs ``work`` in the thread soon. Raises ClosedError after ``close``."""
+    def submit(self, call: Callable[[], None]) -> None:
+        """Runs ``call`` in the thread soon. Raises ClosedError after ``close``."""
         with self._lock:
             if self.closed:
                 raise ClosedError("this PerceptionClient is closed; make another one")
-            self._work.put(work)
-            self._bell.trigger()
+            self._calls.put(call)
+            self._wake_condition.trigger()
 
     def close(self) -> None:
         """Ends the thread and destroys the node. What was submitted before is still run."""
         with self._lock:
             if not self.closed:
                 self._stopping.set()
-                self._bell.trigger()
+                self._wake_condition.trigger()
         if threading.current_thread() is not self.thread:
             self.thread.join(5.0)
 
@@ -97,10 +105,10 @@ class Background:
         busy = True
         while not self._stopping.is_set():
             try:
-                self._executor.spin_once(timeout_sec=TICK if busy else IDLE)
+                self._executor.spin_once(timeout_sec=BUSY_PERIOD if busy else IDLE_PERIOD)
                 self._run_submitted()
                 now = time.monotonic()
-                busy = any([work(now) for work in self._ticking])
+                busy = any([task.on_tick(now) for task in self._tasks])
             except Exception as error:
                 # A callback of the user that raises must not end the others.
                 if self.node.context.ok():
@@ -109,13 +117,13 @@ class Background:
                 with self._lock:
                     self._stopping.set()
         self._run_submitted()
-        for end in self._at_end:
-            end()
+        for task in self._tasks:
+            task.on_close()
         self._executor.shutdown(timeout_sec=1.0)
         self.node.destroy_node()
         if self._own_context is not None:
             self._own_context.try_shutdown()
 
     def _run_submitted(self) -> None:
-        while not self._work.empty():
-            self._work.get_nowait()()
+        while not self._calls.empty():
+            self._calls.get_nowait()()

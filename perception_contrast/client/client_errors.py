@@ -1,4 +1,4 @@
-"""What can go wrong between a client and its perception_node; each says what to do about it."""
+"""Errors of PerceptionClient; each message says what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class ClientError(PerceptionError):
 
 
 class NodeAbsentError(ClientError):
-    """No perception_node offers its services under the name that was asked for."""
+    """No perception_node has the target's name."""
 
 
 class NodeNotActiveError(ClientError):
@@ -22,8 +22,8 @@ class RefusedError(ClientError):
 
 
 class NoAnswerError(ClientError, TimeoutError):
-    """Nothing came in time."""
+    """No response or message came in time."""
 
 
 class ClosedError(ClientError):
-    """The client was closed, or asked to wait in a place where waiting could never end."""
+    """The client is closed, or a blocking call was made where waiting would never end."""

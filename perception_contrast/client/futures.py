@@ -1,4 +1,4 @@
-"""The future that every asynchronous method returns."""
+"""The future that every asynchronous method of the client returns."""
 
 from __future__ import annotations
 
@@ -14,24 +14,31 @@ from perception_contrast.client.client_errors import ClosedError, NoAnswerError
 Value = TypeVar("Value")
 
 
-class Answer(concurrent.futures.Future, Generic[Value]):  # type: ignore[type-arg]
+class ClientFuture(concurrent.futures.Future, Generic[Value]):  # type: ignore[type-arg]
     """A ``concurrent.futures.Future`` that can also be awaited.
 
-    ``result()`` blocks, from any thread but the client's own. ``await`` works in asyncio, and in a
-    coroutine that is a callback of an rclpy node. It settles by itself, at its deadline at the latest,
-    with a ClientError that says why. ``cancel()`` gives it up.
+    ``result()`` blocks, in any thread but the client's own. ``await`` works in asyncio, and in a coroutine
+    that is a callback of an rclpy node. The future always ends, at its deadline at the latest, with a
+    ClientError that says why. ``cancel()`` gives it up.
+
+    Args:
+        client_thread: Gives the client's thread, in which waiting would never end.
+        deadline: Monotonic seconds.
     """
 
-    def __init__(self, owner: Callable[[], threading.Thread | None], deadline: float) -> None:
+    def __init__(self, client_thread: Callable[[], threading.Thread | None], deadline: float) -> None:
         super().__init__()
-        self._owner, self.deadline = owner, deadline
+        self.client_thread, self.deadline = client_thread, deadline
 
     def result(self, timeout: float | None = None) -> Value:
-        """The answer. Raises ClientError, or NoAnswerError after ``timeout`` seconds.
+        """Waits for the result.
 
-        ClosedError in a callback of the client, where waiting would wait for itself.
+        Raises:
+            NoAnswerError: There is none after ``timeout`` seconds.
+            ClosedError: In a callback of the client, where waiting would never end.
+            ClientError: The request failed.
         """
-        if not self.done() and threading.current_thread() is self._owner():
+        if not self.done() and threading.current_thread() is self.client_thread():
             raise ClosedError(
                 "a blocking call in a callback of PerceptionClient waits for itself; "
                 "use `start` there, whose methods do not wait"
@@ -45,13 +52,13 @@ class Answer(concurrent.futures.Future, Generic[Value]):  # type: ignore[type-ar
                 raise
             raise NoAnswerError(f"no answer within {timeout} s") from error
 
-    def settle(self, value: Value) -> None:
-        """Sets the result unless it is settled or was given up."""
+    def try_set_result(self, value: Value) -> None:
+        """Sets the result unless the future is done or was cancelled."""
         with contextlib.suppress(concurrent.futures.InvalidStateError):
             self.set_result(value)
 
-    def fail(self, error: BaseException) -> None:
-        """Sets the error unless it is settled or was given up."""
+    def try_set_exception(self, error: BaseException) -> None:
+        """Sets the error unless the future is done or was cancelled."""
         with contextlib.suppress(concurrent.futures.InvalidStateError):
             self.set_exception(error)
 
@@ -59,7 +66,7 @@ class Answer(concurrent.futures.Future, Generic[Value]):  # type: ignore[type-ar
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            # A coroutine of rclpy: its executor resumes it until the answer is there.
+            # A coroutine of rclpy: its executor resumes it until the result is there.
             while not self.done():
                 yield None
             return self.result()
@@ -67,55 +74,55 @@ class Answer(concurrent.futures.Future, Generic[Value]):  # type: ignore[type-ar
         return value
 
 
-def then(answer: Answer[Any], convert: Callable[[Any], Value]) -> Answer[Value]:
-    """An answer of what ``convert`` makes of another's value; its errors pass through."""
-    made: Answer[Value] = Answer(answer._owner, answer.deadline)
+def map_future(future: ClientFuture[Any], convert: Callable[[Any], Value]) -> ClientFuture[Value]:
+    """A future of what ``convert`` makes of another's result; its errors pass through."""
+    mapped: ClientFuture[Value] = ClientFuture(future.client_thread, future.deadline)
 
-    def settled(done: concurrent.futures.Future[Any]) -> None:
+    def on_done(done: concurrent.futures.Future[Any]) -> None:
         if done.cancelled():
-            made.cancel()
+            mapped.cancel()
             return
         try:
-            made.settle(convert(done.result()))
+            mapped.try_set_result(convert(done.result()))
         except Exception as error:
-            made.fail(error)
+            mapped.try_set_exception(error)
 
-    answer.add_done_callback(settled)
-    made.add_done_callback(lambda one: answer.cancel() if one.cancelled() else None)
-    return made
+    future.add_done_callback(on_done)
+    mapped.add_done_callback(lambda one: future.cancel() if one.cancelled() else None)
+    return mapped
 
 
-def followed_by(
-    answer: Answer[Any],
-    go_on: Callable[[Any], Answer[Value]],
-    otherwise: Callable[[Exception], Answer[Value]],
-) -> Answer[Value]:
-    """The answer that ``go_on`` starts with another's value, or ``otherwise`` with its error."""
-    made: Answer[Value] = Answer(answer._owner, answer.deadline)
+def chain_future(
+    future: ClientFuture[Any],
+    on_result: Callable[[Any], ClientFuture[Value]],
+    on_error: Callable[[Exception], ClientFuture[Value]],
+) -> ClientFuture[Value]:
+    """A future of the one that ``on_result`` starts with another's result, or ``on_error`` with its error."""
+    chained: ClientFuture[Value] = ClientFuture(future.client_thread, future.deadline)
 
-    def pass_on(done: concurrent.futures.Future[Any]) -> None:
+    def copy_outcome(done: concurrent.futures.Future[Any]) -> None:
         error = done.exception()
         if error is None:
-            made.settle(done.result())
+            chained.try_set_result(done.result())
         else:
-            made.fail(error)
+            chained.try_set_exception(error)
 
-    def settled(done: concurrent.futures.Future[Any]) -> None:
-        if done.cancelled() or made.cancelled():
-            made.cancel()
+    def on_done(done: concurrent.futures.Future[Any]) -> None:
+        if done.cancelled() or chained.cancelled():
+            chained.cancel()
             return
         try:
             error = done.exception()
-            next_one = go_on(done.result()) if error is None else otherwise(_exception(error))
-            next_one.add_done_callback(pass_on)
+            following = on_result(done.result()) if error is None else on_error(_as_exception(error))
+            following.add_done_callback(copy_outcome)
         except Exception as error:
-            made.fail(error)
+            chained.try_set_exception(error)
 
-    answer.add_done_callback(settled)
-    return made
+    future.add_done_callback(on_done)
+    return chained
 
 
-def _exception(error: BaseException) -> Exception:
+def _as_exception(error: BaseException) -> Exception:
     if not isinstance(error, Exception):
         raise error
     return error

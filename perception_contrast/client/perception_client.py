@@ -1,4 +1,4 @@
-"""PerceptionClient: what a program asks perception_node for, and waits for."""
+"""PerceptionClient: requests to perception_node from a Python program."""
 
 from __future__ import annotations
 
@@ -8,42 +8,48 @@ from typing import Any
 
 from rclpy.node import Node
 
-from perception_contrast.client.background_node import Background
+from perception_contrast.client.async_requests import STATE_TIMEOUT, AsyncRequests
+from perception_contrast.client.background_node import BackgroundNode
 from perception_contrast.client.client_errors import (
     ClientError,
     NoAnswerError,
     NodeAbsentError,
     NodeNotActiveError,
 )
-from perception_contrast.client.requests import STATE_TIMEOUT, Names, Requests
+from perception_contrast.client.node_topics import NodeTopics
+from perception_contrast.client.request_messages import Box, RgbImage
 from perception_contrast.client.result_types import Detections, Features, Heatmap, Masks, Sighting, Vectors
 from perception_contrast.client.streams import Stream
-from perception_contrast.client.topic_feeds import Feed
-from perception_contrast.core.arrays import FloatBox, RgbImage
+from perception_contrast.client.target import Target
+from perception_contrast.client.topic_subscription import TopicSubscription
 from perception_contrast.core.vocabulary import Query
 from perception_contrast.text.zero_shot import Classification
 from perception_contrast.text.zero_shot import ImageTextSimilarity as TextScores
 
-POLL = 0.1
+POLL_SECONDS = 0.1
 
 
 class PerceptionClient:
-    """Asks one perception_node for things; for use with ``with``, in a script or in a node.
+    """Sends requests to one perception_node, from a script or from a node; a context manager.
 
-    Every method waits for its answer, from any thread and in any callback of your own node: a thread of
-    the client's own does the work, and whether your node is spun plays no part. ``start`` has the same
-    methods without the waiting: they give an Answer, to be awaited or given a callback. Topics are
-    subscribed to only while somebody uses them and ``linger`` seconds longer, and the perception node
-    computes only what is subscribed to.
+    Every method waits for its result, in any thread and in any callback of your own node: a thread of the
+    client's own does the work, and your node need not be spun. ``start`` has the same methods without
+    waiting: they return a ClientFuture, which can be awaited or given a callback. Topics are subscribed to
+    only while they are used and ``linger`` seconds longer, and the perception node computes only outputs
+    that have subscribers.
 
-    node: the node to work in, whose context, namespace and remappings are used; without one the client has
-    a context of its own, made from ``args`` as rclpy.init would. target: name of the perception_node, in the
-    node's namespace unless it begins with "/". camera: which one, where it has several. timeout: seconds
-    that a method waits for unless it is told otherwise.
+    All methods raise NodeAbsentError, NodeNotActiveError, RefusedError or NoAnswerError, which are
+    ClientErrors and say what to do. In callbacks of the client itself (``on_detections``) a method that
+    would wait raises ClosedError.
 
-    All methods raise NodeAbsentError, NodeNotActiveError, RefusedError or NoAnswerError; every one of them
-    is a ClientError and says what to do. In callbacks of the client itself (``on_detections``) a method
-    that would wait raises ClosedError.
+    Args:
+        node: The node to work in, whose context, namespace and remappings are used. Without one the client
+            makes a context of its own from ``args``, as rclpy.init would.
+        target: Name of the perception_node, in the node's namespace unless it begins with "/".
+        camera: Name of the camera, where the node has several.
+        timeout: Seconds that a method waits by default.
+        linger: Seconds that a subscription outlives its last use.
+        args: Command line, as of rclpy.init.
     """
 
     def __init__(
@@ -56,14 +62,14 @@ class PerceptionClient:
         linger: float = 3.0,
         args: Sequence[str] | None = None,
     ) -> None:
-        self._background = Background(node, args)
-        full = self._background.full_name(target)
-        self._timeout = timeout
-        self.start = Requests(self._background, Names(full, camera, linger), timeout)
-        self.target = full
+        self._background = BackgroundNode(node, args)
+        self.target = self._background.full_name(target)
+        at = Target(self.target, camera)
+        self._topics = NodeTopics(self._background, at, linger)
+        self.start = AsyncRequests(self._background, at, self._topics, timeout)
 
     def close(self) -> None:
-        """Ends the client's thread and subscriptions; what still waits gets ClosedError."""
+        """Ends the client's thread and subscriptions; calls that still wait raise ClosedError."""
         self._background.close()
 
     def __enter__(self) -> PerceptionClient:
@@ -74,8 +80,8 @@ class PerceptionClient:
 
     @property
     def skipped(self) -> int:
-        """Messages that could not be read and were left out."""
-        return self.start.skipped
+        """Number of messages that could not be read and were left out."""
+        return self._topics.skipped
 
     # The node.
 
@@ -92,7 +98,7 @@ class PerceptionClient:
         while True:
             left = end - time.monotonic()
             try:
-                state = self.state(max(min(left, STATE_TIMEOUT), POLL))
+                state = self.state(max(min(left, STATE_TIMEOUT), POLL_SECONDS))
             except (NodeAbsentError, NoAnswerError):
                 if left <= 0.0:
                     raise
@@ -103,48 +109,59 @@ class PerceptionClient:
                 raise NodeNotActiveError(
                     f"{self.target} is still {state} after {timeout:g} s; /diagnostics says what it does"
                 )
-            time.sleep(min(POLL, left))
+            time.sleep(min(POLL_SECONDS, left))
 
-    # What to look for.
+    # The vocabulary.
 
     def set_queries(
         self, queries: Iterable[str | Query], distractors: Sequence[str] = (), timeout: float | None = None
     ) -> int:
-        """Replaces what is looked for; the vocabulary's version.
+        """Replaces the vocabulary.
 
-        queries: each a label, a line ``label: phrase; phrase; !negative``, or a Query. distractors: things
-        that compete with them and are never published.
+        Args:
+            queries: Each a label, a line ``label: phrase; phrase; !negative``, or a Query.
+            distractors: Labels that compete with the queries and are never published.
+
+        Returns:
+            The new version of the vocabulary.
         """
         return self.start.set_queries(queries, distractors, timeout).result()
 
     def get_queries(self, timeout: float | None = None) -> tuple[Query, ...]:
-        """What is looked for, with its exemplars; it can be set again."""
+        """The queries in force, with their exemplars; they can be passed to ``set_queries``."""
         return self.start.get_queries(timeout).result()
 
     def also_ask(self, queries: Iterable[str | Query], timeout: float | None = None) -> int:
-        """Adds to what is looked for, taking the place of queries of the same label.
+        """Adds queries, which replace those of the same label. Returns the vocabulary's new version.
 
-        It reads the queries and sets them: another client that does so at the same moment can be undone.
+        It reads the queries and sets them: a change that another client makes in between is undone.
         """
         return self.start.also_ask(queries, timeout).result()
 
     def add_exemplar(
         self,
         label: str,
-        box: FloatBox | None = None,
+        box: Box | None = None,
         point: tuple[float, float] | None = None,
         image: RgbImage | None = None,
         timeout: float | None = None,
     ) -> Vectors:
-        """Shows an example: a box (x0, y0, x1, y1) or a point (x, y) in pixels of the newest frame, or an
-        image (H, W, 3) uint8 RGB, with a box of it if need be. The vector that was added, one row.
+        """Adds an exemplar to a query.
+
+        Args:
+            box: x0, y0, x1, y1 in pixels of the newest frame, or of ``image``.
+            point: x, y in pixels of the newest frame.
+            image: (H, W, 3) uint8 RGB.
+
+        Returns:
+            The vector that was added, one row.
         """
         return self.start.add_exemplar(label, box, point, image, timeout).result()
 
-    # Answers about words and images.
+    # Text and images.
 
     def embed_text(self, texts: Sequence[str], timeout: float | None = None) -> Vectors:
-        """One unit row a text, comparable with ``latest_features(semantic=True)`` of the same space."""
+        """One unit vector for each text, in the space of ``latest_features(semantic=True)``."""
         return self.start.embed_text(texts, timeout).result()
 
     def similarity(
@@ -154,8 +171,8 @@ class PerceptionClient:
         label: str | None = None,
         timeout: float | None = None,
     ) -> Heatmap:
-        """How alike each pixel of the newest frame is to one of its points or to a text (cosine), or how
-        likely it shows what a label in force asks for.
+        """Similarity of each pixel of the newest frame to one of its points or to a text (cosine), or the
+        probability of a label of the vocabulary.
         """
         return self.start.similarity(point, text, label, timeout).result()
 
@@ -166,9 +183,11 @@ class PerceptionClient:
         templates: Sequence[str] = (),
         timeout: float | None = None,
     ) -> Classification:
-        """Which of the labels a whole image shows: ``image`` (H, W, 3) uint8 RGB, or the newest frame.
+        """Zero-shot classification of a whole image.
 
-        templates: sentences with {} for the label; none takes the model's own.
+        Args:
+            image: (H, W, 3) uint8 RGB; the newest frame if None.
+            templates: Sentences with {} for the label; empty for the model's own.
         """
         return self.start.classify(labels, image, templates, timeout).result()
 
@@ -178,14 +197,16 @@ class PerceptionClient:
         """Cosine and CLIP score of each text with a whole image."""
         return self.start.text_scores(texts, image, timeout).result()
 
-    # What the node publishes.
+    # Topics of the node.
 
     def wait_until_seen(
         self, label: str, timeout: float | None = None, minimum: float = 0.0, *, ask: bool = True
     ) -> Sighting:
-        """The first detection of a label with at least this probability that is published from now on.
+        """The first detection of a label that is published from now on.
 
-        ask: adds the label to what is looked for if it is not (``also_ask``); it stays there.
+        Args:
+            minimum: Lowest probability.
+            ask: Add the label to the vocabulary if it is not there (``also_ask``); it stays there.
         """
         return self.start.wait_until_seen(label, timeout, minimum, ask=ask).result()
 
@@ -200,7 +221,7 @@ class PerceptionClient:
     def latest_features(self, timeout: float | None = None, *, semantic: bool = False) -> Features:
         """The newest features, in the same way; ``values`` is (h, w, c), a view on the message.
 
-        semantic: those that words are compared with.
+        semantic: those that text is compared with.
         """
         return self.start.latest_features(timeout, semantic=semantic).result()
 
@@ -209,25 +230,25 @@ class PerceptionClient:
         return self.start.latest_masks(timeout).result()
 
     def detections(self, timeout: float | None = None) -> Stream[Detections]:
-        """Detections one after another; timeout: seconds without any after which it raises."""
-        return self._stream(self.start.detections, timeout)
+        """An iterator over detections; timeout: seconds without a message after which it raises."""
+        return self._stream(self._topics.detections, timeout)
 
     def features(self, timeout: float | None = None, *, semantic: bool = False) -> Stream[Features]:
-        """Features one after another."""
-        return self._stream(self.start.semantic if semantic else self.start.features, timeout)
+        """An iterator over features."""
+        return self._stream(self._topics.semantic_features if semantic else self._topics.features, timeout)
 
     def on_detections(self, callback: Callable[[Detections], Any]) -> Callable[[], None]:
-        """Calls back with each detections message, in the client's thread; a function that ends it."""
-        feed = self.start.detections
-        feed.listen(callback, lambda: None)
-        return lambda: feed.release(callback)
+        """Calls back with detections, in the client's thread. Returns a function that ends it."""
+        topic = self._topics.detections
+        topic.add_listener(callback, lambda: None)
+        return lambda: topic.remove_listener(callback)
 
-    def _stream(self, feed: Feed, timeout: float | None) -> Stream[Any]:
-        def why() -> Exception:
+    def _stream(self, subscription: TopicSubscription, timeout: float | None) -> Stream[Any]:
+        def timeout_error() -> Exception:
             try:
                 state: str | None = self.state(STATE_TIMEOUT)
             except ClientError:
                 state = None
-            return self.start.silence(feed, timeout or 0.0, state)
+            return self.start.no_message_error(subscription, timeout or 0.0, state)
 
-        return Stream(feed, timeout, why)
+        return Stream(subscription, timeout, timeout_error)

@@ -1,4 +1,4 @@
-"""What users give, as messages of a request. Raises QueryError for what cannot be sent."""
+"""Arguments of users to messages of requests, and responses to values. Raises QueryError."""
 
 from __future__ import annotations
 
@@ -8,35 +8,38 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Point
+from numpy.typing import NDArray
 from perception_contrast_msgs.srv import AddExemplar, Similarity
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from perception_contrast.client.result_types import Vectors
-from perception_contrast.core.arrays import FloatBox, RgbImage
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.vocabulary import Query, parse_query
 from perception_contrast.ros.messages.image_messages import image_message
-from perception_contrast.ros.messages.query_messages import query_from
+from perception_contrast.ros.messages.query_messages import query_from_message
+
+Box = tuple[float, float, float, float]
+RgbImage = NDArray[np.uint8]
 
 
-def queries_of(given: Iterable[str | Query]) -> list[Query]:
+def parse_queries(given: Iterable[str | Query]) -> list[Query]:
     """A string is a line like ``mug`` or ``seat: a sofa; a chair; !stool``."""
     if isinstance(given, str):
         raise QueryError(f"queries are a list: give ['{given}']")
     return [parse_query(one) if isinstance(one, str) else one for one in given]
 
 
-def queries_in(message: Any) -> tuple[Query, ...]:
+def queries_from_message(message: Any) -> tuple[Query, ...]:
     """The queries of a QuerySet; the exemplars of one node are all of one space."""
 
     def space(query: Any) -> str:
         return str(query.exemplars[0].space) if query.exemplars else ""
 
-    return tuple(query_from(one, space(one)) for one in message.queries)
+    return tuple(query_from_message(one, space(one)) for one in message.queries)
 
 
-def image_of(image: RgbImage | None) -> Image:
+def optional_image(image: RgbImage | None) -> Image:
     """image: (H, W, 3) uint8 RGB, or None for an Image without pixels (the node's newest frame)."""
     if image is None:
         return Image()
@@ -45,7 +48,7 @@ def image_of(image: RgbImage | None) -> Image:
     return image_message(image, Header())
 
 
-def region(box: FloatBox) -> RegionOfInterest:
+def region_of_interest(box: Box) -> RegionOfInterest:
     """box: x0, y0, x1, y1 in pixels; grown to whole ones. What leaves the image the node refuses."""
     if len(box) != 4 or not all(math.isfinite(one) for one in box):
         raise QueryError(f"box {box} is not four finite numbers x0, y0, x1, y1")
@@ -56,16 +59,16 @@ def region(box: FloatBox) -> RegionOfInterest:
 
 
 def exemplar_request(
-    label: str, box: FloatBox | None, point: tuple[float, float] | None, image: RgbImage | None
+    label: str, box: Box | None, point: tuple[float, float] | None, image: RgbImage | None
 ) -> Any:
     kinds = AddExemplar.Request
     if image is not None and point is None:
-        where = {} if box is None else {"box": region(box)}
-        return kinds(label=label, kind=kinds.IMAGE, image=image_of(image), **where)
+        where = {} if box is None else {"box": region_of_interest(box)}
+        return kinds(label=label, kind=kinds.IMAGE, image=optional_image(image), **where)
     if image is None and box is not None and point is None:
-        return kinds(label=label, kind=kinds.BOX, box=region(box))
+        return kinds(label=label, kind=kinds.BOX, box=region_of_interest(box))
     if image is None and point is not None and box is None:
-        return kinds(label=label, kind=kinds.POINT, point=_at(point))
+        return kinds(label=label, kind=kinds.POINT, point=_point_message(point))
     raise QueryError("an example is a box or a point of the newest frame, or an image with or without a box")
 
 
@@ -74,15 +77,15 @@ def similarity_request(point: tuple[float, float] | None, text: str | None, labe
     if sum(one is not None for one in (point, text, label)) != 1:
         raise QueryError("give one of point, text and label")
     if point is not None:
-        return kinds(kind=kinds.POINT, point=_at(point))
+        return kinds(kind=kinds.POINT, point=_point_message(point))
     kind = kinds.TEXT if text is not None else kinds.LABEL
     return kinds(kind=kind, text=text if text is not None else label)
 
 
-def vectors_of(embeddings: Sequence[Any]) -> Vectors:
+def vectors_from_embeddings(embeddings: Sequence[Any]) -> Vectors:
     rows = np.stack([np.asarray(one.data, np.float32) for one in embeddings])
     return Vectors(rows, embeddings[0].model, embeddings[0].space)
 
 
-def _at(point: tuple[float, float]) -> Point:
+def _point_message(point: tuple[float, float]) -> Point:
     return Point(x=float(point[0]), y=float(point[1]))

@@ -1,4 +1,4 @@
-"""What a client hands out: messages as arrays and plain values, each with the header of its image."""
+"""Results of the client: messages as arrays and plain values, each with the header of its image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from perception_contrast.ros.messages.image_messages import nanoseconds
 
 @dataclass(frozen=True)
 class Stamped:
-    """header: std_msgs/Header of the source image, unchanged."""
+    """A result of one image. header: std_msgs/Header of the source image, unchanged."""
 
     header: Any
 
@@ -37,8 +37,12 @@ class Stamped:
 
 @dataclass(frozen=True)
 class Thing:
-    """One detection. box: x0, y0, x1, y1 in pixels of the source image; a box over columns 10 to 19
-    has x0 = 10 and x1 = 20. score: probability. track_id: stays with the thing; "" without tracking.
+    """One detection.
+
+    Attributes:
+        score: Probability.
+        box: x0, y0, x1, y1 in pixels of the source image; a box over columns 10 to 19 has x0 = 10, x1 = 20.
+        track_id: Stays with the object; "" without tracking.
     """
 
     label: str
@@ -55,7 +59,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Sighting(Stamped):
-    """A thing and the header of the image it was seen in."""
+    """A detection and the header of the image it is in."""
 
     thing: Thing
 
@@ -122,7 +126,7 @@ class Heatmap(Stamped):
     space: str
 
 
-def thing(message: Any) -> Thing | None:
+def thing_from_message(message: Any) -> Thing | None:
     """The best hypothesis of a vision_msgs/Detection2D and its box; None if it has none."""
     best = max(message.results, key=lambda one: one.hypothesis.score, default=None)
     if best is None:
@@ -134,20 +138,22 @@ def thing(message: Any) -> Thing | None:
     return Thing(best.hypothesis.class_id, float(best.hypothesis.score), box, message.id)
 
 
-def detections(message: Any) -> Detections:
-    found = (thing(one) for one in message.detections)
+def detections_from_message(message: Any) -> Detections:
+    found = (thing_from_message(one) for one in message.detections)
     return Detections(message.header, tuple(one for one in found if one is not None))
 
 
-def features(message: Any) -> Features:
+def features_from_message(message: Any) -> Features:
     """Raises FeatureMapError for fields that contradict each other."""
     return Features(message.header, to_grid(message))
 
 
-def plane(message: Any, encoding: str, dtype: str) -> NDArray[Any]:
+def channel_array(message: Any, encoding: str, dtype: str) -> NDArray[Any]:
     """(H, W) view on an Image of one little-endian channel. Raises FrameError."""
     if message.encoding != encoding or message.is_bigendian:
-        raise FrameError("unknown_encoding", f"an image of {message.encoding} came; expected {encoding}")
+        raise FrameError(
+            "unknown_encoding", f"an image of {message.encoding} was received; expected {encoding}"
+        )
     return pixel_rows(
         message.data,
         height=int(message.height),

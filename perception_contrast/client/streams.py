@@ -1,4 +1,4 @@
-"""What comes on a topic, one after another, for as long as somebody takes it."""
+"""Iterators over the messages of a topic."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from perception_contrast.client.client_errors import ClosedError
-from perception_contrast.client.topic_feeds import Feed
+from perception_contrast.client.topic_subscription import TopicSubscription
 
 Value = TypeVar("Value")
-# Newer ones displace those that nobody took.
-KEPT = 4
+# Newer messages displace those that were not read.
+QUEUE_SIZE = 4
 
 
-class _Inbox:
-    """What waits for its reader. Apart from Stream, so that a stream nobody holds any more ends."""
+class _MessageQueue:
+    """Messages that were not read yet. Apart from Stream, so that a stream that is garbage collected ends."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Any] = deque(maxlen=KEPT)
+        self._waiting: deque[Any] = deque(maxlen=QUEUE_SIZE)
         self._changed = threading.Condition()
         self.ended = False
 
@@ -50,17 +50,25 @@ class _Inbox:
 
 
 class Stream(Generic[Value]):
-    """An iterator over a topic, in ``for`` and, in asyncio, in ``async for``.
+    """An iterator over a topic, for ``for`` and, in asyncio, ``async for``.
 
-    Subscribed from its making until ``close``, the end of its ``with``, or when nobody holds it any more.
-    A slow reader gets the newest: at most KEPT messages wait for it. timeout: seconds without a message
-    after which ``next`` raises what ``why`` gives; None for no limit.
+    Subscribed until ``close``, the end of its ``with``, or when it is garbage collected. A slow reader gets
+    the newest messages: at most QUEUE_SIZE wait for it.
+
+    Args:
+        timeout: Seconds without a message after which ``next`` raises an error; None for no limit.
+        timeout_error: Makes that error.
     """
 
-    def __init__(self, feed: Feed, timeout: float | None, why: Callable[[], Exception]) -> None:
-        self._feed, self._timeout, self._why = feed, timeout, why
-        self._inbox = _Inbox()
-        feed.listen(self._inbox.put, self._inbox.end)
+    def __init__(
+        self,
+        subscription: TopicSubscription,
+        timeout: float | None,
+        timeout_error: Callable[[], Exception],
+    ) -> None:
+        self._subscription, self._timeout, self._timeout_error = subscription, timeout, timeout_error
+        self._queue = _MessageQueue()
+        subscription.add_listener(self._queue.put, self._queue.end)
 
     def __iter__(self) -> Iterator[Value]:
         return self
@@ -79,19 +87,19 @@ class Stream(Generic[Value]):
         return value
 
     def _take(self) -> Value | None:
-        if self._feed.in_own_thread():
+        if self._subscription.in_client_thread():
             raise ClosedError("a stream cannot be waited for in a callback of PerceptionClient")
         try:
-            value: Value | None = self._inbox.take(self._timeout)
+            value: Value | None = self._queue.take(self._timeout)
         except TimeoutError:
-            raise self._why() from None
+            raise self._timeout_error() from None
         return value
 
     def close(self) -> None:
         """Ends the subscription; a loop over the stream ends too."""
-        if not self._inbox.ended:
-            self._inbox.end()
-            self._feed.release(self._inbox.put)
+        if not self._queue.ended:
+            self._queue.end()
+            self._subscription.remove_listener(self._queue.put)
 
     def __enter__(self) -> Stream[Value]:
         return self

@@ -10,9 +10,6 @@ import numpy as np
 from perception_contrast.core.arrays import FeatureArray, Size
 from perception_contrast.core.grid_to_image import GridToImage
 
-# Outputs of an encoder whose vectors have unit length.
-UNIT_OUTPUTS = ("dense", "image", "grid", "picture")
-
 
 @dataclass(frozen=True)
 class FeatureGrid:

@@ -1,16 +1,16 @@
-"""Towers of images and words: CLIP (Radford et al. 2021), SigLIP (Zhai et al. 2023; Tschannen et al.,
-SigLIP 2, 2025), Perception Encoder (Bolya et al. 2025), MobileCLIP 2 (Faghri et al. 2025).
+"""Image-text encoders: CLIP (Radford et al., 2021), SigLIP (Zhai et al., 2023; Tschannen et al., SigLIP 2,
+2025), Perception Encoder (Bolya et al., 2025) and MobileCLIP 2 (Faghri et al., 2025).
 
-Dense features come from the stock weights, by a way that ``dense`` names: the last block is changed, or
-left out for what an image encoder's patches gather in its place. From there CLIP's tokens go through the
-last norm and the projection; those of SigLIP and Perception Encoder each alone through the value path of
-the attention pooling head. For MobileCLIP each cell of the last map goes alone through the projection of
-the mean.
+Dense features need no training: a method of ``dense/`` changes the attention of the last block. CLIP's
+tokens then go through the last norm and the projection; a token of SigLIP or Perception Encoder goes alone
+through the value path of the attention pooling head; a cell of MobileCLIP's last map goes alone through
+the projection of the mean.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from torch.nn import functional
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.spaces import require_same_space, space_name
-from perception_contrast.encoders.clip_visual import HeadedMap, MeanVisual, visual_of
-from perception_contrast.encoders.dense.attention import proxy_gathered, resampled_grid
+from perception_contrast.encoders.base import EncoderOutput, ImageEncoder, Role
+from perception_contrast.encoders.clip_visual import ClipVisual, clip_visual_of
 from perception_contrast.encoders.dense.method_names import AUTO, PROXY, method_alone, require_method
+from perception_contrast.encoders.dense.proxyclip import gather_by_proxy, resampled_grid
 from perception_contrast.encoders.image_text_pair import load_pair, pair_network
 from perception_contrast.encoders.position_embedding import grid_of
 from perception_contrast.models.download import Progress
@@ -32,15 +33,19 @@ from perception_contrast.models.registry import model_spec
 from perception_contrast.models.specs import ModelSpec, Triple
 from perception_contrast.models.weight_loading import load_strictly, load_tensors
 from perception_contrast.models.weights import weights_file
-from perception_contrast.text.text_tower import TextTower, load_minilm
+from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.sentence_encoder import load_minilm
 
 
 @dataclass(frozen=True)
 class ClipOutput:
-    """dense (B, h, w, dim) and image (B, dim), unit vectors; None where not asked for.
+    """What ``ClipTower.forward`` gives; None for what was not requested.
 
-    values (B, h, w, width): in place of dense for a tower whose method is proxyclip, what the patches
-    offer in the last block, for ``ClipTower.by_proxy``.
+    Attributes:
+        dense: (B, h, w, dim), unit vectors.
+        image: (B, dim), unit vectors.
+        values: (B, h, w, width), in place of dense where the method is proxyclip: values of the last
+            block's attention, for ``ClipTower.by_proxy``.
     """
 
     dense: Tensor | None
@@ -48,14 +53,19 @@ class ClipOutput:
     values: Tensor | None = None
 
 
-class ClipTower(nn.Module):
+class ClipTower(nn.Module, ImageEncoder):
     """Both towers of a CLIP, SigLIP or their like; images at any size that is a multiple of the patch.
 
-    model, space: identity. patch: pixels. dim: of the shared space. mean, std: of RGB in [0, 1].
-    tokenizer_file: of SigLIP's words, None for CLIP, whose vocabulary comes with open_clip. sentences: what
-    reads texts first, for words that were fitted to its vectors. method: the way to dense features; "auto"
-    is the best one that needs nothing beside the tower. Raises ModelError for a method that the tower
-    cannot do.
+    Args:
+        network: open_clip's network, or a ``PairNetwork`` where ``spec.words`` is set.
+        spec: patch, dimensions of the shared space, normalisation.
+        space: identity of the shared space.
+        tokenizer_file: SigLIP's tokenizer.json; None for CLIP, whose vocabulary comes with open_clip.
+        sentences: encodes texts first, for a text tower that was fitted to its vectors.
+        method: how dense features are made; "auto" is the best that needs no other encoder.
+
+    Raises:
+        ModelError: the tower cannot make dense features by this method.
     """
 
     def __init__(
@@ -65,7 +75,7 @@ class ClipTower(nn.Module):
         space: str,
         tokenizer_file: Path | None = None,
         *,
-        sentences: TextTower | None = None,
+        sentences: TextEncoder | None = None,
         method: str = AUTO,
     ) -> None:
         super().__init__()
@@ -73,11 +83,27 @@ class ClipTower(nn.Module):
         require_method(spec, self.method)
         self.network: Any = network  # open_clip declares few types
         self.spec, self.tokenizer_file, self.sentences = spec, tokenizer_file, sentences
-        self.model, self.space = spec.name, space
+        self.model, self.family, self.space = spec.name, spec.family, space
         self.patch, self.dim = spec.patch, spec.dim
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
-        self._visual = visual_of(network, spec)
+        self._visual: ClipVisual = clip_visual_of(network, spec)
+
+    @property
+    def outputs(self) -> tuple[EncoderOutput, ...]:
+        """Dense features, or values for ProxyCLIP; and the image's embedding."""
+        pooled = (Role.SPATIAL_POOLED, Role.LANGUAGE_POOLED)
+        image = EncoderOutput("image", pooled, self.space, unit=True)
+        if self.method == PROXY:
+            return (EncoderOutput("values", (Role.PROXY_VALUES,), f"{self.space}/values"), image)
+        return (EncoderOutput("dense", (Role.SPATIAL, Role.LANGUAGE), self.space, unit=True), image)
+
+    def encode(self, images: Tensor, layers: Sequence[int] = ()) -> tuple[Tensor, ...]:
+        """As ``ImageEncoder.encode``; gives no ``layers``."""
+        seen: ClipOutput = self(images)
+        grid = seen.values if seen.dense is None else seen.dense
+        assert grid is not None and seen.image is not None
+        return grid, seen.image
 
     def forward(self, images: Tensor, *, dense: bool = True, pooled: bool = True) -> ClipOutput:
         """images (B, 3, H, W) float, normalised by mean and std. What both outputs share is computed once."""
@@ -94,16 +120,15 @@ class ClipTower(nn.Module):
         return ClipOutput(_unit(grid), image)
 
     def by_proxy(self, values: Tensor, features: Tensor) -> Tensor:
-        """ProxyCLIP (Lan et al., ECCV 2024): dense vectors (B, H, W, dim), unit, comparable with text.
+        """As ``ImageEncoder.by_proxy`` (ProxyCLIP, Lan et al., ECCV 2024).
 
-        values (B, h, w, width): as ``forward`` gives them. features (B, H, W, c): patches of the same
-        images by an encoder of images alone, raw. Raises ModelError for a convolutional tower.
+        Raises:
+            ModelError: the tower is convolutional.
         """
         require_method(self.spec, PROXY)
-        assert not isinstance(self._visual, MeanVisual | HeadedMap)
         rows, columns = features.shape[1:3]
         offered = resampled_grid(values, rows, columns).flatten(1, 2)
-        patches = self._visual.finish(proxy_gathered(features.flatten(1, 2), offered))
+        patches = self._visual.finish(gather_by_proxy(features.flatten(1, 2), offered))
         return _unit(patches).reshape(*features.shape[:3], -1)
 
     @property
@@ -133,7 +158,7 @@ class ClipTower(nn.Module):
 
         A text that is too long for the model is cut.
         """
-        vectors: Tensor = self.network.encode_text(self._fitting(tokens), normalize=True)
+        vectors: Tensor = self.network.encode_text(self._fitted_tokens(tokens), normalize=True)
         return vectors
 
     def image_vectors(self, images: Tensor) -> Tensor:
@@ -145,10 +170,10 @@ class ClipTower(nn.Module):
 
     def text_vectors(self, tokens: Tensor) -> Tensor:
         """As ``text_embedding``, before they are made unit."""
-        vectors: Tensor = self.network.encode_text(self._fitting(tokens), normalize=False)
+        vectors: Tensor = self.network.encode_text(self._fitted_tokens(tokens), normalize=False)
         return vectors
 
-    def _fitting(self, tokens: Tensor) -> Tensor:
+    def _fitted_tokens(self, tokens: Tensor) -> Tensor:
         if self.sentences is not None:
             return tokens
         text = getattr(self.network, "text", self.network)
@@ -211,7 +236,7 @@ def _with_words(
     words = spec.words
     assert words is not None
     network, sha256 = load_pair(spec, path) if path else (pair_network(spec), "")
-    sentences: TextTower | None = None
+    sentences: TextEncoder | None = None
     if words.tower == "minilm":
         sentences = load_minilm(device=device, offline=offline, progress=progress)
         require_same_space(words.sentences, sentences.space, f"the words of '{spec.name}'")

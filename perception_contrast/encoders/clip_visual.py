@@ -1,14 +1,14 @@
-"""How image towers of images and words are run: at any grid, with dense features by any way.
+"""The image towers of image-text models, run at any grid and with any method of dense features.
 
-``ClipVisual``, ``PooledVisual`` and ``MeanVisual`` are for open_clip's networks, the others for a
-``PairNetwork``, which training made. A patch of its vision transformer is compared with words by the way that
-the class token goes, or by that of the attention pooling head where it has one; of a convolutional network
-each cell goes alone through what follows the mean.
+``OpenClipVit``, ``TimmPooledVit`` and ``FastVit`` run open_clip's networks; ``PairVit`` and ``PairConv`` run
+the image side of a ``PairNetwork``, which our training writes. A patch of a vision transformer takes the way
+of the class token, or that of the attention pooling head where there is one; a cell of a convolutional
+network goes alone through what follows the mean.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,14 +16,41 @@ from torch import Tensor
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dense.last_block import OpenClipBlock, TimmBlock, dense_tokens
 from perception_contrast.encoders.dense.method_names import PROXY
-from perception_contrast.encoders.image_text_pair import PairNetwork
 from perception_contrast.encoders.position_embedding import Positions
 from perception_contrast.encoders.timm_backbones import VitTrunk, through, trunk_of
 from perception_contrast.models.specs import ModelSpec
 
 
-class ClipVisual:
-    """open_clip's VisionTransformer, run at any grid. Holds no parameters of its own."""
+class ClipVisual(Protocol):
+    """The image tower of an image-text model. Holds no parameters of its own."""
+
+    def encode(
+        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Runs the tower.
+
+        Args:
+            images: (B, 3, H, W), normalised, of rows x columns patches.
+            method: how dense features are made (``dense.method_names``); None for none.
+            pooled: whether the embedding of the whole image is wanted.
+
+        Returns:
+            Patches (B, rows * columns, dim), or values (B, rows * columns, width) by proxyclip; and images
+            (B, dim). Neither has unit length; None for what is not wanted.
+        """
+        ...
+
+    def finish(self, gathered: Tensor) -> Tensor:
+        """What proxyclip gathered (B, n, width) to (B, n, dim).
+
+        Raises:
+            ModelError: the tower is convolutional and has no attention to replace.
+        """
+        raise ModelError("a convolutional image tower has no attention that proxyclip could replace")
+
+
+class OpenClipVit(ClipVisual):
+    """open_clip's VisionTransformer, run at any grid."""
 
     def __init__(self, visual: Any) -> None:
         self.visual = visual
@@ -33,20 +60,20 @@ class ClipVisual:
     def encode(
         self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Patches (B, rows * columns, dim), or their values by proxyclip, and images (B, dim), not unit."""
+        """As ``ClipVisual.encode``."""
         x = self._embed(images, rows, columns)
         blocks = self.visual.transformer.resblocks
         for block in blocks[:-1]:
             x = through(block, x)
-        whole = through(blocks[-1], x)
-        image = self._project(whole[:, 0]) if pooled else None
+        unchanged = through(blocks[-1], x)
+        image = self._project(unchanged[:, 0]) if pooled else None
         if method is None:
             return None, image
-        tokens = dense_tokens(self._last, method, x, whole, rows, columns)[:, 1:]
+        tokens = dense_tokens(self._last, method, x, unchanged, rows, columns)[:, 1:]
         return tokens if method == PROXY else self._project(tokens), image
 
     def finish(self, gathered: Tensor) -> Tensor:
-        """What patches gathered (B, n, width) to (B, n, dim)."""
+        """As ``ClipVisual.finish``."""
         return self._project(self._last.out(gathered))
 
     def _embed(self, images: Tensor, rows: int, columns: int) -> Tensor:
@@ -64,7 +91,7 @@ class ClipVisual:
         return projected
 
 
-class PooledVisual:
+class TimmPooledVit(ClipVisual):
     """open_clip's wrapper of timm's ViT with attention pooling (SigLIP, Perception Encoder), at any grid."""
 
     def __init__(self, visual: Any) -> None:
@@ -78,11 +105,11 @@ class PooledVisual:
         trunk = self.visual.trunk
         x, rope = self._trunk.until_last(images, rows, columns)
         last = TimmBlock(trunk.blocks[-1], rope)
-        whole = through(trunk.blocks[-1], x, rope)
-        image = self._project(trunk.attn_pool(trunk.norm(whole))) if pooled else None
+        unchanged = through(trunk.blocks[-1], x, rope)
+        image = self._project(trunk.attn_pool(trunk.norm(unchanged))) if pooled else None
         if method is None:
             return None, image
-        tokens = dense_tokens(last, method, x, whole, rows, columns)[:, trunk.num_prefix_tokens :]
+        tokens = dense_tokens(last, method, x, unchanged, rows, columns)[:, trunk.num_prefix_tokens :]
         return tokens if method == PROXY else self._values(tokens), image
 
     def finish(self, gathered: Tensor) -> Tensor:
@@ -100,7 +127,7 @@ class PooledVisual:
         return projected
 
 
-class MeanVisual:
+class FastVit(ClipVisual):
     """open_clip's wrapper of timm's FastViT (MobileCLIP), at any grid.
 
     Its embedding is the mean of the last map through a linear layer; each cell goes through that layer
@@ -120,8 +147,8 @@ class MeanVisual:
         return patches, trunk.head(x) if pooled else None
 
 
-class HeadedVit:
-    """A ``Images`` of timm's vision transformer at any grid. Holds no parameters of its own."""
+class PairVit(ClipVisual):
+    """The image side of a ``PairNetwork``: timm's vision transformer and a linear layer."""
 
     def __init__(self, visual: Any, *, antialias: bool) -> None:
         self.visual = visual
@@ -130,19 +157,19 @@ class HeadedVit:
     def encode(
         self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Patches (B, rows * columns, dim), or their values by proxyclip, and images (B, dim), not unit."""
+        """As ``ClipVisual.encode``."""
         vit = self.visual.trunk
         x, rope = self._trunk.until_last(images, rows, columns)
-        whole = through(vit.blocks[-1], x, rope)
-        image = self.visual.head(self._trunk.image(vit.norm(whole))) if pooled else None
+        unchanged = through(vit.blocks[-1], x, rope)
+        image = self.visual.head(self._trunk.image(vit.norm(unchanged))) if pooled else None
         if method is None:
             return None, image
-        tokens = dense_tokens(TimmBlock(vit.blocks[-1], rope), method, x, whole, rows, columns)
+        tokens = dense_tokens(TimmBlock(vit.blocks[-1], rope), method, x, unchanged, rows, columns)
         tokens = tokens[:, vit.num_prefix_tokens :]
         return tokens if method == PROXY else self._project(tokens), image
 
     def finish(self, gathered: Tensor) -> Tensor:
-        """What patches gathered (B, n, width) to (B, n, dim)."""
+        """As ``ClipVisual.finish``."""
         return self._project(TimmBlock(self.visual.trunk.blocks[-1]).out(gathered))
 
     def _project(self, tokens: Tensor) -> Tensor:
@@ -152,8 +179,8 @@ class HeadedVit:
         return projected
 
 
-class HeadedMap:
-    """A ``Images`` of timm's ResNet or ConvNeXt at any grid."""
+class PairConv(ClipVisual):
+    """The image side of a ``PairNetwork``: timm's ResNet or ConvNeXt and a linear layer."""
 
     def __init__(self, visual: Any) -> None:
         self.visual = visual
@@ -179,21 +206,24 @@ def attended_alone(pool: Any, tokens: Tensor) -> Tensor:
     return alone
 
 
-Visual = ClipVisual | PooledVisual | MeanVisual | HeadedVit | HeadedMap
+def clip_visual_of(network: Any, spec: ModelSpec) -> ClipVisual:
+    """Runs the image tower of ``network`` as it is built.
 
+    Args:
+        network: a ``PairNetwork`` where ``spec.words`` is set, else open_clip's.
 
-def visual_of(network: Any, spec: ModelSpec) -> Visual:
-    """By how the tower is built. Raises ModelError for one without a known way to dense features."""
+    Raises:
+        ModelError: no way to dense features of such a tower is known.
+    """
     visual = network.visual
-    if isinstance(network, PairNetwork):
-        if hasattr(visual.trunk, "blocks"):
-            return HeadedVit(visual, antialias=spec.antialias)
-        return HeadedMap(visual)
+    if spec.words is not None:
+        is_vit = hasattr(visual.trunk, "blocks")
+        return PairVit(visual, antialias=spec.antialias) if is_vit else PairConv(visual)
     trunk = getattr(visual, "trunk", None)
     if trunk is None:
-        return ClipVisual(visual)
+        return OpenClipVit(visual)
     if getattr(trunk, "attn_pool", None) is not None:
-        return PooledVisual(visual)
+        return TimmPooledVit(visual)
     if type(trunk).__name__ == "FastVit":
-        return MeanVisual(visual)
+        return FastVit(visual)
     raise ModelError(f"'{spec.name}': dense features of a {type(trunk).__name__} image tower are not known")

@@ -1,4 +1,4 @@
-"""Towers of images alone: DINOv2 (Oquab et al. 2023) and timm's other ViTs and ResNets, served alike."""
+"""Encoders of images alone: DINOv2 (Oquab et al., 2023) and timm's other ViTs and convolutional networks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.spaces import space_name
+from perception_contrast.encoders.base import EncoderOutput, ImageEncoder, Role
 from perception_contrast.encoders.position_embedding import grid_of
 from perception_contrast.encoders.timm_backbones import create_network, trunk_of
 from perception_contrast.models.download import Progress
@@ -37,10 +38,13 @@ class DinoOutput:
     layers: tuple[Tensor, ...] = ()
 
 
-class DinoTower(nn.Module):
-    """A vision transformer or ResNet at any size that is a multiple of its patch.
+class DinoTower(nn.Module, ImageEncoder):
+    """A vision transformer or convolutional network of timm, at any size that is a multiple of its patch.
 
-    model, space: identity. patch: pixels. dim: channels. mean, std: of RGB in [0, 1].
+    Args:
+        vit: timm's network without a classifier.
+        spec: patch, channels, normalisation.
+        space: identity of its vectors' space.
     """
 
     def __init__(self, vit: nn.Module, spec: ModelSpec, space: str) -> None:
@@ -50,12 +54,31 @@ class DinoTower(nn.Module):
         self.patch, self.dim = spec.patch, spec.dim
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
+        self.depth = len(getattr(vit, "blocks", ()))
         self._trunk = trunk_of(vit, antialias=spec.antialias)
+
+    @property
+    def outputs(self) -> tuple[EncoderOutput, ...]:
+        """Tokens and the class token, or the network's own pooling, after the final norm."""
+        return (
+            EncoderOutput("tokens", (Role.SPATIAL,), self.space),
+            EncoderOutput("cls", (Role.SPATIAL_POOLED,), self.space),
+        )
 
     def forward(self, images: Tensor, layers: Sequence[int] = ()) -> DinoOutput:
         """images (B, 3, H, W) float, normalised by mean and std; layers: 0-based blocks to give as well."""
         rows, columns = grid_of(images, self.patch, self.model)
         return DinoOutput(*self._trunk.run(images, rows, columns, layers))
+
+    def encode(self, images: Tensor, layers: Sequence[int] = ()) -> tuple[Tensor, ...]:
+        """As ``ImageEncoder.encode``."""
+        seen = self(images, layers)
+        return seen.tokens, seen.cls, *seen.layers
+
+    def image_embedding(self, images: Tensor) -> Tensor:
+        """As ``ImageEncoder.image_embedding``."""
+        cls: Tensor = self(images).cls
+        return cls
 
 
 def load_dino(

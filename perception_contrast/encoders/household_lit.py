@@ -1,10 +1,9 @@
-"""household-lit: a DINOv2 tower, a sentence tower, and the small head that aligns them."""
+"""household-lit: DINOv2, a sentence encoder, and the small alignment head on both."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,28 @@ from torch import Tensor, nn
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.spaces import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import AlignmentHead, colour_statistics, load_alignment
-from perception_contrast.encoders.dinov2 import DinoOutput, DinoTower
-from perception_contrast.encoders.rescoring_head import RescoringHead, load_rescoring_head
+from perception_contrast.encoders.base import (
+    EncoderOutput,
+    FittedScores,
+    ImageEncoder,
+    LanguageModel,
+    Role,
+)
+from perception_contrast.encoders.dense.method_names import LIT
+from perception_contrast.encoders.rescoring_head import Rescoring, load_rescoring_head
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import HOUSEHOLD_LIT
 from perception_contrast.models.specs import Triple
-from perception_contrast.text.text_tower import TextTower
+from perception_contrast.text.base import TextEncoder
 
 HEAD_FILE = Path(__file__).parents[1] / "models" / "data" / "household_lit.safetensors"
 RESCORING_FILE = Path(__file__).parents[1] / "models" / "data" / "household_zoom.safetensors"
 
 
-class AlignedTextTower:
-    """A sentence tower seen through the head's adapter for words."""
+class AlignedTextEncoder(TextEncoder):
+    """A sentence encoder followed by the head's adapter for words."""
 
-    def __init__(self, sentences: TextTower, head: AlignmentHead, space: str) -> None:
+    def __init__(self, sentences: TextEncoder, head: AlignmentHead, space: str) -> None:
         self._sentences, self._head = sentences, head
         self.model, self.space, self.dim = HOUSEHOLD_LIT.name, space, head.config.dim
         self.wording = sentences.wording
@@ -47,71 +53,125 @@ class AlignedTextTower:
         return embedded
 
 
-@dataclass(frozen=True)
-class Rescoring:
-    """What reads enlarged regions: a head, the tower's blocks that it reads, and facts written with it."""
+class AlignedEncoder(nn.Module, ImageEncoder):
+    """household-lit's image side: an image encoder and the alignment head in one pass.
 
-    head: RescoringHead
-    layers: tuple[int, ...]
-    facts: Mapping[str, str]
+    Args:
+        encoder: gives the blocks that the head reads.
+        head: the alignment head.
+        space: identity of the space that images share with words.
+    """
+
+    def __init__(self, encoder: ImageEncoder, head: AlignmentHead, space: str) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, head
+        self.model, self.family, self.space = HOUSEHOLD_LIT.name, HOUSEHOLD_LIT.family, space
+        self.dim, self.patch, self.method = head.config.dim, encoder.patch, LIT
+        self.layers = head.config.layers
+        self.mean: Triple = encoder.mean
+        self.std: Triple = encoder.std
+        self._cell = self.patch // head.config.up
+        self._pooled = [Role.SPATIAL_POOLED in one.roles for one in encoder.outputs].index(True)
+        self.register_buffer("_mean", torch.tensor(self.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("_std", torch.tensor(self.std).view(1, 3, 1, 1), persistent=False)
+        self._mean: Tensor
+        self._std: Tensor
+
+    @property
+    def outputs(self) -> tuple[EncoderOutput, ...]:
+        """The encoder's own outputs, then the head's."""
+        grid = EncoderOutput("grid", (Role.LANGUAGE,), self.space, unit=True)
+        image = EncoderOutput("picture", (Role.LANGUAGE_POOLED,), self.space, unit=True)
+        cues = EncoderOutput("things", (Role.INSTANCE_CUES,), self.space)
+        return (*self.encoder.outputs, grid, image, *((cues,) if self.head.config.things else ()))
+
+    @property
+    def backbone(self) -> ImageEncoder:
+        return self.encoder
+
+    def encode(self, images: Tensor, layers: Sequence[int] = ()) -> tuple[Tensor, ...]:
+        """As ``ImageEncoder.encode``; gives no ``layers``."""
+        given = self.encoder.encode(images, self.layers)
+        own, blocks = given[: len(self.encoder.outputs)], given[len(self.encoder.outputs) :]
+        # Colours come from the image itself, never from a reduced number format.
+        colours = colour_statistics(images * self._std + self._mean, self._cell)
+        grid, trunk, cues = self.head.grid(blocks, colours)
+        image = self.head.image_embedding(own[self._pooled], trunk)
+        return (*own, grid, image) if cues is None else (*own, grid, image, cues)
 
 
-class HouseholdLit(nn.Module):
-    """Images and words in one small space.
+class HouseholdLit(nn.Module, LanguageModel):
+    """household-lit: images and words in one small space.
 
-    model, space: identity of that space, made of the head's sha256. layers: blocks of ``tower`` it
-    reads. head: for its scales, biases and the adapter for examples. facts: written with the head. zoom:
-    for enlarged regions, or None.
+    Args:
+        tower: the image encoder that the head reads.
+        head: the alignment head.
+        sentences: the sentence encoder below the head's adapter for words.
+        space: identity of the shared space, made of the head's sha256.
+        facts: what was written with the head.
+        rescoring: the head for enlarged crops of regions, or None.
     """
 
     def __init__(
         self,
-        tower: DinoTower,
+        tower: ImageEncoder,
         head: AlignmentHead,
-        sentences: TextTower,
+        sentences: TextEncoder,
         space: str,
         facts: Mapping[str, str] | None = None,
-        zoom: Rescoring | None = None,
+        rescoring: Rescoring | None = None,
     ) -> None:
         super().__init__()
-        self.zoom = zoom
+        self._rescoring = rescoring
         self.facts: dict[str, str] = dict(facts or {})
         self.tower, self.head = tower, head
         self.model, self.space, self.dim = HOUSEHOLD_LIT.name, space, head.config.dim
-        self.patch, self.layers = tower.patch, head.config.layers
-        self.mean: Triple = tower.mean
-        self.std: Triple = tower.std
-        self.text = AlignedTextTower(sentences, head, space)
+        self.image_encoder: ImageEncoder = AlignedEncoder(tower, head, space)
+        self.text: TextEncoder = AlignedTextEncoder(sentences, head, space)
 
     @property
     def logit_scale(self) -> LogitScale:
         """Of whole images with captions, which the head learned by a softmax over them."""
         return LogitScale(self.head.log_scale[2].detach().exp().item())
 
-    def see(self, images: Tensor, output: DinoOutput | None = None) -> tuple[Tensor, Tensor]:
-        """images (B, 3, H, W), normalised, to unit vectors: grid (B, h, w, dim), image (B, dim).
+    @property
+    def fitted(self) -> FittedScores:
+        """The head's scales and biases."""
+        scale, bias = self.head.log_scale.detach().exp().tolist(), self.head.bias.tolist()
+        return FittedScores(scale[0], bias[0], scale[1], bias[1], self.facts)
 
-        output: what ``tower`` gave for these images with ``layers``, to spare its forward pass. The
-        grid is ``head.config.up`` times finer than the tower's.
-        """
-        output = output or self.tower(images, self.layers)
-        mean, std = (torch.tensor(v, device=images.device).view(1, 3, 1, 1) for v in (self.mean, self.std))
-        colours = colour_statistics(images * std + mean, self.patch // self.head.config.up)
-        grid, trunk, _ = self.head.grid(output.layers, colours)
-        return grid, self.head.image_embedding(output.cls, trunk)
+    @property
+    def rescoring(self) -> Rescoring | None:
+        return self._rescoring
+
+    def adapt_exemplar(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The mean (dim,) of an exemplar's cells through the head's adapter for exemplars."""
+        with torch.inference_mode():
+            device = self.head.log_scale.device
+            adapted = self.head.example_embedding(torch.from_numpy(vector)[None].to(device))
+        return np.asarray(adapted[0].float().cpu().numpy(), np.float32)
 
 
 def load_household_lit(
-    tower: DinoTower,
-    sentences: TextTower,
+    tower: ImageEncoder,
+    sentences: TextEncoder,
     *,
     device: str = "cpu",
     path: Path = HEAD_FILE,
-    zoom: Path | None = None,
+    rescoring: Path | None = None,
 ) -> HouseholdLit:
-    """Puts the head on its towers. zoom: a zoom head; None takes the package's for the package's head.
+    """Loads the alignment head for an image encoder and a sentence encoder.
 
-    Raises ModelError, or SpaceError for heads that were fitted to others.
+    Args:
+        tower: the image encoder.
+        sentences: the sentence encoder.
+        device: of the result.
+        path: the alignment head.
+        rescoring: the head for enlarged crops; None takes the package's for the package's alignment head.
+
+    Raises:
+        ModelError: a file is missing or not readable.
+        SpaceError: a head was fitted to other encoders.
     """
     head, facts, sha256 = load_alignment(path)
     require_same_space(facts.get("image_space", tower.space), tower.space, f"alignment head {path.name}")
@@ -119,20 +179,20 @@ def load_household_lit(
         facts.get("text_space", sentences.space), sentences.space, f"alignment head {path.name}"
     )
     space = space_name(HOUSEHOLD_LIT.name, sha256)
-    chosen = zoom or (RESCORING_FILE if path == HEAD_FILE and RESCORING_FILE.is_file() else None)
-    closer = None if chosen is None else _zoom(chosen, tower.space, space, device)
-    model = HouseholdLit(tower, head, sentences, space, facts, closer)
+    chosen = rescoring or (RESCORING_FILE if path == HEAD_FILE and RESCORING_FILE.is_file() else None)
+    found = None if chosen is None else _rescoring(chosen, tower.space, space, device)
+    model = HouseholdLit(tower, head, sentences, space, facts, found)
     return model.eval().requires_grad_(False).to(device)
 
 
-def _zoom(path: Path, image_space: str, word_space: str, device: str) -> Rescoring:
+def _rescoring(path: Path, image_space: str, word_space: str, device: str) -> Rescoring:
     head, facts, _ = load_rescoring_head(path)
     for key, space in (("image_space", image_space), ("word_space", word_space)):
-        require_same_space(facts.get(key, ""), space, f"zoom head {path.name}")
+        require_same_space(facts.get(key, ""), space, f"rescoring head {path.name}")
     try:
         layers = tuple(int(layer) for layer in json.loads(facts["layers"]))
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(
-            f"zoom head '{path}' does not say which blocks it reads; restore the file"
+            f"rescoring head '{path}' does not say which blocks it reads; restore the file"
         ) from error
     return Rescoring(head.requires_grad_(False).to(device), layers, facts)

@@ -15,12 +15,12 @@ from perception_contrast.encoders.timm_backbones import create_network
 from perception_contrast.models.registry import MINILM
 from perception_contrast.models.specs import ModelSpec
 from perception_contrast.models.weight_loading import load_strictly, load_tensors
-from perception_contrast.text.text_networks import sentence_head, word_transformer
+from perception_contrast.text.text_networks import clip_text_transformer, sentence_projection
 
 IMAGES = "pictures"  # in the words' file: sha256 of the weights that they were fitted to
 
 
-class Images(nn.Module):
+class ImageTower(nn.Module):
     """trunk: timm's network. head: its vector to the shared space."""
 
     def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
@@ -37,7 +37,7 @@ class PairNetwork(nn.Module):
 
     def __init__(self, trunk: nn.Module, head: nn.Module, text: nn.Module, *, sigmoid: bool) -> None:
         super().__init__()
-        self.visual = Images(trunk, head)
+        self.visual = ImageTower(trunk, head)
         self.text: Any = text
         self.logit_scale = nn.Parameter(torch.zeros(()))
         self.logit_bias = nn.Parameter(torch.zeros(())) if sigmoid else None
@@ -58,9 +58,9 @@ def pair_network(spec: ModelSpec) -> PairNetwork:
     words = spec.words
     assert words is not None
     if words.tower == "minilm":
-        text = sentence_head(MINILM.dim, words.dim, words.hidden)
+        text = sentence_projection(MINILM.dim, words.dim, words.hidden)
     else:
-        text = word_transformer(words.width, words.depth, words.heads, words.context, words.dim)
+        text = clip_text_transformer(words.width, words.depth, words.heads, words.context, words.dim)
     head: nn.Module = nn.Linear(spec.dim, words.dim, bias=False) if words.head else nn.Identity()
     trunk = create_network(spec.arch, spec.size, dict(spec.options))
     return PairNetwork(trunk, head, text, sigmoid=words.sigmoid)

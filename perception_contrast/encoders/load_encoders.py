@@ -4,76 +4,66 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 
 from perception_contrast.core.cache import cache_dir
 from perception_contrast.core.errors import ModelError
+from perception_contrast.encoders.base import ImageEncoder, LanguageModel
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.dense.method_names import AUTO, dense_method
-from perception_contrast.encoders.dinov2 import DinoTower, load_dino
+from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit, load_household_lit
 from perception_contrast.models.download import Progress
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import model_spec
-from perception_contrast.models.specs import Triple
-from perception_contrast.text.clip_text import ClipTextTower
-from perception_contrast.text.text_cache import CachedTextTower
-from perception_contrast.text.text_tower import TextTower, load_minilm
+from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.clip_text_encoder import ClipTextEncoder
+from perception_contrast.text.sentence_encoder import load_minilm
+from perception_contrast.text.text_cache import CachedTextEncoder
 
 LIT_TOWER = "dinov2-s14"
 
 
-class LanguageModel(Protocol):
-    """Images and phrases to unit vectors of one space.
-
-    tower: what sees the images. layers: blocks of it that are read, empty where its end alone is.
-    matching: of whole images with texts.
-    """
-
-    model: str
-    space: str
-    dim: int
-    patch: int
-    mean: Triple
-    std: Triple
-    layers: tuple[int, ...]
-
-    @property
-    def tower(self) -> Any: ...
-
-    @property
-    def text(self) -> TextTower: ...
-
-    @property
-    def logit_scale(self) -> LogitScale: ...
-
-
-class ClipLanguage:
+class ClipLanguage(LanguageModel):
     """A CLIP or SigLIP as a language model."""
 
-    layers: tuple[int, ...] = ()
+    def __init__(self, image_encoder: ClipTower, text: TextEncoder) -> None:
+        self.image_encoder: ImageEncoder = image_encoder
+        self.text = text
+        self.model, self.space, self.dim = image_encoder.model, image_encoder.space, image_encoder.dim
+        self._logit_scale = image_encoder.logit_scale
 
-    def __init__(self, tower: ClipTower, text: TextTower) -> None:
-        self.tower, self.text, self.logit_scale = tower, text, tower.logit_scale
-        self.model, self.space, self.dim, self.patch = tower.model, tower.space, tower.dim, tower.patch
-        self.mean: Triple = tower.mean
-        self.std: Triple = tower.std
+    @property
+    def logit_scale(self) -> LogitScale:
+        return self._logit_scale
 
 
 @dataclass(frozen=True)
 class Encoders:
-    """spatial: dense features of the image alone. language: features comparable with words, or None.
+    """The models that a pipeline works with.
 
-    shared: the language model stands on the spatial tower, so one forward pass serves both. device:
-    where all of it is.
+    Attributes:
+        spatial: gives dense features of the image alone.
+        language: gives features comparable with text; None without a language model.
+        device: where both are.
     """
 
-    spatial: DinoTower | ClipTower
+    spatial: ImageEncoder
     language: LanguageModel | None
     device: str
-    shared: bool = False
+
+    @property
+    def same_encoder(self) -> bool:
+        """Whether one encoder is the spatial one and the language model's, as with a CLIP alone."""
+        return self.language is not None and self.language.image_encoder is self.spatial
+
+    @property
+    def shared_backbone(self) -> bool:
+        """Whether the language model is a head on the spatial encoder, so that one pass serves both."""
+        if self.language is None or self.same_encoder:
+            return False
+        return self.language.image_encoder.backbone is self.spatial
 
 
 def load_encoders(
@@ -87,11 +77,20 @@ def load_encoders(
     dense: str = AUTO,
     progress: Progress | None = None,
 ) -> Encoders:
-    """model: any but household-lit. language_model: household-lit, one that knows words, or none.
+    """Loads an image encoder and a language model.
 
-    weights, language_weights: local files in place of those that a hub or a package would give.
-    device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one. dense: the way to features that
-    are comparable with words, as ``dense_method``. Raises ModelError, SpaceError.
+    Args:
+        model: any model but household-lit.
+        language_model: household-lit, a model that knows words, or "none".
+        device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
+        offline: never ask a model hub.
+        weights, language_weights: local files in place of those of a hub or a package.
+        dense: the method of dense language features, as ``dense_method``.
+        progress: told of downloads.
+
+    Raises:
+        ModelError: a name, a device, a method or weights do not fit or cannot be had.
+        SpaceError: household-lit's head was fitted to other encoders.
     """
     device = _device(device)
     language = language_model.strip() or "none"
@@ -99,42 +98,39 @@ def load_encoders(
     if model_spec(model).family == "lit":
         raise ModelError(f"'{model}' is a language model; name {LIT_TOWER} as model and it as language_model")
     method = dense_method(dense, model, language)
-    source = _Source(device, offline, progress)
-    # The head was fitted to the weights whose sha256 is fixed, so a tower that serves both has those.
+    loader = _Loader(device, offline, progress)
+    # The head was fitted to the weights whose sha256 is fixed, so an encoder that serves both has those.
     shared = model == LIT_TOWER and language == "household-lit" and weights is None
-    same = language == model and language_weights in (None, weights)
-    spatial = source.tower(model, weights, pinned=shared, method=method if same else AUTO)
+    if language == model and language_weights in (None, weights) and not model_spec(model).spatial:
+        return loader.one_for_both(model, weights, method)
+    spatial = loader.image_encoder(model, weights, pinned=shared)
     if language == "none":
         return Encoders(spatial, None, device)
     if language == "household-lit":
-        return Encoders(spatial, source.lit(spatial if shared else None, language_weights), device, shared)
-    clip = spatial if same else None
-    if not isinstance(clip, ClipTower):
-        clip = source.words(language, language_weights, method=method)
-    return Encoders(spatial, ClipLanguage(clip, _cached(ClipTextTower(clip))), device)
+        return Encoders(spatial, loader.lit(spatial if shared else None, language_weights), device)
+    clip = loader.clip(language, language_weights, method=method)
+    return Encoders(spatial, _clip_language(clip), device)
 
 
 @dataclass(frozen=True)
-class _Source:
+class _Loader:
     device: str
     offline: bool
     progress: Progress | None
 
-    def tower(
-        self, name: str, weights: Path | None, *, pinned: bool = False, method: str = AUTO
-    ) -> DinoTower | ClipTower:
-        if model_spec(name).spatial:
-            return load_dino(
-                name,
-                device=self.device,
-                offline=self.offline,
-                weights=weights,
-                pinned=pinned,
-                progress=self.progress,
-            )
-        return self.words(name, weights, method=method)
+    def image_encoder(self, name: str, weights: Path | None, *, pinned: bool = False) -> ImageEncoder:
+        if not model_spec(name).spatial:
+            return self.clip(name, weights, method=AUTO)
+        return load_dino(
+            name,
+            device=self.device,
+            offline=self.offline,
+            weights=weights,
+            pinned=pinned,
+            progress=self.progress,
+        )
 
-    def words(self, name: str, weights: Path | None, *, method: str) -> ClipTower:
+    def clip(self, name: str, weights: Path | None, *, method: str) -> ClipTower:
         return load_clip(
             name,
             device=self.device,
@@ -144,15 +140,22 @@ class _Source:
             progress=self.progress,
         )
 
-    def lit(self, spatial: DinoTower | ClipTower | None, head: Path | None) -> HouseholdLit:
-        tower = spatial or self.tower(LIT_TOWER, None, pinned=True)
-        assert isinstance(tower, DinoTower)
+    def one_for_both(self, name: str, weights: Path | None, method: str) -> Encoders:
+        clip = self.clip(name, weights, method=method)
+        return Encoders(clip, _clip_language(clip), self.device)
+
+    def lit(self, spatial: ImageEncoder | None, head: Path | None) -> HouseholdLit:
+        tower = spatial or self.image_encoder(LIT_TOWER, None, pinned=True)
         sentences = load_minilm(device=self.device, offline=self.offline, progress=self.progress)
         return load_household_lit(tower, _cached(sentences), device=self.device, path=head or HEAD_FILE)
 
 
-def _cached(tower: TextTower) -> CachedTextTower:
-    return CachedTextTower(tower, cache_dir() / "text")
+def _clip_language(clip: ClipTower) -> ClipLanguage:
+    return ClipLanguage(clip, _cached(ClipTextEncoder(clip)))
+
+
+def _cached(encoder: TextEncoder) -> CachedTextEncoder:
+    return CachedTextEncoder(encoder, cache_dir() / "text")
 
 
 def _require_language(name: str) -> None:

@@ -6,7 +6,7 @@ In a whole image a thing of 40 pixels has a handful of tokens; enlarged it has a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -117,6 +117,21 @@ class RescoringHead(nn.Module):
         return self.log_scale.exp() * cosine.float() + self.bias
 
 
+@dataclass(frozen=True)
+class Rescoring:
+    """A loaded rescoring head.
+
+    Attributes:
+        head: the head.
+        layers: 0-based blocks of the image encoder that it reads.
+        facts: what was written with the head.
+    """
+
+    head: RescoringHead
+    layers: tuple[int, ...]
+    facts: Mapping[str, str]
+
+
 def save_rescoring_head(head: RescoringHead, path: Path, facts: dict[str, str]) -> None:
     """Writes the head in half precision, with its configuration and ``facts`` inside.
 
@@ -143,5 +158,5 @@ def load_rescoring_head(path: Path) -> tuple[RescoringHead, dict[str, str], str]
         head = RescoringHead(RescoringConfig(**json.loads(facts["config"])))
         head.load_state_dict(tensors)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-        raise ModelError(f"zoom head '{path}' is not readable ({error}); restore the file") from error
+        raise ModelError(f"rescoring head '{path}' is not readable ({error}); restore the file") from error
     return head.eval(), facts, sha256_of(path)

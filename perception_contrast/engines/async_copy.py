@@ -1,4 +1,4 @@
-"""Results on their way from a device to the host, so that the next image need not wait for them."""
+"""Device-to-host copies that run beside the computation on the next image."""
 
 from __future__ import annotations
 
@@ -15,29 +15,33 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 class PendingCopy(Generic[Name]):
-    """Named tensors that are being copied; ``arrays`` waits for them. May be called from any thread."""
+    """Named tensors that are being copied to the host. Any thread may call ``arrays``."""
 
     def __init__(self, copies: Mapping[Name, Tensor], copied: torch.cuda.Event | None) -> None:
-        """copies: on the host, whole once ``copied`` has happened; None: they are whole already."""
+        """copies: on the host, complete once the event ``copied`` has happened; at once without one."""
         self._copies, self._copied = copies, copied
         self._lock = threading.Lock()
 
     def arrays(self) -> dict[Name, NDArray[np.float32]]:
-        """float32, the same memory each time. Raises RuntimeError for what failed on the device."""
+        """Waits for the copies and returns them as float32, the same memory each time.
+
+        Raises:
+            RuntimeError: the computation failed on the device.
+        """
         with self._lock:
             if self._copied is not None:
                 self._copied.synchronize()
-                # Out of pinned memory, which a later image lands in.
+                # Out of pinned memory, which is used again for a later image.
                 self._copies = {name: values.clone() for name, values in self._copies.items()}
                 self._copied = None
             return {name: np.asarray(values.numpy(), np.float32) for name, values in self._copies.items()}
 
 
 class AsyncCopy:
-    """Copies tensors of a device to the host; from CUDA on a stream of its own, beside what comes next.
+    """Copies tensors to the host; from CUDA on a stream of its own.
 
-    torch makes such copies into pinned memory that it keeps and gives out again once ``PendingCopy.arrays``
-    has emptied it: with one image landing while the next is computed there are two buffers in turn.
+    torch allocates the pinned memory and reuses it once ``PendingCopy.arrays`` has emptied it: while one
+    image is copied and the next is computed, two buffers take turns.
     """
 
     def __init__(self, device: torch.device | str) -> None:
@@ -46,7 +50,11 @@ class AsyncCopy:
         self._stream = torch.cuda.Stream(self._device) if on_gpu else None  # type: ignore[no-untyped-call]
 
     def start(self, tensors: Mapping[Name, Tensor]) -> PendingCopy[Name]:
-        """tensors: on the device, ready on its current stream, not written to any more. Returns at once."""
+        """Starts to copy and returns at once.
+
+        Args:
+            tensors: on the device, ready on its current stream, and not written to any more.
+        """
         wanted = {name: values.detach().to(torch.float32) for name, values in tensors.items()}
         if self._stream is None:
             return PendingCopy({name: values.cpu() for name, values in wanted.items()}, None)

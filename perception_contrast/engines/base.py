@@ -1,4 +1,4 @@
-"""What every engine is: normalised images in, named tensors out."""
+"""The engine interface: normalised images in, named tensors out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perception_contrast.engines.engine_names import Kind, Precision
 
 @dataclass(frozen=True)
 class Plan:
-    """A kind of engine at a precision: what can be asked for, built and measured."""
+    """A kind of engine at a precision, which can be built and measured."""
 
     kind: Kind
     precision: Precision
@@ -22,7 +22,14 @@ class Plan:
 
 
 class Engine(Protocol):
-    """name: its kind. precision: of its matrix products. device: where its tensors are. outputs: names."""
+    """Runs an encoder.
+
+    Attributes:
+        name: its kind, one of ``engine_names.KINDS``.
+        precision: of its matrix products, one of ``engine_names.PRECISIONS``.
+        device: where its tensors are.
+        outputs: names of the tensors that it gives.
+    """
 
     name: str
     precision: str
@@ -30,5 +37,15 @@ class Engine(Protocol):
     outputs: tuple[str, ...]
 
     def run(self, images: Tensor) -> dict[str, Tensor]:
-        """images (B, 3, H, W) float32 on ``device``, normalised; float32 tensors that stay the caller's."""
+        """Runs a batch.
+
+        Args:
+            images: (B, 3, H, W) float32 on ``device``, normalised.
+
+        Returns:
+            Output name to a float32 tensor, which later runs leave alone.
+
+        Raises:
+            ModelError, RuntimeError: the engine failed.
+        """
         ...

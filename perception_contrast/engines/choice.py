@@ -1,4 +1,4 @@
-"""Which engine serves: the fastest of those that pass the gate on this machine, remembered."""
+"""The choice of the engine: the fastest that passes the gate on this machine, remembered on disk."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from torch import Tensor
 
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import ModelError
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines import gate
 from perception_contrast.engines import onnxruntime_engine as ort
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines.base import Engine, Plan
-from perception_contrast.engines.cuda_graph import CapturedEngine
+from perception_contrast.engines.cpu_features import has_bfloat16, has_int8
+from perception_contrast.engines.cuda_graph import CudaGraphEngine
 from perception_contrast.engines.engine_cache import engines_dir, key_of, machine_facts
 from perception_contrast.engines.engine_names import AUTO, KINDS, PRECISIONS
-from perception_contrast.engines.processor import multiplies_bfloat16, multiplies_int8
-from perception_contrast.engines.torch_engine import TorchEngine, build_torch
+from perception_contrast.engines.torch_engine import TorchEngine, build_torch_engine
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +35,14 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """engine: what serves. why: in words. refused: the others that could not or may not serve, and why.
+    """The chosen engine.
 
-    measured_ms: plan to the median of a run; empty where the choice was remembered or forced.
-    worst: output to its smallest cosine with float32 torch.
+    Attributes:
+        engine: the engine.
+        why: the reason, in words.
+        refused: the others that failed or did not pass the gate, and why.
+        measured_ms: plan to the median milliseconds of a run; empty for a remembered or forced choice.
+        worst: output name to its smallest cosine with float32 torch.
     """
 
     engine: Engine
@@ -48,36 +52,40 @@ class EngineChoice:
     worst: Mapping[str, float] = field(default_factory=dict)
 
 
-def candidates(device: str, wish: str = AUTO, precision: str = AUTO) -> list[Plan]:
-    """What to try on a device. Raises ModelError for a kind or a precision that does not exist or fit."""
-    for what, value, known in (("engine", wish, KINDS), ("precision", precision, PRECISIONS)):
+def candidates(device: str, kind: str = AUTO, precision: str = AUTO) -> list[Plan]:
+    """The plans to try on a device.
+
+    Raises:
+        ModelError: the kind or the precision does not exist, or does not run on the device.
+    """
+    for what, value, known in (("engine", kind, KINDS), ("precision", precision, PRECISIONS)):
         if value not in (AUTO, *known):
             raise ModelError(f"unknown {what} '{value}'; use {AUTO}, {', '.join(known)}")
-    plans = _possible(torch.device(device).type, wish, precision)
+    plans = _possible(torch.device(device).type, kind, precision)
     if not plans:
         raise ModelError(
-            f"engine '{wish}' does not run with precision '{precision}' on device {device}; use auto"
+            f"engine '{kind}' does not run with precision '{precision}' on device {device}; use auto"
         )
     return plans
 
 
-def _possible(device_type: str, wish: str, precision: str) -> list[Plan]:
+def _possible(device_type: str, kind: str, precision: str) -> list[Plan]:
     kinds: tuple[str, ...]
     usual: tuple[str, ...]
     table: dict[str, tuple[str, ...]]
     if device_type == "cuda":
         kinds = ("tensorrt", "captured", "onnxruntime-cuda", "torch")
-        table = {kind: ("fp16", "fp32", "bf16") for kind in (*kinds, "compiled")}
+        table = {name: ("fp16", "fp32", "bf16") for name in (*kinds, "compiled")}
         usual = ("fp16",)
     else:
         kinds = ("torch", "onnxruntime")
         table = {"torch": ("fp32", "bf16"), "compiled": ("fp32", "bf16"), "onnxruntime": ("fp32", "int8")}
-        quick = {"bf16": multiplies_bfloat16(), "int8": multiplies_int8()}
+        quick = {"bf16": has_bfloat16(), "int8": has_int8()}
         usual = ("fp32", *(name for name, there in quick.items() if there))
-    chosen = kinds if wish == AUTO else (wish,)
+    chosen = kinds if kind == AUTO else (kind,)
     formats = usual if precision == AUTO else (precision,)
     plans = [Plan(cast(Any, k), cast(Any, f)) for k in chosen for f in formats if f in table.get(k, ())]
-    if device_type == "cuda" and (wish, precision) == (AUTO, AUTO):
+    if device_type == "cuda" and (kind, precision) == (AUTO, AUTO):
         plans.append(Plan("torch", "fp32"))
     return plans
 
@@ -87,21 +95,31 @@ def choose_engine(
     size: tuple[int, int],
     *,
     device: str = "cpu",
-    wish: str = AUTO,
+    kind: str = AUTO,
     precision: str = AUTO,
     progress: Progress | None = None,
 ) -> EngineChoice:
-    """The engine for images of size (height, width).
+    """Builds, checks and measures engines and chooses the fastest that passes the gate.
 
-    With one plan left it is built and gated. With several each is, and the fastest that passes serves;
-    that is written down, and the next start builds it alone and gates it again. Raises ModelError if
-    none passes, ValueError for a size that the model cannot see.
+    The choice is written to the cache, and the next start builds that engine alone and checks it again.
+
+    Args:
+        graph: the encoder.
+        size: (height, width) of the images.
+        device: where it runs.
+        kind: one of ``KINDS``, or "auto".
+        precision: one of ``PRECISIONS``, or "auto".
+        progress: told what is being built.
+
+    Raises:
+        ModelError: no engine passes.
+        ValueError: the size is no multiple of the patch.
     """
-    plans = candidates(device, wish, precision)
+    plans = candidates(device, kind, precision)
     trial = _Trial(graph, size, device, progress)
     path = (
         engines_dir()
-        / f"choice-{key_of(graph, size, wish=wish, precision=precision, **machine_facts(device))}.json"
+        / f"choice-{key_of(graph, size, wish=kind, precision=precision, **machine_facts(device))}.json"
     )
     if len(plans) > 1 and (remembered := _remembered(path)) in plans:
         assert remembered is not None
@@ -124,7 +142,7 @@ def choose_engine(
     _remember(path, plan, measured)
     for other, _ in built:
         if other is not engine:
-            ort.forget(other)
+            ort.discard(other)
     why = f"{plan}: fastest of " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in measured.items())
     return EngineChoice(engine, why, tuple(trial.refused), measured, worst)
 
@@ -172,26 +190,26 @@ class _Trial:
 
     def _passed(self, plan: Plan) -> tuple[Engine, dict[str, float]] | None:
         problems = []
-        for keep in quantize.KEPT if plan.precision == "int8" else ((),):
+        for keep in quantize.FLOAT32_LAYERS if plan.precision == "int8" else ((),):
             try:
                 engine = self._build(plan, keep)
-                verdict = gate.check(engine, self._expected, self.images)
+                verdict = gate.check(engine, self._expected, self.images, self._graph.map_names)
             except (ModelError, RuntimeError) as error:
                 self._refuse(plan, str(error).strip().splitlines()[0])
                 return None
             if verdict.passed:
                 return engine, verdict.worst
             problems.append(verdict.problem)
-            ort.forget(engine)
+            ort.discard(engine)
         self._refuse(plan, problems[-1])
         return None
 
     def _build(self, plan: Plan, keep: tuple[str, ...]) -> Engine:
         if plan.kind in ort.PROVIDERS:
-            return ort.build_ort(self._graph, plan, self._size, self._device, keep=keep)
+            return ort.build_ort_engine(self._graph, plan, self._size, self._device, keep=keep)
         if plan.kind == "captured":
-            return CapturedEngine(self._graph, plan.precision, self._device)
-        return build_torch(self._graph, plan, self._device)
+            return CudaGraphEngine(self._graph, plan.precision, self._device)
+        return build_torch_engine(self._graph, plan, self._device)
 
     def _refuse(self, plan: Plan, problem: str) -> None:
         self.refused.append(f"{plan}: {problem}")

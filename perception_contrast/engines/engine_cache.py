@@ -1,4 +1,4 @@
-"""Engine files that this machine made, kept so that the next start is quick."""
+"""The engine cache: files that this machine built, kept so that the next start is quick."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import torch
 
 from perception_contrast.core.cache import cache_dir
 from perception_contrast.core.version import __version__
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
-from perception_contrast.engines.processor import cpu_name
+from perception_contrast.encoders.encoder_graph import EncoderGraph
+from perception_contrast.engines.cpu_features import cpu_name
 
 PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "tensorrt", "tensorrt_cu12", "tensorrt_cu13")
 
@@ -26,7 +26,7 @@ def engines_dir() -> Path:
 
 @cache
 def machine_facts(device: str) -> dict[str, str]:
-    """What an engine's speed and its file depend on beside the model: processor, GPU, driver, versions."""
+    """What an engine's speed and file depend on beside the model: processor, GPU, driver, versions."""
     facts = {"package": __version__, "cpu": cpu_name(), "threads": str(threads())}
     for name in PACKAGES:
         try:
@@ -46,10 +46,10 @@ def threads() -> int:
 
 
 def key_of(graph: EncoderGraph, size: tuple[int, int], **facts: str) -> str:
-    """Hexadecimal digest of the model's identity, the image size and all that is given."""
+    """Hexadecimal digest of the model's identity, the image size and ``facts``."""
     held = {
         "space": graph.space,
-        "tower": graph.tower.space,
+        "tower": graph.encoder.backbone.space,
         "method": graph.method,
         "outputs": list(graph.names),
         "size": list(size),

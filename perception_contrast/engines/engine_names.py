@@ -1,4 +1,4 @@
-"""The names by which engines are asked for. Loads no model library."""
+"""Names of the engines and their precisions. Loads no model library."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.base import Engine
-from perception_contrast.engines.export.exported_encoder import MAPS
 from perception_contrast.preprocessing.to_tensor import image_tensor
 
 # Smallest cosine of any token or vector with that of float32 torch.
@@ -23,7 +22,7 @@ BATCH_LIMIT = 0.999
 
 @dataclass(frozen=True)
 class Verdict:
-    """worst: output to its smallest cosine over all images. problem: why it is refused, "" if it is not."""
+    """worst: output name to its smallest cosine over all images. problem: why it is refused, or ""."""
 
     worst: dict[str, float] = field(default_factory=dict)
     problem: str = ""
@@ -45,33 +44,57 @@ def gate_images(graph: EncoderGraph, size: tuple[int, int]) -> list[Tensor]:
     return [image_tensor(image, size, graph.mean, graph.std) for image in gate_photographs()]
 
 
-def compare(reference: Mapping[str, object], candidate: Mapping[str, object]) -> dict[str, float]:
-    """Output to the smallest cosine of its vectors (last axis) with the reference's; -1 where not finite.
+def compare(
+    reference: Mapping[str, object], candidate: Mapping[str, object], maps: Collection[str] = ()
+) -> dict[str, float]:
+    """The smallest cosine between the vectors of two results, for each output.
 
-    Of MAPS an image's map counts as one vector. Takes arrays or tensors. Vectors that are zero on both
-    sides agree. Raises KeyError for an output that is missing, ValueError for one of another shape.
+    Args:
+        reference, candidate: output name to an array or tensor; vectors lie along the last axis.
+        maps: outputs whose cells are no directions; of these an image's whole map counts as one vector.
+
+    Returns:
+        Output name to a cosine; -1 where a number is not finite, 1 where both vectors are zero.
+
+    Raises:
+        KeyError: the candidate lacks an output.
+        ValueError: an output has another shape.
     """
     worst = {}
     for name, values in reference.items():
         left, right = _array(values), _array(candidate[name])
-        if name in MAPS:
+        if name in maps:
             left, right = (array.reshape(len(array), -1) for array in (left, right))
         worst[name] = _worst_cosine(left, right)
     return worst
 
 
-def check(engine: Engine, expected: Sequence[Mapping[str, Tensor]], images: Sequence[Tensor]) -> Verdict:
-    """images: (1, 3, H, W) each, on the CPU; expected: what float32 torch makes of each.
+def check(
+    engine: Engine,
+    expected: Sequence[Mapping[str, Tensor]],
+    images: Sequence[Tensor],
+    maps: Collection[str] = (),
+) -> Verdict:
+    """Whether an engine may serve.
 
-    Also asked: a batch gives what its images give alone, a blank and a black image finite numbers.
+    It must agree with float32 torch, give in a batch what it gives for each image alone, and give finite
+    numbers for a grey and a black image.
+
+    Args:
+        engine: the candidate.
+        expected: the outputs of float32 torch for each image.
+        images: (1, 3, H, W) each, on the CPU.
+        maps: as of ``compare``.
     """
     limit = LIMITS[engine.precision]
     try:
         alone = [engine.run(image.to(engine.device)) for image in images]
-        worst = _least(compare(reference, seen) for reference, seen in zip(expected, alone, strict=True))
+        worst = _least(
+            compare(reference, seen, maps) for reference, seen in zip(expected, alone, strict=True)
+        )
         batch = engine.run(torch.cat(list(images)).to(engine.device))
         together = _least(
-            compare(seen, {name: values[i : i + 1] for name, values in batch.items()})
+            compare(seen, {name: values[i : i + 1] for name, values in batch.items()}, maps)
             for i, seen in enumerate(alone)
         )
         plain = [engine.run(torch.full_like(images[0], level).to(engine.device)) for level in (0.0, -2.0)]

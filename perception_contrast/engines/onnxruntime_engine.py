@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines import quantization as quantize
-from perception_contrast.engines.base import Plan
+from perception_contrast.engines.base import Engine, Plan
 from perception_contrast.engines.engine_cache import engines_dir, file_of, key_of, machine_facts, threads
 from perception_contrast.engines.export.onnx_export import export_onnx
-from perception_contrast.engines.weight_folding import folded
+from perception_contrast.engines.weight_folding import fold_layer_scale
 
 PROVIDERS = {
     "onnxruntime": "CPUExecutionProvider",
@@ -26,7 +26,7 @@ PROVIDERS = {
 
 
 def require_provider(kind: str) -> None:
-    """Raises ModelError, naming what is there and the remedy, if this ONNX Runtime lacks the provider."""
+    """Raises ModelError with the remedy if this ONNX Runtime lacks the provider of an engine."""
     import onnxruntime
 
     wanted, there = PROVIDERS[kind], onnxruntime.get_available_providers()
@@ -38,9 +38,11 @@ def require_provider(kind: str) -> None:
 
 
 class OrtEngine:
-    """An exported graph. Outputs are written straight into tensors of the caller's device.
+    """An exported encoder. Outputs are written straight into tensors on the engine's device.
 
-    made: whether its file was written for this very engine.
+    Attributes:
+        path: its ONNX file.
+        made: whether the file was written for this very engine.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class OrtEngine:
             raise ModelError(
                 f"engine file {path} gives {', '.join(found)}, not {', '.join(outputs)}; delete it"
             )
-        self._cells: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {}
+        self._output_shapes: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {}
         self._buffers: dict[tuple[int, ...], tuple[Tensor, list[Tensor]]] = {}
 
     def run(self, images: Tensor) -> dict[str, Tensor]:
@@ -77,30 +79,30 @@ class OrtEngine:
 
     def _run(self, images: Tensor) -> dict[str, Tensor]:
         shape = tuple(images.shape)
-        if shape not in self._cells:
-            return self._first(images)
+        if shape not in self._output_shapes:
+            return self._first_run(images)
         if self._device.type == "cpu":
-            made = [torch.empty(cells) for cells in self._cells[shape]]
-            self._bound(images.contiguous(), made)
-            return dict(zip(self.outputs, made, strict=True))
+            results = [torch.empty(one) for one in self._output_shapes[shape]]
+            self._run_bound(images.contiguous(), results)
+            return dict(zip(self.outputs, results, strict=True))
         # Addresses that never change: a TensorRT engine may record its launches.
         static, results = self._buffers[shape]
         static.copy_(images)
         torch.cuda.current_stream(self._device).synchronize()
-        self._bound(static, results)
+        self._run_bound(static, results)
         return {name: values.clone() for name, values in zip(self.outputs, results, strict=True)}
 
-    def _first(self, images: Tensor) -> dict[str, Tensor]:
+    def _first_run(self, images: Tensor) -> dict[str, Tensor]:
         """Learns the output shapes of this input shape."""
         arrays = self._session.run(list(self.outputs), {"images": np.ascontiguousarray(images.cpu().numpy())})
         shape = tuple(images.shape)
-        self._cells[shape] = tuple(array.shape for array in arrays)
+        self._output_shapes[shape] = tuple(array.shape for array in arrays)
         results = [torch.from_numpy(array).to(self._device) for array in arrays]
         if self._device.type != "cpu":
             self._buffers[shape] = images.clone().contiguous(), [torch.empty_like(one) for one in results]
         return dict(zip(self.outputs, results, strict=True))
 
-    def _bound(self, images: Tensor, results: list[Tensor]) -> None:
+    def _run_bound(self, images: Tensor, results: list[Tensor]) -> None:
         binding, index = self._session.io_binding(), self._device.index or 0
         kind = self._device.type
         binding.bind_input("images", kind, index, np.float32, tuple(images.shape), images.data_ptr())
@@ -129,12 +131,20 @@ def _session(path: Path, kind: str, index: int, options: dict[str, str]) -> Any:
     return session
 
 
-def build_ort(
+def build_ort_engine(
     graph: EncoderGraph, plan: Plan, size: tuple[int, int], device: str, *, keep: tuple[str, ...] = ()
 ) -> OrtEngine:
-    """Exports the graph at size, or takes the file that an earlier start made. Raises ModelError.
+    """Exports an encoder, or takes the file of an earlier start, and loads it.
 
-    keep: for int8, parts of the names of what stays in float32.
+    Args:
+        graph: the encoder.
+        plan: the engine's kind and precision.
+        size: (height, width) of the images.
+        device: where it runs.
+        keep: for int8, parts of the names of nodes that stay in float32.
+
+    Raises:
+        ModelError: the provider is missing, or the file cannot be written or loaded.
     """
     require_provider(plan.kind)
     path = file_of(graph, size, plan.precision, keep="+".join(keep))
@@ -147,8 +157,8 @@ def build_ort(
     return engine
 
 
-def forget(engine: object) -> None:
-    """Deletes the file that was made for an engine that will not serve; files from before stay."""
+def discard(engine: Engine) -> None:
+    """Deletes the file that was written for an engine that will not be used; older files stay."""
     if isinstance(engine, OrtEngine) and engine.made:
         engine.path.unlink(missing_ok=True)
 
@@ -158,11 +168,11 @@ def _make(
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if precision != "int8":
-        export_onnx(folded(graph), path, size, precision=precision)
+        export_onnx(fold_layer_scale(graph), path, size, precision=precision)
         return
     with tempfile.TemporaryDirectory(prefix="perception_contrast_") as place:
         source = Path(place) / "smooth.onnx"
-        export_onnx(quantize.smoothed(folded(graph), size), source, size)
+        export_onnx(quantize.smoothquant(fold_layer_scale(graph), size), source, size)
         quantize.quantize(source, path, keep)
 
 

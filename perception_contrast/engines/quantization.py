@@ -1,9 +1,9 @@
-"""Eight-bit products for processors that have instructions for them (VNNI and its like).
+"""Dynamic int8 quantization for processors with instructions for it (VNNI and similar).
 
-Weights get a scale for each output channel, activations one for each tensor at run time. A few channels
-of a transformer are hundreds of times larger than the rest and would eat all eight bits; so before
-the export each norm's gain hands part of them on to the weights behind it, which changes nothing in
-exact arithmetic (Xiao et al., "SmoothQuant", ICML 2023).
+Weights get a scale per output channel, activations one per tensor at run time. A few channels of a
+transformer are hundreds of times larger than the rest and would take up all eight bits. So each norm's gain
+moves part of them into the weights behind it, which changes nothing in exact arithmetic (Xiao et al.,
+"SmoothQuant", ICML 2023).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception_contrast.core.cache import replacing
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.preprocessing.to_tensor import image_tensor
 
 STRENGTH = 0.65  # share of the large channels that moves into the weights, SmoothQuant's alpha
-# What stays in float32, mildest first. What follows a GELU suffers most: no norm stands before it.
-KEPT: tuple[tuple[str, ...], ...] = ((), ("fc2", "c_proj"), ("mlp",))
-TOWER = "/tower/"  # nodes of the tower; the rest is small and makes the vectors that words are compared with
+# Layers that stay in float32, fewest first. Those behind a GELU lose most: no norm stands before them.
+FLOAT32_LAYERS: tuple[tuple[str, ...], ...] = ((), ("fc2", "c_proj"), ("mlp",))
+ENCODER_SCOPE = "/encoder/"  # nodes of the image encoder; a head is small and stays in float32
 
 
 def calibration_images() -> tuple[NDArray[np.uint8], ...]:
@@ -38,8 +38,8 @@ def calibration_images() -> tuple[NDArray[np.uint8], ...]:
     return tuple(np.asarray(image()) for image in (data.rocket, data.immunohistochemistry))
 
 
-def smoothed(graph: EncoderGraph, size: tuple[int, int]) -> EncoderGraph:
-    """A copy with the same results, whose linear layers behind norms see even channels."""
+def smoothquant(graph: EncoderGraph, size: tuple[int, int]) -> EncoderGraph:
+    """A copy with the same results, whose linear layers behind norms have inputs of even channels."""
     made = copy.deepcopy(graph)
     pairs = list(_norm_and_weights(made))
     largest: dict[int, Tensor] = {}
@@ -95,8 +95,8 @@ def _first_weight(reader: nn.Module | None) -> nn.Parameter | None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """ONNX Runtime's quantiser tells the root logger of every node; nobody wants to read that."""
+def quiet_quantizer() -> Iterator[None]:
+    """Hides the messages that ONNX Runtime's quantizer sends to the root logger for every node."""
     root = logging.getLogger()
 
     def ours(record: logging.LogRecord) -> bool:
@@ -110,15 +110,21 @@ def quiet() -> Iterator[None]:
 
 
 def quantize(source: Path, target: Path, keep: Sequence[str] = ()) -> None:
-    """Writes the ONNX file with the tower's products in 8 bits, but for nodes named like one of keep."""
+    """Writes an ONNX file whose encoder has its products in 8 bits.
+
+    Args:
+        source: the float32 ONNX file.
+        target: the file to write.
+        keep: parts of the names of nodes that stay in float32.
+    """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     nodes = onnx.load(str(source), load_external_data=False).graph.node
     names = [node.name for node in nodes]
-    kept = [name for name in names if TOWER not in name or any(part in name for part in keep)]
+    kept = [name for name in names if ENCODER_SCOPE not in name or any(part in name for part in keep)]
     with (
-        quiet(),
+        quiet_quantizer(),
         replacing(target) as part,
         tempfile.TemporaryDirectory(prefix="perception_contrast_") as place,
     ):

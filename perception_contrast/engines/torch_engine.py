@@ -1,4 +1,4 @@
-"""Torch, eager or compiled, on any device."""
+"""The engines "torch" and "compiled": PyTorch, eager or through its compiler, on any device."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.base import Plan
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchEngine:
-    """The graph as it is. Reduced precision: matrix products alone; norms and residuals stay float32."""
+    """Eager torch. In a reduced precision norms and residuals stay float32."""
 
     def __init__(self, graph: EncoderGraph, precision: str, device: str) -> None:
         if precision not in ("fp32", *DTYPES):
@@ -25,7 +25,7 @@ class TorchEngine:
         self.name, self.precision, self.device = "torch", precision, device
         self.outputs = graph.names
         self._type = torch.device(device).type
-        self._forward: Any = graph if precision == "fp32" else reduced(graph, DTYPES[precision])
+        self._forward: Any = graph if precision == "fp32" else cast_weights(graph, DTYPES[precision])
 
     def run(self, images: Tensor) -> dict[str, Tensor]:
         with torch.inference_mode():
@@ -57,8 +57,8 @@ class CompiledEngine(TorchEngine):
             raise ModelError(f"torch could not compile for this machine ({line}); use engine auto") from error
 
 
-def reduced(graph: EncoderGraph, dtype: torch.dtype) -> EncoderGraph:
-    """A copy whose products' weights are stored in dtype; else autocast would cast them for each image."""
+def cast_weights(graph: EncoderGraph, dtype: torch.dtype) -> EncoderGraph:
+    """A copy whose weights of matrix products are stored in dtype, so that autocast need not cast them."""
     made = copy.deepcopy(graph)
     on_cpu = all(parameter.device.type == "cpu" for parameter in made.parameters())
     modules: Iterable[Any] = made.modules()
@@ -72,7 +72,7 @@ def reduced(graph: EncoderGraph, dtype: torch.dtype) -> EncoderGraph:
     return made
 
 
-def build_torch(graph: EncoderGraph, plan: Plan, device: str) -> TorchEngine:
+def build_torch_engine(graph: EncoderGraph, plan: Plan, device: str) -> TorchEngine:
     """Raises ModelError for a precision that torch does not have here."""
     kind = CompiledEngine if plan.kind == "compiled" else TorchEngine
     return kind(graph, plan.precision, device)

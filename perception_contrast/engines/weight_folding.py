@@ -1,4 +1,4 @@
-"""The same function in fewer passes over memory: what only scales goes into the weights before it."""
+"""Weight folding: a layer scale becomes part of the linear layer before it, which saves memory traffic."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import copy
 
 from torch import Tensor, nn
 
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 
 
-def folded(graph: EncoderGraph) -> EncoderGraph:
-    """A copy with the same results, whose layer scales (Touvron et al., CaiT, 2021) are part of the weights.
+def fold_layer_scale(graph: EncoderGraph) -> EncoderGraph:
+    """A copy with the same results whose layer scales (Touvron et al., CaiT, 2021) are part of the weights.
 
-    Where a block scales what its attention and its MLP give, that is two passes over all tokens a block.
+    In a block that scales the outputs of its attention and its MLP this saves two passes over all tokens.
     """
     made = copy.deepcopy(graph)
     for block in made.modules():

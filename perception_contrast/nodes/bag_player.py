@@ -24,85 +24,103 @@ from perception_contrast.recordings.image_folder import ImageFolderSource
 from perception_contrast.recordings.video import VideoSource
 from perception_contrast.recordings.webcam import WebcamSource
 from perception_contrast.ros.messages.image_messages import image_message
-from perception_contrast.ros.node.lifecycle import Stop, leave, run
-from perception_contrast.ros.parameters.parameter_spec import Spec
-from perception_contrast.ros.playback.bag_pacing import Pacer
-from perception_contrast.ros.playback.bag_publisher import Replay
-from perception_contrast.ros.playback.source_node import SourceThread, start_values
-from perception_contrast.ros.qos import output
+from perception_contrast.ros.node.run_node import exit_process, run_node
+from perception_contrast.ros.node.shutdown_event import ShutdownEvent
+from perception_contrast.ros.parameters.parameter_spec import ParameterSpec
+from perception_contrast.ros.playback.bag_publisher import BagPublisher
+from perception_contrast.ros.playback.playback_clock import PlaybackClock
+from perception_contrast.ros.playback.source_node import SourceThread, declare_start_parameters
+from perception_contrast.ros.qos import output_qos
 
 NAME = "bag_player"
 # A subscriber's other topics are discovered moments after its first one.
-_SETTLE = 0.3
+_DISCOVERY_SECONDS = 0.3
 KINDS = ("bag", "video", "images", "webcam")
 SPECS = (
-    Spec("source", "bag", "What `path` is.", choices=KINDS, change="never"),
-    Spec("path", "", "Recording, video file, folder of images, or number of a webcam.", change="never"),
-    Spec("rate", 1.0, "Speed: 2 is twice as fast.", 0.01, 100.0, change="never"),
-    Spec("loop", False, "Start again at the end.", change="never"),
-    Spec("loop_pause", 0.1, "Seconds between the end and the next start.", 0.01, 3600.0, change="never"),
-    Spec("start_offset", 0.0, "Seconds of the recording to leave out.", 0.0, 1e9, change="never"),
-    Spec(
-        "max_gap",
+    ParameterSpec("source", "bag", "What `path` is.", choices=KINDS, change="never"),
+    ParameterSpec(
+        "path", "", "Recording, video file, folder of images, or number of a webcam.", change="never"
+    ),
+    ParameterSpec("rate", 1.0, "Speed: 2 is twice as fast.", 0.01, 100.0, change="never"),
+    ParameterSpec("loop", False, "Start again at the end.", change="never"),
+    ParameterSpec(
+        "loop_pause", 0.1, "Seconds between the end and the next start.", 0.01, 3600.0, change="never"
+    ),
+    ParameterSpec(
+        "start_offset",
         0.0,
-        "Longer silences are cut to this many seconds; 0 keeps them.",
+        "Seconds at the beginning of the recording to leave out.",
         0.0,
         1e9,
         change="never",
     ),
-    Spec("topics", ("",), "Topics to play; none named means all.", change="never"),
-    Spec("clock_rate", 40.0, "/clock messages a second; 0 for no /clock.", 0.0, 1000.0, change="never"),
-    Spec("images_rate", 5.0, "Images a second of a folder.", 0.01, 1000.0, change="never"),
-    Spec("frame_id", "camera_color_optical_frame", "Frame of videos, images, webcams.", change="never"),
-    Spec("wait_for_subscribers", 0, "Start once a topic has this many subscribers.", 0, 1000, change="never"),
+    ParameterSpec(
+        "max_gap",
+        0.0,
+        "Longest gap between messages in seconds, longer ones are cut; 0 keeps them.",
+        0.0,
+        1e9,
+        change="never",
+    ),
+    ParameterSpec("topics", ("",), "Topics to play; empty for all.", change="never"),
+    ParameterSpec(
+        "clock_rate", 40.0, "/clock messages a second; 0 for no /clock.", 0.0, 1000.0, change="never"
+    ),
+    ParameterSpec("images_rate", 5.0, "Images a second of a folder.", 0.01, 1000.0, change="never"),
+    ParameterSpec(
+        "frame_id", "camera_color_optical_frame", "Frame of videos, images, webcams.", change="never"
+    ),
+    ParameterSpec(
+        "wait_for_subscribers", 0, "Start once a topic has this many subscribers.", 0, 1000, change="never"
+    ),
 )
 
 
 class BagPlayer(Node):
     """Ends at the end of its source, unless it loops."""
 
-    def __init__(self, stop: Stop) -> None:
+    def __init__(self, shutdown: ShutdownEvent) -> None:
         super().__init__(NAME)
-        self._stop = stop
-        self._values = start_values(self, SPECS)
+        self._shutdown = shutdown
+        self._values = declare_start_parameters(self, SPECS)
         if not self._values["path"]:
             raise PerceptionError("nothing to play: give the path of a recording (parameter `path`)")
-        play = self._bag() if self._values["source"] == "bag" else self._camera()
-        self._thread = SourceThread(play, stop)
+        play = self._open_bag() if self._values["source"] == "bag" else self._open_camera()
+        self._thread = SourceThread(play, shutdown)
 
     def close(self) -> None:
         self._thread.join()
 
-    def _bag(self) -> Callable[[], None]:
+    def _open_bag(self) -> Callable[[], None]:
         values = self._values
         source = BagSource(values["path"])
         topics = [name for name in values["topics"] if name.strip()]
-        replay = Replay(self, source, topics, values["start_offset"], values["clock_rate"])
-        if replay.skipped:
-            names = ", ".join(f"{topic.name} ({topic.type})" for topic in replay.skipped)
-            count = sum(topic.count for topic in replay.skipped)
+        bag = BagPublisher(self, source, topics, values["start_offset"], values["clock_rate"])
+        if bag.unknown_types:
+            names = ", ".join(f"{topic.name} ({topic.type})" for topic in bag.unknown_types)
+            count = sum(topic.count for topic in bag.unknown_types)
             self.get_logger().warning(f"{count} messages are skipped, their types are not installed: {names}")
-        return lambda: self._play_bag(source, replay)
+        return lambda: self._play_bag(source, bag)
 
-    def _play_bag(self, source: BagSource, replay: Replay) -> None:
-        self._wait_for_subscribers(replay.publishers.values())
-        pacer = Pacer(self._values["rate"], self._values["max_gap"])
+    def _play_bag(self, source: BagSource, bag: BagPublisher) -> None:
+        self._wait_for_subscribers(bag.publishers.values())
+        clock = PlaybackClock(self._values["rate"], self._values["max_gap"])
         for turn in itertools.count():
-            count = replay.play(pacer, self._stop)
-            if count == 0 and not self._stop.is_set():
+            count = bag.play(clock, self._shutdown)
+            if count == 0 and not self._shutdown.is_set():
                 raise PerceptionError(f"recording '{source.path}' has no message left after start_offset")
             if turn == 0:
                 self.get_logger().info(f"{count} messages of '{source.path}' played")
-            if not self._again():
+            if not self._loops():
                 break
-        self._wait_until_received(replay.publishers.values())
+        self._wait_until_received(bag.publishers.values())
 
-    def _again(self) -> bool:
-        return bool(self._values["loop"]) and not self._stop.wait(self._values["loop_pause"])
+    def _loops(self) -> bool:
+        return bool(self._values["loop"]) and not self._shutdown.wait(self._values["loop_pause"])
 
-    def _camera(self) -> Callable[[], None]:
+    def _open_camera(self) -> Callable[[], None]:
         source = self._frame_source()
-        self._images = self.create_publisher(Image, "camera/color/image_raw", output())
+        self._image_publisher = self.create_publisher(Image, "camera/color/image_raw", output_qos())
         return lambda: self._play_frames(source)
 
     def _frame_source(self) -> FrameSource:
@@ -116,50 +134,50 @@ class BagPlayer(Node):
         return WebcamSource(int(path), frame_id)
 
     def _play_frames(self, source: FrameSource) -> None:
-        self._wait_for_subscribers([self._images])
+        self._wait_for_subscribers([self._image_publisher])
         live = self._values["source"] == "webcam"
-        pacer = Pacer(self._values["rate"], self._values["max_gap"])
+        clock = PlaybackClock(self._values["rate"], self._values["max_gap"])
         while True:
-            count = self._show_frames(source, None if live else pacer)
-            if count == 0 and not self._stop.is_set():
+            count = self._publish_frames(source, None if live else clock)
+            if count == 0 and not self._shutdown.is_set():
                 raise PerceptionError(f"'{self._values['path']}' has no image left after start_offset")
-            if not self._again():
+            if not self._loops():
                 break
-        self._wait_until_received([self._images])
+        self._wait_until_received([self._image_publisher])
 
-    def _show_frames(self, source: FrameSource, pacer: Pacer | None) -> int:
-        """One pass, until its end or a stop; how many frames were published."""
+    def _publish_frames(self, source: FrameSource, clock: PlaybackClock | None) -> int:
+        """Plays once, until the end or a shutdown; returns how many frames were published."""
         begin = round(self._values["start_offset"] * 1e9)
         count = 0
-        for frame in (frame for frame in source if pacer is None or frame.stamp >= begin):
-            if pacer is not None and count == 0:
-                pacer.restart(frame.stamp)
-            wait = 0.0 if pacer is None else max(pacer.due(frame.stamp) - time.monotonic(), 0.0)
-            if self._stop.wait(wait):
+        for frame in (frame for frame in source if clock is None or frame.stamp >= begin):
+            if clock is not None and count == 0:
+                clock.restart(frame.stamp)
+            wait = 0.0 if clock is None else max(clock.due(frame.stamp) - time.monotonic(), 0.0)
+            if self._shutdown.wait(wait):
                 break
-            self._images.publish(image_message(frame.image, self._live_header(frame)))
+            self._image_publisher.publish(image_message(frame.image, self._live_header(frame)))
             count += 1
         return count
 
     def _live_header(self, frame: Frame) -> Header:
-        # The time within a video is no ROS time: what is shown now is stamped now.
+        # The time within a video is no ROS time: a frame is stamped when it is published.
         return Header(stamp=Clock(clock_type=ClockType.SYSTEM_TIME).now().to_msg(), frame_id=frame.frame_id)
 
     def _wait_for_subscribers(self, publishers: Iterable[Publisher]) -> None:
-        wanted, said = self._values["wait_for_subscribers"], False
+        wanted, logged = self._values["wait_for_subscribers"], False
         while max(one.get_subscription_count() for one in publishers) < wanted:
-            if not said:
+            if not logged:
                 self.get_logger().info(f"waiting for {wanted} subscribers")
-                said = True
-            if self._stop.wait(0.05):
+                logged = True
+            if self._shutdown.wait(0.05):
                 return
         if wanted:
-            self._stop.wait(_SETTLE)
+            self._shutdown.wait(_DISCOVERY_SECONDS)
 
     def _wait_until_received(self, publishers: Iterable[Publisher]) -> None:
         # The last messages would be lost if the node vanished before slow subscribers had them.
         for publisher in publishers:
-            if not self._stop.is_set():
+            if not self._shutdown.is_set():
                 publisher.wait_for_all_acked(Duration(seconds=2))
 
 
@@ -201,7 +219,7 @@ def _yaml(value: Any) -> str:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    leave(run(BagPlayer, NAME, ros_arguments(sys.argv[1:] if args is None else args)))
+    exit_process(run_node(BagPlayer, NAME, ros_arguments(sys.argv[1:] if args is None else args)))
 
 
 if __name__ == "__main__":

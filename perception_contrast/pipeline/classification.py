@@ -11,10 +11,10 @@ from perception_contrast.core.errors import QueryError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import MAX_QUERIES, checked_text
 from perception_contrast.pipeline.feature_extraction import FeatureExtractor
-from perception_contrast.pipeline.image_encoder_runner import FeatureRequest
+from perception_contrast.pipeline.image_features import FeatureRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.query_encoder import QueryEncoder
-from perception_contrast.text.templates import PLAIN
+from perception_contrast.text.prompt_templates import PLAIN
 from perception_contrast.text.zero_shot import Classification, ImageTextSimilarity, probabilities
 
 

@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.engines.graph_sequence import Stage
-from perception_contrast.engines.query_rows import QueryRows
-from perception_contrast.pipeline.image_encoder_runner import (
-    FeatureRequest,
-    ImageEncoderRunner,
-    ImageFeatures,
-    PendingFeatures,
-)
+from perception_contrast.engines.query_matrix import QueryMatrix
+from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
+from perception_contrast.pipeline.image_features import FeatureRequest, ImageFeatures, PendingFeatures
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.stage_timer import StageTimer
 from perception_contrast.segmentation.search import PreparedQueries
 
-ALL_FEATURES = FeatureRequest(features=True, semantic=True, embedding=True, things=True)
+ALL_FEATURES = FeatureRequest(features=True, semantic=True, embedding=True, instance_cues=True)
 
 
 class FeatureExtractor:
@@ -54,7 +50,7 @@ class FeatureExtractor:
         without_language = request.searches and self._encoders.language is None
         split = request.searches and settings.split_instances
         # Where one pass gives both, features cost nothing and help to tell instances apart.
-        for_splitting = split and self._encoders.shared
+        for_splitting = split and self._encoders.shared_backbone
         features = request.features or request.pca or by_exemplars or without_language or for_splitting
         semantic = request.semantic_features or request.searches
         return FeatureRequest(features, semantic, request.embedding, split)
@@ -73,14 +69,14 @@ class FeatureExtractor:
         Returns:
             One function for each frame: it waits for the features or raises what went wrong.
         """
-        return self._image_encoder.see(frames, needed, settings, stage)
+        return self._image_encoder.encode(frames, needed, settings, stage)
 
     def extract(
         self,
         frame: Frame,
         settings: PipelineSettings,
         needed: FeatureRequest = ALL_FEATURES,
-        rows: QueryRows | None = None,
+        queries: QueryMatrix | None = None,
     ) -> ImageFeatures:
         """The features of one frame.
 
@@ -88,7 +84,7 @@ class FeatureExtractor:
             frame: The frame.
             settings: Of the frame.
             needed: Which features; all of them if left out.
-            rows: Vectors to compare every cell of the language model's grid with.
+            queries: Vectors to compare every cell of the language model's grid with.
 
         Returns:
             The features; what is not needed may be None.
@@ -96,4 +92,4 @@ class FeatureExtractor:
         Raises:
             FrameError: For a frame without pixels.
         """
-        return self._image_encoder.see([frame], needed, settings, StageTimer().stage, rows)[0]()
+        return self._image_encoder.encode([frame], needed, settings, StageTimer().stage, queries)[0]()

@@ -13,7 +13,7 @@ from perception_contrast.pipeline.frame_drawing import FrameDrawing, FrameDrawin
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.frame_search import FrameSearch
 from perception_contrast.pipeline.frame_tracking import FrameTracking
-from perception_contrast.pipeline.image_encoder_runner import FeatureRequest, ImageFeatures, PendingFeatures
+from perception_contrast.pipeline.image_features import FeatureRequest, ImageFeatures, PendingFeatures
 from perception_contrast.pipeline.loaded_models import ModelSpace
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pending_result import PendingResult

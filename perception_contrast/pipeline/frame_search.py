@@ -8,7 +8,7 @@ from collections.abc import Callable
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.engines.graph_sequence import Stage
-from perception_contrast.pipeline.image_encoder_runner import ImageFeatures
+from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.stage_timer import StageTimer
 from perception_contrast.segmentation.instances.splitter import SplitCues
@@ -123,7 +123,9 @@ class FrameSearch:
                 refine=settings.refine,
                 zoom=settings.max_rescored,
             ),
-            SplitCues(features.things, frame.depth, features.features) if settings.split_instances else None,
+            SplitCues(features.instance_cues, frame.depth, features.features)
+            if settings.split_instances
+            else None,
             stage or StageTimer().stage,
         )
 

@@ -1,4 +1,4 @@
-"""An image through every tower it needs: input sizes, one upload, engines, and grids of what they see."""
+"""Runs the image encoders that a request needs: input sizes, one upload, engines, and feature grids."""
 
 from __future__ import annotations
 
@@ -7,305 +7,290 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from perception_contrast.core.arrays import Size
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.grid_to_image import GridToImage
-from perception_contrast.encoders.dense.method_names import PROXY
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, dense_name, language_grid, pooled_name
+from perception_contrast.encoders.base import Role
+from perception_contrast.encoders.encoder_graph import EncoderGraph, language_features
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.engines.async_copy import AsyncCopy, PendingCopy
+from perception_contrast.engines.encoder_session import EncoderSession, encoder_sessions
 from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.engines.graph_sequence import BEST, GraphCall, GraphSequence, Stage
-from perception_contrast.engines.query_rows import QueryRows, best_cosines
-from perception_contrast.engines.served_graph import ServedGraph, served_graphs
+from perception_contrast.engines.query_matrix import QueryMatrix, max_cosines
 from perception_contrast.images.resize import fitted_size
+from perception_contrast.pipeline.image_features import FeatureRequest, ImageFeatures, PendingFeatures
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.preprocessing.device_images import DeviceImages, Target
 from perception_contrast.preprocessing.tiles import window_of
 
 logger = logging.getLogger(__name__)
 
-# Fewer patches than these show nothing: memory is short for another reason.
-LEAST_TOKENS = 64
+# With fewer patches an image shows nothing: memory is short for another reason.
+MIN_TOKENS = 64
+PROXY_GRID = "dense"  # name of the language features that proxyclip makes of two encoders' outputs
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class FeatureRequest:
-    """What of a frame is wanted on the host; nothing else is copied there.
+class _EncoderPass:
+    """An encoder that a request needs.
 
-    features: of the image alone; semantic: comparable with words; embedding: of the whole image.
-    things: what tells one thing from the next, where the language model gives that.
-    """
-
-    features: bool = False
-    semantic: bool = False
-    embedding: bool = False
-    things: bool = False
-
-    def __or__(self, other: FeatureRequest) -> FeatureRequest:
-        return FeatureRequest(
-            self.features or other.features,
-            self.semantic or other.semantic,
-            self.embedding or other.embedding,
-            self.things or other.things,
-        )
-
-
-@dataclass(frozen=True)
-class ImageFeatures:
-    """What the towers made of a frame; what was not wanted may be None.
-
-    embedding: (c,) float32, unit, of the language model where there is one. best: (groups, h, w) float32,
-    the cosine of every cell with each group of the rows that it was asked to be compared with. things:
-    (h, w, 4) float32 as of ``AlignmentHead.grid``, None for a model that does not tell things apart.
-    """
-
-    features: FeatureGrid | None = None
-    semantic: FeatureGrid | None = None
-    embedding: NDArray[np.float32] | None = None
-    best: NDArray[np.float32] | None = None
-    things: NDArray[np.float32] | None = None
-
-    def only(self, look: FeatureRequest) -> ImageFeatures:
-        """Without what was seen for the sake of another frame of a batch."""
-        return ImageFeatures(
-            self.features if look.features else None,
-            self.semantic if look.semantic else None,
-            self.embedding if look.embedding else None,
-            self.best,
-            self.things if look.things else None,
-        )
-
-
-# Waits for what was seen of a frame, or raises what went wrong with it.
-PendingFeatures = Callable[[], ImageFeatures]
-
-
-@dataclass(frozen=True)
-class _Pass:
-    """A graph that is needed.
-
-    roles: what it is needed for, by the names of ``ImageFeatures``, to outputs. gathers: outputs that
-    proxyclip makes a grid of.
+    Attributes:
+        stage: name under which its time is counted.
+        session: runs it.
+        fields: field of ``ImageFeatures`` to the output that fills it.
+        queries: what its language features are compared with, or None.
+        proxy_output: the output that proxyclip reads, "" without proxyclip.
     """
 
     stage: str
-    served: ServedGraph
-    roles: Mapping[str, str]
-    rows: QueryRows | None = None
-    gathers: frozenset[str] = frozenset()
+    session: EncoderSession
+    fields: Mapping[str, str]
+    queries: QueryMatrix | None = None
+    proxy_output: str = ""
 
     @property
     def graph(self) -> EncoderGraph:
-        return self.served.graph
+        return self.session.graph
 
-    def part(self, images: torch.Tensor, settings: PipelineSettings) -> GraphCall:
-        """images: (B, 3, H, W) float32, normalised for the graph."""
-        made = {dense_name(self.graph.names), BEST} if self.graph.method == PROXY else set()
-        wanted = frozenset(self.roles.values()) - made | self.gathers
-        rows = self.rows if BEST in wanted else None
-        return GraphCall(self.stage, self.served, images, wanted, rows, settings.tile, settings.tile_overlap)
+    def call(self, images: torch.Tensor, settings: PipelineSettings) -> GraphCall:
+        """images: (B, 3, H, W) float32, normalised for the encoder."""
+        outputs = frozenset(self.fields.values())
+        if self.graph.has(Role.PROXY_VALUES):
+            outputs -= {PROXY_GRID, BEST}
+        if self.proxy_output:
+            outputs |= {self.proxy_output}
+        queries = self.queries if BEST in outputs else None
+        return GraphCall(
+            self.stage, self.session, images, outputs, queries, settings.tile, settings.tile_overlap
+        )
 
 
 @dataclass(frozen=True)
-class _Way:
-    """How some frames are seen."""
+class _PassPlan:
+    """How a batch of frames is encoded."""
 
-    passes: tuple[_Pass, ...]
+    passes: tuple[_EncoderPass, ...]
     settings: PipelineSettings
     stage: Stage
 
     @property
-    def places(self) -> dict[str, tuple[str, str]]:
-        """Role to the stage and the output that it comes from."""
-        return {role: (one.stage, name) for one in self.passes for role, name in one.roles.items()}
+    def sources(self) -> dict[str, tuple[str, str]]:
+        """Field of ``ImageFeatures`` to the stage and the output that it comes from."""
+        return {field: (one.stage, name) for one in self.passes for field, name in one.fields.items()}
+
+    @property
+    def by_proxy(self) -> bool:
+        """Whether proxyclip makes the language features of both encoders' outputs."""
+        return any(one.proxy_output for one in self.passes)
 
 
 class ImageEncoderRunner:
-    """The image sides of a model pair, on their engines; any thread may call any method."""
+    """The image encoders of a model pair, on their engines. Any thread may call any method.
+
+    Args:
+        encoders: the models.
+        engine, precision: as ``choose_engine``.
+
+    Raises:
+        ModelError: the engine or the precision does not exist or does not run on the device.
+    """
 
     def __init__(self, encoders: Encoders, engine: str = "torch", precision: str = AUTO) -> None:
-        """engine, precision: as ``choose_engine`` takes them. Raises ModelError for those that do not fit."""
         self._encoders = encoders
-        self._spatial, self._language = served_graphs(encoders, engine, precision)
+        sessions = encoder_sessions(encoders, engine, precision)
+        self._spatial, self._language = sessions.spatial, sessions.language
         self._images = DeviceImages(encoders.device)
-        self._step, self._landing = GraphSequence(), AsyncCopy(encoders.device)
+        self._sequence, self._copy = GraphSequence(), AsyncCopy(encoders.device)
         self._token_limit: int | None = None
-        self._most_together: int | None = None
+        self._max_batch: int | None = None
         self._warnings: list[str] = []
         self._lock = threading.Lock()
 
     @property
     def engines(self) -> dict[str, str]:
         """Role to the engine in use and why, in words."""
-        if self._encoders.shared and self._language is not None:
+        if self._encoders.shared_backbone and self._language is not None:
             return {"spatial": self._language.describes}
-        roles = {"spatial": self._spatial}
+        sessions = {"spatial": self._spatial}
         if self._language is not None and self._language is not self._spatial:
-            roles["semantic"] = self._language
-        return {role: served.describes for role, served in roles.items()}
+            sessions["semantic"] = self._language
+        return {role: session.describes for role, session in sessions.items()}
 
     @property
-    def served(self) -> tuple[ServedGraph, ...]:
+    def sessions(self) -> tuple[EncoderSession, ...]:
         """What a frame with all its features runs through, in turn."""
         if self._language is None or self._language is self._spatial:
             return (self._spatial,)
-        return (self._language,) if self._encoders.shared else (self._spatial, self._language)
+        return (self._language,) if self._encoders.shared_backbone else (self._spatial, self._language)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was given up while serving: engines that failed, image sizes that did not fit the GPU."""
-        return (*self._warnings, *(text for served in self.served for text in served.warnings))
+        """What failed while running: engines, and image sizes that did not fit the GPU."""
+        return (*self._warnings, *(text for session in self.sessions for text in session.warnings))
 
     def prepare(
         self, size: Size, settings: PipelineSettings, progress: Callable[[str], None] | None = None
     ) -> None:
         """Chooses the engines for images of size (height, width).
 
-        Raises ModelError where an engine that was asked for by name cannot serve.
+        Raises:
+            ModelError: an engine that was requested by name cannot serve.
         """
         with self._lock:
-            for served in self.served:
-                patch = served.graph.patch
+            for session in self.sessions:
+                patch = session.graph.patch
                 window = window_of(self.input_size(size, patch, settings), patch, settings.tile)
-                served.prepare(window, progress)
+                session.prepare(window, progress)
 
     def close(self) -> None:
-        """Ends what goes on in the background."""
-        for served in self.served:
-            served.close()
+        """Ends what runs in the background."""
+        for session in self.sessions:
+            session.close()
 
-    def see(
+    def encode(
         self,
         frames: Sequence[Frame],
-        look: FeatureRequest,
+        request: FeatureRequest,
         settings: PipelineSettings,
         stage: Stage,
-        rows: QueryRows | None = None,
+        queries: QueryMatrix | None = None,
     ) -> list[PendingFeatures]:
-        """Starts the frames on their way, those of one input size together, and waits for none of them.
+        """Starts to encode frames, those of one input size together, and waits for none of them.
 
-        rows: to compare every cell of the language model's grid with. A frame that fails takes no other
-        with it: what it raises comes from its own function.
+        Args:
+            frames: of any sizes.
+            request: which features are wanted, of every frame.
+            settings: input size and tiles.
+            stage: times the stages.
+            queries: what every cell of the language features is compared with.
+
+        Returns:
+            For each frame a function that waits for its features. An error of one frame is raised by its
+            own function and concerns no other frame.
         """
-        way = _Way(self._passes(look, rows), settings, stage)
+        plan = _PassPlan(self._passes(request, queries), settings, stage)
         groups: dict[object, list[int]] = {}
         for index, frame in enumerate(frames):
-            groups.setdefault(self._alike(frame, way), []).append(index)
-        awaited: dict[int, PendingFeatures] = {}
+            groups.setdefault(self._batch_key(frame, plan), []).append(index)
+        pending: dict[int, PendingFeatures] = {}
         for group in groups.values():
-            started = self._together([frames[index] for index in group], way)
-            awaited.update(zip(group, started, strict=True))
-        return [awaited[index] for index in range(len(frames))]
+            started = self._encode_batch([frames[index] for index in group], plan)
+            pending.update(zip(group, started, strict=True))
+        return [pending[index] for index in range(len(frames))]
 
-    def _passes(self, look: FeatureRequest, rows: QueryRows | None) -> tuple[_Pass, ...]:
-        """The graphs that are needed for a look; the language model's first."""
-        words = self._language_pass(look, rows)
-        language, spatial = self._encoders.language, self._spatial
-        roles: dict[str, str] = {}
-        if look.features and (words is None or "features" not in words.roles):
-            roles["features"] = _tokens_name(spatial.graph.names)
-        if look.embedding and language is None:
-            roles["embedding"] = spatial.graph.names[1]
-        gathers = frozenset({"tokens"}) if words is not None and words.gathers else frozenset[str]()
+    def _passes(self, request: FeatureRequest, queries: QueryMatrix | None) -> tuple[_EncoderPass, ...]:
+        """The encoders that are needed; the language model's first."""
+        words, spatial = self._language_pass(request, queries), self._spatial
+        fields: dict[str, str] = {}
+        if request.features and (words is None or "features" not in words.fields):
+            fields["features"] = spatial.graph.name_of(Role.SPATIAL)
+        if request.embedding and self._encoders.language is None:
+            fields["embedding"] = spatial.graph.name_of(Role.SPATIAL_POOLED)
+        gathers = words is not None and bool(words.proxy_output)
         passes = [] if words is None else [words]
-        if roles or gathers:
-            passes.append(_Pass("encode", spatial, roles, gathers=gathers))
+        if fields or gathers:
+            proxy_output = spatial.graph.name_of(Role.SPATIAL) if gathers else ""
+            passes.append(_EncoderPass("encode", spatial, fields, proxy_output=proxy_output))
         return tuple(passes)
 
-    def _language_pass(self, look: FeatureRequest, rows: QueryRows | None) -> _Pass | None:
-        """The language model's graph, where it is needed; it gives the features too where it can."""
-        language, one_pass = self._language, self._encoders.shared or self._language is self._spatial
-        if language is None:
+    def _language_pass(self, request: FeatureRequest, queries: QueryMatrix | None) -> _EncoderPass | None:
+        """The language model's encoder, where it is needed; it gives the spatial features too if it can."""
+        session = self._language
+        if session is None:
             return None
-        names = language.graph.names
-        given = {"semantic": dense_name(names), "embedding": pooled_name(names), "best": BEST}
-        asked = {"semantic": look.semantic, "embedding": look.embedding, "best": rows is not None}
-        if "things" in names:
-            given["things"], asked["things"] = "things", look.things
-        roles = {role: name for role, name in given.items() if asked[role]}
-        if not roles:
+        graph, by_proxy = session.graph, session.graph.has(Role.PROXY_VALUES)
+        fields: dict[str, str] = {}
+        if request.semantic:
+            fields["semantic"] = PROXY_GRID if by_proxy else graph.name_of(Role.LANGUAGE)
+        if request.embedding:
+            fields["embedding"] = graph.name_of(Role.LANGUAGE_POOLED)
+        if queries is not None:
+            fields["best"] = BEST
+        if request.instance_cues and graph.has(Role.INSTANCE_CUES):
+            fields["instance_cues"] = graph.name_of(Role.INSTANCE_CUES)
+        if not fields:
             return None
-        if one_pass and look.features:
-            roles["features"] = _tokens_name(names)
-        proxied = language.graph.method == PROXY and ("semantic" in roles or "best" in roles)
-        gathers = frozenset({"values"}) if proxied else frozenset[str]()
-        return _Pass("encode" if one_pass else "language", language, roles, rows, gathers)
+        proxied = by_proxy and ("semantic" in fields or "best" in fields)
+        one_pass = self._encoders.shared_backbone or self._encoders.same_encoder
+        if one_pass and request.features:
+            fields["features"] = graph.name_of(Role.SPATIAL)
+        proxy_output = graph.name_of(Role.PROXY_VALUES) if proxied else ""
+        return _EncoderPass("encode" if one_pass else "language", session, fields, queries, proxy_output)
 
-    def _alike(self, frame: Frame, way: _Way) -> object:
-        """Equal for frames that can go together."""
+    def _batch_key(self, frame: Frame, plan: _PassPlan) -> object:
+        """Equal for frames that can be encoded together."""
         if frame.image.size == 0:
             return id(frame)
-        return tuple(self.input_size(frame.size, one.graph.patch, way.settings) for one in way.passes)
+        return tuple(self.input_size(frame.size, one.graph.patch, plan.settings) for one in plan.passes)
 
-    def _together(self, frames: Sequence[Frame], way: _Way) -> list[PendingFeatures]:
-        """As ``see``, of frames with one input size. If they fail, each half is tried apart."""
+    def _encode_batch(self, frames: Sequence[Frame], plan: _PassPlan) -> list[PendingFeatures]:
+        """As ``encode``, of frames with one input size. If they fail, each half is tried by itself."""
         try:
-            if len(frames) <= (self._most_together or len(frames)):
-                return self._started(frames, way)
+            if len(frames) <= (self._max_batch or len(frames)):
+                return self._start(frames, plan)
         except Exception as error:
             if len(frames) == 1:
                 return [_raising(error)]
             if isinstance(error, torch.OutOfMemoryError):
-                self._part(len(frames))
+                self._shrink_batch(len(frames))
         half = (len(frames) + 1) // 2
-        return [*self._together(frames[:half], way), *self._together(frames[half:], way)]
+        return [*self._encode_batch(frames[:half], plan), *self._encode_batch(frames[half:], plan)]
 
-    def _started(self, frames: Sequence[Frame], way: _Way) -> list[PendingFeatures]:
+    def _start(self, frames: Sequence[Frame], plan: _PassPlan) -> list[PendingFeatures]:
         with self._lock:
-            outputs = self._run(frames, way)
-            arrival = self._landing.start(
+            outputs = self._run(frames, plan)
+            copy = self._copy.start(
                 {
-                    (one.stage, name): seen[name]
-                    for one, seen in zip(way.passes, outputs, strict=True)
-                    for name in set(one.roles.values())
+                    (one.stage, name): given[name]
+                    for one, given in zip(plan.passes, outputs, strict=True)
+                    for name in set(one.fields.values())
                 }
             )
-        return [
-            partial(self._arrived, frame, index, arrival, way.places) for index, frame in enumerate(frames)
-        ]
+        sources = plan.sources
+        return [partial(self._features, frame, index, copy, sources) for index, frame in enumerate(frames)]
 
-    def _run(self, frames: Sequence[Frame], way: _Way) -> list[dict[str, torch.Tensor]]:
-        """What each pass makes of the frames, which are uploaded once for all of them."""
-        patches = [one.graph.patch for one in way.passes]
+    def _run(self, frames: Sequence[Frame], plan: _PassPlan) -> list[dict[str, torch.Tensor]]:
+        """The outputs of each pass for the frames, which are uploaded once for all of them."""
+        patches = [one.graph.patch for one in plan.passes]
         while True:
-            sizes = [self.input_size(frames[0].size, patch, way.settings) for patch in patches]
+            sizes = [self.input_size(frames[0].size, patch, plan.settings) for patch in patches]
             try:
-                with way.stage("preprocess"):
-                    inputs = self._inputs(frames, way, sizes)
-                parts = [
-                    one.part(images, way.settings) for one, images in zip(way.passes, inputs, strict=True)
+                with plan.stage("preprocess"):
+                    inputs = self._inputs(frames, plan, sizes)
+                calls = [
+                    one.call(images, plan.settings) for one, images in zip(plan.passes, inputs, strict=True)
                 ]
-                return self._gathered(self._step.run(parts, way.stage), way)
+                return self._with_proxy_grid(self._sequence.run(calls, plan.stage), plan)
             except torch.OutOfMemoryError as error:
                 if len(frames) > 1:
                     raise
                 self.shrink(max(sizes), max(patches), error)
 
-    def _gathered(self, outputs: list[dict[str, torch.Tensor]], way: _Way) -> list[dict[str, torch.Tensor]]:
-        """With proxyclip's grid beside what it is made of, where that is asked for."""
-        if not any(one.gathers for one in way.passes):
+    def _with_proxy_grid(
+        self, outputs: list[dict[str, torch.Tensor]], plan: _PassPlan
+    ) -> list[dict[str, torch.Tensor]]:
+        """The outputs, and the language features by proxyclip where they are requested."""
+        if not plan.by_proxy:
             return outputs
-        words, language = way.passes[0], self._encoders.language
-        assert language is not None
-        with way.stage(words.stage), torch.inference_mode():
-            dense = language_grid(language.tower, outputs[0], outputs[1])
-            made = {dense_name(words.graph.names): dense}
-            if words.rows is not None:
-                best = best_cosines(dense, words.rows.vectors, words.rows.owners)
-                made[BEST] = best[:, : words.rows.groups]
+        words, image = plan.passes
+        with plan.stage(words.stage), torch.inference_mode():
+            dense = language_features(words.graph.encoder, image.graph.encoder, *outputs)
+            made = {PROXY_GRID: dense}
+            if words.queries is not None:
+                cosines = max_cosines(dense, words.queries.vectors, words.queries.group_of)
+                made[BEST] = cosines[:, : words.queries.groups]
         return [outputs[0] | made, outputs[1]]
 
-    def _inputs(self, frames: Sequence[Frame], way: _Way, sizes: Sequence[Size]) -> list[torch.Tensor]:
+    def _inputs(self, frames: Sequence[Frame], plan: _PassPlan, sizes: Sequence[Size]) -> list[torch.Tensor]:
         """(B, 3, h, w) for each pass; images of one shape are uploaded and resized together."""
-        graphs = [one.graph for one in way.passes]
+        graphs = [one.graph for one in plan.passes]
         targets = [Target(size, g.mean, g.std) for size, g in zip(sizes, graphs, strict=True)]
         shapes: dict[Size, list[int]] = {}
         for index, frame in enumerate(frames):
@@ -319,26 +304,28 @@ class ImageEncoderRunner:
         back = np.argsort([index for group in shapes.values() for index in group]).tolist()
         return [torch.cat(parts)[back] for parts in zip(*prepared, strict=True)]
 
-    def _arrived(
+    def _features(
         self,
         frame: Frame,
         index: int,
-        arrival: PendingCopy[tuple[str, str]],
-        places: Mapping[str, tuple[str, str]],
+        copy: PendingCopy[tuple[str, str]],
+        sources: Mapping[str, tuple[str, str]],
     ) -> ImageFeatures:
-        """Waits for the frame at ``index`` of those that land together. places: role to what landed."""
-        arrays = arrival.arrays()
-        found = {role: arrays[place][index] for role, place in places.items()}
+        """Waits for the frame at ``index`` of a batch. sources: field of the result to what was copied."""
+        arrays = copy.arrays()
+        found = {field: arrays[source][index] for field, source in sources.items()}
         language, spatial = self._encoders.language, self._encoders.spatial
-        features, semantic, embedding = (found.get(r) for r in ("features", "semantic", "embedding"))
+        features, semantic, embedding = (found.get(f) for f in ("features", "semantic", "embedding"))
         if embedding is not None and language is None:
             embedding = _unit(embedding)
         return ImageFeatures(
-            None if features is None else _grid(frame, features, spatial, normalized=False),
-            None if semantic is None else _grid(frame, semantic, language, normalized=True),
+            None if features is None else _grid(frame, features, spatial.model, spatial.space),
+            None
+            if semantic is None or language is None
+            else _grid(frame, semantic, language.model, language.space, normalized=True),
             embedding,
             found.get("best"),
-            found.get("things"),
+            found.get("instance_cues"),
         )
 
     def input_size(self, size: Size, patch: int, settings: PipelineSettings) -> Size:
@@ -349,18 +336,18 @@ class ImageEncoderRunner:
         return fitted_size(size, settings.short_side, patch, most)
 
     def shrink(self, size: Size, patch: int, error: Exception) -> None:
-        """Halves the patches an image may have, from now on. Raises the error where few are left."""
+        """Halves the patches that an image may have, from now on. Raises ``error`` where few are left."""
         tokens = (size[0] // patch) * (size[1] // patch)
-        if tokens // 2 < LEAST_TOKENS:
+        if tokens // 2 < MIN_TOKENS:
             raise error
         torch.cuda.empty_cache()
         self._token_limit = tokens // 2
         self._warn(f"out of GPU memory at {size[1]}x{size[0]}; images get {tokens // 2} patches at most now")
 
-    def _part(self, count: int) -> None:
-        """Lets fewer than ``count`` images go together, from now on."""
+    def _shrink_batch(self, count: int) -> None:
+        """Encodes fewer than ``count`` images together, from now on."""
         torch.cuda.empty_cache()
-        self._most_together = count // 2
+        self._max_batch = count // 2
         self._warn(f"out of GPU memory with {count} images at once; {count // 2} go together at most now")
 
     def _warn(self, text: str) -> None:
@@ -375,15 +362,13 @@ def _raising(error: Exception) -> PendingFeatures:
     return raise_it
 
 
-def _tokens_name(names: tuple[str, ...]) -> str:
-    return "tokens" if "tokens" in names else "dense"
-
-
-def _grid(frame: Frame, values: NDArray[np.float32], tower: Any, *, normalized: bool) -> FeatureGrid:
+def _grid(
+    frame: Frame, values: NDArray[np.float32], model: str, space: str, *, normalized: bool = False
+) -> FeatureGrid:
     """values: (h, w, c) of the whole frame."""
     rows, columns = values.shape[:2]
-    place = GridToImage.of_resize(frame.size, (rows, columns))
-    return FeatureGrid(values, tower.model, tower.space, place, frame.size, normalized)
+    grid_to_image = GridToImage.of_resize(frame.size, (rows, columns))
+    return FeatureGrid(values, model, space, grid_to_image, frame.size, normalized)
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -20,7 +20,8 @@ from perception_contrast.pipeline.frame_drawing import FrameDrawing
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.frame_search import FrameSearch
 from perception_contrast.pipeline.frame_tracking import FrameTracking
-from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner, ImageFeatures
+from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
+from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.loaded_models import ModelSpace, loaded_models
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pending_result import PendingResult

@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.spaces import require_same_space
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
-from perception_contrast.encoders.household_lit import HouseholdLit
-from perception_contrast.encoders.load_encoders import Encoders, LanguageModel
-from perception_contrast.pipeline.image_encoder_runner import ImageFeatures
+from perception_contrast.encoders.base import LanguageModel
+from perception_contrast.encoders.load_encoders import Encoders
+from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.segmentation.exemplars import exemplar_of
 from perception_contrast.segmentation.search import PreparedQueries
-from perception_contrast.text.text_tower import with_templates
 
 # Cosine from which neighbours of a clicked cell belong to the same thing.
 ALIKE_BY_WORDS = 0.7  # in the language model's grid
@@ -85,10 +83,10 @@ class QueryEncoder:
             QueryError: For an empty text, or without a language model.
             ModelError: For templates that do not fit the model.
         """
-        tower = self.language.text
+        encoder = self.language.text
         if not texts or any(not text.strip() for text in texts):
             raise QueryError("give at least one text, and none that is empty")
-        text = tower if templates is None else with_templates(tower, tuple(templates))
+        text = encoder if templates is None else encoder.with_templates(tuple(templates))
         with self._lock:
             return text.encode(list(texts))
 
@@ -115,8 +113,8 @@ class QueryEncoder:
         grid, alike = self._exemplar_grid(features)
         exemplar = exemplar_of(grid, box, point, alike)
         language = self._encoders.language
-        if isinstance(language, HouseholdLit) and grid.space == language.space:
-            exemplar = replace(exemplar, vector=_adapted(language, exemplar.vector))
+        if language is not None and grid.space == language.space:
+            exemplar = replace(exemplar, vector=language.adapt_exemplar(exemplar.vector))
         return exemplar
 
     def prepare(self, vocabulary: Vocabulary) -> PreparedQueries:
@@ -175,11 +173,3 @@ def _require_no_texts(vocabulary: Vocabulary) -> None:
             )
     if vocabulary.distractors:
         raise QueryError("distractors are words, but no language model is loaded; leave them empty")
-
-
-def _adapted(language: HouseholdLit, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    """An exemplar's vector (c,) through the head's adapter."""
-    with torch.inference_mode():
-        device = language.head.log_scale.device
-        adapted = language.head.example_embedding(torch.from_numpy(vector)[None].to(device))
-    return np.asarray(adapted[0].float().cpu().numpy(), np.float32)

@@ -11,9 +11,9 @@ from scipy.special import expit
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
-from perception_contrast.engines.query_rows import QueryRows
+from perception_contrast.engines.query_matrix import QueryMatrix
 from perception_contrast.pipeline.feature_extraction import FeatureExtractor
-from perception_contrast.pipeline.image_encoder_runner import FeatureRequest
+from perception_contrast.pipeline.image_features import FeatureRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.query_encoder import QueryEncoder
 from perception_contrast.segmentation.exemplars import exemplar_of
@@ -68,8 +68,8 @@ class SimilarityMaps:
         Raises:
             QueryError: For an empty text, or without a language model.
         """
-        rows = QueryRows.of([self._query_encoder.embed_texts([text])], self._device)
-        best = self._features.extract(frame, settings, FeatureRequest(), rows).best
+        queries = QueryMatrix.from_groups([self._query_encoder.embed_texts([text])], self._device)
+        best = self._features.extract(frame, settings, FeatureRequest(), queries).best
         assert best is not None
         return SimilarityMap(_cosine_map(best[0], frame), self._query_encoder.text_space)
 

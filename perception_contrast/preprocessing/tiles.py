@@ -1,29 +1,27 @@
-"""A large image seen window by window; the windows' grids are joined without seams."""
+"""Tiles: a large image is encoded window by window, and the windows' grids are joined without seams."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise, product
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perception_contrast.core.feature_grid import UNIT_OUTPUTS
-
-LEAST_PATCHES = 8  # a side; with fewer an encoder sees no thing as a whole
+MIN_PATCHES = 8  # per side; in a smaller window an encoder sees no object as a whole
 Run = Callable[[Tensor], Mapping[str, Tensor]]
 
 
 def window_of(size: tuple[int, int], patch: int, side: int) -> tuple[int, int]:
-    """(height, width) of the windows that an image of size (height, width) is seen through.
+    """(height, width) of the windows that an image of size (height, width) is encoded in.
 
     side: of a window in pixels, rounded down to patches; 0 for the whole image at once.
     """
     if not side:
         return size
-    most = max(side // patch, LEAST_PATCHES) * patch
+    most = max(side // patch, MIN_PATCHES) * patch
     return min(size[0], most), min(size[1], most)
 
 
@@ -39,16 +37,29 @@ def starts_of(total: int, window: int, overlap: float) -> tuple[int, ...]:
     return tuple(round(index * left / steps) for index in range(steps + 1))
 
 
-def seen_in_windows(run: Run, images: Tensor, patch: int, side: int, overlap: float) -> Mapping[str, Tensor]:
-    """As ``run(images)``, an engine's, of images (B, 3, H, W) through windows no larger than ``window_of``.
+def run_in_windows(
+    run: Run, images: Tensor, patch: int, side: int, overlap: float, unit_names: Collection[str] = ()
+) -> Mapping[str, Tensor]:
+    """Encodes images in overlapping windows and joins the results.
 
-    Where windows overlap, cells are mixed by weights that fall to the window's edge as a cosine; unit
-    vectors are made unit again. Vectors of the image are the mean of its windows'. overlap: 0 to 0.5.
+    Where windows overlap, cells are blended with weights that fall to the window's edge as a cosine. The
+    vector of an image is the mean of its windows'.
+
+    Args:
+        run: an engine's.
+        images: (B, 3, H, W), normalised.
+        patch: pixels of a cell.
+        side: of a window in pixels, as of ``window_of``.
+        overlap: share of a window that its neighbour covers too, 0 to 0.5.
+        unit_names: outputs whose vectors are made unit again.
+
+    Returns:
+        As ``run(images)``.
     """
     size = int(images.shape[-2]), int(images.shape[-1])
     window = window_of(size, patch, side)
     places = [
-        _Places(total // patch, seen // patch, overlap) for total, seen in zip(size, window, strict=True)
+        _Windows(total // patch, seen // patch, overlap) for total, seen in zip(size, window, strict=True)
     ]
     if all(len(one.starts) == 1 for one in places):
         return run(images)
@@ -57,10 +68,11 @@ def seen_in_windows(run: Run, images: Tensor, patch: int, side: int, overlap: fl
         for left in places[1].starts:
             y, x = top * patch, left * patch
             parts.append(run(images[..., y : y + window[0], x : x + window[1]]))
-    return {name: _joined(name, [part[name] for part in parts], *places) for name in parts[0]}
+    joined = {name: _joined([part[name] for part in parts], *places) for name in parts[0]}
+    return {n: functional.normalize(v, dim=-1) if n in unit_names else v for n, v in joined.items()}
 
 
-class _Places:
+class _Windows:
     """Windows along one axis, in patches."""
 
     def __init__(self, total: int, window: int, overlap: float) -> None:
@@ -80,16 +92,14 @@ class _Places:
         return weights / weights.sum(dim=0)
 
 
-def _joined(name: str, parts: Sequence[Tensor], rows: _Places, columns: _Places) -> Tensor:
+def _joined(parts: Sequence[Tensor], rows: _Windows, columns: _Windows) -> Tensor:
     """parts: an output of each window, row by row, grids (B, h, w, c) or vectors (B, c)."""
     if parts[0].ndim == 2:
-        whole = torch.stack(list(parts)).mean(dim=0)
-    else:
-        whole = _joined_grids(parts, rows, columns)
-    return functional.normalize(whole, dim=-1) if name in UNIT_OUTPUTS else whole
+        return torch.stack(list(parts)).mean(dim=0)
+    return _joined_grids(parts, rows, columns)
 
 
-def _joined_grids(parts: Sequence[Tensor], rows: _Places, columns: _Places) -> Tensor:
+def _joined_grids(parts: Sequence[Tensor], rows: _Windows, columns: _Windows) -> Tensor:
     first = parts[0]
     finer = first.shape[1] // rows.window
     whole = first.new_zeros(first.shape[0], rows.total * finer, columns.total * finer, first.shape[3])

@@ -1,4 +1,4 @@
-"""Quality of service of our topics. Every profile can be overridden by ``qos_overrides`` parameters."""
+"""QoS profiles of our topics. Every profile can be overridden by ``qos_overrides`` parameters."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ __all__ = (
     "PublisherEventCallbacks",
     "SubscriptionEventCallbacks",
     "UnsupportedEventTypeError",
-    "checked_overrides",
-    "latched",
-    "offers_reliable",
-    "output",
-    "overridable",
-    "sensor",
+    "all_publishers_reliable",
+    "checked_qos_overrides",
+    "latched_qos",
+    "output_qos",
+    "qos_overrides",
+    "sensor_qos",
 )
 
 
@@ -45,8 +45,8 @@ def _profile(reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth
     )
 
 
-def sensor(depth: int = 2, *, reliable: bool = False) -> QoSProfile:
-    """For camera topics that we read: best effort matches every publisher.
+def sensor_qos(depth: int = 2, *, reliable: bool = False) -> QoSProfile:
+    """For camera topics that we subscribe to: best effort matches every publisher.
 
     ``reliable`` matches reliable publishers only, and is what large images need: they travel in
     fragments, and best effort loses the image with any one of them, as happens on a busy machine.
@@ -55,35 +55,35 @@ def sensor(depth: int = 2, *, reliable: bool = False) -> QoSProfile:
     return _profile(reliability, DurabilityPolicy.VOLATILE, depth)
 
 
-def output(depth: int = 2) -> QoSProfile:
-    """For what we publish: reliable matches every subscriber; a short queue keeps it fresh."""
+def output_qos(depth: int = 2) -> QoSProfile:
+    """For topics that we publish: reliable matches every subscriber; a short queue keeps it fresh."""
     return _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, depth)
 
 
-def latched() -> QoSProfile:
-    """For what a late joiner must still get: the last message stays available."""
+def latched_qos() -> QoSProfile:
+    """For messages that late subscribers must get too: the last one stays available."""
     return _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 1)
 
 
-def overridable(*, reliability: bool = True) -> QoSOverridingOptions:
+def qos_overrides(*, reliability: bool = True) -> QoSOverridingOptions:
     """Lets users set history, depth, durability and reliability by parameter, read once at start."""
     kinds = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY]
     return QoSOverridingOptions(policy_kinds=[*kinds, QoSPolicyKind.RELIABILITY] if reliability else kinds)
 
 
 @contextmanager
-def checked_overrides(topic: str) -> Iterator[None]:
+def checked_qos_overrides(topic: str) -> Iterator[None]:
     """Raises ParameterError, with the topic, for overrides that name no quality of service."""
     try:
         yield
     except UnsupportedEventTypeError:
         raise
     except (RuntimeError, ParameterException, InvalidQosOverridesError) as error:
-        said = " ".join(str(error).split())
-        raise ParameterError(f"quality of service of {topic}: {said}; see qos_overrides") from error
+        reason = " ".join(str(error).split())
+        raise ParameterError(f"quality of service of {topic}: {reason}; see qos_overrides") from error
 
 
-def offers_reliable(node: Node, topic: str) -> bool:
-    """True if somebody publishes on a topic and everybody who does offers reliable delivery."""
+def all_publishers_reliable(node: Node, topic: str) -> bool:
+    """True if a topic has publishers and all of them offer reliable delivery."""
     offered = [info.qos_profile.reliability for info in node.get_publishers_info_by_topic(topic)]
     return bool(offered) and all(one == ReliabilityPolicy.RELIABLE for one in offered)

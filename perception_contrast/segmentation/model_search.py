@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.spaces import require_same_space
-from perception_contrast.encoders.household_lit import HouseholdLit
+from perception_contrast.encoders.base import FittedScores, LanguageModel
 from perception_contrast.encoders.load_encoders import Encoders
+from perception_contrast.encoders.rescoring_head import Rescoring
 from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.calibration_files import StoredCalibration
 from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder
@@ -35,7 +36,7 @@ def searcher_of(
 ) -> Searcher:
     """The searcher that fits the loaded models. stored: a calibration of words instead of the models' own.
 
-    zoomer: of the models, where they have one.
+    crop_encoder: of the models, where they have one.
 
     Raises ModelError for an unreadable calibration of the models', SpaceError for one of another space.
     """
@@ -46,24 +47,25 @@ def searcher_of(
     if language is None:
         return example_searcher(spatial.space)
     neutral = language.text.encode(NEUTRAL)
-    if isinstance(language, HouseholdLit):
-        scale = language.head.log_scale.exp().tolist()
-        bias = language.head.bias.tolist()
+    fitted = language.fitted
+    if fitted is not None:
         calibrations = [
-            Calibration.loaded(language.facts[key]) if key in language.facts else Calibration()
+            Calibration.loaded(fitted.facts[key]) if key in fitted.facts else Calibration()
             for key in ("calibration", "example_calibration")
         ]
         return Searcher(
-            SigmoidScorer((scale[0], scale[1]), (bias[0], bias[1])),
+            SigmoidScorer(
+                (fitted.text_scale, fitted.exemplar_scale), (fitted.text_bias, fitted.exemplar_bias)
+            ),
             stored.words if stored is not None else calibrations[0],
             word_space=language.space,
             example_space=language.space,
             neutral=neutral,
-            neutral_scale=scale[0],
-            bank=_bank(language),
+            neutral_scale=fitted.text_scale,
+            bank=_bank(language, fitted),
             example_calibration=calibrations[1],
             # What a second look adds was fitted to the model's own first look.
-            rescorer=_second_look(language, crop_encoder) if stored is None else None,
+            rescorer=_second_look(language.rescoring, crop_encoder) if stored is None else None,
         )
     return Searcher(
         SoftmaxScorer(language.text.encode([*NEUTRAL, *BACKGROUND])),
@@ -88,10 +90,10 @@ def example_searcher(space: str) -> Searcher:
     )
 
 
-def _second_look(language: HouseholdLit, crop_encoder: CropEncoder | None) -> Rescorer | None:
-    if crop_encoder is None or language.zoom is None:
+def _second_look(rescoring: Rescoring | None, crop_encoder: CropEncoder | None) -> Rescorer | None:
+    if crop_encoder is None or rescoring is None:
         return None
-    facts = language.zoom.facts
+    facts = rescoring.facts
     fitted = (
         RescoringCalibration.loaded(facts["calibration"])
         if "calibration" in facts
@@ -100,10 +102,10 @@ def _second_look(language: HouseholdLit, crop_encoder: CropEncoder | None) -> Re
     return Rescorer(crop_encoder, fitted)
 
 
-def _bank(language: HouseholdLit) -> NDArray[np.float32]:
+def _bank(language: LanguageModel, fitted: FittedScores) -> NDArray[np.float32]:
     """Vectors of the names that the head was fitted with, as stored with it."""
     try:
-        names = json.loads(language.facts.get("names", "[]"))
+        names = json.loads(fitted.facts.get("names", "[]"))
     except ValueError as error:
         raise ModelError(f"the names stored with {language.model} are not readable ({error})") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

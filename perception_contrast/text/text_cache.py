@@ -1,4 +1,4 @@
-"""Text vectors on disk, so that a phrase is encoded once for each space."""
+"""The text cache: vectors on disk, so that a phrase is encoded once for each space."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ import numpy as np
 
 from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.cache import atomic_write
-from perception_contrast.text.text_tower import TextTower, with_templates
+from perception_contrast.text.base import TextEncoder
 
 
-class CachedTextTower:
-    """A text tower whose vectors are kept in ``directory``, a file a phrase; any number of processes.
+class CachedTextEncoder(TextEncoder):
+    """A text encoder that keeps its vectors in ``directory``, a file per phrase; processes may share it.
 
-    The file's name is made of all that the vector depends on (space, wording, canonical phrase), so
-    it cannot go stale; a file that is damaged is made anew.
+    The file's name is a hash of all that the vector depends on (space, wording, canonical phrase), so
+    an entry cannot go stale. A damaged file is written again.
     """
 
-    def __init__(self, tower: TextTower, directory: Path) -> None:
-        self._tower, self.directory = tower, directory
-        self.model, self.space, self.dim, self.wording = tower.model, tower.space, tower.dim, tower.wording
+    def __init__(self, encoder: TextEncoder, directory: Path) -> None:
+        self._encoder, self.directory = encoder, directory
+        self.model, self.space, self.dim = encoder.model, encoder.space, encoder.dim
+        self.wording = encoder.wording
 
     def canonical(self, text: str) -> str:
-        """The wrapped tower's."""
-        return self._tower.canonical(text)
+        """The wrapped encoder's."""
+        return self._encoder.canonical(text)
 
-    def with_templates(self, templates: tuple[str, ...]) -> CachedTextTower:
-        """The wrapped tower's, its vectors kept in the same folder. Raises ModelError as that does."""
-        return CachedTextTower(with_templates(self._tower, templates), self.directory)
+    def with_templates(self, templates: tuple[str, ...]) -> CachedTextEncoder:
+        """The wrapped encoder with other templates, cached in the same folder. Raises ModelError."""
+        return CachedTextEncoder(self._encoder.with_templates(templates), self.directory)
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """(n, dim) float32, unit rows."""
@@ -43,7 +44,7 @@ class CachedTextTower:
                 known[form] = vector
         missing = [form for form in dict.fromkeys(forms) if form not in known]
         if missing:
-            for form, vector in zip(missing, self._tower.encode(missing), strict=True):
+            for form, vector in zip(missing, self._encoder.encode(missing), strict=True):
                 known[form] = vector
                 self._write(self._path(form), vector)
         return np.stack([known[form] for form in forms]) if forms else np.zeros((0, self.dim), np.float32)

@@ -1,4 +1,4 @@
-"""Text networks that training fits to a tower of images; random until weights are loaded."""
+"""Text networks that training fits to an image encoder; random until weights are loaded."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Any
 
 from torch import nn
 
-CLIP_WORDS = 49408
+CLIP_VOCABULARY = 49408
 
 
-def word_transformer(width: int, depth: int, heads: int, context: int, dim: int) -> Any:
+def clip_text_transformer(width: int, depth: int, heads: int, context: int, dim: int) -> Any:
     """CLIP's text tower (Radford et al. 2021) by open_clip in any size: ids (n, context) to (n, dim)."""
     from open_clip.transformer import TextTransformer
 
     return TextTransformer(
         context_length=context,
-        vocab_size=CLIP_WORDS,
+        vocab_size=CLIP_VOCABULARY,
         width=width,
         heads=heads,
         layers=depth,
@@ -23,7 +23,7 @@ def word_transformer(width: int, depth: int, heads: int, context: int, dim: int)
     )
 
 
-def sentence_head(width: int, dim: int, hidden: int = 0) -> nn.Module:
+def sentence_projection(width: int, dim: int, hidden: int = 0) -> nn.Module:
     """Sentence vectors (n, width) to (n, dim): linear, or through a hidden layer."""
     if not hidden:
         return nn.Linear(width, dim)

@@ -56,12 +56,12 @@ def kitchen(shared: Path, request: pytest.FixtureRequest) -> SimpleNamespace:
     node = subprocess.Popen(
         [sys.executable, "-m", "perception_contrast.nodes.perception_node", "--ros-args", *arguments]
     )
-    camera = client.node.create_publisher(CompressedImage, TOPIC, qos.output())
+    camera = client.node.create_publisher(CompressedImage, TOPIC, qos.output_qos())
     client.listen(FeatureMap, f"{NODE}/features")
     client.listen(FeatureMap, f"{NODE}/semantic_features")
     client.listen(Detection2DArray, f"{NODE}/detections")
     client.listen(Image, f"{NODE}/masks")
-    client.listen(LabelInfo, f"{NODE}/label_info", qos.latched())
+    client.listen(LabelInfo, f"{NODE}/label_info", qos.latched_qos())
     frame = recorded(shared / "data/kitchen_rgbd")
 
     def loaded() -> bool:

@@ -31,7 +31,9 @@ from sensor_msgs.msg import Image  # noqa: E402
 
 from perception_contrast.nodes.bag_player import ros_arguments  # noqa: E402
 from perception_contrast.recordings.bag_messages import BagTopic, OfferedQos  # noqa: E402
-from perception_contrast.ros.playback.bag_pacing import Pacer, message_class, publisher_qos  # noqa: E402
+from perception_contrast.ros.messages.message_classes import message_class  # noqa: E402
+from perception_contrast.ros.playback.playback_clock import PlaybackClock  # noqa: E402
+from perception_contrast.ros.playback.recorded_qos import publisher_qos  # noqa: E402
 
 START = 1_700_000_000_000_000_000
 MILLISECOND = 1_000_000
@@ -239,7 +241,7 @@ class Ticker:
 
 def test_pacer_scales_cuts_gaps_and_gives_recorded_time_back() -> None:
     clock = Ticker()
-    pacer = Pacer(2.0, max_gap=1.0, clock=clock)
+    pacer = PlaybackClock(2.0, max_gap=1.0, clock=clock)
     second = 10**9
     pacer.restart(50 * second)
     assert pacer.due(51 * second) == pytest.approx(100.5)

@@ -18,7 +18,6 @@ from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 from perception_contrast.core.camera_model import CameraModel  # noqa: E402
 from perception_contrast.ros import qos  # noqa: E402
 from perception_contrast.ros.messages.image_messages import camera_info_message, image_message  # noqa: E402
-from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
 
 pytestmark = pytest.mark.ros
 OVERLAY = "/eye/perception_node/overlay"
@@ -28,8 +27,6 @@ GREY = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 21
 
 @pytest.fixture(scope="module")
 def eye() -> Iterator[tuple[Client, Serving]]:
-    patch = pytest.MonkeyPatch()
-    patch.setattr(diagnostics, "PERIOD", 0.1)
     rclpy.init()
     client = Client()
     client.listen(Image, OVERLAY)
@@ -40,12 +37,11 @@ def eye() -> Iterator[tuple[Client, Serving]]:
     serving.close()
     client.close()
     rclpy.shutdown()
-    patch.undo()
 
 
 @pytest.fixture(scope="module")
 def camera(eye):
-    publisher = eye[0].node.create_publisher(Image, "/front/rgb", qos.sensor())
+    publisher = eye[0].node.create_publisher(Image, "/front/rgb", qos.sensor_qos())
     wait_for(publisher.get_subscription_count, "a subscription to the remapped topic")
     return publisher
 
@@ -104,8 +100,8 @@ def test_yuv_in_both_orders(eye, camera, encoding: str, code: int) -> None:
 
 def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, camera) -> None:
     client, serving = eye
-    depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor())
-    info = client.node.create_publisher(CameraInfo, "/eye/camera_info", qos.sensor())
+    depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor_qos())
+    info = client.node.create_publisher(CameraInfo, "/eye/camera_info", qos.sensor_qos())
     wait_for(lambda: depth.get_subscription_count() and info.get_subscription_count(), "depth subscriptions")
     model = CameraModel(48, 64, 60.0, 61.0, 31.5, 23.5, "plumb_bob", (0.1, 0.0, 0.0, 0.0, 0.0))
     millimetres = np.full((48, 64), 1500, np.uint16)
@@ -131,7 +127,7 @@ def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, cam
 
 def test_broken_depth_is_counted_and_left_out(eye, camera) -> None:
     client, serving = eye
-    depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor())
+    depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor_qos())
     wait_for(depth.get_subscription_count, "a depth subscription")
     header = ros_camera.raw().header
     stamp = type(header.stamp)(sec=99, nanosec=0)
@@ -156,9 +152,9 @@ def test_a_subscription_is_reliable_while_every_publisher_is(eye) -> None:
     assert wait_for(lambda: reliabilities(client.node, topic), "a subscription") == {
         ReliabilityPolicy.BEST_EFFORT
     }
-    client.node.create_publisher(Image, topic, qos.output())
+    client.node.create_publisher(Image, topic, qos.output_qos())
     wait_for(lambda: reliabilities(client.node, topic) == {ReliabilityPolicy.RELIABLE}, "reliable")
-    best_effort = client.node.create_publisher(Image, topic, qos.sensor())
+    best_effort = client.node.create_publisher(Image, topic, qos.sensor_qos())
     wait_for(lambda: reliabilities(client.node, topic) == {ReliabilityPolicy.BEST_EFFORT}, "best effort")
     client.node.destroy_publisher(best_effort)
     wait_for(lambda: reliabilities(client.node, topic) == {ReliabilityPolicy.RELIABLE}, "reliable again")
@@ -168,5 +164,6 @@ def test_a_subscription_is_reliable_while_every_publisher_is(eye) -> None:
 def test_compressed_is_appended_after_remapping(eye) -> None:
     remap = ["--ros-args", "-r", "image:=/front/rgb"]
     serving = Serving("/other", cli_args=remap, image_transport="compressed", autostart=False)
-    assert serving.node.cameras[""].input.topic == "/front/rgb/compressed"
+    values = eye[0].wait_diagnostics("other/perception_node", "input/topic", bool)
+    assert values["input/topic"] == "/front/rgb/compressed"
     serving.close()

@@ -22,11 +22,7 @@ from vision_msgs.msg import Detection2DArray  # noqa: E402
 
 from perception_contrast.ros.camera import camera_stream as camera_module  # noqa: E402
 from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
-from perception_contrast.ros.monitoring import (  # noqa: E402
-    diagnostics,
-    health,
-    statistics,
-)
+from perception_contrast.ros.monitoring import health, statistics  # noqa: E402
 from perception_contrast.ros.parameters.parameter_spec import ParameterError  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -37,11 +33,10 @@ CAMERAS = ("front", "left", "rear")
 @pytest.fixture(scope="module")
 def robot() -> Iterator[SimpleNamespace]:
     patch = pytest.MonkeyPatch()
-    patch.setattr(diagnostics, "PERIOD", 0.1)
     patch.setattr(statistics, "RECENT", 1.0)
     patch.setattr(health, "STALE_AFTER", 0.5)
     patch.setattr(camera_module, "LINGER_SECONDS", 0.1)
-    patch.setattr(camera_module, "HELD_SECONDS", 0.5)
+    patch.setattr(camera_module, "HOLD_SECONDS", 0.5)
     rclpy.init()
     client = Client()
     remaps = ["--ros-args", "-r", "front/image:=/cam0/color", "-p", "camera_weights:=[2.0, 1.0, 1.0]"]
@@ -173,7 +168,7 @@ def test_an_output_that_is_switched_off_is_not_computed_and_that_is_said(robot) 
     listener = client.listen(Image, f"{NODE}/left/overlay")
     wait_for(robot.publishers["left"].get_subscription_count, "a reader of the left camera")
     assert node.set_parameters([rclpy.Parameter("outputs", value=["masks", "detections"])])[0].successful
-    client.wait_diagnostics(f"{NAME}: left", "message", lambda text: "`outputs` leaves out" in text)
+    client.wait_diagnostics(f"{NAME}: left", "message", lambda text: "`outputs` leaves it out" in text)
     wait_for(lambda: not robot.publishers["left"].get_subscription_count(), "nobody to read it")
     assert node.set_parameters([rclpy.Parameter("outputs", value=["all"])])[0].successful
     wait_for(robot.publishers["left"].get_subscription_count, "a reader again")
@@ -202,12 +197,12 @@ def test_a_service_names_its_camera_and_fetches_a_frame_of_it(robot) -> None:
 
 
 def test_a_service_that_gets_no_frame_says_why(robot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera_module.Camera.newest, "__defaults__", (0.3,))
+    monkeypatch.setattr(camera_module, "FRAME_TIMEOUT", 0.3)
     answer = robot.client.call(AddExemplar, f"{NODE}/front/add_exemplar", label="it", kind=1)
     assert not answer.success and "no frame from /cam0/color within 0.3 s" in answer.message
 
 
-def test_a_publisher_that_cannot_be_heard_is_named_with_the_reason(robot) -> None:
+def test_a_publisher_whose_messages_cannot_be_received_is_named_with_the_reason(robot) -> None:
     client = robot.client
     serving = Serving("/deaf", cli_args=["--ros-args", "-r", "image:=/deaf/rgb"], reliability="reliable")
     listener = client.listen(Image, "/deaf/perception_node/masks")
@@ -215,7 +210,7 @@ def test_a_publisher_that_cannot_be_heard_is_named_with_the_reason(robot) -> Non
         Image, "/deaf/rgb", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     )
     values = client.wait_diagnostics(
-        "deaf/perception_node", "message", lambda text: "cannot be heard" in text
+        "deaf/perception_node", "message", lambda text: "cannot be received" in text
     )
     assert "/client" in values["message"] and "eliab" in values["message"] and values["level"] == "1"
     client.node.destroy_publisher(quiet)

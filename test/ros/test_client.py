@@ -68,6 +68,13 @@ def test_a_client_loads_no_model_library() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def test_the_former_name_of_the_future_still_works_and_warns() -> None:
+    import perception_contrast.client as package
+
+    with pytest.warns(DeprecationWarning, match="ClientFuture"):
+        assert package.Answer is package.ClientFuture
+
+
 def test_what_was_asked_for_is_what_is_in_force_and_what_is_found(client: PerceptionClient) -> None:
     before = client.set_queries(["green"], ["grey"])
     after = client.set_queries(["a thing: red; blue; !green", Query("green", threshold=0.25)], ["grey"])

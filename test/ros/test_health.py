@@ -20,10 +20,10 @@ from perception_contrast.ros.monitoring.health import (
     WARN,
     CameraReport,
     NodeReport,
+    camera_findings,
     camera_values,
+    node_findings,
     node_values,
-    of_camera,
-    of_node,
 )
 from perception_contrast.ros.monitoring.statistics import Issues, Statistics
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.ros
 NEVER = Statistics().snapshot()
 WELL = replace(NEVER, in_hz=10.0, out_hz=9.5, age_in=0.05, frames_in=100)
 CAMERA = CameraReport(
-    "", WELL, topic="/cam", listening=True, wanted=True, publishers=1, subscribers={"masks": 1}
+    "", WELL, topic="/cam", is_subscribed=True, has_subscribers=True, publishers=1, subscribers={"masks": 1}
 )
 
 
@@ -45,7 +45,11 @@ def seen(**changes: object) -> CameraReport:
 
 CASES = [
     (CAMERA, OK, "9.5 frames/s"),
-    (camera(wanted=False, listening=False, snapshot=NEVER), OK, "idle: no output has a subscriber"),
+    (
+        camera(has_subscribers=False, is_subscribed=False, snapshot=NEVER),
+        OK,
+        "idle: no output has a subscriber",
+    ),
     (
         seen(recent_error="RuntimeError: engine"),
         ERROR,
@@ -55,41 +59,41 @@ CASES = [
     (seen(age_in=7.2), WARN, "no image on /cam for 7 s"),
     (seen(age_in=float("inf")), WARN, "/cam has a publisher but nothing arrives: check its rate and QoS"),
     (
-        camera(snapshot=NEVER, publishers=0, similar=["/came"]),
+        camera(snapshot=NEVER, publishers=0, similar_topics=["/came"]),
         WARN,
         "no publisher on /cam: check the remapping of `image` and image_transport; there are /came",
     ),
     (
-        camera(mismatches=["/driver offers less than is asked for: x"]),
+        camera(incompatible_publishers=["/driver offers less than is asked for: x"]),
         WARN,
-        "a publisher on /cam cannot be heard: /driver offers less than is asked for: x",
+        "messages of a publisher on /cam cannot be received: /driver offers less than is asked for: x",
     ),
     (camera(expected_hz=15.0), WARN, "/cam delivers 10.0 frames/s; 15 are expected"),
     (camera(expected_hz=12.0), OK, "9.5 frames/s"),
     (
         camera(new_pairs={"depth/exact": 2, "depth/missing": 8, "camera_info/older": 10}),
         WARN,
-        "80 % of the images on /cam have no depth of their moment",
+        "80 % of the images on /cam have no depth with a matching stamp",
     ),
     (camera(new_pairs={"depth/exact": 8, "depth/missing": 2}), OK, "9.5 frames/s"),
     (camera(new_stamps={"zero": 1, "future": 0}), WARN, "images on /cam have no stamp"),
     (camera(new_stamps={"future": 3}), WARN, "stamps on /cam are in the future by the node's clock"),
     (
-        camera(unheard={"/n/masks": "DURABILITY"}),
+        camera(incompatible_subscribers={"/n/masks": "DURABILITY"}),
         WARN,
         "a subscriber of /n/masks asks for a DURABILITY that is not offered",
     ),
     (
         camera(switched_off=["overlay"]),
         WARN,
-        "somebody listens to overlay, which parameter `outputs` leaves out",
+        "overlay has a subscriber, but parameter `outputs` leaves it out",
     ),
 ]
 
 
 @pytest.mark.parametrize(("report", "level", "text"), CASES, ids=lambda one: str(one)[:40])
 def test_a_cameras_trouble_is_said_first(report: CameraReport, level: int, text: str) -> None:
-    first = of_camera(report)[0]
+    first = camera_findings(report)[0]
     assert (first.level, first.text) == (level, text)
 
 
@@ -97,14 +101,14 @@ def test_every_message_of_a_node_is_reached() -> None:
     """With those of cameras above: no message can be left in the table that nothing says."""
     reports = [
         NodeReport("active", issues={"models": "x", "vocabulary": "x", "state": "x", "parameters": "x"}),
-        NodeReport("active", busy=60.0, loading="a", warnings=["engine captured failed"]),
+        NodeReport("active", busy_seconds=60.0, loading="a", warnings=["engine captured failed"]),
         NodeReport("configuring", loading="a", progress="b\nc"),
         NodeReport("inactive"),
     ]
-    said = {one.kind for report in reports for one in of_node(report)}
-    said |= {one.kind for report, *_ in CASES for one in of_camera(report)}
+    said = {one.kind for report in reports for one in node_findings(report)}
+    said |= {one.kind for report, *_ in CASES for one in camera_findings(report)}
     assert said == set(MESSAGES)
-    assert "configuring: a: b c (0 s)" in [one.text for one in of_node(reports[2])]
+    assert "configuring: a: b c (0 s)" in [one.text for one in node_findings(reports[2])]
 
 
 def test_the_page_has_a_cure_for_every_message_and_a_meaning_for_every_key(repository: Path) -> None:

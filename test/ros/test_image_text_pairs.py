@@ -24,7 +24,7 @@ from tiny_pairs import SIZE, colour_table  # noqa: E402
 from perception_contrast.encoders.clip import load_clip  # noqa: E402
 from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
 from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
-from perception_contrast.text.clip_text import ClipTextTower  # noqa: E402
+from perception_contrast.text.clip_text_encoder import ClipTextEncoder  # noqa: E402
 from perception_contrast_training.config.pretraining_recipe import recipe_of  # noqa: E402
 from perception_contrast_training.engine.run_folder import start  # noqa: E402
 from perception_contrast_training.export.export_run import export_run  # noqa: E402
@@ -88,6 +88,6 @@ def test_a_running_node_learns_words_by_a_parameter(running: SimpleNamespace) ->
     answer = client.call(EmbedText, f"{NODE}/embed_text", texts=words)
     assert answer.success and {one.space for one in answer.embeddings} == {pair.space}
     vectors = np.stack([np.asarray(one.data) for one in answer.embeddings])
-    assert np.allclose(vectors, ClipTextTower(pair).encode(words), atol=1e-5)
+    assert np.allclose(vectors, ClipTextEncoder(pair).encode(words), atol=1e-5)
     cells = np.frombuffer(bytes(shared.data), shared.dtype).reshape(-1, 16).astype(np.float32)
     assert int((cells @ vectors.T).mean(axis=0).argmax()) == 0

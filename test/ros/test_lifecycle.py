@@ -22,7 +22,6 @@ from rclpy.parameter import Parameter  # noqa: E402
 from ros_graph import Client, Serving, wait_for  # noqa: E402
 
 from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
-from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
 from perception_contrast.ros.parameters.node_parameters import SPECS  # noqa: E402
 from perception_contrast.ros.parameters.parameter_spec import ParameterError  # noqa: E402
 
@@ -31,22 +30,19 @@ NODE = "/idle/perception_node"
 PROGRAM = """
 import ros_double  # noqa: E402
 from perception_contrast.nodes.perception_node import NAME, PerceptionNode  # noqa: E402
-from perception_contrast.ros.node.lifecycle import leave, run  # noqa: E402
-leave(run(lambda stop: PerceptionNode(stop, build=ros_double.build), NAME))
+from perception_contrast.ros.node.run_node import exit_process, run_node  # noqa: E402
+exit_process(run_node(lambda shutdown: PerceptionNode(shutdown, build=ros_double.build), NAME))
 """
 
 
 @pytest.fixture(scope="module")
 def idle() -> Iterator[tuple[Client, Serving]]:
-    patch = pytest.MonkeyPatch()
-    patch.setattr(diagnostics, "PERIOD", 0.1)
     rclpy.init()
     client, serving = Client(), Serving("/idle", autostart=False)
     yield client, serving
     serving.close()
     client.close()
     rclpy.shutdown()
-    patch.undo()
 
 
 def change(client: Client, transition: int) -> bool:

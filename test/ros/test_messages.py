@@ -119,10 +119,10 @@ def test_an_array_without_an_encoding_is_refused() -> None:
 
 def test_an_image_message_becomes_the_same_frame() -> None:
     image = np.random.default_rng(0).integers(0, 255, (6, 5, 3), np.uint8)
-    frame = convert.frame_from(over_the_wire(convert.image_message(image, HEADER)))
+    frame = convert.frame_from_message(over_the_wire(convert.image_message(image, HEADER)))
     np.testing.assert_array_equal(frame.image, image)
     assert frame.frame_id == HEADER.frame_id
-    assert convert.header_of(frame) == HEADER
+    assert convert.frame_header(frame) == HEADER
 
 
 def test_camera_info_there_and_back_and_uncalibrated() -> None:
@@ -170,17 +170,17 @@ def test_queries_there_and_back_keep_what_surrounded_an_exemplar() -> None:
     ]
     message = over_the_wire(queries.query_set_message(Vocabulary().with_queries(asked, ["wall"]), HEADER))
     assert message.version == 1 and list(message.distractors) == ["wall"]
-    back = [queries.query_from(one, SPACE, [shown]) for one in message.queries]
+    back = [queries.query_from_message(one, SPACE, [shown]) for one in message.queries]
     assert back[0] == asked[0] and back[2] == asked[2]
     assert back[1].threshold == 0.5 and back[1].exemplars[0] is shown
-    stranger = queries.query_from(message.queries[1], SPACE)
+    stranger = queries.query_from_message(message.queries[1], SPACE)
     np.testing.assert_allclose(stranger.exemplars[0].vector, [0.6, 0.8])
 
 
 def test_an_exemplar_of_another_space_is_refused() -> None:
     query = queries.query_message(Query("it", exemplars=(exemplar(1.0, 0.0, space="other@0"),)), HEADER)
     with pytest.raises(SpaceError, match="other@0"):
-        queries.query_from(query, SPACE)
+        queries.query_from_message(query, SPACE)
 
 
 @pytest.mark.parametrize("values", [[], [0.0, 0.0], [math.nan, 1.0], [math.inf, 1.0]])
@@ -188,13 +188,15 @@ def test_an_exemplar_that_is_no_vector_is_refused(values: list[float]) -> None:
     query = queries.query_message(Query("it", exemplars=(exemplar(1.0, 0.0),)), HEADER)
     query.exemplars[0].data = values
     with pytest.raises(QueryError, match="it"):
-        queries.query_from(query, SPACE)
+        queries.query_from_message(query, SPACE)
 
 
 def test_a_vector_that_is_not_unit_is_made_so() -> None:
     query = queries.query_message(Query("it", exemplars=(exemplar(1.0, 0.0),)), HEADER)
     query.exemplars[0].data = [30.0, 40.0]
-    np.testing.assert_allclose(queries.query_from(query, SPACE).exemplars[0].vector, [0.6, 0.8], rtol=1e-6)
+    np.testing.assert_allclose(
+        queries.query_from_message(query, SPACE).exemplars[0].vector, [0.6, 0.8], rtol=1e-6
+    )
 
 
 def test_a_message_with_an_empty_type_is_refused() -> None:

@@ -24,7 +24,8 @@ from perception_contrast_msgs.msg import FeatureMap, Query  # noqa: E402
 from perception_contrast_msgs.srv import AddExemplar, GetQueries, SetQueries  # noqa: E402
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
-from ros_graph import Client, Spinning, wait_for  # noqa: E402
+from ros_graph import DIAGNOSTICS_PERIOD, Client, Spinning, wait_for  # noqa: E402
+from ros_models import TinyModelBuilder  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import VisionInfo  # noqa: E402
 
@@ -32,7 +33,6 @@ from perception_contrast.core.errors import ModelError  # noqa: E402
 from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
 from perception_contrast.ros import qos  # noqa: E402
 from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
-from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
 from perception_contrast.ros.monitoring.hardware import resident_mb  # noqa: E402
 from perception_contrast.ros.parameters import node_parameters as parameters  # noqa: E402
 
@@ -40,48 +40,21 @@ pytestmark = pytest.mark.ros
 NODE, NAME = "/life/perception_node", "life/perception_node"
 
 
-class Builder:
-    """Stands in for pipeline.build: tiny models by name, each made anew; ``hold`` keeps a load waiting."""
-
-    def __init__(self) -> None:
-        self.made: list[Any] = []
-        self.hold = threading.Event()
-        self.hold.set()
-
-    def __call__(self, **arguments: Any) -> Any:
-        import small_models
-
-        from perception_contrast.pipeline.pipeline import Pipeline
-        from perception_contrast.pipeline.pipeline_settings import PipelineSettings
-
-        class SmallImages(Pipeline):
-            """Keeps its own settings: smaller images than the node's default keep a test short."""
-
-            def configure(self, settings: PipelineSettings) -> None:
-                pass
-
-        self.hold.wait(60.0)
-        name = arguments["model"]
-        if name == "broken":
-            raise ModelError("the weights of 'broken' are damaged")
-        settings = PipelineSettings(short_side=56, max_tokens=64)
-        encoders = small_models.encoders_of.__wrapped__(name)
-        self.made.append(SmallImages(encoders, settings, track_numbers=arguments["track_numbers"]))
-        return self.made[-1]
-
-
 @pytest.fixture(scope="module")
 def life() -> Iterator[SimpleNamespace]:
-    patch = pytest.MonkeyPatch()
-    patch.setattr(diagnostics, "PERIOD", 0.1)
     rclpy.init()
-    client, builder = Client(), Builder()
+    client, builder = Client(), TinyModelBuilder()
     values = {"model": "lit", "queries": ["mug"], "autostart": False}
     overrides = [Parameter(name, value=value) for name, value in values.items()]
-    node = PerceptionNode(build=builder, namespace="/life", parameter_overrides=overrides)
+    node = PerceptionNode(
+        build=builder,
+        diagnostics_period=DIAGNOSTICS_PERIOD,
+        namespace="/life",
+        parameter_overrides=overrides,
+    )
     spinning = Spinning(node)
     client.listen(FeatureMap, f"{NODE}/semantic_features")
-    client.listen(VisionInfo, f"{NODE}/vision_info", qos.latched())
+    client.listen(VisionInfo, f"{NODE}/vision_info", qos.latched_qos())
     camera = client.node.create_publisher(Image, "/life/image", 2)
     feed = client.node.create_timer(0.03, lambda: camera.publish(ros_camera.raw()))
     yield SimpleNamespace(client=client, node=node, builder=builder)
@@ -91,7 +64,6 @@ def life() -> Iterator[SimpleNamespace]:
     node.destroy_node()
     client.close()
     rclpy.shutdown()
-    patch.undo()
 
 
 def change(life, transition: int) -> bool:
@@ -107,7 +79,7 @@ def set_model(life, **values: str) -> Any:
 
 @pytest.fixture
 def active(life) -> Iterator[SimpleNamespace]:
-    if life.node._state_machine.current_state[1] != "active":
+    if life.client.call(GetState, f"{NODE}/get_state").current_state.label != "active":
         assert change(life, Transition.TRANSITION_CONFIGURE)
         assert change(life, Transition.TRANSITION_ACTIVATE)
     life.client.newest(f"{NODE}/semantic_features")
@@ -196,7 +168,8 @@ def test_memory_is_released_while_inactive_where_that_is_asked_for(active) -> No
     client.call(SetParameters, f"{NODE}/set_parameters", parameters=[parameter])
     assert client.call(SetQueries, f"{NODE}/set_queries", queries=[Query(label="sofa")]).success
     assert change(active, Transition.TRANSITION_DEACTIVATE)
-    assert active.node._models.pipeline is None
+    # Diagnostics name the models while there are any.
+    wait_for(lambda: "model/semantic" not in client.diagnostics(NAME), "the models to be released")
     assert "inactive" in client.call(GetQueries, f"{NODE}/get_queries").message
     assert change(active, Transition.TRANSITION_ACTIVATE)
     assert [q.label for q in client.call(GetQueries, f"{NODE}/get_queries").queries.queries] == ["sofa"]
@@ -209,7 +182,6 @@ def own_threads() -> int:
     return sum(not thread.name.startswith("ThreadPool") for thread in threading.enumerate())
 
 
-@pytest.mark.slow
 def least_resident(seconds: float = 1.5) -> float:
     """MB of this process between frames: what one takes while it is computed comes and goes."""
     end, least = time.monotonic() + seconds, resident_mb()
@@ -219,6 +191,7 @@ def least_resident(seconds: float = 1.5) -> float:
     return least
 
 
+@pytest.mark.slow
 def test_fifty_new_configurations_leave_nothing_behind(active) -> None:
     """Models of two kinds in turn: threads, subscriptions and memory stay what they were."""
     client, names = active.client, ("lit", "clip")
@@ -249,8 +222,8 @@ def test_fifty_new_configurations_leave_nothing_behind(active) -> None:
 PROGRAM = """
 import ros_double  # noqa: E402
 from perception_contrast.nodes.perception_node import NAME, PerceptionNode  # noqa: E402
-from perception_contrast.ros.node.lifecycle import leave, run  # noqa: E402
-leave(run(lambda stop: PerceptionNode(stop, build=ros_double.build), NAME))
+from perception_contrast.ros.node.run_node import exit_process, run_node  # noqa: E402
+exit_process(run_node(lambda shutdown: PerceptionNode(shutdown, build=ros_double.build), NAME))
 """
 
 
@@ -299,7 +272,7 @@ def test_a_node_that_is_killed_comes_back_with_what_it_was_looking_for(life, tmp
 def test_a_path_is_taken_for_a_model_only_where_paths_are_allowed(tmp_path: Path) -> None:
     values = {**parameters.defaults(), "model": str(tmp_path)}
     with pytest.raises(ModelError, match=r"it has no model\.json"):
-        parameters.known_models(values)
+        parameters.check_model_names(values)
     with pytest.raises(parameters.ParameterError, match="model_paths is false"):
-        parameters.known_models({**values, "model_paths": False})
-    parameters.known_models({**values, "model": "dinov2-s14", "model_paths": False})
+        parameters.check_model_names({**values, "model_paths": False})
+    parameters.check_model_names({**values, "model": "dinov2-s14", "model_paths": False})

@@ -35,10 +35,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo  # noqa: E40
 from perception_contrast.ros import qos  # noqa: E402
 from perception_contrast.ros.messages import feature_map  # noqa: E402
 from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
-from perception_contrast.ros.monitoring import (  # noqa: E402
-    diagnostics,
-    statistics,
-)
+from perception_contrast.ros.monitoring import statistics  # noqa: E402
 from perception_contrast.vocabulary.vocabulary_file import load_vocabulary  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -50,7 +47,6 @@ NAME, JPEG = "raw/perception_node", "jpeg/perception_node"
 def graph() -> Iterator[SimpleNamespace]:
     """Two nodes, one client and a camera in another process."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(diagnostics, "PERIOD", 0.1)
     patch.setattr(statistics, "RECENT", 1.0)
     rclpy.init()
     client = Client()
@@ -176,8 +172,8 @@ def test_only_what_somebody_listens_to_is_computed(steady) -> None:
 def test_a_late_joiner_gets_labels_and_model(steady) -> None:
     steady.client.call(SetQueries, f"{NODE}/set_queries", queries=[Query(label="sofa")])
     late = Client("late")
-    late.listen(LabelInfo, f"{NODE}/label_info", qos.latched())
-    late.listen(VisionInfo, f"{NODE}/vision_info", qos.latched())
+    late.listen(LabelInfo, f"{NODE}/label_info", qos.latched_qos())
+    late.listen(VisionInfo, f"{NODE}/vision_info", qos.latched_qos())
     labels = wait_for(lambda: late.received[f"{NODE}/label_info"], "label_info")[-1]
     vision = wait_for(lambda: late.received[f"{NODE}/vision_info"], "vision_info")[-1]
     assert {one.class_name: one.class_id for one in labels.class_map} == {"sofa": 2, "unlabelled": 65535}

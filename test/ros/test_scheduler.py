@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from perception_contrast.ros.camera.scheduler import FairWorker, Lanes
+from perception_contrast.ros.camera.scheduler import DropCounts, FairQueue, FairWorker, Scheduled
 from perception_contrast.ros.monitoring.statistics import Statistics
 
 
@@ -31,7 +31,7 @@ class Gated:
 @pytest.fixture
 def gated():
     work = Gated()
-    worker = FairWorker(lambda batch: [work(item) for _, item in batch], work.errors.append)
+    worker = FairWorker(lambda batch: [work(one.item) for one in batch], work.errors.append)
     yield work, worker
     work.go.release(100)
     assert worker.stop()
@@ -47,7 +47,7 @@ def test_the_latest_waiting_item_wins_and_the_others_are_counted(gated) -> None:
     assert work.begun.acquire(timeout=5)
     assert worker.stop()
     assert work.done == [1, 4]
-    assert worker.dropped() == (2, 0)
+    assert worker.dropped() == DropCounts(replaced=2)
 
 
 def test_an_exception_is_reported_and_the_next_item_is_worked_on(gated) -> None:
@@ -70,92 +70,92 @@ def test_after_stop_nothing_is_accepted(gated) -> None:
     assert work.done == []
 
 
-def test_settling_waits_for_the_call_in_progress_and_drops_what_waits(gated) -> None:
+def test_draining_waits_for_the_call_in_progress_and_drops_what_waits(gated) -> None:
     work, worker = gated
     worker.submit(1)
     assert work.begun.acquire(timeout=5)
     worker.submit(2)
-    assert not worker.settle(timeout=0.01) and worker.busy > 0.0
+    assert not worker.drain(timeout=0.01) and worker.busy_seconds > 0.0
     work.go.release()
-    assert worker.settle(timeout=5) and worker.busy == 0.0
+    assert worker.drain(timeout=5) and worker.busy_seconds == 0.0
     assert work.done == [1]
 
 
-def lanes(**weights: float) -> Lanes[int]:
-    made: Lanes[int] = Lanes(list(weights))
+def fair_queue(**weights: float) -> FairQueue[int]:
+    made: FairQueue[int] = FairQueue(list(weights))
     made.configure(weights, dict.fromkeys(weights, 0.0))
     return made
 
 
 def served(
-    scheduler: Lanes[int], arrivals: dict[str, float], seconds: float, cost: float, start: float = 0.0
+    queue: FairQueue[int], arrivals: dict[str, float], seconds: float, cost: float, start: float = 0.0
 ) -> Counter[str]:
-    """Frames of each lane that are computed when frames arrive at these rates and each costs ``cost``."""
+    """Frames of each camera that are computed when frames arrive at these rates and each costs ``cost``."""
     now, counts = start, Counter()
     due = dict.fromkeys(arrivals, start)
     while now < start + seconds:
         for name, rate in arrivals.items():
             while due[name] <= now:
-                scheduler.offer(name, 0, due[name])
+                queue.put(name, 0, due[name])
                 due[name] += 1.0 / rate
-        batch = scheduler.take(now)
-        counts.update(name for name, _ in batch)
+        batch = queue.take_batch(now)
+        counts.update(one.camera for one in batch)
         now += cost * len(batch) or 0.001
     return counts
 
 
 def test_equal_weights_share_equally_in_batches_of_all_who_wait() -> None:
-    scheduler = lanes(front=1, left=1, rear=1)
-    counts = served(scheduler, {"front": 10, "left": 10, "rear": 30}, 60.0, cost=0.1)
+    queue = fair_queue(front=1, left=1, rear=1)
+    counts = served(queue, {"front": 10, "left": 10, "rear": 30}, 60.0, cost=0.1)
     assert max(counts.values()) <= 1.02 * min(counts.values())
     for name in ("front", "left", "rear"):
-        scheduler.offer(name, 0, 100.0)
-    assert {name for name, _ in scheduler.take(100.0)} == {"front", "left", "rear"}
+        queue.put(name, 0, 100.0)
+    assert {one.camera for one in queue.take_batch(100.0)} == {"front", "left", "rear"}
 
 
 def test_weights_are_shares_of_the_work() -> None:
     counts = served(
-        lanes(front=3, left=1.5, rear=1), dict.fromkeys(("front", "left", "rear"), 50), 110.0, 0.05
+        fair_queue(front=3, left=1.5, rear=1), dict.fromkeys(("front", "left", "rear"), 50), 110.0, 0.05
     )
     assert counts["front"] / counts["rear"] == pytest.approx(3.0, rel=0.02)
     assert counts["left"] / counts["rear"] == pytest.approx(1.5, rel=0.02)
 
 
 def test_what_a_silent_camera_leaves_goes_to_the_others_and_it_gets_no_arrears() -> None:
-    scheduler = lanes(front=1, left=1, rear=1)
-    everyone = served(scheduler, dict.fromkeys(("front", "left", "rear"), 50), 30.0, cost=0.1)
-    two = served(scheduler, dict.fromkeys(("front", "left"), 50), 30.0, cost=0.1, start=50.0)
+    queue = fair_queue(front=1, left=1, rear=1)
+    everyone = served(queue, dict.fromkeys(("front", "left", "rear"), 50), 30.0, cost=0.1)
+    two = served(queue, dict.fromkeys(("front", "left"), 50), 30.0, cost=0.1, start=50.0)
     assert two["front"] == pytest.approx(1.5 * everyone["front"], rel=0.05)
-    again = served(scheduler, dict.fromkeys(("front", "left", "rear"), 50), 30.0, cost=0.1, start=100.0)
+    again = served(queue, dict.fromkeys(("front", "left", "rear"), 50), 30.0, cost=0.1, start=100.0)
     assert again["rear"] == pytest.approx(again["front"], rel=0.05)
 
 
 def test_a_slow_camera_is_served_whenever_it_has_a_frame() -> None:
-    counts = served(lanes(front=1, slow=1), {"front": 100, "slow": 1}, 50.0, cost=0.2)
+    counts = served(fair_queue(front=1, slow=1), {"front": 100, "slow": 1}, 50.0, cost=0.2)
     assert counts["slow"] >= 49
 
 
-def test_rates_are_kept_for_each_lane_and_what_they_cost_is_counted_apart() -> None:
-    scheduler: Lanes[int] = Lanes(["front", "left"])
-    scheduler.configure({"front": 1, "left": 1}, {"front": 0.5, "left": 0.0}, most=1)
-    counts = served(scheduler, {"front": 20, "left": 20}, 20.0, cost=0.01)
+def test_rates_are_kept_for_each_camera_and_what_they_cost_is_counted_apart() -> None:
+    queue: FairQueue[int] = FairQueue(["front", "left"])
+    queue.configure({"front": 1, "left": 1}, {"front": 0.5, "left": 0.0}, max_batch=1)
+    counts = served(queue, {"front": 20, "left": 20}, 20.0, cost=0.01)
     assert 39 <= counts["front"] <= 41 and counts["left"] >= 390
-    replaced, rate_limited = scheduler.dropped("front")
-    assert rate_limited > 300 and replaced < 10
-    scheduler.offer("front", 1, 100.0)
-    assert scheduler.pause(100.0) == 0.0 and scheduler.take(100.0) == [("front", 1)]
-    scheduler.offer("front", 2, 100.1)
-    assert scheduler.take(100.1) == [] and scheduler.pause(100.1) == pytest.approx(0.4)
+    dropped = queue.dropped("front")
+    assert dropped.rate_limited > 300 and dropped.replaced < 10
+    queue.put("front", 1, 100.0)
+    assert queue.seconds_until_ready(100.0) == 0.0 and queue.take_batch(100.0) == [Scheduled("front", 1)]
+    queue.put("front", 2, 100.1)
+    assert queue.take_batch(100.1) == [] and queue.seconds_until_ready(100.1) == pytest.approx(0.4)
 
 
 def test_a_batch_is_no_larger_than_is_asked_for() -> None:
-    scheduler = lanes(a=1, b=1, c=1)
-    scheduler.configure(dict.fromkeys("abc", 1.0), dict.fromkeys("abc", 0.0), most=2)
+    queue = fair_queue(a=1, b=1, c=1)
+    queue.configure(dict.fromkeys("abc", 1.0), dict.fromkeys("abc", 0.0), max_batch=2)
     for name in "abc":
-        scheduler.offer(name, 0, 0.0)
-    first, second = scheduler.take(0.0), scheduler.take(0.0)
+        queue.put(name, 0, 0.0)
+    first, second = queue.take_batch(0.0), queue.take_batch(0.0)
     assert [len(first), len(second)] == [2, 1]
-    assert {name for name, _ in first + second} == set("abc")
+    assert {one.camera for one in first + second} == set("abc")
 
 
 def test_rates_ages_and_percentiles() -> None:

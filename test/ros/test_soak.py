@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("rclpy")
 
 from perception_contrast.bench.soak.soak_faults import faults
-from perception_contrast.bench.soak.soak_graph import Graph, SoakError
-from perception_contrast.bench.soak.soak_run import Options, soak
+from perception_contrast.bench.soak.soak_graph import SoakError, SoakGraph
+from perception_contrast.bench.soak.soak_run import Options, run_soak
 from perception_contrast.cli.demo.demo_graph import free_domain
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -38,18 +38,18 @@ def options(**changes: object) -> Options:
 
 
 def test_every_fault_is_told_and_survived_and_leaves_no_memory_behind() -> None:
-    survived = soak(options(seconds=12.0, between=0.05))
+    survived = run_soak(options(seconds=12.0, between=0.05))
     assert set(survived.resumed) == {fault.name for fault in faults()}
     assert survived.frames > 100
 
 
 def test_a_node_that_dies_is_found() -> None:
     with_ = options()
-    graph = Graph(with_.node, with_.arguments, with_.environment)
+    graph = SoakGraph(with_.node, with_.arguments, with_.environment)
     try:
-        graph.ready(60.0)
+        graph.wait_until_ready(60.0)
         graph.processes["raw"].kill()
         with pytest.raises(SoakError, match="'raw' ended"):
-            graph.resumes("front")
+            graph.seconds_to_result("front")
     finally:
         graph.close()

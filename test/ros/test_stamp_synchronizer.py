@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from perception_contrast.ros.camera.stamp_checks import Stamps
-from perception_contrast.ros.camera.stamp_synchronizer import WAITING, StampSynchronizer, Synchronized
+from perception_contrast.ros.camera.stamp_checks import StampChecker
+from perception_contrast.ros.camera.stamp_synchronizer import MAX_WAITING, StampSynchronizer, Synchronized
 
 MS = 1_000_000
 
 
 class Bench:
-    """A pairing with a clock of its own."""
+    """A StampSynchronizer with a clock of its own."""
 
     def __init__(self, slop: float = 17.0, patience: float = 0.05) -> None:
         self.out: list[Synchronized] = []
@@ -22,16 +22,16 @@ class Bench:
         self.now = 100.0
 
     def image(self, stamp: float) -> None:
-        self.synchronizer.image(f"image {stamp:g}", round(stamp * MS), self.now)
+        self.synchronizer.add_image(f"image {stamp:g}", round(stamp * MS), self.now)
 
     def depth(self, stamp: float) -> None:
-        self.synchronizer.other("depth", f"depth {stamp:g}", round(stamp * MS), self.now)
+        self.synchronizer.add_message("depth", f"depth {stamp:g}", round(stamp * MS), self.now)
 
     def info(self, stamp: float) -> None:
-        self.synchronizer.other("camera_info", f"info {stamp:g}", round(stamp * MS), self.now)
+        self.synchronizer.add_message("camera_info", f"info {stamp:g}", round(stamp * MS), self.now)
 
     def found(self) -> list[tuple[str, dict[str, str]]]:
-        return [(one.image, dict(one.found)) for one in self.out]
+        return [(one.image, dict(one.matched)) for one in self.out]
 
 
 def test_the_very_stamp_is_taken_before_a_nearer_arrival() -> None:
@@ -91,7 +91,7 @@ def test_a_silent_topic_is_not_waited_for() -> None:
 def test_depth_that_is_slower_than_the_images_costs_latency_but_no_image() -> None:
     bench = Bench(patience=10.0)
     bench.depth(0)
-    for number in range(1, WAITING + 3):
+    for number in range(1, MAX_WAITING + 3):
         bench.now += 0.033
         bench.image(33 * number)
     assert [one.image for one in bench.out] == ["image 33", "image 66"]
@@ -135,12 +135,12 @@ def test_after_a_jump_back_depth_of_the_time_before_is_not_used() -> None:
     ],
 )
 def test_what_stamps_tell(stamps: list[int], backs: list[bool], counts: dict[str, int]) -> None:
-    seen = Stamps()
-    assert [seen.see(stamp * MS, 10_000 * MS) for stamp in stamps] == backs
+    seen = StampChecker()
+    assert [seen.check(stamp * MS, 10_000 * MS) for stamp in stamps] == backs
     assert seen.counts == counts
 
 
 def test_before_the_first_clock_message_no_stamp_is_in_the_future() -> None:
-    seen = Stamps()
-    seen.see(5 * MS, 0)
+    seen = StampChecker()
+    seen.check(5 * MS, 0)
     assert seen.counts["future"] == 0

@@ -16,7 +16,6 @@ from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
 
 from perception_contrast.ros.messages.image_messages import time_message  # noqa: E402
-from perception_contrast.ros.monitoring import diagnostics  # noqa: E402
 
 pytestmark = pytest.mark.ros
 NODE, NAME = "/replay/perception_node", "replay/perception_node"
@@ -25,8 +24,6 @@ SECOND = 1_000_000_000
 
 @pytest.fixture(scope="module")
 def replay() -> Iterator[SimpleNamespace]:
-    patch = pytest.MonkeyPatch()
-    patch.setattr(diagnostics, "PERIOD", 0.1)
     rclpy.init()
     client = Client()
     serving = Serving("/replay", use_sim_time=True, queries=["mug"])
@@ -52,7 +49,6 @@ def replay() -> Iterator[SimpleNamespace]:
     serving.close()
     client.close()
     rclpy.shutdown()
-    patch.undo()
 
 
 def test_a_bag_that_loops_with_a_pause_is_served_on_and_no_latency_is_negative(replay) -> None:

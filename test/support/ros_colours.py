@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 
 from perception_contrast.nodes.perception_node import PerceptionNode
 from perception_contrast.ros.messages.image_messages import image_message
-from perception_contrast.ros.qos import output
+from perception_contrast.ros.qos import output_qos
 
 HEIGHT, WIDTH = 112, 168
 # Columns and rows of the square.
@@ -58,9 +58,9 @@ class Camera:
     def __init__(self, node: Node, namespace: str, *, distance: float = 0.0) -> None:
         self.colour, self.count = "", 0
         self.distance = distance
-        self._images = node.create_publisher(Image, f"{namespace}/image", output())
-        self._depth = node.create_publisher(Image, f"{namespace}/depth", output())
-        self._info = node.create_publisher(CameraInfo, f"{namespace}/camera_info", output())
+        self._images = node.create_publisher(Image, f"{namespace}/image", output_qos())
+        self._depth = node.create_publisher(Image, f"{namespace}/depth", output_qos())
+        self._info = node.create_publisher(CameraInfo, f"{namespace}/camera_info", output_qos())
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

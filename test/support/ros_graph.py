@@ -17,9 +17,12 @@ from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 
 from perception_contrast.nodes.perception_node import PerceptionNode
-from perception_contrast.ros.node.lifecycle import THREADS, Stop, spin
+from perception_contrast.ros.node.run_node import EXECUTOR_THREADS, spin_until_shutdown
+from perception_contrast.ros.node.shutdown_event import ShutdownEvent
 
 PATIENCE = 60.0
+# Seconds: ten times as often as usual, so that a test waits less.
+DIAGNOSTICS_PERIOD = 0.1
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
@@ -33,7 +36,7 @@ def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE
 
 
 def reliabilities(node: Node, topic: str) -> set[ReliabilityPolicy]:
-    """What those who subscribe to a topic ask for."""
+    """Reliabilities that the subscribers of a topic request."""
     return {info.qos_profile.reliability for info in node.get_subscriptions_info_by_topic(topic)}
 
 
@@ -41,13 +44,15 @@ class Spinning:
     """A node and its executor in a thread of their own."""
 
     def __init__(self, node: Node) -> None:
-        self._stop, self._executor = Stop(), MultiThreadedExecutor(num_threads=THREADS, context=node.context)
+        self._shutdown = ShutdownEvent()
+        self._executor = MultiThreadedExecutor(num_threads=EXECUTOR_THREADS, context=node.context)
         self._executor.add_node(node)
-        self._thread = threading.Thread(target=spin, args=(self._executor, node, self._stop), daemon=True)
+        arguments = (self._executor, node, self._shutdown)
+        self._thread = threading.Thread(target=spin_until_shutdown, args=arguments, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        self._stop()
+        self._shutdown.set()
         self._thread.join()
         self._executor.shutdown(timeout_sec=2.0)
 
@@ -59,7 +64,11 @@ class Serving:
         self._built: list[ros_double.ScriptedPipeline] = []
         overrides = [Parameter(name, value=value) for name, value in {"model": "scripted", **values}.items()]
         self.node = PerceptionNode(
-            build=self._build, namespace=namespace, parameter_overrides=overrides, cli_args=list(cli_args)
+            build=self._build,
+            diagnostics_period=DIAGNOSTICS_PERIOD,
+            namespace=namespace,
+            parameter_overrides=overrides,
+            cli_args=list(cli_args),
         )
         self._spinning = Spinning(self.node)
 
@@ -93,12 +102,12 @@ class Client:
     def listen(self, kind: type, topic: str, qos: Any = 5) -> Any:
         return self.node.create_subscription(kind, topic, self.received[topic].append, qos)
 
-    def newest(self, topic: str, logit_scale: Callable[[Any], bool] = lambda message: True) -> Any:
+    def newest(self, topic: str, matches: Callable[[Any], bool] = lambda message: True) -> Any:
         """The newest message of a topic that came after this call and matches."""
         before = len(self.received[topic])
 
         def found() -> Any:
-            return next((one for one in self.received[topic][before:] if logit_scale(one)), None)
+            return next((one for one in self.received[topic][before:] if matches(one)), None)
 
         return wait_for(found, f"a message on {topic}")
 

@@ -13,7 +13,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from perception_contrast.encoders.alignment_head import AlignmentConfig, AlignmentHead
-from perception_contrast.encoders.clip import ClipOutput, ClipTower
+from perception_contrast.encoders.base import EncoderOutput, ImageEncoder, LanguageModel, Role
+from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import ClipLanguage, Encoders
@@ -21,7 +22,8 @@ from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import model_spec
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
-from perception_contrast.text.clip_text import ClipTextTower
+from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.clip_text_encoder import ClipTextEncoder
 
 WIDTH, TEXT, SHARED = 24, 12, 10
 WORDS = {
@@ -33,7 +35,7 @@ WORDS = {
 }
 
 
-class Sentences:
+class Sentences(TextEncoder):
     """A text tower: a vector that follows from the phrase's bytes."""
 
     model, space, dim, wording = "sentences", "sentences@1", TEXT, ""
@@ -79,20 +81,27 @@ def small_clip(method: str = "auto") -> ClipTower:
     return ClipTower(network, spec, "clip-vit-b16@small", method=method).eval().requires_grad_(False)
 
 
-class ColourTower(nn.Module):
+class ColourEncoder(nn.Module, ImageEncoder):
     """Feature of a patch: the direction of its mean colour from grey, and a constant."""
 
-    model, space, dim, patch, method = "colours", "colours@1", 4, 14, "stock"
+    model, family, space, dim, patch, method = "colours", "clip", "colours@1", 4, 14, "stock"
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
-    def forward(self, images: Tensor) -> ClipOutput:
+    @property
+    def outputs(self) -> tuple[EncoderOutput, ...]:
+        return (
+            EncoderOutput("dense", (Role.SPATIAL, Role.LANGUAGE), self.space, unit=True),
+            EncoderOutput("image", (Role.SPATIAL_POOLED, Role.LANGUAGE_POOLED), self.space, unit=True),
+        )
+
+    def encode(self, images: Tensor, layers: Sequence[int] = ()) -> tuple[Tensor, ...]:
         mean = torch.nn.functional.avg_pool2d(images, self.patch)
         cells = torch.cat([mean, torch.full_like(mean[:, :1], 0.1)], 1).permute(0, 2, 3, 1)
         unit = torch.nn.functional.normalize(cells, dim=-1)
-        return ClipOutput(unit, torch.nn.functional.normalize(cells.mean(dim=(1, 2)), dim=-1))
+        return unit, torch.nn.functional.normalize(cells.mean(dim=(1, 2)), dim=-1)
 
 
-class ColourWords:
+class ColourWords(TextEncoder):
     model, space, dim, wording = "colours", "colours@1", 4, ""
 
     def canonical(self, text: str) -> str:
@@ -105,13 +114,12 @@ class ColourWords:
         return stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
 
 
-class ColourLanguage:
-    model, space, dim, patch = ColourTower.model, ColourTower.space, 4, 14
-    mean, std, layers = ColourTower.mean, ColourTower.std, ()
+class ColourLanguage(LanguageModel):
+    model, space, dim = ColourEncoder.model, ColourEncoder.space, 4
     logit_scale = LogitScale(10.0)
 
     def __init__(self) -> None:
-        self.text, self.tower = ColourWords(), ColourTower()
+        self.text, self.image_encoder = ColourWords(), ColourEncoder()
 
 
 @cache
@@ -123,14 +131,14 @@ def encoders_of(kind: str) -> Encoders:
         return Encoders(small_dino(), ColourLanguage(), "cpu")
     if kind == "clip":
         clip = small_clip()
-        return Encoders(clip, ClipLanguage(clip, ClipTextTower(clip)), "cpu")
+        return Encoders(clip, ClipLanguage(clip, ClipTextEncoder(clip)), "cpu")
     dino = small_dino()
     if kind == "none":
         return Encoders(dino, None, "cpu")
     if kind in ("apart", "proxied"):
         clip = small_clip("proxyclip" if kind == "proxied" else "naclip")
-        return Encoders(dino, ClipLanguage(clip, ClipTextTower(clip)), "cpu")
-    return Encoders(dino, small_lit(dino), "cpu", shared=True)
+        return Encoders(dino, ClipLanguage(clip, ClipTextEncoder(clip)), "cpu")
+    return Encoders(dino, small_lit(dino), "cpu")
 
 
 def pipeline_of(kind: str, **settings: object) -> Pipeline:

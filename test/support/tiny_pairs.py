@@ -20,6 +20,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from perception_contrast.encoders import clip
 from perception_contrast.models.registry import MODELS, model_spec
+from perception_contrast.text.base import TextEncoder
 from perception_contrast_training.config.pretraining_recipe import recipe_of
 from perception_contrast_training.engine.run_folder import start
 
@@ -108,7 +109,7 @@ def colour_table(folder: Path, count: int = 36, side: int = SIZE) -> Path:
     return folder / "table.csv"
 
 
-class Sentences:
+class Sentences(TextEncoder):
     """In place of minilm-l6: 384 numbers that follow from the phrase's bytes."""
 
     model, space, dim, wording = "minilm-l6", "minilm-l6@tiny", 384, ""

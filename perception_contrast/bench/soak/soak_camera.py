@@ -1,4 +1,4 @@
-"""The soak's cameras, a process of their own: good frames as fast as they go, and any bad one on request.
+"""The cameras of the soak test, a process of their own: good frames continuously, bad ones on request.
 
 Standard input: ``stream``, ``pause``, or ``one CAMERA KIND STAMP`` with the stamp in nanoseconds. It ends
 with its standard input.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -18,23 +19,31 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from perception_contrast.bench.camera_messages import camera_message, photograph
-from perception_contrast.bench.soak.soak_node import EXPLODES
+from perception_contrast.bench.soak.soak_node import FAILING_FRAME_ID
 from perception_contrast.ros.messages.image_messages import byte_array, time_message
-from perception_contrast.ros.qos import output
+from perception_contrast.ros.qos import output_qos
 
 CAMERAS = {"front": "/soak/front/image", "rear": "/soak/rear/image", "jpeg": "/soak_jpeg/image/compressed"}
 SIZE = (96, 128)
 PAUSE = 0.002  # between two rounds of the cameras, so that the system's buffers are not all there is
 
-# What malformed messages change of a good one, and the reason under which it is counted.
-MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
-    "wrong_step": ({"step": 10}, "step_too_small"),
-    "empty": ({"data": b""}, "empty_data"),
-    "short": ({"data": bytes(100)}, "data_too_short"),
-    "zero_size": ({"height": 0, "width": 0, "step": 0}, "zero_size"),
-    "unknown_encoding": ({"encoding": "rgb9"}, "unknown_encoding"),
-    "depth_as_image": ({"encoding": "32FC1", "step": 4 * SIZE[1]}, "not_color"),
-    "hundred_megapixels": ({"height": 10_000, "width": 10_000, "step": 30_000}, "data_too_short"),
+
+@dataclass(frozen=True)
+class Malformation:
+    """changes: fields of a good message that it replaces. reason: under which diagnostics count it."""
+
+    changes: dict[str, Any]
+    reason: str
+
+
+MALFORMED = {
+    "wrong_step": Malformation({"step": 10}, "step_too_small"),
+    "empty": Malformation({"data": b""}, "empty_data"),
+    "short": Malformation({"data": bytes(100)}, "data_too_short"),
+    "zero_size": Malformation({"height": 0, "width": 0, "step": 0}, "zero_size"),
+    "unknown_encoding": Malformation({"encoding": "rgb9"}, "unknown_encoding"),
+    "depth_as_image": Malformation({"encoding": "32FC1", "step": 4 * SIZE[1]}, "not_color"),
+    "hundred_megapixels": Malformation({"height": 10_000, "width": 10_000, "step": 30_000}, "data_too_short"),
 }
 ENCODINGS = ("bgr8", "rgba8", "mono8", "bayer_rggb8", "yuv422_yuy2")
 SIZES = {"small": (48, 64), "tall": (160, 120), "large": (480, 640)}
@@ -46,9 +55,9 @@ def kinds() -> dict[str, Image | CompressedImage]:
     made: dict[str, Image | CompressedImage] = {name: _raw(image, name) for name in ENCODINGS}
     made |= {name: _raw(photograph(size), "rgb8") for name, size in SIZES.items()}
     made["good"], made["explodes"] = _raw(image, "rgb8"), _raw(image, "rgb8")
-    for name, (changes, _) in MALFORMED.items():
+    for name, malformation in MALFORMED.items():
         made[name] = _raw(image, "rgb8")
-        for field, value in changes.items():
+        for field, value in malformation.changes.items():
             setattr(
                 made[name], field, byte_array(np.frombuffer(value, np.uint8)) if field == "data" else value
             )
@@ -75,14 +84,14 @@ def main() -> int:
     node = rclpy.create_node("soak_camera")
     known, streaming, ended = kinds(), threading.Event(), threading.Event()
     publishers = {
-        name: node.create_publisher(CompressedImage if name == "jpeg" else Image, topic, output())
+        name: node.create_publisher(CompressedImage if name == "jpeg" else Image, topic, output_qos())
         for name, topic in CAMERAS.items()
     }
     lock = threading.Lock()
 
     def send(camera: str, kind: str, stamp: int) -> None:
         with lock:
-            frame_id = EXPLODES if kind == "explodes" else camera
+            frame_id = FAILING_FRAME_ID if kind == "explodes" else camera
             known[kind].header = Header(stamp=time_message(stamp), frame_id=frame_id)
             publishers[camera].publish(known[kind])
 

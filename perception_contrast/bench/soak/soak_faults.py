@@ -1,4 +1,4 @@
-"""Faults, each with what must be seen of it in diagnostics."""
+"""Faults, each with what diagnostics must report of it."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 
 from perception_contrast.bench.soak.soak_camera import ENCODINGS, MALFORMED, SIZES
-from perception_contrast.bench.soak.soak_graph import NODES, Graph, SoakError
+from perception_contrast.bench.soak.soak_graph import NODES, SoakError, SoakGraph
 
 SILENCE = 4.0  # seconds; a camera counts as silent from 3 on
 
 
 @dataclass(frozen=True)
 class Fault:
-    """inject: returns once diagnostics told of it. camera: whose next good frame must have its result."""
+    """inject: returns once diagnostics reported it. camera: whose next good frame must have its result."""
 
     name: str
-    inject: Callable[[Graph], None]
+    inject: Callable[[SoakGraph], None]
     camera: str = "front"
 
 
 def faults() -> list[Fault]:
-    made = [Fault(f"malformed: {k}", _malformed("front", k, why)) for k, (_, why) in MALFORMED.items()]
+    made = [
+        Fault(f"malformed: {name}", _malformed("front", name, one.reason)) for name, one in MALFORMED.items()
+    ]
     made += [
         Fault("truncated JPEG", _malformed("jpeg", "truncated_jpeg", "truncated"), "jpeg"),
         Fault("no JPEG at all", _malformed("jpeg", "no_jpeg", "bad_compressed"), "jpeg"),
@@ -42,12 +44,12 @@ def faults() -> list[Fault]:
         Fault("time jumps back", _counted("front", "good", "stamps/jumps_back", _yesterday)),
         Fault("encodings change", _all_kinds(ENCODINGS)),
         Fault("resolutions change", _all_kinds(tuple(SIZES))),
-        Fault("subscribers come and go", lambda graph: graph.churn(10)),
+        Fault("subscribers come and go", lambda graph: graph.resubscribe(10)),
         Fault("storm of parameters", _parameters),
         Fault("changes of vocabulary", _vocabulary),
         Fault("deactivated and activated", _lifecycle),
-        Fault("camera stopped by SIGSTOP", _frozen),
-        Fault("camera gone and back", _unplugged),
+        Fault("camera stopped by SIGSTOP", _camera_frozen),
+        Fault("camera gone and back", _camera_unplugged),
     ]
     return made
 
@@ -60,23 +62,23 @@ def _yesterday() -> int:
     return time.time_ns() - 86400 * 10**9
 
 
-def _grown(graph: Graph, camera: str, key: str, again: Callable[[], object]) -> None:
+def _wait_for_count(graph: SoakGraph, camera: str, key: str, repeat: Callable[[], object]) -> None:
     """Repeats until a count in diagnostics has grown: a newer frame may take the place of any one."""
-    before = int(graph.of_camera(camera).get(key, "0"))
+    before = int(graph.camera_status(camera).get(key, "0"))
 
-    def told() -> bool:
-        again()
+    def counted() -> bool:
+        repeat()
         time.sleep(0.01)
-        return int(graph.of_camera(camera).get(key, "0")) > before
+        return int(graph.camera_status(camera).get(key, "0")) > before
 
-    graph.wait(told, f"'{key}' of {camera} in diagnostics")
+    graph.wait(counted, f"'{key}' of {camera} in diagnostics")
 
 
-def _malformed(camera: str, kind: str, reason: str) -> Callable[[Graph], None]:
-    def inject(graph: Graph) -> None:
-        _grown(graph, camera, f"malformed/{reason}", lambda: graph.send(camera, kind))
+def _malformed(camera: str, kind: str, reason: str) -> Callable[[SoakGraph], None]:
+    def inject(graph: SoakGraph) -> None:
+        _wait_for_count(graph, camera, f"malformed/{reason}", lambda: graph.send(camera, kind))
         graph.wait(
-            lambda: "malformed input: " in graph.of_camera(camera)["message"],
+            lambda: "malformed input: " in graph.camera_status(camera)["message"],
             "the message of malformed input",
         )
 
@@ -85,30 +87,30 @@ def _malformed(camera: str, kind: str, reason: str) -> Callable[[Graph], None]:
 
 def _counted(
     camera: str, kind: str, key: str, stamp: Callable[[], int] = time.time_ns
-) -> Callable[[Graph], None]:
-    return lambda graph: _grown(graph, camera, key, lambda: graph.send(camera, kind, stamp()))
+) -> Callable[[SoakGraph], None]:
+    return lambda graph: _wait_for_count(graph, camera, key, lambda: graph.send(camera, kind, stamp()))
 
 
-def _all_kinds(kinds: tuple[str, ...]) -> Callable[[Graph], None]:
-    def inject(graph: Graph) -> None:
-        errors = graph.of_camera("front")["worker/errors"]
+def _all_kinds(kinds: tuple[str, ...]) -> Callable[[SoakGraph], None]:
+    def inject(graph: SoakGraph) -> None:
+        errors = graph.camera_status("front")["worker/errors"]
         for kind in kinds:
             for _ in range(5):
                 graph.send("front", kind)
                 time.sleep(0.02)
-        if graph.of_camera("front")["worker/errors"] != errors:
+        if graph.camera_status("front")["worker/errors"] != errors:
             raise SoakError(f"one of {', '.join(kinds)} could not be processed")
 
     return inject
 
 
-def _set(graph: Graph, values: Mapping[str, Any]) -> bool:
+def _set(graph: SoakGraph, values: Mapping[str, Any]) -> bool:
     parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
     service = f"{NODES['raw']}/set_parameters_atomically"
     return bool(graph.call(SetParametersAtomically, service, parameters=parameters).result.successful)
 
 
-def _parameters(graph: Graph) -> None:
+def _parameters(graph: SoakGraph) -> None:
     before = int(graph.status()["parameters/refused"])
     for number in range(20):
         good = {"mask_threshold": 0.1 + 0.01 * number, "camera_weights": [1.0, 1.0 + number % 3]}
@@ -118,7 +120,7 @@ def _parameters(graph: Graph) -> None:
     graph.wait(lambda: int(graph.status()["parameters/refused"]) >= before + 20, "refused parameters")
 
 
-def _vocabulary(graph: Graph) -> None:
+def _vocabulary(graph: SoakGraph) -> None:
     before = int(graph.status()["vocabulary/refused"])
     service = f"{NODES['raw']}/set_queries"
     for number in range(10):
@@ -130,7 +132,7 @@ def _vocabulary(graph: Graph) -> None:
     graph.wait(lambda: int(graph.status()["vocabulary/refused"]) >= before + 10, "refused vocabularies")
 
 
-def _lifecycle(graph: Graph) -> None:
+def _lifecycle(graph: SoakGraph) -> None:
     service = f"{NODES['raw']}/change_state"
     for transition, state in (
         (Transition.TRANSITION_DEACTIVATE, "inactive"),
@@ -139,38 +141,42 @@ def _lifecycle(graph: Graph) -> None:
         if not graph.call(ChangeState, service, transition=Transition(id=transition)).success:
             raise SoakError(f"the node did not become {state}")
         graph.wait(partial(_is_in, graph, state), f"state {state}")
-    graph.wait(lambda: graph.of_camera("front")["input/listening"] == "true", "the camera to be read again")
+    graph.wait(
+        lambda: graph.camera_status("front")["input/listening"] == "true", "the camera to be read again"
+    )
 
 
-def _is_in(graph: Graph, state: str) -> bool:
+def _is_in(graph: SoakGraph, state: str) -> bool:
     return graph.status()["state"] == state
 
 
-def _frozen(graph: Graph) -> None:
+def _camera_frozen(graph: SoakGraph) -> None:
     graph.signal_camera(signal.SIGSTOP)
     try:
         graph.wait(
-            lambda: "no image on" in graph.of_camera("front")["message"], "a silent camera", SILENCE * 3
+            lambda: "no image on" in graph.camera_status("front")["message"], "a silent camera", SILENCE * 3
         )
     finally:
         graph.signal_camera(signal.SIGCONT)
 
 
-def _unplugged(graph: Graph) -> None:
+def _camera_unplugged(graph: SoakGraph) -> None:
     graph.stop_camera()
     # Its participant is missed once its lease has ended, or its silence is noticed before.
     graph.wait(
-        lambda: any(one in graph.of_camera("front")["message"] for one in ("no image on", "no publisher on")),
+        lambda: any(
+            one in graph.camera_status("front")["message"] for one in ("no image on", "no publisher on")
+        ),
         "a camera that is gone",
         SILENCE * 10,
     )
     graph.start_camera()
-    graph.wait(lambda: float(graph.of_camera("front")["age/newest_s"]) > 0.0, "diagnostics")
-    _found_again(graph)
+    graph.wait(lambda: float(graph.camera_status("front")["age/newest_s"]) > 0.0, "diagnostics")
+    _wait_for_cameras(graph)
 
 
-def _found_again(graph: Graph) -> None:
+def _wait_for_cameras(graph: SoakGraph) -> None:
     """Sends until each camera's frames arrive: a new process has to be discovered first."""
     for camera in ("front", "rear", "jpeg"):
         kind = "good_jpeg" if camera == "jpeg" else "good"
-        _grown(graph, camera, "frames/in", partial(graph.send, camera, kind))
+        _wait_for_count(graph, camera, "frames/in", partial(graph.send, camera, kind))

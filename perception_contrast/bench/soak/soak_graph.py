@@ -1,4 +1,4 @@
-"""What the soak holds in its hands: two nodes, their cameras, and a client that listens and asks."""
+"""The processes of the soak test: two nodes, their cameras, and a client that subscribes and calls."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ PATIENCE = 30.0
 
 
 class SoakError(PerceptionError):
-    """Something did not survive, was not told, or did not come back."""
+    """A fault was not reported, or a node did not recover from it."""
 
 
-class Graph:
+class SoakGraph:
     """node: command that starts a node, to which ROS arguments are added. environment: of the children."""
 
     def __init__(self, node: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -100,14 +100,14 @@ class Graph:
         self.camera = self._start(*command, stdin=subprocess.PIPE)
 
     def stop_camera(self) -> None:
-        """As a camera whose cable is pulled: without a word."""
+        """Kills the camera, as if its cable were pulled."""
         self.camera.kill()
         self.camera.wait()
 
     def signal_camera(self, number: signal.Signals) -> None:
         self.camera.send_signal(number)
 
-    def tell(self, line: str) -> None:
+    def command_camera(self, line: str) -> None:
         assert self.camera.stdin is not None
         self.camera.stdin.write(line + "\n")
         self.camera.stdin.flush()
@@ -115,10 +115,10 @@ class Graph:
     def send(self, camera: str, kind: str, stamp: int | None = None) -> int:
         """One frame; its stamp in nanoseconds, by which its result is known."""
         stamp = time.time_ns() if stamp is None else stamp
-        self.tell(f"one {camera} {kind} {stamp}")
+        self.command_camera(f"one {camera} {kind} {stamp}")
         return stamp
 
-    # What is seen.
+    # What the nodes publish.
 
     def status(self, camera: str = "", node: str = "raw") -> dict[str, str]:
         """Values of the newest diagnostics of a node, or of one of its cameras; "message" among them."""
@@ -126,11 +126,11 @@ class Graph:
         with self._lock:
             return self._status.get(name, {})
 
-    def of_camera(self, camera: str) -> dict[str, str]:
+    def camera_status(self, camera: str) -> dict[str, str]:
         return self.status(camera, "jpeg" if camera == "jpeg" else "raw")
 
     def frames(self) -> int:
-        """Results that have come so far."""
+        """Number of results so far."""
         return sum(self._counts.values())
 
     def wait(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
@@ -145,7 +145,7 @@ class Graph:
             time.sleep(0.01)
         raise SoakError(f"{what}: not within {patience:.0f} s")
 
-    def resumes(self, camera: str) -> float:
+    def seconds_to_result(self, camera: str) -> float:
         """Sends one good frame and waits for its result: seconds. Raises SoakError if none comes."""
         began = time.monotonic()
         kind = "good_jpeg" if camera == "jpeg" else "good"
@@ -161,21 +161,21 @@ class Graph:
         self.wait(future.done, f"an answer of {name}")
         return future.result()
 
-    def ready(self, patience: float) -> None:
-        """Until both nodes serve and every camera has a reader."""
+    def wait_until_ready(self, patience: float) -> None:
+        """Waits until both nodes serve and every camera has a subscriber."""
         for node in NODES:
-            self.wait(partial(self._says, NODES[node], "state", "active"), f"node '{node}'", patience)
+            self.wait(partial(self._has_value, NODES[node], "state", "active"), f"node '{node}'", patience)
         for camera, topic in CAMERAS.items():
-            self.wait(partial(self.node.count_subscribers, topic), f"a reader of {camera}")
+            self.wait(partial(self.node.count_subscribers, topic), f"a subscriber of {camera}")
             name = NODES["jpeg"] if camera == "jpeg" else f"{NODES['raw']}: {camera}"
-            self.wait(partial(self._says, name, "input/publishers", "1"), f"camera {camera}")
+            self.wait(partial(self._has_value, name, "input/publishers", "1"), f"camera {camera}")
 
-    def _says(self, name: str, key: str, value: str) -> bool:
+    def _has_value(self, name: str, key: str, value: str) -> bool:
         with self._lock:
             return self._status.get(name, {}).get(key) == value
 
-    def churn(self, times: int) -> None:
-        """Listeners come and go in quick succession."""
+    def resubscribe(self, times: int) -> None:
+        """Replaces all subscriptions several times in quick succession."""
         for _ in range(times):
             for camera in RESULTS:
                 self.node.destroy_subscription(self._listeners[camera])

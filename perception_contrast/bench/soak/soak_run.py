@@ -1,4 +1,4 @@
-"""Two nodes, three cameras, faults without end: what must hold is asserted after each of them."""
+"""The soak test: two nodes, three cameras, one fault after another, and checks after each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from perception_contrast.bench.soak.soak_faults import Fault, faults
-from perception_contrast.bench.soak.soak_graph import NODES, Graph, SoakError
+from perception_contrast.bench.soak.soak_graph import NODES, SoakError, SoakGraph
 
-LEAST_GROWTH_MB = 4.0  # what a page here or there comes to; it matters for small processes alone
+MIN_GROWTH_MB = 4.0  # what a page here or there comes to; it matters for small processes alone
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,13 @@ class Options:
 
 
 @dataclass
-class Survived:
-    """What was lived through. resumed: seconds to the result of the first good frame, by fault."""
+class SoakResult:
+    """Results of a run.
+
+    Attributes:
+        resumed: Fault to the seconds until the result of the next good frame.
+        memory_mb: Node to its readings; ``threads`` likewise.
+    """
 
     seconds: float = 0.0
     frames: int = 0
@@ -48,16 +53,18 @@ class Survived:
         return last / first - 1.0
 
 
-def soak(options: Options, tell: Callable[[str, Survived], None] = lambda fault, so_far: None) -> Survived:
+def run_soak(
+    options: Options, on_fault: Callable[[str, SoakResult], None] = lambda fault, so_far: None
+) -> SoakResult:
     """Injects every fault once, in an order of the seed, then again for ``seconds``.
 
-    The readings of memory begin after the first round, when every path has been walked once. tell:
+    Memory is recorded after the first round, when every path has been executed once. on_fault:
     called before each fault. Raises SoakError for whatever does not hold.
     """
-    order, survived = random.Random(options.seed), Survived()
-    graph = Graph(options.node, options.arguments, options.environment)
+    order, result = random.Random(options.seed), SoakResult()
+    graph = SoakGraph(options.node, options.arguments, options.environment)
     try:
-        graph.ready(options.load_seconds)
+        graph.wait_until_ready(options.load_seconds)
         start = began = time.monotonic()
         first = True
         while first or time.monotonic() - began < options.seconds:
@@ -66,48 +73,48 @@ def soak(options: Options, tell: Callable[[str, Survived], None] = lambda fault,
             for fault in round_:
                 if not first and time.monotonic() - began >= options.seconds:
                     break
-                tell(fault.name, survived)
-                _live_through(graph, fault, options.between, survived)
-                survived.seconds, survived.frames = time.monotonic() - start, graph.frames()
+                on_fault(fault.name, result)
+                _inject(graph, fault, options.between, result)
+                result.seconds, result.frames = time.monotonic() - start, graph.frames()
                 if not first:
-                    _read(graph, survived)
+                    _record_memory(graph, result)
             if first:
                 began, first = time.monotonic(), False
-        _judge(survived, options.growth)
+        _check_result(result, options.growth)
     finally:
         graph.close()
-    return survived
+    return result
 
 
-def _live_through(graph: Graph, fault: Fault, between: float, survived: Survived) -> None:
+def _inject(graph: SoakGraph, fault: Fault, between: float, result: SoakResult) -> None:
     try:
-        graph.tell("stream")
+        graph.command_camera("stream")
         time.sleep(between)
         fault.inject(graph)
-        graph.tell("pause")
+        graph.command_camera("pause")
         # What is still on its way belongs to the stream.
         time.sleep(0.1)
-        seconds = graph.resumes(fault.camera)
+        seconds = graph.seconds_to_result(fault.camera)
     except SoakError as error:
         raise SoakError(f"{fault.name}: {error}") from error
-    survived.resumed.setdefault(fault.name, []).append(seconds)
+    result.resumed.setdefault(fault.name, []).append(seconds)
 
 
-def _read(graph: Graph, survived: Survived) -> None:
+def _record_memory(graph: SoakGraph, result: SoakResult) -> None:
     for name in NODES:
         values = graph.status("", name)
-        survived.memory_mb.setdefault(name, []).append(float(values["memory/resident_mb"]))
-        survived.threads.setdefault(name, []).append(int(values["threads"]))
+        result.memory_mb.setdefault(name, []).append(float(values["memory/resident_mb"]))
+        result.threads.setdefault(name, []).append(int(values["threads"]))
 
 
-def _judge(survived: Survived, growth: float) -> None:
-    for name, readings in survived.memory_mb.items():
+def _check_result(result: SoakResult, growth: float) -> None:
+    for name, readings in result.memory_mb.items():
         if len(readings) < 3:
             continue
         first, last = _thirds(readings)
-        if last > first * (1 + growth) + LEAST_GROWTH_MB:
+        if last > first * (1 + growth) + MIN_GROWTH_MB:
             raise SoakError(f"memory of node '{name}' grew from {first:.0f} to {last:.0f} MB")
-        threads = survived.threads[name]
+        threads = result.threads[name]
         if threads[-1] < threads[0]:
             raise SoakError(f"node '{name}' has {threads[-1]} threads of {threads[0]} left")
 

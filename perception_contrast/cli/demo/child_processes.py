@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent and whose last words are kept."""
+"""Child processes that never outlive their parent and whose last output lines are kept."""
 
 from __future__ import annotations
 

@@ -25,16 +25,16 @@ from perception_contrast.cli.demo.demo_graph import (
 )
 from perception_contrast.cli.demo.demo_report import Measurements, build_report, write_report
 from perception_contrast.cli.demo.live_table import Display, display
-from perception_contrast.cli.demo.saved_images import Album
+from perception_contrast.cli.demo.saved_images import ImageRecorder
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.models.registry import model_spec
 
 if TYPE_CHECKING:
-    from perception_contrast.cli.demo.listener_node import Listener
+    from perception_contrast.cli.demo.listener_node import DemoListener
 
-_STEP = 0.25  # seconds between two looks at children, table and clock
+_STEP = 0.25  # seconds between two checks of children, table and clock
 _REMEDY = "`source env.sh` after `make setup`, or source your ROS 2 workspace"
-_PATIENCE = 60.0  # seconds without any result after which a node that runs is given up
+_RESULT_TIMEOUT = 60.0  # seconds without any result of an active node
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         help="sim (default), bag PATH, video FILE, images FOLDER, webcam NUMBER",
     )
     parser.add_argument("--topic", help="the recording's image topic; default: the one with colour images")
-    parser.add_argument("--queries", help='what to look for, with commas: "red mug, chair: seat; armchair"')
+    parser.add_argument("--queries", help='queries, separated by commas: "red mug, chair: seat; armchair"')
     parser.add_argument("--duration", type=float, metavar="S", help="end this long after the first result")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was measured as JSON")
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep an overlay a second as PNG")
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def queries_of(text: str | None, source: Source) -> list[str]:
+def demo_queries(text: str | None, source: Source) -> list[str]:
     """Queries of the command line, or those that suit the source."""
     queries = [part.strip() for part in text.split(",")] if text is not None else list(source.queries)
     wanted = [query for query in queries if query]
@@ -99,55 +99,55 @@ def _domain(chosen: int | None) -> int:
     return int(text) if text.isdecimal() else free_domain()
 
 
-class _Stopping:
+class _StopSignal:
     """True once SIGINT, SIGTERM or SIGHUP has come."""
 
     def __init__(self) -> None:
-        self.now = False
+        self.received = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._set)
 
     def _set(self, number: int, frame: FrameType | None) -> None:
-        self.now = True
+        self.received = True
 
 
-def _died(child: Child) -> PerceptionError:
-    words = "\n".join(f"  {line}" for line in child.last_lines(12))
-    return PerceptionError(f"{child.name} ended (exit code {child.exit_code()}); its last lines:\n{words}")
+def _child_error(child: Child) -> PerceptionError:
+    lines = "\n".join(f"  {line}" for line in child.last_lines(12))
+    return PerceptionError(f"{child.name} ended (exit code {child.exit_code()}); its last lines:\n{lines}")
 
 
-class Run:
+class DemoRun:
     """One run of the demo, from the start of its processes to their end."""
 
     def __init__(self, options: argparse.Namespace, source: Source, screen: Display) -> None:
         self._options, self._source, self._screen = options, source, screen
-        self._stopping = _Stopping()
-        self._album = Album(options.save)
+        self._stop_signal = _StopSignal()
+        self._recorder = ImageRecorder(options.save)
         self._status = "starting"
-        self._asked = time.monotonic()
+        self._last_progress = time.monotonic()
         self.measured = Measurements(stamped_live=source.stamped_live)
-        self.queries = queries_of(options.queries, source)
+        self.queries = demo_queries(options.queries, source)
 
-    def watch(self, children: Children, listener: Listener) -> None:
-        """Until the duration is over or a signal comes. Raises PerceptionError if a child ends before."""
-        while not self._stopping.now:
+    def run(self, children: Children, listener: DemoListener) -> None:
+        """Runs until the duration is over or a signal comes. Raises PerceptionError if a child ends."""
+        while not self._stop_signal.received:
             listener.spin(_STEP)
             ended = children.ended()
             if ended is not None:
-                raise _died(ended)
+                raise _child_error(ended)
             now = time.monotonic()
-            self._pass_on(children)
-            if listener.trouble and self.measured.node.get("state") == "active":
-                self._status = listener.trouble
-            self._album.keep(listener, now)
+            self._show_output(children)
+            if listener.problem and self.measured.node.get("state") == "active":
+                self._status = listener.problem
+            self._recorder.save(listener, now)
             self._screen.show(self.measured, now, listener.image_size, self._status)
-            self._give_up(listener, now)
+            self._check_progress(listener, now)
             duration = self._options.duration
             if duration is not None and self.measured.elapsed(now) >= duration:
                 return
 
-    def _pass_on(self, children: Children) -> None:
-        """What the children say: all of it while they load, later only what went wrong."""
+    def _show_output(self, children: Children) -> None:
+        """Shows the children's output: all of it while they load, later only warnings and errors."""
         for child in children:
             for line in child.new_lines():
                 plain = line.removeprefix("[INFO] ")
@@ -155,12 +155,14 @@ class Run:
                     self._screen.say(f"{child.name}: {plain}")
                 self._status = f"{child.name}: {plain}"
 
-    def _give_up(self, listener: Listener, now: float) -> None:
+    def _check_progress(self, listener: DemoListener, now: float) -> None:
         if self.measured.node.get("state") != "active" or self.measured.frames_out:
-            self._asked = now
-        elif now - self._asked > _PATIENCE:
-            reason = listener.trouble or "see the messages above"
-            raise PerceptionError(f"no result within {_PATIENCE:.0f} s though the node is active: {reason}")
+            self._last_progress = now
+        elif now - self._last_progress > _RESULT_TIMEOUT:
+            reason = listener.problem or "see the messages above"
+            raise PerceptionError(
+                f"no result within {_RESULT_TIMEOUT:.0f} s though the node is active: {reason}"
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -180,12 +182,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = make_source(options.source, seed=options.seed, offline=options.offline, topic=options.topic)
     screen = display()
     try:
-        return _run(Run(options, source, screen), options, source, screen)
+        return _run(DemoRun(options, source, screen), options, source, screen)
     finally:
         screen.close()
 
 
-def _run(run: Run, options: argparse.Namespace, source: Source, screen: Display) -> int:
+def _run(run: DemoRun, options: argparse.Namespace, source: Source, screen: Display) -> int:
     domain = _domain(options.domain_id)
     values = environment(domain)
     screen.say(f"source: {source.name}; looking for: {', '.join(run.queries)}; ROS_DOMAIN_ID={domain}")
@@ -194,12 +196,14 @@ def _run(run: Run, options: argparse.Namespace, source: Source, screen: Display)
             children.start(program.module, program.command(Path(folder)), values)
         os.environ.update(values)
         from perception_contrast.cli.demo.listener_node import (
-            Listener,
+            DemoListener,
         )  # rclpy reads the environment when it is first used
 
-        listener = Listener(run.measured, source.topic, source.type, domain, images=options.save is not None)
+        listener = DemoListener(
+            run.measured, source.topic, source.type, domain, images=options.save is not None
+        )
         try:
-            run.watch(children, listener)
+            run.run(children, listener)
         finally:
             ended = time.monotonic()
             listener.close()

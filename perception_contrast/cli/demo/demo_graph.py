@@ -1,4 +1,4 @@
-"""What a demo runs: which source, which topics, which parameters, in which environment."""
+"""The processes of a demo: source, topics, parameters, environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.engines.processor import bfloat16_pays
+from perception_contrast.engines.cpu_features import bfloat16_is_faster
 from perception_contrast.recordings.bag_messages import BagTopic
 from perception_contrast.recordings.bags import COMPRESSED_IMAGE, IMAGE, BagSource
 
@@ -98,7 +98,7 @@ def _bag(path: Path, topic: str | None) -> Source:
     images = recording.image_topics()
     if not images or (topic is not None and topic not in images):
         there = ", ".join(images) or "none"
-        raise PerceptionError(f"recording '{path}': topics with readable images: {there}; asked for: {topic}")
+        raise PerceptionError(f"recording '{path}': topics with readable images: {there}; given: {topic}")
     chosen = recording.topics[topic or images[0]]
     parameters = {
         "source": "bag",
@@ -126,7 +126,7 @@ def _with_companions(recording: BagSource, chosen: BagTopic) -> list[str]:
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA GPU is in sight; asked without loading torch."""
+    """Whether the system has an NVIDIA GPU, without loading torch."""
     return any(Path(path).exists() for path in ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/dxg"))
 
 
@@ -138,7 +138,7 @@ def default_short_side() -> int:
     """Pixels that this machine can encode at five frames a second beside the simulator."""
     if has_gpu():
         return _GPU_SHORT_SIDE
-    sides = _QUICK_SHORT_SIDES if bfloat16_pays() else _SHORT_SIDES
+    sides = _QUICK_SHORT_SIDES if bfloat16_is_faster() else _SHORT_SIDES
     return sides[min(usable_cores(), len(sides)) - 1]
 
 
@@ -148,12 +148,12 @@ def free_domain() -> int:
     random.SystemRandom().shuffle(candidates)
     for domain in candidates:
         # RTPS: base 7400, 250 ports a domain; 10 and 12 are the unicast ports of its first two participants.
-        if all(_is_free(7400 + 250 * domain + offset) for offset in (10, 12)):
+        if all(is_port_free(7400 + 250 * domain + offset) for offset in (10, 12)):
             return domain
     raise PerceptionError("no free ROS domain on this machine; set one with --domain-id")
 
 
-def _is_free(port: int) -> bool:
+def is_port_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind(("0.0.0.0", port))

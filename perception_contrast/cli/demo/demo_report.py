@@ -1,4 +1,4 @@
-"""What a demo run measured, and the report made of it. Times are seconds of one steady clock."""
+"""Measurements of a demo run, and the report of them. Times are seconds of one steady clock."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _number(text: str) -> float | str:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenObject:
     """One detection. box: x_min, y_min, x_max, y_max in pixels."""
 
     label: str
@@ -59,12 +59,20 @@ class Seen:
     box: tuple[float, float, float, float]
 
 
+@dataclass(frozen=True)
+class _WaitingFrame:
+    """stamp: nanoseconds. arrived: seconds."""
+
+    stamp: int
+    arrived: float
+
+
 @dataclass
 class TopicCount:
     """Messages of one topic."""
 
     type: str
-    heard: bool = True
+    counted: bool = True
     count: int = 0
     size: int = 0
     times: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
@@ -76,7 +84,7 @@ class TopicCount:
 
     def mean_rate(self, duration: float) -> float | None:
         """Messages a second over the whole run; None for what nobody counted."""
-        return round(self.count / max(duration, 1e-9), 2) if self.heard else None
+        return round(self.count / max(duration, 1e-9), 2) if self.counted else None
 
     def recent_rate(self, now: float) -> float:
         """Messages a second over the newest ones; falls to 0 when the topic goes silent."""
@@ -111,19 +119,19 @@ class Measurements:
         self.stages_ms: dict[str, dict[str, float | None]] = {}
         self.topics: dict[str, TopicCount] = {}
         self.labels: dict[str, LabelCount] = {}
-        self.newest: tuple[Seen, ...] = ()
+        self.newest: tuple[SeenObject, ...] = ()
         self.models: dict[str, dict[str, str]] = {}
         self.node: dict[str, float | str] = {}
-        self._waiting: deque[tuple[int, float]] = deque()
+        self._waiting: deque[_WaitingFrame] = deque()
 
     @property
     def frames_in(self) -> int:
         """Frames with a result, dropped ones, and those under way."""
         return self.frames_out + self.dropped + len(self._waiting)
 
-    def watch(self, topic: str, type_name: str, *, heard: bool = True) -> None:
-        """Lists a topic even if no message ever comes; heard: somebody counts its messages."""
-        self.topics.setdefault(topic, TopicCount(type_name, heard=heard))
+    def watch(self, topic: str, type_name: str, *, counted: bool = True) -> None:
+        """Lists a topic even if no message ever comes; counted: whether its messages are counted."""
+        self.topics.setdefault(topic, TopicCount(type_name, counted=counted))
 
     def message(self, topic: str, type_name: str, now: float, size: int) -> None:
         """A message of any topic; size in bytes."""
@@ -131,7 +139,7 @@ class Measurements:
 
     def frame(self, stamp: int, now: float) -> None:
         """The source sent a frame; stamp in nanoseconds."""
-        self._waiting.append((stamp, now))
+        self._waiting.append(_WaitingFrame(stamp, now))
         if self.started is None:
             while len(self._waiting) > _PENDING:
                 self._waiting.popleft()
@@ -153,7 +161,7 @@ class Measurements:
             elif key in _NODE_COUNTS or group == "malformed":
                 self.node[key] = _number(value)
 
-    def result(self, stamp: int, now: float, wall_ns: int, seen: Sequence[Seen]) -> None:
+    def result(self, stamp: int, now: float, wall_ns: int, seen: Sequence[SeenObject]) -> None:
         """The detections of the frame with this stamp arrived; wall_ns: the clock that live stamps use."""
         first = self.started is None
         if first:
@@ -180,14 +188,14 @@ class Measurements:
         A looped recording repeats its stamps: the first result belongs to the newest of its stamp, for
         what came while models loaded was never looked at; the later ones to the oldest.
         """
-        places = [i for i, (waiting, _) in enumerate(self._waiting) if waiting == stamp]
+        places = [i for i, waiting in enumerate(self._waiting) if waiting.stamp == stamp]
         if not places:
             return None
         place = places[-1] if first else places[0]
         self.dropped += 0 if first else place
         for _ in range(place):
             self._waiting.popleft()
-        return self._waiting.popleft()[1]
+        return self._waiting.popleft().arrived
 
     def elapsed(self, now: float) -> float:
         """Seconds since the first result."""

@@ -1,4 +1,4 @@
-"""The demo's own node: listens to what the graph publishes and writes down what arrives when."""
+"""The demo's own node: subscribes to the topics and records what arrives when."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2D, Detection2DArray
 
-from perception_contrast.cli.demo.demo_report import Measurements, Seen
-from perception_contrast.client.result_types import thing
+from perception_contrast.cli.demo.demo_report import Measurements, SeenObject
+from perception_contrast.client.result_types import thing_from_message
 from perception_contrast.ros.messages.image_messages import image_array
-from perception_contrast.ros.playback.bag_pacing import message_class
-from perception_contrast.ros.qos import output, sensor
+from perception_contrast.ros.messages.message_classes import message_class
+from perception_contrast.ros.qos import output_qos, sensor_qos
 
 NODE = "perception_node"
 _IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 _NANOSECONDS = 1_000_000_000
-_LOOK_EVERY = 1.0  # seconds
-_NOT_OURS = ("/rosout", "/parameter_events")
-# Listening to anything larger would make nodes compute what nobody looks at.
-_SMALL = ("sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage", "rosgraph_msgs/msg/Clock")
+_SEARCH_PERIOD = 1.0  # seconds
+_IGNORED_TOPICS = ("/rosout", "/parameter_events")
+# A subscription to an output would make the node compute it.
+_COUNTED_TYPES = ("sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage", "rosgraph_msgs/msg/Clock")
 
 
 def stamp_of(message: bytes) -> int:
@@ -38,17 +38,16 @@ def stamp_of(message: bytes) -> int:
     return int(seconds) * _NANOSECONDS + int(nanoseconds)
 
 
-def seen_in(message: Detection2D) -> Seen | None:
+def seen_from_message(message: Detection2D) -> SeenObject | None:
     """The best hypothesis of a detection and its box; None if it has none."""
-    found = thing(message)
-    return None if found is None else Seen(found.label, found.score, found.box)
+    found = thing_from_message(message)
+    return None if found is None else SeenObject(found.label, found.score, found.box)
 
 
-class Listener:
+class DemoListener:
     """Subscribes to the camera's images and to what perception_node makes of them.
 
-    Everything arrives serialised and stays so unless it is read: most messages only count. Use it
-    from one thread.
+    Messages stay serialised unless their content is needed: most are only counted. For one thread.
     """
 
     def __init__(
@@ -59,14 +58,14 @@ class Listener:
         self._overlay: bytes | None = None
         self._features_image: bytes | None = None
         self.image_size = (480, 640)
-        self.trouble = ""
+        self.problem = ""
         self._sized = False
-        self._next_look = 0.0
+        self._next_search = 0.0
         rclpy.init(domain_id=domain, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
         self._node = rclpy.create_node("perception_contrast_demo")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
-        self._subscribe(image_topic, _IMAGE_TYPES[image_type], self._on_frame, sensor(10))
+        self._subscribe(image_topic, _IMAGE_TYPES[image_type], self._on_frame, sensor_qos(10))
         self._subscribe(f"/{NODE}/detections", Detection2DArray, self._on_detections)
         self._subscribe(f"/{NODE}/masks", Image)
         self._subscribe(f"/{NODE}/overlay", Image, self._on_overlay)
@@ -79,15 +78,15 @@ class Listener:
     def spin(self, seconds: float) -> None:
         """Handles what arrives within this time."""
         now = time.monotonic()
-        if now >= self._next_look:
-            self._look_around()
-            self._next_look = now + _LOOK_EVERY
+        if now >= self._next_search:
+            self._find_new_topics()
+            self._next_search = now + _SEARCH_PERIOD
         end = now + seconds
         while (left := end - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
 
     def close(self) -> None:
-        """Leaves the graph."""
+        """Destroys the node."""
         self._executor.shutdown(timeout_sec=1.0)
         self._node.destroy_node()
         rclpy.try_shutdown()
@@ -102,29 +101,29 @@ class Listener:
         message, self._features_image = self._features_image, None
         return None if message is None else image_array(deserialize_message(message, Image))
 
-    def _look_around(self) -> None:
+    def _find_new_topics(self) -> None:
         """Notes topics that appeared; those of small messages are counted too."""
         for topic, types in self._node.get_topic_names_and_types():
             name = types[0]
-            if topic in self._measured.topics or topic in _NOT_OURS:
+            if topic in self._measured.topics or topic in _IGNORED_TOPICS:
                 continue
-            kind = message_class(name) if name in _SMALL else None
+            kind = message_class(name) if name in _COUNTED_TYPES else None
             if kind is None:
-                self._measured.watch(topic, name, heard=False)
+                self._measured.watch(topic, name, counted=False)
             else:
-                self._subscribe(topic, kind, qos=sensor(20))
+                self._subscribe(topic, kind, qos=sensor_qos(20))
 
-    def _subscribe(self, topic: str, kind: type, then: Any = None, qos: Any = None) -> None:
+    def _subscribe(self, topic: str, kind: type, callback: Any = None, qos: Any = None) -> None:
         name = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
         self._measured.watch(topic, name)
 
         def received(message: bytes) -> None:
             now = time.monotonic()
             self._measured.message(topic, name, now, len(message))
-            if then is not None:
-                then(message, now)
+            if callback is not None:
+                callback(message, now)
 
-        self._node.create_subscription(kind, topic, received, qos or output(5), raw=True)
+        self._node.create_subscription(kind, topic, received, qos or output_qos(5), raw=True)
 
     def _on_frame(self, message: bytes, now: float) -> None:
         self._measured.frame(stamp_of(message), now)
@@ -132,7 +131,7 @@ class Listener:
     def _on_detections(self, message: bytes, now: float) -> None:
         stamp, wall = stamp_of(message), time.time_ns()
         found = deserialize_message(message, Detection2DArray).detections
-        seen = tuple(one for one in map(seen_in, found) if one is not None)
+        seen = tuple(one for one in map(seen_from_message, found) if one is not None)
         self._measured.result(stamp, now, wall, seen)
 
     def _on_overlay(self, message: bytes, now: float) -> None:
@@ -150,5 +149,5 @@ class Listener:
     def _on_diagnostics(self, message: bytes, now: float) -> None:
         for status in deserialize_message(message, DiagnosticArray).status:
             if status.name == NODE:
-                self.trouble = "" if status.level == DiagnosticStatus.OK else status.message
+                self.problem = "" if status.level == DiagnosticStatus.OK else status.message
                 self._measured.node_report({pair.key: pair.value for pair in status.values})

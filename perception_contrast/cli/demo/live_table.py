@@ -1,4 +1,4 @@
-"""What a running demo shows: a live table on a terminal, a line every few seconds elsewhere."""
+"""Output of a running demo: a live table on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from perception_contrast.cli.demo.demo_report import Measurements, Seen, percentiles
+from perception_contrast.cli.demo.demo_report import Measurements, SeenObject, percentiles
 
 _LINE_EVERY = 5.0  # seconds between plain lines
 _SHOWN = 10  # detections of the newest frame that are listed
@@ -26,7 +26,7 @@ def place(box: tuple[float, float, float, float], size: tuple[int, int]) -> str:
     return words
 
 
-def _strongest(seen: tuple[Seen, ...]) -> list[Seen]:
+def _strongest(seen: tuple[SeenObject, ...]) -> list[SeenObject]:
     return sorted(seen, key=lambda one: -one.score)[:_SHOWN]
 
 
@@ -37,14 +37,14 @@ def _number(value: float | None, digits: int = 0) -> str:
 def summary(measured: Measurements, now: float, size: tuple[int, int]) -> str:
     """One line: time, frames, rate, latency, and the best detection of each label in the newest frame."""
     latency = percentiles(measured.latencies_ms)
-    best: dict[str, Seen] = {}
+    best: dict[str, SeenObject] = {}
     for one in _strongest(measured.newest):
         best.setdefault(one.label, one)
     seen = ", ".join(f"{s.label} {s.score:.2f} {place(s.box, size)}" for s in best.values())
     return (
         f"{measured.elapsed(now):6.1f} s  {measured.frames_out} frames  {measured.fps(now):.1f}/s  "
         f"latency {_number(latency['p50'])} ms (p95 {_number(latency['p95'])})  "
-        f"sees: {seen or 'nothing asked for'}"
+        f"sees: {seen or 'none of the queries'}"
     )
 
 
@@ -59,7 +59,7 @@ def _columns(**justify: JustifyMethod) -> Table:
 def _topics(measured: Measurements, now: float) -> Table:
     table = _columns(topic="left", type="left", rate="right", kB="right")
     for name, topic in sorted(measured.topics.items()):
-        if topic.heard:
+        if topic.counted:
             size = f"{topic.size / 1e3:.1f}" if topic.size else "-"
             table.add_row(name, topic.type, f"{topic.recent_rate(now):.1f}", size)
     return table

@@ -1,4 +1,4 @@
-"""The last block of an image tower, taken apart the same way for open_clip's and for timm's."""
+"""The last block of an image tower with its attention replaced, the same for open_clip and timm."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from timm.layers import apply_rot_embed_cat
 from torch import Tensor
 from torch.nn import functional
 
-from perception_contrast.encoders.dense.attention import edited_attention
 from perception_contrast.encoders.dense.method_names import PROXY, STOCK
-
-# Ways that keep the block's residual and its feed-forward part, as their authors' code does.
-WHOLE = ("maskclip", "sclip")
+from perception_contrast.encoders.dense.methods import ATTENTION_EDITS
 
 
 class LastBlock(Protocol):
@@ -31,7 +28,7 @@ class LastBlock(Protocol):
         """What attention gathered (B, n, width), heads side by side, through the out projection."""
         ...
 
-    def fed_forward(self, x: Tensor) -> Tensor:
+    def feed_forward(self, x: Tensor) -> Tensor:
         """x and what the feed-forward part adds to it."""
         ...
 
@@ -55,7 +52,7 @@ class OpenClipBlock:
         result: Tensor = self._block.ls_1(self._block.attn.out_proj(gathered))
         return result
 
-    def fed_forward(self, x: Tensor) -> Tensor:
+    def feed_forward(self, x: Tensor) -> Tensor:
         added: Tensor = self._block.ls_2(self._block.mlp(self._block.ln_2(x)))
         return x + added
 
@@ -63,7 +60,7 @@ class OpenClipBlock:
 class TimmBlock:
     """A block of timm's VisionTransformer (SigLIP), or of its Eva with rotations (Perception Encoder).
 
-    rope: what turns the queries and keys of patches in this block, None for learned positions.
+    rope: rotary embedding of the patches' queries and keys in this block, None for learned positions.
     """
 
     def __init__(self, block: Any, rope: Tensor | None = None) -> None:
@@ -76,21 +73,21 @@ class TimmBlock:
     def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         attention = self._block.attn
         query, key, value = split_heads(attention.qkv(self._block.norm1(x)), attention.num_heads)
-        return self._turned(attention.q_norm(query)), self._turned(attention.k_norm(key)), value
+        return self._rotated(attention.q_norm(query)), self._rotated(attention.k_norm(key)), value
 
-    def _turned(self, vectors: Tensor) -> Tensor:
+    def _rotated(self, vectors: Tensor) -> Tensor:
         if self._rope is None:
             return vectors
         attention = self._block.attn
-        before, patches = vectors.tensor_split([attention.num_prefix_tokens], dim=2)
-        turned = apply_rot_embed_cat(patches, self._rope, half=attention.rotate_half)
-        return torch.cat([before, turned.type_as(vectors)], dim=2)
+        prefix, patches = vectors.tensor_split([attention.num_prefix_tokens], dim=2)
+        rotated = apply_rot_embed_cat(patches, self._rope, half=attention.rotate_half)
+        return torch.cat([prefix, rotated.type_as(vectors)], dim=2)
 
     def out(self, gathered: Tensor) -> Tensor:
         attention = self._block.attn
         return self._scaled(1, attention.proj(attention.norm(gathered)))
 
-    def fed_forward(self, x: Tensor) -> Tensor:
+    def feed_forward(self, x: Tensor) -> Tensor:
         return x + self._scaled(2, self._block.mlp(self._block.norm2(x)))
 
     def _scaled(self, branch: int, x: Tensor) -> Tensor:
@@ -112,15 +109,26 @@ def joined_heads(vectors: Tensor) -> Tensor:
     return vectors.transpose(1, 2).flatten(2)
 
 
-def dense_tokens(block: LastBlock, method: str, x: Tensor, whole: Tensor, rows: int, columns: int) -> Tensor:
-    """What the block makes of x (B, n, width), the image's patches last, by a method; the same shape.
+def dense_tokens(
+    block: LastBlock, method: str, x: Tensor, unchanged: Tensor, rows: int, columns: int
+) -> Tensor:
+    """The last block's output by a method of dense features.
 
-    whole: what the block gives as it is. By proxyclip the values alone, not yet gathered.
+    Args:
+        block: the block.
+        method: stock, proxyclip or one of ``methods.ATTENTION_EDITS``.
+        x: (B, n, width), the tokens that enter the block, the image's patches last.
+        unchanged: (B, n, width), the output of the unchanged block.
+        rows, columns: of the patches.
+
+    Returns:
+        (B, n, width); by proxyclip the values of the attention.
     """
     if method == STOCK:
-        return whole
+        return unchanged
     query, key, value = block.heads(x)
     if method == PROXY:
         return joined_heads(value)
-    added = block.out(joined_heads(edited_attention(method, query, key, value, rows, columns)))
-    return block.fed_forward(x + added) if method in WHOLE else added
+    edit = ATTENTION_EDITS[method]
+    added = block.out(joined_heads(edit.attend(query, key, value, rows, columns)))
+    return block.feed_forward(x + added) if edit.keeps_block else added

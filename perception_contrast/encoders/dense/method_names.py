@@ -1,4 +1,7 @@
-"""Ways to dense language features by name, and which a pair of models can go. Loads no model library."""
+"""Names of the methods of dense language features, and which a pair of models can use.
+
+Loads no model library. ``methods.py`` has the table of what they do.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from perception_contrast.models.specs import ModelSpec
 
 AUTO = "auto"
 STOCK = "stock"
-# Ways that change the last block's attention and need nothing but the tower itself.
+# Methods that change the last block's attention and need nothing but the tower itself.
 EDITS = ("maskclip", "sclip", "clearclip", "naclip")
 PROXY = "proxyclip"
 LIT = "lit"
@@ -20,13 +23,13 @@ PROXIES = ("dino", "dinov2", "dinov3")
 
 
 def methods_of(spec: ModelSpec) -> tuple[str, ...]:
-    """What a tower of images and words can do; a convolutional one has no attention to change."""
+    """The methods of an image-text model; a convolutional one has no attention to change."""
     convolutional = spec.family == "mobileclip" or (spec.words is not None and not spec.words.attention)
     return (STOCK,) if convolutional else (STOCK, *EDITS, PROXY)
 
 
 def method_alone(spec: ModelSpec) -> str:
-    """What ``auto`` is for a tower with nothing beside it."""
+    """What ``auto`` means for a tower without another encoder."""
     return ALONE if ALONE in methods_of(spec) else STOCK
 
 
@@ -41,9 +44,15 @@ def require_method(spec: ModelSpec, method: str) -> None:
 
 
 def dense_method(wish: str, model: str, language_model: str) -> str:
-    """The way that a wish comes to for an image encoder and a language model beside it, or "none".
+    """The method for an image encoder and a language model.
 
-    Raises ModelError for a wish that is unknown or that the two cannot fulfil.
+    Args:
+        wish: a method, or "auto" for the best that the two models have.
+        model: id of the image encoder.
+        language_model: id of the language model, or "none".
+
+    Raises:
+        ModelError: the method is unknown, or these models do not have it.
     """
     if wish not in (AUTO, *METHODS):
         raise ModelError(f"dense '{wish}' is not known; use {AUTO}, {', '.join(METHODS)}")

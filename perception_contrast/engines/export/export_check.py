@@ -1,4 +1,4 @@
-"""Models for an export, and the check of a written file against float32 torch."""
+"""The encoders that can be exported, and the check of a written file against float32 torch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.spaces import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import load_alignment
-from perception_contrast.encoders.clip import ClipTower, load_clip
+from perception_contrast.encoders.base import ImageEncoder
+from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.dense.method_names import AUTO
 from perception_contrast.encoders.dinov2 import DinoTower, load_dino
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit
 from perception_contrast.encoders.load_encoders import LIT_TOWER
 from perception_contrast.encoders.timm_backbones import create_network
@@ -23,6 +24,7 @@ from perception_contrast.engines.export.exported_encoder import CPU, ExportedEnc
 from perception_contrast.engines.gate import LIMITS, compare, gate_images
 from perception_contrast.models.download import Progress
 from perception_contrast.models.registry import model_spec
+from perception_contrast.text.base import TextEncoder
 
 CUDA = "CUDAExecutionProvider"
 
@@ -35,23 +37,30 @@ def graph_to_export(
     dense: str = AUTO,
     progress: Progress | None = None,
 ) -> EncoderGraph:
-    """The image side of any model that can be named, on the CPU. Raises ModelError.
+    """The image encoder of any model, on the CPU, ready for an export.
 
-    random_init: no weights are fetched, for checks of the computation; of household-lit the head stays.
-    dense: the method of a model of images and words; others have none to choose. A tower of images that
-    training gave words comes by itself unless one is named.
+    Args:
+        name: the model. One of images alone that training gave words is exported without them unless
+            ``dense`` names a method.
+        offline: never ask a model hub.
+        random_init: fetch no weights, for checks of the computation; household-lit's head stays.
+        dense: the method of dense features of an image-text model; others have none to choose.
+        progress: told of downloads.
+
+    Raises:
+        ModelError: there is no such model, or it has no such method.
     """
     spec = model_spec(name)
     if dense != AUTO and (not spec.knows_words or spec.family == "lit"):
         raise ModelError(f"'{name}' has one way to its dense features; use dense {AUTO}")
     if spec.family == "lit":
         if random_init:
-            tower = _random_dino(LIT_TOWER)
+            tower = random_dino(LIT_TOWER)
         else:
             tower = load_dino(LIT_TOWER, offline=offline, pinned=True, progress=progress)
-        return graph_of(tower, _lit(tower, any_tower=random_init))
+        return graph_of(_lit(tower, any_tower=random_init).image_encoder)
     if random_init:
-        return graph_of(random_tower(name, dense))
+        return graph_of(random_encoder(name, dense))
     if spec.spatial and dense == AUTO:
         return graph_of(load_dino(name, offline=offline, progress=progress))
     return graph_of(load_clip(name, offline=offline, method=dense, progress=progress))
@@ -70,7 +79,7 @@ def check_export(graph: EncoderGraph, path: Path, size: tuple[int, int]) -> dict
     for images in gate_images(graph, size):
         with torch.inference_mode():
             reference = dict(zip(graph.names, graph(images), strict=True))
-        for name, cosine in compare(reference, encoder.run(images.numpy())).items():
+        for name, cosine in compare(reference, encoder.run(images.numpy()), graph.map_names).items():
             worst[name] = min(cosine, worst.get(name, 1.0))
     name, least = min(worst.items(), key=lambda item: item[1])
     limit = LIMITS[encoder.facts.precision]
@@ -94,23 +103,30 @@ def _served(path: Path) -> ExportedEncoder | None:
         return None
 
 
-def random_tower(name: str, method: str = AUTO) -> DinoTower | ClipTower:
-    """A model without weights, on the CPU. method: as of ``load_clip``. Raises ModelError."""
-    import timm
+def random_encoder(name: str, method: str = AUTO) -> ImageEncoder:
+    """A model at random initialisation, on the CPU.
 
-    if timm.is_model(model_spec(name).arch):
-        return _random_dino(name)
+    Args:
+        name: any model but household-lit.
+        method: of dense features, as of ``load_clip``.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if model_spec(name).spatial:
+        return random_dino(name)
     return load_clip(name, random_init=True, method=method)
 
 
-def _random_dino(name: str) -> DinoTower:
+def random_dino(name: str) -> DinoTower:
+    """An encoder of images alone at random initialisation, on the CPU."""
     spec = model_spec(name)
     torch.manual_seed(0)
     vit = create_network(spec.arch, spec.size, dict(spec.options))
     return DinoTower(vit, spec, space_name(spec.name, "random")).eval().requires_grad_(False)
 
 
-def _lit(tower: DinoTower, *, any_tower: bool) -> HouseholdLit:
+def _lit(tower: ImageEncoder, *, any_tower: bool) -> HouseholdLit:
     head, facts, sha256 = load_alignment(HEAD_FILE)
     if not any_tower:
         require_same_space(facts.get("image_space", tower.space), tower.space, "alignment head")
@@ -118,8 +134,8 @@ def _lit(tower: DinoTower, *, any_tower: bool) -> HouseholdLit:
     return lit.eval().requires_grad_(False)
 
 
-class _NoWords:
-    """In place of the sentence tower, which an export of images leaves out and need not fetch."""
+class _NoWords(TextEncoder):
+    """In place of the sentence encoder, which an export of images does not need."""
 
     model, space, dim, wording = "none", "none@0", 0, ""
 

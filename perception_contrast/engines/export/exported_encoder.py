@@ -1,4 +1,4 @@
-"""Serving an exported encoder with ONNX Runtime and NumPy alone: no torch, no model hub."""
+"""Runs an exported encoder with ONNX Runtime and NumPy alone: no torch, no model hub."""
 
 from __future__ import annotations
 
@@ -16,13 +16,24 @@ from perception_contrast.core.cache import CHUNK_BYTES
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.grid_to_image import GridToImage
+from perception_contrast.encoders.base import EncoderOutput, Role
+from perception_contrast.models.specs import Triple
 from perception_contrast.preprocessing.to_array import image_array
 
 FORMAT, FORMAT_VERSION = "perception_contrast", "1"
 INPUT = "images"
 CPU = "CPUExecutionProvider"
-# Outputs whose cells are no vectors with a direction.
-MAPS = ("things",)
+# Roles of the outputs in files that were written before they were declared.
+_ROLES_BY_NAME = {
+    "tokens": (Role.SPATIAL,),
+    "cls": (Role.SPATIAL_POOLED,),
+    "dense": (Role.SPATIAL, Role.LANGUAGE),
+    "image": (Role.SPATIAL_POOLED, Role.LANGUAGE_POOLED),
+    "values": (Role.PROXY_VALUES,),
+    "grid": (Role.LANGUAGE,),
+    "picture": (Role.LANGUAGE_POOLED,),
+    "things": (Role.INSTANCE_CUES,),
+}
 # The end of every file: an entry of the model's metadata as protocol buffers write it, "sha256" and
 # the hexadecimal digest of all bytes before the entry.
 _SEAL = b"\x72\x4a\x0a\x06sha256\x12\x40"
@@ -67,10 +78,21 @@ def _check_seal(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file says of itself.
+    """The metadata of an exported file.
 
-    size: (height, width) of its images. spaces: of each output. unit: outputs whose vectors have
-    unit length. precision: of the matrix products. mean, std: of RGB in [0, 1].
+    Attributes:
+        model, space, family: of the encoder.
+        outputs: names of the outputs, in order.
+        spaces: output name to the space of its vectors.
+        roles: output name to what it may be used for.
+        dim: channels of the dense features; 0 in files that were written before it was declared.
+        method: how dense features become comparable with text, "" if they do not.
+        unit: outputs whose vectors have length 1.
+        precision: of the matrix products.
+        patch: side of a cell in pixels.
+        size: (height, width) of the images.
+        mean, std: of RGB in [0, 1].
+        licence: of the weights.
     """
 
     model: str
@@ -78,12 +100,15 @@ class Facts:
     family: str
     outputs: tuple[str, ...]
     spaces: Mapping[str, str]
+    roles: Mapping[str, tuple[Role, ...]]
+    dim: int
+    method: str
     unit: tuple[str, ...]
     precision: str
     patch: int
     size: tuple[int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: Triple
+    std: Triple
     licence: str
 
     @classmethod
@@ -99,29 +124,55 @@ class Facts:
             )
         try:
             height, width = json.loads(metadata["size"])
+            outputs = tuple(json.loads(metadata["outputs"]))
             return cls(
                 model=metadata["model"],
                 space=metadata["space"],
                 family=metadata["family"],
-                outputs=tuple(json.loads(metadata["outputs"])),
+                outputs=outputs,
                 spaces=json.loads(metadata["spaces"]),
+                roles=_roles(metadata, outputs),
+                dim=int(metadata.get("dim", 0)),
+                method=metadata.get("dense", ""),
                 unit=tuple(json.loads(metadata["unit"])),
                 precision=metadata["precision"],
                 patch=int(metadata["patch"]),
                 size=(int(height), int(width)),
-                mean=tuple(json.loads(metadata["mean"])),
-                std=tuple(json.loads(metadata["std"])),
+                mean=_triple(metadata["mean"]),
+                std=_triple(metadata["std"]),
                 licence=metadata["licence"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{path} does not say what it holds ({error}); export it again") from error
 
 
-class ExportedEncoder:
-    """A file of `perception-contrast export`, ready to run. facts: what it says of itself.
+def _triple(text: str) -> Triple:
+    red, green, blue = json.loads(text)
+    return float(red), float(green), float(blue)
 
-    providers: of ONNX Runtime, by preference; the CPU's alone unless given. threads: of one image
-    on the CPU, 0 for as many as there are cores. Raises ModelError, UnservableError.
+
+def _roles(metadata: Mapping[str, str], outputs: Sequence[str]) -> dict[str, tuple[Role, ...]]:
+    declared = metadata.get("roles")
+    if declared is None:
+        return {name: _ROLES_BY_NAME.get(name, ()) for name in outputs}
+    return {name: tuple(Role(one) for one in roles) for name, roles in json.loads(declared).items()}
+
+
+class ExportedEncoder:
+    """A file of `perception-contrast export`, ready to run.
+
+    Args:
+        path: the file.
+        providers: of ONNX Runtime, by preference; the CPU's alone unless given.
+        threads: of one image on the CPU, 0 for as many as there are cores.
+
+    Attributes:
+        facts: what the file says of itself.
+        providers: those in use.
+
+    Raises:
+        ModelError: the file is missing, damaged or not of this package, or a provider cannot start.
+        UnservableError: this machine's ONNX Runtime lacks an operation of the file.
     """
 
     def __init__(self, path: str | Path, providers: Sequence[str] | None = None, threads: int = 0) -> None:
@@ -131,6 +182,15 @@ class ExportedEncoder:
         self._session: Any = _session(path, wanted, threads)
         self.facts = Facts.of(self._session.get_modelmeta().custom_metadata_map, path)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+
+    @property
+    def outputs(self) -> tuple[EncoderOutput, ...]:
+        """As ``ImageEncoder.outputs``."""
+        facts = self.facts
+        return tuple(
+            EncoderOutput(name, facts.roles[name], facts.spaces[name], unit=name in facts.unit)
+            for name in facts.outputs
+        )
 
     def see(self, image: NDArray[np.uint8]) -> Arrays:
         """image (H, W, 3) uint8 RGB of any size to each output's array, without the batch axis.
@@ -142,12 +202,12 @@ class ExportedEncoder:
         return {name: values[0] for name, values in batch.items()}
 
     def features(self, image: NDArray[np.uint8]) -> dict[str, FeatureGrid]:
-        """As ``see``, dense outputs alone, each with its space and where its cells lie in the image."""
+        """As ``see``, dense features alone, each with its space and where its cells lie in the image."""
         source = (int(image.shape[0]), int(image.shape[1]))
         return {
             name: self._grid(name, values, source)
             for name, values in self.see(image).items()
-            if values.ndim == 3 and name not in MAPS
+            if values.ndim == 3 and Role.INSTANCE_CUES not in self.facts.roles[name]
         }
 
     def run(self, images: NDArray[np.float32]) -> Arrays:

@@ -1,4 +1,4 @@
-"""An encoder graph as an ONNX file that says of itself what it is."""
+"""Exports an encoder as an ONNX file that describes itself in its metadata."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from torch.nn import functional
 
 from perception_contrast.core.cache import replacing
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.feature_grid import UNIT_OUTPUTS
 from perception_contrast.core.version import __version__
-from perception_contrast.encoders.encoder_graphs import EncoderGraph
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.export.exported_encoder import (
     FORMAT,
     FORMAT_VERSION,
@@ -29,7 +28,6 @@ from perception_contrast.engines.export.exported_encoder import (
     seal,
 )
 from perception_contrast.engines.export.onnx_precision import FORMATS, reduce_precision
-from perception_contrast.models.registry import model_spec
 
 OPSET = 17  # the first with LayerNormalization
 PRECISIONS = ("fp32", *FORMATS)
@@ -64,11 +62,19 @@ def export_onnx(
     precision: str = "fp32",
     licence: str = "",
 ) -> None:
-    """Writes the graph for images of size (height, width) and any number of them at once.
+    """Writes an encoder as an ONNX file.
 
-    Input "images" (batch, 3, H, W) float32, normalised; outputs ``graph.names`` float32, whatever the
-    precision ("fp32", "fp16", "bf16") of the matrix products between. Raises ModelError for a size
-    that is no multiple of the patch, and for a graph that one file cannot hold.
+    Its input is "images" (batch, 3, H, W) float32, normalised; its outputs are ``graph.names``, float32.
+
+    Args:
+        graph: the encoder.
+        path: the file.
+        size: (height, width) of the images; the batch is free.
+        precision: of the matrix products: "fp32", "fp16" or "bf16".
+        licence: of the weights, for the metadata.
+
+    Raises:
+        ModelError: the size is no multiple of the patch, or one file cannot hold the model.
     """
     require_size(size, graph.patch, graph.model)
     if precision not in PRECISIONS:
@@ -82,13 +88,6 @@ def export_onnx(
     onnx.checker.check_model(model)
     with replacing(path) as temporary:
         temporary.write_bytes(seal(model.SerializeToString()))
-
-
-def _family(graph: EncoderGraph) -> str:
-    try:
-        return model_spec(graph.model).family
-    except ModelError:  # of a folder, which is known by its path alone
-        return str(getattr(graph.tower, "family", ""))
 
 
 def _traced(graph: EncoderGraph, size: tuple[int, int]) -> onnx.ModelProto:
@@ -126,11 +125,9 @@ def _too_large(graph: EncoderGraph, precision: str) -> str:
 
 
 def _metadata(graph: EncoderGraph, size: tuple[int, int], precision: str, licence: str) -> dict[str, str]:
-    """Everything that serving needs and a reader may want to know, as text."""
-    # household-lit gives its tower's features too, and those live in the tower's own space; values by
-    # proxyclip live in a block's own.
-    apart = {name: graph.tower.space for name in ("tokens", "cls")} | {"values": f"{graph.space}/values"}
-    spaces = {name: apart.get(name, graph.space) for name in graph.names}
+    """Everything that running the file needs and a reader may want to know, as text."""
+    spaces = {one.name: one.space for one in graph.outputs}
+    roles = {one.name: [role.value for role in one.roles] for one in graph.outputs}
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -138,10 +135,12 @@ def _metadata(graph: EncoderGraph, size: tuple[int, int], precision: str, licenc
         "model": graph.model,
         "space": graph.space,
         "spaces": json.dumps(spaces),
-        "family": _family(graph),
+        "roles": json.dumps(roles),
+        "family": graph.encoder.family,
+        "dim": str(graph.encoder.dim),
         "dense": graph.method,
         "outputs": json.dumps(graph.names),
-        "unit": json.dumps([name for name in graph.names if name in UNIT_OUTPUTS]),
+        "unit": json.dumps([one.name for one in graph.outputs if one.unit]),
         "precision": precision,
         "patch": str(graph.patch),
         "size": json.dumps(size),

@@ -56,8 +56,8 @@ def load(
 
         return ExportedDetector(Path(name).expanduser(), device=device, settings=settings)
     spatial, language = _roles(name, None if language_model is None else _name_of(language_model))
+    from perception_contrast.pipeline.build import build
     from perception_contrast.pipeline.detector.pipeline_detector import PipelineDetector
-    from perception_contrast.pipeline.pipeline import build
 
     pipeline = build(
         spatial,

@@ -1,1 +1,1 @@
-"""One camera of a node: subscriptions, synchronisation by stamp, scheduling."""
+"""One camera of a node: subscriptions, stamp synchroniser, scheduler, output publishers."""

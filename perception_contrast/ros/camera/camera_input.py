@@ -1,10 +1,11 @@
-"""A camera's topics: subscriptions that only store and pair, and decoding when a frame is wanted."""
+"""A camera's input topics: subscriptions that only synchronise messages, and the decoding of a frame."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
@@ -18,13 +19,13 @@ from perception_contrast.core.errors import FrameError
 from perception_contrast.core.frame import Frame
 from perception_contrast.ros.camera.stamp_synchronizer import StampSynchronizer, Synchronized
 from perception_contrast.ros.camera.subscription import AdaptiveSubscription
-from perception_contrast.ros.messages.image_messages import depth_array, frame_from, nanoseconds
+from perception_contrast.ros.messages.image_messages import depth_array, frame_from_message, nanoseconds
 
 EXPIRE_PERIOD = 0.02
 
 
 @dataclass(frozen=True)
-class Received:
+class ReceivedFrame:
     """A decoded frame and the header that it came with."""
 
     frame: Frame
@@ -33,7 +34,15 @@ class Received:
 
 @dataclass(frozen=True)
 class InputSettings:
-    """compressed: read ``image/compressed``. slop, patience: seconds, as of ``StampSynchronizer``."""
+    """Settings of a camera's input.
+
+    Attributes:
+        compressed: Read ``image/compressed`` instead of ``image``.
+        use_depth: Read ``depth`` and ``camera_info`` too.
+        reliability: "auto", "reliable" or "best_effort", as of ``AdaptiveSubscription``.
+        slop: Seconds, as of ``StampSynchronizer``.
+        patience: Seconds, as of ``StampSynchronizer``.
+    """
 
     compressed: bool = False
     use_depth: bool = False
@@ -43,15 +52,19 @@ class InputSettings:
 
 
 class CameraInput:
-    """``image`` (or its ``/compressed``) and, if asked, ``depth`` and ``camera_info``; closed at first.
+    """Subscriptions to ``image`` (or its ``/compressed``), ``depth`` and ``camera_info``; closed at first.
 
-    on_paired: called with each image and what goes with it. prefix: of the names, "front/" say.
+    Args:
+        on_synchronized: Called with each image and the messages that go with it.
+        on_malformed: Called with the reason and a message for each input that cannot be decoded.
+        group: Callback group of the subscriptions.
+        prefix: Of the topics' names, such as "front/".
     """
 
     def __init__(
         self,
         node: Node,
-        on_paired: Callable[[Synchronized], None],
+        on_synchronized: Callable[[Synchronized], None],
         on_malformed: Callable[[str, str], None],
         group: CallbackGroup,
         settings: InputSettings,
@@ -60,22 +73,23 @@ class CameraInput:
         self._node, self._group, self._on_malformed = node, group, on_malformed
         self._stream = prefix.rstrip("/")
         streams = {"depth": False, "camera_info": True} if settings.use_depth else {}
-        self.synchronizer = StampSynchronizer(on_paired, streams, slop=0, patience=0.0)
-        self.tune(settings.slop, settings.patience)
+        self.synchronizer = StampSynchronizer(on_synchronized, streams, slop=0, patience=0.0)
+        self.configure_sync(settings.slop, settings.patience)
         # As image_transport does it: remap the base name first, then append the transport's.
         base = node.resolve_topic_name(f"{prefix}image")
         self.topic = f"{base}/compressed" if settings.compressed else base
         kind = CompressedImage if settings.compressed else Image
-        wanted: list[tuple[type, str, Callable[[Any], None]]] = [(kind, self.topic, self._on_image)]
-        if settings.use_depth:
-            wanted += [
-                (Image, f"{prefix}depth", self._other("depth")),
-                (CameraInfo, f"{prefix}camera_info", self._other("camera_info")),
-            ]
+        reliability = settings.reliability
         self._subscriptions = [
-            AdaptiveSubscription(node, kind, topic, callback, group, settings.reliability)
-            for kind, topic, callback in wanted
+            AdaptiveSubscription(node, kind, self.topic, self._on_image, group, reliability)
         ]
+        if settings.use_depth:
+            self._subscriptions += [
+                AdaptiveSubscription(
+                    node, message_type, f"{prefix}{name}", partial(self._on_other, name), group, reliability
+                )
+                for name, message_type in (("depth", Image), ("camera_info", CameraInfo))
+            ]
         self._timer: Any = None
 
     @property
@@ -91,13 +105,13 @@ class CameraInput:
     def topics(self) -> list[AdaptiveSubscription]:
         return list(self._subscriptions)
 
-    def tune(self, slop: float, patience: float) -> None:
-        """Seconds; from the next image on."""
+    def configure_sync(self, slop: float, patience: float) -> None:
+        """Sets the synchroniser's slop and patience (seconds) from the next image on."""
         self.synchronizer.slop, self.synchronizer.patience = round(slop * 1e9), patience
 
     def open(self) -> None:
-        for one in self._subscriptions:
-            one.open()
+        for subscription in self._subscriptions:
+            subscription.open()
         if len(self._subscriptions) > 1 and self._timer is None:
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._timer = self._node.create_timer(
@@ -108,33 +122,32 @@ class CameraInput:
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
             self._timer = None
-        for one in self._subscriptions:
-            one.close()
+        for subscription in self._subscriptions:
+            subscription.close()
         self.synchronizer.clear()
 
-    def decode(self, paired: Synchronized) -> Received:
-        """Decodes an image and what was paired with it. Raises FrameError.
+    def decode(self, synchronized: Synchronized) -> ReceivedFrame:
+        """Decodes an image and the messages that go with it. Raises FrameError.
 
         Depth or a calibration that cannot be decoded is reported and left out.
         """
-        message, depth, camera = paired.image, None, None
+        message, depth, camera = synchronized.image, None, None
         try:
-            if "depth" in paired.found:
-                depth = depth_array(paired.found["depth"])
+            if "depth" in synchronized.matched:
+                depth = depth_array(synchronized.matched["depth"])
         except FrameError as error:
             self._on_malformed(f"depth_{error.reason}", f"depth: {error}")
-        if "camera_info" in paired.found:
-            camera = camera_of_info(paired.found["camera_info"])
-        return Received(frame_from(message, depth=depth, camera=camera, stream=self._stream), message.header)
+        if "camera_info" in synchronized.matched:
+            camera = camera_of_info(synchronized.matched["camera_info"])
+        return ReceivedFrame(
+            frame_from_message(message, depth=depth, camera=camera, stream=self._stream), message.header
+        )
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        self.synchronizer.image(message, nanoseconds(message.header.stamp), time.monotonic())
+        self.synchronizer.add_image(message, nanoseconds(message.header.stamp), time.monotonic())
 
-    def _other(self, name: str) -> Callable[[Any], None]:
-        def store(message: Any) -> None:
-            self.synchronizer.other(name, message, nanoseconds(message.header.stamp), time.monotonic())
-
-        return store
+    def _on_other(self, name: str, message: Image | CameraInfo) -> None:
+        self.synchronizer.add_message(name, message, nanoseconds(message.header.stamp), time.monotonic())
 
     def _expire(self) -> None:
         self.synchronizer.expire(time.monotonic())

@@ -1,4 +1,4 @@
-"""One camera of the node: its input while it is wanted, its outputs, what it has seen and how it fares."""
+"""One camera of a node: its input while somebody needs it, its outputs, its newest frame, its statistics."""
 
 from __future__ import annotations
 
@@ -11,25 +11,30 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 
 from perception_contrast.core.errors import QueryError
-from perception_contrast.ros.camera.camera_input import CameraInput, InputSettings, Received
-from perception_contrast.ros.camera.stamp_checks import Stamps
+from perception_contrast.ros.camera.camera_input import CameraInput, InputSettings, ReceivedFrame
+from perception_contrast.ros.camera.output_publishers import OutputPublishers, requests_anything
+from perception_contrast.ros.camera.stamp_checks import StampChecker
 from perception_contrast.ros.camera.stamp_synchronizer import Synchronized
-from perception_contrast.ros.messages.image_messages import nanoseconds
 from perception_contrast.ros.monitoring.statistics import Statistics
-from perception_contrast.ros.node.publishers import Publishers, nothing
 
-# A person who asks for one frame mostly asks for more; and listeners that restart come back.
-HELD_SECONDS = 10.0
+# How long the input stays open after a service has asked for a frame: mostly it asks for more.
+HOLD_SECONDS = 10.0
+# How long it stays open after the last subscriber has gone: subscribers that restart come back.
 LINGER_SECONDS = 1.0
-# Closes what lingers, and finds listeners where the middleware does not tell of them.
-ATTEND_PERIOD = 0.25
-FRAME_SECONDS = 5.0
+# Closes inputs after these times, and finds subscribers where the middleware has no matched events.
+UPDATE_PERIOD = 0.25
+FRAME_TIMEOUT = 5.0
 
 
-class Camera:
-    """Listens while somebody listens to it, or a service has asked for a frame within HELD_SECONDS.
+class CameraStream:
+    """Reads its input while an output has subscribers, or a service needed a frame within HOLD_SECONDS.
 
-    name: "" for the only one of a node. submit: hands over an image with what was paired.
+    Args:
+        node: Owner of subscriptions and publishers.
+        name: "" for the only camera of a node.
+        settings: Of the input.
+        submit: Takes an image with the messages that go with it, and ``name``.
+        group: Of the input's callbacks, one that lets no two of them run at once.
     """
 
     def __init__(
@@ -37,108 +42,110 @@ class Camera:
         node: LifecycleNode,
         name: str,
         settings: InputSettings,
-        submit: Callable[[Camera, Synchronized], None],
+        submit: Callable[[Synchronized, str], object],
         group: CallbackGroup,
     ) -> None:
-        """group: of the input's callbacks, one that lets no two of them run at once."""
         self._node, self.name, self._submit = node, name, submit
-        self.statistics, self.stamps = Statistics(), Stamps()
+        self.statistics, self.stamps = Statistics(), StampChecker()
         prefix = f"{name}/" if name else ""
-        self.input = CameraInput(node, self._on_paired, self.malformed, group, settings, prefix)
+        self.input = CameraInput(node, self._on_synchronized, self.report_malformed, group, settings, prefix)
         # In the input's own group, so that no message is being taken from what is closed.
-        self.outputs = Publishers(node, self.attend, group, prefix)
+        self.outputs = OutputPublishers(node, self.update_input, group, prefix)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(ATTEND_PERIOD, self.attend, callback_group=group, clock=steady)
+        self._timer = node.create_timer(UPDATE_PERIOD, self.update_input, callback_group=group, clock=steady)
         self._lock = threading.RLock()
-        self._arrived = threading.Condition()
+        self._frame_arrived = threading.Condition()
         self._active = False
-        self._held_until = self._wanted_until = float("-inf")
-        self._latest: Received | None = None
+        self._held_until = self._lingers_until = float("-inf")
+        self._latest: ReceivedFrame | None = None
 
-    # When to listen.
+    # Opening and closing the input.
 
-    def activate(self, active: bool) -> None:
-        """An inactive camera listens to nothing."""
+    def set_active(self, active: bool) -> None:
+        """An inactive camera reads nothing."""
         with self._lock:
             self._active = active
             if not active:
-                self._held_until = self._wanted_until = float("-inf")
-        self.attend()
+                self._held_until = self._lingers_until = float("-inf")
+        self.update_input()
 
     @property
-    def wanted(self) -> bool:
-        """True if somebody listens to an output that may be computed."""
-        return not nothing(self.outputs.request())
+    def has_subscribers(self) -> bool:
+        """True if an output that may be computed has subscribers."""
+        return requests_anything(self.outputs.request())
 
     @property
-    def listening(self) -> bool:
+    def is_subscribed(self) -> bool:
+        """True while the input is open."""
         return self.input.is_open
 
-    def attend(self) -> None:
-        """Opens or closes the input as things are now; called with each change and now and then."""
+    def update_input(self) -> None:
+        """Opens or closes the input as things are now; called with each change and by a timer."""
         now = time.monotonic()
         with self._lock:
-            if self._active and self.wanted:
-                self._wanted_until = now + LINGER_SECONDS
-            listen = self._active and now < max(self._wanted_until, self._held_until)
-            if listen and not self.input.is_open:
+            if self._active and self.has_subscribers:
+                self._lingers_until = now + LINGER_SECONDS
+            needed = self._active and now < max(self._lingers_until, self._held_until)
+            if needed and not self.input.is_open:
                 self.input.open()
-            elif not listen and self.input.is_open:
+            elif not needed and self.input.is_open:
                 self.input.close()
-                # What was seen before the camera went unwatched is not what it sees now.
+                # A frame from before a pause is not the newest one after it.
                 self._latest = None
 
-    def restart(self) -> None:
-        """Time has jumped: what was seen before belongs to another time."""
+    def reset(self) -> None:
+        """Forgets frames, because time has jumped."""
         self.input.synchronizer.clear()
-        with self._arrived:
+        with self._frame_arrived:
             self._latest = None
 
     # Frames.
 
-    def _on_paired(self, paired: Synchronized) -> None:
-        if self.stamps.see(paired.stamp, self._node.get_clock().now().nanoseconds):
+    def _on_synchronized(self, synchronized: Synchronized) -> None:
+        if self.stamps.check(synchronized.stamp, self._node.get_clock().now().nanoseconds):
             self._node.get_logger().info(f"{self.input.topic}: time has jumped back; tracks begin anew")
-            self.restart()
+            self.reset()
         if not self._active:
             self.statistics.dropped("not_active")
             return
         self.statistics.frame_in()
-        self._submit(self, paired)
+        self._submit(synchronized, self.name)
 
-    def seen(self, received: Received) -> None:
-        """Keeps the newest decoded frame, for those who wait for one."""
-        with self._arrived:
+    def store_latest(self, received: ReceivedFrame) -> None:
+        """Keeps the newest decoded frame for ``wait_for_frame``."""
+        with self._frame_arrived:
             self._latest = received
-            self._arrived.notify_all()
+            self._frame_arrived.notify_all()
 
-    def newest(self, patience: float = FRAME_SECONDS) -> Received:
-        """The newest frame; listens for one if nobody has so far. Raises QueryError after ``patience`` s."""
+    def wait_for_frame(self) -> ReceivedFrame:
+        """The newest frame; opens the input if need be. Raises QueryError after FRAME_TIMEOUT seconds."""
         with self._lock:
-            self._held_until = time.monotonic() + HELD_SECONDS
-        self.attend()
-        with self._arrived:
-            self._arrived.wait_for(lambda: self._latest is not None, patience)
+            self._held_until = time.monotonic() + HOLD_SECONDS
+        self.update_input()
+        with self._frame_arrived:
+            self._frame_arrived.wait_for(lambda: self._latest is not None, FRAME_TIMEOUT)
             if self._latest is not None:
                 return self._latest
-        there = self.input.image.publishers()
-        why = "nothing is published there" if not there else "its images do not arrive or cannot be decoded"
-        raise QueryError(f"no frame from {self.input.topic} within {patience:g} s: {why}; see /diagnostics")
+        published = self.input.image.publishers()
+        why = "its images do not arrive or cannot be decoded" if published else "nothing is published there"
+        raise QueryError(
+            f"no frame from {self.input.topic} within {FRAME_TIMEOUT:g} s: {why}; see /diagnostics"
+        )
 
-    def malformed(self, reason: str, message: str) -> None:
+    def report_malformed(self, reason: str, message: str) -> None:
+        """Counts an input that cannot be decoded; logs the first and each hundredth of a reason."""
         count = self.statistics.malformed(reason, message)
         if count == 1 or count % 100 == 0:
             self._node.get_logger().warning(
                 f"malformed input on {self.input.topic} ({reason}, {count} so far): {message}"
             )
 
-    def failed(self, error: Exception) -> None:
-        """A frame whose data was fine could not be processed."""
-        said = f"{type(error).__name__}: {error}"
-        self.statistics.error(said)
-        self._node.get_logger().error(f"a frame of {self.input.topic} could not be processed: {said}")
+    def report_failure(self, error: Exception) -> None:
+        """Counts and logs a frame whose data was fine but that could not be processed."""
+        message = f"{type(error).__name__}: {error}"
+        self.statistics.error(message)
+        self._node.get_logger().error(f"a frame of {self.input.topic} could not be processed: {message}")
 
-    def stamp_age_ms(self, paired: Synchronized) -> float:
-        """Milliseconds from the image's stamp to now, by the node's clock."""
-        now = self._node.get_clock().now().nanoseconds
-        return (now - nanoseconds(paired.image.header.stamp)) / 1e6
+    def stamp_age_ms(self, stamp: int) -> float:
+        """Milliseconds from a stamp (nanoseconds) to now, by the node's clock."""
+        return (self._node.get_clock().now().nanoseconds - stamp) / 1e6

@@ -1,4 +1,4 @@
-"""Which camera's frame is next: the newest of each waits, weights share the work, rates are kept. No ROS."""
+"""Chooses whose frame is next: the newest of each camera waits, by weights and rates. Knows no ROS."""
 
 from __future__ import annotations
 
@@ -9,193 +9,225 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-Batch = Sequence[tuple[str, Item]]
-_EVEN = 1e-9
+_TOLERANCE = 1e-9
 
 
-@dataclass
-class _Lane(Generic[Item]):
-    """One camera's place. served: work it has had, in frames divided by its weight."""
+@dataclass(frozen=True)
+class Scheduled(Generic[Item]):
+    """An item that is due, and the camera that it came from."""
 
-    weight: float = 1.0
-    min_interval: float = 0.0
-    waiting: Item | None = None
-    served: float = 0.0
-    last_start: float = float("-inf")
+    camera: str
+    item: Item
+
+
+@dataclass(frozen=True)
+class DropCounts:
+    """Items that a newer one displaced.
+
+    Attributes:
+        replaced: While the worker was busy.
+        rate_limited: While the rate limit held them back.
+    """
+
     replaced: int = 0
     rate_limited: int = 0
 
 
-class Lanes(Generic[Item]):
-    """Start-time fair queueing (Goyal, Vin and Cheng, 1997) over lanes that hold one item each.
+@dataclass
+class _Flow(Generic[Item]):
+    """State of one camera. virtual_time: work it has had, in items divided by its weight."""
 
-    A batch takes the lane that is furthest behind and all others that are behind by less than one turn
-    of the heaviest: with equal weights, everyone who waits. A lane that was idle comes back level with
-    the others, neither with a debt nor with a claim. Not for several threads at once.
+    weight: float = 1.0
+    min_interval: float = 0.0
+    waiting: Item | None = None
+    virtual_time: float = 0.0
+    last_start: float = float("-inf")
+    replaced: int = 0
+    rate_limited: int = 0
+
+    def ready_at(self) -> float:
+        return self.last_start + self.min_interval
+
+
+class FairQueue(Generic[Item]):
+    """Start-time fair queueing (Goyal, Vin and Cheng, 1997) over cameras that hold one item each.
+
+    A batch takes the camera that is furthest behind and all others that are behind by less than one turn
+    of the heaviest: with equal weights, all that wait. A camera that was idle comes back level with the
+    others, neither with a debt nor with a claim. Not for several threads at once. Times are seconds of any
+    one steady clock.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._lanes: dict[str, _Lane[Item]] = {name: _Lane() for name in names}
-        self._level = 0.0
-        self.most = len(names)
+    def __init__(self, cameras: Sequence[str]) -> None:
+        self._flows: dict[str, _Flow[Item]] = {name: _Flow() for name in cameras}
+        self._virtual_time = 0.0
+        self.max_batch = len(cameras)
 
-    def configure(self, weights: Mapping[str, float], intervals: Mapping[str, float], most: int = 0) -> None:
-        """weights: above 0. intervals: seconds between two starts of a lane. most: of a batch, 0 for all."""
-        for name, lane in self._lanes.items():
-            lane.weight, lane.min_interval = weights[name], intervals[name]
-        self.most = most or len(self._lanes)
+    def configure(
+        self, weights: Mapping[str, float], intervals: Mapping[str, float], max_batch: int = 0
+    ) -> None:
+        """Sets shares and rates.
 
-    def offer(self, name: str, item: Item, now: float) -> None:
-        """The newest item of a lane; one that still waited is dropped and counted."""
-        lane = self._lanes[name]
-        if lane.waiting is None:
-            lane.served = max(lane.served, self._level)
-        elif now < lane.last_start + lane.min_interval:
-            lane.rate_limited += 1
+        Args:
+            weights: Camera to its share, above 0.
+            intervals: Camera to the least seconds between two starts.
+            max_batch: Most items of a batch, 0 for one of each camera.
+        """
+        for name, flow in self._flows.items():
+            flow.weight, flow.min_interval = weights[name], intervals[name]
+        self.max_batch = max_batch or len(self._flows)
+
+    def put(self, camera: str, item: Item, now: float) -> None:
+        """Stores the newest item of a camera; one that still waited is dropped and counted."""
+        flow = self._flows[camera]
+        if flow.waiting is None:
+            flow.virtual_time = max(flow.virtual_time, self._virtual_time)
+        elif now < flow.ready_at():
+            flow.rate_limited += 1
         else:
-            lane.replaced += 1
-        lane.waiting = item
+            flow.replaced += 1
+        flow.waiting = item
 
-    def take(self, now: float) -> list[tuple[str, Item]]:
+    def take_batch(self, now: float) -> list[Scheduled[Item]]:
         """The next batch, empty where nothing may start."""
         ready = [
-            (lane.served, name)
-            for name, lane in self._lanes.items()
-            if lane.waiting is not None and now >= lane.last_start + lane.min_interval
+            name for name, flow in self._flows.items() if flow.waiting is not None and now >= flow.ready_at()
         ]
         if not ready:
             return []
-        ready.sort()
-        self._level = ready[0][0]
-        turn = 1.0 / max(self._lanes[name].weight for _, name in ready)
+        ready.sort(key=lambda name: (self._flows[name].virtual_time, name))
+        self._virtual_time = self._flows[ready[0]].virtual_time
+        turn = 1.0 / max(self._flows[name].weight for name in ready)
         batch = []
-        for served, name in ready[: self.most]:
-            if served - self._level < turn - _EVEN or served == self._level:
-                lane = self._lanes[name]
-                item, lane.waiting = lane.waiting, None
+        for name in ready[: self.max_batch]:
+            flow = self._flows[name]
+            behind = flow.virtual_time - self._virtual_time
+            if behind < turn - _TOLERANCE or behind == 0.0:
+                item, flow.waiting = flow.waiting, None
                 assert item is not None
-                lane.served += 1.0 / lane.weight
-                lane.last_start = now
-                batch.append((name, item))
+                flow.virtual_time += 1.0 / flow.weight
+                flow.last_start = now
+                batch.append(Scheduled(name, item))
         return batch
 
-    def pause(self, now: float) -> float | None:
+    def seconds_until_ready(self, now: float) -> float | None:
         """Seconds until something that waits may start; None where nothing waits."""
-        starts = [
-            lane.last_start + lane.min_interval for lane in self._lanes.values() if lane.waiting is not None
-        ]
+        starts = [flow.ready_at() for flow in self._flows.values() if flow.waiting is not None]
         return max(min(starts) - now, 0.0) if starts else None
 
-    def clear(self, name: str | None = None) -> None:
-        """Drops what waits, of one lane or of all."""
-        for key, lane in self._lanes.items():
-            if name is None or key == name:
-                lane.waiting = None
+    def clear(self, camera: str | None = None) -> None:
+        """Drops what waits, of one camera or of all."""
+        for name, flow in self._flows.items():
+            if camera is None or name == camera:
+                flow.waiting = None
 
-    def waiting(self, name: str) -> bool:
-        return self._lanes[name].waiting is not None
+    def waiting(self, camera: str) -> bool:
+        return self._flows[camera].waiting is not None
 
-    def dropped(self, name: str) -> tuple[int, int]:
-        """Items that a newer one displaced: because work took too long, and because of the rate."""
-        lane = self._lanes[name]
-        return lane.replaced, lane.rate_limited
+    def dropped(self, camera: str) -> DropCounts:
+        flow = self._flows[camera]
+        return DropCounts(flow.replaced, flow.rate_limited)
 
 
 class FairWorker(Generic[Item]):
-    """Calls ``work(batch)`` in its own thread with what ``Lanes`` takes.
+    """Processes the batches of a ``FairQueue`` in a thread of its own.
 
-    An exception of ``work`` goes to ``on_error`` and never ends the thread.
+    Args:
+        process_batch: An exception of it never ends the thread.
+        on_error: Called with such an exception.
+        cameras: Names; one camera of no name by default.
+        thread_name: Of the thread.
     """
 
     def __init__(
         self,
-        work: Callable[[Batch[Item]], None],
+        process_batch: Callable[[Sequence[Scheduled[Item]]], None],
         on_error: Callable[[Exception], None],
-        names: Sequence[str] = ("",),
+        cameras: Sequence[str] = ("",),
         *,
-        name: str = "worker",
+        thread_name: str = "worker",
     ) -> None:
-        self._work, self._on_error = work, on_error
-        self._lanes: Lanes[Item] = Lanes(names)
+        self._process_batch, self._on_error = process_batch, on_error
+        self._queue: FairQueue[Item] = FairQueue(cameras)
         self._changed = threading.Condition()
-        self._stopping, self._since = False, 0.0
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._stopping, self._busy_since = False, 0.0
+        self._thread = threading.Thread(target=self._run, name=thread_name, daemon=True)
         self._thread.start()
 
-    def configure(self, weights: Mapping[str, float], intervals: Mapping[str, float], most: int = 0) -> None:
-        """As ``Lanes.configure``, from the next batch on."""
+    def configure(
+        self, weights: Mapping[str, float], intervals: Mapping[str, float], max_batch: int = 0
+    ) -> None:
+        """As ``FairQueue.configure``, from the next batch on."""
         with self._changed:
-            self._lanes.configure(weights, intervals, most)
+            self._queue.configure(weights, intervals, max_batch)
             self._changed.notify_all()
 
-    def submit(self, item: Item, name: str = "") -> bool:
-        """Hands over an item of a lane and returns at once; False after ``stop``."""
+    def submit(self, item: Item, camera: str = "") -> bool:
+        """Hands over an item of a camera and returns at once; False after ``stop``."""
         with self._changed:
             if self._stopping:
                 return False
-            self._lanes.offer(name, item, time.monotonic())
+            self._queue.put(camera, item, time.monotonic())
             self._changed.notify_all()
             return True
 
-    def dropped(self, name: str = "") -> tuple[int, int]:
-        """As ``Lanes.dropped``."""
-        return self._lanes.dropped(name)
+    def dropped(self, camera: str = "") -> DropCounts:
+        return self._queue.dropped(camera)
 
-    def waiting(self, name: str = "") -> bool:
-        """True while an item of a lane waits."""
-        return self._lanes.waiting(name)
+    def waiting(self, camera: str = "") -> bool:
+        """True while an item of a camera waits."""
+        return self._queue.waiting(camera)
 
     @property
-    def busy(self) -> float:
-        """Seconds that the call in progress has taken so far; 0 between calls."""
-        since = self._since
+    def busy_seconds(self) -> float:
+        """Seconds that the batch in progress has taken so far; 0 between batches."""
+        since = self._busy_since
         return time.monotonic() - since if since else 0.0
 
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def clear(self, name: str | None = None) -> None:
-        """Drops what waits, of one lane or of all."""
+    def clear(self, camera: str | None = None) -> None:
+        """Drops what waits, of one camera or of all."""
         with self._changed:
-            self._lanes.clear(name)
+            self._queue.clear(camera)
 
-    def settle(self, timeout: float = 5.0) -> bool:
-        """Drops what waits and lets the call in progress end; False if that takes longer."""
+    def drain(self, timeout: float = 5.0) -> bool:
+        """Drops what waits and lets the batch in progress end; False if that takes longer."""
         with self._changed:
-            self._lanes.clear()
+            self._queue.clear()
             if threading.current_thread() is self._thread:
                 return True
-            return self._changed.wait_for(lambda: not self._since, timeout)
+            return self._changed.wait_for(lambda: not self._busy_since, timeout)
 
     def stop(self, timeout: float = 5.0) -> bool:
-        """Ends the thread after the call in progress; False if that takes longer than ``timeout``."""
+        """Ends the thread after the batch in progress; False if that takes longer than ``timeout``."""
         with self._changed:
             self._stopping = True
-            self._lanes.clear()
+            self._queue.clear()
             self._changed.notify_all()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _next(self) -> list[tuple[str, Item]]:
+    def _next_batch(self) -> list[Scheduled[Item]]:
         with self._changed:
             while not self._stopping:
                 now = time.monotonic()
-                if batch := self._lanes.take(now):
-                    self._since = now
+                if batch := self._queue.take_batch(now):
+                    self._busy_since = now
                     return batch
-                self._changed.wait(self._lanes.pause(now))
+                self._changed.wait(self._queue.seconds_until_ready(now))
             return []
 
     def _run(self) -> None:
-        while batch := self._next():
+        while batch := self._next_batch():
             try:
-                self._work(batch)
+                self._process_batch(batch)
             except Exception as error:
                 self._on_error(error)
             # Nothing may keep the last frames alive while the next are waited for.
             del batch
             with self._changed:
-                self._since = 0.0
-                self._changed.notify_all()
+                self._busy_since = 0.0

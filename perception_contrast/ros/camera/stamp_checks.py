@@ -1,4 +1,4 @@
-"""What stamps tell of a camera: unset ones, ones from the future, and time that jumps back. No ROS."""
+"""Checks a camera's stamps: unset ones, ones from the future, and time that jumps back. Knows no ROS."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ JUMP_NS = 500_000_000
 FUTURE_NS = 200_000_000
 
 
-class Stamps:
-    """Looks at each frame's stamp. Any thread may call."""
+class StampChecker:
+    """Counts what is wrong with stamps. Any thread may call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,8 +24,13 @@ class Stamps:
         with self._lock:
             return {name: self._counts[name] for name in ("zero", "future", "jumps_back")}
 
-    def see(self, stamp: int, now: int) -> bool:
-        """True if time has jumped back. stamp, now: nanoseconds; now 0 is not known yet (no /clock)."""
+    def check(self, stamp: int, now: int) -> bool:
+        """True if time has jumped back.
+
+        Args:
+            stamp: Of a frame, nanoseconds.
+            now: Nanoseconds of the node's clock; 0 is not known yet (no /clock).
+        """
         with self._lock:
             if stamp == 0:
                 self._counts["zero"] += 1

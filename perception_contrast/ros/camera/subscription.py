@@ -1,4 +1,4 @@
-"""One camera topic: reliable where every publisher offers that, with what is wrong on it in words."""
+"""A subscription whose reliability follows the publishers, and why publishers do not match it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ from rclpy.subscription import Subscription
 from perception_contrast.ros.qos import (
     SubscriptionEventCallbacks,
     UnsupportedEventTypeError,
-    checked_overrides,
-    offers_reliable,
-    overridable,
-    sensor,
+    all_publishers_reliable,
+    checked_qos_overrides,
+    qos_overrides,
+    sensor_qos,
 )
 
 ADAPT_PERIOD = 0.5
-MOST_SIMILAR = 3
+MAX_SIMILAR = 3
 
 
 class AdaptiveSubscription:
     """A subscription that can be opened and closed. Closed at first.
 
-    reliability: "auto" for reliable while every publisher offers that, else best effort; or "reliable"
-    or "best_effort" for good. Raises ParameterError for a quality of service that was overridden to what
-    cannot be: here, and not when a camera is first needed.
+    Args:
+        reliability: "auto" for reliable while every publisher offers that, else best effort; or "reliable"
+            or "best_effort" for good.
+
+    Raises:
+        ParameterError: Quality of service was overridden to an impossible value. It is raised here, and not
+            when a camera is first opened.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class AdaptiveSubscription:
         self._subscription: Subscription | None = None
         self._timer: Any = None
         # Declares the parameters that override its quality of service, and checks them.
-        with checked_overrides(self.topic):
+        with checked_qos_overrides(self.topic):
             self._node.destroy_subscription(self._subscribe())
 
     @property
@@ -59,7 +63,7 @@ class AdaptiveSubscription:
         if self._subscription is not None:
             return
         if self._adapts:
-            self._reliable = offers_reliable(self._node, self.topic)
+            self._reliable = all_publishers_reliable(self._node, self.topic)
             # In the callback's own group, so that it never runs while the callback does.
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._timer = self._node.create_timer(
@@ -76,14 +80,14 @@ class AdaptiveSubscription:
 
     def _subscribe(self) -> Subscription:
         arguments = dict(
-            callback_group=self._group, qos_overriding_options=overridable(reliability=not self._adapts)
+            callback_group=self._group, qos_overriding_options=qos_overrides(reliability=not self._adapts)
         )
-        profile = sensor(reliable=self._reliable)
-        # What does not fit is told in diagnostics, with its publisher's name; the log needs no second line.
-        quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
+        profile = sensor_qos(reliable=self._reliable)
+        # Diagnostics name publishers that do not match; the log needs no second line.
+        no_callbacks = SubscriptionEventCallbacks(use_default_callbacks=False)
         try:
             return self._node.create_subscription(
-                self._kind, self.topic, self._callback, profile, event_callbacks=quiet, **arguments
+                self._kind, self.topic, self._callback, profile, event_callbacks=no_callbacks, **arguments
             )
         except UnsupportedEventTypeError:
             return self._node.create_subscription(
@@ -91,34 +95,34 @@ class AdaptiveSubscription:
             )
 
     def _adapt(self) -> None:
-        reliable = offers_reliable(self._node, self.topic)
+        reliable = all_publishers_reliable(self._node, self.topic)
         if reliable != self._reliable and self._subscription is not None:
             self._reliable = reliable
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe()
 
     def publishers(self) -> int:
-        """How many publish on the topic."""
+        """Number of publishers on the topic."""
         return int(self._node.count_publishers(self.topic))
 
-    def mismatches(self) -> list[str]:
-        """Publishers that are there and will not be heard, each with the reason."""
-        ours, lines = self._subscription, []
-        if ours is None:
+    def incompatible_publishers(self) -> list[str]:
+        """Publishers whose messages cannot be received, each with the reason."""
+        subscription, lines = self._subscription, []
+        if subscription is None:
             return []
         expected = _type_name(self._kind)
         for info in self._node.get_publishers_info_by_topic(self.topic):
-            who = f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+            publisher = f"{info.node_namespace.rstrip('/')}/{info.node_name}"
             if info.topic_type != expected:
-                lines.append(f"{who} publishes {info.topic_type}, not {expected}")
+                lines.append(f"{publisher} publishes {info.topic_type}, not {expected}")
                 continue
-            fits, reason = qos_check_compatible(info.qos_profile, ours.qos_profile)
-            if fits == QoSCompatibility.ERROR:
-                lines.append(f"{who} offers less than is asked for: {reason.strip().rstrip(';')}")
+            compatibility, reason = qos_check_compatible(info.qos_profile, subscription.qos_profile)
+            if compatibility == QoSCompatibility.ERROR:
+                lines.append(f"{publisher} offers less than is asked for: {reason.strip().rstrip(';')}")
         return lines
 
-    def similar(self) -> list[str]:
-        """Topics of the right type that exist, those with the nearest names first; none of the node's own."""
+    def similar_topics(self) -> list[str]:
+        """Other nodes' topics of the right type, those with the nearest names first."""
         own = self._node.get_fully_qualified_name() + "/"
         expected = _type_name(self._kind)
         names = [
@@ -129,7 +133,7 @@ class AdaptiveSubscription:
             and not name.startswith(own)
             and self._node.count_publishers(name)
         ]
-        return difflib.get_close_matches(self.topic, names, n=MOST_SIMILAR, cutoff=0.0)
+        return difflib.get_close_matches(self.topic, names, n=MAX_SIMILAR, cutoff=0.0)
 
 
 def _type_name(kind: type) -> str:

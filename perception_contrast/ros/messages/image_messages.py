@@ -36,7 +36,7 @@ def time_message(stamp: int) -> Time:
     return Time(sec=stamp // 1_000_000_000, nanosec=stamp % 1_000_000_000)
 
 
-def header_of(frame: Frame) -> Header:
+def frame_header(frame: Frame) -> Header:
     """Stamp and frame_id of a frame."""
     return Header(stamp=time_message(frame.stamp), frame_id=frame.frame_id)
 
@@ -95,7 +95,7 @@ def camera_info_message(camera: CameraModel, header: Header) -> CameraInfo:
     return message
 
 
-def frame_from(
+def frame_from_message(
     message: Image | CompressedImage,
     *,
     depth: NDArray[np.float32] | None = None,

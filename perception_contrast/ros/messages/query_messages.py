@@ -1,4 +1,4 @@
-"""Query and Vocabulary to and from messages. What a message names is text or vectors, never a file."""
+"""Query and Vocabulary to and from messages. A message holds text and vectors, never names of files."""
 
 from __future__ import annotations
 
@@ -12,28 +12,11 @@ from std_msgs.msg import Header
 
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.spaces import require_same_space
-from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, parse_queries
+from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.ros.messages.detection_messages import embedding_message
-from perception_contrast.vocabulary.vocabulary_file import named_vocabulary
-
-Asked = tuple[tuple[Query, ...], tuple[str, ...]]
 
 
-def asked(vocabulary: str, lines: Iterable[str], distractors: Iterable[str]) -> Asked:
-    """What the parameters ask for: a named vocabulary, "" for none, and more queries and distractors.
-
-    A query of a label that the vocabulary has takes that one's place. Raises QueryError.
-    """
-    queries, others = parse_queries(lines), tuple(text for text in distractors if text.strip())
-    if not vocabulary:
-        return queries, others
-    named = named_vocabulary(vocabulary)
-    own = {query.label for query in queries}
-    kept = tuple(query for query in named.queries if query.label not in own)
-    return (*kept, *queries), (*named.distractors, *others)
-
-
-def exemplar_from(message: Embedding, label: str, space: str) -> Exemplar:
+def exemplar_from_message(message: Embedding, label: str, space: str) -> Exemplar:
     """The unit vector of a message. SpaceError unless it is of ``space``; QueryError if it is no vector."""
     require_same_space(message.space, space, f"an exemplar of '{label}'")
     vector = np.array(message.data, np.float32)
@@ -43,8 +26,8 @@ def exemplar_from(message: Embedding, label: str, space: str) -> Exemplar:
     return Exemplar(vector / np.float32(length), message.space)
 
 
-def _in_force(exemplar: Exemplar, known: Iterable[Exemplar]) -> Exemplar:
-    """The same exemplar as it is in force: a message carries its vector but not its surroundings."""
+def _known_exemplar(exemplar: Exemplar, known: Iterable[Exemplar]) -> Exemplar:
+    """The known exemplar of the same vector, if any: a message carries a vector without its surroundings."""
     for other in known:
         if other.vector.shape == exemplar.vector.shape and np.allclose(
             other.vector, exemplar.vector, rtol=0.0, atol=1e-6
@@ -53,18 +36,24 @@ def _in_force(exemplar: Exemplar, known: Iterable[Exemplar]) -> Exemplar:
     return exemplar
 
 
-def query_from(message: QueryMessage, space: str, known: Iterable[Exemplar] = ()) -> Query:
-    """The Query of a message whose exemplars must live in ``space``; raises SpaceError, QueryError.
+def query_from_message(message: QueryMessage, space: str, known: Iterable[Exemplar] = ()) -> Query:
+    """The Query of a message.
 
-    known: exemplars in force; one that comes back from GetQueries is recognised as such.
+    Args:
+        space: That the exemplars must belong to.
+        known: Current exemplars; one that comes back from GetQueries is recognised as such.
+
+    Raises:
+        SpaceError: An exemplar is of another space.
+        QueryError: An exemplar is no vector, or the query breaks a rule of its own.
     """
     others = [other for other in known if other.space == space]
-    exemplars = (exemplar_from(one, message.label, space) for one in message.exemplars)
+    exemplars = (exemplar_from_message(one, message.label, space) for one in message.exemplars)
     threshold = float(message.threshold)
     return Query(
         label=message.label,
         phrases=tuple(message.phrases),
-        exemplars=tuple(_in_force(one, others) for one in exemplars),
+        exemplars=tuple(_known_exemplar(one, others) for one in exemplars),
         threshold=None if threshold == 0.0 else threshold,
         negatives=tuple(message.negatives),
     )
@@ -86,7 +75,7 @@ def query_message(query: Query, header: Header) -> QueryMessage:
 
 
 def query_set_message(vocabulary: Vocabulary, header: Header) -> QuerySet:
-    """What is asked for now, in order."""
+    """The queries and distractors in force, in order."""
     return QuerySet(
         header=header,
         version=vocabulary.version,

@@ -1,1 +1,1 @@
-"""What a node tells of itself: statistics, health, diagnostics, latency, tracing."""
+"""Monitoring of a node: statistics, health, diagnostics, latency, tracing."""

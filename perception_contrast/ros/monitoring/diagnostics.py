@@ -1,4 +1,4 @@
-"""Reports as diagnostic_msgs on /diagnostics, with keys that programs can read.
+"""Publishes reports on /diagnostics as diagnostic_msgs, with keys that programs can read.
 
 A node with one camera of no name has one status, named after the node. One with named cameras has that
 and one for each, "<node>: <camera>". docs/diagnostics.md lists the keys.
@@ -16,34 +16,34 @@ from rclpy.node import Node
 from perception_contrast.ros.monitoring.health import (
     Finding,
     NodeReport,
+    camera_findings,
     camera_values,
     most_serious_first,
+    node_findings,
     node_values,
-    of_camera,
-    of_node,
 )
-from perception_contrast.ros.qos import output, overridable
+from perception_contrast.ros.qos import output_qos, qos_overrides
 
 PERIOD = 1.0
 _LEVELS = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
 
 
 def statuses(name: str, report: NodeReport) -> list[DiagnosticStatus]:
-    """hardware_id is the topic that is read, or the node for that of all cameras."""
-    own, cameras = of_node(report), report.cameras
-    found = [of_camera(one, report.state) for one in cameras]
+    """The status of a node and, if it has several cameras, of each; hardware_id is the topic or the node."""
+    own, cameras = node_findings(report), report.cameras
+    found = [camera_findings(one, report.state) for one in cameras]
     if len(cameras) == 1 and not cameras[0].name:
         values = node_values(report) | camera_values(cameras[0])
         return [_status(name, most_serious_first([*own, *found[0]]), cameras[0].topic, values)]
-    # What is wrong with a camera is said of the node too, with the camera's name before it.
-    told = [
+    # The first finding of each camera is repeated for the node, with the camera's name before it.
+    repeated = [
         Finding(one.level, one.kind, f"{camera.name}: {one.text}")
         for camera, each in zip(cameras, found, strict=True)
         for one in each[:1]
     ]
-    everything = _status(name, most_serious_first([*own, *told]), name, node_values(report))
+    node_status = _status(name, most_serious_first([*own, *repeated]), name, node_values(report))
     return [
-        everything,
+        node_status,
         *(
             _status(f"{name}: {camera.name}", each or own, camera.topic, camera_values(camera))
             for camera, each in zip(cameras, found, strict=True)
@@ -61,15 +61,18 @@ def _status(name: str, found: Sequence[Finding], hardware: str, values: dict[str
 
 
 class Diagnostics:
-    """Publishes a report once a second of real time, whatever the node's clock does."""
+    """Publishes a report periodically in real time, whatever the node's clock does."""
 
-    def __init__(self, node: Node, report: Callable[[], NodeReport], group: CallbackGroup) -> None:
+    def __init__(
+        self, node: Node, report: Callable[[], NodeReport], group: CallbackGroup, period: float = PERIOD
+    ) -> None:
+        """period: seconds."""
         self._node, self._report = node, report
         self._publisher = node.create_publisher(
-            DiagnosticArray, "/diagnostics", output(10), qos_overriding_options=overridable()
+            DiagnosticArray, "/diagnostics", output_qos(10), qos_overriding_options=qos_overrides()
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(PERIOD, self.publish, callback_group=group, clock=steady)
+        self._timer = node.create_timer(period, self.publish, callback_group=group, clock=steady)
 
     def publish(self) -> None:
         message = DiagnosticArray()

@@ -1,4 +1,4 @@
-"""Memory, threads and the GPU of this process, as far as the system tells."""
+"""Memory, threads and GPU use of this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MB = 1 << 20
 
 
 def resident_mb() -> float:
-    """Memory of this process in MB; 0 where the system does not tell."""
+    """Resident memory of this process in MB; 0 where it is not known."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, IndexError, ValueError):
@@ -21,9 +21,9 @@ def resident_mb() -> float:
 
 
 def hardware_values() -> dict[str, str]:
-    """Keys and values for diagnostics; those of the GPU only once models run on one."""
+    """Keys and values for diagnostics; those of a GPU only while models run on one."""
     pairs = {"memory/resident_mb": f"{resident_mb():.1f}", "threads": str(threading.active_count())}
-    # Never imported for this: a node that loads no model must not wait for it.
+    # torch is not imported here: a node without models must not wait for it.
     torch = sys.modules.get("torch")
     cuda = getattr(torch, "cuda", None)
     if cuda is None or not (cuda.is_available() and cuda.is_initialized()):

@@ -1,6 +1,6 @@
-"""How a node and its cameras fare, in numbers, and what follows from that in words. Knows no ROS.
+"""Health of a node and its cameras: reports in numbers, and the findings that follow. Knows no ROS.
 
-docs/diagnostics.md has the cure for each message.
+docs/diagnostics.md has the remedy for each message.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from perception_contrast.ros.monitoring.statistics import Snapshot
 
 OK, WARN, ERROR = 0, 1, 2
+# Seconds without an image, and seconds of one batch.
 STALE_AFTER = 3.0
 STUCK_AFTER = 10.0
 # Below this share of the expected rate, input is too slow.
@@ -24,21 +25,21 @@ MESSAGES = {
     "configuring": "configuring: {what}: {progress} ({seconds:.0f} s)",
     "not_active": "{state}: frames are not processed",
     "malformed": "malformed input: {error}",
-    "unheard": "a publisher on {topic} cannot be heard: {reason}",
+    "incompatible_publisher": "messages of a publisher on {topic} cannot be received: {reason}",
     "no_publisher": "no publisher on {topic}: check the remapping of `{input}` and image_transport{similar}",
     "nothing_arrives": "{topic} has a publisher but nothing arrives: check its rate and QoS",
     "stopped": "no image on {topic} for {seconds:.0f} s",
     "slow_input": "{topic} delivers {rate:.1f} frames/s; {expected:g} are expected",
-    "unpaired": "{share:.0f} % of the images on {topic} have no {other} of their moment",
+    "unpaired": "{share:.0f} % of the images on {topic} have no {other} with a matching stamp",
     "zero_stamps": "images on {topic} have no stamp",
     "future_stamps": "stamps on {topic} are in the future by the node's clock",
-    "not_offered": "a subscriber of {topic} asks for a {policy} that is not offered",
-    "switched_off": "somebody listens to {output}, which parameter `outputs` leaves out",
-    "engine": "given up while serving: {warning}",
+    "incompatible_subscriber": "a subscriber of {topic} asks for a {policy} that is not offered",
+    "switched_off": "{output} has a subscriber, but parameter `outputs` leaves it out",
+    "engine": "an engine was given up while serving: {warning}",
     "vocabulary": "vocabulary: {reason}",
-    "state": "the vocabulary is not kept: {reason}",
-    "parameters": "refused: {reason}",
-    "loading": "loading {what}, while the former models serve: {progress} ({seconds:.0f} s)",
+    "state": "the vocabulary is not stored: {reason}",
+    "parameters": "a change of parameters was refused: {reason}",
+    "loading": "loading {what} while the previous models serve: {progress} ({seconds:.0f} s)",
     "idle": "idle: no output has a subscriber",
     "rate": "{rate:.1f} frames/s",
 }
@@ -47,7 +48,7 @@ _RANK = {kind: rank for rank, kind in enumerate(MESSAGES)}
 
 @dataclass(frozen=True)
 class Finding:
-    """kind: of MESSAGES."""
+    """level: OK, WARN or ERROR. kind: a key of MESSAGES."""
 
     level: int
     kind: str
@@ -60,23 +61,35 @@ def finding(level: int, kind: str, **values: object) -> Finding:
 
 @dataclass(frozen=True)
 class CameraReport:
-    """replaced, rate_limited: frames that a newer one displaced. pairs, stamps: counts by outcome.
+    """State of one camera.
 
-    new_pairs, new_stamps: the same since the report before. mismatches: publishers that are there and
-    cannot be heard. unheard: outputs' topics to the policy that a subscriber asks too much of.
+    Attributes:
+        topic: That is read; ``input`` is its name before remapping.
+        is_subscribed: Whether the topic is read now.
+        has_subscribers: Whether an output that may be computed has subscribers.
+        publishers: Number of publishers on the topic.
+        similar_topics: Topics that may have been meant, where nobody publishes.
+        incompatible_publishers: Publishers whose messages cannot be received, with the reason.
+        subscribers: Output to its number of subscribers.
+        incompatible_subscribers: Topic of an output to the QoS policy that a subscriber asks too much of.
+        switched_off: Outputs that have subscribers but may not be computed.
+        replaced: Frames that a newer one displaced while the worker was busy.
+        rate_limited: Frames that a newer one displaced while the rate limit held them back.
+        waiting: Whether a frame waits.
+        pairs, stamps: Counts by outcome; new_pairs, new_stamps: the same since the report before.
     """
 
     name: str
     snapshot: Snapshot
     topic: str = ""
     input: str = "image"
-    listening: bool = False
-    wanted: bool = False
+    is_subscribed: bool = False
+    has_subscribers: bool = False
     publishers: int = 0
-    similar: Sequence[str] = ()
-    mismatches: Sequence[str] = ()
+    similar_topics: Sequence[str] = ()
+    incompatible_publishers: Sequence[str] = ()
     subscribers: Mapping[str, int] = field(default_factory=dict)
-    unheard: Mapping[str, str] = field(default_factory=dict)
+    incompatible_subscribers: Mapping[str, str] = field(default_factory=dict)
     switched_off: Sequence[str] = ()
     expected_hz: float = 0.0
     replaced: int = 0
@@ -90,7 +103,16 @@ class CameraReport:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """troubles: kind of MESSAGES to what was said last and is still news. busy: seconds of the batch."""
+    """State of a node.
+
+    Attributes:
+        models: Role to model name and embedding space; ``engines`` by the same roles.
+        loading: Names of the models of a load in progress, "" for none.
+        issues: Kind of MESSAGES to the newest message.
+        counts: Kind to the number of issues since start.
+        busy_seconds: How long the batch in progress has taken.
+        hardware: Keys and values of the machine.
+    """
 
     state: str
     cameras: Sequence[CameraReport] = ()
@@ -104,68 +126,74 @@ class NodeReport:
     loading_seconds: float = 0.0
     issues: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
-    busy: float = 0.0
+    busy_seconds: float = 0.0
     hardware: Mapping[str, str] = field(default_factory=dict)
 
 
-def of_node(report: NodeReport) -> list[Finding]:
-    """Most serious first; the last of them says that all is well."""
+def node_findings(report: NodeReport) -> list[Finding]:
+    """What there is to say of a node, most serious first; empty if all is well."""
     found = []
     for kind, reason in report.issues.items():
         found.append(finding(ERROR if kind == "models" else WARN, kind, reason=reason))
-    if report.busy > STUCK_AFTER:
-        found.append(finding(ERROR, "stuck", seconds=report.busy))
-    going_on = {
+    if report.busy_seconds > STUCK_AFTER:
+        found.append(finding(ERROR, "stuck", seconds=report.busy_seconds))
+    load = {
         "what": report.loading,
         "progress": " ".join(report.progress.split()),
         "seconds": report.loading_seconds,
     }
     if report.loading and report.state != "active":
-        found.append(finding(WARN, "configuring", **going_on))
+        found.append(finding(WARN, "configuring", **load))
     elif report.state != "active":
         found.append(finding(WARN, "not_active", state=report.state))
     elif report.loading:
-        found.append(finding(OK, "loading", **going_on))
+        found.append(finding(OK, "loading", **load))
     if report.warnings:
         found.append(finding(WARN, "engine", warning=report.warnings[-1]))
     return most_serious_first(found)
 
 
-def of_camera(report: CameraReport, state: str = "active") -> list[Finding]:
-    """Most serious first; the last of them says that all is well. Nothing of one that is not active."""
-    seen, found = report.snapshot, []
-    if seen.recent_error:
-        found.append(finding(ERROR, "frame_failed", error=seen.recent_error))
-    if seen.recent_malformed:
-        found.append(finding(WARN, "malformed", error=seen.recent_malformed))
+def camera_findings(report: CameraReport, state: str = "active") -> list[Finding]:
+    """What there is to say of a camera, most serious first. state: lifecycle state of the node."""
+    snapshot, found = report.snapshot, []
+    if snapshot.recent_error:
+        found.append(finding(ERROR, "frame_failed", error=snapshot.recent_error))
+    if snapshot.recent_malformed:
+        found.append(finding(WARN, "malformed", error=snapshot.recent_malformed))
     if state != "active":
         return most_serious_first(found)
-    if report.listening:
-        found += _of_input(report)
+    if report.is_subscribed:
+        found += _input_findings(report)
     found += [
-        finding(WARN, "not_offered", topic=topic, policy=policy) for topic, policy in report.unheard.items()
+        finding(WARN, "incompatible_subscriber", topic=topic, policy=policy)
+        for topic, policy in report.incompatible_subscribers.items()
     ]
     found += [finding(WARN, "switched_off", output=output) for output in report.switched_off]
-    if report.wanted:
-        found.append(finding(OK, "rate", rate=seen.out_hz))
+    if report.has_subscribers:
+        found.append(finding(OK, "rate", rate=snapshot.out_hz))
     else:
         found.append(finding(OK, "idle"))
     return most_serious_first(found)
 
 
-def _of_input(report: CameraReport) -> list[Finding]:
-    seen, topic = report.snapshot, report.topic
-    found = [finding(WARN, "unheard", topic=topic, reason=reason) for reason in report.mismatches]
-    if seen.age_in > STALE_AFTER:
+def _input_findings(report: CameraReport) -> list[Finding]:
+    snapshot, topic = report.snapshot, report.topic
+    found = [
+        finding(WARN, "incompatible_publisher", topic=topic, reason=reason)
+        for reason in report.incompatible_publishers
+    ]
+    if snapshot.age_in > STALE_AFTER:
         if report.publishers == 0:
-            similar = f"; there are {', '.join(report.similar)}" if report.similar else ""
+            similar = f"; there are {', '.join(report.similar_topics)}" if report.similar_topics else ""
             found.append(finding(WARN, "no_publisher", topic=topic, input=report.input, similar=similar))
-        elif math.isinf(seen.age_in):
+        elif math.isinf(snapshot.age_in):
             found.append(finding(WARN, "nothing_arrives", topic=topic))
         else:
-            found.append(finding(WARN, "stopped", topic=topic, seconds=seen.age_in))
-    elif 0.0 < seen.in_hz < SLOW * report.expected_hz:
-        found.append(finding(WARN, "slow_input", topic=topic, rate=seen.in_hz, expected=report.expected_hz))
+            found.append(finding(WARN, "stopped", topic=topic, seconds=snapshot.age_in))
+    elif 0.0 < snapshot.in_hz < SLOW * report.expected_hz:
+        found.append(
+            finding(WARN, "slow_input", topic=topic, rate=snapshot.in_hz, expected=report.expected_hz)
+        )
     for other in ("depth", "camera_info"):
         outcomes = {k.partition("/")[2]: n for k, n in report.new_pairs.items() if k.startswith(f"{other}/")}
         missing, total = outcomes.get("missing", 0), sum(outcomes.values())
@@ -179,7 +207,7 @@ def _of_input(report: CameraReport) -> list[Finding]:
 
 
 def most_serious_first(found: Iterable[Finding]) -> list[Finding]:
-    """By level, then in the order of MESSAGES: what one camera said yields to no other's silence."""
+    """By level, then in the order of MESSAGES."""
     return sorted(found, key=lambda one: (-one.level, _RANK[one.kind]))
 
 
@@ -192,7 +220,7 @@ def node_values(report: NodeReport) -> dict[str, str]:
         "vocabulary/refused": str(report.counts.get("vocabulary", 0)),
         "parameters/refused": str(report.counts.get("parameters", 0)),
         "models/failures": str(report.counts.get("models", 0)),
-        "queue/busy_s": f"{report.busy:.3f}",
+        "queue/busy_s": f"{report.busy_seconds:.3f}",
         "queue/waiting": str(sum(one.waiting for one in report.cameras)),
         "time/jumps": str(report.counts.get("time", 0)),
     }
@@ -209,29 +237,29 @@ def node_values(report: NodeReport) -> dict[str, str]:
 
 def camera_values(report: CameraReport) -> dict[str, str]:
     """Keys and values, numbers written so that ``float()`` reads them."""
-    seen = report.snapshot
+    snapshot = report.snapshot
     pairs = {
         "input/topic": report.topic,
-        "input/listening": str(report.listening).lower(),
+        "input/listening": str(report.is_subscribed).lower(),
         "input/publishers": str(report.publishers),
-        "frames/in": str(seen.frames_in),
-        "frames/out": str(seen.frames_out),
+        "frames/in": str(snapshot.frames_in),
+        "frames/out": str(snapshot.frames_out),
         "frames/replaced": str(report.replaced),
         "frames/rate_limited": str(report.rate_limited),
-        "frames/malformed": str(sum(seen.malformed.values())),
-        "frames/not_active": str(seen.dropped.get("not_active", 0)),
-        "frames/not_wanted": str(seen.dropped.get("not_wanted", 0)),
-        "rate/in_hz": f"{seen.in_hz:.2f}",
-        "rate/out_hz": f"{seen.out_hz:.2f}",
+        "frames/malformed": str(sum(snapshot.malformed.values())),
+        "frames/not_active": str(snapshot.dropped.get("not_active", 0)),
+        "frames/not_wanted": str(snapshot.dropped.get("not_wanted", 0)),
+        "rate/in_hz": f"{snapshot.in_hz:.2f}",
+        "rate/out_hz": f"{snapshot.out_hz:.2f}",
         "rate/expected_hz": f"{report.expected_hz:g}",
-        "age/newest_s": f"{seen.age_in:.3f}",
-        "worker/errors": str(seen.errors),
-        "worker/last_error": seen.recent_error,
-        "malformed/last": seen.recent_malformed,
+        "age/newest_s": f"{snapshot.age_in:.3f}",
+        "worker/errors": str(snapshot.errors),
+        "worker/last_error": snapshot.recent_error,
+        "malformed/last": snapshot.recent_malformed,
     }
-    pairs |= {f"malformed/{reason}": str(count) for reason, count in sorted(seen.malformed.items())}
+    pairs |= {f"malformed/{reason}": str(count) for reason, count in sorted(snapshot.malformed.items())}
     pairs |= {f"sync/{outcome}": str(count) for outcome, count in sorted(report.pairs.items())}
     pairs |= {f"stamps/{kind}": str(count) for kind, count in sorted(report.stamps.items())}
-    for stage, (p50, p95) in seen.latency.items():
+    for stage, (p50, p95) in snapshot.latency.items():
         pairs |= {f"latency_ms/{stage}/p50": f"{p50:.2f}", f"latency_ms/{stage}/p95": f"{p95:.2f}"}
     return pairs | {f"subscribers/{name}": str(count) for name, count in report.subscribers.items()}

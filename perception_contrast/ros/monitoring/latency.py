@@ -1,4 +1,4 @@
-"""When a frame passed each stage: for diagnostics, for ~/latency, and for whoever traces."""
+"""When a frame passed each stage, for diagnostics and the topic ~/latency."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 
 from perception_contrast.ros.messages.image_messages import time_message
-from perception_contrast.ros.qos import output, overridable
+from perception_contrast.ros.qos import output_qos, qos_overrides
 
 # Older stamps are of another clock (a bag without use_sim_time), not a latency.
 LONGEST_LATENCY_MS = 600_000.0
@@ -21,7 +21,11 @@ STAGES = ("received", "started", "decoded", "computed", "published")
 
 @dataclass
 class FrameTimeline:
-    """Monotonic seconds of one frame. timings: milliseconds by stage, of the pipeline."""
+    """When one frame passed each stage of the node, in monotonic seconds.
+
+    Attributes:
+        timings: Milliseconds by stage of the pipeline.
+    """
 
     received: float
     started: float = 0.0
@@ -31,7 +35,10 @@ class FrameTimeline:
     timings: Mapping[str, float] = field(default_factory=dict)
 
     def milliseconds(self, since_stamp: float) -> dict[str, float]:
-        """By stage, with "end_to_end" where the stamp can be of the node's clock. since_stamp: ms."""
+        """Milliseconds by stage, with "end_to_end" where the stamp can be of the node's clock.
+
+        since_stamp: milliseconds from the image's stamp to now.
+        """
         spans = {
             "wait": self.started - self.received,
             "decode": self.decoded - self.started,
@@ -46,22 +53,22 @@ class FrameTimeline:
 
 
 class LatencyTopic:
-    """``~/latency``, published for each frame while somebody listens. It asks for no frame itself."""
+    """``~/latency``, published for each processed frame while it has subscribers."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._publisher = node.create_lifecycle_publisher(
-            Latency, "~/latency", output(10), qos_overriding_options=overridable()
+            Latency, "~/latency", output_qos(10), qos_overriding_options=qos_overrides()
         )
 
-    def publish(self, header: Header, camera: str, passage: FrameTimeline) -> None:
+    def publish(self, header: Header, camera: str, timeline: FrameTimeline) -> None:
         if not self._publisher.get_subscription_count():
             return
         message = Latency(header=header, camera=camera)
         now, here = self._node.get_clock().now().nanoseconds, time.monotonic()
         for name in STAGES:
-            ago = round(1e9 * (here - getattr(passage, name)))
+            ago = round(1e9 * (here - getattr(timeline, name)))
             setattr(message, name, time_message(max(now - ago, 0)))
-        message.stages = list(passage.timings)
-        message.milliseconds = array.array("f", passage.timings.values())
+        message.stages = list(timeline.timings)
+        message.milliseconds = array.array("f", timeline.timings.values())
         self._publisher.publish(message)

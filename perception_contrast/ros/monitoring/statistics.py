@@ -7,20 +7,28 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 RATE_WINDOW = 5.0
 RECENT = 10.0
-KEPT = 256
+LATENCY_SAMPLES = 256
 
 
 @dataclass(frozen=True)
 class Issue:
-    """The last one of a kind: what it said and when (seconds of the clock in use)."""
+    """The newest issue of a kind: its message and its time (seconds of the clock in use)."""
 
     message: str
     time: float
+
+
+class Percentiles(NamedTuple):
+    """Milliseconds."""
+
+    p50: float
+    p95: float
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Snapshot:
     age_out: float
     recent_malformed: str
     recent_error: str
-    latency: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    latency: Mapping[str, Percentiles] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -63,7 +71,7 @@ class _Arrivals:
 
 
 class Statistics:
-    """What diagnostics tell of a camera. Every method may be called from any thread."""
+    """Counters, rates and latencies of a camera. Any thread may call."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -85,7 +93,7 @@ class Statistics:
             self._out.add(self._clock())
 
     def dropped(self, reason: str) -> None:
-        """Counts a frame that came and is of no use any more."""
+        """Counts a frame that was not processed."""
         with self._lock:
             self._dropped[reason] += 1
 
@@ -93,17 +101,17 @@ class Statistics:
         """Adds one frame's milliseconds by stage."""
         with self._lock:
             for stage, value in milliseconds.items():
-                self._latency.setdefault(stage, deque(maxlen=KEPT)).append(value)
+                self._latency.setdefault(stage, deque(maxlen=LATENCY_SAMPLES)).append(value)
 
     def malformed(self, reason: str, message: str) -> int:
-        """Counts input that could not be decoded; the count of its kind so far."""
+        """Counts a malformed input; returns the count of its reason so far."""
         with self._lock:
             self._malformed[reason] += 1
             self._last_malformed = Issue(message, self._clock())
             return self._malformed[reason]
 
     def error(self, message: str) -> None:
-        """Counts a failure of ours on input that was fine."""
+        """Counts a frame that could not be processed though its data was fine."""
         with self._lock:
             self._errors += 1
             self._last_error = Issue(message, self._clock())
@@ -128,7 +136,7 @@ class Statistics:
 
 
 class Issues:
-    """What went wrong with a node as a whole, by kind: how often, and what was said last."""
+    """Issues of a node as a whole, by kind: their count and the newest message. Any thread may call."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, threading.Lock()
@@ -141,7 +149,7 @@ class Issues:
             self._last[kind] = Issue(message, self._clock())
 
     def clear(self, kind: str) -> None:
-        """It is mended: no news any more, though it stays counted."""
+        """Marks a kind as resolved; its count stays."""
         with self._lock:
             self._last.pop(kind, None)
 
@@ -149,20 +157,20 @@ class Issues:
         return self._counts[kind]
 
     def last(self, kind: str) -> str:
-        """What was said last of a kind and has not been mended, "" for none."""
+        """The newest message of a kind that is not resolved, "" for none."""
         with self._lock:
             return self._last[kind].message if kind in self._last else ""
 
     def recent(self, kind: str) -> str:
-        """The same, only while it is news."""
+        """As ``last``, but only for RECENT seconds."""
         with self._lock:
             return _recent(self._last.get(kind), self._clock())
 
 
-def _recent(trouble: Issue | None, now: float) -> str:
-    return trouble.message if trouble is not None and now - trouble.time <= RECENT else ""
+def _recent(issue: Issue | None, now: float) -> str:
+    return issue.message if issue is not None and now - issue.time <= RECENT else ""
 
 
-def _percentiles(values: deque[float]) -> tuple[float, float]:
+def _percentiles(values: deque[float]) -> Percentiles:
     p50, p95 = np.percentile(np.fromiter(values, np.float64), (50, 95))
-    return float(p50), float(p95)
+    return Percentiles(float(p50), float(p95))

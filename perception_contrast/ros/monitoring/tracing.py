@@ -1,4 +1,4 @@
-"""Trace points of a frame's way for LTTng, beside those that ros2_tracing has in rclpy's own C layer.
+"""LTTng trace points of a frame, beside those that ros2_tracing has in rclpy's own C layer.
 
 They are there only where LTTng's Python agent (Debian's python3-lttngust) can be imported, which sends
 what the logger `perception_contrast.trace` is told; else a trace point is a call that does nothing.
@@ -23,7 +23,7 @@ def _connected() -> bool:
 
 
 def trace_points() -> Callable[[str, str, int], None]:
-    """A function of a point's name, the camera and the image's stamp in nanoseconds."""
+    """A function that takes a point's name, the camera and the image's stamp in nanoseconds."""
     if not _connected():
         return lambda point, camera, stamp: None
     # Not forwarded to the console or to ROS: tracing must not cost more than it tells.

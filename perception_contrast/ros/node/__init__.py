@@ -1,1 +1,1 @@
-"""Parts of perception_node: lifecycle, models in use, frame processing, publishers, services."""
+"""Parts of a node: running it, lifecycle, models, frames, services, vocabulary, status."""

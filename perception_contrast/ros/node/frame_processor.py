@@ -1,95 +1,113 @@
-"""A batch of frames, one of each camera, through the models: decoded, computed together, published."""
+"""Processes a batch of frames, at most one of each camera: decodes, computes together, publishes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perception_contrast.core.errors import FrameError
-from perception_contrast.ros.camera.camera_input import Received
-from perception_contrast.ros.camera.camera_stream import Camera
+from perception_contrast.ros.camera.camera_input import ReceivedFrame
+from perception_contrast.ros.camera.camera_stream import CameraStream
+from perception_contrast.ros.camera.output_publishers import requests_anything
+from perception_contrast.ros.camera.scheduler import Scheduled
 from perception_contrast.ros.camera.stamp_synchronizer import Synchronized
 from perception_contrast.ros.monitoring.latency import FrameTimeline, LatencyTopic
 from perception_contrast.ros.monitoring.tracing import trace_points
-from perception_contrast.ros.node.publishers import nothing
+from perception_contrast.ros.node.active_pipeline import ActivePipeline
+from perception_contrast.ros.node.vocabulary_publisher import VocabularyPublisher
 
 if TYPE_CHECKING:
     from perception_contrast.pipeline.output_request import OutputRequest
     from perception_contrast.pipeline.pending_result import PendingResult
-    from perception_contrast.pipeline.pipeline import Pipeline
 
-Decoded = tuple[Camera, Synchronized, Received, "OutputRequest", FrameTimeline]
+
+@dataclass(frozen=True)
+class DecodedFrame:
+    """A frame on its way through the models, with the outputs that have subscribers."""
+
+    camera: CameraStream
+    received: ReceivedFrame
+    request: OutputRequest
+    timeline: FrameTimeline
+
+    @property
+    def stamp(self) -> int:
+        """Nanoseconds."""
+        return self.received.frame.stamp
 
 
 class FrameProcessor:
     """For the worker's thread alone.
 
-    pipeline: the one in use, None while there is none. after: called with it when a batch was computed.
-    feature_dtype: of FeatureMaps.
+    Args:
+        feature_dtype: Gives the dtype of FeatureMaps, "float16" or "float32".
     """
 
     def __init__(
         self,
-        cameras: Mapping[str, Camera],
-        pipeline: Callable[[], Pipeline | None],
-        after: Callable[[Pipeline], None],
+        cameras: Mapping[str, CameraStream],
+        active: ActivePipeline,
+        publisher: VocabularyPublisher,
         latency: LatencyTopic,
         feature_dtype: Callable[[], str],
     ) -> None:
-        self._cameras, self._pipeline, self._after = cameras, pipeline, after
+        self._cameras, self._active, self._publisher = cameras, active, publisher
         self._latency, self._feature_dtype = latency, feature_dtype
         self._trace = trace_points()
 
-    def __call__(self, batch: Sequence[tuple[str, Synchronized]]) -> None:
-        pipeline = self._pipeline()
+    def process_batch(self, batch: Sequence[Scheduled[Synchronized]]) -> None:
+        pipeline = self._active.get()
         if pipeline is None:
             return
-        decoded = [one for name, paired in batch if (one := self._decoded(name, paired)) is not None]
+        decoded = [frame for one in batch if (frame := self._decode(one.camera, one.item)) is not None]
         if not decoded:
             return
-        frames, request = [one[2].frame for one in decoded], [one[3] for one in decoded]
         try:
-            tickets = pipeline.submit_batch(frames, request)
+            pending = pipeline.submit_batch(
+                [one.received.frame for one in decoded], [one.request for one in decoded]
+            )
         except Exception as error:
-            for camera, *_ in decoded:
-                camera.failed(error)
+            for one in decoded:
+                one.camera.report_failure(error)
             return
-        for one, ticket in zip(decoded, tickets, strict=True):
+        for one, result in zip(decoded, pending, strict=True):
             try:
-                self._finish(one, ticket)
+                self._publish(one, result)
             except Exception as error:
-                one[0].failed(error)
-        self._after(pipeline)
+                one.camera.report_failure(error)
+        self._publisher.publish(pipeline)
 
-    def _decoded(self, name: str, paired: Synchronized) -> Decoded | None:
-        camera, passage = self._cameras[name], FrameTimeline(paired.arrived, time.monotonic())
-        self._trace("start", name, paired.stamp)
+    def _decode(self, name: str, synchronized: Synchronized) -> DecodedFrame | None:
+        """None for a frame that cannot be decoded, or whose outputs have no subscriber any more."""
+        camera, timeline = self._cameras[name], FrameTimeline(synchronized.arrived, time.monotonic())
+        self._trace("start", name, synchronized.stamp)
         try:
-            received = camera.input.decode(paired)
+            received = camera.input.decode(synchronized)
         except FrameError as error:
-            camera.malformed(error.reason, str(error))
+            camera.report_malformed(error.reason, str(error))
             return None
         except Exception as error:
-            camera.failed(error)
+            camera.report_failure(error)
             return None
-        passage.decoded = time.monotonic()
-        self._trace("decoded", name, paired.stamp)
-        camera.seen(received)
+        timeline.decoded = time.monotonic()
+        self._trace("decoded", name, synchronized.stamp)
+        camera.store_latest(received)
         request = camera.outputs.request()
-        if nothing(request):
+        if not requests_anything(request):
             camera.statistics.dropped("not_wanted")
             return None
-        return camera, paired, received, request, passage
+        return DecodedFrame(camera, received, request, timeline)
 
-    def _finish(self, one: Decoded, ticket: PendingResult) -> None:
-        camera, paired, received, _, passage = one
-        result = ticket.result()
-        passage.computed, passage.timings = time.monotonic(), result.timings
-        self._trace("computed", camera.name, paired.stamp)
-        camera.outputs.publish(result, received.header, self._feature_dtype())
-        passage.published = time.monotonic()
-        self._trace("published", camera.name, paired.stamp)
-        camera.statistics.latency(passage.milliseconds(camera.stamp_age_ms(paired)))
+    def _publish(self, decoded: DecodedFrame, pending: PendingResult) -> None:
+        camera, timeline, header = decoded.camera, decoded.timeline, decoded.received.header
+        result = pending.result()
+        timeline.computed, timeline.timings = time.monotonic(), result.timings
+        self._trace("computed", camera.name, decoded.stamp)
+        camera.outputs.publish(result, header, self._feature_dtype())
+        timeline.published = time.monotonic()
+        self._trace("published", camera.name, decoded.stamp)
+        camera.statistics.latency(timeline.milliseconds(camera.stamp_age_ms(decoded.stamp)))
         camera.statistics.frame_out()
-        self._latency.publish(received.header, camera.name, passage)
+        self._latency.publish(header, camera.name, timeline)

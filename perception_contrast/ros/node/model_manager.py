@@ -1,4 +1,4 @@
-"""The models in use: loaded, changed for others while frames go on, and let go."""
+"""The models in use: loaded, replaced by others while frames go on, and released."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from perception_contrast.core.allocator import release_memory
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.ros.node.lifecycle import Background
-from perception_contrast.ros.node.vocabulary_store import VocabularyStore
-from perception_contrast.ros.parameters import node_parameters as parameters
-from perception_contrast.ros.parameters.node_parameters import LOADED, Values
+from perception_contrast.ros.monitoring.statistics import Issues
+from perception_contrast.ros.node.daemon_executor import DaemonExecutor
+from perception_contrast.ros.node.vocabulary_publisher import VocabularyPublisher
+from perception_contrast.ros.parameters import node_parameters
+from perception_contrast.ros.parameters.node_parameters import (
+    NodeParameters,
+    model_parameters,
+    vocabulary_parameters,
+)
+from perception_contrast.ros.parameters.parameter_spec import Values
+from perception_contrast.vocabulary.vocabulary_store import VocabularyStore
 
 if TYPE_CHECKING:
     from perception_contrast.pipeline.pipeline import Pipeline
@@ -24,175 +31,188 @@ if TYPE_CHECKING:
 WARM_UP_SIZE = (480, 640)
 
 
-class Telling(Protocol):
-    """Where the models report to."""
+class Logger(Protocol):
+    """The part of an rclpy logger that is used here."""
 
-    def progress(self, line: str) -> None:
-        """One line of what goes on."""
+    def info(self, message: str) -> Any:
+        """Logs what goes on."""
 
-    def trouble(self, kind: str, line: str) -> None:
-        """What went wrong, by kind."""
-
-    def mended(self, kind: str) -> None:
-        """What went wrong is no more."""
+    def warning(self, message: str) -> Any:
+        """Logs what went wrong."""
 
 
 @dataclass(frozen=True)
-class Loading:
-    """What is being loaded, the last line of its progress, and for how long (seconds)."""
+class LoadStatus:
+    """A load in progress.
 
-    what: str = ""
+    Attributes:
+        models: Names of what is being loaded, "" for nothing.
+        progress: Last line of the load's progress.
+        seconds: How long it has taken so far.
+    """
+
+    models: str = ""
     progress: str = ""
     seconds: float = 0.0
 
 
 class ModelManager:
-    """One pipeline, or none. Any thread may call; ``load`` belongs into the background.
+    """Holds one pipeline or none. Any thread may call; ``load`` belongs into the executor.
 
-    values: of the parameters, as they are now. on_change: called with a pipeline that has taken another's
-    place. on_refused: called with the parameters to go back to where a change could not be loaded.
+    Args:
+        executor: Loads models that replace others.
+        build: Signature of ``perception_contrast.pipeline.pipeline.build``.
+        parameters: Name the models; a change that cannot be loaded is undone there.
+        store: The vocabulary of the last run.
+        publisher: Publishes the vocabulary when models have been replaced.
+        issues: Failures, kinds "models" and "vocabulary".
+        logger: Gets progress and failures too.
     """
 
     def __init__(
         self,
-        background: Background,
+        executor: DaemonExecutor,
         build: Callable[..., Pipeline],
-        values: Callable[[], Values],
-        remembered: VocabularyStore,
-        tell: Telling,
-        on_change: Callable[[Pipeline], None],
-        on_refused: Callable[[Values], None],
+        parameters: NodeParameters,
+        store: VocabularyStore,
+        publisher: VocabularyPublisher,
+        issues: Issues,
+        logger: Logger,
     ) -> None:
-        self._background = background
-        self._build, self._values, self._remembered, self._tell = build, values, remembered, tell
-        self._on_change, self._on_refused = on_change, on_refused
+        self._executor, self._build, self._parameters = executor, build, parameters
+        self._store, self._publisher = store, publisher
+        self._issues, self._logger = issues, logger
         # Here, because no id of a track may come again after a change of models.
         self._track_numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._pipeline: Pipeline | None = None
-        self._loaded: dict[str, Any] = {}
-        self._asked: dict[str, Any] = {}
-        self._began = 0.0
+        self._loaded_parameters: dict[str, Any] = {}
+        self._applied_vocabulary: dict[str, Any] = {}
+        self._load_started = 0.0
         self._loading, self._progress = "", ""
         self._switching = False
-        self._era = 0
+        # Counts loads and releases: a load whose number is not the newest is thrown away.
+        self._generation = 0
 
     @property
     def pipeline(self) -> Pipeline | None:
         return self._pipeline
 
     @property
-    def loading(self) -> Loading:
-        """What goes on now; ``what`` is "" for nothing."""
+    def load_status(self) -> LoadStatus:
         if not self._loading:
-            return Loading()
-        return Loading(self._loading, self._progress, time.monotonic() - self._began)
+            return LoadStatus()
+        return LoadStatus(self._loading, self._progress, time.monotonic() - self._load_started)
 
     def load(self) -> None:
-        """Loads what the parameters name, with the vocabulary that was in force. Raises PerceptionError."""
+        """Loads the models that the parameters name, with the stored vocabulary. Raises PerceptionError."""
         with self._lock:
-            self._era += 1
-            era = self._era
-        values = self._values()
-        made = self._made(values)
+            self._generation += 1
+            generation = self._generation
+        values = self._parameters.values
+        pipeline = self._build_pipeline(values)
         try:
-            self._ask(made, values)
+            self._set_first_vocabulary(pipeline, values)
         except BaseException:
-            made.close()
+            pipeline.close()
             raise
-        self._warm(made)
+        self._warm_up(pipeline)
         with self._lock:
-            if era == self._era:
-                self._pipeline, self._loaded, self._asked = made, wanted(values), asking(values)
+            if generation == self._generation:
+                self._pipeline = pipeline
+                self._loaded_parameters = model_parameters(values)
+                self._applied_vocabulary = vocabulary_parameters(values)
                 return
-        made.close()
+        pipeline.close()
 
-    def catch_up(self) -> None:
-        """Puts in force what parameters were changed to while they were loaded from. Raises QueryError."""
-        values, pipeline = self._values(), self._pipeline
+    def apply_late_changes(self) -> None:
+        """Applies parameters that were changed during the load. Raises QueryError."""
+        values, pipeline = self._parameters.values, self._pipeline
         if pipeline is None:
             return
-        pipeline.configure(parameters.settings(values))
-        if asking(values) != self._asked:
-            self._asked = asking(values)
-            pipeline.set_queries(*parameters.asked_for(values))
+        pipeline.configure(node_parameters.pipeline_settings(values))
+        if vocabulary_parameters(values) != self._applied_vocabulary:
+            self._applied_vocabulary = vocabulary_parameters(values)
+            pipeline.set_queries(*node_parameters.requested_queries(values))
         self.switch()
 
     def release(self) -> None:
-        """Lets the models go, and their memory with them; a load under way goes nowhere."""
+        """Releases the models and their memory; the result of a load in progress is thrown away."""
         with self._lock:
-            self._era += 1
-            pipeline, self._pipeline, self._loaded = self._pipeline, None, {}
+            self._generation += 1
+            pipeline, self._pipeline, self._loaded_parameters = self._pipeline, None, {}
         if pipeline is not None:
             pipeline.close()
             del pipeline
             free_memory()
 
     def switch(self) -> None:
-        """Brings the models to what the parameters name now, in the background.
+        """Replaces the models by those that the parameters name now, in the background.
 
-        The old ones serve until the new ones are ready. Where they cannot be loaded the old ones stay.
+        The old models serve until the new ones are ready. Where they cannot be loaded the old ones stay.
         """
         with self._lock:
             if self._pipeline is None or self._switching:
                 return
             self._switching = True
-        self._background.start(self._switch)
+        self._executor.submit(self._switch)
 
     def _switch(self) -> None:
         while True:
             with self._lock:
-                era, values = self._era, self._values()
-                if self._pipeline is None or wanted(values) == self._loaded:
-                    # Under the lock: whoever changes a parameter from now on finds this thread gone.
+                generation, values = self._generation, self._parameters.values
+                if self._pipeline is None or model_parameters(values) == self._loaded_parameters:
+                    # Under the lock: a parameter that changes from now on starts a new switch.
                     self._switching = False
                     return
             try:
-                made = self._made(values)
-                self._warm(made)
-                self._replace(made, values, era)
+                pipeline = self._build_pipeline(values)
+                self._warm_up(pipeline)
+                self._replace(pipeline, values, generation)
             except Exception as error:
-                said = str(error) if isinstance(error, PerceptionError) else f"internal error: {error!r}"
-                if wanted(self._values()) != wanted(values):
+                reason = str(error) if isinstance(error, PerceptionError) else f"internal error: {error!r}"
+                if model_parameters(self._parameters.values) != model_parameters(values):
                     continue
-                self._tell.trouble("models", f"'{values['model']}' could not take over: {said}")
-                self._on_refused({**self._values(), **self._loaded})
-                if wanted(self._values()) != self._loaded:
+                self._report("models", f"'{values['model']}' could not take over: {reason}")
+                self._parameters.restore(self._loaded_parameters)
+                if model_parameters(self._parameters.values) != self._loaded_parameters:
                     with self._lock:
                         self._switching = False
                     return
 
-    def _replace(self, made: Pipeline, values: Values, era: int) -> None:
-        """The new pipeline takes over between two frames, with what is asked for and set by now."""
+    def _replace(self, pipeline: Pipeline, values: Values, generation: int) -> None:
+        """Lets a new pipeline take over between two frames, with the vocabulary and settings of now."""
         old = self._pipeline
         while old is not None:
             vocabulary = old.vocabulary
             try:
-                lines = made.adopt_vocabulary(vocabulary)
+                left_out = pipeline.adopt_vocabulary(vocabulary)
             except PerceptionError:
-                made.close()
+                pipeline.close()
                 raise
-            made.configure(parameters.settings(self._values()))
+            pipeline.configure(node_parameters.pipeline_settings(self._parameters.values))
             with self._lock:
-                if era != self._era:
+                if generation != self._generation:
                     break
                 if old.vocabulary is not vocabulary:
                     continue
-                self._pipeline, self._loaded = made, wanted(values)
-            self._tell.mended("models")
-            for line in lines:
-                self._tell.trouble("vocabulary", line)
-            self._on_change(made)
+                self._pipeline, self._loaded_parameters = pipeline, model_parameters(values)
+            self._issues.clear("models")
+            for line in left_out:
+                self._report("vocabulary", line)
+            with self._parameters.lock:
+                pipeline.configure(node_parameters.pipeline_settings(self._parameters.values))
+            self._publisher.publish(pipeline, force=True)
             old.close()
             del old
             free_memory()
             return
-        made.close()
+        pipeline.close()
 
-    def _made(self, values: Values) -> Pipeline:
-        self._began, self._progress = time.monotonic(), "starting"
+    def _build_pipeline(self, values: Values) -> Pipeline:
+        self._load_started, self._progress = time.monotonic(), "starting"
         self._loading = f"{values['model']} with {values['language_model']}"
-        self._tell.progress(f"loading {values['model']}")
+        self._log_progress(f"loading {values['model']}")
         try:
             return self._build(
                 model=values["model"],
@@ -202,64 +222,58 @@ class ModelManager:
                 engine=values["engine"],
                 precision=values["precision"],
                 offline=values["offline"],
-                settings=parameters.settings(values),
-                progress=self._goes_on,
+                settings=node_parameters.pipeline_settings(values),
+                progress=self._on_progress,
                 track_numbers=self._track_numbers,
-                proposals=parameters.proposal_files(values),
+                proposals=node_parameters.proposal_files(values),
             )
         finally:
             self._loading = ""
 
-    def _warm(self, made: Pipeline) -> None:
+    def _warm_up(self, pipeline: Pipeline) -> None:
         """The first pass pays for allocation and kernel choice; a robot's first frame should not."""
         self._loading = "warm-up"
         try:
-            made.warm_up(WARM_UP_SIZE, self._goes_on)
+            pipeline.warm_up(WARM_UP_SIZE, self._on_progress)
         except BaseException:
-            made.close()
+            pipeline.close()
             raise
         finally:
             self._loading = ""
-        for role, engine in made.engines.items():
-            self._tell.progress(f"engine ({role}): {engine}")
-        self._tell.progress(f"models loaded in {time.monotonic() - self._began:.1f} s")
+        for role, engine in pipeline.engines.items():
+            self._log_progress(f"engine ({role}): {engine}")
+        self._log_progress(f"models loaded in {time.monotonic() - self._load_started:.1f} s")
 
-    def _goes_on(self, line: str) -> None:
-        self._progress = line
-        self._tell.progress(line)
-
-    def _ask(self, made: Pipeline, values: Values) -> None:
-        """What was looked for, if the parameters still ask for the same as then; else what they ask for."""
-        known = self._remembered.recall(asking(values))
-        if known is not None:
+    def _set_first_vocabulary(self, pipeline: Pipeline, values: Values) -> None:
+        """The stored vocabulary if the parameters are those it began from, else that of the parameters."""
+        stored = self._store.load(vocabulary_parameters(values))
+        if stored is not None:
             try:
-                for line in made.adopt_vocabulary(known):
-                    self._tell.trouble("vocabulary", line)
+                for line in pipeline.adopt_vocabulary(stored):
+                    self._report("vocabulary", line)
             except PerceptionError as error:
-                self._tell.trouble("vocabulary", f"the stored vocabulary is not looked for: {error}")
+                self._report("vocabulary", f"the stored vocabulary is not looked for: {error}")
             else:
                 return
-        made.adopt_vocabulary(self._remembered.numbering())
-        queries, distractors = parameters.asked_for(values)
-        if queries or distractors:
-            made.set_queries(queries, distractors)
+        pipeline.adopt_vocabulary(self._store.label_ids())
+        requested = node_parameters.requested_queries(values)
+        if requested.queries or requested.distractors:
+            pipeline.set_queries(*requested)
 
+    def _on_progress(self, line: str) -> None:
+        self._progress = line
+        self._log_progress(line)
 
-def wanted(values: Values) -> dict[str, Any]:
-    """The part of the parameters that the models follow from."""
-    return {name: values[name] for name in LOADED}
+    def _log_progress(self, line: str) -> None:
+        self._logger.info(line)
 
-
-def asking(values: Values) -> dict[str, Any]:
-    """The part of the parameters that what is looked for begins from, as JSON can hold it."""
-    return {
-        name: list(values[name]) if not isinstance(values[name], str) else values[name]
-        for name in sorted(parameters.ASKING)
-    }
+    def _report(self, kind: str, message: str) -> None:
+        self._issues.add(kind, message)
+        self._logger.warning(message)
 
 
 def free_memory() -> None:
-    """Gives back what nobody refers to any more: to the system, and a GPU's to its other users."""
+    """Returns memory that nobody refers to any more: to the system, and a GPU's to its other users."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():

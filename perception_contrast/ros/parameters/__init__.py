@@ -1,1 +1,1 @@
-"""Parameters of perception_node: their table, their validation, their changes."""
+"""Parameters of perception_node: table, validation, changes."""

@@ -1,12 +1,13 @@
-"""Parameters of perception_node: one table, one validation, one callback that sets all or nothing."""
+"""Parameters of perception_node: validation, and one callback that sets all of a request or nothing."""
 
 from __future__ import annotations
 
 import array
 import re
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any, Protocol
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import ParameterException
@@ -16,60 +17,151 @@ from rclpy.parameter import Parameter
 from perception_contrast.core.errors import ModelError, PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
-from perception_contrast.ros.messages.query_messages import Asked, asked
 from perception_contrast.ros.parameters.parameter_spec import ParameterError, Value, Values
-from perception_contrast.ros.parameters.parameter_table import ALL, TOPICS
+from perception_contrast.ros.parameters.parameter_table import ALL_OUTPUTS, OUTPUTS
 from perception_contrast.ros.parameters.parameter_table import SPECS as SPECS
+from perception_contrast.ros.parameters.requested_queries import RequestedQueries, parse_requested_queries
 from perception_contrast.segmentation.sam.registered_proposers import own_proposals
 
-_BY_NAME = {spec.name: spec for spec in SPECS}
-# What is looked for follows from these together.
-ASKING = frozenset({"vocabulary", "queries", "distractors"})
-# What the models follow from.
-LOADED = tuple(spec.name for spec in SPECS if spec.change == "reload")
-# One value for each camera, or one for all.
-EACH = ("camera_max_rates", "camera_weights", "expected_rates")
-_CAMERA = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
+_SPEC_BY_NAME = {spec.name: spec for spec in SPECS}
+# Parameters that give the vocabulary together.
+VOCABULARY_PARAMETERS = frozenset({"vocabulary", "queries", "distractors"})
+# Parameters whose change loads other models.
+MODEL_PARAMETERS = tuple(spec.name for spec in SPECS if spec.change == "reload")
+# Parameters with one value for each camera, or one for all.
+PER_CAMERA_PARAMETERS = ("camera_max_rates", "camera_weights", "expected_rates")
+_CAMERA_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
+
+
+class ParameterHandler(Protocol):
+    """Puts changed parameters in force."""
+
+    def apply(self, new: Values, old: Values) -> None:
+        """Puts new values in force. Raises PerceptionError to refuse them all."""
+
+    def applied(self, new: Values) -> None:
+        """Called once the new values are those of ``NodeParameters.values``."""
+
+    def refused(self, reason: str) -> None:
+        """Called with the reason why a request was refused."""
+
+
+class NodeParameters:
+    """Declares the parameters on a node and keeps ``values`` in step with those in force.
+
+    Attributes:
+        values: Name to value, in force.
+        lock: Held while a request is applied.
+
+    Raises:
+        ParameterError: A value given at start is refused.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.lock = threading.RLock()
+        try:
+            for spec in SPECS:
+                default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
+                node.declare_parameter(spec.name, default, spec.descriptor())
+        except ParameterException as error:
+            raise ParameterError(" ".join(str(error).split())) from error
+        self.values: Values = {spec.name: _plain(node.get_parameter(spec.name).value) for spec in SPECS}
+        check(self.values, self.values)
+
+    def handle_changes(self, handler: ParameterHandler) -> None:
+        """Validates requests from now on and gives them to ``handler``; until then, any is accepted."""
+
+        def on_set(parameters: list[Parameter]) -> SetParametersResult:
+            return self._set(parameters, handler)
+
+        self._node.add_on_set_parameters_callback(on_set)
+
+    def restore(self, values: Values) -> None:
+        """Sets parameters back to these values, where they differ, through the node's parameters."""
+        differing = [Parameter(name, value=one) for name, one in values.items() if one != self.values[name]]
+        self._node.set_parameters_atomically(differing)
+
+    def _set(self, parameters: list[Parameter], handler: ParameterHandler) -> SetParametersResult:
+        changed = {one.name: _plain(one.value) for one in parameters if one.name in _SPEC_BY_NAME}
+        if not changed:
+            return SetParametersResult(successful=True)
+        with self.lock:
+            new = {**self.values, **changed}
+            try:
+                check(new, changed)
+                handler.apply(new, self.values)
+            except PerceptionError as error:
+                handler.refused(str(error))
+                return SetParametersResult(successful=False, reason=str(error))
+            self.values = new
+        handler.applied(new)
+        return SetParametersResult(successful=True)
 
 
 def defaults() -> dict[str, Value]:
+    """Name to default value."""
     return {spec.name: spec.default for spec in SPECS}
 
 
 def check(values: Values, changed: Collection[str]) -> None:
-    """Raises ParameterError or QueryError for the first value that is refused. changed: names."""
+    """Validates values. Raises ParameterError or QueryError for the first that is refused.
+
+    Args:
+        values: Of all parameters.
+        changed: Names of those that may differ from what was validated before.
+    """
     for name, value in values.items():
-        problem = _BY_NAME[name].problem(value)
+        problem = _SPEC_BY_NAME[name].problem(value)
         if problem:
             raise ParameterError(problem)
-    if not ASKING.isdisjoint(changed):
+    if not VOCABULARY_PARAMETERS.isdisjoint(changed):
         # The vocabulary's own rules: empty or overlong text, labels given twice, too many.
-        Vocabulary().with_queries(*asked_for(values))
+        Vocabulary().with_queries(*requested_queries(values))
     if "proposals" in changed:
         proposal_files(values)
     if "cameras" in changed:
         camera_names(values)
-    for name in EACH:
-        each(values, name)
+    for name in PER_CAMERA_PARAMETERS:
+        per_camera(values, name)
     allowed_outputs(values)
 
 
+def check_model_names(values: Values) -> None:
+    """Raises ModelError for an unknown model, naming the nearest known ones.
+
+    Raises ParameterError for a folder where ``model_paths`` allows none.
+    """
+    from perception_contrast.models.folder_models import is_folder_name
+    from perception_contrast.models.registry import model_spec
+
+    for name in ("model", "language_model"):
+        value = str(values[name])
+        if is_folder_name(value) and not values["model_paths"]:
+            raise ParameterError(
+                f"parameter '{name}': '{value}' is a path, and model_paths is false: "
+                "give the path at start, or a name of `perception-contrast models list`"
+            )
+        if value not in ("", "none"):
+            model_spec(value)
+
+
 def camera_names(values: Values) -> tuple[str, ...]:
-    """Names of the cameras, ("",) for one of no name. Raises ParameterError."""
+    """Names of the cameras, ("",) for one without a name. Raises ParameterError."""
     names = tuple(name for name in values["cameras"] if name)
     for name in names:
-        if not _CAMERA.fullmatch(name):
+        if not _CAMERA_NAME.fullmatch(name):
             raise ParameterError(
                 f"parameter 'cameras': '{name}' cannot be part of a topic's name; use letters, digits and _"
             )
-        if name in TOPICS:
+        if name in OUTPUTS:
             raise ParameterError(f"parameter 'cameras': '{name}' is the name of an output; choose another")
     if len(set(names)) != len(names):
         raise ParameterError("parameter 'cameras' names one twice")
     return names or ("",)
 
 
-def each(values: Values, name: str) -> dict[str, float]:
+def per_camera(values: Values, name: str) -> dict[str, float]:
     """Camera to its value of a parameter that holds one for each, or one for all. Raises ParameterError."""
     cameras, given = camera_names(values), [float(value) for value in values[name]]
     if len(given) not in (1, len(cameras)):
@@ -82,23 +174,22 @@ def each(values: Values, name: str) -> dict[str, float]:
 
 def max_rates(values: Values) -> dict[str, float]:
     """Camera to the most frames a second, 0 for no limit."""
-    return {
-        name: rate or float(values["max_rate"]) for name, rate in each(values, "camera_max_rates").items()
-    }
+    rates = per_camera(values, "camera_max_rates")
+    return {name: rate or float(values["max_rate"]) for name, rate in rates.items()}
 
 
 def allowed_outputs(values: Values) -> tuple[str, ...]:
     """Outputs that may be computed. Raises ParameterError."""
-    names = tuple(name for name in values["outputs"] if name)
+    names, known = tuple(name for name in values["outputs"] if name), (ALL_OUTPUTS, *OUTPUTS)
     for name in names:
-        if name not in (ALL, *TOPICS):
-            raise ParameterError(f"parameter 'outputs': '{name}' is not one of {', '.join((ALL, *TOPICS))}")
-    return TOPICS if ALL in names else names
+        if name not in known:
+            raise ParameterError(f"parameter 'outputs': '{name}' is not one of {', '.join(known)}")
+    return OUTPUTS if ALL_OUTPUTS in names else names
 
 
-def asked_for(values: Values) -> Asked:
+def requested_queries(values: Values) -> RequestedQueries:
     """Queries and distractors that the parameters ask for. Raises QueryError."""
-    return asked(str(values["vocabulary"]), values["queries"], values["distractors"])
+    return parse_requested_queries(str(values["vocabulary"]), values["queries"], values["distractors"])
 
 
 def proposal_files(values: Values) -> tuple[Path, ...] | None:
@@ -110,8 +201,8 @@ def proposal_files(values: Values) -> tuple[Path, ...] | None:
         raise ParameterError(f"parameter 'proposals': {error}") from error
 
 
-def settings(values: Values) -> PipelineSettings:
-    """What the pipeline is configured with."""
+def pipeline_settings(values: Values) -> PipelineSettings:
+    """Settings of the pipeline."""
     return PipelineSettings(
         short_side=values["short_side"],
         max_tokens=values["max_tokens"],
@@ -128,68 +219,17 @@ def settings(values: Values) -> PipelineSettings:
     )
 
 
-class Parameters:
-    """Declares the table on a node and keeps ``values`` in step with what is in force.
-
-    apply(new, old): puts new values in force and raises PerceptionError to refuse them all.
-    known: raises PerceptionError for names of models that there are none of. lock: held while a set goes on.
-    Raises ParameterError where a value given at start is refused.
-    """
-
-    def __init__(
-        self, node: Node, apply: Callable[[Values, Values], None], known: Callable[[Values], None]
-    ) -> None:
-        self._apply, self._known = apply, known
-        self.lock = threading.RLock()
-        try:
-            for spec in SPECS:
-                default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
-                node.declare_parameter(spec.name, default, spec.descriptor())
-        except ParameterException as error:
-            raise ParameterError(" ".join(str(error).split())) from error
-        self.values: Values = {spec.name: _plain(node.get_parameter(spec.name).value) for spec in SPECS}
-        check(self.values, self.values)
-        # Called after a set is in force, with the new values and the old; and with why one was refused.
-        self.changed: Callable[[Values, Values], None] = lambda new, old: None
-        self.refused: Callable[[str], None] = lambda reason: None
-        node.add_on_set_parameters_callback(self._on_set)
-
-    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
-        changed = {one.name: _plain(one.value) for one in parameters if one.name in _BY_NAME}
-        if not changed:
-            return SetParametersResult(successful=True)
-        with self.lock:
-            new = {**self.values, **changed}
-            try:
-                check(new, changed)
-                if any(new[name] != self.values[name] for name in LOADED):
-                    self._known(new)
-                self._apply(new, self.values)
-            except PerceptionError as error:
-                self.refused(str(error))
-                return SetParametersResult(successful=False, reason=str(error))
-            old, self.values = self.values, new
-        self.changed(new, old)
-        return SetParametersResult(successful=True)
+def model_parameters(values: Values) -> dict[str, Any]:
+    """The values of MODEL_PARAMETERS."""
+    return {name: values[name] for name in MODEL_PARAMETERS}
 
 
-def known_models(values: Values) -> None:
-    """Raises ModelError for names of models that there are none of, with the nearest there are.
-
-    Raises ParameterError for a folder where ``model_paths`` takes none.
-    """
-    from perception_contrast.models.folder_models import is_folder_name
-    from perception_contrast.models.registry import model_spec
-
-    for name in ("model", "language_model"):
-        value = str(values[name])
-        if is_folder_name(value) and not values["model_paths"]:
-            raise ParameterError(
-                f"parameter '{name}': '{value}' is a path, and model_paths is false: "
-                "give the path at start, or a name of `perception-contrast models list`"
-            )
-        if value not in ("", "none"):
-            model_spec(value)
+def vocabulary_parameters(values: Values) -> dict[str, Any]:
+    """The values of VOCABULARY_PARAMETERS, as JSON can hold them."""
+    return {
+        name: list(values[name]) if not isinstance(values[name], str) else values[name]
+        for name in sorted(VOCABULARY_PARAMETERS)
+    }
 
 
 def _plain(value: Value) -> Value:

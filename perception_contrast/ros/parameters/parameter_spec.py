@@ -1,4 +1,4 @@
-"""A parameter as one row of a table: default, description, range, choices, when it may change."""
+"""One parameter: default, description, range, choices, and when it may change."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ class ParameterError(PerceptionError):
 
 
 @dataclass(frozen=True)
-class Spec:
-    """One parameter. ``change``: "any" time, "reload" for one that loads models anew, or "never" after start.
+class ParameterSpec:
+    """One parameter.
 
-    A tuple as default is a list of values, for each of which range and choices hold.
+    Attributes:
+        default: A tuple stands for a list of values, for each of which range and choices hold.
+        minimum: Smallest number, None for no limit; ``maximum`` likewise.
+        choices: Allowed strings, empty for any.
+        change: "any" time, "reload" for one whose change loads other models, or "never" after start.
     """
 
     name: str
@@ -34,14 +38,15 @@ class Spec:
     change: str = "any"
 
     def descriptor(self) -> ParameterDescriptor:
+        """Description, constraints, range and read-only flag for ``declare_parameter``."""
         message = ParameterDescriptor(description=self.description, read_only=self.change == "never")
         if self.choices:
             message.additional_constraints = "one of " + ", ".join(self.choices)
         if self.change == "reload":
             message.additional_constraints = "; ".join(
-                filter(None, [message.additional_constraints, "a change loads the models anew"])
+                filter(None, [message.additional_constraints, "a change loads other models"])
             )
-        # ROS has ranges for single numbers alone; what lists may hold is checked by ``problem``.
+        # ROS has ranges for single numbers alone; values of lists are checked by ``problem``.
         if self.minimum is not None and self.maximum is not None and not isinstance(self.default, tuple):
             if isinstance(self.default, int):
                 bounds = IntegerRange(from_value=int(self.minimum), to_value=int(self.maximum), step=1)

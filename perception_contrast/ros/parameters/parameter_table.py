@@ -1,168 +1,211 @@
-"""The table of perception_node's parameters: names, defaults, descriptions, ranges, when they may change."""
+"""The parameters of perception_node: names, defaults, descriptions, ranges, and when they may change."""
 
 from __future__ import annotations
 
 from perception_contrast.encoders.dense.method_names import METHODS
 from perception_contrast.engines.engine_names import AUTO, KINDS, PRECISIONS
-from perception_contrast.ros.node.vocabulary_store import AFTER_CRASH, CHOICES
-from perception_contrast.ros.parameters.parameter_spec import Spec
+from perception_contrast.ros.parameters.parameter_spec import ParameterSpec
+from perception_contrast.vocabulary.vocabulary_store import AFTER_CRASH, RESTORE_CHOICES
 
-ALL = "all"
+ALL_OUTPUTS = "all"
 # Outputs by the names that `outputs` and diagnostics use; pca is ~/features/image.
-TOPICS = ("features", "semantic_features", "embedding", "masks", "detections", "overlay", "pca")
+OUTPUTS = ("features", "semantic_features", "embedding", "masks", "detections", "overlay", "pca")
 
 SPECS = (
-    Spec("model", "dinov2-s14", "Image encoder, see `perception-contrast models`.", change="reload"),
-    Spec(
+    ParameterSpec(
+        "model", "dinov2-s14", "Image encoder; `perception-contrast models list` names them.", change="reload"
+    ),
+    ParameterSpec(
         "language_model",
         "household-lit",
-        "Model that matches words to pixels; none to do without (exemplars still work).",
+        "Model that compares text with image features; none disables text queries (exemplars still work).",
         change="reload",
     ),
-    Spec(
+    ParameterSpec(
         "dense",
         "auto",
-        "Way to the features that words are compared with; auto is proxyclip beside a DINO, else naclip.",
+        "How dense image features for text come about; auto: proxyclip if `model` is a DINO, else naclip.",
         choices=(AUTO, *METHODS),
         change="reload",
     ),
-    Spec("device", "auto", "auto, cpu, cuda or cuda:N.", change="reload"),
-    Spec(
+    ParameterSpec("device", "auto", "auto, cpu, cuda or cuda:N.", change="reload"),
+    ParameterSpec(
         "engine",
         "auto",
-        "What the models run on; auto measures once on this machine and remembers the fastest that is exact.",
+        "Inference engine; auto measures them once on this machine and keeps the fastest accurate one.",
         choices=(AUTO, *KINDS),
         change="reload",
     ),
-    Spec(
+    ParameterSpec(
         "precision",
         "auto",
-        "Of matrix products; auto is whatever is fastest and keeps the features' directions.",
+        "Number format of matrix products; auto is the fastest one that keeps features accurate.",
         choices=(AUTO, *PRECISIONS),
         change="reload",
     ),
-    Spec(
+    ParameterSpec(
         "proposals",
         "",
-        "Files of the SAM family that draw masks anew, by the name of `models add ... --like sam`; or none.",
+        "Proposals that refine masks: the name given to `models add NAME ... --like sam`; or empty.",
         change="reload",
     ),
-    Spec("offline", False, "Never use a network; weights must be in the cache.", change="reload"),
-    Spec(
+    ParameterSpec("offline", False, "Never use the network; weights must be in the cache.", change="reload"),
+    ParameterSpec(
         "model_paths",
         True,
-        "While the node runs, `model` and `language_model` may be folders of exported models; false: names "
-        "alone.",
+        "Allow `model` and `language_model` to be set to folders of exported models while the node runs.",
         change="never",
     ),
-    Spec(
+    ParameterSpec(
         "image_transport",
         "raw",
-        "raw reads `image`; compressed reads `image/compressed` (JPEG, PNG).",
+        "raw subscribes to `image`; compressed to `image/compressed` (JPEG, PNG).",
         choices=("raw", "compressed"),
         change="never",
     ),
-    Spec(
+    ParameterSpec(
         "reliability",
         "auto",
-        "Of camera subscriptions: auto is reliable where every publisher offers that, else best effort.",
+        "QoS reliability of camera subscriptions; auto is reliable where every publisher offers it.",
         choices=("auto", "reliable", "best_effort"),
         change="never",
     ),
-    Spec("use_depth", False, "Also read `depth` and `camera_info`.", change="never"),
-    Spec(
+    ParameterSpec("use_depth", False, "Also subscribe to `depth` and `camera_info`.", change="never"),
+    ParameterSpec(
         "cameras",
         ("",),
-        "Names of cameras, each with topics of its own: reads NAME/image, publishes ~/NAME/detections. "
-        "Empty: one, of no name.",
+        "Names of several cameras: each subscribes to NAME/image and publishes ~/NAME/detections and so on. "
+        "Empty: one camera without a name.",
         change="never",
     ),
-    Spec(
+    ParameterSpec(
         "sync_slop",
         0.017,
-        "Seconds by which depth and camera_info may differ from an image, where none has its very stamp.",
+        "Largest difference in seconds between the stamps of an image and its depth or camera_info.",
         0.0,
         1.0,
     ),
-    Spec(
+    ParameterSpec(
         "sync_patience",
         0.05,
-        "Seconds that an image waits for depth and camera_info that are still to come.",
+        "Longest time in seconds that an image waits for its depth and camera_info.",
         0.0,
         1.0,
     ),
-    Spec("autostart", True, "Configure and activate at start.", change="never"),
-    Spec(
+    ParameterSpec("autostart", True, "Configure and activate at start.", change="never"),
+    ParameterSpec(
         "release_on_deactivate",
         False,
-        "Let the models and their memory go while inactive; activating then loads them again.",
+        "Free the models' memory while the node is inactive; activating loads them again.",
     ),
-    Spec(
+    ParameterSpec(
         "restore_vocabulary",
         AFTER_CRASH,
-        "When a start goes on with what was last looked for: after one that was killed, always or never.",
-        choices=CHOICES,
+        "When a start restores the last vocabulary: after the node was killed, always, or never.",
+        choices=RESTORE_CHOICES,
         change="never",
     ),
-    Spec(
+    ParameterSpec(
         "vocabulary",
         "",
-        "Name of a vocabulary to look for, see `perception-contrast vocab list`; empty for none.",
+        "Name of a vocabulary file; `perception-contrast vocab list` names them; empty for none.",
     ),
-    Spec(
+    ParameterSpec(
         "queries",
         ("",),
-        "What to look for besides: 'label' or 'label: phrase; phrase; !negative'. Empty strings are ignored.",
+        "Further queries: 'label' or 'label: phrase; phrase; !negative'. Empty strings are ignored.",
     ),
-    Spec("distractors", ("",), "Things that compete with the queries and are never published."),
-    Spec("mask_threshold", 0.0, "Probability that labels a pixel; 0 takes the model's own.", 0.0, 1.0),
-    Spec("detection_threshold", 0.0, "Probability of a detection; 0 takes the model's own.", 0.0, 1.0),
-    Spec("short_side", 378, "Short side in pixels of the image that the encoder sees.", 56, 2048),
-    Spec("max_tokens", 2048, "Most patches of that image; larger images are scaled down.", 16, 65536),
-    Spec(
+    ParameterSpec("distractors", ("",), "Labels that compete with the queries and are never published."),
+    ParameterSpec(
+        "mask_threshold",
+        0.0,
+        "Lowest probability of a pixel in a mask; 0 takes the model's own threshold.",
+        0.0,
+        1.0,
+    ),
+    ParameterSpec(
+        "detection_threshold",
+        0.0,
+        "Lowest probability of a detection; 0 takes the model's own threshold.",
+        0.0,
+        1.0,
+    ),
+    ParameterSpec("short_side", 378, "Short side in pixels of the encoder's input image.", 56, 2048),
+    ParameterSpec(
+        "max_tokens",
+        2048,
+        "Largest number of patches of the input image; larger images are scaled down.",
+        16,
+        65536,
+    ),
+    ParameterSpec(
         "tile",
         0,
-        "Side in pixels of the windows that the encoders see a larger image through; 0 for all at once.",
+        "Side in pixels of the tiles that the input image is encoded in; 0 encodes it as a whole.",
         0,
         2048,
     ),
-    Spec("tile_overlap", 0.25, "Share of a window that the next one sees too.", 0.0, 0.5),
-    Spec("max_detections", 100, "Most detections of one frame, best first.", 1, 1000),
-    Spec("tracking", True, "Give detections ids that last through occlusion and the camera's motion."),
-    Spec("split", True, "Part regions of several things of a kind into the single ones."),
-    Spec(
+    ParameterSpec("tile_overlap", 0.25, "Overlap of neighbouring tiles, as a share of their side.", 0.0, 0.5),
+    ParameterSpec(
+        "max_detections",
+        100,
+        "Largest number of detections of a frame; the most probable ones are kept.",
+        1,
+        1000,
+    ),
+    ParameterSpec(
+        "tracking", True, "Track detections, with ids that last through occlusion and camera motion."
+    ),
+    ParameterSpec("split", True, "Split regions of several objects of one label into single objects."),
+    ParameterSpec(
         "zoom",
         32,
-        "Most views of regions that are seen again, enlarged, in one frame; 0 for none. For household-lit.",
+        "Largest number of enlarged crops that rescore detections; 0 for none. For household-lit.",
         0,
         256,
     ),
-    Spec("refine_masks_most", 20, "Most detections of one frame that proposals draw anew.", 0, 100),
-    Spec("track_seconds", 2.0, "How long a thing that is out of sight keeps its id.", 0.1, 60.0),
-    Spec("feature_dtype", "float16", "Type of FeatureMap values.", choices=("float16", "float32")),
-    Spec("outputs", (ALL,), "Outputs that may be computed: all, or some of " + ", ".join(TOPICS) + "."),
-    Spec(
-        "max_rate", 0.0, "Most frames a second of a camera that are processed; 0 for no limit.", 0.0, 1000.0
+    ParameterSpec(
+        "refine_masks_most",
+        20,
+        "Largest number of detections of a frame whose masks `proposals` refines.",
+        0,
+        100,
     ),
-    Spec(
-        "camera_max_rates",
-        (0.0,),
-        "The same of each camera, in the order of `cameras`, or one for all; 0 takes max_rate.",
+    ParameterSpec("track_seconds", 2.0, "Seconds that a track without a detection is kept.", 0.1, 60.0),
+    ParameterSpec("feature_dtype", "float16", "dtype of FeatureMap values.", choices=("float16", "float32")),
+    ParameterSpec(
+        "outputs",
+        (ALL_OUTPUTS,),
+        "Outputs that may be computed if they have subscribers: all, or some of " + ", ".join(OUTPUTS) + ".",
+    ),
+    ParameterSpec(
+        "max_rate",
+        0.0,
+        "Largest number of frames a second that are processed of a camera; 0 for no limit.",
         0.0,
         1000.0,
     ),
-    Spec(
+    ParameterSpec(
+        "camera_max_rates",
+        (0.0,),
+        "max_rate of each camera, in the order of `cameras`, or one for all; 0 takes max_rate.",
+        0.0,
+        1000.0,
+    ),
+    ParameterSpec(
         "camera_weights",
         (1.0,),
-        "Shares of the work, one for each camera or one for all, where there is more than can be done.",
+        "Shares of processing time under overload, one for each camera or one for all.",
         0.001,
         1000.0,
     ),
-    Spec("max_batch", 0, "Most cameras whose frames are computed together; 0 for all.", 0, 64),
-    Spec(
+    ParameterSpec(
+        "max_batch", 0, "Largest number of frames, one of each camera, in a batch; 0 for all cameras.", 0, 64
+    ),
+    ParameterSpec(
         "expected_rates",
         (0.0,),
-        "Frames a second that a camera should deliver, one for all or each, for diagnostics; 0: not known.",
+        "Expected frames a second, one for each camera or one for all, for diagnostics; 0: not known.",
         0.0,
         1000.0,
     ),

@@ -12,23 +12,25 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.recordings.bag_messages import BagMessage
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.ros.messages.image_messages import time_message
-from perception_contrast.ros.node.lifecycle import Stop
-from perception_contrast.ros.playback.bag_pacing import Pacer, message_class, publisher_qos
-from perception_contrast.ros.qos import output
+from perception_contrast.ros.messages.message_classes import message_class
+from perception_contrast.ros.node.shutdown_event import ShutdownEvent
+from perception_contrast.ros.playback.playback_clock import PlaybackClock
+from perception_contrast.ros.playback.recorded_qos import publisher_qos
+from perception_contrast.ros.qos import output_qos
 
 CLOCK_TOPIC = "/clock"
 
 
-class ClockOutlet:
-    """/clock at ``rate`` messages a second of real time; silent if that is 0."""
+class ClockPublisher:
+    """Publishes /clock at ``rate`` messages a second of real time, nothing if that is 0."""
 
     def __init__(self, node: Node, rate: float) -> None:
         self._period = 1.0 / rate if rate > 0 else float("inf")
-        self._publisher = node.create_publisher(Clock, CLOCK_TOPIC, output(10)) if rate > 0 else None
+        self._publisher = node.create_publisher(Clock, CLOCK_TOPIC, output_qos(10)) if rate > 0 else None
         self._next = 0.0 if rate > 0 else float("inf")
 
     def tick(self, recorded: int, *, now: float) -> float:
-        """Publishes the recorded time if it is due; the moment of the next tick."""
+        """Publishes the recorded time if it is due; returns when the next one is."""
         if now >= self._next:
             self.publish(recorded)
             self._next = now + self._period
@@ -39,11 +41,16 @@ class ClockOutlet:
             self._publisher.publish(Clock(clock=time_message(recorded)))
 
 
-class Replay:
-    """Publishers for a recording's topics; a recorded /clock is left out, ours takes its place.
+class BagPublisher:
+    """Publishes the topics of a recording; a recorded /clock is left out, ours takes its place.
 
-    topics: those to play, all if none is named. start_offset: seconds to leave out. Raises
-    PerceptionError where there is nothing to play.
+    Args:
+        topics: Those to play, all if none is named.
+        start_offset: Seconds at the beginning to leave out.
+        clock_rate: Messages a second on /clock, 0 for none.
+
+    Raises:
+        PerceptionError: There is nothing to play.
     """
 
     def __init__(
@@ -58,45 +65,47 @@ class Replay:
                 f"which is {(source.end - source.start) / 1e9:.1f} s long"
             )
         self.publishers = {}
-        self.skipped = []
+        self.unknown_types = []
         for topic in source.topics.values():
             if not topic.count or topic.name == CLOCK_TOPIC or (topics and topic.name not in topics):
                 continue
-            kind = message_class(topic.type)
-            if kind is None:
-                self.skipped.append(topic)
+            message_type = message_class(topic.type)
+            if message_type is None:
+                self.unknown_types.append(topic)
             else:
-                self.publishers[topic.name] = node.create_publisher(kind, topic.name, publisher_qos(topic))
+                self.publishers[topic.name] = node.create_publisher(
+                    message_type, topic.name, publisher_qos(topic)
+                )
         if not self.publishers:
             raise PerceptionError(
                 f"nothing of recording '{source.path}' can be played: its types are not installed "
                 "or no topic has a message"
             )
-        self._clock = ClockOutlet(node, clock_rate)
+        self._clock_publisher = ClockPublisher(node, clock_rate)
 
-    def play(self, pacer: Pacer, stop: Stop) -> int:
-        """One pass, until its end or ``stop``; how many messages were published."""
+    def play(self, clock: PlaybackClock, shutdown: ShutdownEvent) -> int:
+        """Plays once, until the end or ``shutdown``; returns how many messages were published."""
         count = 0
         for message in self._messages():
             if count == 0:
-                pacer.restart(message.stamp)
-            if self._wait_until(pacer.due(message.stamp), pacer, stop):
+                clock.restart(message.stamp)
+            if self._wait_until(clock.due(message.stamp), clock, shutdown):
                 break
             self.publishers[message.topic].publish(message.data)
             count += 1
         if count:
-            self._clock.publish(pacer.recorded_time())
+            self._clock_publisher.publish(clock.recorded_time())
         return count
 
     def _messages(self) -> Iterator[BagMessage]:
         return self._source.messages(list(self.publishers), self._start)
 
-    def _wait_until(self, due: float, pacer: Pacer, stop: Stop) -> bool:
-        """Waits, with /clock ticking; True if the node is to stop."""
+    def _wait_until(self, due: float, clock: PlaybackClock, shutdown: ShutdownEvent) -> bool:
+        """Waits, publishing /clock; True if the node is to end."""
         while True:
             now = time.monotonic()
-            next_tick = self._clock.tick(pacer.recorded_time(), now=now)
+            next_tick = self._clock_publisher.tick(clock.recorded_time(), now=now)
             if now >= due:
-                return stop.is_set()
-            if stop.wait(min(due, next_tick) - now):
+                return shutdown.is_set()
+            if shutdown.wait(min(due, next_tick) - now):
                 return True

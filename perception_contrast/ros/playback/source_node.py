@@ -1,4 +1,4 @@
-"""What nodes that only publish share: parameters read once at start, and a loop in a thread of its own."""
+"""Parts of nodes that only publish: parameters read once at start, and a loop in a thread of its own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.ros.node.lifecycle import Stop
-from perception_contrast.ros.parameters.parameter_spec import ParameterError, Spec
+from perception_contrast.ros.node.shutdown_event import ShutdownEvent
+from perception_contrast.ros.parameters.parameter_spec import ParameterError, ParameterSpec
 
 
-def start_values(node: Node, specs: Sequence[Spec]) -> dict[str, Any]:
-    """Declares parameters and reads them. Raises ParameterError for a value that is refused."""
+def declare_start_parameters(node: Node, specs: Sequence[ParameterSpec]) -> dict[str, Any]:
+    """Declares parameters and returns their values. Raises ParameterError for a value that is refused."""
     values = {}
     for spec in specs:
         default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
@@ -30,13 +30,13 @@ def start_values(node: Node, specs: Sequence[Spec]) -> dict[str, Any]:
 
 
 class SourceThread:
-    """Runs a source's loop. When it returns the node ends; a PerceptionError ends it as a failure.
+    """Runs the loop of a source. When it returns the node ends; a PerceptionError ends it as a failure.
 
-    The loop has one thread from first to last because an OpenGL context belongs to the thread that made it.
+    The whole loop has one thread, because an OpenGL context belongs to the thread that made it.
     """
 
-    def __init__(self, loop: Callable[[], None], stop: Stop) -> None:
-        self._loop, self._stop = loop, stop
+    def __init__(self, loop: Callable[[], None], shutdown: ShutdownEvent) -> None:
+        self._loop, self._shutdown = loop, shutdown
         self._thread = threading.Thread(target=self._run, name="source", daemon=True)
         self._thread.start()
 
@@ -44,14 +44,14 @@ class SourceThread:
         try:
             self._loop()
         except PerceptionError as error:
-            self._stop(str(error))
+            self._shutdown.set(str(error))
         except Exception as error:
-            # After a stop the middleware is being torn down under the loop: what fails then is no failure.
-            if not self._stop.is_set():
-                self._stop(f"unexpected failure: {error!r}")
+            # After a shutdown the middleware is torn down under the loop: errors are to be expected.
+            if not self._shutdown.is_set():
+                self._shutdown.set(f"unexpected failure: {error!r}")
         else:
-            self._stop()
+            self._shutdown.set()
 
     def join(self, timeout: float = 3.0) -> None:
-        """Waits for the loop, which must look at the node's Stop."""
+        """Waits for the loop, which must check the node's ShutdownEvent."""
         self._thread.join(timeout)

@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perception_contrast.core.arrays import FloatArray, FloatBox
-from perception_contrast.encoders.household_lit import HouseholdLit
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.encoders.rescoring_head import SIDE, RescoringHead, pooled
-from perception_contrast.engines.served_graph import ServedGraph, served_rescoring
-from perception_contrast.preprocessing.region_crops import View, coverage, enlarged, form_of, steady, view_of
+from perception_contrast.engines.encoder_session import EncoderSession, rescoring_session
+from perception_contrast.preprocessing.region_crops import (
+    View,
+    coverage,
+    enlarged,
+    form_of,
+    steady,
+    view_of,
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class CropEncoder:
     scale, bias: of cosines with words, for logits.
     """
 
-    def __init__(self, served: ServedGraph, head: RescoringHead) -> None:
+    def __init__(self, served: EncoderSession, head: RescoringHead) -> None:
         self.served, self._head = served, head
         self.scale, self.bias = float(head.log_scale.exp()), float(head.bias)
         self._cells = SIDE // served.graph.patch
@@ -83,8 +89,8 @@ class CropEncoder:
 
 def crop_encoder_of(encoders: Encoders, engine: str, precision: str) -> CropEncoder | None:
     """For models that see regions enlarged; None for others. engine, precision: as ``choose_engine``."""
-    served = served_rescoring(encoders, engine, precision)
+    served = rescoring_session(encoders, engine, precision)
     language = encoders.language
-    if served is None or not isinstance(language, HouseholdLit) or language.zoom is None:
+    if served is None or language is None or language.rescoring is None:
         return None
-    return CropEncoder(served, language.zoom.head)
+    return CropEncoder(served, language.rescoring.head)

@@ -18,10 +18,11 @@ from vision_msgs.msg import LabelInfo, VisionClass
 
 from perception_contrast.core.vocabulary import UNLABELLED
 from perception_contrast.ros.messages.image_messages import camera_info_message, image_message
-from perception_contrast.ros.node.lifecycle import Stop, leave, run
-from perception_contrast.ros.parameters.parameter_spec import Spec
-from perception_contrast.ros.playback.source_node import SourceThread, start_values
-from perception_contrast.ros.qos import latched, output
+from perception_contrast.ros.node.run_node import exit_process, run_node
+from perception_contrast.ros.node.shutdown_event import ShutdownEvent
+from perception_contrast.ros.parameters.parameter_spec import ParameterSpec
+from perception_contrast.ros.playback.source_node import SourceThread, declare_start_parameters
+from perception_contrast.ros.qos import latched_qos, output_qos
 from perception_contrast_sim.rooms.household import Household
 
 NAME = "sim_camera"
@@ -30,13 +31,15 @@ MAP, LINK, OPTICAL = "map", "camera_link", "camera_color_optical_frame"
 # Columns: the optical axes x right, y down, z forward in the link.
 OPTICAL_IN_LINK = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 SPECS = (
-    Spec("rate", 10.0, "Frames a second.", 0.1, 60.0, change="never"),
-    Spec("seed", 1, "The same seed gives the same household and path.", 0, 2**31 - 1, change="never"),
-    Spec("width", 640, "Image width in pixels.", 64, 1920, change="never"),
-    Spec("height", 480, "Image height in pixels.", 64, 1080, change="never"),
-    Spec("unseen", False, "Use shapes and looks that training never used.", change="never"),
-    Spec("offline", False, "Never use a network; assets must be in the cache.", change="never"),
-    Spec("duration", 0.0, "Seconds until the node ends; 0 for no end.", 0.0, 1e9, change="never"),
+    ParameterSpec("rate", 10.0, "Frames a second.", 0.1, 60.0, change="never"),
+    ParameterSpec(
+        "seed", 1, "The same seed gives the same household and path.", 0, 2**31 - 1, change="never"
+    ),
+    ParameterSpec("width", 640, "Image width in pixels.", 64, 1920, change="never"),
+    ParameterSpec("height", 480, "Image height in pixels.", 64, 1080, change="never"),
+    ParameterSpec("unseen", False, "Use shapes and looks that training never used.", change="never"),
+    ParameterSpec("offline", False, "Never use a network; assets must be in the cache.", change="never"),
+    ParameterSpec("duration", 0.0, "Seconds until the node ends; 0 for no end.", 0.0, 1e9, change="never"),
 )
 
 
@@ -59,26 +62,26 @@ def transform(
 class SimCamera(Node):
     """Renders in its own thread; depth and ground truth only while somebody listens to them."""
 
-    def __init__(self, stop: Stop) -> None:
+    def __init__(self, shutdown: ShutdownEvent) -> None:
         super().__init__(NAME)
-        self._stop = stop
-        self._values = start_values(self, SPECS)
+        self._shutdown = shutdown
+        self._values = declare_start_parameters(self, SPECS)
         self._color = self._publish(Image, "camera/color/image_raw")
         self._color_info = self._publish(CameraInfo, "camera/color/camera_info")
         self._depth = self._publish(Image, "camera/depth/image_rect_raw")
         self._depth_info = self._publish(CameraInfo, "camera/depth/camera_info")
         self._labels = self._publish(Image, "camera/ground_truth/labels")
         self._instances = self._publish(Image, "camera/ground_truth/instances")
-        self._label_info = self.create_publisher(LabelInfo, "camera/ground_truth/label_info", latched())
-        self._tf = self.create_publisher(TFMessage, "/tf", output(100))
-        self._tf_static = self.create_publisher(TFMessage, "/tf_static", latched())
-        self._thread = SourceThread(self._run, stop)
+        self._label_info = self.create_publisher(LabelInfo, "camera/ground_truth/label_info", latched_qos())
+        self._tf = self.create_publisher(TFMessage, "/tf", output_qos(100))
+        self._tf_static = self.create_publisher(TFMessage, "/tf_static", latched_qos())
+        self._thread = SourceThread(self._run, shutdown)
 
     def close(self) -> None:
         self._thread.join()
 
     def _publish(self, kind: type, topic: str) -> Any:
-        return self.create_publisher(kind, topic, output())
+        return self.create_publisher(kind, topic, output_qos())
 
     def _run(self) -> None:
         values = self._values
@@ -111,7 +114,7 @@ class SimCamera(Node):
         period = 1.0 / self._values["rate"]
         begin = due = time.monotonic()
         end = begin + (self._values["duration"] or float("inf"))
-        while not self._stop.wait(max(due - time.monotonic(), 0.0)) and time.monotonic() < end:
+        while not self._shutdown.wait(max(due - time.monotonic(), 0.0)) and time.monotonic() < end:
             self._shoot(house, time.monotonic() - begin)
             # A frame that took too long delays the next ones: a late camera skips, it does not catch up.
             due = max(due + period, time.monotonic())
@@ -157,7 +160,7 @@ def label_ids(instances: NDArray[np.int32], categories: dict[int, int]) -> NDArr
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    leave(run(SimCamera, NAME, args))
+    exit_process(run_node(SimCamera, NAME, args))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import statistics
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,15 +20,20 @@ from PIL import Image
 from small_models import encoders_of
 
 from perception_contrast.bench import machine
+from perception_contrast.bench.bench_models import (
+    BENCH_QUERIES,
+    BenchModels,
+    bench_models_of,
+    random_encoders,
+)
 from perception_contrast.bench.camera_messages import ENCODINGS, camera_message, photograph
-from perception_contrast.bench.compare import Against
+from perception_contrast.bench.compare import LibraryComparison
 from perception_contrast.bench.dds_loopback import loopback
-from perception_contrast.bench.flops import work_of
-from perception_contrast.bench.peers import peers_of
-from perception_contrast.bench.result_messages import WANTS, message_builder
+from perception_contrast.bench.flops import count_work
+from perception_contrast.bench.other_libraries import build_other_libraries
+from perception_contrast.bench.result_messages import BENCH_REQUEST, message_builder
 from perception_contrast.bench.stages import Stages, measure_stages
-from perception_contrast.bench.subject import WORDS, Subject, random_encoders, subject_of
-from perception_contrast.bench.timing import WARM_UPS, Limit, Probe, Timing, take_turns
+from perception_contrast.bench.timing import WARM_UPS, Limit, Probe, Timing, time_in_rounds
 from perception_contrast.cli.demo.demo_graph import environment, free_domain
 from perception_contrast.cli.main import main
 from perception_contrast.core.errors import ModelError, PerceptionError
@@ -47,36 +53,36 @@ KEYS = {
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short look at what the machine can do at most."""
-    monkeypatch.setattr(machine, "_SECONDS", 0.01)
-    monkeypatch.setattr(machine, "_SIDES", {"cpu": (256,)})
-    monkeypatch.setattr(machine, "_COPIED_MB", {"cpu": 1})
+    """Short measurements of the machine's peaks."""
+    monkeypatch.setattr(machine, "PEAK_SECONDS", 0.01)
+    monkeypatch.setattr(machine, "MATRIX_SIDES", {"cpu": (256,)})
+    monkeypatch.setattr(machine, "COPY_MB", {"cpu": 1})
 
 
-def subject(kind: str, size: tuple[int, int] | None) -> Subject:
+def models(kind: str, size: tuple[int, int] | None) -> BenchModels:
     frame = Frame(photograph(CAMERA))
-    return subject_of(
+    return bench_models_of(
         encoders_of(kind), size=size, camera=CAMERA, frame=frame, engine="torch", precision="fp32"
     )
 
 
 def stages_of(kind: str, size: tuple[int, int] | None, batch: int = 1) -> Stages:
     message = camera_message(photograph(CAMERA), "bgr8")
-    return measure_stages(subject(kind, size), message, Limit(rounds=2), batch=batch)
+    return measure_stages(models(kind, size), message, Limit(rounds=2), batch=batch)
 
 
 def test_percentiles_are_those_of_the_standard_library() -> None:
     samples = tuple(np.random.default_rng(0).gamma(2.0, 5.0, 37).tolist())
     cuts = statistics.quantiles(samples, n=100, method="inclusive")
-    row = Timing(samples).described()
+    row = Timing(samples).summary()
     assert [row[f"p{q}_ms"] for q in (50, 95, 99)] == pytest.approx(
         [cuts[q - 1] for q in (50, 95, 99)], abs=1e-3
     )
     with pytest.raises(ValueError, match="no round"):
-        Timing(()).described()
+        Timing(()).summary()
 
 
-def test_probes_take_turns_and_warm_ups_do_not_count() -> None:
+def test_probes_time_in_rounds_and_warm_ups_do_not_count() -> None:
     calls: list[str] = []
     shares: list[float] = []
 
@@ -88,7 +94,7 @@ def test_probes_take_turns_and_warm_ups_do_not_count() -> None:
         return Probe(name, measure)
 
     probes = [probe("a", float), probe("b", lambda n: None if n == WARM_UPS + 2 else -float(n))]
-    first, second = take_turns(probes, Limit(rounds=3), "x", lambda _, share: shares.append(share))
+    first, second = time_in_rounds(probes, Limit(rounds=3), "x", lambda _, share: shares.append(share))
     assert calls == ["a", "b"] * (WARM_UPS + 3)
     assert first.samples == (4.0, 5.0, 6.0)
     assert second.samples == (-4.0, -6.0)
@@ -105,7 +111,7 @@ def test_a_time_limit_still_asks_for_a_few_rounds() -> None:
 @pytest.mark.parametrize(("side", "gflops"), [(224, 12.2), (518, 93.6)])
 def test_the_work_of_a_model_is_what_is_published(side: int, gflops: float) -> None:
     graph = graph_to_export("dinov2-s14", random_init=True)
-    work = work_of(graph, (side, side))
+    work = count_work(graph, (side, side))
     assert work.flops / 1e9 == pytest.approx(gflops, rel=0.05)
     assert work.bytes_of("fp32", 1) == 4 * work.weights + work.moved
 
@@ -129,8 +135,8 @@ def test_a_jpeg_is_one_that_others_read() -> None:
 
 
 def test_the_network_sees_the_size_that_was_asked_for() -> None:
-    made = subject("apart", (56, 84))
-    result = made.pipeline.process(Frame(photograph((50, 200))), WANTS)
+    made = models("apart", (56, 84))
+    result = made.pipeline.process(Frame(photograph((50, 200))), BENCH_REQUEST)
     assert result.features is not None
     assert result.features.shape[:2] == (4, 6)
     # The other tower has patches of 16 pixels.
@@ -138,28 +144,28 @@ def test_the_network_sees_the_size_that_was_asked_for() -> None:
     assert made.main.tower.model == "dinov2-s14"
     assert result.masks is not None
     assert result.masks.shape == (50, 200)
-    assert len(made.pipeline.vocabulary.queries) == len(WORDS) == 10
+    assert len(made.pipeline.vocabulary.queries) == len(BENCH_QUERIES) == 10
 
 
 def test_without_a_size_the_network_sees_what_the_node_would_give_it() -> None:
-    assert subject("none", None).main.size == (378, 504)
+    assert models("none", None).main.size == (378, 504)
 
 
 def test_stages_of_one_shared_pass() -> None:
     stages = stages_of("lit", (56, 56))
     assert list(stages.timings)[:4] == ["decode", "decode.jpeg", "preprocess", "upload"]
     assert {"encode.dinov2-s14", "encode.household-lit", "head", "postprocess", "walk"} <= set(stages.timings)
-    # The head counts as the walk's own cost.
+    # The head counts as the frame's own cost.
     assert stages.forwards == ("encode.household-lit",) and stages.towers == ("encode.dinov2-s14",)
-    assert stages.walk_over_forwards == stages.walk.p50 / stages.timings["encode.household-lit"].p50
-    assert stages.walk_over_towers == stages.walk.p50 / stages.timings["encode.dinov2-s14"].p50
+    assert stages.frame_over_forwards == stages.whole_frame.p50 / stages.timings["encode.household-lit"].p50
+    assert stages.frame_over_towers == stages.whole_frame.p50 / stages.timings["encode.dinov2-s14"].p50
     whole, bare, head = (
         stages.timings[name].samples for name in ("encode.household-lit", "encode.dinov2-s14", "head")
     )
     assert head == pytest.approx([a - b for a, b in zip(whole, bare, strict=True)])
     assert all(len(timing.samples) == 2 for timing in stages.timings.values())
     few, track, many = (stages.timings[name].p50 for name in ("postprocess", "track", "postprocess.20"))
-    assert stages.postprocess_share == many / (stages.walk.p50 - few - track + many)
+    assert stages.postprocess_share == many / (stages.whole_frame.p50 - few - track + many)
     assert stages.skipped["dds"]
 
 
@@ -169,46 +175,41 @@ def test_stages_of_two_towers_and_of_a_batch() -> None:
     assert set(stages.batched) == {"dinov2-s14", "clip-vit-b16"}
     assert "head" in stages.skipped
     total = sum(stages.timings[name].p50 for name in stages.forwards)
-    assert stages.walk_over_forwards == pytest.approx(stages.walk.p50 / total)
+    assert stages.frame_over_forwards == pytest.approx(stages.whole_frame.p50 / total)
 
 
 def test_without_words_ten_examples_are_searched_for() -> None:
-    made = subject("none", (56, 56))
+    made = models("none", (56, 56))
     assert all(query.exemplars for query in made.pipeline.vocabulary.queries)
     assert len(made.pipeline.vocabulary.queries) == 10
 
 
-def test_without_ros_the_walk_ends_at_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
-    from perception_contrast.bench import stages as module
-
-    def no_ros() -> object:
-        raise ImportError("No module named 'std_msgs'")
-
-    monkeypatch.setattr(module, "message_builder", no_ros)
+def test_without_ros_the_frame_ends_at_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    # An import of a module that is None here fails as one that is not installed.
+    monkeypatch.setitem(sys.modules, "perception_contrast.ros.messages.detection_messages", None)
     stages = stages_of("none", (56, 56))
     assert stages.ends_at == "arrays"
-    assert "std_msgs" in stages.skipped["message"]
+    assert "detection_messages" in stages.skipped["message"]
     assert "message" not in stages.timings
 
 
 @pytest.mark.ros
 def test_messages_reach_another_process() -> None:
     frame = Frame(photograph(CAMERA))
-    built = message_builder()(subject("lit", (56, 56)).pipeline.process(frame, WANTS))
+    built = message_builder()(models("lit", (56, 56)).pipeline.process(frame, BENCH_REQUEST))
     domain = os.environ["ROS_DOMAIN_ID"]
     with loopback(environment(free_domain())) as link:
         times = [link.send(built) for _ in range(3)]
-        child = link._child
     assert link.lost == 0
     assert all(time is not None and 0.0 < time < 2000.0 for time in times)
-    assert child.poll() == 0
+    assert link.receiver_exit_code == 0
     assert os.environ["ROS_DOMAIN_ID"] == domain
 
 
 def test_peers_see_all_the_patches_of_the_image() -> None:
     images = torch.zeros(2, 3, 28, 42)
     with ExitStack() as stack:
-        peers, skipped = peers_of("dinov2-s14", (28, 42), images, 1, stack)
+        peers, skipped = build_other_libraries("dinov2-s14", (28, 42), images, 1, stack)
         shapes = {peer.name: peer.run(images) for peer in peers}
     assert set(shapes) == {"timm", "transformers", "onnxruntime"}
     assert set(skipped) == {"open_clip"}
@@ -219,7 +220,7 @@ def test_peers_see_all_the_patches_of_the_image() -> None:
 
 
 def test_throughputs_are_compared_by_medians() -> None:
-    against = Against("x", Timing((20.0, 22.0, 500.0)), Timing((11.0,)), Timing((44.0,)))
+    against = LibraryComparison("x", Timing((20.0, 22.0, 500.0)), Timing((11.0,)), Timing((44.0,)))
     assert (against.ratio, against.exact_ratio) == (2.0, 0.5)
 
 

@@ -70,12 +70,15 @@ def test_wrong_options_are_refused_before_anything_starts(argv: list[str]) -> No
     assert stop.value.code == 2
 
 
-def test_queries_of_the_command_line() -> None:
+def test_demo_queries_the_command_line() -> None:
     source = source_of("sim")
-    assert demo.queries_of(" red mug, chair: seat; armchair,", source) == ["red mug", "chair: seat; armchair"]
-    assert demo.queries_of(None, source) == list(source.queries)
+    assert demo.demo_queries(" red mug, chair: seat; armchair,", source) == [
+        "red mug",
+        "chair: seat; armchair",
+    ]
+    assert demo.demo_queries(None, source) == list(source.queries)
     with pytest.raises(PerceptionError):
-        demo.queries_of(" , ", source)
+        demo.demo_queries(" , ", source)
 
 
 def test_parameters_survive_the_way_through_a_file(tmp_path: Path) -> None:
@@ -89,7 +92,7 @@ def test_parameters_survive_the_way_through_a_file(tmp_path: Path) -> None:
 def test_a_domain_in_use_is_seen() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
         holder.bind(("0.0.0.0", 0))
-        assert not graph._is_free(holder.getsockname()[1])
+        assert not graph.is_port_free(holder.getsockname()[1])
     assert 1 <= graph.free_domain() <= 101
 
 

@@ -12,17 +12,17 @@ from PIL import Image
 
 from perception_contrast.cli.demo.demo_report import (
     Measurements,
-    Seen,
+    SeenObject,
     build_report,
     percentiles,
     write_report,
 )
 from perception_contrast.cli.demo.live_table import place, summary
-from perception_contrast.cli.demo.saved_images import Album
+from perception_contrast.cli.demo.saved_images import ImageRecorder
 
-MUG = Seen("mug", 0.8, (0.0, 0.0, 64.0, 48.0))
-FAINT_MUG = Seen("mug", 0.4, (600.0, 400.0, 640.0, 480.0))
-CHAIR = Seen("chair", 0.9, (300.0, 200.0, 340.0, 280.0))
+MUG = SeenObject("mug", 0.8, (0.0, 0.0, 64.0, 48.0))
+FAINT_MUG = SeenObject("mug", 0.4, (600.0, 400.0, 640.0, 480.0))
+CHAIR = SeenObject("chair", 0.9, (300.0, 200.0, 340.0, 280.0))
 PERIOD = 100_000_000
 
 
@@ -138,9 +138,9 @@ class Lens:
 
 
 def test_one_image_a_second_is_kept_with_its_colours(tmp_path: Path) -> None:
-    album = Album(tmp_path / "new")
+    album = ImageRecorder(tmp_path / "new")
     for now in (5.0, 5.2, 5.9, 6.1, 7.2):
-        album.keep(Lens(), now)  # type: ignore[arg-type]
+        album.save(Lens(), now)  # type: ignore[arg-type]
     names = sorted(path.name for path in (tmp_path / "new").iterdir())
     assert names == ["overlay_0001.png", "overlay_0002.png", "overlay_0003.png"]
     read = np.asarray(Image.open(tmp_path / "new" / names[0]))

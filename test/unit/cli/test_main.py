@@ -65,7 +65,8 @@ def test_errors_become_one_line_and_a_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(cli.importlib, "import_module", lambda name: _Failing(error))
+    monkeypatch.setitem(sys.modules, "failing_command", _Failing(error))
+    monkeypatch.setitem(cli.COMMANDS, "models", cli.Command("failing_command", ""))
     assert cli.main(["models"]) == code
     assert capsys.readouterr().err == line + "\n"
 

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.clip import ClipTower, load_clip
-from perception_contrast.encoders.dense.attention import nearness
+from perception_contrast.encoders.dense.naclip import neighbourhood_bias
 from perception_contrast.models.registry import MODELS
 
 CLOSE = {"atol": 1e-4, "rtol": 0.0}
@@ -87,8 +87,10 @@ def gaussian_by_hand(rows: int, columns: int) -> torch.Tensor:
 
 
 def test_nearness_is_the_papers_gaussian_on_grids_that_are_not_square() -> None:
-    torch.testing.assert_close(nearness(3, 5), gaussian_by_hand(3, 5))
-    assert nearness(2, 30)[0, 29] < nearness(2, 30)[0, 30], "the patch below is nearer than the row's end"
+    torch.testing.assert_close(neighbourhood_bias(3, 5), gaussian_by_hand(3, 5))
+    assert neighbourhood_bias(2, 30)[0, 29] < neighbourhood_bias(2, 30)[0, 30], (
+        "the patch below is nearer than the row's end"
+    )
 
 
 def naclip_by_hand(tower: ClipTower, images: torch.Tensor, rows: int, columns: int) -> torch.Tensor:

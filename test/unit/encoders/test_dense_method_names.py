@@ -16,7 +16,7 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders import load_encoders as load
 from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.dense.method_names import EDITS, METHODS, PROXY, dense_method
-from perception_contrast.encoders.encoder_graphs import graph_of
+from perception_contrast.encoders.encoder_graph import graph_of
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.engines.engine_cache import key_of
 from perception_contrast.engines.export.exported_encoder import Facts
@@ -89,7 +89,7 @@ def test_the_method_reaches_the_language_tower_alone(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(load, "load_clip", clip)
     monkeypatch.setattr(load, "load_dino", lambda *_, **__: small_dino())
-    monkeypatch.setattr(load, "ClipTextTower", lambda tower: tower)
+    monkeypatch.setattr(load, "ClipTextEncoder", lambda tower: tower)
     monkeypatch.setattr(load, "_cached", lambda tower: tower)
     load_encoders("dinov2-s14", "clip-vit-b16")
     load_encoders("clip-vit-b32", "clip-vit-b16", dense="sclip")

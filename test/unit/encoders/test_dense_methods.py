@@ -15,8 +15,8 @@ from clip_towers import TOWERS
 from numpy.typing import NDArray
 
 from perception_contrast.encoders.clip import ClipTower
-from perception_contrast.encoders.dense.attention import proxy_attention, proxy_gathered, resampled_grid
 from perception_contrast.encoders.dense.method_names import EDITS, PROXY
+from perception_contrast.encoders.dense.proxyclip import gather_by_proxy, proxy_attention, resampled_grid
 
 Array = NDArray[np.float64]
 CLOSE = 1e-4
@@ -397,14 +397,14 @@ def test_one_product_is_what_the_published_one_for_each_head_gives() -> None:
     each = weights @ values.reshape(24, heads, 16).transpose(0, 1)
     published = each.transpose(0, 1).reshape(1, 24, 64)
     assert all(torch.equal(weights[0], weights[head]) for head in range(heads)), "nothing but copies"
-    torch.testing.assert_close(proxy_gathered(features, values), published, atol=1e-6, rtol=0)
+    torch.testing.assert_close(gather_by_proxy(features, values), published, atol=1e-6, rtol=0)
 
 
 def test_a_large_image_is_gathered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    from perception_contrast.encoders.dense import attention
+    from perception_contrast.encoders.dense import proxyclip
 
     features, values = patches(5, 7, batch=2).flatten(1, 2), torch.randn(2, 35, 16)
     whole = proxy_attention(features) @ values
     for most in (1, 8, 34, 35, 1000):
-        monkeypatch.setattr(attention, "PROXY_ROWS", most)
-        torch.testing.assert_close(proxy_gathered(features, values), whole)
+        monkeypatch.setattr(proxyclip, "ROWS_AT_ONCE", most)
+        torch.testing.assert_close(gather_by_proxy(features, values), whole)

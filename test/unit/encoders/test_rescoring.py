@@ -15,7 +15,8 @@ from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
-from perception_contrast.encoders.encoder_graphs import RescoringGraph
+from perception_contrast.encoders.block_encoder import BlockEncoder
+from perception_contrast.encoders.encoder_graph import graph_of
 from perception_contrast.encoders.household_lit import RESCORING_FILE, load_household_lit
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.encoders.rescoring_head import (
@@ -24,7 +25,7 @@ from perception_contrast.encoders.rescoring_head import (
     load_rescoring_head,
     save_rescoring_head,
 )
-from perception_contrast.engines.served_graph import ServedGraph
+from perception_contrast.engines.encoder_session import EncoderSession
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
@@ -35,7 +36,7 @@ from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder,
 from perception_contrast.segmentation.rescoring.rescorer import Rescorer, RescoringCalibration
 from perception_contrast.segmentation.scoring import SigmoidScorer
 from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
-from perception_contrast.text.text_tower import load_minilm
+from perception_contrast.text.sentence_encoder import load_minilm
 
 A, B, NOTHING = np.eye(4, dtype=np.float32)[:3]
 ROWS = {"a": A, "b": B}
@@ -156,8 +157,9 @@ def encoders():
 
 @pytest.fixture(scope="module")
 def crop_encoder(encoders) -> CropEncoder:
-    zoom = encoders.language.zoom
-    return CropEncoder(ServedGraph(RescoringGraph(encoders.spatial, zoom.layers), "cpu"), zoom.head)
+    rescoring = encoders.language.rescoring
+    blocks = graph_of(BlockEncoder(encoders.spatial, rescoring.layers))
+    return CropEncoder(EncoderSession(blocks, "cpu"), rescoring.head)
 
 
 def crops() -> list[RegionCrop]:
@@ -202,8 +204,8 @@ def test_every_stage_of_the_walk_is_timed_and_zoom_can_be_switched_off(encoders)
 
 def test_a_calibration_of_ones_own_is_what_is_served(encoders) -> None:
     stored = StoredCalibration(encoders.language.space, "platt", Calibration())
-    assert Pipeline(encoders).searcher.rescorer is not None
-    assert Pipeline(encoders, calibration=stored).searcher.rescorer is None
+    assert Pipeline(encoders).frame_search.searcher.rescorer is not None
+    assert Pipeline(encoders, calibration=stored).frame_search.searcher.rescorer is None
 
 
 def test_a_head_of_other_towers_is_refused(encoders, tmp_path: Path) -> None:
@@ -213,11 +215,11 @@ def test_a_head_of_other_towers_is_refused(encoders, tmp_path: Path) -> None:
     sentences = load_minilm(offline=True)
     for key in ("word_space", "image_space"):
         save_rescoring_head(head, path, {**kept, key: "another@000000000000"})
-        with pytest.raises(SpaceError, match="zoom head"):
-            load_household_lit(encoders.spatial, sentences, zoom=path)
+        with pytest.raises(SpaceError, match="rescoring head"):
+            load_household_lit(encoders.spatial, sentences, rescoring=path)
     save_rescoring_head(head, path, {key: text for key, text in kept.items() if key != "layers"})
     with pytest.raises(ModelError, match="blocks"):
-        load_household_lit(encoders.spatial, sentences, zoom=path)
+        load_household_lit(encoders.spatial, sentences, rescoring=path)
 
 
 def test_a_damaged_file_is_refused_and_a_whole_one_comes_back(tmp_path: Path) -> None:
@@ -231,6 +233,6 @@ def test_a_damaged_file_is_refused_and_a_whole_one_comes_back(tmp_path: Path) ->
     whole = path.read_bytes()
     for damaged in (whole[:-10], b"", whole.replace(b'"zoom"', b'"else"')):
         path.write_bytes(damaged)
-        with pytest.raises(ModelError, match="zoom head"):
+        with pytest.raises(ModelError, match="rescoring head"):
             load_rescoring_head(path)
         assert path.read_bytes() == damaged

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.engines import base as seam
 from perception_contrast.engines import choice as choose
 from perception_contrast.engines import engine_cache as files
@@ -27,9 +27,9 @@ from perception_contrast.engines import onnxruntime_engine as ort
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines import weight_folding as fold
 from perception_contrast.engines.choice import EngineChoice, candidates, choose_engine, plan_of
-from perception_contrast.engines.cuda_graph import CapturedEngine
-from perception_contrast.engines.served_graph import FAMILIAR, ServedGraph
-from perception_contrast.engines.torch_engine import TorchEngine, reduced
+from perception_contrast.engines.cuda_graph import CudaGraphEngine
+from perception_contrast.engines.encoder_session import BUILD_AFTER, EncoderSession
+from perception_contrast.engines.torch_engine import TorchEngine, cast_weights
 from perception_contrast.images.files import load_image
 from perception_contrast.preprocessing.to_tensor import image_tensor
 
@@ -45,7 +45,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def graph_named(kind: str) -> EncoderGraph:
     if kind == "lit":
         encoders = encoders_of("lit")
-        return graph_of(encoders.spatial, encoders.language)  # type: ignore[arg-type]
+        return graph_of(encoders.language.image_encoder)
     return graph_of(encoders_of("clip" if kind == "clip" else "none").spatial)
 
 
@@ -58,7 +58,7 @@ def size_for(graph: EncoderGraph, size: tuple[int, int]) -> tuple[int, int]:
 def test_onnxruntime_gives_what_torch_gives(kind: str, size: tuple[int, int]) -> None:
     graph = graph_named(kind)
     size = size_for(graph, size)
-    chosen = choose_engine(graph, size, wish="onnxruntime", precision="fp32")
+    chosen = choose_engine(graph, size, kind="onnxruntime", precision="fp32")
     assert (chosen.engine.name, chosen.engine.precision) == ("onnxruntime", "fp32")
     for batch in (1, 3, 1):
         images = torch.randn(batch, 3, *size)
@@ -72,7 +72,7 @@ def test_onnxruntime_gives_what_torch_gives(kind: str, size: tuple[int, int]) ->
 
 def test_results_stay_when_the_next_image_comes() -> None:
     graph = graph_named("dino")
-    engine = choose_engine(graph, SQUARE, wish="onnxruntime", precision="fp32").engine
+    engine = choose_engine(graph, SQUARE, kind="onnxruntime", precision="fp32").engine
     first = [engine.run(torch.full((1, 3, *SQUARE), value))["tokens"] for value in (0.1, 0.2, 0.3)]
     kept = [values.clone() for values in first]
     engine.run(torch.randn(1, 3, *SQUARE))
@@ -84,7 +84,7 @@ def test_smoothing_changes_nothing_in_float32() -> None:
     for kind in ("dino", "clip"):
         graph = graph_named(kind)
         size = size_for(graph, SQUARE)
-        even = quantize.smoothed(graph, size)
+        even = quantize.smoothquant(graph, size)
         images = torch.randn(1, 3, *size)
         with torch.inference_mode():
             for left, right in zip(graph(images), even(images), strict=True):
@@ -96,10 +96,10 @@ def test_smoothing_changes_nothing_in_float32() -> None:
 
 def test_folding_a_layer_scale_changes_nothing_but_the_number_of_passes() -> None:
     graph = copy.deepcopy(graph_named("dino"))
-    for block in graph.tower.vit.blocks:
+    for block in graph.encoder.vit.blocks:
         torch.nn.init.normal_(block.ls1.gamma)
         torch.nn.init.normal_(block.ls2.gamma)
-    lean = fold.folded(graph)
+    lean = fold.fold_layer_scale(graph)
     assert not [name for name, _ in lean.named_parameters() if name.endswith("gamma")]
     assert [name for name, _ in graph.named_parameters() if name.endswith("gamma")], "the original stays"
     images = torch.randn(2, 3, *WIDE)
@@ -111,24 +111,24 @@ def test_folding_a_layer_scale_changes_nothing_but_the_number_of_passes() -> Non
 @pytest.mark.parametrize(("dtype", "fused"), [(torch.bfloat16, False), (torch.float16, True)])
 def test_attention_is_taken_apart_only_where_that_is_faster(dtype: torch.dtype, fused: bool) -> None:
     graph = graph_named("dino")
-    made = reduced(graph, dtype)
-    assert all(block.attn.fused_attn == fused for block in made.tower.vit.blocks)
-    assert all(block.attn.fused_attn for block in graph.tower.vit.blocks), "the original stays"
+    made = cast_weights(graph, dtype)
+    assert all(block.attn.fused_attn == fused for block in made.encoder.vit.blocks)
+    assert all(block.attn.fused_attn for block in graph.encoder.vit.blocks), "the original stays"
 
 
 @pytest.mark.parametrize("kind", ["dino", "clip", "lit"])
 def test_bfloat16_passes_the_gate_and_gives_unit_vectors(kind: str) -> None:
     graph = graph_named(kind)
-    engine = choose_engine(graph, size_for(graph, WIDE), wish="torch", precision="bf16").engine
+    engine = choose_engine(graph, size_for(graph, WIDE), kind="torch", precision="bf16").engine
     seen = engine.run(torch.randn(1, 3, *size_for(graph, WIDE)))
-    for name in {"dense", "image", "grid", "picture"} & set(seen):
+    for name in graph.unit_names:
         norms = torch.linalg.vector_norm(seen[name], dim=-1)
         torch.testing.assert_close(norms, torch.ones_like(norms), atol=1e-5, rtol=0)
 
 
 def test_int8_multiplies_the_tower_in_eight_bits_and_the_head_in_float() -> None:
     graph = graph_named("lit")
-    engine = ort.build_ort(graph, seam.Plan("onnxruntime", "int8"), SQUARE, "cpu")
+    engine = ort.build_ort_engine(graph, seam.Plan("onnxruntime", "int8"), SQUARE, "cpu")
     nodes = onnx.load(str(engine.path)).graph.node
     whole = {node.name for node in nodes if node.op_type == "MatMulInteger"}
     assert len(whole) >= 4 * 4, "qkv, proj, fc1 and fc2 of four blocks"
@@ -212,7 +212,7 @@ def test_gate_images_are_photographs_of_different_shapes() -> None:
 def test_a_damaged_file_is_refused_and_the_next_engine_serves(own_cache: Path) -> None:
     graph = graph_named("dino")
     path = files.file_of(graph, SQUARE, "fp32", keep="")
-    choose_engine(graph, SQUARE, wish="onnxruntime", precision="fp32")
+    choose_engine(graph, SQUARE, kind="onnxruntime", precision="fp32")
     model = onnx.load(str(path))
     largest = max(model.graph.initializer, key=lambda one: len(one.raw_data))
     values = np.frombuffer(largest.raw_data, np.float32).copy()
@@ -221,14 +221,14 @@ def test_a_damaged_file_is_refused_and_the_next_engine_serves(own_cache: Path) -
     onnx.save(model, str(path))
     damaged = path.read_bytes()
     with pytest.raises(ModelError, match="worst vector"):
-        choose_engine(graph, SQUARE, wish="onnxruntime", precision="fp32")
+        choose_engine(graph, SQUARE, kind="onnxruntime", precision="fp32")
     chosen = choose_engine(graph, SQUARE, precision="fp32")
     assert chosen.engine.name == "torch"
     assert path.read_bytes() == damaged
     assert any("onnxruntime fp32" in reason for reason in chosen.refused)
     path.write_bytes(damaged[: len(damaged) // 2])
     with pytest.raises(ModelError, match="delete it"):
-        choose_engine(graph, SQUARE, wish="onnxruntime", precision="fp32")
+        choose_engine(graph, SQUARE, kind="onnxruntime", precision="fp32")
     assert path.read_bytes() == damaged[: len(damaged) // 2], "it is left as it was"
 
 
@@ -334,11 +334,11 @@ def test_a_size_that_stays_gets_an_engine_and_odd_ones_do_not() -> None:
         built.set()
         return engine[0]
 
-    served = ServedGraph(graph_named("dino"), "cpu", "auto", choose=chooser(make))
+    served = EncoderSession(graph_named("dino"), "cpu", "auto", choose=chooser(make))
     for side in (28, 42, 56, 70):
         served.run(torch.zeros(1, 3, side, side))
     assert not built.is_set()
-    for _ in range(FAMILIAR - 1):
+    for _ in range(BUILD_AFTER - 1):
         served.run(torch.zeros(1, 3, 56, 56))
     assert built.wait(10)
     served._building.join(10)  # type: ignore[union-attr]
@@ -351,7 +351,7 @@ def test_a_size_that_stays_gets_an_engine_and_odd_ones_do_not() -> None:
 def test_an_engine_that_fails_is_given_up_with_a_warning() -> None:
     graph = graph_named("dino")
     broken = Counting(graph, ModelError("device lost"))
-    served = ServedGraph(graph, "cpu", "auto", "fp32", choose=chooser(lambda _: broken))
+    served = EncoderSession(graph, "cpu", "auto", "fp32", choose=chooser(lambda _: broken))
     served.prepare(SQUARE)
     images = torch.randn(1, 3, *SQUARE)
     for _ in range(2):
@@ -366,9 +366,9 @@ def test_torch_alone_builds_nothing() -> None:
     def never(*_: Any, **__: Any) -> EngineChoice:
         raise AssertionError("nothing was to be built")
 
-    served = ServedGraph(graph_named("dino"), "cpu", "torch", choose=never)
+    served = EncoderSession(graph_named("dino"), "cpu", "torch", choose=never)
     assert served.prepare(SQUARE) is None
-    for _ in range(FAMILIAR + 2):
+    for _ in range(BUILD_AFTER + 2):
         served.run(torch.zeros(1, 3, *SQUARE))
 
 
@@ -391,7 +391,7 @@ def dinov2() -> Iterator[EncoderGraph]:
 def test_other_images_pass_as_the_gates_do(
     kind: str, precision: str, size: tuple[int, int], dinov2: EncoderGraph, shared: Path
 ) -> None:
-    engine = choose_engine(dinov2, size, wish=kind, precision=precision).engine
+    engine = choose_engine(dinov2, size, kind=kind, precision=precision).engine
     exact = TorchEngine(dinov2, "fp32", "cpu")
     source_images = sorted((shared / "data" / "bedroom_video").glob("*.jpg"))[::30][:3]
     assert source_images
@@ -408,14 +408,14 @@ def test_a_recording_gives_what_torch_gives(precision: str) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA GPU")
     graph = graph_named("lit").to("cuda")
-    engine = CapturedEngine(graph, precision, "cuda")
+    engine = CudaGraphEngine(graph, precision, "cuda")
     images = [torch.randn(1, 3, *SQUARE, device="cuda") for _ in range(3)]
     seen = [engine.run(one) for one in images]
     exact = TorchEngine(graph, "fp32", "cuda")
     for one, values in zip(images, seen, strict=True):
-        assert min(gate.compare(exact.run(one), values).values()) > gate.LIMITS[precision]
+        assert min(gate.compare(exact.run(one), values, graph.map_names).values()) > gate.LIMITS[precision]
 
 
 def test_a_recording_needs_a_gpu() -> None:
     with pytest.raises(ModelError, match="CUDA"):
-        CapturedEngine(graph_named("dino"), "fp16", "cpu")
+        CudaGraphEngine(graph_named("dino"), "fp16", "cpu")

@@ -20,7 +20,7 @@ from PIL import Image
 from small_models import small_dino, small_lit
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder, UnservableError, seal
 from perception_contrast.engines.export.onnx_export import export_onnx
 from perception_contrast.preprocessing.to_tensor import image_tensor
@@ -42,7 +42,7 @@ sys.meta_path.insert(0, Refuse())
 @pytest.fixture(scope="module")
 def graph() -> EncoderGraph:
     tower = small_dino()
-    return graph_of(tower, small_lit(tower))
+    return graph_of(small_lit(tower).image_encoder)
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,20 @@ import torch
 from small_models import encoders_of
 from torch import Tensor
 
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.base import Role
+from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.engines import gate
 from perception_contrast.engines.async_copy import AsyncCopy
 from perception_contrast.engines.choice import EngineChoice
-from perception_contrast.engines.cuda_graph import CapturedEngine
-from perception_contrast.engines.cuda_graph_recorder import KEPT, CudaGraphRecorder, cuda_graph
+from perception_contrast.engines.cuda_graph import (
+    MAX_RECORDINGS,
+    CudaGraphEngine,
+    CudaGraphRecorder,
+    record_cuda_graph,
+)
+from perception_contrast.engines.encoder_session import EncoderSession
 from perception_contrast.engines.graph_sequence import BEST, GraphCall, GraphSequence
-from perception_contrast.engines.query_rows import QueryRows, best_cosines, bucket
-from perception_contrast.engines.served_graph import ServedGraph
+from perception_contrast.engines.query_matrix import QueryMatrix, max_cosines, padded_size
 from perception_contrast.engines.torch_engine import TorchEngine
 
 DINO, CLIP, LIT = (56, 84), (64, 96), (56, 84)
@@ -40,17 +45,17 @@ def by_calling(function: Callable[..., Any], inputs: Sequence[Tensor]) -> Any:
 
 def graph_named(kind: str) -> EncoderGraph:
     encoders = encoders_of("none" if kind == "dino" else kind)
-    return graph_of(encoders.spatial, encoders.language if kind == "lit" else None)  # type: ignore[arg-type]
+    return graph_of(encoders.language.image_encoder if kind == "lit" else encoders.spatial)
 
 
-def captured(graph: EncoderGraph, device: str = "cpu", precision: str = "fp32") -> ServedGraph:
+def captured(graph: EncoderGraph, device: str = "cpu", precision: str = "fp32") -> EncoderSession:
     """Served by a recording: of a stand-in on a CPU, of CUDA on a GPU."""
-    record = by_calling if device == "cpu" else cuda_graph
+    record = by_calling if device == "cpu" else record_cuda_graph
 
     def choose(graph: EncoderGraph, size: tuple[int, int], **_: Any) -> EngineChoice:
-        return EngineChoice(CapturedEngine(graph, precision, device, record=record), "a test's choice")
+        return EngineChoice(CudaGraphEngine(graph, precision, device, record=record), "a test's choice")
 
-    return ServedGraph(copy.deepcopy(graph).to(device), device, "auto", "fp32", choose=choose)
+    return EncoderSession(copy.deepcopy(graph).to(device), device, "auto", "fp32", choose=choose)
 
 
 def no_stage(_: str) -> nullcontext[None]:
@@ -90,9 +95,9 @@ def test_the_recording_that_was_not_used_for_longest_goes() -> None:
         return by_calling(function, inputs)
 
     recorder = CudaGraphRecorder(record)
-    for length in (*range(1, KEPT + 1), 1, KEPT + 1, 1, 2):
+    for length in (*range(1, MAX_RECORDINGS + 1), 1, MAX_RECORDINGS + 1, 1, 2):
         recorder.run("same", lambda x: (x + 1,), [torch.zeros(length)])
-    assert made == [*range(1, KEPT + 2), 2], "1 was used again and stays; 2 had to be made again"
+    assert made == [*range(1, MAX_RECORDINGS + 2), 2], "1 was used again and stays; 2 had to be made again"
 
 
 # What cells are compared with.
@@ -104,8 +109,8 @@ def test_the_recording_that_was_not_used_for_longest_goes() -> None:
 def test_best_cosines_are_those_of_numpy(counts: tuple[int, ...]) -> None:
     groups = [vectors(count, 10, seed) for seed, count in enumerate(counts)]
     cells = vectors(2 * 4 * 5, 10, 99).reshape(2, 4, 5, 10)
-    rows = QueryRows.of(groups, "cpu")
-    best = best_cosines(torch.from_numpy(cells), rows.vectors, rows.owners)[:, : rows.groups].numpy()
+    rows = QueryMatrix.from_groups(groups, "cpu")
+    best = max_cosines(torch.from_numpy(cells), rows.vectors, rows.group_of)[:, : rows.groups].numpy()
     assert rows.groups == len(groups) and best.shape == (2, len(groups), 4, 5)
     for index, group in enumerate(groups):
         expected = (cells @ group.T).max(-1) if len(group) else np.full((2, 4, 5), -1.0)
@@ -113,44 +118,58 @@ def test_best_cosines_are_those_of_numpy(counts: tuple[int, ...]) -> None:
 
 
 def test_shapes_stay_while_a_vocabulary_changes() -> None:
-    assert [bucket(rows) for rows in (1, 16, 17, 64, 65, 1024, 1025)] == [16, 16, 64, 64, 256, 1024, 4096]
-    shapes = {QueryRows.of([vectors(1, 8)] * count, "cpu").vectors.shape for count in range(17, 64)}
+    assert [padded_size(rows) for rows in (1, 16, 17, 64, 65, 1024, 1025)] == [
+        16,
+        16,
+        64,
+        64,
+        256,
+        1024,
+        4096,
+    ]
+    shapes = {
+        QueryMatrix.from_groups([vectors(1, 8)] * count, "cpu").vectors.shape for count in range(17, 64)
+    }
     assert shapes == {(64, 8)}
 
 
 @pytest.mark.parametrize("groups", [[], [np.zeros((0, 8), np.float32)]])
 def test_nothing_to_compare_with_is_refused(groups: list[np.ndarray]) -> None:
     with pytest.raises(ValueError, match="at least one vector"):
-        QueryRows.of(groups, "cpu")
+        QueryMatrix.from_groups(groups, "cpu")
 
 
 # The step.
 
 
 def parts_of(
-    serve: Callable[[EncoderGraph], ServedGraph], kind: str, rows: QueryRows | None, seed: int, device: str
+    serve: Callable[[EncoderGraph], EncoderSession],
+    kind: str,
+    rows: QueryMatrix | None,
+    seed: int,
+    device: str,
 ) -> list[GraphCall]:
     random = torch.Generator().manual_seed(seed)
     asked = {"lit": [("lit", LIT, rows)], "apart": [("clip", CLIP, rows), ("dino", DINO, None)]}[kind]
     parts = []
     for name, size, compared in asked:
-        served = serve(graph_named(name))
-        served.prepare(size)
-        wanted = frozenset({*served.graph.names, *([BEST] if compared else [])})
+        session = serve(graph_named(name))
+        session.prepare(size)
+        wanted = frozenset({*session.graph.names, *([BEST] if compared else [])})
         images = torch.randn(2, 3, *size, generator=random).to(device)
-        parts.append(GraphCall(name, served, images, wanted, compared))
+        parts.append(GraphCall(name, session, images, wanted, compared))
     return parts
 
 
 def one_by_one(part: GraphCall) -> dict[str, Tensor]:
     """By float32 torch and NumPy."""
-    graph = part.served.graph
+    graph = part.session.graph
     seen = TorchEngine(graph, "fp32", str(part.images.device)).run(part.images)
-    if part.rows is not None:
-        cells = seen["grid" if "grid" in seen else "dense"].cpu().numpy()
-        rows = part.rows.vectors.cpu().numpy()
-        owners = part.rows.owners.cpu().numpy()
-        best = [(cells @ rows[owners == g].T).max(-1) for g in range(part.rows.groups)]
+    if part.queries is not None:
+        cells = seen[graph.name_of(Role.LANGUAGE)].cpu().numpy()
+        rows = part.queries.vectors.cpu().numpy()
+        owners = part.queries.group_of.cpu().numpy()
+        best = [(cells @ rows[owners == g].T).max(-1) for g in range(part.queries.groups)]
         seen[BEST] = torch.from_numpy(np.stack(best, 1))
     return seen
 
@@ -159,8 +178,8 @@ def one_by_one(part: GraphCall) -> dict[str, Tensor]:
 @pytest.mark.parametrize("recorded", [True, False])
 @pytest.mark.parametrize("compared", [True, False])
 def test_a_step_gives_what_its_graphs_give_one_by_one(kind: str, recorded: bool, compared: bool) -> None:
-    serve = captured if recorded else lambda graph: ServedGraph(graph, "cpu", "torch", "fp32")
-    rows = QueryRows.of(
+    serve = captured if recorded else lambda graph: EncoderSession(graph, "cpu", "torch", "fp32")
+    rows = QueryMatrix.from_groups(
         [vectors(2, 10 if kind == "lit" else 32), vectors(1, 10 if kind == "lit" else 32, 5)], "cpu"
     )
     step = GraphSequence(by_calling)
@@ -168,10 +187,10 @@ def test_a_step_gives_what_its_graphs_give_one_by_one(kind: str, recorded: bool,
     first = step.run(parts, no_stage)
     kept = [{name: values.clone() for name, values in seen.items()} for seen in first]
     for part, seen in zip(parts, first, strict=True):
-        assert set(seen) == part.wanted
+        assert set(seen) == part.outputs
         for name, values in one_by_one(part).items():
             torch.testing.assert_close(seen[name], values, atol=1e-5, rtol=1e-4)
-    step.run([GraphCall(p.stage, p.served, -p.images, p.wanted, p.rows) for p in parts], no_stage)
+    step.run([GraphCall(p.stage, p.session, -p.images, p.outputs, p.queries) for p in parts], no_stage)
     for seen, before in zip(first, kept, strict=True):
         assert all(torch.equal(seen[name], before[name]) for name in seen), "results stay"
 
@@ -189,10 +208,10 @@ def test_all_graphs_and_the_product_are_one_recording() -> None:
         stages.append(name)
         return nullcontext()
 
-    first = parts_of(captured, "apart", QueryRows.of([vectors(1, 32)], "cpu"), 0, "cpu")
+    first = parts_of(captured, "apart", QueryMatrix.from_groups([vectors(1, 32)], "cpu"), 0, "cpu")
     for count in (3, 9, 14):
-        rows = QueryRows.of([vectors(1, 32, seed) for seed in range(count)], "cpu")
-        parts = [GraphCall(p.stage, p.served, p.images, p.wanted, p.rows and rows) for p in first]
+        rows = QueryMatrix.from_groups([vectors(1, 32, seed) for seed in range(count)], "cpu")
+        parts = [GraphCall(p.stage, p.session, p.images, p.outputs, p.queries and rows) for p in first]
         seen = step.run(parts, stage)
         assert seen[0][BEST].shape[1] == count
     assert made == [4], "two images, vectors and their owners, whatever the vocabulary"
@@ -201,7 +220,7 @@ def test_all_graphs_and_the_product_are_one_recording() -> None:
 
 def test_only_what_is_wanted_is_given() -> None:
     (whole,) = parts_of(captured, "lit", None, 0, "cpu")
-    part = GraphCall(whole.stage, whole.served, whole.images, frozenset({"picture"}))
+    part = GraphCall(whole.stage, whole.session, whole.images, frozenset({"picture"}))
     assert set(GraphSequence(by_calling).run([part], no_stage)[0]) == {"picture"}
 
 
@@ -234,7 +253,7 @@ def test_memory_that_runs_out_in_a_recording_is_for_the_caller() -> None:
 @pytest.mark.parametrize("kind", ["lit", "apart"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_step_on_a_gpu_gives_what_float32_torch_gives(kind: str, precision: str) -> None:
-    rows = QueryRows.of(
+    rows = QueryMatrix.from_groups(
         [vectors(2, 10 if kind == "lit" else 32), vectors(1, 10 if kind == "lit" else 32, 5)], "cuda"
     )
     step = GraphSequence()
@@ -243,7 +262,10 @@ def test_a_step_on_a_gpu_gives_what_float32_torch_gives(kind: str, precision: st
         for part, seen in zip(parts, step.run(parts, no_stage), strict=True):
             expected = one_by_one(part)
             best = expected.pop(BEST, None)
-            assert min(gate.compare(expected, seen).values()) > gate.LIMITS[precision]
+            assert (
+                min(gate.compare(expected, seen, part.session.graph.map_names).values())
+                > gate.LIMITS[precision]
+            )
             if best is not None:
                 torch.testing.assert_close(seen[BEST].cpu(), best, atol=0.05, rtol=0)
 

@@ -16,7 +16,7 @@ from perception_contrast.cli.main import EXIT_ERROR, main
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.dinov2 import DinoTower, load_dino
-from perception_contrast.encoders.encoder_graphs import graph_of
+from perception_contrast.encoders.encoder_graph import graph_of
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.models.licences import PERMISSIVE, RESTRICTIONS, licence_of_timm
 from perception_contrast.models.registry import MODELS, model_spec

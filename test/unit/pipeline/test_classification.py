@@ -11,7 +11,7 @@ from small_models import encoders_of, pipeline_of
 from perception_contrast.core.errors import ModelError, QueryError
 from perception_contrast.core.frame import Frame
 from perception_contrast.pipeline.output_request import OutputRequest
-from perception_contrast.text.templates import PLAIN
+from perception_contrast.text.prompt_templates import PLAIN
 
 LABELS = ("red mug", "sofa", "the floor", "two dogs")
 
@@ -45,7 +45,7 @@ def test_other_templates_give_the_mean_of_their_sentences() -> None:
 def test_clip_scores_are_the_published_ones() -> None:
     pipeline, frame = pipeline_of("clip"), noise()
     found = pipeline.image_text_similarity(frame, LABELS)
-    network = encoders_of("clip").language.tower.network
+    network = encoders_of("clip").language.image_encoder.network
     with torch.no_grad():
         texts = network.encode_text(open_clip.SimpleTokenizer()(list(LABELS)), normalize=True).numpy()
     image = pipeline.process(frame, OutputRequest(embedding=True)).embedding

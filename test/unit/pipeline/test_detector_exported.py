@@ -10,7 +10,7 @@ from small_models import encoders_of, small_clip, small_dino, small_lit
 
 from perception_contrast.core.errors import QueryError, SpaceError
 from perception_contrast.core.vocabulary import Exemplar, Query
-from perception_contrast.encoders.encoder_graphs import graph_of
+from perception_contrast.encoders.encoder_graph import graph_of
 from perception_contrast.engines.export.onnx_export import export_onnx
 from perception_contrast.pipeline.detector.base import Detector
 from perception_contrast.pipeline.detector.load import load

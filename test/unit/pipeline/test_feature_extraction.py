@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from frame_checks import ALL_OUTPUTS, KINDS, exact, noise
-from small_models import SHARED, encoders_of, pipeline_of
+from small_models import SHARED, encoders_of, pipeline_of, small_dino
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.load_encoders import Encoders, load_encoders
@@ -26,9 +26,9 @@ from perception_contrast.preprocessing.to_tensor import image_tensor
 def test_one_pass_for_both_gives_what_two_passes_give() -> None:
     encoders = encoders_of("lit")
     frame, settings = noise(), PipelineSettings(short_side=56)
-    shared, twice = (
-        Pipeline(e, settings).process(frame, ALL_OUTPUTS) for e in (encoders, replace(encoders, shared=False))
-    )
+    apart = replace(encoders, spatial=small_dino())
+    assert encoders.shared_backbone and not apart.shared_backbone
+    shared, twice = (Pipeline(e, settings).process(frame, ALL_OUTPUTS) for e in (encoders, apart))
     cosines = (shared.semantic_features.values * twice.semantic_features.values).sum(-1)
     # On processors with bfloat16 products the shared pass uses them.
     assert cosines.min() > 0.99
@@ -44,7 +44,7 @@ def test_proxied_features_are_gathered_by_the_spatial_towers_own() -> None:
     image_encoder = ImageEncoderRunner(encoders)
     pipeline = Pipeline(encoders, settings, image_encoder=image_encoder)
     seen = pipeline.extract_features(frame)
-    dino, clip = encoders.spatial, encoders.language.tower
+    dino, clip = encoders.spatial, encoders.language.image_encoder
     inputs = [
         image_tensor(
             frame.image,

@@ -146,7 +146,7 @@ def moved(kind: str, device: str) -> Encoders:
     encoders.spatial.to(device)
     language = encoders.language
     if language is not None:
-        (language if isinstance(language, torch.nn.Module) else language.tower).to(device)
+        (language if isinstance(language, torch.nn.Module) else language.image_encoder).to(device)
     return replace(encoders, device=device)
 
 

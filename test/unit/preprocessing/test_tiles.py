@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from small_models import small_clip, small_dino
 from torch import Tensor
 
-from perception_contrast.encoders.encoder_graphs import graph_of
-from perception_contrast.preprocessing.tiles import seen_in_windows, starts_of, window_of
+from perception_contrast.encoders.encoder_graph import graph_of
+from perception_contrast.preprocessing.tiles import run_in_windows, starts_of, window_of
 
 PATCH = 4
 
@@ -66,7 +66,7 @@ def test_one_window_that_covers_the_image_is_the_image(side: int) -> None:
         return dict(zip(graph.names, graph(source_images), strict=True))
 
     expected = run(images)
-    found = seen_in_windows(run, images, 16, side or 0, 0.25)
+    found = run_in_windows(run, images, 16, side or 0, 0.25, graph.unit_names)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
@@ -77,7 +77,7 @@ def test_an_encoder_without_surroundings_sees_the_same_through_windows(
 ) -> None:
     images = torch.randn(2, 3, *size)
     whole = own_colours(images)
-    parts = seen_in_windows(own_colours, images, PATCH, 32, overlap)
+    parts = run_in_windows(own_colours, images, PATCH, 32, overlap)
     torch.testing.assert_close(parts["tokens"], whole["tokens"])
     assert parts["cls"].shape == whole["cls"].shape
 
@@ -86,7 +86,7 @@ def test_an_encoder_without_surroundings_sees_the_same_through_windows(
 def test_joins_are_continuous(finer: int) -> None:
     """Two windows that disagree as much as can be: from one to the other in small steps."""
     run = Numbered(finer)
-    row = seen_in_windows(run, torch.zeros(1, 3, 32, 48), PATCH, 32, 0.5)["tokens"][0, 0, :, 0]
+    row = run_in_windows(run, torch.zeros(1, 3, 32, 48), PATCH, 32, 0.5)["tokens"][0, 0, :, 0]
     assert run.calls == 2 and len(row) == 12 * finer
     steps = row.diff()
     assert row[0] == 0 and row[-1] == 1 and (steps >= 0).all()
@@ -96,7 +96,7 @@ def test_joins_are_continuous(finer: int) -> None:
 
 
 def test_without_overlap_joins_are_hard() -> None:
-    row = seen_in_windows(Numbered(), torch.zeros(1, 3, 32, 64), PATCH, 32, 0.0)["tokens"][0, 0, :, 0]
+    row = run_in_windows(Numbered(), torch.zeros(1, 3, 32, 64), PATCH, 32, 0.0)["tokens"][0, 0, :, 0]
     assert row.diff().max() == 1
 
 
@@ -104,7 +104,7 @@ def test_without_overlap_joins_are_hard() -> None:
 def test_every_window_has_its_place(overlap: float) -> None:
     """Numbers fall into the range of the windows that cover a cell, in both directions."""
     run = Numbered()
-    grid = seen_in_windows(run, torch.zeros(1, 3, 64, 96), PATCH, 32, overlap)["tokens"][0, ..., 0]
+    grid = run_in_windows(run, torch.zeros(1, 3, 64, 96), PATCH, 32, overlap)["tokens"][0, ..., 0]
     assert grid.shape == (16, 24)
     assert grid[0, 0] == 0 and grid[-1, -1] == pytest.approx(run.calls - 1)
     assert (grid.diff(dim=1) >= -1e-5).all() and (grid.diff(dim=0) >= -1e-5).all()
@@ -114,14 +114,15 @@ def test_joined_unit_vectors_are_unit_and_raw_ones_stay_raw() -> None:
     for tower, side in ((small_clip(), 16), (small_dino(), 14)):
         graph = graph_of(tower)
         images = torch.randn(1, 3, 12 * side, 15 * side)
-        seen = seen_in_windows(
+        seen = run_in_windows(
             lambda source_images, g=graph: dict(zip(g.names, g(source_images), strict=True)),
             images,
             side,
             8 * side,
             0.3,
+            graph.unit_names,
         )
         for name, values in seen.items():
             assert values.isfinite().all()
             unit = torch.allclose(values.norm(dim=-1), torch.ones(values.shape[:-1]), atol=1e-5)
-            assert unit == (name in ("dense", "image")), name
+            assert unit == (name in graph.unit_names) == (name in ("dense", "image")), name

@@ -433,7 +433,7 @@ def test_files_are_added_under_a_name_and_served_from_the_cache(
     load_mask_proposer(own_proposals("mobile-sam").files, "cpu")
     assert [path.suffix for path in (cache / "local" / "mobile-sam").iterdir()].count(".onnx") == 1
     assert main(["models", "info", "mobile-sam"]) == 0 and main(["models", "list"]) == 0
-    assert "unknown" in (told := capsys.readouterr().out) and "they draw masks" in told
+    assert "unknown" in (told := capsys.readouterr().out) and "mask proposals" in told
 
 
 def test_weights_in_another_file_are_not_half_taken_in(

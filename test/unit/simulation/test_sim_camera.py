@@ -23,7 +23,7 @@ from std_msgs.msg import Header  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 from vision_msgs.msg import LabelInfo  # noqa: E402
 
-from perception_contrast.ros.qos import latched, output  # noqa: E402
+from perception_contrast.ros.qos import latched_qos, output_qos  # noqa: E402
 from perception_contrast_sim.nodes.sim_camera import (  # noqa: E402
     OPTICAL_IN_LINK,
     instance_ids,
@@ -34,14 +34,14 @@ from perception_contrast_sim.nodes.sim_camera import (  # noqa: E402
 pytestmark = pytest.mark.ros
 
 TOPICS: dict[str, tuple[type, Any]] = {
-    "/camera/color/image_raw": (Image, output()),
-    "/camera/color/camera_info": (CameraInfo, output()),
-    "/camera/depth/image_rect_raw": (Image, output()),
-    "/camera/ground_truth/labels": (Image, output()),
-    "/camera/ground_truth/instances": (Image, output()),
-    "/camera/ground_truth/label_info": (LabelInfo, latched()),
-    "/tf": (TFMessage, output(100)),
-    "/tf_static": (TFMessage, latched()),
+    "/camera/color/image_raw": (Image, output_qos()),
+    "/camera/color/camera_info": (CameraInfo, output_qos()),
+    "/camera/depth/image_rect_raw": (Image, output_qos()),
+    "/camera/ground_truth/labels": (Image, output_qos()),
+    "/camera/ground_truth/instances": (Image, output_qos()),
+    "/camera/ground_truth/label_info": (LabelInfo, latched_qos()),
+    "/tf": (TFMessage, output_qos(100)),
+    "/tf_static": (TFMessage, latched_qos()),
 }
 
 

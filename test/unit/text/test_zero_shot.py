@@ -19,8 +19,8 @@ from perception_contrast.encoders.load_encoders import ClipLanguage, Encoders
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
-from perception_contrast.text.clip_text import ClipTextTower
-from perception_contrast.text.templates import PLAIN
+from perception_contrast.text.clip_text_encoder import ClipTextEncoder, text_preprocessing
+from perception_contrast.text.prompt_templates import PLAIN
 from perception_contrast.text.zero_shot import probabilities
 
 LABELS = ("red mug", "sofa", "the floor", "two dogs")
@@ -44,7 +44,7 @@ def siglip_words(folder: Path) -> Path:
 
 
 def pipeline_around(tower: ClipTower, templates: tuple[str, ...]) -> Pipeline:
-    language = ClipLanguage(tower, ClipTextTower(tower, templates))
+    language = ClipLanguage(tower, ClipTextEncoder(tower, templates))
     settings = PipelineSettings(short_side=tower.spec.size)
     return Pipeline(Encoders(tower, language, "cpu"), settings, precision="fp32")
 
@@ -64,7 +64,7 @@ def test_probabilities_equal_those_of_transformers(family: str, tmp_path: Path) 
     found = pipeline_around(tower, PLAIN).classify(frame, LABELS)
     pixels = torch.from_numpy(frame.image).permute(2, 0, 1)[None] / 255.0
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (tower.mean, tower.std))
-    ids = ClipTextTower(tower, PLAIN)._tokenize(LABELS)
+    ids = text_preprocessing(tower).tokenize(LABELS)
     with torch.no_grad():
         logits = twin(input_ids=ids, pixel_values=(pixels - mean) / std).logits_per_image[0]
     expected = logits.softmax(-1) if family == "clip" else logits.sigmoid()

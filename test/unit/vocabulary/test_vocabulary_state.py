@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
-from perception_contrast.ros.node.vocabulary_store import (
+from perception_contrast.vocabulary.vocabulary_state import from_bytes, to_bytes
+from perception_contrast.vocabulary.vocabulary_store import (
     AFTER_CRASH,
     ALWAYS,
     NEVER,
     VocabularyStore,
     state_file,
 )
-from perception_contrast.vocabulary.vocabulary_state import from_bytes, to_bytes
 
-ASKING = {"vocabulary": "", "queries": ["mug"], "distractors": [""]}
+PARAMETERS = {"vocabulary": "", "queries": ["mug"], "distractors": [""]}
 
 
 def unit(*values: float) -> np.ndarray:
@@ -98,22 +98,22 @@ def memory(path: Path, when: str = AFTER_CRASH) -> tuple[VocabularyStore, list[s
 def test_a_node_that_was_killed_finds_its_vocabulary_and_one_that_ended_does_not(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     killed, _ = memory(path)
-    killed.keep(full(), ASKING)
+    killed.save(full(), PARAMETERS)
     again, said = memory(path)
-    assert same(again.recall(ASKING), full()) and said == []
+    assert same(again.load(PARAMETERS), full()) and said == []
     # Whoever starts it with other parameters wants those.
-    assert again.recall({**ASKING, "queries": ["cat"]}) is None
-    again.keep(full(), ASKING)
-    again.end()
-    assert memory(path)[0].recall(ASKING) is None
+    assert again.load({**PARAMETERS, "queries": ["cat"]}) is None
+    again.save(full(), PARAMETERS)
+    again.close()
+    assert memory(path)[0].load(PARAMETERS) is None
 
 
 @pytest.mark.parametrize(("when", "there"), [(ALWAYS, True), (AFTER_CRASH, False), (NEVER, False)])
 def test_what_a_clean_end_leaves(tmp_path: Path, when: str, there: bool) -> None:
     kept, _ = memory(tmp_path / "state", when)
-    kept.keep(full(), ASKING)
-    assert kept.recall(ASKING) is not None
-    kept.end()
+    kept.save(full(), PARAMETERS)
+    assert kept.load(PARAMETERS) is not None
+    kept.close()
     assert (tmp_path / "state").exists() is there
 
 
@@ -121,29 +121,29 @@ def test_a_damaged_state_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "state"
     path.write_bytes(b"torn")
     kept, said = memory(path)
-    assert kept.recall(ASKING) is None
+    assert kept.load(PARAMETERS) is None
     assert len(said) == 1 and str(path) in said[0] and "remove it" in said[0]
-    kept.keep(full(), ASKING)
-    kept.end()
+    kept.save(full(), PARAMETERS)
+    kept.close()
     assert path.read_bytes() == b"torn"
     path.unlink()
-    kept.keep(full(), ASKING)
-    assert same(memory(path)[0].recall(ASKING), full())
+    kept.save(full(), PARAMETERS)
+    assert same(memory(path)[0].load(PARAMETERS), full())
 
 
 def test_a_disk_that_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     kept, said = memory(tmp_path / "file" / "state")
-    kept.keep(full(), ASKING)
+    kept.save(full(), PARAMETERS)
     assert "cannot be kept" in said[0]
-    assert same(kept.recall(ASKING), full())
+    assert same(kept.load(PARAMETERS), full())
 
 
 def test_numbers_of_labels_last_for_the_life_of_a_node(tmp_path: Path) -> None:
     kept, _ = memory(tmp_path / "state", NEVER)
-    assert kept.numbering().ids == {}
-    kept.keep(full(), ASKING)
-    assert kept.numbering().ids == full().ids and kept.numbering().queries == ()
+    assert kept.label_ids().ids == {}
+    kept.save(full(), PARAMETERS)
+    assert kept.label_ids().ids == full().ids and kept.label_ids().queries == ()
 
 
 def test_each_node_of_each_domain_has_a_file_of_its_own(monkeypatch, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.images.resize import resize_labels
-from perception_contrast.pipeline.image_encoder_runner import ImageFeatures
+from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.regions import Region

@@ -27,7 +27,7 @@ from perception_contrast_training.engine.negative_mask import WHERE
 from perception_contrast_training.engine.schedules import cosine, scaled, warmed_up
 from perception_contrast_training.methods.base import Batch, Contrastive, Group, Losses, Method, Progress
 from perception_contrast_training.networks.backbones import Backbone
-from perception_contrast_training.views import VIEWED
+from perception_contrast_training.views.batch import VIEWED
 
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 

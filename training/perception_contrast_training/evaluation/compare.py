@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.text.templates import TEMPLATES, checked_templates, sentences
+from perception_contrast.text.prompt_templates import TEMPLATES, checked_templates, prompts
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.evaluation.corruptions import CHANGES
 from perception_contrast_training.evaluation.encoding import EncodedImages, EncoderAdapter, encode_images
@@ -149,7 +149,7 @@ def class_vectors(words: Any, classes: Sequence[str], templates: str) -> Tensor:
     chosen = checked_templates(TEMPLATES.get(templates, (templates,)))
     rows = []
     for name in classes:
-        said = functional.normalize(words(sentences(name.replace("_", " "), chosen)).float(), dim=-1)
+        said = functional.normalize(words(prompts(name.replace("_", " "), chosen)).float(), dim=-1)
         rows.append(functional.normalize(said.mean(dim=0), dim=-1))
     return torch.stack(rows)
 

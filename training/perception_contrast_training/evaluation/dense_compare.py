@@ -36,7 +36,7 @@ def compare_dense(
     folder: images/NAME.png|jpg and labels/NAME.png. ignore: class numbers that do not count. Raises
     PerceptionError for encoders without dense features.
     """
-    blind = [adapter.name for adapter in adapters if adapter.tower is None]
+    blind = [adapter.name for adapter in adapters if adapter.encoder is None]
     if blind:
         raise PerceptionError(f"'{blind[0]}' gives no dense features here; export it first")
     ignored = {*VOID, *ignore}
@@ -45,9 +45,9 @@ def compare_dense(
     fitted_to, tested = split(samples, None, test)
     figures: dict[str, dict[str, float]] = {}
     for adapter in adapters:
-        assert adapter.tower is not None
+        assert adapter.encoder is not None
         shown = tracked(samples, f"{adapter.name}: dense features", len(samples))
-        features = {sample.name: features_of(adapter.tower, sample.image, PLAIN) for sample in shown}
+        features = {sample.name: features_of(adapter.encoder, sample.image, PLAIN) for sample in shown}
         probe = LinearProbe(len(next(iter(features.values()))), len(names), PLAIN)
         probe.fit([features[s.name] for s in fitted_to], [s.labels for s in fitted_to], Fit(seed=seed))
         matrix = ConfusionMatrix(len(names))

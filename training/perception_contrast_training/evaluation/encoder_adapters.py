@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.encoders.base import ImageEncoder
 from perception_contrast.encoders.clip import ClipTower, load_clip
-from perception_contrast.encoders.dinov2 import DinoTower, load_dino
-from perception_contrast.engines.export.export_check import random_tower
+from perception_contrast.encoders.dinov2 import load_dino
+from perception_contrast.engines.export.export_check import random_dino
 from perception_contrast.models.registry import model_spec
-from perception_contrast.text.clip_text import ClipTextTower
+from perception_contrast.text.clip_text_encoder import ClipTextEncoder
 from perception_contrast_training.evaluation.encoding import CPU, EncoderAdapter
 
 RANDOM = "random:"
@@ -26,35 +28,37 @@ def encoder_adapter(name: str, *, offline: bool = False, device: torch.device = 
     spec = model_spec(name.removeprefix(RANDOM))
     if spec.family in ("lit", "text"):
         raise PerceptionError(f"'{name}' is made of other models; compare encoders of images, or CLIPs")
-    tower: DinoTower | ClipTower
-    if name.startswith(RANDOM):
-        tower = random_tower(name.removeprefix(RANDOM)).to(device)
-    elif not spec.knows_words:
-        tower = load_dino(spec, offline=offline, device=str(device))
-    else:
-        tower = load_clip(spec, offline=offline, device=str(device))
-    return _of_tower(
-        tower, name if name.startswith(RANDOM) else spec.name, _side(spec.size, spec.patch), device
+    random, size = name.startswith(RANDOM), _side(spec.size, spec.patch)
+    if random and spec.spatial:
+        return _adapter(random_dino(name.removeprefix(RANDOM)).to(device), name, size, device)
+    if not random and not spec.knows_words:
+        images = load_dino(spec, offline=offline, device=str(device))
+        return _adapter(images, spec.name, size, device)
+    pair = load_clip(spec, offline=offline, device=str(device), random_init=random)
+    adapter = _adapter(pair, name if random else spec.name, size, device)
+    return replace(adapter, words=_texts_to_vectors(pair))
+
+
+def _adapter(encoder: ImageEncoder, name: str, size: int, device: torch.device) -> EncoderAdapter:
+    return EncoderAdapter(
+        name,
+        encoder.space,
+        encoder.image_embedding,
+        size,
+        encoder.mean,
+        encoder.std,
+        device,
+        encoder=encoder,
     )
 
 
-def _of_tower(tower: DinoTower | ClipTower, name: str, size: int, device: torch.device) -> EncoderAdapter:
-    if isinstance(tower, ClipTower):
-        text = ClipTextTower(tower)
+def _texts_to_vectors(pair: ClipTower) -> Callable[[Sequence[str]], Tensor]:
+    text = ClipTextEncoder(pair)
 
-        def words(texts: Sequence[str]) -> Tensor:
-            return torch.from_numpy(text.encode(list(texts)))
+    def encode(texts: Sequence[str]) -> Tensor:
+        return torch.from_numpy(text.encode(list(texts)))
 
-        return EncoderAdapter(
-            name, tower.space, tower.image_embedding, size, tower.mean, tower.std, device, words, tower
-        )
-    dino = tower
-
-    def pooled(images: Tensor) -> Tensor:
-        cls: Tensor = dino(images).cls
-        return cls
-
-    return EncoderAdapter(name, tower.space, pooled, size, tower.mean, tower.std, device, tower=tower)
+    return encode
 
 
 def _side(size: int, patch: int) -> int:

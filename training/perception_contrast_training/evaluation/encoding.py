@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.encoders.clip import ClipTower
-from perception_contrast.encoders.dinov2 import DinoTower
+from perception_contrast.encoders.base import ImageEncoder
 from perception_contrast.models.specs import Triple
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.evaluation.corruptions import Change
@@ -30,7 +29,7 @@ class EncoderAdapter:
     """An encoder and what it wants. network: (n, 3, size, size), normalised, to (n, c).
 
     name, space: what figures are told under. words: texts to (m, c) of the images' space, or None.
-    tower: what gives dense features, or None.
+    encoder: gives dense features; None without.
     """
 
     name: str
@@ -41,7 +40,7 @@ class EncoderAdapter:
     std: Triple
     device: torch.device = CPU
     words: Callable[[Sequence[str]], Tensor] | None = None
-    tower: DinoTower | ClipTower | None = None
+    encoder: ImageEncoder | None = None
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from perception_contrast.encoders.clip import ClipTower
-from perception_contrast.encoders.dinov2 import DinoTower
+from perception_contrast.encoders.base import ImageEncoder, Role
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast_training.evaluation.progress import tracked
@@ -54,27 +53,23 @@ class Fit:
     seed: int = 0
 
 
-def features_of(tower: DinoTower | ClipTower, image: Image, variant: Variant) -> Tensor:
-    """image (H, W, 3) uint8 RGB to (c, h, w) float16 features of the frozen tower."""
-    size = input_size((image.shape[0], image.shape[1]), variant.short_side, tower.patch)
-    device = next(tower.parameters()).device
-    images = image_tensor(image, size, tower.mean, tower.std).to(device)
-    layers = deep_layers(tower) if variant.deep else ()
+def features_of(encoder: ImageEncoder, image: Image, variant: Variant) -> Tensor:
+    """image (H, W, 3) uint8 RGB to (c, h, w) float16 dense features of a frozen encoder."""
+    size = input_size((image.shape[0], image.shape[1]), variant.short_side, encoder.patch)
+    device = next(encoder.parameters()).device
+    images = image_tensor(image, size, encoder.mean, encoder.std).to(device)
+    layers = deep_layers(encoder) if variant.deep else ()
+    spatial = [Role.SPATIAL in one.roles for one in encoder.outputs].index(True)
     with torch.inference_mode():
-        if isinstance(tower, DinoTower):
-            seen = tower(images, layers)
-            values = torch.cat([*seen.layers, seen.tokens], dim=-1)
-        else:
-            values = tower(images).dense
+        given = encoder.encode(images, layers)
+        values = torch.cat([*given[len(encoder.outputs) :], given[spatial]], dim=-1)
     return values[0].permute(2, 0, 1).half().cpu().clone()
 
 
-def deep_layers(tower: DinoTower | ClipTower) -> tuple[int, ...]:
+def deep_layers(encoder: ImageEncoder) -> tuple[int, ...]:
     """Blocks at half and three quarters of the depth; none of a network without blocks of one grid."""
-    blocks = getattr(tower.vit, "blocks", None) if isinstance(tower, DinoTower) else None
-    if blocks is None or len(blocks) < 4:
-        return ()
-    return len(blocks) // 2 - 1, 3 * len(blocks) // 4 - 1
+    depth = encoder.depth
+    return () if depth < 4 else (depth // 2 - 1, 3 * depth // 4 - 1)
 
 
 def input_size(size: tuple[int, int], short_side: int, patch: int) -> tuple[int, int]:

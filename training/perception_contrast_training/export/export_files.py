@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast.core.cache import sha256_of
-from perception_contrast.encoders.clip import ClipTower, load_clip
-from perception_contrast.encoders.dinov2 import DinoTower, load_dino
-from perception_contrast.encoders.encoder_graphs import graph_of
+from perception_contrast.encoders.base import ImageEncoder
+from perception_contrast.encoders.clip import load_clip
+from perception_contrast.encoders.dinov2 import load_dino
+from perception_contrast.encoders.encoder_graph import graph_of
 from perception_contrast.encoders.image_text_pair import PairNetwork, save_words
 from perception_contrast.engines.export.export_check import check_export
 from perception_contrast.engines.export.onnx_export import LIMIT_BYTES, export_onnx
@@ -125,23 +126,28 @@ def write_model(folder: Path, spec: ModelSpec, served: Served, side: int) -> Wri
         beside[WORDS] = save_words(served.words, folder / WORDS, sha256)
     write_card(folder, replace(spec, beside=tuple(sorted(beside.items())), words=served.about), sha256)
     loaded = folder_model(folder)
-    towers: list[DinoTower | ClipTower] = [load_dino(loaded)] if loaded.spatial else []
+    encoders: list[ImageEncoder] = []
+    image_networks: list[nn.Module] = []
+    if loaded.spatial:
+        images = load_dino(loaded)
+        encoders.append(images)
+        image_networks.append(images)
     if loaded.knows_words:
-        towers.append(load_clip(loaded))
+        pair = load_clip(loaded)
+        encoders.append(pair)
+        image_networks.append(pair.network.visual)
     cosines: dict[str, float] = {}
-    for tower in towers:
-        mark = "-words" if tower is not towers[0] else ""
-        cosines |= _write_onnx(
-            tower, folder / f"{spec.name}{mark}-{side}x{side}-fp32.onnx", side, spec.licence
-        )
-    return Written(towers[0].space, towers[-1].space if loaded.knows_words else "", cosines)
+    for encoder, network in zip(encoders, image_networks, strict=True):
+        mark = "-words" if encoder is not encoders[0] else ""
+        path = folder / f"{spec.name}{mark}-{side}x{side}-fp32.onnx"
+        if 4 * sum(parameter.numel() for parameter in network.parameters()) > LIMIT_BYTES:
+            logger.warning("%s is left out: an ONNX file holds 2 GB at most", path.name)
+            continue
+        cosines |= _write_onnx(encoder, path, side, spec.licence)
+    return Written(encoders[0].space, encoders[-1].space if loaded.knows_words else "", cosines)
 
 
-def _write_onnx(tower: DinoTower | ClipTower, path: Path, side: int, licence: str) -> dict[str, float]:
-    graph = graph_of(tower)
-    images = tower if isinstance(tower, DinoTower) else tower.network.visual
-    if 4 * sum(parameter.numel() for parameter in images.parameters()) > LIMIT_BYTES:
-        logger.warning("%s is left out: an ONNX file holds 2 GB at most", path.name)
-        return {}
+def _write_onnx(encoder: ImageEncoder, path: Path, side: int, licence: str) -> dict[str, float]:
+    graph = graph_of(encoder)
     export_onnx(graph, path, (side, side), licence=licence)
     return check_export(graph, path, (side, side)) or {}

@@ -48,11 +48,11 @@ def served_pipeline(head: Path, zoom: Path, recipe: AlignmentRecipe, offline: bo
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.encoders.household_lit import load_household_lit
     from perception_contrast.encoders.load_encoders import Encoders
-    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast.text.sentence_encoder import load_minilm
 
     tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
-    language = load_household_lit(tower, load_minilm(offline=offline), path=head, zoom=zoom)
-    return Pipeline(Encoders(tower, language, "cpu", shared=True), PipelineSettings(short_side=378))
+    language = load_household_lit(tower, load_minilm(offline=offline), path=head, rescoring=zoom)
+    return Pipeline(Encoders(tower, language, "cpu"), PipelineSettings(short_side=378))
 
 
 def pipeline_with(
@@ -63,7 +63,7 @@ def pipeline_with(
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.encoders.household_lit import HouseholdLit
     from perception_contrast.encoders.load_encoders import Encoders
-    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast.text.sentence_encoder import load_minilm
 
     tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
     require_same_space(facts.get("image_space", tower.space), tower.space, "head and image tower")
@@ -71,7 +71,7 @@ def pipeline_with(
     require_same_space(facts.get("text_space", sentences.space), sentences.space, "head and sentence tower")
     language = HouseholdLit(tower, head, sentences, f"{recipe.name}@trial", facts)
     language.eval().requires_grad_(False)
-    return Pipeline(Encoders(tower, language, "cpu", shared=True), PipelineSettings(short_side=378))
+    return Pipeline(Encoders(tower, language, "cpu"), PipelineSettings(short_side=378))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,7 +126,7 @@ def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
     """Writes calibrations of words and examples into the head's file."""
     import torch
 
-    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast.text.sentence_encoder import load_minilm
 
     head, facts, _ = load_alignment(path)
     known = {k: v for k, v in facts.items() if k not in ("format", "config")}
@@ -194,7 +194,7 @@ def _rendered(recipe: AlignmentRecipe, offline: bool) -> list[Path]:
 
 
 def _baselines(recipe: AlignmentRecipe, offline: bool) -> dict[str, AlignmentHead]:
-    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast.text.sentence_encoder import load_minilm
     from perception_contrast_training.household.baselines import closed_form_head, untrained_head
 
     shards = [load_shard(folder) for folder in _rendered(recipe, offline)]

@@ -15,14 +15,8 @@ from torch import Tensor
 
 from perception_contrast.encoders.alignment_head import AlignmentHead
 from perception_contrast_training.household.dense_batches import DenseBatch
-from perception_contrast_training.losses import (
-    category_loss,
-    clip_loss,
-    mask_loss,
-    multi_positive_loss,
-    presence_loss,
-    thing_loss,
-)
+from perception_contrast_training.losses.contrastive import clip_loss, multi_positive_loss
+from perception_contrast_training.losses.dense import category_loss, mask_loss, presence_loss, thing_loss
 
 
 @dataclass(frozen=True)

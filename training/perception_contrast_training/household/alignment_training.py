@@ -121,7 +121,7 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False) -> Path:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast.text.sentence_encoder import load_minilm
 
     require_same_scenes(Path(recipe.output) / "shards", _made_of(recipe))
     folders = make_shards(shard_jobs(recipe, offline), recipe.scenes.workers, make_shard)

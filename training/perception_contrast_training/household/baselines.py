@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perception_contrast.encoders.alignment_head import AlignmentConfig, AlignmentHead
-from perception_contrast.text.text_tower import TextTower
+from perception_contrast.text.base import TextEncoder
 from perception_contrast_training.household.rendered import Shard
 from perception_contrast_training.household.words import SURFACES
 
@@ -56,7 +56,9 @@ def untrained_head(seed: int) -> AlignmentHead:
     return AlignmentHead().eval().requires_grad_(False)
 
 
-def closed_form_head(shards: Sequence[Shard], tower: TextTower, seed: int, ridge: float = 1e-3) -> LinearHead:
+def closed_form_head(
+    shards: Sequence[Shard], tower: TextEncoder, seed: int, ridge: float = 1e-3
+) -> LinearHead:
     """Ridge regression from tokens of several layers to the sentence vector of "colour category"."""
     rng = np.random.default_rng(seed)
     words: dict[str, NDArray[np.float32]] = {}

@@ -15,7 +15,7 @@ from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.images.resize import resize_labels
-from perception_contrast.pipeline.image_encoder_runner import ImageFeatures
+from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.search import PreparedQueries, SearchResult
 from perception_contrast_sim.objects.catalogue import catalogue

@@ -61,14 +61,14 @@ def _of_image(pipeline: Pipeline, image: LabelledScene) -> Iterator[Case]:
     assert grid is not None
     ground = LogitUpsampler(image.rgb, grid.shape[:2])
     instances = resize_labels(image.instances, ground.coarse)
-    for things in (seen.things, None):
+    for things in (seen.instance_cues, None):
         for depth in (None, image.depth):
             split_cues = SplitCues(things, depth, seen.features)
-            if things is None or seen.things is not None:
+            if things is None or seen.instance_cues is not None:
                 splitter = Splitter(ground, image.rgb, split_cues)
                 for region, truths in regions_of(instances, image):
                     yield _case(kind_of(split_cues), splitter, region, truths)
-        if seen.things is None:
+        if seen.instance_cues is None:
             break
 
 

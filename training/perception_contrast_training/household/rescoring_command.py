@@ -36,13 +36,13 @@ def calibrate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
     from perception_contrast.encoders.household_lit import HEAD_FILE, load_household_lit
     from perception_contrast.encoders.load_encoders import Encoders
     from perception_contrast.pipeline.pipeline import Pipeline
-    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast.text.sentence_encoder import load_minilm
     from perception_contrast_training.calibration.rescoring_calibration import calibrate_zoom
 
     tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
     words = Path(recipe.words) if recipe.words else HEAD_FILE
-    language = load_household_lit(tower, load_minilm(offline=offline), path=words, zoom=file)
-    pipeline = Pipeline(Encoders(tower, language, "cpu", shared=True))
+    language = load_household_lit(tower, load_minilm(offline=offline), path=words, rescoring=file)
+    pipeline = Pipeline(Encoders(tower, language, "cpu"))
     seen = calibrate_zoom(pipeline, file, recipe.calibration, offline)
     logging.info("calibrated: %s", json.dumps(seen))
 

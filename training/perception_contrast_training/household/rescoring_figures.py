@@ -61,7 +61,7 @@ def whole_scores(
     tower = load_dino(jobs[0].model, offline=offline, pinned=True)
     language = HouseholdLit(tower, words.head, words.bank.tower, words.space).eval()
     height = SceneSettings().height
-    pipeline = Pipeline(Encoders(tower, language, "cpu", shared=True), PipelineSettings(short_side=height))
+    pipeline = Pipeline(Encoders(tower, language, "cpu"), PipelineSettings(short_side=height))
     vectors: list[Tensor] = []
     shown: list[SceneObject | None] = []
     images = (one for job in jobs for one in regions_of(job))

@@ -62,7 +62,7 @@ class WordSpace:
 def word_space(recipe: RescoringRecipe, *, offline: bool = False) -> WordSpace:
     """Raises ModelError for a head that cannot be read, SpaceError for one of other towers."""
     from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.text.text_tower import load_minilm
+    from perception_contrast.text.sentence_encoder import load_minilm
 
     path = Path(recipe.words) if recipe.words else HEAD_FILE
     head, facts, sha256 = load_alignment(path)

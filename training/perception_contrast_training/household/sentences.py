@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perception_contrast.text.text_tower import TextTower
+from perception_contrast.text.base import TextEncoder
 
 
 class SentenceBank:
     """Looks sentences up in memory; encodes those that are new, in batches, by ``tower``."""
 
-    def __init__(self, tower: TextTower) -> None:
+    def __init__(self, tower: TextEncoder) -> None:
         self.tower = tower
         self._rows: dict[str, np.ndarray] = {}
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from perception_contrast_training.losses import byol_loss
 from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.losses.views import byol_loss
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 from perception_contrast_training.methods.groups import grouped
 from perception_contrast_training.methods.scaling import SMALL, Scale, blurred, momentum_for, said

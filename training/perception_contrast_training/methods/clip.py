@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses import clip_loss
+from perception_contrast_training.losses.contrastive import clip_loss
 from perception_contrast_training.losses.exact import full_precision
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 from perception_contrast_training.methods.contrast import TABLE, compared, negatives_of, rows_at_once

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from perception_contrast_training.losses import sharpened, view_entropy
 from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.losses.views import sharpened, view_entropy
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 from perception_contrast_training.methods.centre import Centre
 from perception_contrast_training.methods.groups import grouped

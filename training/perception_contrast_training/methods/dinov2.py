@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses import (
+from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.losses.views import (
     koleo_loss,
     patch_entropy,
     sharpened,
     sinkhorn_knopp,
     view_entropy,
 )
-from perception_contrast_training.losses.exact import at_least_float32, full_precision
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 from perception_contrast_training.methods.centre import Centre
 from perception_contrast_training.methods.groups import grouped

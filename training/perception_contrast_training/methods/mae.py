@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from perception_contrast.core.errors import RecipeError
-from perception_contrast_training.losses import mae_loss
 from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.losses.pixels import mae_loss
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 from perception_contrast_training.methods.groups import grouped
 from perception_contrast_training.methods.scaling import SMALL, Scale, said

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses import sigmoid_loss
+from perception_contrast_training.losses.contrastive import sigmoid_loss
 from perception_contrast_training.losses.exact import full_precision
 from perception_contrast_training.methods import clip
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses import nt_xent
 from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.losses.views import nt_xent
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
 from perception_contrast_training.methods.contrast import (
     TABLE,

@@ -9,9 +9,10 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from perception_contrast.text.clip_text import lower
-from perception_contrast.text.text_networks import sentence_head, word_transformer
-from perception_contrast.text.text_tower import TextTower, load_minilm
+from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.sentence_encoder import load_minilm
+from perception_contrast.text.text_networks import clip_text_transformer, sentence_projection
+from perception_contrast.text.tokenizers import canonical_clip_text
 
 Texts = Sequence[str] | Tensor
 REMEMBERED = 100_000
@@ -47,7 +48,7 @@ class WordTransformer(nn.Module):
         super().__init__()
         from open_clip import SimpleTokenizer
 
-        self.network: Any = word_transformer(
+        self.network: Any = clip_text_transformer(
             settings.width, settings.depth, settings.heads, settings.context, dim
         )
         self.network.set_grad_checkpointing(settings.checkpointing)
@@ -56,7 +57,9 @@ class WordTransformer(nn.Module):
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """(n, context) int64, 0 behind the end; texts that are too long are cut."""
-        ids: Tensor = self._tokenizer([lower(text) for text in texts], context_length=self._context)
+        ids: Tensor = self._tokenizer(
+            [canonical_clip_text(text) for text in texts], context_length=self._context
+        )
         return ids
 
     def forward(self, texts: Texts) -> Tensor:
@@ -69,10 +72,10 @@ class WordTransformer(nn.Module):
 class SentenceHead(nn.Module):
     """A head that learns on sentence vectors that stay (n, width); each text is encoded once."""
 
-    def __init__(self, sentences: TextTower, dim: int, hidden: int = 0) -> None:
+    def __init__(self, sentences: TextEncoder, dim: int, hidden: int = 0) -> None:
         super().__init__()
         self._sentences, self._known = sentences, dict[str, Tensor]()
-        self.head = sentence_head(sentences.dim, dim, hidden)
+        self.head = sentence_projection(sentences.dim, dim, hidden)
 
     @property
     def space(self) -> str:

@@ -13,7 +13,7 @@ from perception_contrast.core.errors import ModelError, RecipeError
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.models.registry import model_spec
 from perception_contrast.models.specs import ModelSpec, Triple
-from perception_contrast.text.clip_text import reading_of
+from perception_contrast.text.clip_text_encoder import text_preprocessing
 from perception_contrast_training.networks.backbones import (
     Backbone,
     BackboneOutput,
@@ -54,7 +54,7 @@ class TwoTowers(nn.Module):
         self.mean: Triple = tower.mean
         self.std: Triple = tower.std
         self.locked_images, self.locked_words = locked_images, locked_words
-        self._reading = reading_of(tower)
+        self._preprocessing = text_preprocessing(tower)
         for name, parameter in tower.network.named_parameters():
             parameter.requires_grad_(self._learns(name))
 
@@ -77,8 +77,8 @@ class TwoTowers(nn.Module):
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """What the text tower reads of strings, in the form that its model was trained with."""
-        reading = self._reading
-        return reading.tokenize([reading.canonical(text) for text in texts])
+        preprocessing = self._preprocessing
+        return preprocessing.tokenize([preprocessing.canonical(text) for text in texts])
 
     def text(self, texts: Sequence[str] | Tensor) -> Tensor:
         """Strings, or what ``tokens`` made of them, to (n, dim), not unit."""

@@ -71,7 +71,7 @@ def test_an_exported_pair_gives_what_the_run_gave(kind: str, table: Path, tmp_pa
     with torch.inference_mode():
         image = functional.normalize(pair.image_vectors(source_images(side=side)), dim=-1)
         words = functional.normalize(pair.text_vectors(CAPTIONS), dim=-1)
-        served = language.tower.image_embedding(source_images(side=side))
+        served = language.image_encoder.image_embedding(source_images(side=side))
     text: Any = language.text
     torch.testing.assert_close(served, image, rtol=0, atol=1e-5)
     said = torch.from_numpy(text.with_templates(SAID).encode(CAPTIONS))
@@ -274,7 +274,7 @@ def test_patches_are_compared_with_words(folders: dict[str, Path], method: str) 
     """As published: what goes through the linear layer is each patch, in place of the class token."""
     folder = str(folders["scratch"])
     encoders = load_encoders(folder, folder, offline=True, dense=method)
-    tower: Any = encoders.language.tower
+    tower: Any = encoders.language.image_encoder
     images = source_images()
     if method == "proxyclip":
         seen = tower.by_proxy(tower(images).values, encoders.spatial(images).tokens)

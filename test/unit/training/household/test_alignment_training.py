@@ -307,8 +307,8 @@ def test_a_head_that_finds_nothing_is_calibrated_all_the_same() -> None:
 def test_one_command_ends_with_a_head_that_is_served(tmp_path: Path, repository: Path) -> None:
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.encoders.household_lit import load_household_lit
-    from perception_contrast.text.text_tower import load_minilm
-    from perception_contrast_sim.objects import assets
+    from perception_contrast.text.sentence_encoder import load_minilm
+    from perception_contrast_sim.render import assets
 
     try:
         tower, sentences = load_dino("dinov2-s14", pinned=True), load_minilm()

@@ -507,8 +507,8 @@ def test_errors_of_the_command_are_one_line(
 @pytest.mark.slow
 def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: Path) -> None:
     from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.text.text_tower import load_minilm
-    from perception_contrast_sim.objects import assets
+    from perception_contrast.text.sentence_encoder import load_minilm
+    from perception_contrast_sim.render import assets
 
     try:
         tower = load_dino("dinov2-s14", pinned=True)

@@ -16,7 +16,7 @@ from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.data.pairs.partners import Partners
 from perception_contrast_training.engine.negative_mask import WHERE
 from perception_contrast_training.methods.base import PairedViews, Views
-from perception_contrast_training.views import collated
+from perception_contrast_training.views.batch import collated
 
 TRIES = 16  # neighbours that are looked at in place of an image that cannot be read
 UNREADABLE = "unreadable"

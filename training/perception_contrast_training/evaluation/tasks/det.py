@@ -14,7 +14,7 @@ from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
-from perception_contrast.pipeline.image_encoder_runner import ImageFeatures
+from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.search import PreparedQueries
 from perception_contrast.visualization.overlay import overlay

@@ -1,34 +1,33 @@
-"""What is measured: a pipeline that sees images at a fixed size, and its encoders apart from it."""
+"""The models that are measured: a pipeline with a fixed input size, and its encoders on their own."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perception_contrast.core.arrays import Size
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.spaces import space_name
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.alignment_head import load_alignment
-from perception_contrast.encoders.clip import ClipTower, load_clip
+from perception_contrast.encoders.base import ImageEncoder
+from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.dense.method_names import dense_method
-from perception_contrast.encoders.encoder_graphs import EncoderGraph, graph_of
+from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit
 from perception_contrast.encoders.load_encoders import LIT_TOWER, ClipLanguage, Encoders, load_encoders
 from perception_contrast.engines.base import Engine
 from perception_contrast.engines.choice import EngineChoice, choose_engine
+from perception_contrast.engines.cpu_features import bfloat16_is_faster
+from perception_contrast.engines.encoder_session import EncoderSession
 from perception_contrast.engines.engine_names import AUTO
-from perception_contrast.engines.export.export_check import random_tower
+from perception_contrast.engines.export.export_check import random_encoder
 from perception_contrast.engines.export.onnx_export import require_size
-from perception_contrast.engines.processor import bfloat16_pays
-from perception_contrast.engines.served_graph import ServedGraph
 from perception_contrast.engines.torch_engine import TorchEngine
 from perception_contrast.images.resize import fitted_size
 from perception_contrast.models.registry import model_spec
@@ -37,23 +36,25 @@ from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.text.base import TextEncoder
 from perception_contrast.vocabulary.vocabulary_file import named_vocabulary
 
-WORDS = ("cup", "spoon", "saucer", "table", "plate", "coffee", "book", "chair", "bottle", "hand")
-MANY = 20  # queries of the vocabulary of a robot that is asked for much
-Tell = Callable[[str], None]
+Size = tuple[int, int]
+BENCH_QUERIES = ("cup", "spoon", "saucer", "table", "plate", "coffee", "book", "chair", "bottle", "hand")
+MANY_QUERIES = 20  # queries of a large vocabulary
+ProgressCallback = Callable[[str], None]
 
 
-class SizedImageEncoderRunner(ImageEncoderRunner):
-    """ImageEncoderRunner whose network input has the size that was asked for, whatever the camera's."""
+class FixedSizeEncoderRunner(ImageEncoderRunner):
+    """ImageEncoderRunner with a fixed network input size, whatever the camera's."""
 
     def __init__(self, encoders: Encoders, size: Size | None, camera: Size, *, engine: str, precision: str):
-        """size: (height, width) for the patch of the model; None: what the camera's shape asks for."""
+        """size: (height, width) of the network input; None derives it from the camera's."""
         super().__init__(encoders, engine, precision)
         self._fixed, self._camera = size, camera
 
     def input_size(self, size: Size, patch: int, settings: PipelineSettings) -> Size:
-        """As asked for, or as near as the patch allows."""
+        """The fixed size, or the nearest multiple of the patch."""
         if self._fixed is None:
             return fitted_size(self._camera, settings.short_side, patch, settings.max_tokens)
         height, width = (max(1, round(side / patch)) * patch for side in self._fixed)
@@ -64,11 +65,14 @@ class SizedImageEncoderRunner(ImageEncoderRunner):
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """An encoder as the pipeline serves it, and bare.
+class MeasuredEncoder:
+    """An encoder as the pipeline serves it, and without its head.
 
-    served: what the walk runs through, a head included. bare: the tower alone on an engine of the same
-    kind and precision; the same as served where there is no head. problem: why bare could not be built.
+    Attributes:
+        chosen: The engine that serves, a head included.
+        bare: An engine of the same kind and precision for the tower alone; the serving one where there is
+            no head.
+        problem: Why ``bare`` could not be built.
     """
 
     graph: EncoderGraph
@@ -87,29 +91,28 @@ class Encoder:
         return self.tower is not self.graph
 
     def images(self, frame: Frame, batch: int = 1) -> Tensor:
-        """(batch, 3, H, W) on the engine's device: the frame, as often as asked."""
+        """(batch, 3, H, W) on the engine's device: copies of the frame."""
         alone = image_tensor(frame.image, self.size, self.graph.mean, self.graph.std)
         return alone.repeat(batch, 1, 1, 1).to(self.served.device)
 
 
 @dataclass(frozen=True)
-class Subject:
-    """pipeline: ready to be walked, ten things asked for. encoders: in the order of the walk."""
+class BenchModels:
+    """pipeline: warmed up, with ten queries. encoders: in the order in which the pipeline runs them."""
 
     pipeline: Pipeline
-    encoders: tuple[Encoder, ...]
+    encoders: tuple[MeasuredEncoder, ...]
     device: str
-    asked: str = field(default="")
 
     @property
-    def main(self) -> Encoder:
-        """That of the named model."""
+    def main(self) -> MeasuredEncoder:
+        """The encoder of the spatial model."""
         model = self.pipeline.models["spatial"][0]
         return next((one for one in self.encoders if one.tower.model == model), self.encoders[0])
 
 
-class RandomWords:
-    """In place of a text tower without weights: a unit vector that follows from the phrase alone."""
+class RandomTextEncoder(TextEncoder):
+    """Replaces a text tower without weights: a unit vector that depends on the phrase alone."""
 
     model, space, wording = "random-words", "random-words@0", ""
 
@@ -133,29 +136,30 @@ def random_encoders(model: str, language: str, device: str, dense: str = AUTO) -
     if model_spec(model).family == "lit":
         raise ModelError(f"'{model}' is a language model; name {LIT_TOWER} as model and it as language_model")
     method = dense_method(dense, model, language)
-    spatial = _random_tower(model, device, method if language == model else AUTO)
+    if language == model and not model_spec(model).spatial:
+        clip = load_clip(model, device=device, random_init=True, method=method)
+        return Encoders(clip, ClipLanguage(clip, RandomTextEncoder(clip.dim)), device)
+    spatial = _random_encoder(model, device)
     if language == "none":
         return Encoders(spatial, None, device)
     if model_spec(language).family == "lit":
-        tower = spatial if model == LIT_TOWER else _random_tower(LIT_TOWER, device)
+        tower = spatial if model == LIT_TOWER else _random_encoder(LIT_TOWER, device)
         head, facts, sha256 = load_alignment(HEAD_FILE)
-        words = RandomWords(head.config.text_dim)
+        words = RandomTextEncoder(head.config.text_dim)
         lit = HouseholdLit(tower, head, words, space_name(language, sha256), facts)
         lit.eval().requires_grad_(False).to(device)
-        return Encoders(spatial, lit, device, shared=tower is spatial)
+        return Encoders(spatial, lit, device)
     if not model_spec(language).knows_words:
         raise ModelError(f"'{language}' knows no words; choose household-lit, a clip-*, a siglip* or none")
-    both = language == model and isinstance(spatial, ClipTower)
-    clip = spatial if both else load_clip(language, device=device, random_init=True, method=method)
-    aligned = ClipLanguage(clip, RandomWords(clip.dim))
-    return Encoders(spatial, aligned, device)
+    clip = load_clip(language, device=device, random_init=True, method=method)
+    return Encoders(spatial, ClipLanguage(clip, RandomTextEncoder(clip.dim)), device)
 
 
-def _random_tower(name: str, device: str, method: str = AUTO) -> Any:
-    return graph_of(random_tower(name, method)).tower.to(device)
+def _random_encoder(name: str, device: str) -> ImageEncoder:
+    return graph_of(random_encoder(name)).to(device).encoder
 
 
-def prepare(
+def load_bench_models(
     model: str,
     language: str,
     *,
@@ -168,22 +172,30 @@ def prepare(
     dense: str = AUTO,
     random_init: bool = False,
     offline: bool = False,
-    tell: Tell | None = None,
-) -> Subject:
-    """Loads the models, chooses engines, asks for ten things. Raises ModelError, naming what does not fit."""
+    on_progress: ProgressCallback | None = None,
+) -> BenchModels:
+    """Loads the models, chooses engines, sets ten queries. Raises ModelError, naming what does not fit."""
     spec = model_spec(model)
     if size is not None:
         require_size(size, spec.patch, model)
     if random_init:
         encoders = random_encoders(model, language, device, dense)
     else:
-        encoders = load_encoders(model, language, device=device, offline=offline, dense=dense, progress=tell)
-    return subject_of(
-        encoders, size=size, camera=camera, frame=frame, engine=engine, precision=precision, tell=tell
+        encoders = load_encoders(
+            model, language, device=device, offline=offline, dense=dense, progress=on_progress
+        )
+    return bench_models_of(
+        encoders,
+        size=size,
+        camera=camera,
+        frame=frame,
+        engine=engine,
+        precision=precision,
+        on_progress=on_progress,
     )
 
 
-def subject_of(
+def bench_models_of(
     encoders: Encoders,
     *,
     size: Size | None,
@@ -191,48 +203,47 @@ def subject_of(
     frame: Frame,
     engine: str = AUTO,
     precision: str = AUTO,
-    tell: Tell | None = None,
-) -> Subject:
-    """As ``prepare``, of encoders that are loaded already."""
+    on_progress: ProgressCallback | None = None,
+) -> BenchModels:
+    """As ``load_bench_models``, of encoders that are loaded already."""
     if engine == "torch" and precision == AUTO:
-        precision = "bf16" if encoders.device.startswith("cpu") and bfloat16_pays() else "fp32"
-    image_encoder = SizedImageEncoderRunner(encoders, size, camera, engine=engine, precision=precision)
-    # How often rescoring is worth it depends on the image; its crops are timed on their own.
+        precision = "bf16" if encoders.device.startswith("cpu") and bfloat16_is_faster() else "fp32"
+    image_encoder = FixedSizeEncoderRunner(encoders, size, camera, engine=engine, precision=precision)
+    # How many crops are rescored depends on the image; their encoding is timed on its own.
     pipeline = Pipeline(encoders, PipelineSettings(max_rescored=0), image_encoder=image_encoder)
-    pipeline.warm_up(camera, tell)
-    _ask(pipeline, frame)
-    made = tuple(
-        _encoder(one, image_encoder.input_size(camera, one.graph.patch, pipeline.settings), precision, tell)
-        for one in image_encoder.served
-    )
-    return Subject(pipeline, made, encoders.device)
+    pipeline.warm_up(camera, on_progress)
+    _set_queries(pipeline, frame)
+    measured = []
+    for session in image_encoder.sessions:
+        network_size = image_encoder.input_size(camera, session.graph.patch, pipeline.settings)
+        measured.append(_encoder(session, network_size, precision, on_progress))
+    return BenchModels(pipeline, tuple(measured), encoders.device)
 
 
-def _ask(pipeline: Pipeline, frame: Frame) -> None:
-    """Ten words; without a language model ten points of the image, shown as examples."""
+def _set_queries(pipeline: Pipeline, frame: Frame) -> None:
+    """Sets ten queries: words, or without a language model exemplars at ten points of the image."""
     if pipeline.query_encoder.text_model:
-        pipeline.set_queries([Query(word) for word in WORDS])
+        pipeline.set_queries([Query(word) for word in BENCH_QUERIES])
         return
-    for label, point in zip(WORDS, _points(frame, rows=2), strict=True):
+    for label, point in zip(BENCH_QUERIES, _points(frame, rows=2), strict=True):
         pipeline.add_exemplar(label, frame, point=point)
 
 
-def prepared_twenty(pipeline: Pipeline, frame: Frame) -> PreparedQueries:
-    """Twenty queries, ready to be searched for; those in force stay.
+def prepare_many_queries(pipeline: Pipeline, frame: Frame) -> PreparedQueries:
+    """Encodes twenty queries without setting them.
 
     Labels from all over the vocabulary "household", with their phrases and negatives; without a language
-    model twenty points of the image, shown as examples.
+    model, exemplars at twenty points of the image.
     """
     if pipeline.query_encoder.text_model:
         household = named_vocabulary("household").queries
-        chosen = household[:: len(household) // MANY][:MANY]
+        chosen = household[:: len(household) // MANY_QUERIES][:MANY_QUERIES]
         return pipeline.prepare(Vocabulary().with_queries(chosen))
-    seen, shown = pipeline.extract_features(frame), Vocabulary()
-    for number, point in enumerate(_points(frame, rows=MANY // 5)):
-        shown = shown.with_exemplar(
-            f"thing {number}", pipeline.query_encoder.encode_exemplar(seen, point=point)
-        )
-    return pipeline.prepare(shown)
+    features, vocabulary = pipeline.extract_features(frame), Vocabulary()
+    for number, point in enumerate(_points(frame, rows=MANY_QUERIES // 5)):
+        exemplar = pipeline.query_encoder.encode_exemplar(features, point=point)
+        vocabulary = vocabulary.with_exemplar(f"thing {number}", exemplar)
+    return pipeline.prepare(vocabulary)
 
 
 def _points(frame: Frame, rows: int) -> list[tuple[float, float]]:
@@ -245,35 +256,42 @@ def _points(frame: Frame, rows: int) -> list[tuple[float, float]]:
     ]
 
 
-def _encoder(served: ServedGraph, size: Size, precision: str, tell: Tell | None) -> Encoder:
+def _encoder(
+    session: EncoderSession, size: Size, precision: str, on_progress: ProgressCallback | None
+) -> MeasuredEncoder:
     """size: (height, width) of the network input."""
-    graph = served.graph
-    chosen = served.chosen.get(size)
+    graph = session.graph
+    chosen = session.chosen.get(size)
     if chosen is None:
-        chosen = EngineChoice(TorchEngine(graph, precision, served.device), served.describes)
-    if "grid" not in graph.names:
-        return Encoder(graph, graph, size, chosen, chosen.engine)
-    tower = graph_of(graph.tower)
+        chosen = EngineChoice(TorchEngine(graph, precision, session.device), session.describes)
+    backbone = graph.encoder.backbone
+    if backbone is graph.encoder:
+        return MeasuredEncoder(graph, graph, size, chosen, chosen.engine)
+    tower = graph_of(backbone)
     try:
-        bare: Engine | None = engine_like(chosen.engine, tower, size, tell)
+        bare: Engine | None = engine_like(chosen.engine, tower, size, on_progress)
         problem = ""
     except ModelError as error:
         bare, problem = None, str(error)
-    return Encoder(graph, tower, size, chosen, bare, problem)
+    return MeasuredEncoder(graph, tower, size, chosen, bare, problem)
 
 
-def engine_like(engine: Engine, graph: EncoderGraph, size: Size, tell: Tell | None = None) -> Engine:
+def engine_like(
+    engine: Engine, graph: EncoderGraph, size: Size, on_progress: ProgressCallback | None = None
+) -> Engine:
     """An engine of the same kind and precision for another graph. Raises ModelError."""
     if engine.name == "torch":
         return TorchEngine(graph, engine.precision, engine.device)
     return choose_engine(
-        graph, size, device=engine.device, wish=engine.name, precision=engine.precision, progress=tell
+        graph, size, device=engine.device, kind=engine.name, precision=engine.precision, progress=on_progress
     ).engine
 
 
-def exact_engine(encoder: Encoder, tell: Tell | None = None) -> Engine:
+def exact_engine(encoder: MeasuredEncoder, on_progress: ProgressCallback | None = None) -> Engine:
     """The fastest float32 engine for the bare tower here. Raises ModelError if there is none."""
     if encoder.bare is not None and encoder.bare.precision == "fp32":
         return encoder.bare
     device = encoder.served.device
-    return choose_engine(encoder.tower, encoder.size, device=device, precision="fp32", progress=tell).engine
+    return choose_engine(
+        encoder.tower, encoder.size, device=device, precision="fp32", progress=on_progress
+    ).engine

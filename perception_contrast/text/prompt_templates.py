@@ -1,4 +1,4 @@
-"""Sentences around a phrase, as one might caption what a robot's camera sees.
+"""Prompt templates: sentences around a phrase, as one might caption what a robot's camera sees.
 
 An ensemble of such sentences, unit vectors averaged, stands for a thing better than any one of them
 (Radford et al., CLIP, 2021, section 3.1.4). Ours vary what varies for a robot: viewpoint, distance,
@@ -82,11 +82,11 @@ def checked_templates(templates: tuple[str, ...]) -> tuple[str, ...]:
     return templates
 
 
-def sentences(phrase: str, templates: tuple[str, ...]) -> list[str]:
-    """The phrase in each template.
+def prompts(phrase: str, templates: tuple[str, ...]) -> list[str]:
+    """Fills a phrase into each template.
 
-    {a}: with the article that it takes, {the}: with "the", {}: without its own article; a template
-    that is {} alone takes the phrase as it is.
+    {a} becomes the phrase with the article that it takes, {the} with "the", {} without its own article.
+    The template "{}" takes the phrase as it is.
     """
     # Replaced in one pass, not formatted: a phrase or template that comes in a message is text, no more.
     forms = {A: with_a(phrase), THE: with_the(phrase), PHRASE: without_article(phrase)}

@@ -9,8 +9,8 @@ import torch
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.encoder_graphs import graph_of
-from perception_contrast.engines import processor as precision
+from perception_contrast.encoders.encoder_graph import graph_of
+from perception_contrast.engines import cpu_features as precision
 from perception_contrast.engines.torch_engine import TorchEngine
 from perception_contrast.images.files import load_image
 from perception_contrast.preprocessing.to_tensor import image_tensor
@@ -34,7 +34,7 @@ def test_bfloat16_keeps_the_tokens_direction(size: tuple[int, int], shared: Path
 
 
 def test_bfloat16_never_pays_without_the_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: False)
-    precision.bfloat16_pays.cache_clear()
-    assert not precision.bfloat16_pays()
-    precision.bfloat16_pays.cache_clear()
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: False)
+    precision.bfloat16_is_faster.cache_clear()
+    assert not precision.bfloat16_is_faster()
+    precision.bfloat16_is_faster.cache_clear()

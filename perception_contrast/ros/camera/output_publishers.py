@@ -1,0 +1,138 @@
+"""The publishers of one camera's results: which outputs have subscribers, and results as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from typing import Any
+
+from numpy.typing import NDArray
+from perception_contrast_msgs.msg import Embedding, FeatureMap
+from rclpy.callback_groups import CallbackGroup
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import qos_policy_name_from_kind
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray
+
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.pipeline.frame_result import FrameResult
+from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.ros.messages.detection_messages import detections_message, embedding_message
+from perception_contrast.ros.messages.feature_map import to_message
+from perception_contrast.ros.messages.image_messages import image_message
+from perception_contrast.ros.qos import (
+    PublisherEventCallbacks,
+    UnsupportedEventTypeError,
+    checked_qos_overrides,
+    output_qos,
+    qos_overrides,
+)
+
+TOPICS = {
+    "features": (FeatureMap, "features"),
+    "semantic_features": (FeatureMap, "semantic_features"),
+    "embedding": (Embedding, "embedding"),
+    "masks": (Image, "masks"),
+    "detections": (Detection2DArray, "detections"),
+    "overlay": (Image, "overlay"),
+    "pca": (Image, "features/image"),
+}
+
+
+class OutputPublishers:
+    """Publishers of one camera. They publish only while the node is active.
+
+    Args:
+        on_change: Called when a subscriber comes or goes, where the middleware has matched events.
+        group: Callback group of these events.
+        prefix: Of the topics' names, such as "front/".
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        on_change: Callable[[], None] = lambda: None,
+        group: CallbackGroup | None = None,
+        prefix: str = "",
+    ) -> None:
+        self._on_change, self._group = on_change, group
+        self._incompatible: dict[str, str] = {}
+        self._publishers = {
+            name: self._publisher(node, kind, f"~/{prefix}{topic}") for name, (kind, topic) in TOPICS.items()
+        }
+        self._allowed = frozenset(TOPICS)
+
+    def _publisher(self, node: LifecycleNode, kind: type, topic: str) -> Any:
+        resolved = node.resolve_topic_name(topic)
+
+        def on_incompatible_qos(event: Any) -> None:
+            self._incompatible[resolved] = qos_policy_name_from_kind(event.last_policy_kind)
+
+        arguments = {"qos_overriding_options": qos_overrides(), "callback_group": self._group}
+        try:
+            # Humble's rclpy knows no matched events, and some middlewares have none.
+            events = PublisherEventCallbacks(
+                matched=lambda _: self._on_change(),
+                incompatible_qos=on_incompatible_qos,
+                use_default_callbacks=False,
+            )
+            with checked_qos_overrides(resolved):
+                return node.create_lifecycle_publisher(
+                    kind, topic, output_qos(), event_callbacks=events, **arguments
+                )
+        except (TypeError, UnsupportedEventTypeError):
+            return node.create_lifecycle_publisher(kind, topic, output_qos(), **arguments)
+
+    def allow(self, names: Collection[str]) -> None:
+        """Sets which outputs may be computed; others publish nothing, whoever subscribes."""
+        self._allowed = frozenset(names)
+
+    def subscribers(self) -> dict[str, int]:
+        """Output to its number of subscribers."""
+        return {name: publisher.get_subscription_count() for name, publisher in self._publishers.items()}
+
+    def request(self) -> OutputRequest:
+        """The allowed outputs that have subscribers now."""
+        counts = self.subscribers()
+        return OutputRequest(**{name: count > 0 and name in self._allowed for name, count in counts.items()})
+
+    def incompatible_subscribers(self) -> dict[str, str]:
+        """Topic to the QoS policy that kept a subscriber from matching; in the order of their coming."""
+        return dict(self._incompatible)
+
+    def switched_off(self) -> list[str]:
+        """Outputs that have subscribers but that the parameter ``outputs`` leaves out."""
+        return [name for name, count in self.subscribers().items() if count and name not in self._allowed]
+
+    def publish(self, result: FrameResult, header: Header, feature_dtype: str) -> None:
+        """Publishes what a result holds; ``header`` is the image's, unchanged."""
+        messages = {
+            "features": _feature_map(result.features, header, feature_dtype),
+            "semantic_features": _feature_map(result.semantic_features, header, feature_dtype),
+            "masks": _image(result.masks, header),
+            "overlay": _image(result.overlay, header),
+            "pca": _image(result.pca, header),
+        }
+        if result.embedding is not None:
+            messages["embedding"] = embedding_message(
+                result.embedding, result.embedding_model, result.embedding_space, header
+            )
+        if result.detections is not None:
+            messages["detections"] = detections_message(result.detections, header)
+        for name, message in messages.items():
+            if message is not None:
+                self._publishers[name].publish(message)
+
+
+def requests_anything(request: OutputRequest) -> bool:
+    """True if any output is requested."""
+    return any(getattr(request, field.name) for field in fields(request))
+
+
+def _feature_map(grid: FeatureGrid | None, header: Header, dtype: str) -> FeatureMap | None:
+    return None if grid is None else to_message(grid, header, dtype)
+
+
+def _image(values: NDArray[Any] | None, header: Header) -> Image | None:
+    return None if values is None else image_message(values, header)

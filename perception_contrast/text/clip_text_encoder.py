@@ -1,0 +1,120 @@
+"""The text encoder of a CLIP or SigLIP: the mean over prompt templates of a phrase's vectors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from perception_contrast.core.errors import ModelError
+from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.prompt_templates import ROBOT_CAMERA, checked_templates, prompts
+from perception_contrast.text.tokenizers import (
+    SiglipTokenizer,
+    Tokenizer,
+    canonical_clip_text,
+    canonical_siglip_text,
+)
+
+BATCH = 256
+
+
+class ClipLike(Protocol):
+    """What this module needs of an image-text model.
+
+    sentences: the encoder that reads texts first, None where ``text_embedding`` takes token ids.
+    """
+
+    model: str
+    space: str
+    dim: int
+    spec: Any
+    tokenizer_file: Path | None
+    sentences: TextEncoder | None
+
+    def text_embedding(self, tokens: Tensor) -> Tensor: ...
+
+    def parameters(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class TextPreprocessing:
+    """How an image-text model takes texts.
+
+    canonical: a text in the form that the model was trained with. tokenize: canonical texts to what the
+    model's ``text_embedding`` takes.
+    """
+
+    canonical: Callable[[str], str]
+    tokenize: Tokenizer
+
+
+class ClipTextEncoder(TextEncoder):
+    """Phrases to the mean of their prompts' vectors: unit, averaged, unit again (Radford et al., 2021).
+
+    Args:
+        tower: the image-text model.
+        templates: prompts around each phrase, see ``prompt_templates``.
+
+    Raises:
+        ModelError: a template has no place for the phrase, or the model lacks its tokenizer.
+    """
+
+    def __init__(self, tower: ClipLike, templates: tuple[str, ...] = ROBOT_CAMERA) -> None:
+        self._tower, self.templates = tower, checked_templates(templates)
+        self.model, self.space, self.dim = tower.model, tower.space, tower.dim
+        self.wording = hashlib.sha256("\n".join(templates).encode()).hexdigest()[:12]
+        self._preprocessing = text_preprocessing(tower)
+
+    def canonical(self, text: str) -> str:
+        """The form that the model was trained with."""
+        return self._preprocessing.canonical(text)
+
+    def with_templates(self, templates: tuple[str, ...]) -> ClipTextEncoder:
+        """As ``TextEncoder.with_templates``."""
+        return ClipTextEncoder(self._tower, templates)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, dim) float32, unit rows."""
+        canonical = self.canonical
+        filled = [canonical(s) for t in texts for s in prompts(canonical(t), self.templates)]
+        if not filled:
+            return np.zeros((0, self.dim), np.float32)
+        device = next(self._tower.parameters()).device
+        tokenize = self._preprocessing.tokenize
+        with torch.inference_mode():
+            parts = [
+                self._tower.text_embedding(tokenize(filled[i : i + BATCH]).to(device)).float()
+                for i in range(0, len(filled), BATCH)
+            ]
+            mean = torch.cat(parts).reshape(len(texts), len(self.templates), -1).mean(1)
+            vectors: NDArray[np.float32] = functional.normalize(mean, dim=-1).cpu().numpy()
+        return vectors
+
+
+def text_preprocessing(tower: ClipLike) -> TextPreprocessing:
+    """The canonical form and the tokenizer of an image-text model.
+
+    Raises:
+        ModelError: the model's tokenizer files are missing.
+    """
+    sentences = tower.sentences
+    if sentences is not None:
+        return TextPreprocessing(sentences.canonical, lambda texts: torch.from_numpy(sentences.encode(texts)))
+    if tower.spec.family != "siglip":
+        import open_clip
+
+        return TextPreprocessing(canonical_clip_text, open_clip.SimpleTokenizer())
+    if tower.tokenizer_file is None:
+        raise ModelError(
+            f"'{tower.model}' lacks its words: put tokenizer.json and tokenizer_config.json beside it"
+        )
+    return TextPreprocessing(canonical_siglip_text, SiglipTokenizer(tower.tokenizer_file))
