@@ -34,7 +34,7 @@ from perception_contrast_training.engine.pretraining import check, resume
 from perception_contrast_training.methods.registry import make_method
 from perception_contrast_training.networks.backbones import BackboneSettings
 from perception_contrast_training.networks.lora import LoraSettings
-from perception_contrast_training.networks.packed import pack, unpack
+from perception_contrast_training.networks.packed_attention import pack, unpack
 from perception_contrast_training.networks.text import TextSettings
 
 OWN = TextSettings(tower="own")
