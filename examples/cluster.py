@@ -20,7 +20,7 @@ from sensor_msgs.msg import Image
 
 from perception_contrast.client import ClientError, ClosedError, Features, PerceptionClient
 from perception_contrast.ros.messages.image_messages import image_message
-from perception_contrast.visualization.overlay import colour_of
+from perception_contrast.visualization.overlay import label_colour
 
 
 class Clusters:
@@ -73,7 +73,7 @@ class Cluster(Node):
                 labels = upsample_labels(self._clusters.labels(features.values, features.space), features)
                 self._labels.publish(image_message(labels, features.header))
                 if self._image.get_subscription_count():
-                    colours = np.array([colour_of(number) for number in range(labels.max() + 1)], np.uint8)
+                    colours = np.array([label_colour(number) for number in range(labels.max() + 1)], np.uint8)
                     self._image.publish(image_message(colours[labels], features.header))
 
     def close(self) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perception_contrast.core.embedding_spaces import space_name
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
-from perception_contrast.core.spaces import space_name
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.alignment_head import load_alignment
 from perception_contrast.encoders.base import ImageEncoder
@@ -35,7 +35,7 @@ from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.preprocessing.to_tensor import image_tensor
-from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.vocabulary.vocabulary_file import named_vocabulary
 

@@ -23,7 +23,7 @@ from perception_contrast.images.decode import decode_message
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast.segmentation.rescoring.crop_encoder import RegionCrop
-from perception_contrast.segmentation.search import SearchResult
+from perception_contrast.segmentation.search_result import SearchResult
 from perception_contrast.tracking.tracker import Tracker
 
 # The name in reports of the processing of a whole frame.

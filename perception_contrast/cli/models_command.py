@@ -16,10 +16,10 @@ from perception_contrast.models.registry import MINILM, MODELS, model_spec
 from perception_contrast.models.specs import ModelSpec
 from perception_contrast.segmentation.sam.registered_proposers import LIKE as SAM
 from perception_contrast.segmentation.sam.registered_proposers import (
-    OwnProposals,
-    add_proposals,
-    own_proposals,
-    proposal_names,
+    RegisteredProposer,
+    register_proposer,
+    registered_proposer,
+    registered_proposer_names,
 )
 
 _COLUMNS = ("model", "family", "Mparam", "size", "patch", "channels", "licence", "description")
@@ -70,8 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     if options.action == "info":
-        if options.model in proposal_names():
-            _info_of_proposals(own_proposals(options.model))
+        if options.model in registered_proposer_names():
+            _info_of_proposals(registered_proposer(options.model))
         else:
             _info(model_spec(options.model))
     elif options.action == "get":
@@ -107,7 +107,7 @@ def _add_files(name: str, files: Sequence[Path], like: str | None, licence: str)
     if like == SAM:
         if name in MODELS or name in custom_model_names():
             raise ModelError(f"'{name}' is a model already; choose another name")
-        return add_proposals(name, files, licence).files
+        return register_proposer(name, files, licence).files
     if len(files) > 1:
         raise ModelError(f"{len(files)} files; a model has one, and only --like {SAM} takes two")
     return (_add_named(name, files[0], like, licence) if like else _add(model_spec(name), files[0]),)
@@ -134,7 +134,7 @@ def _add_named(name: str, path: Path, like: str, licence: str) -> Path:
     """As ``_add`` under a name of its own, which every command and parameter knows from then on."""
     if name in MODELS:
         raise ModelError(f"'{name}' is a model already; choose another name, or leave --like out")
-    if name in proposal_names():
+    if name in registered_proposer_names():
         raise ModelError(f"'{name}' names proposals already; choose another name")
     if like in custom_model_names():
         raise ModelError(f"'{like}' has weights of your own; for --like name the model that it is built like")
@@ -168,7 +168,7 @@ def _list(*, as_json: bool) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    if names := proposal_names():
+    if names := registered_proposer_names():
         print(f"\nmask proposals (see parameter `proposals`): {', '.join(names)}")
     print("\n(!) restricts what the model may be used for: see `perception-contrast models info MODEL`")
     print("timm:ARCHITECTURE[.WEIGHTS] names any other plain vision transformer, ResNet or ConvNeXt of timm")
@@ -189,7 +189,7 @@ def _source(spec: ModelSpec) -> str:
     return ", else ".join(sources) or "a local file, added with `models add`"
 
 
-def _info_of_proposals(own: OwnProposals) -> None:
+def _info_of_proposals(own: RegisteredProposer) -> None:
     print(f"{'proposals':<13} {own.name}")
     print(f"{'what':<13} ONNX files of the SAM family that refine masks")
     print(f"{'licence':<13} {own.licence}")

@@ -1,8 +1,8 @@
 """The alignment head of household-lit: DINOv2 tokens and colours to a space shared with words.
 
-Locked-image tuning (Zhai et al., LiT, CVPR 2022) for dense features: the image tower and the text
-tower stay as they are; a small head learns to meet in the middle. Words come in through an
-adapter on the sentence embedding, examples through an adapter on the mean of a region.
+Locked-image tuning (Zhai et al., LiT, CVPR 2022) for dense features: the image encoder and the sentence
+encoder stay as they are, and a small head maps both into one space. Words enter through an adapter on the
+sentence embedding, exemplars through an adapter on the mean vector of a region.
 """
 
 from __future__ import annotations
@@ -20,19 +20,28 @@ from perception_contrast.core.cache import atomic_write, sha256_of
 from perception_contrast.core.errors import ModelError
 
 COLOUR_CHANNELS = 6
-# Of each cell: where its thing's middle is (rows, columns, in radii of the thing), log of that radius in
-# cells, logit of lying at the thing's edge.
+# Instance cues of a cell: offset to its object's centre (rows, columns, in radii of the object), log of that
+# radius in cells, logit of lying at the object's edge.
 THING_CHANNELS = 4
-# A sentence leans on the remembered one that is most like it: not below a cosine of the first, by at
-# most the third from the second on.
+# A sentence vector is mixed with the most similar known one: from a cosine of the first number on, by at most
+# the third number, which is reached at a cosine of the second.
 LEAN = (0.5, 0.9, 0.7)
 
 
 @dataclass(frozen=True)
 class AlignmentConfig:
-    """layers: 0-based blocks of the image tower that are read. dim: of the shared space.
-    up: cells per patch side in the output. known: sentence vectors that are remembered. things: whether
-    the head also tells one thing from the next.
+    """Sizes of an alignment head.
+
+    Attributes:
+        layers: 0-based blocks of the image encoder that are read.
+        image_dim, text_dim: channels of the image encoder and of the sentence encoder.
+        width, fine_width: channels of the trunk, and at the output's resolution.
+        dim: of the shared space.
+        blocks: residual blocks of the trunk.
+        up: cells per patch side in the output.
+        patch: pixels of a patch.
+        known: number of sentence vectors that are stored with the head.
+        things: whether the head gives instance cues too.
     """
 
     layers: tuple[int, ...] = (3, 7, 11)
@@ -113,10 +122,15 @@ class AlignmentHead(nn.Module):
         self.bias = nn.Parameter(torch.tensor([-6.0, -6.0, 0.0]))
 
     def grid(self, layers: Sequence[Tensor], colours: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """layers: (B, h, w, image_dim) raw block outputs; colours: (B, 6, h * up, w * up).
+        """Dense features in the shared space.
 
-        Returns unit vectors (B, h * up, w * up, dim), the trunk (B, width, h, w), and THING_CHANNELS of
-        each cell (B, h * up, w * up, 4), None for a head without them.
+        Args:
+            layers: (B, h, w, image_dim) each, raw block outputs.
+            colours: (B, 6, h * up, w * up), as of ``colour_statistics``.
+
+        Returns:
+            Unit vectors (B, h * up, w * up, dim), the trunk (B, width, h, w), and instance cues
+            (B, h * up, w * up, THING_CHANNELS), None for a head without them.
         """
         up = self.config.up
         tokens = [norm(layer) for norm, layer in zip(self.norms, layers, strict=True)]
@@ -136,8 +150,8 @@ class AlignmentHead(nn.Module):
     def text_embedding(self, sentences: Tensor) -> Tensor:
         """Sentence embeddings (n, text_dim), unit, to unit vectors (n, dim).
 
-        Words that training never used are near, for the sentence tower, to some that it did: their
-        vectors lean on the nearest remembered one, the more the nearer it is.
+        The vector of words that training never used is mixed with that of the most similar known sentence,
+        the more the more similar it is.
         """
         own = self._adapted(sentences)
         if not len(self.known):

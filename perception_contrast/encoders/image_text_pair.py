@@ -1,4 +1,4 @@
-"""Images and words that training brought together: a tower of images, a linear layer, a text tower."""
+"""Image-text pairs that our training made: an image tower, a linear layer and a text tower."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IMAGES = "pictures"  # in the words' file: sha256 of the weights that they were 
 
 
 class ImageTower(nn.Module):
-    """trunk: timm's network. head: its vector to the shared space."""
+    """The image side. trunk: timm's network. head: maps its vector into the shared space."""
 
     def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -29,10 +29,13 @@ class ImageTower(nn.Module):
 
 
 class PairNetwork(nn.Module):
-    """As open_clip's networks are built; all but ``visual.trunk`` is what the words' file holds.
+    """Both towers, built as open_clip's networks are; the words' file holds all but ``visual.trunk``.
 
-    text: ids (n, T) or sentence vectors (n, c) to (n, dim). logit_scale: logarithm. logit_bias: None unless
-    each pair stands for itself.
+    Args:
+        trunk: timm's network.
+        head: its vectors to the shared space.
+        text: ids (n, T) or sentence vectors (n, c) to (n, dim).
+        sigmoid: whether the loss is a sigmoid of each pair, which has a bias.
     """
 
     def __init__(self, trunk: nn.Module, head: nn.Module, text: nn.Module, *, sigmoid: bool) -> None:

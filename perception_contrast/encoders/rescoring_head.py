@@ -1,6 +1,6 @@
-"""Regions of an image seen again, enlarged: what a tower makes of a thing when it fills the view.
+"""The rescoring head of household-lit: enlarged crops of regions to vectors in the space of its words.
 
-In a whole image a thing of 40 pixels has a handful of tokens; enlarged it has as many as a large one.
+In a whole image an object of 40 pixels has a handful of tokens; in a crop it has as many as a large one.
 """
 
 from __future__ import annotations
@@ -17,17 +17,21 @@ from torch import Tensor, nn
 from perception_contrast.core.cache import atomic_write, sha256_of
 from perception_contrast.core.errors import ModelError
 
-SIDE = 112  # pixels of an enlarged view
-LAYOUT = 4  # rows and columns of the coarse image of where things are in the view
+SIDE = 112  # pixels of an enlarged crop
+LAYOUT = 4  # rows and columns of the coarse layout of a crop
 FORMAT = "zoom"
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """Views pooled without any weights. inside, outside: (n, c) mean tokens under and beside the mask.
-    layout: (n, LAYOUT, LAYOUT, c) mean tokens. place: (n, LAYOUT, LAYOUT) how much of each is covered.
-    colours: (n, 6) mean and deviation of R, G, B under the mask. form: (n, 2) log10 of the share of the
-    image, log of height over width.
+    """Features of n crops, pooled without learned weights.
+
+    Attributes:
+        inside, outside: (n, c), mean tokens under and beside the mask.
+        layout: (n, LAYOUT, LAYOUT, c), mean tokens of each cell of a coarse grid.
+        place: (n, LAYOUT, LAYOUT), share of each such cell that the mask covers.
+        colours: (n, 6), mean and deviation of R, G, B under the mask.
+        form: (n, 2), log10 of the region's share of the image, log of its height over its width.
     """
 
     inside: Tensor
@@ -39,7 +43,14 @@ class Pooled:
 
 
 def pooled(tokens: Tensor, masks: Tensor, rgb: Tensor, form: Tensor) -> Pooled:
-    """tokens (n, g, g, c); masks (n, g, g) in [0, 1]; rgb (n, 3, s, s) in [0, 1]; form (n, 2)."""
+    """Pools the features of n crops.
+
+    Args:
+        tokens: (n, g, g, c).
+        masks: (n, g, g) in [0, 1], share of a cell that the region covers.
+        rgb: (n, 3, s, s) in [0, 1].
+        form: (n, 2), as of ``Pooled``.
+    """
     weight = masks.flatten(1).clamp_min(1e-4)
     beside = (1.0 - masks).flatten(1).clamp_min(1e-4)
     flat = tokens.flatten(1, 2)
@@ -57,8 +68,16 @@ def pooled(tokens: Tensor, masks: Tensor, rgb: Tensor, form: Tensor) -> Pooled:
 
 @dataclass(frozen=True)
 class RescoringConfig:
-    """channels: of the tokens, all layers together. layers: how many. width: of the trunk. cell: channels a
-    cell of the layout keeps. dim: of the space shared with words."""
+    """Sizes of a rescoring head.
+
+    Attributes:
+        channels: of the tokens, all layers together.
+        layers: number of layers that are read.
+        width: of the trunk.
+        cell: channels per cell of the layout.
+        dim: of the space shared with words.
+        blocks: residual blocks of the trunk.
+    """
 
     channels: int = 1152
     layers: int = 3
@@ -69,7 +88,7 @@ class RescoringConfig:
 
 
 class RescoringHead(nn.Module):
-    """Pooled views to unit vectors in the space of a language model's words."""
+    """Pooled crops to unit vectors in the space of a language model's words."""
 
     def __init__(self, config: RescoringConfig | None = None) -> None:
         super().__init__()
@@ -90,7 +109,7 @@ class RescoringHead(nn.Module):
             for _ in range(c.blocks)
         )  # fmt: skip
         self.leave = nn.Sequential(nn.LayerNorm(c.width), nn.Linear(c.width, c.dim))
-        # Of what comes in, in training alone; the trainer sets the share.
+        # Of the inputs, in training alone; the trainer sets the share.
         self.drop = nn.Dropout(0.0)
         self.log_scale = nn.Parameter(torch.tensor(2.5))
         self.bias = nn.Parameter(torch.tensor(-6.0))
@@ -113,7 +132,7 @@ class RescoringHead(nn.Module):
         return torch.cat([norm(part) for norm, part in zip(norms, parts, strict=True)], dim=-1)
 
     def logits(self, cosine: Tensor) -> Tensor:
-        """log(p / (1 - p)) of "this view shows what the words ask for"."""
+        """Log odds that a crop shows what a text names."""
         return self.log_scale.exp() * cosine.float() + self.bias
 
 

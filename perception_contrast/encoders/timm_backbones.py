@@ -1,4 +1,4 @@
-"""timm's networks at any grid: tokens, a vector of the whole image, and what their blocks give."""
+"""timm's networks at any grid: tokens, a vector of the whole image, and raw outputs of blocks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,21 @@ from perception_contrast.encoders.position_embedding import KEPT_GRIDS, Position
 
 
 class Trunk(Protocol):
-    """images (B, 3, H, W) to tokens (B, h, w, c), image (B, c) and the asked layers, each (B, h, w, c)."""
+    """A network of timm. Holds no parameters of its own."""
 
     def run(
         self, images: Tensor, rows: int, columns: int, layers: Sequence[int]
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]: ...
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Runs the network.
+
+        Args:
+            images: (B, 3, H, W), normalised, of rows x columns patches.
+            layers: 0-based blocks or stages whose raw outputs are wanted.
+
+        Returns:
+            Tokens (B, h, w, c), a vector of each image (B, c), and the layers, (B, h, w, c) each.
+        """
+        ...
 
 
 def trunk_of(network: nn.Module, *, antialias: bool = True) -> Trunk:

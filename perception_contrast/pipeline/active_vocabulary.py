@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
 from perception_contrast.pipeline.query_encoder import QueryEncoder
-from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 
 
 class ActiveVocabulary:

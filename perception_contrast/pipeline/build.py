@@ -11,7 +11,7 @@ from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.calibration_files import calibration_for
-from perception_contrast.segmentation.sam.mask_proposers import load_mask_proposer
+from perception_contrast.segmentation.sam.load_mask_proposer import load_mask_proposer
 
 if TYPE_CHECKING:
     from perception_contrast.pipeline.pipeline import Pipeline

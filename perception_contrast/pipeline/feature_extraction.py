@@ -13,7 +13,7 @@ from perception_contrast.pipeline.image_features import FeatureRequest, ImageFea
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.stage_timer import StageTimer
-from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 
 ALL_FEATURES = FeatureRequest(features=True, semantic=True, embedding=True, instance_cues=True)
 

@@ -19,7 +19,8 @@ from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pending_result import PendingResult
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.stage_timer import StageTimer
-from perception_contrast.segmentation.search import PreparedQueries, SearchResult
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
+from perception_contrast.segmentation.search_result import SearchResult
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.pipeline.output_request import OutputRequest
-from perception_contrast.segmentation.search import SearchResult
-from perception_contrast.visualization.overlay import PrincipalColours, overlay
+from perception_contrast.segmentation.search_result import SearchResult
+from perception_contrast.visualization.overlay import overlay
+from perception_contrast.visualization.pca import PcaRenderer
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class FrameDrawing:
     """Draws what a request asks for. The colours of features stay steady from frame to frame."""
 
     def __init__(self) -> None:
-        self._colours = PrincipalColours()
+        self._colours = PcaRenderer()
 
     def draw(
         self,

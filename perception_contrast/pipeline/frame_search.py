@@ -11,11 +11,14 @@ from perception_contrast.engines.graph_sequence import Stage
 from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.stage_timer import StageTimer
-from perception_contrast.segmentation.instances.splitter import SplitCues
+from perception_contrast.segmentation.instances.split_cues import SplitCues
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder
-from perception_contrast.segmentation.sam.mask_proposers import MaskProposer
+from perception_contrast.segmentation.sam.base import MaskProposer
 from perception_contrast.segmentation.sam.mask_refinement import MaskRefiner
-from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
+from perception_contrast.segmentation.search_result import SearchResult
+from perception_contrast.segmentation.search_settings import SearchSettings
+from perception_contrast.segmentation.searcher import Searcher
 
 
 class FrameSearch:
@@ -121,7 +124,7 @@ class FrameSearch:
                 settings.detection_threshold,
                 settings.max_detections,
                 refine=settings.refine,
-                zoom=settings.max_rescored,
+                rescoring_views=settings.max_rescored,
             ),
             SplitCues(features.instance_cues, frame.depth, features.features)
             if settings.split_instances

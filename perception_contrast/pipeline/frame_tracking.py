@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from perception_contrast.core.frame import Frame
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
-from perception_contrast.segmentation.search import SearchResult
-from perception_contrast.tracking.tracker import Trackers, TrackSettings
+from perception_contrast.segmentation.search_result import SearchResult
+from perception_contrast.tracking.multi_camera_tracker import MultiCameraTracker
+from perception_contrast.tracking.tracker import TrackSettings
 
 
 class FrameTracking:
@@ -20,7 +21,7 @@ class FrameTracking:
         Args:
             track_numbers: Of new ids; share one iterator among pipelines whose ids must differ.
         """
-        self._trackers = Trackers(track_numbers)
+        self._trackers = MultiCameraTracker(track_numbers)
 
     def update(self, frame: Frame, found: SearchResult, settings: PipelineSettings) -> SearchResult:
         """Matches the detections of a frame with the tracks of its camera.

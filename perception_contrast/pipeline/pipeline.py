@@ -29,10 +29,11 @@ from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.query_encoder import QueryEncoder
 from perception_contrast.pipeline.similarity import SimilarityMap, SimilarityMaps
 from perception_contrast.segmentation.calibration_files import StoredCalibration
-from perception_contrast.segmentation.model_search import searcher_of
-from perception_contrast.segmentation.rescoring.crop_encoder import crop_encoder_of
-from perception_contrast.segmentation.sam.mask_proposers import MaskProposer
-from perception_contrast.segmentation.search import PreparedQueries, SearchResult
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
+from perception_contrast.segmentation.rescoring.crop_encoder import build_crop_encoder
+from perception_contrast.segmentation.sam.base import MaskProposer
+from perception_contrast.segmentation.search_result import SearchResult
+from perception_contrast.segmentation.searcher_factory import build_searcher
 from perception_contrast.text.zero_shot import Classification, ImageTextSimilarity
 
 Box = tuple[float, float, float, float]
@@ -84,12 +85,12 @@ class Pipeline:
         self._settings = settings or PipelineSettings()
         self._models = loaded_models(encoders)
         self._image_encoder = image_encoder or ImageEncoderRunner(encoders, engine, precision)
-        crop_encoder = crop_encoder_of(encoders, engine, precision)
-        searcher = searcher_of(encoders, calibration, crop_encoder)
+        crop_encoder = build_crop_encoder(encoders, engine, precision)
+        searcher = build_searcher(encoders, calibration, crop_encoder)
         self.frame_search = FrameSearch(searcher, crop_encoder, proposer)
-        self.query_encoder = QueryEncoder(encoders, searcher.example_space)
+        self.query_encoder = QueryEncoder(encoders, searcher.exemplar_space)
         self._active = ActiveVocabulary(self.query_encoder)
-        self._features = FeatureExtractor(encoders, self._image_encoder, searcher.example_space)
+        self._features = FeatureExtractor(encoders, self._image_encoder, searcher.exemplar_space)
         self._computation = FrameComputation(
             self._features,
             self.frame_search,

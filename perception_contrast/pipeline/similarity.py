@@ -17,8 +17,8 @@ from perception_contrast.pipeline.image_features import FeatureRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.query_encoder import QueryEncoder
 from perception_contrast.segmentation.exemplars import exemplar_of
-from perception_contrast.segmentation.search import Searcher
-from perception_contrast.segmentation.upsampling import upsampled
+from perception_contrast.segmentation.searcher import Searcher
+from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
 
 # No neighbour is that similar: the cell under the point speaks for itself.
 POINT_ALONE = 2.0
@@ -89,7 +89,7 @@ class SimilarityMaps:
         """
         grid = self._features.extract(frame, settings, FeatureRequest(features=True)).features
         assert grid is not None
-        cosines = grid.unit().values @ exemplar_of(grid, None, point, alike=POINT_ALONE).vector
+        cosines = grid.unit().values @ exemplar_of(grid, None, point, POINT_ALONE).vector
         return SimilarityMap(_cosine_map(cosines, frame), grid.space)
 
     def of_label(
@@ -115,12 +115,12 @@ class SimilarityMaps:
             raise QueryError(f"'{label}' is not in the vocabulary; its labels are: {labels}")
         prepared = self._query_encoder.prepare(Vocabulary().with_queries(chosen, vocabulary.distractors))
         features = self._features.extract(frame, settings)
-        coarse = self._searcher.plane(frame.image, features.semantic, features.features, prepared)
+        coarse = self._searcher.refined_logits(frame.image, features.semantic, features.features, prepared)
         # Logits are upsampled, not probabilities: their edges stay where they are.
-        probabilities = np.asarray(expit(upsampled(coarse, frame.size)), np.float32)
+        probabilities = np.asarray(expit(upsample_bilinear(coarse, frame.size)), np.float32)
         return SimilarityMap(probabilities, self._query_encoder.semantic_space)
 
 
 def _cosine_map(cosines: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
     """(h, w) cosines of cells to (H, W) of pixels; rounding beyond -1 and 1 is clipped."""
-    return np.clip(upsampled(cosines, frame.size), -1, 1)
+    return np.clip(upsample_bilinear(cosines, frame.size), -1, 1)

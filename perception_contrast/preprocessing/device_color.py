@@ -1,4 +1,4 @@
-"""Camera bytes to colour planes in torch, to the level as ``frames.decode.decode_raw`` has them by OpenCV."""
+"""Camera bytes to colour planes in torch, to the level as ``images.decode.decode_raw`` has them by OpenCV."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def image_size(shape: tuple[int, ...], encoding: str) -> tuple[int, int]:
     """(height, width) of the image in an array of this shape.
 
     Shapes are (H, W) for one byte a pixel, (H, W, channels) for more (yuv422: 2) and (3 H / 2, W) for
-    nv12 and nv21. Raises FrameError, reasons as in ``frames.decode``.
+    nv12 and nv21. Raises FrameError, reasons as in ``images.decode``.
     """
     name = encoding.strip().lower()
     if name not in DEVICE_ENCODINGS:

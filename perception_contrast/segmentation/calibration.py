@@ -1,4 +1,4 @@
-"""Probability of a region from what is known of it, fitted on scenes with exact masks.
+"""Calibrated probability of a region, fitted on scenes with exact masks.
 
 Platt, "Probabilistic outputs for support vector machines", 1999; Zadrozny and Elkan, "Transforming
 classifier scores into accurate multiclass probability estimates", KDD 2002 (isotonic).
@@ -15,10 +15,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.segmentation.regions import Region
+from perception_contrast.segmentation.regions.region import Region
 
+# The names that stored calibrations carry. "region" is the logit of the region's own vector, "rival" the
+# margin of the best other known name over the query.
 FEATURES = ("peak", "mean", "log_share", "region", "rival")
 
 
@@ -26,11 +29,15 @@ FEATURES = ("peak", "mean", "log_share", "region", "rival")
 class Calibration:
     """probability = sigmoid(weights . features + offset), and the thresholds that go with it.
 
-    weights: one for each of FEATURES: peak and mean logit, log10 of the share of the image, logit
-    of the region's own vector, lead of the best other name over the query there. seed, low: logits
-    between which regions grow. mask: logit from which a pixel counts. detection: probability from
-    which a region is published. knots: scores (weights . features + offset, growing) and the
-    probabilities there (never falling), linear in between and level outside; none: the sigmoid.
+    Attributes:
+        weights: one for each of FEATURES.
+        offset: added to the weighted features.
+        seed: logit that a region's peak must reach (the high threshold of hysteresis).
+        low: logit from which pixels belong to a region (the low threshold of hysteresis).
+        mask: logit from which a pixel is labelled.
+        detection: probability from which a region is published.
+        knots: of an isotonic fit, ascending scores (weights . features + offset) and the non-decreasing
+            probabilities there, linear in between and constant outside; empty: the sigmoid holds.
     """
 
     weights: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0, 0.0)
@@ -42,22 +49,27 @@ class Calibration:
     knots: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
     def score(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """features: (n, len(FEATURES)) to (n,), the logit of Platt's probability."""
+        """(n,) logits of Platt's probability for features (n, len(FEATURES))."""
         return np.asarray(features @ np.asarray(self.weights) + self.offset)
 
     def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """features: (n, len(FEATURES)) to (n,)."""
+        """(n,) probabilities for features (n, len(FEATURES))."""
         score = self.score(features)
         if self.knots[0]:
             return np.asarray(np.interp(score, *self.knots))
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(score, -40, 40))))
+        return np.asarray(expit(score))
 
     def dumped(self) -> str:
+        """As JSON, for ``loaded``."""
         return json.dumps(asdict(self))
 
     @classmethod
     def loaded(cls, text: str) -> Calibration:
-        """Raises ModelError for text that ``dumped`` did not write."""
+        """From what ``dumped`` wrote.
+
+        Raises:
+            ModelError: the text is something else.
+        """
         try:
             return cls.of(json.loads(text))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -67,8 +79,10 @@ class Calibration:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Calibration:
-        """From the members as JSON has them. Raises ValueError, KeyError, TypeError or
-        AttributeError for others.
+        """From the members as JSON holds them.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: they are not those of a calibration.
         """
         numbers = {name: float(value) for name, value in stored.items() if name not in ("weights", "knots")}
         weights = tuple(float(w) for w in stored["weights"])
@@ -77,17 +91,17 @@ class Calibration:
         scores, probabilities = (tuple(float(v) for v in side) for side in stored.get("knots", ((), ())))
         if not all(math.isfinite(v) for v in (*numbers.values(), *weights, *scores)):
             raise ValueError("a number is not finite")
-        if len(scores) != len(probabilities) or not _climbs(scores) or not _climbs(probabilities):
+        if len(scores) != len(probabilities) or not _ascending(scores) or not _ascending(probabilities):
             raise ValueError("the knots are not two lists of one length that climb")
         if not all(0.0 <= p <= 1.0 for p in probabilities):
             raise ValueError("a knot's probability is not in [0, 1]")
         return cls(weights=weights, knots=(scores, probabilities), **numbers)
 
 
-def _climbs(values: tuple[float, ...]) -> bool:
+def _ascending(values: tuple[float, ...]) -> bool:
     return all(a <= b for a, b in itertools.pairwise(values))
 
 
-def features_of(region: Region, region_logit: float, rival: float) -> tuple[float, ...]:
-    """In the order of FEATURES."""
-    return region.peak, region.mean, math.log10(max(region.share, 1e-6)), region_logit, rival
+def region_features(region: Region, region_logit: float, name_margin: float) -> tuple[float, ...]:
+    """The calibration's inputs for a region, in the order of FEATURES."""
+    return region.peak, region.mean, math.log10(max(region.share, 1e-6)), region_logit, name_margin

@@ -1,4 +1,4 @@
-"""Calibrations fitted on one's own data: files that name the space they hold for."""
+"""Files of calibrations that were fitted to a user's own data, each for one embedding space."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from perception_contrast.core.cache import atomic_write, cache_dir
+from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.spaces import require_same_space
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 
 FORMAT = 1
@@ -19,7 +19,14 @@ METHODS = ("platt", "isotonic")
 
 @dataclass(frozen=True)
 class StoredCalibration:
-    """A calibration of words, the space and the method it was fitted for, and what was measured then."""
+    """A fitted calibration of texts.
+
+    Attributes:
+        space: embedding space that it holds for.
+        method: of the fit, one of METHODS.
+        words: the calibration of queries with texts.
+        facts: figures of the fit, by name.
+    """
 
     space: str
     method: str
@@ -28,18 +35,22 @@ class StoredCalibration:
 
 
 def calibration_path(space: str) -> Path:
-    """Where the nodes look for the calibration of a space, in the cache."""
+    """The file in the cache from which the nodes load the calibration of a space."""
     return cache_dir() / "calibrations" / f"{re.sub(r'[^A-Za-z0-9.@_-]', '_', space)}.json"
 
 
 def write_calibration(path: Path, stored: StoredCalibration) -> None:
-    """As JSON; readers see the old file or the whole new one."""
+    """Writes JSON atomically: readers see the old file or the whole new one."""
     members = {"format": FORMAT, "features": FEATURES, **asdict(stored)}
     atomic_write(path, (json.dumps(members, indent=1) + "\n").encode())
 
 
 def read_calibration(path: Path) -> StoredCalibration:
-    """Raises ModelError for a file that ``write_calibration`` did not write, and leaves it as it is."""
+    """Reads a file of ``write_calibration``.
+
+    Raises:
+        ModelError: the file is something else; it is left as it is.
+    """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["format"] != FORMAT:
@@ -58,9 +69,15 @@ def read_calibration(path: Path) -> StoredCalibration:
 
 
 def calibration_for(space: str, path: Path | None = None) -> StoredCalibration | None:
-    """The one in ``path``; without a path the one that the cache has for the space, or None.
+    """The calibration of a space.
 
-    Raises ModelError for a corrupt file, SpaceError for one of another space.
+    Args:
+        space: of the language model.
+        path: a file; None: the file in the cache, if there is one.
+
+    Raises:
+        ModelError: the file is corrupt.
+        SpaceError: the file is of another space.
     """
     if path is None:
         path = calibration_path(space)

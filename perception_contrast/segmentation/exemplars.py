@@ -1,49 +1,53 @@
-"""Which cells of a grid are the thing that was pointed at, and what surrounds it."""
+"""Pools an exemplar from a feature grid: its mean vector, its parts and its surroundings."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from perception_contrast.core.arrays import FloatArray
+from perception_contrast.core.arrays import BoolMask, FloatArray
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.vocabulary import Exemplar
 
 CONTEXT_VECTORS = 12
 PART_VECTORS = 4
-BACKDROP = 0.92  # of the rim's own likeness; a cell as like the rim as that is backdrop
-LEAST_PART = 0.12  # of the thing's cells; less is an odd cell, not a part
+BACKGROUND_SHARE = 0.92  # of the rim's median self-similarity; a cell with that cosine is background
+MIN_PART = 0.12  # of the object's cells; smaller groups are outliers, not parts
 
 
 def exemplar_of(
     grid: FeatureGrid,
     box: tuple[float, float, float, float] | None,
     point: tuple[float, float] | None,
-    alike: float,
+    min_cosine: float,
 ) -> Exemplar:
-    """The vector of a box (x0, y0, x1, y1), of the thing under a point (x, y), or of the whole image.
+    """Pools the object in a box, under a point, or of the whole image.
 
-    Pixels of the source. alike: cosine, of vectors less the image's mean, from which neighbours of
-    a point belong to its thing.
-    Raises QueryError for a box or point that is not in the image.
+    Args:
+        grid: features of the image.
+        box: (x0, y0, x1, y1) pixel edges of the source, or None.
+        point: (x, y) pixel of the source, or None; comes before ``box``.
+        min_cosine: of vectors less the image's mean, from which neighbours of a point belong to its object.
+
+    Raises:
+        QueryError: the box or point is not in the image.
     """
     unit = grid.unit().values.astype(np.float32)
-    # All vectors of an image share a large part; what tells things apart is the rest.
+    # All vectors of an image share a large component; the rest tells objects apart.
     centre = unit.mean(axis=(0, 1))
     rest = centred(unit, centre)
     if point is not None:
-        member = spared = _around_point(grid, rest, point, alike)
+        member = excluded = _around_point(grid, rest, point, min_cosine)
     elif box is not None:
-        spared = _inside_box(grid, unit, box)
-        member = _without_backdrop(unit, spared)
+        excluded = _inside_box(grid, box)
+        member = _without_background(unit, excluded)
     else:
-        member = spared = np.ones(unit.shape[:2], bool)
+        member = excluded = np.ones(unit.shape[:2], bool)
     vector = unit[member].mean(axis=0)
     vector /= max(float(np.linalg.norm(vector)), 1e-12)
-    parts = _spread(rest[member], PART_VECTORS, LEAST_PART)
-    return Exemplar(vector.astype(np.float32), grid.space, centre, parts, _context(rest, spared))
+    parts = _cluster_means(rest[member], PART_VECTORS, MIN_PART)
+    return Exemplar(vector.astype(np.float32), grid.space, centre, parts, _context(rest, excluded))
 
 
 def centred(unit: FloatArray, centre: FloatArray) -> FloatArray:
@@ -59,22 +63,20 @@ def _cell_of(grid: FeatureGrid, x: float, y: float) -> tuple[int, int]:
 
 
 def _around_point(
-    grid: FeatureGrid, unit: FloatArray, point: tuple[float, float], alike: float
-) -> NDArray[np.bool_]:
+    grid: FeatureGrid, unit: FloatArray, point: tuple[float, float], min_cosine: float
+) -> BoolMask:
     height, width = grid.image_size
     x, y = point
     if not (np.isfinite(x) and np.isfinite(y) and -0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
         raise QueryError(f"point ({x:g}, {y:g}) is outside the {width}x{height} image")
     row, column = _cell_of(grid, x, y)
-    near = (unit @ unit[row, column] >= alike).astype(np.uint8)
+    near = (unit @ unit[row, column] >= min_cosine).astype(np.uint8)
     near[row, column] = 1
     _, labels = cv2.connectedComponents(near, connectivity=4)
     return np.asarray(labels == labels[row, column])
 
 
-def _inside_box(
-    grid: FeatureGrid, unit: FloatArray, box: tuple[float, float, float, float]
-) -> NDArray[np.bool_]:
+def _inside_box(grid: FeatureGrid, box: tuple[float, float, float, float]) -> BoolMask:
     height, width = grid.image_size
     x0, y0, x1, y1 = box
     if not all(np.isfinite(v) for v in box) or x1 <= x0 or y1 <= y0:
@@ -92,24 +94,24 @@ def _inside_box(
     return np.asarray(inside)
 
 
-def _without_backdrop(unit: FloatArray, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A box's cells less those that look like the rim around it: corners show what is behind the thing."""
+def _without_background(unit: FloatArray, inside: BoolMask) -> BoolMask:
+    """A box's cells less those that resemble the rim around it: a box's corners show background."""
     ring = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~inside
     if np.count_nonzero(ring) < 2:
         return inside
     rim = unit[ring]
-    among = rim @ rim.T - 2.0 * np.eye(len(rim), dtype=np.float32)
-    usual = float(np.median(among.max(axis=1)))
-    own = inside & ((unit @ rim.T).max(axis=-1) < BACKDROP * usual)
+    similarity = rim @ rim.T - 2.0 * np.eye(len(rim), dtype=np.float32)
+    usual = float(np.median(similarity.max(axis=1)))
+    own = inside & ((unit @ rim.T).max(axis=-1) < BACKGROUND_SHARE * usual)
     middle = _middle(inside)
-    # What does not touch the middle is a neighbour that reaches into the box.
+    # A component that does not touch the middle is a neighbour that reaches into the box.
     _, labels = cv2.connectedComponents(own.astype(np.uint8), connectivity=8)
     touching = np.unique(labels[own & middle])
     kept = own & np.isin(labels, touching)
     return np.asarray(kept if np.count_nonzero(kept) >= 0.1 * np.count_nonzero(inside) else middle)
 
 
-def _middle(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _middle(inside: BoolMask) -> BoolMask:
     """The inner half of a box's cells."""
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     middle = np.zeros_like(inside)
@@ -118,17 +120,17 @@ def _middle(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return middle
 
 
-def _context(unit: FloatArray, spared: NDArray[np.bool_]) -> FloatArray | None:
-    """Unit vectors spread over what is neither the thing nor in its box, or None."""
-    # A cell beside the thing shows a little of it.
-    outside = unit[~cv2.dilate(spared.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)]
-    return _spread(outside, CONTEXT_VECTORS, 0.0) if len(outside) else None
+def _context(unit: FloatArray, excluded: BoolMask) -> FloatArray | None:
+    """Cluster means of the cells outside of the object and its box, or None without any."""
+    # A cell beside the object shows a little of it.
+    outside = unit[~cv2.dilate(excluded.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)]
+    return _cluster_means(outside, CONTEXT_VECTORS, 0.0) if len(outside) else None
 
 
-def _spread(vectors: FloatArray, count: int, least: float) -> FloatArray:
-    """Unit means of groups of ``vectors`` (n, c): farthest-point centres, each with what is nearest to it.
+def _cluster_means(vectors: FloatArray, count: int, min_share: float) -> FloatArray:
+    """Unit means of clusters of ``vectors`` (n, c), which start at farthest points.
 
-    Groups with less than ``least`` of all vectors are left out, but for the largest.
+    Clusters with less than ``min_share`` of all vectors are left out, but for the largest.
     """
     mean = vectors.mean(axis=0)
     chosen = [int(np.argmax(vectors @ mean))]
@@ -137,11 +139,11 @@ def _spread(vectors: FloatArray, count: int, least: float) -> FloatArray:
         chosen.append(int(np.argmin(nearest)))
         nearest = np.maximum(nearest, vectors @ vectors[chosen[-1]])
     centres = vectors[chosen]
-    # Two rounds, so that each centre speaks for the vectors around it and one odd vector does not.
+    # Two rounds of k-means, so that no single outlier is a centre.
     for _ in range(2):
         owner = np.argmax(vectors @ centres.T, axis=1)
         sizes = np.bincount(owner, minlength=len(centres))
-        enough = (sizes > 0) & (sizes >= least * len(vectors)) | (sizes == sizes.max())
+        enough = (sizes > 0) & (sizes >= min_share * len(vectors)) | (sizes == sizes.max())
         kept = np.flatnonzero(enough)
         centres = np.stack([vectors[owner == k].mean(axis=0) for k in kept])
         centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
 
-from perception_contrast.core.arrays import FloatArray
 from perception_contrast.models.logit_scale import LogitScale
+
+Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,8 @@ class Classification:
     """
 
     labels: tuple[str, ...]
-    probabilities: FloatArray
-    cosines: FloatArray
+    probabilities: Array
+    cosines: Array
     independent: bool
     space: str
 
@@ -34,16 +37,16 @@ class ImageTextSimilarity:
     """
 
     texts: tuple[str, ...]
-    cosines: FloatArray
+    cosines: Array
     space: str
 
     @property
-    def clip_scores(self) -> FloatArray:
+    def clip_scores(self) -> Array:
         """(n,) float32 in [0, 100]."""
         return np.asarray(100.0 * np.maximum(self.cosines, 0.0), np.float32)
 
 
-def probabilities(cosines: FloatArray, logit_scale: LogitScale) -> FloatArray:
+def probabilities(cosines: Array, logit_scale: LogitScale) -> Array:
     """(n,) cosines to (n,) probabilities with a tower's own scale and bias, as it was trained.
 
     A softmax over the texts (Radford et al., CLIP, 2021), or a sigmoid of each where there is a bias
@@ -53,4 +56,4 @@ def probabilities(cosines: FloatArray, logit_scale: LogitScale) -> FloatArray:
     if logit_scale.bias is None:
         weights = np.exp(logits - logits.max())
         return np.asarray(weights / weights.sum(), np.float32)
-    return np.asarray(1.0 / (1.0 + np.exp(-(logits + logit_scale.bias))), np.float32)
+    return np.asarray(expit(logits + logit_scale.bias), np.float32)

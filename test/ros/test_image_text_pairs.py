@@ -26,7 +26,7 @@ from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E4
 from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
 from perception_contrast.text.clip_text_encoder import ClipTextEncoder  # noqa: E402
 from perception_contrast_training.config.pretraining_recipe import recipe_of  # noqa: E402
-from perception_contrast_training.engine.run_folder import start  # noqa: E402
+from perception_contrast_training.engine.pretraining import start  # noqa: E402
 from perception_contrast_training.export.export_run import export_run  # noqa: E402
 
 pytestmark = pytest.mark.ros

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from small_methods import FIRST, PATCHES, SIZE, images, small_vit, some_whereabouts
+from small_methods import FIRST, PATCHES, SIZE, images, small_vit, some_positions
 from torch import nn
 
 from perception_contrast_training.engine import gather
 from perception_contrast_training.engine.grad_cache import cached_backward
-from perception_contrast_training.engine.negative_mask import WHERE
+from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS
 from perception_contrast_training.engine.trainer import split
 from perception_contrast_training.methods.byol import Byol, ByolSettings
 from perception_contrast_training.methods.clip import Clip, ClipSettings
@@ -71,7 +71,7 @@ def method_of(name: str) -> Any:
 
 def batch_of(name: str, rows: slice) -> dict[str, Any]:
     """``near``: frames of which a part are no negatives, also across processes."""
-    near = {WHERE: some_whereabouts(ROWS)[:, rows]} if "near" in name else {}
+    near = {FRAME_POSITIONS: some_positions(ROWS)[:, rows]} if "near" in name else {}
     return _batch_of(name, rows) | near
 
 

@@ -54,7 +54,7 @@ def images(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Te
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
-def some_whereabouts(count: int) -> Tensor:
+def some_positions(count: int) -> Tensor:
     """(2, count, 7): two recordings of frames half a radius apart in time; a third have places too."""
     number = torch.arange(2 * count, dtype=torch.float64).view(count, 2).T
     places = torch.randn(2, count, 3, generator=torch.Generator().manual_seed(7), dtype=torch.float64)

@@ -22,7 +22,7 @@ from perception_contrast.encoders import clip
 from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.text.base import TextEncoder
 from perception_contrast_training.config.pretraining_recipe import recipe_of
-from perception_contrast_training.engine.run_folder import start
+from perception_contrast_training.engine.pretraining import start
 
 SIZE = 32
 COLOURS = ("red", "green", "blue")

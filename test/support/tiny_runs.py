@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from perception_contrast_training.data.loading.batches import batches
 from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.engine.checkpoint import Checkpoints, Snapshot, load_into
 from perception_contrast_training.engine.journal import JsonLines
-from perception_contrast_training.engine.run_loop import Parts
 from perception_contrast_training.engine.trainer import Trainer
+from perception_contrast_training.engine.training_loop import LoopComponents
 
 QUICK = Optimisation(
     steps=12, batch=8, learning_rate=3e-3, scaling="fixed", warm_up=2, weight_decay=0.1, final_decay=0.2
@@ -27,8 +28,8 @@ def feed(order: Order, **options: Any) -> Iterator[dict[str, Any]]:
     return batches(Colours(), TwoViews(), order, **options)
 
 
-def parts(folder: Path, order: Order, trainer: Trainer, **options: Any) -> Parts:
-    return Parts(
+def components(folder: Path, order: Order, trainer: Trainer, **options: Any) -> LoopComponents:
+    return LoopComponents(
         feed=feed(order, start=trainer.batches),
         checkpoints=Checkpoints(folder, 2),
         settings=CheckpointSettings(every=5),
@@ -69,3 +70,13 @@ def resumed(folder: Path, settings: Any = LONG) -> Trainer:
         load_into(trainer.module, found[1].method, found[0])
         trainer.resume(found[1])
     return trainer
+
+
+@contextmanager
+def after_each_step(trainer: Trainer, then: Callable[[int], None]) -> Iterator[None]:
+    """Calls ``then`` with the number of each step of a trainer whose loop runs within the context."""
+    handle = trainer.optimiser.register_step_post_hook(lambda *_: then(trainer.step_count + 1))
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -21,7 +21,8 @@ from perception_contrast.images.files import save_image
 from perception_contrast.images.run_length import encode_mask
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.output_request import OutputRequest
-from perception_contrast.visualization.overlay import PrincipalColours, overlay
+from perception_contrast.visualization.overlay import overlay
+from perception_contrast.visualization.pca import PcaRenderer
 
 if TYPE_CHECKING:
     import supervision
@@ -149,7 +150,7 @@ class DetectorResult:
         Returns:
             (h, w, 3) uint8 RGB of the image's proportions, at most 640 pixels wide.
         """
-        return _saved(PrincipalColours()(self.features), path)
+        return _saved(PcaRenderer()(self.features), path)
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON can hold it; masks are COCO run lengths of the whole image."""

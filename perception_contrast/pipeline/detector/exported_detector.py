@@ -11,11 +11,12 @@ from typing import NoReturn
 import numpy as np
 
 from perception_contrast.core.arrays import FloatArray, FloatBox
+from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import ModelError, QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
-from perception_contrast.core.spaces import require_same_space
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
+from perception_contrast.encoders.base import Role, name_of_output, output_with
 from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder
 from perception_contrast.pipeline.detector.base import Detector, PendingDetections, Point
 from perception_contrast.pipeline.detector.detector_result import DetectorResult
@@ -26,18 +27,13 @@ from perception_contrast.pipeline.loaded_models import ModelSpace
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.exemplars import exemplar_of
-from perception_contrast.segmentation.model_search import BY_EXAMPLE, example_searcher
-from perception_contrast.segmentation.search import PreparedQueries, SearchSettings
-from perception_contrast.segmentation.upsampling import upsampled
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
+from perception_contrast.segmentation.search_settings import SearchSettings
+from perception_contrast.segmentation.searcher_factory import EXEMPLAR_MEAN_LOGIT, exemplar_searcher
+from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
 from perception_contrast.text.zero_shot import Classification
 
 CUDA = "CUDAExecutionProvider"
-# Outputs of an exported file, in the order in which one is taken.
-SPATIAL_OUTPUTS, SEMANTIC_OUTPUTS, POOLED_OUTPUTS = (
-    ("tokens", "dense", "grid"),
-    ("grid", "dense"),
-    ("picture", "image", "cls"),
-)
 # Cosine, of vectors less the image's mean, from which neighbours of a point belong to its thing.
 ALIKE = 0.5
 
@@ -49,11 +45,13 @@ class ExportedDetector(Detector):
         """Raises ModelError for a file of another program, a damaged one, and a device that is not there."""
         self._path, self._settings = path, settings or PipelineSettings()
         self._encoder = ExportedEncoder(path, _providers(device))
-        facts = self._encoder.facts
-        self._spatial = next(name for name in SPATIAL_OUTPUTS if name in facts.outputs)
-        self._semantic = next((name for name in SEMANTIC_OUTPUTS if name in facts.outputs), None)
-        self._pooled = next((name for name in POOLED_OUTPUTS if name in facts.outputs), None)
-        self._searcher = example_searcher(facts.spaces[self._spatial])
+        facts, outputs = self._encoder.facts, self._encoder.outputs
+        self._spatial = name_of_output(outputs, Role.SPATIAL, facts.model)
+        semantic = output_with(outputs, Role.LANGUAGE)
+        pooled = output_with(outputs, Role.LANGUAGE_POOLED) or output_with(outputs, Role.SPATIAL_POOLED)
+        self._semantic = None if semantic is None else semantic.name
+        self._pooled = None if pooled is None else pooled.name
+        self._searcher = exemplar_searcher(facts.spaces[self._spatial])
 
     @property
     def models(self) -> dict[str, ModelSpace]:
@@ -65,7 +63,7 @@ class ExportedDetector(Detector):
 
     @property
     def detection_threshold(self) -> float:
-        return BY_EXAMPLE.detection
+        return EXEMPLAR_MEAN_LOGIT.detection
 
     @property
     def device(self) -> str:
@@ -98,9 +96,9 @@ class ExportedDetector(Detector):
             raise QueryError("give a point of the image")
         frame = frame_of(image)
         grid = self._grid(frame)
-        vector = exemplar_of(grid, None, point, alike=2.0).vector
+        vector = exemplar_of(grid, None, point, 2.0).vector
         cosines = grid.unit().values @ vector
-        return np.asarray(np.clip(upsampled(cosines, frame.size), -1, 1), np.float32)
+        return np.asarray(np.clip(upsample_bilinear(cosines, frame.size), -1, 1), np.float32)
 
     def close(self) -> None:
         """There is nothing in the background."""
@@ -122,7 +120,7 @@ class ExportedDetector(Detector):
                 settings.detection_threshold,
                 settings.max_detections,
                 refine=settings.refine,
-                zoom=0,
+                rescoring_views=0,
             ),
         )
         ended = time.perf_counter()

@@ -21,7 +21,7 @@ from perception_contrast.ros.parameters.parameter_spec import ParameterError, Va
 from perception_contrast.ros.parameters.parameter_table import ALL_OUTPUTS, OUTPUTS
 from perception_contrast.ros.parameters.parameter_table import SPECS as SPECS
 from perception_contrast.ros.parameters.requested_queries import RequestedQueries, parse_requested_queries
-from perception_contrast.segmentation.sam.registered_proposers import own_proposals
+from perception_contrast.segmentation.sam.registered_proposers import registered_proposer
 
 _SPEC_BY_NAME = {spec.name: spec for spec in SPECS}
 # Parameters that give the vocabulary together.
@@ -196,7 +196,7 @@ def proposal_files(values: Values) -> tuple[Path, ...] | None:
     """The files that parameter ``proposals`` names. Raises ParameterError, with the names there are."""
     name = str(values["proposals"])
     try:
-        return own_proposals(name).files if name else None
+        return registered_proposer(name).files if name else None
     except ModelError as error:
         raise ParameterError(f"parameter 'proposals': {error}") from error
 

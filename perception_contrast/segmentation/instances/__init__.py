@@ -1,1 +1,1 @@
-"""Regions that hold several things of one kind, split into the single ones."""
+"""Regions that hold several instances of one label, split into the single ones."""

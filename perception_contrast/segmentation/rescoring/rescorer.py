@@ -1,99 +1,105 @@
-"""Regions that may be what is asked for, seen again enlarged: what they are then said to be.
-
-The probability of the first look is one of the things that the second is weighed with (Platt, 1999).
-"""
+"""Crop rescoring: probable regions are cropped, enlarged, encoded and scored again."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from perception_contrast.core.arrays import FloatArray
-from perception_contrast.core.errors import ModelError
-from perception_contrast.segmentation.regions import Region
+from perception_contrast.segmentation.regions.candidate import Candidate
+from perception_contrast.segmentation.regions.region_comparison import RegionComparer
 from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, RegionCrop
-from perception_contrast.segmentation.scoring import SigmoidScorer
+from perception_contrast.segmentation.rescoring.rescoring_calibration import (
+    RescoringCalibration,
+    rescoring_features,
+)
+from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
+from perception_contrast.segmentation.search_context import SearchContext
 
-FEATURES = ("first", "zoom", "rival", "log_share")
-# A region less probable than this is not worth a look: it will not be found to be what is asked for.
-LEAST = 0.01
+MIN_PROBABILITY = 0.01  # regions below it are not worth encoding: rescoring would not publish them
 
 
 @dataclass(frozen=True)
-class RescoringCalibration:
-    """probability = sigmoid(weights . features + offset). detection: from which a region is published.
+class _Selected:
+    """The index of a candidate, and its crop."""
 
-    weights: one for each of FEATURES: logit of the probability at first look, logit of the enlarged
-    region's vector, lead of the best other name over the query there, log10 of the share of the image.
-    """
-
-    weights: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0)
-    offset: float = 0.0
-    detection: float = 0.5
-
-    def dumped(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def loaded(cls, text: str) -> RescoringCalibration:
-        """Raises ModelError for text that ``dumped`` did not write."""
-        try:
-            stored = json.loads(text)
-            weights = tuple(float(weight) for weight in stored["weights"])
-            found = cls(weights, float(stored["offset"]), float(stored["detection"]))
-            if len(weights) != len(FEATURES) or not all(map(math.isfinite, (*weights, found.offset))):
-                raise ValueError("its weights are not those of this version")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"the calibration of a zoom head is not readable ({error})") from error
-        return found
+    index: int
+    crop: RegionCrop
 
 
 class Rescorer:
-    """What regions are seen with, enlarged, and how that is weighed."""
+    """Scores the most probable regions again, by the vectors of their enlarged crops."""
 
-    def __init__(self, crop_encoder: CropEncoder, calibration: RescoringCalibration) -> None:
-        self._crop_encoder, self.calibration = crop_encoder, calibration
-        self.scale, bias = crop_encoder.scale, crop_encoder.bias
-        self.scorer = SigmoidScorer((self.scale, self.scale), (bias, bias))
+    def __init__(
+        self, crop_encoder: CropEncoder, calibration: RescoringCalibration, comparer: RegionComparer
+    ) -> None:
+        """comparer: compares the crops' vectors with queries, as it does those of regions."""
+        self.calibration = calibration
+        self._crop_encoder, self._comparer = crop_encoder, comparer
+        scale, bias = crop_encoder.scale, crop_encoder.bias
+        self._scorer = SigmoidScorer((scale, scale), (bias, bias))
 
-    def vectors(self, image: NDArray[np.uint8], crops: Sequence[RegionCrop]) -> FloatArray:
-        """As ``CropEncoder.vectors``."""
-        return self._crop_encoder.vectors(image, crops)
+    def rescore(
+        self, candidates: Sequence[Candidate], context: SearchContext, max_views: int
+    ) -> list[Candidate]:
+        """The same candidates in the same order, those that were encoded again with new probabilities.
 
-    @staticmethod
-    def worth_it(chances: Sequence[float], places: Sequence[int]) -> list[int]:
-        """Those of ``places`` that are probable enough, the most probable first."""
-        found = [(-chance, place) for chance, place in zip(chances, places, strict=True) if chance >= LEAST]
-        return [place for _, place in sorted(found)]
+        Args:
+            candidates: in any order; only those of queries with texts alone are rescored.
+            context: of the image.
+            max_views: most enlarged views; crops that share a place share a view.
+        """
+        rescored = list(candidates)
+        for index, features in self.features(candidates, context, max_views).items():
+            rescored[index] = replace(
+                rescored[index],
+                probability=self.calibration.probability(features),
+                calibrated_threshold=self.calibration.detection,
+            )
+        return rescored
 
-    @staticmethod
-    def affordable(crops: Sequence[RegionCrop], most: int) -> int:
-        """How many of the first spots can be seen with ``most`` views."""
-        views = set()
-        for count, region_crop in enumerate(crops):
-            views.add(region_crop.view)
-            if len(views) > most:
-                return count
-        return len(crops)
+    def features(
+        self, candidates: Sequence[Candidate], context: SearchContext, max_views: int
+    ) -> dict[int, tuple[float, ...]]:
+        """Inputs of the rescoring calibration, by the index of the candidate that was encoded again."""
+        selected = list(_within_budget(_selected(candidates, context), max_views))
+        if not selected:
+            return {}
+        vectors = self._crop_encoder.vectors(context.image, [one.crop for one in selected])
+        compared = self._comparer.compare(
+            vectors,
+            [candidates[one.index].query for one in selected],
+            context.prepared,
+            scorer=self._scorer,
+            scale=self._crop_encoder.scale,
+        )
+        return {
+            one.index: rescoring_features(
+                candidates[one.index].probability,
+                float(logit or 0.0),
+                margin,
+                candidates[one.index].region.share,
+            )
+            for one, logit, margin in zip(selected, compared.logits, compared.name_margins, strict=True)
+        }
 
-    @staticmethod
-    def features(first: float, zoom: float, rival: float, share: float) -> tuple[float, ...]:
-        """In the order of FEATURES. first: a probability. share: of the image."""
-        sure = min(max(first, 1e-4), 1 - 1e-4)
-        return math.log(sure / (1 - sure)), zoom, rival, math.log10(max(share, 1e-6))
 
-    def probability(self, features: Sequence[float]) -> float:
-        score = float(np.dot(self.calibration.weights, features)) + self.calibration.offset
-        return 1.0 / (1.0 + math.exp(-min(max(score, -40.0), 40.0)))
+def _selected(candidates: Sequence[Candidate], context: SearchContext) -> Iterator[_Selected]:
+    """Candidates of texts that are probable enough, most probable first."""
+    probable = [
+        (-one.probability, index)
+        for index, one in enumerate(candidates)
+        if context.prepared.is_text_only(one.query) and one.probability >= MIN_PROBABILITY
+    ]
+    for _, index in sorted(probable):
+        region = candidates[index].region
+        yield _Selected(index, RegionCrop.of_region(region, context.map_size, context.image.shape))
 
 
-def region_crop_of(region: Region, size: tuple[int, int], image: tuple[int, ...]) -> RegionCrop:
-    """A region of a map of ``size`` (height, width) in an image of shape (H, W, 3)."""
-    down, across = image[0] / size[0], image[1] / size[1]
-    x0, y0, x1, y1 = region.box
-    return RegionCrop((x0 * across, y0 * down, x1 * across, y1 * down), region.mask, region.share)
+def _within_budget(selected: Iterator[_Selected], max_views: int) -> Iterator[_Selected]:
+    """The first ones, as long as their crops need at most ``max_views`` distinct views."""
+    views = set()
+    for one in selected:
+        views.add(one.crop.view)
+        if len(views) > max_views:
+            return
+        yield one

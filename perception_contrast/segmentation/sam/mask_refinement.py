@@ -1,4 +1,4 @@
-"""Detections drawn anew by a proposer: which proposals are taken, and labels that agree with them."""
+"""Replaces the masks of detections by those of a mask proposer where the two agree."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.core.arrays import BoolMask, FloatArray
+from perception_contrast.core.arrays import BoolMask
 from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.vocabulary import UNLABELLED
-from perception_contrast.segmentation.mask_renderer import tight
-from perception_contrast.segmentation.sam.mask_proposers import MaskProposer
-from perception_contrast.segmentation.search import SearchResult
+from perception_contrast.segmentation.masks.box_mask import tight_box_mask
+from perception_contrast.segmentation.sam.base import MaskProposer, ProposedMasks
+from perception_contrast.segmentation.search_result import SearchResult
 
 logger = logging.getLogger(__name__)
 
-# From an IoU of one half on, two masks that do not overlap cannot both be meant by one proposal: it cannot
-# jump from a detection to its neighbour. It is also from where benchmarks call two masks the same thing.
-LEAST_AGREEMENT = 0.5
-# SAM's own generator keeps 0.88 of points that nothing else speaks for; here a detection speaks for the
-# thing already, and smaller models of the family rate themselves lower. Not fitted to data.
-LEAST_QUALITY = 0.7
-# Two detections of a label become one thing's when both are drawn as the whole of it; things that stand
-# before each other overlap far less.
-SAME_THING = 0.8
+# From an IoU of one half on, two masks that do not overlap cannot both agree with one proposal: it cannot
+# jump from a detection to its neighbour. Benchmarks count a detection as found from the same IoU.
+MIN_IOU = 0.5
+# SAM's own generator keeps 0.88 of points that nothing else supports; here a detection supports the mask,
+# and smaller models of the family predict lower IoUs. Not fitted to data.
+MIN_QUALITY = 0.7
+# From this IoU on, two detections of a label were both drawn as one instance; instances that occlude each
+# other overlap far less.
+DUPLICATE_IOU = 0.8
 
 
 class MaskRefiner:
-    """Draws detections by a proposer, for as long as that works; any thread may call it."""
+    """Refines detections by a proposer until it fails. Any thread may call."""
 
     def __init__(self, proposer: MaskProposer) -> None:
         self._proposer: MaskProposer | None = proposer
@@ -41,26 +41,30 @@ class MaskRefiner:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Why the proposer was given up; empty while it works."""
+        """Why the proposer is no longer used; empty while it works."""
         return self._warnings
 
     def __call__(
-        self, image: NDArray[np.uint8], found: SearchResult, ids: Mapping[str, int], most: int
+        self, image: NDArray[np.uint8], found: SearchResult, ids: Mapping[str, int], max_boxes: int
     ) -> SearchResult:
-        """``refined`` by proposals for the first ``most`` detections; as found where there are none.
+        """Refines the first detections of an image.
 
-        image: (H, W, 3) uint8 RGB. ids: of the labels. A proposer that fails is not asked again.
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            found: returned as it is where there are no detections, or once the proposer has failed.
+            ids: ids of the labels in the label image.
+            max_boxes: most detections that are refined.
         """
-        boxes = np.array([one.box for one in found.detections[:most]], np.float32).reshape(-1, 4)
-        proposed = self._proposed(image, boxes)
-        return found if proposed is None else refined(found, *proposed, ids)
+        boxes = np.array([one.box for one in found.detections[:max_boxes]], np.float32).reshape(-1, 4)
+        proposed = self._propose(image, boxes)
+        return found if proposed is None else refine_masks(found, proposed, ids)
 
     def warm_up(self, size: tuple[int, int]) -> None:
-        """Draws one box of an empty image (height, width), for what a first pass allocates."""
+        """Proposes a mask of one box of an empty image (height, width), for what a first pass allocates."""
         box = np.array([[0, 0, size[1], size[0]]], np.float32)
-        self._proposed(np.zeros((*size, 3), np.uint8), box)
+        self._propose(np.zeros((*size, 3), np.uint8), box)
 
-    def _proposed(self, image: NDArray[np.uint8], boxes: FloatArray) -> tuple[BoolMask, FloatArray] | None:
+    def _propose(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> ProposedMasks | None:
         proposer = self._proposer
         if proposer is None or not len(boxes):
             return None
@@ -77,47 +81,45 @@ class MaskRefiner:
                 logger.warning("%s", reason)
 
 
-def refined(
-    found: SearchResult, masks: BoolMask, quality: FloatArray, ids: Mapping[str, int]
-) -> SearchResult:
-    """Detections with the proposals that fit them, no thing twice, and the label image painted of them.
+def refine_masks(found: SearchResult, proposed: ProposedMasks, ids: Mapping[str, int]) -> SearchResult:
+    """Detections with the proposals that agree with them, without duplicates, and their label image.
 
-    masks (n, H, W), quality (n,): proposals for the first n detections. ids: of the labels.
+    Args:
+        found: the detections.
+        proposed: masks for the first n detections.
+        ids: ids of the labels in the label image.
     """
-    redrawn = [
-        taken(one, mask, float(expected))
-        for one, mask, expected in zip(found.detections, masks, quality, strict=False)
+    refined = [
+        refine_detection(one, mask, float(quality))
+        for one, mask, quality in zip(found.detections, proposed.masks, proposed.quality, strict=False)
     ]
-    detections = distinct([*redrawn, *found.detections[len(redrawn) :]])
-    return SearchResult(painted(found.masks.shape, detections, ids), detections)
+    detections = suppress_duplicates([*refined, *found.detections[len(refined) :]])
+    return SearchResult(label_image(found.masks.shape, detections, ids), detections)
 
 
-def taken(detection: Detection, mask: NDArray[np.bool_], quality: float) -> Detection:
-    """The detection with the proposed mask (H, W) and its tight box, or as it is where that does not fit."""
-    drawn = tight((0, 0, mask.shape[1], mask.shape[0]), mask) if quality >= LEAST_QUALITY else None
+def refine_detection(detection: Detection, mask: BoolMask, quality: float) -> Detection:
+    """The detection with a proposed mask (H, W) and its tight box; unchanged where the two disagree."""
+    drawn = tight_box_mask((0, 0, mask.shape[1], mask.shape[0]), mask) if quality >= MIN_QUALITY else None
     if drawn is None:
         return detection
     # A copy: a view would keep the masks of the whole image alive.
-    proposal = replace(detection, box=drawn[0], mask=drawn[1].copy())
-    return proposal if agreement(detection, proposal) >= LEAST_AGREEMENT else detection
+    proposal = replace(detection, box=drawn.box, mask=drawn.mask.copy())
+    return proposal if detection_iou(detection, proposal) >= MIN_IOU else detection
 
 
-def distinct(detections: Sequence[Detection]) -> tuple[Detection, ...]:
-    """Without those that a surer one of their label covers (non-maximum suppression of masks).
-
-    detections: surest first, and so they stay.
-    """
+def suppress_duplicates(detections: Sequence[Detection]) -> tuple[Detection, ...]:
+    """Non-maximum suppression of masks within each label. detections: most probable first."""
     kept: list[Detection] = []
     for one in detections:
-        if all(one.label != other.label or agreement(one, other) <= SAME_THING for other in kept):
+        if all(one.label != other.label or detection_iou(one, other) <= DUPLICATE_IOU for other in kept):
             kept.append(one)
     return tuple(kept)
 
 
-def painted(
+def label_image(
     size: tuple[int, ...], detections: Sequence[Detection], ids: Mapping[str, int]
 ) -> NDArray[np.uint16]:
-    """(H, W) uint16: of each pixel the id of the first detection that has it, UNLABELLED without one."""
+    """(H, W) uint16: of each pixel the id of the first detection that covers it, else UNLABELLED."""
     labels = np.full(size, UNLABELLED, np.uint16)
     for one in reversed(detections):
         x0, y0, x1, y1 = one.box
@@ -125,8 +127,8 @@ def painted(
     return labels
 
 
-def agreement(first: Detection, second: Detection) -> float:
-    """IoU of two masks of one image."""
+def detection_iou(first: Detection, second: Detection) -> float:
+    """IoU of the masks of two detections of one image."""
     x0, y0 = (max(a, b) for a, b in zip(first.box[:2], second.box[:2], strict=True))
     x1, y1 = (min(a, b) for a, b in zip(first.box[2:], second.box[2:], strict=True))
     if x0 >= x1 or y0 >= y1:

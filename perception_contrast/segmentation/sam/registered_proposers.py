@@ -1,4 +1,4 @@
-"""Proposers of your own: ONNX files of the SAM family under a name, in the cache beside own models."""
+"""Registers mask proposers: ONNX files of the SAM family under a name, in the cache beside custom models."""
 
 from __future__ import annotations
 
@@ -15,28 +15,42 @@ from perception_contrast.core.cache import atomic_write, cache_dir
 from perception_contrast.core.errors import ModelError
 from perception_contrast.models.custom_models import checked_name, custom_model_folder
 from perception_contrast.models.licences import UNKNOWN_LICENCE
-from perception_contrast.segmentation.sam.mask_proposers import load_mask_proposer
+from perception_contrast.segmentation.sam.load_mask_proposer import load_mask_proposer
 
-LIKE = "sam"  # what `models add` calls the family
+LIKE = "sam"  # the family's name for `models add --like`
 _CARD = "proposals.json"
 
 
 @dataclass(frozen=True)
-class OwnProposals:
-    """files: one or two, in the cache. licence: of their weights, as it was given."""
+class RegisteredProposer:
+    """Files of a mask proposer in the cache.
+
+    Attributes:
+        name: that it was registered under.
+        files: one or two.
+        licence: of their weights, as it was given.
+    """
 
     name: str
     files: tuple[Path, ...]
     licence: str
 
 
-def add_proposals(
+def register_proposer(
     name: str, files: Sequence[Path], licence: str = "", folder: Path | None = None
-) -> OwnProposals:
-    """Copies files to where ``own_proposals`` finds them by the name, in the place of earlier ones.
+) -> RegisteredProposer:
+    """Copies files to the cache under a name, in the place of earlier ones.
 
-    They are run once on the CPU before, so that files that do not fit are never taken in. folder: of the
-    cache. Raises ModelError for such files, and for a name with other characters than a model's.
+    They are run once on the CPU before, so that files that do not fit are never copied.
+
+    Args:
+        name: with the characters of a model's name.
+        files: one or two ONNX files.
+        licence: of their weights.
+        folder: of the cache; None: the default.
+
+    Raises:
+        ModelError: the files do not fit, or the name has other characters.
     """
     home = custom_model_folder(checked_name(name), folder or cache_dir())
     empty, box = np.zeros((48, 64, 3), np.uint8), np.array([[8, 8, 40, 40]], np.float32)
@@ -49,7 +63,7 @@ def add_proposals(
             old.unlink()
     except OSError as error:
         raise ModelError(f"'{name}' could not be copied to {home}: {error}") from error
-    return own_proposals(name, folder)
+    return registered_proposer(name, folder)
 
 
 def _copied(files: Sequence[Path], home: Path) -> list[Path]:
@@ -69,10 +83,14 @@ def _copied(files: Sequence[Path], home: Path) -> list[Path]:
         return [copy.replace(home / copy.name) for copy in copies]
 
 
-def own_proposals(name: str, folder: Path | None = None) -> OwnProposals:
-    """What was added under a name. Raises ModelError, with the names there are, if nothing was."""
+def registered_proposer(name: str, folder: Path | None = None) -> RegisteredProposer:
+    """The mask proposer that was registered under a name.
+
+    Raises:
+        ModelError: none was; lists the names that are registered.
+    """
     folder = folder or cache_dir()
-    if name not in (there := proposal_names(folder)):
+    if name not in (there := registered_proposer_names(folder)):
         raise ModelError(
             f"there are no proposals '{name}'; there are {', '.join(there) or 'none yet'}. "
             f"Add ONNX files with `perception-contrast models add NAME FILE [FILE] --like {LIKE}`"
@@ -82,11 +100,11 @@ def own_proposals(name: str, folder: Path | None = None) -> OwnProposals:
         card = json.loads(path.read_text("utf-8"))
         # Names of files beside the card, whatever else may stand in it.
         files = tuple(path.with_name(Path(str(one)).name) for one in card["files"])
-        return OwnProposals(name, files, str(card["licence"]))
+        return RegisteredProposer(name, files, str(card["licence"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} does not say what '{name}' is ({error}); add it again") from error
 
 
-def proposal_names(folder: Path | None = None) -> tuple[str, ...]:
-    """The names that files were added under, sorted."""
+def registered_proposer_names(folder: Path | None = None) -> tuple[str, ...]:
+    """The registered names, sorted."""
     return tuple(sorted(path.parent.name for path in ((folder or cache_dir()) / "local").glob(f"*/{_CARD}")))

@@ -64,8 +64,10 @@ def test_a_pipeline_serves_it_by_its_declared_roles(encoder: ImageEncoder) -> No
     result = pipeline.process(Frame(noise()), OutputRequest(features=True, embedding=True))
     assert result.features.values.shape == (3, 4, 32) and result.features.space == encoder.space
     assert result.embedding.shape == (32,) and np.linalg.norm(result.embedding) == pytest.approx(1, abs=1e-5)
-    pipeline.add_exemplar("thing", Frame(noise()), box=(20, 20, 60, 60))
-    assert len(pipeline.process(Frame(noise()), OutputRequest(detections=True)).detections) >= 1
+    halves = noise() // 8
+    halves[:, 40:, 0] += 200
+    alike = pipeline.similarity(Frame(halves), point=(70.0, 30.0)).values
+    assert alike[:, 60:].mean() > alike[:, :20].mean() + 0.1
 
 
 def test_engines_and_exports_need_nothing_more(encoder: ImageEncoder, tmp_path: Path, monkeypatch) -> None:

@@ -19,10 +19,10 @@ from torch import Tensor
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
+from perception_contrast.engines import accuracy_gate as gate
 from perception_contrast.engines import base as seam
 from perception_contrast.engines import choice as choose
 from perception_contrast.engines import engine_cache as files
-from perception_contrast.engines import gate
 from perception_contrast.engines import onnxruntime_engine as ort
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines import weight_folding as fold
@@ -132,7 +132,7 @@ def test_int8_multiplies_the_tower_in_eight_bits_and_the_head_in_float() -> None
     nodes = onnx.load(str(engine.path)).graph.node
     whole = {node.name for node in nodes if node.op_type == "MatMulInteger"}
     assert len(whole) >= 4 * 4, "qkv, proj, fc1 and fc2 of four blocks"
-    assert all("/tower/" in name for name in whole)
+    assert all("/encoder/" in name for name in whole)
 
 
 # The gate.

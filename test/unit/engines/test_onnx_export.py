@@ -23,10 +23,10 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
+from perception_contrast.engines.accuracy_gate import compare
 from perception_contrast.engines.export import export_check
 from perception_contrast.engines.export import onnx_export as export
 from perception_contrast.engines.export.onnx_export import export_onnx
-from perception_contrast.engines.gate import compare
 from perception_contrast.models.registry import model_spec
 
 SIZE = (42, 70)
@@ -123,7 +123,9 @@ def test_nodes_are_native_and_nothing_is_resized(kind: str, tmp_path: Path) -> N
     norms = sum(
         isinstance(module, torch.nn.LayerNorm)
         for name, module in graph.named_modules()
-        if not name.startswith(("tower.network.transformer", "tower.network.text", "tower.network.ln_final"))
+        if not name.startswith(
+            ("encoder.network.transformer", "encoder.network.text", "encoder.network.ln_final")
+        )
     )
     # CLIP's last norms run twice: once for the patches, once for the image.
     assert norms <= kinds["LayerNormalization"] <= norms + 2

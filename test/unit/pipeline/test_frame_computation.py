@@ -29,7 +29,7 @@ from perception_contrast.pipeline.loaded_models import loaded_models
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
-from perception_contrast.segmentation.search import SearchResult
+from perception_contrast.segmentation.search_result import SearchResult
 
 
 @pytest.mark.parametrize("kind", KINDS)

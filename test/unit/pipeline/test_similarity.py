@@ -10,7 +10,7 @@ from small_models import pipeline_of
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.vocabulary import Query
 from perception_contrast.pipeline.output_request import OutputRequest
-from perception_contrast.segmentation.upsampling import upsampled
+from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
 
 
 def test_similarity_with_a_text_is_highest_on_its_colour() -> None:
@@ -70,4 +70,4 @@ def test_similarity_with_a_text_is_the_product_with_every_cell(kind: str) -> Non
     heat = pipeline.similarity(frame, text="red").values
     grid = pipeline.process(frame, OutputRequest(semantic_features=True)).semantic_features
     cosines = grid.values @ pipeline.query_encoder.embed_texts(["red"])[0]
-    np.testing.assert_allclose(heat, np.clip(upsampled(cosines, frame.size), -1, 1), atol=1e-5)
+    np.testing.assert_allclose(heat, np.clip(upsample_bilinear(cosines, frame.size), -1, 1), atol=1e-5)

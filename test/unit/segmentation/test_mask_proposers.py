@@ -24,11 +24,21 @@ from perception_contrast.core.vocabulary import UNLABELLED, Query
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
-from perception_contrast.segmentation.sam import mask_proposers as proposals
-from perception_contrast.segmentation.sam.mask_proposers import load_mask_proposer
-from perception_contrast.segmentation.sam.mask_refinement import MaskRefiner, agreement, distinct, refined
-from perception_contrast.segmentation.sam.registered_proposers import own_proposals, proposal_names
-from perception_contrast.segmentation.search import SearchResult
+from perception_contrast.preprocessing.to_array import normalised
+from perception_contrast.segmentation.sam import sam_preprocessing
+from perception_contrast.segmentation.sam.base import MaskProposer, ProposedMasks
+from perception_contrast.segmentation.sam.load_mask_proposer import load_mask_proposer
+from perception_contrast.segmentation.sam.mask_refinement import (
+    MaskRefiner,
+    detection_iou,
+    refine_masks,
+    suppress_duplicates,
+)
+from perception_contrast.segmentation.sam.registered_proposers import (
+    registered_proposer,
+    registered_proposer_names,
+)
+from perception_contrast.segmentation.search_result import SearchResult
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]>\n'
 # (1024, 1024) logits of the box between two points: its pixels from the first to the last, ends included.
@@ -214,10 +224,12 @@ def test_no_boxes_are_no_masks(tmp_path: Path) -> None:
 
 def test_pixels_are_those_of_sams_predictor() -> None:
     """Sam.preprocess and ResizeLongestSide: normalised by these numbers of 0..255, then padded by zeros."""
-    assert proposals.fitted((480, 640)) == (768, 1024) and proposals.fitted((3000, 1999)) == (1024, 682)
+    assert sam_preprocessing.resized_size((480, 640)) == (768, 1024) and sam_preprocessing.resized_size(
+        (3000, 1999)
+    ) == (1024, 682)
     image = np.full((480, 640, 3), (200, 100, 50), np.uint8)
-    seen = proposals.shrunk(image, (768, 1024))
-    values = proposals.padded(proposals.normalised(seen, proposals.MEAN, proposals.STD))
+    seen = sam_preprocessing.resize_antialiased(image, (768, 1024))
+    values = sam_preprocessing.pad_to_square(normalised(seen, sam_preprocessing.MEAN, sam_preprocessing.STD))
     expected = (np.array([200, 100, 50]) - [123.675, 116.28, 103.53]) / [58.395, 57.12, 57.375]
     assert values.shape == (1, 3, 1024, 1024) and values.dtype == np.float32
     np.testing.assert_allclose(values[0, :, 767, 1023], expected, atol=1e-4)
@@ -254,7 +266,8 @@ def test_exports_that_cannot_serve_say_why(tmp_path: Path) -> None:
 
 
 def test_torch_is_not_needed() -> None:
-    code = "import sys, perception_contrast.segmentation.sam.mask_proposers; sys.exit('torch' in sys.modules)"
+    module = "perception_contrast.segmentation.sam.load_mask_proposer"
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -280,7 +293,9 @@ def refined_by(
 ) -> SearchResult:
     before = SearchResult(np.full(SIZE, UNLABELLED, np.uint16), tuple(found))
     ids = {label: number for number, label in enumerate(sorted({one.label for one in found}), start=1)}
-    return refined(before, np.stack([mask_of(b) for b in boxes]), np.array(quality, np.float32), ids)
+    return refine_masks(
+        before, ProposedMasks(np.stack([mask_of(b) for b in boxes]), np.array(quality, np.float32)), ids
+    )
 
 
 @pytest.mark.parametrize(
@@ -320,7 +335,7 @@ def test_one_thing_is_found_once_and_the_surer_stays() -> None:
     ]
     # An IoU of exactly 0.8 is two things still.
     both = [detection("mug", (0, 0, 10, 10)), detection("mug", (0, 0, 8, 10))]
-    assert agreement(*both) == 0.8 and distinct(both) == tuple(both)
+    assert detection_iou(*both) == 0.8 and suppress_duplicates(both) == tuple(both)
 
 
 def test_labels_are_the_detections_and_the_surer_owns_the_pixel() -> None:
@@ -339,12 +354,12 @@ class Scripted:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def propose(self, image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def propose(self, image: np.ndarray, boxes: np.ndarray) -> ProposedMasks:
         self.asked.append(len(boxes))
         masks = np.zeros((len(boxes), *image.shape[:2]), bool)
         for mask, (x0, y0, x1, y1) in zip(masks, boxes.astype(int), strict=True):
             mask[y0:y1, max(0, x0 - 2) : x1] = True
-        return masks, np.ones(len(boxes), np.float32)
+        return ProposedMasks(masks, np.ones(len(boxes), np.float32))
 
 
 def test_the_best_ones_are_handed_over() -> None:
@@ -369,7 +384,7 @@ def red_square() -> Frame:
     return Frame(image, stamp=1, frame_id="camera")
 
 
-def pipeline_with(proposer: proposals.MaskProposer | None) -> Pipeline:
+def pipeline_with(proposer: MaskProposer | None) -> Pipeline:
     settings = PipelineSettings(short_side=56, max_tokens=64)
     pipeline = Pipeline(encoders_of("colours"), settings, proposer=proposer)
     pipeline.set_queries([Query("red")])
@@ -426,11 +441,11 @@ def test_files_are_added_under_a_name_and_served_from_the_cache(
 ) -> None:
     add = ["models", "add", "mobile-sam"]
     assert main([*add, *map(str, sam(tmp_path)), "--like", "sam", "--licence", "MIT"]) == 0
-    kept = own_proposals("mobile-sam")
+    kept = registered_proposer("mobile-sam")
     assert len(kept.files) == 2 and kept.licence == "MIT" and cache in kept.files[0].parents
     load_mask_proposer(kept.files, "cpu")
     assert main([*add, *map(str, efficient(tmp_path)), "--like", "sam"]) == 0
-    load_mask_proposer(own_proposals("mobile-sam").files, "cpu")
+    load_mask_proposer(registered_proposer("mobile-sam").files, "cpu")
     assert [path.suffix for path in (cache / "local" / "mobile-sam").iterdir()].count(".onnx") == 1
     assert main(["models", "info", "mobile-sam"]) == 0 and main(["models", "list"]) == 0
     assert "unknown" in (told := capsys.readouterr().out) and "mask proposals" in told
@@ -446,7 +461,7 @@ def test_weights_in_another_file_are_not_half_taken_in(
     model.graph.node.append(onnx.helper.make_node("Add", ["unbiased", "bias"], ["image_embeddings"]))
     onnx.save(model, str(encoder), save_as_external_data=True, location="weights.bin", size_threshold=0)
     assert main(["models", "add", "mine", str(encoder), str(decoder), "--like", "sam"]) == EXIT_ERROR
-    assert "as one file" in capsys.readouterr().err and proposal_names() == ()
+    assert "as one file" in capsys.readouterr().err and registered_proposer_names() == ()
 
 
 @pytest.mark.parametrize(
@@ -468,17 +483,17 @@ def test_what_cannot_be_added_leaves_nothing(
     files = [str(other), str(other)]
     assert main(["models", "add", name, *files, "--like", like]) == EXIT_ERROR
     assert reason in capsys.readouterr().err
-    assert proposal_names() == () and not cache.exists()
+    assert registered_proposer_names() == () and not cache.exists()
 
 
 def test_a_card_names_no_file_elsewhere(tmp_path: Path, cache: Path) -> None:
     assert main(["models", "add", "mine", *map(str, sam(tmp_path)), "--like", "sam"]) == 0
     card = cache / "local" / "mine" / "proposals.json"
     card.write_text('{"files": ["../../elsewhere.onnx"], "licence": ""}')
-    assert own_proposals("mine").files == (card.with_name("elsewhere.onnx"),)
+    assert registered_proposer("mine").files == (card.with_name("elsewhere.onnx"),)
     card.write_text("{}")
     with pytest.raises(ModelError, match="add it again"):
-        own_proposals("mine")
+        registered_proposer("mine")
 
 
 def test_the_node_takes_a_name_that_was_added(tmp_path: Path, cache: Path) -> None:
@@ -487,7 +502,7 @@ def test_the_node_takes_a_name_that_was_added(tmp_path: Path, cache: Path) -> No
     assert parameters.proposal_files(values) is None
     assert main(["models", "add", "mine", *map(str, sam(tmp_path)), "--like", "sam"]) == 0
     parameters.check({**values, "proposals": "mine"}, ["proposals"])
-    assert parameters.proposal_files({**values, "proposals": "mine"}) == own_proposals("mine").files
+    assert parameters.proposal_files({**values, "proposals": "mine"}) == registered_proposer("mine").files
     for name in ("yours", str(tmp_path / "encoder.onnx"), "../mine"):
         with pytest.raises(parameters.ParameterError, match="there are mine"):
             parameters.check({**values, "proposals": name}, ["proposals"])

@@ -9,13 +9,11 @@ from scipy import special
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.vocabulary import Exemplar
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
-from perception_contrast.segmentation.scoring import (
-    ExampleScorer,
-    QueryVectors,
-    SigmoidScorer,
-    SoftmaxScorer,
-)
-from perception_contrast.segmentation.search import logit_of
+from perception_contrast.segmentation.scoring.base import QueryVectors
+from perception_contrast.segmentation.scoring.exemplar_scorer import ExemplarScorer
+from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
+from perception_contrast.segmentation.scoring.softmax_scorer import SoftmaxScorer
+from perception_contrast.segmentation.thresholds import probability_to_logit
 
 NONE = np.zeros((0, 8), np.float32)
 
@@ -30,7 +28,7 @@ def test_softmax_is_scipys_over_neutral_words_distractors_and_own_negatives() ->
     queries = [QueryVectors(unit(3, 1), NONE, negatives), QueryVectors(unit(4, 4), NONE)]
     logits = SoftmaxScorer(neutral, 7.0).logits(cells, queries, distractors)
     for row, query in zip(logits, queries, strict=True):
-        best = (cells @ query.words.T).max(1)
+        best = (cells @ query.texts.T).max(1)
         others = [neutral, distractors, *([query.negatives] if len(query.negatives) else [])]
         everything = np.stack([best, *(cells @ np.concatenate(others).T).T])
         share = special.softmax(7.0 * everything.astype(float), axis=0)[0]
@@ -133,9 +131,9 @@ def test_the_shown_thing_outscores_its_surroundings() -> None:
         return ((vector - centre) / np.linalg.norm(vector - centre))[None]
 
     shown = Exemplar(thing, "a@1", centre, less(thing), less(backdrop))
-    logits = ExampleScorer().logits(np.stack([thing, backdrop]), shown)
+    logits = ExemplarScorer().logits(np.stack([thing, backdrop]), shown)
     assert logits[0] > 3 and logits[1] < -3
-    bare = ExampleScorer().logits(np.stack([thing, backdrop]), Exemplar(thing, "a@1"))
+    bare = ExemplarScorer().logits(np.stack([thing, backdrop]), Exemplar(thing, "a@1"))
     assert bare[0] > 3 and bare[1] < -3
 
 
@@ -158,8 +156,8 @@ def test_a_calibration_that_is_not_one_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("probability", [0.01, 0.5, 0.9])
 def test_thresholds_are_scipys_logits(probability: float) -> None:
-    assert logit_of(probability) == pytest.approx(special.logit(probability))
-    assert np.isfinite([logit_of(0.0), logit_of(1.0)]).all()
+    assert probability_to_logit(probability) == pytest.approx(special.logit(probability))
+    assert np.isfinite([probability_to_logit(0.0), probability_to_logit(1.0)]).all()
 
 
 def test_a_query_without_vectors_leaves_the_others_as_they_are() -> None:

@@ -10,8 +10,13 @@ from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.core.vocabulary import UNLABELLED, Exemplar, Query, Vocabulary
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
-from perception_contrast.segmentation.scoring import ExampleScorer, SigmoidScorer
-from perception_contrast.segmentation.search import PreparedQueries, Searcher, SearchResult, SearchSettings
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
+from perception_contrast.segmentation.scoring.exemplar_scorer import ExemplarScorer
+from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
+from perception_contrast.segmentation.search_result import SearchResult
+from perception_contrast.segmentation.search_settings import SearchSettings
+from perception_contrast.segmentation.searcher import Searcher
+from perception_contrast.segmentation.searcher_factory import assemble_searcher
 
 A, B, NOTHING = np.eye(4, dtype=np.float32)[:3]
 # A region's probability is the logistic of its mean logit; it ends where the logit is zero.
@@ -19,8 +24,8 @@ BY_MEAN = Calibration(tuple(float(f == "mean") for f in FEATURES), seed=0.5, low
 
 
 def searcher(**more: object) -> Searcher:
-    options = {"word_space": "w@1", "example_space": "w@1", "neutral": np.stack([NOTHING]), **more}
-    return Searcher(SigmoidScorer((4.0, 4.0), (-2.0, -2.0)), BY_MEAN, **options)
+    options = {"text_space": "w@1", "exemplar_space": "w@1", "neutral": np.stack([NOTHING]), **more}
+    return assemble_searcher(SigmoidScorer((4.0, 4.0), (-2.0, -2.0)), BY_MEAN, **options)
 
 
 def grid_of(
@@ -42,7 +47,7 @@ def found_in(
     grid: FeatureGrid, prepared: PreparedQueries, image: np.ndarray | None = None, **settings: object
 ) -> SearchResult:
     source_image = np.zeros((*grid.image_size, 3), np.uint8) if image is None else image
-    options = SearchSettings(**{"refine": False, "least_share": 0.0, **settings})
+    options = SearchSettings(**{"refine": False, "min_region_share": 0.0, **settings})
     return searcher().find(source_image, grid, None, prepared, options)
 
 
@@ -177,7 +182,7 @@ def test_a_thousand_queries_find_what_one_finds() -> None:
 
 
 def apart() -> Searcher:
-    return searcher(example_space="e@1", example_scorer=ExampleScorer(), example_calibration=BY_MEAN)
+    return searcher(exemplar_space="e@1", exemplar_scorer=ExemplarScorer(), exemplar_calibration=BY_MEAN)
 
 
 def test_a_thing_shown_in_another_space_is_scored_there() -> None:
@@ -225,10 +230,10 @@ def test_grids_and_examples_of_other_spaces_are_refused() -> None:
         found_in(grid, asked(Query("a", ("a",), (Exemplar(A, "x@9"),))))
 
 
-def lead_of_others(asked_for: np.ndarray, region: np.ndarray, bank: np.ndarray) -> float:
+def lead_of_others(asked_for: np.ndarray, region: np.ndarray, names: np.ndarray) -> float:
     """The feature by a plain loop: how far each name leads, counted as far as it differs from the query."""
     return max(
-        10.0 * float(region @ name - region @ asked_for) * (1.0 - float(name @ asked_for)) for name in bank
+        10.0 * float(region @ name - region @ asked_for) * (1.0 - float(name @ asked_for)) for name in names
     )
 
 
@@ -240,16 +245,18 @@ def test_a_region_that_is_more_like_another_name_is_doubted() -> None:
     )
     source_image = np.zeros((60, 80, 3), np.uint8)
     probabilities = {}
-    for name, bank in (
+    for name, names in (
         ("none", np.zeros((0, 4))),
         ("itself", A[None]),
         ("other", B[None]),
         ("both", np.stack([A, B])),
     ):
-        options = {"word_space": "w@1", "example_space": "w@1", "neutral": np.stack([NOTHING])}
-        one = Searcher(SigmoidScorer((4.0, 4.0), (-2.0, -2.0)), wary, bank=bank.astype(np.float32), **options)
+        options = {"text_space": "w@1", "exemplar_space": "w@1", "neutral": np.stack([NOTHING])}
+        one = assemble_searcher(
+            SigmoidScorer((4.0, 4.0), (-2.0, -2.0)), wary, known_names=names.astype(np.float32), **options
+        )
         found = one.find(
-            source_image, grid, None, asked(Query("a")), SearchSettings(refine=False, least_share=0.0)
+            source_image, grid, None, asked(Query("a")), SearchSettings(refine=False, min_region_share=0.0)
         )
         probabilities[name] = found.detections[0].scores.probability
     assert probabilities["none"] == pytest.approx(probabilities["itself"])

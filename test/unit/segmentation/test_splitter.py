@@ -14,26 +14,33 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from perception_contrast.core.errors import ModelError
-from perception_contrast.segmentation.instances.splits import DEEPEST, Evidence, median, two_means
-from perception_contrast.segmentation.instances.splitter import (
+from perception_contrast.segmentation.instances.median import median
+from perception_contrast.segmentation.instances.split_classifier import (
     SplitClassifier,
-    SplitCues,
-    Splitter,
-    split_classifiers,
-    terms,
+    load_split_classifiers,
 )
-from perception_contrast.segmentation.regions import Region, measured
-from perception_contrast.segmentation.upsampling import LogitUpsampler
+from perception_contrast.segmentation.instances.split_cues import SplitCues
+from perception_contrast.segmentation.instances.split_evidence import (
+    MAX_DEPTH_STEP,
+    SplitEvidence,
+    evidence_terms,
+)
+from perception_contrast.segmentation.instances.splitter import Splitter
+from perception_contrast.segmentation.instances.two_means import two_means
+from perception_contrast.segmentation.regions.region import Region, measure_region
+from perception_contrast.segmentation.upsampling.logit_upsampler import LogitUpsampler
 
 SIZE, CELLS = (240, 320), (30, 40)
 
 
-def region_of(mask: np.ndarray, ground: LogitUpsampler) -> Region:
+def region_of(mask: np.ndarray, upsampler: LogitUpsampler) -> Region:
     """The region of a mask (H, W) of the image, on the coarse map."""
-    small = cv2.resize(mask.astype(np.uint8), ground.coarse[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    small = (
+        cv2.resize(mask.astype(np.uint8), upsampler.coarse_size[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    )
     x, y, w, h = cv2.boundingRect(small.astype(np.uint8))
     inside = np.ascontiguousarray(small[y : y + h, x : x + w])
-    return measured(np.ones(inside.shape, np.float32), (x, y), inside, small.size)
+    return measure_region(np.ones(inside.shape, np.float32), (x, y), inside, small.size)
 
 
 def votes_for(truth: np.ndarray) -> np.ndarray:
@@ -68,9 +75,9 @@ def painted(truth: np.ndarray, colours: list[tuple[int, int, int]]) -> np.ndarra
 
 
 def parts_of(truth: np.ndarray, image: np.ndarray, split_cues: SplitCues) -> list[np.ndarray]:
-    ground = LogitUpsampler(image, CELLS)
-    region = region_of(truth > 0, ground)
-    parts = Splitter(ground, image, split_cues)(region)
+    upsampler = LogitUpsampler(image, CELLS)
+    region = region_of(truth > 0, upsampler)
+    parts = Splitter(upsampler, image, split_cues)(region)
     assert np.array_equal(np.sum(parts, axis=0), region.mask)  # every pixel belongs to one part
     return parts
 
@@ -85,7 +92,7 @@ GREEN, RED, BLUE, TEAL = (40, 160, 60), (190, 40, 40), (40, 60, 190), (40, 150, 
 @pytest.mark.parametrize(("truth", "count"), [(ONE, 1), (TWO, 2), (THREE, 3)])
 def test_things_that_touch_are_told_apart_by_their_middles_and_colours(truth: np.ndarray, count: int) -> None:
     image = painted(truth, [GREEN, RED, BLUE][:count])
-    parts = parts_of(truth, image, SplitCues(things=votes_for(truth)))
+    parts = parts_of(truth, image, SplitCues(instance_votes=votes_for(truth)))
     assert len(parts) == count
     areas = sorted(int(part.sum()) for part in parts)
     assert areas[-1] < 1.15 * areas[0]
@@ -93,8 +100,8 @@ def test_things_that_touch_are_told_apart_by_their_middles_and_colours(truth: np
 
 def test_one_thing_stays_whole_and_so_does_what_is_as_large_as_a_wall() -> None:
     assert len(parts_of(ONE, painted(ONE, [RED]), SplitCues())) == 1
-    assert len(parts_of(ONE, painted(ONE, [RED]), SplitCues(things=votes_for(ONE)))) == 1
-    assert len(parts_of(WIDE, painted(WIDE, [GREEN, RED]), SplitCues(things=votes_for(WIDE)))) == 1
+    assert len(parts_of(ONE, painted(ONE, [RED]), SplitCues(instance_votes=votes_for(ONE)))) == 1
+    assert len(parts_of(WIDE, painted(WIDE, [GREEN, RED]), SplitCues(instance_votes=votes_for(WIDE)))) == 1
 
 
 def test_a_step_of_depth_tells_things_of_like_colours_apart_and_a_slope_does_not() -> None:
@@ -135,28 +142,32 @@ def test_two_means_are_scikit_learns_from_the_same_start(seed: int) -> None:
 
 
 @example(
-    {**dict.fromkeys(terms(Evidence()), 0.0), "count_and_depth": 1.0}, Evidence(count=1.0, depth=DEEPEST)
+    {**dict.fromkeys(evidence_terms(SplitEvidence()), 0.0), "count_and_depth": 1.0},
+    SplitEvidence(count=1.0, depth=MAX_DEPTH_STEP),
 )
-@example({**dict.fromkeys(terms(Evidence()), 0.0), "count_and_depth": -1.0}, Evidence(count=-1.0, depth=9.0))
+@example(
+    {**dict.fromkeys(evidence_terms(SplitEvidence()), 0.0), "count_and_depth": -1.0},
+    SplitEvidence(count=-1.0, depth=9.0),
+)
 @given(
-    st.fixed_dictionaries({name: st.floats(-3, 3) for name in terms(Evidence())}),
+    st.fixed_dictionaries({name: st.floats(-3, 3) for name in evidence_terms(SplitEvidence())}),
     st.builds(
-        Evidence,
+        SplitEvidence,
         st.floats(-4, 4),
         *(st.floats(0, top) for top in (3.0, 4.0)),
         features=st.floats(0, 2),
         edge=st.floats(-1, 1),
         border=st.floats(0, 5),
-        depth=st.floats(0, DEEPEST),
+        depth=st.floats(0, MAX_DEPTH_STEP),
     ),
 )
 @settings(max_examples=300, deadline=None)
 def test_what_is_not_looked_at_to_the_end_would_not_have_been_parted(
-    weights: dict[str, float], seen: Evidence
+    weights: dict[str, float], seen: SplitEvidence
 ) -> None:
-    judge = SplitClassifier(weights, offset=-2.0, split_from=0.3)
-    if judge(seen) >= judge.split_from:
-        assert judge.could_part(replace(seen, features=0.0, depth=0.0))
+    classifier = SplitClassifier(weights, offset=-2.0, split_from=0.3)
+    if classifier(seen) >= classifier.split_from:
+        assert classifier.can_still_split(replace(seen, features=0.0, depth=0.0))
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=9))
@@ -166,13 +177,13 @@ def test_medians_are_numpys(values: list[float]) -> None:
     assert median(given_) == pytest.approx(float(np.median(given_)), rel=1e-6)
 
 
-def test_a_file_of_judges_that_is_damaged_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "judges.json"
+def test_a_file_of_classifiers_that_is_damaged_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "split_classifiers.json"
     for text in ("{", json.dumps({"looks": {"weights": {"hue": 1.0}, "offset": 0.0, "split_from": 0.5}})):
         path.write_text(text)
-        split_classifiers.cache_clear()
-        with pytest.raises(ModelError, match=r"judges\.json"):
-            split_classifiers(path)
+        load_split_classifiers.cache_clear()
+        with pytest.raises(ModelError, match=r"split_classifiers\.json"):
+            load_split_classifiers(path)
         assert path.read_text() == text
-    split_classifiers.cache_clear()
-    assert set(split_classifiers()) == {"votes", "votes+depth", "looks", "looks+depth"}
+    load_split_classifiers.cache_clear()
+    assert set(load_split_classifiers()) == {"votes", "votes+depth", "looks", "looks+depth"}

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from perception_contrast.core.grid_to_image import GridToImage
-from perception_contrast.segmentation.regions import Region, grow_regions, region_vectors
-from perception_contrast.segmentation.upsampling import GuidedFilter, upsampled
+from perception_contrast.segmentation.regions.hysteresis import grow_regions
+from perception_contrast.segmentation.regions.region import Region
+from perception_contrast.segmentation.regions.region_pooling import pool_regions
+from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
+from perception_contrast.segmentation.upsampling.guided_filter import GuidedFilter
 
 
 def windows(values: np.ndarray, radius: int) -> np.ndarray:
@@ -66,7 +69,7 @@ def test_upsampling_keeps_cells_where_they_are(grid: tuple[int, int], size: tupl
         (rows, y, (place.sy, place.oy), grid[0]),
     ):
         expected = np.clip((pixel - shift) / scale, 0, count - 1)
-        assert np.allclose(upsampled(values, size), expected, atol=1e-3)
+        assert np.allclose(upsample_bilinear(values, size), expected, atol=1e-3)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([(1, 1), (1, 30), (17, 23), (40, 12)]))
@@ -133,5 +136,5 @@ def test_region_vector_is_the_area_weighted_mean(case: tuple, data: st.DataObjec
         "iy,yx,jx,ijc->c", lengths(height, rows), whole, lengths(width, columns), grid, optimize=True
     )
     region = Region((x0, y0, x1, y1), mask, 0.0, 0.0, 0.0)
-    vector = region_vectors([region], (height, width), grid)[0]
+    vector = pool_regions([region], (height, width), grid)[0]
     assert np.allclose(vector, expected / np.linalg.norm(expected), atol=1e-4)

@@ -16,8 +16,9 @@ from torchvision.ops import box_iou
 
 from perception_contrast.core.detection import Detection, Scores
 from perception_contrast.tracking.camera_motion import CameraMotion
-from perception_contrast.tracking.kalman_filter import BoxMotion
-from perception_contrast.tracking.tracker import Tracker, Trackers, TrackSettings
+from perception_contrast.tracking.kalman_filter import BoxKalmanFilter
+from perception_contrast.tracking.multi_camera_tracker import MultiCameraTracker
+from perception_contrast.tracking.tracker import Tracker, TrackSettings
 
 RATE = 10
 BLANK = np.full((480, 640, 3), 90, np.uint8)
@@ -196,7 +197,7 @@ def test_any_input_gives_each_detection_one_id(
 
 def test_cameras_share_numbers_and_nothing_else() -> None:
     numbers = itertools.count(7)
-    trackers, options = Trackers(numbers), TrackSettings()
+    trackers, options = MultiCameraTracker(numbers), TrackSettings()
     thing = [found(square(100, 100))]
     for k in (1, 2):
         assert trackers.update("left", thing, BLANK, k, options)[0].track_id == "7"
@@ -264,7 +265,7 @@ def test_ids_stay_while_the_camera_pans(still: bool) -> None:
 
 def test_the_filter_is_kalmans() -> None:
     """The closed forms against the textbook's matrices."""
-    rng, motion = np.random.default_rng(1), BoxMotion()
+    rng, motion = np.random.default_rng(1), BoxKalmanFilter()
     motion.add(np.array([[100.0, 50, 140, 90]]))
     state = np.array([120.0, 0.0])
     noise = (0.05 * 40 + 0.5) ** 2

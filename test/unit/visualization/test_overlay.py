@@ -10,7 +10,8 @@ import pytest
 from perception_contrast.core.detection import Detection, Scores
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.grid_to_image import GridToImage
-from perception_contrast.visualization.overlay import PrincipalColours, caption, colour_of, drawable, overlay
+from perception_contrast.visualization.overlay import caption, label_colour, overlay, to_ascii
+from perception_contrast.visualization.pca import PcaRenderer
 
 
 def detection(label: str, box: tuple[int, int, int, int]) -> Detection:
@@ -27,7 +28,7 @@ def test_a_mask_is_tinted_and_the_original_is_kept() -> None:
     image = np.full((200, 300, 3), 100, np.uint8)
     drawn = overlay(image, [detection("mug", (50, 80, 150, 180))], {"mug": 3})
     assert (image == 100).all() and drawn.shape == image.shape
-    expected = 0.55 * 100 + 0.45 * np.array(colour_of(3))
+    expected = 0.55 * 100 + 0.45 * np.array(label_colour(3))
     assert np.allclose(drawn[130, 100], expected, atol=1)
     assert (drawn[190, 200:] == 100).all() and (drawn[:60, 200:] == 100).all()
 
@@ -49,11 +50,11 @@ def test_any_label_on_any_image(label: str, size: tuple[int, int]) -> None:
     ("label", "shown"), [("Tür", "Tur"), ("cafe\u0301 1/2", "cafe 1/2"), ("кот", "???"), ("mug %s", "mug %s")]
 )
 def test_accents_are_left_out_rather_than_letters(label: str, shown: str) -> None:
-    assert drawable(label) == shown
+    assert to_ascii(label) == shown
 
 
 def test_numbers_have_colours_apart() -> None:
-    colours = np.array([colour_of(n) for n in range(1, 13)], int)
+    colours = np.array([label_colour(n) for n in range(1, 13)], int)
     gaps = np.abs(colours[:, None] - colours[None]).sum(-1) + 1000 * np.eye(12, dtype=int)
     assert gaps.min() > 30
 
@@ -62,7 +63,7 @@ def test_principal_colours_show_the_strongest_direction_and_stay_put() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(0, 0.05, (20, 30, 16))
     values[:, 15:] += rng.normal(size=16)
-    colours = PrincipalColours()
+    colours = PcaRenderer()
     first = colours(grid_of(values, (400, 600))).astype(int)
     assert first.shape == (400, 600, 3)
     left, right = first[:, :280].mean((0, 1)), first[:, 320:].mean((0, 1))
@@ -77,6 +78,6 @@ def test_principal_colours_show_the_strongest_direction_and_stay_put() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 8), (1, 9, 8), (4, 5, 8)])
 def test_blank_features_draw_too(shape: tuple[int, int, int]) -> None:
-    colours = PrincipalColours()
+    colours = PcaRenderer()
     for values in (np.zeros(shape), np.random.default_rng(0).normal(size=shape), np.ones(shape)):
         assert colours(grid_of(values, (30, 700))).shape == (27, 640, 3)

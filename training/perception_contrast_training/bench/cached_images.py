@@ -8,7 +8,7 @@ from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.evaluation.progress import tracked
 
 
-class Remembered:
+class CachedImages:
     """All images of a data set, in memory."""
 
     def __init__(self, images: Images) -> None:

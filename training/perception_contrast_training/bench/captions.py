@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perception_contrast.core.cache import atomic_write
-from perception_contrast_training.bench.cached_images import Remembered
+from perception_contrast_training.bench.cached_images import CachedImages
 from perception_contrast_training.bench.timed import trained_rate
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.subset import Chosen
@@ -36,7 +36,7 @@ from perception_contrast_training.methods.base import Batch, Group, Losses, Meth
 from perception_contrast_training.methods.clip import ClipSettings
 from perception_contrast_training.methods.registry import make_method
 from perception_contrast_training.methods.scaling import Scale
-from perception_contrast_training.methods.siglip import SiglipSettings, fitted
+from perception_contrast_training.methods.siglip import SiglipSettings, fit_to_data
 from perception_contrast_training.networks.backbones import Backbone, BackboneSettings
 from perception_contrast_training.networks.text import TextSettings
 
@@ -95,7 +95,7 @@ def small_method(name: str, size: int, budget: Budget, images: int) -> tuple[Any
     settings: Any = ClipSettings(dim=64, text=text)
     if name == "siglip":
         scale = Scale(images, budget.batch, budget.steps * budget.batch / images, size)
-        settings, _ = fitted(SiglipSettings(dim=64, text=text), scale)
+        settings, _ = fit_to_data(SiglipSettings(dim=64, text=text), scale)
     # Captions of one thing say nothing of left and right.
     settings = replace(settings, views=replace(settings.views, area=(0.6, 1.0), flip=0.5))
     return make_method(name, settings, backbone)
@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     budget = replace(budget, steps=options.steps, batch=options.batch)
     shown = CloseUps(options.things, options.looks, options.views, options.size, offline=options.offline)
     rooms = replace(shown, looks=max(1, shown.looks // 4))
-    pairs = Remembered(TableDataset(write_table(options.output / "learned", shown, SEED)))
+    pairs = CachedImages(TableDataset(write_table(options.output / "learned", shown, SEED)))
     asked = TableDataset(write_table(options.output / "asked", rooms, SEED + 1, plain=True))
     learned = Chosen(pairs, range(len(pairs)))
     path = options.output / "figures.json"

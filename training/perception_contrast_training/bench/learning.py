@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from perception_contrast.core.cache import atomic_write
-from perception_contrast_training.bench.cached_images import Remembered
+from perception_contrast_training.bench.cached_images import CachedImages
 from perception_contrast_training.bench.timed import trained_rate
 from perception_contrast_training.data.datasets.open_dataset import open_dataset
 from perception_contrast_training.data.datasets.subset import Chosen
@@ -63,12 +63,12 @@ class Budget:
     held: int = 2000
 
 
-def fitted_settings(method: str, budget: Budget) -> Any:
-    """The published settings, with small heads, for the images there are."""
+def settings_for(method: str, budget: Budget) -> Any:
+    """The settings of the paper, with small heads, fit to the number of images."""
     kind = METHODS[method]
     plain = kind.settings(**HEADS.get(method, {}))
     scale = Scale(budget.learned, budget.batch, budget.steps * budget.batch / budget.learned, SIZE)
-    settings, _ = kind.fitted(plain, scale)
+    settings, _ = kind.fit_to_data(plain, scale)
     if hasattr(settings.views, "locals"):
         settings = replace(settings, views=replace(settings.views, locals=2, local_size=16))
     return settings
@@ -81,16 +81,20 @@ def measure(
     torch.manual_seed(seed)
     backbone = make_backbone(NETWORKS[network])
     made, views = _made(method, backbone, budget, maker)
-    before = data.figures(exported(made))["kNN"]
+    before = data.figures(exported_backbone(made))["kNN"]
     rate = trained_rate(
         made, views, data.learned, seed, f"{maker} {method} {network} {seed}",
         steps=budget.steps, batch=budget.batch, learning_rate=budget.learning_rate, clip=3.0,
     )  # fmt: skip
-    return {"before": before, "after": data.figures(exported(made))["kNN"], "images per second": rate}
+    return {
+        "before": before,
+        "after": data.figures(exported_backbone(made))["kNN"],
+        "images per second": rate,
+    }
 
 
 def _made(method: str, backbone: Backbone, budget: Budget, maker: str) -> tuple[Method, Any]:
-    settings = fitted_settings(method, budget)
+    settings = settings_for(method, budget)
     made, views = make_method(method, settings, backbone)
     if maker == "ours":
         return made, views
@@ -99,7 +103,7 @@ def _made(method: str, backbone: Backbone, budget: Budget, maker: str) -> tuple[
     return lightly_method(method, backbone, settings), views
 
 
-def exported(method: Method) -> Backbone:
+def exported_backbone(method: Method) -> Backbone:
     found = method.exported()
     assert isinstance(found, Backbone)
     return found
@@ -137,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=budget.batch)
     options = parser.parse_args(argv)
     budget = replace(budget, steps=options.steps, batch=options.batch)
-    whole = Remembered(open_dataset(options.data))
+    whole = CachedImages(open_dataset(options.data))
     order = np.random.default_rng(0).permutation(len(whole))
     held = Chosen(whole, order[-budget.held :])
     data = HeldOut(Chosen(whole, order[: -budget.held][: budget.learned]), held, most=0)

@@ -96,7 +96,7 @@ def fit_words(pipeline: Pipeline, fit: Half, held_out: Half, method: str, most_f
         "error_before": before.error,
         "error_after": after.error,
     }
-    space = pipeline.frame_search.searcher.word_space
+    space = pipeline.frame_search.searcher.text_space
     stored = StoredCalibration(space, method, replace(new, detection=threshold), facts)
     return Fit(stored, before, after)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.segmentation.calibration import Calibration
@@ -20,7 +21,7 @@ def platt(features: Floats, correct: NDArray[np.bool_], steps: int = 50) -> tupl
     x = np.column_stack([features, np.ones(len(features))])
     w = np.zeros(x.shape[1])
     for _ in range(steps):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ w, -30, 30)))
+        p = expit(x @ w)
         gradient = x.T @ (p - correct) + 1e-2 * w
         hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-2 * np.eye(len(w))
         w -= np.linalg.solve(hessian, gradient)

@@ -15,16 +15,16 @@ from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.calibration import Calibration
-from perception_contrast.segmentation.regions import Region
-from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
+from perception_contrast.segmentation.regions.region import Region
 from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.rooms.scenes import SceneSampler, SceneSettings
 from perception_contrast_training.calibration.fitting import platt
 from perception_contrast_training.config.alignment_recipe import CalibrationSettings
 from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
-from perception_contrast_training.evaluation.questions import LEAST_SHARE, mask_of
-from perception_contrast_training.household.household_figures import box_of
+from perception_contrast_training.household.alignment.household_figures import box_of
 from perception_contrast_training.household.labelled import Labelled, household
+from perception_contrast_training.household.questions import LEAST_SHARE, mask_of
 from perception_contrast_training.household.words import Concept, Words
 
 # Down to where an untrained head's logits lie, so that it too gets its best level.
@@ -89,12 +89,12 @@ def _best_level(pipeline: Pipeline, cases: list[_Case]) -> float:
     for case in cases:
         if case.truth is None:
             continue
-        plane = pipeline.frame_search.searcher.plane(
+        logits = pipeline.frame_search.searcher.refined_logits(
             case.frame.image, case.seen.semantic, case.seen.features, case.prepared
         )
-        truth = resize_labels(case.truth, (plane.shape[0], plane.shape[1]))
-        inside = np.histogram(plane[truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
-        outside = np.histogram(plane[~truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
+        truth = resize_labels(case.truth, (logits.shape[0], logits.shape[1]))
+        inside = np.histogram(logits[truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
+        outside = np.histogram(logits[~truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
         totals += inside / np.maximum(outside + np.count_nonzero(truth), 1)
     return float(LEVELS[int(totals.argmax())])
 
@@ -135,10 +135,10 @@ def regions_of(
     """What would be reported in each case, were there no threshold on probability."""
     gathered, levels = Regions([], [], []), Calibration(seed=seed, low=low)
     for number, case in enumerate(cases):
-        found, size = pipeline.frame_search.searcher.candidates(
+        found, context = pipeline.frame_search.searcher.candidates(
             case.frame.image, case.seen.semantic, case.seen.features, case.prepared, levels
         )
-        truth = None if case.truth is None else resize_labels(case.truth, size)
+        truth = None if case.truth is None else resize_labels(case.truth, context.map_size)
         for candidate in found:
             gathered.features.append(candidate.features)
             gathered.correct.append(truth is not None and right(candidate.region, truth))

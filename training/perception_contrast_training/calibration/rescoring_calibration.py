@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
@@ -16,10 +17,10 @@ from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.rescoring_head import load_rescoring_head, save_rescoring_head
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.rescoring.rescorer import RescoringCalibration
+from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
 from perception_contrast_training.calibration.fitting import platt
 from perception_contrast_training.calibration.household_calibration import fits, threshold_of
-from perception_contrast_training.config.rescoring_recipe import ZoomCalibrationSettings
+from perception_contrast_training.config.rescoring_recipe import RescoringCalibrationSettings
 from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
 from perception_contrast_training.household.labelled import Labelled, household
 
@@ -27,7 +28,7 @@ EVERY_VIEW = 1_000_000
 
 
 @dataclass(frozen=True)
-class Looked:
+class RescoredRegions:
     """Regions seen again. features: (n, k); correct: they are what was asked for; case: (n,) number of the
     question; absent: (cases,) whether what a question asks for is certainly not there."""
 
@@ -37,7 +38,7 @@ class Looked:
     absent: NDArray[np.bool_]
 
 
-def looked_at(pipeline: Pipeline, images: Iterable[Labelled]) -> Looked:
+def rescored_regions(pipeline: Pipeline, images: Iterable[Labelled]) -> RescoredRegions:
     """Asks every question of every image."""
     features: list[tuple[float, ...]] = []
     correct: list[bool] = []
@@ -54,7 +55,7 @@ def looked_at(pipeline: Pipeline, images: Iterable[Labelled]) -> Looked:
             q.truth is None and q.kind == "absent name" and last[q.text] == number
             for number, q in enumerate(image.questions)
         ]
-    return Looked(
+    return RescoredRegions(
         np.array(features, float), np.array(correct, bool), np.array(case, np.int64), np.array(absent, bool)
     )
 
@@ -72,25 +73,28 @@ def _answers(pipeline: Pipeline, image: Labelled) -> Iterator[tuple[int, tuple[f
     # Queries do not compete, so each may be asked beside the others.
     prepared = pipeline.prepare(Vocabulary().with_queries([Query(text) for text in numbers]))
     asked = list(numbers.values())
-    found, size = searcher.candidates(frame.image, seen.semantic, seen.features, prepared)
-    again = searcher.rescoring_features(frame.image, found, prepared, size, EVERY_VIEW)
+    scored = searcher.candidates(frame.image, seen.semantic, seen.features, prepared)
+    again = searcher.rescoring_features(scored, EVERY_VIEW)
     truths: dict[int, NDArray[np.bool_]] = {}
     for place, values in again.items():
-        number, region = asked[found[place].query], found[place].region
+        candidate = scored.candidates[place]
+        number, region = asked[candidate.query], candidate.region
         truth = image.questions[number].truth
         if truth is not None and number not in truths:
-            truths[number] = resize_labels(truth, size)
+            truths[number] = resize_labels(truth, scored.context.map_size)
         yield number, values, number in truths and fits(region, truths[number])
 
 
-def fit_zoom(looked: Looked, most_fired: float) -> tuple[RescoringCalibration, dict[str, float]]:
+def fit_rescoring_calibration(
+    looked: RescoredRegions, most_fired: float
+) -> tuple[RescoringCalibration, dict[str, float]]:
     """most_fired: share of absent names that may be reported. Raises PerceptionError for too little."""
     right = int(looked.correct.sum())
     if not 0 < right < len(looked.correct):
         raise PerceptionError("regions of both kinds, right and wrong, are needed; calibrate on more scenes")
     weights, offset = platt(looked.features, looked.correct)
     score = looked.features @ np.array(weights) + offset
-    chance = 1.0 / (1.0 + np.exp(-np.clip(score, -40, 40)))
+    chance = expit(score)
     detection = threshold_of(looked.absent, looked.case.tolist(), chance, most_fired)
     facts = {
         "regions": float(len(chance)),
@@ -101,8 +105,8 @@ def fit_zoom(looked: Looked, most_fired: float) -> tuple[RescoringCalibration, d
     return RescoringCalibration(weights, offset, detection), facts
 
 
-def calibrate_zoom(
-    pipeline: Pipeline, path: Path, settings: ZoomCalibrationSettings, offline: bool = False
+def calibrate_rescoring(
+    pipeline: Pipeline, path: Path, settings: RescoringCalibrationSettings, offline: bool = False
 ) -> dict[str, float]:
     """Writes the calibration into the zoom head's file; gives what was seen while fitting.
 
@@ -113,8 +117,8 @@ def calibrate_zoom(
     images: Iterable[Labelled] = household(
         settings.seed, settings.scenes, settings.absent, offline, views=2, unseen=settings.unseen
     )
-    looked = looked_at(pipeline, track(images, "calibrating the second look", total=settings.scenes))
-    calibration, facts = fit_zoom(looked, settings.most_fired)
+    looked = rescored_regions(pipeline, track(images, "calibrating the second look", total=settings.scenes))
+    calibration, facts = fit_rescoring_calibration(looked, settings.most_fired)
     head, known, _ = load_rescoring_head(path)
     kept = {key: text for key, text in known.items() if key not in ("format", "config")}
     kept |= {"calibration": calibration.dumped(), "calibration_seen": json.dumps(facts)}

@@ -18,34 +18,36 @@ _MEGA = 1e6
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0. Raises PerceptionError."""
-    asked = parser(__doc__).parse_args(argv)
-    run = {"extract": _extract, "info": _info, "view": _view, "dedup": _dedup, "split": _split}[asked.action]
+    arguments = parser(__doc__).parse_args(argv)
+    run = {"extract": _extract, "info": _info, "view": _view, "dedup": _dedup, "split": _split}[
+        arguments.action
+    ]
     try:
-        run(asked)
+        run(arguments)
     except OSError as error:
         raise PerceptionError(f"a file cannot be read or written: {error}") from error
     return 0
 
 
-def _extract(asked: argparse.Namespace) -> None:
+def _extract(arguments: argparse.Namespace) -> None:
     from perception_contrast_training.data.bags.extract import extract
     from perception_contrast_training.data.loading.progress import Bars
 
     names = {one.name for one in fields(ExtractOptions)}
-    given = {key: value for key, value in vars(asked).items() if key in names}
+    given = {key: value for key, value in vars(arguments).items() if key in names}
     given |= {key: tuple(given[key]) for key in ("topics", "text")}
     if given["captions"]:
         given["captions"] = str(Path(given["captions"]).resolve())
     options = ExtractOptions(**given)
     with Bars("images") as bars:
         found = extract(
-            asked.recordings,
-            asked.out,
+            arguments.recordings,
+            arguments.out,
             options,
-            workers=asked.workers,
-            ray=asked.ray,
-            skip_bad=asked.skip_bad,
-            report=bars.of_recording,
+            workers=arguments.workers,
+            ray=arguments.ray,
+            skip_bad=arguments.skip_bad,
+            report=bars.show_recording,
         )
     for result in found.results:
         _tell_result(result)
@@ -73,12 +75,12 @@ def _tell_result(result: dict[str, Any]) -> None:
         print(f"  lost: {note}")
 
 
-def _info(asked: argparse.Namespace) -> None:
+def _info(arguments: argparse.Namespace) -> None:
     from perception_contrast_training.data.curation.info import dataset_info, recording_info
 
-    bags = _recordings(asked.path)
-    found = [recording_info(path) for path in bags] or [dataset_info(asked.path)]
-    if asked.json:
+    bags = _recordings(arguments.path)
+    found = [recording_info(path) for path in bags] or [dataset_info(arguments.path)]
+    if arguments.json:
         print(json.dumps(found if len(found) > 1 else found[0], indent=1))
         return
     for one in found:
@@ -129,25 +131,25 @@ def _tell_dataset(found: dict[str, Any]) -> None:
         print(f"  near-duplicates: {twice['frames']} ({twice['space']}, cosine from {twice['threshold']})")
 
 
-def _view(asked: argparse.Namespace) -> None:
+def _view(arguments: argparse.Namespace) -> None:
     from perception_contrast_training.data.curation.contact_sheet import view
 
-    for path in view(asked.path, asked.out or asked.path, asked.count):
+    for path in view(arguments.path, arguments.out or arguments.path, arguments.count):
         print(path)
 
 
-def _dedup(asked: argparse.Namespace) -> None:
-    from perception_contrast_training.data.curation.duplicates import dedup
+def _dedup(arguments: argparse.Namespace) -> None:
+    from perception_contrast_training.data.curation.near_duplicates import dedup
     from perception_contrast_training.data.loading.progress import Bars
 
     with Bars("frames") as bars:
         found = dedup(
-            asked.path,
-            asked.descriptor,
-            asked.threshold,
-            device=asked.device,
-            offline=asked.offline,
-            tell=bars.of_stage,
+            arguments.path,
+            arguments.descriptor,
+            arguments.threshold,
+            device=arguments.device,
+            offline=arguments.offline,
+            tell=bars.show_stage,
         )
     print(
         f"{found['duplicates']} of {found['frames']} frames are near-duplicates (cosine from "
@@ -155,16 +157,16 @@ def _dedup(asked: argparse.Namespace) -> None:
     )
 
 
-def _split(asked: argparse.Namespace) -> None:
+def _split(arguments: argparse.Namespace) -> None:
     from perception_contrast_training.data.curation.splits import SplitOptions, parse_shares, split
 
     options = SplitOptions(
-        asked.by,
-        parse_shares(asked.parts),
-        cell=asked.cell,
-        gap=asked.gap,
-        guard_time=asked.guard_time,
-        guard_distance=asked.guard_distance,
-        seed=asked.seed,
+        arguments.by,
+        parse_shares(arguments.parts),
+        cell=arguments.cell,
+        gap=arguments.gap,
+        guard_time=arguments.guard_time,
+        guard_distance=arguments.guard_distance,
+        seed=arguments.seed,
     )
-    print(", ".join(f"{part} {count}" for part, count in split(asked.path, options).items()))
+    print(", ".join(f"{part} {count}" for part, count in split(arguments.path, options).items()))

@@ -117,7 +117,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=non_negative_int,
         default=20,
         metavar="N",
-        help="det: absent names asked for in each image (default: %(default)s)",
+        help="det: absent names arguments for in each image (default: %(default)s)",
     )
     add("--rate", type=_rate, default=5.0, metavar="HZ", help="track: frames a second (default: %(default)s)")
 
@@ -162,59 +162,59 @@ def _box(text: str) -> tuple[int, int, int, int]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0. Raises PerceptionError."""
-    asked = _parser().parse_args(argv)
-    options = _options(asked)
-    _require_writable(asked.json, asked.out)
+    arguments = _parser().parse_args(argv)
+    options = _options(arguments)
+    _require_writable(arguments.json, arguments.out)
     job, began = Job(options, Skipped()), time.perf_counter()
     try:
         outcome = _task(options)(job)
-        images = write_images(asked.out, outcome) if asked.out else []
+        images = write_images(arguments.out, outcome) if arguments.out else []
     except OSError as error:
         raise PerceptionError(f"a file cannot be read or written: {error}") from error
     outcome.notes[:0] = job.notes
     content = _content(options, outcome, job.skipped, time.perf_counter() - began)
-    if asked.json:
-        write_json(asked.json, content)
+    if arguments.json:
+        write_json(arguments.json, content)
     print(markdown(outcome))
     _tell(job.skipped, images)
     return 0
 
 
-def _options(asked: argparse.Namespace) -> Options:
-    if asked.probe and asked.task != "seg":
+def _options(arguments: argparse.Namespace) -> Options:
+    if arguments.probe and arguments.task != "seg":
         raise PerceptionError("--probe goes with --task seg")
     return Options(
-        task=asked.task,
-        data=asked.data,
-        model=asked.model,
-        language_model=asked.language_model,
-        engine=asked.engine,
-        device=asked.device,
-        short_side=asked.short_side,
-        zoom=asked.zoom,
-        max_tokens=asked.max_tokens,
-        tile=asked.tile,
-        dense=asked.dense,
-        calibration=asked.calibration,
-        vocabulary=asked.vocabulary,
-        images=asked.images,
-        ignore=tuple(asked.ignore),
-        seed=asked.seed,
-        limit=asked.limit,
-        offline=asked.offline,
-        held_out=asked.held_out,
-        seen=asked.seen,
-        absent=asked.absent,
-        probe=asked.probe,
-        train=asked.train,
-        test=asked.test,
-        topic=asked.topic,
-        start_mask=asked.start_mask,
-        start_boxes=tuple(asked.start_box),
-        homographies=asked.homographies,
-        rate=asked.rate,
-        boxes=asked.boxes,
-        draw=asked.out is not None,
+        task=arguments.task,
+        data=arguments.data,
+        model=arguments.model,
+        language_model=arguments.language_model,
+        engine=arguments.engine,
+        device=arguments.device,
+        short_side=arguments.short_side,
+        zoom=arguments.zoom,
+        max_tokens=arguments.max_tokens,
+        tile=arguments.tile,
+        dense=arguments.dense,
+        calibration=arguments.calibration,
+        vocabulary=arguments.vocabulary,
+        images=arguments.images,
+        ignore=tuple(arguments.ignore),
+        seed=arguments.seed,
+        limit=arguments.limit,
+        offline=arguments.offline,
+        held_out=arguments.held_out,
+        seen=arguments.seen,
+        absent=arguments.absent,
+        probe=arguments.probe,
+        train=arguments.train,
+        test=arguments.test,
+        topic=arguments.topic,
+        start_mask=arguments.start_mask,
+        start_boxes=tuple(arguments.start_box),
+        homographies=arguments.homographies,
+        rate=arguments.rate,
+        boxes=arguments.boxes,
+        draw=arguments.out is not None,
     )
 
 

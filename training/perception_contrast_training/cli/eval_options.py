@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 
 from perception_contrast.core.errors import PerceptionError
@@ -12,7 +13,7 @@ from perception_contrast.encoders.load_encoders import Encoders, load_encoders
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.calibration_files import calibration_for
-from perception_contrast_training.evaluation.readers.household import HouseholdOptions, scenes_of
+from perception_contrast_training.evaluation.readers.household_options import HouseholdOptions, scenes_of
 from perception_contrast_training.evaluation.readers.names import vocabulary_beside, vocabulary_of
 from perception_contrast_training.evaluation.readers.types import VOID, Skipped
 
@@ -64,10 +65,15 @@ class Job:
 
 
 def household_of(options: Options) -> HouseholdOptions | None:
-    """The simulated household if that is asked for, else None."""
+    """The simulated household if the options name it, else None.
+
+    Raises:
+        MissingSimulationError: They name it, and it is not installed.
+    """
     scenes = scenes_of(options.data)
     if scenes is None:
         return None
+    import_module("perception_contrast_training.household")
     scenes = min(scenes, options.limit) if options.limit else scenes
     return HouseholdOptions(scenes, options.seed, options.held_out, options.seen, options.offline)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
 
 INTERRUPTED = 130
-HEAD = "head"  # not said by users: the form of the command that heads of the household model have
+HOUSEHOLD = "household"  # not said by users: the form of the command that household heads have
 
 _DESCRIPTION = """\
 Learns an encoder from your own images, or adapts one to them, and exports it for the nodes.
@@ -135,8 +137,9 @@ def run_command(argv: Sequence[str]) -> int:
 
     stored = read_mapping(path, arguments.set)
     if not is_pretraining(stored):
-        return _head(["--recipe", str(path), *(part for one in arguments.set for part in ("--set", one))])
-    from perception_contrast_training.engine.run_folder import check, start
+        changes = [word for one in arguments.set for word in ("--set", one)]
+        return household_command(["--recipe", str(path), *changes])
+    from perception_contrast_training.engine.pretraining import check, start
 
     recipe = recipe_of(stored)
     if arguments.check:
@@ -147,13 +150,21 @@ def run_command(argv: Sequence[str]) -> int:
 
 def resume_command(argv: Sequence[str]) -> int:
     arguments = _resume_parser().parse_args(argv)
-    from perception_contrast_training.engine.run_folder import resume
+    from perception_contrast_training.config.pretraining_recipe import is_pretraining
+    from perception_contrast_training.engine.resume import stored_recipe
+
+    stored = stored_recipe(arguments.run)
+    if not is_pretraining(stored):
+        head = _household_module(stored, "training").resume(arguments.run, arguments.steps)
+        print(f"finished: {head}")
+        return 0
+    from perception_contrast_training.engine.pretraining import resume
 
     return _ended(resume(arguments.run, arguments.steps), arguments.run)
 
 
-def _ended(how: str, folder: Path) -> int:
-    if how == "interrupted":
+def _ended(reason: str, folder: Path) -> int:
+    if reason == "interrupted":
         print(f"saved; go on with `perception-contrast train resume {folder}`", file=sys.stderr)
         return INTERRUPTED
     print(f"finished; export it with `perception-contrast train export {folder} --to DIR`")
@@ -203,20 +214,27 @@ def recipes_command(argv: Sequence[str]) -> int:
     return 0
 
 
-def _head(argv: Sequence[str]) -> int:
-    """The command of the head that the recipe is for."""
-    from perception_contrast_training.config.rescoring_recipe import METHOD
+def household_command(argv: Sequence[str]) -> int:
+    """The command of the household head that the recipe is for: alignment, unless it says rescoring."""
     from perception_contrast_training.config.schema import read_mapping
-    from perception_contrast_training.household import alignment_command as align_command
-    from perception_contrast_training.household import rescoring_command as zoom_command
+    from perception_contrast_training.config.shipped_recipes import recipe_path
 
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--recipe", type=Path)
+    parser.add_argument("--recipe")
     parser.add_argument("--set", action="append", default=[])
-    given, _ = parser.parse_known_args(argv)
-    if given.recipe is not None and read_mapping(given.recipe, given.set).get("method") == METHOD:
-        return zoom_command.main(argv)
-    return align_command.main(argv)
+    given, rest = parser.parse_known_args(argv)
+    if given.recipe is None:
+        return int(_household_module({}, "command").main(argv))
+    path = recipe_path(given.recipe)
+    changes = [word for one in given.set for word in ("--set", one)]
+    module = _household_module(read_mapping(path, given.set), "command")
+    return int(module.main(["--recipe", str(path), *changes, *rest]))
+
+
+def _household_module(recipe: Mapping[str, Any], what: str) -> Any:
+    """``command`` or ``training`` of the head that a recipe is for."""
+    head = "rescoring" if recipe.get("method") == "rescoring" else "alignment"
+    return import_module(f"perception_contrast_training.household.{head}.{head}_{what}")
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
@@ -234,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     command, rest = _command_of(given)
     try:
-        return (_head if command == HEAD else COMMANDS[command])(rest)
+        return (household_command if command == HOUSEHOLD else COMMANDS[command])(rest)
     except OSError as error:
         raise PerceptionError(f"a file cannot be read or written: {error}") from error
 
@@ -243,9 +261,9 @@ def _command_of(given: list[str]) -> tuple[str, list[str]]:
     """The command and its arguments; options of the household's heads alone go to their commands."""
     if given and given[0] in COMMANDS:
         return given[0], given[1:]
-    if any(part.split("=")[0] in ("--only", "--head", "--offline") for part in given):
-        return HEAD, given
-    if any(part.split("=")[0] == "--recipe" for part in given):
+    if any(word.split("=")[0] in ("--only", "--head", "--offline") for word in given):
+        return HOUSEHOLD, given
+    if any(word.split("=")[0] == "--recipe" for word in given):
         return "run", given
     parser = argparse.ArgumentParser(
         prog="perception-contrast train",

@@ -1,21 +1,30 @@
-"""The recipe of the aligned household model."""
+"""The recipe of household-lit's alignment head."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.config.head_settings import (
+    HeadOptimisation,
+    require_at_least_one,
+    require_optimisation,
+    require_share,
+    require_towers,
+)
+from perception_contrast_training.config.run_settings import CheckpointSettings
 from perception_contrast_training.config.schema import checked, read_mapping
-from perception_contrast_training.household.alignment_losses import LossWeights
-from perception_contrast_training.household.dense_batches import BatchSettings
+from perception_contrast_training.household.alignment.alignment_losses import LossWeights
+from perception_contrast_training.household.alignment.dense_batches import BatchSettings
 
 PATCH = 14  # of the image tower, pixels
 AT_LEAST_ONE = (
     "scenes.images", "scenes.per_shard", "scenes.workers", "batch.images", "batch.crop",
-    "batch.phrases", "batch.examples", "optimisation.steps", "calibration.scenes", "evaluation.scenes",
+    "batch.phrases", "batch.examples", "optimisation.steps", "checkpoints.every", "calibration.scenes",
+    "evaluation.scenes",
 )  # fmt: skip
 
 
@@ -32,23 +41,7 @@ class SceneRecipe:
 
 
 @dataclass(frozen=True)
-class HeadOptimisation:
-    """AdamW with linear warm-up and cosine decay; text_noise: deviation added to sentence vectors.
-    precision: of matrix products, "bfloat16" or "float32"."""
-
-    steps: int = 6000
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 0.03
-    warm_up: int = 200
-    clip: float = 1.0
-    average: float = 0.998
-    text_noise: float = 0.02
-    precision: str = "bfloat16"
-    threads: int = 0
-
-
-@dataclass(frozen=True)
-class Optimisation(HeadOptimisation):
+class AlignmentOptimisation(HeadOptimisation):
     """dropout: share of the trunk's values that a step does not see."""
 
     dropout: float = 0.0
@@ -91,7 +84,7 @@ class HouseholdTest:
 
 @dataclass(frozen=True)
 class AlignmentRecipe:
-    """Everything that settles a run of the aligned household model.
+    """Everything that settles a run of the alignment head.
 
     start: a head to go on from, "" for none. only: part of the head that is fitted while the rest stays
     as it is, "" for all of it.
@@ -108,49 +101,24 @@ class AlignmentRecipe:
     scenes: SceneRecipe = field(default_factory=SceneRecipe)
     batch: BatchSettings = field(default_factory=BatchSettings)
     loss: LossWeights = field(default_factory=LossWeights)
-    optimisation: Optimisation = field(default_factory=Optimisation)
+    optimisation: AlignmentOptimisation = field(default_factory=AlignmentOptimisation)
+    checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
     evaluation: HouseholdTest = field(default_factory=HouseholdTest)
 
 
-def load_recipe(path: Path, changes: Sequence[str] = ()) -> AlignmentRecipe:
+def load_alignment_recipe(path: Path, changes: Sequence[str] = ()) -> AlignmentRecipe:
     """Reads a recipe. Raises RecipeError that names the key and the nearest valid one."""
-    stored = read_mapping(path, changes)
+    return alignment_recipe_of(read_mapping(path, changes))
+
+
+def alignment_recipe_of(stored: Mapping[str, Any]) -> AlignmentRecipe:
+    """A mapping as a recipe. Raises RecipeError that names the key and the nearest valid one."""
     if stored.get("method", "alignment") != "alignment":
         raise RecipeError(f"method '{stored['method']}' is unknown; this version trains 'alignment'")
     recipe = checked(AlignmentRecipe, stored)
     _require_sane(recipe)
     return recipe
-
-
-def require_towers(recipe: Any) -> None:
-    """Raises RecipeError unless image_tower and text_tower are those that heads can be fitted to."""
-    for key in ("image_tower", "text_tower"):
-        only = getattr(AlignmentRecipe, key)
-        if getattr(recipe, key) != only:
-            raise RecipeError(
-                f"{key} '{getattr(recipe, key)}' cannot be aligned; this version takes '{only}'"
-            )
-
-
-def require_at_least_one(recipe: Any, keys: Sequence[str]) -> None:
-    """Raises RecipeError for a value, "part.name", below 1."""
-    for key in keys:
-        part, name = key.split(".")
-        if getattr(getattr(recipe, part), name) < 1:
-            raise RecipeError(f"'{key}' must be at least 1")
-
-
-def require_precision(settings: HeadOptimisation) -> None:
-    """Raises RecipeError for one that is unknown."""
-    if settings.precision not in ("bfloat16", "float32"):
-        raise RecipeError(f"optimisation.precision '{settings.precision}' is neither bfloat16 nor float32")
-
-
-def require_share(key: str, value: float) -> None:
-    """Raises RecipeError for a share that is left out which is not in [0, 1)."""
-    if not 0.0 <= value < 1.0:
-        raise RecipeError(f"{key} {value} is not in [0, 1)")
 
 
 def _require_sane(recipe: AlignmentRecipe) -> None:
@@ -168,6 +136,6 @@ def _require_sane(recipe: AlignmentRecipe) -> None:
         raise RecipeError(f"every side of scenes.sizes must be a multiple of {PATCH}, the tower's patch")
     if len({height for height, _ in scenes.sizes}) < len(scenes.sizes):
         raise RecipeError("two of scenes.sizes have the same height; they would show the same scenes")
-    require_precision(recipe.optimisation)
+    require_optimisation(recipe.optimisation)
     require_share("optimisation.dropout", recipe.optimisation.dropout)
     require_at_least_one(recipe, AT_LEAST_ONE)

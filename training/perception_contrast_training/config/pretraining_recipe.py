@@ -11,16 +11,16 @@ from typing import Any
 from perception_contrast.core.errors import ModelError, RecipeError
 from perception_contrast.models.custom_models import checked_name
 from perception_contrast_training.config.ranges import require_ranges
-from perception_contrast_training.config.run_settings import CheckpointSettings, Optimisation, Watching
-from perception_contrast_training.config.schema import checked, nearest, read_mapping
-from perception_contrast_training.data.pairs.partners import PairSettings, require_sane_pairs
+from perception_contrast_training.config.run_settings import CheckpointSettings, MonitorSettings, Optimisation
+from perception_contrast_training.config.schema import checked, nearest, plain, read_mapping
+from perception_contrast_training.data.pairs.positive_pairs import PairSettings, require_sane_pairs
 from perception_contrast_training.methods.paper_defaults import PaperDefaults
 from perception_contrast_training.methods.registry import METHODS, MethodKind
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import BackboneSettings
-from perception_contrast_training.networks.low_rank import LoraSettings
+from perception_contrast_training.networks.lora import LoraSettings
 
-PUBLISHED = -1  # "as published" where a number is expected
+AS_IN_PAPER = -1  # where a number is expected
 DEFAULTS = ("optimiser", "learning_rate", "scaling", "reference_batch", "final_rate", "weight_decay",
             "final_decay", "betas", "clip", "clip_each")  # fmt: skip
 
@@ -43,7 +43,7 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
-class Measuring:
+class HeldOutSettings:
     """every: steps between two looks at held-out images, 0 for none. images: that are looked at, at
     most, on each side."""
 
@@ -59,8 +59,8 @@ class GuardSettings:
 
 
 @dataclass(frozen=True)
-class _Rest:
-    """A recipe without what depends on its method."""
+class _CommonKeys:
+    """The keys of a recipe whose defaults do not depend on its method."""
 
     method: str = ""
     name: str = ""
@@ -74,13 +74,13 @@ class _Rest:
     lora: LoraSettings = field(default_factory=LoraSettings)
     data: DataSettings = field(default_factory=DataSettings)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
-    monitors: Watching = field(default_factory=Watching)
-    measure: Measuring = field(default_factory=Measuring)
+    monitors: MonitorSettings = field(default_factory=MonitorSettings)
+    measure: HeldOutSettings = field(default_factory=HeldOutSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainRecipe(_Rest):
+class PretrainRecipe(_CommonKeys):
     """Everything that settles a run. options: of the method, its own dataclass.
 
     epochs: passes over the data, where ``optimisation.steps`` is 0. licence: of what is learned, "" for
@@ -106,7 +106,7 @@ class PretrainRecipe(_Rest):
         return bool(self.backbone.pretrained or self.backbone.weights)
 
 
-_PLAIN = {one.name: one for one in dataclasses.fields(PretrainRecipe)}
+_KEYS = {one.name: one for one in dataclasses.fields(PretrainRecipe)}
 
 
 def read_recipe(path: Path, changes: Sequence[str] = ()) -> PretrainRecipe:
@@ -116,7 +116,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> PretrainRecipe:
 
 def is_pretraining(stored: Mapping[str, Any]) -> bool:
     """Whether a recipe's mapping is for one of METHODS; the heads of the household model have their own."""
-    return stored.get("method", "alignment") not in ("alignment", "zoom")
+    return stored.get("method", "alignment") not in ("alignment", "rescoring")
 
 
 def recipe_of(stored: Mapping[str, Any]) -> PretrainRecipe:
@@ -125,25 +125,25 @@ def recipe_of(stored: Mapping[str, Any]) -> PretrainRecipe:
     if method not in METHODS:
         raise RecipeError(f"method {method!r} is unknown{nearest(str(method), list(METHODS))}")
     for key in stored:
-        if key not in _PLAIN:
-            raise RecipeError(f"unknown key '{key}'{nearest(str(key), list(_PLAIN))}")
+        if key not in _KEYS:
+            raise RecipeError(f"unknown key '{key}'{nearest(str(key), list(_KEYS))}")
     kind = METHODS[str(method)]
     rest = {key: value for key, value in stored.items() if key not in ("options", "optimisation")}
-    plain = checked(_Rest, rest)
+    common = checked(_CommonKeys, rest)
     options: Any = checked(kind.settings, stored.get("options", {}), "options.")
     recipe = PretrainRecipe(
-        **{one.name: getattr(plain, one.name) for one in dataclasses.fields(plain)},
+        **{one.name: getattr(common, one.name) for one in dataclasses.fields(common)},
         options=options,
-        optimisation=_optimisation(stored.get("optimisation", {}), kind.published),
+        optimisation=_optimisation(stored.get("optimisation", {}), kind.paper_defaults),
     )
     _require_sane(recipe)
     return replace(recipe, name=recipe.name or recipe.method, output=recipe.output or f"runs/{recipe.method}")
 
 
-def _optimisation(stored: Any, published: PaperDefaults) -> Optimisation:
+def _optimisation(stored: Any, paper_defaults: PaperDefaults) -> Optimisation:
     found = checked(Optimisation, stored, "optimisation.")
     missing = [key for key in DEFAULTS if key not in stored]
-    return replace(found, **{key: getattr(published, key) for key in missing})
+    return replace(found, **{key: getattr(paper_defaults, key) for key in missing})
 
 
 def _require_sane(recipe: PretrainRecipe) -> None:
@@ -178,29 +178,20 @@ def settled(recipe: PretrainRecipe, images: int, size: int) -> tuple[PretrainRec
     steps = old.steps or max(1, round(recipe.epochs * batches))
     sentences = [] if old.steps else [f"{steps} steps: {recipe.epochs:g} passes over {images} images"]
     warm_up = old.warm_up
-    if warm_up == PUBLISHED:
-        wanted = kind.published.warm_up_steps or round(kind.published.warm_up_epochs * batches)
+    if warm_up == AS_IN_PAPER:
+        wanted = kind.paper_defaults.warm_up_steps or round(kind.paper_defaults.warm_up_epochs * batches)
         warm_up = min(wanted, max(1, steps // 10))
         sentences += [f"warm_up is {warm_up} steps, the published {wanted} or a tenth of the run"]
     optimisation = replace(old, steps=steps, warm_up=warm_up)
     options = recipe.options
     if not recipe.as_written:
         scale = Scale(images, old.batch, steps / batches, size)
-        options, more = kind.fitted(options, scale)
+        options, more = kind.fit_to_data(options, scale)
         sentences += more
     return replace(recipe, optimisation=optimisation, options=options, as_written=True), sentences
 
 
 def as_mapping(recipe: PretrainRecipe) -> dict[str, Any]:
     """What ``recipe_of`` reads as the same recipe."""
-    stored: dict[str, Any] = _plain(dataclasses.asdict(recipe))
+    stored: dict[str, Any] = plain(dataclasses.asdict(recipe))
     return stored
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, as files have them."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(inner) for inner in value]
-    return value

@@ -1,33 +1,36 @@
-"""The recipe of the zoom head of the household model."""
+"""The recipe of household-lit's rescoring head."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from perception_contrast.core.errors import RecipeError
-from perception_contrast_training.config.alignment_recipe import (
+from perception_contrast_training.config.head_settings import (
     HeadOptimisation,
     require_at_least_one,
-    require_precision,
+    require_optimisation,
     require_share,
     require_towers,
 )
+from perception_contrast_training.config.run_settings import CheckpointSettings
 from perception_contrast_training.config.schema import checked, read_mapping
-from perception_contrast_training.household.rescoring_losses import RescoringLoss
+from perception_contrast_training.household.rescoring.rescoring_losses import RescoringLoss
 
-METHOD = "zoom"
+METHOD = "rescoring"
 AT_LEAST_ONE = (
     "scenes.images", "scenes.per_shard", "scenes.workers", "head.width", "head.cell", "batch.things",
-    "batch.phrases", "batch.pool", "batch.wordings", "optimisation.steps", "calibration.scenes",
+    "batch.phrases", "batch.pool", "batch.wordings", "optimisation.steps", "checkpoints.every",
+    "calibration.scenes",
     "evaluation.images",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class ZoomScenes:
+class RescoringScenes:
     """seed: of the first shard, the next one's is one more. images: how many to render in all."""
 
     seed: int = 7_300_000
@@ -37,7 +40,7 @@ class ZoomScenes:
 
 
 @dataclass(frozen=True)
-class ZoomShape:
+class HeadShape:
     """width: of the trunk. cell: channels that a cell of the layout keeps. blocks: of the trunk. dropout:
     share of what comes in that a step does not see; block_dropout: of what is inside of a block."""
 
@@ -49,7 +52,7 @@ class ZoomShape:
 
 
 @dataclass(frozen=True)
-class ZoomBatchSettings:
+class RescoringBatchSettings:
     """things and phrases a step; pool: phrases to draw from in all; wordings: of each name."""
 
     things: int = 256
@@ -59,7 +62,7 @@ class ZoomBatchSettings:
 
 
 @dataclass(frozen=True)
-class ZoomOptimisation(HeadOptimisation):
+class RescoringOptimisation(HeadOptimisation):
     steps: int = 3000
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -68,7 +71,7 @@ class ZoomOptimisation(HeadOptimisation):
 
 
 @dataclass(frozen=True)
-class ZoomCalibrationSettings:
+class RescoringCalibrationSettings:
     """scenes of ``seed`` to fit on, with ``absent`` names each that are not there. most_fired: share
     of those that may be reported at the threshold that is chosen. unseen: as for the evaluation."""
 
@@ -80,7 +83,7 @@ class ZoomCalibrationSettings:
 
 
 @dataclass(frozen=True)
-class ZoomTest:
+class RescoringTest:
     """seed: of the first shard that is kept back. unseen: shapes, textures and colour pairs kept back from
     training. recall: share of present names that are to be reported where absent ones are counted.
     whole: also how the head of whole images names the same regions."""
@@ -103,13 +106,14 @@ class RescoringRecipe:
     text_tower: str = "minilm-l6"
     words: str = ""
     output: str = "runs/household_zoom"
-    scenes: ZoomScenes = field(default_factory=ZoomScenes)
-    head: ZoomShape = field(default_factory=ZoomShape)
-    batch: ZoomBatchSettings = field(default_factory=ZoomBatchSettings)
+    scenes: RescoringScenes = field(default_factory=RescoringScenes)
+    head: HeadShape = field(default_factory=HeadShape)
+    batch: RescoringBatchSettings = field(default_factory=RescoringBatchSettings)
     loss: RescoringLoss = field(default_factory=RescoringLoss)
-    optimisation: ZoomOptimisation = field(default_factory=ZoomOptimisation)
-    calibration: ZoomCalibrationSettings = field(default_factory=ZoomCalibrationSettings)
-    evaluation: ZoomTest = field(default_factory=ZoomTest)
+    optimisation: RescoringOptimisation = field(default_factory=RescoringOptimisation)
+    checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
+    calibration: RescoringCalibrationSettings = field(default_factory=RescoringCalibrationSettings)
+    evaluation: RescoringTest = field(default_factory=RescoringTest)
 
     @property
     def shards(self) -> int:
@@ -117,9 +121,13 @@ class RescoringRecipe:
         return math.ceil(self.scenes.images / self.scenes.per_shard)
 
 
-def load_zoom_recipe(path: Path, changes: Sequence[str] = ()) -> RescoringRecipe:
+def load_rescoring_recipe(path: Path, changes: Sequence[str] = ()) -> RescoringRecipe:
     """Reads a recipe. Raises RecipeError that names the key and the nearest valid one."""
-    stored = read_mapping(path, changes)
+    return rescoring_recipe_of(read_mapping(path, changes))
+
+
+def rescoring_recipe_of(stored: Mapping[str, Any]) -> RescoringRecipe:
+    """A mapping as a recipe. Raises RecipeError that names the key and the nearest valid one."""
     if stored.get("method") != METHOD:
         raise RecipeError(f"method '{stored.get('method')}' is not '{METHOD}'")
     recipe = checked(RescoringRecipe, stored)
@@ -130,7 +138,7 @@ def load_zoom_recipe(path: Path, changes: Sequence[str] = ()) -> RescoringRecipe
 def _require_sane(recipe: RescoringRecipe) -> None:
     require_towers(recipe)
     require_at_least_one(recipe, AT_LEAST_ONE)
-    require_precision(recipe.optimisation)
+    require_optimisation(recipe.optimisation)
     require_share("head.dropout", recipe.head.dropout)
     require_share("head.block_dropout", recipe.head.block_dropout)
     require_share("calibration.most_fired", recipe.calibration.most_fired)

@@ -13,20 +13,28 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class Optimisation:
-    """steps: 0 for as many as ``epochs`` take. batch: images of a step, of all processes together.
-    part: how many of a process's share go through the networks at once, 0 for all; what a method compares
-    is gathered from all parts where it can be (gradient caching), else gradients of parts are averaged.
+    """How weights are moved, ``optimisation`` of a recipe.
 
-    learning_rate: for batches of ``reference_batch``, moved to others by ``scaling``. After ``warm_up`` steps
-    (-1: the published ones, a tenth of the run at most) it falls to ``final_rate`` times that along a
-    cosine; weight_decay goes to ``final_decay``. clip: most that the gradient's norm may be, 0 for any;
-    clip_each: of each parameter, not of all together. most_skipped: steps on end without a finite loss and
-    gradient, after which a run ends. threads: of PyTorch, 0 for its own choice.
+    Attributes:
+        steps: Optimiser steps, 0 for as many as ``epochs`` take.
+        batch: Images of a step, of all processes together.
+        micro_batch: How many of a process's share go through the networks at once, 0 for all. What a method
+            compares is gathered from all of them where it can be (gradient caching), else gradients are
+            averaged.
+        learning_rate: For batches of ``reference_batch``, moved to others by ``scaling``. After ``warm_up``
+            steps (-1: those of the paper, a tenth of the run at most) it falls to ``final_rate`` times that
+            along a cosine.
+        weight_decay: Goes to ``final_decay`` along a cosine.
+        clip: Largest norm of the gradient, 0 for any; clip_each: of each parameter, not of all together.
+        average: Momentum of averaged weights, which are evaluated and exported in place of the last ones; 0
+            for none.
+        most_skipped: Consecutive steps without a finite loss and gradient, after which a run ends.
+        threads: Of PyTorch, 0 for its own choice.
     """
 
     steps: int = 0
     batch: int = 256
-    part: int = 0
+    micro_batch: int = 0
     optimiser: Literal["adamw", "sgd", "lars"] = "adamw"
     learning_rate: float = 5e-4
     scaling: Scaling = "linear"
@@ -39,6 +47,7 @@ class Optimisation:
     momentum: float = 0.9
     clip: float = 0.0
     clip_each: bool = False
+    average: float = 0.0
     precision: Precision = "float32"
     most_skipped: int = 20
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -56,7 +65,7 @@ class CheckpointSettings:
 
 
 @dataclass(frozen=True)
-class Watching:
+class MonitorSettings:
     """What monitors do. every: steps between two looks. rows: vectors that they look at together.
     alarms: "stop" ends a run that collapses, "warn" tells, "none" looks at nothing. grace: share of the
     steps before which a run may look collapsed. patience: looks on end that must agree."""
@@ -73,16 +82,19 @@ def require_sane(settings: Optimisation, processes: int = 1) -> None:
     for key in ("steps", "batch", "reference_batch", "most_skipped"):
         if getattr(settings, key) < 1:
             raise RecipeError(f"'optimisation.{key}' must be at least 1")
-    for key in ("part", "learning_rate", "clip", "threads"):
+    for key in ("micro_batch", "learning_rate", "clip", "threads"):
         if getattr(settings, key) < 0:
             raise RecipeError(f"'optimisation.{key}' must not be negative")
+    if not 0 <= settings.average < 1:
+        raise RecipeError(f"'optimisation.average' {settings.average} is not in [0, 1)")
     if settings.batch % processes:
         raise RecipeError(
             f"optimisation.batch {settings.batch} does not part evenly among {processes} processes; "
             f"use {settings.batch // processes * processes or processes}"
         )
     share = settings.batch // processes
-    if settings.part and share % settings.part:
+    if settings.micro_batch and share % settings.micro_batch:
         raise RecipeError(
-            f"optimisation.part {settings.part} does not divide a process's share of the batch, {share}"
+            f"optimisation.micro_batch {settings.micro_batch} does not divide a process's share of the "
+            f"batch, {share}"
         )

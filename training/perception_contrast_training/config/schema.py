@@ -5,25 +5,33 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
 from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.config.renamed_keys import with_current_keys
 
 Recipe = TypeVar("Recipe")
 
 
 def read_mapping(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """What stands in a recipe's file, with changes "key.deeper=value" made. Raises RecipeError."""
+    """What stands in a recipe's file, with changes "key.deeper=value" made.
+
+    Old spellings of keys (``renamed_keys``) are taken with a warning, in the file and in the changes.
+
+    Raises:
+        RecipeError: The file cannot be read, a change is none, or an old key stands beside the new one.
+    """
     try:
         stored = yaml.safe_load(path.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise RecipeError(f"recipe '{path}' cannot be read: {error}") from error
     if not isinstance(stored, dict):
         raise RecipeError(f"recipe '{path}' is not a mapping of keys to values")
+    stored = with_current_keys(stored, f"recipe '{path}'")
     for change in changes:
         _apply(stored, change)
     return stored
@@ -49,16 +57,34 @@ def _apply(stored: dict[str, Any], change: str) -> None:
     key, separator, value = change.partition("=")
     if not separator:
         raise RecipeError(f"'{change}' is not key=value")
-    *path, last = key.strip().split(".")
-    place = stored
-    for step in path:
-        place = place.setdefault(step, {})
-        if not isinstance(place, dict):
-            raise RecipeError(f"'{key}': '{step}' holds a value, not more keys")
     try:
-        place[last] = yaml.safe_load(value)
+        made: Any = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise RecipeError(f"'{change}': the value is not YAML ({error})") from error
+    for step in reversed(key.strip().split(".")):
+        made = {step: made}
+    _put(stored, with_current_keys(made, f"'{change}'"), key.count(".") + 1, key)
+
+
+def _put(stored: dict[str, Any], change: Mapping[str, Any], depth: int, key: str) -> None:
+    """Puts the value that lies ``depth`` keys deep in ``change`` into the same place of ``stored``."""
+    ((step, value),) = change.items()
+    if depth == 1:
+        stored[step] = value
+        return
+    place = stored.setdefault(step, {})
+    if not isinstance(place, dict):
+        raise RecipeError(f"'{key}': '{step}' holds a value, not more keys")
+    _put(place, value, depth - 1, key)
+
+
+def plain(value: Any) -> Any:
+    """A dataclass's mapping as YAML holds it: tuples as lists."""
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(inner) for inner in value]
+    return value
 
 
 def _checked(kind: Any, stored: Any, where: str) -> Any:

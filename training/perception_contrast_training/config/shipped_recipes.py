@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from perception_contrast.core.errors import RecipeError
+from perception_contrast_training.config.renamed_keys import RENAMED_RECIPES, current_recipe_name
 from perception_contrast_training.config.schema import nearest
 
 
@@ -26,8 +27,17 @@ def shipped() -> dict[str, tuple[Path, str]]:
 
 
 def recipe_path(name: str) -> Path:
-    """A recipe's file: the path that is given, or one that comes along. Raises RecipeError."""
+    """A recipe's file: the path that is given, or one that comes along.
+
+    Old names of those that come along are taken with a warning.
+
+    Raises:
+        RecipeError: No recipe has this name.
+    """
     path = Path(name)
+    if path.stem in RENAMED_RECIPES and not path.is_file():
+        path = path.with_stem(current_recipe_name(path.stem))
+        name = str(path)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
     known = shipped()

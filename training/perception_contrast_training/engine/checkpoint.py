@@ -10,17 +10,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from perception_contrast.core.cache import atomic_write, replacing
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.engine.random_streams import RandomState
 
 logger = logging.getLogger(__name__)
 
-FORMAT, VERSION = "perception_contrast training checkpoint", 1
+FORMAT, VERSION = "perception_contrast training checkpoint", 2
+READABLE = (1, VERSION)  # version 1 has no averaged weights and no random state
 BEST = "best.json"
 _NAME = re.compile(r"step_(\d{9})\.safetensors")
 
@@ -31,11 +33,18 @@ class CheckpointError(PerceptionError):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a run is at a step.
+    """What a run is at a step: all that it needs to go on as if it had never stopped.
 
-    method: its tensors by name. optimiser: ``Optimizer.state_dict()``. scaler: ``GradScaler.state_dict()``,
-    empty without one. step: optimiser steps done. batches: batches taken, those that were skipped too.
-    skipped: how many were. about: more that JSON holds.
+    Attributes:
+        method: The method's tensors by name, networks and centres.
+        optimiser: ``Optimizer.state_dict()``.
+        step: Optimiser steps done.
+        batches: Batches taken, skipped ones too.
+        skipped: Batches that were skipped because something was not finite.
+        scaler: ``GradScaler.state_dict()``, empty without one.
+        average: Averaged weights by the names of ``method``, empty without an average.
+        random: State of random streams that continue, None where each batch has a seed of its own.
+        about: More that JSON holds.
     """
 
     method: Mapping[str, Tensor]
@@ -44,7 +53,23 @@ class Snapshot:
     batches: int
     skipped: int = 0
     scaler: Mapping[str, Any] = field(default_factory=dict)
+    average: Mapping[str, Tensor] = field(default_factory=dict)
+    random: RandomState | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StoredSnapshot(NamedTuple):
+    """A snapshot with the file that it was read from."""
+
+    path: Path
+    snapshot: Snapshot
+
+
+class BestCheckpoint(NamedTuple):
+    """The step of the best checkpoint, and the figure that says so (more is better)."""
+
+    step: int
+    figure: float
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:
@@ -55,7 +80,12 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    tensors, aliases = _without_twins({f"method/{name}": value for name, value in snapshot.method.items()})
+    tensors, aliases = _without_aliases(
+        {f"method/{name}": value for name, value in snapshot.method.items()}
+        | {f"average/{name}": value for name, value in snapshot.average.items()}
+    )
+    if snapshot.random is not None:
+        tensors["random/torch"] = snapshot.random.torch
     slots: dict[str, dict[str, Any]] = {}
     for number, values in snapshot.optimiser["state"].items():
         plain = slots.setdefault(str(number), {})
@@ -73,18 +103,19 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
         "aliases": aliases,
         "optimiser": {"groups": snapshot.optimiser["param_groups"], "plain": slots},
         "scaler": dict(snapshot.scaler),
+        "random": None if snapshot.random is None else dict(snapshot.random.numpy),
         "about": dict(snapshot.about),
     }
     try:
         with replacing(path) as part:
             save_file(tensors, str(part), {"facts": json.dumps(facts)})
-            _settle(part)
-        _settle(path.parent)
+            _sync(part)
+        _sync(path.parent)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(_why_not(path, tensors, error)) from error
+        raise CheckpointError(_write_failure(path, tensors, error)) from error
 
 
-def _settle(path: Path) -> None:
+def _sync(path: Path) -> None:
     """Waits until the disk has it."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -93,7 +124,7 @@ def _settle(path: Path) -> None:
         os.close(handle)
 
 
-def _why_not(path: Path, tensors: Mapping[str, Tensor], error: Exception) -> str:
+def _write_failure(path: Path, tensors: Mapping[str, Tensor], error: Exception) -> str:
     size = sum(value.numel() * value.element_size() for value in tensors.values()) / 1e6
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
         f"os error {number}" in str(error) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -106,7 +137,7 @@ def _why_not(path: Path, tensors: Mapping[str, Tensor], error: Exception) -> str
     return f"checkpoint {path} cannot be written: {error}. The ones before it are intact"
 
 
-def _without_twins(named: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _without_aliases(named: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors that share all their memory stand once; the other names say where."""
     kept: dict[str, Tensor] = {}
     first: dict[tuple[object, ...], str] = {}
@@ -132,7 +163,7 @@ def read_snapshot(path: Path) -> Snapshot:
         with safe_open(str(path), framework="pt") as file:
             facts = json.loads((file.metadata() or {})["facts"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if (facts["format"], facts["version"]) != (FORMAT, VERSION):
+        if facts["format"] != FORMAT or facts["version"] not in READABLE:
             raise CheckpointError(f"{path} is version {facts['version']} of '{facts['format']}'; {_REMEDY}")
         return _snapshot(facts, tensors)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
@@ -143,25 +174,28 @@ _REMEDY = "resume from an earlier one: move this file away"
 
 
 def _snapshot(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Snapshot:
-    all_of = {**tensors, **{name: tensors[same] for name, same in facts["aliases"].items()}}
+    every = {**tensors, **{name: tensors[same] for name, same in facts["aliases"].items()}}
     state: dict[int, dict[str, Any]] = {
         int(number): dict(plain) for number, plain in facts["optimiser"]["plain"].items()
     }
-    method: dict[str, Tensor] = {}
-    for name, value in all_of.items():
-        part, _, rest = name.partition("/")
-        if part == "method":
-            method[rest] = value
+    named: dict[str, dict[str, Tensor]] = {"method": {}, "average": {}, "random": {}}
+    for name, value in every.items():
+        kind, _, rest = name.partition("/")
+        if kind in named:
+            named[kind][rest] = value
         else:
             number, _, slot = rest.partition("/")
             state.setdefault(int(number), {})[slot] = value
+    numpy = facts.get("random")
     return Snapshot(
-        method=method,
+        method=named["method"],
         optimiser={"state": state, "param_groups": facts["optimiser"]["groups"]},
         step=facts["step"],
         batches=facts["batches"],
         skipped=facts["skipped"],
         scaler=facts["scaler"],
+        average=named["average"],
+        random=None if numpy is None else RandomState(named["random"]["torch"], numpy),
         about=facts["about"],
     )
 
@@ -200,33 +234,39 @@ class Checkpoints:
         path = self.path_of(snapshot.step)
         write_snapshot(path, snapshot)
         best = self.best()
-        if figure is not None and (best is None or figure > best[1]):
+        if figure is not None and (best is None or figure > best.figure):
             self._note_best(snapshot.step, figure)
         self._prune()
         return path
 
-    def best(self) -> tuple[int, float] | None:
-        """Step and figure of the best one that is there."""
+    def best(self) -> BestCheckpoint | None:
+        """The best one that is there."""
         try:
             noted = json.loads((self.folder / BEST).read_text())
             step, figure = int(noted["step"]), float(noted["figure"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return (step, figure) if self.path_of(step).is_file() else None
+        return BestCheckpoint(step, figure) if self.path_of(step).is_file() else None
 
-    def newest(self) -> tuple[Path, Snapshot] | None:
+    def newest(self) -> StoredSnapshot | None:
         """The last one that can be read, None where there is none. Raises CheckpointError if none can be."""
         failures: Sequence[str] = []
         for step in reversed(self.steps()):
             path = self.path_of(step)
             try:
-                return path, read_snapshot(path)
+                return StoredSnapshot(path, read_snapshot(path))
             except CheckpointError as error:
                 failures = [*failures, str(error)]
                 logger.warning("%s", error)
         if failures:
             raise CheckpointError(failures[0])
         return None
+
+    def clear(self) -> None:
+        """Deletes them all."""
+        for step in self.steps():
+            self.path_of(step).unlink(missing_ok=True)
+        (self.folder / BEST).unlink(missing_ok=True)
 
     def _note_best(self, step: int, figure: float) -> None:
         try:
@@ -240,7 +280,7 @@ class Checkpoints:
     def _prune(self) -> None:
         best = self.best()
         for step in self.steps()[: -self._keep]:
-            if best is None or step != best[0]:
+            if best is None or step != best.step:
                 self.path_of(step).unlink(missing_ok=True)
         # What a killed process left half written.
         for part in self.folder.glob(".step_*.part"):

@@ -40,7 +40,7 @@ def own_rows(rows: int) -> Rows:
     return rank * share, (rank + 1) * share
 
 
-def whole(part: Tensor) -> Tensor:
+def total_loss(part: Tensor) -> Tensor:
     """This process's part of a loss to the whole of it, with a gradient that averages right.
 
     The value is the sum over processes. The gradient is that of the own part times ``processes``, so
@@ -48,7 +48,7 @@ def whole(part: Tensor) -> Tensor:
     """
     if processes() == 1:
         return part
-    return cast(Tensor, _Whole.apply(part))
+    return cast(Tensor, _TotalLoss.apply(part))
 
 
 def summed(x: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class _Sum(torch.autograd.Function):
         return _reduced(gradient, dist.ReduceOp.SUM)
 
 
-class _Whole(torch.autograd.Function):
+class _TotalLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part: Tensor) -> Tensor:
         return _reduced(part, dist.ReduceOp.SUM)

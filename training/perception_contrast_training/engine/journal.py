@@ -1,4 +1,4 @@
-"""What a run tells: a line of JSON a step, TensorBoard, and a bar with rate and time left."""
+"""Where the figures of a run are written: a line of JSON a step, TensorBoard, and the terminal."""
 
 from __future__ import annotations
 
@@ -102,19 +102,37 @@ class Bar:
         self._progress.refresh()
 
 
+class LogLines:
+    """Beside a run without a terminal: a line for people every ``every`` steps and at the end."""
+
+    def __init__(self, steps: int, every: int = 100) -> None:
+        self._steps, self._every = steps, every
+
+    def note(self, step: int, figures: Mapping[str, float]) -> None:
+        if step % self._every and step != self._steps:
+            return
+        losses = [f"{n} {v:.3f}" for n, v in figures.items() if n == "loss" or n.startswith("loss/")]
+        logger.info("step %d of %d: %s", step, self._steps, " ".join(losses))
+
+    def close(self) -> None: ...
+
+
 @contextmanager
-def bar(steps: int, done: int, *, shown: bool = True) -> Iterator[Bar]:
-    """A bar on standard error, silent where that is no terminal."""
+def progress_journal(steps: int, done: int, *, shown: bool = True) -> Iterator[Journal]:
+    """What people see of a run: a bar on standard error, log lines where that is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if not (shown and console.is_terminal):
+        yield LogLines(steps)
+        return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[speed]}"), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"),
     )  # fmt: skip
-    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:
-        task = progress.add_task("learning", total=steps, completed=done, losses="", speed="")
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("training", total=steps, completed=done, losses="", speed="")
         yield Bar(progress, task)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-WHERE = "where"
+FRAME_POSITIONS = "where"
 """In a batch: (2, n, 7) float64, of the frames of both views. Of one frame, by columns: its number; the
 recording's; the time in it; the fixed frame's number; the camera's x, y, z in that.
 
@@ -16,7 +16,7 @@ STRIP = 1 << 18  # comparisons at once
 
 
 def may_be_negatives(one: Tensor, other: Tensor) -> Tensor:
-    """(m, 7) and (n, 7), rows as WHERE says, to (m, n) bool.
+    """(m, 7) and (n, 7), rows as FRAME_POSITIONS says, to (m, n) bool.
 
     False for a frame and itself, for frames of one recording nearer in time than 1, and for frames whose
     cameras were nearer than 1, whatever the time or the recording. What is not known is not near.

@@ -1,9 +1,9 @@
-"""One step of a learning method: schedules, loss, gradients of all processes, optimiser; NaN is skipped."""
+"""One training step, the same for every method: schedules, loss, gradients, optimiser, averaged weights."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.config.run_settings import Optimisation, require_sane
-from perception_contrast_training.data.loading.batches import chance
-from perception_contrast_training.engine.checkpoint import Snapshot, cpu_copy
+from perception_contrast_training.data.loading.batches import derived_seed
+from perception_contrast_training.engine.checkpoint import CheckpointError, Snapshot, cpu_copy
 from perception_contrast_training.engine.distributed import (
     Processes,
     any_of,
@@ -23,9 +23,12 @@ from perception_contrast_training.engine.distributed import (
     same_everywhere,
 )
 from perception_contrast_training.engine.grad_cache import cached_backward
-from perception_contrast_training.engine.negative_mask import WHERE
+from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS
+from perception_contrast_training.engine.optimiser import make_optimiser
+from perception_contrast_training.engine.random_streams import RandomState, RandomStreams
 from perception_contrast_training.engine.schedules import cosine, scaled, warmed_up
-from perception_contrast_training.methods.base import Batch, Contrastive, Group, Losses, Method, Progress
+from perception_contrast_training.engine.weight_average import WeightAverage
+from perception_contrast_training.methods.base import Batch, Contrastive, Losses, Method, Progress
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.views.batch import VIEWED
 
@@ -38,9 +41,13 @@ class DivergedError(PerceptionError):
 
 @dataclass(frozen=True)
 class Step:
-    """What a step gave. step: optimiser steps done after it. moved: False for one that was skipped.
+    """What a step gave.
 
-    figures: the loss, its terms, the gradient's norm, learning rate. watched: as ``Losses.watched``.
+    Attributes:
+        step: Optimiser steps done after it.
+        moved: False for one that was skipped.
+        figures: The loss, its terms, the gradient's norm, the learning rate.
+        watched: As ``Losses.watched``.
     """
 
     step: int
@@ -50,9 +57,13 @@ class Step:
 
 
 class Trainer:
-    """A method with its optimiser. All chance of a step follows from seed, batch number and process.
+    """Steps a method: pretraining, the alignment head and the rescoring head alike.
 
-    epoch_steps: batches in one pass over the data. Raises RecipeError for settings that do not fit.
+    Attributes:
+        method: What learns; ``module`` is the same object as an ``nn.Module``.
+        parameters: All that the optimiser moves.
+        average: Averaged weights, None unless ``settings.average`` asks for them.
+        step_count, batches, skipped: Optimiser steps done; batches taken; batches that were not finite.
     """
 
     def __init__(
@@ -63,19 +74,35 @@ class Trainer:
         epoch_steps: int,
         seed: int = 0,
         processes: Processes | None = None,
+        streams: RandomStreams | None = None,
     ) -> None:
+        """Moves the method to the device and makes its optimiser.
+
+        Args:
+            method: A learning method, an ``nn.Module``.
+            settings: ``optimisation`` of the recipe, with ``steps`` and ``warm_up`` settled.
+            epoch_steps: Batches in one pass over the data.
+            seed: Of the run. PyTorch is seeded for each batch from it, the batch's number and the process.
+            processes: Those that train together, None for this one alone.
+            streams: Random numbers that continue from step to step, in place of a seed for each batch.
+
+        Raises:
+            RecipeError: The settings do not fit each other.
+        """
         self.processes = processes or Processes()
         require_sane(settings, self.processes.count)
         assert isinstance(method, nn.Module)
         self.module: nn.Module = method.to(self.processes.device)
         self.method, self.settings = method, settings
-        self._epoch_steps, self._seed = max(1, epoch_steps), seed
+        self._epoch_steps, self._seed, self._streams = max(1, epoch_steps), seed, streams
         self.step_count = self.batches = self.skipped = 0
-        self._skipped_on_end = 0
+        self._consecutive_skips = 0
         same_everywhere(self.module, self.processes.count)
         self._groups = [group for group in method.groups() if group.parameters]
         self.parameters = [parameter for group in self._groups for parameter in group.parameters]
-        self.optimiser = _optimiser(self._groups, settings)
+        self._clipped = [p for group in self._groups if group.clip for p in group.parameters]
+        self.optimiser = make_optimiser(self._groups, settings)
+        self.average = WeightAverage(self.module, settings.average) if settings.average else None
         self._peak = scaled(
             settings.learning_rate, settings.batch, settings.scaling, settings.reference_batch
         )
@@ -95,13 +122,13 @@ class Trainer:
         self.module.train()
         progress = self.progress
         rate = self._set_schedules()
-        torch.manual_seed(chance(self._seed, self.batches, self.processes.rank))
+        randomness = self._randomness()
         self.batches += 1
         self.optimiser.zero_grad(set_to_none=True)
         if any_of([not _all_finite(batch)], self.processes)[0]:
             return self._skipped("an image is not finite", {"learning rate": rate})
         before = [buffer.clone() for buffer in self.module.buffers() if buffer.is_floating_point()]
-        with self._kernels(batch):
+        with randomness, self._kernels(batch):
             losses = self._gradients(_on(batch, self.processes.device), progress)
         figures = _figures(losses) | {"learning rate": rate}
         average_gradients(self.parameters, self.processes.count)
@@ -112,17 +139,16 @@ class Trainer:
         figures["gradient norm"] = norm
         if any_of([not (math.isfinite(figures["loss"]) and math.isfinite(norm))], self.processes)[0]:
             self._scaler.update()
-            floating = (buffer for buffer in self.module.buffers() if buffer.is_floating_point())
-            with torch.no_grad():
-                for buffer, old in zip(floating, before, strict=True):
-                    buffer.copy_(old)
+            self._restore_buffers(before)
             what = "loss" if not math.isfinite(figures["loss"]) else "gradient"
             return self._skipped(f"the {what} is not finite", figures)
         self._scaler.step(self.optimiser)
         self._scaler.update()
         self.method.after_step(progress)
         self.step_count += 1
-        self._skipped_on_end = 0
+        self._consecutive_skips = 0
+        if self.average is not None:
+            self.average.update(self.module)
         return Step(self.step_count, True, mean_of(figures, self.processes), losses.watched)
 
     def snapshot(self, **about: Any) -> Snapshot:
@@ -139,16 +165,51 @@ class Trainer:
             batches=self.batches,
             skipped=self.skipped,
             scaler=self._scaler.state_dict(),
+            average={} if self.average is None else cpu_copy(self.average.state),
+            random=None if self._streams is None else self._streams.state(),
             about=about,
         )
 
     def resume(self, snapshot: Snapshot) -> None:
-        """Goes on from there: what follows is what would have followed. The method's tensors are loaded by
-        the caller (``checkpoint.load_into``)."""
+        """Goes on from there: what follows is what would have followed, to the bit.
+
+        The method's tensors are loaded by the caller (``checkpoint.load_into``).
+
+        Raises:
+            CheckpointError: The run averages weights or continues random streams, and the checkpoint
+                holds none.
+        """
+        if self.average is not None:
+            _require(snapshot.average, "averaged weights, which optimisation.average asks for")
+            self.average.restore(snapshot.average, snapshot.step)
+        if self._streams is not None:
+            _require(snapshot.random, "the state of random numbers")
+            self._streams.restore(cast(RandomState, snapshot.random))
         self.optimiser.load_state_dict(dict(snapshot.optimiser))
         if snapshot.scaler and self._scaler.is_enabled():
             self._scaler.load_state_dict(dict(snapshot.scaler))
         self.step_count, self.batches, self.skipped = snapshot.step, snapshot.batches, snapshot.skipped
+
+    def kept_state(self) -> Mapping[str, Tensor]:
+        """The weights that are evaluated and exported, by the names of the module."""
+        return self.module.state_dict() if self.average is None else self.average.state
+
+    def evaluated(self) -> AbstractContextManager[None]:
+        """A context in which the module has the weights that are evaluated: the average, if there is one."""
+        return nullcontext() if self.average is None else self.average.applied_to(self.module)
+
+    def _randomness(self) -> AbstractContextManager[None]:
+        """Around all that draws in a step: the streams, or a seed for the batch."""
+        if self._streams is not None:
+            return self._streams.drawing()
+        torch.manual_seed(derived_seed(self._seed, self.batches, self.processes.rank))
+        return nullcontext()
+
+    def _restore_buffers(self, before: Sequence[Tensor]) -> None:
+        floating = (buffer for buffer in self.module.buffers() if buffer.is_floating_point())
+        with torch.no_grad():
+            for buffer, old in zip(floating, before, strict=True):
+                buffer.copy_(old)
 
     def _set_schedules(self) -> float:
         settings, step = self.settings, self.step_count
@@ -160,17 +221,20 @@ class Trainer:
 
     def _gradients(self, batch: Batch, progress: Progress) -> Losses:
         """Leaves this process's gradients with the parameters."""
-        parts = list(split(batch, self.settings.part))
-        if len(parts) > 1 and hasattr(self.method, "compare"):
+        micro_batches = list(split(batch, self.settings.micro_batch))
+        count = len(micro_batches)
+        if count > 1 and hasattr(self.method, "compare"):
             contrastive = cast(Contrastive, self.method)
-            return cached_backward(contrastive, parts, scaled=self._scaler.scale, autocast=self._autocast)
+            return cached_backward(
+                contrastive, micro_batches, scaled=self._scaler.scale, autocast=self._autocast
+            )
         found: list[Losses] = []
-        for part in parts:
+        for micro_batch in micro_batches:
             with self._autocast():
-                losses = self.method.loss(part, progress)
-            self._scaler.scale(losses.total / len(parts)).backward()  # type: ignore[no-untyped-call]
+                losses = self.method.loss(micro_batch, progress)
+            self._scaler.scale(losses.total / count).backward()  # type: ignore[no-untyped-call]
             found.append(Losses(losses.total.detach(), losses.parts, losses.watched))
-        return _together(found)
+        return _mean_losses(found)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         half = HALVES.get(self.settings.precision)
@@ -187,26 +251,23 @@ class Trainer:
         return _without_onednn() if one_cell and self.settings.precision in HALVES else nullcontext()
 
     def _clip(self) -> float:
-        """The gradient's norm before it is clipped."""
-        most, inner = self.settings.clip, [p for p in self.parameters if p.grad is not None]
-        norms = torch.stack([p.grad.detach().float().norm() for p in inner if p.grad is not None])
-        norm = norms.norm()
-        if most and bool(norm.isfinite()):
-            if self.settings.clip_each:
-                for parameter in inner:
-                    nn.utils.clip_grad_norm_([parameter], most)
-            else:
-                nn.utils.clip_grad_norm_(inner, most)
+        """Clips gradients; returns the norm of all of them before."""
+        norms = torch.stack([p.grad.detach().float().norm() for p in self.parameters if p.grad is not None])
+        norm, limit = norms.norm(), self.settings.clip
+        if limit and bool(norm.isfinite()):
+            clipped = [p for p in self._clipped if p.grad is not None]
+            for together in [[p] for p in clipped] if self.settings.clip_each else [clipped]:
+                nn.utils.clip_grad_norm_(together, limit)
         return float(norm)
 
     def _skipped(self, why: str, figures: Mapping[str, float]) -> Step:
         self.optimiser.zero_grad(set_to_none=True)
         self.skipped += 1
-        self._skipped_on_end += 1
-        if self._skipped_on_end >= self.settings.most_skipped:
+        self._consecutive_skips += 1
+        if self._consecutive_skips >= self.settings.most_skipped:
             raise DivergedError(
-                f"{self._skipped_on_end} batches on end were skipped after step {self.step_count}, the last "
-                f"because {why}; lower optimisation.learning_rate, raise warm_up or look at the images. "
+                f"{self._consecutive_skips} batches on end were skipped after step {self.step_count}, the "
+                f"last because {why}; lower optimisation.learning_rate, raise warm_up or look at the images. "
                 "The last checkpoint is kept"
             )
         return Step(self.step_count, False, dict(figures))
@@ -223,22 +284,20 @@ def _without_onednn() -> Iterator[None]:
         onednn.enabled = before
 
 
-def split(batch: Batch, part: int) -> Iterator[Batch]:
-    """The batch in parts of ``part`` images; 0 for all at once."""
-    name, value = next((n, v) for n, v in batch.items() if isinstance(v, Tensor))
+def split(batch: Batch, micro_batch: int) -> Iterator[Batch]:
+    """The batch in micro-batches of so many images; 0 for all at once."""
+    name, value = next(((n, v) for n, v in batch.items() if isinstance(v, Tensor)), ("", torch.empty(0)))
     count = value.shape[int(name in VIEWED)]
-    if not part or part >= count:
+    if not micro_batch or micro_batch >= count:
         yield batch
         return
-    for start in range(0, count, part):
-        yield {
-            name: value[:, start : start + part] if name in VIEWED else value[start : start + part]
-            for name, value in batch.items()
-        }
+    for start in range(0, count, micro_batch):
+        rows = slice(start, start + micro_batch)
+        yield {name: value[:, rows] if name in VIEWED else value[rows] for name, value in batch.items()}
 
 
-def _together(found: list[Losses]) -> Losses:
-    """Of a batch that went through in parts: means of the terms, and all that is watched."""
+def _mean_losses(found: list[Losses]) -> Losses:
+    """Of a batch that went through in micro-batches: means of the terms, and all that is watched."""
     if len(found) == 1:
         return found[0]
     parts = {name: torch.stack([one.parts[name] for one in found]).mean() for name in found[0].parts}
@@ -257,7 +316,7 @@ def _all_finite(batch: Mapping[str, Any]) -> bool:
     return all(
         bool(value.isfinite().all())
         for name, value in batch.items()
-        if isinstance(value, Tensor) and value.is_floating_point() and name not in ("pose", WHERE)
+        if isinstance(value, Tensor) and value.is_floating_point() and name not in ("pose", FRAME_POSITIONS)
     )
 
 
@@ -268,13 +327,8 @@ def _on(batch: Mapping[str, Any], device: torch.device) -> Batch:
     }
 
 
-def _optimiser(groups: list[Group], settings: Optimisation) -> torch.optim.Optimizer:
-    options = [{"params": list(group.parameters), "lr": 0.0, "weight_decay": 0.0} for group in groups]
-    if settings.optimiser == "sgd":
-        return torch.optim.SGD(options, lr=0.0, momentum=settings.momentum)
-    if settings.optimiser == "lars":
-        from timm.optim import Lars
-
-        made: torch.optim.Optimizer = Lars(options, lr=0.0, momentum=settings.momentum, weight_decay=0.0)
-        return made
-    return torch.optim.AdamW(options, lr=0.0, betas=settings.betas)
+def _require(stored: Any, what: str) -> None:
+    if not stored:
+        raise CheckpointError(
+            f"the checkpoint lacks {what}; resume with the recipe that it was made with, or start anew"
+        )

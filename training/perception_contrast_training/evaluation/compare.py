@@ -28,7 +28,7 @@ TASKS = ("knn", "linear", "retrieval", "zero-shot", "time", "rank", "robustness"
 
 
 @dataclass(frozen=True)
-class Asked:
+class CompareSettings:
     """tasks: of TASKS. k, temperature: of kNN. held_out: share that is tested on. solver: of the linear
     probe, "sklearn" or "torch". templates: around class names. within: seconds that count as near, 0 for
     thrice the usual time between two frames."""
@@ -45,19 +45,19 @@ class Asked:
     workers: int = 0
 
 
-def compare(adapters: Sequence[EncoderAdapter], images: Images, asked: Asked) -> Outcome:
+def compare(adapters: Sequence[EncoderAdapter], images: Images, settings: CompareSettings) -> Outcome:
     """Figures of each encoder on the same split of the images.
 
     Raises PerceptionError for unknown tasks, and where the data has nothing that a task could use.
     """
-    unknown = [task for task in asked.tasks if task not in TASKS]
+    unknown = [task for task in settings.tasks if task not in TASKS]
     if unknown:
         raise PerceptionError(f"task '{unknown[0]}' is unknown; choose of {', '.join(TASKS)}")
     learned, held = split(
-        len(images), asked.held_out, seed=asked.seed,
+        len(images), settings.held_out, seed=settings.seed,
         stamps=column(images, "stamps"), groups=column(images, "groups"),
     )  # fmt: skip
-    figures = {adapter.name: _figures(adapter, images, learned, held, asked) for adapter in adapters}
+    figures = {adapter.name: _figures(adapter, images, learned, held, settings) for adapter in adapters}
     outcome = report(figures, {adapter.name: adapter.space for adapter in adapters})
     outcome.figures |= {"pictures": len(images), "held out": len(held)}
     if not any(figures.values()):
@@ -66,12 +66,12 @@ def compare(adapters: Sequence[EncoderAdapter], images: Images, asked: Asked) ->
 
 
 def _figures(
-    adapter: EncoderAdapter, images: Images, learned: Indices, held: Indices, asked: Asked
+    adapter: EncoderAdapter, images: Images, learned: Indices, held: Indices, settings: CompareSettings
 ) -> dict[str, float]:
-    options: dict[str, Any] = {"batch": asked.batch, "workers": asked.workers}
+    options: dict[str, Any] = {"batch": settings.batch, "workers": settings.workers}
     test = encode_images(adapter, images, held.tolist(), what="held out", **options)
     labelled = bool((test.labels >= 0).any())
-    needs_train = labelled and {"knn", "linear", "robustness"} & set(asked.tasks)
+    needs_train = labelled and {"knn", "linear", "robustness"} & set(settings.tasks)
     train = (
         encode_images(adapter, images, learned.tolist(), what="learned from", **options)
         if needs_train
@@ -79,29 +79,29 @@ def _figures(
     )
     found: dict[str, float] = {}
     if train is not None:
-        found |= _of_labels(train, test, asked)
+        found |= _label_figures(train, test, settings)
     if adapter.words is not None:
         classes = getattr(images, "classes", ())
-        found |= _of_words(adapter, test, classes, asked)
-    if "time" in asked.tasks:
-        found |= of_time(test, asked.within)
-    if "rank" in asked.tasks and len(test) > 2:
-        found |= without_labels(test.vectors)
-    if "robustness" in asked.tasks:
-        found |= _robustness(adapter, images, held, test, train, asked)
+        found |= _word_figures(adapter, test, classes, settings)
+    if "time" in settings.tasks:
+        found |= time_figures(test, settings.within)
+    if "rank" in settings.tasks and len(test) > 2:
+        found |= spread_figures(test.vectors)
+    if "robustness" in settings.tasks:
+        found |= _robustness(adapter, images, held, test, train, settings)
     left_out = test.unreadable + (train.unreadable if train is not None else 0)
     return found | ({"unreadable images": float(left_out)} if found and left_out else {})
 
 
-def _of_labels(train: EncodedImages, test: EncodedImages, asked: Asked) -> dict[str, float]:
+def _label_figures(train: EncodedImages, test: EncodedImages, settings: CompareSettings) -> dict[str, float]:
     (x, y), (a, b) = _labelled(train), _labelled(test)
     found: dict[str, float] = {}
     if len(y) == 0 or len(b) == 0:
         return found
-    if "knn" in asked.tasks:
-        found["kNN"] = knn_accuracy(x, y, a, b, k=asked.k, temperature=asked.temperature)
-    if "linear" in asked.tasks and len(torch.unique(y)) > 1:
-        solve = linear_torch if asked.solver == "torch" else linear_sklearn
+    if "knn" in settings.tasks:
+        found["kNN"] = knn_accuracy(x, y, a, b, k=settings.k, temperature=settings.temperature)
+    if "linear" in settings.tasks and len(torch.unique(y)) > 1:
+        solve = linear_torch if settings.solver == "torch" else linear_sklearn
         found["linear probe"] = float((solve(x, y, a) == b).float().mean())
     return found
 
@@ -111,16 +111,16 @@ def _labelled(seen: EncodedImages) -> tuple[Tensor, Tensor]:
     return seen.vectors[known], seen.labels[known]
 
 
-def _of_words(
-    adapter: EncoderAdapter, test: EncodedImages, classes: Sequence[str], asked: Asked
+def _word_figures(
+    adapter: EncoderAdapter, test: EncodedImages, classes: Sequence[str], settings: CompareSettings
 ) -> dict[str, float]:
     assert adapter.words is not None
     found: dict[str, float] = {}
-    if "retrieval" in asked.tasks and len(set(filter(None, test.texts))) > 1:
-        found |= by_caption(test.vectors, adapter.words, test.texts)
+    if "retrieval" in settings.tasks and len(set(filter(None, test.texts))) > 1:
+        found |= caption_retrieval(test.vectors, adapter.words, test.texts)
     vectors, labels = _labelled(test)
-    if "zero-shot" in asked.tasks and classes and len(labels):
-        names = class_vectors(adapter.words, classes, asked.templates)
+    if "zero-shot" in settings.tasks and classes and len(labels):
+        names = class_vectors(adapter.words, classes, settings.templates)
         cosine = functional.normalize(vectors, dim=-1) @ names.cpu().T
         best = cosine.topk(min(5, len(classes)), dim=-1).indices
         found["zero-shot"] = float((best[:, 0] == labels).float().mean())
@@ -128,7 +128,7 @@ def _of_words(
     return found
 
 
-def by_caption(
+def caption_retrieval(
     image: Tensor, words: Callable[[Sequence[str]], Tensor], texts: Sequence[str]
 ) -> dict[str, float]:
     """R@k both ways of images (n, c) with texts, a caption a line; those without any are left out.
@@ -154,15 +154,15 @@ def class_vectors(words: Any, classes: Sequence[str], templates: str) -> Tensor:
     return torch.stack(rows)
 
 
-def of_time(test: EncodedImages, within: float = 0.0) -> dict[str, float]:
+def time_figures(test: EncodedImages, within: float = 0.0) -> dict[str, float]:
     """``near_in_time`` of images with stamps; nothing without, or where none is near another."""
     if len(test) < 3 or bool((test.stamps < 0).any()):
         return {}
-    found = near_in_time(test.vectors, test.stamps, test.groups, within or usual(test))
+    found = near_in_time(test.vectors, test.stamps, test.groups, within or usual_interval(test))
     return {} if math.isnan(found) else {"near in time mAP": found}
 
 
-def usual(test: EncodedImages) -> float:
+def usual_interval(test: EncodedImages) -> float:
     """Thrice the median time between two frames of a recording, in seconds; 0 where none has two."""
     gaps: list[NDArray[np.float64]] = [
         np.diff(np.unique(test.stamps[test.groups == group])) / 1e9 for group in np.unique(test.groups)
@@ -171,7 +171,7 @@ def usual(test: EncodedImages) -> float:
     return 3 * float(np.median(between)) if len(between) else 0.0
 
 
-def without_labels(vectors: Tensor) -> dict[str, float]:
+def spread_figures(vectors: Tensor) -> dict[str, float]:
     """RankMe, spread and uniformity of (n, c) vectors."""
     return {"rank": rank_me(vectors), "spread": feature_spread(vectors), "uniformity": uniformity(vectors)}
 
@@ -182,20 +182,26 @@ def _robustness(
     held: Indices,
     test: EncodedImages,
     train: EncodedImages | None,
-    asked: Asked,
+    settings: CompareSettings,
 ) -> dict[str, float]:
     """Of each change: the mean cosine with the unchanged image, and kNN where there are labels."""
     found: dict[str, float] = {}
     for name, change in CHANGES.items():
         other = encode_images(
-            adapter, images, held.tolist(), change=change, batch=asked.batch, workers=asked.workers, what=name
+            adapter,
+            images,
+            held.tolist(),
+            change=change,
+            batch=settings.batch,
+            workers=settings.workers,
+            what=name,
         )
         if len(other) == len(test):
             cosine = functional.cosine_similarity(other.vectors, test.vectors, dim=-1)
             found[f"{name}: cosine"] = float(cosine.mean())
         if train is not None:
             (x, y), (a, b) = _labelled(train), _labelled(other)
-            found[f"{name}: kNN"] = knn_accuracy(x, y, a, b, k=asked.k, temperature=asked.temperature)
+            found[f"{name}: kNN"] = knn_accuracy(x, y, a, b, k=settings.k, temperature=settings.temperature)
     return found
 
 

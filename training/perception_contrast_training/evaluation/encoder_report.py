@@ -13,7 +13,7 @@ from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.data.datasets.open_dataset import open_dataset
 from perception_contrast_training.data.datasets.subset import evenly
-from perception_contrast_training.evaluation.compare import TASKS, Asked, compare
+from perception_contrast_training.evaluation.compare import TASKS, CompareSettings, compare
 from perception_contrast_training.evaluation.dense_compare import compare_dense, has_masks
 from perception_contrast_training.evaluation.encoder_adapters import encoder_adapter
 from perception_contrast_training.evaluation.encoding import EncoderAdapter
@@ -23,7 +23,7 @@ from perception_contrast_training.evaluation.report import Outcome, markdown, wr
 def evaluate(arguments: argparse.Namespace) -> Outcome:
     """Prints the tables; writes all into ``--output`` where that is given. Raises PerceptionError."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    adapters = [_eye(name, arguments.offline, device) for name in dict.fromkeys(arguments.encoder)]
+    adapters = [_adapter_of(name, arguments.offline, device) for name in dict.fromkeys(arguments.encoder)]
     names = [adapter.name for adapter in adapters]
     if len(set(names)) < len(names):
         raise PerceptionError(f"two encoders are called '{names[0]}'; export one under another --name")
@@ -31,7 +31,7 @@ def evaluate(arguments: argparse.Namespace) -> Outcome:
         outcome = compare_dense(adapters, arguments.data, ignore=arguments.ignore)
     else:
         images = evenly(open_dataset(arguments.data, part=arguments.part or None), arguments.limit)
-        asked = Asked(
+        asked = CompareSettings(
             tasks=tuple(arguments.task or TASKS),
             held_out=arguments.held_out,
             solver=arguments.solver,
@@ -47,15 +47,16 @@ def evaluate(arguments: argparse.Namespace) -> Outcome:
     return outcome
 
 
-def _eye(name: str, offline: bool, device: torch.device) -> EncoderAdapter:
-    from perception_contrast_training.engine.run_folder import RECIPE, load_run
-    from perception_contrast_training.evaluation.held_out_figures import eye_of_backbone, eye_of_pair
+def _adapter_of(name: str, offline: bool, device: torch.device) -> EncoderAdapter:
+    from perception_contrast_training.engine.load_run import load_run
+    from perception_contrast_training.engine.resume import RECIPE
+    from perception_contrast_training.evaluation.held_out_figures import backbone_adapter, pair_adapter
 
     if (Path(name) / RECIPE).is_file():
         trained = load_run(Path(name))
         cast(nn.Module, trained.method).eval().requires_grad_(False).to(device)
         called = f"{trained.recipe.name} at {trained.step}"
         if trained.pair is not None:
-            return eye_of_pair(trained.pair, device, called)
-        return eye_of_backbone(trained.backbone, device, called)
+            return pair_adapter(trained.pair, device, called)
+        return backbone_adapter(trained.backbone, device, called)
     return encoder_adapter(name, offline=offline, device=device)

@@ -12,9 +12,14 @@ from torch.nn import functional
 
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.subset import evenly
-from perception_contrast_training.engine.run_loop import BETTER
 from perception_contrast_training.engine.trainer import Trainer
-from perception_contrast_training.evaluation.compare import by_caption, class_vectors, of_time, without_labels
+from perception_contrast_training.engine.training_loop import SELECTION_FIGURE
+from perception_contrast_training.evaluation.compare import (
+    caption_retrieval,
+    class_vectors,
+    spread_figures,
+    time_figures,
+)
 from perception_contrast_training.evaluation.encoding import (
     EncodedImages,
     EncoderAdapter,
@@ -47,28 +52,28 @@ class HeldOut:
         probe: also of a linear layer, which takes longer than neighbours.
         """
         device = next(backbone.parameters()).device
-        adapter = eye_of_backbone(backbone, device)
+        adapter = backbone_adapter(backbone, device)
         with evaluating(backbone):
-            test = self._seen(adapter, self.held, "held out")
-            found = without_labels(test.vectors) if len(test) > 2 else {}
-            found |= of_time(test)
+            test = self._encoded(adapter, self.held, "held out")
+            found = spread_figures(test.vectors) if len(test) > 2 else {}
+            found |= time_figures(test)
             if bool((test.labels >= 0).any()):
-                found |= _of_labels(self._seen(adapter, self.learned, "learned from"), test, probe)
+                found |= _label_figures(self._encoded(adapter, self.learned, "learned from"), test, probe)
         if pair is not None and len(set(filter(None, test.texts))) > 1:
-            found |= self._of_texts(pair, adapter)
+            found |= self._text_figures(pair, adapter)
         return found
 
-    def _seen(self, adapter: EncoderAdapter, images: Images, what: str) -> EncodedImages:
+    def _encoded(self, adapter: EncoderAdapter, images: Images, what: str) -> EncodedImages:
         return encode_images(adapter, evenly(images, self.most), workers=self.workers, what=what)
 
-    def _of_texts(self, pair: Towers, adapter: EncoderAdapter) -> dict[str, float]:
+    def _text_figures(self, pair: Towers, adapter: EncoderAdapter) -> dict[str, float]:
         """R@1, where an image is found by each caption, and zero-shot of classes that have names."""
-        other = eye_of_pair(pair, adapter.device, adapter.name)
+        other = pair_adapter(pair, adapter.device, adapter.name)
         words = other.words
         assert words is not None
         with evaluating(cast(nn.Module, pair)), torch.inference_mode():
-            seen = self._seen(other, self.held, "captions")
-            found = by_caption(seen.vectors, words, seen.texts)
+            seen = self._encoded(other, self.held, "captions")
+            found = caption_retrieval(seen.vectors, words, seen.texts)
             found["R@1"] = (found["image to text R@1"] + found["text to image R@1"]) / 2
             classes, known = getattr(self.held, "classes", ()), seen.labels >= 0
             if classes and bool(known.any()):
@@ -78,7 +83,7 @@ class HeldOut:
         return found
 
 
-def eye_of_pair(pair: Towers, device: torch.device, name: str = "pair") -> EncoderAdapter:
+def pair_adapter(pair: Towers, device: torch.device, name: str = "pair") -> EncoderAdapter:
     """Images in the space that they share with words."""
 
     def words(texts: Sequence[str]) -> Tensor:
@@ -90,7 +95,7 @@ def eye_of_pair(pair: Towers, device: torch.device, name: str = "pair") -> Encod
     )
 
 
-def eye_of_backbone(backbone: Network, device: torch.device, name: str = "backbone") -> EncoderAdapter:
+def backbone_adapter(backbone: Network, device: torch.device, name: str = "backbone") -> EncoderAdapter:
     def pooled(images: Tensor) -> Tensor:
         vectors: Tensor = backbone(images).pooled
         return vectors
@@ -98,7 +103,7 @@ def eye_of_backbone(backbone: Network, device: torch.device, name: str = "backbo
     return EncoderAdapter(name, backbone.space, pooled, backbone.size, backbone.mean, backbone.std, device)
 
 
-def _of_labels(train: EncodedImages, test: EncodedImages, probe: bool) -> dict[str, float]:
+def _label_figures(train: EncodedImages, test: EncodedImages, probe: bool) -> dict[str, float]:
     x, y = train.vectors[train.labels >= 0], train.labels[train.labels >= 0]
     a, b = test.vectors[test.labels >= 0], test.labels[test.labels >= 0]
     if not len(y):
@@ -116,7 +121,7 @@ def telling(figures: Mapping[str, float]) -> str | None:
 
 @dataclass(frozen=True)
 class Probe:
-    """``running.Probe`` of a run's method."""
+    """``training_loop.Probe`` of a run's method."""
 
     held_out: HeldOut
 
@@ -124,4 +129,4 @@ class Probe:
         method: Any = trainer.method
         found = self.held_out.figures(method.exported(), pair=getattr(method, "pair", None))
         name = telling(found)
-        return found if name is None else {**found, BETTER: found[name]}
+        return found if name is None else {**found, SELECTION_FIGURE: found[name]}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.images.resize import resize_image, resize_labels
-from perception_contrast.visualization.overlay import colour_of, drawable
+from perception_contrast.visualization.overlay import label_colour, to_ascii
 from perception_contrast_training.evaluation.libraries import evaluation_library
 from perception_contrast_training.evaluation.metrics.reliability import Reliability
 
@@ -110,7 +110,7 @@ def tinted(image: Image, labels: NDArray[np.integer]) -> Image:
     painted = np.array(image)
     for label in np.unique(labels[labels >= 0]):
         where = labels == label
-        painted[where] = (0.4 * image[where] + 0.6 * np.array(colour_of(int(label) + 1))).astype(np.uint8)
+        painted[where] = (0.4 * image[where] + 0.6 * np.array(label_colour(int(label) + 1))).astype(np.uint8)
     return painted
 
 
@@ -159,7 +159,7 @@ def _headline(headings: Sequence[str], width: int) -> Image:
 def _strip(text: str, width: int) -> Image:
     strip = np.full((STRIP, width, 3), 255, np.uint8)
     cv2.putText(
-        strip, drawable(text), (4, STRIP - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (30, 34, 42), 1, cv2.LINE_AA
+        strip, to_ascii(text), (4, STRIP - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (30, 34, 42), 1, cv2.LINE_AA
     )
     return strip
 

@@ -23,10 +23,10 @@ from perception_contrast.engines.export.onnx_export import LIMIT_BYTES, export_o
 from perception_contrast.models.folder_models import WEIGHTS, WORDS, folder_model, write_card
 from perception_contrast.models.specs import ModelSpec, WordsSpec
 from perception_contrast.models.weights import TOKENIZER_FILES
-from perception_contrast_training.engine.run_folder import Trained
+from perception_contrast_training.engine.load_run import TrainedRun
 from perception_contrast_training.methods.pairs import Pair
 from perception_contrast_training.networks.backbones import Backbone
-from perception_contrast_training.networks.low_rank import merged
+from perception_contrast_training.networks.lora import merged
 from perception_contrast_training.networks.text import SentenceHead, TextSettings
 from perception_contrast_training.networks.two_towers import TwoTowers
 
@@ -59,7 +59,7 @@ def served_weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
 
 
-def served_by(trained: Trained) -> Served:
+def served_by(trained: TrainedRun) -> Served:
     """What a run gives to nodes, with low-rank additions worked in."""
     method: Any = trained.method
     network, pair = trained.backbone, trained.pair

@@ -19,8 +19,13 @@ from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.models.specs import Family, ModelSpec
 from perception_contrast.models.timm_models import TIMM
 from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, as_mapping
-from perception_contrast_training.engine.guard import Verdict, guard, require_no_regression
-from perception_contrast_training.engine.run_folder import Data, Trained, load_run, open_data
+from perception_contrast_training.engine.load_run import TrainedRun, load_run
+from perception_contrast_training.engine.pretraining_data import PretrainingData, open_data
+from perception_contrast_training.engine.regression_guard import (
+    Verdict,
+    compare_with_start,
+    require_no_regression,
+)
 from perception_contrast_training.evaluation.report import Outcome, markdown
 from perception_contrast_training.export.export_files import Written, served_by, write_model
 from perception_contrast_training.networks.backbones import Backbone
@@ -65,7 +70,7 @@ def export_run(
     trained = load_run(run, best=best, step=step)
     spec = spec_of(trained, name)
     data = open_data(trained.recipe)
-    verdict = guard(trained, data)
+    verdict = compare_with_start(trained, data)
     require_no_regression(verdict, accepted=accept_regression)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
@@ -92,7 +97,7 @@ def _put(part: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def spec_of(trained: Trained, name: str = "") -> ModelSpec:
+def spec_of(trained: TrainedRun, name: str = "") -> ModelSpec:
     """How a run's encoder is served. Raises ModelError for a name that is another model's."""
     recipe, backbone = trained.recipe, trained.backbone
     chosen = checked_name(name or recipe.name)
@@ -156,7 +161,12 @@ def _description(recipe: PretrainRecipe, parent: ModelSpec | None) -> str:
 
 
 def _write_about(
-    folder: Path, trained: Trained, spec: ModelSpec, written: Written, data: Data, verdict: Verdict | None
+    folder: Path,
+    trained: TrainedRun,
+    spec: ModelSpec,
+    written: Written,
+    data: PretrainingData,
+    verdict: Verdict | None,
 ) -> None:
     figures: dict[str, Any] = {
         "space": written.space,
@@ -171,7 +181,7 @@ def _write_about(
 
 
 def model_card(
-    trained: Trained, spec: ModelSpec, written: Written, data: Data, verdict: Verdict | None
+    trained: TrainedRun, spec: ModelSpec, written: Written, data: PretrainingData, verdict: Verdict | None
 ) -> str:
     """For people: what it is, what it was made of and how good it is."""
     recipe, parent = trained.recipe, parent_of(trained.recipe)

@@ -22,7 +22,7 @@ from perception_contrast_sim.render.mujoco_scene import MujocoScene
 from perception_contrast_sim.render.scene_layout import Placement, Room
 from perception_contrast_sim.rooms.scenes import add_camera_effects, paint_room, surface_images
 from perception_contrast_training.evaluation.progress import tracked
-from perception_contrast_training.household.rendered import require_same_scenes
+from perception_contrast_training.household.scene_shards import require_same_scenes
 from perception_contrast_training.household.words import Concept, phrase
 
 ROOM = Room(1.5, 1.5, 2.6)

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.files import IMAGE_SUFFIXES, load_image
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
-from perception_contrast_training.evaluation.questions import (
+from perception_contrast_training.household.questions import (
     LEAST_SHARE,
     Question,
     absent_questions,

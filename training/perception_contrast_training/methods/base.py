@@ -48,12 +48,16 @@ class Losses:
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that share a learning rate and a weight decay, as factors on the schedules' values."""
+    """Parameters that share a learning rate and a weight decay, as factors on the schedules' values.
+
+    clip: whether gradient clipping counts and scales their gradients.
+    """
 
     name: str
     parameters: Sequence[nn.Parameter]
     rate: float = 1.0
     decay: float = 1.0
+    clip: bool = True
 
 
 class Views(Protocol):

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from perception_contrast_training.losses.exact import at_least_float32, full_precision
-from perception_contrast_training.losses.views import byol_loss
+from perception_contrast_training.losses.byol import byol_loss
+from perception_contrast_training.losses.full_precision import at_least_float32, full_precision
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.groups import grouped
-from perception_contrast_training.methods.scaling import SMALL, Scale, blurred, momentum_for, said
+from perception_contrast_training.methods.parameter_groups import grouped
+from perception_contrast_training.methods.scaling import SMALL, Scale, blurred, change_sentence, momentum_for
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.ema_teacher import cosine_schedule, make_ema_teacher, update_ema
 from perception_contrast_training.networks.heads import byol_mlp
@@ -79,15 +79,19 @@ class Byol(nn.Module):
         return self.backbone
 
 
-def fitted(settings: ByolSettings, scale: Scale) -> tuple[ByolSettings, list[str]]:
+def fit_to_data(settings: ByolSettings, scale: Scale) -> tuple[ByolSettings, list[str]]:
     """A target that moves within a short run, a head no wider than the batch can fill, and for small
     images no blur, as SimCLR's authors have it for CIFAR-10."""
     new = replace(settings, momentum=momentum_for(settings.momentum, scale))
-    sentences = said("momentum", settings.momentum, new.momentum, f"the run has {scale.steps} steps")
+    sentences = change_sentence(
+        "momentum", settings.momentum, new.momentum, f"the run has {scale.steps} steps"
+    )
     if scale.images < 100_000:
         new = replace(new, hidden=min(settings.hidden, 1024))
-        sentences += said("hidden", settings.hidden, new.hidden, f"there are {scale.images} images")
+        sentences += change_sentence(
+            "hidden", settings.hidden, new.hidden, f"there are {scale.images} images"
+        )
     if scale.size <= SMALL:
         new = replace(new, views=replace(settings.views, blur=(0.0, 0.0)))
-        sentences += said("views.blur", settings.views.blur, new.views.blur, blurred(scale))
+        sentences += change_sentence("views.blur", settings.views.blur, new.views.blur, blurred(scale))
     return new, sentences

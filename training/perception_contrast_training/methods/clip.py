@@ -10,11 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses.contrastive import clip_loss
-from perception_contrast_training.losses.exact import full_precision
+from perception_contrast_training.losses.clip import clip_loss
+from perception_contrast_training.losses.full_precision import full_precision
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.contrast import TABLE, compared, negatives_of, rows_at_once
-from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.contrastive_batch import (
+    TABLE,
+    batch_loss,
+    negatives_of,
+    rows_at_once,
+)
 from perception_contrast_training.methods.pairs import (
     OwnPair,
     Pair,
@@ -23,7 +27,8 @@ from perception_contrast_training.methods.pairs import (
     require_unsaid,
     watched,
 )
-from perception_contrast_training.methods.scaling import Scale, said
+from perception_contrast_training.methods.parameter_groups import grouped
+from perception_contrast_training.methods.scaling import Scale, change_sentence
 from perception_contrast_training.networks.text import TextSettings, make_text
 from perception_contrast_training.networks.two_towers import Network, TwoTowers
 from perception_contrast_training.views.captioned import CaptionedViewSettings
@@ -64,12 +69,12 @@ class Clip(nn.Module):
             chunk = rows_at_once(self.settings.table, len(image))
             negatives = negatives_of(embedded, 1)
             part = clip_loss(image, text, self.log_scale.exp(), chunk, rows, negatives=negatives)
-            total = gather.whole(part)
+            total = gather.total_loss(part)
         scale = self.log_scale.detach().exp()
         return Losses(total, {"clip": total.detach(), "scale": scale}, watched(embedded))
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
-        return compared(self, batch)
+        return batch_loss(self, batch)
 
     def groups(self) -> Iterable[Group]:
         parts: dict[str, nn.Module | nn.Parameter] = {**self.pair.parts(), "log_scale": self.log_scale}
@@ -106,7 +111,7 @@ def own_clip(towers: TwoTowers, settings: ClipSettings, method: str) -> Clip:
     return made
 
 
-def fitted(settings: ClipSettings, scale: Scale) -> tuple[ClipSettings, list[str]]:
+def fit_to_data(settings: ClipSettings, scale: Scale) -> tuple[ClipSettings, list[str]]:
     """A smaller text tower for fewer pairs; a smaller batch than the published one changes nothing."""
     if settings.text.tower != "transformer" or scale.images > 1_000_000:
         return settings, []
@@ -114,7 +119,7 @@ def fitted(settings: ClipSettings, scale: Scale) -> tuple[ClipSettings, list[str
     text = replace(old, width=min(old.width, 256), depth=min(old.depth, 4), heads=min(old.heads, 4))
     why = f"there are {scale.images} texts"
     return replace(settings, text=text), [
-        *said("text.width", old.width, text.width, why),
-        *said("text.depth", old.depth, text.depth, why),
-        *said("text.heads", old.heads, text.heads, why),
+        *change_sentence("text.width", old.width, text.width, why),
+        *change_sentence("text.depth", old.depth, text.depth, why),
+        *change_sentence("text.heads", old.heads, text.heads, why),
     ]

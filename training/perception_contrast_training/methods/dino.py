@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from perception_contrast_training.losses.exact import at_least_float32, full_precision
-from perception_contrast_training.losses.views import sharpened, view_entropy
+from perception_contrast_training.losses.dino import sharpened, view_cross_entropy
+from perception_contrast_training.losses.full_precision import at_least_float32, full_precision
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.centre import Centre
-from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.parameter_groups import grouped
+from perception_contrast_training.methods.teacher_centre import Centre
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.ema_teacher import (
     cosine_schedule,
@@ -68,17 +68,17 @@ class Dino(nn.Module):
     def loss(self, batch: Batch, progress: Progress) -> Losses:
         large, small = batch["globals"], batch.get("locals")
         with torch.no_grad():
-            said = at_least_float32(self.teacher_head(self.teacher(large.flatten(0, 1)).pooled))
+            logits = at_least_float32(self.teacher_head(self.teacher(large.flatten(0, 1)).pooled))
         seen = [self.backbone(large.flatten(0, 1)).pooled]
         if small is not None and len(small):
             seen.append(self.backbone(small.flatten(0, 1)).pooled)
         guesses = torch.split(at_least_float32(self.head(torch.cat(seen))), large.shape[1])
-        with full_precision(said):
+        with full_precision(logits):
             center = self.centre.center if self.settings.centred else None
-            targets = sharpened(said, self.teacher_temperature(progress), center).chunk(len(large))
-            total = view_entropy(targets, guesses, self.settings.student_temperature)
+            targets = sharpened(logits, self.teacher_temperature(progress), center).chunk(len(large))
+            total = view_cross_entropy(targets, guesses, self.settings.student_temperature)
         if self.training:
-            self.centre.see(said)
+            self.centre.see(logits)
         first: Tensor = seen[0][: large.shape[1]].detach()
         watched = {"embedding": first, "teacher": targets[0]}
         return Losses(total, {"dino": total.detach()}, watched)

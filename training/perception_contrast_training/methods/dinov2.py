@@ -12,17 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses.exact import at_least_float32, full_precision
-from perception_contrast_training.losses.views import (
-    koleo_loss,
-    patch_entropy,
-    sharpened,
-    sinkhorn_knopp,
-    view_entropy,
-)
+from perception_contrast_training.losses.dino import sharpened, view_cross_entropy
+from perception_contrast_training.losses.full_precision import at_least_float32, full_precision
+from perception_contrast_training.losses.ibot import patch_cross_entropy
+from perception_contrast_training.losses.koleo import koleo_loss
+from perception_contrast_training.losses.sinkhorn import sinkhorn_knopp
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.centre import Centre
-from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.parameter_groups import grouped
+from perception_contrast_training.methods.teacher_centre import Centre
 from perception_contrast_training.networks.backbones import Backbone, BackboneOutput
 from perception_contrast_training.networks.ema_teacher import (
     cosine_schedule,
@@ -91,8 +88,8 @@ class Dinov2(nn.Module):
         with full_precision(patches):
             student = self.settings.student_temperature
             parts = {
-                "dino": view_entropy(targets.chunk(len(large)), guesses, student),
-                "ibot": patch_entropy(patch_targets, patches, masks, student),
+                "dino": view_cross_entropy(targets.chunk(len(large)), guesses, student),
+                "ibot": patch_cross_entropy(patch_targets, patches, masks, student),
                 # Nearest among all images of the step, however many processes share them.
                 "koleo": torch.stack([koleo_loss(gather.gathered(crop)) for crop in crops]).sum(),
             }
@@ -108,17 +105,17 @@ class Dinov2(nn.Module):
     def _taught(self, large: Tensor, masks: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """Probabilities of class tokens (2n, k), and of the patches that the student does not see (m, k)."""
         seen = self.teacher(large.flatten(0, 1))
-        said = at_least_float32(self.teacher_head(seen.pooled))
+        logits = at_least_float32(self.teacher_head(seen.pooled))
         patches = at_least_float32(self.teacher_patch_head(seen.tokens[masks]))
-        with full_precision(said):
+        with full_precision(logits):
             if self.settings.sinkhorn:
                 spread = (temperature, self.settings.sinkhorn, gather.summed, gather.largest)
-                return sinkhorn_knopp(said, *spread), sinkhorn_knopp(patches, *spread)
+                return sinkhorn_knopp(logits, *spread), sinkhorn_knopp(patches, *spread)
             if self.training:
-                self.centre.see(said)
+                self.centre.see(logits)
                 self.patch_centre.see(patches)
             return (
-                sharpened(said, temperature, self.centre.center),
+                sharpened(logits, temperature, self.centre.center),
                 sharpened(patches, temperature, self.patch_centre.center),
             )
 

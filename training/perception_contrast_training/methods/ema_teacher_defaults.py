@@ -11,10 +11,10 @@ from perception_contrast_training.methods.scaling import (
     SMALL,
     Scale,
     blurred,
+    change_sentence,
     epochs_for,
     momentum_for,
     prototypes_for,
-    said,
 )
 
 # Times the memory of the centre that the teacher's has to be: a teacher that is as quick swings from one
@@ -24,7 +24,7 @@ SLOWER = 10.0
 Settings = TypeVar("Settings", bound=DinoSettings | Dinov2Settings)
 
 
-def fitted_twins(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]:
+def fit_ema_teacher(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]:
     """Fewer prototypes for fewer images, warm-ups that end within the run, no blur of small images."""
     new = replace(
         settings,
@@ -39,9 +39,9 @@ def fitted_twins(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]
     many = f"there are {scale.images} images"
     short = f"the run has {scale.epochs:g} epochs of {scale.steps / max(scale.epochs, 1e-9):.0f} steps"
     return new, [
-        *said("prototypes", settings.prototypes, new.prototypes, many),
-        *said("momentum", settings.momentum, new.momentum, short),
-        *said("warm_up_epochs", settings.warm_up_epochs, new.warm_up_epochs, short),
-        *said("frozen_epochs", settings.frozen_epochs, new.frozen_epochs, short),
-        *said("views.blur", settings.views.blur, new.views.blur, blurred(scale)),
+        *change_sentence("prototypes", settings.prototypes, new.prototypes, many),
+        *change_sentence("momentum", settings.momentum, new.momentum, short),
+        *change_sentence("warm_up_epochs", settings.warm_up_epochs, new.warm_up_epochs, short),
+        *change_sentence("frozen_epochs", settings.frozen_epochs, new.frozen_epochs, short),
+        *change_sentence("views.blur", settings.views.blur, new.views.blur, blurred(scale)),
     ]

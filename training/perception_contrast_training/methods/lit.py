@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from perception_contrast_training.methods import clip
 from perception_contrast_training.methods.clip import Clip, ClipSettings, own_clip
-from perception_contrast_training.methods.contrast import TABLE
+from perception_contrast_training.methods.contrastive_batch import TABLE
 from perception_contrast_training.methods.pairs import Pair, require_unsaid
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.text import TextSettings, make_text
@@ -51,7 +51,7 @@ def make_lit(backbone: Network, settings: LitSettings) -> Clip:
     )
 
 
-def fitted(settings: LitSettings, scale: Scale) -> tuple[LitSettings, list[str]]:
+def fit_to_data(settings: LitSettings, scale: Scale) -> tuple[LitSettings, list[str]]:
     """A smaller text tower for fewer pairs."""
-    smaller, sentences = clip.fitted(ClipSettings(text=settings.text), scale)
+    smaller, sentences = clip.fit_to_data(ClipSettings(text=settings.text), scale)
     return replace(settings, text=smaller.text), sentences

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from perception_contrast.core.errors import RecipeError
-from perception_contrast_training.losses.exact import at_least_float32, full_precision
-from perception_contrast_training.losses.pixels import mae_loss
+from perception_contrast_training.losses.full_precision import at_least_float32, full_precision
+from perception_contrast_training.losses.mae import mae_loss
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.groups import grouped
-from perception_contrast_training.methods.scaling import SMALL, Scale, said
+from perception_contrast_training.methods.parameter_groups import grouped
+from perception_contrast_training.methods.scaling import SMALL, Scale, change_sentence
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.mae_decoder import MaeDecoder, start_vit_as_mae
 from perception_contrast_training.views.mae import MaeViewSettings
@@ -85,14 +85,14 @@ class Mae(nn.Module):
         return self.backbone
 
 
-def fitted(settings: MaeSettings, scale: Scale) -> tuple[MaeSettings, list[str]]:
+def fit_to_data(settings: MaeSettings, scale: Scale) -> tuple[MaeSettings, list[str]]:
     """A smaller decoder for small images, whose few patches do not fill 512 channels."""
     if scale.size > SMALL:
         return settings, []
     new = replace(settings, width=min(settings.width, 128), depth=min(settings.depth, 4), heads=4)
     why = f"images have {scale.size} pixels"
     return new, [
-        *said("width", settings.width, new.width, why),
-        *said("depth", settings.depth, new.depth, why),
-        *said("heads", settings.heads, new.heads, why),
+        *change_sentence("width", settings.width, new.width, why),
+        *change_sentence("depth", settings.depth, new.depth, why),
+        *change_sentence("heads", settings.heads, new.heads, why),
     ]

@@ -28,7 +28,7 @@ class PaperDefaults:
     batch: int = 4096
 
 
-PUBLISHED: dict[str, PaperDefaults] = {
+PAPER_DEFAULTS: dict[str, PaperDefaults] = {
     "simclr": PaperDefaults("lars", 0.3, 1e-6, 1e-6, epochs=1000),
     "byol": PaperDefaults("lars", 0.2, 1.5e-6, 1.5e-6, epochs=1000),
     "dino": PaperDefaults(

@@ -12,11 +12,11 @@ import torch
 from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.methods import byol, clip, dino, dinov2, lit, mae, siglip, simclr
 from perception_contrast_training.methods.base import Method, Views
-from perception_contrast_training.methods.ema_teacher_defaults import fitted_twins
-from perception_contrast_training.methods.paper_defaults import PUBLISHED, PaperDefaults
+from perception_contrast_training.methods.ema_teacher_defaults import fit_ema_teacher
+from perception_contrast_training.methods.paper_defaults import PAPER_DEFAULTS, PaperDefaults
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import Backbone, BackboneSettings
-from perception_contrast_training.networks.low_rank import LoraSettings, adapt
+from perception_contrast_training.networks.lora import LoraSettings, adapt
 from perception_contrast_training.networks.text import TextSettings
 from perception_contrast_training.networks.two_towers import Network, TwoTowers, make_network
 from perception_contrast_training.views.byol import ByolViews
@@ -33,19 +33,25 @@ Settings = Any
 
 @dataclass(frozen=True)
 class MethodKind:
-    """settings: its dataclass, whose defaults are the published ones. make: of a backbone and settings.
+    """What there is to know of a learning method before it is made.
 
-    fitted: settings for what there is to learn from, and sentences about what was changed. texts: whether
-    it needs captions. locks: whether the backbone stays as it is. paired: whether its views are
-    ``PairedViews``. negatives: whether its loss has any, and heeds WHERE in a batch. One that needs captions
-    can be made of a model's own two towers too.
+    Attributes:
+        settings: Its dataclass, whose defaults are those of the paper.
+        make: Makes it of a backbone (with captions: of a model's own two towers too) and settings.
+        views: Makes its views, of its settings and what the backbone takes.
+        fit_to_data: Settings for the images there are, and sentences about what was changed.
+        paper_defaults: How its authors moved its weights.
+        texts: Whether it needs captions.
+        locks: Whether the backbone stays as it is.
+        paired: Whether its views are ``PairedViews``.
+        negatives: Whether its loss has any, and heeds FRAME_POSITIONS in a batch.
     """
 
     settings: type
     make: Callable[[Any, Settings], Method]
     views: Callable[[Settings, BackboneInput], Views]
-    fitted: Callable[[Settings, Scale], tuple[Settings, list[str]]]
-    published: PaperDefaults
+    fit_to_data: Callable[[Settings, Scale], tuple[Settings, list[str]]]
+    paper_defaults: PaperDefaults
     texts: bool = False
     locks: bool = False
     paired: bool = False
@@ -54,29 +60,30 @@ class MethodKind:
 
 METHODS: dict[str, MethodKind] = {
     "simclr": MethodKind(
-        simclr.SimclrSettings, simclr.Simclr, SimclrViews, simclr.fitted, PUBLISHED["simclr"],
+        simclr.SimclrSettings, simclr.Simclr, SimclrViews, simclr.fit_to_data, PAPER_DEFAULTS["simclr"],
         paired=True, negatives=True,
     ),
     "byol": MethodKind(
-        byol.ByolSettings, byol.Byol, ByolViews, byol.fitted, PUBLISHED["byol"], paired=True
+        byol.ByolSettings, byol.Byol, ByolViews, byol.fit_to_data, PAPER_DEFAULTS["byol"], paired=True
     ),
     "dino": MethodKind(
-        dino.DinoSettings, dino.Dino, DinoViews, fitted_twins, PUBLISHED["dino"], paired=True
+        dino.DinoSettings, dino.Dino, DinoViews, fit_ema_teacher, PAPER_DEFAULTS["dino"], paired=True
     ),
     "dinov2": MethodKind(
-        dinov2.Dinov2Settings, dinov2.Dinov2, Dinov2Views, fitted_twins, PUBLISHED["dinov2"], paired=True
+        dinov2.Dinov2Settings, dinov2.Dinov2, Dinov2Views, fit_ema_teacher, PAPER_DEFAULTS["dinov2"],
+        paired=True,
     ),
-    "mae": MethodKind(mae.MaeSettings, mae.Mae, MaeViews, mae.fitted, PUBLISHED["mae"]),
+    "mae": MethodKind(mae.MaeSettings, mae.Mae, MaeViews, mae.fit_to_data, PAPER_DEFAULTS["mae"]),
     "clip": MethodKind(
-        clip.ClipSettings, clip.make_clip, CaptionedViews, clip.fitted, PUBLISHED["clip"],
+        clip.ClipSettings, clip.make_clip, CaptionedViews, clip.fit_to_data, PAPER_DEFAULTS["clip"],
         texts=True, negatives=True,
     ),
     "siglip": MethodKind(
-        siglip.SiglipSettings, siglip.make_siglip, CaptionedViews, siglip.fitted, PUBLISHED["siglip"],
-        texts=True, negatives=True,
+        siglip.SiglipSettings, siglip.make_siglip, CaptionedViews, siglip.fit_to_data,
+        PAPER_DEFAULTS["siglip"], texts=True, negatives=True,
     ),
     "lit": MethodKind(
-        lit.LitSettings, lit.make_lit, CaptionedViews, lit.fitted, PUBLISHED["lit"],
+        lit.LitSettings, lit.make_lit, CaptionedViews, lit.fit_to_data, PAPER_DEFAULTS["lit"],
         texts=True, locks=True, negatives=True,
     ),
 }  # fmt: skip
@@ -109,7 +116,7 @@ def make_method(
 ) -> tuple[Method, Views]:
     """A method on its backbone, and what makes its views. Initial weights come from torch's own chance.
 
-    lora: adapts the backbone's weights by small additions alone (``networks.low_rank.merged`` works them
+    lora: adapts the backbone's weights by small additions alone (``networks.lora.merged`` works them
     in). Raises RecipeError for settings that do not fit each other, ModelError for weights.
     """
     kind = method_kind(name)

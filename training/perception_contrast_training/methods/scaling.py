@@ -48,6 +48,6 @@ def blurred(scale: Scale) -> str:
     return f"images of {scale.size} pixels have little to blur"
 
 
-def said(name: str, old: object, new: object, why: str) -> list[str]:
+def change_sentence(name: str, old: object, new: object, why: str) -> list[str]:
     """The sentence about a choice; none where nothing changed."""
     return [] if old == new else [f"{name} is {new} in place of {old}: {why}"]

@@ -10,12 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses.contrastive import sigmoid_loss
-from perception_contrast_training.losses.exact import full_precision
+from perception_contrast_training.losses.full_precision import full_precision
+from perception_contrast_training.losses.siglip import sigmoid_loss
 from perception_contrast_training.methods import clip
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.contrast import TABLE, compared, negatives_of, rows_at_once
-from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.contrastive_batch import (
+    TABLE,
+    batch_loss,
+    negatives_of,
+    rows_at_once,
+)
 from perception_contrast_training.methods.pairs import (
     OwnPair,
     Pair,
@@ -24,7 +28,8 @@ from perception_contrast_training.methods.pairs import (
     require_unsaid,
     watched,
 )
-from perception_contrast_training.methods.scaling import Scale, said
+from perception_contrast_training.methods.parameter_groups import grouped
+from perception_contrast_training.methods.scaling import Scale, change_sentence
 from perception_contrast_training.networks.text import TextSettings, make_text
 from perception_contrast_training.networks.two_towers import Network, TwoTowers
 from perception_contrast_training.views.captioned import CaptionedViewSettings
@@ -68,12 +73,12 @@ class Siglip(nn.Module):
             chunk = rows_at_once(self.settings.table, len(image))
             negatives, scale = negatives_of(embedded, 1), self.log_scale.exp()
             part = sigmoid_loss(image, text, scale, self.bias, chunk, rows, negatives=negatives)
-            total = gather.whole(part)
+            total = gather.total_loss(part)
         parts = {"siglip": total.detach(), "scale": self.log_scale.detach().exp(), "bias": self.bias.detach()}
         return Losses(total, parts, watched(embedded))
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
-        return compared(self, batch)
+        return batch_loss(self, batch)
 
     def groups(self) -> Iterable[Group]:
         parts: dict[str, nn.Module | nn.Parameter] = {
@@ -108,7 +113,7 @@ def make_siglip(network: Network, settings: SiglipSettings) -> Siglip:
     return made
 
 
-def fitted(settings: SiglipSettings, scale: Scale) -> tuple[SiglipSettings, list[str]]:
+def fit_to_data(settings: SiglipSettings, scale: Scale) -> tuple[SiglipSettings, list[str]]:
     """A bias that starts at what a small batch's share of true pairs asks for; a smaller text tower.
 
     A model's own stay as they are.
@@ -116,11 +121,11 @@ def fitted(settings: SiglipSettings, scale: Scale) -> tuple[SiglipSettings, list
     if settings.text.tower == "own":
         return settings, []
     words = clip.ClipSettings(text=settings.text)
-    smaller, sentences = clip.fitted(words, scale)
+    smaller, sentences = clip.fit_to_data(words, scale)
     new = replace(settings, text=smaller.text)
     if scale.batch < LARGE_BATCH:
         share = 1 / max(2, scale.batch)
         new = replace(new, bias=round(math.log(share / (1 - share)), 3))
         why = f"one of {scale.batch} pairs in a batch is true"
-        sentences += said("bias", settings.bias, new.bias, why)
+        sentences += change_sentence("bias", settings.bias, new.bias, why)
     return new, sentences

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses.exact import at_least_float32, full_precision
-from perception_contrast_training.losses.views import nt_xent
+from perception_contrast_training.losses.full_precision import at_least_float32, full_precision
+from perception_contrast_training.losses.ntxent import nt_xent
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.contrast import (
+from perception_contrast_training.methods.contrastive_batch import (
     TABLE,
-    compared,
+    batch_loss,
+    frame_positions,
     negatives_of,
     rows_at_once,
-    whereabouts,
 )
-from perception_contrast_training.methods.groups import grouped
-from perception_contrast_training.methods.scaling import SMALL, Scale, said
+from perception_contrast_training.methods.parameter_groups import grouped
+from perception_contrast_training.methods.scaling import SMALL, Scale, change_sentence
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.heads import simclr_head
 from perception_contrast_training.views.simclr import SimclrViewSettings
@@ -60,7 +60,7 @@ class Simclr(nn.Module):
         views = batch["views"]
         # Both views go together, so that batch norm sees them together, as in the authors' code.
         first, second = self.head(self.backbone(views.flatten(0, 1)).pooled).chunk(2)
-        return {"first": first, "second": second, **whereabouts(batch)}
+        return {"first": first, "second": second, **frame_positions(batch)}
 
     def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
         first, second = (at_least_float32(embedded[name]) for name in ("first", "second"))
@@ -73,11 +73,11 @@ class Simclr(nn.Module):
                 gather.own_rows(len(first)) if gather.processes() > 1 else None,
                 negatives=negatives_of(embedded, 2),
             )
-            total = gather.whole(part)
+            total = gather.total_loss(part)
         return Losses(total, {"nt_xent": total.detach()}, {"embedding": first.detach()})
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
-        return compared(self, batch)
+        return batch_loss(self, batch)
 
     def groups(self) -> Iterable[Group]:
         return grouped({"backbone": self.backbone, "head": self.head}, self.settings.layer_decay)
@@ -93,7 +93,7 @@ class Simclr(nn.Module):
         return self.backbone
 
 
-def fitted(settings: SimclrSettings, scale: Scale) -> tuple[SimclrSettings, list[str]]:
+def fit_to_data(settings: SimclrSettings, scale: Scale) -> tuple[SimclrSettings, list[str]]:
     """For small images, the settings of the authors' appendix B.9 (CIFAR-10)."""
     if scale.size > SMALL:
         return settings, []
@@ -101,7 +101,7 @@ def fitted(settings: SimclrSettings, scale: Scale) -> tuple[SimclrSettings, list
     new = replace(settings, temperature=max(settings.temperature, 0.5), views=views)
     why = f"images of {scale.size} pixels, as the paper has it for CIFAR-10"
     return new, [
-        *said("temperature", settings.temperature, new.temperature, why),
-        *said("views.strength", settings.views.strength, views.strength, why),
-        *said("views.blur", settings.views.blur, views.blur, why),
+        *change_sentence("temperature", settings.temperature, new.temperature, why),
+        *change_sentence("views.strength", settings.views.strength, views.strength, why),
+        *change_sentence("views.blur", settings.views.blur, views.blur, why),
     ]

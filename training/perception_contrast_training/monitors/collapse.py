@@ -40,7 +40,7 @@ class Alarm:
     text: str
 
 
-def of_vectors(vectors: Tensor, positives: Tensor | None = None) -> dict[str, float]:
+def vector_figures(vectors: Tensor, positives: Tensor | None = None) -> dict[str, float]:
     """Figures of embeddings (n, c), and of those of another view of the same images, if any."""
     found = {"rank": rank_me(vectors), "spread": feature_spread(vectors), "uniformity": uniformity(vectors)}
     if positives is not None and positives.shape == vectors.shape:
@@ -48,10 +48,10 @@ def of_vectors(vectors: Tensor, positives: Tensor | None = None) -> dict[str, fl
     return found
 
 
-def wrong_with_vectors(
+def vector_alarms(
     figures: Mapping[str, float], count: int, channels: int, what: str = "vector"
 ) -> Iterator[Alarm]:
-    """figures: as of ``of_vectors``."""
+    """figures: as of ``vector_figures``."""
     most = min(count, channels)
     if figures["spread"] < (FLAT if what == "projection" else SPREAD):
         yield Alarm(
@@ -68,7 +68,7 @@ def wrong_with_vectors(
         )
 
 
-def of_choices(choices: Tensor) -> dict[str, float]:
+def assignment_figures(choices: Tensor) -> dict[str, float]:
     """Figures of a teacher's probabilities (n, k)."""
     of_mean, mean = entropies(choices)
     reachable = math.log(max(2, min(choices.shape)))
@@ -81,7 +81,7 @@ def of_choices(choices: Tensor) -> dict[str, float]:
     }
 
 
-def wrong_with_choices(figures: Mapping[str, float]) -> Iterator[Alarm]:
+def assignment_alarms(figures: Mapping[str, float]) -> Iterator[Alarm]:
     """A teacher that tells no images apart chooses always the same, or nothing."""
     most, together = figures["ln K"], figures["teacher entropy of mean"]
     if together < FEW * figures["reachable entropy"]:
@@ -100,7 +100,7 @@ def wrong_with_choices(figures: Mapping[str, float]) -> Iterator[Alarm]:
         )
 
 
-def wrong_with_losses(losses: Sequence[float], images: int) -> Iterator[Alarm]:
+def loss_alarms(losses: Sequence[float], images: int) -> Iterator[Alarm]:
     """Of the last steps, of ``images`` each. A loss that says something of an image varies from batch to
     batch; one that is the same whatever the batch stands at chance."""
     if len(losses) < LEAST or not fmean(losses):
@@ -115,7 +115,7 @@ def wrong_with_losses(losses: Sequence[float], images: int) -> Iterator[Alarm]:
         )
 
 
-def wrong_with_gradient(norms: Sequence[float], newest: int) -> Iterator[Alarm]:
+def gradient_alarms(norms: Sequence[float], newest: int) -> Iterator[Alarm]:
     """norms: of the last steps, of which the last ``newest`` are judged by the others."""
     before, now = norms[:-newest], norms[-newest:]
     if now and max(now) == 0.0:

@@ -8,16 +8,16 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from perception_contrast_training.config.run_settings import Watching
+from perception_contrast_training.config.run_settings import MonitorSettings
 from perception_contrast_training.engine.trainer import Step
 from perception_contrast_training.monitors.collapse import (
     Alarm,
-    of_choices,
-    of_vectors,
-    wrong_with_choices,
-    wrong_with_gradient,
-    wrong_with_losses,
-    wrong_with_vectors,
+    assignment_alarms,
+    assignment_figures,
+    gradient_alarms,
+    loss_alarms,
+    vector_alarms,
+    vector_figures,
 )
 
 RECENT = 100  # steps that say what is usual of losses and norms
@@ -31,7 +31,7 @@ class Watcher:
     the run had been healthy.
     """
 
-    def __init__(self, settings: Watching, steps: int, images: int) -> None:
+    def __init__(self, settings: MonitorSettings, steps: int, images: int) -> None:
         self.settings = settings
         self._images = images
         self._grace = max(settings.patience * settings.every, int(settings.grace * steps))
@@ -54,8 +54,8 @@ class Watcher:
         if step.step % self.settings.every:
             return {}, []
         figures, wrong = self._figures()
-        wrong += wrong_with_losses(self._losses, self._images)
-        wrong += wrong_with_gradient(list(self._norms), self.settings.every)
+        wrong += loss_alarms(self._losses, self._images)
+        wrong += gradient_alarms(list(self._norms), self.settings.every)
         return figures, self._agreed(step.step, {alarm.kind: alarm for alarm in wrong})
 
     def _keep(self, name: str, value: Tensor) -> None:
@@ -78,15 +78,15 @@ class Watcher:
         wrong: list[Alarm] = []
         vectors, compared, choices = map(self._rows, ("embedding", "projection", "teacher"))
         if vectors is not None:
-            figures |= of_vectors(vectors, self._rows("positive"))
-            wrong += wrong_with_vectors(figures, len(vectors), vectors.shape[1])
+            figures |= vector_figures(vectors, self._rows("positive"))
+            wrong += vector_alarms(figures, len(vectors), vectors.shape[1])
         if compared is not None:
-            seen = of_vectors(compared)
+            seen = vector_figures(compared)
             figures |= {f"projection {name}": value for name, value in seen.items()}
-            wrong += wrong_with_vectors(seen, len(compared), compared.shape[1], "projection")
+            wrong += vector_alarms(seen, len(compared), compared.shape[1], "projection")
         if choices is not None:
-            figures |= of_choices(choices)
-            wrong += wrong_with_choices(figures)
+            figures |= assignment_figures(choices)
+            wrong += assignment_alarms(figures)
         return figures, wrong
 
     def _agreed(self, step: int, wrong: dict[str, Alarm]) -> list[Alarm]:

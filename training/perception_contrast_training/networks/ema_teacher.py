@@ -1,4 +1,4 @@
-"""A network's slowly moving twin."""
+"""A network's slowly moving teacher."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Net = TypeVar("Net", bound=nn.Module)
 
 def make_ema_teacher(network: Net) -> Net:
     """A copy that takes no gradient and drops nothing; the first step of a mean that moves."""
-    twin = copy.deepcopy(network).requires_grad_(False)
-    for module in twin.modules():
+    teacher = copy.deepcopy(network).requires_grad_(False)
+    for module in teacher.modules():
         if isinstance(module, DropPath):
             module.drop_prob = 0.0
         elif isinstance(module, nn.Dropout):
             module.p = 0.0
-    return twin
+    return teacher
 
 
 @torch.no_grad()
-def update_ema(twin: nn.Module, network: nn.Module, momentum: float) -> None:
-    """twin = momentum * twin + (1 - momentum) * network, of parameters alone.
+def update_ema(teacher: nn.Module, network: nn.Module, momentum: float) -> None:
+    """teacher = momentum * teacher + (1 - momentum) * network, of parameters alone.
 
-    Running statistics of normalisation are the twin's own: it sees its images itself. Parameters that
+    Running statistics of normalisation are the teacher's own: it sees its images itself. Parameters that
     never moved stay as they are to the bit.
     """
-    torch._foreach_lerp_(list(twin.parameters()), list(network.parameters()), 1.0 - momentum)
+    torch._foreach_lerp_(list(teacher.parameters()), list(network.parameters()), 1.0 - momentum)
 
 
 def cosine_schedule(start: float, share: float, end: float = 1.0) -> float:

@@ -16,10 +16,12 @@ def sin_cos_positions(dim: int, rows: int, columns: int) -> Tensor:
     place_y, place_x = torch.meshgrid(
         torch.arange(rows, dtype=torch.float64), torch.arange(columns, dtype=torch.float64), indexing="ij"
     )
-    return torch.cat([_of(place_x.flatten(), dim // 2), _of(place_y.flatten(), dim // 2)], dim=1).float()
+    return torch.cat(
+        [_sin_cos(place_x.flatten(), dim // 2), _sin_cos(place_y.flatten(), dim // 2)], dim=1
+    ).float()
 
 
-def _of(place: Tensor, dim: int) -> Tensor:
+def _sin_cos(place: Tensor, dim: int) -> Tensor:
     frequency = 10000.0 ** (-torch.arange(dim // 2, dtype=torch.float64) / (dim / 2))
     angle = place[:, None] * frequency
     return torch.cat([angle.sin(), angle.cos()], dim=1)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from perception_contrast_training.engine.negative_mask import WHERE
+from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS
 
-VIEWED = frozenset({"views", "globals", "locals", "masks", WHERE})
+VIEWED = frozenset({"views", "globals", "locals", "masks", FRAME_POSITIONS})
 """Names whose tensors hold several views of one image, (v, ...)."""
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from perception_contrast_training.views.chance import Chance
 from perception_contrast_training.views.pixels import tenth
+from perception_contrast_training.views.random_source import RandomSource
 from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform, shown_by
 
 
@@ -51,6 +51,6 @@ class ByolViews:
         self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
     ) -> dict[str, Tensor]:
         """partner: what the second view shows, if not the image."""
-        chance = Chance(generator)
+        chance = RandomSource(generator)
         shown = zip(self._looks, shown_by(image, partner), strict=True)
         return {"views": torch.stack([look.of(one, chance) for look, one in shown])}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from perception_contrast_training.views.chance import Chance
+from perception_contrast_training.views.random_source import RandomSource
 from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
 
@@ -29,4 +29,4 @@ class CaptionedViews:
         self._look = ViewTransform(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        return {"image": self._look.of(image, Chance(generator))}
+        return {"image": self._look.of(image, RandomSource(generator))}

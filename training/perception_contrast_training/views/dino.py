@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from perception_contrast_training.views.chance import Chance
+from perception_contrast_training.views.random_source import RandomSource
 from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform, shown_by
 
 SHARE = 96 / 224  # side of a small view to that of a large one
@@ -58,7 +58,7 @@ class DinoViews:
         self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
     ) -> dict[str, Tensor]:
         """partner: what the second large view shows, if not the image; small ones show the image."""
-        chance = Chance(generator)
+        chance = RandomSource(generator)
         shown = zip(self._large, shown_by(image, partner), strict=True)
         made = {"globals": torch.stack([look.of(one, chance) for look, one in shown])}
         if self._small:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from perception_contrast_training.views.chance import Chance
 from perception_contrast_training.views.dino import DinoViews, DinoViewSettings
 from perception_contrast_training.views.masks import block_mask
+from perception_contrast_training.views.random_source import RandomSource
 from perception_contrast_training.views.view_transform import BackboneInput
 
 
@@ -35,10 +35,10 @@ class Dinov2Views:
         self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
     ) -> dict[str, Tensor]:
         """partner: as DINO's."""
-        made, chance = self._crops(image, generator, partner), Chance(generator)
+        made, chance = self._crops(image, generator, partner), RandomSource(generator)
         return {**made, "masks": torch.stack([self._mask(chance) for _ in range(2)])}
 
-    def _mask(self, chance: Chance) -> Tensor:
+    def _mask(self, chance: RandomSource) -> Tensor:
         # Each view for itself, so that it depends on no other image of the batch.
         share = chance.uniform(*self._settings.ratio) if chance.happens(self._settings.masked) else 0.0
         return block_mask(self._side, self._side, int(share * self._side**2), chance).flatten()

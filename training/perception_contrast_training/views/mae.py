@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from perception_contrast_training.views.chance import Chance
+from perception_contrast_training.views.random_source import RandomSource
 from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
 
@@ -28,5 +28,5 @@ class MaeViews:
         self._patches = (size // wanted.patch) ** 2
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        view = self._look.of(image, Chance(generator))
+        view = self._look.of(image, RandomSource(generator))
         return {"image": view, "noise": torch.rand(self._patches, generator=generator)}

@@ -7,13 +7,13 @@ import math
 import torch
 from torch import Tensor
 
-from perception_contrast_training.views.chance import Chance
+from perception_contrast_training.views.random_source import RandomSource
 
 LEAST_BLOCK = 4  # patches
 TRIES = 10
 
 
-def block_mask(rows: int, columns: int, hidden: int, chance: Chance, narrowest: float = 0.3) -> Tensor:
+def block_mask(rows: int, columns: int, hidden: int, chance: RandomSource, narrowest: float = 0.3) -> Tensor:
     """(rows, columns) bool with at most ``hidden`` true patches, in blocks whose sides have random ratios
     from ``narrowest`` to its inverse, until no further one is found to fit."""
     mask = torch.zeros(rows, columns, dtype=torch.bool)
@@ -26,7 +26,7 @@ def block_mask(rows: int, columns: int, hidden: int, chance: Chance, narrowest: 
     return mask
 
 
-def _add_block(mask: Tensor, most: int, chance: Chance, narrowest: float) -> int:
+def _add_block(mask: Tensor, most: int, chance: RandomSource, narrowest: float) -> int:
     """How many patches became hidden."""
     rows, columns = mask.shape
     limit = math.log(narrowest)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from perception_contrast_training.views.chance import Chance
+from perception_contrast_training.views.random_source import RandomSource
 
 Range = tuple[float, float]
 BILINEAR, BICUBIC = InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
@@ -23,7 +23,7 @@ def random_crop(
     image: Tensor,
     size: int,
     area: Range,
-    chance: Chance,
+    chance: RandomSource,
     ratio: Range = (3 / 4, 4 / 3),
     interpolation: InterpolationMode = BICUBIC,
 ) -> Tensor:
@@ -38,7 +38,9 @@ def random_crop(
     return cut
 
 
-def crop_box(height: int, width: int, area: Range, chance: Chance, ratio: Range) -> tuple[int, int, int, int]:
+def crop_box(
+    height: int, width: int, area: Range, chance: RandomSource, ratio: Range
+) -> tuple[int, int, int, int]:
     """(top, left, height, width); where ten draws do not fit, the largest box that does, in the middle."""
     for _ in range(10):
         wanted = height * width * chance.uniform(*area)
@@ -54,7 +56,7 @@ def crop_box(height: int, width: int, area: Range, chance: Chance, ratio: Range)
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-def flipped(image: Tensor, probability: float, chance: Chance) -> Tensor:
+def flipped(image: Tensor, probability: float, chance: RandomSource) -> Tensor:
     """Mirrored left to right, or not."""
     return image.flip(-1) if chance.happens(probability) else image
 
@@ -65,7 +67,7 @@ def to_float(image: Tensor) -> Tensor:
 
 
 def jittered(
-    image: Tensor, brightness: float, contrast: float, saturation: float, hue: float, chance: Chance
+    image: Tensor, brightness: float, contrast: float, saturation: float, hue: float, chance: RandomSource
 ) -> Tensor:
     """Changes of (3, h, w) in [0, 1] in random order, each by a factor in 1 - x to 1 + x; hue in turns."""
     factors = [chance.uniform(max(0.0, 1 - x), 1 + x) for x in (brightness, contrast, saturation)]
@@ -99,7 +101,7 @@ def grey(image: Tensor) -> Tensor:
     return found
 
 
-def blurred(image: Tensor, kernel: int, sigma: Range, chance: Chance) -> Tensor:
+def blurred(image: Tensor, kernel: int, sigma: Range, chance: RandomSource) -> Tensor:
     """Gaussian; kernel: side in pixels, odd. OpenCV's takes a twentieth of the time of torchvision's."""
     soft = cv2.GaussianBlur(_for_opencv(image), (kernel, kernel), chance.uniform(*sigma))
     return torch.from_numpy(soft).permute(2, 0, 1).contiguous()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from perception_contrast_training.views.chance import Chance
 from perception_contrast_training.views.pixels import tenth
+from perception_contrast_training.views.random_source import RandomSource
 from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform, shown_by
 
 
@@ -50,5 +50,5 @@ class SimclrViews:
         self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
     ) -> dict[str, Tensor]:
         """partner: what the second view shows, if not the image."""
-        chance = Chance(generator)
+        chance = RandomSource(generator)
         return {"views": torch.stack([self._look.of(shown, chance) for shown in shown_by(image, partner)])}

@@ -9,7 +9,6 @@ from torchvision.transforms import InterpolationMode
 
 from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.networks.two_towers import Network
-from perception_contrast_training.views.chance import Chance
 from perception_contrast_training.views.pixels import (
     BICUBIC,
     Range,
@@ -22,6 +21,7 @@ from perception_contrast_training.views.pixels import (
     solarised,
     to_float,
 )
+from perception_contrast_training.views.random_source import RandomSource
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ViewTransform:
     interpolation: InterpolationMode = BICUBIC
     sigma: Range = (0.1, 2.0)
 
-    def of(self, source: Tensor, chance: Chance) -> Tensor:
+    def of(self, source: Tensor, chance: RandomSource) -> Tensor:
         """(3, h, w) uint8 to (3, size, size) float32, normalised."""
         cut = random_crop(source, self.size, self.area, chance, interpolation=self.interpolation)
         image = to_float(flipped(cut, self.flip, chance))

@@ -13,10 +13,14 @@ import yaml
 
 from perception_contrast.cli.main import main as command
 from perception_contrast.core.errors import RecipeError
-from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, Optimisation, load_recipe
-from perception_contrast_training.engine.head_steps import learning_rate
-from perception_contrast_training.household import alignment_command as cli
-from perception_contrast_training.household.alignment_training import shard_jobs
+from perception_contrast_training.config.alignment_recipe import (
+    AlignmentOptimisation,
+    AlignmentRecipe,
+    load_alignment_recipe,
+)
+from perception_contrast_training.engine.schedules import warmed_up
+from perception_contrast_training.household.alignment import alignment_command as cli
+from perception_contrast_training.household.alignment.alignment_training import shard_jobs
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_the_shipped_recipe_says_what_it_says(shipped: Path) -> None:
-    recipe, stored = load_recipe(shipped), yaml.safe_load(shipped.read_text())
+    recipe, stored = load_alignment_recipe(shipped), yaml.safe_load(shipped.read_text())
     read = json.loads(json.dumps(dataclasses.asdict(recipe)))
     for key, value in stored.items():
         assert (read[key] | value if isinstance(value, dict) else value) == read[key]
@@ -42,7 +46,7 @@ def test_the_shipped_recipe_says_what_it_says(shipped: Path) -> None:
 
 
 def test_set_changes_values_at_any_depth(shipped: Path) -> None:
-    recipe = load_recipe(
+    recipe = load_alignment_recipe(
         shipped,
         ["seed=3", "optimisation.learning_rate=1e-3", "scenes.sizes=[[28, 42]]", "scenes.shares=[1]",
          "evaluation.unseen=false", "calibration.scenes=5", "output=elsewhere/run"],
@@ -53,7 +57,7 @@ def test_set_changes_values_at_any_depth(shipped: Path) -> None:
 
 
 def test_an_empty_mapping_is_all_defaults(tmp_path: Path) -> None:
-    assert load_recipe(written(tmp_path, "{}")) == AlignmentRecipe()
+    assert load_alignment_recipe(written(tmp_path, "{}")) == AlignmentRecipe()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ def test_an_empty_mapping_is_all_defaults(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(shipped: Path, change: str, said: str) -> None:
     with pytest.raises(RecipeError) as refusal:
-        load_recipe(shipped, [change])
+        load_alignment_recipe(shipped, [change])
     assert said in str(refusal.value)
 
 
@@ -100,27 +104,33 @@ def test_files_that_are_no_recipes_are_refused(tmp_path: Path, content: bytes) -
     path = tmp_path / "broken.yaml"
     path.write_bytes(content)
     with pytest.raises(RecipeError, match=r"broken\.yaml"):
-        load_recipe(path)
+        load_alignment_recipe(path)
 
 
 # What follows from it.
 
 
 def test_the_learning_rate_warms_up_and_decays() -> None:
-    settings = Optimisation(steps=1000, warm_up=100, learning_rate=2.0)
-    assert learning_rate(0, settings) == pytest.approx(0.02)
-    assert learning_rate(49, settings) == pytest.approx(1.0)
-    assert learning_rate(99, settings) == learning_rate(100, settings) == pytest.approx(2.0)
+    settings = AlignmentOptimisation(steps=1000, warm_up=100, learning_rate=2.0).for_trainer(16)
+    assert settings.scaling == "fixed" and settings.final_decay == settings.weight_decay
+
+    def learning_rate(step: int, warm_up: int = 100) -> float:
+        peak = settings.learning_rate
+        return warmed_up(peak, peak * settings.final_rate, step, settings.steps, warm_up)
+
+    assert learning_rate(0) == pytest.approx(0.02)
+    assert learning_rate(49) == pytest.approx(1.0)
+    assert learning_rate(99) == learning_rate(100) == pytest.approx(2.0)
     # Half of the way down the cosine is the mean of its ends: 2 and a hundredth of it.
-    assert learning_rate(550, settings) == pytest.approx((2.0 + 0.02) / 2)
-    assert learning_rate(1000, settings) == learning_rate(5000, settings) == pytest.approx(0.02)
-    falling = [learning_rate(step, settings) for step in range(100, 1000)]
+    assert learning_rate(550) == pytest.approx((2.0 + 0.02) / 2)
+    assert learning_rate(1000) == learning_rate(5000) == pytest.approx(0.02)
+    falling = [learning_rate(step) for step in range(100, 1000)]
     assert all(a > b for a, b in pairwise(falling))
-    assert math.isfinite(learning_rate(0, dataclasses.replace(settings, warm_up=0, steps=1)))
+    assert math.isfinite(learning_rate(0, warm_up=0))
 
 
 def test_no_two_shards_share_a_scene_nor_any_with_the_evaluation(shipped: Path) -> None:
-    recipe = load_recipe(shipped)
+    recipe = load_alignment_recipe(shipped)
     jobs = shard_jobs(recipe, offline=True)
     seeds = {job.seed for job in jobs}
     assert len(seeds) == len({job.folder for job in jobs}) == len(jobs)

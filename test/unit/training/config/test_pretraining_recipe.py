@@ -19,9 +19,12 @@ from perception_contrast.core.errors import RecipeError
 from perception_contrast.models.registry import model_spec
 from perception_contrast_training.config.pretraining_recipe import as_mapping, read_recipe, recipe_of, settled
 from perception_contrast_training.config.ranges import RANGES, numbers
+from perception_contrast_training.config.renamed_keys import RENAMED_KEYS
 from perception_contrast_training.config.schema import read_mapping
+from perception_contrast_training.config.shipped_recipes import recipe_path, shipped
 from perception_contrast_training.engine.journal import read_log
-from perception_contrast_training.engine.run_folder import load_run, start
+from perception_contrast_training.engine.load_run import load_run
+from perception_contrast_training.engine.pretraining import start
 from perception_contrast_training.methods.registry import METHODS
 
 
@@ -107,6 +110,40 @@ def test_what_cannot_be_is_refused_by_name(stored: dict[str, Any], said: str) ->
     assert said in str(refusal.value)
 
 
+def test_old_keys_work_and_warn(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("method: dino\noptimisation: {part: 4, batch: 8}\nmeasure: {pictures: 30, every: 7}\n")
+    with pytest.warns(FutureWarning, match=r"'optimisation\.part' is now 'optimisation\.micro_batch'"):
+        recipe = read_recipe(path)
+    assert (recipe.optimisation.micro_batch, recipe.measure.images, recipe.measure.every) == (4, 30, 7)
+    for change in ("measure.pictures=5", "measure={pictures: 5, every: 7}"):
+        with pytest.warns(FutureWarning, match=r"measure\.pictures"):
+            recipe = read_recipe(path, [change])
+        assert (recipe.measure.images, recipe.measure.every) == (5, 7)
+    path.write_text("method: dino\nmeasure: {pictures: 30, images: 40}\n")
+    with pytest.raises(RecipeError, match=r"both 'measure\.pictures' and 'measure\.images'"):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize("old", sorted(RENAMED_KEYS))
+def test_no_shipped_recipe_has_an_old_key(old: str) -> None:
+    section, key = old.split(".")
+    for name, (path, _) in shipped().items():
+        assert key not in yaml.safe_load(path.read_text()).get(section, {}), name
+
+
+@pytest.mark.parametrize("name", ["household_zoom", "training/recipes/household_zoom.yaml"])
+def test_a_shipped_recipe_keeps_its_old_name(name: str, repository: Path) -> None:
+    given = str(repository / name) if "/" in name else name
+    with pytest.warns(FutureWarning, match="household_rescoring"):
+        path = recipe_path(given)
+    assert path.is_file() and path.stem == "household_rescoring"
+    changed = read_mapping(path, ["seed=4"])
+    assert changed["seed"] == 4
+    with pytest.warns(FutureWarning, match="method: rescoring"):
+        assert read_mapping(path, ["method=zoom"])["method"] == "rescoring"
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_every_number_of_a_recipe_has_a_range(name: str) -> None:
     keys = {key for key, _ in numbers(as_mapping(recipe_of({"method": name})))}
@@ -149,7 +186,7 @@ def test_gradient_caching_gives_the_run_of_the_whole_batch(captioned: Path, tmp_
     for part in (0, 2):
         output = tmp_path / f"part{part}"
         changes = [f"output={output}", f"data.path={captioned}", *SMALL, "options.batch_norm=false",
-                   f"optimisation.part={part}", "optimisation.precision=float32"]  # fmt: skip
+                   f"optimisation.micro_batch={part}", "optimisation.precision=float32"]  # fmt: skip
         start(read_recipe(OWN["simclr_scratch"], changes))
         losses.append([line["loss"] for line in read_log(output / "log.jsonl")])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -17,7 +17,8 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.files import load_image
 from perception_contrast_training.data.bags.extract import extract
 from perception_contrast_training.data.bags.options import ExtractOptions
-from perception_contrast_training.data.curation.duplicates import dedup, find_duplicates
+from perception_contrast_training.data.curation import near_duplicates
+from perception_contrast_training.data.curation.near_duplicates import dedup, find_duplicates
 from perception_contrast_training.data.curation.splits import (
     Placed,
     SplitOptions,
@@ -79,7 +80,6 @@ def test_dedup_marks_repeated_frames_and_readers_leave_them_out(tmp_path: Path) 
 
 
 def test_dedup_by_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from perception_contrast_training.data.curation import duplicates
 
     class Grey:
         space = "grey@0"
@@ -88,7 +88,7 @@ def test_dedup_by_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             bright = np.array([one.mean() > 128 for one in images])
             return np.eye(2, dtype=np.float32)[bright.astype(int)]
 
-    monkeypatch.setattr(duplicates, "load_descriptor", lambda *_: Grey())
+    monkeypatch.setattr(near_duplicates, "load_descriptor", lambda *_: Grey())
     levels = [40, 220, 50, 210]
     messages = [
         color(START + n * SECOND, jpeg(np.full((48, 64, 3), one, np.uint8))) for n, one in enumerate(levels)
@@ -186,7 +186,7 @@ def test_view_shows_the_frames(tmp_path: Path) -> None:
         color(START + n * SECOND, jpeg(np.full((60, 80, 3), one, np.uint8))) for n, one in enumerate(solid)
     ]
     extract([write(tmp_path / "bag", messages)], tmp_path / "set", ALL, workers=1)
-    assert main(["data", "view", str(tmp_path / "set"), "--out", str(tmp_path / "pictures")]) == 0
+    assert main(["data", "view", str(tmp_path / "set"), "--out", str(tmp_path / "images")]) == 0
     sheet = load_image(tmp_path / "images/contact_sheet.png")
     for number, colour in enumerate(solid):
         middle = sheet[70, 4 + number * 204 + 100].astype(int)

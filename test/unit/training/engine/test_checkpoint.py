@@ -12,20 +12,26 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from tiny_runs import LONG, ORDER, feed, fresh, parts, resumed, same
+from tiny_methods import TinyContrast
+from tiny_runs import LONG, ORDER, components, feed, fresh, resumed, same
 from torch import nn
 
 from perception_contrast_training.engine.checkpoint import (
     CheckpointError,
     Checkpoints,
     Snapshot,
+    StoredSnapshot,
     load_into,
     read_snapshot,
     write_snapshot,
 )
-from perception_contrast_training.engine.run_loop import RunLoop
+from perception_contrast_training.engine.random_streams import RandomStreams
+from perception_contrast_training.engine.resume import restore
+from perception_contrast_training.engine.trainer import Trainer
+from perception_contrast_training.engine.training_loop import TrainingLoop
 
 # Files.
 
@@ -40,6 +46,37 @@ def test_what_is_written_is_read_bit_for_bit(tmp_path: Path) -> None:
     read = read_snapshot(tmp_path / "a.safetensors")
     assert same(snapshot, read) and read.about == {"note": "x"}
     assert read.optimiser["param_groups"] == json.loads(json.dumps(snapshot.optimiser["param_groups"]))
+
+
+def test_averages_and_random_streams_resume_and_are_missed_where_they_are_not(tmp_path: Path) -> None:
+    def averaged() -> tuple[Trainer, np.random.Generator]:
+        rng = np.random.default_rng(3)
+        torch.manual_seed(4)
+        settings = replace(LONG, average=0.9)
+        return Trainer(TinyContrast(), settings, epoch_steps=8, streams=RandomStreams(batches=rng)), rng
+
+    def step(trainer: Trainer, rng: np.random.Generator) -> None:
+        trainer.step({"views": torch.from_numpy(rng.random((2, 8, 3, 8, 8), np.float32))})
+
+    whole, rng = averaged()
+    for _ in range(9):
+        step(whole, rng)
+        if whole.step_count == 5:
+            write_snapshot(tmp_path / "a.safetensors", whole.snapshot())
+    later, rng = averaged()
+    stored = StoredSnapshot(tmp_path / "a.safetensors", read_snapshot(tmp_path / "a.safetensors"))
+    restore(later, stored)
+    for _ in range(4):
+        torch.rand(3)  # of somebody else
+        step(later, rng)
+    one, two = whole.snapshot(), later.snapshot()
+    assert same(one, two) and all(
+        torch.equal(value, two.average[name]) for name, value in one.average.items()
+    )
+    with pytest.raises(CheckpointError, match="lacks averaged weights"):
+        restore(averaged()[0], stored._replace(snapshot=replace(stored.snapshot, average={})))
+    with pytest.raises(CheckpointError, match="lacks the state of random numbers"):
+        restore(averaged()[0], stored._replace(snapshot=replace(stored.snapshot, random=None)))
 
 
 def test_tied_weights_and_slices_are_kept(tmp_path: Path) -> None:
@@ -90,13 +127,14 @@ import resource, sys
 sys.path[:0] = {paths!r}
 from dataclasses import replace
 from pathlib import Path
-from tiny_runs import LONG, ORDER, fresh, parts
+from tiny_runs import LONG, ORDER, components, fresh
 from perception_contrast_training.engine.checkpoint import Checkpoints, CheckpointError
-from perception_contrast_training.engine.run_loop import RunLoop
+from perception_contrast_training.engine.training_loop import TrainingLoop
 from perception_contrast_training.config.run_settings import CheckpointSettings
 folder = Path({folder!r})
 trainer = fresh(replace(LONG, steps=12))
-found = replace(parts(folder, ORDER, trainer), settings=CheckpointSettings(every=5, disk_full={policy!r}))
+settings = CheckpointSettings(every=5, disk_full={policy!r})
+found = replace(components(folder, ORDER, trainer), settings=settings)
 real, calls = found.checkpoints.write, []
 def write(snapshot, figure=None):
     calls.append(snapshot.step)
@@ -108,7 +146,7 @@ def write(snapshot, figure=None):
         resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
 found.checkpoints.write = write
 try:
-    print(RunLoop(trainer, found).go(), calls, found.checkpoints.steps())
+    print(TrainingLoop(trainer, found).run(), calls, found.checkpoints.steps())
 except CheckpointError as error:
     print("stopped", calls, found.checkpoints.steps(), error)
 """
@@ -142,7 +180,7 @@ def _environment() -> dict[str, str]:
 
 def test_a_run_cut_anywhere_goes_on_bit_for_bit(tmp_path: Path) -> None:
     whole = fresh()
-    RunLoop(whole, parts(tmp_path / "whole", ORDER, whole)).go()
+    TrainingLoop(whole, components(tmp_path / "whole", ORDER, whole)).run()
     cut = fresh(replace(LONG, steps=40))
     source = feed(ORDER)
     for _ in range(17):
@@ -150,7 +188,7 @@ def test_a_run_cut_anywhere_goes_on_bit_for_bit(tmp_path: Path) -> None:
     Checkpoints(tmp_path / "cut", 2).write(cut.snapshot())
     later = resumed(tmp_path / "cut")
     assert later.step_count == 17
-    RunLoop(later, parts(tmp_path / "cut", ORDER, later)).go()
+    TrainingLoop(later, components(tmp_path / "cut", ORDER, later)).run()
     assert same(whole.snapshot(), later.snapshot())
     changed = resumed(tmp_path / "cut")
     changed.module.head[-1].bias.data[0] += 1e-6  # type: ignore[index, union-attr]
@@ -177,17 +215,17 @@ import sys, time
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from dataclasses import replace
-from tiny_runs import LONG, ORDER, parts, resumed
-from perception_contrast_training.engine.run_loop import RunLoop
+from tiny_runs import LONG, ORDER, components, resumed
+from perception_contrast_training.engine.training_loop import TrainingLoop
 from perception_contrast_training.config.run_settings import CheckpointSettings
 folder = Path({folder!r})
 trainer = resumed(folder)
-found = replace(parts(folder, ORDER, trainer), settings=CheckpointSettings(every=3))
+found = replace(components(folder, ORDER, trainer), settings=CheckpointSettings(every=3))
 def slow(source):
     for batch in source:
         time.sleep(0.01)
         yield batch
-RunLoop(trainer, replace(found, feed=slow(found.feed))).go()
+TrainingLoop(trainer, replace(found, feed=slow(found.feed))).run()
 """
 
 

@@ -14,13 +14,13 @@ from small_methods import (
     images,
     largest_difference,
     small_vit,
-    some_whereabouts,
+    some_positions,
 )
 from torch import Tensor, nn
 
 from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.engine.grad_cache import cached_backward
-from perception_contrast_training.engine.negative_mask import WHERE
+from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS
 from perception_contrast_training.methods.clip import Clip, ClipSettings
 from perception_contrast_training.methods.lit import LitSettings, make_lit
 from perception_contrast_training.methods.pairs import Pair
@@ -52,7 +52,7 @@ def batch_of(name: str, rows: slice = slice(None)) -> dict[str, Any]:
 
 def near_batch_of(name: str, rows: slice = slice(None)) -> dict[str, Any]:
     """With frames of which a good part may be no negatives of each other."""
-    return {**batch_of(name, rows), WHERE: some_whereabouts(12)[:, rows]}
+    return {**batch_of(name, rows), FRAME_POSITIONS: some_positions(12)[:, rows]}
 
 
 def parts_of(name: str, size: int, batch: Any = batch_of) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from tiny_methods import Colours, TinyContrast, TwoViews
-from tiny_runs import QUICK, feed, parts
+from tiny_runs import QUICK, components, feed
 from torch import Tensor
 
 from perception_contrast.core.errors import FrameError, PerceptionError, RecipeError
@@ -26,9 +26,9 @@ from perception_contrast_training.data.loading.batches import UNREADABLE, batche
 from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.engine.checkpoint import Checkpoints, load_into, read_snapshot
 from perception_contrast_training.engine.journal import JsonLines, journals, read_log
-from perception_contrast_training.engine.run_loop import RunLoop
 from perception_contrast_training.engine.schedules import cosine, scaled, warmed_up
 from perception_contrast_training.engine.trainer import DivergedError, Trainer
+from perception_contrast_training.engine.training_loop import TrainingLoop
 
 
 def trained(settings: Optimisation, steps: int, method: TinyContrast | None = None) -> Trainer:
@@ -162,7 +162,7 @@ def test_parts_of_a_batch_give_the_mean_of_their_gradients() -> None:
         def __init__(self) -> None:
             super().__init__(repel=False, dropout=0.0, batch_norm=False)
 
-    whole, parts = trained(QUICK, 3, Mean()), trained(replace(QUICK, part=2), 3, Mean())
+    whole, parts = trained(QUICK, 3, Mean()), trained(replace(QUICK, micro_batch=2), 3, Mean())
     for a, b in zip(whole.parameters, parts.parameters, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
@@ -182,6 +182,24 @@ def test_half_precision_learns(precision: str) -> None:
     trainer = trained(replace(QUICK, precision=precision), 12)  # type: ignore[arg-type]
     assert trainer.step_count + trainer.skipped == 12
     assert all(bool(p.isfinite().all()) for p in trainer.module.parameters())
+
+
+def test_averaged_weights_are_what_is_evaluated() -> None:
+    """Against the mean worked out by hand; the run itself moves as without an average."""
+    plain, averaged = trained(QUICK, 0), trained(replace(QUICK, average=0.6), 0)
+    mean = {name: value.clone() for name, value in plain.module.state_dict().items()}
+    for number, batch in enumerate(islice(feed(Order(64, 8, 3)), 12), 1):
+        for trainer in (plain, averaged):
+            trainer.step(batch)
+        momentum = min(0.6, number / (number + 10))
+        for name, value in plain.module.state_dict().items():
+            floating = value.is_floating_point()
+            mean[name] = momentum * mean[name] + (1 - momentum) * value if floating else value.clone()
+    own = {name: value.clone() for name, value in plain.module.state_dict().items()}
+    with averaged.evaluated():
+        for name, value in averaged.module.state_dict().items():
+            torch.testing.assert_close(value, mean[name], rtol=1e-5, atol=1e-6)
+    assert all(torch.equal(value, own[name]) for name, value in averaged.module.state_dict().items())
 
 
 # What is not finite.
@@ -235,7 +253,7 @@ def test_a_loss_that_is_not_finite_moves_nothing_and_ends_a_run_in_the_end() -> 
     [
         ({"steps": 0}, 1, "optimisation.steps"),
         ({"batch": 9}, 2, "does not part evenly among 2 processes; use 8"),
-        ({"part": 3}, 1, "part 3 does not divide a process's share of the batch, 8"),
+        ({"micro_batch": 3}, 1, "micro_batch 3 does not divide a process's share of the batch, 8"),
         ({"clip": -1.0}, 1, "optimisation.clip"),
     ],
 )
@@ -250,7 +268,7 @@ def test_settings_that_cannot_be_are_refused(changes: Mapping[str, Any], process
 def test_a_run_writes_checkpoints_and_a_line_a_step(tmp_path: Path) -> None:
     order = Order(64, 8, 3)
     trainer = Trainer(TinyContrast(), QUICK, epoch_steps=8)
-    assert RunLoop(trainer, parts(tmp_path, order, trainer)).go() == "finished"
+    assert TrainingLoop(trainer, components(tmp_path, order, trainer)).run() == "finished"
     assert Checkpoints(tmp_path, 2).steps() == [10, 12] or 5 in Checkpoints(tmp_path, 2).steps()
     log = read_log(tmp_path / "log.jsonl")
     assert [line["step"] for line in log] == list(range(1, 13))
@@ -283,7 +301,7 @@ def test_ctrl_c_saves_and_ends(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     order = Order(64, 8, 3)
     trainer = Trainer(TinyContrast(), QUICK, epoch_steps=8)
-    run_parts = parts(tmp_path, order, trainer)
+    run_parts = components(tmp_path, order, trainer)
 
     def pressed(source: Iterator[Any]) -> Iterator[Any]:
         for number, batch in enumerate(source):
@@ -291,7 +309,7 @@ def test_ctrl_c_saves_and_ends(tmp_path: Path) -> None:
                 os.kill(os.getpid(), signal.SIGINT)
             yield batch
 
-    assert RunLoop(trainer, replace(run_parts, feed=pressed(run_parts.feed))).go() == "interrupted"
+    assert TrainingLoop(trainer, replace(run_parts, feed=pressed(run_parts.feed))).run() == "interrupted"
     assert trainer.step_count == 7 and 7 in Checkpoints(tmp_path, 2).steps()
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -15,7 +15,12 @@ from torch import Tensor
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.evaluation.clustering import best_names, clustering_figures
-from perception_contrast_training.evaluation.compare import Asked, by_caption, compare, of_time
+from perception_contrast_training.evaluation.compare import (
+    CompareSettings,
+    caption_retrieval,
+    compare,
+    time_figures,
+)
 from perception_contrast_training.evaluation.corruptions import CHANGES, blurred, lit, turned
 from perception_contrast_training.evaluation.encoding import (
     EncodedImages,
@@ -92,7 +97,7 @@ def test_frames_that_share_a_caption_are_all_right() -> None:
     def words(texts: Sequence[str]) -> Tensor:
         return torch.tensor([said[text] for text in texts])
 
-    found = by_caption(image, words, ["a kitchen", "a kitchen", "a kitchen", "a hall\na way out", ""])
+    found = caption_retrieval(image, words, ["a kitchen", "a kitchen", "a kitchen", "a hall\na way out", ""])
     assert found["image to text R@1"] == found["text to image R@1"] == 1.0
 
 
@@ -104,12 +109,12 @@ def seen_at(vectors: Tensor, stamps: list[int], groups: list[int]) -> EncodedIma
 def test_recordings_with_no_two_frames_to_compare_give_no_figure() -> None:
     """A mean over nothing is no number, and would decide which checkpoint is best."""
     alone = seen_at(torch.eye(3), [0, 0, 0], [0, 1, 2])
-    assert of_time(alone) == {}
+    assert time_figures(alone) == {}
     # Two cameras at one time: the usual time is that between frames, not nothing.
     both = seen_at(
         torch.eye(2).repeat_interleave(4, 0), [n * 10**9 for n in (0, 0, 1, 1, 60, 60, 61, 61)], [0] * 8
     )
-    assert of_time(both) == {"near in time mAP": 1.0}
+    assert time_figures(both) == {"near in time mAP": 1.0}
 
 
 def test_an_encoder_that_is_broken_has_no_figures() -> None:
@@ -231,7 +236,7 @@ def adapter(name: str, network: object, **options: object) -> EncoderAdapter:
 
 def test_a_good_encoder_beats_a_blind_one_in_every_figure() -> None:
     good, blind = adapter("good", mean_colour, words=words), adapter("blind", constant, words=words)
-    outcome = compare([good, blind], Colours(96), Asked(held_out=0.25))
+    outcome = compare([good, blind], Colours(96), CompareSettings(held_out=0.25))
     a, b = (outcome.figures["encoders"][name] for name in ("good", "blind"))
     for figure in ("kNN", "linear probe", "zero-shot"):
         assert a[figure] == 1.0 and b[figure] < 0.7, figure
@@ -243,7 +248,7 @@ def test_a_good_encoder_beats_a_blind_one_in_every_figure() -> None:
 
 def test_unknown_tasks_are_refused() -> None:
     with pytest.raises(PerceptionError, match="task 'knnn' is unknown"):
-        compare([adapter("x", mean_colour)], Colours(), Asked(tasks=("knnn",)))
+        compare([adapter("x", mean_colour)], Colours(), CompareSettings(tasks=("knnn",)))
 
 
 def test_damaged_images_are_left_out_and_counted(tmp_path: Path) -> None:

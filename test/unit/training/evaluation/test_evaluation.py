@@ -15,12 +15,12 @@ from perception_contrast_training.calibration.fitting import platt
 from perception_contrast_training.calibration.household_calibration import threshold_of
 from perception_contrast_training.evaluation.figures import PrecisionRecall, iou
 from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
-from perception_contrast_training.evaluation.questions import (
+from perception_contrast_training.household.alignment.household_figures import box_of
+from perception_contrast_training.household.questions import (
     absent_questions,
     mask_of,
     present_questions,
 )
-from perception_contrast_training.household.household_figures import box_of
 from perception_contrast_training.household.words import UNSEEN_ELSEWHERE, Concept, Words
 
 WORDS = Words(held_out=True, unseen=True)

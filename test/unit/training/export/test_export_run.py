@@ -28,8 +28,9 @@ from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.config.pretraining_recipe import recipe_of
 from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot, write_snapshot
-from perception_contrast_training.engine.guard import RegressionError, judge, require_no_regression
-from perception_contrast_training.engine.run_folder import Trained, load_run, start
+from perception_contrast_training.engine.load_run import TrainedRun, load_run
+from perception_contrast_training.engine.pretraining import start
+from perception_contrast_training.engine.regression_guard import RegressionError, judge, require_no_regression
 from perception_contrast_training.export.export_files import served_by, write_model
 from perception_contrast_training.export.export_run import export_run, spec_of
 from perception_contrast_training.networks.backbones import BackboneSettings, make_backbone
@@ -178,7 +179,7 @@ def test_every_kind_of_network_is_served_as_it_was_trained(tmp_path: Path, setti
             return backbone
 
     plain = recipe(Path("x"), tmp_path)
-    trained = Trained(plain, Method(), 0)  # type: ignore[arg-type]
+    trained = TrainedRun(plain, Method(), 0)  # type: ignore[arg-type]
     written = write_model(tmp_path, spec_of(trained), served_by(trained), settings.size)
     assert min(written.cosines.values()) > 0.999
     tower = load_dino(str(tmp_path))

@@ -41,8 +41,8 @@ from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot, write_snapshot
-from perception_contrast_training.engine.guard import RegressionError
-from perception_contrast_training.engine.run_folder import load_run
+from perception_contrast_training.engine.load_run import load_run
+from perception_contrast_training.engine.regression_guard import RegressionError
 from perception_contrast_training.export.export_run import export_run
 
 SAID = ("{}",)  # phrases as they are, for what is compared with training

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import signal
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_runs import after_each_step
 
 from perception_contrast.cli.main import main as command
 from perception_contrast.core.cache import sha256_of
@@ -23,11 +26,14 @@ from perception_contrast.encoders.alignment_head import (
 )
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_training.calibration.household_calibration import _fitted
-from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, Optimisation
-from perception_contrast_training.household.alignment_training import AlignmentTrainer
-from perception_contrast_training.household.baselines import closed_form_head
-from perception_contrast_training.household.dense_batches import BatchMaker, BatchSettings
-from perception_contrast_training.household.rendered import (
+from perception_contrast_training.config.alignment_recipe import AlignmentOptimisation, AlignmentRecipe
+from perception_contrast_training.config.run_settings import CheckpointSettings
+from perception_contrast_training.engine.journal import read_log
+from perception_contrast_training.household.alignment.alignment_losses import LossWeights
+from perception_contrast_training.household.alignment.alignment_training import AlignmentFit
+from perception_contrast_training.household.alignment.baselines import closed_form_head
+from perception_contrast_training.household.alignment.dense_batches import BatchMaker, BatchSettings
+from perception_contrast_training.household.scene_shards import (
     Shard,
     cell_labels,
     load_shard,
@@ -85,10 +91,25 @@ def maker(seed: int = 3) -> BatchMaker:
     return BatchMaker([shard()], Words(), SETTINGS, len(AlignmentConfig().layers), seed)
 
 
-def trainer(**changes: object) -> AlignmentTrainer:
-    optimisation = Optimisation(steps=40, warm_up=2, precision="float32", text_noise=0.0)
-    recipe = AlignmentRecipe(optimisation=replace(optimisation, **changes))  # type: ignore[arg-type]
-    return AlignmentTrainer(recipe, SentenceBank(Sentences()))
+def fit(output: Path | str = "unused", **changes: object) -> AlignmentFit:
+    optimisation = AlignmentOptimisation(steps=40, warm_up=2, precision="float32", text_noise=0.0)
+    recipe = AlignmentRecipe(
+        output=str(output), batch=SETTINGS, checkpoints=CheckpointSettings(every=5),
+        optimisation=replace(optimisation, **changes),  # type: ignore[arg-type]
+    )  # fmt: skip
+    return AlignmentFit(recipe, SentenceBank(Sentences()), maker())
+
+
+SPACES = {"image_space": "tower@1", "text_space": "sentences@1"}
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """With more, PyTorch adds up gradients of looked-up rows in any order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 # Labels and batches.
@@ -134,7 +155,7 @@ def test_a_batch_says_what_is_true_where() -> None:
 
 def test_dropout_hides_from_a_step_what_it_does_not_hide_from_a_query() -> None:
     batch = maker().draw()
-    head = trainer(dropout=0.5).head
+    head = fit(dropout=0.5).head
     seen = [head.grid(batch.layers, batch.colours)[0] for _ in range(2)]
     assert not torch.equal(*seen)
     head.eval()
@@ -169,39 +190,70 @@ def test_sentences_are_encoded_once() -> None:
 
 
 def test_a_few_steps_fit_a_batch() -> None:
-    batch, steps = maker().draw(), trainer()
-    figures = [steps.step(batch, number) for number in range(10)]
-    weights = asdict(steps.recipe.loss)
-    assert set(figures[0]) == {*weights, "loss"}
-    assert figures[0]["loss"] == pytest.approx(sum(weights[k] * figures[0][k] for k in weights), rel=1e-5)
+    batch, trainer = vars(maker().draw()), fit().trainer
+    figures = [trainer.step(batch).figures for _ in range(10)]
+    weights = asdict(LossWeights())
+    assert {f"loss/{name}" for name in weights} | {"loss"} <= set(figures[0])
+    total = sum(weights[name] * figures[0][f"loss/{name}"] for name in weights)
+    assert figures[0]["loss"] == pytest.approx(total, rel=1e-5)
     assert figures[-1]["loss"] < 0.7 * figures[0]["loss"]
-    assert figures[-1]["category"] < figures[0]["category"] and figures[-1]["mask"] < figures[0]["mask"]
+    for name in ("loss/category", "loss/mask"):
+        assert figures[-1][name] < figures[0][name]
 
 
 def test_the_average_follows_the_head_with_short_memory_at_first() -> None:
-    batch, steps = maker().draw(), trainer(average=0.9)
-    start = steps.head.bias.detach().clone()
-    steps.step(batch, 0)
+    batch, made = vars(maker().draw()), fit(average=0.9)
+    start = made.head.bias.detach().clone()
+    made.trainer.step(batch)
     # After the first step its memory is 1 / 11.
-    expected = start / 11 + steps.head.bias.detach() * 10 / 11
-    assert torch.allclose(steps.averaged.state["bias"], expected, atol=1e-6)
+    expected = start / 11 + made.head.bias.detach() * 10 / 11
+    assert torch.allclose(made.kept_head().bias, expected, atol=1e-6)
 
 
-def test_a_run_that_is_not_finite_leaves_the_head_alone_and_ends() -> None:
-    batch, steps = maker().draw(), trainer()
-    broken = replace(batch, cls=torch.full_like(batch.cls, float("nan")))
-    before = {k: v.clone() for k, v in steps.head.state_dict().items()}
+@pytest.mark.parametrize("broken", ["cls", "purity"])
+def test_a_run_that_is_not_finite_leaves_the_head_alone_and_ends(broken: str) -> None:
+    batch, made = vars(maker().draw()), fit()
+    batch = {**batch, broken: torch.full_like(batch[broken], float("nan"))}
+    before = {k: v.clone() for k, v in made.head.state_dict().items()}
     with pytest.raises(PerceptionError, match="learning_rate"):
-        for number in range(100):
-            steps.step(broken, number)
-    assert all(torch.equal(v, before[k]) for k, v in steps.head.state_dict().items())
+        for _ in range(100):
+            made.trainer.step(batch)
+    assert all(torch.equal(v, before[k]) for k, v in made.head.state_dict().items())
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_fit_that_stops_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+    """Noise on words, dropout, batches, moments and averages all go on."""
+    settings = {"steps": 12, "dropout": 0.2, "text_noise": 0.05}
+    whole, cut = fit(tmp_path / "whole", **settings), fit(tmp_path / "cut", **settings)
+    whole.run(SPACES)
+
+    def stopping(step: int) -> None:
+        if step == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), after_each_step(cut.trainer, stopping):
+        cut.run(SPACES)
+    torch.manual_seed(123)  # another process has drawn other numbers
+    again = fit(tmp_path / "cut", **settings)
+    again.run(SPACES)
+    assert again.trainer.step_count == 12
+    states = [load_file(tmp_path / name / "head.safetensors") for name in ("whole", "cut")]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    logs = [read_log(tmp_path / name / "log.jsonl") for name in ("whole", "cut")]
+    assert [line["loss"] for line in logs[0]] == [line["loss"] for line in logs[1]]
+    # Another recipe in the same folder begins at its first step.
+    other = fit(tmp_path / "cut", **settings, learning_rate=1e-4)
+    other.run(SPACES)
+    assert [line["step"] for line in read_log(tmp_path / "cut" / "log.jsonl")] == list(range(1, 13))
+    assert read_log(tmp_path / "cut" / "log.jsonl")[-1]["loss"] != logs[0][-1]["loss"]
 
 
 # Files.
 
 
 def test_a_head_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    head, path = trainer().head.eval(), tmp_path / "head.safetensors"
+    head, path = fit().head.eval(), tmp_path / "head.safetensors"
     save_alignment(head, path, {"image_space": "tower@1", "steps": "3"})
     again, facts, sha256 = load_alignment(path)
     assert (facts["image_space"], facts["steps"], sha256) == ("tower@1", "3", sha256_of(path))
@@ -242,7 +294,7 @@ def _odd(path: Path) -> None:
 @pytest.mark.parametrize("damage", [_cut, _noise, _bare, _short, _foreign, _odd, Path.unlink])
 def test_damaged_heads_are_refused_by_name(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "head.safetensors"
-    save_alignment(trainer().head, path, {})
+    save_alignment(fit().head, path, {})
     damage(path)  # type: ignore[operator]
     with pytest.raises(ModelError, match=r"head\.safetensors"):
         load_alignment(path)
@@ -308,7 +360,7 @@ def test_one_command_ends_with_a_head_that_is_served(tmp_path: Path, repository:
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.encoders.household_lit import load_household_lit
     from perception_contrast.text.sentence_encoder import load_minilm
-    from perception_contrast_sim.render import assets
+    from perception_contrast_sim.objects import assets
 
     try:
         tower, sentences = load_dino("dinov2-s14", pinned=True), load_minilm()

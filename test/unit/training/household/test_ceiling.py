@@ -7,8 +7,8 @@ import pytest
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_sim.objects.props import SceneObject
-from perception_contrast_training.household.ceiling import ceiling, things_of
-from perception_contrast_training.household.rendered import Shard
+from perception_contrast_training.household.alignment.ceiling import ceiling, things_of
+from perception_contrast_training.household.scene_shards import Shard
 from perception_contrast_training.household.words import Words
 
 NAMES = ("mug", "chair", "banana", "bottle")

@@ -14,41 +14,43 @@ import torch
 import yaml
 from numpy.typing import NDArray
 from small_shards import SmallJob, make_small
+from tiny_runs import same
 
 from perception_contrast.cli.main import main as command
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError, PerceptionError, RecipeError
 from perception_contrast.encoders.alignment_head import AlignmentHead
 from perception_contrast.encoders.rescoring_head import LAYOUT, RescoringHead, load_rescoring_head
-from perception_contrast.segmentation.rescoring.rescorer import RescoringCalibration
+from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
 from perception_contrast_sim.objects.materials import COLOURS, MATERIALS
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.rooms.scenes import LabelledScene
 from perception_contrast_training.config.rescoring_recipe import (
+    HeadShape,
+    RescoringBatchSettings,
+    RescoringOptimisation,
     RescoringRecipe,
-    ZoomBatchSettings,
-    ZoomOptimisation,
-    ZoomShape,
-    load_zoom_recipe,
+    load_rescoring_recipe,
 )
-from perception_contrast_training.household import enlarged_regions as zoomed
-from perception_contrast_training.household.concepts import TruthTable, draw_concepts, shown_names
-from perception_contrast_training.household.enlarged_regions import (
+from perception_contrast_training.config.run_settings import CheckpointSettings
+from perception_contrast_training.engine.resume import checkpoints_of
+from perception_contrast_training.household.rescoring import enlarged_regions as zoomed
+from perception_contrast_training.household.rescoring.concepts import TruthTable, draw_concepts, shown_names
+from perception_contrast_training.household.rescoring.enlarged_regions import (
     EnlargedJob,
     EnlargedRegions,
-    load_zoomed,
-    make_zoomed,
+    load_regions,
+    make_regions,
     regions_of,
 )
-from perception_contrast_training.household.rendered import make_shards, write_shard
-from perception_contrast_training.household.rescoring_figures import naming, zoom_scores
-from perception_contrast_training.household.rescoring_losses import name_loss, phrase_loss
-from perception_contrast_training.household.rescoring_training import (
-    RescoringTrainer,
-    WordSpace,
-    fit,
+from perception_contrast_training.household.rescoring.rescoring_figures import crop_scores, naming
+from perception_contrast_training.household.rescoring.rescoring_losses import name_loss, phrase_loss
+from perception_contrast_training.household.rescoring.rescoring_training import (
+    RescoringFit,
     shard_jobs,
 )
+from perception_contrast_training.household.rescoring.word_space import WordSpace
+from perception_contrast_training.household.scene_shards import make_shards, write_shard
 from perception_contrast_training.household.sentences import SentenceBank
 from perception_contrast_training.household.words import SURFACES, Concept, Words
 
@@ -107,9 +109,9 @@ def things(count: int = 60, seed: int = 0) -> EnlargedRegions:
 
 def recipe(**changes: object) -> RescoringRecipe:
     made = RescoringRecipe(
-        head=ZoomShape(width=32, cell=4, blocks=1, dropout=0.1, block_dropout=0.1),
-        batch=ZoomBatchSettings(things=32, phrases=24, pool=120, wordings=2),
-        optimisation=ZoomOptimisation(
+        head=HeadShape(width=32, cell=4, blocks=1, dropout=0.1, block_dropout=0.1),
+        batch=RescoringBatchSettings(things=32, phrases=24, pool=120, wordings=2),
+        optimisation=RescoringOptimisation(
             steps=150, learning_rate=5e-3, warm_up=5, average=0.9, precision="float32"
         ),
     )
@@ -122,8 +124,8 @@ def words() -> WordSpace:
     return WordSpace(head, SentenceBank(Sentences()), "household-lit@0123456789ab", "dinov2-s14@1")
 
 
-def trainer(**changes: object) -> RescoringTrainer:
-    return RescoringTrainer(recipe(**changes), things(), words())
+def fit(**changes: object) -> RescoringFit:
+    return RescoringFit(recipe(**changes), things(), words())
 
 
 # Shards.
@@ -166,10 +168,10 @@ def test_a_shard_holds_what_is_seen_of_each_thing(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     job = EnlargedJob(tmp_path / "00000", 5, 2, "any", (0, 1, 2), True)
     try:
-        assert make_zoomed(job) == job.folder
+        assert make_regions(job) == job.folder
     finally:
         torch.set_num_threads(threads)
-    found = load_zoomed([job.folder])
+    found = load_regions([job.folder])
     surfaces = (None, SceneObject(0, "floor"))
     named = [i for i, thing in enumerate(found.objects) if thing not in surfaces]
     assert [found.objects[i] for i in named] == [SceneObject(4, "mug", "red")] * 2, "nothing small"
@@ -216,7 +218,7 @@ def _written(folder: Path, count: int, seed: int = 0) -> list[SceneObject | None
 
 def test_shards_are_read_as_one_and_drawn_from_in_any_order(tmp_path: Path) -> None:
     objects = [*_written(tmp_path / "a", 13, 1), *_written(tmp_path / "b", 9, 2)]
-    found = load_zoomed([tmp_path / "a", tmp_path / "b"])
+    found = load_regions([tmp_path / "a", tmp_path / "b"])
     assert found.objects == objects and len(found) == 22
     assert len(set(found.scene.tolist())) == 3 + 2, "images of two shards are not the same"
     layout = np.concatenate([np.load(tmp_path / one / "layout.npy") for one in "ab"]).astype(np.float32)
@@ -248,7 +250,7 @@ def test_damaged_shards_are_refused_by_name(tmp_path: Path, damage: Callable[[Pa
         _written(tmp_path / name, 8)
     damage(tmp_path / "second")
     with pytest.raises(PerceptionError, match=r"second.*delete it"):
-        load_zoomed([tmp_path / "first", tmp_path / "second"])
+        load_regions([tmp_path / "first", tmp_path / "second"])
 
 
 def test_shards_that_were_interrupted_go_on(tmp_path: Path) -> None:
@@ -346,12 +348,13 @@ def test_names_are_told_apart_by_the_scale() -> None:
 
 
 def test_a_tiny_run_names_its_own_things(tmp_path: Path) -> None:
-    made, space = trainer(output=str(tmp_path)), words()
-    fit(made, space)
+    settings, space = recipe(output=str(tmp_path)), words()
+    made = RescoringFit(settings, things(), space)
+    made.run()
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == list(range(1, 151))
     assert log[-1]["loss"] < 0.4 * log[0]["loss"]
-    weights = made.recipe.loss
+    weights = settings.loss
     for line in log:
         total = weights.name * line["loss/name"] + weights.phrase * line["loss/phrase"]
         assert line["loss"] == pytest.approx(total, rel=1e-4)
@@ -359,51 +362,75 @@ def test_a_tiny_run_names_its_own_things(tmp_path: Path) -> None:
     assert (facts["image_space"], facts["word_space"]) == (space.image, space.space)
     assert json.loads(facts["layers"]) == [3, 7, 11] and facts["steps"] == "150"
     assert json.loads(facts["names"]) == [*Words().names, *SURFACES]
-    assert json.loads(facts["recipe"]) == json.loads(json.dumps(asdict(made.recipe)))
+    assert json.loads(facts["recipe"]) == json.loads(json.dumps(asdict(settings)))
     # The kept head is the average, in half precision, and hides nothing from itself.
-    for name, value in head.state_dict().items():
-        assert torch.allclose(value, made.averaged.state[name], atol=2e-3)
+    kept = made.kept_head().state_dict()
+    assert all(torch.allclose(value, kept[name], atol=2e-3) for name, value in head.state_dict().items())
     own = things()
     names = space.head.text_embedding(space.bank.vectors(shown_names(Words())))
-    scores = zoom_scores(head, own, names)
-    assert torch.equal(scores, zoom_scores(head, own, names))
+    scores = crop_scores(head, own, names)
+    assert torch.equal(scores, crop_scores(head, own, names))
     found = naming(scores, own, 0.9)
     assert found["rightly named"]["all"] > 0.9 and found["absent names reported"]["all"] < 0.1
-    assert {p.name for p in tmp_path.iterdir()} == {"head.safetensors", "log.jsonl"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "checkpoints", "head.safetensors", "log.jsonl", "recipe.yaml",
+    }  # fmt: skip
 
 
 def test_the_same_seed_makes_the_same_head() -> None:
     def run(seed: int) -> dict[str, torch.Tensor]:
-        made = trainer(seed=seed)
-        for number in range(3):
-            made.step(made.draw(), number)
-        return made.averaged.state
+        made = fit(seed=seed)
+        for _ in range(3):
+            made.trainer.step(vars(made.maker.draw()))
+        return made.kept_head().state_dict()
 
     one, two, other = run(3), run(3), run(4)
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert not torch.equal(one["inside.weight"], other["inside.weight"])
 
 
+def test_a_fit_that_stops_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+    """Another process resumes it, with the shards and words that are there."""
+    optimisation = replace(recipe().optimisation, steps=11, text_noise=0.05, average=0.9)
+    changes = {"optimisation": optimisation, "checkpoints": CheckpointSettings(every=4)}
+    whole = fit(output=str(tmp_path / "whole"), **changes)
+    whole.run()
+    cut = fit(output=str(tmp_path / "cut"), **changes)
+    for _ in range(6):
+        cut.trainer.step(vars(cut.maker.draw()))
+    checkpoints_of(tmp_path / "cut").write(cut.trainer.snapshot(inputs={"image_space": "", "word_space": ""}))
+    with pytest.raises(PerceptionError, match="fitted to other inputs"):
+        fit(output=str(tmp_path / "cut"), **changes).run(resume=True)
+    about = {"image_space": words().image, "word_space": words().space}
+    checkpoints_of(tmp_path / "cut").write(cut.trainer.snapshot(inputs=about))
+    later = fit(output=str(tmp_path / "cut"), **changes)
+    later.run(resume=True)
+    one, two = (made.trainer.snapshot() for made in (whole, later))
+    assert same(one, two) and all(
+        torch.equal(value, two.average[name]) for name, value in one.average.items()
+    )
+
+
 def test_dropout_hides_in_training_alone() -> None:
-    made = trainer(head=ZoomShape(width=32, cell=4, blocks=2, dropout=0.5, block_dropout=0.25))
+    made = fit(head=HeadShape(width=32, cell=4, blocks=2, dropout=0.5, block_dropout=0.25))
     rates = sorted(m.p for m in made.head.modules() if isinstance(m, torch.nn.Dropout))
     assert rates == [0.25, 0.25, 0.5]
-    views = made.draw().views
+    views = made.maker.draw().views
     assert not torch.equal(made.head(views), made.head(views))
-    kept = made.kept()
+    kept = made.kept_head()
     assert torch.equal(kept(views), kept(views)) and isinstance(kept, RescoringHead)
 
 
 def test_a_run_that_is_not_finite_leaves_the_head_alone_and_ends() -> None:
-    made = trainer()
-    batch = made.draw()
+    made = fit()
+    batch = made.maker.draw()
     broken = replace(
         batch, views=replace(batch.views, inside=torch.full_like(batch.views.inside, float("nan")))
     )
     before = {k: v.clone() for k, v in made.head.state_dict().items()}
     with pytest.raises(PerceptionError, match="learning_rate"):
-        for number in range(100):
-            made.step(broken, number)
+        for _ in range(100):
+            made.trainer.step(vars(broken))
     assert all(torch.equal(v, before[k]) for k, v in made.head.state_dict().items())
 
 
@@ -444,17 +471,17 @@ def test_naming_counts_what_is_right_by_size() -> None:
 
 @pytest.fixture
 def shipped(repository: Path) -> Path:
-    return repository / "training" / "recipes" / "household_zoom.yaml"
+    return repository / "training" / "recipes" / "household_rescoring.yaml"
 
 
 def test_the_shipped_recipe_says_all_that_there_is_to_say(shipped: Path) -> None:
     stored = yaml.safe_load(shipped.read_text())
-    assert load_zoom_recipe(shipped) == RescoringRecipe()
+    assert load_rescoring_recipe(shipped) == RescoringRecipe()
     assert json.loads(json.dumps(asdict(RescoringRecipe()))) == stored
 
 
 def test_shards_have_seeds_of_their_own_and_names_by_them(shipped: Path) -> None:
-    settings = load_zoom_recipe(shipped, ["output=here", "scenes.images=9960"])
+    settings = load_rescoring_recipe(shipped, ["output=here", "scenes.images=9960"])
     jobs, apart = (shard_jobs(settings, True, kept_back=one) for one in (False, True))
     assert [job.seed for job in jobs] == list(range(7_300_000, 7_300_200))
     assert [str(job.folder) for job in jobs[:2]] == ["here/shards/00000", "here/shards/00001"]
@@ -478,12 +505,12 @@ def test_shards_have_seeds_of_their_own_and_names_by_them(shipped: Path) -> None
         ("evaluation.recall=0", "evaluation.recall 0.0 is not in (0, 1]"),
         ("image_tower=dinov2-b14", "this version takes 'dinov2-s14'"),
         ("optimisation.precision=float16", "neither bfloat16 nor float32"),
-        ("method=alignment", "method 'alignment' is not 'zoom'"),
+        ("method=alignment", "method 'alignment' is not 'rescoring'"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(shipped: Path, change: str, said: str) -> None:
     with pytest.raises(RecipeError) as refusal:
-        load_zoom_recipe(shipped, [change])
+        load_rescoring_recipe(shipped, [change])
     assert said in str(refusal.value)
 
 
@@ -508,7 +535,7 @@ def test_errors_of_the_command_are_one_line(
 def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: Path) -> None:
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.text.sentence_encoder import load_minilm
-    from perception_contrast_sim.render import assets
+    from perception_contrast_sim.objects import assets
 
     try:
         tower = load_dino("dinov2-s14", pinned=True)

@@ -14,7 +14,7 @@ from perception_contrast_sim.objects import assets
 from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, catalogue
 from perception_contrast_sim.objects.materials import COLOUR_SYNONYMS, COLOURS
 from perception_contrast_sim.objects.props import SceneObject, draw_colour, draw_prop
-from perception_contrast_training.household.dense_batches import BatchMaker, BatchSettings
+from perception_contrast_training.household.alignment.dense_batches import BatchMaker, BatchSettings
 from perception_contrast_training.household.words import (
     ELSEWHERE,
     SURFACES,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import math
 
 import numpy as np
@@ -13,8 +15,8 @@ from perception_contrast_training.losses import (
     category_loss,
     clip_loss,
     mask_loss,
-    multi_positive_loss,
     presence_loss,
+    supervised_contrastive_loss,
 )
 
 ROWS, COLUMNS = 8, 16
@@ -60,7 +62,7 @@ def test_multi_positive_loss_is_nt_xent_with_one_positive_a_row(temperature: flo
     views = torch.nn.functional.normalize(torch.cat([golden(0.0), golden(0.6)]), dim=-1)
     oneself = torch.eye(2 * ROWS, dtype=torch.bool)
     positive = oneself.roll(ROWS, dims=1)
-    loss = multi_positive_loss(views @ views.T / temperature, positive, oneself)
+    loss = supervised_contrastive_loss(views @ views.T / temperature, positive, oneself)
     assert float(loss) == pytest.approx(expected, abs=1e-10)
 
 
@@ -86,17 +88,17 @@ def test_multi_positive_loss_is_the_equation(seed: int) -> None:
     ignored = torch.rand(6, 9, generator=generator) < 0.2
     positive[2] = False
     expected = supcon(logits, positive, ignored)
-    assert float(multi_positive_loss(logits, positive, ignored)) == pytest.approx(expected, rel=1e-12)
+    assert float(supervised_contrastive_loss(logits, positive, ignored)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_multi_positive_loss_survives_rows_with_nothing_in_them() -> None:
     logits = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     positive = torch.zeros(3, 4, dtype=torch.bool)
-    assert float(multi_positive_loss(logits, positive)) == 0.0
+    assert float(supervised_contrastive_loss(logits, positive)) == 0.0
     positive[0, 1] = True
     ignored = torch.zeros(3, 4, dtype=torch.bool)
     ignored[1] = True
-    multi_positive_loss(logits, positive, ignored).backward()
+    supervised_contrastive_loss(logits, positive, ignored).backward()
     assert torch.isfinite(logits.grad).all()
     assert (logits.grad[1:] == 0).all() and (logits.grad[0] != 0).all()
 
@@ -209,7 +211,7 @@ def test_gradients_are_right() -> None:
     )
     positive = torch.tensor([[True, False, True, False, False, False], [False] * 5 + [True]])
     ignored = torch.tensor([[False, True] + [False] * 4, [True] * 2 + [False] * 4])
-    assert torch.autograd.gradcheck(lambda x: multi_positive_loss(x, positive, ignored), (rows,))
+    assert torch.autograd.gradcheck(lambda x: supervised_contrastive_loss(x, positive, ignored), (rows,))
     pair = tuple(golden(p)[:3, :4].clone().requires_grad_() for p in (0.0, 0.6))
     assert torch.autograd.gradcheck(lambda a, b: clip_loss(a, b, 5.0), pair)
 
@@ -221,3 +223,15 @@ def test_the_focus_of_the_mask_loss_is_no_path_for_gradients() -> None:
     mask_loss(logits, target, torch.ones_like(target), overlap=0.0).backward()
     gap = torch.sigmoid(logits.detach()) - target
     assert torch.allclose(logits.grad, gap.abs() * gap / 3, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name", ["byol", "clip", "dino", "ibot", "koleo", "mae", "ntxent", "siglip", "sinkhorn", "supcon"]
+)
+def test_the_example_of_a_loss_holds(name: str) -> None:
+    module = importlib.import_module(f"perception_contrast_training.losses.{name}")
+    found = doctest.DocTestFinder(exclude_empty=True).find(module, globs={**vars(module), "torch": torch})
+    runner = doctest.DocTestRunner(verbose=False)
+    for example in found:
+        runner.run(example)
+    assert runner.tries and not runner.failures

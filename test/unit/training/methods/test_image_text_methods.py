@@ -30,11 +30,11 @@ from perception_contrast.core.errors import ModelError, RecipeError
 from perception_contrast_training.config.pretraining_recipe import recipe_of
 from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot
 from perception_contrast_training.engine.journal import read_log
-from perception_contrast_training.engine.run_folder import check, resume
+from perception_contrast_training.engine.pretraining import check, resume
 from perception_contrast_training.methods.registry import make_method
 from perception_contrast_training.networks.backbones import BackboneSettings
-from perception_contrast_training.networks.low_rank import LoraSettings
-from perception_contrast_training.networks.packed import pack, unpack
+from perception_contrast_training.networks.lora import LoraSettings
+from perception_contrast_training.networks.packed_attention import pack, unpack
 from perception_contrast_training.networks.text import TextSettings
 
 OWN = TextSettings(tower="own")

@@ -30,12 +30,17 @@ from perception_contrast_training.data.datasets.shards import ShardDataset
 from perception_contrast_training.data.datasets.subset import Chosen
 from perception_contrast_training.data.loading.batches import PARTNERED, UNREADABLE, batches
 from perception_contrast_training.data.loading.order import Order
-from perception_contrast_training.data.pairs.partners import PairSettings, Partners, partners_of
-from perception_contrast_training.engine import negative_mask as whereabouts
+from perception_contrast_training.data.pairs.positive_pairs import (
+    PairSettings,
+    PositivePairs,
+    find_positive_pairs,
+)
+from perception_contrast_training.engine import negative_mask
 from perception_contrast_training.engine.checkpoint import Checkpoints, Snapshot, read_snapshot
 from perception_contrast_training.engine.journal import read_log
-from perception_contrast_training.engine.negative_mask import WHERE, NegativeMask, may_be_negatives
-from perception_contrast_training.engine.run_folder import check, open_data, partners_in, resume, start
+from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS, NegativeMask, may_be_negatives
+from perception_contrast_training.engine.pretraining import check, resume, start
+from perception_contrast_training.engine.pretraining_data import open_data, positive_pairs_in
 from perception_contrast_training.engine.trainer import Trainer
 
 OTHER = "/cam/side/image_raw/compressed"
@@ -70,8 +75,8 @@ class AsTheyAre:
         return {"views": torch.stack([image, image if partner is None else partner]).float()}
 
 
-def fed(images: Any, partners: Partners, batch: int = 6, **options: Any) -> list[dict[str, Any]]:
-    source = batches(images, AsTheyAre(), Order(len(images), batch, 3), partners=partners, **options)
+def fed(images: Any, positives: PositivePairs, batch: int = 6, **options: Any) -> list[dict[str, Any]]:
+    source = batches(images, AsTheyAre(), Order(len(images), batch, 3), positives=positives, **options)
     return list(islice(source, 8 - options.get("start", 0)))
 
 
@@ -82,11 +87,11 @@ def fed(images: Any, partners: Partners, batch: int = 6, **options: Any) -> list
 def test_second_views_show_a_frame_of_the_kind_that_was_asked_for(robot: Path, kind: Any) -> None:
     dataset = ShardDataset(robot)
     settings = PairSettings(kind, seconds=1.5, metres=0.6, degrees=10)
-    partners = partners_of(dataset, settings, str(robot), negatives=True)
-    assert partners is not None
+    positives = find_positive_pairs(dataset, settings, str(robot), negatives=True)
+    assert positives is not None
     topics, kinds = dataset.rows["topic"].to_pylist(), set()
-    for batch in fed(dataset, partners):
-        for row, (index, second) in enumerate(batch[WHERE][:, :, 0].T.long().tolist()):
+    for batch in fed(dataset, positives):
+        for row, (index, second) in enumerate(batch[FRAME_POSITIONS][:, :, 0].T.long().tolist()):
             assert index == batch["index"][row] and second != index and batch[PARTNERED][row] == 1
             assert torch.equal(batch["views"][1, row], dataset[second]["image"].float())
             assert dataset.groups[index] == dataset.groups[second]
@@ -104,15 +109,17 @@ def test_second_views_show_a_frame_of_the_kind_that_was_asked_for(robot: Path, k
 
 def test_batches_go_on_anywhere_and_are_the_same_in_any_process(robot: Path) -> None:
     dataset = ShardDataset(robot)
-    partners = Partners(Frames.of(dataset), PairSettings("any"), negatives=True)
-    whole = fed(dataset, partners)
-    late = fed(dataset, partners, start=5, workers=2)
-    halves = [fed(dataset, partners, rank=rank, processes=2) for rank in range(2)]
+    positives = PositivePairs(Frames.of(dataset), PairSettings("any"), negatives=True)
+    whole = fed(dataset, positives)
+    late = fed(dataset, positives, start=5, workers=2)
+    halves = [fed(dataset, positives, rank=rank, processes=2) for rank in range(2)]
     for one, other in zip(whole[5:], late, strict=True):
-        assert torch.equal(one["views"], other["views"]) and torch.equal(one[WHERE], other[WHERE])
+        assert torch.equal(one["views"], other["views"]) and torch.equal(
+            one[FRAME_POSITIONS], other[FRAME_POSITIONS]
+        )
     for one, first, second in zip(whole, *halves, strict=True):
         assert torch.equal(one["views"], torch.cat([first["views"], second["views"]], dim=1))
-    seen = {tuple(pair) for batch in whole for pair in batch[WHERE][:, :, 0].T.tolist()}
+    seen = {tuple(pair) for batch in whole for pair in batch[FRAME_POSITIONS][:, :, 0].T.tolist()}
     assert len(seen) > len(dataset) * 0.8, "a frame gets another partner in another pass"
 
 
@@ -121,10 +128,10 @@ def test_images_without_a_partner_show_themselves_twice(robot: Path) -> None:
     dataset = ShardDataset(robot)
     own = np.flatnonzero(np.array(dataset.rows["topic"].to_pylist()) == COLOR)
     some = Chosen(dataset, [*own[:3], *own[3::2]])
-    partners = partners_of(some, PairSettings("time", seconds=1.5), "x", negatives=False)
-    assert partners is not None and partners.share() == pytest.approx(4 / len(some))
-    for batch in fed(some, partners, batch=4):
-        assert WHERE not in batch, "a method without negatives needs no places"
+    positives = find_positive_pairs(some, PairSettings("time", seconds=1.5), "x", negatives=False)
+    assert positives is not None and positives.share() == pytest.approx(4 / len(some))
+    for batch in fed(some, positives, batch=4):
+        assert FRAME_POSITIONS not in batch, "a method without negatives needs no places"
         for row, partnered in enumerate(batch[PARTNERED].tolist()):
             first, second = batch["views"][:, row]
             assert torch.equal(first, second) != bool(partnered)
@@ -141,14 +148,16 @@ def test_a_partner_that_cannot_be_read_gives_way_to_the_image(robot: Path) -> No
     damaged = Damaged(ShardDataset(robot), [0, 1])
     order = Order(2, 1, 0)
     with pytest.raises(PerceptionError, match="no frame of 'x' has a partner"):
-        partners_of(damaged, PairSettings("time", seconds=0.1), "x", negatives=True)
-    partners = Partners(Frames.of(damaged.images).at(damaged.indices), PairSettings("any"), negatives=True)
-    for batch in islice(batches(damaged, AsTheyAre(), order, partners=partners), 2):
+        find_positive_pairs(damaged, PairSettings("time", seconds=0.1), "x", negatives=True)
+    positives = PositivePairs(
+        Frames.of(damaged.images).at(damaged.indices), PairSettings("any"), negatives=True
+    )
+    for batch in islice(batches(damaged, AsTheyAre(), order, positives=positives), 2):
         # Number 1 gives way to number 0, whose partner is number 1.
         first, second = batch["views"][:, 0]
         assert batch["index"].tolist() == [0] and torch.equal(first, second)
         assert batch[PARTNERED].tolist() == [0] and int(batch[UNREADABLE]) in (1, 2)
-        assert batch[WHERE][:, 0, 0].tolist() == [0, 0]
+        assert batch[FRAME_POSITIONS][:, 0, 0].tolist() == [0, 0]
 
 
 def test_no_partner_comes_from_what_is_kept_back(robot: Path) -> None:
@@ -156,12 +165,12 @@ def test_no_partner_comes_from_what_is_kept_back(robot: Path) -> None:
         {"method": "simclr", "data": {"path": str(robot), "held_out": 0.25, "pairs": {"kind": "any"}}}
     )
     data = open_data(recipe)
-    partners = partners_in(recipe, data)
-    assert partners is not None and data.held is not None
+    positives = positive_pairs_in(recipe, data)
+    assert positives is not None and data.held is not None
     learned, dataset = data.learned, ShardDataset(robot)
     assert isinstance(learned, Chosen) and len(learned) < len(dataset)
-    for batch in fed(learned, partners):
-        for row, number in enumerate(batch[WHERE][1, :, 0].long().tolist()):
+    for batch in fed(learned, positives):
+        for row, number in enumerate(batch[FRAME_POSITIONS][1, :, 0].long().tolist()):
             own = dataset[int(learned.indices[number])]["image"].float()
             assert torch.equal(batch["views"][1, row], own)
 
@@ -179,7 +188,7 @@ def test_tables_of_negatives_are_made_in_strips_and_are_the_definition(monkeypat
         near |= np.linalg.norm(places[:, None] - places, axis=-1) < metres
         where = frames.where(seconds, metres)
         assert torch.equal(may_be_negatives(where, where), torch.from_numpy(~near))
-        monkeypatch.setattr(whereabouts, "STRIP", 130)
+        monkeypatch.setattr(negative_mask, "STRIP", 130)
         assert torch.equal(NegativeMask(where)(7, 31), torch.from_numpy(~near)[7:31])
 
 
@@ -215,7 +224,7 @@ def test_data_without_what_is_asked_for_is_refused_with_a_remedy(tmp_path: Path)
     def refusal(path: Path, **pairs: Any) -> str:
         recipe = recipe_of({"method": "simclr", "data": {"path": str(path), "held_out": 0, "pairs": pairs}})
         with pytest.raises(PerceptionError) as found:
-            partners_in(recipe, open_data(recipe))
+            positive_pairs_in(recipe, open_data(recipe))
         return str(found.value)
 
     assert "needs the times of frames" in refusal(tmp_path, kind="time")
@@ -227,9 +236,11 @@ def test_data_without_what_is_asked_for_is_refused_with_a_remedy(tmp_path: Path)
     assert "no two frames" in refusal(tmp_path / "set", kind="time")
     for pairs in ({"kind": "time", "apart_seconds": 2.0}, {"kind": "any", "apart_seconds": 2.0},
                   {"apart_seconds": 3.0}):  # fmt: skip
-        found = partners_of(ShardDataset(tmp_path / "set"), PairSettings(**pairs), "x", negatives=True)
+        found = find_positive_pairs(
+            ShardDataset(tmp_path / "set"), PairSettings(**pairs), "x", negatives=True
+        )
         assert found is not None and found.sentences()
-    assert partners_of(ShardDataset(tmp_path / "set"), PairSettings(), "x", negatives=True) is None
+    assert find_positive_pairs(ShardDataset(tmp_path / "set"), PairSettings(), "x", negatives=True) is None
 
 
 # Runs.
@@ -285,7 +296,7 @@ def test_a_run_that_broke_off_ends_as_one_that_did_not(
 def test_caching_gradients_gives_the_run_of_the_whole_batch(robot: Path, tmp_path: Path) -> None:
     losses = []
     for part in (0, 2):
-        changes = [*RUNS["simclr"], "options.batch_norm=false", f"optimisation.part={part}"]
+        changes = [*RUNS["simclr"], "options.batch_norm=false", f"optimisation.micro_batch={part}"]
         start(recipe_for("simclr", robot, tmp_path / str(part), *changes))
         losses.append([line["loss"] for line in read_log(tmp_path / str(part) / "log.jsonl")])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
@@ -356,8 +367,8 @@ def test_a_real_kitchen(shared: Path, tmp_path: Path) -> None:
     extract([shared / "data" / "kitchen_rgbd"], tmp_path / "set", KEEP_ALL, workers=1)
     dataset = ShardDataset(tmp_path / "set")
     settings = PairSettings("any", seconds=0.7, metres=0.4, degrees=20, apart_seconds=3, apart_metres=0.5)
-    partners = partners_of(dataset, settings, "kitchen", negatives=True)
-    assert partners is not None and len(dataset) == 50
+    positives = find_positive_pairs(dataset, settings, "kitchen", negatives=True)
+    assert positives is not None and len(dataset) == 50
     turns = Rotation.from_quat(dataset.poses[:, 3:])
     looks = turns.apply([0.0, 0.0, 1.0])  # optical frame
     angles = np.degrees(np.arccos(np.clip(looks @ looks.T, -1, 1)))
@@ -366,12 +377,12 @@ def test_a_real_kitchen(shared: Path, tmp_path: Path) -> None:
     positive = (seconds <= 0.7) | ((metres <= 0.4) & (angles <= 20))
     near = (seconds < 3) | (metres < 0.5)
     assert (positive & (seconds > 3)).any(), "the camera comes back to a place"
-    for batch in fed(dataset, partners, batch=10):
-        first, second = batch[WHERE][:, :, 0].long().numpy()
+    for batch in fed(dataset, positives, batch=10):
+        first, second = batch[FRAME_POSITIONS][:, :, 0].long().numpy()
         assert positive[first, second].all() and not np.any(
             (first == second) & (batch[PARTNERED] == 1).numpy()
         )
-        views = batch[WHERE].flatten(0, 1)
+        views = batch[FRAME_POSITIONS].flatten(0, 1)
         numbers = views[:, 0].long().numpy()
         assert np.array_equal(~may_be_negatives(views, views).numpy(), near[np.ix_(numbers, numbers)])
     changes = ["data.pairs.kind=any", "data.pairs.seconds=0.7", "data.pairs.apart_seconds=3",

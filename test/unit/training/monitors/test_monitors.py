@@ -12,22 +12,22 @@ import pytest
 import scipy.stats
 import torch
 from tiny_methods import TinyContrast
-from tiny_runs import parts
+from tiny_runs import components
 from torch import Tensor
 
-from perception_contrast_training.config.run_settings import Optimisation, Watching
+from perception_contrast_training.config.run_settings import MonitorSettings, Optimisation
 from perception_contrast_training.data.loading.batches import batches
 from perception_contrast_training.data.loading.order import Order
-from perception_contrast_training.engine.run_loop import CollapseError, RunLoop
 from perception_contrast_training.engine.trainer import Step, Trainer
+from perception_contrast_training.engine.training_loop import CollapseError, TrainingLoop
 from perception_contrast_training.methods.registry import METHODS, make_method
 from perception_contrast_training.monitors.collapse import (
-    of_choices,
-    of_vectors,
-    wrong_with_choices,
-    wrong_with_gradient,
-    wrong_with_losses,
-    wrong_with_vectors,
+    assignment_alarms,
+    assignment_figures,
+    gradient_alarms,
+    loss_alarms,
+    vector_alarms,
+    vector_figures,
 )
 from perception_contrast_training.monitors.measures import (
     alignment,
@@ -88,7 +88,7 @@ def test_entropies_are_scipys() -> None:
 
 
 def kinds(vectors: Tensor) -> list[str]:
-    return [alarm.kind for alarm in wrong_with_vectors(of_vectors(vectors), *vectors.shape)]
+    return [alarm.kind for alarm in vector_alarms(vector_figures(vectors), *vectors.shape)]
 
 
 def test_vectors_collapse_to_a_point_or_to_few_dimensions() -> None:
@@ -99,7 +99,7 @@ def test_vectors_collapse_to_a_point_or_to_few_dimensions() -> None:
 
 
 def said(choices: Tensor) -> list[str]:
-    return [alarm.kind for alarm in wrong_with_choices(of_choices(choices))]
+    return [alarm.kind for alarm in assignment_alarms(assignment_figures(choices))]
 
 
 def test_teachers_collapse_to_one_prototype_or_to_all() -> None:
@@ -113,24 +113,22 @@ def test_a_loss_that_does_not_vary_stands_at_chance() -> None:
     chance = np.random.default_rng(0)
     for batch in (64, 4096):
         of_images = chance.normal(5, 1, (100, batch))
-        assert not list(wrong_with_losses(of_images.mean(axis=1).tolist(), batch)), (
-            "the mean of few varies more"
-        )
+        assert not list(loss_alarms(of_images.mean(axis=1).tolist(), batch)), "the mean of few varies more"
         pinned = 5 + 1e-3 * (of_images - 5).mean(axis=1)
-        assert [a.kind for a in wrong_with_losses(pinned.tolist(), batch)] == ["level"]
+        assert [a.kind for a in loss_alarms(pinned.tolist(), batch)] == ["level"]
 
 
 def test_gradients_explode_or_vanish() -> None:
     usual = [1.0, 2.0, 1.5] * 20
-    assert not list(wrong_with_gradient([*usual, 9.0, 500.0, 1.0], 3)), "one high norm is no explosion"
-    assert [a.kind for a in wrong_with_gradient([*usual, 900.0, 500.0, 400.0], 3)] == ["exploding"]
-    assert [a.kind for a in wrong_with_gradient([*usual, 0.0, 0.0, 0.0], 3)] == ["vanishing"]
+    assert not list(gradient_alarms([*usual, 9.0, 500.0, 1.0], 3)), "one high norm is no explosion"
+    assert [a.kind for a in gradient_alarms([*usual, 900.0, 500.0, 400.0], 3)] == ["exploding"]
+    assert [a.kind for a in gradient_alarms([*usual, 0.0, 0.0, 0.0], 3)] == ["vanishing"]
 
 
 # When it is said.
 
 
-def alarms(healthy: int, ill: int, settings: Watching, steps: int = 1000) -> list[tuple[int, str]]:
+def alarms(healthy: int, ill: int, settings: MonitorSettings, steps: int = 1000) -> list[tuple[int, str]]:
     """Of a run that is healthy first and then has one vector for all."""
     watcher = Watcher(settings, steps, 16)
     found = []
@@ -144,7 +142,7 @@ def alarms(healthy: int, ill: int, settings: Watching, steps: int = 1000) -> lis
 
 
 def test_alarms_wait_for_grace_and_patience_and_come_once() -> None:
-    settings = Watching(every=2, rows=16, patience=3, grace=0.1)
+    settings = MonitorSettings(every=2, rows=16, patience=3, grace=0.1)
     assert alarms(0, 200, settings) == [(100, "point")], "not before a tenth of the run"
     assert alarms(20, 100, settings) == [(26, "point")], "sooner if it had been healthy"
     assert alarms(200, 0, settings) == []
@@ -159,8 +157,8 @@ def test_an_alarm_saves_and_stops_a_run_or_only_tells(
 
     def run(folder: Path, policy: Any) -> Trainer:
         trainer = Trainer(TinyContrast(repel=False, batch_norm=False), settings, epoch_steps=8)
-        watcher = Watcher(Watching(every=2, rows=32, patience=2, alarms=policy), 60, 8)
-        RunLoop(trainer, parts(folder, order, trainer, watcher=watcher)).go()
+        watcher = Watcher(MonitorSettings(every=2, rows=32, patience=2, alarms=policy), 60, 8)
+        TrainingLoop(trainer, components(folder, order, trainer, watcher=watcher)).run()
         return trainer
 
     with pytest.raises(CollapseError, match="this is collapsing, because all images get nearly one vector"):
@@ -212,7 +210,7 @@ def watched(name: str, **changes: Any) -> set[str]:
         steps=80, batch=32, learning_rate=1e-3, scaling="fixed", warm_up=5, weight_decay=0.04, clip=3.0
     )
     trainer = Trainer(method, optimisation, epoch_steps=3)
-    watcher = Watcher(Watching(every=5, rows=256), 80, 32)
+    watcher = Watcher(MonitorSettings(every=5, rows=256), 80, 32)
     source, found = batches(Scenes(), views, order), set()
     for _ in range(80):
         found |= {alarm.kind for alarm in watcher.look(trainer.step(next(source)))[1]}

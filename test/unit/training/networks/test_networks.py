@@ -30,8 +30,8 @@ from perception_contrast_training.methods.base import Progress
 from perception_contrast_training.methods.byol import Byol, ByolSettings
 from perception_contrast_training.methods.dino import Dino, DinoSettings
 from perception_contrast_training.methods.dinov2 import Dinov2, Dinov2Settings
-from perception_contrast_training.methods.groups import grouped
 from perception_contrast_training.methods.mae import Mae, MaeSettings
+from perception_contrast_training.methods.parameter_groups import grouped
 from perception_contrast_training.methods.registry import METHODS, make_method, method_kind
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks import backbones
@@ -44,7 +44,7 @@ from perception_contrast_training.networks.ema_teacher import (
     update_ema,
 )
 from perception_contrast_training.networks.heads import DinoHead
-from perception_contrast_training.networks.low_rank import LoraSettings, adapt, merged
+from perception_contrast_training.networks.lora import LoraSettings, adapt, merged
 from perception_contrast_training.views.dino import DinoViewSettings
 
 HEAD = {"prototypes": 16, "hidden": 16, "bottleneck": 8}
@@ -304,7 +304,7 @@ def test_layers_decay_as_dinov2s() -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_all_that_learns_is_moved_once(name: str) -> None:
     kind = method_kind(name)
-    settings, _ = kind.fitted(kind.settings(), Scale(1000, 16, 2, 32))
+    settings, _ = kind.fit_to_data(kind.settings(), Scale(1000, 16, 2, 32))
     method, _ = make_method(name, settings, small_vit())
     inside = [id(p) for group in method.groups() for p in group.parameters]
     assert len(inside) == len(set(inside))
@@ -314,7 +314,7 @@ def test_all_that_learns_is_moved_once(name: str) -> None:
 @pytest.mark.parametrize("name", ["dino", "dinov2", "byol", "simclr", "mae"])
 def test_what_is_exported_is_what_the_authors_evaluate(name: str) -> None:
     kind = method_kind(name)
-    settings, _ = kind.fitted(kind.settings(), Scale(1000, 16, 2, 32))
+    settings, _ = kind.fit_to_data(kind.settings(), Scale(1000, 16, 2, 32))
     method, _ = make_method(name, settings, small_vit())
     expected = method.teacher if name.startswith("dino") else method.backbone
     assert method.exported() is expected
@@ -324,16 +324,16 @@ def test_what_is_exported_is_what_the_authors_evaluate(name: str) -> None:
 
 
 def test_settings_for_few_data_say_what_they_chose() -> None:
-    large, said = METHODS["dino"].fitted(DinoSettings(), Scale(1_281_167, 1024, 100))
+    large, said = METHODS["dino"].fit_to_data(DinoSettings(), Scale(1_281_167, 1024, 100))
     assert large == DinoSettings() and said == []
-    small, said = METHODS["dino"].fitted(DinoSettings(), Scale(8000, 128, 20, 32))
+    small, said = METHODS["dino"].fit_to_data(DinoSettings(), Scale(8000, 128, 20, 32))
     assert small.prototypes == 512 and small.warm_up_epochs == 6 and small.momentum < 0.996
     assert (
         len(said) == 4
         and small.views.blur == (0.0, 0.0, 0.0)
         and said[0].startswith("prototypes is 512 in place of 65536: there are 8000")
     )
-    changed, said = METHODS["siglip"].fitted(METHODS["siglip"].settings(), Scale(5000, 128, 20, 32))
+    changed, said = METHODS["siglip"].fit_to_data(METHODS["siglip"].settings(), Scale(5000, 128, 20, 32))
     assert changed.bias == pytest.approx(math.log((1 / 128) / (127 / 128)), abs=1e-3)
     assert any("one of 128 pairs" in sentence for sentence in said)
 
@@ -341,7 +341,7 @@ def test_settings_for_few_data_say_what_they_chose() -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_large_data_keep_the_published_settings(name: str) -> None:
     kind = METHODS[name]
-    settings, said = kind.fitted(kind.settings(), Scale(50_000_000, 16384, 100))
+    settings, said = kind.fit_to_data(kind.settings(), Scale(50_000_000, 16384, 100))
     assert settings == kind.settings() and said == []
 
 

@@ -15,11 +15,11 @@ from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import BackboneSettings
 from perception_contrast_training.views import VIEWED, collated, pixels
 from perception_contrast_training.views.byol import ByolViews, ByolViewSettings
-from perception_contrast_training.views.chance import Chance
 from perception_contrast_training.views.dino import DinoViews, DinoViewSettings
 from perception_contrast_training.views.dinov2 import Dinov2Views, Dinov2ViewSettings
 from perception_contrast_training.views.mae import MaeViews, MaeViewSettings
 from perception_contrast_training.views.masks import block_mask
+from perception_contrast_training.views.random_source import RandomSource
 from perception_contrast_training.views.simclr import SimclrViews, SimclrViewSettings
 from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
@@ -27,8 +27,8 @@ PLAIN = BackboneInput(32, 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 BACKBONE = BackboneSettings("vit_tiny_patch16_224", size=32, patch=4, width=24, depth=1, heads=2)
 
 
-def chance(seed: int = 0) -> Chance:
-    return Chance(torch.Generator().manual_seed(seed))
+def chance(seed: int = 0) -> RandomSource:
+    return RandomSource(torch.Generator().manual_seed(seed))
 
 
 def photograph(height: int = 60, width: int = 80) -> Tensor:
@@ -40,7 +40,9 @@ def photograph(height: int = 60, width: int = 80) -> Tensor:
 @pytest.mark.parametrize("name", ["byol", "dino", "dinov2"])
 def test_small_images_are_not_blurred(name: str) -> None:
     kind: Any = METHODS[name]
-    (small, why), (large, _) = (kind.fitted(kind.settings(), Scale(1000, 16, 2, side)) for side in (32, 224))
+    (small, why), (large, _) = (
+        kind.fit_to_data(kind.settings(), Scale(1000, 16, 2, side)) for side in (32, 224)
+    )
     assert not any(small.views.blur) and large.views.blur == kind.settings().views.blur
     assert any("views.blur" in sentence for sentence in why)
 
@@ -51,7 +53,7 @@ def test_a_teacher_is_slower_than_the_centre_that_keeps_it_from_saying_one_thing
     name: str, epochs: float
 ) -> None:
     kind: Any = METHODS[name]
-    fitted, _ = kind.fitted(kind.settings(), Scale(8000, 128, epochs, 32))
+    fitted, _ = kind.fit_to_data(kind.settings(), Scale(8000, 128, epochs, 32))
     memory, centre = 1 / (1 - fitted.momentum), 1 / (1 - fitted.center_momentum)
     assert memory >= 9.99 * centre and fitted.momentum <= kind.settings().momentum
 
@@ -59,7 +61,7 @@ def test_a_teacher_is_slower_than_the_centre_that_keeps_it_from_saying_one_thing
 @pytest.mark.parametrize("name", METHODS)
 def test_views_repeat_and_are_in_the_form_that_the_method_takes(name: str) -> None:
     kind = METHODS[name]
-    settings, _ = kind.fitted(kind.settings(), Scale(1000, 16, 2, 32))
+    settings, _ = kind.fit_to_data(kind.settings(), Scale(1000, 16, 2, 32))
     method, views = make_method(name, settings, BACKBONE)
     images = [photograph(), photograph(33, 47).flip(-1), torch.zeros(3, 20, 90, dtype=torch.uint8)]
     first = [views(p, torch.Generator().manual_seed(i)) for i, p in enumerate(images)]
@@ -81,7 +83,7 @@ def test_views_repeat_and_are_in_the_form_that_the_method_takes(name: str) -> No
 def test_the_second_view_alone_shows_the_partner(name: str) -> None:
     """A black one of the same size, so that what is drawn stays the same."""
     kind = METHODS[name]
-    _, views = make_method(name, kind.fitted(kind.settings(), Scale(1000, 16, 2, 32))[0], BACKBONE)
+    _, views = make_method(name, kind.fit_to_data(kind.settings(), Scale(1000, 16, 2, 32))[0], BACKBONE)
     shown, black = photograph(), torch.zeros(3, 60, 80, dtype=torch.uint8)
     large = "globals" if "dino" in name else "views"
     for seed in range(5):

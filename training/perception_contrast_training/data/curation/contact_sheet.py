@@ -13,7 +13,7 @@ from perception_contrast.core.cache import replacing
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.files import save_image
 from perception_contrast.images.resize import resize_image
-from perception_contrast.visualization.overlay import drawable
+from perception_contrast.visualization.overlay import to_ascii
 from perception_contrast_training.data.bags.options import NANOSECONDS
 from perception_contrast_training.data.datasets.manifest import DUPLICATES, SPLIT, read_table
 from perception_contrast_training.data.datasets.shards import ShardDataset
@@ -67,7 +67,7 @@ def _tile(frames: ShardDataset, index: int) -> Image:
     size = (max(1, round(image.shape[0] * _WIDTH / image.shape[1])), _WIDTH)
     strip = np.full((_LABEL, _WIDTH, 3), _PAPER, np.uint8)
     # OpenCV's letters know ASCII only.
-    shown = drawable(label)[:30]
+    shown = to_ascii(label)[:30]
     cv2.putText(strip, shown, (2, _LABEL - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.38, _INK, 1, cv2.LINE_AA)
     return np.concatenate([resize_image(np.ascontiguousarray(image), size), strip])
 

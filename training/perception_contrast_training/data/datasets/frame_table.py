@@ -70,7 +70,7 @@ class Frames:
         return np.asarray(np.isfinite(placed).all(axis=1), bool)
 
     def where(self, seconds: float, metres: float) -> Tensor:
-        """(n, 7) float64, as ``whereabouts.WHERE``, for these radii; 0 for none."""
+        """(n, 7) float64, as ``negative_mask.FRAME_POSITIONS``, for these radii; 0 for none."""
         times = np.zeros(len(self))
         for source in np.unique(self.sources):
             own = self.sources == source

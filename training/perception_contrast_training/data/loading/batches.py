@@ -13,62 +13,64 @@ from torch.utils.data import DataLoader, Dataset
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.loading.order import Order
-from perception_contrast_training.data.pairs.partners import Partners
-from perception_contrast_training.engine.negative_mask import WHERE
+from perception_contrast_training.data.pairs.positive_pairs import PositivePairs
+from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS
 from perception_contrast_training.methods.base import PairedViews, Views
 from perception_contrast_training.views.batch import collated
 
 TRIES = 16  # neighbours that are looked at in place of an image that cannot be read
 UNREADABLE = "unreadable"
 PARTNERED = "partnered"
-Fed = dict[str, Any]
+BatchItems = dict[str, Any]
 
 
-def chance(seed: int, *places: int) -> int:
+def derived_seed(seed: int, *places: int) -> int:
     """A seed for what happens at a place: alike in every process and on every machine."""
     digest = hashlib.blake2b(repr((seed, *places)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
-class _Viewed(Dataset[Fed]):
+class _ViewDataset(Dataset[BatchItems]):
     """Views of the image at an (index, place), and one of its texts.
 
     An image that cannot be read gives way to the next, as a partner to the image itself.
     """
 
-    def __init__(self, images: Images, views: Views, seed: int, partners: Partners | None) -> None:
-        self._images, self._views, self._seed, self._partners = images, views, seed, partners
+    def __init__(self, images: Images, views: Views, seed: int, positives: PositivePairs | None) -> None:
+        self._images, self._views, self._seed, self._positives = images, views, seed, positives
 
-    def __getitem__(self, where: tuple[int, int]) -> Fed:
+    def __getitem__(self, where: tuple[int, int]) -> BatchItems:
         index, place = where
         sample, more = self._readable(index)
-        generator = torch.Generator().manual_seed(chance(self._seed, place))
+        generator = torch.Generator().manual_seed(derived_seed(self._seed, place))
         texts = [line for line in str(sample.get("text", "")).split("\n") if line]
         if len(texts) > 1:
             sample["text"] = texts[int(torch.randint(len(texts), (), generator=generator))]
         image = sample.pop("image")
-        if self._partners is None:
+        if self._positives is None:
             return {**sample, **self._views(image, generator), UNREADABLE: more}
-        made = self._paired(image, (index + more) % len(self._images), generator, self._partners)
+        made = self._paired(image, (index + more) % len(self._images), generator, self._positives)
         return {**sample, **made, UNREADABLE: more + made[UNREADABLE]}
 
-    def _paired(self, image: Tensor, index: int, generator: torch.Generator, partners: Partners) -> Fed:
+    def _paired(
+        self, image: Tensor, index: int, generator: torch.Generator, positives: PositivePairs
+    ) -> BatchItems:
         """Views of an image and its partner, and where both were taken."""
-        second, unreadable, shown = partners.partner_of(index, generator), 0, None
+        second, unreadable, shown = positives.draw_positive(index, generator), 0, None
         if second != index:
             try:
                 shown = self._images[second]["image"]
             except PerceptionError:
                 second, unreadable = index, 1
-        made: Fed = {UNREADABLE: unreadable}
+        made: BatchItems = {UNREADABLE: unreadable}
         if shown is None:
             made |= self._views(image, generator)
         else:
             made |= cast(PairedViews, self._views)(image, generator, shown)
-        if partners.pairs:
+        if positives.pairs:
             made[PARTNERED] = int(second != index)
-        if (where := partners.where(index, second)) is not None:
-            made[WHERE] = where
+        if (where := positives.where(index, second)) is not None:
+            made[FRAME_POSITIONS] = where
         return made
 
     def _readable(self, index: int) -> tuple[dict[str, Any], int]:
@@ -80,17 +82,17 @@ class _Viewed(Dataset[Fed]):
         raise PerceptionError(f"{TRIES} images on end from number {index} cannot be read: {last}")
 
 
-def together(samples: Sequence[Fed]) -> Fed:
+def collate(samples: Sequence[BatchItems]) -> BatchItems:
     """One batch of samples: views as ``views.collated`` does it, numbers as tensors; texts stay lists."""
     tensors = {name for name, value in samples[0].items() if isinstance(value, Tensor)}
-    batch: Fed = dict(collated([{name: sample[name] for name in tensors} for sample in samples]))
+    batch: BatchItems = dict(collated([{name: sample[name] for name in tensors} for sample in samples]))
     for name in samples[0].keys() - tensors:
         values = [sample[name] for sample in samples]
         batch[name] = values if isinstance(values[0], str) else torch.tensor(values)
     return batch
 
 
-class _Numbers:
+class _BatchSampler:
     """The places of every batch from ``start`` on, as a DataLoader asks for them."""
 
     def __init__(self, order: Order, start: int, rank: int, processes: int) -> None:
@@ -113,17 +115,17 @@ def batches(
     processes: int = 1,
     workers: int = 0,
     pinned: bool = False,
-    partners: Partners | None = None,
-) -> Iterator[Fed]:
+    positives: PositivePairs | None = None,
+) -> Iterator[BatchItems]:
     """Batches from number ``start`` on, without end; the same ones however many ``workers`` make them.
 
-    partners: of the images, for views that take one (``PairedViews``) and losses that leave some negatives
-    out; the batch has WHERE and PARTNERED then, as far as ``partners`` knows them.
+    positives: of the images, for views that take one (``PairedViews``) and losses that leave some negatives
+    out; the batch has FRAME_POSITIONS and PARTNERED then, as far as ``positives`` knows them.
     """
-    loader: DataLoader[Fed] = DataLoader(
-        _Viewed(images, views, order.seed, partners),
-        batch_sampler=_Numbers(order, start, rank, processes),
-        collate_fn=together,
+    loader: DataLoader[BatchItems] = DataLoader(
+        _ViewDataset(images, views, order.seed, positives),
+        batch_sampler=_BatchSampler(order, start, rank, processes),
+        collate_fn=collate,
         num_workers=workers,
         pin_memory=pinned,
         prefetch_factor=4 if workers else None,

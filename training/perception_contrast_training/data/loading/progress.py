@@ -37,14 +37,14 @@ class Bars:
     ) -> None:
         self._progress.stop()
 
-    def of_recording(self, number: int, done: int, total: int) -> None:
+    def show_recording(self, number: int, done: int, total: int) -> None:
         """One bar over all recordings that were begun."""
         self._recordings[number] = (done, total)
         read, count = (sum(one) for one in zip(*self._recordings.values(), strict=True))
         name = f"{len(self._recordings)} recording(s)"
         self._show("recordings", name, read, count)
 
-    def of_stage(self, stage: str, done: int, total: int) -> None:
+    def show_stage(self, stage: str, done: int, total: int) -> None:
         self._show(stage, stage, done, total)
 
     def _show(self, key: str, name: str, done: int, total: int) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.core.errors import PerceptionError
 from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.render.scene_builder import STRUCTURE
 from perception_contrast_sim.rooms.household import Household
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
-from perception_contrast_training.evaluation.questions import LEAST_SHARE
+from perception_contrast_training.evaluation.readers.household_options import HouseholdOptions
 from perception_contrast_training.evaluation.readers.types import (
     IGNORED,
     LabelledImage,
@@ -22,34 +20,8 @@ from perception_contrast_training.evaluation.readers.types import (
     Thing,
     ThingsImage,
 )
+from perception_contrast_training.household.questions import LEAST_SHARE
 from perception_contrast_training.household.words import SURFACES, Words
-
-PREFIX = "household"
-SCENES = 50
-
-
-@dataclass(frozen=True)
-class HouseholdOptions:
-    """scenes: how many images. held_out: categories that training never saw may come up and are asked for.
-    seen: shapes, textures and colour pairs of training, else those kept back from it."""
-
-    scenes: int = SCENES
-    seed: int = 0
-    held_out: bool = False
-    seen: bool = False
-    offline: bool = False
-
-
-def scenes_of(text: str) -> int | None:
-    """Scenes asked for by ``household[:scenes]``; None for other data. Raises PerceptionError."""
-    name, separator, count = text.partition(":")
-    if name != PREFIX:
-        return None
-    if not separator:
-        return SCENES
-    if not count.isdecimal() or not int(count):
-        raise PerceptionError(f"'{text}': write {PREFIX} or {PREFIX}:SCENES with a whole number from 1 on")
-    return int(count)
 
 
 class HouseholdScenes:

@@ -16,7 +16,7 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.search import PreparedQueries
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.visualization.overlay import overlay
 from perception_contrast_training.cli.eval_options import (
     Job,
@@ -33,7 +33,6 @@ from perception_contrast_training.evaluation.metrics.reliability import Reliabil
 from perception_contrast_training.evaluation.metrics.touching import TouchCounts
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.readers.coco import CocoSet
-from perception_contrast_training.evaluation.readers.household import HouseholdScenes
 from perception_contrast_training.evaluation.readers.types import Mask, ThingsImage, ThingsSet
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.evaluation.result_images import (
@@ -157,7 +156,7 @@ def detect(job: Job) -> Outcome:
     figures = DetectionFigures(
         labels_of(vocabulary), pipeline.frame_search.detection_threshold(pipeline.settings)
     )
-    asker = _Asker(pipeline, vocabulary)
+    scorer = _PresenceScorer(pipeline, vocabulary)
     rng = np.random.default_rng(job.options.seed)
     worst = WorstCases() if job.options.draw else None
     took: list[float] = []
@@ -169,7 +168,7 @@ def detect(job: Job) -> Outcome:
         detections = pipeline.search(frame, seen, everything, low).detections
         took.append(time.perf_counter() - began)
         figures.add(sample, detections)
-        asker.ask(frame, seen, sample, rng, job.options.absent, figures.presence)
+        scorer.score(frame, seen, sample, rng, job.options.absent, figures.presence)
         if worst is not None:
             _show(worst, sample, [d for d in detections if d.scores.probability >= figures.published])
     if not figures.images:
@@ -182,7 +181,7 @@ def detect(job: Job) -> Outcome:
     return outcome
 
 
-class _Asker:
+class _PresenceScorer:
     """Asks for one name at a time, as who wants to know whether there is an X does."""
 
     def __init__(self, pipeline: Pipeline, vocabulary: Vocabulary) -> None:
@@ -190,7 +189,7 @@ class _Asker:
         self._queries = {query.label: query for query in vocabulary.queries}
         self._prepared: dict[str, PreparedQueries] = {}
 
-    def ask(
+    def score(
         self,
         frame: Frame,
         seen: ImageFeatures,
@@ -220,6 +219,8 @@ def _things_set(job: Job) -> tuple[ThingsSet, Vocabulary]:
     options, vocabulary = job.options, vocabulary_for(job.options)
     household = household_of(options)
     if household is not None:
+        from perception_contrast_training.evaluation.readers.household import HouseholdScenes
+
         scenes = HouseholdScenes(household)
         return scenes, matched(vocabulary, scenes.names)
     if Path(options.data).is_dir():

@@ -26,7 +26,6 @@ from perception_contrast_training.evaluation.metrics.boundary import BOUND, boun
 from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.readers.folders import LabelFolder
-from perception_contrast_training.evaluation.readers.household import HouseholdScenes
 from perception_contrast_training.evaluation.readers.types import IGNORED, LabelledImage, LabelledSet
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.evaluation.result_images import WorstCases, confusion_image, tinted
@@ -122,6 +121,8 @@ def labelled_set(job: Job) -> tuple[LabelledSet, Vocabulary]:
     options, vocabulary = job.options, vocabulary_for(job.options)
     household = household_of(options)
     if household is not None:
+        from perception_contrast_training.evaluation.readers.household import HouseholdScenes
+
         scenes = HouseholdScenes(household).labelled()
         return scenes, matched(vocabulary, scenes.names)
     if vocabulary is None:

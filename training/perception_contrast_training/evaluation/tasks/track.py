@@ -30,7 +30,6 @@ from perception_contrast_training.evaluation.figures import iou, placed
 from perception_contrast_training.evaluation.metrics.tracking import LEAST_OVERLAP, TrackFigures
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.readers.coco import CocoSet, boxes_of
-from perception_contrast_training.evaluation.readers.household import HouseholdCamera
 from perception_contrast_training.evaluation.readers.mot import MotFolder, is_mot
 from perception_contrast_training.evaluation.readers.types import ThingsImage
 from perception_contrast_training.evaluation.report import Outcome, Table
@@ -131,6 +130,8 @@ def _sequences(job: Job) -> Iterator[tuple[Vocabulary, list[_Sequence]]]:
     household = household_of(options)
     path = Path(options.data)
     if household is not None:
+        from perception_contrast_training.evaluation.readers.household import HouseholdCamera
+
         camera = HouseholdCamera(household, household.scenes, options.rate)
         try:
             asked = matched(vocabulary, camera.names)

@@ -1,0 +1,49 @@
+"""Splits candidates into instances, each with its own scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from perception_contrast.segmentation.instances.splitter import Splitter
+from perception_contrast.segmentation.regions.candidate import Candidate
+from perception_contrast.segmentation.regions.region import QueryRegion, crop_region
+from perception_contrast.segmentation.regions.region_scoring import RegionScorer
+from perception_contrast.segmentation.search_context import SearchContext
+from perception_contrast.segmentation.upsampling.logit_map import LogitMap
+
+
+def split_candidates(
+    candidates: Sequence[Candidate],
+    maps: Mapping[int, LogitMap],
+    splitter: Splitter,
+    scorer: RegionScorer,
+    context: SearchContext,
+) -> list[Candidate]:
+    """Candidates of one instance each; an instance is at least as probable as the whole it was split from.
+
+    Args:
+        candidates: regions that may hold several instances.
+        maps: upsampled logits, by the number of the query.
+        splitter: of the image.
+        scorer: of the instances.
+        context: of the image.
+    """
+    whole: list[Candidate] = []
+    instances: list[QueryRegion] = []
+    floors: list[float] = []
+    for candidate in candidates:
+        masks = splitter(candidate.region)
+        if len(masks) < 2:
+            whole.append(candidate)
+            continue
+        logit_map = maps[candidate.query]
+        values = logit_map.coarse[logit_map.slices(candidate.region.box)]
+        instances += [
+            QueryRegion(candidate.query, crop_region(candidate.region, mask, values)) for mask in masks
+        ]
+        floors += [candidate.probability] * len(masks)
+    return whole + [
+        replace(instance, probability=max(instance.probability, floor))
+        for instance, floor in zip(scorer.score(instances, context), floors, strict=True)
+    ]

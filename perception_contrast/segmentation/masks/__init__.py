@@ -1,0 +1,1 @@
+"""Regions to masks and the label image in pixels of the image."""

@@ -1,0 +1,1 @@
+"""Logit maps to regions, and regions to cosines, relevancies and probabilities."""

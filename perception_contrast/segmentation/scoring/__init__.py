@@ -1,0 +1,1 @@
+"""Feature grids and query vectors to logits of every cell."""

@@ -1,0 +1,52 @@
+"""The protocol of scorers: cosines of one embedding space to logits of each query.
+
+A logit is log(p / (1 - p)) of "this cell shows the query". A query competes with fixed neutral words,
+with its own negatives, and with the distractors, never with the other queries: its probability does not
+depend on what else is searched for. Where queries overlap, the highest logit labels the pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from perception_contrast.core.arrays import FloatArray
+
+ABSENT_LOGIT = -20.0  # of a query that has nothing to compare cells with
+
+
+@dataclass(frozen=True)
+class QueryVectors:
+    """Unit vectors of one query; each of the arrays may have no rows.
+
+    Attributes:
+        texts: (n, c) embeddings of its phrases.
+        exemplars: (m, c) vectors of its exemplars.
+        negatives: (k, c) embeddings of its negatives, which compete with this query alone.
+    """
+
+    texts: FloatArray
+    exemplars: FloatArray
+    negatives: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+
+class Scorer(Protocol):
+    """Turns the cosines of one embedding space into logits."""
+
+    def logits(
+        self, cells: FloatArray, queries: Sequence[QueryVectors], distractors: FloatArray
+    ) -> FloatArray:
+        """Logits of every cell for every query.
+
+        Args:
+            cells: (n, c) float32 unit rows.
+            queries: q queries.
+            distractors: (r, c) float32 unit rows, which compete with every query.
+
+        Returns:
+            (q, n) float32.
+        """
+        ...

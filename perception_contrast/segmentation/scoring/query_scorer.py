@@ -1,0 +1,120 @@
+"""Scores the feature grids of an image against all queries."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perception_contrast.core.arrays import FloatArray, Size
+from perception_contrast.core.embedding_spaces import require_same_space
+from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
+from perception_contrast.segmentation.scoring.base import ABSENT_LOGIT, QueryVectors, Scorer
+from perception_contrast.segmentation.scoring.exemplar_scorer import ExemplarScorer
+from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
+
+
+class QueryScorer:
+    """Logits of texts by one scorer, of exemplars by the same or by one of their own."""
+
+    def __init__(
+        self,
+        text_scorer: Scorer | None,
+        exemplar_scorer: ExemplarScorer | None = None,
+        *,
+        text_space: str,
+        exemplar_space: str,
+    ) -> None:
+        """Makes a scorer of the grids of two spaces, which may be the same one.
+
+        Args:
+            text_scorer: of texts; None without a language model.
+            exemplar_scorer: of exemplars; None where ``text_scorer`` scores both.
+            text_space: space of the grid that texts are compared with.
+            exemplar_space: space of the grid that exemplars are compared with.
+        """
+        self.text_scorer = text_scorer
+        self.text_space, self.exemplar_space = text_space, exemplar_space
+        self._exemplar_scorer = exemplar_scorer
+        self._shared = text_scorer is not None and exemplar_scorer is None
+
+    def uses_text_grid(self, prepared: PreparedQueries, index: int) -> bool:
+        """Whether query number ``index`` is compared in the space of texts."""
+        return prepared.has_texts(index) or self._shared
+
+    def query_vectors(self, prepared: PreparedQueries, index: int) -> QueryVectors:
+        """The vectors that regions of query number ``index`` are compared with, all of one space."""
+        has_texts = prepared.has_texts(index)
+        texts = prepared.texts[index] if has_texts else np.zeros((0, 0), np.float32)
+        with_exemplars = self._shared or not has_texts
+        exemplars = prepared.exemplars_of(index, self.exemplar_space) if with_exemplars else texts[:0]
+        return QueryVectors(texts, exemplars, prepared.negatives_of(index))
+
+    def logits(
+        self, text_grid: FeatureGrid | None, exemplar_grid: FeatureGrid | None, prepared: PreparedQueries
+    ) -> FloatArray:
+        """Logits of all queries.
+
+        Args:
+            text_grid: features that texts are compared with, or None.
+            exemplar_grid: features that exemplars are compared with, or None.
+            prepared: q queries.
+
+        Returns:
+            (q, h, w) float32 on the cells of ``text_grid``, or of ``exemplar_grid`` without texts.
+
+        Raises:
+            SpaceError: a grid or an exemplar is of another space.
+            ValueError: neither grid was given.
+        """
+        by_text = text_grid if self.text_scorer is not None else None
+        base = by_text if by_text is not None else exemplar_grid
+        if base is None:
+            raise ValueError("neither a grid for texts nor one for exemplars was given")
+        size = base.shape[:2]
+        logits = np.full((len(prepared.vocabulary.queries), *size), ABSENT_LOGIT, np.float32)
+        if by_text is not None:
+            logits = self._text_logits(by_text, prepared)
+            if self._shared:
+                return logits
+        if exemplar_grid is not None and self._exemplar_scorer is not None:
+            shown = _exemplar_logits(
+                self._exemplar_scorer, exemplar_grid, prepared, self.exemplar_space, size
+            )
+            logits = np.maximum(logits, shown)
+        return logits
+
+    def _text_logits(self, grid: FeatureGrid, prepared: PreparedQueries) -> FloatArray:
+        assert self.text_scorer is not None
+        require_same_space(grid.space, self.text_space, "grid and queries")
+        vectors = [
+            QueryVectors(
+                texts,
+                prepared.exemplars_of(index, self.exemplar_space) if self._shared else texts[:0],
+                prepared.negatives_of(index),
+            )
+            for index, texts in enumerate(prepared.texts)
+        ]
+        rows, columns, _ = grid.shape
+        return self.text_scorer.logits(_cells(grid), vectors, prepared.distractors).reshape(-1, rows, columns)
+
+
+def _exemplar_logits(
+    scorer: ExemplarScorer, grid: FeatureGrid, prepared: PreparedQueries, space: str, size: Size
+) -> FloatArray:
+    """(q, *size) highest logit over the exemplars of each query."""
+    require_same_space(grid.space, space, "grid and exemplars")
+    cells = _cells(grid)
+    queries = prepared.vocabulary.queries
+    highest = np.full((len(queries), *size), ABSENT_LOGIT, np.float32)
+    for best, query in zip(highest, queries, strict=True):
+        for exemplar in query.exemplars:
+            require_same_space(exemplar.space, space, f"an exemplar of '{query.label}'")
+            logits = scorer.logits(cells, exemplar).reshape(grid.shape[:2])
+            best[:] = np.maximum(best, upsample_bilinear(logits, size))
+    return highest
+
+
+def _cells(grid: FeatureGrid) -> FloatArray:
+    """(h * w, c) float32 unit rows."""
+    rows, columns, _ = grid.shape
+    return grid.unit().values.astype(np.float32, copy=False).reshape(rows * columns, -1)

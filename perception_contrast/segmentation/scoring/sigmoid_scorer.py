@@ -1,0 +1,69 @@
+"""Logits of models that were trained with a sigmoid: each query on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from perception_contrast.core.arrays import FloatArray
+from perception_contrast.segmentation.scoring.base import ABSENT_LOGIT, QueryVectors
+from perception_contrast.segmentation.scoring.class_negatives import same_text, suppress
+from perception_contrast.segmentation.scoring.max_cosine import max_cosine, max_cosine_of_groups
+
+
+@dataclass(frozen=True)
+class SigmoidScorer:
+    """logit = scale * cosine + bias, as trained (Zhai et al., SigLIP, 2023); a ``Scorer``.
+
+    Attributes:
+        scale: of texts, of exemplars.
+        bias: of texts, of exemplars.
+    """
+
+    scale: tuple[float, float]
+    bias: tuple[float, float]
+
+    def logits(
+        self, cells: FloatArray, queries: Sequence[QueryVectors], distractors: FloatArray
+    ) -> FloatArray:
+        """As ``Scorer.logits``. A distractor that is a query's own text does not compete with it."""
+        texts, exemplars, negatives = (
+            {index: rows for index, rows in enumerate(kind) if len(rows)}
+            for kind in (
+                [query.texts for query in queries],
+                [query.exemplars for query in queries],
+                [query.negatives for query in queries],
+            )
+        )
+        groups = [*texts.values(), *exemplars.values(), *negatives.values(), distractors]
+        *best, distractor_cosines = max_cosine_of_groups(cells, groups)
+        of_texts = best[: len(texts)]
+        of_exemplars = best[len(texts) : len(texts) + len(exemplars)]
+        of_negatives = best[len(texts) + len(exemplars) :]
+        competing = _competing_distractors(cells, queries, distractors, distractor_cosines)
+        for index, cosines in zip(negatives, of_negatives, strict=True):
+            competing[index] = np.maximum(cosines, competing[index]) if index in competing else cosines
+        rows = np.full((len(queries), len(cells)), ABSENT_LOGIT, np.float32)
+        for kind, (indices, group) in enumerate(((texts, of_texts), (exemplars, of_exemplars))):
+            for index, cosines in zip(indices, group, strict=True):
+                rows[index] = np.maximum(rows[index], self.scale[kind] * cosines + self.bias[kind])
+        for index, cosines in competing.items():
+            rows[index] = suppress(rows[index], self.scale[0] * cosines + self.bias[0])
+        return rows
+
+
+def _competing_distractors(
+    cells: FloatArray, queries: Sequence[QueryVectors], distractors: FloatArray, cosines: FloatArray
+) -> dict[int, FloatArray]:
+    """Of each query that has a competing distractor the highest cosine with one, (n,).
+
+    cosines: (n,) highest over all distractors.
+    """
+    competing: dict[int, FloatArray] = {}
+    for index, query in enumerate(queries):
+        own = same_text(distractors, query.texts)
+        if not own.all():
+            competing[index] = max_cosine(cells, distractors[~own]) if own.any() else cosines
+    return competing

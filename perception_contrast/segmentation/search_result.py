@@ -1,0 +1,23 @@
+"""Masks and detections of one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.detection import Detection
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found in one image.
+
+    Attributes:
+        masks: (H, W) uint16 label image of the source's size, UNLABELLED where nothing was found.
+        detections: most probable first.
+    """
+
+    masks: NDArray[np.uint16]
+    detections: tuple[Detection, ...]

@@ -1,0 +1,174 @@
+"""Builds the searcher of loaded models: their scorers, their calibrations, and the spaces of their grids."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from perception_contrast.core.arrays import FloatArray
+from perception_contrast.core.embedding_spaces import require_same_space
+from perception_contrast.core.errors import ModelError
+from perception_contrast.encoders.base import FittedScores, LanguageModel
+from perception_contrast.encoders.load_encoders import Encoders
+from perception_contrast.segmentation.calibration import Calibration
+from perception_contrast.segmentation.calibration_files import StoredCalibration
+from perception_contrast.segmentation.regions.region_comparison import RegionComparer
+from perception_contrast.segmentation.regions.region_scoring import RegionScorer
+from perception_contrast.segmentation.regions.relevancy import Relevancy
+from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder
+from perception_contrast.segmentation.rescoring.rescorer import Rescorer
+from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
+from perception_contrast.segmentation.scoring.base import Scorer
+from perception_contrast.segmentation.scoring.exemplar_scorer import ExemplarScorer
+from perception_contrast.segmentation.scoring.query_scorer import QueryScorer
+from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
+from perception_contrast.segmentation.scoring.softmax_scorer import SoftmaxScorer
+from perception_contrast.segmentation.searcher import Searcher
+
+# Neutral words of relevancy (Kerr et al., LERF, 2023), and what else rooms and streets consist of.
+NEUTRAL = ("object", "things", "stuff", "texture")
+BACKGROUND = (
+    "background", "wall", "floor", "ceiling", "ground", "sky", "window", "furniture", "cloth", "paper",
+    "shadow", "blurry picture", "plant", "building", "person",
+)  # fmt: skip
+
+# Without a fitted calibration, a region's probability is the sigmoid of its mean logit.
+MEAN_LOGIT = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=0.4, low=0.0, mask=0.0, detection=0.55)
+EXEMPLAR_MEAN_LOGIT = Calibration(
+    weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=1.0, low=0.0, mask=0.0, detection=0.6
+)
+NO_VECTORS = np.zeros((0, 0), np.float32)
+
+
+def build_searcher(
+    encoders: Encoders, stored: StoredCalibration | None = None, crop_encoder: CropEncoder | None = None
+) -> Searcher:
+    """The searcher that fits the loaded models.
+
+    Args:
+        encoders: the loaded models.
+        stored: a calibration of texts instead of the models' own.
+        crop_encoder: for rescoring, of a language model that has a rescoring head.
+
+    Raises:
+        ModelError: the models' own calibration is not readable.
+        SpaceError: ``stored`` is of another space than the language model.
+    """
+    spatial, language = encoders.spatial, encoders.language
+    if stored is not None:
+        space = language.space if language is not None else ""
+        require_same_space(stored.space, space, "a calibration and the language model")
+    if language is None:
+        return exemplar_searcher(spatial.space)
+    neutral = language.text.encode(NEUTRAL)
+    if language.fitted is not None:
+        return _fitted_searcher(language, language.fitted, neutral, stored, crop_encoder)
+    return assemble_searcher(
+        SoftmaxScorer(language.text.encode([*NEUTRAL, *BACKGROUND])),
+        stored.words if stored is not None else MEAN_LOGIT,
+        text_space=language.space,
+        exemplar_space=spatial.space,
+        neutral=neutral,
+        exemplar_scorer=ExemplarScorer(),
+        exemplar_calibration=EXEMPLAR_MEAN_LOGIT,
+    )
+
+
+def exemplar_searcher(space: str) -> Searcher:
+    """The searcher of a model without texts: it finds exemplars by embeddings of ``space``."""
+    return assemble_searcher(
+        None,
+        EXEMPLAR_MEAN_LOGIT,
+        text_space="",
+        exemplar_space=space,
+        exemplar_scorer=ExemplarScorer(),
+    )
+
+
+def assemble_searcher(
+    text_scorer: Scorer | None,
+    calibration: Calibration,
+    *,
+    text_space: str,
+    exemplar_space: str,
+    neutral: FloatArray = NO_VECTORS,
+    neutral_scale: float = 10.0,
+    known_names: FloatArray = NO_VECTORS,
+    exemplar_scorer: ExemplarScorer | None = None,
+    exemplar_calibration: Calibration | None = None,
+    crop_encoder: CropEncoder | None = None,
+    rescoring_calibration: RescoringCalibration | None = None,
+) -> Searcher:
+    """A searcher of the given parts.
+
+    Args:
+        text_scorer: of texts; None without a language model.
+        calibration: of queries with texts.
+        text_space: of the grid that texts are compared with.
+        exemplar_space: of the grid that exemplars are compared with; may be ``text_space``.
+        neutral: (k, c) embeddings of neutral words for relevancy.
+        neutral_scale: of cosines, for relevancy and for the margins of known names.
+        known_names: (k, c) embeddings; a region that is more like another name is less probable.
+        exemplar_scorer: of exemplars; None where ``text_scorer`` scores them too.
+        exemplar_calibration: of queries with exemplars alone; None: ``calibration``.
+        crop_encoder: for rescoring; None: regions are not rescored.
+        rescoring_calibration: of rescored regions; None: the default.
+    """
+    query_scorer = QueryScorer(
+        text_scorer, exemplar_scorer, text_space=text_space, exemplar_space=exemplar_space
+    )
+    comparer = RegionComparer(query_scorer, known_names)
+    region_scorer = RegionScorer(
+        query_scorer, comparer, calibration, exemplar_calibration or calibration, neutral_scale
+    )
+    rescorer = None
+    if crop_encoder is not None:
+        rescorer = Rescorer(crop_encoder, rescoring_calibration or RescoringCalibration(), comparer)
+    return Searcher(query_scorer, region_scorer, Relevancy(neutral, neutral_scale, text_space), rescorer)
+
+
+def _fitted_searcher(
+    language: LanguageModel,
+    fitted: FittedScores,
+    neutral: FloatArray,
+    stored: StoredCalibration | None,
+    crop_encoder: CropEncoder | None,
+) -> Searcher:
+    """The calibrations, scales and known names are stored with the model's head."""
+    calibration, exemplar_calibration = (
+        Calibration.loaded(fitted.facts[key]) if key in fitted.facts else Calibration()
+        for key in ("calibration", "example_calibration")
+    )
+    # The rescoring calibration was fitted to the model's own calibration, and holds for no other.
+    rescores = stored is None and crop_encoder is not None and language.rescoring is not None
+    return assemble_searcher(
+        SigmoidScorer((fitted.text_scale, fitted.exemplar_scale), (fitted.text_bias, fitted.exemplar_bias)),
+        stored.words if stored is not None else calibration,
+        text_space=language.space,
+        exemplar_space=language.space,
+        neutral=neutral,
+        neutral_scale=fitted.text_scale,
+        known_names=_known_names(language, fitted),
+        exemplar_calibration=exemplar_calibration,
+        crop_encoder=crop_encoder if rescores else None,
+        rescoring_calibration=_rescoring_calibration(language) if rescores else None,
+    )
+
+
+def _rescoring_calibration(language: LanguageModel) -> RescoringCalibration:
+    facts = language.rescoring.facts if language.rescoring is not None else {}
+    if "calibration" not in facts:
+        return RescoringCalibration()
+    return RescoringCalibration.loaded(facts["calibration"])
+
+
+def _known_names(language: LanguageModel, fitted: FittedScores) -> FloatArray:
+    """(k, c) embeddings of the names that the head was trained with, as stored with it."""
+    try:
+        names = json.loads(fitted.facts.get("names", "[]"))
+    except ValueError as error:
+        raise ModelError(f"the names stored with {language.model} are not readable ({error})") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelError(f"the names stored with {language.model} are not a list of words")
+    return language.text.encode(names) if names else np.zeros((0, language.dim), np.float32)

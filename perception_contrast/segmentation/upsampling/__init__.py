@@ -1,0 +1,1 @@
+"""Logit grids to logits of image pixels, along the image's edges."""

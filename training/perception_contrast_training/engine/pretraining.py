@@ -1,0 +1,141 @@
+"""Pretraining from a recipe: started, checked, or resumed from its last checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.config.pretraining_recipe import (
+    PretrainRecipe,
+    as_mapping,
+    recipe_of,
+    settled,
+)
+from perception_contrast_training.config.run_settings import require_sane
+from perception_contrast_training.data.loading.batches import batches
+from perception_contrast_training.data.loading.order import Order
+from perception_contrast_training.data.pairs.positive_pairs import PositivePairs
+from perception_contrast_training.engine.checkpoint import StoredSnapshot
+from perception_contrast_training.engine.distributed import Processes, joined
+from perception_contrast_training.engine.pretraining_data import (
+    PretrainingData,
+    held_out_of,
+    open_data,
+    positive_pairs_in,
+)
+from perception_contrast_training.engine.recipe_method import initial_backbone, method_of
+from perception_contrast_training.engine.resume import checkpoints_of, last_checkpoint, stored_recipe
+from perception_contrast_training.engine.trainer import Trainer
+from perception_contrast_training.engine.training_loop import EndReason
+from perception_contrast_training.engine.training_run import Feed, RunOutput, run_training
+from perception_contrast_training.evaluation.held_out_figures import Probe
+from perception_contrast_training.methods.base import Views
+from perception_contrast_training.monitors.watch import Watcher
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A recipe with every number chosen, why, and what a run of it is made of."""
+
+    recipe: PretrainRecipe
+    sentences: list[str]
+    data: PretrainingData
+    order: Order
+    positives: PositivePairs | None
+    trainer: Trainer
+    views: Views
+
+    def feed(self, start: int) -> Feed:
+        """Batches from number ``start`` on."""
+        processes = self.trainer.processes
+        return batches(
+            self.data.learned, self.views, self.order, start=start, rank=processes.rank,
+            processes=processes.count, workers=self.recipe.data.workers,
+            pinned=processes.device.type == "cuda", positives=self.positives,
+        )  # fmt: skip
+
+
+def start(recipe: PretrainRecipe) -> EndReason:
+    """Starts a new run in the recipe's output folder.
+
+    Raises:
+        PerceptionError: There is one already, or as ``TrainingLoop.run``.
+    """
+    folder = Path(recipe.output)
+    if checkpoints_of(folder).steps():
+        raise PerceptionError(
+            f"there is a run in '{folder}'; go on with it by `perception-contrast train resume {folder}`, or "
+            "choose another output"
+        )
+    with joined(recipe.optimisation.device) as processes:
+        return _run(_planned(recipe, processes), folder, None)
+
+
+def resume(folder: Path, steps: int = 0) -> EndReason:
+    """Goes on with a run from its last readable checkpoint, as if it had never stopped.
+
+    Args:
+        folder: The run's output folder.
+        steps: More or fewer than the recipe's, 0 for those; schedules then stretch.
+
+    Raises:
+        PerceptionError: There is nothing to go on with, or as ``TrainingLoop.run``.
+    """
+    recipe = recipe_of(stored_recipe(folder))
+    if steps:
+        mapping = as_mapping(recipe)
+        mapping["optimisation"]["steps"] = steps
+        recipe = recipe_of(mapping)
+    stored = last_checkpoint(folder)
+    with joined(recipe.optimisation.device) as processes:
+        return _run(_planned(recipe, processes), folder, stored)
+
+
+def check(recipe: PretrainRecipe) -> str:
+    """What a run would learn from and what would be chosen, without starting it. Raises PerceptionError."""
+    plan = _planned(recipe, Processes())
+    held = len(plan.data.held) if plan.data.held is not None else 0
+    counts = f"{len(plan.data.learned)} images to learn from, {held} kept back"
+    return "\n".join([f"{recipe.method} on {recipe.backbone.name}: {counts}", *plan.sentences])
+
+
+def _planned(recipe: PretrainRecipe, processes: Processes) -> _Plan:
+    # What can be refused before any data is read.
+    require_sane(replace(recipe.optimisation, steps=recipe.optimisation.steps or 1), processes.count)
+    data = open_data(recipe)
+    if recipe.optimisation.threads:
+        torch.set_num_threads(recipe.optimisation.threads)
+    backbone = initial_backbone(recipe)
+    recipe, sentences = settled(recipe, len(data.learned), backbone.size)
+    require_sane(recipe.optimisation, processes.count)
+    order = Order(len(data.learned), recipe.optimisation.batch, recipe.seed)
+    positives = positive_pairs_in(recipe, data)
+    sentences += positives.sentences() if positives else []
+    method, views = method_of(recipe, backbone)
+    trainer = Trainer(
+        method, recipe.optimisation, epoch_steps=order.pass_batches, seed=recipe.seed, processes=processes
+    )
+    return _Plan(recipe, sentences, data, order, positives, trainer, views)
+
+
+def _run(plan: _Plan, folder: Path, stored: StoredSnapshot | None) -> EndReason:
+    recipe, trainer = plan.recipe, plan.trainer
+    if stored is None and trainer.processes.first:
+        for sentence in plan.sentences:
+            logger.info("chosen: %s", sentence)
+    held_out = held_out_of(recipe, plan.data)
+    return run_training(
+        trainer,
+        RunOutput(folder, as_mapping(recipe), recipe.checkpoints, recipe.tensorboard),
+        plan.feed,
+        stored,
+        watcher=Watcher(recipe.monitors, recipe.optimisation.steps, recipe.optimisation.batch),
+        probe=Probe(held_out) if held_out is not None and recipe.measure.every else None,
+        probe_every=recipe.measure.every,
+    )

@@ -1,0 +1,154 @@
+"""Locked-image, locked-text dense alignment: what one step computes.
+
+After LiT (Zhai et al., 2022) with region-phrase pairs: masks of phrases, regions against phrases,
+cells against category names, images against captions, and regions shown as examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from perception_contrast.encoders.alignment_head import AlignmentHead
+from perception_contrast_training.household.alignment.dense_batches import DenseBatch
+from perception_contrast_training.losses.clip import clip_loss
+from perception_contrast_training.losses.dense import category_loss, mask_loss, presence_loss, thing_loss
+from perception_contrast_training.losses.supcon import supervised_contrastive_loss
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    mask: float = 1.0
+    presence: float = 0.3
+    region: float = 0.3
+    category: float = 0.5
+    caption: float = 0.1
+    example: float = 0.5
+    thing: float = 0.3
+
+
+TERMS = tuple(one.name for one in fields(LossWeights))
+
+
+@dataclass(frozen=True)
+class TextVectors:
+    """Sentence embeddings, unit rows: of the phrases (q, c), category words (k, c), captions (b, c)."""
+
+    phrases: Tensor
+    categories: Tensor
+    captions: Tensor
+
+
+def gather_cells(table: Tensor, cells: Tensor) -> Tensor:
+    """Looks objects' values up for cells: table (b, objects + 1, q), cells (b, n) to (b, q, n)."""
+    index = cells.unsqueeze(-1).expand(-1, -1, table.shape[-1])
+    return table.gather(1, index).transpose(1, 2)
+
+
+def region_means(grid: Tensor, cells: Tensor, purity: Tensor, wanted: Tensor) -> Tensor:
+    """Unit mean vectors of regions. grid (b, n, d); wanted (e, 2): image and value in cells."""
+    picked = (cells[wanted[:, 0]] == wanted[:, 1:]).to(grid.dtype) * purity[wanted[:, 0]]
+    return F.normalize(torch.einsum("en,end->ed", picked, grid[wanted[:, 0]]), dim=-1, eps=1e-6)
+
+
+def alignment_losses(
+    head: AlignmentHead, batch: DenseBatch, text: TextVectors, wanted: Collection[str] = TERMS
+) -> dict[str, Tensor]:
+    """The wanted terms of the loss by name, unweighted."""
+    vectors, trunk, things = head.grid(batch.layers, batch.colours)
+    grid = vectors.flatten(1, 2)
+    phrases = head.text_embedding(text.phrases)
+    terms: dict[str, Callable[[], Tensor]] = {
+        "category": lambda: _categories(head, grid, batch, text.categories),
+        "region": lambda: _regions(head, grid, batch, phrases),
+        "caption": lambda: clip_loss(
+            head.image_embedding(batch.cls, trunk),
+            head.text_embedding(text.captions),
+            head.log_scale[2].exp(),
+        ),
+        "example": lambda: _examples(head, grid, batch),
+    }
+    if things is not None:
+        terms["thing"] = lambda: _things(things, batch)
+    found = _masks(head, grid, batch, phrases) if {"mask", "presence"} & set(wanted) else {}
+    return {**found, **{name: term() for name, term in terms.items() if name in wanted}}
+
+
+def _masks(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tensor) -> dict[str, Tensor]:
+    logits = head.logits(grid @ phrases.T, 0).transpose(1, 2)
+    truth = gather_cells(batch.truth, batch.cells)
+    weight = (truth >= 0).float() * batch.purity.unsqueeze(1)
+    target = truth.clamp_min(0)
+    present = (target * (batch.purity > 0.6).unsqueeze(1)).sum(-1)
+    unsure = (truth < 0).any(-1)
+    known = ((present == 0) | (present >= 3)) & ~unsure
+    return {
+        "mask": mask_loss(logits, target, weight),
+        "presence": presence_loss(logits, (present >= 3).float(), known),
+    }
+
+
+def _things(prediction: Tensor, batch: DenseBatch) -> Tensor:
+    size = prediction.shape[:3]
+    owner = batch.cells.unsqueeze(-1).expand(-1, -1, 3)
+    row, column, radius = batch.places.gather(1, owner).reshape(*size, 3).unbind(-1)
+    weight = (radius > 0).float() * batch.purity.reshape(size)
+    radius = radius.clamp_min(0.5)
+    rows, columns = (torch.arange(n, dtype=row.dtype) for n in size[1:])
+    offset = torch.stack([(row - rows[:, None]) / radius, (column - columns) / radius], dim=-1)
+    edge = edges_of(batch.cells.reshape(size)).float()
+    return thing_loss(prediction, offset.clamp(-4, 4), radius.log(), edge, weight)
+
+
+def edges_of(cells: Tensor) -> Tensor:
+    """(b, h, w) bool: cells with one of their four neighbours in another thing."""
+    edge = torch.zeros_like(cells, dtype=torch.bool)
+    for axis in (1, 2):
+        differs = cells.diff(dim=axis) != 0
+        there = differs.shape[axis]
+        edge.narrow(axis, 0, there).logical_or_(differs)
+        edge.narrow(axis, 1, there).logical_or_(differs)
+    return edge
+
+
+def _categories(head: AlignmentHead, grid: Tensor, batch: DenseBatch, sentences: Tensor) -> Tensor:
+    names = head.text_embedding(sentences)
+    target = batch.category.gather(1, batch.cells).flatten()
+    weight = (batch.purity * (batch.purity > 0.6)).flatten()
+    # A quarter of the cells tells the same at a quarter of the cost.
+    chosen = torch.randperm(len(target))[: len(target) // 4]
+    logits = head.log_scale[0].exp() * (grid.flatten(0, 1)[chosen] @ names.T).float()
+    return category_loss(logits, target[chosen], weight[chosen])
+
+
+def _regions(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tensor) -> Tensor:
+    pairs = [
+        (b, int(value))
+        for b, row in enumerate(batch.cells)
+        for value, count in zip(*torch.unique(row, return_counts=True), strict=True)
+        if int(value) > 0 and int(count) >= 3
+    ]
+    wanted = torch.tensor(pairs, dtype=torch.int64)
+    regions = region_means(grid, batch.cells, batch.purity, wanted)
+    truth = batch.truth[wanted[:, 0], wanted[:, 1]]
+    logits = head.log_scale[0].exp() * (regions @ phrases.T).float()
+    ignored = truth < 0
+    # A region has several true phrases; a phrase has several true regions.
+    return 0.5 * (
+        supervised_contrastive_loss(logits, truth > 0, ignored)
+        + supervised_contrastive_loss(logits.T, (truth > 0).T, ignored.T)
+    )
+
+
+def _examples(head: AlignmentHead, grid: Tensor, batch: DenseBatch) -> Tensor:
+    queries = head.example_embedding(region_means(grid, batch.cells, batch.purity, batch.examples))
+    logits = head.logits(grid @ queries.T, 1).transpose(1, 2)
+    target = gather_cells(batch.same, batch.cells)
+    weight = batch.purity.unsqueeze(1).expand_as(target)
+    present = (target * (batch.purity > 0.6).unsqueeze(1)).sum(-1)
+    known = (present == 0) | (present >= 3)
+    return mask_loss(logits, target, weight) + 0.3 * presence_loss(logits, (present >= 3).float(), known)

@@ -1,0 +1,1 @@
+"""household-lit's rescoring head: names regions that are cut out, enlarged and encoded again."""

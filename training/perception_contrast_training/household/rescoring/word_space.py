@@ -1,0 +1,43 @@
+"""The space of words that a rescoring head learns: that of a finished alignment head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from perception_contrast.core.embedding_spaces import require_same_space, space_name
+from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment
+from perception_contrast.encoders.household_lit import HEAD_FILE
+from perception_contrast.models.registry import HOUSEHOLD_LIT
+from perception_contrast_training.config.rescoring_recipe import RescoringRecipe
+from perception_contrast_training.household.sentences import SentenceBank
+
+
+@dataclass(frozen=True)
+class WordSpace:
+    """A head's words on its sentence tower. space: of the words. image: space of the tower it belongs to."""
+
+    head: AlignmentHead
+    bank: SentenceBank
+    space: str
+    image: str
+
+
+def load_word_space(recipe: RescoringRecipe, *, offline: bool = False) -> WordSpace:
+    """The space that a recipe names.
+
+    Raises:
+        ModelError: The head cannot be read.
+        SpaceError: The head is of other towers.
+    """
+    from perception_contrast.encoders.dinov2 import load_dino
+    from perception_contrast.text.sentence_encoder import load_minilm
+
+    path = Path(recipe.words) if recipe.words else HEAD_FILE
+    head, facts, sha256 = load_alignment(path)
+    tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
+    sentences = load_minilm(offline=offline)
+    require_same_space(facts.get("image_space", tower.space), tower.space, f"head {path.name}")
+    require_same_space(facts.get("text_space", sentences.space), sentences.space, f"head {path.name}")
+    head.requires_grad_(False)
+    return WordSpace(head, SentenceBank(sentences), space_name(HOUSEHOLD_LIT.name, sha256), tower.space)
