@@ -22,7 +22,10 @@ BASES = (
 )
 DOCUMENTS = sorted(
     [
-        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md", "simulation/README.md")),
+        *(
+            ROOT / name
+            for name in ("README.md", "CONTRIBUTING.md", "examples/README.md", "simulation/README.md")
+        ),
         *ROOT.glob("docs/*.md"),
     ]
 )
