@@ -60,6 +60,7 @@ class RecoveredMcap(RecoveredFile):
         self._pieces: list[_Piece] = []
         self._schemas: dict[int, str] = {}
         self._topics: dict[int, tuple[str, str]] = {}
+        self._encodings: dict[int, str] = {}
         self._times: list[int] = []
         counts: Counter[int] = Counter()
         with path.open("rb") as file:
@@ -74,7 +75,7 @@ class RecoveredMcap(RecoveredFile):
                 stamps = [stamp for stamp, _, _ in found]
                 self._times = [min([*self._times, *stamps]), max([*self._times, *stamps])]
         self._pieces.sort()
-        self.settle(self._topics, counts, self._times)
+        self.settle(self._topics, counts, self._times, self._encodings)
 
     def _records(self, file: BufferedReader) -> Iterator[_Piece]:
         """Chunks and messages up to the end of the data or of what is there; notes what is not."""
@@ -156,6 +157,7 @@ class RecoveredMcap(RecoveredFile):
                 channel = Channel.read(ReadDataStream(BytesIO(data)))
                 kind = self._schemas.get(channel.schema_id, "")
                 self._topics[channel.id] = (channel.topic, kind)
+                self._encodings[channel.id] = channel.message_encoding or "cdr"
         except Exception as error:
             self.lost.append(f"a topic's description in '{self.path.name}' is damaged: {error}")
 
@@ -201,6 +203,7 @@ class RecoveredMcap(RecoveredFile):
                 self._schemas[record.id] = record.name
             elif isinstance(record, Channel):
                 self._topics[record.id] = (record.topic, self._schemas.get(record.schema_id, ""))
+                self._encodings[record.id] = record.message_encoding or "cdr"
             elif isinstance(record, Message):
                 found.append((record.log_time, record.channel_id, record.data))
         return sorted(found, key=lambda message: message[0])
