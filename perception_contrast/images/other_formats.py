@@ -31,6 +31,7 @@ def decode_other_format(data: bytes, max_pixels: int) -> RgbImage:
 
     16-bit samples are scaled as in ``decode_raw``. Orientation is not applied. Raises FrameError.
     """
+    data = _unturned(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -46,7 +47,7 @@ def decode_other_format(data: bytes, max_pixels: int) -> RgbImage:
             f"a {kind} of {width}x{height} is over the limit of {max_pixels / 1e6:g} megapixels; "
             "make the image smaller",
         )
-    pixels = _pixels(_unturned(data))
+    pixels = _pixels(data)
     if pixels is None or pixels.shape[:2] != (height, width):
         raise FrameError("bad_compressed", f"the {kind} of {width}x{height} is damaged or cut short")
     if pixels.dtype == np.uint16:

@@ -31,13 +31,15 @@ def kind_of_images(messages: Iterable[BagMessage], fields_of: Callable[[BagMessa
     for message, _ in zip(messages, range(TRIED), strict=False):
         try:
             fields = fields_of(message)
-            if "depth" in name.lower() and is_grey16(fields) and is_depth(fields):
+            if "depth" in name.lower() and is_grey16(fields) and not _depth_fault(fields):
                 return DEPTH
             decode_message(fields)
         except FrameError as error:
             reason = str(error)
-            if error.reason == "not_color" and is_depth(fields):
-                return DEPTH
+            if error.reason == "not_color":
+                reason = _depth_fault(fields)
+                if not reason:
+                    return DEPTH
             continue
         return COLOR
     return reason
@@ -56,13 +58,13 @@ def holds_depth(messages: Iterable[BagMessage], fields_of: Callable[[BagMessage]
     return False
 
 
-def is_depth(fields: Any) -> bool:
-    """Whether an image message can be read as depth."""
+def _depth_fault(fields: Any) -> str:
+    """Why an image message cannot be read as depth; "" where it can."""
     try:
         decode_depth_message(fields)
-    except FrameError:
-        return False
-    return True
+    except FrameError as error:
+        return str(error)
+    return ""
 
 
 def is_grey16(fields: Any) -> bool:

@@ -109,10 +109,19 @@ class IndexedMcap:
                     yield known[channel.id], time, message.data
 
 
+def channel_encoding(messages: str, schema: str) -> str:
+    """How a channel's messages are serialised: "cdr" only where their type is defined as ROS 2 does it.
+
+    Args:
+        messages: The channel's message encoding; some recorders leave it out.
+        schema: The encoding of its schema, "" where it has none.
+    """
+    encoding = messages or CDR
+    return schema if encoding == CDR and schema not in _ROS2_SCHEMAS else encoding
+
+
 def _channel(channel: Any, schema: Any, count: int) -> McapChannel:
-    encoding = str(channel.message_encoding)
-    if schema is not None and schema.encoding not in _ROS2_SCHEMAS and encoding == CDR:
-        encoding = str(schema.encoding)
+    encoding = channel_encoding(channel.message_encoding, "" if schema is None else schema.encoding)
     text = "" if schema is None else bytes(schema.data).decode("utf-8", "replace")
     profiles = recorded_profiles(channel.metadata.get(_QOS, ""))
     return McapChannel(
