@@ -16,6 +16,7 @@ from perception_contrast.core.arrays import RgbImage
 from perception_contrast.core.errors import FrameError
 from perception_contrast.images.pixel_conversion import eight_bits
 
+_WITHOUT_RANGE = ("I", "F")
 _FORMATS = ("WEBP", "BMP", "TIFF")
 _TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _ORIENTATION = 0x0112
@@ -36,7 +37,7 @@ def decode_other_format(data: bytes, max_pixels: int) -> RgbImage:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=_FORMATS) as header:
-                kind, (width, height) = str(header.format), header.size
+                kind, mode, (width, height) = str(header.format), header.mode, header.size
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error) as error:
         raise FrameError("bad_compressed", f"the image is damaged: {error}") from error
     except Image.DecompressionBombError as error:
@@ -46,6 +47,11 @@ def decode_other_format(data: bytes, max_pixels: int) -> RgbImage:
             "too_large",
             f"a {kind} of {width}x{height} is over the limit of {max_pixels / 1e6:g} megapixels; "
             "make the image smaller",
+        )
+    if mode in _WITHOUT_RANGE:
+        raise FrameError(
+            "bad_dtype",
+            f"the {kind} has 32-bit samples, which have no agreed range; save it with 8 or 16 bits",
         )
     pixels = _pixels(data)
     if pixels is None or pixels.shape[:2] != (height, width):
