@@ -547,7 +547,6 @@ def test_grey_depth_is_taken_by_name_and_by_wish(tmp_path: Path) -> None:
             for n in range(3)
         ]
         bag = write(tmp_path / f"bag_{depth.strip('/').replace('/', '_')}", messages)
-        result = run(bag, tmp_path / f"set_{bag.name}", depth=depth, topics=(COLOR,))
-        assert result[0]["depth"] == {COLOR: topic}
+        run(bag, tmp_path / f"set_{bag.name}", depth=depth, topics=(COLOR,))
         metres = ShardDataset(tmp_path / f"set_{bag.name}").depth(0)
         assert metres is not None and np.allclose(metres, 0.7)
