@@ -15,10 +15,10 @@ from perception_contrast.recordings.bag_messages import BagMessage
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast_training.data.bags.anonymise import Seen, load_hook
 from perception_contrast_training.data.bags.captions import Captions
-from perception_contrast_training.data.bags.choose import TOO_SOON, Chooser
-from perception_contrast_training.data.bags.context import Context
+from perception_contrast_training.data.bags.frame_context import Context
+from perception_contrast_training.data.bags.frame_selection import TOO_SOON, Chooser
 from perception_contrast_training.data.bags.image_bytes import Kept, decoded_image, depth_png, kept_image
-from perception_contrast_training.data.bags.measures import measure, thumbnail_descriptor, thumbnail_of
+from perception_contrast_training.data.bags.image_measures import measure, thumbnail_descriptor, thumbnail_of
 from perception_contrast_training.data.bags.messages import fields_of, stamp_of
 from perception_contrast_training.data.bags.options import NANOSECONDS, NONE, THUMBNAIL
 from perception_contrast_training.data.bags.output import Output, SourceJob
