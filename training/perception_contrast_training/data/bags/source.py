@@ -71,6 +71,7 @@ class _Extraction:
         captions = Captions(Path(options.captions), window) if options.captions else None
         self._malformed: dict[str, Counter[str]] = defaultdict(Counter)
         self._context = Context(self._topics, options, captions, job.name, self._note)
+        self._context.prepare(self._bag)
         self._choosers = {topic: Chooser(options) for topic in self._topics.images}
         self._counts: dict[str, Counter[str]] = {topic: Counter() for topic in self._topics.images}
         self._indices: Counter[str] = Counter()
