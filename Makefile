@@ -10,7 +10,7 @@ help:
 	@echo "make demo ARGS=...    a simulated robot camera through the whole graph"
 	@echo "make test ARGS=...    the tests"
 	@echo "make test-matrix      the ROS tests under Python 3.10, 3.12, NumPy 1.26 and 2"
-	@echo "make bench-train ARGS=\"--data PICTURES\"  does each method learn, beside lightly's and open_clip's (hours)"
+	@echo "make bench-train ARGS=\"--data IMAGES\"  does each method learn, beside lightly's and open_clip's (hours)"
 	@echo "make check            format, lint, types, direction of imports"
 	@echo "make format           puts the sources into the format that check wants"
 	@echo "make clean            removes all that these made inside the repository"

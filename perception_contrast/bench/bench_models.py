@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perception_contrast.core.embedding_spaces import space_name
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
-from perception_contrast.core.spaces import space_name
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.alignment_head import load_alignment
 from perception_contrast.encoders.base import ImageEncoder

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import FrameError
-from perception_contrast.engines.gate import gate_photographs
+from perception_contrast.engines.accuracy_gate import gate_photographs
 from perception_contrast.images.resize import resize_image
 
 JPEG = "jpeg"

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.embedding_spaces import require_same_space, space_name
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.spaces import require_same_space, space_name
 from perception_contrast.encoders.base import EncoderOutput, ImageEncoder, Role
 from perception_contrast.encoders.clip_visual import ClipVisual, clip_visual_of
 from perception_contrast.encoders.dense.method_names import AUTO, PROXY, method_alone, require_method

@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.embedding_spaces import space_name
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.spaces import space_name
 from perception_contrast.encoders.base import EncoderOutput, ImageEncoder, Role
 from perception_contrast.encoders.position_embedding import grid_of
 from perception_contrast.encoders.timm_backbones import create_network, trunk_of

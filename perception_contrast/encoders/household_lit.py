@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from perception_contrast.core.embedding_spaces import require_same_space, space_name
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.spaces import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import AlignmentHead, colour_statistics, load_alignment
 from perception_contrast.encoders.base import (
     EncoderOutput,
@@ -29,7 +29,7 @@ from perception_contrast.models.specs import Triple
 from perception_contrast.text.base import TextEncoder
 
 HEAD_FILE = Path(__file__).parents[1] / "models" / "data" / "household_lit.safetensors"
-RESCORING_FILE = Path(__file__).parents[1] / "models" / "data" / "household_zoom.safetensors"
+RESCORING_FILE = Path(__file__).parents[1] / "models" / "data" / "household_rescoring.safetensors"
 
 
 class AlignedTextEncoder(TextEncoder):

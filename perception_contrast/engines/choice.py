@@ -17,7 +17,7 @@ from torch import Tensor
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.encoder_graph import EncoderGraph
-from perception_contrast.engines import gate
+from perception_contrast.engines import accuracy_gate as gate
 from perception_contrast.engines import onnxruntime_engine as ort
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines.base import Engine, Plan

@@ -1,4 +1,4 @@
-"""sensor_msgs/CompressedImage data to RGB images and metric depth: JPEG, PNG, compressedDepth PNG."""
+"""sensor_msgs/CompressedImage data to RGB images and metric depth: JPEG, PNG, compressedDepth PNG and RVL."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.arrays import DepthImage, RgbImage
 from perception_contrast.core.errors import FrameError
-from perception_contrast.images.headers import JPEG_MAGIC, PNG_MAGIC, ImageHeader, read_header
+from perception_contrast.images.headers import JPEG_MAGIC, PNG_MAGIC, ImageHeader, read_header, still_png
 from perception_contrast.images.pixel_conversion import BAYER_CODES, eight_bits, metres
 from perception_contrast.images.pixel_rows import ByteData, byte_view, quoted
+from perception_contrast.images.run_length_depth import decode_rvl
 
 MAX_PIXELS = 64_000_000
 """Images that claim more are refused before anything is allocated."""
 
 _DEPTH_ENCODINGS = ("16UC1", "32FC1")
 _DEPTH_HEADER = struct.Struct("<iff")
+_RVL_SIZE = struct.Struct("<II")  # width, height
 
 
 def decode_compressed(data: ByteData, format: str, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
@@ -57,23 +59,21 @@ def decode_compressed(data: ByteData, format: str, *, max_pixels: int = MAX_PIXE
 def decode_compressed_depth(data: ByteData, format: str, *, max_pixels: int = MAX_PIXELS) -> DepthImage:
     """Depth (H, W) float32 metres, NaN where there is none, of compressed depth.
 
-    Reads what compressed_depth_image_transport writes as PNG: a 12-byte header (int32 kind, float32
-    a, float32 b), then a 16-bit PNG of millimetres (16UC1) or of q = a / depth + b (32FC1). Also a
-    16-bit PNG of millimetres alone. Raises FrameError (reasons: ``decode``).
+    Reads what compressed_depth_image_transport writes: a 12-byte header (int32 kind, float32 a, float32
+    b), then a 16-bit PNG of millimetres (16UC1) or of q = a / depth + b (32FC1), or the same samples as
+    RVL behind their width and height (uint32 each). Also a 16-bit PNG of millimetres alone. Raises
+    FrameError (reasons: ``decode``).
     """
     source = format.partition(";")[0].strip()
     view = byte_view(data, f"the {quoted(format)} depth image")
-    if "rvl" in format.lower():
-        raise FrameError(
-            "unknown_encoding",
-            f"format {quoted(format)} is not supported; set the publisher's compressedDepth format to png",
-        )
     if source not in _DEPTH_ENCODINGS and source != "mono16":
         raise FrameError(
             "not_depth",
             f"format {quoted(format)} does not say that it is 16UC1 or 32FC1 depth; "
             "give a compressedDepth topic as the depth topic",
         )
+    if "rvl" in format.lower():
+        return _decoded_rvl(view, source, max_pixels)
     headed = view[:8] != PNG_MAGIC
     body = view[_DEPTH_HEADER.size :] if headed else view
     header = read_header(body, max_pixels)
@@ -88,6 +88,24 @@ def decode_compressed_depth(data: ByteData, format: str, *, max_pixels: int = MA
         return metres(samples)
     _, a, b = _DEPTH_HEADER.unpack_from(view)
     return _dequantised(samples, a, b)
+
+
+def _decoded_rvl(view: memoryview, source: str, max_pixels: int) -> DepthImage:
+    if len(view) < _DEPTH_HEADER.size + _RVL_SIZE.size:
+        raise FrameError("truncated", "the RVL depth ends in its header; data was lost at the camera")
+    _, a, b = _DEPTH_HEADER.unpack_from(view)
+    width, height = _RVL_SIZE.unpack_from(view, _DEPTH_HEADER.size)
+    if not width or not height:
+        raise FrameError("zero_size", f"the RVL depth of {width}x{height} has no pixels; check its publisher")
+    if width * height > max_pixels:
+        raise FrameError(
+            "too_large",
+            f"the RVL depth of {width}x{height} is over the limit of {max_pixels / 1e6:g} megapixels; "
+            "publish smaller images",
+        )
+    samples = decode_rvl(view[_DEPTH_HEADER.size + _RVL_SIZE.size :], width * height)
+    samples = samples.reshape(height, width)
+    return metres(samples) if source != "32FC1" else _dequantised(samples, a, b)
 
 
 def _dequantised(samples: NDArray[Any], a: float, b: float) -> DepthImage:
@@ -115,7 +133,8 @@ def _eight_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _decode(view: memoryview, header: ImageHeader, mode: int) -> NDArray[Any]:
     """Decoded samples, 8 or 16 bits, (H, W) or (H, W, 3) in OpenCV's order."""
-    image = _imdecode(np.frombuffer(view, np.uint8), mode)
+    data = still_png(view) if header.animated else view
+    image = _imdecode(np.frombuffer(data, np.uint8), mode)
     if image is None or image.shape[:2] != header.size:
         raise FrameError(
             "bad_compressed",

@@ -19,7 +19,7 @@ Results may be read-only views of the message's buffer: copy before writing to t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -31,7 +31,7 @@ from perception_contrast.core.arrays import DepthImage, RgbImage
 from perception_contrast.core.errors import FrameError
 from perception_contrast.images.compressed import decode_compressed, decode_compressed_depth
 from perception_contrast.images.pixel_conversion import BAYER_CODES, eight_bits, full_chroma_to_rgb, metres
-from perception_contrast.images.pixel_rows import ByteData, pixel_rows, quoted
+from perception_contrast.images.pixel_rows import ByteData, byte_view, pixel_rows, quoted
 
 __all__ = ["ENCODINGS", "decode_compressed", "decode_compressed_depth", "decode_depth", "decode_raw"]
 
@@ -81,10 +81,11 @@ def decode_raw(
     16-bit samples v become round(v / 257), the inverse of v * 257 and what cv_bridge does: a fixed scale,
     because a stretch to each image's brightest pixel would make features flicker. YUV is BT.601 in
     video range, as OpenCV and V4L2 take it; ``step`` of nv12, nv21 and nv24 is that of the luma plane,
-    and their ``height`` counts image rows. Alpha is dropped. Bayer names give the top-left 2 x 2
-    pixels row by row (bayer_rggb8: R G over G B).
+    and their ``height`` counts image rows. Where data is not as long as these say, its length tells what
+    the driver meant (``_biplanar_size``), and the image may be lower than ``height``. Alpha is dropped.
+    Bayer names give the top-left 2 x 2 pixels row by row (bayer_rggb8: R G over G B).
     """
-    name = _known(encoding)
+    name = _known(encoding, ENCODINGS)
     what = f"the {width}x{height} {name} image"
     _check_size(height, width, what)
     if name in _BIPLANAR:
@@ -145,7 +146,7 @@ def decode_depth(
     16UC1 and mono16 are millimetres with 0 for none; 32FC1 is metres, where anything that is not a
     positive finite number means none. Unpadded 32FC1 without holes gives a view of ``data``.
     """
-    name = _known(encoding)
+    name = _known(encoding, _DEPTH)
     what = f"the {width}x{height} {name} depth image"
     _check_size(height, width, what)
     if name not in _DEPTH:
@@ -158,10 +159,11 @@ def decode_depth(
     return metres(pixel_rows(data, height=height, width=width, step=step, channels=1, dtype=dtype, what=what))
 
 
-def _known(encoding: str) -> str:
+def _known(encoding: str, wanted: Iterable[str]) -> str:
+    """The encoding as ROS spells it. wanted: those that the error lists for one that nobody knows."""
     name = _BY_LOWER_CASE.get(encoding.strip().lower())
     if name is None:
-        known = ", ".join(dict.fromkeys((*ENCODINGS, *_DEPTH)))
+        known = ", ".join(wanted)
         raise FrameError(
             "unknown_encoding",
             f"encoding {quoted(encoding)} is not supported; set the camera driver to one of {known}",
@@ -185,9 +187,35 @@ def _dtype(kind: str, itemsize: int, is_bigendian: bool) -> np.dtype[Any]:
     return np.dtype(f"{'>' if is_bigendian else '<'}{kind}{itemsize}")
 
 
+def _biplanar_size(count: int, height: int, width: int, step: int, name: str) -> tuple[int, int]:
+    """(height, step) of two planes in ``count`` bytes.
+
+    Drivers disagree on both fields: ``step`` may be 0 or the bytes of a pixel's row in all planes,
+    ``height`` may count the rows of the chroma plane too.
+    """
+    # Rows of luma length in all planes, by rows of luma: 3/2 with chroma for each 2x2 pixels, else 3.
+    luma, all_planes = (1, 3) if name == "nv24" else (2, 3)
+    rows = height * all_planes // luma
+    last = 2 * (step - width) if name == "nv24" else step - width  # padding that may be missing
+    if step >= width and count >= rows * step - last:
+        return height, step
+    if count * luma == height * width * all_planes:
+        return height, width
+    padded, rest = divmod(count * luma, height * all_planes)
+    if rest == 0 and padded >= width and step >= width:
+        return height, padded
+    lower, rest = divmod(height * luma, all_planes)
+    if rest == 0 and lower:
+        for row in (step, width):
+            if row >= width and count * luma == lower * row * all_planes:
+                return lower, row
+    return height, step
+
+
 def _decode_biplanar(data: ByteData, height: int, width: int, step: int, name: str, what: str) -> RgbImage:
     """Luma rows, then rows of interleaved chroma: half as many (nv12, nv21), or twice as long (nv24)."""
     byte = np.dtype(np.uint8)
+    height, step = _biplanar_size(byte_view(data, what).nbytes, height, width, step, name)
     if name == "nv24":
         luma = pixel_rows(data, height=height, width=width, step=step, channels=1, dtype=byte, what=what)
         chroma = pixel_rows(

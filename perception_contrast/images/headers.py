@@ -17,9 +17,13 @@ from perception_contrast.core.errors import FrameError
 
 JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 # Marker that ends entropy-coded data: neither a stuffed zero, fill, nor a restart marker.
 _SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
+_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -33,7 +37,7 @@ _JPEG_PIXELS_PER_BYTE = 512
 class ImageHeader:
     """kind: "jpeg" or "png". channels: as stored (a palette counts as 1). bits: per channel.
 
-    end: where a JPEG's end marker begins.
+    end: where a JPEG's end marker begins. animated: a PNG with more frames behind its image.
     """
 
     kind: str
@@ -42,6 +46,7 @@ class ImageHeader:
     channels: int
     bits: int
     end: int = 0
+    animated: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -95,15 +100,15 @@ def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
     """(marker, start, end of its payload) up to and with the end-of-image marker, which must be there."""
     position = 2
     while True:
-        while position + 1 < len(data) and data[position] == 0xFF and data[position + 1] == 0xFF:
-            position += 1
-        if position + 2 > len(data):
+        # Bytes that belong to no segment are passed over, as libjpeg's next_marker does.
+        found = _MARKER.search(data, position)
+        if found is None:
             raise _truncated("JPEG", "its headers")
+        position = found.end() - 2
         marker = data[position + 1]
-        if data[position] != 0xFF or marker == 0:
-            raise FrameError(
-                "bad_compressed", f"the JPEG has no marker at byte {position}, where one must be"
-            )
+        if marker in _WITHOUT_LENGTH:
+            position += 2
+            continue
         if marker == 0xD9:
             yield marker, position, position
             return
@@ -131,7 +136,7 @@ def _scan_end(data: memoryview, start: int) -> int:
 
 
 def _png_header(data: memoryview, max_pixels: int) -> ImageHeader:
-    header, packed = None, 0
+    header, packed, animated = None, 0, False
     for name, start, end in _png_chunks(data):
         if header is None:
             if name != b"IHDR" or end - start != 13:
@@ -143,10 +148,20 @@ def _png_header(data: memoryview, max_pixels: int) -> ImageHeader:
             _check_claim(header, max_pixels, 0, len(data))
         elif name == b"IDAT":
             packed += end - start
+        animated = animated or name == _ANIMATION[0]
     if header is None:
         raise FrameError("bad_compressed", "the PNG does not begin with a header chunk")
     unpacked = header.height * header.width * header.channels * header.bits / 8
-    return _check_claim(header, max_pixels, unpacked / _DEFLATE_RATIO, packed)
+    return _check_claim(replace(header, animated=animated), max_pixels, unpacked / _DEFLATE_RATIO, packed)
+
+
+def still_png(data: memoryview) -> bytes:
+    """An animated PNG without its animation: its first image, which is all that other decoders show."""
+    kept = [bytes(data[:8])]
+    kept += [
+        bytes(data[start - 8 : end + 4]) for name, start, end in _png_chunks(data) if name not in _ANIMATION
+    ]
+    return b"".join(kept) + _PNG_END
 
 
 def _png_chunks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:

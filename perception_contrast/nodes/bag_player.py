@@ -13,6 +13,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
@@ -106,20 +107,29 @@ class BagPlayer(Node):
             names = ", ".join(f"{topic.name} ({topic.type})" for topic in bag.unknown_types)
             count = sum(topic.count for topic in bag.unknown_types)
             self.get_logger().warning(f"{count} messages are skipped, their types are not installed: {names}")
+        self._tell_lost(source.lost, source.path)
         return lambda: self._play_bag(source, bag)
 
     def _play_bag(self, source: BagSource, bag: BagPublisher) -> None:
         self._wait_for_subscribers(bag.publishers.values())
         clock = PlaybackClock(self._values["rate"], self._values["max_gap"])
+        known = source.lost
+        if late := bag.publish_late_static():
+            self.get_logger().info(f"{late} late messages on /tf_static hold for the whole recording")
         for turn in itertools.count():
             count = bag.play(clock, self._shutdown)
             if count == 0 and not self._shutdown.is_set():
                 raise PerceptionError(f"recording '{source.path}' has no message left after start_offset")
             if turn == 0:
                 self.get_logger().info(f"{count} messages of '{source.path}' played")
+                self._tell_lost([note for note in source.lost if note not in known], source.path)
             if not self._loops():
                 break
         self._wait_until_received(bag.publishers.values())
+
+    def _tell_lost(self, notes: Iterable[str], path: Path) -> None:
+        for note in notes:
+            self.get_logger().warning(f"recording '{path}': {note}")
 
     def _loops(self) -> bool:
         return bool(self._values["loop"]) and not self._shutdown.wait(self._values["loop_pause"])

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.spaces import require_same_space
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 from perception_contrast.encoders.base import LanguageModel
 from perception_contrast.encoders.load_encoders import Encoders

@@ -78,6 +78,8 @@ def deserialize(message: BagMessage, types: Any = _TYPESTORE) -> Any:
 
     types: of rosbags, for more than the common interfaces. Raises FrameError "bad_message".
     """
+    if not message.data:
+        raise FrameError("bad_message", f"a {message.type} on '{message.topic}' is empty")
     try:
         return types.deserialize_cdr(message.data, message.type)
     except Exception as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,23 +13,26 @@ from typing import Any
 from rosbags.rosbag2 import Reader
 from zstandard import ZstdDecompressor, ZstdError
 
-from perception_contrast.core.camera_model import CameraModel, camera_of_info
+from perception_contrast.core.camera_model import CameraModel
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.images.decode import decode_message
+from perception_contrast.recordings.bag_cameras import camera_at, first_camera
 from perception_contrast.recordings.bag_messages import (
     BagMessage,
     BagTopic,
-    OfferedQos,
     camera_info_topic,
     deserialize,
     is_rectified,
     nanoseconds,
 )
+from perception_contrast.recordings.bag_topics import holds_ros1, left_out_channels, merged_topics, stream
+from perception_contrast.recordings.image_topics import COLOR, kind_of_images
+from perception_contrast.recordings.mcap_file import IndexedMcap, mcap_profile
 from perception_contrast.recordings.recovery import RecoveredFile
 from perception_contrast.recordings.recovery_mcap import RecoveredMcap
 from perception_contrast.recordings.recovery_sqlite import RecoveredSqlite, has_journal
-from perception_contrast.recordings.storage import opened_storage
+from perception_contrast.recordings.storage import opened_storage, ros1_error
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -45,11 +49,11 @@ class BagSource:
 
     Args:
         path: The recording.
-        recover: Read what is whole in a damaged recording, and say in ``lost`` what is not. Damage inside
-            a file is met, and noted, only while messages are read.
+        recover: Read what is whole in a damaged or incomplete recording, and say in ``lost`` what is not.
+            Damage inside a file is met, and noted, only while messages are read.
 
     Attributes:
-        topics: Recorded topics by name.
+        topics: Recorded ROS 2 topics by name.
         start: Stamp of the first message in nanoseconds.
         end: Stamp of the last message in nanoseconds.
 
@@ -57,18 +61,23 @@ class BagSource:
         PerceptionError: The recording is missing, empty, damaged (without ``recover``) or none.
     """
 
-    def __init__(self, path: Path | str, *, recover: bool = False) -> None:
+    def __init__(self, path: Path | str, *, recover: bool = True) -> None:
         self.path = Path(path)
         self._recover = recover
         self._storage = opened_storage(self.path)
         self._recovered_files: dict[Path, RecoveredFile] = {}
         self._unrecoverable: dict[Path, str] = {}
+        self._left_out: dict[str, str] = {}
+        self._unreadable: dict[str, Counter[str]] = {}
         if self._storage.lost and not recover:
             raise self._damaged(self._storage.lost[0])
         with self._readers() as readers:
-            self.topics = _topics(readers)
+            self.topics = merged_topics(readers)
+            self._left_out = left_out_channels(readers)
             filled = [reader for reader in readers if reader.message_count]
-            if not filled:
+            if not filled or not self.topics:
+                if holds_ros1(readers):
+                    raise ros1_error(self.path)
                 raise PerceptionError(
                     f"recording '{self.path}' holds no messages{self._lost_note()}; record it again"
                 )
@@ -80,9 +89,19 @@ class BagSource:
 
     @property
     def lost(self) -> tuple[str, ...]:
-        """What of a damaged recording could not be read, as far as it is known by now."""
+        """What of the recording could not be read, as far as it is known by now, a line for each.
+
+        Files that are missing or damaged, channels that are not ROS 2, and, once ``frames`` has come to
+        them, images that cannot be decoded, counted by their reason.
+        """
         recovered = [note for file in self._recovered_files.values() for note in file.lost]
-        return tuple(dict.fromkeys((*self._storage.lost, *self._unrecoverable.values(), *recovered)))
+        images = [
+            f"'{topic}': {sum(counts.values())} image(s) cannot be read ({_counted(counts)})"
+            for topic, counts in sorted(self._unreadable.items())
+            if counts
+        ]
+        damage = (*self._storage.lost, *self._unrecoverable.values(), *recovered)
+        return tuple(dict.fromkeys((*damage, *self._left_out.values(), *images)))
 
     def _lost_note(self) -> str:
         return f" ({'; '.join(self.lost)})" if self.lost else ""
@@ -99,17 +118,21 @@ class BagSource:
         return self._messages(frozenset(topics) or frozenset(self.topics), start, stop)
 
     def image_topics(self) -> tuple[str, ...]:
-        """Topics whose first message is a colour or grey image: colour first, then the most messages."""
+        """Topics with a readable colour or grey image: colour first, then the most messages.
+
+        The first images of a topic may be damaged. 16-bit grey on a topic whose name says "depth" is depth.
+        """
         ranked = []
         for topic in self.topics.values():
-            if topic.type in (IMAGE, COMPRESSED_IMAGE) and topic.count:
-                try:
-                    image = self._frame(next(self.messages([topic.name])), None).image
-                except FrameError:
-                    continue
+            if topic.type in (IMAGE, COMPRESSED_IMAGE) and topic.count and self.kind_of(topic.name) == COLOR:
+                image = next(self._decoded(topic.name, Counter())).image
                 grey = bool((image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all())
                 ranked.append((grey, -topic.count, topic.name))
         return tuple(name for _, _, name in sorted(ranked))
+
+    def kind_of(self, topic: str) -> str:
+        """What an image topic holds: "color", "depth", or why none of its first messages can be read."""
+        return kind_of_images(self.messages([topic]), deserialize, topic)
 
     def frames(
         self, topic: str | None = None, on_error: Callable[[FrameError], None] | None = None
@@ -117,8 +140,9 @@ class BagSource:
         """Decoded images of an image topic (the first of ``image_topics`` if none is given).
 
         Stamp (time of recording if it was left at zero) and frame_id are the message's; the camera is
-        that of the CameraInfo in the same namespace, if recorded. An image that cannot be decoded
-        raises FrameError, or is given to ``on_error`` and left out.
+        that of the first usable CameraInfo in the same namespace, scaled to the image. An image that
+        cannot be decoded is left out, counted in ``lost`` and given to ``on_error``. Without ``on_error``
+        FrameError is raised at the end if no image at all could be decoded.
         """
         name = self._image_topic() if topic is None else self._require(topic).name
         if self.topics[name].type not in (IMAGE, COMPRESSED_IMAGE):
@@ -129,14 +153,35 @@ class BagSource:
         return self._frames(name, on_error)
 
     def _frames(self, name: str, on_error: Callable[[FrameError], None] | None) -> Iterator[Frame]:
-        camera = self._camera(name)
+        counts = self._unreadable[name] = Counter()
+        first, decoded = list[FrameError](), False
+
+        def note(error: FrameError) -> None:
+            if on_error is not None:
+                on_error(error)
+            elif not first:
+                first.append(error)
+
+        for frame in self._decoded(name, counts, self._camera(name), note):
+            decoded = True
+            yield frame
+        if first and not decoded:
+            raise first[0]
+
+    def _decoded(
+        self,
+        name: str,
+        counts: Counter[str],
+        camera: CameraModel | None = None,
+        on_error: Callable[[FrameError], None] | None = None,
+    ) -> Iterator[Frame]:
         for message in self.messages([name]):
             try:
                 frame = self._frame(message, camera)
             except FrameError as error:
-                if on_error is None:
-                    raise
-                on_error(error)
+                counts[error.reason] += 1
+                if on_error is not None:
+                    on_error(error)
                 continue
             yield frame
 
@@ -154,11 +199,7 @@ class BagSource:
                 yield message
 
     def _unpacked(self, message: BagMessage) -> BagMessage:
-        if not self._storage.packed:
-            raise PerceptionError(
-                f"the messages in '{self.path}' are compressed one by one; "
-                "give the recording's folder with its metadata.yaml, not the file alone"
-            )
+        """A message that was compressed by itself, which its first bytes tell: CDR never begins so."""
         try:
             # The frame's own header may leave its size out.
             data = ZstdDecompressor().decompressobj().decompress(message.data)
@@ -174,7 +215,7 @@ class BagSource:
         """One file's messages; where it turns out damaged on the way, goes on with what is whole behind."""
         count = 0
         try:
-            for message in _stream(reader, topics, start, stop):
+            for message in stream(reader, topics, start, stop):
                 yield message
                 count += 1
         except Exception:
@@ -182,7 +223,7 @@ class BagSource:
                 raise
             recovered = self._recover_file(Path(reader.path))
             if recovered is not None:
-                yield from islice(_stream(recovered, topics, start, stop), count, None)
+                yield from islice(stream(recovered, topics, start, stop), count, None)
 
     def _recover_file(self, file: Path) -> RecoveredFile | None:
         if file not in self._recovered_files and file not in self._unrecoverable:
@@ -204,12 +245,22 @@ class BagSource:
             return self._recovered_files.get(file)
         if file.suffix == ".db3" and has_journal(file):
             return self._recover_file(file)
+        if file.suffix == ".mcap" and mcap_profile(file) == "ros1":
+            raise ros1_error(self.path)
         try:
             return stack.enter_context(Reader(file))
         except Exception as error:
-            if not self._recover:
-                raise self._damaged(str(error) or type(error).__name__) from error
-            return self._recover_file(file)
+            return self._reader_of_unusual(file, stack, error)
+
+    def _reader_of_unusual(self, file: Path, stack: ExitStack, error: Exception) -> Any:
+        """A reader of a file that rosbags refuses: for what its channels carry, or because it is damaged."""
+        if file.suffix == ".mcap":
+            with suppress(PerceptionError, OSError):
+                return stack.enter_context(IndexedMcap(file))
+        recovered = self._recover_file(file)
+        if not self._recover and (recovered is None or recovered.lost or not recovered.message_count):
+            raise self._damaged(str(error) or type(error).__name__) from error
+        return recovered
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -244,15 +295,17 @@ class BagSource:
         info = self.topics.get(camera_info_topic(image_topic))
         if info is None or info.type != CAMERA_INFO or not info.count:
             return None
-        message = deserialize(next(self.messages([info.name])))
-        return camera_of_info(message, rectified=is_rectified(image_topic))
+        rectified = is_rectified(image_topic)
+        return first_camera(self.messages([info.name]), deserialize, rectified=rectified)
 
     def _frame(self, message: BagMessage, camera: CameraModel | None) -> Frame:
         fields = deserialize(message)
         image = decode_message(fields)
         header = fields.header
         stamp = nanoseconds(header.stamp.sec, header.stamp.nanosec) or message.stamp
-        return Frame(image, stamp, header.frame_id, camera=camera)
+        size = (int(image.shape[0]), int(image.shape[1]))
+        scaled = None if camera is None else camera_at(camera, size)
+        return Frame(image, stamp, header.frame_id, camera=scaled)
 
 
 def _recovered(path: Path) -> RecoveredFile:
@@ -263,44 +316,5 @@ def _recovered(path: Path) -> RecoveredFile:
         raise PerceptionError(f"'{path}' cannot be read: {error.strerror or error}") from error
 
 
-def _topics(readers: list[Any]) -> dict[str, BagTopic]:
-    topics: dict[str, BagTopic] = {}
-    for reader in readers:
-        for connection in reader.connections:
-            name = str(connection.topic)
-            known = topics.get(name, BagTopic(name, str(connection.msgtype), 0))
-            offered = (*known.qos, *(_offered(qos) for qos in connection.ext.offered_qos_profiles))
-            topics[name] = BagTopic(
-                name,
-                known.type,
-                known.count + int(connection.msgcount),
-                tuple(dict.fromkeys(offered)),
-                known.definition or _definition(connection),
-            )
-    return dict(sorted(topics.items()))
-
-
-def _definition(connection: Any) -> str:
-    """What a file says of a topic's type; connections of a damaged file say nothing."""
-    recorded = getattr(connection, "msgdef", None)
-    return "" if recorded is None else str(recorded.data)
-
-
-def _offered(qos: Any) -> OfferedQos:
-    return OfferedQos(
-        history=qos.history.name.lower(),
-        depth=int(qos.depth),
-        reliability=qos.reliability.name.lower(),
-        durability=qos.durability.name.lower(),
-        liveliness=qos.liveliness.name.lower(),
-        deadline=nanoseconds(qos.deadline.sec, qos.deadline.nsec),
-        lifespan=nanoseconds(qos.lifespan.sec, qos.lifespan.nsec),
-        liveliness_lease=nanoseconds(qos.liveliness_lease_duration.sec, qos.liveliness_lease_duration.nsec),
-    )
-
-
-def _stream(reader: Any, topics: frozenset[str], start: int | None, stop: int | None) -> Iterator[BagMessage]:
-    connections = [each for each in reader.connections if each.topic in topics]
-    if connections:
-        for connection, stamp, data in reader.messages(connections, start=start, stop=stop):
-            yield BagMessage(int(stamp), connection.topic, connection.msgtype, bytes(data))
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))

@@ -9,21 +9,27 @@ from pathlib import Path
 
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
-from perception_contrast.images.files import IMAGE_SUFFIXES, load_image
+from perception_contrast.images.file_listing import IMAGE_SUFFIXES, list_images
+from perception_contrast.images.files import load_image
 from perception_contrast.recordings.base import NANOSECONDS
 
 _log = logging.getLogger(__name__)
 
 
 class ImageFolderSource:
-    """The PNG and JPEG files of a folder in natural order (2 before 10).
+    """The image files of a folder in natural order (2 before 10); ``file_listing`` says which they are.
 
     Args:
         path: The folder. Raises PerceptionError if it is missing or holds no image.
         rate: Images per second; the image at position n has the stamp n / rate.
         frame_id: REP 105 name that every frame carries.
 
-    A file that cannot be decoded is logged and left out; its time slot stays empty.
+    Attributes:
+        files: The images in their order.
+        lost: Names of files that were left out, with the reason: those that were never readable, and those
+            that an iteration could not decode.
+
+    A file that cannot be read is logged and left out; its time slot stays empty.
     """
 
     def __init__(self, path: Path | str, rate: float = 10.0, frame_id: str = "camera") -> None:
@@ -34,22 +40,26 @@ class ImageFolderSource:
             raise PerceptionError(f"rate {rate} of folder '{self.path}' must be over 0 images a second")
         if not self.path.is_dir():
             raise PerceptionError(f"folder '{self.path}' does not exist; check the path")
-        self.files = tuple(sorted(_images(self.path), key=_natural_order))
+        listing = list_images(self.path)
+        self.files = tuple(sorted(listing.files, key=_natural_order))
+        self.lost = dict(listing.left_out)
         if not self.files:
-            raise PerceptionError(f"folder '{self.path}' holds no image ({', '.join(IMAGE_SUFFIXES)})")
+            others = "".join(f"; '{name}': {reason}" for name, reason in self.lost.items())
+            raise PerceptionError(
+                f"folder '{self.path}' holds no image ({', '.join(IMAGE_SUFFIXES)}){others}"
+            )
+        for name, reason in self.lost.items():
+            _log.warning("image '%s' is left out: %s", name, reason)
 
     def __iter__(self) -> Iterator[Frame]:
         for index, file in enumerate(self.files):
             try:
                 image = load_image(file)
             except FrameError as error:
-                _log.warning("%s", error)
+                _log.warning("left out: %s", error)
+                self.lost[file.name] = str(error)
                 continue
             yield Frame(image, round(index / self.rate * NANOSECONDS), self.frame_id)
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    return (file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _natural_order(file: Path) -> list[tuple[int, str]]:

@@ -17,6 +17,7 @@ class _Extra:
     """In the place of the recorded QoS, which is left out here."""
 
     offered_qos_profiles: tuple[Any, ...] = ()
+    serialization_format: str = "cdr"
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,19 @@ class RecoveredFile(ABC):
         self.connections: list[RecoveredConnection] = []
         self.message_count, self.start_time, self.end_time = 0, 0, 0
 
-    def settle(self, topics: dict[int, tuple[str, str]], counts: Counter[int], times: list[int]) -> None:
+    def settle(
+        self,
+        topics: dict[int, tuple[str, str]],
+        counts: Counter[int],
+        times: list[int],
+        encodings: dict[int, str] | None = None,
+    ) -> None:
+        """Takes topics, counts and times of what was found. encodings: of topics that are not CDR."""
+        known = encodings or {}
         self.connections = [
-            RecoveredConnection(number, name, kind, counts[number])
+            RecoveredConnection(
+                number, name, kind, counts[number], _Extra(serialization_format=known.get(number, "cdr"))
+            )
             for number, (name, kind) in sorted(topics.items())
         ]
         self.message_count = sum(counts[number] for number in topics)

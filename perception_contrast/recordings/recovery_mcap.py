@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.recordings.mcap_file import channel_encoding
 from perception_contrast.recordings.mcap_records import (
     CHANNEL,
     CHUNK,
@@ -60,6 +61,8 @@ class RecoveredMcap(RecoveredFile):
         self._pieces: list[_Piece] = []
         self._schemas: dict[int, str] = {}
         self._topics: dict[int, tuple[str, str]] = {}
+        self._schema_encodings: dict[int, str] = {}
+        self._encodings: dict[int, str] = {}
         self._times: list[int] = []
         counts: Counter[int] = Counter()
         with path.open("rb") as file:
@@ -74,7 +77,7 @@ class RecoveredMcap(RecoveredFile):
                 stamps = [stamp for stamp, _, _ in found]
                 self._times = [min([*self._times, *stamps]), max([*self._times, *stamps])]
         self._pieces.sort()
-        self.settle(self._topics, counts, self._times)
+        self.settle(self._topics, counts, self._times, self._encodings)
 
     def _records(self, file: BufferedReader) -> Iterator[_Piece]:
         """Chunks and messages up to the end of the data or of what is there; notes what is not."""
@@ -152,10 +155,14 @@ class RecoveredMcap(RecoveredFile):
             if code == SCHEMA:
                 schema = Schema.read(ReadDataStream(BytesIO(data)))
                 self._schemas[schema.id] = schema.name
+                self._schema_encodings[schema.id] = schema.encoding
             else:
                 channel = Channel.read(ReadDataStream(BytesIO(data)))
                 kind = self._schemas.get(channel.schema_id, "")
                 self._topics[channel.id] = (channel.topic, kind)
+                self._encodings[channel.id] = channel_encoding(
+                    channel.message_encoding, self._schema_encodings.get(channel.schema_id, "")
+                )
         except Exception as error:
             self.lost.append(f"a topic's description in '{self.path.name}' is damaged: {error}")
 
@@ -199,8 +206,12 @@ class RecoveredMcap(RecoveredFile):
         for record in breakup_chunk(chunk, validate_crc=True):
             if isinstance(record, Schema):
                 self._schemas[record.id] = record.name
+                self._schema_encodings[record.id] = record.encoding
             elif isinstance(record, Channel):
                 self._topics[record.id] = (record.topic, self._schemas.get(record.schema_id, ""))
+                self._encodings[record.id] = channel_encoding(
+                    record.message_encoding, self._schema_encodings.get(record.schema_id, "")
+                )
             elif isinstance(record, Message):
                 found.append((record.log_time, record.channel_id, record.data))
         return sorted(found, key=lambda message: message[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,17 +16,20 @@ SUFFIXES = (".mcap", ".db3")
 PACKED = ".zstd"
 _CHUNK_BYTES = 1 << 20
 METADATA = "metadata.yaml"
+_ROS1 = ".bag"
 
 
 @dataclass(frozen=True)
 class Storage:
-    """files: .mcap and .db3, in order. packed: each message was compressed by itself.
+    """The storage files of one recording.
 
-    lost: what could not be unpacked. folder: holds unpacked files as long as this object lives.
+    Attributes:
+        files: .mcap and .db3, in order.
+        lost: What is missing or could not be unpacked, a line for each.
+        folder: Holds unpacked files as long as this object lives.
     """
 
     files: tuple[Path, ...]
-    packed: bool = False
     lost: tuple[str, ...] = ()
     folder: TemporaryDirectory[str] | None = None
 
@@ -33,13 +37,38 @@ class Storage:
 def is_recording(path: Path) -> bool:
     """Whether a path looks like a rosbag2 recording, by its names alone."""
     if path.is_dir():
-        return (path / METADATA).is_file() or any(_is_storage(file) for file in path.iterdir())
-    return _is_storage(path)
+        try:
+            inside = list(path.iterdir())
+        except OSError:
+            return False
+        return (path / METADATA).is_file() or any(_is_storage(file) or _is_ros1(file) for file in inside)
+    return _is_storage(path) or _is_ros1(path)
 
 
 def _is_storage(path: Path) -> bool:
+    """Hidden files are none: macOS puts a `._` file beside each file that it copies."""
     name = path.name.removesuffix(PACKED)
-    return path.is_file() and name.endswith(SUFFIXES)
+    return path.is_file() and name.endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _is_ros1(path: Path) -> bool:
+    return path.suffix == _ROS1 and path.is_file() and not path.name.startswith(".")
+
+
+def ros1_error(path: Path) -> PerceptionError:
+    """The error for a recording of ROS 1, with the command that converts it."""
+    if path.suffix == _ROS1:
+        source, target = path, path.with_suffix("")
+    else:
+        bags = sorted(file for file in path.iterdir() if _is_ros1(file)) if path.is_dir() else []
+        source = bags[0] if bags else Path("RECORDING.bag")
+        target = source.with_suffix("")
+    line = f"rosbags-convert --src {shlex.quote(str(source))} --dst {shlex.quote(str(target))}"
+    if source.name == "RECORDING.bag" and not source.exists():
+        return PerceptionError(
+            f"recording '{path}' holds ROS 1 messages; convert the bag that it was made from with `{line}`"
+        )
+    return PerceptionError(f"recording '{path}' is a ROS 1 bag; convert it with `{line}`")
 
 
 def storage_files(path: Path) -> tuple[Path, ...]:
@@ -49,18 +78,18 @@ def storage_files(path: Path) -> tuple[Path, ...]:
     """
     if not path.exists():
         raise PerceptionError(f"recording '{path}' does not exist; check the path")
-    if path.suffix == ".bag":
-        raise PerceptionError(
-            f"'{path}' is a ROS 1 bag; convert it with `rosbags-convert --src {path} --dst {path.stem}`"
-        )
+    if path.suffix == _ROS1 and path.is_file():
+        raise ros1_error(path)
     if path.is_file():
         if not _is_storage(path):
             raise PerceptionError(f"'{path}' is no recording; give a rosbag2 folder, an .mcap or a .db3 file")
         return (path,)
-    listed = [path / Path(name).name for name in _metadata(path).get("relative_file_paths", [])]
+    listed = [path / name for name in _listed_names(path)]
     files = tuple(file for file in listed if file.is_file()) or tuple(
         sorted(file for file in path.iterdir() if _is_storage(file))
     )
+    if not files and any(_is_ros1(file) for file in path.iterdir()):
+        raise ros1_error(path)
     if not files:
         raise PerceptionError(f"folder '{path}' holds no rosbag2 recording ({METADATA}, .mcap or .db3)")
     return files
@@ -68,19 +97,24 @@ def storage_files(path: Path) -> tuple[Path, ...]:
 
 def missing_files(path: Path) -> tuple[str, ...]:
     """Names of files that the metadata lists and the folder lacks."""
-    names = (
-        [Path(name).name for name in _metadata(path).get("relative_file_paths", [])] if path.is_dir() else []
-    )
+    names = _listed_names(path) if path.is_dir() else ()
     return tuple(name for name in names if not (path / name).is_file())
+
+
+def _listed_names(path: Path) -> tuple[str, ...]:
+    """Names of the storage files that the metadata lists, in its order."""
+    listed = _metadata(path).get("relative_file_paths")
+    if not isinstance(listed, list):
+        return ()
+    return tuple(Path(name).name for name in listed if isinstance(name, str) and name)
 
 
 def opened_storage(path: Path) -> Storage:
     """The plain storage files of a recording, as far as they can be unpacked. Raises PerceptionError."""
     files = storage_files(path)
     lost = [f"'{name}' is listed in {METADATA} and missing" for name in missing_files(path)]
-    packed = path.is_dir() and str(_metadata(path).get("compression_mode", "")).lower() == "message"
     if not any(file.name.endswith(PACKED) for file in files):
-        return Storage(files, packed, tuple(lost))
+        return Storage(files, tuple(lost))
     folder = TemporaryDirectory(prefix="perception_contrast_")
     plain = []
     for file in files:
@@ -91,7 +125,7 @@ def opened_storage(path: Path) -> Storage:
         else:
             target = file
         plain.append(target)
-    return Storage(tuple(plain), packed, tuple(lost), folder)
+    return Storage(tuple(plain), tuple(lost), folder)
 
 
 def _unpack(source: Path, target: Path) -> str:

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from perception_contrast.core.cache import atomic_write, cache_dir
+from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.spaces import require_same_space
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 
 FORMAT = 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from perception_contrast.core.arrays import FloatArray
-from perception_contrast.core.spaces import require_same_space
+from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.vocabulary import Vocabulary
 
 

@@ -7,8 +7,8 @@ import json
 import numpy as np
 
 from perception_contrast.core.arrays import FloatArray
+from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.spaces import require_same_space
 from perception_contrast.encoders.base import FittedScores, LanguageModel
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.segmentation.calibration import Calibration

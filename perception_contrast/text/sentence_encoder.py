@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from perception_contrast.core.cache import cache_dir, sha256_of
-from perception_contrast.core.spaces import space_name
+from perception_contrast.core.embedding_spaces import space_name
 from perception_contrast.models.download import Progress
 from perception_contrast.models.registry import MINILM
 from perception_contrast.models.weight_loading import load_strictly, load_tensors

@@ -31,7 +31,9 @@ from sensor_msgs.msg import Image  # noqa: E402
 
 from perception_contrast.nodes.bag_player import ros_arguments  # noqa: E402
 from perception_contrast.recordings.bag_messages import BagTopic, OfferedQos  # noqa: E402
+from perception_contrast.recordings.bags import BagSource  # noqa: E402
 from perception_contrast.ros.messages.message_classes import message_class  # noqa: E402
+from perception_contrast.ros.playback.bag_publisher import BagPublisher  # noqa: E402
 from perception_contrast.ros.playback.playback_clock import PlaybackClock  # noqa: E402
 from perception_contrast.ros.playback.recorded_qos import publisher_qos  # noqa: E402
 
@@ -220,13 +222,36 @@ def test_a_bad_source_is_one_line_and_a_failure(arguments: list[str], words: str
     assert words in lines[-1]
 
 
-def test_the_end_of_a_truncated_bag_is_a_clear_error(tmp_path: Path, repository: Path) -> None:
+def test_a_bag_of_which_nothing_is_left_is_a_clear_error(tmp_path: Path, repository: Path) -> None:
     write_bag(tmp_path / "bag", StoragePlugin.SQLITE3, messages=3)
     (tmp_path / "cut.db3").write_bytes(next((tmp_path / "bag").glob("*.db3")).read_bytes()[:5000])
     with player(repository, str(tmp_path / "cut.db3")) as process:
         output, _ = process.communicate(timeout=15)
     assert process.returncode != 0
-    assert "damaged" in output and "Traceback" not in output
+    assert "cut.db3" in output and "holds no messages" in output and "Traceback" not in output
+
+
+def test_static_transforms_that_came_late_or_early_are_played_first(tmp_path: Path) -> None:
+    from recordings import OPTICAL, SECOND, image, raw, transform, write
+
+    begin = 1_700_000_000 * SECOND
+    static = [
+        transform(begin + place, "base", f"{OPTICAL}_{place}", (0, 0, 1), (0, 0, 0, 1), "/tf_static")
+        for place in (0, 3 * SECOND)
+    ]
+    pictures = [raw(begin + n * SECOND, image(n), "/cam/image_raw", "rgb8") for n in range(4)]
+    bag = BagSource(write(tmp_path / "bag", [*static, *pictures]))
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("late_static", context=context)
+    try:
+        # The first was recorded before the images, 0.2 s after its stamp as the second.
+        assert BagPublisher(node, bag, [], 0.0, 0.0).publish_late_static() == 2
+        assert BagPublisher(node, bag, ["/tf_static"], 0.0, 0.0).publish_late_static() == 0
+        assert BagPublisher(node, bag, ["/tf_static"], 1.0, 0.0).publish_late_static() == 1
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
 
 
 class Ticker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import socket
@@ -18,6 +19,8 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.engines.cpu_features import bfloat16_is_faster
 from perception_contrast.recordings.bag_messages import BagTopic
 from perception_contrast.recordings.bags import COMPRESSED_IMAGE, IMAGE, BagSource
+
+_log = logging.getLogger(__name__)
 
 KINDS = ("sim", "bag", "video", "images", "webcam")
 CAMERA_TOPIC = "/camera/color/image_raw"
@@ -99,6 +102,8 @@ def _bag(path: Path, topic: str | None) -> Source:
     if not images or (topic is not None and topic not in images):
         there = ", ".join(images) or "none"
         raise PerceptionError(f"recording '{path}': topics with readable images: {there}; given: {topic}")
+    for note in recording.lost:
+        _log.warning("recording '%s': %s", path, note)
     chosen = recording.topics[topic or images[0]]
     parameters = {
         "source": "bag",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -14,10 +15,13 @@ import cv2
 
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
-from perception_contrast.images.files import IMAGE_SUFFIXES, load_image
+from perception_contrast.images.file_listing import IMAGE_SUFFIXES, list_images
+from perception_contrast.images.files import load_image
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.recordings.storage import is_recording
 from perception_contrast.recordings.video import VideoSource
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class FindSource(Protocol):
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A PNG or JPEG file."""
+    """An image file."""
 
     name: str
     path: Path
@@ -149,6 +153,8 @@ class Recording:
         for place, error in enumerate(errors, index):
             if place >= start:
                 yield ReadFrame(self.name, place, error=str(error))
+        for note in recording.lost:
+            _log.warning("recording '%s': %s", self.path, note)
 
 
 def find_sources(
@@ -203,12 +209,16 @@ def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_
         stem = base if path.is_dir() else Path(base).stem
         yield _Listed(stem, path, partial(Recording, topic=topic))
     elif path.is_dir():
-        files = sorted(_images_under(path, leave_out), key=_natural)
+        listing = list_images(path, recursive=True)
+        files = sorted((file for file in listing.files if not _is_in(file, leave_out)), key=_natural)
+        others = "".join(f"; '{name}': {reason}" for name, reason in listing.left_out.items())
         if not files:
             raise PerceptionError(
                 f"folder '{path}' holds no image ({', '.join(IMAGE_SUFFIXES)}) and is no recording; "
-                "name videos one by one"
+                f"name videos one by one{others}"
             )
+        for name, reason in listing.left_out.items():
+            _log.warning("image '%s' of '%s' is left out: %s", name, path, reason)
         for file in files:
             yield _Listed(f"{base}/{file.relative_to(path).as_posix()}", file, ImageFile)
     elif path.suffix.lower() in IMAGE_SUFFIXES:
@@ -217,12 +227,8 @@ def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_
         yield _Listed(base, path, VideoFile)
 
 
-def _images_under(folder: Path, leave_out: Path | None) -> Iterator[Path]:
-    results = None if leave_out is None else leave_out.resolve()
-    for file in folder.rglob("*"):
-        is_image = file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
-        if is_image and (results is None or results not in file.resolve().parents):
-            yield file
+def _is_in(file: Path, folder: Path | None) -> bool:
+    return folder is not None and folder.resolve() in file.resolve().parents
 
 
 def _natural(file: Path) -> list[tuple[int, str]]:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from perception_contrast.core.embedding_spaces import require_same_space, space_name
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.spaces import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import load_alignment
 from perception_contrast.encoders.base import ImageEncoder
 from perception_contrast.encoders.clip import load_clip
@@ -20,8 +20,8 @@ from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit
 from perception_contrast.encoders.load_encoders import LIT_TOWER
 from perception_contrast.encoders.timm_backbones import create_network
+from perception_contrast.engines.accuracy_gate import LIMITS, compare, gate_images
 from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder, UnservableError
-from perception_contrast.engines.gate import LIMITS, compare, gate_images
 from perception_contrast.models.download import Progress
 from perception_contrast.models.registry import model_spec
 from perception_contrast.text.base import TextEncoder

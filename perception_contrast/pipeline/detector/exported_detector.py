@@ -11,10 +11,10 @@ from typing import NoReturn
 import numpy as np
 
 from perception_contrast.core.arrays import FloatArray, FloatBox
+from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import ModelError, QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
-from perception_contrast.core.spaces import require_same_space
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 from perception_contrast.encoders.base import Role, name_of_output, output_with
 from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder

@@ -13,7 +13,8 @@ from PIL import Image
 from perception_contrast.core.arrays import RgbImage
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
-from perception_contrast.images.files import IMAGE_SUFFIXES, load_image
+from perception_contrast.images.file_listing import IMAGE_SUFFIXES
+from perception_contrast.images.files import load_image
 from perception_contrast.images.pixel_conversion import eight_bits
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.recordings.image_folder import ImageFolderSource
@@ -32,7 +33,7 @@ def frame_of(image: ImageInput) -> Frame:
 
     Args:
         image: A uint8 array: (H, W, 3) RGB, (H, W, 4) RGBA, whose alpha is dropped, or (H, W) grey; a
-            Pillow image of any mode but 32-bit integers and floats; the path of a PNG or JPEG file; or a
+            Pillow image of any mode but 32-bit integers and floats; the path of an image file; or a
             Frame. EXIF orientation is not applied: pixels stay where a camera's intrinsics say.
 
     Raises:
@@ -128,5 +129,5 @@ def _unknown(image: object) -> FrameError:
     return FrameError(
         "bad_type",
         f"a {kind.__module__}.{kind.__qualname__} is no image; give a uint8 array {_SHAPES}, a Pillow image "
-        f"or the path of a {' or '.join(IMAGE_SUFFIXES)} file",
+        f"or the path of an image file ({', '.join(IMAGE_SUFFIXES)})",
     )

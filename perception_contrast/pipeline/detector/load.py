@@ -28,12 +28,8 @@ def load(
 ) -> Detector:
     """Loads models by name and gives the detector that runs them.
 
-    >>> load("household-lit")              # the small household model, whose weights come with pip
-    >>> load("siglip2-b16")                # words by SigLIP 2, examples and features by DINOv2
+    >>> load("household-lit")  # or "siglip2-b16", an exported folder, an ONNX file
     >>> load("dinov2-b14", "siglip2-b16")  # a spatial model and a language model
-    >>> load("dinov2-b14")                 # features, and search by examples alone
-    >>> load("models/kitchen")             # a folder of `perception-contrast train export`
-    >>> load("dinov2-s14-336x448-fp32.onnx")   # features, and search by examples
 
     Args:
         model: A model of `perception-contrast models list`, ``timm:ARCHITECTURE``, an exported folder, or

@@ -10,8 +10,8 @@ from perception_contrast_msgs.msg import Embedding, QuerySet
 from perception_contrast_msgs.msg import Query as QueryMessage
 from std_msgs.msg import Header
 
+from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import QueryError
-from perception_contrast.core.spaces import require_same_space
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.ros.messages.detection_messages import embedding_message
 

@@ -19,6 +19,7 @@ from perception_contrast.ros.playback.recorded_qos import publisher_qos
 from perception_contrast.ros.qos import output_qos
 
 CLOCK_TOPIC = "/clock"
+TF_STATIC = "/tf_static"
 
 
 class ClockPublisher:
@@ -83,6 +84,26 @@ class BagPublisher:
             )
         self._clock_publisher = ClockPublisher(node, clock_rate)
 
+    def publish_late_static(self) -> int:
+        """Publishes the messages on /tf_static that playback comes to late or not at all; their count.
+
+        A static transform holds for the whole recording, but it may have been recorded behind the first
+        images, or before ``start_offset``.
+        """
+        if TF_STATIC not in self.publishers:
+            return 0
+        others = [name for name in self.publishers if name != TF_STATIC]
+        first = next(iter(self._source.messages(others, self._start)), None) if others else None
+        late = [
+            message
+            for message in self._source.messages([TF_STATIC])
+            if message.data
+            and (message.stamp < self._start or (first is not None and message.stamp > first.stamp))
+        ]
+        for message in late:
+            self.publishers[TF_STATIC].publish(message.data)
+        return len(late)
+
     def play(self, clock: PlaybackClock, shutdown: ShutdownEvent) -> int:
         """Plays once, until the end or ``shutdown``; returns how many messages were published."""
         count = 0
@@ -91,6 +112,8 @@ class BagPublisher:
                 clock.restart(message.stamp)
             if self._wait_until(clock.due(message.stamp), clock, shutdown):
                 break
+            if not message.data:
+                continue  # could not be unpacked; nothing subscribes to no bytes
             self.publishers[message.topic].publish(message.data)
             count += 1
         if count:

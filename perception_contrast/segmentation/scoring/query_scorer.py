@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from perception_contrast.core.arrays import FloatArray, Size
+from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.spaces import require_same_space
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.segmentation.scoring.base import ABSENT_LOGIT, QueryVectors, Scorer
 from perception_contrast.segmentation.scoring.exemplar_scorer import ExemplarScorer

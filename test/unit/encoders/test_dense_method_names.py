@@ -18,10 +18,10 @@ from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.dense.method_names import EDITS, METHODS, PROXY, dense_method
 from perception_contrast.encoders.encoder_graph import graph_of
 from perception_contrast.encoders.load_encoders import load_encoders
+from perception_contrast.engines.accuracy_gate import compare
 from perception_contrast.engines.engine_cache import key_of
 from perception_contrast.engines.export.exported_encoder import Facts
 from perception_contrast.engines.export.onnx_export import export_onnx
-from perception_contrast.engines.gate import compare
 
 EVERY = ("stock", *EDITS, PROXY)
 

@@ -19,10 +19,10 @@ from torch import Tensor
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
+from perception_contrast.engines import accuracy_gate as gate
 from perception_contrast.engines import base as seam
 from perception_contrast.engines import choice as choose
 from perception_contrast.engines import engine_cache as files
-from perception_contrast.engines import gate
 from perception_contrast.engines import onnxruntime_engine as ort
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines import weight_folding as fold

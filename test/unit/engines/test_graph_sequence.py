@@ -15,7 +15,7 @@ from torch import Tensor
 
 from perception_contrast.encoders.base import Role
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
-from perception_contrast.engines import gate
+from perception_contrast.engines import accuracy_gate as gate
 from perception_contrast.engines.async_copy import AsyncCopy
 from perception_contrast.engines.choice import EngineChoice
 from perception_contrast.engines.cuda_graph import (

@@ -23,10 +23,10 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
+from perception_contrast.engines.accuracy_gate import compare
 from perception_contrast.engines.export import export_check
 from perception_contrast.engines.export import onnx_export as export
 from perception_contrast.engines.export.onnx_export import export_onnx
-from perception_contrast.engines.gate import compare
 from perception_contrast.models.registry import model_spec
 
 SIZE = (42, 70)

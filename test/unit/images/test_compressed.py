@@ -68,6 +68,16 @@ def test_grey_jpeg() -> None:
     assert np.abs(image.astype(int) - scene()[..., :1]).mean() < 4
 
 
+@pytest.mark.parametrize("stray", [b"\0", b"\xff\0\x12", b"AVI1 padding", b"\xff\xff\xff"])
+def test_stray_bytes_between_header_segments_are_passed_over(stray: bytes) -> None:
+    first = 4 + struct.unpack_from(">H", JPEG, 4)[0]
+    for place in (2, first):
+        data = JPEG[:place] + stray + JPEG[place:]
+        if data[:3] == JPEG[:3]:
+            reference = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+            np.testing.assert_array_equal(decode_compressed(data, "jpeg"), reference)
+
+
 def test_swapped_jpeg_of_old_publishers() -> None:
     """A publisher that put RGB where the codec takes BGR says "compressed rgb8"."""
     swapped = jpeg(scene()[..., ::-1])
@@ -221,7 +231,15 @@ def test_compressed_depth_as_inverse(seed: int, largest: float, quantization: fl
         ("empty_data", b"", "16UC1; compressedDepth"),
         ("bad_compressed", bytes(12), "16UC1; compressedDepth"),
         ("truncated", bytes(12) + png(MILLIMETRES)[:-20], "16UC1; compressedDepth"),
-        ("unknown_encoding", bytes(99), "16UC1; compressedDepth rvl"),
+        ("truncated", bytes(19), "16UC1; compressedDepth rvl"),
+        ("zero_size", bytes(99), "16UC1; compressedDepth rvl"),
+        ("too_large", bytes(12) + b"\xff" * 8, "16UC1; compressedDepth rvl"),
+        (
+            "bad_compressed",
+            bytes(12) + struct.pack("<II", 4, 4) + b"\xff" * 8 + bytes(4),
+            "16UC1; compressedDepth rvl",
+        ),
+        ("truncated", bytes(12) + struct.pack("<II", 4, 4), "16UC1; compressedDepth rvl"),
         ("not_depth", JPEG, "jpeg"),
         ("not_depth", bytes(12) + PNG, "16UC1; compressedDepth"),
         ("not_depth", bytes(12) + JPEG, "16UC1; compressedDepth"),

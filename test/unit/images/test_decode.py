@@ -200,6 +200,35 @@ def test_refused(reason: str, data: bytes, message: dict[str, Any]) -> None:
     assert 20 < len(str(caught.value)) < 600
 
 
+@pytest.mark.parametrize("name", ["nv12", "nv21", "nv24"])
+def test_biplanar_by_the_length_of_its_data(name: str) -> None:
+    """Drivers disagree on what step and height of two planes mean; the data is the same."""
+    rng = np.random.default_rng(0)
+    height, width, rows = 8, 12, 24 if name == "nv24" else 12
+    data = rng.integers(16, 236, rows * width, np.uint8).tobytes()
+    right = decode_raw(data, **fields(height, width, width, name))
+    for said_height, step in (
+        (height, 0),
+        (height, width * rows // height),
+        (height, 2 * width),
+        (rows, width),
+        (rows, 0),
+    ):
+        np.testing.assert_array_equal(decode_raw(data, **fields(said_height, width, step, name)), right)
+    padded = np.pad(np.frombuffer(data, np.uint8).reshape(-1, width), ((0, 0), (0, 4)))
+    if name != "nv24":  # whose chroma rows are two luma rows long
+        wrong = decode_raw(padded.tobytes(), **fields(height, width, 3 * width, name))
+        np.testing.assert_array_equal(wrong, right)
+
+
+def test_unknown_encodings_are_answered_with_those_that_are_wanted() -> None:
+    with pytest.raises(FrameError, match="rgb8") as colour:
+        decode_raw(bytes(48), **fields(4, 4, 12, "nonsense"))
+    with pytest.raises(FrameError, match="16UC1, mono16, 32FC1") as depth:
+        decode_depth(bytes(48), **fields(4, 4, 12, "nonsense"))
+    assert "32FC1" not in str(colour.value) and "rgb8" not in str(depth.value)
+
+
 def test_depth_refuses_color() -> None:
     with pytest.raises(FrameError) as caught:
         decode_depth(bytes(48), **fields(4, 4, 12, "rgb8"))

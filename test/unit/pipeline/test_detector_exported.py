@@ -24,7 +24,11 @@ SIZE = (112, 168)
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder, dino = tmp_path_factory.mktemp("exported"), small_dino()
-    graphs = {"dino": graph_of(dino), "lit": graph_of(dino, small_lit(dino)), "clip": graph_of(small_clip())}
+    graphs = {
+        "dino": graph_of(dino),
+        "lit": graph_of(small_lit(dino).image_encoder),
+        "clip": graph_of(small_clip()),
+    }
     paths = {name: folder / f"{name}.onnx" for name in graphs}
     for name, graph in graphs.items():
         export_onnx(graph, paths[name], SIZE if name != "clip" else (64, 96), licence="Apache-2.0")

@@ -167,8 +167,8 @@ def test_compressed_recordings(tmp_path: Path, mode: CompressionMode) -> None:
     packed = write_bag(tmp_path / "packed", StoragePlugin.SQLITE3, compressed=mode)
     assert list(BagSource(packed).messages()) == list(BagSource(plain).messages())
     if mode is CompressionMode.MESSAGE:
-        with pytest.raises(PerceptionError, match=r"metadata\.yaml"):
-            list(BagSource(next(packed.glob("*.db3"))).messages())
+        # Without metadata.yaml the first bytes of each message tell.
+        assert list(BagSource(next(packed.glob("*.db3"))).messages()) == list(BagSource(plain).messages())
 
 
 def test_two_iterations_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_file_cut_short(tmp_path: Path, storage: StoragePlugin, share: float) ->
     file.write_bytes(data[: int(share * len(data))])
     for path in (folder, file):
         with pytest.raises(PerceptionError):
-            list(BagSource(path).messages())
+            list(BagSource(path, recover=False).messages())
 
 
 def test_damage_is_never_another_error(tmp_path: Path) -> None:

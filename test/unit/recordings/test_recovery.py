@@ -59,7 +59,7 @@ def test_mcap_cut_short_gives_all_that_is_whole(
     # A file system that had no time to write leaves zeros.
     path.write_bytes(data[:cut] + bytes(min(zeros, len(data) - cut - 200)))
     with pytest.raises(PerceptionError, match="damaged"):
-        BagSource(path)
+        BagSource(path, recover=False)
     bag = BagSource(path, recover=True)
     found = [(one.stamp, one.topic, one.data) for one in bag.messages()]
     assert found == [(one.stamp, one.topic, one.data) for one in messages][: len(found)]
@@ -140,7 +140,7 @@ def test_bad_chunk_in_the_middle_costs_only_itself(tmp_path: Path) -> None:
     path = tmp_path / "flipped.mcap"
     path.write_bytes(data)
     with pytest.raises(PerceptionError):
-        list(BagSource(path).messages())
+        list(BagSource(path, recover=False).messages())
     bag = BagSource(path, recover=True)
     assert bag.lost == ()
     found = list(bag.messages())
@@ -157,7 +157,7 @@ def test_sqlite_cut_short_gives_every_row_that_is_there(tmp_path: Path, share: f
     data = file.read_bytes()
     file.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(PerceptionError):
-        list(BagSource(folder).messages())
+        list(BagSource(folder, recover=False).messages())
     bag = BagSource(folder, recover=True)
     known = {(one.stamp, one.topic): one.data for one in messages}
     found = list(bag.messages())
@@ -214,7 +214,7 @@ def test_split_recording_with_a_missing_and_a_cut_file(tmp_path: Path, storage: 
     first, second = sorted(file for file in folder.iterdir() if file.suffix != ".yaml")
     second.unlink()
     with pytest.raises(PerceptionError, match="missing"):
-        BagSource(folder)
+        BagSource(folder, recover=False)
     bag = BagSource(folder, recover=True)
     assert [one.data for one in bag.messages()] == [one.data for one in messages[: len(messages) // 2]]
     assert second.name in bag.lost[0]
@@ -235,7 +235,7 @@ def test_compressed_file_cut_short(tmp_path: Path, suffix: str) -> None:
     assert [one.data for one in BagSource(file).messages()] == [one.data for one in messages]
     file.write_bytes(whole[: int(len(whole) * 0.8)])
     with pytest.raises(PerceptionError):
-        BagSource(file)
+        BagSource(file, recover=False)
     bag = BagSource(file, recover=True)
     known = {(one.stamp, one.topic): one.data for one in messages}
     found = list(bag.messages())

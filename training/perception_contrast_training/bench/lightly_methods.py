@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from perception_contrast_training.evaluation.libraries import evaluation_library
 from perception_contrast_training.methods.base import Batch, Group, Losses, Method, Progress
-from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.parameter_groups import grouped
 from perception_contrast_training.networks.backbones import Backbone
 
 THERE = ("simclr", "byol", "dino", "mae")

@@ -16,7 +16,7 @@ import torch
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.config.run_settings import CheckpointSettings
-from perception_contrast_training.data.loading.batches import PARTNERED, UNREADABLE
+from perception_contrast_training.data.loading.batches import PARTNERED, UNREADABLE, UNREADABLE_FILES
 from perception_contrast_training.engine.checkpoint import CheckpointError, Checkpoints
 from perception_contrast_training.engine.distributed import any_of
 from perception_contrast_training.engine.journal import Journal
@@ -25,6 +25,9 @@ from perception_contrast_training.monitors.collapse import Alarm
 from perception_contrast_training.monitors.watch import Watcher
 
 logger = logging.getLogger(__name__)
+
+_NOT_LEARNED_FROM = (UNREADABLE, UNREADABLE_FILES, PARTNERED)
+_NAMED = 50  # images that could not be read, of those that a run names at its end
 
 EndReason = Literal["finished", "interrupted"]
 Probe = Callable[[Trainer], Mapping[str, float]]
@@ -97,6 +100,7 @@ class TrainingLoop:
         self.trainer, self.components = trainer, components
         self._first = trainer.processes.first
         self._unreadable = 0
+        self._unreadable_files: dict[str, None] = {}
         self._losses: list[float] = []
         self._held_out: float | None = None
         self._saved = -1
@@ -110,6 +114,12 @@ class TrainingLoop:
             CollapseError: A monitor stopped the run.
             CheckpointError: A checkpoint cannot be written, and ``disk_full`` is "stop".
         """
+        try:
+            return self._run()
+        finally:
+            self._tell_unreadable()
+
+    def _run(self) -> EndReason:
         trainer = self.trainer
         with _interruptible() as stop:
             while not trainer.finished:
@@ -126,12 +136,25 @@ class TrainingLoop:
         self._save()
         return "finished"
 
+    def _tell_unreadable(self) -> None:
+        """Names the images that were left out, as far as this process met them."""
+        if not self._first or not self._unreadable_files:
+            return
+        lines = list(self._unreadable_files)
+        logger.warning("%d image(s) could not be read and were left out:", len(lines))
+        for line in lines[:_NAMED]:
+            logger.warning("  %s", line)
+        if len(lines) > _NAMED:
+            logger.warning("  and %d more", len(lines) - _NAMED)
+
     def _step(self) -> Step:
         started = time.monotonic()
         batch = next(self.components.feed)
         waited = time.monotonic() - started
         self._unreadable += _sum(batch, UNREADABLE)
-        step = self.trainer.step({n: v for n, v in batch.items() if n not in (UNREADABLE, PARTNERED)})
+        for lines in batch.get(UNREADABLE_FILES, ()):
+            self._unreadable_files.update(dict.fromkeys(lines.splitlines()))
+        step = self.trainer.step({n: v for n, v in batch.items() if n not in _NOT_LEARNED_FROM})
         took = time.monotonic() - started
         figures = dict(step.figures)
         if step.moved:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from perception_contrast.core.errors import PerceptionError
-from perception_contrast.images.files import IMAGE_SUFFIXES, load_image
+from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.images.file_listing import list_images
+from perception_contrast.images.files import load_image
+from perception_contrast.images.orientation import orientation_note
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.household.questions import (
     LEAST_SHARE,
@@ -20,6 +23,8 @@ from perception_contrast_training.household.questions import (
     present_questions,
 )
 from perception_contrast_training.household.words import Words
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,7 @@ class LabelledFolder:
         if not any(self.names):
             raise PerceptionError(f"'{folder / 'classes.txt'}' names nothing; write one name a line")
         images = folder / "images"
-        found = images.iterdir() if images.is_dir() else ()
-        self.paths = sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
+        self.paths = list(list_images(images).files) if images.is_dir() else []
         if len(self.paths) < 2:
             raise PerceptionError(f"'{images}' holds {len(self.paths)} images; two or more are needed")
 
@@ -86,9 +90,16 @@ class LabelledFolder:
         """Some of ``paths``. absent: how many of the names that are not in an image are asked for there."""
         rng = np.random.default_rng(seed)
         for path in paths:
-            rgb, labels = load_image(path), self._labels(path)
+            try:
+                rgb = load_image(path)
+            except FrameError as error:
+                _log.warning("left out: %s", error)
+                continue
+            labels = self._labels(path)
             if labels.shape != rgb.shape[:2]:
-                raise PerceptionError(f"'{path}' and its label image differ in size; make them alike")
+                raise PerceptionError(
+                    f"'{path}' and its label image differ in size; make them alike{orientation_note(path)}"
+                )
             yield Labelled(rgb, tuple(self._questions(labels, rng, absent)))
 
     def _labels(self, image: Path) -> NDArray[np.int64]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from perception_contrast_training.losses.exact import exact
-from perception_contrast_training.losses.unit import require_same, unit
+from perception_contrast_training.losses.full_precision import exact
+from perception_contrast_training.losses.unit_vectors import require_same, unit
 
 
 @exact

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from perception_contrast_training.losses.dino import sharpened
-from perception_contrast_training.losses.exact import exact
+from perception_contrast_training.losses.full_precision import exact
 
 
 @exact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from perception_contrast_training.losses.exact import exact
+from perception_contrast_training.losses.full_precision import exact
 
 Patch = int | tuple[int, int]
 """Pixels of a patch: of each side, or (height, width)."""

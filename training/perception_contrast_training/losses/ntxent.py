@@ -13,8 +13,8 @@ from perception_contrast_training.losses.blockwise import (
     left_out,
     sum_of_blocks,
 )
-from perception_contrast_training.losses.exact import exact
-from perception_contrast_training.losses.unit import as_tensor, require_same, unit
+from perception_contrast_training.losses.full_precision import exact
+from perception_contrast_training.losses.unit_vectors import as_tensor, require_same, unit
 
 
 @exact

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from perception_contrast_training.losses.blockwise import Negatives, Rows, left_out, sum_of_blocks
-from perception_contrast_training.losses.exact import exact
-from perception_contrast_training.losses.unit import as_tensor, require_same, unit
+from perception_contrast_training.losses.full_precision import exact
+from perception_contrast_training.losses.unit_vectors import as_tensor, require_same, unit
 
 
 @exact

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from perception_contrast_training.losses.exact import exact
+from perception_contrast_training.losses.full_precision import exact
 
 
 def _identity(x: Tensor) -> Tensor:

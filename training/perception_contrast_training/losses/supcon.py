@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from perception_contrast_training.losses.exact import exact
+from perception_contrast_training.losses.full_precision import exact
 
 
 @exact

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from perception_contrast_training.losses.byol import byol_loss
-from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.losses.full_precision import at_least_float32, full_precision
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.parameter_groups import grouped
 from perception_contrast_training.methods.scaling import SMALL, Scale, blurred, change_sentence, momentum_for
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.ema_teacher import cosine_schedule, make_ema_teacher, update_ema

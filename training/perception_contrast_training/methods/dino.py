@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast_training.losses.dino import sharpened, view_cross_entropy
-from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.losses.full_precision import at_least_float32, full_precision
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.centre import Centre
-from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.parameter_groups import grouped
+from perception_contrast_training.methods.teacher_centre import Centre
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.ema_teacher import (
     cosine_schedule,

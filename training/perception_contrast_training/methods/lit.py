@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from perception_contrast_training.methods import clip
 from perception_contrast_training.methods.clip import Clip, ClipSettings, own_clip
-from perception_contrast_training.methods.contrast import TABLE
+from perception_contrast_training.methods.contrastive_batch import TABLE
 from perception_contrast_training.methods.pairs import Pair, require_unsaid
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.text import TextSettings, make_text

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from perception_contrast.core.errors import RecipeError
-from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.losses.full_precision import at_least_float32, full_precision
 from perception_contrast_training.losses.mae import mae_loss
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.parameter_groups import grouped
 from perception_contrast_training.methods.scaling import SMALL, Scale, change_sentence
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.mae_decoder import MaeDecoder, start_vit_as_mae

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast.core.errors import RecipeError
-from perception_contrast_training.losses.exact import at_least_float32
+from perception_contrast_training.losses.full_precision import at_least_float32
 from perception_contrast_training.methods.base import Batch
-from perception_contrast_training.methods.contrast import frame_positions
+from perception_contrast_training.methods.contrastive_batch import frame_positions
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.two_towers import Network, TwoTowers
 

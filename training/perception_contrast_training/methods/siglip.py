@@ -10,12 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses.exact import full_precision
+from perception_contrast_training.losses.full_precision import full_precision
 from perception_contrast_training.losses.siglip import sigmoid_loss
 from perception_contrast_training.methods import clip
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.contrast import TABLE, batch_loss, negatives_of, rows_at_once
-from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.contrastive_batch import (
+    TABLE,
+    batch_loss,
+    negatives_of,
+    rows_at_once,
+)
 from perception_contrast_training.methods.pairs import (
     OwnPair,
     Pair,
@@ -24,6 +28,7 @@ from perception_contrast_training.methods.pairs import (
     require_unsaid,
     watched,
 )
+from perception_contrast_training.methods.parameter_groups import grouped
 from perception_contrast_training.methods.scaling import Scale, change_sentence
 from perception_contrast_training.networks.text import TextSettings, make_text
 from perception_contrast_training.networks.two_towers import Network, TwoTowers

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
-from perception_contrast_training.losses.exact import at_least_float32, full_precision
+from perception_contrast_training.losses.full_precision import at_least_float32, full_precision
 from perception_contrast_training.losses.ntxent import nt_xent
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.contrast import (
+from perception_contrast_training.methods.contrastive_batch import (
     TABLE,
     batch_loss,
     frame_positions,
     negatives_of,
     rows_at_once,
 )
-from perception_contrast_training.methods.groups import grouped
+from perception_contrast_training.methods.parameter_groups import grouped
 from perception_contrast_training.methods.scaling import SMALL, Scale, change_sentence
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.heads import simclr_head

@@ -22,7 +22,7 @@ from perception_contrast_training.networks.backbones import (
 )
 from perception_contrast_training.networks.batch_norm import over_processes
 from perception_contrast_training.networks.lora import LoraSettings, adapt, merged
-from perception_contrast_training.networks.packed import pack, unpack
+from perception_contrast_training.networks.packed_attention import pack, unpack
 from perception_contrast_training.networks.text import TextSettings
 
 OF_NETWORKS = ("patch", "width", "depth", "heads", "layer_scale", "registers", "drop_path", "cifar_stem")

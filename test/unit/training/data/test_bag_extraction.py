@@ -17,6 +17,7 @@ from recordings import (
     DEPTH,
     SECOND,
     START,
+    camera_info,
     color,
     detections,
     drive,
@@ -520,3 +521,32 @@ def test_genuine_recording(shared: Path, tmp_path: Path) -> None:
         "/compressed_image": 1,
         "/image": 1,
     }
+
+
+def test_static_transforms_and_cameras_that_come_late_hold_for_all_frames(tmp_path: Path) -> None:
+    late, blank = 4 * SECOND, []
+    messages = []
+    for one in drive(6):
+        if one.topic == "/cam/color/camera_info":
+            blank.append(camera_info(START, 0.0, (48, 64), one.topic))
+        if one.topic in ("/tf_static", "/cam/color/camera_info"):
+            one = one._replace(stamp=one.stamp + late)
+        messages.append(one)
+    run(write(tmp_path / "bag", [*blank, *messages]), tmp_path / "set")
+    found = rows(tmp_path / "set")
+    assert len(found) > 3
+    assert all(row["pose_parent"] == "map" and row["pose_child"] == "cam_optical_frame" for row in found)
+    assert {json.loads(row["camera"])["fx"] for row in found} == {50.0}
+
+
+def test_grey_depth_is_taken_by_name_and_by_wish(tmp_path: Path) -> None:
+    for topic, depth in (("/cam/depth/image_raw", "auto"), ("/range/image", "/range/image")):
+        messages = [one for one in drive(3) if "depth" not in one.topic]
+        messages += [
+            raw(START + n * SECOND + 1_000_000, np.full((24, 32), 700, np.uint16), topic, "mono16")
+            for n in range(3)
+        ]
+        bag = write(tmp_path / f"bag_{depth.strip('/').replace('/', '_')}", messages)
+        run(bag, tmp_path / f"set_{bag.name}", depth=depth, topics=(COLOR,))
+        metres = ShardDataset(tmp_path / f"set_{bag.name}").depth(0)
+        assert metres is not None and np.allclose(metres, 0.7)

@@ -110,7 +110,7 @@ def test_cards_say_what_it_is(exported: tuple[Path, Path], capsys: pytest.Captur
 def test_an_export_is_replaced_whole_or_not_at_all(
     exported: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import perception_contrast_training.export as module
+    from perception_contrast_training.export import export_run as module
 
     run, _ = exported
     export_run(run, tmp_path / "tiny")

@@ -34,7 +34,7 @@ from perception_contrast_training.engine.pretraining import check, resume
 from perception_contrast_training.methods.registry import make_method
 from perception_contrast_training.networks.backbones import BackboneSettings
 from perception_contrast_training.networks.lora import LoraSettings
-from perception_contrast_training.networks.packed import pack, unpack
+from perception_contrast_training.networks.packed_attention import pack, unpack
 from perception_contrast_training.networks.text import TextSettings
 
 OWN = TextSettings(tower="own")
@@ -235,7 +235,7 @@ def test_a_model_without_its_tokenizer_says_so(table: Path) -> None:
 def test_a_run_in_parts_or_in_half_precision_is_the_same_run(kind: str, table: Path, tmp_path: Path) -> None:
     """Gradient caching to rounding; bfloat16 to what it can hold."""
     losses = []
-    for name, more in (("whole", {}), ("parts", {"part": 2}), ("half", {"precision": "bfloat16"})):
+    for name, more in (("whole", {}), ("parts", {"micro_batch": 2}), ("half", {"precision": "bfloat16"})):
         (tmp_path / name).mkdir()
         run = finished(RUNS[kind], table, tmp_path / name, optimise=more)
         losses.append([line["loss"] for line in read_log(run / "log.jsonl")])

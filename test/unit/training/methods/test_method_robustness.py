@@ -29,7 +29,7 @@ HEAD = {"prototypes": 32, "hidden": 32, "bottleneck": 16}
 
 def small(name: str) -> Any:
     kind = METHODS[name]
-    settings, _ = kind.fitted(kind.settings(), Scale(1000, 16, 2, 32))
+    settings, _ = kind.fit_to_data(kind.settings(), Scale(1000, 16, 2, 32))
     if kind.texts:
         settings = replace(settings, text=TextSettings(width=16, depth=1, heads=2, context=8))
     torch.manual_seed(0)

@@ -30,8 +30,8 @@ from perception_contrast_training.methods.base import Progress
 from perception_contrast_training.methods.byol import Byol, ByolSettings
 from perception_contrast_training.methods.dino import Dino, DinoSettings
 from perception_contrast_training.methods.dinov2 import Dinov2, Dinov2Settings
-from perception_contrast_training.methods.groups import grouped
 from perception_contrast_training.methods.mae import Mae, MaeSettings
+from perception_contrast_training.methods.parameter_groups import grouped
 from perception_contrast_training.methods.registry import METHODS, make_method, method_kind
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks import backbones

@@ -15,10 +15,10 @@ from perception_contrast.recordings.bag_messages import BagMessage
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast_training.data.bags.anonymise import Seen, load_hook
 from perception_contrast_training.data.bags.captions import Captions
-from perception_contrast_training.data.bags.choose import TOO_SOON, Chooser
-from perception_contrast_training.data.bags.context import Context
+from perception_contrast_training.data.bags.frame_context import Context
+from perception_contrast_training.data.bags.frame_selection import TOO_SOON, Chooser
 from perception_contrast_training.data.bags.image_bytes import Kept, decoded_image, depth_png, kept_image
-from perception_contrast_training.data.bags.measures import measure, thumbnail_descriptor, thumbnail_of
+from perception_contrast_training.data.bags.image_measures import measure, thumbnail_descriptor, thumbnail_of
 from perception_contrast_training.data.bags.messages import fields_of, stamp_of
 from perception_contrast_training.data.bags.options import NANOSECONDS, NONE, THUMBNAIL
 from perception_contrast_training.data.bags.output import Output, SourceJob
@@ -71,6 +71,7 @@ class _Extraction:
         captions = Captions(Path(options.captions), window) if options.captions else None
         self._malformed: dict[str, Counter[str]] = defaultdict(Counter)
         self._context = Context(self._topics, options, captions, job.name, self._note)
+        self._context.prepare(self._bag)
         self._choosers = {topic: Chooser(options) for topic in self._topics.images}
         self._counts: dict[str, Counter[str]] = {topic: Counter() for topic in self._topics.images}
         self._indices: Counter[str] = Counter()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast.recordings.bag_messages import camera_info_topic
 from perception_contrast.recordings.bags import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, BagSource
-from perception_contrast_training.data.bags.image_bytes import decoded_depth, decoded_image
+from perception_contrast.recordings.image_topics import COLOR, DEPTH, holds_depth
 from perception_contrast_training.data.bags.messages import ODOMETRY, TEXT_TYPES, TF, fields_of
 from perception_contrast_training.data.bags.options import AUTO, NONE, ExtractOptions
 
-_TRIED = 10
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 
 
@@ -52,9 +51,9 @@ def choose_topics(bag: BagSource, options: ExtractOptions) -> Topics:
     for name in options.text:
         if bag.topics[name].type not in TEXT_TYPES:
             raise PerceptionError(f"--text '{name}' must be one of {', '.join(TEXT_TYPES)}; {_there(bag)}")
-    kinds = {name: kind_of(bag, name) for name, one in bag.topics.items() if one.type in IMAGE_TYPES}
+    kinds = {name: bag.kind_of(name) for name, one in bag.topics.items() if one.type in IMAGE_TYPES}
     images = _images(bag, options, kinds)
-    depth = _depth(bag, options, images, [name for name, kind in kinds.items() if kind == "depth"])
+    depth = _depth(bag, options, images, [name for name, kind in kinds.items() if kind == DEPTH])
     known = bag.topics
     infos = {
         name: info
@@ -62,41 +61,17 @@ def choose_topics(bag: BagSource, options: ExtractOptions) -> Topics:
         if (info := camera_info_topic(name)) in known and known[info].type == CAMERA_INFO
     }
     tf, odometry = _pose_topics(bag, options)
-    skipped = {name: kind for name, kind in kinds.items() if kind not in ("color", "depth")}
+    skipped = {name: kind for name, kind in kinds.items() if kind not in (COLOR, DEPTH)}
     return Topics(images, depth, infos, tf, odometry, options.text, skipped)
-
-
-def kind_of(bag: BagSource, name: str) -> str:
-    """ "color", "depth", or why neither can be read of the topic's first messages."""
-    reason = "no messages"
-    for message, _ in zip(bag.messages([name]), range(_TRIED), strict=False):
-        try:
-            fields = fields_of(message)
-            decoded_image(fields)
-        except FrameError as error:
-            reason = str(error)
-            if error.reason == "not_color" and _is_depth(fields):
-                return "depth"
-            continue
-        return "color"
-    return reason
-
-
-def _is_depth(fields: object) -> bool:
-    try:
-        decoded_depth(fields)
-    except FrameError:
-        return False
-    return True
 
 
 def _images(bag: BagSource, options: ExtractOptions, kinds: dict[str, str]) -> tuple[str, ...]:
     if options.topics:
         for name in options.topics:
-            if kinds[name] == "depth":
+            if kinds[name] == DEPTH:
                 raise PerceptionError(f"topic '{name}' of '{bag.path}' holds depth; give it as --depth")
         return tuple(sorted(options.topics))
-    found = tuple(sorted(name for name, kind in kinds.items() if kind == "color"))
+    found = tuple(sorted(name for name, kind in kinds.items() if kind == COLOR))
     if not found:
         reasons = "".join(f"; '{name}': {kind}" for name, kind in kinds.items())
         raise PerceptionError(f"recording '{bag.path}' has no images{reasons}; {_there(bag)}")
@@ -113,7 +88,7 @@ def _depth(
         _require(bag, options.depth)
         if bag.topics[options.depth].type not in IMAGE_TYPES:
             raise PerceptionError(f"--depth '{options.depth}' carries no images; {_there(bag)}")
-        if kind_of(bag, options.depth) == "color":
+        if bag.kind_of(options.depth) == COLOR and not holds_depth(bag.messages([options.depth]), fields_of):
             raise PerceptionError(f"--depth '{options.depth}' holds colour, not depth; {_there(bag)}")
         return dict.fromkeys(images, options.depth)
     chosen = {}

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast_training.data.bags.measures import thumbnail_descriptor, thumbnail_of
+from perception_contrast_training.data.bags.image_measures import thumbnail_descriptor, thumbnail_of
 from perception_contrast_training.data.bags.options import THUMBNAIL
 
 Image = NDArray[np.uint8]

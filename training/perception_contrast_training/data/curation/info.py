@@ -12,7 +12,7 @@ from perception_contrast.recordings.bags import BagSource
 from perception_contrast_training.data.bags.messages import TEXT_TYPES
 from perception_contrast_training.data.bags.options import NANOSECONDS
 from perception_contrast_training.data.bags.plan import read_plan
-from perception_contrast_training.data.bags.topics import IMAGE_TYPES, kind_of
+from perception_contrast_training.data.bags.topics import IMAGE_TYPES
 from perception_contrast_training.data.datasets.manifest import (
     DUPLICATES,
     SHARDS,
@@ -31,7 +31,7 @@ def recording_info(path: Path) -> dict[str, Any]:
     seconds = (bag.end - bag.start) / NANOSECONDS
     topics = []
     for one in bag.topics.values():
-        holds = kind_of(bag, one.name) if one.type in IMAGE_TYPES else ""
+        holds = bag.kind_of(one.name) if one.type in IMAGE_TYPES else ""
         if one.type in TEXT_TYPES:
             holds = "text"
         rate = (one.count - 1) / seconds if one.count > 1 and seconds > 0 else 0.0

@@ -20,7 +20,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast_training.data.bags.measures import thumbnail_descriptor
+from perception_contrast_training.data.bags.image_measures import thumbnail_descriptor
 from perception_contrast_training.data.bags.options import THUMBNAIL
 from perception_contrast_training.data.curation.descriptors import Descriptor, load_descriptor
 from perception_contrast_training.data.datasets.manifest import (

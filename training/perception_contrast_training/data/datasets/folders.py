@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import zipfile
@@ -9,15 +10,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.images.file_listing import IMAGE_SUFFIXES, is_image_name, list_images
 from perception_contrast_training.data.datasets.samples import (
     UNKNOWN,
     Sample,
     Transform,
     image_tensor,
     in_range,
-    is_image,
     no_pose,
 )
+
+_log = logging.getLogger(__name__)
 
 
 class FolderDataset:
@@ -31,9 +34,11 @@ class FolderDataset:
         self.path = Path(path)
         self.transform = transform
         self._archive = _Archive(self.path) if self.path.is_file() else None
-        self.names = tuple(sorted(name for name in self._listed() if is_image(name)))
+        self.names = tuple(sorted(name for name in self._listed() if is_image_name(name)))
         if not self.names:
-            raise PerceptionError(f"'{self.path}' holds no images (.png, .jpg, .jpeg); check the path")
+            raise PerceptionError(
+                f"'{self.path}' holds no images ({', '.join(IMAGE_SUFFIXES)}); check the path"
+            )
         folders = sorted({str(PurePosixPath(name).parent) for name in self.names})
         labels = {folder: number for number, folder in enumerate(folders)}
         has_classes = len(folders) > 1
@@ -66,7 +71,10 @@ class FolderDataset:
             return self._archive.names()
         if not self.path.is_dir():
             raise PerceptionError(f"'{self.path}' does not exist; check the path")
-        return [file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if file.is_file()]
+        listing = list_images(self.path, recursive=True)
+        for name, reason in listing.left_out.items():
+            _log.warning("image '%s' of '%s' is left out: %s", name, self.path, reason)
+        return [file.relative_to(self.path).as_posix() for file in listing.files]
 
     def _read(self, name: str) -> bytes:
         if self._archive is not None:
@@ -118,7 +126,7 @@ class _Archive:
         with self._lock:
             try:
                 return self._zip().read(name)
-            except (zipfile.BadZipFile, OSError) as error:
+            except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
                 raise PerceptionError(f"'{name}' in '{self._path}' cannot be read: {error}") from error
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import PurePosixPath
 from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from perception_contrast.core.errors import FrameError
-from perception_contrast.images.compressed import decode_compressed
-from perception_contrast.images.files import IMAGE_SUFFIXES
+from perception_contrast.images.files import decode_image_file
 
 UNKNOWN = -1
 """Stamp or label of an image that has none."""
@@ -64,23 +61,13 @@ class ImageDataset(Protocol):
 
 
 def image_tensor(data: bytes, name: str) -> Tensor:
-    """(3, h, w) uint8 RGB of a JPEG's or PNG's bytes. Raises FrameError that says which image it was."""
-    try:
-        image = decode_compressed(data, PurePosixPath(name).suffix.lstrip("."))
-    except FrameError as error:
-        raise FrameError(error.reason, f"image '{name}': {error}") from error
+    """(3, h, w) uint8 RGB of an image file's bytes. Raises FrameError that says which image it was."""
+    image = decode_image_file(data, name)
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
 def no_pose() -> Tensor:
     return torch.full((POSE_LENGTH,), torch.nan, dtype=torch.float64)
-
-
-def is_image(name: str) -> bool:
-    """Whether a file's name is that of an image; hidden files and macOS resource forks are none."""
-    path = PurePosixPath(name)
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts if part not in (".", ".."))
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
 
 
 def in_range(index: int, count: int) -> int:

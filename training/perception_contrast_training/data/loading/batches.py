@@ -20,6 +20,7 @@ from perception_contrast_training.views.batch import collated
 
 TRIES = 16  # neighbours that are looked at in place of an image that cannot be read
 UNREADABLE = "unreadable"
+UNREADABLE_FILES = "unreadable_files"
 PARTNERED = "partnered"
 BatchItems = dict[str, Any]
 
@@ -41,16 +42,18 @@ class _ViewDataset(Dataset[BatchItems]):
 
     def __getitem__(self, where: tuple[int, int]) -> BatchItems:
         index, place = where
-        sample, more = self._readable(index)
+        sample, refused = self._readable(index)
+        more = len(refused)
         generator = torch.Generator().manual_seed(derived_seed(self._seed, place))
         texts = [line for line in str(sample.get("text", "")).split("\n") if line]
         if len(texts) > 1:
             sample["text"] = texts[int(torch.randint(len(texts), (), generator=generator))]
         image = sample.pop("image")
         if self._positives is None:
-            return {**sample, **self._views(image, generator), UNREADABLE: more}
+            made = self._views(image, generator)
+            return {**sample, **made, UNREADABLE: more, UNREADABLE_FILES: "\n".join(refused)}
         made = self._paired(image, (index + more) % len(self._images), generator, self._positives)
-        return {**sample, **made, UNREADABLE: more + made[UNREADABLE]}
+        return {**sample, **made, UNREADABLE: more + made[UNREADABLE], UNREADABLE_FILES: "\n".join(refused)}
 
     def _paired(
         self, image: Tensor, index: int, generator: torch.Generator, positives: PositivePairs
@@ -73,13 +76,15 @@ class _ViewDataset(Dataset[BatchItems]):
             made[FRAME_POSITIONS] = where
         return made
 
-    def _readable(self, index: int) -> tuple[dict[str, Any], int]:
+    def _readable(self, index: int) -> tuple[dict[str, Any], list[str]]:
+        """The first sample from an index on that can be read, and a line for each before it that cannot."""
+        refused: list[str] = []
         for more in range(TRIES):
             try:
-                return {**self._images[(index + more) % len(self._images)]}, more
+                return {**self._images[(index + more) % len(self._images)]}, refused
             except PerceptionError as error:
-                last = error
-        raise PerceptionError(f"{TRIES} images on end from number {index} cannot be read: {last}")
+                refused.append(" ".join(str(error).split()))
+        raise PerceptionError(f"{TRIES} images on end from number {index} cannot be read: {refused[-1]}")
 
 
 def collate(samples: Sequence[BatchItems]) -> BatchItems:

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.grid_to_image import GridToImage
-from perception_contrast.core.spaces import require_same_space
 
 Floats = NDArray[np.float64]
 TOLERANCES = (0.05, 0.1)

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.vocabulary import checked_text
-from perception_contrast.images.compressed import decode_compressed
-from perception_contrast.images.files import IMAGE_SUFFIXES
+from perception_contrast.images.file_listing import is_image_name, list_images
+from perception_contrast.images.files import decode_image_file
 from perception_contrast_training.evaluation.readers.types import Image, NamedImage, Skipped
 
 
@@ -56,15 +56,18 @@ class ClassFolder:
         if packed is None:
             return self._skipped.image(self.path / name, name)
         try:
-            return decode_compressed(packed.read(name), PurePosixPath(name).suffix.lstrip("."))
-        except (FrameError, zipfile.BadZipFile) as error:
+            return decode_image_file(packed.read(name), name)
+        except (FrameError, zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
             self._skipped.note(name, error)
             return None
 
     def _listed(self) -> list[str]:
         """Names of all images in a class folder, relative to the folder or within the archive."""
         if self.path.is_dir():
-            names = [file.relative_to(self.path).as_posix() for file in self.path.rglob("*")]
+            listing = list_images(self.path, recursive=True)
+            for name, reason in listing.left_out.items():
+                self._skipped.note(name, FrameError("unreadable_file", reason))
+            names = [file.relative_to(self.path).as_posix() for file in listing.files]
         elif self.path.is_file():
             try:
                 with zipfile.ZipFile(self.path) as packed:
@@ -75,9 +78,7 @@ class ClassFolder:
                 ) from error
         else:
             raise PerceptionError(f"'{self.path}' does not exist; check --data")
-        suffixes = IMAGE_SUFFIXES
-        paths = [PurePosixPath(name) for name in names]
-        return [str(p) for p in paths if p.suffix.lower() in suffixes and p.parent.name]
+        return [name for name in names if is_image_name(name) and PurePosixPath(name).parent.name]
 
 
 def _class_of(name: str) -> str:

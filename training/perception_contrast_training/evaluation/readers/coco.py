@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import PerceptionError, QueryError
 from perception_contrast.core.vocabulary import checked_text
+from perception_contrast.images.orientation import orientation_note
 from perception_contrast_training.evaluation.libraries import evaluation_library
 from perception_contrast_training.evaluation.readers.types import Mask, Skipped, Thing, ThingsImage
 
@@ -78,6 +79,7 @@ class CocoSet:
                 raise PerceptionError(
                     f"image '{path}' is {image.shape[1]}x{image.shape[0]}, but its annotations are for "
                     f"{entry.size[1]}x{entry.size[0]}; give the images that were annotated"
+                    f"{orientation_note(path)}"
                 )
             there = {self._categories[note["category_id"]] for note in entry.annotations}
             absent = tuple(name for name in self.names if name not in there)

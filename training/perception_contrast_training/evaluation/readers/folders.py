@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.images.orientation import orientation_note
 from perception_contrast.recordings.image_folder import ImageFolderSource
 from perception_contrast_training.evaluation.readers.types import IGNORED, LabelledImage, Skipped
 
@@ -41,7 +42,7 @@ class LabelFolder:
             if numbers.shape != image.shape[:2]:
                 raise PerceptionError(
                     f"'{labels}' is {_size(numbers)}, its image '{path.name}' {_size(image)}; "
-                    "labels must have their image's size"
+                    f"labels must have their image's size{orientation_note(path)}"
                 )
             yield LabelledImage(path.stem, image, self._classes(numbers, labels))
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
+from perception_contrast.images.orientation import orientation_note
 from perception_contrast.recordings.bags import BagSource
+from perception_contrast.recordings.storage import is_recording
 from perception_contrast.recordings.video import VideoSource
 from perception_contrast_training.evaluation.readers.folders import image_files, read_labels
 from perception_contrast_training.evaluation.readers.types import IGNORED, VOID, Skipped
@@ -56,9 +58,10 @@ class FrameSequence:
             return None
         numbers = read_labels(file)
         if numbers.shape != size:
+            image = next((one for one in self._files if one.stem == name), None)
             raise PerceptionError(
                 f"'{file}' is {numbers.shape[1]}x{numbers.shape[0]}, its frame {size[1]}x{size[0]}; "
-                "labels must have their image's size"
+                f"labels must have their image's size{'' if image is None else orientation_note(image)}"
             )
         return np.where(np.isin(numbers, VOID), IGNORED, numbers)
 
@@ -87,6 +90,6 @@ def _files(path: Path) -> tuple[Path, ...]:
     inside = path / "images"
     if inside.is_dir():
         return image_files(inside)
-    if any(path.glob("*.mcap")) or any(path.glob("*.db3")):
+    if is_recording(path):
         return ()
     return image_files(path)

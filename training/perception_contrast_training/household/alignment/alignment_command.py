@@ -59,7 +59,7 @@ def pipeline_with(
     head: AlignmentHead, facts: Mapping[str, str], recipe: AlignmentRecipe, offline: bool
 ) -> Pipeline:
     """The pipeline that the nodes run, with another head."""
-    from perception_contrast.core.spaces import require_same_space
+    from perception_contrast.core.embedding_spaces import require_same_space
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.encoders.household_lit import HouseholdLit
     from perception_contrast.encoders.load_encoders import Encoders

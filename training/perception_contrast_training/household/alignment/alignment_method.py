@@ -20,7 +20,7 @@ from perception_contrast_training.household.alignment.alignment_losses import (
 from perception_contrast_training.household.alignment.dense_batches import DenseBatch
 from perception_contrast_training.household.sentences import SentenceBank
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.groups import each_parameter
+from perception_contrast_training.methods.parameter_groups import each_parameter
 
 MAX_LOG_SCALE = math.log(100.0)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.spaces import require_same_space
 from perception_contrast.encoders.rescoring_head import load_rescoring_head
 from perception_contrast_training.config.rescoring_recipe import RescoringRecipe, load_rescoring_recipe
 from perception_contrast_training.household.head_run import HEAD_FILE

@@ -17,9 +17,9 @@ from perception_contrast_training.household.rescoring.rescoring_losses import (
     rescoring_losses,
 )
 from perception_contrast_training.household.rescoring.word_space import WordSpace
-from perception_contrast_training.losses.exact import full_precision
+from perception_contrast_training.losses.full_precision import full_precision
 from perception_contrast_training.methods.base import Batch, Group, Losses, Progress
-from perception_contrast_training.methods.groups import each_parameter
+from perception_contrast_training.methods.parameter_groups import each_parameter
 
 MAX_LOG_SCALE = math.log(100.0)
 

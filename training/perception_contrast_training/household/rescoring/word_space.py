@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from perception_contrast.core.spaces import require_same_space, space_name
+from perception_contrast.core.embedding_spaces import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment
 from perception_contrast.encoders.household_lit import HEAD_FILE
 from perception_contrast.models.registry import HOUSEHOLD_LIT

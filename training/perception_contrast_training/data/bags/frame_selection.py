@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast_training.data.bags.measures import Measures, change_between
+from perception_contrast_training.data.bags.image_measures import Measures, change_between
 from perception_contrast_training.data.bags.options import NANOSECONDS, ExtractOptions
 from perception_contrast_training.data.bags.transforms import Pose
 

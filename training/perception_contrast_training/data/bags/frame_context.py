@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.core.camera_model import CameraModel, camera_of_info, resized_camera
+from perception_contrast.core.camera_model import CameraModel
 from perception_contrast.core.errors import FrameError
+from perception_contrast.recordings.bag_cameras import camera_at, usable_camera
 from perception_contrast.recordings.bag_messages import BagMessage, is_rectified
+from perception_contrast.recordings.bags import BagSource
 from perception_contrast_training.data.bags.captions import Captions
 from perception_contrast_training.data.bags.image_bytes import decoded_depth
 from perception_contrast_training.data.bags.messages import STRING, LabelledBox, boxes_of, fields_of, stamp_of
@@ -74,6 +77,30 @@ class Context:
         self._transforms = TransformBuffer()
         self._infos: dict[str, Any] = {}
 
+    def prepare(self, bag: BagSource) -> None:
+        """Takes from a recording what holds for all its frames, however late it was recorded.
+
+        That is the first transform of each frame on /tf_static, and the first usable CameraInfo.
+        """
+        static = [name for name in self._topics.tf if _is_static(name)]
+        if static:
+            # The last that is added holds: of a frame that was placed twice that is the first one.
+            for message in reversed(list(bag.messages(static))):
+                with suppress(FrameError):
+                    self._transforms.add(fields_of(message), static=True)
+        for name in dict.fromkeys(self._topics.infos.values()):
+            for message in bag.messages([name]):
+                with suppress(FrameError):
+                    if self._take_info(name, fields_of(message)):
+                        break
+
+    def _take_info(self, name: str, info: Any) -> bool:
+        """Takes a CameraInfo unless it cannot be used; then the last good one stays."""
+        usable = usable_camera(info) is not None or usable_camera(info, rectified=True) is not None
+        if usable:
+            self._infos[name] = info
+        return usable
+
     def hear(self, message: BagMessage) -> None:
         try:
             self._hear(message)
@@ -87,8 +114,7 @@ class Context:
             fields = fields_of(message)
             self._depths[name].add(_Dated(stamp_of(fields, message.stamp), message.stamp, fields))
         elif name in self._topics.tf:
-            static = name.rpartition("/")[2] == "tf_static"
-            self._transforms.add(fields_of(message), static=static)
+            self._transforms.add(fields_of(message), static=_is_static(name))
         elif name in self._topics.odometry:
             self._transforms.add_odometry(fields_of(message))
         elif name in self._texts:
@@ -98,7 +124,7 @@ class Context:
             stamp = message.stamp if is_text else stamp_of(fields, message.stamp)
             self._texts[name].add(_Dated(stamp, message.stamp, value))
         elif name in self._topics.infos.values():
-            self._infos[name] = fields_of(message)
+            self._take_info(name, fields_of(message))
 
     def pose(self, frame_id: str, stamp: int) -> Pose | None:
         options = self._options
@@ -119,7 +145,7 @@ class Context:
     def camera(self, topic: str, size: tuple[int, int]) -> str | None:
         """Intrinsics of a topic's images at (height, width), as JSON."""
         info = self._infos.get(self._topics.infos.get(topic, ""))
-        model = None if info is None else camera_of_info(info, rectified=is_rectified(topic))
+        model = None if info is None else usable_camera(info, rectified=is_rectified(topic))
         return None if model is None else camera_json(model, size)
 
     def boxes(self, stamp: int) -> tuple[LabelledBox, ...]:
@@ -146,5 +172,9 @@ class Context:
         return list(dict.fromkeys(text for text in found if text))
 
 
+def _is_static(topic: str) -> bool:
+    return topic.rpartition("/")[2] == "tf_static"
+
+
 def camera_json(camera: CameraModel, size: tuple[int, int]) -> str:
-    return json.dumps(asdict(resized_camera(camera, size)), sort_keys=True)
+    return json.dumps(asdict(camera_at(camera, size)), sort_keys=True)
