@@ -21,6 +21,7 @@ from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.data.pairs.positive_pairs import PositivePairs
 from perception_contrast_training.engine.checkpoint import StoredSnapshot
 from perception_contrast_training.engine.distributed import Processes, joined
+from perception_contrast_training.engine.optimiser import LARS_ON_A_VIT, require_optimiser_fits
 from perception_contrast_training.engine.pretraining_data import (
     PretrainingData,
     held_out_of,
@@ -35,6 +36,7 @@ from perception_contrast_training.engine.training_run import Feed, RunOutput, ru
 from perception_contrast_training.evaluation.held_out_figures import Probe
 from perception_contrast_training.methods.base import Views
 from perception_contrast_training.monitors.watch import Watcher
+from perception_contrast_training.networks.backbones import learns_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +96,7 @@ def resume(folder: Path, steps: int = 0) -> EndReason:
         recipe = recipe_of(mapping)
     stored = last_checkpoint(folder)
     with joined(recipe.optimisation.device) as processes:
-        return _run(_planned(recipe, processes), folder, stored)
+        return _run(_planned(recipe, processes, begun=True), folder, stored)
 
 
 def check(recipe: PretrainRecipe) -> str:
@@ -105,7 +107,8 @@ def check(recipe: PretrainRecipe) -> str:
     return "\n".join([f"{recipe.method} on {recipe.backbone.name}: {counts}", *plan.sentences])
 
 
-def _planned(recipe: PretrainRecipe, processes: Processes) -> _Plan:
+def _planned(recipe: PretrainRecipe, processes: Processes, *, begun: bool = False) -> _Plan:
+    """begun: for a run that goes on with the optimiser that it has."""
     # What can be refused before any data is read.
     require_sane(replace(recipe.optimisation, steps=recipe.optimisation.steps or 1), processes.count)
     data = open_data(recipe)
@@ -118,6 +121,10 @@ def _planned(recipe: PretrainRecipe, processes: Processes) -> _Plan:
     positives = positive_pairs_in(recipe, data)
     sentences += positives.sentences() if positives else []
     method, views = method_of(recipe, backbone)
+    if not begun:
+        require_optimiser_fits(recipe.optimisation.optimiser, backbone)
+    elif recipe.optimisation.optimiser == "lars" and learns_tokens(backbone) and processes.first:
+        logger.warning("this run goes on as it began, but %s", LARS_ON_A_VIT)
     trainer = Trainer(
         method, recipe.optimisation, epoch_steps=order.pass_batches, seed=recipe.seed, processes=processes
     )
