@@ -104,7 +104,9 @@ def _figures(measured: HeldOut, encoder: torch.nn.Module) -> EncoderFigures:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, metavar="IMAGES")
     parser.add_argument("--recipe", nargs="+", default=RECIPES, metavar="NAME", help="default: %(default)s")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="may be repeated")

@@ -45,7 +45,9 @@ def make_optimiser(groups: Sequence[Group], settings: Optimisation) -> torch.opt
         An optimiser with one parameter group for each of ``groups``, in their order. Learning rate and
         weight decay are 0: the trainer sets them before each step.
     """
-    options: list[dict[str, Any]] = [{"params": list(group.parameters), "lr": 0.0, "weight_decay": 0.0} for group in groups]
+    options: list[dict[str, Any]] = [
+        {"params": list(group.parameters), "lr": 0.0, "weight_decay": 0.0} for group in groups
+    ]
     if settings.optimiser == "sgd":
         return torch.optim.SGD(options, lr=0.0, momentum=settings.momentum)
     if settings.optimiser == "lars":
