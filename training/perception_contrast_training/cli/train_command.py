@@ -34,6 +34,7 @@ examples:
 
 Ctrl-C saves and ends; `train resume` goes on. A second Ctrl-C ends at once.
 """
+_MOVED = "where the run's images are now, if they moved"
 
 
 def _run_parser() -> argparse.ArgumentParser:
@@ -65,6 +66,7 @@ def _resume_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--steps", type=int, default=0, help="of the whole run, in place of the recipe's; schedules stretch"
     )
+    parser.add_argument("--data", default="", metavar="PATH", help=_MOVED)
     return parser
 
 
@@ -78,6 +80,7 @@ def _export_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run's output folder")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write")
+    parser.add_argument("--data", default="", metavar="PATH", help=_MOVED)
     parser.add_argument("--name", default="", help="the model's id (default: the recipe's name)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--last", action="store_true", help="the last checkpoint, not the best one")
@@ -160,7 +163,7 @@ def resume_command(argv: Sequence[str]) -> int:
         return 0
     from perception_contrast_training.engine.pretraining import resume
 
-    return _ended(resume(arguments.run, arguments.steps), arguments.run)
+    return _ended(resume(arguments.run, arguments.steps, arguments.data), arguments.run)
 
 
 def _ended(reason: str, folder: Path) -> int:
@@ -184,6 +187,7 @@ def export_command(argv: Sequence[str]) -> int:
         step=arguments.step,
         accept_regression=arguments.accept_regression,
         replace=arguments.replace,
+        data=arguments.data,
     )
     if done.verdict is not None:
         print(markdown(Outcome({}, [done.verdict.table()])))

@@ -21,12 +21,19 @@ from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.data.pairs.positive_pairs import PositivePairs
 from perception_contrast_training.engine.checkpoint import StoredSnapshot
 from perception_contrast_training.engine.distributed import Processes, joined
+from perception_contrast_training.engine.frame_lists import (
+    FrameLists,
+    frame_lists_of,
+    read_frame_lists,
+    write_frame_lists,
+)
 from perception_contrast_training.engine.optimiser import LARS_ON_A_VIT, require_optimiser_fits
 from perception_contrast_training.engine.pretraining_data import (
     PretrainingData,
     held_out_of,
     open_data,
     positive_pairs_in,
+    with_data_at,
 )
 from perception_contrast_training.engine.recipe_method import initial_backbone, method_of
 from perception_contrast_training.engine.resume import checkpoints_of, last_checkpoint, stored_recipe
@@ -76,27 +83,29 @@ def start(recipe: PretrainRecipe) -> EndReason:
             "choose another output"
         )
     with joined(recipe.optimisation.device) as processes:
-        return _run(_planned(recipe, processes), folder, None)
+        return _run(_planned(with_data_at(recipe), processes), folder, None)
 
 
-def resume(folder: Path, steps: int = 0) -> EndReason:
+def resume(folder: Path, steps: int = 0, data: str = "") -> EndReason:
     """Goes on with a run from its last readable checkpoint, as if it had never stopped.
 
     Args:
         folder: The run's output folder.
         steps: More or fewer than the recipe's, 0 for those; schedules then stretch.
+        data: Where the images are now, "" for where they were.
 
     Raises:
         PerceptionError: There is nothing to go on with, or as ``TrainingLoop.run``.
     """
-    recipe = recipe_of(stored_recipe(folder))
+    recipe = with_data_at(recipe_of(stored_recipe(folder)), data)
+    lists = read_frame_lists(folder)
     if steps:
         mapping = as_mapping(recipe)
         mapping["optimisation"]["steps"] = steps
         recipe = recipe_of(mapping)
     stored = last_checkpoint(folder)
     with joined(recipe.optimisation.device) as processes:
-        return _run(_planned(recipe, processes, begun=True), folder, stored)
+        return _run(_planned(recipe, processes, lists, begun=True), folder, stored)
 
 
 def check(recipe: PretrainRecipe) -> str:
@@ -107,11 +116,13 @@ def check(recipe: PretrainRecipe) -> str:
     return "\n".join([f"{recipe.method} on {recipe.backbone.name}: {counts}", *plan.sentences])
 
 
-def _planned(recipe: PretrainRecipe, processes: Processes, *, begun: bool = False) -> _Plan:
-    """begun: for a run that goes on with the optimiser that it has."""
+def _planned(
+    recipe: PretrainRecipe, processes: Processes, lists: FrameLists | None = None, *, begun: bool = False
+) -> _Plan:
+    """lists: of images, of a run that goes on. begun: whether it does, with the optimiser that it has."""
     # What can be refused before any data is read.
     require_sane(replace(recipe.optimisation, steps=recipe.optimisation.steps or 1), processes.count)
-    data = open_data(recipe)
+    data = open_data(recipe, lists)
     if recipe.optimisation.threads:
         torch.set_num_threads(recipe.optimisation.threads)
     backbone = initial_backbone(recipe)
@@ -136,6 +147,7 @@ def _run(plan: _Plan, folder: Path, stored: StoredSnapshot | None) -> EndReason:
     if stored is None and trainer.processes.first:
         for sentence in plan.sentences:
             logger.info("chosen: %s", sentence)
+        write_frame_lists(folder, frame_lists_of(plan.data.learned, plan.data.held))
     held_out = held_out_of(recipe, plan.data)
     return run_training(
         trainer,
