@@ -157,4 +157,5 @@ def _run(plan: _Plan, folder: Path, stored: StoredSnapshot | None) -> EndReason:
         watcher=Watcher(recipe.monitors, recipe.optimisation.steps, recipe.optimisation.batch),
         probe=Probe(held_out) if held_out is not None and recipe.measure.every else None,
         probe_every=recipe.measure.every,
+        held_out_unreadable=() if held_out is None else held_out.unreadable,
     )
