@@ -16,17 +16,17 @@ from perception_contrast_training.config.pretraining_recipe import (
     settled,
 )
 from perception_contrast_training.config.run_settings import require_sane
-from perception_contrast_training.data.loading.batches import batches
-from perception_contrast_training.data.loading.order import Order
-from perception_contrast_training.data.pairs.positive_pairs import PositivePairs
-from perception_contrast_training.engine.checkpoint import StoredSnapshot
-from perception_contrast_training.engine.distributed import Processes, joined
-from perception_contrast_training.engine.frame_lists import (
+from perception_contrast_training.data.datasets.frame_lists import (
     FrameLists,
     frame_lists_of,
     read_frame_lists,
     write_frame_lists,
 )
+from perception_contrast_training.data.loading.batches import batches
+from perception_contrast_training.data.loading.order import Order
+from perception_contrast_training.data.pairs.positive_pairs import PositivePairs
+from perception_contrast_training.engine.checkpoint import StoredSnapshot
+from perception_contrast_training.engine.distributed import Processes, joined
 from perception_contrast_training.engine.optimiser import LARS_ON_A_VIT, require_optimiser_fits
 from perception_contrast_training.engine.pretraining_data import (
     PretrainingData,

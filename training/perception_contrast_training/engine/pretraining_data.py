@@ -7,11 +7,11 @@ from pathlib import Path
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.config.pretraining_recipe import PretrainRecipe
+from perception_contrast_training.data.datasets.frame_lists import FrameLists, chosen_by
 from perception_contrast_training.data.datasets.open_dataset import open_dataset
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.subset import Chosen, captioned
 from perception_contrast_training.data.pairs.positive_pairs import PositivePairs, find_positive_pairs
-from perception_contrast_training.engine.frame_lists import FrameLists, chosen_by
 from perception_contrast_training.evaluation.held_out import column, split
 from perception_contrast_training.evaluation.held_out_figures import HeldOut
 

@@ -19,7 +19,7 @@ from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.models.specs import Family, ModelSpec
 from perception_contrast.models.timm_models import TIMM
 from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, as_mapping
-from perception_contrast_training.engine.frame_lists import read_frame_lists
+from perception_contrast_training.data.datasets.frame_lists import read_frame_lists
 from perception_contrast_training.engine.load_run import TrainedRun, load_run
 from perception_contrast_training.engine.pretraining_data import open_data, with_data_at
 from perception_contrast_training.engine.regression_guard import (

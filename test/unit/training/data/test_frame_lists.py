@@ -15,16 +15,16 @@ from PIL import Image
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, recipe_of
-from perception_contrast_training.data.datasets.open_dataset import open_dataset
-from perception_contrast_training.data.datasets.subset import Chosen, image_names
-from perception_contrast_training.engine.checkpoint import read_snapshot
-from perception_contrast_training.engine.frame_lists import (
+from perception_contrast_training.data.datasets.frame_lists import (
     FRAME_LISTS,
     chosen_by,
     frame_lists_of,
     read_frame_lists,
     write_frame_lists,
 )
+from perception_contrast_training.data.datasets.open_dataset import open_dataset
+from perception_contrast_training.data.datasets.subset import Chosen, image_names
+from perception_contrast_training.engine.checkpoint import read_snapshot
 from perception_contrast_training.engine.pretraining import resume, start
 from perception_contrast_training.engine.resume import checkpoints_of
 from perception_contrast_training.export.export_run import FIGURES, export_run
