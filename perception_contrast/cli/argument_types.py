@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 
 def non_negative_int(text: str) -> int:
@@ -13,6 +14,17 @@ def non_negative_int(text: str) -> int:
 def positive_int(text: str) -> int:
     """A whole number from 1 on. Raises ArgumentTypeError."""
     return _int_from(1, text)
+
+
+def seconds(text: str) -> float:
+    """A finite number of seconds from 0 on. Raises ArgumentTypeError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 0 on")
+    return value
 
 
 def _int_from(least: int, text: str) -> int:

@@ -71,6 +71,8 @@ def checked_text(text: str, what: str) -> str:
     Any script will do. Refused are texts with nothing to see in them, control characters, what is not
     valid Unicode, and more than MAX_PHRASE_CHARACTERS.
     """
+    if not isinstance(text, str):
+        raise QueryError(f"{what} is {text!r}, a {type(text).__name__}; give text")
     # Two spellings of one text, an accent apart or within its letter, must not be two labels.
     cleaned = " ".join(unicodedata.normalize("NFC", text).split())
     kinds = [unicodedata.category(character) for character in cleaned]
@@ -87,8 +89,17 @@ def checked_text(text: str, what: str) -> str:
     return cleaned
 
 
+def require_list(texts: object, what: str) -> None:
+    """Raises QueryError for a string, whose letters would be taken as texts, and for a mapping."""
+    if isinstance(texts, str):
+        raise QueryError(f"{what} stands in a list; give [{texts[:40]!r}] in place of {texts[:40]!r}")
+    if isinstance(texts, Mapping):
+        raise QueryError(f"{what} stands in a list, not in a mapping; give Query(label, phrases) objects")
+
+
 def checked_texts(texts: Iterable[str], what: str) -> tuple[str, ...]:
-    """Each text as ``checked_text`` gives it, once. Raises QueryError."""
+    """Each text as ``checked_text`` gives it, once. Raises QueryError, for a single string too."""
+    require_list(texts, what)
     return tuple(dict.fromkeys(checked_text(text, what) for text in texts))
 
 
@@ -129,6 +140,14 @@ def parse_query(text: str) -> Query:
     )
 
 
+def _parsed(query: object) -> Query:
+    if isinstance(query, Query):
+        return query
+    if isinstance(query, str):
+        return parse_query(query)
+    raise QueryError(f"query {query!r} is a {type(query).__name__}; give a line of text or a Query")
+
+
 def parse_queries(texts: Iterable[str]) -> tuple[Query, ...]:
     """Queries of lines, empty lines left out. Raises QueryError."""
     return tuple(parse_query(text) for text in texts if text.strip())
@@ -162,7 +181,8 @@ class Vocabulary:
         Raises:
             QueryError: A query or a distractor is refused.
         """
-        parsed = (parse_query(query) if isinstance(query, str) else query for query in queries)
+        require_list(queries, "a query")
+        parsed = (_parsed(query) for query in queries)
         return cls().with_queries(parsed, distractors)
 
     def with_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:

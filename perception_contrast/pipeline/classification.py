@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.frame import Frame
-from perception_contrast.core.vocabulary import MAX_QUERIES, checked_text
+from perception_contrast.core.vocabulary import MAX_QUERIES, checked_text, require_list
 from perception_contrast.pipeline.feature_extraction import FeatureExtractor
 from perception_contrast.pipeline.image_features import FeatureRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
@@ -83,6 +83,7 @@ class ZeroShotClassifier:
         self, texts: Sequence[str], kind: str, templates: Sequence[str] | None
     ) -> NDArray[np.float32]:
         """(n, c) float32 unit rows."""
+        require_list(texts, kind)
         if not 0 < len(texts) <= MAX_QUERIES:
             raise QueryError(f"{len(texts)} texts; give 1 to {MAX_QUERIES}")
         return self._query_encoder.embed_texts([checked_text(text, kind) for text in texts], templates)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.vocabulary import Exemplar, Vocabulary
+from perception_contrast.core.vocabulary import Exemplar, Vocabulary, require_list
 from perception_contrast.encoders.base import LanguageModel
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.pipeline.image_features import ImageFeatures
@@ -84,6 +84,7 @@ class QueryEncoder:
             ModelError: For templates that do not fit the model.
         """
         encoder = self.language.text
+        require_list(texts, "a text")
         if not texts or any(not text.strip() for text in texts):
             raise QueryError("give at least one text, and none that is empty")
         text = encoder if templates is None else encoder.with_templates(tuple(templates))

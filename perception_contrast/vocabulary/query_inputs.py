@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from perception_contrast.core.errors import QueryError
-from perception_contrast.core.vocabulary import Query, Vocabulary
+from perception_contrast.core.vocabulary import Query, Vocabulary, require_list
 from perception_contrast.vocabulary.vocabulary_file import load_vocabulary
 
-QueriesInput = str | Query | Vocabulary | Iterable[str | Query]
+QueriesInput = str | Path | Query | Vocabulary | Iterable[str | Query]
 
 
 def vocabulary_of(queries: QueriesInput | None, distractors: Iterable[str] = ()) -> Vocabulary:
@@ -27,11 +28,14 @@ def vocabulary_of(queries: QueriesInput | None, distractors: Iterable[str] = ())
     Raises:
         QueryError: A query, a name or a file is refused.
     """
+    require_list(distractors, "a distractor")
     others = tuple(distractors)
     if queries is None:
         return Vocabulary.of((), others)
     if isinstance(queries, str):
         return _named(queries, others)
+    if isinstance(queries, Path):
+        return with_named(queries, (), others)
     if isinstance(queries, Query):
         return Vocabulary.of((queries,), others)
     if isinstance(queries, Vocabulary):
@@ -40,7 +44,7 @@ def vocabulary_of(queries: QueriesInput | None, distractors: Iterable[str] = ())
     return Vocabulary.of(queries, others)
 
 
-def with_named(name: str, queries: Iterable[Query], distractors: Iterable[str]) -> Vocabulary:
+def with_named(name: str | Path, queries: Iterable[Query], distractors: Iterable[str]) -> Vocabulary:
     """The vocabulary of a name or file with more queries; one of a label that it has takes that one's place.
 
     Raises:

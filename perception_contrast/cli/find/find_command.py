@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perception_contrast.cli.argument_types import positive_int
+from perception_contrast.cli.argument_types import positive_int, seconds
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary, parse_queries
 
@@ -107,7 +107,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--track-seconds",
-        type=float,
+        type=seconds,
         default=2.0,
         metavar="S",
         help="how long a thing out of sight keeps its id in videos and recordings (default: %(default)s)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -10,7 +11,13 @@ from perception_contrast.core.arrays import FloatArray, FloatBox
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 from perception_contrast.pipeline.detector.detector_result import DetectorResult
-from perception_contrast.pipeline.detector.image_inputs import ImageInput, VideoInput, frame_of, frames_of
+from perception_contrast.pipeline.detector.image_inputs import (
+    ImageInput,
+    VideoInput,
+    frame_of,
+    frames_of,
+    require_several,
+)
 from perception_contrast.pipeline.detector.search_options import SearchOptions
 from perception_contrast.pipeline.loaded_models import ModelSpace
 from perception_contrast.text.zero_shot import Classification
@@ -159,6 +166,7 @@ class Detector(ABC):
             QueryError: A query is refused.
             ValueError: batch_size is below 1.
         """
+        require_several(images)
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; give 1 or more")
         vocabulary = vocabulary_of(queries, distractors)
@@ -195,7 +203,10 @@ class Detector(ABC):
         Raises:
             PerceptionError: There is no such source.
             QueryError: A query is refused.
+            ValueError: track_seconds is negative or not finite.
         """
+        if not 0.0 <= track_seconds < math.inf:
+            raise ValueError(f"track_seconds is {track_seconds}; give seconds, 0 or more")
         vocabulary = vocabulary_of(queries, distractors)
         options = SearchOptions(threshold, mask_threshold, max_detections)
         return self._tracked(frames_of(source, topic), vocabulary, options, track_seconds)

@@ -51,6 +51,17 @@ def frame_of(image: ImageInput) -> Frame:
     raise _unknown(image)
 
 
+def require_several(images: object) -> None:
+    """Raises FrameError for one image where several belong: its rows would be taken as images."""
+    one = isinstance(images, (str, Path, Frame, Image.Image)) or (
+        isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype != np.object_
+    )
+    if one:
+        raise FrameError(
+            "bad_type", f"one {type(images).__name__} is not several images; give a list: [image]"
+        )
+
+
 def frames_of(source: VideoInput, topic: str | None = None) -> Iterator[Frame]:
     """The frames of a video file, a recording, a folder of images, a webcam or an iterable of images.
 
@@ -65,6 +76,7 @@ def frames_of(source: VideoInput, topic: str | None = None) -> Iterator[Frame]:
         return iter(WebcamSource(source))
     if isinstance(source, str | Path):
         return _frames_of_path(Path(source).expanduser(), topic)
+    require_several(source)
     return (frame_of(image) for image in source)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from perception_contrast.core.errors import ModelError
 from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.pipeline.detector.base import Detector
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
@@ -52,6 +53,11 @@ def load(
     """
     name = _name_of(model)
     if name.lower().endswith(ONNX_SUFFIX):
+        if language_model not in (None, "none"):
+            raise ModelError(
+                f"'{name}' is an ONNX file, which runs without a language model; load the model it was "
+                f"exported from by its name, beside '{language_model}'"
+            )
         from perception_contrast.pipeline.detector.exported_detector import ExportedDetector
 
         return ExportedDetector(Path(name).expanduser(), device=device, settings=settings)

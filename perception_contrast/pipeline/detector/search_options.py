@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 
 from perception_contrast.core.errors import QueryError
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
@@ -26,10 +27,11 @@ class SearchOptions:
     def __post_init__(self) -> None:
         for name in ("threshold", "mask_threshold"):
             value = getattr(self, name)
-            if value is not None and not 0.0 < value < 1.0:
-                raise QueryError(f"{name} is {value}; give a probability between 0 and 1")
-        if self.max_detections is not None and self.max_detections < 1:
-            raise QueryError(f"max_detections is {self.max_detections}; give 1 or more")
+            if value is not None and not _is_probability(value):
+                raise QueryError(f"{name} is {value!r}; give a probability between 0 and 1")
+        most = self.max_detections
+        if most is not None and not _is_count(most):
+            raise QueryError(f"max_detections is {most!r}; give a whole number, 1 or more")
 
     def applied_to(self, settings: PipelineSettings) -> PipelineSettings:
         """The settings with what is chosen here in their place."""
@@ -39,6 +41,14 @@ class SearchOptions:
             mask_threshold=_chosen(self.mask_threshold, settings.mask_threshold),
             max_detections=settings.max_detections if self.max_detections is None else self.max_detections,
         )
+
+
+def _is_probability(value: object) -> bool:
+    return isinstance(value, Real) and 0.0 < float(value) < 1.0
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Integral) and int(value) >= 1
 
 
 def _chosen(value: float | None, default: float | None) -> float | None:

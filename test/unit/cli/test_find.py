@@ -371,3 +371,14 @@ def test_an_interrupted_bag_is_no_bag(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "No space left" in json.loads((out / "find.json").read_text())["not_written"][0]
     with pytest.raises(PerceptionError):
         BagSource(out / "bags" / "drive")
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "long"])
+def test_seconds_of_a_track_are_checked_before_anything_is_searched(
+    seconds: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = photos(tmp_path / "photos")
+    with pytest.raises(SystemExit):
+        main(["find", str(folder), *ASK, "--save", str(tmp_path / "out"), f"--track-seconds={seconds}"])
+    assert "is no number of seconds from 0 on" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

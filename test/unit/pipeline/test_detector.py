@@ -346,3 +346,37 @@ def test_a_vocabulary_may_be_given() -> None:
 def test_what_is_no_model_is_refused(name: str, said: str) -> None:
     with pytest.raises(ModelError, match=said):
         load(name)
+
+
+def test_one_image_is_not_taken_as_a_batch_of_its_rows(tmp_path: Path) -> None:
+    detector = detector_of()
+    for one in (SCENE, Image.fromarray(SCENE), Frame(SCENE), str(tmp_path / "a.png"), tmp_path / "a.png"):
+        with pytest.raises(FrameError, match=r"give a list: \[image\]"):
+            detector.batch(one, ONE)  # type: ignore[arg-type]
+    with pytest.raises(FrameError, match="not several images"):
+        detector.video(SCENE, ONE)
+    assert len(detector.batch(np.stack([SCENE, SCENE]), ONE)) == 2
+
+
+def test_options_of_another_type_are_refused() -> None:
+    detector = detector_of()
+    with pytest.raises(QueryError, match="threshold is 'high'"):
+        detector(SCENE, ONE, threshold="high")  # type: ignore[arg-type]
+    with pytest.raises(QueryError, match=r"max_detections is 1\.5"):
+        detector(SCENE, ONE, max_detections=1.5)  # type: ignore[arg-type]
+    for wrong in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="track_seconds"):
+            detector.video([SCENE], ONE, track_seconds=wrong)
+
+
+def test_a_language_model_beside_an_onnx_file_is_refused_and_not_ignored(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="runs without a language model"):
+        load(tmp_path / "vits.onnx", "siglip2-b16")
+
+
+def test_a_single_text_or_label_is_not_taken_as_its_letters() -> None:
+    detector = detector_of()
+    with pytest.raises(QueryError, match="a text stands in a list"):
+        detector.embed_texts("red")
+    with pytest.raises(QueryError, match="a label stands in a list"):
+        detector.classify(SCENE, "red")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from perception_contrast.core.errors import QueryError
@@ -52,3 +55,32 @@ def test_a_query_takes_the_place_of_a_named_vocabularys_own() -> None:
 def test_what_is_no_query_is_refused(queries: list) -> None:
     with pytest.raises(QueryError):
         vocabulary_of(queries)
+
+
+def test_the_path_of_a_vocabulary_is_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("labels: [mug, chair]\n", encoding="utf-8")
+    assert [query.label for query in vocabulary_of(file).queries] == ["mug", "chair"]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: Vocabulary.of("mug"),
+        lambda: Vocabulary.of(["mug"], "wall"),
+        lambda: vocabulary_of(["mug"], "wall"),
+        lambda: vocabulary_of([Query("mug", "cup")]),  # type: ignore[arg-type]
+        lambda: vocabulary_of([Query("mug", negatives="cup")]),  # type: ignore[arg-type]
+        lambda: vocabulary_of({"mug": ["a red mug"]}),
+    ],
+)
+def test_letters_of_a_string_and_keys_of_a_mapping_are_not_taken_as_texts(ask: Callable[[], object]) -> None:
+    with pytest.raises(QueryError, match="stands in a list"):
+        ask()
+
+
+def test_what_is_no_text_is_named() -> None:
+    with pytest.raises(QueryError, match="query 3 is a int; give a line of text or a Query"):
+        vocabulary_of([3])  # type: ignore[list-item]
+    with pytest.raises(QueryError, match="a phrase of 'mug' is 3, a int; give text"):
+        vocabulary_of([Query("mug", (3,))])  # type: ignore[arg-type]
