@@ -3,12 +3,13 @@ SHELL := /bin/bash
 ARGS ?=
 ENTER := source ./env.sh
 
-.PHONY: help setup demo test test-matrix check bench-train format clean
+.PHONY: help setup demo test test-fast test-matrix check bench-train format clean
 
 help:
 	@echo "make setup            libraries, ROS 2 and messages, in .venv"
 	@echo "make demo ARGS=...    a simulated robot camera through the whole graph"
 	@echo "make test ARGS=...    the tests"
+	@echo "make test-fast        what computes on one frame, without ROS and training (minutes)"
 	@echo "make test-matrix      the ROS tests under Python 3.10, 3.12, NumPy 1.26 and 2"
 	@echo "make bench-train ARGS=\"--data IMAGES\"  does each method learn, beside lightly's and open_clip's (hours)"
 	@echo "make check            format, lint, types, direction of imports"
@@ -23,6 +24,10 @@ demo: setup
 
 test: setup
 	@$(ENTER) && exec python -m pytest $(ARGS)
+
+FAST := core images recordings models preprocessing text vocabulary segmentation tracking visualization
+test-fast: setup
+	@$(ENTER) && exec python -m pytest $(FAST:%=test/unit/%) -m "not slow" $(ARGS)
 
 test-matrix: setup
 	@$(ENTER) && exec python scripts/test_matrix.py $(ARGS)

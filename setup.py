@@ -61,7 +61,7 @@ setup(
     entry_points={
         "console_scripts": [
             "perception-contrast = perception_contrast.cli.main:main",
-            *(f"{node} = {NAME}.nodes.{node}:main" for node in NODES),
+            *(f"{node} = {NAME}.nodes.node_commands:{node}" for node in NODES),
         ]
     },
 )

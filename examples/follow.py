@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turns toward an object that is named, and drives up to it.
 
-python3 follow.py --ros-args -p label:=mug -r depth:=/camera/depth/image_raw \\
+python3 follow.py --ros-args -p label:=mug -r depth:=/camera/depth/image_rect_raw \\
   -r camera_info:=/camera/color/camera_info -r cmd_vel:=/cmd_vel
 
 Publishes the position of the object as geometry_msgs/PointStamped on ~/target, in the camera's optical frame

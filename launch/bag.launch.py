@@ -45,8 +45,10 @@ ARGUMENTS = {
         "/camera/color/image_raw",
         "Image topic; /compressed is appended for compressed transport.",
     ),
-    "depth": Argument("/camera/depth/image_raw", "Depth topic, if use_depth is true."),
-    "camera_info": Argument("/camera/color/camera_info", "Calibration topic, if use_depth is true."),
+    "depth": Argument("/camera/depth/image_rect_raw", "Depth topic, if use_depth is true."),
+    "camera_info": Argument(
+        "", "Calibration topic, if use_depth is true. Empty: camera_info beside the images."
+    ),
     "image_transport": Argument("raw", "raw or compressed.", ("raw", "compressed")),
     "use_depth": Argument("false", "Also subscribe to depth and camera_info (true or false).", BOOLEANS),
     "cameras": Argument("", "Names of several cameras, with commas; {camera} in the topics stands for each."),

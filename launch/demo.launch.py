@@ -8,15 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
 
 PACKAGE = "perception_contrast"
 SIMULATION = "perception_contrast_sim"
@@ -63,29 +63,41 @@ PASSED_ON = (
 )
 
 
+def _simulated_camera(_: LaunchContext) -> list[Node]:
+    try:
+        simulation = Path(get_package_share_directory(SIMULATION))
+    except PackageNotFoundError as error:
+        raise RuntimeError(
+            f"demo.launch.py needs the package {SIMULATION}, which is not installed: build the folder "
+            f"`simulation` in your workspace (`colcon build --packages-select {SIMULATION}`) and source its "
+            "setup file, or play a recording with bag.launch.py"
+        ) from error
+    return [
+        Node(
+            package=SIMULATION,
+            executable="sim_camera",
+            namespace=LaunchConfiguration("namespace"),
+            output="screen",
+            parameters=[
+                str(simulation / "config" / "sim_camera.yaml"),
+                {
+                    name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+                    for name, kind in TYPES.items()
+                },
+            ],
+            ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+        )
+    ]
+
+
 def generate_launch_description() -> LaunchDescription:
     share = Path(get_package_share_directory(PACKAGE))
-    simulation = Path(get_package_share_directory(SIMULATION))
-    camera = Node(
-        package=SIMULATION,
-        executable="sim_camera",
-        namespace=LaunchConfiguration("namespace"),
-        output="screen",
-        parameters=[
-            str(simulation / "config" / "sim_camera.yaml"),
-            {
-                name: ParameterValue(LaunchConfiguration(name), value_type=kind)
-                for name, kind in TYPES.items()
-            },
-        ],
-        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
-    )
+    camera = OpaqueFunction(function=_simulated_camera)
     perception = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(share / "launch" / "perception.launch.py")),
         launch_arguments=[
             ("image", "camera/color/image_raw"),
-            ("depth", "camera/depth/image_raw"),
-            ("camera_info", "camera/color/camera_info"),
+            ("depth", "camera/depth/image_rect_raw"),
             *((name, LaunchConfiguration(name)) for name in PASSED_ON),
         ],
     )

@@ -36,7 +36,9 @@ TOPICS = {
         "image", "Topic of the camera's images; /compressed is appended for compressed transport."
     ),
     "depth": Argument("depth", "Topic of depth images, if use_depth is true."),
-    "camera_info": Argument("camera_info", "Topic of the calibration, if use_depth is true."),
+    "camera_info": Argument(
+        "", "Topic of the calibration, if use_depth is true. Empty: camera_info beside the images."
+    ),
 }
 PARAMETERS = {
     "model": "Image encoder; `perception-contrast models list` names them.",
@@ -103,7 +105,7 @@ def _topics(texts: dict[str, str], camera: str, prefix: str) -> list[tuple[str, 
     """Remappings of a camera's inputs, which the node calls ``prefix`` and their name."""
     chosen = {name: texts[name].replace("{camera}", camera) for name in TOPICS}
     # `front/image` is what it is called anyway.
-    left = {name for name in TOPICS if prefix and texts[name] == name}
+    left = {name for name in TOPICS if not texts[name] or (prefix and texts[name] == name)}
     return [(f"{prefix}{name}", topic) for name, topic in chosen.items() if name not in left]
 
 

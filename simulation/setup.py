@@ -30,5 +30,5 @@ setup(
         (f"share/{NAME}/config", ["config/sim_camera.yaml"]),
     ],
     zip_safe=False,
-    entry_points={"console_scripts": [f"sim_camera = {NAME}.nodes.sim_camera:main"]},
+    entry_points={"console_scripts": [f"sim_camera = {NAME}.nodes.node_commands:sim_camera"]},
 )

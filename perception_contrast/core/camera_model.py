@@ -19,6 +19,9 @@ from perception_contrast.core.grid_to_image import GridToImage
 _POLYNOMIAL = ("plumb_bob", "rational_polynomial")
 _FISHEYE = ("equidistant", "fisheye")
 _UNDISTORT_STEPS = 50
+# Numbers of coefficients that OpenCV's models take.
+_POLYNOMIAL_LENGTHS = (4, 5, 8, 12, 14)
+_FISHEYE_LENGTH = 4
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def camera_model(
         roi: (x_offset, y_offset, height, width); zeros for the whole image.
 
     Raises:
-        FrameError: "uncalibrated" or "unknown_distortion".
+        FrameError: "uncalibrated", "unknown_distortion", "bad_distortion" or "empty".
     """
     matrix = (p[0], p[5], p[2], p[6]) if rectified and len(p) == 12 else (k[0], k[4], k[2], k[5])
     fx, fy, cx, cy = (float(value) for value in matrix)
@@ -88,34 +91,62 @@ def camera_model(
             f"distortion model {distortion_model!r} is not supported; rectify the image, or use one of "
             f"{', '.join((*_POLYNOMIAL, *_FISHEYE))}",
         )
+    _check_distortion(distortion, distortion_model)
     camera = CameraModel(height, width, fx, fy, cx, cy, distortion_model if distortion else "", distortion)
     x_offset, y_offset, roi_height, roi_width = roi
     if roi_height and roi_width:
         camera = cropped_camera(camera, (x_offset, y_offset, x_offset + roi_width, y_offset + roi_height))
     size = (camera.height // max(1, binning[1]), camera.width // max(1, binning[0]))
+    if min(size) <= 0:
+        raise FrameError(
+            "empty",
+            f"camera_info of {width}x{height} pixels with binning {binning[0]}x{binning[1]} and a region of "
+            f"{roi_width}x{roi_height} leaves no pixel; correct them in the camera's driver",
+        )
     return resized_camera(camera, size)
 
 
-def camera_of_info(message: Any, *, rectified: bool = False) -> CameraModel | None:
+def camera_from_info(message: Any, *, rectified: bool = False) -> CameraModel:
     """The camera of a sensor_msgs/CameraInfo message, of rclpy or of rosbags.
 
-    None for one that is uncalibrated (K[0] is 0, as CameraInfo defines it) or has an unknown distortion.
+    Raises:
+        FrameError: As of ``camera_model``. An uncalibrated camera has 0 as K[0], as CameraInfo defines it.
     """
     roi = message.roi
+    return camera_model(
+        int(message.height),
+        int(message.width),
+        message.k,
+        message.d,
+        message.p,
+        message.distortion_model,
+        rectified=rectified,
+        binning=(int(message.binning_x), int(message.binning_y)),
+        roi=(int(roi.x_offset), int(roi.y_offset), int(roi.height), int(roi.width)),
+    )
+
+
+def camera_of_info(message: Any, *, rectified: bool = False) -> CameraModel | None:
+    """As ``camera_from_info``; None for a calibration that cannot be used."""
     try:
-        return camera_model(
-            int(message.height),
-            int(message.width),
-            message.k,
-            message.d,
-            message.p,
-            message.distortion_model,
-            rectified=rectified,
-            binning=(message.binning_x, message.binning_y),
-            roi=(roi.x_offset, roi.y_offset, roi.height, roi.width),
-        )
+        return camera_from_info(message, rectified=rectified)
     except FrameError:
         return None
+
+
+def _check_distortion(coefficients: Sequence[float], model: str) -> None:
+    """Raises FrameError for coefficients that OpenCV would refuse once a point is projected."""
+    if not coefficients:
+        return
+    polynomial = model in _POLYNOMIAL
+    fits = len(coefficients) in _POLYNOMIAL_LENGTHS if polynomial else len(coefficients) >= _FISHEYE_LENGTH
+    if not fits or not np.isfinite(coefficients).all():
+        expected = ", ".join(map(str, _POLYNOMIAL_LENGTHS)) if polynomial else f"at least {_FISHEYE_LENGTH}"
+        raise FrameError(
+            "bad_distortion",
+            f"camera_info has the distortion coefficients {tuple(coefficients)}; {model} takes {expected}, "
+            "all finite; calibrate the camera again",
+        )
 
 
 def cropped_camera(camera: CameraModel, box: Box) -> CameraModel:

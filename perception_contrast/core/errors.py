@@ -19,6 +19,10 @@ class ModelError(PerceptionError):
     """An unknown model, or weights that are absent, unreachable or not what they should be."""
 
 
+class StorageError(PerceptionError):
+    """A file that cannot be written: no space, no rights, no such folder."""
+
+
 class SpaceError(PerceptionError):
     """Vectors of two different embedding spaces were about to be compared."""
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.errors import QueryError
+
+logger = logging.getLogger(__name__)
 
 MAX_QUERIES = 1024
 MAX_PHRASE_CHARACTERS = 512
@@ -158,7 +161,8 @@ class Vocabulary:
         queries: What to look for.
         distractors: Phrases that compete with every query and are never reported.
         version: Grows with each change.
-        ids: Label to mask id (1 to 65534). A label keeps its id across edits.
+        ids: Label to mask id (1 to 65534). A label keeps its id across edits. Once all are in use, labels
+            that are no longer looked for lose theirs to new ones, those numbered first before the others.
     """
 
     queries: tuple[Query, ...] = ()
@@ -182,7 +186,14 @@ class Vocabulary:
         return cls().with_queries(parsed, distractors)
 
     def with_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
-        """A new vocabulary, one version on. Raises QueryError and changes nothing if any part is refused."""
+        """A new vocabulary, one version on.
+
+        A distractor that is a label or a phrase of a query too is left out: it would take half of that
+        query's probability. A warning tells of it.
+
+        Raises:
+            QueryError: A part is refused; nothing is changed.
+        """
         checked = tuple(_checked(q) for q in queries)
         if len(checked) > MAX_QUERIES:
             raise QueryError(f"{len(checked)} queries; at most {MAX_QUERIES} are kept at once")
@@ -190,14 +201,8 @@ class Vocabulary:
         for label, count in labels.items():
             if count > 1:
                 raise QueryError(f"label '{label}' is given more than once; merge its phrases")
-        others = checked_texts(distractors, "a distractor")
-        # Numbers are given out in order and never taken back, so their count is the highest of them.
-        ids = dict(self.ids)
-        for label in labels:
-            ids.setdefault(label, len(ids) + 1)
-        if len(ids) >= UNLABELLED:
-            raise QueryError("65534 labels have been used since start; restart the node to number anew")
-        return Vocabulary(checked, others, self.version + 1, ids)
+        others = _without_wanted(checked_texts(distractors, "a distractor"), checked)
+        return Vocabulary(checked, others, self.version + 1, _numbered(self.ids, labels))
 
     def with_exemplar(self, label: str, exemplar: Exemplar) -> Vocabulary:
         """Adds an exemplar to the query of that label, or makes a new query of it alone."""
@@ -212,6 +217,32 @@ class Vocabulary:
         else:
             queries.append(Query(label, exemplars=(exemplar,)))
         return self.with_queries(queries, self.distractors)
+
+
+def _without_wanted(distractors: tuple[str, ...], queries: Iterable[Query]) -> tuple[str, ...]:
+    """The distractors that no query looks for."""
+    wanted = {text.casefold() for query in queries for text in (query.label, *query.texts())}
+    dropped = [text for text in distractors if text.casefold() in wanted]
+    if dropped:
+        logger.warning("looked for, so no longer a distractor: %s", ", ".join(dropped))
+    return tuple(text for text in distractors if text.casefold() not in wanted)
+
+
+def _numbered(known: Mapping[str, int], labels: Collection[str]) -> dict[str, int]:
+    """Label to mask id: the known ones, and new ones for the rest of ``labels``."""
+    ids = dict(known)
+    highest = max(ids.values(), default=0)
+    for label in labels:
+        if label in ids:
+            continue
+        if highest < UNLABELLED - 1:
+            highest += 1
+            ids[label] = highest
+        else:
+            # Far fewer labels are looked for at once than there are numbers, so there is always one.
+            forgotten = next(old for old in ids if old not in labels)
+            ids[label] = ids.pop(forgotten)
+    return ids
 
 
 def of_space(vocabulary: Vocabulary, space: str) -> tuple[Vocabulary, tuple[str, ...]]:

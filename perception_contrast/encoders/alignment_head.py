@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perception_contrast.core.cache import atomic_write, sha256_of
+from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.file_writing import writing
 
 COLOUR_CHANNELS = 6
 # Instance cues of a cell: offset to its object's centre (rows, columns, in radii of the object), log of that
@@ -185,7 +186,8 @@ def save_alignment(head: AlignmentHead, path: Path, facts: dict[str, str]) -> No
 
     tensors = {name: value.detach().half().contiguous() for name, value in head.state_dict().items()}
     metadata = {"format": "household-lit", "config": json.dumps(asdict(head.config)), **facts}
-    atomic_write(path, save(tensors, metadata=metadata))
+    with writing(path) as part:
+        part.write_bytes(save(tensors, metadata=metadata))
 
 
 def load_alignment(path: Path) -> tuple[AlignmentHead, dict[str, str], str]:

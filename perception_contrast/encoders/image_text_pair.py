@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from perception_contrast.core.cache import replacing, sha256_of
+from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.file_writing import writing
 from perception_contrast.encoders.timm_backbones import create_network
 from perception_contrast.models.registry import MINILM
 from perception_contrast.models.specs import ModelSpec
@@ -78,7 +79,7 @@ def save_words(network: PairNetwork, path: Path, images: str) -> str:
         for name, value in network.state_dict().items()
         if not name.startswith("visual.trunk.")
     }
-    with replacing(path) as part:
+    with writing(path) as part:
         save_file(tensors, str(part), {IMAGES: images})
         part.chmod(0o644)
     return sha256_of(path)

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perception_contrast.core.cache import atomic_write, sha256_of
+from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.file_writing import writing
 
 SIDE = 112  # pixels of an enlarged crop
 LAYOUT = 4  # rows and columns of the coarse layout of a crop
@@ -161,7 +162,8 @@ def save_rescoring_head(head: RescoringHead, path: Path, facts: dict[str, str]) 
 
     tensors = {name: value.detach().half().contiguous() for name, value in head.state_dict().items()}
     metadata = {"format": FORMAT, "config": json.dumps(asdict(head.config)), **facts}
-    atomic_write(path, save(tensors, metadata=metadata))
+    with writing(path) as part:
+        part.write_bytes(save(tensors, metadata=metadata))
 
 
 def load_rescoring_head(path: Path) -> tuple[RescoringHead, dict[str, str], str]:

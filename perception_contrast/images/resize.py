@@ -15,6 +15,10 @@ from perception_contrast.core.grid_to_image import GridToImage
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _MAX_OPENCV_CHANNELS = 4
+# Images that are longer than this times their width are enlarged no further than to the cells of an image
+# of 4:3: enlarging a strip of 8192x16 to the most cells takes seconds and shows nothing more.
+ELONGATED = 4.0
+_USUAL_ASPECT = 4 / 3
 
 
 def fitted_size(source: Size, short_side: int, multiple: int, max_tokens: int | None = None) -> Size:
@@ -22,7 +26,8 @@ def fitted_size(source: Size, short_side: int, multiple: int, max_tokens: int | 
 
     source: (height, width). The aspect is kept up to rounding each side to the multiple. Where the
     result would hold more than ``max_tokens`` cells of multiple x multiple pixels, both sides shrink
-    until it does not. Raises FrameError for a source without pixels.
+    until it does not. With ``max_tokens``, a source more elongated than ELONGATED also gets no more cells
+    than it has itself, or than an image of 4:3 gets. Raises FrameError for a source without pixels.
     """
     height, width = source
     if height <= 0 or width <= 0:
@@ -31,6 +36,9 @@ def fitted_size(source: Size, short_side: int, multiple: int, max_tokens: int | 
         raise ValueError(f"short_side {short_side}, multiple {multiple}, max_tokens {max_tokens}: at least 1")
     scale = short_side / min(height, width) / multiple
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    if max_tokens is not None and max(height, width) > ELONGATED * min(height, width):
+        own, usual = height * width / multiple**2, _USUAL_ASPECT * (short_side / multiple) ** 2
+        max_tokens = max(1, min(max_tokens, round(max(own, usual))))
     if max_tokens is not None and rows * columns > max_tokens:
         # In integers: floats lose a row of some perfect fits (3 x 3 in 961 cells came out 30 x 30).
         rows = min(max(1, math.isqrt(max_tokens * height // width)), max_tokens)

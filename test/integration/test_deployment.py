@@ -77,7 +77,8 @@ def topics_in(tree: Any) -> set[str]:
 
 def test_foxglove_shows_every_output_and_nothing_that_is_not(repository: Path) -> None:
     layout = json.loads((repository / "config/foxglove_perception.json").read_text())
-    promised = outputs(repository)
+    # JPEG is another transport of an image that is shown already.
+    promised = {topic for topic in outputs(repository) if not topic.endswith("/compressed")}
     assert "~/detections" in promised and len(promised) >= 10
     # Boxes are drawn over the overlay: the names of annotations are keys.
     shown = topics_in(layout["configById"])

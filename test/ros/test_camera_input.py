@@ -13,7 +13,7 @@ rclpy = pytest.importorskip("rclpy")
 import ros_camera  # noqa: E402
 from rclpy.qos import ReliabilityPolicy  # noqa: E402
 from ros_graph import Client, Serving, reliabilities, wait_for  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from perception_contrast.core.camera_model import CameraModel  # noqa: E402
 from perception_contrast.ros import qos  # noqa: E402
@@ -101,7 +101,7 @@ def test_yuv_in_both_orders(eye, camera, encoding: str, code: int) -> None:
 def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, camera) -> None:
     client, serving = eye
     depth = client.node.create_publisher(Image, "/eye/depth", qos.sensor_qos())
-    info = client.node.create_publisher(CameraInfo, "/eye/camera_info", qos.sensor_qos())
+    info = client.node.create_publisher(CameraInfo, "/front/camera_info", qos.sensor_qos())
     wait_for(lambda: depth.get_subscription_count() and info.get_subscription_count(), "depth subscriptions")
     model = CameraModel(48, 64, 60.0, 61.0, 31.5, 23.5, "plumb_bob", (0.1, 0.0, 0.0, 0.0, 0.0))
     millimetres = np.full((48, 64), 1500, np.uint16)
@@ -123,6 +123,55 @@ def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, cam
     late.header.stamp.sec += 1
     overlay_of(eye, camera, late)
     assert serving.pipeline().processed[-1][0].depth is None
+
+
+def test_a_calibration_that_cannot_be_used_is_counted_and_the_last_good_one_stays(eye, camera) -> None:
+    client, serving = eye
+    info = client.node.create_publisher(CameraInfo, "/front/camera_info", qos.sensor_qos())
+    wait_for(info.get_subscription_count, "a subscription to the calibration")
+    model = CameraModel(48, 64, 62.0, 61.0, 31.5, 23.5)
+
+    def seen() -> CameraModel | None:
+        overlay_of(eye, camera, ros_camera.raw())
+        return serving.pipeline().processed[-1][0].camera
+
+    def good_arrived() -> bool:
+        info.publish(camera_info_message(model, ros_camera.HEADER))
+        return seen() == model
+
+    wait_for(good_arrived, "the good calibration")
+    absurd = camera_info_message(model, ros_camera.HEADER)
+    absurd.binning_x = 1000
+
+    def counted() -> bool:
+        info.publish(absurd)
+        assert seen() == model
+        return int(client.diagnostics("eye/perception_node").get("malformed/camera_info_empty", 0)) > 2
+
+    wait_for(counted, "absurd calibrations in diagnostics")
+    values = client.diagnostics("eye/perception_node")
+    assert "camera_info" in values["malformed/last"] and "driver" in values["malformed/last"]
+    assert values["worker/errors"] == "0"
+
+
+def test_the_overlay_comes_as_jpeg_to_who_asks_for_it(eye, camera) -> None:
+    client = eye[0]
+    topic = f"{OVERLAY}/compressed"
+    assert not client.received[topic]
+    client.listen(CompressedImage, topic)
+    smooth = np.zeros((48, 64, 3), np.uint8)
+    smooth[...] = (200, 90, 30)
+
+    def arrived() -> bool:
+        overlay_of(eye, camera, image("rgb8", smooth))
+        return len(client.received[topic]) > 0
+
+    wait_for(arrived, "an overlay as JPEG")
+    message = client.received[topic][-1]
+    assert message.header == ros_camera.HEADER and "jpeg" in message.format
+    seen = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert seen.shape == smooth.shape
+    np.testing.assert_allclose(seen.astype(int), smooth, atol=6)
 
 
 def test_broken_depth_is_counted_and_left_out(eye, camera) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from launch_double import LaunchFile
@@ -115,6 +117,108 @@ def test_a_recording_plays_as_asked_and_can_end_the_launch(files: dict[str, Laun
     assert "on_exit" not in player
     (player,) = files["bag"].nodes(path="a_bag", stop_at_end="true")
     assert type(player["on_exit"]).__name__ == "Shutdown"
+
+
+def inputs_of(files: dict[str, LaunchFile], name: str, **given: str) -> list[dict[str, Any]]:
+    """The perception nodes of a launch file, with depth, as its include of perception.launch.py has them."""
+    if name == "perception":
+        return files[name].nodes(use_depth="true", **given)
+    (include,) = files[name].of("IncludeLaunchDescription")
+    ours = {argument: one.default for argument, one in files[name].arguments().items()}
+    passed = {
+        argument: value if isinstance(value, str) else ours[value.positional[0]]
+        for argument, value in include.named["launch_arguments"]
+    }
+    return files["perception"].nodes(**{**passed, "use_depth": "true", **given})
+
+
+@pytest.fixture
+def rclpy_running() -> Iterator[None]:
+    rclpy = pytest.importorskip("rclpy")
+    rclpy.init()
+    yield
+    rclpy.shutdown()
+
+
+def read_topics(launched: dict[str, Any]) -> set[str]:
+    """Topics that perception_node reads when it is started like this, as its QoS parameters name them."""
+    import ros_double
+    from rclpy.parameter import Parameter
+
+    from perception_contrast.nodes.perception_node import PerceptionNode
+
+    values = {"model": "scripted", "use_depth": True, "autostart": False, **launched["parameters"][-1]}
+    rules = [word for old, new in launched["remappings"] for word in ("-r", f"{old}:={new}")]
+    node = PerceptionNode(
+        build=ros_double.build,
+        namespace=launched["namespace"] or "/",
+        parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+        cli_args=["--ros-args", *rules],
+    )
+    names = node.get_parameters_by_prefix("qos_overrides")
+    node.close()
+    node.destroy_node()
+    return {name.split(".")[0] for name in names if ".subscription." in name}
+
+
+def simulated_topics(patch: pytest.MonkeyPatch) -> set[str]:
+    """Topics that sim_camera publishes."""
+    from perception_contrast.core.errors import PerceptionError
+    from perception_contrast.ros.node.shutdown_event import ShutdownEvent
+    from perception_contrast_sim.nodes import sim_camera
+
+    def no_household(*_: Any, **__: Any) -> None:
+        raise PerceptionError("a household takes seconds, and its topics are there without it")
+
+    patch.setattr(sim_camera, "Household", no_household)
+    node = sim_camera.SimCamera(ShutdownEvent())
+    names = {publisher.topic_name for publisher in node.publishers}
+    node.close()
+    node.destroy_node()
+    return names
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("name", ["demo", "bag"])
+def test_every_remapped_input_is_published_by_the_simulated_camera(
+    files: dict[str, LaunchFile], name: str, rclpy_running: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mujoco")
+    (node,) = inputs_of(files, name)
+    read = read_topics(node)
+    assert read == {
+        "/camera/color/image_raw",
+        "/camera/depth/image_rect_raw",
+        "/camera/color/camera_info",
+    }
+    assert read <= simulated_topics(monkeypatch)
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"image": "/{camera}/image", "depth": "/{camera}/depth", "cameras": "front,left"},
+        {"image": "/{camera}/image", "cameras": "front,left", "processes": "each"},
+        {"image": "/c/image", "depth": "/d/image", "camera_info": "/e/info", "cameras": ""},
+    ],
+    ids=["defaults", "one process", "processes", "all given"],
+)
+def test_every_remapping_takes_hold_of_an_input_of_the_node(
+    files: dict[str, LaunchFile], name: str, given: dict[str, str], rclpy_running: None
+) -> None:
+    for node in inputs_of(files, name, **given):
+        base = node["namespace"].rstrip("/")
+        expected = {new if new.startswith("/") else f"{base}/{new}" for _, new in node["remappings"]}
+        assert expected <= read_topics(node)
+
+
+def test_a_demo_without_the_simulation_says_how_to_get_it(repository: Path) -> None:
+    demo = LaunchFile(repository / "launch" / "demo.launch.py", missing={"perception_contrast_sim"})
+    with pytest.raises(RuntimeError, match=r"perception_contrast_sim, which is not installed.*colcon build"):
+        demo.nodes()
 
 
 @pytest.mark.skipif(

@@ -133,10 +133,8 @@ def test_other_models_take_over_between_two_frames_and_every_message_says_so(act
     labels = {query.label: query for query in new.vocabulary.queries}
     assert set(labels) == {"mug", "sofa"} and not labels["mug"].exemplars
     assert new.vocabulary.ids == ids
-    assert (
-        "'only seen' was shown in another space"
-        in client.wait_diagnostics(NAME, "vocabulary/refused", lambda count: int(count) > 0)["message"]
-    )
+    client.wait_diagnostics(NAME, "vocabulary/refused", lambda count: int(count) > 0)
+    client.wait_report(NAME, "'only seen' was shown in another space")
 
 
 def test_models_that_cannot_be_loaded_leave_the_old_ones_and_the_parameter(active) -> None:

@@ -231,6 +231,13 @@ def test_none_a_thousand_and_any_script_are_queries(steady) -> None:
     assert [query.label for query in kept] == [*scripts[:4], "caf\u00e9", "कप"]
 
 
+def test_a_distractor_that_is_looked_for_is_dropped_and_the_answer_says_so(steady) -> None:
+    client, name = steady.client, f"{NODE}/set_queries"
+    answer = client.call(SetQueries, name, queries=[Query(label="wall")], distractors=["wall", "floor"])
+    assert answer.success and "no longer a distractor" in answer.message and "wall" in answer.message
+    assert client.call(GetQueries, f"{NODE}/get_queries").queries.distractors == ["floor"]
+
+
 def test_exemplars_by_point_box_and_image(steady) -> None:
     client, name = steady.client, f"{NODE}/add_exemplar"
     point = client.call(AddExemplar, name, label="it", kind=1, point=Point(x=2.0, y=2.0))
@@ -263,7 +270,8 @@ def test_exemplars_by_point_box_and_image(steady) -> None:
             {"label": "a", "kind": 0, "box": RegionOfInterest(x_offset=60, width=5, height=5)},
             "leaves the image",
         ),
-        ({"label": "a", "kind": 2}, ""),
+        ({"label": "a", "kind": 2}, "no pixels (0x0, 0 bytes)"),
+        ({"label": "a", "kind": 2, "image": Image(encoding="rgb8", height=4)}, "no pixels (0x4"),
         ({"label": "a", "kind": 9}, "kind 9"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -44,10 +44,26 @@ MODULES = {
 }
 
 
+class PackageNotFoundError(KeyError):
+    """As ament_index_python raises it."""
+
+
 @contextmanager
-def in_place(share: Path) -> Iterator[None]:
-    """The modules stand where the real ones would; the package's share folder is ``share``."""
-    packages = {"get_package_share_directory": lambda name: str(share)}
+def in_place(share: Path, missing: Collection[str] = ()) -> Iterator[None]:
+    """The modules stand where the real ones would; the share folder of every package is ``share``.
+
+    missing: Packages that are not installed.
+    """
+
+    def share_directory(name: str) -> str:
+        if name in missing:
+            raise PackageNotFoundError(name)
+        return str(share)
+
+    packages = {
+        "get_package_share_directory": share_directory,
+        "PackageNotFoundError": PackageNotFoundError,
+    }
     with pytest.MonkeyPatch.context() as patch:
         for name, contents in {**MODULES, "ament_index_python.packages": packages}.items():
             module = ModuleType(name)
@@ -59,8 +75,8 @@ def in_place(share: Path) -> Iterator[None]:
 class LaunchFile:
     """One of our launch files, read."""
 
-    def __init__(self, path: Path) -> None:
-        with in_place(path.parents[1]):
+    def __init__(self, path: Path, missing: Collection[str] = ()) -> None:
+        with in_place(path.parents[1], missing):
             spec = importlib.util.spec_from_file_location(f"launch_file_{path.name.split('.')[0]}", path)
             assert spec is not None and spec.loader is not None
             module = importlib.util.module_from_spec(spec)

@@ -120,6 +120,18 @@ class Client:
                     return values | {"level": str(status.level[0]), "message": status.message}
         return {}
 
+    def wait_report(self, node: str, text: str) -> None:
+        """Waits for a diagnostics message of a node that holds ``text``, now or before."""
+
+        def reported() -> bool:
+            return any(
+                status.name == node and text in status.message
+                for array in self.received["/diagnostics"]
+                for status in array.status
+            )
+
+        wait_for(reported, f"'{text}' of {node}; last {self.diagnostics(node)}")
+
     def wait_diagnostics(self, node: str, key: str, condition: Callable[[str], bool]) -> dict[str, str]:
         def reached() -> dict[str, str]:
             values = self.diagnostics(node)

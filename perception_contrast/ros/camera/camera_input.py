@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
@@ -14,7 +13,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from perception_contrast.core.camera_model import camera_of_info
+from perception_contrast.core.camera_model import camera_from_info
 from perception_contrast.core.errors import FrameError
 from perception_contrast.core.frame import Frame
 from perception_contrast.ros.camera.stamp_synchronizer import StampSynchronizer, Synchronized
@@ -84,11 +83,10 @@ class CameraInput:
             AdaptiveSubscription(node, kind, self.topic, self._on_image, group, reliability)
         ]
         if settings.use_depth:
+            info = _camera_info_topic(node, f"{prefix}camera_info", base)
             self._subscriptions += [
-                AdaptiveSubscription(
-                    node, message_type, f"{prefix}{name}", partial(self._on_other, name), group, reliability
-                )
-                for name, message_type in (("depth", Image), ("camera_info", CameraInfo))
+                AdaptiveSubscription(node, Image, f"{prefix}depth", self._on_depth, group, reliability),
+                AdaptiveSubscription(node, CameraInfo, info, self._on_camera_info, group, reliability),
             ]
         self._timer: Any = None
 
@@ -129,16 +127,14 @@ class CameraInput:
     def decode(self, synchronized: Synchronized) -> ReceivedFrame:
         """Decodes an image and the messages that go with it. Raises FrameError.
 
-        Depth or a calibration that cannot be decoded is reported and left out.
+        Depth that cannot be decoded is reported and left out.
         """
-        message, depth, camera = synchronized.image, None, None
+        message, depth, camera = synchronized.image, None, synchronized.matched.get("camera_info")
         try:
             if "depth" in synchronized.matched:
                 depth = depth_array(synchronized.matched["depth"])
         except FrameError as error:
             self._on_malformed(f"depth_{error.reason}", f"depth: {error}")
-        if "camera_info" in synchronized.matched:
-            camera = camera_of_info(synchronized.matched["camera_info"])
         return ReceivedFrame(
             frame_from_message(message, depth=depth, camera=camera, stream=self._stream), message.header
         )
@@ -146,8 +142,30 @@ class CameraInput:
     def _on_image(self, message: Image | CompressedImage) -> None:
         self.synchronizer.add_image(message, nanoseconds(message.header.stamp), time.monotonic())
 
-    def _on_other(self, name: str, message: Image | CameraInfo) -> None:
-        self.synchronizer.add_message(name, message, nanoseconds(message.header.stamp), time.monotonic())
+    def _on_depth(self, message: Image) -> None:
+        self.synchronizer.add_message("depth", message, nanoseconds(message.header.stamp), time.monotonic())
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        """Keeps a calibration. One that cannot be used is reported and dropped; the last good one stays."""
+        try:
+            camera = camera_from_info(message)
+        except FrameError as error:
+            self._on_malformed(f"camera_info_{error.reason}", f"camera_info: {error}")
+            return
+        stamp = nanoseconds(message.header.stamp)
+        self.synchronizer.add_message("camera_info", camera, stamp, time.monotonic())
 
     def _expire(self) -> None:
         self.synchronizer.expire(time.monotonic())
+
+
+def _camera_info_topic(node: Node, name: str, image_topic: str) -> str:
+    """Where the calibration is read: ``name`` where it is remapped, else beside the images.
+
+    image_transport's camera subscriber derives the name in the same way: ``camera_info`` takes the place of
+    the last part of the image topic's name.
+    """
+    remapped = node.resolve_topic_name(name)
+    if remapped != node.resolve_topic_name(name, only_expand=True):
+        return remapped
+    return f"{image_topic.rpartition('/')[0]}/camera_info"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 from perception_contrast_msgs.msg import Embedding, FeatureMap
 from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import qos_policy_name_from_kind
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
@@ -20,7 +20,7 @@ from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.ros.messages.detection_messages import detections_message, embedding_message
 from perception_contrast.ros.messages.feature_map import to_message
-from perception_contrast.ros.messages.image_messages import image_message
+from perception_contrast.ros.messages.image_messages import image_message, jpeg_message
 from perception_contrast.ros.qos import (
     PublisherEventCallbacks,
     UnsupportedEventTypeError,
@@ -38,6 +38,17 @@ TOPICS = {
     "overlay": (Image, "overlay"),
     "pca": (Image, "features/image"),
 }
+
+
+# JPEG for viewers over Wi-Fi, where image_transport's compressed transport looks for it.
+OVERLAY_JPEG = "overlay/compressed"
+
+
+class OutputFormat(NamedTuple):
+    """How results are written. feature_dtype: float16 or float32. jpeg_quality: 1 to 100."""
+
+    feature_dtype: str
+    jpeg_quality: int
 
 
 class OutputPublishers:
@@ -61,6 +72,7 @@ class OutputPublishers:
         self._publishers = {
             name: self._publisher(node, kind, f"~/{prefix}{topic}") for name, (kind, topic) in TOPICS.items()
         }
+        self._overlay_jpeg = self._publisher(node, CompressedImage, f"~/{prefix}{OVERLAY_JPEG}")
         self._allowed = frozenset(TOPICS)
 
     def _publisher(self, node: LifecycleNode, kind: type, topic: str) -> Any:
@@ -89,8 +101,10 @@ class OutputPublishers:
         self._allowed = frozenset(names)
 
     def subscribers(self) -> dict[str, int]:
-        """Output to its number of subscribers."""
-        return {name: publisher.get_subscription_count() for name, publisher in self._publishers.items()}
+        """Output to its number of subscribers; those of the overlay as JPEG count as the overlay's."""
+        counts = {name: publisher.get_subscription_count() for name, publisher in self._publishers.items()}
+        counts["overlay"] += self._overlay_jpeg.get_subscription_count()
+        return counts
 
     def request(self) -> OutputRequest:
         """The allowed outputs that have subscribers now."""
@@ -105,13 +119,16 @@ class OutputPublishers:
         """Outputs that have subscribers but that the parameter ``outputs`` leaves out."""
         return [name for name, count in self.subscribers().items() if count and name not in self._allowed]
 
-    def publish(self, result: FrameResult, header: Header, feature_dtype: str) -> None:
+    def publish(self, result: FrameResult, header: Header, output_format: OutputFormat) -> None:
         """Publishes what a result holds; ``header`` is the image's, unchanged."""
+        feature_dtype = output_format.feature_dtype
+        as_jpeg = result.overlay is not None and self._overlay_jpeg.get_subscription_count() > 0
+        as_image = not as_jpeg or self._publishers["overlay"].get_subscription_count() > 0
         messages = {
             "features": _feature_map(result.features, header, feature_dtype),
             "semantic_features": _feature_map(result.semantic_features, header, feature_dtype),
             "masks": _image(result.masks, header),
-            "overlay": _image(result.overlay, header),
+            "overlay": _image(result.overlay if as_image else None, header),
             "pca": _image(result.pca, header),
         }
         if result.embedding is not None:
@@ -123,6 +140,8 @@ class OutputPublishers:
         for name, message in messages.items():
             if message is not None:
                 self._publishers[name].publish(message)
+        if as_jpeg and result.overlay is not None:
+            self._overlay_jpeg.publish(jpeg_message(result.overlay, header, output_format.jpeg_quality))
 
 
 def requests_anything(request: OutputRequest) -> bool:

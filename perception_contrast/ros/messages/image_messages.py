@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import sys
 
+import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
@@ -72,6 +73,16 @@ def image_message(values: NDArray[np.generic], header: Header, encoding: str = "
     message.step = int(np.prod(values.shape[1:])) * values.dtype.itemsize
     append_bytes(message.data, values)
     return message
+
+
+def jpeg_message(rgb: NDArray[np.uint8], header: Header, quality: int) -> CompressedImage:
+    """An image (H, W, 3) RGB as JPEG, with the format's name as image_transport writes it.
+
+    quality: 1 to 100.
+    """
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=byte_array(encoded))
 
 
 def image_array(message: Image | CompressedImage) -> NDArray[np.uint8]:

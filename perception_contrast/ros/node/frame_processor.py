@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from perception_contrast.core.errors import FrameError
 from perception_contrast.ros.camera.camera_input import ReceivedFrame
 from perception_contrast.ros.camera.camera_stream import CameraStream
-from perception_contrast.ros.camera.output_publishers import requests_anything
+from perception_contrast.ros.camera.output_publishers import OutputFormat, requests_anything
 from perception_contrast.ros.camera.scheduler import Scheduled
 from perception_contrast.ros.camera.stamp_synchronizer import Synchronized
 from perception_contrast.ros.monitoring.latency import FrameTimeline, LatencyTopic
@@ -42,7 +42,7 @@ class FrameProcessor:
     """For the worker's thread alone.
 
     Args:
-        feature_dtype: Gives the dtype of FeatureMaps, "float16" or "float32".
+        output_format: Gives how results are written.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class FrameProcessor:
         active: ActivePipeline,
         publisher: VocabularyPublisher,
         latency: LatencyTopic,
-        feature_dtype: Callable[[], str],
+        output_format: Callable[[], OutputFormat],
     ) -> None:
         self._cameras, self._active, self._publisher = cameras, active, publisher
-        self._latency, self._feature_dtype = latency, feature_dtype
+        self._latency, self._output_format = latency, output_format
         self._trace = trace_points()
 
     def process_batch(self, batch: Sequence[Scheduled[Synchronized]]) -> None:
@@ -105,7 +105,7 @@ class FrameProcessor:
         result = pending.result()
         timeline.computed, timeline.timings = time.monotonic(), result.timings
         self._trace("computed", camera.name, decoded.stamp)
-        camera.outputs.publish(result, header, self._feature_dtype())
+        camera.outputs.publish(result, header, self._output_format())
         timeline.published = time.monotonic()
         self._trace("published", camera.name, decoded.stamp)
         camera.statistics.latency(timeline.milliseconds(camera.stamp_age_ms(decoded.stamp)))

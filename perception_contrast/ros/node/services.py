@@ -26,7 +26,7 @@ from std_msgs.msg import Header
 
 from perception_contrast.core.errors import PerceptionError, QueryError
 from perception_contrast.core.frame import Frame
-from perception_contrast.core.vocabulary import MAX_QUERIES
+from perception_contrast.core.vocabulary import MAX_QUERIES, checked_texts
 from perception_contrast.ros.camera.camera_input import ReceivedFrame
 from perception_contrast.ros.messages.detection_messages import embedding_message
 from perception_contrast.ros.messages.image_messages import frame_from_message, frame_header, image_message
@@ -131,6 +131,9 @@ class PerceptionServices:
         self._publisher.publish(self._active.loaded)
         labels = ", ".join(query.label for query in vocabulary.queries) or "nothing"
         response.message = f"looking for {labels}"
+        given = checked_texts(request.distractors, "a distractor")
+        if dropped := [text for text in given if text not in vocabulary.distractors]:
+            response.message += f"; no longer a distractor, as it is looked for: {', '.join(dropped)}"
 
     def _get_queries(self, pipeline: Pipeline, request: Any, response: Any) -> None:
         response.queries = query_set_message(pipeline.vocabulary, self._now())
@@ -138,7 +141,13 @@ class PerceptionServices:
 
     def _add_exemplar(self, pipeline: Pipeline, request: Any, response: Any, latest: LatestFrame) -> None:
         if request.kind == AddExemplar.Request.IMAGE:
-            frame = frame_from_message(request.image)
+            image = request.image
+            if not (image.width and image.height and len(image.data)):
+                raise QueryError(
+                    f"kind is IMAGE, but `image` has no pixels ({image.width}x{image.height}, "
+                    f"{len(image.data)} bytes); fill it, or use kind BOX or POINT of the newest frame"
+                )
+            frame = frame_from_message(image)
             has_box = request.box.width > 0 or request.box.height > 0
             where = {"box": _checked_box(request.box, frame)} if has_box else {}
         elif request.kind == AddExemplar.Request.BOX:

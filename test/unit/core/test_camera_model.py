@@ -83,12 +83,32 @@ def test_rectified_images_use_p() -> None:
         ("uncalibrated", (0.0,) * 9, (), ""),
         ("uncalibrated", (float("nan"),) * 9, (), ""),
         ("unknown_distortion", K, PLUMB_BOB, "mystery"),
+        ("bad_distortion", K, (0.1, 0.2, 0.3), "plumb_bob"),
+        ("bad_distortion", K, (0.1, float("nan"), 0.0, 0.0, 0.0), "plumb_bob"),
+        ("bad_distortion", K, (0.1, 0.2), "equidistant"),
     ],
 )
 def test_unusable_camera_info(reason: str, k: tuple[float, ...], d: tuple[float, ...], model: str) -> None:
     with pytest.raises(FrameError) as caught:
         camera_model(480, 640, k, d, distortion_model=model)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("size", "binning", "roi"),
+    [
+        ((480, 640), (4_000_000_000, 1), (0, 0, 0, 0)),
+        ((480, 640), (1, 481), (0, 0, 0, 0)),
+        ((480, 640), (8, 8), (0, 0, 4, 4)),
+        ((0, 0), (0, 0), (0, 0, 0, 0)),
+    ],
+)
+def test_a_calibration_of_no_pixels_is_refused(
+    size: tuple[int, int], binning: tuple[int, int], roi: tuple[int, int, int, int]
+) -> None:
+    with pytest.raises(FrameError, match="leaves no pixel") as caught:
+        camera_model(*size, K, binning=binning, roi=roi)
+    assert caught.value.reason == "empty"
 
 
 @settings(max_examples=30, deadline=None)

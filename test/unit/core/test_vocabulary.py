@@ -18,6 +18,7 @@ from perception_contrast.core.vocabulary import (
     parse_queries,
     parse_query,
 )
+from perception_contrast.vocabulary.vocabulary_state import from_bytes, to_bytes
 
 UNIT = np.array([0.6, 0.8], np.float32)
 
@@ -93,8 +94,8 @@ def test_the_last_number_is_not_the_unlabelled_one() -> None:
     full = Vocabulary(ids={str(n): n + 1 for n in range(UNLABELLED - 2)})
     last = full.with_queries([Query("last")])
     assert last.ids["last"] == UNLABELLED - 1
-    with pytest.raises(QueryError, match="restart"):
-        last.with_queries([Query("one more")])
+    more = last.with_queries([Query("one more")])
+    assert more.ids["one more"] == 1 and "0" not in more.ids
 
 
 def test_a_shown_image_joins_the_words_that_were_searched_for() -> None:
@@ -119,3 +120,28 @@ def test_queries_of_one_line() -> None:
     assert parse_queries(["", " ", "sofa"]) == (Query("sofa"),)
     with pytest.raises(QueryError, match="no label"):
         parse_query(": a thing")
+
+
+def test_a_distractor_that_is_looked_for_is_dropped_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    queries = ["wall", "seat: a sofa; a chair"]
+    vocabulary = Vocabulary.of(queries, ["floor", "Wall", "a chair", "ceiling"])
+    assert vocabulary.distractors == ("floor", "ceiling")
+    assert "Wall, a chair" in caplog.text
+    shown = Vocabulary.of(["mug"], ["floor"]).with_queries([Query("mug"), Query("floor")], ["floor"])
+    assert shown.distractors == ()
+
+
+def test_mask_ids_that_are_all_in_use_are_given_again_and_survive_a_restart() -> None:
+    used = {f"label {number}": number for number in range(1, UNLABELLED)}
+    vocabulary = Vocabulary(ids=used).with_queries([Query("label 1"), Query("new"), Query("newer")])
+    # "label 1" is looked for and keeps its id; the next ones lose theirs.
+    assert [vocabulary.ids[label] for label in ("label 1", "new", "newer")] == [1, 2, 3]
+    assert len(set(vocabulary.ids.values())) == len(vocabulary.ids) == UNLABELLED - 1
+    restored, _ = from_bytes(to_bytes(vocabulary, {}))
+    assert restored.ids == vocabulary.ids
+    assert restored.with_queries([Query("newest")]).ids["newest"] == 1
+
+
+def test_ids_with_gaps_are_never_given_twice() -> None:
+    vocabulary = Vocabulary(ids={"mug": 2}).with_queries([Query("sofa"), Query("mug")])
+    assert vocabulary.ids == {"mug": 2, "sofa": 3}

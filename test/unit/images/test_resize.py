@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from perception_contrast.core.errors import FrameError
 from perception_contrast.core.grid_to_image import GridToImage
-from perception_contrast.images.resize import crop, fitted_size, resize_image, resize_labels
+from perception_contrast.images.resize import ELONGATED, crop, fitted_size, resize_image, resize_labels
 
 sizes = st.tuples(st.integers(2, 90), st.integers(2, 90))
 
@@ -89,6 +89,13 @@ def test_crop_is_widened_clipped_and_never_empty() -> None:
         ((3, 3), 1000, 1, 961, (31, 31)),
         ((480, 640), 5000, 14, 300, (15 * 14, 20 * 14)),
         ((3, 3), 1, 14, None, (14, 14)),
+        # Strips with little in them are enlarged to no more cells than an image of 4:3 has, here 972.
+        ((16, 8192), 378, 14, 2048, (14, 705 * 14)),
+        ((8192, 16), 378, 14, 65536, (705 * 14, 14)),
+        ((64, 4096), 378, 14, 2048, (4 * 14, 292 * 14)),
+        # One with much in it keeps what max_tokens allows, and so does one of 4:1.
+        ((1000, 8000), 378, 14, 2048, (16 * 14, 128 * 14)),
+        ((100, 400), 378, 14, 2048, (22 * 14, 90 * 14)),
     ],
 )
 def test_fitted_size_of_known_cases(
@@ -111,6 +118,9 @@ def test_fitted_size_keeps_aspect_and_limits(
     assert height % multiple == 0 and width % multiple == 0 and min(height, width) >= multiple
     cells = height * width // multiple**2
     if tokens is not None:
+        if max(source) > ELONGATED * min(source):
+            own, usual = source[0] * source[1] / multiple**2, 4 / 3 * (short / multiple) ** 2
+            tokens = max(1, min(tokens, round(max(own, usual))))
         assert cells <= tokens
         wanted = [round(side * short / min(source) / multiple) for side in source]
         if wanted[0] * wanted[1] > tokens and min(height, width) > multiple:

@@ -328,8 +328,10 @@ def test_words_are_calibrated_on_the_household(tmp_path: Path, monkeypatch: pyte
     pytest.importorskip("sklearn")
     monkeypatch.delenv("PERCEPTION_CONTRAST_CACHE")
     pipeline = build()
-    own = pipeline.frame_search.searcher.calibration
-    pipeline.frame_search.searcher.calibration = replace(own, offset=own.offset + 5.0)
+    own, too_high = pipeline.frame_search.searcher.calibration, tmp_path / "too_high.json"
+    space = pipeline.query_encoder.text_space
+    write_calibration(too_high, stored(replace(own, offset=own.offset + 5.0), space=space))
+    pipeline = build(calibration=too_high)
     monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline)
     out = tmp_path / "own.json"
     assert command(["calibrate", "--data", "household", "--scenes", "14", "--out", str(out)]) == 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +36,7 @@ examples:
 
 Ctrl-C saves and ends; `train resume` goes on. A second Ctrl-C ends at once.
 """
+_MOVED = "where the run's images are now, if they moved"
 
 
 def _run_parser() -> argparse.ArgumentParser:
@@ -65,6 +68,7 @@ def _resume_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--steps", type=int, default=0, help="of the whole run, in place of the recipe's; schedules stretch"
     )
+    parser.add_argument("--data", default="", metavar="PATH", help=_MOVED)
     return parser
 
 
@@ -78,6 +82,7 @@ def _export_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run's output folder")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write")
+    parser.add_argument("--data", default="", metavar="PATH", help=_MOVED)
     parser.add_argument("--name", default="", help="the model's id (default: the recipe's name)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--last", action="store_true", help="the last checkpoint, not the best one")
@@ -143,7 +148,7 @@ def run_command(argv: Sequence[str]) -> int:
 
     recipe = recipe_of(stored)
     if arguments.check:
-        print(check(recipe))
+        _say(check(recipe))
         return 0
     return _ended(start(recipe), Path(recipe.output))
 
@@ -156,18 +161,29 @@ def resume_command(argv: Sequence[str]) -> int:
     stored = stored_recipe(arguments.run)
     if not is_pretraining(stored):
         head = _household_module(stored, "training").resume(arguments.run, arguments.steps)
-        print(f"finished: {head}")
+        _say(f"finished: {head}")
         return 0
     from perception_contrast_training.engine.pretraining import resume
 
-    return _ended(resume(arguments.run, arguments.steps), arguments.run)
+    return _ended(resume(arguments.run, arguments.steps, arguments.data), arguments.run)
+
+
+def _is_first_process() -> bool:
+    """Whether this process speaks: rank 0 of those that ``torchrun`` started, or one alone."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _say(line: str, *, error: bool = False) -> None:
+    """Prints, in the first of the processes that train together alone."""
+    if _is_first_process():
+        print(line, file=sys.stderr if error else sys.stdout)
 
 
 def _ended(reason: str, folder: Path) -> int:
     if reason == "interrupted":
-        print(f"saved; go on with `perception-contrast train resume {folder}`", file=sys.stderr)
+        _say(f"saved; go on with `perception-contrast train resume {folder}`", error=True)
         return INTERRUPTED
-    print(f"finished; export it with `perception-contrast train export {folder} --to DIR`")
+    _say(f"finished; export it with `perception-contrast train export {folder} --to DIR`")
     return 0
 
 
@@ -184,6 +200,7 @@ def export_command(argv: Sequence[str]) -> int:
         step=arguments.step,
         accept_regression=arguments.accept_regression,
         replace=arguments.replace,
+        data=arguments.data,
     )
     if done.verdict is not None:
         print(markdown(Outcome({}, [done.verdict.table()])))
@@ -250,6 +267,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 130 if it was interrupted; raises PerceptionError for what the user can mend."""
     given = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if not _is_first_process():  # the first one says the same; what ends a process is still told
+        logging.getLogger().setLevel(logging.ERROR)
+        warnings.simplefilter("ignore")
     command, rest = _command_of(given)
     try:
         return (household_command if command == HOUSEHOLD else COMMANDS[command])(rest)

@@ -14,10 +14,9 @@ from perception_contrast_training.config.ranges import require_ranges
 from perception_contrast_training.config.run_settings import CheckpointSettings, MonitorSettings, Optimisation
 from perception_contrast_training.config.schema import checked, nearest, plain, read_mapping
 from perception_contrast_training.data.pairs.positive_pairs import PairSettings, require_sane_pairs
-from perception_contrast_training.methods.paper_defaults import PaperDefaults
 from perception_contrast_training.methods.registry import METHODS, MethodKind
 from perception_contrast_training.methods.scaling import Scale
-from perception_contrast_training.networks.backbones import BackboneSettings
+from perception_contrast_training.networks.backbones import BackboneSettings, has_tokens
 from perception_contrast_training.networks.lora import LoraSettings
 
 AS_IN_PAPER = -1  # where a number is expected
@@ -134,14 +133,20 @@ def recipe_of(stored: Mapping[str, Any]) -> PretrainRecipe:
     recipe = PretrainRecipe(
         **{one.name: getattr(common, one.name) for one in dataclasses.fields(common)},
         options=options,
-        optimisation=_optimisation(stored.get("optimisation", {}), kind.paper_defaults),
+        optimisation=_optimisation(stored.get("optimisation", {}), kind, common.backbone),
     )
     _require_sane(recipe)
     return replace(recipe, name=recipe.name or recipe.method, output=recipe.output or f"runs/{recipe.method}")
 
 
-def _optimisation(stored: Any, paper_defaults: PaperDefaults) -> Optimisation:
+def _optimisation(stored: Any, kind: MethodKind, backbone: BackboneSettings) -> Optimisation:
+    """What is not said is as published: for the optimiser that is said, else for the kind of network."""
     found = checked(Optimisation, stored, "optimisation.")
+    paper_defaults = kind.paper_defaults
+    if "optimiser" in stored:
+        paper_defaults = kind.defaults_for(found.optimiser)
+    elif kind.vit_defaults is not None and has_tokens(backbone):
+        paper_defaults = kind.vit_defaults
     missing = [key for key in DEFAULTS if key not in stored]
     return replace(found, **{key: getattr(paper_defaults, key) for key in missing})
 
@@ -179,7 +184,8 @@ def settled(recipe: PretrainRecipe, images: int, size: int) -> tuple[PretrainRec
     sentences = [] if old.steps else [f"{steps} steps: {recipe.epochs:g} passes over {images} images"]
     warm_up = old.warm_up
     if warm_up == AS_IN_PAPER:
-        wanted = kind.paper_defaults.warm_up_steps or round(kind.paper_defaults.warm_up_epochs * batches)
+        published = kind.defaults_for(old.optimiser)
+        wanted = published.warm_up_steps or round(published.warm_up_epochs * batches)
         warm_up = min(wanted, max(1, steps // 10))
         sentences += [f"warm_up is {warm_up} steps, the published {wanted} or a tenth of the run"]
     optimisation = replace(old, steps=steps, warm_up=warm_up)

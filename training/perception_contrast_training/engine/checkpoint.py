@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from perception_contrast.core.cache import atomic_write, replacing
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.file_writing import is_out_of_space
 from perception_contrast_training.engine.random_streams import RandomState
 
 logger = logging.getLogger(__name__)
@@ -126,10 +126,7 @@ def _sync(path: Path) -> None:
 
 def _write_failure(path: Path, tensors: Mapping[str, Tensor], error: Exception) -> str:
     size = sum(value.numel() * value.element_size() for value in tensors.values()) / 1e6
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
-        f"os error {number}" in str(error) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    )
-    if full:
+    if is_out_of_space(error):
         return (
             f"no space for checkpoint {path} ({size:.0f} MB): {error}. The ones before it are intact; "
             "make room, keep fewer (checkpoints.keep), or resume with another output"

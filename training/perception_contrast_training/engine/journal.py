@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from perception_contrast.core.cache import atomic_write
 logger = logging.getLogger(__name__)
 
 LOG = "log.jsonl"
+LINE_SECONDS = 30.0  # between two lines of a run without a terminal
 
 
 class Journal(Protocol):
@@ -103,14 +105,22 @@ class Bar:
 
 
 class LogLines:
-    """Beside a run without a terminal: a line for people every ``every`` steps and at the end."""
+    """Beside a run without a terminal: a line for people at the first step, every ``seconds`` and at the end.
 
-    def __init__(self, steps: int, every: int = 100) -> None:
-        self._steps, self._every = steps, every
+    clock: seconds that only grow.
+    """
+
+    def __init__(
+        self, steps: int, seconds: float = LINE_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._steps, self._seconds, self._clock = steps, seconds, clock
+        self._told = -math.inf
 
     def note(self, step: int, figures: Mapping[str, float]) -> None:
-        if step % self._every and step != self._steps:
+        now = self._clock()
+        if now - self._told < self._seconds and step != self._steps:
             return
+        self._told = now
         losses = [f"{n} {v:.3f}" for n, v in figures.items() if n == "loss" or n.startswith("loss/")]
         logger.info("step %d of %d: %s", step, self._steps, " ".join(losses))
 
@@ -143,5 +153,7 @@ def journals(folder: Path, start: int, *, tensorboard: bool) -> list[Journal]:
         try:
             found.append(TensorBoard(folder / "tensorboard", start))
         except ModuleNotFoundError:
-            logger.warning("no TensorBoard files: install `tensorboard`, or set log.tensorboard=false")
+            logger.warning(
+                "no TensorBoard files: install `tensorboard`, or leave them out with --set tensorboard=false"
+            )
     return found

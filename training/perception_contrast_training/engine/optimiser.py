@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import nn
 
+from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.config.run_settings import Optimisation
 from perception_contrast_training.methods.base import Group
+from perception_contrast_training.networks.backbones import learns_tokens
+
+LARS_ON_A_VIT = (
+    "optimisation.optimiser 'lars' makes all features of a ViT one: it moves tokens, positions, biases and "
+    "norms by plain SGD at its own high rate. Set optimisation.optimiser: adamw and leave learning_rate and "
+    "weight_decay out, which are then as published for ViTs; or choose a ResNet"
+)
+
+
+def require_optimiser_fits(optimiser: str, network: nn.Module) -> None:
+    """Refuses LARS for a network that learns tokens or positions.
+
+    Args:
+        optimiser: As ``optimisation.optimiser`` of a recipe names it.
+        network: The backbone; what does not learn is not looked at.
+
+    Raises:
+        RecipeError: They do not fit.
+    """
+    if optimiser == "lars" and learns_tokens(network):
+        raise RecipeError(LARS_ON_A_VIT)
 
 
 def make_optimiser(groups: Sequence[Group], settings: Optimisation) -> torch.optim.Optimizer:
@@ -21,12 +45,17 @@ def make_optimiser(groups: Sequence[Group], settings: Optimisation) -> torch.opt
         An optimiser with one parameter group for each of ``groups``, in their order. Learning rate and
         weight decay are 0: the trainer sets them before each step.
     """
-    options = [{"params": list(group.parameters), "lr": 0.0, "weight_decay": 0.0} for group in groups]
+    options: list[dict[str, Any]] = [
+        {"params": list(group.parameters), "lr": 0.0, "weight_decay": 0.0} for group in groups
+    ]
     if settings.optimiser == "sgd":
         return torch.optim.SGD(options, lr=0.0, momentum=settings.momentum)
     if settings.optimiser == "lars":
         from timm.optim import Lars
 
+        # As published, what does not decay (biases, norms) is not scaled; the rest is, whatever it decays by.
+        for group, option in zip(groups, options, strict=True):
+            option["always_adapt"] = bool(group.decay)
         made: torch.optim.Optimizer = Lars(options, lr=0.0, momentum=settings.momentum, weight_decay=0.0)
         return made
     return torch.optim.AdamW(options, lr=0.0, betas=settings.betas)

@@ -16,16 +16,24 @@ from perception_contrast_training.config.pretraining_recipe import (
     settled,
 )
 from perception_contrast_training.config.run_settings import require_sane
+from perception_contrast_training.data.datasets.frame_lists import (
+    FrameLists,
+    frame_lists_of,
+    read_frame_lists,
+    write_frame_lists,
+)
 from perception_contrast_training.data.loading.batches import batches
 from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.data.pairs.positive_pairs import PositivePairs
 from perception_contrast_training.engine.checkpoint import StoredSnapshot
 from perception_contrast_training.engine.distributed import Processes, joined
+from perception_contrast_training.engine.optimiser import LARS_ON_A_VIT, require_optimiser_fits
 from perception_contrast_training.engine.pretraining_data import (
     PretrainingData,
     held_out_of,
     open_data,
     positive_pairs_in,
+    with_data_at,
 )
 from perception_contrast_training.engine.recipe_method import initial_backbone, method_of
 from perception_contrast_training.engine.resume import checkpoints_of, last_checkpoint, stored_recipe
@@ -35,6 +43,7 @@ from perception_contrast_training.engine.training_run import Feed, RunOutput, ru
 from perception_contrast_training.evaluation.held_out_figures import Probe
 from perception_contrast_training.methods.base import Views
 from perception_contrast_training.monitors.watch import Watcher
+from perception_contrast_training.networks.backbones import learns_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -74,27 +83,29 @@ def start(recipe: PretrainRecipe) -> EndReason:
             "choose another output"
         )
     with joined(recipe.optimisation.device) as processes:
-        return _run(_planned(recipe, processes), folder, None)
+        return _run(_planned(with_data_at(recipe), processes), folder, None)
 
 
-def resume(folder: Path, steps: int = 0) -> EndReason:
+def resume(folder: Path, steps: int = 0, data: str = "") -> EndReason:
     """Goes on with a run from its last readable checkpoint, as if it had never stopped.
 
     Args:
         folder: The run's output folder.
         steps: More or fewer than the recipe's, 0 for those; schedules then stretch.
+        data: Where the images are now, "" for where they were.
 
     Raises:
         PerceptionError: There is nothing to go on with, or as ``TrainingLoop.run``.
     """
-    recipe = recipe_of(stored_recipe(folder))
+    recipe = with_data_at(recipe_of(stored_recipe(folder)), data)
+    lists = read_frame_lists(folder)
     if steps:
         mapping = as_mapping(recipe)
         mapping["optimisation"]["steps"] = steps
         recipe = recipe_of(mapping)
     stored = last_checkpoint(folder)
     with joined(recipe.optimisation.device) as processes:
-        return _run(_planned(recipe, processes), folder, stored)
+        return _run(_planned(recipe, processes, lists, begun=True), folder, stored)
 
 
 def check(recipe: PretrainRecipe) -> str:
@@ -105,10 +116,13 @@ def check(recipe: PretrainRecipe) -> str:
     return "\n".join([f"{recipe.method} on {recipe.backbone.name}: {counts}", *plan.sentences])
 
 
-def _planned(recipe: PretrainRecipe, processes: Processes) -> _Plan:
+def _planned(
+    recipe: PretrainRecipe, processes: Processes, lists: FrameLists | None = None, *, begun: bool = False
+) -> _Plan:
+    """lists: of images, of a run that goes on. begun: whether it does, with the optimiser that it has."""
     # What can be refused before any data is read.
     require_sane(replace(recipe.optimisation, steps=recipe.optimisation.steps or 1), processes.count)
-    data = open_data(recipe)
+    data = open_data(recipe, lists)
     if recipe.optimisation.threads:
         torch.set_num_threads(recipe.optimisation.threads)
     backbone = initial_backbone(recipe)
@@ -118,6 +132,10 @@ def _planned(recipe: PretrainRecipe, processes: Processes) -> _Plan:
     positives = positive_pairs_in(recipe, data)
     sentences += positives.sentences() if positives else []
     method, views = method_of(recipe, backbone)
+    if not begun:
+        require_optimiser_fits(recipe.optimisation.optimiser, backbone)
+    elif recipe.optimisation.optimiser == "lars" and learns_tokens(backbone) and processes.first:
+        logger.warning("this run goes on as it began, but %s", LARS_ON_A_VIT)
     trainer = Trainer(
         method, recipe.optimisation, epoch_steps=order.pass_batches, seed=recipe.seed, processes=processes
     )
@@ -129,6 +147,7 @@ def _run(plan: _Plan, folder: Path, stored: StoredSnapshot | None) -> EndReason:
     if stored is None and trainer.processes.first:
         for sentence in plan.sentences:
             logger.info("chosen: %s", sentence)
+        write_frame_lists(folder, frame_lists_of(plan.data.learned, plan.data.held))
     held_out = held_out_of(recipe, plan.data)
     return run_training(
         trainer,
@@ -138,4 +157,5 @@ def _run(plan: _Plan, folder: Path, stored: StoredSnapshot | None) -> EndReason:
         watcher=Watcher(recipe.monitors, recipe.optimisation.steps, recipe.optimisation.batch),
         probe=Probe(held_out) if held_out is not None and recipe.measure.every else None,
         probe_every=recipe.measure.every,
+        held_out_unreadable=() if held_out is None else held_out.unreadable,
     )

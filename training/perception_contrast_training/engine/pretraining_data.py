@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.config.pretraining_recipe import PretrainRecipe
+from perception_contrast_training.data.datasets.frame_lists import FrameLists, chosen_by
 from perception_contrast_training.data.datasets.open_dataset import open_dataset
 from perception_contrast_training.data.datasets.samples import Images
 from perception_contrast_training.data.datasets.subset import Chosen, captioned
@@ -22,15 +24,27 @@ class PretrainingData:
     held: Images | None
 
 
-def open_data(recipe: PretrainRecipe) -> PretrainingData:
+def open_data(
+    recipe: PretrainRecipe, lists: FrameLists | None = None, *, exact: bool = True
+) -> PretrainingData:
     """Opens a recipe's images and keeps some back.
 
+    Args:
+        recipe: What says where they are and how many are kept back.
+        lists: Which are which, as a run noted at its start; None to split them now.
+        exact: Whether every listed image to learn from must still be there.
+
     Raises:
-        PerceptionError: The data is not there, or lacks what the method needs.
+        PerceptionError: The data is not there, or lacks what the method needs or the lists name.
     """
     settings = recipe.data
     if not settings.path:
         raise PerceptionError("the recipe names no data; give --set data.path=FOLDER")
+    if lists is not None:
+        every = _every_image(settings.path)
+        learned = chosen_by(lists.learned, every, settings.path, exact=exact)
+        assert learned is not None
+        return PretrainingData(learned, chosen_by(lists.held, every, settings.path, exact=False))
     images = _usable(recipe, open_dataset(settings.path, part=settings.part or None))
     if settings.held_out_part:
         held_out = open_dataset(settings.path, part=settings.held_out_part)
@@ -42,6 +56,19 @@ def open_data(recipe: PretrainRecipe) -> PretrainingData:
         stamps=column(images, "stamps"), groups=column(images, "groups"),
     )  # fmt: skip
     return PretrainingData(Chosen(images, learned), Chosen(images, held))
+
+
+def _every_image(path: str) -> Images:
+    """Without parts and with near-duplicates: what a list may name."""
+    return open_dataset(path, duplicates=True)
+
+
+def with_data_at(recipe: PretrainRecipe, path: str = "") -> PretrainRecipe:
+    """The recipe with an absolute ``data.path``: the given one, else its own from the working directory."""
+    wanted = path or recipe.data.path
+    if not wanted:
+        return recipe
+    return replace(recipe, data=replace(recipe.data, path=str(Path(wanted).expanduser().absolute())))
 
 
 def _usable(recipe: PretrainRecipe, images: Images) -> Images:

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -51,6 +51,7 @@ class LoopComponents:
         probe: Figures on held-out images, by name; ``SELECTION_FIGURE`` chooses the best checkpoint.
         probe_every: Steps between two probes.
         export: Writes what lies beside the checkpoints, before each of them.
+        held_out_unreadable: A line for each held-out image that the probe could not read; it grows.
         about: What every checkpoint notes beside the run's state, as JSON holds it.
     """
 
@@ -62,6 +63,7 @@ class LoopComponents:
     probe: Probe | None = None
     probe_every: int = 0
     export: Export | None = None
+    held_out_unreadable: Collection[str] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -138,9 +140,12 @@ class TrainingLoop:
 
     def _tell_unreadable(self) -> None:
         """Names the images that were left out, as far as this process met them."""
-        if not self._first or not self._unreadable_files:
+        lines = [
+            *self._unreadable_files,
+            *(f"{line} (kept back)" for line in self.components.held_out_unreadable),
+        ]
+        if not self._first or not lines:
             return
-        lines = list(self._unreadable_files)
         logger.warning("%d image(s) could not be read and were left out:", len(lines))
         for line in lines[:_NAMED]:
             logger.warning("  %s", line)

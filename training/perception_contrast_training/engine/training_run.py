@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ def run_training(
     probe: Probe | None = None,
     probe_every: int = 0,
     export: Export | None = None,
+    held_out_unreadable: Collection[str] = (),
 ) -> EndReason:
     """Runs a trainer to its end: pretraining, the alignment head and the rescoring head alike.
 
@@ -67,6 +68,7 @@ def run_training(
         watcher: Monitors.
         probe: Figures on held-out images, every ``probe_every`` steps.
         export: Writes what lies beside the checkpoints, before each of them.
+        held_out_unreadable: As of ``LoopComponents``.
 
     Raises:
         PerceptionError: As ``TrainingLoop.run`` and ``resume.restore`` do.
@@ -88,6 +90,7 @@ def run_training(
             probe=probe,
             probe_every=probe_every,
             export=export,
+            held_out_unreadable=held_out_unreadable,
             about=output.about,
         )
         try:

@@ -46,7 +46,8 @@ class EncoderAdapter:
 @dataclass(frozen=True)
 class EncodedImages:
     """vectors (n, c) float32 on the CPU; labels, groups and stamps (n,), -1 where
-    unknown, stamps in nanoseconds; texts: "" where there is none. unreadable: images that were left out."""
+    unknown, stamps in nanoseconds; texts: "" where there is none. unreadable: images that were left out.
+    refused: a line for each of those that says why."""
 
     vectors: Tensor
     labels: Tensor
@@ -54,6 +55,7 @@ class EncodedImages:
     groups: NDArray[np.int64]
     texts: tuple[str, ...]
     unreadable: int = 0
+    refused: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -70,6 +72,9 @@ def fitted(source: Tensor, size: int, mean: Triple, std: Triple) -> Tensor:
     return image
 
 
+_REFUSED = "refused"  # in place of a sample
+
+
 class _Fitted(Dataset[dict[str, Any]]):
     def __init__(
         self, images: Images, chosen: Sequence[int], adapter: EncoderAdapter, change: Change | None
@@ -83,8 +88,8 @@ class _Fitted(Dataset[dict[str, Any]]):
     def __getitem__(self, number: int) -> dict[str, Any]:
         try:
             sample = dict(self._images[self._chosen[number]])
-        except PerceptionError:
-            return {}
+        except PerceptionError as error:
+            return {_REFUSED: " ".join(str(error).split())}
         image = sample["image"] if self._change is None else self._change(sample["image"])
         sample["image"] = fitted(image, self._size, self._mean, self._std)
         return sample
@@ -110,8 +115,10 @@ def encode_images(
         data, batch_size=batch, num_workers=workers, collate_fn=list
     )
     vectors, samples = [], []
+    refused: list[str] = []
     for rows in tracked(loader, f"{adapter.name}: {what}", len(loader)):
-        readable = [row for row in rows if row]
+        refused += [row[_REFUSED] for row in rows if _REFUSED in row]
+        readable = [row for row in rows if _REFUSED not in row]
         if not readable:
             continue
         stacked = torch.stack([row.pop("image") for row in readable]).to(adapter.device)
@@ -135,6 +142,7 @@ def encode_images(
         groups=column("group"),
         texts=tuple(str(sample.get("text", "")) for sample in samples),
         unreadable=len(numbers) - len(samples),
+        refused=tuple(refused),
     )
 
 

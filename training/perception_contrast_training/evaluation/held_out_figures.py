@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -37,12 +37,16 @@ TELLING = ("kNN", "linear probe", "R@1", "zero-shot", "near in time mAP", "rank"
 
 @dataclass(frozen=True)
 class HeldOut:
-    """learned: images whose labels may be used; held: those that are asked about. most: of each."""
+    """learned: images whose labels may be used; held: those that are asked about. most: of each.
+
+    unreadable: a line for each held-out image that could not be read so far, filled by ``figures``.
+    """
 
     learned: Images
     held: Images
     most: int = 2000
     workers: int = 0
+    unreadable: dict[str, None] = field(default_factory=dict)
 
     def figures(
         self, backbone: Network, *, pair: Towers | None = None, probe: bool = False
@@ -55,6 +59,7 @@ class HeldOut:
         adapter = backbone_adapter(backbone, device)
         with evaluating(backbone):
             test = self._encoded(adapter, self.held, "held out")
+            self.unreadable.update(dict.fromkeys(test.refused))
             found = spread_figures(test.vectors) if len(test) > 2 else {}
             found |= time_figures(test)
             if bool((test.labels >= 0).any()):

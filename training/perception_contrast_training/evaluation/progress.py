@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -21,7 +22,9 @@ def tracked(items: Iterable[Item], description: str, total: int = 0) -> Iterator
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    # Of the processes that torchrun starts, one draws.
+    silent = not console.is_terminal or os.environ.get("RANK", "0") != "0"
+    with Progress(*columns, console=console, transient=True, disable=silent) as progress:
         bar = progress.add_task(description, total=total or None, rate="")
         for item in items:
             yield item

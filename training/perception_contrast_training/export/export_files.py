@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.file_writing import writing
 from perception_contrast.encoders.base import ImageEncoder
 from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.dinov2 import load_dino
@@ -115,12 +116,13 @@ def write_model(folder: Path, spec: ModelSpec, served: Served, side: int) -> Wri
     """
     from safetensors.torch import save_file
 
-    save_file(dict(served.weights), str(folder / WEIGHTS))
-    (folder / WEIGHTS).chmod(0o644)
+    with writing(folder / WEIGHTS) as part:
+        save_file(dict(served.weights), str(part))
     sha256 = sha256_of(folder / WEIGHTS)
     beside: dict[str, str] = {}
     for path in served.others:
-        shutil.copyfile(path, folder / path.name)
+        with writing(folder / path.name) as part:
+            shutil.copyfile(path, part)
         beside[path.name] = sha256_of(folder / path.name)
     if served.words is not None:
         beside[WORDS] = save_words(served.words, folder / WORDS, sha256)

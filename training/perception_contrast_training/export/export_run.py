@@ -19,8 +19,9 @@ from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.models.specs import Family, ModelSpec
 from perception_contrast.models.timm_models import TIMM
 from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, as_mapping
+from perception_contrast_training.data.datasets.frame_lists import read_frame_lists
 from perception_contrast_training.engine.load_run import TrainedRun, load_run
-from perception_contrast_training.engine.pretraining_data import PretrainingData, open_data
+from perception_contrast_training.engine.pretraining_data import open_data, with_data_at
 from perception_contrast_training.engine.regression_guard import (
     Verdict,
     compare_with_start,
@@ -49,6 +50,14 @@ class Exported:
     shared: str = ""
 
 
+@dataclass(frozen=True)
+class ImageCounts:
+    """How many images a run learned from, and how many it kept back."""
+
+    learned: int
+    held: int
+
+
 def export_run(
     run: Path,
     folder: Path,
@@ -58,26 +67,32 @@ def export_run(
     step: int = 0,
     accept_regression: bool = False,
     replace: bool = False,
+    data: str = "",
 ) -> Exported:
     """Exports a run's encoder, after the guard has compared it with what it started from.
 
-    name: the model's id, the recipe's name unless given. The folder appears when it is whole. Raises
-    RegressionError, PerceptionError for a folder that is there already (unless ``replace``), ModelError
-    for a network that nodes cannot serve.
+    name: the model's id, the recipe's name unless given. data: where the images are now, "" for where they
+    were; an encoder from scratch, which the guard has nothing to compare with, needs none. The folder
+    appears when it is whole. Raises RegressionError, PerceptionError for a folder that is there already
+    (unless ``replace``), ModelError for a network that nodes cannot serve.
     """
     if folder.exists() and not replace:
         raise PerceptionError(f"'{folder}' exists already; choose another, or replace it with --replace")
     trained = load_run(run, best=best, step=step)
     spec = spec_of(trained, name)
-    data = open_data(trained.recipe)
-    verdict = compare_with_start(trained, data)
+    lists = read_frame_lists(run)
+    verdict, counts = None, None if lists is None else ImageCounts(len(lists.learned), len(lists.held))
+    if trained.recipe.adapts or counts is None:
+        images = open_data(with_data_at(trained.recipe, data), lists, exact=False)
+        counts = counts or ImageCounts(len(images.learned), len(images.held) if images.held else 0)
+        verdict = compare_with_start(trained, images)
     require_no_regression(verdict, accepted=accept_regression)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
         side = trained.backbone.size // spec.patch * spec.patch
         written = write_model(part, spec, served_by(trained), side)
-        _write_about(part, trained, spec, written, data, verdict)
+        _write_about(part, trained, spec, written, counts, verdict)
         part.chmod(0o755)
         _put(part, folder)
     except BaseException:
@@ -165,7 +180,7 @@ def _write_about(
     trained: TrainedRun,
     spec: ModelSpec,
     written: Written,
-    data: PretrainingData,
+    counts: ImageCounts,
     verdict: Verdict | None,
 ) -> None:
     figures: dict[str, Any] = {
@@ -173,26 +188,25 @@ def _write_about(
         "space shared with words": written.shared or None,
         "step": trained.step,
         "recipe": as_mapping(trained.recipe),
-        "pictures": {"learned from": len(data.learned), "held out": len(data.held) if data.held else 0},
+        "pictures": {"learned from": counts.learned, "held out": counts.held},
         "guard": None if verdict is None else verdict.stored(),
     }
     atomic_write(folder / FIGURES, (json.dumps(figures, indent=2) + "\n").encode())
-    atomic_write(folder / README, model_card(trained, spec, written, data, verdict).encode())
+    atomic_write(folder / README, model_card(trained, spec, written, counts, verdict).encode())
 
 
 def model_card(
-    trained: TrainedRun, spec: ModelSpec, written: Written, data: PretrainingData, verdict: Verdict | None
+    trained: TrainedRun, spec: ModelSpec, written: Written, counts: ImageCounts, verdict: Verdict | None
 ) -> str:
     """For people: what it is, what it was made of and how good it is."""
     recipe, parent = trained.recipe, parent_of(trained.recipe)
-    held = len(data.held) if data.held else 0
     rows = {
         "space": f"`{written.space}`"
         + (f"; shared with words `{written.shared}`" if written.shared not in ("", written.space) else ""),
         "what": spec.description,
         "network": f"{spec.arch}, {spec.millions:g} million parameters, patch {spec.patch}, "
         f"{spec.dim} channels",
-        "pictures": f"{len(data.learned)} learned from, {held} kept back ({Path(recipe.data.path).name})",
+        "pictures": f"{counts.learned} learned from, {counts.held} kept back ({Path(recipe.data.path).name})",
         "method": f"{recipe.method}, {trained.step} steps of {recipe.optimisation.batch} images, "
         f"{recipe.optimisation.optimiser}, learning rate {recipe.optimisation.learning_rate:g}",
         "licence": spec.licence,

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perception_contrast.core.cache import replacing
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.file_writing import writing
 from perception_contrast.text.base import TextEncoder
 
 
@@ -42,7 +42,7 @@ class SentenceBank:
         from safetensors.numpy import save_file
 
         texts = np.frombuffer("\n".join(self._rows).encode(), np.uint8)
-        with replacing(path) as part:
+        with writing(path) as part:
             save_file({"vectors": np.stack(list(self._rows.values())), "texts": texts}, str(part))
 
     def restore(self, path: Path) -> None:

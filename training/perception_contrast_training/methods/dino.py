@@ -17,7 +17,7 @@ from perception_contrast_training.methods.teacher_centre import Centre
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.ema_teacher import (
     cosine_schedule,
-    linear_warmup,
+    linspace_warmup,
     make_ema_teacher,
     update_ema,
 )
@@ -84,14 +84,16 @@ class Dino(nn.Module):
         return Losses(total, {"dino": total.detach()}, watched)
 
     def teacher_temperature(self, progress: Progress) -> float:
-        """By whole epochs; the last one of the warm-up has the final one, as numpy.linspace gives it."""
+        """As the authors' numpy.linspace over the epochs of the warm-up, which ends with the final one.
+
+        A warm-up of a fraction of epochs, as short runs have it, is the same linspace over its steps.
+        """
         one = self.settings
-        return linear_warmup(
-            one.teacher_temperature_start,
-            one.teacher_temperature,
-            math.floor(progress.epoch),
-            math.ceil(one.warm_up_epochs) - 1,
-        )
+        if float(one.warm_up_epochs).is_integer():
+            index, count = math.floor(progress.epoch), int(one.warm_up_epochs)
+        else:
+            index, count = progress.step, round(one.warm_up_epochs * progress.epoch_steps)
+        return linspace_warmup(one.teacher_temperature_start, one.teacher_temperature, index, count)
 
     def groups(self) -> Iterable[Group]:
         return grouped({"backbone": self.backbone, "head": self.head}, self.settings.layer_decay)

@@ -28,6 +28,14 @@ class PaperDefaults:
     batch: int = 4096
 
 
+# Chen, Xie & He, "An Empirical Study of Training Self-Supervised Vision Transformers" (MoCo v3, 2021), train
+# SimCLR and BYOL on ViTs so. LARS leaves tokens, positions, biases and norms unscaled, which then move by
+# plain SGD at LARS's rate: in a ResNet batch norm absorbs that, in a ViT all features become one.
+_MOCO_V3 = PaperDefaults("adamw", 1.5e-4, 0.1, 0.1, warm_up_epochs=40.0, epochs=300)
+
+VIT_DEFAULTS: dict[str, PaperDefaults] = {"simclr": _MOCO_V3, "byol": _MOCO_V3}
+"""What takes the place of ``PAPER_DEFAULTS`` where the authors' own choice is for ResNets alone."""
+
 PAPER_DEFAULTS: dict[str, PaperDefaults] = {
     "simclr": PaperDefaults("lars", 0.3, 1e-6, 1e-6, epochs=1000),
     "byol": PaperDefaults("lars", 0.2, 1.5e-6, 1.5e-6, epochs=1000),

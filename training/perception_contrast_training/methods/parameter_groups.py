@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from torch import nn
 
 from perception_contrast_training.methods.base import Group
+from perception_contrast_training.networks.backbones import TOKENS
 from perception_contrast_training.networks.two_towers import Network, TwoTowers
 
-NO_DECAY = re.compile(r"(cls_token|reg_token|mask_token|pos_embed|positional_embedding|query_token)$")
 BEFORE = re.compile(
     r"(patch_embed|pos_embed|cls_token|reg_token|mask_token|norm_pre|visual\.conv1|class_embedding"
     r"|positional_embedding|token_embedding|ln_pre)"
@@ -36,7 +36,7 @@ def grouped(
                 continue
             seen.add(id(parameter))
             rate = _rate(name, part, layer_decay, patch_rate) if isinstance(part, Network) else 1.0
-            decay = 0.0 if parameter.ndim <= 1 or NO_DECAY.search(name) else 1.0
+            decay = 0.0 if parameter.ndim <= 1 or TOKENS.search(name) else 1.0
             found.setdefault((rate, decay), []).append(parameter)
     return [
         Group(f"rate {rate:.4g}, {'decays' if decay else 'no decay'}", parameters, rate, decay)

@@ -13,7 +13,7 @@ from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.methods import byol, clip, dino, dinov2, lit, mae, siglip, simclr
 from perception_contrast_training.methods.base import Method, Views
 from perception_contrast_training.methods.ema_teacher_defaults import fit_ema_teacher
-from perception_contrast_training.methods.paper_defaults import PAPER_DEFAULTS, PaperDefaults
+from perception_contrast_training.methods.paper_defaults import PAPER_DEFAULTS, VIT_DEFAULTS, PaperDefaults
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import Backbone, BackboneSettings
 from perception_contrast_training.networks.lora import LoraSettings, adapt
@@ -41,6 +41,7 @@ class MethodKind:
         views: Makes its views, of its settings and what the backbone takes.
         fit_to_data: Settings for the images there are, and sentences about what was changed.
         paper_defaults: How its authors moved its weights.
+        vit_defaults: How a ViT's weights are moved, where the authors' way is for ResNets; None for the same.
         texts: Whether it needs captions.
         locks: Whether the backbone stays as it is.
         paired: Whether its views are ``PairedViews``.
@@ -56,15 +57,23 @@ class MethodKind:
     locks: bool = False
     paired: bool = False
     negatives: bool = False
+    vit_defaults: PaperDefaults | None = None
+
+    def defaults_for(self, optimiser: str) -> PaperDefaults:
+        """The published settings that belong to an optimiser."""
+        if self.vit_defaults is not None and self.vit_defaults.optimiser == optimiser:
+            return self.vit_defaults
+        return self.paper_defaults
 
 
 METHODS: dict[str, MethodKind] = {
     "simclr": MethodKind(
         simclr.SimclrSettings, simclr.Simclr, SimclrViews, simclr.fit_to_data, PAPER_DEFAULTS["simclr"],
-        paired=True, negatives=True,
+        paired=True, negatives=True, vit_defaults=VIT_DEFAULTS["simclr"],
     ),
     "byol": MethodKind(
-        byol.ByolSettings, byol.Byol, ByolViews, byol.fit_to_data, PAPER_DEFAULTS["byol"], paired=True
+        byol.ByolSettings, byol.Byol, ByolViews, byol.fit_to_data, PAPER_DEFAULTS["byol"], paired=True,
+        vit_defaults=VIT_DEFAULTS["byol"],
     ),
     "dino": MethodKind(
         dino.DinoSettings, dino.Dino, DinoViews, fit_ema_teacher, PAPER_DEFAULTS["dino"], paired=True

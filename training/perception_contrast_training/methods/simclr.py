@@ -56,11 +56,14 @@ class Simclr(nn.Module):
         )
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
-        """first, second: (n, c), and where the views were taken, if that is known."""
+        """first, second: (n, c) of the head; features (n, dim) of the encoder in the first views, without
+        gradient; and where the views were taken, if that is known."""
         views = batch["views"]
         # Both views go together, so that batch norm sees them together, as in the authors' code.
-        first, second = self.head(self.backbone(views.flatten(0, 1)).pooled).chunk(2)
-        return {"first": first, "second": second, **frame_positions(batch)}
+        pooled = self.backbone(views.flatten(0, 1)).pooled
+        first, second = self.head(pooled).chunk(2)
+        features = pooled[: len(first)].detach()
+        return {"first": first, "second": second, "features": features, **frame_positions(batch)}
 
     def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
         first, second = (at_least_float32(embedded[name]) for name in ("first", "second"))
@@ -74,7 +77,9 @@ class Simclr(nn.Module):
                 negatives=negatives_of(embedded, 2),
             )
             total = gather.total_loss(part)
-        return Losses(total, {"nt_xent": total.detach()}, {"embedding": first.detach()})
+        # Batch norm in the head spreads even features that are nearly one, so monitors see those themselves.
+        watched = {"embedding": embedded["features"].detach(), "projection": first.detach()}
+        return Losses(total, {"nt_xent": total.detach()}, watched)
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
         return batch_loss(self, batch)

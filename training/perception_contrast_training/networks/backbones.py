@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from perception_contrast.core.errors import RecipeError
+from perception_contrast.core.errors import ModelError, RecipeError
 from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.models.specs import IMAGENET_MEAN, IMAGENET_STD, Triple
 from perception_contrast.models.timm_models import TIMM
 from perception_contrast_training.networks.batch_norm import over_processes
 from perception_contrast_training.networks.vit import vit_pooled, vit_sequence
+
+TOKENS = re.compile(
+    r"(cls_token|reg_token|mask_token|dist_token|pos_embed|positional_embedding|class_embedding|query_token)$"
+)
+"""Names of parameters that are tokens or positions, in timm and open_clip."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,37 @@ def make_backbone(settings: BackboneSettings) -> Backbone:
     else:
         backbone = _from_scratch(tagged, settings)
     return backbone.requires_grad_(False) if settings.frozen else backbone
+
+
+def learns_tokens(network: nn.Module) -> bool:
+    """Whether tokens or positions are among what a network learns, as in a ViT."""
+    return any(p.requires_grad and TOKENS.search(name) for name, p in network.named_parameters())
+
+
+def has_tokens(settings: BackboneSettings) -> bool:
+    """Whether the backbone will be a ViT, judged by its architecture without reading weights.
+
+    Args:
+        settings: ``backbone`` of a recipe.
+
+    Returns:
+        False also for a name that is unknown, which ``make_backbone`` refuses.
+    """
+    arch = settings.name.removeprefix(TIMM).split(".")[0]
+    try:
+        return _architecture_has_tokens(arch if _is_timm(arch) else model_spec(settings.name).arch)
+    except ModelError:
+        return False
+
+
+@lru_cache
+def _architecture_has_tokens(arch: str) -> bool:
+    import timm
+
+    if not timm.is_model(arch):
+        return False
+    with torch.device("meta"):
+        return learns_tokens(timm.create_model(arch, pretrained=False, num_classes=0))
 
 
 def _is_timm(name: str) -> bool:

@@ -39,6 +39,13 @@ def cosine_schedule(start: float, share: float, end: float = 1.0) -> float:
     return end - (end - start) * (math.cos(math.pi * share) + 1) / 2
 
 
+def linspace_warmup(start: float, end: float, index: int, count: int) -> float:
+    """``numpy.linspace(start, end, count)[index]``, and ``end`` after those: a count of 1 gives ``start``."""
+    if index >= count:
+        return end
+    return start if count == 1 else start + (end - start) * index / (count - 1)
+
+
 def linear_warmup(start: float, end: float, at: float, over: float) -> float:
     """Linear from ``start`` at 0 to ``end`` at ``over``, and that from there on."""
     return end if at >= over or over <= 0 else start + (end - start) * at / over

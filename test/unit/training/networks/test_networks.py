@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -40,6 +41,7 @@ from perception_contrast_training.networks.batch_norm import BatchNorm
 from perception_contrast_training.networks.ema_teacher import (
     cosine_schedule,
     linear_warmup,
+    linspace_warmup,
     make_ema_teacher,
     update_ema,
 )
@@ -233,13 +235,32 @@ def test_the_momentum_is_byols() -> None:
     )
 
 
-def test_temperatures_warm_up() -> None:
-    import numpy as np
+def temperatures(warm_up: int, count: int) -> list[float]:
+    """The schedule of DINO's authors: linspace over the warm-up, then ones."""
+    return [
+        float(x) for x in np.concatenate((np.linspace(0.04, 0.07, warm_up), np.ones(count - warm_up) * 0.07))
+    ]
 
-    dino = Dino(small_vit(), DinoSettings(**HEAD, warm_up_epochs=30))
-    expected = [*np.linspace(0.04, 0.07, 30), *[0.07] * 70]
-    found = [dino.teacher_temperature(Progress(10 * e + 9, 1000, 10)) for e in range(100)]
-    assert found == pytest.approx(expected)
+
+@pytest.mark.parametrize("warm_up", [0, 1, 2, 3, 30])
+def test_dinos_temperature_warms_up_by_epochs_as_its_authors_have_it(warm_up: int) -> None:
+    dino = Dino(small_vit(), DinoSettings(**HEAD, warm_up_epochs=warm_up))
+    for place in (0, 9):  # the first and the last step of each epoch
+        found = [dino.teacher_temperature(Progress(10 * e + place, 1000, 10)) for e in range(100)]
+        assert found == pytest.approx(temperatures(warm_up, 100), abs=1e-12)
+
+
+@pytest.mark.parametrize("epochs", [0.1, 0.6, 1.5, 2.4])
+def test_a_warm_up_within_epochs_is_the_same_line_over_steps(epochs: float) -> None:
+    """Of short runs, whose warm-up is a fraction of epochs."""
+    dino = Dino(small_vit(), DinoSettings(**HEAD, warm_up_epochs=epochs))
+    expected = temperatures(round(10 * epochs), 80)
+    found = [dino.teacher_temperature(Progress(step, 80, 10)) for step in range(80)]
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_line_of_no_steps_is_at_its_end() -> None:
+    assert linspace_warmup(1.0, 2.0, 0, 0) == 2.0 and linspace_warmup(1.0, 2.0, 1, 5) == 1.25
     assert linear_warmup(1.0, 2.0, 0, 0) == 2.0 and linear_warmup(1.0, 2.0, 1, 4) == 1.25
 
 

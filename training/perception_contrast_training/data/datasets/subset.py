@@ -51,3 +51,21 @@ def _texts(images: Any) -> Sequence[Any] | None:
         return found
     rows = getattr(images, "rows", None)
     return None if rows is None else rows["texts"].to_pylist()
+
+
+def image_names(images: Any) -> list[str]:
+    """The names of a data set's images within it, in the order of its numbers.
+
+    Rows of a table are told apart by path and caption; they are the same wherever the data lies.
+    """
+    if isinstance(images, Chosen):
+        names = image_names(images.images)
+        return [names[index] for index in images.indices]
+    if (rows := getattr(images, "rows", None)) is not None:
+        return [str(key) for key in rows["key"].to_pylist()]
+    names = list(images.names)
+    return (
+        names
+        if (texts := _texts(images)) is None
+        else [f"{name}\n{text}" for name, text in zip(names, texts, strict=True)]
+    )

@@ -1,0 +1,121 @@
+"""What people see of a run without a terminal, of several processes, and of files that cannot be read."""
+
+from __future__ import annotations
+
+import builtins
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from perception_contrast_training.cli.train_command import main
+from perception_contrast_training.config.pretraining_recipe import recipe_of
+from perception_contrast_training.engine.journal import LogLines, journals
+from perception_contrast_training.engine.pretraining import start
+
+VIT = {"name": "vit_tiny_patch16_224", "size": 32, "patch": 16, "width": 24, "depth": 1, "heads": 2}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_without_a_terminal_a_line_comes_every_30_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    lines = LogLines(1000, clock=clock)
+    with caplog.at_level(logging.INFO):
+        for step in range(1, 1001):  # 0.5 s a step
+            lines.note(step, {"loss": 1.0})
+            clock.now += 0.5
+    told = [int(record.getMessage().split()[1]) for record in caplog.records]
+    assert told == [*range(1, 1001, 60), 1000]
+
+
+def test_advice_about_tensorboard_is_spelled_as_the_recipe_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: object, **more: object) -> object:
+        if "tensorboard" in name:
+            raise ModuleNotFoundError(name)
+        return real(name, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    for journal in journals(tmp_path, 0, tensorboard=True):
+        journal.close()
+    assert "--set tensorboard=false" in caplog.text and "log.tensorboard" not in caplog.text
+    assert recipe_of({"method": "mae", "tensorboard": False}).tensorboard is False
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    chance = np.random.default_rng(0)
+    for number in range(12):
+        Image.fromarray(chance.integers(0, 255, (32, 32, 3), np.uint8)).save(folder / f"{number:02d}.png")
+    return folder
+
+
+def options(images: Path, output: Path) -> dict[str, str]:
+    network = ", ".join(f"{key}: {value}" for key, value in VIT.items())
+    return {
+        "backbone": f"{{{network}}}", "data.path": str(images), "data.workers": "0", "data.held_out": "0.25",
+        "output": str(output), "tensorboard": "false", "optimisation.steps": "2", "optimisation.batch": "4",
+        "optimisation.precision": "float32", "options.dim": "8", "monitors.alarms": "none",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_only_the_first_process_speaks(
+    rank: str,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    level = logging.getLogger().level
+    changes = [
+        word
+        for key, value in options(images, tmp_path / "run").items()
+        for word in ("--set", f"{key}={value}")
+    ]
+    try:
+        assert main(["run", "--recipe", "simclr_scratch", *changes]) == 0
+        silenced = not logging.getLogger("perception_contrast_training").isEnabledFor(logging.WARNING)
+    finally:
+        logging.getLogger().setLevel(level)
+    said = capsys.readouterr().out
+    assert silenced == (rank == "1")
+    assert ("finished; export it" in said) == (rank == "0") and (rank == "0" or not said)
+
+
+def test_held_out_files_that_cannot_be_read_are_named_at_the_end(
+    images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = recipe_of(
+        {
+            "method": "simclr", "output": str(tmp_path / "run"), "backbone": VIT, "tensorboard": False,
+            "data": {"path": str(images), "workers": 0, "held_out": 0.5}, "options": {"dim": 8},
+            "optimisation": {"steps": 1, "batch": 2, "warm_up": 1}, "monitors": {"alarms": "none"},
+            "measure": {"every": 1}, "as_written": True,
+        }
+    )  # fmt: skip
+    order = np.random.default_rng(0).permutation(12)  # as images without times are split with seed 0
+    broken = f"{order[0]:02d}.png"
+    (images / broken).write_bytes(b"no image")
+    with caplog.at_level(logging.WARNING):
+        start(recipe)
+    named = [r.getMessage() for r in caplog.records if broken in r.getMessage()]
+    assert len(named) == 1 and named[0].endswith("(kept back)")
+    assert "1 image(s) could not be read" in caplog.text
