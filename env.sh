@@ -29,7 +29,7 @@ _pc_use_wheels() {
   _pc_prepend LD_LIBRARY_PATH "$_pc_venv/lib"
   _pc_prepend AMENT_PREFIX_PATH "$_pc_venv"
   export RMW_IMPLEMENTATION=rmw_fastrtps_cpp
-  # Shared memory that holds whole pictures; a profile of the user's own is left alone.
+  # Shared memory that holds whole images; a profile of the user's own is left alone.
   export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$_pc_root/config/fastdds.xml}"
   # The wheels restart Python once to set the library path; it is set already.
   export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
