@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 rclpy = pytest.importorskip("rclpy")
@@ -205,15 +206,19 @@ def test_fifty_new_configurations_leave_nothing_behind(active) -> None:
         for messages in client.received.values():
             messages.clear()
 
-    for number in range(6):
+    for number in range(10):
         again(number)
     gc.collect()
-    threads, memory = own_threads(), least_resident()
+    threads, resident = own_threads(), [least_resident()]
     for number in range(50):
         again(number)
-    gc.collect()
+        if number % 5 == 4:
+            gc.collect()
+            resident.append(least_resident())
     assert own_threads() == threads
-    assert least_resident() < 1.02 * memory, memory
+    # One reading moves by tens of megabytes with what the allocator keeps; what leaks is a slope.
+    slope = np.polyfit(np.arange(len(resident)) * 5, resident, 1)[0]
+    assert 50 * slope < 0.03 * resident[0], resident
     assert client.call(GetQueries, f"{NODE}/get_queries").queries.queries[0].label == "sofa"
 
 
