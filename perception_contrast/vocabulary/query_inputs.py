@@ -50,10 +50,8 @@ def with_named(name: str | Path, queries: Iterable[Query], distractors: Iterable
     Raises:
         QueryError: A query, the name or the file is refused.
     """
-    own, named = tuple(queries), load_vocabulary(name)
-    labels = {query.label for query in own}
-    kept = (query for query in named.queries if query.label not in labels)
-    return Vocabulary.of((*kept, *own), (*named.distractors, *distractors))
+    merged = load_vocabulary(name).extended(queries, distractors)
+    return Vocabulary.of(merged.queries, merged.distractors)
 
 
 def _named(name: str, distractors: tuple[str, ...]) -> Vocabulary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,13 @@ class VocabularyFile:
     queries: tuple[Query, ...]
     distractors: tuple[str, ...]
     path: Path
+
+    def extended(self, queries: Iterable[Query], distractors: Iterable[str]) -> VocabularyFile:
+        """With more queries and distractors; a query of a label that it has takes that one's place."""
+        more = tuple(queries)
+        labels = {query.label for query in more}
+        kept = (query for query in self.queries if query.label not in labels)
+        return replace(self, queries=(*kept, *more), distractors=(*self.distractors, *distractors))
 
 
 def named_vocabulary(name: str) -> VocabularyFile:

@@ -34,7 +34,5 @@ def parse_requested_queries(
     queries, others = parse_queries(lines), tuple(text for text in distractors if text.strip())
     if not vocabulary:
         return RequestedQueries(queries, others)
-    named = named_vocabulary(vocabulary)
-    labels = {query.label for query in queries}
-    kept = tuple(query for query in named.queries if query.label not in labels)
-    return RequestedQueries((*kept, *queries), (*named.distractors, *others))
+    merged = named_vocabulary(vocabulary).extended(queries, others)
+    return RequestedQueries(merged.queries, merged.distractors)
