@@ -13,7 +13,7 @@ from perception_contrast.bench.other_libraries import build_other_libraries
 from perception_contrast.bench.timing import Limit, Probe, RoundCallback, Timing, time_in_rounds, timed
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
-from perception_contrast.engines.choice import plan_of
+from perception_contrast.engines.engine_trial import plan_of
 
 
 @dataclass(frozen=True)

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import json
 import logging
-import statistics
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.encoder_graph import EncoderGraph
-from perception_contrast.engines import accuracy_gate as gate
 from perception_contrast.engines import onnxruntime_engine as ort
-from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines.base import Engine, Plan
 from perception_contrast.engines.cpu_features import has_bfloat16, has_int8
-from perception_contrast.engines.cuda_graph import CudaGraphEngine
 from perception_contrast.engines.engine_cache import engines_dir, key_of, machine_facts
 from perception_contrast.engines.engine_names import AUTO, KINDS, PRECISIONS
-from perception_contrast.engines.torch_engine import TorchEngine, build_torch_engine
+from perception_contrast.engines.engine_trial import (
+    EngineTrial,
+    Trying,
+    Turn,
+    discarding,
+    measure,
+    plan_of,
+)
 
 logger = logging.getLogger(__name__)
 
-ROUNDS = 7
+# A candidate must take this share of the time of the engine that serves, or less, to take its place.
+CLEARLY_FASTER = 0.95
 Progress = Callable[[str], None]
+AS_ASKED, ONLY_ONE = "as asked for", "the only one that passes"
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,47 @@ def _possible(device_type: str, kind: str, precision: str) -> list[Plan]:
     return plans
 
 
+@dataclass(frozen=True)
+class ChoiceRequest:
+    """What an engine is chosen for.
+
+    Attributes:
+        graph: the encoder.
+        size: (height, width) of the images.
+        device: where it runs.
+        kind: one of ``KINDS``, or "auto".
+        precision: one of ``PRECISIONS``, or "auto".
+    """
+
+    graph: EncoderGraph
+    size: tuple[int, int]
+    device: str = "cpu"
+    kind: str = AUTO
+    precision: str = AUTO
+
+    @property
+    def plans(self) -> list[Plan]:
+        """As ``candidates``."""
+        return candidates(self.device, self.kind, self.precision)
+
+    @property
+    def file(self) -> Path:
+        """Where the choice is remembered."""
+        facts = machine_facts(self.device)
+        key = key_of(self.graph, self.size, wish=self.kind, precision=self.precision, **facts)
+        return engines_dir() / f"choice-{key}.json"
+
+    def trial(self, trying: Trying | None, turn: Turn | None = None) -> EngineTrial:
+        """Of the engines for this request. Raises what ``turn`` raises."""
+        return EngineTrial(self.graph, self.size, self.device, trying, turn)
+
+    def failure(self, trial: EngineTrial) -> ModelError:
+        """The error where no engine passed."""
+        height, width = self.size
+        refused = "; ".join(trial.refused)
+        return ModelError(f"no engine serves {self.graph.model} at {height}x{width}: {refused}")
+
+
 def choose_engine(
     graph: EncoderGraph,
     size: tuple[int, int],
@@ -115,31 +160,28 @@ def choose_engine(
         ModelError: no engine passes.
         ValueError: the size is no multiple of the patch.
     """
-    plans = candidates(device, kind, precision)
-    trial = _Trial(graph, size, device, progress)
-    path = (
-        engines_dir()
-        / f"choice-{key_of(graph, size, wish=kind, precision=precision, **machine_facts(device))}.json"
-    )
-    if len(plans) > 1 and (remembered := _remembered(path)) in plans:
-        assert remembered is not None
-        if found := trial.built([remembered]):
-            return EngineChoice(found[0][0], f"{remembered}: fastest here when measured", worst=found[0][1])
-        logger.warning(
-            "the remembered engine no longer serves (%s); measuring again", "; ".join(trial.refused)
-        )
+    request = ChoiceRequest(graph, size, device, kind, precision)
+    plans = request.plans
+
+    def trying(plan: Plan) -> None:
+        if progress is not None:
+            progress(f"engine {plan} for {graph.model} at {size[0]}x{size[1]}")
+
+    if remembered := remembered_engine(request, trying):
+        return remembered
+    trial = request.trial(trying)
     built = trial.built(plans)
     if not built:
-        raise ModelError(f"no engine serves {graph.model} at {size[0]}x{size[1]}: {'; '.join(trial.refused)}")
+        raise request.failure(trial)
     if len(built) == 1:
         engine, worst = built[0]
-        why = "as asked for" if len(plans) == 1 else "the only one that passes"
+        why = AS_ASKED if len(plans) == 1 else ONLY_ONE
         return EngineChoice(engine, f"{plan_of(engine)}: {why}", tuple(trial.refused), worst=worst)
     measured = measure([engine for engine, _ in built], trial.images[0].to(device))
     best = min(range(len(built)), key=lambda i: measured[str(plan_of(built[i][0]))])
     engine, worst = built[best]
     plan = plan_of(engine)
-    _remember(path, plan, measured)
+    _remember(request.file, plan, measured)
     for other, _ in built:
         if other is not engine:
             ort.discard(other)
@@ -147,73 +189,114 @@ def choose_engine(
     return EngineChoice(engine, why, tuple(trial.refused), measured, worst)
 
 
-def plan_of(engine: Engine) -> Plan:
-    return Plan(cast(Any, engine.name), cast(Any, engine.precision))
+def remembered_engine(
+    request: ChoiceRequest, trying: Trying | None = None, turn: Turn | None = None
+) -> EngineChoice | None:
+    """The engine that an earlier choice found to be the fastest, built and checked again.
 
+    Args:
+        request: what it is for.
+        trying: told the plan of each engine before it is built.
+        turn: runs the engines; None runs them at once.
 
-def measure(engines: Iterable[Engine], images: Tensor, rounds: int = ROUNDS) -> dict[str, float]:
-    """Plan to the median milliseconds of a run, the engines taking turns."""
-    engines = list(engines)
-    took: dict[str, list[float]] = {str(plan_of(engine)): [] for engine in engines}
-    for turn in range(rounds + 2):
-        for engine in engines:
-            began = time.perf_counter()
-            engine.run(images)
-            if images.is_cuda:
-                torch.cuda.synchronize(images.device)
-            if turn >= 2:
-                took[str(plan_of(engine))].append(1e3 * (time.perf_counter() - began))
-    return {name: statistics.median(samples) for name, samples in took.items()}
-
-
-class _Trial:
-    """Builds plans and sends them through the gate; keeps why some were refused."""
-
-    def __init__(
-        self, graph: EncoderGraph, size: tuple[int, int], device: str, progress: Progress | None
-    ) -> None:
-        self._graph, self._size, self._device, self._progress = graph, size, device, progress
-        self.refused: list[str] = []
-        self.images = gate.gate_images(graph, size)
-        exact = TorchEngine(graph, "fp32", device)
-        self._expected = [exact.run(image.to(device)) for image in self.images]
-
-    def built(self, plans: Iterable[Plan]) -> list[tuple[Engine, dict[str, float]]]:
-        found = []
-        for plan in plans:
-            if self._progress:
-                self._progress(f"engine {plan} for {self._graph.model} at {self._size[0]}x{self._size[1]}")
-            passed = self._passed(plan)
-            if passed is not None:
-                found.append(passed)
-        return found
-
-    def _passed(self, plan: Plan) -> tuple[Engine, dict[str, float]] | None:
-        problems = []
-        for keep in quantize.FLOAT32_LAYERS if plan.precision == "int8" else ((),):
-            try:
-                engine = self._build(plan, keep)
-                verdict = gate.check(engine, self._expected, self.images, self._graph.map_names)
-            except (ModelError, RuntimeError) as error:
-                self._refuse(plan, str(error).strip().splitlines()[0])
-                return None
-            if verdict.passed:
-                return engine, verdict.worst
-            problems.append(verdict.problem)
-            ort.discard(engine)
-        self._refuse(plan, problems[-1])
+    Returns:
+        None where nothing is remembered or the engine does not pass any more.
+    """
+    plans = request.plans
+    plan = _remembered(request.file) if len(plans) > 1 else None
+    if plan is None or plan not in plans:
         return None
+    trial = request.trial(trying, turn)
+    passed = trial.passed(plan)
+    if passed is None:
+        logger.warning(
+            "the remembered engine no longer serves (%s); measuring again", "; ".join(trial.refused)
+        )
+        return None
+    return EngineChoice(passed[0], f"{plan}: fastest here when measured", worst=passed[1])
 
-    def _build(self, plan: Plan, keep: tuple[str, ...]) -> Engine:
-        if plan.kind in ort.PROVIDERS:
-            return ort.build_ort_engine(self._graph, plan, self._size, self._device, keep=keep)
-        if plan.kind == "captured":
-            return CudaGraphEngine(self._graph, plan.precision, self._device)
-        return build_torch_engine(self._graph, plan, self._device)
 
-    def _refuse(self, plan: Plan, problem: str) -> None:
-        self.refused.append(f"{plan}: {problem}")
-        logger.info("engine %s refused: %s", plan, problem)
+def faster_engines(
+    request: ChoiceRequest, serving: Engine, trying: Trying | None = None, turn: Turn | None = None
+) -> Iterator[EngineChoice]:
+    """Chooses as ``choose_engine`` does, one candidate at a time, while an engine serves.
+
+    Each candidate that passes the gate is measured against the best so far, the two taking turns, so that
+    both run under the same load. The last choice is written to the cache.
+
+    Args:
+        request: what it is for.
+        serving: the engine that serves meanwhile. It is a candidate too where its plan is one.
+        trying: told the plan of each engine before it is built.
+        turn: runs the engines; None runs them at once.
+
+    Yields:
+        Each engine that is better than those before it, and at the end the last one again, or ``serving``,
+        with what it was compared with.
+
+    Raises:
+        ModelError: no engine passes.
+    """
+    contest = _Contest(request, request.trial(trying, turn), serving)
+    for plan in request.plans:
+        if plan != plan_of(serving) and contest.enter(plan):
+            assert contest.best is not None
+            yield contest.best
+    yield contest.result()
+
+
+class _Contest:
+    """Candidates against the best so far.
+
+    Attributes:
+        best: None before any that may serve.
+    """
+
+    def __init__(self, request: ChoiceRequest, trial: EngineTrial, serving: Engine) -> None:
+        self._request, self._trial = request, trial
+        self.best = EngineChoice(serving, "") if plan_of(serving) in request.plans else None
+        self._comparisons: list[str] = []
+        self._measured: dict[str, float] = {}
+
+    def enter(self, plan: Plan) -> bool:
+        """Builds a candidate; whether it is the best now."""
+        passed = self._trial.passed(plan)
+        if passed is None:
+            return False
+        engine, worst = passed
+        if self.best is not None:
+            if not discarding(engine, partial(self._is_faster, engine, self.best.engine)):
+                ort.discard(engine)
+                return False
+            ort.discard(self.best.engine)
+        self.best = self._choice(engine, worst)
+        return True
+
+    def result(self) -> EngineChoice:
+        """The best of all; remembered where it was compared. Raises ModelError if there is none."""
+        if self.best is None:
+            raise self._request.failure(self._trial)
+        if self._comparisons:
+            _remember(self._request.file, plan_of(self.best.engine), self._measured)
+        return self._choice(self.best.engine, self.best.worst)
+
+    def _choice(self, engine: Engine, worst: Mapping[str, float]) -> EngineChoice:
+        why = AS_ASKED if len(self._request.plans) == 1 else ONLY_ONE
+        if self._comparisons:
+            why = "fastest in turns: " + "; ".join(self._comparisons)
+        refused = tuple(self._trial.refused)
+        return EngineChoice(engine, f"{plan_of(engine)}: {why}", refused, dict(self._measured), worst)
+
+    def _is_faster(self, engine: Engine, best: Engine) -> bool:
+        new, old = str(plan_of(engine)), str(plan_of(best))
+        try:
+            took = self._trial.measured((best, engine))
+        except (ModelError, RuntimeError) as error:
+            self._trial.refuse(plan_of(engine), f"not measured: {str(error).strip().splitlines()[0]}")
+            return False
+        self._measured |= took
+        self._comparisons.append(f"{new} {took[new]:.1f} ms, {old} {took[old]:.1f} ms")
+        return took[new] <= CLEARLY_FASTER * took[old]
 
 
 def _remembered(path: Path) -> Plan | None:

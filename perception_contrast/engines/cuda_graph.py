@@ -76,7 +76,8 @@ def record_cuda_graph(
                 function(*inputs)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Other threads go on with the GPU: what they do, as allocate memory, must not end the capture.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             outputs = function(*inputs)
     return graph.replay, outputs
 

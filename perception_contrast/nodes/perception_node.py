@@ -164,6 +164,7 @@ class PerceptionNode(LifecycleNode):
         if self._models.pipeline is None and self._load("activating", "inactive") != SUCCESS:
             return FAILURE
         super().on_activate(state)
+        self._models.resume()
         self._active.state = "active"
         self._publisher.publish(self._models.pipeline, force=True)
         for camera in self._cameras.values():
@@ -174,6 +175,7 @@ class PerceptionNode(LifecycleNode):
         self._stop_processing("inactive")
         if self._node_parameters.values["release_on_deactivate"]:
             self._models.release()
+        self._models.pause()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:

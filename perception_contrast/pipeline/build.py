@@ -28,6 +28,7 @@ def build(
     progress: Callable[[str], None] | None = None,
     engine: str = "torch",
     precision: str = AUTO,
+    background: bool = True,
     dense: str = AUTO,
     track_numbers: Iterator[int] | None = None,
     calibration: Path | None = None,
@@ -44,6 +45,7 @@ def build(
         progress: Called with a line for each step.
         engine: As ``choose_engine`` takes it.
         precision: As ``choose_engine`` takes it.
+        background: As ``Pipeline`` takes it.
         dense: How a CLIP gives dense features, as ``load_encoders`` takes it.
         track_numbers: Of the tracks' ids; share one iterator among pipelines that must not repeat them.
         calibration: A file of `perception-contrast calibrate`; None takes the one that the cache has for
@@ -72,6 +74,7 @@ def build(
         settings,
         engine=engine,
         precision=precision,
+        background=background,
         track_numbers=track_numbers,
         calibration=stored,
         proposer=None if proposals is None else load_mask_proposer(proposals, encoders.device),

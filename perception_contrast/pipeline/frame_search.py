@@ -67,29 +67,29 @@ class FrameSearch:
         return self.searcher.calibration.detection if chosen is None else chosen
 
     def prepare_engines(
-        self, settings: PipelineSettings, progress: Callable[[str], None] | None = None
+        self,
+        settings: PipelineSettings,
+        progress: Callable[[str], None] | None = None,
+        *,
+        wait: bool = True,
     ) -> None:
         """Chooses the engine of the crop encoder, where the settings use it.
 
         Args:
             settings: In force.
             progress: Called with a line for each step.
+            wait: False lets the search choose where the engine is "auto", while torch serves.
 
         Raises:
             ModelError: Where an engine that was asked for by name cannot serve.
         """
         if self.crop_encoder is not None and settings.max_rescored:
-            self.crop_encoder.prepare(progress)
+            self.crop_encoder.prepare(progress, wait=wait)
 
     def warm_up_refinement(self, size: tuple[int, int]) -> None:
         """Runs the SAM once, for what its first pass allocates. size: (height, width) of the images."""
         if self._refiner is not None:
             self._refiner.warm_up(size)
-
-    def close(self) -> None:
-        """Ends what runs in the background."""
-        if self.crop_encoder is not None:
-            self.crop_encoder.close()
 
     def search(
         self,

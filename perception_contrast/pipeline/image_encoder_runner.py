@@ -21,6 +21,7 @@ from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.engines.async_copy import AsyncCopy, PendingCopy
 from perception_contrast.engines.encoder_session import EncoderSession, encoder_sessions
 from perception_contrast.engines.engine_names import AUTO
+from perception_contrast.engines.engine_search import EngineSearch
 from perception_contrast.engines.graph_sequence import BEST, GraphCall, GraphSequence, Stage
 from perception_contrast.engines.query_matrix import QueryMatrix, max_cosines
 from perception_contrast.images.resize import fitted_size
@@ -97,14 +98,25 @@ class ImageEncoderRunner:
     Args:
         encoders: the models.
         engine, precision: as ``choose_engine``.
+        search: where engines are chosen while these serve; None makes one.
+
+    Attributes:
+        search: as given.
 
     Raises:
         ModelError: the engine or the precision does not exist or does not run on the device.
     """
 
-    def __init__(self, encoders: Encoders, engine: str = "torch", precision: str = AUTO) -> None:
+    def __init__(
+        self,
+        encoders: Encoders,
+        engine: str = "torch",
+        precision: str = AUTO,
+        search: EngineSearch | None = None,
+    ) -> None:
         self._encoders = encoders
-        sessions = encoder_sessions(encoders, engine, precision)
+        self.search = search or EngineSearch()
+        sessions = encoder_sessions(encoders, engine, precision, self.search)
         self._spatial, self._language = sessions.spatial, sessions.language
         self._images = DeviceImages(encoders.device)
         self._sequence, self._copy = GraphSequence(), AsyncCopy(encoders.device)
@@ -136,9 +148,20 @@ class ImageEncoderRunner:
         return (*self._warnings, *(text for session in self.sessions for text in session.warnings))
 
     def prepare(
-        self, size: Size, settings: PipelineSettings, progress: Callable[[str], None] | None = None
+        self,
+        size: Size,
+        settings: PipelineSettings,
+        progress: Callable[[str], None] | None = None,
+        *,
+        wait: bool = True,
     ) -> None:
         """Chooses the engines for images of size (height, width).
+
+        Args:
+            size: of the images.
+            settings: with the size of the network's input.
+            progress: called with a line for each step.
+            wait: False lets the search choose where the engine is "auto", while torch serves.
 
         Raises:
             ModelError: an engine that was requested by name cannot serve.
@@ -147,12 +170,7 @@ class ImageEncoderRunner:
             for session in self.sessions:
                 patch = session.graph.patch
                 window = window_of(self.input_size(size, patch, settings), patch, settings.tile)
-                session.prepare(window, progress)
-
-    def close(self) -> None:
-        """Ends what runs in the background."""
-        for session in self.sessions:
-            session.close()
+                (session.prepare if wait else session.begin)(window, progress)
 
     def encode(
         self,
@@ -262,16 +280,28 @@ class ImageEncoderRunner:
         while True:
             sizes = [self.input_size(frames[0].size, patch, plan.settings) for patch in patches]
             try:
-                with plan.stage("preprocess"):
-                    inputs = self._inputs(frames, plan, sizes)
-                calls = [
-                    one.call(images, plan.settings) for one, images in zip(plan.passes, inputs, strict=True)
-                ]
-                return self._with_proxy_grid(self._sequence.run(calls, plan.stage), plan)
+                with self.search.serving():
+                    return self._run_once(frames, plan, sizes)
             except torch.OutOfMemoryError as error:
+                if self.search.abandon():
+                    torch.cuda.empty_cache()
+                    self._warn("out of GPU memory while engines were tried; no more are tried")
+                    continue
                 if len(frames) > 1:
                     raise
                 self.shrink(max(sizes), max(patches), error)
+
+    def _run_once(
+        self, frames: Sequence[Frame], plan: _PassPlan, sizes: Sequence[Size]
+    ) -> list[dict[str, torch.Tensor]]:
+        """As ``_run``. sizes: of each pass's input."""
+        if any([session.adopt() for session in self.sessions]):
+            # It holds recordings of the engines before.
+            self._sequence = GraphSequence()
+        with plan.stage("preprocess"):
+            inputs = self._inputs(frames, plan, sizes)
+        calls = [one.call(images, plan.settings) for one, images in zip(plan.passes, inputs, strict=True)]
+        return self._with_proxy_grid(self._sequence.run(calls, plan.stage), plan)
 
     def _with_proxy_grid(
         self, outputs: list[dict[str, torch.Tensor]], plan: _PassPlan

@@ -11,6 +11,7 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.engines.engine_names import AUTO
+from perception_contrast.engines.engine_search import EngineSearch
 from perception_contrast.pipeline.active_vocabulary import ActiveVocabulary
 from perception_contrast.pipeline.build import build as build
 from perception_contrast.pipeline.classification import ZeroShotClassifier
@@ -60,6 +61,7 @@ class Pipeline:
         *,
         engine: str = "torch",
         precision: str = AUTO,
+        background: bool = True,
         image_encoder: ImageEncoderRunner | None = None,
         track_numbers: Iterator[int] | None = None,
         calibration: StoredCalibration | None = None,
@@ -72,8 +74,9 @@ class Pipeline:
             settings: How frames are processed; None for the defaults.
             engine: As ``choose_engine`` takes it.
             precision: As ``choose_engine`` takes it.
-            image_encoder: Runs the image sides of the models; None makes one by ``engine`` and
-                ``precision``.
+            background: Whether engines for image sizes that keep coming are chosen while frames go on;
+                False chooses them between two frames, so that each run over the same frames is alike.
+            image_encoder: Runs the image sides of the models; None makes one by the three above.
             track_numbers: Of the tracks' ids; share one iterator among pipelines that must not repeat them.
             calibration: Of texts, instead of the models' own.
             proposer: A model of the SAM family that draws masks again.
@@ -84,8 +87,11 @@ class Pipeline:
         """
         self._settings = settings or PipelineSettings()
         self._models = loaded_models(encoders)
-        self._image_encoder = image_encoder or ImageEncoderRunner(encoders, engine, precision)
-        crop_encoder = build_crop_encoder(encoders, engine, precision)
+        self._image_encoder = image_encoder or ImageEncoderRunner(
+            encoders, engine, precision, EngineSearch(background=background)
+        )
+        self._engine_search = self._image_encoder.search
+        crop_encoder = build_crop_encoder(encoders, engine, precision, self._engine_search)
         searcher = build_searcher(encoders, calibration, crop_encoder)
         self.frame_search = FrameSearch(searcher, crop_encoder, proposer)
         self.query_encoder = QueryEncoder(encoders, searcher.exemplar_space)
@@ -134,26 +140,45 @@ class Pipeline:
         """
         self._settings = settings
 
-    def warm_up(self, size: tuple[int, int], progress: Callable[[str], None] | None = None) -> None:
+    def warm_up(
+        self,
+        size: tuple[int, int],
+        progress: Callable[[str], None] | None = None,
+        *,
+        budget: float | None = None,
+    ) -> None:
         """Chooses the engines for images of one size and runs each stage once.
 
         Args:
             size: (height, width) of the images.
             progress: Called with a line for each step.
+            budget: Seconds that an engine "auto" may take. Within them engines that an earlier choice
+                remembered are built and checked. What is not ready then is chosen while frames are
+                processed, by torch until then. None waits for the choice.
 
         Raises:
             ModelError: Where an engine that was asked for by name cannot serve.
         """
-        self._image_encoder.prepare(size, self._settings, progress)
-        self.frame_search.prepare_engines(self._settings, progress)
+        wait = budget is None
+        self._image_encoder.prepare(size, self._settings, progress, wait=wait)
+        self.frame_search.prepare_engines(self._settings, progress, wait=wait)
+        if budget is not None:
+            self._engine_search.wait_for_first(budget)
         blank = Frame(np.zeros((*size, 3), np.uint8))
         self.process(blank, OutputRequest(features=True, semantic_features=True, masks=True))
         self.frame_search.warm_up_refinement(size)
 
+    def pause(self) -> None:
+        """Stops what runs in the background until ``resume``."""
+        self._engine_search.hold()
+
+    def resume(self) -> None:
+        """Lets what runs in the background go on."""
+        self._engine_search.go_on()
+
     def close(self) -> None:
         """Ends what runs in the background."""
-        self._image_encoder.close()
-        self.frame_search.close()
+        self._engine_search.close()
 
     def set_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
         """Replaces the queries and distractors; labels keep their mask ids.

@@ -65,8 +65,14 @@ class ScriptedPipeline:
         # Each frame takes this long; a test may change it.
         self.seconds = 0.0
 
-    def warm_up(self, size: tuple[int, int], progress: object = None) -> None:
+    def warm_up(self, size: tuple[int, int], progress: object = None, *, budget: float = 0.0) -> None:
         self.process(Frame(np.zeros((*size, 3), np.uint8)), OutputRequest(masks=True))
+
+    def pause(self) -> None:
+        return
+
+    def resume(self) -> None:
+        return
 
     def close(self) -> None:
         self.closed = True

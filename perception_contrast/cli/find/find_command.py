@@ -176,6 +176,7 @@ def _detector(options: argparse.Namespace) -> Detector:
         options.language_model,
         device=options.device,
         engine=options.engine,
+        background=False,
         offline=options.offline,
         settings=PipelineSettings(short_side=options.short_side),
         progress=lambda line: print(line, file=sys.stderr, flush=True),

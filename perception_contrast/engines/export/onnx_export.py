@@ -160,7 +160,13 @@ def _traceable() -> Iterator[None]:
         warnings.simplefilter("ignore")
         fast = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
-        vars(functional)["scaled_dot_product_attention"] = _attention
+        exporting = threading.get_ident()
+
+        def attention(*arguments: Any, **options: Any) -> Tensor:
+            # An encoder that serves in another thread keeps the fast one.
+            return (_attention if threading.get_ident() == exporting else _fused)(*arguments, **options)
+
+        vars(functional)["scaled_dot_product_attention"] = attention
         try:
             yield
         finally:

@@ -21,6 +21,7 @@ def load(
     device: str = "auto",
     engine: str = "torch",
     precision: str = "auto",
+    background: bool = True,
     dense: str = "auto",
     offline: bool = False,
     settings: PipelineSettings | None = None,
@@ -40,6 +41,8 @@ def load(
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         engine: "torch", "auto" (measures which is fastest and remembers it), or another engine's name.
         precision: Of the engine; "auto" lets it choose.
+        background: Whether the engine is chosen while images are processed; False chooses between two
+            images, at the eighth of a size, so that each run over the same images is alike.
         dense: The way to dense features of a CLIP; "auto" takes the best for the model.
         offline: Never touch the network; weights must be in the cache.
         settings: Image size, tiles, splitting and others. Thresholds come with each call.
@@ -74,6 +77,7 @@ def load(
         progress=progress,
         engine=engine,
         precision=precision,
+        background=background,
         dense=dense,
         calibration=None if calibration is None else Path(calibration).expanduser(),
     )

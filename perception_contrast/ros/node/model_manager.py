@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from perception_contrast.pipeline.pipeline import Pipeline
 
 WARM_UP_SIZE = (480, 640)
+# Seconds from the start of a load within which the models serve, whatever engines are still to be tried.
+START_BUDGET = 30.0
 
 
 class Logger(Protocol):
@@ -146,6 +148,16 @@ class ModelManager:
             del pipeline
             free_memory()
 
+    def pause(self) -> None:
+        """Stops what the models do beside frames, until ``resume``."""
+        if (pipeline := self._pipeline) is not None:
+            pipeline.pause()
+
+    def resume(self) -> None:
+        """Lets the models go on with what they do beside frames."""
+        if (pipeline := self._pipeline) is not None:
+            pipeline.resume()
+
     def switch(self) -> None:
         """Replaces the models by those that the parameters name now, in the background.
 
@@ -234,7 +246,8 @@ class ModelManager:
         """The first pass pays for allocation and kernel choice; a robot's first frame should not."""
         self._loading = "warm-up"
         try:
-            pipeline.warm_up(WARM_UP_SIZE, self._on_progress)
+            left = max(0.0, START_BUDGET - (time.monotonic() - self._load_started))
+            pipeline.warm_up(WARM_UP_SIZE, self._on_progress, budget=left)
         except BaseException:
             pipeline.close()
             raise

@@ -15,6 +15,7 @@ from perception_contrast.core.arrays import FloatArray, FloatBox, Size
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.encoders.rescoring_head import SIDE, RescoringHead, pooled
 from perception_contrast.engines.encoder_session import EncoderSession, rescoring_session
+from perception_contrast.engines.engine_search import EngineSearch
 from perception_contrast.preprocessing.region_crops import (
     View,
     coverage,
@@ -56,6 +57,10 @@ class RegionCrop:
 class CropEncoder:
     """An image encoder behind an engine, and the rescoring head on its features. Any thread may call.
 
+    Args:
+        served: runs the encoder.
+        head: on its features.
+
     Attributes:
         served: the encoder's graph.
         scale: of cosines with texts, for logits.
@@ -77,17 +82,17 @@ class CropEncoder:
         """Why engines were given up while serving."""
         return self.served.warnings
 
-    def prepare(self, progress: Callable[[str], None] | None = None) -> None:
-        """Builds the engine now.
+    def prepare(self, progress: Callable[[str], None] | None = None, *, wait: bool = True) -> None:
+        """Chooses the engine.
+
+        Args:
+            progress: called with a line for each step.
+            wait: False lets the search choose where the engine is "auto", while torch serves.
 
         Raises:
             ModelError: an engine that was requested by name cannot serve.
         """
-        self.served.prepare((SIDE, SIDE), progress)
-
-    def close(self) -> None:
-        """Stops background work."""
-        self.served.close()
+        (self.served.prepare if wait else self.served.begin)((SIDE, SIDE), progress)
 
     def vectors(self, image: NDArray[np.uint8], crops: Sequence[RegionCrop]) -> FloatArray:
         """Encodes crops of one image; crops that share a view share its forward pass.
@@ -107,7 +112,8 @@ class CropEncoder:
         covered = np.stack([coverage(one.mask, one.box, one.view, self._cells) for one in crops])
         shapes = np.array([form_of(crop.box, crop.share) for crop in crops], np.float32)
         device = self.served.device
-        with self._lock, torch.inference_mode():
+        with self._lock, self.served.search.serving(), torch.inference_mode():
+            self.served.adopt()
             rgb = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
             tokens = self.served.run((rgb - self._mean) / self._std)["layers"]
             row = torch.tensor(view_rows, device=device)
@@ -116,15 +122,18 @@ class CropEncoder:
             return np.asarray(vectors.float().cpu().numpy(), np.float32)
 
 
-def build_crop_encoder(encoders: Encoders, engine: str, precision: str) -> CropEncoder | None:
+def build_crop_encoder(
+    encoders: Encoders, engine: str, precision: str, search: EngineSearch
+) -> CropEncoder | None:
     """The crop encoder of a language model that has a rescoring head; None for others.
 
     Args:
         encoders: the loaded models.
         engine: as ``choose_engine`` takes it.
         precision: as ``choose_engine`` takes it.
+        search: where engines are chosen while these serve.
     """
-    served = rescoring_session(encoders, engine, precision)
+    served = rescoring_session(encoders, engine, precision, search)
     language = encoders.language
     if served is None or language is None or language.rescoring is None:
         return None

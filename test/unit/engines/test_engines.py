@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,20 @@ from perception_contrast.engines import accuracy_gate as gate
 from perception_contrast.engines import base as seam
 from perception_contrast.engines import choice as choose
 from perception_contrast.engines import engine_cache as files
+from perception_contrast.engines import engine_trial as trial
 from perception_contrast.engines import onnxruntime_engine as ort
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines import weight_folding as fold
-from perception_contrast.engines.choice import EngineChoice, candidates, choose_engine, plan_of
+from perception_contrast.engines.choice import (
+    ChoiceRequest,
+    candidates,
+    choose_engine,
+    faster_engines,
+    remembered_engine,
+)
 from perception_contrast.engines.cuda_graph import CudaGraphEngine
-from perception_contrast.engines.encoder_session import BUILD_AFTER, EncoderSession
+from perception_contrast.engines.engine_search import SearchCancelled
+from perception_contrast.engines.engine_trial import plan_of
 from perception_contrast.engines.torch_engine import TorchEngine, cast_weights
 from perception_contrast.images.files import load_image
 from perception_contrast.preprocessing.to_tensor import image_tensor
@@ -235,7 +242,7 @@ def test_a_damaged_file_is_refused_and_the_next_engine_serves(own_cache: Path) -
 def clock(first: float, step: float) -> Any:
     """Stands in for measure: so many milliseconds for the first engine, then more or fewer by steps."""
 
-    def took(engines: list[seam.Engine], images: Tensor) -> dict[str, float]:
+    def took(engines: list[seam.Engine], images: Tensor, turn: Any = None) -> dict[str, float]:
         return {str(plan_of(engine)): first + step * i for i, engine in enumerate(engines)}
 
     return took
@@ -271,6 +278,88 @@ def test_files_of_engines_that_lost_do_not_fill_the_disk(
     assert len(list(own_cache.rglob("*.onnx"))) == 1
 
 
+# One candidate at a time.
+
+
+def in_turns(monkeypatch: pytest.MonkeyPatch, **milliseconds: float) -> None:
+    """Engines take these, whatever they run."""
+
+    def took(engines: Any, images: Tensor, turn: Any = None) -> dict[str, float]:
+        return {str(plan_of(engine)): milliseconds[engine.name] for engine in engines}
+
+    monkeypatch.setattr(trial, "measure", took)
+
+
+def test_a_candidate_that_is_faster_takes_over_and_is_remembered(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, runs = graph_named("dino"), []
+    request = ChoiceRequest(graph, SQUARE, precision="fp32")
+    assert remembered_engine(request) is None
+    in_turns(monkeypatch, torch=9.0, onnxruntime=3.0)
+
+    def turn(run: Any) -> Any:
+        runs.append(1)
+        return run()
+
+    tried: list[str] = []
+    serving = TorchEngine(graph, "fp32", "cpu")
+    better = list(faster_engines(request, serving, lambda plan: tried.append(str(plan)), turn))
+    assert [choice.engine.name for choice in better] == ["onnxruntime"] * 2
+    assert better[0].engine is better[1].engine and tried == ["onnxruntime fp32"]
+    assert "onnxruntime fp32 3.0 ms, torch fp32 9.0 ms" in better[-1].why
+    assert len(runs) >= 9, "the gate's runs too take turns with those that serve"
+    again = remembered_engine(request)
+    assert again is not None and again.engine.name == "onnxruntime"
+
+
+@pytest.mark.parametrize("slower", [9.0, 8.9])
+def test_a_candidate_that_is_not_clearly_faster_leaves_the_one_that_serves(
+    slower: float, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_turns(monkeypatch, torch=9.0, onnxruntime=slower)
+    graph = graph_named("dino")
+    serving = TorchEngine(graph, "fp32", "cpu")
+    (stays,) = faster_engines(ChoiceRequest(graph, SQUARE, precision="fp32"), serving)
+    assert stays.engine is serving and not list(own_cache.rglob("*.onnx"))
+
+
+def test_a_candidate_that_fails_leaves_the_one_that_serves(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = graph_named("dino")
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise ModelError("it cannot be built")
+
+    monkeypatch.setattr(ort, "build_ort_engine", fails)
+    serving = TorchEngine(graph, "fp32", "cpu")
+    request = ChoiceRequest(graph, SQUARE, precision="fp32")
+    (stays,) = faster_engines(request, serving)
+    assert stays.engine is serving and "it cannot be built" in stays.refused[0]
+    assert remembered_engine(request) is None, "it is tried again at the next start"
+    with pytest.raises(ModelError, match="cannot be built"):
+        list(faster_engines(ChoiceRequest(graph, SQUARE, "cpu", "onnxruntime", "fp32"), serving))
+
+
+def test_a_choice_that_is_called_off_leaves_no_file(own_cache: Path) -> None:
+    graph, runs = graph_named("dino"), []
+
+    def turn(run: Any) -> Any:
+        runs.append(1)
+        if len(runs) > 5:
+            raise SearchCancelled("off")
+        return run()
+
+    with pytest.raises(SearchCancelled):
+        list(
+            faster_engines(
+                ChoiceRequest(graph, SQUARE, precision="fp32"), TorchEngine(graph, "fp32", "cpu"), turn=turn
+            )
+        )
+    assert not [path for path in own_cache.rglob("*") if path.is_file()]
+
+
 @pytest.mark.parametrize(
     ("wish", "precision", "message"),
     [
@@ -301,75 +390,6 @@ def test_cuda_tries_graphs_and_tensorrt_first() -> None:
 def test_a_size_that_does_not_fit_the_patch_is_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 14"):
         choose_engine(graph_named("dino"), (56, 57))
-
-
-# Serving.
-
-
-def chooser(engine_of: Any) -> Any:
-    def choose_one(graph: EncoderGraph, size: tuple[int, int], **_: Any) -> EngineChoice:
-        return EngineChoice(engine_of(graph), "a test's choice")
-
-    return choose_one
-
-
-class Counting(TorchEngine):
-    def __init__(self, graph: EncoderGraph, error: Exception | None = None) -> None:
-        super().__init__(graph, "fp32", "cpu")
-        self.name, self.runs, self.error = "onnxruntime", 0, error
-
-    def run(self, images: Tensor) -> dict[str, Tensor]:
-        self.runs += 1
-        if self.error:
-            raise self.error
-        return super().run(images)
-
-
-def test_a_size_that_stays_gets_an_engine_and_odd_ones_do_not() -> None:
-    engine: list[Counting] = []
-    built = threading.Event()
-
-    def make(graph: EncoderGraph) -> Counting:
-        engine.append(Counting(graph))
-        built.set()
-        return engine[0]
-
-    served = EncoderSession(graph_named("dino"), "cpu", "auto", choose=chooser(make))
-    for side in (28, 42, 56, 70):
-        served.run(torch.zeros(1, 3, side, side))
-    assert not built.is_set()
-    for _ in range(BUILD_AFTER - 1):
-        served.run(torch.zeros(1, 3, 56, 56))
-    assert built.wait(10)
-    served._building.join(10)  # type: ignore[union-attr]
-    served.run(torch.zeros(1, 3, 56, 56))
-    assert engine[0].runs == 1 and served.describes == "a test's choice"
-    served.run(torch.zeros(1, 3, 28, 28))
-    assert engine[0].runs == 1
-
-
-def test_an_engine_that_fails_is_given_up_with_a_warning() -> None:
-    graph = graph_named("dino")
-    broken = Counting(graph, ModelError("device lost"))
-    served = EncoderSession(graph, "cpu", "auto", "fp32", choose=chooser(lambda _: broken))
-    served.prepare(SQUARE)
-    images = torch.randn(1, 3, *SQUARE)
-    for _ in range(2):
-        assert torch.equal(
-            served.run(images)["tokens"], TorchEngine(graph, "fp32", "cpu").run(images)["tokens"]
-        )
-    assert broken.runs == 1
-    assert "device lost" in served.warnings[0]
-
-
-def test_torch_alone_builds_nothing() -> None:
-    def never(*_: Any, **__: Any) -> EngineChoice:
-        raise AssertionError("nothing was to be built")
-
-    served = EncoderSession(graph_named("dino"), "cpu", "torch", choose=never)
-    assert served.prepare(SQUARE) is None
-    for _ in range(BUILD_AFTER + 2):
-        served.run(torch.zeros(1, 3, *SQUARE))
 
 
 # On the embedded model, over real images that are not the gate's.

@@ -24,7 +24,7 @@ from perception_contrast.engines.cuda_graph import (
     CudaGraphRecorder,
     record_cuda_graph,
 )
-from perception_contrast.engines.encoder_session import EncoderSession
+from perception_contrast.engines.encoder_session import Choosers, EncoderSession
 from perception_contrast.engines.graph_sequence import BEST, GraphCall, GraphSequence
 from perception_contrast.engines.query_matrix import QueryMatrix, max_cosines, padded_size
 from perception_contrast.engines.torch_engine import TorchEngine
@@ -55,7 +55,7 @@ def captured(graph: EncoderGraph, device: str = "cpu", precision: str = "fp32") 
     def choose(graph: EncoderGraph, size: tuple[int, int], **_: Any) -> EngineChoice:
         return EngineChoice(CudaGraphEngine(graph, precision, device, record=record), "a test's choice")
 
-    return EncoderSession(copy.deepcopy(graph).to(device), device, "auto", "fp32", choose=choose)
+    return EncoderSession(copy.deepcopy(graph).to(device), device, "auto", "fp32", choosers=Choosers(choose))
 
 
 def no_stage(_: str) -> nullcontext[None]:

@@ -135,7 +135,7 @@ def pipeline_of(job: Job, *, words: bool = True) -> Pipeline:
     )
     space = encoders.language.space if encoders.language is not None else ""
     stored = calibration_for(space, options.calibration) if words else None
-    pipeline = Pipeline(encoders, settings, engine=options.engine, calibration=stored)
+    pipeline = Pipeline(encoders, settings, engine=options.engine, background=False, calibration=stored)
     if words and not pipeline.query_encoder.text_model:
         raise PerceptionError(f"task {options.task} asks in words; name a --language-model")
     if stored is not None:
