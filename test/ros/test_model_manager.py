@@ -31,6 +31,9 @@ from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import VisionInfo  # noqa: E402
 
 from perception_contrast.core.errors import ModelError  # noqa: E402
+from perception_contrast.engines import engine_trial  # noqa: E402
+from perception_contrast.engines import onnxruntime_engine as ort  # noqa: E402
+from perception_contrast.engines.engine_trial import plan_of  # noqa: E402
 from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
 from perception_contrast.ros import qos  # noqa: E402
 from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
@@ -45,7 +48,7 @@ NODE, NAME = "/life/perception_node", "life/perception_node"
 def life() -> Iterator[SimpleNamespace]:
     rclpy.init()
     client, builder = Client(), TinyModelBuilder()
-    values = {"model": "lit", "queries": ["mug"], "autostart": False}
+    values = {"model": "lit", "queries": ["mug"], "autostart": False, "engine": "torch"}
     overrides = [Parameter(name, value=value) for name, value in values.items()]
     node = PerceptionNode(
         build=builder,
@@ -188,6 +191,75 @@ def least_resident(seconds: float = 1.5) -> float:
         time.sleep(0.02)
         least = min(least, resident_mb())
     return least
+
+
+@pytest.fixture
+def slow_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[threading.Event]:
+    """The engine "onnxruntime" takes until the event is set to be built, and always serves faster."""
+    monkeypatch.setenv("PERCEPTION_CONTRAST_CACHE", str(tmp_path))
+    built, build = threading.Event(), ort.build_ort_engine
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        built.wait(120.0)
+        return build(*arguments, **options)
+
+    def took(engines: Any, *_: Any, **__: Any) -> dict[str, float]:
+        return {str(plan_of(one)): 1.0 if one.name == "onnxruntime" else 2.0 for one in engines}
+
+    monkeypatch.setattr(ort, "build_ort_engine", slow)
+    monkeypatch.setattr(engine_trial, "measure", took)
+    yield built
+    built.set()
+
+
+def engine_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "engines"]
+
+
+def test_frames_are_answered_while_an_engine_takes_minutes_to_build(active, slow_build) -> None:
+    client, topic = active.client, f"{NODE}/semantic_features"
+    made = len(active.builder.made)
+    assert set_model(active, model="clip", engine="auto").successful
+    wait_for(lambda: len(active.builder.made) > made, "the pipeline")
+    spaces = {client.newest(topic, lambda one: one.model.startswith("clip")).space}
+    key, telling = "engine/spatial", "choosing: serving with torch fp32, trying onnxruntime fp32"
+    client.wait_diagnostics(NAME, key, lambda why: why == telling)
+    spaces |= {client.newest(topic).space for _ in range(3)}
+    slow_build.set()
+    told = client.wait_diagnostics(NAME, key, lambda why: why.startswith("onnxruntime fp32"))[key]
+    assert "1.0 ms, torch fp32 2.0 ms" in told
+    spaces |= {client.newest(topic).space}
+    assert len(spaces) == 1, "a vector may be compared with those of before"
+    wait_for(lambda: not engine_threads(), "the end of the choice")
+
+
+@pytest.mark.parametrize("how", ["deactivated", "cleaned up", "another model"])
+def test_a_choice_that_goes_on_is_called_off_with_its_models(active, slow_build, how: str) -> None:
+    client = active.client
+    assert set_model(active, model="clip", engine="torch").successful
+    client.newest(f"{NODE}/semantic_features", lambda one: one.model.startswith("clip"))
+    assert set_model(active, model="apart", engine="auto").successful
+    client.wait_diagnostics(NAME, "engine/spatial", lambda why: "trying onnxruntime" in why)
+    if how == "another model":
+        assert set_model(active, model="lit", engine="torch").successful
+        client.newest(f"{NODE}/semantic_features", lambda one: one.model.startswith("household-lit"))
+    else:
+        assert change(active, Transition.TRANSITION_DEACTIVATE)
+        if how == "cleaned up":
+            assert change(active, Transition.TRANSITION_CLEANUP)
+            assert set_model(active, engine="torch").successful
+    slow_build.set()
+    if how == "deactivated":
+        # Held, not lost: what was being built goes through the gate once frames come again.
+        assert engine_threads()
+        assert change(active, Transition.TRANSITION_ACTIVATE)
+        client.wait_diagnostics(NAME, "engine/spatial", lambda why: why.startswith("onnxruntime"))
+    wait_for(lambda: not engine_threads(), "the end of the thread")
+    if how == "cleaned up":
+        assert change(active, Transition.TRANSITION_CONFIGURE)
+        assert change(active, Transition.TRANSITION_ACTIVATE)
+    assert set_model(active, model="lit", engine="torch").successful
+    client.newest(f"{NODE}/semantic_features", lambda one: one.model.startswith("household-lit"))
 
 
 @pytest.mark.slow

@@ -39,5 +39,6 @@ class TinyModelBuilder:
             raise ModelError("the weights of 'broken' are damaged")
         settings = PipelineSettings(short_side=56, max_tokens=64)
         encoders = small_models.encoders_of.__wrapped__(name)
-        self.made.append(SmallImagePipeline(encoders, settings, track_numbers=arguments["track_numbers"]))
+        options = {key: arguments[key] for key in ("engine", "precision", "track_numbers")}
+        self.made.append(SmallImagePipeline(encoders, settings, **options))
         return self.made[-1]
