@@ -55,7 +55,8 @@ def draw_report(report: Report) -> Image.Image:
     return image
 
 
-def _font(size: int) -> Any:
+def chart_font(size: int) -> Any:
+    """Pillow's own font."""
     try:
         return ImageFont.load_default(size)
     except TypeError:  # Pillow 10.0 has one size alone
@@ -69,14 +70,14 @@ def _title(pen: ImageDraw.ImageDraw, report: Report) -> int:
         (MARGIN, 28),
         f"{settings['model']} + {settings['language_model']} at {height}x{width}",
         INK,
-        font=_font(30),
+        font=chart_font(30),
     )
     where = f"{machine['gpu'] or machine['cpu']}, threads: {machine['threads']}"
     line = (
         f"{where}; engine {engine['name']} {engine['precision']}; {report['throughput_hz']:.1f} Hz, "
         f"{report['walk_over_forwards']:.2f} times the models' forwards"
     )
-    pen.text((MARGIN, 72), line, SOFT, font=_font(19))
+    pen.text((MARGIN, 72), line, SOFT, font=chart_font(19))
     return 90
 
 
@@ -108,11 +109,11 @@ def _peer_bars(report: Report) -> list[Bar]:
 
 def _chart(pen: ImageDraw.ImageDraw, top: int, heading: str, bars: Sequence[Bar]) -> int:
     """Draws one below ``top``; gives where it ends."""
-    pen.text((MARGIN, top), heading, INK, font=_font(22))
+    pen.text((MARGIN, top), heading, INK, font=chart_font(22))
     top += 36
     longest = max((max(bar.p50, bar.p95) for bar in bars), default=1.0) or 1.0
     left, room = MARGIN + LABELS, WIDTH - 2 * MARGIN - LABELS - VALUES
-    font = _font(18)
+    font = chart_font(18)
     for index, bar in enumerate(bars):
         middle = top + index * ROW + ROW // 2
         pen.text((left - 14, middle), bar.label, INK, font=font, anchor="rm")

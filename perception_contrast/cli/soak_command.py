@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,10 @@ and every few seconds does something that a robot should survive: malformed mess
 JPEGs, other encodings and sizes, engine failures, stamps that jump, subscribers that come and go, storms of
 parameters, changes of the vocabulary, lifecycle transitions, a camera that freezes or goes. Each must be
 reported in /diagnostics, and the next good frame must have its result. Memory must stay within 2 percent.
+
+With --configurations one node of small random models is configured anew so many times instead: other models,
+other engines, by parameters and by lifecycle transitions, with storms of malformed messages and requests
+between. --output FOLDER gets its memory as memory.csv and memory.png.
 """
 
 
@@ -37,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--language-model", default="household-lit", help="model for text, or none (default: %(default)s)")
     add("--short-side", type=int, default=56, help="of the network input in pixels (default: %(default)s)")
     add("--engine", default="torch", help="inference engine (default: %(default)s)")
+    add("--configurations", type=int, default=0, metavar="N", help="memory over N new configurations")
+    add("--output", type=Path, default=Path(), metavar="FOLDER", help="of its table and curve (default: .)")
     add("--json", type=Path, metavar="FILE", help="write the results")
     return parser
 
@@ -44,16 +50,49 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or SoakError for what did not hold."""
     arguments = _parser().parse_args(argv)
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from perception_contrast.bench.soak.soak_graph import default_node
-    from perception_contrast.bench.soak.soak_run import Options, run_soak
     from perception_contrast.cli.demo.demo_graph import free_domain
 
     environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain())}
     environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.update({name: environment[name] for name in environment if name.startswith("ROS_")})
+    if arguments.configurations:
+        _run_configurations(arguments, environment)
+    else:
+        _run_faults(arguments, environment)
+    return 0
+
+
+def _run_configurations(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
+    from perception_contrast.bench.soak.configuration_run import (
+        ConfigurationOptions,
+        check_growth,
+        growth,
+        run_configurations,
+    )
+    from perception_contrast.bench.soak.memory_curve import MemoryReading, write_csv, write_curve
+
+    def tell(one: MemoryReading) -> None:
+        words = f"{one.number:3d} {one.model} {one.engine} by {one.how}: {one.resident_mb:.0f} MB"
+        print(f"{words}, {one.threads} threads, {one.seconds:.0f} s", flush=True)
+
+    options = ConfigurationOptions(environment, arguments.configurations)
+    readings = run_configurations(options, tell)
+    found, limit = growth(readings)
+    title = f"{found:+.3f} MB a configuration; {limit:.3f} MB are allowed"
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    write_csv(readings, arguments.output / "memory.csv")
+    write_curve(readings, arguments.output / "memory.png", title)
+    print(title)
+    check_growth(readings)
+
+
+def _run_faults(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from perception_contrast.bench.soak.soak_graph import default_node
+    from perception_contrast.bench.soak.soak_run import Options, run_soak
+
     words = [f"model:={arguments.model}", f"language_model:={arguments.language_model}"]
     words += [f"short_side:={arguments.short_side}", f"engine:={arguments.engine}"]
     options = Options(
@@ -76,7 +115,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(_summary(result))
     if arguments.json is not None:
         atomic_write(arguments.json, json.dumps(_facts(result), indent=1).encode())
-    return 0
 
 
 def _summary(result: SoakResult) -> str:

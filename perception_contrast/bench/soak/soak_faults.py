@@ -54,6 +54,12 @@ def faults() -> list[Fault]:
     return made
 
 
+def storms() -> list[Fault]:
+    """Those that need no other camera than "front" and leave the node's state as it was."""
+    quick = ("malformed", "encodings", "resolutions", "subscribers", "storm", "changes of")
+    return [one for one in faults() if one.camera == "front" and one.name.startswith(quick)]
+
+
 def _tomorrow() -> int:
     return time.time_ns() + 3600 * 10**9
 

@@ -36,19 +36,32 @@ class SoakError(PerceptionError):
 
 
 class SoakGraph:
-    """node: command that starts a node, to which ROS arguments are added. environment: of the children."""
+    """The processes and their client.
 
-    def __init__(self, node: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._environment = dict(environment)
+    Args:
+        node: command that starts a node, to which ROS arguments are added.
+        arguments: of each node.
+        environment: of the children.
+        nodes: which of NODES to start.
+    """
+
+    def __init__(
+        self,
+        node: Sequence[str],
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        nodes: Sequence[str] = tuple(NODES),
+    ) -> None:
+        self._environment, self._nodes = dict(environment), tuple(nodes)
         self._log = open(os.devnull, "w")  # noqa: PTH123, SIM115
         common = ["-p", "queries:=['cup']", "-p", "restore_vocabulary:=never", *arguments]
+        of_each = {
+            "raw": ["-r", "__ns:=/soak", "-p", "cameras:=[front, rear]"],
+            "jpeg": ["-r", "__ns:=/soak_jpeg", "-p", "image_transport:=compressed"],
+        }
         self.processes = {
-            "raw": self._start(
-                *node, "--ros-args", "-r", "__ns:=/soak", "-p", "cameras:=[front, rear]", *common
-            ),
-            "jpeg": self._start(
-                *node, "--ros-args", "-r", "__ns:=/soak_jpeg", "-p", "image_transport:=compressed", *common
-            ),
+            name: self._start(*node, "--ros-args", *of_each[name], *common, stdin=subprocess.PIPE)
+            for name in self._nodes
         }
         self.context = rclpy.context.Context()
         rclpy.init(context=self.context, domain_id=int(environment["ROS_DOMAIN_ID"]))
@@ -59,11 +72,16 @@ class SoakGraph:
         self._counts: dict[str, int] = defaultdict(int)
         self._clients: dict[str, Any] = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
-        self._listeners = {name: self._listen(name) for name in RESULTS}
+        self._listeners = {name: self._listen(name) for name in self.cameras}
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         threading.Thread(target=self._spin, name="soak", daemon=True).start()
         self.start_camera()
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Those that a node of this graph reads."""
+        return tuple(name for name in CAMERAS if ("jpeg" if name == "jpeg" else "raw") in self._nodes)
 
     def _spin(self) -> None:
         while self.context.ok():
@@ -111,6 +129,13 @@ class SoakGraph:
         assert self.camera.stdin is not None
         self.camera.stdin.write(line + "\n")
         self.camera.stdin.flush()
+
+    def command_node(self, name: str, line: str) -> None:
+        """Writes a line to a node's standard input."""
+        stream = self.processes[name].stdin
+        assert stream is not None
+        stream.write(line + "\n")
+        stream.flush()
 
     def send(self, camera: str, kind: str, stamp: int | None = None) -> int:
         """One frame; its stamp in nanoseconds, by which its result is known."""
@@ -162,11 +187,11 @@ class SoakGraph:
         return future.result()
 
     def wait_until_ready(self, patience: float) -> None:
-        """Waits until both nodes serve and every camera has a subscriber."""
-        for node in NODES:
+        """Waits until the nodes serve and every camera has a subscriber."""
+        for node in self._nodes:
             self.wait(partial(self._has_value, NODES[node], "state", "active"), f"node '{node}'", patience)
-        for camera, topic in CAMERAS.items():
-            self.wait(partial(self.node.count_subscribers, topic), f"a subscriber of {camera}")
+        for camera in self.cameras:
+            self.wait(partial(self.node.count_subscribers, CAMERAS[camera]), f"a subscriber of {camera}")
             name = NODES["jpeg"] if camera == "jpeg" else f"{NODES['raw']}: {camera}"
             self.wait(partial(self._has_value, name, "input/publishers", "1"), f"camera {camera}")
 
@@ -177,7 +202,7 @@ class SoakGraph:
     def resubscribe(self, times: int) -> None:
         """Replaces all subscriptions several times in quick succession."""
         for _ in range(times):
-            for camera in RESULTS:
+            for camera in self.cameras:
                 self.node.destroy_subscription(self._listeners[camera])
                 self._listeners[camera] = self._listen(camera)
 
