@@ -92,6 +92,15 @@ class BenchClient:
         key = f"subscribers/{output_name}"
         self.wait(lambda: self.status[NODE].get(key) == "1", f"a subscriber to {output_name}")
 
+    def wait_for_engines(self, name: str) -> None:
+        """Waits until the node called ``name`` chooses among engines no more."""
+
+        def chosen() -> bool:
+            values = self.status[name].items()
+            return not any(key.startswith("engine/") and why.startswith("choosing") for key, why in values)
+
+        self.wait(chosen, f"the engines of {name}")
+
     @contextmanager
     def serving(
         self, name: str, *parameters: str, remaps: Mapping[str, str] | None = None
@@ -150,6 +159,7 @@ def measure_overhead(model: str, language_model: str, engine: str, short_side: i
             client.wait(camera.get_subscription_count, "a reader of the camera")
             for topic in topics:
                 client.wait_for_subscriber(topic)
+            client.wait_for_engines(NODE)
             time.sleep(1.0)
             for number in range(1, rounds + 4):
                 began = time.perf_counter()
@@ -253,6 +263,8 @@ def measure_cameras(
     def measured(who: Sequence[str], nodes: Sequence[str]) -> Figures:
         publishing.clear()
         publishing.update(who)
+        for node in nodes:
+            client.wait_for_engines(node)
         time.sleep(3.0)
         counts.clear()
         began = time.monotonic()

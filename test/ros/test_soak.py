@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("rclpy")
 
+from perception_contrast.bench.soak.configuration_run import (
+    ConfigurationOptions,
+    check_growth,
+    run_configurations,
+)
 from perception_contrast.bench.soak.soak_faults import faults
 from perception_contrast.bench.soak.soak_graph import SoakError, SoakGraph
 from perception_contrast.bench.soak.soak_run import Options, run_soak
@@ -53,3 +59,31 @@ def test_a_node_that_dies_is_found() -> None:
             graph.seconds_to_result("front")
     finally:
         graph.close()
+
+
+# Each pipeline that was ever built stays, as through one reference that was forgotten.
+LEAKING = """
+import sys, threading  # noqa: E402
+from perception_contrast.bench.soak import configuration_node, soak_node  # noqa: E402
+kept = []
+def build(**arguments):
+    kept.append(configuration_node._build(**arguments))
+    return kept[-1]
+threading.Thread(target=configuration_node._answer, daemon=True).start()
+soak_node.main(build)
+"""
+
+
+@pytest.mark.parametrize("leaks", [False, True])
+def test_memory_stays_over_new_configurations_and_a_leak_is_found(leaks: bool) -> None:
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), "OMP_NUM_THREADS": "1"}
+    engines = [("torch", "fp32")] if leaks else [("onnxruntime", "int8"), ("torch", "bf16"), ("auto", "auto")]
+    options = ConfigurationOptions(environment, configurations=6 if leaks else 18, engines=engines)
+    if leaks:
+        options = replace(options, node=[sys.executable, "-c", LEAKING])
+    readings = run_configurations(options)
+    if not leaks:
+        check_growth(readings)
+        return
+    with pytest.raises(SoakError, match="each configuration adds"):
+        check_growth(readings)

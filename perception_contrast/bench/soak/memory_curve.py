@@ -100,8 +100,8 @@ def draw_curve(readings: Sequence[MemoryReading], title: str) -> Image.Image:
     _axes(pen, at, first, last, highest)
     points = [at(one.number, one.resident_mb) for one in readings]
     pen.line(points, fill=SOFT, width=2)
-    for one, (x, y) in zip(readings, points, strict=True):
-        pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=colours.get(one.model, INK))
+    for one, (across, down) in zip(readings, points, strict=True):
+        pen.ellipse((across - 5, down - 5, across + 5, down + 5), fill=colours.get(one.model, INK))
     return image
 
 

@@ -29,9 +29,9 @@ def build(**arguments: Any) -> Pipeline:
 
 def _encoders(name: str) -> Encoders:
     if name == "one-encoder":
-        clip = _clip("maskclip", name)
+        clip = _clip(name)
         return Encoders(clip, ClipLanguage(clip, ClipTextEncoder(clip)), "cpu")
-    clip = _clip("naclip", name)
+    clip = _clip(name)
     return Encoders(_dino(name), ClipLanguage(clip, ClipTextEncoder(clip)), "cpu")
 
 
@@ -43,11 +43,11 @@ def _dino(pair: str) -> DinoTower:
     return DinoTower(network, spec, f"{spec.name}@{pair}").eval().requires_grad_(False)
 
 
-def _clip(method: str, pair: str) -> ClipTower:
+def _clip(pair: str) -> ClipTower:
     network = open_clip.CLIP(
         embed_dim=64,
-        vision_cfg={"image_size": 64, "layers": 4, "width": _WIDTH, "patch_size": 16, "head_width": 64},
+        vision_cfg={"image_size": 64, "layers": 2, "width": _WIDTH, "patch_size": 16, "head_width": 64},
         text_cfg={"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 4, "layers": 2},
     )
     spec = replace(model_spec("clip-vit-b16"), dim=64, size=64)
-    return ClipTower(network, spec, f"{spec.name}@{pair}", method=method).eval().requires_grad_(False)
+    return ClipTower(network, spec, f"{spec.name}@{pair}", method="stock").eval().requires_grad_(False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ from small_models import small_dino
 from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.load_encoders import Encoders
+from perception_contrast.engines.choice import EngineChoice
+from perception_contrast.engines.encoder_session import Choosers
+from perception_contrast.engines.torch_engine import TorchEngine
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
@@ -87,3 +92,62 @@ def test_a_batch_that_does_not_fit_the_gpu_is_parted_and_stays_so() -> None:
     assert alone[0].features.shape == pipeline.process(frames[0], ALL_OUTPUTS).features.shape, (
         "no frame got smaller"
     )
+
+
+def choosing(faster: Any) -> tuple[Pipeline, DinoTower]:
+    """A pipeline that chooses its engine by ``faster`` while it serves, warmed up without waiting."""
+    tower = small_dino()
+    settings = PipelineSettings(short_side=56, max_tokens=64)
+    pipeline = Pipeline(Encoders(tower, None, "cpu"), settings, engine="auto")
+    (session,) = pipeline._image_encoder.sessions
+    session._choosers = Choosers(remembered=lambda *_: None, faster=faster)
+    pipeline.warm_up((60, 90), budget=30.0)
+    return pipeline, tower
+
+
+def test_memory_that_a_candidate_took_is_freed_before_images_get_smaller() -> None:
+    begun, freed = threading.Event(), threading.Event()
+
+    def endless(request: Any, serving: object, trying: object, turn: Any) -> Iterator[EngineChoice]:
+        begun.set()
+        try:
+            while True:
+                turn(lambda: None)
+        finally:
+            freed.set()
+        yield EngineChoice(TorchEngine(request.graph, "fp32", "cpu"), "never")
+
+    pipeline, tower = choosing(endless)
+    assert begun.wait(20.0)
+    shape = pipeline.extract_features(noise()).features.shape
+
+    def short(*_: object) -> None:
+        if not freed.is_set():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    tower.register_forward_pre_hook(short)
+    assert pipeline.extract_features(noise()).features.shape == shape, "no image got smaller"
+    assert "while engines were tried" in pipeline.warnings[0]
+    assert "called off" in pipeline.engines["spatial"]
+
+
+def test_a_space_stays_when_another_engine_takes_over() -> None:
+    go_on = threading.Event()
+
+    def slow(request: Any, serving: object, trying: object, turn: Any) -> Iterator[EngineChoice]:
+        while not go_on.wait(0.01):
+            turn(lambda: None)
+        yield EngineChoice(TorchEngine(request.graph, "bf16", "cpu"), "torch bf16: in a test")
+
+    pipeline, _ = choosing(slow)
+    before = pipeline.extract_features(noise()).features
+    assert pipeline.engines["spatial"] == "choosing: serving with torch fp32"
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "engines":
+            thread.join(20.0)
+    after = pipeline.extract_features(noise()).features
+    assert pipeline.engines["spatial"] == "torch bf16: in a test"
+    assert before.space == after.space and before.shape == after.shape
+    assert not np.array_equal(before.values, after.values)
+    pipeline.close()
