@@ -41,6 +41,8 @@ class _Task:
             self.run()
         except SearchCancelled:
             logger.debug("the choice of an engine was called off")
+        except Exception:
+            logger.exception("the choice of an engine failed")
         finally:
             self.ended()
 
@@ -81,7 +83,7 @@ class EngineSearch:
         """Runs a task after those before it.
 
         Args:
-            run: ends when ``in_turn`` or ``check`` raises SearchCancelled; must raise nothing else.
+            run: ends when ``in_turn`` or ``check`` raises SearchCancelled. What else it raises is logged.
             ended: called once, after ``run`` or instead of it where the task is called off.
             first: before all tasks that are not.
         """

@@ -130,6 +130,18 @@ def test_a_search_in_a_pause_or_held_is_called_off_too() -> None:
     end_of(thread)
 
 
+def test_a_task_that_fails_does_not_end_those_after_it(search: EngineSearch) -> None:
+    ended, ran = Ended(), threading.Event()
+
+    def fails() -> None:
+        raise AttributeError("a mistake")
+
+    search.submit(fails, ended)
+    search.submit(ran.set, ended)
+    ended.wait_for(2)
+    assert ran.is_set()
+
+
 def test_a_held_search_goes_on_where_it_was(search: EngineSearch) -> None:
     ended, steps = Ended(), []
     search.hold()
