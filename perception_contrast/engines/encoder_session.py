@@ -120,8 +120,13 @@ class EncoderSession:
             return str(serving)
         if self._searches:
             return f"choosing: serving with {serving}" + (f", trying {self._trying}" if self._trying else "")
-        if self._offers:
-            return f"{serving}; another takes over with the next image"
+        with self._lock:
+            offers = list(self._offers.items())
+        if offers:
+            size, offer = offers[-1]
+            if offer.engine is self.engine_for(size):
+                return offer.why
+            return f"{serving}; {plan_of(offer.engine)} takes over with the next image"
         if latest is not None:
             return latest.why
         if self._searched:
@@ -170,10 +175,12 @@ class EncoderSession:
         for size, choice in ({} if self._given_up else offers).items():
             before = self.engine_for(size)
             self._chosen[size] = choice
+            where = f"{self.graph.model} at {size[0]}x{size[1]}"
             if choice.engine is not before:
                 switched = True
-                where = f"{self.graph.model} at {size[0]}x{size[1]}"
                 logger.info("%s: engine %s takes over from %s", where, choice.why, plan_of(before))
+            elif before is self._plain:
+                logger.info("%s: engine %s stays", where, choice.why)
         return switched
 
     def prepare(self, size: Size, progress: Progress | None = None) -> EngineChoice | None:

@@ -110,7 +110,7 @@ def test_torch_serves_while_the_choice_goes_on_and_the_better_one_after_its_gate
     end_of_search(served)
     # It has passed, but an image of several windows is encoded by one engine.
     served.run(images())
-    assert better.runs == 0 and "another takes over" in served.describes
+    assert better.runs == 0 and "onnxruntime fp32 takes over" in served.describes
     with caplog.at_level(logging.INFO, "perception_contrast"):
         assert served.adopt() and not served.adopt()
     assert [r.message for r in caplog.records if "takes over from torch fp32" in r.message][1:] == []
@@ -135,6 +135,19 @@ def test_a_better_one_serves_before_the_last_candidate_was_tried() -> None:
     assert served.adopt()
     served.run(images())
     assert (first.runs, last.runs) == (1, 1) and served.describes.startswith("tensorrt")
+
+
+def test_torch_that_stays_tells_why_before_and_after_the_next_image(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    served = session(lambda request, serving, *_: iter([EngineChoice(serving, "torch fp32: in a test")]))
+    served.begin(SQUARE)
+    end_of_search(served)
+    assert served.describes == "torch fp32: in a test"
+    with caplog.at_level(logging.INFO, "perception_contrast"):
+        assert not served.adopt()
+    assert "torch fp32: in a test stays" in caplog.text
+    assert served.describes == "torch fp32: in a test"
 
 
 def test_a_search_that_fails_leaves_torch_with_a_warning() -> None:
