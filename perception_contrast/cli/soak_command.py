@@ -66,19 +66,19 @@ def _run_configurations(arguments: argparse.Namespace, environment: Mapping[str,
     from perception_contrast.bench.soak.configuration_run import (
         ConfigurationOptions,
         check_growth,
-        growth,
+        growth_in_words,
         run_configurations,
     )
     from perception_contrast.bench.soak.memory_curve import MemoryReading, write_csv, write_curve
 
     def tell(one: MemoryReading) -> None:
         words = f"{one.number:3d} {one.model} {one.engine} by {one.how}: {one.resident_mb:.0f} MB"
-        print(f"{words}, {one.threads} threads, {one.seconds:.0f} s", flush=True)
+        words += f", {one.allocated_mb:.1f} in use, {one.threads} threads, {one.seconds:.0f} s"
+        print(words, flush=True)
 
     options = ConfigurationOptions(environment, arguments.configurations)
     readings = run_configurations(options, tell)
-    found, limit = growth(readings)
-    title = f"{found:+.3f} MB a configuration; {limit:.3f} MB are allowed"
+    title = growth_in_words(readings)
     arguments.output.mkdir(parents=True, exist_ok=True)
     write_csv(readings, arguments.output / "memory.csv")
     write_curve(readings, arguments.output / "memory.png", title)

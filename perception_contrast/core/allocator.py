@@ -33,3 +33,26 @@ def release_memory() -> None:
     """Returns to the system what was freed and kept."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+class _Mallinfo2(ctypes.Structure):
+    """As <malloc.h> has it."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks",
+            "keepcost",
+        )
+    ]  # fmt: skip
+
+
+def allocated_mb() -> float:
+    """MB that are in use by malloc's account, without what it keeps; 0 where glibc is older than 2.33."""
+    try:
+        mallinfo2 = ctypes.CDLL("libc.so.6").mallinfo2
+    except (OSError, AttributeError):
+        return 0.0
+    mallinfo2.restype = _Mallinfo2
+    held = mallinfo2()
+    return float(held.uordblks + held.hblkhd) / (1 << 20)

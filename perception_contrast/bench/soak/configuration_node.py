@@ -1,7 +1,7 @@
 """A soak node of small models that tells its memory.
 
-Standard input: ``memory FILE``. It returns what was freed to the system and writes its resident megabytes
-to that file.
+Standard input: ``memory FILE``. It returns what was freed to the system and writes to that file its resident
+megabytes and those in use by malloc's account.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 from perception_contrast.bench.soak.soak_node import main
-from perception_contrast.core.allocator import release_memory
+from perception_contrast.core.allocator import allocated_mb, release_memory
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.ros.monitoring.hardware import resident_mb
 
@@ -23,7 +23,7 @@ def _answer() -> None:
         if len(words) == 2 and words[0] == "memory":
             gc.collect()
             release_memory()
-            atomic_write(Path(words[1]), f"{resident_mb():.2f}".encode())
+            atomic_write(Path(words[1]), f"{resident_mb():.2f} {allocated_mb():.2f}".encode())
 
 
 def _build(**arguments: object) -> object:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from perception_contrast.bench.plot import INK, MARGIN, OURS, PAPER, SOFT, STAGE, chart_font
+from perception_contrast.bench.plot import INK, MARGIN, OURS, PAPER, SOFT, STAGE, WHOLE, chart_font
 from perception_contrast.core.cache import atomic_write
 
 SIZE, LEFT, RIGHT, TOP, BOTTOM = (1200, 640), 110, 30, 130, 90
@@ -28,6 +28,7 @@ class MemoryReading:
         engine: its kind and precision as they were asked for.
         how: "parameters" (the models replaced others that served) or "lifecycle" (released before).
         resident_mb: after what was freed went back to the system.
+        allocated_mb: in use by malloc's account; without fragments, caches of Python and libraries.
         threads: of Python.
         seconds: from the change to the first result, and of the storm after it.
     """
@@ -37,12 +38,13 @@ class MemoryReading:
     engine: str
     how: str
     resident_mb: float
+    allocated_mb: float
     threads: int
     seconds: float
 
 
-def slope(readings: Sequence[MemoryReading]) -> float:
-    """MB that a configuration adds, by least squares.
+def slope(readings: Sequence[MemoryReading], field: str = "resident_mb") -> float:
+    """MB that a configuration adds to a field, by least squares.
 
     Models and engines take different memory, so each pair of them is compared with itself: its mean is
     subtracted from its readings and from their numbers.
@@ -51,7 +53,7 @@ def slope(readings: Sequence[MemoryReading]) -> float:
         ValueError: no pair was read twice.
     """
     kinds = [(one.model, one.engine) for one in readings]
-    memory = np.array([one.resident_mb for one in readings])
+    memory = np.array([float(getattr(one, field)) for one in readings])
     number = np.array([one.number for one in readings], float)
     for kind in set(kinds):
         rows = np.array([one == kind for one in kinds])
@@ -98,6 +100,7 @@ def draw_curve(readings: Sequence[MemoryReading], title: str) -> Image.Image:
         return x, SIZE[1] - BOTTOM - (SIZE[1] - TOP - BOTTOM) * megabytes / highest
 
     _axes(pen, at, first, last, highest)
+    pen.line([at(one.number, one.allocated_mb) for one in readings], fill=WHOLE, width=2)
     points = [at(one.number, one.resident_mb) for one in readings]
     pen.line(points, fill=SOFT, width=2)
     for one, (across, down) in zip(readings, points, strict=True):
@@ -117,5 +120,5 @@ def _axes(pen: ImageDraw.ImageDraw, at: Any, first: int, last: int, highest: flo
             pen.text((left, bottom + 14), str(number), SOFT, font=small, anchor="mm")
     if first < 0:
         pen.line((*at(0, 0), *at(0, highest)), fill=SOFT)
-    words = "configuration (negative: caches fill); resident memory after gc and malloc_trim"
+    words = "configuration (negative: caches fill); dots: resident after malloc_trim; below: in use"
     pen.text((SIZE[0] / 2, SIZE[1] - 34), words, SOFT, font=small, anchor="mm")
