@@ -85,7 +85,7 @@ def draw_curve(readings: Sequence[MemoryReading], title: str) -> Image.Image:
     """RGB of SIZE; the axis of memory begins at 0, so that a plateau looks like one."""
     image = Image.new("RGB", SIZE, PAPER)
     pen = ImageDraw.Draw(image)
-    pen.text((MARGIN, 24), title, INK, font=chart_font(26))
+    pen.text((MARGIN, 24), title, INK, font=chart_font(20))
     models = sorted({one.model for one in readings})
     colours = dict(zip(models, (STAGE, OURS), strict=False))
     for index, (model, colour) in enumerate(colours.items()):
