@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,29 +60,8 @@ def test_a_node_that_dies_is_found() -> None:
         graph.close()
 
 
-# Each pipeline that was ever built stays, as through one reference that was forgotten.
-LEAKING = """
-import sys, threading  # noqa: E402
-from perception_contrast.bench.soak import configuration_node, soak_node  # noqa: E402
-kept = []
-def build(**arguments):
-    kept.append(configuration_node._build(**arguments))
-    return kept[-1]
-threading.Thread(target=configuration_node._answer, daemon=True).start()
-soak_node.main(build)
-"""
-
-
-@pytest.mark.parametrize("leaks", [False, True])
-def test_memory_stays_over_new_configurations_and_a_leak_is_found(leaks: bool) -> None:
+def test_memory_stays_over_new_configurations_and_storms() -> None:
+    """That a leak is found is asserted of the readings, in test_memory_curve."""
     environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), "OMP_NUM_THREADS": "1"}
-    engines = [("torch", "fp32")] if leaks else [("onnxruntime", "int8"), ("torch", "bf16"), ("auto", "auto")]
-    options = ConfigurationOptions(environment, configurations=6 if leaks else 18, engines=engines)
-    if leaks:
-        options = replace(options, node=[sys.executable, "-c", LEAKING])
-    readings = run_configurations(options)
-    if not leaks:
-        check_growth(readings)
-        return
-    with pytest.raises(SoakError, match="memory grows"):
-        check_growth(readings)
+    engines = [("onnxruntime", "int8"), ("torch", "bf16"), ("auto", "auto")]
+    check_growth(run_configurations(ConfigurationOptions(environment, 18, engines)))
