@@ -17,6 +17,7 @@ import venv
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import ament_index
 import system_packages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +29,7 @@ NOTES = VENV / ".set-up"
 CACHE = Path(os.environ.get("PERCEPTION_CONTRAST_CACHE") or Path.home() / ".cache" / "perception_contrast")
 NEEDED_GB = 9
 PACKAGES = (ROOT, ROOT / "simulation", ROOT / "training")
+SCRIPTS = (ROOT / "scripts" / "ament_index.py",)
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -49,7 +51,7 @@ def requirement_files() -> list[Path]:
 
 
 def interface_packages() -> list[Path]:
-    """vision_msgs and tf2_msgs are declared here only for machines whose ROS is the wheels."""
+    """vision_msgs, tf2_msgs and bond are declared here only for machines whose ROS is the wheels."""
     fallback = [] if ROS else sorted(p.parent for p in (ROOT / "interfaces/fallback").glob("*/package.xml"))
     return [*fallback, ROOT / "interfaces" / "perception_contrast_msgs"]
 
@@ -151,6 +153,15 @@ def install_package() -> None:
         run(*pip, "--editable", folder, remedy="")
 
 
+def index_packages() -> None:
+    """For `ros2 pkg`, `ros2 launch` and `ros2 run`: pip's editable installation leaves a prefix without them."""
+    prefix = ROOT / "install" if ROS else VENV
+    try:
+        ament_index.link_packages(PACKAGES, VENV, prefix)
+    except FileExistsError as error:
+        sys.exit(f"set-up: '{error.filename2}' is not a link that set-up made. Move it away, then try again.")
+
+
 def fetch_weights() -> None:
     """A convenience: what cannot be fetched now is fetched when it is first used."""
     command = [VENV / "bin" / "perception-contrast", "models", "get", "household-lit"]
@@ -189,6 +200,7 @@ def steps() -> list[Step]:
             install_package,
             digest(metadata),
         ),
+        ("index", "names of the packages for ros2", index_packages, digest([*metadata, *SCRIPTS])),
         ("weights", "default model weights", fetch_weights, "tried"),
         ("assets", "meshes and textures of the simulated household", fetch_assets, "tried"),
     ]

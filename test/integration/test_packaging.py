@@ -21,6 +21,7 @@ MANIFESTS = (
     "interfaces/perception_contrast_msgs/package.xml",
     "interfaces/fallback/vision_msgs/package.xml",
     "interfaces/fallback/tf2_msgs/package.xml",
+    "interfaces/fallback/bond/package.xml",
 )
 # REP-2011 hashes (RIHS01) of the released definitions (vision_msgs 4.1.1; tf2_msgs of Jazzy). DDS discovery
 # compares them, and they cover every message inside.
