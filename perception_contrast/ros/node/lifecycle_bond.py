@@ -110,16 +110,16 @@ class _Bond:
             self.state = BondState.ENDING if formed else BondState.BROKEN
             if not broken:
                 self._publish(active=False)
-        self._timer.cancel()
         if formed:
             self._wait_for_answer()
         self._close()
 
     def _close(self) -> None:
+        """With the lock, so that no callback uses what has just been destroyed."""
         with self._lock:
             entities, self._open = self._open, ()
-        for destroy, entity in entities:
-            destroy(entity)
+            for destroy, entity in entities:
+                destroy(entity)
 
     def _wait_for_answer(self) -> None:
         """Tells the end again until the other side answers. No word of it may come after the next start."""
@@ -135,7 +135,7 @@ class _Bond:
                 self.state = BondState.BROKEN
             elif self.state in (BondState.WAITING, BondState.FORMED):
                 self._publish(active=True)
-            else:
+            elif self._open:
                 self._timer.cancel()
         if given_up:
             # Nobody is there who must be told, and the heartbeats of other nodes need not be read.
@@ -156,6 +156,8 @@ class _Bond:
                 self._publish(active=False)
 
     def _publish(self, *, active: bool) -> None:
+        if not self._open:
+            return
         message = self._kind(
             id=self._id,
             instance_id=self._instance,
