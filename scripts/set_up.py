@@ -154,7 +154,7 @@ def install_package() -> None:
 
 
 def index_packages() -> None:
-    """For `ros2 pkg`, `ros2 launch` and `ros2 run`: pip's editable installation leaves a prefix without them."""
+    """For `ros2 pkg`, `ros2 launch` and `ros2 run`: an editable installation by pip leaves them out."""
     prefix = ROOT / "install" if ROS else VENV
     try:
         ament_index.link_packages(PACKAGES, VENV, prefix)

@@ -23,8 +23,8 @@ MANIFESTS = (
     "interfaces/fallback/tf2_msgs/package.xml",
     "interfaces/fallback/bond/package.xml",
 )
-# REP-2011 hashes (RIHS01) of the released definitions (vision_msgs 4.1.1; tf2_msgs of Jazzy; bond 4). DDS discovery
-# compares them, and they cover every message inside.
+# REP-2011 hashes (RIHS01) of the released definitions (vision_msgs 4.1.1; tf2_msgs of Jazzy; bond 4). DDS
+# discovery compares them, and they cover every message inside.
 RELEASED = {
     "vision_msgs/msg/Detection2DArray": "214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968",
     "vision_msgs/msg/Detection3DArray": "793f5eab9595ac1c0da07873cc859db42eae51f0ee76056db8562515d830e018",
