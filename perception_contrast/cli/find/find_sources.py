@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -21,8 +20,6 @@ from perception_contrast.recordings.bags import BagSource
 from perception_contrast.recordings.storage import is_recording
 from perception_contrast.recordings.video import VideoSource
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class ReadFrame:
@@ -39,6 +36,14 @@ class ReadFrame:
     index: int
     frame: Frame | None = None
     error: str = ""
+
+
+@dataclass(frozen=True)
+class LostNote:
+    """What a source lost that is no single frame: a file of a recording, bytes, messages, a channel."""
+
+    source: str
+    text: str
 
 
 class FindSource(Protocol):
@@ -66,7 +71,7 @@ class FindSource(Protocol):
     def count(self) -> int:
         """How many frames it has, 0 if that is not known."""
 
-    def frames(self, start: int) -> Iterator[ReadFrame]:
+    def frames(self, start: int) -> Iterator[ReadFrame | LostNote]:
         """The frames from number ``start`` on. Raises PerceptionError where it cannot be read further."""
 
 
@@ -138,7 +143,7 @@ class Recording:
             raise PerceptionError(f"recording '{self.path}' has no topic with readable images")
         return self.topic or topics[0]
 
-    def frames(self, start: int) -> Iterator[ReadFrame]:
+    def frames(self, start: int) -> Iterator[ReadFrame | LostNote]:
         recording, index = BagSource(self.path), 0
         errors: list[FrameError] = []
         for frame in recording.frames(self.image_topic(recording), errors.append):
@@ -154,13 +159,26 @@ class Recording:
             if place >= start:
                 yield ReadFrame(self.name, place, error=str(error))
         for note in recording.lost:
-            _log.warning("recording '%s': %s", self.path, note)
+            yield LostNote(self.name, note)
+
+
+@dataclass(frozen=True)
+class FoundSources:
+    """What the command line names.
+
+    Attributes:
+        sources: In its order.
+        left_out: Files of its folders that look like images and cannot be read, a line each with the reason.
+    """
+
+    sources: tuple[FindSource, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def find_sources(
     paths: Iterable[Path], topic: str | None = None, leave_out: Path | None = None
-) -> tuple[FindSource, ...]:
-    """The sources that the command line names, in its order.
+) -> FoundSources:
+    """The sources that the command line names.
 
     Args:
         paths: Image files, folders of them (searched through with their sub-folders), videos, recordings.
@@ -170,16 +188,19 @@ def find_sources(
     Raises:
         PerceptionError: A path does not exist, or a folder holds no image.
     """
-    named, known = list[FindSource](), dict[str, Path]()
+    named, known, left_out = list[FindSource](), dict[str, Path](), dict[str, None]()
     for path in paths:
         for one in _listed(path.expanduser(), topic, leave_out):
+            if isinstance(one, str):
+                left_out[one] = None
+                continue
             place = one.path.resolve()
             if one.key() in known and known[one.key()] != place:
                 one = one.renamed()
             if one.key() not in known:
                 known[one.key()] = place
                 named.append(one.make(one.name, one.path))
-    return tuple(named)
+    return FoundSources(tuple(named), tuple(left_out))
 
 
 @dataclass(frozen=True)
@@ -201,7 +222,8 @@ class _Listed:
         return replace(self, name=f"{name.with_suffix('')}-{digest}{name.suffix}")
 
 
-def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_Listed]:
+def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_Listed | str]:
+    """What a path holds; a line for each file in it that is left out."""
     if not path.exists():
         raise PerceptionError(f"'{path}' does not exist; check the path")
     base = path.resolve().name or "root"
@@ -218,7 +240,7 @@ def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_
                 f"name videos one by one{others}"
             )
         for name, reason in listing.left_out.items():
-            _log.warning("image '%s' of '%s' is left out: %s", name, path, reason)
+            yield f"{path / name}: {reason}"
         for file in files:
             yield _Listed(f"{base}/{file.relative_to(path).as_posix()}", file, ImageFile)
     elif path.suffix.lower() in IMAGE_SUFFIXES:
