@@ -11,6 +11,12 @@ from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.file_listing import IMAGE_SUFFIXES, is_image_name, list_images
+from perception_contrast_training.data.datasets.folder_classes import (
+    AUTO,
+    FOLDERS,
+    class_folders,
+    recording_among,
+)
 from perception_contrast_training.data.datasets.samples import (
     UNKNOWN,
     Sample,
@@ -24,13 +30,18 @@ _log = logging.getLogger(__name__)
 
 
 class FolderDataset:
-    """Images under a folder or in a .zip, sorted by name; the folder that holds one names its class.
+    """Images under a folder or in a .zip, sorted by name; ``folder_classes`` says which folder is a class.
 
-    Where all images lie in one folder there are no classes (label and group are -1 and 0). Raises
-    PerceptionError for what is missing, empty or no archive; FrameError for a damaged image.
+    An image without a class has label -1 and group 0. Raises PerceptionError for what is missing, empty or
+    no archive; FrameError for a damaged image.
+
+    Args:
+        path: Of the folder or archive.
+        classes: Rule of ``folder_classes.RULES``.
+        transform: Applied to each (3, h, w) uint8 image.
     """
 
-    def __init__(self, path: Path | str, *, transform: Transform | None = None) -> None:
+    def __init__(self, path: Path | str, *, classes: str = AUTO, transform: Transform | None = None) -> None:
         self.path = Path(path)
         self.transform = transform
         self._archive = _Archive(self.path) if self.path.is_file() else None
@@ -40,12 +51,17 @@ class FolderDataset:
                 f"'{self.path}' holds no images ({', '.join(IMAGE_SUFFIXES)}); check the path"
             )
         folders = sorted({str(PurePosixPath(name).parent) for name in self.names})
-        labels = {folder: number for number, folder in enumerate(folders)}
-        has_classes = len(folders) > 1
-        self.classes = tuple(_class_names(folders)) if has_classes else ()
-        self.labels = tuple(
-            labels[str(PurePosixPath(name).parent)] if has_classes else UNKNOWN for name in self.names
-        )
+        class_of = dict(zip(folders, class_folders(folders, classes), strict=True))
+        found = sorted(set(class_of.values()) - {""})
+        labels = {"": UNKNOWN} | {one: number for number, one in enumerate(found)}
+        self.classes = tuple(_class_names(found))
+        self.labels = tuple(labels[class_of[str(PurePosixPath(name).parent)]] for name in self.names)
+        if classes == AUTO and not found and len(folders) > 1 and (named := recording_among(folders)):
+            _log.info(
+                "the folders of '%s' are taken for days or recordings, as '%s', and not for classes; the "
+                "option classes=%s makes each a class",
+                self.path, named, FOLDERS,
+            )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.names)
