@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.orientation import orientation_note
+from perception_contrast.recordings.storage import is_recording
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
 from perception_contrast_training.evaluation.readers.folders import labelled_pairs
 from perception_contrast_training.evaluation.readers.types import Skipped
@@ -73,7 +74,11 @@ class LabelledFolder:
         try:
             lines = (folder / "classes.txt").read_text("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise PerceptionError(f"'{folder / 'classes.txt'}' cannot be read: {error}") from error
+            what = f"'{folder}' is a recording" if is_recording(folder) else str(error)
+            raise PerceptionError(
+                f"'{folder / 'classes.txt'}' cannot be read: {what}; give a folder of labelled "
+                "images: images/, labels/ and classes.txt"
+            ) from error
         self.names = tuple(line.strip() for line in lines)
         if not any(self.names):
             raise PerceptionError(f"'{folder / 'classes.txt'}' names nothing; write one name a line")
