@@ -9,6 +9,9 @@ from rosbags.typesys import Stores, get_typestore
 
 from perception_contrast.core.errors import FrameError
 
+CDR = "cdr"
+"""The serialisation of ROS 2."""
+
 _TYPESTORE = get_typestore(Stores.ROS2_HUMBLE)
 
 
@@ -43,6 +46,33 @@ class BagTopic:
     count: int
     qos: tuple[OfferedQos, ...] = ()
     definition: str = ""
+
+
+@dataclass(frozen=True)
+class ChannelExtension:
+    """What rosbags keeps of a connection beside its type."""
+
+    offered_qos_profiles: tuple[Any, ...] = ()
+    serialization_format: str = CDR
+
+
+@dataclass(frozen=True)
+class ChannelDefinition:
+    """data: the definition of the channel's type, as recorded."""
+
+    data: str = ""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A topic of one storage file, of any encoding; the same attributes as a connection of rosbags."""
+
+    id: int
+    topic: str
+    msgtype: str
+    msgcount: int = 0
+    msgdef: ChannelDefinition = ChannelDefinition()
+    ext: ChannelExtension = ChannelExtension()
 
 
 class BagMessage(NamedTuple):

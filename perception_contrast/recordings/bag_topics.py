@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from perception_contrast.recordings.bag_messages import BagMessage, BagTopic
-from perception_contrast.recordings.mcap_file import CDR
+from perception_contrast.recordings.bag_messages import CDR, BagMessage, BagTopic
 from perception_contrast.recordings.offered_qos import offered_qos
 
 _ROS1 = "ros1"

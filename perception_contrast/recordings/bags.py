@@ -13,6 +13,7 @@ from typing import Any
 from rosbags.rosbag2 import Reader
 from zstandard import ZstdDecompressor, ZstdError
 
+from perception_contrast.core.arrays import RgbImage
 from perception_contrast.core.camera_model import CameraModel
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
@@ -32,6 +33,7 @@ from perception_contrast.recordings.mcap_file import IndexedMcap, mcap_profile
 from perception_contrast.recordings.recovery import RecoveredFile
 from perception_contrast.recordings.recovery_mcap import RecoveredMcap
 from perception_contrast.recordings.recovery_sqlite import RecoveredSqlite, has_journal
+from perception_contrast.recordings.sqlite_file import IndexedSqlite
 from perception_contrast.recordings.storage import opened_storage, ros1_error
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -125,7 +127,7 @@ class BagSource:
         ranked = []
         for topic in self.topics.values():
             if topic.type in (IMAGE, COMPRESSED_IMAGE) and topic.count and self.kind_of(topic.name) == COLOR:
-                image = next(self._decoded(topic.name, Counter())).image
+                image = self._first_image(topic.name)
                 grey = bool((image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all())
                 ranked.append((grey, -topic.count, topic.name))
         return tuple(name for _, _, name in sorted(ranked))
@@ -144,44 +146,78 @@ class BagSource:
         cannot be decoded is left out, counted in ``lost`` and given to ``on_error``. Without ``on_error``
         FrameError is raised at the end if no image at all could be decoded.
         """
-        name = self._image_topic() if topic is None else self._require(topic).name
+        return self._frames(self._topic_of_images(topic), on_error)
+
+    def numbered_frames(self, topic: str | None = None) -> Iterator[tuple[int, Frame | FrameError]]:
+        """Every image of a topic as ``frames`` gives it, with its number among all images of the topic.
+
+        In the place of one that cannot be decoded stands the reason, so numbers are those of the messages
+        in every program that counts them.
+        """
+        return enumerate(self._decoded(self._topic_of_images(topic)))
+
+    def image_topic(self, topic: str | None = None) -> str:
+        """An image topic that can be read: the given one, or the first of ``image_topics``.
+
+        Raises PerceptionError that says why the images of the others cannot be read.
+        """
+        names = self.image_topics()
+        if topic in names:
+            return topic
+        if topic is None and names:
+            return names[0]
+        if topic is not None:
+            self._require(topic)
+        asked = "no topic with readable images" if topic is None else f"no readable images on '{topic}'"
+        others = [
+            f"{one.name} ({one.type}{self._fault(one)})"
+            for one in self.topics.values()
+            if one.name not in names
+        ]
+        readable = f"readable: {', '.join(names)}; " if names else ""
+        raise PerceptionError(
+            f"recording '{self.path}' has {asked}; {readable}it has: {', '.join(others)}{self._lost_note()}"
+        )
+
+    def _fault(self, topic: BagTopic) -> str:
+        """Why an image topic gives no colour images, to stand behind its type; "" for other topics."""
+        if topic.type not in (IMAGE, COMPRESSED_IMAGE):
+            return ""
+        return f": {self.kind_of(topic.name)}"
+
+    def _topic_of_images(self, topic: str | None) -> str:
+        """The name of a topic of an image type. Raises PerceptionError."""
+        name = self.image_topic() if topic is None else self._require(topic).name
         if self.topics[name].type not in (IMAGE, COMPRESSED_IMAGE):
             raise PerceptionError(
                 f"topic '{name}' carries {self.topics[name].type}, not images; "
                 f"choose one of: {', '.join(self.image_topics()) or 'none is there'}"
             )
-        return self._frames(name, on_error)
+        return name
 
     def _frames(self, name: str, on_error: Callable[[FrameError], None] | None) -> Iterator[Frame]:
+        first: FrameError | None = None
+        decoded = False
+        for one in self._decoded(name):
+            if isinstance(one, Frame):
+                decoded = True
+                yield one
+            elif on_error is not None:
+                on_error(one)
+            else:
+                first = first or one
+        if first is not None and not decoded:
+            raise first
+
+    def _decoded(self, name: str) -> Iterator[Frame | FrameError]:
         counts = self._unreadable[name] = Counter()
-        first, decoded = list[FrameError](), False
-
-        def note(error: FrameError) -> None:
-            if on_error is not None:
-                on_error(error)
-            elif not first:
-                first.append(error)
-
-        for frame in self._decoded(name, counts, self._camera(name), note):
-            decoded = True
-            yield frame
-        if first and not decoded:
-            raise first[0]
-
-    def _decoded(
-        self,
-        name: str,
-        counts: Counter[str],
-        camera: CameraModel | None = None,
-        on_error: Callable[[FrameError], None] | None = None,
-    ) -> Iterator[Frame]:
+        camera = self._camera(name)
         for message in self.messages([name]):
             try:
                 frame = self._frame(message, camera)
             except FrameError as error:
                 counts[error.reason] += 1
-                if on_error is not None:
-                    on_error(error)
+                yield error
                 continue
             yield frame
 
@@ -254,9 +290,9 @@ class BagSource:
 
     def _reader_of_unusual(self, file: Path, stack: ExitStack, error: Exception) -> Any:
         """A reader of a file that rosbags refuses: for what its channels carry, or because it is damaged."""
-        if file.suffix == ".mcap":
-            with suppress(PerceptionError, OSError):
-                return stack.enter_context(IndexedMcap(file))
+        indexed = IndexedMcap if file.suffix == ".mcap" else IndexedSqlite
+        with suppress(PerceptionError, OSError):
+            return stack.enter_context(indexed(file))
         recovered = self._recover_file(file)
         if not self._recover and (recovered is None or recovered.lost or not recovered.message_count):
             raise self._damaged(str(error) or type(error).__name__) from error
@@ -282,14 +318,12 @@ class BagSource:
             raise PerceptionError(f"recording '{self.path}' has no topic '{topic}'; it has: {there}")
         return self.topics[topic]
 
-    def _image_topic(self) -> str:
-        names = self.image_topics()
-        if not names:
-            there = ", ".join(f"{each.name} ({each.type})" for each in self.topics.values())
-            raise PerceptionError(
-                f"recording '{self.path}' has no topic with readable images; it has: {there}"
-            )
-        return names[0]
+    def _first_image(self, topic: str) -> RgbImage:
+        """The first image of a topic that can be decoded, where one can."""
+        for message in self.messages([topic]):
+            with suppress(FrameError):
+                return decode_message(deserialize(message))
+        raise PerceptionError(f"topic '{topic}' of recording '{self.path}' has no readable image")
 
     def _camera(self, image_topic: str) -> CameraModel | None:
         info = self.topics.get(camera_info_topic(image_topic))

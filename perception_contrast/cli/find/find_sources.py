@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,9 +11,9 @@ from typing import Protocol
 
 import cv2
 
-from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
-from perception_contrast.images.file_listing import IMAGE_SUFFIXES, list_images
+from perception_contrast.images.file_listing import IMAGE_SUFFIXES, list_images, natural_order
 from perception_contrast.images.files import load_image
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.recordings.storage import is_recording
@@ -133,31 +132,15 @@ class Recording:
 
     def image_topic(self, recording: BagSource) -> str:
         """The topic that is searched. Raises PerceptionError if there is none."""
-        topics = recording.image_topics()
-        if self.topic is not None and self.topic not in topics:
-            raise PerceptionError(
-                f"recording '{self.path}' has no images on '{self.topic}'; it has images on: "
-                f"{', '.join(topics) or 'no topic'}"
-            )
-        if not topics:
-            raise PerceptionError(f"recording '{self.path}' has no topic with readable images")
-        return self.topic or topics[0]
+        return recording.image_topic(self.topic)
 
     def frames(self, start: int) -> Iterator[ReadFrame | LostNote]:
-        recording, index = BagSource(self.path), 0
-        errors: list[FrameError] = []
-        for frame in recording.frames(self.image_topic(recording), errors.append):
-            for error in errors:
-                if index >= start:
-                    yield ReadFrame(self.name, index, error=str(error))
-                index += 1
-            errors.clear()
-            if index >= start:
-                yield ReadFrame(self.name, index, frame)
-            index += 1
-        for place, error in enumerate(errors, index):
-            if place >= start:
-                yield ReadFrame(self.name, place, error=str(error))
+        recording = BagSource(self.path)
+        for index, one in recording.numbered_frames(self.image_topic(recording)):
+            if index >= start and isinstance(one, Frame):
+                yield ReadFrame(self.name, index, one)
+            elif index >= start:
+                yield ReadFrame(self.name, index, error=str(one))
         for note in recording.lost:
             yield LostNote(self.name, note)
 
@@ -232,7 +215,8 @@ def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_
         yield _Listed(stem, path, partial(Recording, topic=topic))
     elif path.is_dir():
         listing = list_images(path, recursive=True)
-        files = sorted((file for file in listing.files if not _is_in(file, leave_out)), key=_natural)
+        searched = (file for file in listing.files if not _is_in(file, leave_out))
+        files = sorted(searched, key=lambda file: natural_order(file.as_posix()))
         others = "".join(f"; '{name}': {reason}" for name, reason in listing.left_out.items())
         if not files:
             raise PerceptionError(
@@ -251,9 +235,3 @@ def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_
 
 def _is_in(file: Path, folder: Path | None) -> bool:
     return folder is not None and folder.resolve() in file.resolve().parents
-
-
-def _natural(file: Path) -> list[tuple[int, str]]:
-    """Sort key that takes runs of digits as numbers."""
-    parts = re.split(r"(\d+)", file.as_posix())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,66 @@ def test_grey_of_16_bits_is_depth_where_its_name_says_so(tmp_path: Path) -> None
     bag = BagSource(write(tmp_path / "bag", [*messages, *images(1)]))
     assert bag.kind_of("/cam/depth/image_raw") == "depth" and bag.kind_of("/thermal/image_raw") == "color"
     assert bag.image_topics() == (TOPIC, "/thermal/image_raw")
+
+
+@pytest.mark.parametrize("qos", ["- reliability: reliable", "{{{", "- 7", "null"])
+def test_a_db3_with_an_odd_qos_text_is_read_by_its_tables(
+    tmp_path: Path, qos: str, expected: list[float]
+) -> None:
+    """Recovery would read every byte of the file to open it, and lose the other topics' QoS."""
+    extra = Message("/odd", "x_msgs/msg/Odd", START, b"{}")
+    folder = write(tmp_path / "bag", [*images(), extra._replace(type=IMAGE)], StoragePlugin.SQLITE3)
+    # Before, rosbags reads it.
+    whole, window = BagSource(folder), (START + SECOND, START + 3 * SECOND)
+    part = list(whole.messages([TOPIC], *window))
+    with sqlite3.connect(folder / "bag.db3") as database:
+        database.execute("UPDATE topics SET offered_qos_profiles = ? WHERE name = ?", (qos, TOPIC))
+        database.execute("UPDATE topics SET serialization_format = 'json' WHERE name = '/odd'")
+    database.close()
+    for recover in (True, False):
+        bag = BagSource(folder, recover=recover)
+        assert shown(bag) == expected and bag.topics[TOPIC].qos == () and bag.topics[TOPIC].definition
+        assert bag.lost == (
+            "'/odd' is left out: 1 message(s) that are not ROS 2 (sensor_msgs/msg/Image, json)",
+        )
+        assert (bag.start, bag.end) == (whole.start, whole.end)
+        assert 0 < len(part) < 4 and list(bag.messages([TOPIC], *window)) == part
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
+@pytest.mark.parametrize("name", ["drive #2", "what?", "50%20", "a b&c=d"])
+def test_signs_that_mean_something_in_a_uri_may_be_in_a_path(
+    tmp_path: Path, name: str, storage: StoragePlugin, expected: list[float]
+) -> None:
+    # rosbags cannot write there either.
+    folder = write(tmp_path / "plain", images(), storage).rename(tmp_path / name)
+    bag = BagSource(folder, recover=False)
+    assert shown(bag) == expected and bag.lost == ()
+
+
+def test_images_keep_their_numbers_where_some_cannot_be_read(tmp_path: Path) -> None:
+    recorded = [raw(START - SECOND, image(9), TOPIC, "unheard"), *images()]
+    bag = BagSource(write(tmp_path / "bag", recorded))
+    numbered = list(bag.numbered_frames())
+    assert [number for number, _ in numbered] == [0, 1, 2, 3, 4]
+    assert isinstance(numbered[0][1], FrameError) and numbered[0][1].reason == "unknown_encoding"
+    assert [float(one.image.mean()) for _, one in numbered[1:]] == [float(image(n).mean()) for n in range(4)]
+
+
+def test_why_no_image_can_be_read_is_said(tmp_path: Path) -> None:
+    recorded = [raw(START + n * SECOND, image(n), TOPIC, "unheard") for n in range(3)]
+    bag = BagSource(write(tmp_path / "bag", recorded))
+    for topic in (None, TOPIC):
+        with pytest.raises(PerceptionError, match=r"no .*readable images.*'unheard' is not supported"):
+            bag.image_topic(topic)
+    with pytest.raises(PerceptionError, match="'unheard' is not supported"):
+        bag.frames()
+    bag = BagSource(write(tmp_path / "other", [*recorded, *images(2, "/good")]))
+    assert bag.image_topic() == "/good"
+    with pytest.raises(PerceptionError, match=r"readable: /good.*'unheard' is not supported"):
+        bag.image_topic(TOPIC)
+    with pytest.raises(PerceptionError, match="has no topic '/none'"):
+        bag.image_topic("/none")
 
 
 CASES = {

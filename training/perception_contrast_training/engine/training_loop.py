@@ -51,6 +51,7 @@ class LoopComponents:
         probe: Figures on held-out images, by name; ``SELECTION_FIGURE`` chooses the best checkpoint.
         probe_every: Steps between two probes.
         export: Writes what lies beside the checkpoints, before each of them.
+        unreadable: A line for each file that was left out before the run began.
         held_out_unreadable: A line for each held-out image that the probe could not read; it grows.
         about: What every checkpoint notes beside the run's state, as JSON holds it.
     """
@@ -63,6 +64,7 @@ class LoopComponents:
     probe: Probe | None = None
     probe_every: int = 0
     export: Export | None = None
+    unreadable: Collection[str] = ()
     held_out_unreadable: Collection[str] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -102,7 +104,7 @@ class TrainingLoop:
         self.trainer, self.components = trainer, components
         self._first = trainer.processes.first
         self._unreadable = 0
-        self._unreadable_files: dict[str, None] = {}
+        self._unreadable_files: dict[str, None] = dict.fromkeys(components.unreadable)
         self._losses: list[float] = []
         self._held_out: float | None = None
         self._saved = -1

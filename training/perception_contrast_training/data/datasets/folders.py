@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import lzma
 import os
 import threading
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.file_listing import IMAGE_SUFFIXES, is_image_name, list_images
 from perception_contrast_training.data.datasets.folder_classes import (
     AUTO,
@@ -39,12 +41,16 @@ class FolderDataset:
         path: Of the folder or archive.
         classes: Rule of ``folder_classes.RULES``.
         transform: Applied to each (3, h, w) uint8 image.
+
+    Attributes:
+        left_out: A line for each file that looks like an image and cannot be one.
     """
 
     def __init__(self, path: Path | str, *, classes: str = AUTO, transform: Transform | None = None) -> None:
         self.path = Path(path)
         self.transform = transform
         self._archive = _Archive(self.path) if self.path.is_file() else None
+        self.left_out: tuple[str, ...] = ()
         self.names = tuple(sorted(name for name in self._listed() if is_image_name(name)))
         if not self.names:
             raise PerceptionError(
@@ -88,8 +94,9 @@ class FolderDataset:
         if not self.path.is_dir():
             raise PerceptionError(f"'{self.path}' does not exist; check the path")
         listing = list_images(self.path, recursive=True)
-        for name, reason in listing.left_out.items():
-            _log.warning("image '%s' of '%s' is left out: %s", name, self.path, reason)
+        self.left_out = tuple(f"image '{name}': {reason}" for name, reason in listing.left_out.items())
+        for line in self.left_out:
+            _log.warning("left out of '%s': %s", self.path, line)
         return [file.relative_to(self.path).as_posix() for file in listing.files]
 
     def _read(self, name: str) -> bytes:
@@ -98,7 +105,24 @@ class FolderDataset:
         try:
             return (self.path / name).read_bytes()
         except OSError as error:
-            raise PerceptionError(f"image '{self.path / name}' cannot be read: {error.strerror}") from error
+            raise FrameError(
+                "unreadable_file", f"image '{self.path / name}' cannot be read: {error.strerror or error}"
+            ) from error
+
+
+def archive_names(archive: zipfile.ZipFile) -> list[str]:
+    """Names of the files in an archive; folders are none."""
+    return [info.filename for info in archive.infolist() if not info.is_dir()]
+
+
+def archive_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The bytes of a file in an archive. Raises FrameError "unreadable_file"."""
+    try:
+        return archive.read(name)
+    except (zipfile.BadZipFile, OSError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise FrameError(
+            "unreadable_file", f"'{name}' in '{archive.filename}' cannot be read: {error}; pack it again"
+        ) from error
 
 
 class _Archive:
@@ -133,17 +157,14 @@ class _Archive:
         return self._open
 
     def names(self) -> list[str]:
-        return [info.filename for info in self._zip().infolist() if not info.is_dir()]
+        return archive_names(self._zip())
 
     def read(self, name: str) -> bytes:
         if self._owner != os.getpid():
             # A lock that another thread held when this process was forked would never open.
             self._lock = threading.Lock()
         with self._lock:
-            try:
-                return self._zip().read(name)
-            except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
-                raise PerceptionError(f"'{name}' in '{self._path}' cannot be read: {error}") from error
+            return archive_member(self._zip(), name)
 
 
 def _class_names(folders: list[str]) -> list[str]:
