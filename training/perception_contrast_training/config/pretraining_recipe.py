@@ -32,7 +32,8 @@ class DataSettings:
     held_out: share that is not learned from, for figures during the run and the guard; of recordings the
     end. part, held_out_part: of a dataset that `data split` has split, in place of the share. workers:
     processes that read and make views. classes: which folders of images are classes, by the rules of
-    ``data/datasets/folder_classes.py``: auto, folders or none. pairs: of a robot's frames, in place of two views of one image.
+    ``data/datasets/folder_classes.py``: auto, folders or none. pairs: of a robot's frames, in place of two
+    views of one image.
     """
 
     path: str = ""
@@ -186,7 +187,8 @@ def settled(recipe: PretrainRecipe, images: int, size: int) -> tuple[PretrainRec
     old, kind = recipe.optimisation, recipe.kind
     batches = max(1, images // max(1, old.batch))
     steps = old.steps or max(1, round(recipe.epochs * batches))
-    sentences = [] if old.steps else [f"{steps} steps: {recipe.epochs:g} passes over {images} images"]
+    passes = f"{recipe.epochs:g} passes of {batches} batches over {images} images"
+    sentences = [] if old.steps else [f"{steps} steps: {passes}"]
     warm_up = old.warm_up
     if warm_up == AS_IN_PAPER:
         published = kind.defaults_for(old.optimiser)

@@ -19,7 +19,7 @@ from perception_contrast_training.config.run_settings import CheckpointSettings
 from perception_contrast_training.data.loading.batches import PARTNERED, UNREADABLE, UNREADABLE_FILES
 from perception_contrast_training.engine.checkpoint import CheckpointError, Checkpoints
 from perception_contrast_training.engine.distributed import any_of
-from perception_contrast_training.engine.journal import Journal
+from perception_contrast_training.engine.journal import BATCHES, Journal
 from perception_contrast_training.engine.trainer import Step, Trainer
 from perception_contrast_training.monitors.collapse import Alarm
 from perception_contrast_training.monitors.watch import Watcher
@@ -170,6 +170,7 @@ class TrainingLoop:
         figures |= {
             "images per second": self.trainer.settings.batch / max(took, 1e-9),
             "share of time waiting for data": waited / max(took, 1e-9),
+            BATCHES: float(self.trainer.batches),
             "skipped batches": float(self.trainer.skipped),
             "unreadable images": float(self._unreadable),
         } | _memory(self.trainer.processes.device)
@@ -226,7 +227,9 @@ class TrainingLoop:
         except (CheckpointError, OSError) as error:
             if self.components.settings.disk_full == "stop" or trainer.finished:
                 raise
-            logger.error("%s. Going on; the next try is in %d steps", error, self.components.settings.every)
+            every, left = self.components.settings.every, trainer.settings.steps - trainer.step_count
+            wait = min(every - trainer.step_count % every, left)
+            logger.error("%s. Going on; the next try is in %d steps", error, wait)
         self._held_out = None
 
 

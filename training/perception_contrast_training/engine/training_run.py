@@ -82,7 +82,11 @@ def run_training(
         text = yaml.safe_dump(dict(output.recipe), sort_keys=False, allow_unicode=True)
         atomic_write(output.folder / RECIPE, text.encode())
     with progress_journal(steps, trainer.step_count, shown=first) as shown:
-        written = journals(output.folder, trainer.step_count, tensorboard=output.tensorboard) if first else []
+        written = (
+            journals(output.folder, trainer.step_count, trainer.batches, tensorboard=output.tensorboard)
+            if first
+            else []
+        )
         components = LoopComponents(
             feed=feed(trainer.batches),
             checkpoints=checkpoints_of(output.folder, output.checkpoints.keep),

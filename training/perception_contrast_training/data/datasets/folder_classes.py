@@ -15,24 +15,28 @@ from pathlib import PurePosixPath
 AUTO, FOLDERS, NONE = "auto", "folders", "none"
 RULES = (AUTO, FOLDERS, NONE)
 
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_LONG_MONTHS = "january february march april may june july august september october november december".split()
-_MONTHS = frozenset([*_LONG_MONTHS, *(month[:3] for month in _LONG_MONTHS)])
-# With a number behind them they count recordings or their parts.
-_COUNTED = frozenset(
-    "bag batch cam camera capture chunk clip day drive episode experiment flight frames lap log mission part "
-    "rec recording ride rosbag run scan scene seq sequence session shard shot split take tour trial trip "
-    "vid video visit walk week".split()
-)
 _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
-_TIMES = tuple(
+_MONTH_NAME = (
+    "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
+    "oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
+)
+# With a number behind them they count recordings or their parts.
+_COUNTED = (
+    "bag|batch|cam|camera|capture|chunk|clip|day|drive|episode|experiment|flight|frames|lap|log|mission|part|"
+    "rec|recording|ride|rosbag|run|scan|scene|seq|sequence|session|shard|shot|split|take|tour|trial|trip|"
+    "vid|video|visit|walk|week"
+)
+_OF_RECORDINGS = tuple(
     re.compile(pattern)
     for pattern in (
         rf"(?<!\d){_YEAR}([-_. ]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?!\d)",  # 2026-11-29, 20261129
         rf"(?<!\d){_YEAR}[-_. ]{_MONTH}[-_. ]{_DAY}(?!\d)",  # 2026-1-9
         rf"(?<!\d){_DAY}[-_. ]{_MONTH}[-_. ]{_YEAR}(?!\d)",  # 29.11.2026
+        rf"^(?=.*\d)(?:\d+[-_. ]*)*(?:{_MONTH_NAME})(?:[-_. ]*\d+)*$",  # 29 nov, november_2026
+        r"(?<![a-z])(?:mon|tues|wednes|thurs|fri|satur|sun)day(?![a-z])",
         r"^[0-2]?\d[-_.h][0-5]\d(?:[-_.m][0-5]\d)?s?$",  # 14-30-05
-        r"^1[0-9]{9}(?:[._]?\d{3}|[._]?\d{6}|[._]?\d{9})?$",  # seconds since 1970, or parts of them
+        r"^1[0-9]{9}(?:[._]?(?:\d{3}|\d{6}|\d{9}))?$",  # seconds since 1970, or parts of them
+        rf"(?<![a-z])(?:{_COUNTED})[-_. ]*\d",  # run_001, rosbag2
         r"\.(?:bag|mcap|db3)$",
     )
 )
@@ -40,17 +44,7 @@ _TIMES = tuple(
 
 def names_a_recording(folder: str) -> bool:
     """Whether a folder's name is that of a day, a time or a recording: "monday", "rosbag2_2026_11_29"."""
-    name = folder.lower()
-    if any(pattern.search(name) for pattern in _TIMES):
-        return True
-    words = re.findall(r"[^\W\d_]+|\d+", name)
-    if any(word in _DAYS for word in words):
-        return True
-    if len(words) > 1 and all(word in _MONTHS or word.isdecimal() for word in words):
-        return any(word in _MONTHS for word in words)
-    return any(
-        word in _COUNTED and following.isdecimal() for word, following in zip(words, words[1:], strict=False)
-    )
+    return any(pattern.search(folder.lower()) for pattern in _OF_RECORDINGS)
 
 
 def recording_among(folders: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ import os
 import threading
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +20,7 @@ from perception_contrast_training.data.datasets.folder_classes import (
     class_folders,
     recording_among,
 )
+from perception_contrast_training.data.datasets.frame_notes import chosen_frames
 from perception_contrast_training.data.datasets.samples import (
     UNKNOWN,
     Sample,
@@ -39,29 +41,46 @@ class FolderDataset:
 
     Args:
         path: Of the folder or archive.
+        part, duplicates: As for ``ShardDataset``; an archive has no parts.
         classes: Rule of ``folder_classes.RULES``.
         transform: Applied to each (3, h, w) uint8 image.
 
     Attributes:
+        names, folders, labels: Of each image: its name within the data, its folder, its class or -1.
         left_out: A line for each file that looks like an image and cannot be one.
     """
 
-    def __init__(self, path: Path | str, *, classes: str = AUTO, transform: Transform | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        part: str | None = None,
+        *,
+        duplicates: bool = False,
+        classes: str = AUTO,
+        transform: Transform | None = None,
+    ) -> None:
         self.path = Path(path)
         self.transform = transform
         self._archive = _Archive(self.path) if self.path.is_file() else None
         self.left_out: tuple[str, ...] = ()
-        self.names = tuple(sorted(name for name in self._listed() if is_image_name(name)))
-        if not self.names:
+        names = sorted(name for name in self._listed() if is_image_name(name))
+        if not names:
             raise PerceptionError(
                 f"'{self.path}' holds no images ({', '.join(IMAGE_SUFFIXES)}); check the path"
             )
-        folders = sorted({str(PurePosixPath(name).parent) for name in self.names})
+        chosen = chosen_frames(self.path, names, part, duplicates=duplicates)
+        self.names = tuple(name for name, wanted in zip(names, chosen, strict=True) if wanted)
+        self._settle_classes(names, classes)
+
+    def _settle_classes(self, names: Sequence[str], classes: str) -> None:
+        """names: of all images, also of those that are not given, so that numbers of classes stay."""
+        folders = sorted({str(PurePosixPath(name).parent) for name in names})
         class_of = dict(zip(folders, class_folders(folders, classes), strict=True))
         found = sorted(set(class_of.values()) - {""})
         labels = {"": UNKNOWN} | {one: number for number, one in enumerate(found)}
         self.classes = tuple(_class_names(found))
-        self.labels = tuple(labels[class_of[str(PurePosixPath(name).parent)]] for name in self.names)
+        self.folders = tuple(str(PurePosixPath(name).parent) for name in self.names)
+        self.labels = tuple(labels[class_of[folder]] for folder in self.folders)
         if classes == AUTO and not found and len(folders) > 1 and (named := recording_among(folders)):
             _log.info(
                 "the folders of '%s' are taken for days or recordings, as '%s', and not for classes; the "

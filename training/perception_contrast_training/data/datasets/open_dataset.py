@@ -24,8 +24,9 @@ def open_dataset(
 ) -> ImageDataset:
     """The dataset at a path: an extracted one, a folder or .zip of images, or a table with captions.
 
-    part, duplicates: as for ``ShardDataset``. classes: which folders are classes, a rule of
-    ``folder_classes.RULES``. transform: applied to each (3, h, w) uint8 image. Raises PerceptionError that says what the path is and what to do.
+    part, duplicates: as for ``ShardDataset``; tables and archives have no parts. classes: which folders are
+    classes, a rule of ``folder_classes.RULES``. transform: applied to each (3, h, w) uint8 image. Raises
+    PerceptionError that says what the path is and what to do.
     """
     place = Path(path)
     if not place.exists():
@@ -37,11 +38,14 @@ def open_dataset(
             f"'{place}' is a recording; make a dataset of it with "
             f"`perception-contrast data extract {place} --out DATASET`"
         )
+    if place.is_dir():
+        return FolderDataset(place, part, duplicates=duplicates, classes=classes, transform=transform)
     if part is not None:
         raise PerceptionError(
-            f"'{place}' has no part '{part}': only a dataset that `data extract` made can be split"
+            f"'{place}' has no part '{part}': only a folder of images, or a dataset that `data extract` "
+            "made, can be split"
         )
-    if place.is_dir() or place.suffix.lower() == ".zip":
+    if place.suffix.lower() == ".zip":
         return FolderDataset(place, classes=classes, transform=transform)
     if place.suffix.lower() in TABLE_SUFFIXES:
         return TableDataset(place, transform=transform)
