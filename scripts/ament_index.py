@@ -1,12 +1,14 @@
 """Puts packages of this repository into a ROS 2 prefix as links, so that an edit is seen at once.
 
-A build with colcon copies the same files to the same places. Here ``share/<package>`` and
-``lib/<package>`` lead to the checkout and to the environment's commands.
+A build with colcon copies the same files to the same places. Here each file of ``share/<package>`` and
+``lib/<package>`` leads to the checkout and to the environment's commands. Folders are real, because
+`ros2 launch` and `ros2 run` do not look into those that are links.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,10 +32,16 @@ def link_packages(folders: Iterable[Path], environment: Path, prefix: Path) -> N
         marker = next((folder / "resource").iterdir())
         name = marker.name
         _link_only(prefix / INDEX, {name: marker}, keep_others=True)
-        shared = {part: folder / part for part in SHARED if (folder / part).exists()}
+        shared = {file.relative_to(folder).as_posix(): file for file in shared_files(folder)}
         _link_only(prefix / "share" / name, shared)
         commands = {one: environment / "bin" / one for one in console_commands(name, environment)}
         _link_only(prefix / "lib" / name, commands)
+
+
+def shared_files(folder: Path) -> list[Path]:
+    """The files of a package that go below ``share/<package>``, sorted."""
+    found = [file for part in SHARED for file in (folder / part, *(folder / part).rglob("*"))]
+    return sorted(file for file in found if file.is_file() and "__pycache__" not in file.parts)
 
 
 def console_commands(package: str, environment: Path) -> list[str]:
@@ -45,10 +53,14 @@ def console_commands(package: str, environment: Path) -> list[str]:
 
 
 def _link_only(folder: Path, targets: dict[str, Path], *, keep_others: bool = False) -> None:
-    """Makes links of these names; those to what is no longer there go, files that are no links stay."""
+    """Makes links of these relative names; other links and empty folders go, files that are no links stay."""
     folder.mkdir(parents=True, exist_ok=True)
-    for there in folder.iterdir():
-        if there.is_symlink() and (there.name in targets or not keep_others):
-            there.unlink()
+    for place, folders, files in os.walk(folder, topdown=False):
+        for one in (Path(place, name) for name in (*folders, *files)):
+            if one.is_symlink() and (not keep_others or one.relative_to(folder).as_posix() in targets):
+                one.unlink()
+        if not keep_others and Path(place) != folder and not any(Path(place).iterdir()):
+            Path(place).rmdir()
     for name, target in targets.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(target)

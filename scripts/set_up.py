@@ -64,6 +64,12 @@ def digest(paths: Iterable[Path]) -> str:
     return total.hexdigest()[:16]
 
 
+def names_digest(paths: Iterable[Path]) -> str:
+    """Changes whenever a file comes, goes or gets another name."""
+    names = "\0".join(str(path.relative_to(ROOT)) for path in paths)
+    return hashlib.sha256(names.encode()).hexdigest()[:16]
+
+
 def read_notes() -> dict[str, str]:
     if not NOTES.exists():
         return {}
@@ -184,6 +190,7 @@ def steps() -> list[Step]:
     ros_files = [p for p in requirement_files() if p.stem.startswith("ros")]
     sources = [p for package in interface_packages() for p in package.rglob("*") if p.is_file()]
     metadata = [folder / name for folder in PACKAGES for name in ("setup.py", "setup.cfg", "package.xml")]
+    shared = [file for folder in PACKAGES for file in ament_index.shared_files(folder)]
     kind = f"an installed ROS 2 {ROS}" if ROS else "ROS 2 wheels"
     return [
         ("ros", f"virtual environment for {kind}", make_venv, ROS or "wheels"),
@@ -200,7 +207,12 @@ def steps() -> list[Step]:
             install_package,
             digest(metadata),
         ),
-        ("index", "names of the packages for ros2", index_packages, digest([*metadata, *SCRIPTS])),
+        (
+            "index",
+            "names of the packages for ros2",
+            index_packages,
+            f"{digest([*metadata, *SCRIPTS])} {names_digest(shared)}",
+        ),
         ("weights", "default model weights", fetch_weights, "tried"),
         ("assets", "meshes and textures of the simulated household", fetch_assets, "tried"),
     ]

@@ -196,6 +196,9 @@ def test_a_prefix_with_links_holds_what_a_build_would_put_there(
         assert len(files) > 2
         for place, source in files.items():
             assert (prefix / place).samefile(source), place
+        # As `ros2 launch` looks for launch files: not through links to folders.
+        walked = {name for _, _, names in os.walk(prefix / "share" / name) for name in names}
+        assert {Path(place).name for place in files if f"share/{name}/" in place} <= walked
         entries = importlib.metadata.distribution(name).entry_points
         promised = {entry.name for entry in entries if entry.group == "console_scripts"}
         assert _executables(prefix / "lib" / name) == promised
@@ -212,17 +215,27 @@ def test_links_follow_the_checkout_and_foreign_files_stay(
     other.parent.mkdir(parents=True)
     other.write_text("")
     ament_index.link_packages([folder], environment, prefix)
+    (folder / "launch" / "one.launch.py").write_text("edited")
+    assert (prefix / "share/some/launch/one.launch.py").read_text() == "edited"
     (folder / "launch" / "two.launch.py").write_text("new")
-    assert (prefix / "share/some/launch/two.launch.py").read_text() == "new"
     (folder / "config").rename(tmp_path / "elsewhere")
     ament_index.link_packages([folder], environment, prefix)
+    assert (prefix / "share/some/launch/two.launch.py").read_text() == "new"
     assert not os.path.lexists(prefix / "share/some/config")
     assert other.is_file()
     (prefix / "share/some/config").mkdir()
+    (prefix / "share/some/config/some.yaml").write_text("a user's own")
     (tmp_path / "elsewhere").rename(folder / "config")
     with pytest.raises(FileExistsError):
         ament_index.link_packages([folder], environment, prefix)
-    assert (prefix / "share/some/config").is_dir()
+    assert (prefix / "share/some/config/some.yaml").read_text() == "a user's own"
+
+
+def test_a_new_shared_file_is_a_reason_to_index_again(set_up: ModuleType) -> None:
+    before = dict((key, value) for key, _, _, value in set_up.steps())
+    names = set_up.names_digest
+    shared = [file for folder in set_up.PACKAGES for file in set_up.ament_index.shared_files(folder)]
+    assert before["index"].endswith(names(shared)) and names(shared) != names(shared[1:])
 
 
 def _bare_shell(shell: str, script: str, home: Path) -> subprocess.CompletedProcess[str]:
