@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from perception_contrast.recordings.bag_messages import CDR, BagMessage, BagTopic
+from perception_contrast.recordings.bag_messages import CDR, BagMessage, BagTopic, ros_stamp
 from perception_contrast.recordings.offered_qos import offered_qos
 
 _ROS1 = "ros1"
@@ -96,7 +96,7 @@ def stream(
     ]
     if connections:
         for connection, stamp, data in reader.messages(connections, start=start, stop=stop):
-            yield BagMessage(int(stamp), connection.topic, full_type(connection.msgtype), bytes(data))
+            yield BagMessage(ros_stamp(stamp), connection.topic, full_type(connection.msgtype), bytes(data))
 
 
 def _definition(connection: Any) -> str:

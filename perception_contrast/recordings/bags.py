@@ -26,6 +26,7 @@ from perception_contrast.recordings.bag_messages import (
     deserialize,
     is_rectified,
     nanoseconds,
+    ros_stamp,
 )
 from perception_contrast.recordings.bag_topics import holds_ros1, left_out_channels, merged_topics, stream
 from perception_contrast.recordings.image_topics import COLOR, kind_of_images
@@ -95,8 +96,8 @@ class BagSource:
                 raise PerceptionError(
                     f"recording '{self.path}' holds {what}{self._lost_note()}; record it again"
                 )
-            self.start = int(min(reader.start_time for reader in filled))
-            self.end = int(max(reader.end_time for reader in filled)) - 1
+            self.start = ros_stamp(min(reader.start_time for reader in filled))
+            self.end = ros_stamp(max(reader.end_time for reader in filled) - 1)
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()

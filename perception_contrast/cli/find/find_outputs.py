@@ -15,6 +15,7 @@ from perception_contrast.cli.find.find_run import FindPlan
 from perception_contrast.cli.find.find_sources import FindSource, Recording
 from perception_contrast.cli.find.result_bag import BagResults, read_label_map, write_result_bag
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.images.file_listing import printable
 from perception_contrast.pipeline.detector.base import Detector
 from perception_contrast.recordings.bags import BagSource
 
@@ -81,7 +82,9 @@ def report_of(
     for entry in journal.entries():
         frames += 1
         if "error" in entry:
-            unreadable.append(f"{paths.get(entry['source'], entry['source'])}: {entry['error']}")
+            unreadable.append(
+                f"{printable(str(paths.get(entry['source'], entry['source'])))}: {entry['error']}"
+            )
         else:
             found.update(one["label"] for one in entry["detections"])
     labels = [query.label for query in plan.vocabulary.queries]
@@ -91,5 +94,5 @@ def report_of(
         "unreadable": unreadable,
         "not_written": list(failed),
         "models": {role: space for role, (_, space) in detector.models.items()},
-        "sources": {name: str(path) for name, path in paths.items()},
+        "sources": {name: printable(str(path)) for name, path in paths.items()},
     }
