@@ -304,10 +304,11 @@ def told(said: str) -> list[str]:
     return list(dict.fromkeys(line for line in lines if any(word in line for word in _TOLD)))
 
 
-def cell(reading: Reading) -> str:
-    """One cell of the table."""
+def cell(reading: Reading, path: Path) -> str:
+    """One cell of the table; the recording's path is left out."""
     beside = ", ".join(f"{name} {count}" for name, count in reading.beside.items() if count)
-    lines = "<br>".join(line[:150].replace("|", "\\|") for line in told(reading.said)[-1:])
+    said = [line.replace(str(path), path.name) for line in told(reading.said)]
+    lines = "<br>".join(line[:150].replace("|", "\\|") for line in said[-1:])
     return "; ".join(part for part in (f"{len(reading.frames)} frames", beside, lines) if part)
 
 
@@ -319,7 +320,7 @@ def table(recordings: Sequence[Path]) -> str:
         row = [path.name]
         for read in readers.values():
             with tempfile.TemporaryDirectory() as folder:
-                row.append(cell(read(path, Path(folder))))
+                row.append(cell(read(path, Path(folder)), path))
         rows.append(row)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
