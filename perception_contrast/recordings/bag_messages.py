@@ -89,6 +89,15 @@ def nanoseconds(seconds: int, rest: int) -> int:
     return int(seconds) * 1_000_000_000 + int(rest)
 
 
+LAST_STAMP = nanoseconds(2**31 - 1, 999_999_999)
+"""The last nanosecond that a ROS time can state."""
+
+
+def ros_stamp(stamp: int) -> int:
+    """A recorded time as a ROS time can state it: some recorders write any 64 bits."""
+    return min(max(int(stamp), 0), LAST_STAMP)
+
+
 def camera_info_topic(image_topic: str) -> str:
     """The CameraInfo beside an image topic, as image_transport's drivers name it."""
     return f"{_untransported(image_topic).rpartition('/')[0]}/camera_info"

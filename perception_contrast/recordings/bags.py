@@ -26,6 +26,7 @@ from perception_contrast.recordings.bag_messages import (
     deserialize,
     is_rectified,
     nanoseconds,
+    ros_stamp,
 )
 from perception_contrast.recordings.bag_topics import holds_ros1, left_out_channels, merged_topics, stream
 from perception_contrast.recordings.image_topics import COLOR, kind_of_images
@@ -34,13 +35,24 @@ from perception_contrast.recordings.recovery import RecoveredFile
 from perception_contrast.recordings.recovery_mcap import RecoveredMcap
 from perception_contrast.recordings.recovery_sqlite import RecoveredSqlite, has_journal
 from perception_contrast.recordings.sqlite_file import IndexedSqlite
-from perception_contrast.recordings.storage import opened_storage, ros1_error
+from perception_contrast.recordings.storage import (
+    MCAP,
+    SQLITE,
+    ZSTD_MAGIC,
+    opened_storage,
+    ros1_error,
+    storage_kind,
+)
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_TRIED = 200
+"""Messages at the beginning of a topic of which one must be readable; then some of the rest are tried."""
+
+_TRIED_PLACES = 16
+_MOST_UNPACKED = 1 << 29  # bytes of a message: four times the largest image that is decoded
 
 
 class BagSource:
@@ -69,22 +81,23 @@ class BagSource:
         self._storage = opened_storage(self.path)
         self._recovered_files: dict[Path, RecoveredFile] = {}
         self._unrecoverable: dict[Path, str] = {}
-        self._left_out: dict[str, str] = {}
+        self._left_out: dict[tuple[str, str], str] = {}
         self._unreadable: dict[str, Counter[str]] = {}
         if self._storage.lost and not recover:
             raise self._damaged(self._storage.lost[0])
         with self._readers() as readers:
             self.topics = merged_topics(readers)
-            self._left_out = left_out_channels(readers)
+            self._left_out = left_out_channels(readers, self.topics)
             filled = [reader for reader in readers if reader.message_count]
             if not filled or not self.topics:
                 if holds_ros1(readers):
                     raise ros1_error(self.path)
+                what = "no messages of ROS 2" if self._left_out else "no messages"
                 raise PerceptionError(
-                    f"recording '{self.path}' holds no messages{self._lost_note()}; record it again"
+                    f"recording '{self.path}' holds {what}{self._lost_note()}; record it again"
                 )
-            self.start = int(min(reader.start_time for reader in filled))
-            self.end = int(max(reader.end_time for reader in filled)) - 1
+            self.start = ros_stamp(min(reader.start_time for reader in filled))
+            self.end = ros_stamp(max(reader.end_time for reader in filled) - 1)
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
@@ -134,7 +147,22 @@ class BagSource:
 
     def kind_of(self, topic: str) -> str:
         """What an image topic holds: "color", "depth", or why none of its first messages can be read."""
-        return kind_of_images(self.messages([topic]), deserialize, topic)
+        return kind_of_images(self.samples(topic), deserialize, topic)
+
+    def samples(self, topic: str) -> Iterator[BagMessage]:
+        """The first messages of a topic, then single ones that are spread over the rest of its time."""
+        last = self.start
+        first = islice(self.messages([topic]), _TRIED + 1)
+        for number, message in enumerate(first):
+            if number == _TRIED:
+                break
+            last = message.stamp
+            yield message
+        else:
+            return
+        step = max(1, (self.end - last) // _TRIED_PLACES)
+        for place in range(last + step, self.end + 1, step):
+            yield from islice(self.messages([topic], place), 1)
 
     def frames(
         self, topic: str | None = None, on_error: Callable[[FrameError], None] | None = None
@@ -230,7 +258,7 @@ class BagSource:
                     message = next(merged, None)
                 if message is None:
                     return
-                if message.data[:4] == _ZSTD_MAGIC:
+                if message.data[:4] == ZSTD_MAGIC:
                     message = self._unpacked(message)
                 yield message
 
@@ -238,7 +266,10 @@ class BagSource:
         """A message that was compressed by itself, which its first bytes tell: CDR never begins so."""
         try:
             # The frame's own header may leave its size out.
-            data = ZstdDecompressor().decompressobj().decompress(message.data)
+            with ZstdDecompressor().stream_reader(message.data, read_across_frames=True) as reader:
+                data = reader.read(_MOST_UNPACKED + 1)
+            if len(data) > _MOST_UNPACKED:
+                raise ZstdError(f"a message on '{message.topic}' unpacks to over {_MOST_UNPACKED >> 20} MiB")
         except ZstdError as error:
             if not self._recover:
                 raise self._damaged(str(error)) from error
@@ -250,8 +281,9 @@ class BagSource:
     ) -> Iterator[BagMessage]:
         """One file's messages; where it turns out damaged on the way, goes on with what is whole behind."""
         count = 0
+        wanted = {name: self.topics[name].type for name in topics}
         try:
-            for message in stream(reader, topics, start, stop):
+            for message in stream(reader, wanted, start, stop):
                 yield message
                 count += 1
         except Exception:
@@ -259,7 +291,7 @@ class BagSource:
                 raise
             recovered = self._recover_file(Path(reader.path))
             if recovered is not None:
-                yield from islice(stream(recovered, topics, start, stop), count, None)
+                yield from islice(stream(recovered, wanted, start, stop), count, None)
 
     def _recover_file(self, file: Path) -> RecoveredFile | None:
         if file not in self._recovered_files and file not in self._unrecoverable:
@@ -279,18 +311,21 @@ class BagSource:
         """A reader of one file; None for one of which nothing can be read, when that may be."""
         if file in self._recovered_files or file in self._unrecoverable:
             return self._recovered_files.get(file)
-        if file.suffix == ".db3" and has_journal(file):
+        kind = storage_kind(file)
+        if kind == SQLITE and has_journal(file):
             return self._recover_file(file)
-        if file.suffix == ".mcap" and mcap_profile(file) == "ros1":
+        if kind == MCAP and mcap_profile(file) == "ros1":
             raise ros1_error(self.path)
         try:
+            if kind != file.suffix:
+                raise PerceptionError(f"'{file.name}' is no {file.suffix} file")  # rosbags goes by the name
             return stack.enter_context(Reader(file))
         except Exception as error:
             return self._reader_of_unusual(file, stack, error)
 
     def _reader_of_unusual(self, file: Path, stack: ExitStack, error: Exception) -> Any:
         """A reader of a file that rosbags refuses: for what its channels carry, or because it is damaged."""
-        indexed = IndexedMcap if file.suffix == ".mcap" else IndexedSqlite
+        indexed = IndexedMcap if storage_kind(file) == MCAP else IndexedSqlite
         with suppress(PerceptionError, OSError):
             return stack.enter_context(indexed(file))
         recovered = self._recover_file(file)
@@ -320,7 +355,7 @@ class BagSource:
 
     def _first_image(self, topic: str) -> RgbImage:
         """The first image of a topic that can be decoded, where one can."""
-        for message in self.messages([topic]):
+        for message in self.samples(topic):
             with suppress(FrameError):
                 return decode_message(deserialize(message))
         raise PerceptionError(f"topic '{topic}' of recording '{self.path}' has no readable image")
@@ -345,7 +380,7 @@ class BagSource:
 def _recovered(path: Path) -> RecoveredFile:
     """Whatever is whole in a damaged storage file. Raises PerceptionError if that is nothing."""
     try:
-        return RecoveredMcap(path) if path.suffix == ".mcap" else RecoveredSqlite(path)
+        return RecoveredMcap(path) if storage_kind(path) == MCAP else RecoveredSqlite(path)
     except OSError as error:
         raise PerceptionError(f"'{path}' cannot be read: {error.strerror or error}") from error
 

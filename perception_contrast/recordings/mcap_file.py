@@ -75,10 +75,9 @@ class IndexedMcap:
             from mcap.reader import SeekingReader
 
             reader = SeekingReader(file, validate_crcs=True)
-            for _, channel, message in reader.iter_messages(topics):
-                time = int(message.log_time)
-                if channel.id in known and (start is None or time >= start) and (stop is None or time < stop):
-                    yield known[channel.id], time, message.data
+            for _, channel, message in reader.iter_messages(topics, start, stop):
+                if channel.id in known:
+                    yield known[channel.id], int(message.log_time), message.data
 
 
 def channel_encoding(messages: str, schema: str) -> str:

@@ -23,7 +23,6 @@ from unittest import mock
 
 import numpy as np
 from find_process import colour_detector
-from rosbags.typesys import Stores, get_typestore
 from small_models import pipeline_of
 
 from perception_contrast.cli.demo.demo_graph import make_source
@@ -33,7 +32,7 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.images.decode import decode_message
 from perception_contrast.pipeline.detector import load
 from perception_contrast.pipeline.detector.image_inputs import frames_of
-from perception_contrast.recordings.bag_messages import nanoseconds
+from perception_contrast.recordings.bag_messages import BagMessage, deserialize, nanoseconds
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast_training.data.datasets.open_dataset import open_dataset
 from perception_contrast_training.evaluation.exemplars import read_boxes
@@ -270,7 +269,7 @@ def _played(words: Sequence[str], topic: str, kind: str) -> Reading:
 
 
 def _decoded(data: bytes, kind: str) -> Fingerprint:
-    fields = get_typestore(Stores.ROS2_HUMBLE).deserialize_cdr(data, kind)
+    fields = deserialize(BagMessage(0, "", kind, data))
     stamp = nanoseconds(fields.header.stamp.sec, fields.header.stamp.nanosec)
     return fingerprint(decode_message(fields), stamp)
 
@@ -305,10 +304,11 @@ def told(said: str) -> list[str]:
     return list(dict.fromkeys(line for line in lines if any(word in line for word in _TOLD)))
 
 
-def cell(reading: Reading) -> str:
-    """One cell of the table."""
+def cell(reading: Reading, path: Path) -> str:
+    """One cell of the table; the recording's path is left out."""
     beside = ", ".join(f"{name} {count}" for name, count in reading.beside.items() if count)
-    lines = "<br>".join(line[:150].replace("|", "\\|") for line in told(reading.said)[-1:])
+    said = [line.replace(str(path), path.name) for line in told(reading.said)]
+    lines = "<br>".join(line[:150].replace("|", "\\|") for line in said[-1:])
     return "; ".join(part for part in (f"{len(reading.frames)} frames", beside, lines) if part)
 
 
@@ -320,7 +320,7 @@ def table(recordings: Sequence[Path]) -> str:
         row = [path.name]
         for read in readers.values():
             with tempfile.TemporaryDirectory() as folder:
-                row.append(cell(read(path, Path(folder))))
+                row.append(cell(read(path, Path(folder)), path))
         rows.append(row)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

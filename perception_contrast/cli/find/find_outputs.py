@@ -14,6 +14,7 @@ from perception_contrast.cli.find.find_run import FindPlan
 from perception_contrast.cli.find.find_sources import FindSource, Recording
 from perception_contrast.cli.find.result_bag import BagResults, read_label_map, write_result_bag
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.images.file_listing import printable
 from perception_contrast.pipeline.detector.base import Detector
 from perception_contrast.recordings.bags import BagSource
 
@@ -75,7 +76,7 @@ def report_of(
 ) -> dict[str, Any]:
     """What ``find.json`` says of a finished run: counts of everything, and lists of bounded length."""
     found: Counter[str] = Counter()
-    unreadable = list(plan.left_out)
+    unreadable = [printable(line) for line in plan.left_out]
     searched = 0
     sources = {one.name: one for one in plan.sources}
     for entry in journal.entries():
@@ -84,7 +85,9 @@ def report_of(
         else:
             searched += 1
             found.update(one["label"] for one in entry["detections"])
-    lost = [f"{one.path}: {note}" for one in plan.sources for note in journal.of(one.name).lost]
+    lost = [
+        f"{printable(str(one.path))}: {note}" for one in plan.sources for note in journal.of(one.name).lost
+    ]
     labels = [query.label for query in plan.vocabulary.queries]
     return {
         "frames": searched,
@@ -95,7 +98,7 @@ def report_of(
         "lost_count": len(lost),
         "not_written": list(failed),
         "models": {role: space for role, (_, space) in detector.models.items()},
-        "sources": {name: str(one.path) for name, one in sources.items()},
+        "sources": {name: printable(str(one.path)) for name, one in sources.items()},
     }
 
 
@@ -103,4 +106,5 @@ def _place(entry: Mapping[str, Any], source: FindSource | None) -> str:
     """A file, or the number of a frame in one; the name of a source that this command did not give."""
     if source is None:
         return str(entry["source"])
-    return str(source.path) if source.single else f"{source.path}, frame {entry['frame']}"
+    path = printable(str(source.path))
+    return path if source.single else f"{path}, frame {entry['frame']}"

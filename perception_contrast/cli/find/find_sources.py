@@ -13,7 +13,7 @@ import cv2
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
-from perception_contrast.images.file_listing import IMAGE_SUFFIXES, list_images, natural_order
+from perception_contrast.images.file_listing import IMAGE_SUFFIXES, list_images, natural_order, printable
 from perception_contrast.images.files import load_image
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.recordings.storage import is_recording
@@ -209,7 +209,7 @@ def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_
     """What a path holds; a line for each file in it that is left out."""
     if not path.exists():
         raise PerceptionError(f"'{path}' does not exist; check the path")
-    base = path.resolve().name or "root"
+    base = printable(path.resolve().name) or "root"
     if is_recording(path):
         stem = base if path.is_dir() else Path(base).stem
         yield _Listed(stem, path, partial(Recording, topic=topic))

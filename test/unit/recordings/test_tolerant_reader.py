@@ -20,6 +20,7 @@ from recordings import (
     camera_info,
     image,
     mcap_bytes,
+    packed,
     raw,
     write,
     write_split,
@@ -102,10 +103,10 @@ def test_a_channel_that_is_not_ros_is_left_out_and_named(
 
 
 def test_messages_packed_by_themselves_need_no_metadata(tmp_path: Path, expected: list[float]) -> None:
-    packed = [one._replace(data=ZstdCompressor().compress(one.data)) for one in images()]
-    (tmp_path / "a.mcap").write_bytes(mcap_bytes(packed))
+    compressed = [one._replace(data=ZstdCompressor().compress(one.data)) for one in images()]
+    (tmp_path / "a.mcap").write_bytes(mcap_bytes(compressed))
     assert shown(BagSource(tmp_path / "a.mcap")) == expected
-    assert shown(BagSource(write(tmp_path / "b", packed, StoragePlugin.SQLITE3))) == expected
+    assert shown(BagSource(write(tmp_path / "b", compressed, StoragePlugin.SQLITE3))) == expected
 
 
 def test_a_short_type_name_is_the_long_one(tmp_path: Path, expected: list[float]) -> None:
@@ -115,7 +116,7 @@ def test_a_short_type_name_is_the_long_one(tmp_path: Path, expected: list[float]
     assert {message.type for message in bag.messages()} == {IMAGE}
 
 
-@pytest.mark.parametrize("bad", [1, 13, 60])
+@pytest.mark.parametrize("bad", [1, 13, 60, 400])
 def test_bad_first_images_are_counted_and_the_rest_is_used(tmp_path: Path, bad: int) -> None:
     first = [
         Message(TOPIC, IMAGE, START - (bad - number) * SECOND, b"\0\1\0\0" if number % 2 else b"")
@@ -243,6 +244,81 @@ def test_signs_that_mean_something_in_a_uri_may_be_in_a_path(
     folder = write(tmp_path / "plain", images(), storage).rename(tmp_path / name)
     bag = BagSource(folder, recover=False)
     assert shown(bag) == expected and bag.lost == ()
+
+
+def test_a_topic_of_two_types_is_one_of_the_type_with_more_messages(
+    tmp_path: Path, expected: list[float]
+) -> None:
+    """Publishers of two types on one name: whoever plays or decodes it can take one of them."""
+    words = packed(TOPIC, START, "std_msgs/msg/String", data="hello")
+    file = io.BytesIO()
+    writer = McapWriter(file)
+    writer.start(profile="ros2", library="test")
+    for one in (words, *images()):
+        schema = writer.register_schema(one.type, "ros2msg", b"")
+        writer.add_message(writer.register_channel(TOPIC, "cdr", schema), one.stamp, one.data, one.stamp)
+    writer.finish()
+    for data in (file.getvalue(), file.getvalue()[:-200]):
+        (tmp_path / "a.mcap").write_bytes(data)
+        bag = BagSource(tmp_path / "a.mcap")
+        assert shown(bag) == expected and bag.topics[TOPIC].count == 4
+        assert {one.type for one in bag.messages()} == {IMAGE}
+        assert any("1 message(s) of std_msgs/msg/String, for most are of" in note for note in bag.lost)
+
+
+def test_the_first_bytes_tell_what_a_file_is(tmp_path: Path, expected: list[float]) -> None:
+    mcap = mcap_bytes(images())
+    database = next(write(tmp_path / "db", images(), StoragePlugin.SQLITE3).glob("*.db3")).read_bytes()
+    named = {
+        "a.db3": mcap,
+        "a.mcap": database,
+        "a.mcap.zstd": mcap,
+        "b.mcap": ZstdCompressor().compress(mcap),
+        "b.db3": ZstdCompressor().compress(database),
+    }
+    for name, data in named.items():
+        (tmp_path / name).write_bytes(data)
+        for recover in (True, False):
+            bag = BagSource(tmp_path / name, recover=recover)
+            assert shown(bag) == expected and bag.lost == (), name
+
+
+@pytest.mark.parametrize("listed", [["bag.mcap", "bag.mcap", 7, None, "", "..", "/"], "[" * 3000])
+def test_metadata_that_lists_nonsense(tmp_path: Path, listed: object, expected: list[float]) -> None:
+    folder = write(tmp_path / "bag", images())
+    path = folder / "metadata.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["rosbag2_bagfile_information"]["relative_file_paths"] = listed
+    path.write_text(listed if isinstance(listed, str) else yaml.safe_dump(content))
+    assert shown(BagSource(folder)) == expected
+
+
+def test_a_link_to_nowhere_is_named(tmp_path: Path, expected: list[float]) -> None:
+    (tmp_path / "a.mcap").symlink_to(tmp_path / "unmounted.mcap")
+    (tmp_path / "b.mcap").write_bytes(mcap_bytes(images()))
+    bag = BagSource(tmp_path)
+    assert shown(bag) == expected and bag.lost == ("'a.mcap' is a link to a file that does not exist",)
+
+
+def test_a_message_that_unpacks_to_more_than_any_image_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perception_contrast.recordings.bags._MOST_UNPACKED", 1 << 20)
+    recorded = images()
+    recorded[1] = recorded[1]._replace(data=ZstdCompressor().compress(bytes(1 << 21)))
+    (tmp_path / "a.mcap").write_bytes(mcap_bytes(recorded))
+    bag = BagSource(tmp_path / "a.mcap")
+    assert len(list(bag)) == 3 and bag.lost == (f"'{TOPIC}': 1 image(s) cannot be read (bad_message 1)",)
+    with pytest.raises(PerceptionError, match="unpacks to over 1 MiB"):
+        list(BagSource(tmp_path / "a.mcap", recover=False))
+
+
+def test_values_of_a_wrong_kind_in_a_database_are_left_out(tmp_path: Path) -> None:
+    folder = write(tmp_path / "bag", images(), StoragePlugin.SQLITE3)
+    with sqlite3.connect(folder / "bag.db3") as database:
+        database.execute("UPDATE messages SET timestamp = 'soon' WHERE id = 2")
+    database.close()
+    assert len(list(BagSource(folder))) == 3
 
 
 def test_images_keep_their_numbers_where_some_cannot_be_read(tmp_path: Path) -> None:
