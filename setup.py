@@ -60,7 +60,7 @@ setup(
     zip_safe=False,
     entry_points={
         "console_scripts": [
-            "perception-contrast = perception_contrast.cli.main:main",
+            "perception-contrast = perception_contrast.cli.command_entry:main",
             *(f"{node} = {NAME}.nodes.node_commands:{node}" for node in NODES),
         ]
     },

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
+from perception_contrast.core.early_exit import EXIT_INTERRUPTED, interrupt_as_usual
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.threads import settle_threads
 from perception_contrast.core.version import __version__
 
 EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def _run(name: str, argv: Sequence[str]) -> int:
             f"'{name}' needs the Python module '{error.name}', which is not installed; "
             "run `make setup` and `source env.sh`, or source your ROS 2 workspace"
         ) from error
+    interrupt_as_usual()
     return int(module.main(argv))
 
 
