@@ -47,14 +47,16 @@ class Scenes:
 
 @pytest.mark.parametrize("name", FLATTENED)
 def test_a_vit_keeps_its_features_apart_as_the_recipe_is_shipped(name: str) -> None:
-    found = run_small(_short(name), Scenes(128, 1), Scenes(64, 2))
+    found, _ = run_small(_short(name), Scenes(128, 1), Scenes(64, 2))
     assert found.after.spread > 0.5 * found.before.spread
     assert found.after.rank > 0.5 * found.before.rank
 
 
 def test_lars_is_what_flattened_it() -> None:
     """The test above can fail: with the optimiser of the paper's ResNets it does."""
-    found = run_small(_short("simclr_scratch", "optimisation.optimiser=lars"), Scenes(128, 1), Scenes(64, 2))
+    found, _ = run_small(
+        _short("simclr_scratch", "optimisation.optimiser=lars"), Scenes(128, 1), Scenes(64, 2)
+    )
     assert found.after.spread < 0.5 * found.before.spread
 
 
