@@ -55,7 +55,7 @@ def recall_of(ranks: Tensor, counts: Sequence[int] = (1, 5, 10)) -> dict[int, fl
 
 
 def first_right(queries: Tensor, keys: Tensor, right: NDArray[np.bool_] | Tensor) -> Tensor:
-    """(m,) how many wrong keys stand before the first right one, n without any; arguments of ``recall_at``."""
+    """(m,) wrong keys before the first right one, n without any; arguments of ``recall_at``."""
     right = torch.as_tensor(right, dtype=torch.bool, device=queries.device)
     normalised = F.normalize(keys.float(), dim=-1)
     ranks = []
