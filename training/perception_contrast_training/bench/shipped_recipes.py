@@ -50,7 +50,7 @@ VIT = (
 )  # fmt: skip
 RESNET = ("backbone.name=test_resnet", "backbone.size=32")
 SMALLER = ("optimisation.batch=128", "optimisation.precision=float32")
-STEPS, START_STEPS = 60, 100
+STEPS, START_STEPS = 50, 60
 CAPTION = "a photo of a {}"
 SMALLER_TEXT = ("options.text.width=64", "options.text.depth=2", "options.text.heads=2")
 SMALLER_HEADS = {
@@ -173,8 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", nargs="+", default=recipes(), metavar="NAME", help="default: all")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="may be repeated")
     parser.add_argument("--resnet", action="store_true", help="a small ResNet in place of the small ViT")
-    parser.add_argument("--learned", type=int, default=1000, help="images (default: %(default)s)")
-    parser.add_argument("--held", type=int, default=1000, help="images (default: %(default)s)")
+    parser.add_argument("--learned", type=int, default=800, help="images (default: %(default)s)")
+    parser.add_argument("--held", type=int, default=800, help="images (default: %(default)s)")
     options = parser.parse_args(argv)
     images = open_dataset(options.data)
     chosen = np.random.default_rng(0).permutation(len(images))[: options.learned + options.held]
