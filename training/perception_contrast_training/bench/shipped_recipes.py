@@ -49,8 +49,7 @@ VIT = (
     "backbone.depth=3", "backbone.heads=2",
 )  # fmt: skip
 RESNET = ("backbone.name=test_resnet", "backbone.size=32")
-SMALLER = ("optimisation.batch=128", "optimisation.precision=float32")
-STEPS, START_STEPS = 50, 60
+SMALLER = ("optimisation.batch=128", "optimisation.steps=100", "optimisation.precision=float32")
 CAPTION = "a photo of a {}"
 SMALLER_TEXT = ("options.text.width=64", "options.text.depth=2", "options.text.heads=2")
 SMALLER_HEADS = {
@@ -104,8 +103,7 @@ def small_recipe(name: str, changes: Sequence[str] = (), start: Path | None = No
     else:
         network = () if any(change.startswith("backbone.name=") for change in changes) else VIT
     heads = SMALLER_HEADS.get(name.partition("_")[0], ())
-    few = f"optimisation.steps={STEPS}"
-    return read_recipe(recipe_path(name), [*network, *SMALLER, few, *heads, *changes])
+    return read_recipe(recipe_path(name), [*network, *SMALLER, *heads, *changes])
 
 
 def run_small(recipe: PretrainRecipe, learned: Images, held: Images) -> tuple[BeforeAndAfter, TrainedRun]:
@@ -145,11 +143,13 @@ class Starts:
     Attributes:
         folder: Where they are written.
         learned, held: Images.
+        changes: Of the recipes that train them.
     """
 
     folder: Path
     learned: Images
     held: Images
+    changes: Sequence[str] = ()
 
     def of(self, name: str) -> Path | None:
         """Folder of what a shipped recipe goes on from, None where that is random weights."""
@@ -158,7 +158,7 @@ class Starts:
         source = OWN_TOWERS.get(name, IMAGES_ALONE)
         folder = self.folder / source
         if not folder.is_dir():
-            recipe = small_recipe(source, [f"optimisation.steps={START_STEPS}"])
+            recipe = small_recipe(source, self.changes)
             _, trained = run_small(recipe, self.learned, self.held)
             folder.mkdir()
             write_model(folder, spec_of(trained), served_by(trained), trained.backbone.size)
@@ -173,8 +173,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", nargs="+", default=recipes(), metavar="NAME", help="default: all")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="may be repeated")
     parser.add_argument("--resnet", action="store_true", help="a small ResNet in place of the small ViT")
-    parser.add_argument("--learned", type=int, default=800, help="images (default: %(default)s)")
-    parser.add_argument("--held", type=int, default=800, help="images (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=100, help="of a recipe (default: %(default)s)")
+    parser.add_argument("--start-steps", type=int, default=300, help="of a start (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=128, help="images of a step (default: %(default)s)")
+    parser.add_argument("--learned", type=int, default=2000, help="images (default: %(default)s)")
+    parser.add_argument("--held", type=int, default=1000, help="images (default: %(default)s)")
     options = parser.parse_args(argv)
     images = open_dataset(options.data)
     chosen = np.random.default_rng(0).permutation(len(images))[: options.learned + options.held]
@@ -182,11 +185,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     held = CachedImages(Chosen(images, chosen[options.learned :]), caption=CAPTION)
     rows: list[Sequence[str | float]] = []
     with tempfile.TemporaryDirectory() as folder:
-        starts = Starts(Path(folder), learned, held)
+        batch = f"optimisation.batch={options.batch}"
+        first = [batch, f"optimisation.steps={options.start_steps}"]
+        starts = Starts(Path(folder), learned, held, first)
         for name in options.recipe:
             start = starts.of(name)
+            few = [batch, f"optimisation.steps={options.steps}"]
             network = RESNET if options.resnet and start is None else ()
-            recipe = small_recipe(name, [*network, *options.set], start)
+            recipe = small_recipe(name, [*network, *few, *options.set], start)
             found, _ = run_small(recipe, learned, held)
             for when, of in (("before", found.before), ("after", found.after)):
                 optimiser = recipe.optimisation.optimiser
