@@ -15,6 +15,7 @@ from small_methods import FIRST, PATCHES, SIZE, images, small_vit, some_position
 from torch import nn
 
 from perception_contrast_training.engine import gather
+from perception_contrast_training.engine.distributed import Processes, all_lines
 from perception_contrast_training.engine.grad_cache import cached_backward
 from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS
 from perception_contrast_training.engine.trainer import split
@@ -118,6 +119,10 @@ def main() -> None:
     name, rank, count, store, out = sys.argv[1:]
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=store, rank=int(rank), world_size=int(count))
+    met = ["b.png: damaged", "c.png: damaged"] if rank == "1" else ["\udce4.png: damaged", "b.png: damaged"]
+    lines = all_lines(met, Processes(int(rank), int(count)))
+    text = "\n".join([*lines, *all_lines(met[:0], Processes(int(rank), int(count)))])
+    (Path(out) / f"lines.{rank}").write_bytes(text.encode("utf-8", "surrogateescape"))
     for one in name.split(","):
         torch.save(trained(one), Path(out) / f"{one}.{rank}.pt")
     dist.destroy_process_group()

@@ -9,12 +9,19 @@ from perception_contrast_training.evaluation.progress import tracked
 
 
 class CachedImages:
-    """All images of a data set, in memory."""
+    """All images of a data set, in memory.
 
-    def __init__(self, images: Images) -> None:
+    Args:
+        images: The data set.
+        caption: Text of each image, with "{}" for the name of its class; "" for the data set's own texts.
+    """
+
+    def __init__(self, images: Images, caption: str = "") -> None:
         self.classes: tuple[str, ...] = tuple(getattr(images, "classes", ()))
         shown = tracked(range(len(images)), "reading images", len(images))
         self._samples = [dict(images[index]) for index in shown]
+        for sample in self._samples if caption else ():
+            sample["text"] = caption.format(self.classes[sample["label"]])
 
     def __len__(self) -> int:
         return len(self._samples)

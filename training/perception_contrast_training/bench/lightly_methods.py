@@ -82,7 +82,8 @@ class LightlyByol(_Lightly):
         with torch.no_grad():
             target = [self.target_projector(self.target_backbone(view).pooled) for view in batch["views"]]
         total: Tensor = self.criterion(predicted[0], target[1]) + self.criterion(predicted[1], target[0])
-        return Losses(total)
+        # lightly's -cos has half the gradient of the paper's 2 - 2 cos, and would be clipped half as often.
+        return Losses(4 + 2 * total)
 
     def after_step(self, progress: Progress) -> None:
         momentum = 1 - (1 - self.settings.momentum) * (math.cos(math.pi * progress.share) + 1) / 2

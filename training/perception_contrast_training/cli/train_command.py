@@ -211,7 +211,7 @@ def export_command(argv: Sequence[str]) -> int:
         data=arguments.data,
     )
     if done.verdict is not None:
-        print(markdown(Outcome({}, [done.verdict.table()])))
+        print(markdown(Outcome({}, [done.verdict.table()], notes=done.verdict.sentences())))
     cosines = ", ".join(f"{name} {value:.6f}" for name, value in done.cosines.items())
     shared = f", with words {done.shared}" if done.shared not in ("", done.space) else ""
     print(f"{done.folder}: {done.space}{shared}")

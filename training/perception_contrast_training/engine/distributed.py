@@ -122,3 +122,26 @@ def mean_of(figures: dict[str, float], processes: Processes) -> dict[str, float]
     values = torch.tensor(list(figures.values()), dtype=torch.float64).to(processes.device)
     dist.all_reduce(values)
     return dict(zip(figures, (values / processes.count).tolist(), strict=True))
+
+
+def all_lines(lines: Iterable[str], processes: Processes) -> list[str]:
+    """The different lines of all processes, those of the first one first; all processes must ask.
+
+    Args:
+        lines: Of this process, none with a line break. Names of files may hold bytes that are not UTF-8.
+        processes: Those that train together.
+    """
+    own = list(dict.fromkeys(lines))
+    if processes.count == 1:
+        return own
+    text = "".join(f"{line}\n" for line in own).encode("utf-8", "surrogateescape")
+    length = torch.tensor([len(text)], device=processes.device)
+    lengths = [torch.zeros_like(length) for _ in range(processes.count)]
+    dist.all_gather(lengths, length)
+    longest = max(1, *(int(one) for one in lengths))
+    padded = torch.zeros(longest, dtype=torch.uint8)
+    padded[: len(text)] = torch.tensor(list(text), dtype=torch.uint8)
+    found = [torch.zeros_like(padded, device=processes.device) for _ in range(processes.count)]
+    dist.all_gather(found, padded.to(processes.device))
+    said = b"".join(bytes(one[: int(size)].tolist()) for one, size in zip(found, lengths, strict=True))
+    return list(dict.fromkeys(said.decode("utf-8", "surrogateescape").split("\n")[:-1]))

@@ -37,6 +37,7 @@ from perception_contrast_training.engine.pretraining_data import (
     with_data_at,
 )
 from perception_contrast_training.engine.recipe_method import initial_backbone, method_of
+from perception_contrast_training.engine.regression_guard import few_held_out
 from perception_contrast_training.engine.resume import checkpoints_of, last_checkpoint, stored_recipe
 from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.engine.training_loop import EndReason
@@ -114,7 +115,9 @@ def check(recipe: PretrainRecipe) -> str:
     plan = _planned(recipe, Processes())
     held = len(plan.data.held) if plan.data.held is not None else 0
     counts = f"{len(plan.data.learned)} images to learn from, {held} kept back"
-    return "\n".join([f"{recipe.method} on {recipe.backbone.name}: {counts}", *plan.sentences])
+    few = few_held_out(plan.recipe, plan.data)
+    lines = [f"{recipe.method} on {recipe.backbone.name}: {counts}", *plan.sentences]
+    return "\n".join([*lines, *([few] if few else [])])
 
 
 def _planned(
@@ -148,6 +151,8 @@ def _run(plan: _Plan, folder: Path, stored: StoredSnapshot | None) -> EndReason:
     if stored is None and trainer.processes.first:
         for sentence in plan.sentences:
             logger.info("chosen: %s", sentence)
+        if few := few_held_out(recipe, plan.data):
+            logger.warning("%s", few)
         write_frame_lists(folder, frame_lists_of(plan.data.learned, plan.data.held))
     held_out = held_out_of(recipe, plan.data)
     return run_training(

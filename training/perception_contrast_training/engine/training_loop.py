@@ -18,7 +18,7 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.config.run_settings import CheckpointSettings
 from perception_contrast_training.data.loading.batches import PARTNERED, UNREADABLE, UNREADABLE_FILES
 from perception_contrast_training.engine.checkpoint import CheckpointError, Checkpoints
-from perception_contrast_training.engine.distributed import any_of
+from perception_contrast_training.engine.distributed import all_lines, any_of
 from perception_contrast_training.engine.journal import BATCHES, Journal
 from perception_contrast_training.engine.trainer import Step, Trainer
 from perception_contrast_training.monitors.collapse import Alarm
@@ -130,18 +130,26 @@ class TrainingLoop:
                 step = self._step()
                 stopped, collapsed = any_of([stop.received, self._alarm is not None], trainer.processes)
                 if stopped:
+                    self._share_unreadable()
                     self._save()
                     return "interrupted"
                 if collapsed:
+                    self._share_unreadable()
                     self._save()
                     raise CollapseError(self._alarm or "a monitor of another process stopped the run")
                 if step.moved and trainer.step_count % self.components.settings.every == 0:
                     self._save()
+        self._share_unreadable()
         self._save()
         return "finished"
 
+    def _share_unreadable(self) -> None:
+        """Before saving, which may fail in the first process alone while the others wait for it."""
+        lines = all_lines(self._unreadable_files, self.trainer.processes)
+        self._unreadable_files = dict.fromkeys(lines)
+
     def _tell_unreadable(self) -> None:
-        """Names the images that were left out, as far as this process met them."""
+        """Names the images that were left out: of all processes, unless the run broke in one of them."""
         lines = [
             *self._unreadable_files,
             *(f"{line} (kept back)" for line in self.components.held_out_unreadable),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,12 @@ from perception_contrast_training.evaluation.corruptions import CHANGES
 from perception_contrast_training.evaluation.encoding import EncodedImages, EncoderAdapter, encode_images
 from perception_contrast_training.evaluation.held_out import Indices, column, split
 from perception_contrast_training.evaluation.linear import linear_sklearn, linear_torch
-from perception_contrast_training.evaluation.metrics.neighbours import knn_accuracy, near_in_time, recall_at
+from perception_contrast_training.evaluation.metrics.neighbours import (
+    first_right,
+    knn_accuracy,
+    recall_of,
+    time_precisions,
+)
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.monitors.measures import feature_spread, rank_me, uniformity
 
@@ -150,13 +154,21 @@ def caption_retrieval(
 
     Frames often share a caption: an image is found by any of its own, a caption finds any that has it.
     """
+    images, captions = caption_ranks(image, words, texts)
+    found = {f"image to text R@{k}": v for k, v in recall_of(images).items()}
+    return found | {f"text to image R@{k}": v for k, v in recall_of(captions).items()}
+
+
+def caption_ranks(
+    image: Tensor, words: Callable[[Sequence[str]], Tensor], texts: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """``first_right`` of each image that has a caption, and of each different caption."""
     owners = [number for number, text in enumerate(texts) if text]
     captions = [set(filter(None, texts[number].split("\n"))) for number in owners]
     different = sorted(set[str]().union(*captions))
     right = torch.tensor([[one in own for one in different] for own in captions])
     text, image = words(different).cpu(), image[owners]
-    found = {f"image to text R@{k}": v for k, v in recall_at(image, text, right).items()}
-    return found | {f"text to image R@{k}": v for k, v in recall_at(text, image, right.T).items()}
+    return first_right(image, text, right), first_right(text, image, right.T)
 
 
 def class_vectors(words: Any, classes: Sequence[str], templates: str) -> Tensor:
@@ -170,11 +182,16 @@ def class_vectors(words: Any, classes: Sequence[str], templates: str) -> Tensor:
 
 
 def time_figures(test: EncodedImages, within: float = 0.0) -> dict[str, float]:
-    """``near_in_time`` of images with stamps; nothing without, or where none is near another."""
+    """Mean of ``time_precisions`` of images with stamps; nothing without, or where none is near another."""
+    precisions = precisions_in_time(test, within)
+    return {"near in time mAP": float(precisions.mean())} if len(precisions) else {}
+
+
+def precisions_in_time(test: EncodedImages, within: float = 0.0) -> Tensor:
+    """``time_precisions`` of images with stamps; of length 0 where ``time_figures`` has nothing."""
     if len(test) < 3 or bool((test.stamps < 0).any()):
-        return {}
-    found = near_in_time(test.vectors, test.stamps, test.groups, within or usual_interval(test))
-    return {} if math.isnan(found) else {"near in time mAP": found}
+        return test.vectors.new_zeros(0)
+    return time_precisions(test.vectors, test.stamps, test.groups, within or usual_interval(test))
 
 
 def usual_interval(test: EncodedImages) -> float:

@@ -15,10 +15,10 @@ from perception_contrast_training.data.datasets.subset import evenly
 from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.engine.training_loop import SELECTION_FIGURE
 from perception_contrast_training.evaluation.compare import (
-    caption_retrieval,
+    caption_ranks,
     class_vectors,
+    precisions_in_time,
     spread_figures,
-    time_figures,
 )
 from perception_contrast_training.evaluation.encoding import (
     EncodedImages,
@@ -27,12 +27,32 @@ from perception_contrast_training.evaluation.encoding import (
     evaluating,
 )
 from perception_contrast_training.evaluation.linear import linear_torch
-from perception_contrast_training.evaluation.metrics.neighbours import knn_accuracy
+from perception_contrast_training.evaluation.metrics.neighbours import knn_predictions, recall_of
 from perception_contrast_training.methods.pairs import Towers
 from perception_contrast_training.networks.two_towers import Network
 
 # Figures of which more is better, the most telling first.
 TELLING = ("kNN", "linear probe", "R@1", "zero-shot", "near in time mAP", "rank")
+
+
+@dataclass(frozen=True)
+class HeldOutScores:
+    """What was measured on held-out images.
+
+    Attributes:
+        figures: By name.
+        rows: Of figures that are means of values from 0 to 1: (n,) values of the images, in order. R@1, the
+            mean of two means, has two: of images and of captions.
+    """
+
+    figures: dict[str, float]
+    rows: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
+
+    def add(self, name: str, *rows: Tensor) -> None:
+        """A figure from its rows; none where a mean has no rows."""
+        if all(len(one) for one in rows):
+            self.rows[name] = tuple(one.double().cpu() for one in rows)
+            self.figures[name] = sum(float(one.mean()) for one in self.rows[name]) / len(rows)
 
 
 @dataclass(frozen=True)
@@ -51,6 +71,10 @@ class HeldOut:
     def figures(
         self, backbone: Network, *, pair: Towers | None = None, probe: bool = False
     ) -> dict[str, float]:
+        """``scores`` without their rows."""
+        return self.scores(backbone, pair=pair, probe=probe).figures
+
+    def scores(self, backbone: Network, *, pair: Towers | None = None, probe: bool = False) -> HeldOutScores:
         """Of a backbone; where both towers are given as ``pair``, by captions and by names of classes too.
 
         probe: also of a linear layer, which takes longer than neighbours.
@@ -60,32 +84,33 @@ class HeldOut:
         with evaluating(backbone):
             test = self._encoded(adapter, self.held, "held out")
             self.unreadable.update(dict.fromkeys(test.refused))
-            found = spread_figures(test.vectors) if len(test) > 2 else {}
-            found |= time_figures(test)
+            found = HeldOutScores(spread_figures(test.vectors) if len(test) > 2 else {})
+            found.add("near in time mAP", precisions_in_time(test))
             if bool((test.labels >= 0).any()):
-                found |= _label_figures(self._encoded(adapter, self.learned, "learned from"), test, probe)
+                _add_labels(found, self._encoded(adapter, self.learned, "learned from"), test, probe)
         if pair is not None and len(set(filter(None, test.texts))) > 1:
-            found |= self._text_figures(pair, adapter)
+            self._add_texts(found, pair, adapter)
         return found
 
     def _encoded(self, adapter: EncoderAdapter, images: Images, what: str) -> EncodedImages:
         return encode_images(adapter, evenly(images, self.most), workers=self.workers, what=what)
 
-    def _text_figures(self, pair: Towers, adapter: EncoderAdapter) -> dict[str, float]:
+    def _add_texts(self, found: HeldOutScores, pair: Towers, adapter: EncoderAdapter) -> None:
         """R@1, where an image is found by each caption, and zero-shot of classes that have names."""
         other = pair_adapter(pair, adapter.device, adapter.name)
         words = other.words
         assert words is not None
         with evaluating(cast(nn.Module, pair)), torch.inference_mode():
             seen = self._encoded(other, self.held, "captions")
-            found = caption_retrieval(seen.vectors, words, seen.texts)
-            found["R@1"] = (found["image to text R@1"] + found["text to image R@1"]) / 2
+            ranks = caption_ranks(seen.vectors, words, seen.texts)
+            for way, rank in zip(("image to text", "text to image"), ranks, strict=True):
+                found.figures.update({f"{way} R@{k}": value for k, value in recall_of(rank).items()})
+            found.add("R@1", *((rank < 1) for rank in ranks))
             classes, known = getattr(self.held, "classes", ()), seen.labels >= 0
             if classes and bool(known.any()):
                 names = class_vectors(words, classes, "plain")
                 best = (functional.normalize(seen.vectors[known], dim=-1) @ names.T).argmax(dim=-1)
-                found["zero-shot"] = float((best == seen.labels[known]).float().mean())
-        return found
+                found.add("zero-shot", best == seen.labels[known])
 
 
 def pair_adapter(pair: Towers, device: torch.device, name: str = "pair") -> EncoderAdapter:
@@ -108,15 +133,14 @@ def backbone_adapter(backbone: Network, device: torch.device, name: str = "backb
     return EncoderAdapter(name, backbone.space, pooled, backbone.size, backbone.mean, backbone.std, device)
 
 
-def _label_figures(train: EncodedImages, test: EncodedImages, probe: bool) -> dict[str, float]:
+def _add_labels(found: HeldOutScores, train: EncodedImages, test: EncodedImages, probe: bool) -> None:
     x, y = train.vectors[train.labels >= 0], train.labels[train.labels >= 0]
     a, b = test.vectors[test.labels >= 0], test.labels[test.labels >= 0]
     if not len(y):
-        return {}
-    found = {"kNN": knn_accuracy(x, y, a, b)}
+        return
+    found.add("kNN", knn_predictions(x, y, a) == b)
     if probe and len(torch.unique(y)) > 1:
-        found["linear probe"] = float((linear_torch(x, y, a) == b).float().mean())
-    return found
+        found.add("linear probe", linear_torch(x, y, a) == b)
 
 
 def telling(figures: Mapping[str, float]) -> str | None:

@@ -234,11 +234,9 @@ def _guarded(verdict: Verdict | None, recipe: PretrainRecipe) -> str:
     if verdict is None:
         why = "it started from random weights" if not recipe.adapts else "no images were kept back"
         return f"There is nothing to compare it with: {why}."
-    text = markdown(Outcome({}, [verdict.table()]))
+    text = markdown(Outcome({}, [verdict.table()], notes=verdict.sentences()))
     if not verdict.judged:
         return text + "\n\nThe data has neither labels, captions nor stamps, so nothing judges these figures."
-    return text + (
-        f"\n\n**Worse than before** in {', '.join(verdict.worse)}, and exported all the same."
-        if verdict.regressed
-        else f"\n\nNo figure fell by more than {verdict.share:.0%} of what it was."
-    )
+    if verdict.regressed:
+        return text + f"\n\n**Worse than before** in {', '.join(verdict.worse)}, and exported all the same."
+    return text + f"\n\nNo figure fell by more than {verdict.share:.0%} of what it was."

@@ -13,8 +13,11 @@ from small_methods import FIRST, SIZE, gradients, images, largest_difference, sm
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.bench.captions import Budget, OpenClipLoss, figures, report, small_method
+from perception_contrast_training.config.run_settings import Optimisation
 from perception_contrast_training.data.datasets.tables import TableDataset
+from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.household.close_ups import CloseUps, close_ups, things, write_table
+from perception_contrast_training.methods.byol import Byol, ByolSettings
 from perception_contrast_training.methods.mae import Mae, MaeSettings
 
 FEW = CloseUps(things=3, looks=1, views=2, size=32, offline=True)
@@ -57,6 +60,34 @@ def test_mae_of_lightly_has_our_loss_on_the_same_weights() -> None:
     batch = {"image": images(4, 3, SIZE, SIZE), "noise": torch.rand(4, patches)}
     expected = theirs.loss(batch, FIRST).total.detach()
     assert float(ours.loss(batch, FIRST).total.detach()) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_byol_of_lightly_takes_our_steps_from_the_same_weights() -> None:
+    """Ten steps of AdamW with clipping, target and batch norm included: what is left is lightly's biases."""
+    pytest.importorskip("lightly")
+    from perception_contrast_training.bench.lightly_methods import lightly_method
+
+    settings = ByolSettings(momentum=0.9, hidden=20, dim=12)
+    ours = Byol(small_vit(), settings)
+    theirs: Any = lightly_method("byol", copy.deepcopy(ours.backbone), settings)
+    for name in ("projector", "predictor", "target_projector"):
+        layers = getattr(theirs, name).layers
+        layers.load_state_dict(getattr(ours, name).state_dict(), strict=False)
+        torch.nn.init.zeros_(layers[3].bias).requires_grad_(False)
+    optimisation = Optimisation(steps=10, batch=8, learning_rate=1e-2, warm_up=2, clip=3.0)
+    trainers = [Trainer(method.double(), optimisation, epoch_steps=5) for method in (ours, theirs)]
+    losses, norms = [], []
+    for number in range(10):
+        steps = [trainer.step({"views": images(2, 8, 3, SIZE, SIZE, seed=number)}) for trainer in trainers]
+        losses.append([step.figures["loss"] for step in steps])
+        norms.append(steps[0].figures["gradient norm"])
+    assert max(norms) > optimisation.clip, "the gradient's size counts as well as its direction"
+    assert max(abs(a - b) for a, b in losses) < 1e-9
+    for name in ("backbone", "target_backbone", "projector", "target_projector", "predictor"):
+        mine, other = (dict(getattr(method, name).state_dict()) for method in (ours, theirs))
+        for key, value in mine.items():
+            there = other[key if "backbone" in name else f"layers.{key}"]
+            torch.testing.assert_close(there, value, rtol=0, atol=1e-8)
 
 
 def test_close_ups_show_what_their_captions_say(tmp_path: Path) -> None:

@@ -59,3 +59,10 @@ def test_two_processes_are_one(name: str, apart: Path, record_property: Any) -> 
         # Positions of small crops are resampled in float32, for all crops of a process at once.
         bound = 1e-8 if "dino" in name else 1e-9
         assert gradients < bound and after < bound, (gradients, after)
+
+
+def test_the_first_process_names_what_the_others_could_not_read(apart: Path) -> None:
+    """Each once, with bytes that are not UTF-8; a process without any takes part."""
+    for rank in range(2):
+        lines = (apart / f"lines.{rank}").read_bytes().split(b"\n")
+        assert lines == [b"\xe4.png: damaged", b"b.png: damaged", b"c.png: damaged"]

@@ -33,9 +33,9 @@ from perception_contrast_training.evaluation.linear import linear_sklearn, linea
 from perception_contrast_training.evaluation.metrics.neighbours import (
     knn_accuracy,
     knn_predictions,
-    near_in_time,
     recall_at,
     retrieval,
+    time_precisions,
 )
 
 
@@ -138,11 +138,11 @@ def test_near_in_time_is_mean_average_precision() -> None:
         others = np.arange(30) != i
         near = (np.abs(stamps - stamps[i]) <= 1e9) & (groups == groups[i])
         expected.append(average_precision_score(near[others], (unit @ unit[i])[others]))
-    assert near_in_time(vectors, stamps, groups, 1.0) == pytest.approx(np.mean(expected), abs=1e-6)
+    np.testing.assert_allclose(time_precisions(vectors, stamps, groups, 1.0), expected, atol=1e-6)
     path = torch.linspace(0, 1.5, 30)
     moving = torch.stack([path.cos(), path.sin()], dim=1)
-    assert near_in_time(moving, stamps, np.zeros(30, np.int64), 1.0) > 0.95
-    assert np.isnan(near_in_time(vectors[:2], stamps[[0, 29]], groups[[0, 29]], 1.0))
+    assert time_precisions(moving, stamps, np.zeros(30, np.int64), 1.0).mean() > 0.95
+    assert not len(time_precisions(vectors[:2], stamps[[0, 29]], groups[[0, 29]], 1.0))
 
 
 # Linear probe.

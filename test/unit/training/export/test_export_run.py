@@ -29,8 +29,9 @@ from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.config.pretraining_recipe import recipe_of
 from perception_contrast_training.engine.checkpoint import Checkpoints, read_snapshot, write_snapshot
 from perception_contrast_training.engine.load_run import TrainedRun, load_run
-from perception_contrast_training.engine.pretraining import start
+from perception_contrast_training.engine.pretraining import check, start
 from perception_contrast_training.engine.regression_guard import RegressionError, judge, require_no_regression
+from perception_contrast_training.evaluation.held_out_figures import HeldOutScores
 from perception_contrast_training.export.export_files import served_by, write_model
 from perception_contrast_training.export.export_run import export_run, spec_of
 from perception_contrast_training.networks.backbones import BackboneSettings, make_backbone
@@ -208,19 +209,58 @@ def test_paths_are_told_from_names() -> None:
 # The guard.
 
 
+def without_rows(**figures: float) -> HeldOutScores:
+    return HeldOutScores({name.replace("_", " "): value for name, value in figures.items()})
+
+
+def right(correct: int, count: int) -> HeldOutScores:
+    """kNN of so many images; the first ones are right."""
+    scores = HeldOutScores({})
+    scores.add("kNN", torch.arange(count) < correct)
+    return scores
+
+
 def test_a_fall_of_what_decides_is_a_regression() -> None:
-    before = {"kNN": 0.8, "linear probe": 0.9, "rank": 100.0, "spread": 0.9}
-    fine = judge(before, {"kNN": 0.79, "linear probe": 0.91, "rank": 20.0, "spread": 0.1}, 0.02)
+    before = without_rows(kNN=0.8, linear_probe=0.9, rank=100.0, spread=0.9)
+    fine = judge(before, without_rows(kNN=0.79, linear_probe=0.91, rank=20.0, spread=0.1), 0.02)
     assert not fine.regressed and list(fine.before) == ["kNN", "linear probe", "rank"]
-    worse = judge(before, {"kNN": 0.78, "linear probe": 0.95, "rank": 200.0}, 0.02)
+    worse = judge(before, without_rows(kNN=0.78, linear_probe=0.95, rank=200.0), 0.02)
     assert worse.worse == ("kNN",)
     with pytest.raises(RegressionError, match=r"kNN 0\.800 to 0\.780"):
         require_no_regression(worse, accepted=False)
     require_no_regression(worse, accepted=True)
-    assert judge({"rank": 50.0}, {"rank": 20.0}, 0.02).worse == ("rank",), "where nothing else is known"
-    assert not judge({}, {}, 0.02).judged
-    assert judge({"kNN": 0.8}, {"kNN": math.nan}, 0.02).regressed, "no number is no better"
-    assert not judge({"kNN": math.nan}, {"kNN": 0.1}, 0.02).judged
+    rank = judge(without_rows(rank=50.0), without_rows(rank=20.0), 0.02)
+    assert rank.worse == ("rank",), "where nothing else is known"
+    assert "Rank alone decides" in rank.sentences()[0]
+    assert not judge(HeldOutScores({}), HeldOutScores({}), 0.02).judged
+    assert judge(without_rows(kNN=0.8), without_rows(kNN=math.nan), 0.02).regressed, "no number is no better"
+    assert not judge(without_rows(kNN=math.nan), without_rows(kNN=0.1), 0.02).judged
+
+
+def test_few_held_out_images_say_how_many_are_needed() -> None:
+    """Ten of twelve right before and after is no proof; 1,500 of 1,800 of the same is one."""
+    few, many = (judge(right(correct, count), right(correct, count), 0.02) for correct, count in
+                 ((10, 12), (1500, 1800)))  # fmt: skip
+    assert not few.regressed and few.undecided == ("kNN",)
+    # With z = 1.96 and no image that changed: z / (n + 2) <= 0.02 * 10 / 12.
+    assert few.changes["kNN"].needed == math.ceil(1.959964 / (0.02 * 10 / 12) - 2) == 116
+    assert "fell by more than 2.0%: 12, and about 116 are needed" in few.sentences()[0]
+    assert not many.undecided and not many.sentences()
+    table = few.table()
+    assert table.headings[-3:] == ("95 % interval", "images", "needed")
+    assert table.rows[0][-3:] == ("-0.140 to +0.140", 12, 116)
+    json.dumps(few.stored())
+
+
+def test_a_fall_by_few_images_is_refused_with_its_interval() -> None:
+    fell = judge(right(10, 12), right(9, 12), 0.02)
+    assert fell.worse == ("kNN",) and not fell.undecided
+    with pytest.raises(RegressionError, match=r"interval of the change .* by 12 images, of which about"):
+        require_no_regression(fell, accepted=False)
+
+
+def test_images_that_vanished_in_between_leave_no_interval() -> None:
+    assert not judge(right(10, 12), right(10, 11), 0.02).changes
 
 
 @pytest.fixture
@@ -247,10 +287,24 @@ def test_an_encoder_that_got_worse_is_not_exported_unless_told_to(
     assert command(arguments) == 2
     said = capsys.readouterr().err
     assert "worse than the one it started from" in said and "--accept-regression" in said
+    assert "by 12 images, of which about" in said
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".*"))
     assert command([*arguments, "--accept-regression"]) == 0
-    assert "before" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "before" in said and "95 % interval" in said
     assert "**Worse than before** in" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_run_with_few_held_out_images_says_so_at_its_start(
+    exported: tuple[Path, Path], source_images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    adapting = {"name": str(exported[1]), "pretrained": True, "size": 32}
+    few = recipe(source_images, tmp_path / "run", backbone=adapting)
+    said = "by 12 held-out images; it cannot tell a loss of 2.0% by fewer than 96"
+    assert said in check(few)
+    start(few)
+    assert said in caplog.text
+    assert "cannot tell" not in check(recipe(source_images, tmp_path / "scratch")), "nothing to guard"
 
 
 def test_low_rank_additions_are_worked_in(

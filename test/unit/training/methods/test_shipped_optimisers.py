@@ -10,7 +10,7 @@ from shipped_methods import OPTIONS, OWN, SMALL
 from torch import Tensor, nn
 
 from perception_contrast.core.errors import RecipeError
-from perception_contrast_training.bench.shipped_recipes import run_small, small_recipe
+from perception_contrast_training.bench.shipped_recipes import Starts, recipes, run_small, small_recipe
 from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, read_recipe, recipe_of
 from perception_contrast_training.config.run_settings import Optimisation
 from perception_contrast_training.engine.optimiser import make_optimiser
@@ -47,15 +47,35 @@ class Scenes:
 
 @pytest.mark.parametrize("name", FLATTENED)
 def test_a_vit_keeps_its_features_apart_as_the_recipe_is_shipped(name: str) -> None:
-    found = run_small(_short(name), Scenes(128, 1), Scenes(64, 2))
+    found, _ = run_small(_short(name), Scenes(128, 1), Scenes(64, 2))
     assert found.after.spread > 0.5 * found.before.spread
     assert found.after.rank > 0.5 * found.before.rank
 
 
 def test_lars_is_what_flattened_it() -> None:
     """The test above can fail: with the optimiser of the paper's ResNets it does."""
-    found = run_small(_short("simclr_scratch", "optimisation.optimiser=lars"), Scenes(128, 1), Scenes(64, 2))
+    found, _ = run_small(
+        _short("simclr_scratch", "optimisation.optimiser=lars"), Scenes(128, 1), Scenes(64, 2)
+    )
     assert found.after.spread < 0.5 * found.before.spread
+
+
+def test_every_recipe_that_trains_an_encoder_is_run() -> None:
+    assert set(recipes()) == set(OWN)
+
+
+@pytest.mark.parametrize("name", ["mae_lora", "pair_adapt"])
+def test_recipes_that_go_on_from_weights_start_from_a_small_model(name: str, tmp_path: Path) -> None:
+    """Of images alone, and of both towers; little changes in two steps at the recipe's own rate."""
+    few = ["optimisation.batch=16", "optimisation.steps=2"]
+    starts = Starts(tmp_path, Scenes(32, 1), Scenes(16, 2), few)
+    assert starts.of("mae_scratch") is None
+    start = starts.of(name)
+    assert start is not None and start == starts.of(name), "trained once"
+    found, trained = run_small(small_recipe(name, few, start), Scenes(32, 1), Scenes(16, 2))
+    assert trained.recipe.adapts
+    assert found.after.rank == pytest.approx(found.before.rank, rel=0.2)
+    assert found.after.spread != found.before.spread
 
 
 def _short(name: str, *changes: str) -> PretrainRecipe:

@@ -46,6 +46,16 @@ def recall_at(
 
     right: (m, n), which keys answer which query. Keys as near as the right one stand before it.
     """
+    return recall_of(first_right(queries, keys, right), counts)
+
+
+def recall_of(ranks: Tensor, counts: Sequence[int] = (1, 5, 10)) -> dict[int, float]:
+    """The same from (m,) ranks of ``first_right``."""
+    return {k: float((ranks < k).float().mean()) for k in counts}
+
+
+def first_right(queries: Tensor, keys: Tensor, right: NDArray[np.bool_] | Tensor) -> Tensor:
+    """(m,) wrong keys before the first right one, n without any; arguments of ``recall_at``."""
     right = torch.as_tensor(right, dtype=torch.bool, device=queries.device)
     normalised = F.normalize(keys.float(), dim=-1)
     ranks = []
@@ -55,8 +65,7 @@ def recall_at(
         cosine = part @ normalised.T
         best = cosine.masked_fill(~answers, -torch.inf).max(dim=-1, keepdim=True).values
         ranks.append(((cosine >= best) & ~answers).sum(dim=-1).masked_fill(~answers.any(dim=-1), len(keys)))
-    rank = torch.cat(ranks)
-    return {k: float((rank < k).float().mean()) for k in counts}
+    return torch.cat(ranks)
 
 
 def retrieval(
@@ -69,13 +78,19 @@ def retrieval(
     return found | {f"text to image R@{k}": v for k, v in recall_at(text, image, right.T, counts).items()}
 
 
-def near_in_time(
+def time_precisions(
     vectors: Tensor, stamps: NDArray[np.int64], groups: NDArray[np.int64], within: float
-) -> float:
-    """Mean average precision of finding, by cosine, the frames that were near in time; needs no labels.
+) -> Tensor:
+    """Average precision of finding, by cosine, the frames that were near in time; needs no labels.
 
-    vectors (n, c); stamps (n,) nanoseconds; groups (n,) recordings; within: seconds. A frame is compared
-    with all others; one without a near frame does not count. nan where none counts.
+    Args:
+        vectors: (n, c) of frames.
+        stamps: (n,) nanoseconds.
+        groups: (n,) recordings.
+        within: Seconds that count as near.
+
+    Returns:
+        (m,) float64 of each frame that has a near one, compared with all others; their mean is the mAP.
     """
     unit = F.normalize(vectors.float(), dim=-1)
     apart = np.abs(stamps[:, None] - stamps[None, :]) / 1e9
@@ -85,5 +100,4 @@ def near_in_time(
     hits = near.gather(1, order).double()
     precision = hits.cumsum(-1) / torch.arange(1, hits.shape[1] + 1)
     counted = hits.sum(-1) > 0
-    average = (precision * hits).sum(-1)[counted] / hits.sum(-1)[counted]
-    return float(average.mean()) if len(average) else float("nan")
+    return (precision * hits).sum(-1)[counted] / hits.sum(-1)[counted]
