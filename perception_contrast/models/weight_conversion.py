@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 
 from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.errors import ModelError
@@ -28,11 +29,22 @@ def dinov2_from_onnx(path: Path) -> dict[str, torch.Tensor]:
 
     Linear weights are anonymous in such an export, so they are found by the name of their MatMul.
     """
-    held = _constants(onnx.load(str(path), load_external_data=False))
+    try:
+        held = _constants(onnx.load(str(path), load_external_data=False))
+    except (
+        DecodeError,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:  # of onnx, which has no base of its own
+        raise ModelError(f"{path.name} cannot be read as ONNX ({error}); fetch it again") from error
     try:
         return _timm_names(held)
     except KeyError as error:
         raise ModelError(f"{path.name} holds no DINOv2 backbone: {error} is missing") from error
+    except (ValueError, TypeError) as error:  # of NumPy, where tensors have other shapes or types
+        raise ModelError(f"{path.name} holds no DINOv2 backbone: {error}") from error
 
 
 def _timm_names(held: dict[str, FloatArray]) -> dict[str, torch.Tensor]:

@@ -26,27 +26,28 @@ class RecoveredSqlite(RecoveredFile):
         super().__init__(path)
         database = self._open()
         try:
-            topics = {number: (name, kind) for number, name, kind in self._topics(database)}
-            self._rows: list[tuple[int, int, int]] = []
-            gaps, row = 0, 0
-            while True:
-                try:
-                    for read, number, stamp, _ in database.execute(
-                        f"{_ROWS} WHERE id > ? ORDER BY id", (row,)
-                    ):
-                        row = read
-                        self._rows.append((stamp, row, number))
+            topics = {
+                number: (name, kind)
+                for number, name, kind in self._topics(database)
+                if isinstance(number, int) and isinstance(name, str) and isinstance(kind, str)
+            }
+            # (stamp, row, topic). SQLite keeps values of any type in any column; sorted out below.
+            self._rows: list[tuple[Any, int, Any]] = []
+            gaps = 0
+            while not self._read_behind(database):
+                gaps += 1
+                behind = self._behind(database, self._last_row)
+                if behind is None:
                     break
-                except apsw.Error:
-                    behind = self._behind(database, row)
-                    gaps += 1
-                    if behind is None:
-                        break
-                    self._rows.append(behind)
-                    row = behind[1]
+                self._rows.append(behind)
+            row = self._last_row
         finally:
             database.close()
-        self._rows.sort()
+        found, self._rows = len(self._rows), sorted(filter(_is_message, self._rows))
+        if found > len(self._rows):
+            self.lost.append(
+                f"'{path.name}' has {found - len(self._rows)} message(s) without a time or a topic; they are left out"
+            )
         if gaps:
             last = f" (the last row read is {row})"
             self.lost.append(f"'{path.name}' lacks pages at {gaps} place(s); their messages are lost{last}")
@@ -77,16 +78,35 @@ class RecoveredSqlite(RecoveredFile):
                 f"'{self.path}' has lost its list of topics ({error}); nothing can be recovered"
             ) from error
 
+    @property
+    def _last_row(self) -> int:
+        return self._rows[-1][1] if self._rows else 0
+
+    def _read_behind(self, database: apsw.Connection) -> bool:
+        """Reads the rows behind the last one; False where it comes to one that cannot be read."""
+        behind = (self._last_row,)
+        try:
+            for row, number, stamp, _ in database.execute(f"{_ROWS} WHERE id > ? ORDER BY id", behind):
+                # Damaged pages may lead back to earlier ones, and round and round.
+                if not isinstance(row, int) or row <= self._last_row:
+                    return False
+                self._rows.append((stamp, row, number))
+        except apsw.Error:
+            return False
+        return True
+
     @staticmethod
-    def _behind(database: apsw.Connection, row: int) -> tuple[int, int, int] | None:
+    def _behind(database: apsw.Connection, row: int) -> tuple[Any, int, Any] | None:
         """(stamp, row, topic) of the first row found that can be read behind one; None for none."""
 
-        def readable(number: int) -> tuple[int, int, int] | None:
+        def readable(number: int) -> tuple[Any, int, Any] | None:
             try:
                 found = database.execute(f"{_ROWS} WHERE id >= ? ORDER BY id LIMIT 1", (number,)).fetchone()
             except apsw.Error:
                 return None
-            return None if found is None else (int(found[2]), int(found[0]), int(found[1]))
+            if found is None or not isinstance(found[0], int) or found[0] <= row:
+                return None
+            return found[2], found[0], found[1]
 
         step = 1
         while (found := readable(row + step)) is None:
@@ -109,9 +129,13 @@ class RecoveredSqlite(RecoveredFile):
             for stamp, row, number in self._rows:
                 if number in wanted:
                     for (data,) in database.execute("SELECT data FROM messages WHERE id = ?", (row,)):
-                        yield stamp, number, data
+                        yield stamp, number, data if isinstance(data, bytes) else b""
         finally:
             database.close()
+
+
+def _is_message(row: tuple[Any, int, Any]) -> bool:
+    return isinstance(row[0], int) and isinstance(row[2], int)
 
 
 def has_journal(path: Path) -> bool:

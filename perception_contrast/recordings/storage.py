@@ -106,7 +106,8 @@ def _listed_names(path: Path) -> tuple[str, ...]:
     listed = _metadata(path).get("relative_file_paths")
     if not isinstance(listed, list):
         return ()
-    return tuple(Path(name).name for name in listed if isinstance(name, str) and name)
+    # Each once: a file that is listed twice was not recorded twice.
+    return tuple(dict.fromkeys(Path(name).name for name in listed if isinstance(name, str) and name))
 
 
 def opened_storage(path: Path) -> Storage:
