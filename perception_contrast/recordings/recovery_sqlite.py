@@ -45,9 +45,8 @@ class RecoveredSqlite(RecoveredFile):
             database.close()
         found, self._rows = len(self._rows), sorted(filter(_is_message, self._rows))
         if found > len(self._rows):
-            self.lost.append(
-                f"'{path.name}' has {found - len(self._rows)} message(s) without a time or a topic; they are left out"
-            )
+            count = found - len(self._rows)
+            self.lost.append(f"'{path.name}' has {count} message(s) without a time or a topic: left out")
         if gaps:
             last = f" (the last row read is {row})"
             self.lost.append(f"'{path.name}' lacks pages at {gaps} place(s); their messages are lost{last}")

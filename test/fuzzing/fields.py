@@ -44,7 +44,7 @@ def _changed(rng: Random, store: Any, field: Any, value: Any) -> Any:
     if what == Nodetype.NAME:
         _change(rng, store, details, value)
         return value
-    items, bound = details
+    items, _ = details
     if isinstance(value, np.ndarray):
         return _numbers(rng, items[1][0], value, fixed=what == Nodetype.ARRAY)
     return _list(rng, store, items, list(value), fixed=what == Nodetype.ARRAY)

@@ -14,7 +14,8 @@ NUMBERS = (*_NUMBERS, *_LARGE)
 """Numbers at which counters, sizes and signs go wrong."""
 
 TEXTS = (
-    "", " ", "\0", "\n", "a" * 300, "é", "e\u0301", "日本語", "\u202eabc", "\u200b", "\ufeff", "😀" * 3, "\x1b[31m",
+    "", " ", "\0", "\n", "a" * 300, "é", "e\u0301", "日本語", "\u202eabc", "\u200b", "\ufeff", "😀" * 3,
+    "\x1b[31m",
     "%s%n", "{}", "{0.__class__}", "../../etc/passwd", "/", "~", "-1", "1e999", "nan", "null", "true", "1e-3",
     "2024-13-45", "0x10", "#", "'", '"', ":", "a: b", "!x", "a;b;!c", "\t", "\r\n", "\ud800",
 )  # fmt: skip

@@ -149,7 +149,8 @@ class Run:
             inputs = sum(one.inputs for one in self.tallies.values())
             causes = len(self.findings.files)
         seconds = now - self._begin
-        text = f"{inputs:,} inputs, {inputs / seconds:,.0f} a second, {causes} findings, {self._left(inputs, seconds)}"
+        rate, left = inputs / seconds, self._left(inputs, seconds)
+        text = f"{inputs:,} inputs, {rate:,.0f} a second, {causes} findings, {left}"
         print(
             f"\r{text}\033[K" if terminal else text, end="" if terminal else "\n", file=sys.stderr, flush=True
         )

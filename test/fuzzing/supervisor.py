@@ -61,7 +61,7 @@ class WorkerProcess:
         self._answers = -1
 
     def run(self, order: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
-        """The answer to an order, and what was found; the answer is empty where the worker had to be ended."""
+        """The answer to an order, and what was found. The answer is empty if the worker had to be ended."""
         if self._process is None:
             self._start()
         assert self._process is not None and self._process.stdin is not None
@@ -96,6 +96,7 @@ class WorkerProcess:
                 stdout=messages,
                 stderr=messages,
                 pass_fds=(writing,),
+                start_new_session=True,  # an interrupt is for the supervisor, which lets slices end
                 env=os.environ | _ENVIRONMENT,
             )  # fmt: skip
         os.close(writing)

@@ -43,5 +43,5 @@ class Target(ABC):
     def run(self, data: bytes) -> None:
         """Reads one input with everything that would read it. Raises one of ``allowed`` to refuse it."""
 
-    def begin(self) -> None:
+    def begin(self) -> None:  # noqa: B027 - most targets have no such state
         """Called before a slice of inputs; puts back state that inputs share."""

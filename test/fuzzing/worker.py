@@ -117,7 +117,7 @@ class Worker:
             "slowest": [slowest[0], base64.b64encode(slowest[1]).decode()],
             "before": before,
             "after": resident(),
-            "files": len(os.listdir("/proc/self/fd")),
+            "files": len(list(Path("/proc/self/fd").iterdir())),
             "left": len(list(Path(tempfile.gettempdir()).iterdir())),
         }
 

@@ -10,7 +10,8 @@ from fuzzing.mutations import NUMBERS, TEXTS, mutated
 
 _COLUMNS = (
     ("topics", "id"), ("topics", "name"), ("topics", "type"), ("topics", "serialization_format"),
-    ("topics", "offered_qos_profiles"), ("messages", "id"), ("messages", "topic_id"), ("messages", "timestamp"),
+    ("topics", "offered_qos_profiles"), ("messages", "id"), ("messages", "topic_id"),
+    ("messages", "timestamp"),
     ("messages", "data"),
 )  # fmt: skip
 _STATEMENTS = (
@@ -18,7 +19,8 @@ _STATEMENTS = (
     "ALTER TABLE topics RENAME COLUMN name TO label", "ALTER TABLE messages RENAME COLUMN data TO payload",
     "INSERT INTO topics SELECT id + 100, name, type, serialization_format, offered_qos_profiles FROM topics",
     "CREATE VIEW more AS SELECT * FROM messages", "UPDATE topics SET serialization_format = 'json'",
-    "UPDATE messages SET topic_id = topic_id + 1", "DROP TABLE schema", "UPDATE schema SET schema_version = 99",
+    "UPDATE messages SET topic_id = topic_id + 1", "DROP TABLE schema",
+    "UPDATE schema SET schema_version = 99",
     "UPDATE messages SET data = zeroblob(length(data))", "VACUUM",
 )  # fmt: skip
 

@@ -13,15 +13,15 @@ from typing import ClassVar
 
 import recordings
 import yaml
-from fuzzing.formats.mcap_records import mutated_mcap
-from fuzzing.formats.sqlite_rows import mutated_pages, mutated_rows
-from fuzzing.target import Mutation, Target
-from fuzzing.trees import mutated_tree
 from mcap.writer import CompressionType
 from odd_recordings import OddChannel, odd_mcap
 from rosbags.rosbag2 import StoragePlugin
 
-from perception_contrast.core.errors import FrameError, PerceptionError
+from fuzzing.formats.mcap_records import mutated_mcap
+from fuzzing.formats.sqlite_rows import mutated_pages, mutated_rows
+from fuzzing.target import Mutation, Target
+from fuzzing.trees import mutated_tree
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast_training.data.bags.options import ExtractOptions
 from perception_contrast_training.data.bags.output import SourceJob

@@ -10,10 +10,10 @@ from random import Random
 
 import cv2
 import numpy as np
-from fuzzing.formats.image_files import mutated_jpeg, mutated_numbers, mutated_png, mutated_tiff
-from fuzzing.target import Mutation, Target, UndocumentedError
 from PIL import Image
 
+from fuzzing.formats.image_files import mutated_jpeg, mutated_numbers, mutated_png, mutated_tiff
+from fuzzing.target import Mutation, Target, UndocumentedError
 from perception_contrast.core.errors import FrameError
 from perception_contrast.images import decode
 from perception_contrast.images.decode import decode_compressed, decode_compressed_depth
@@ -68,9 +68,12 @@ class ImageFiles(_Images):
             _encoded(".jpg", colour, cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 1)
         )
         for kind, mode, options in (
-            ("PNG", "P", {}), ("PNG", "LA", {}), ("PNG", "1", {}), ("GIF", "P", {}), ("BMP", "P", {}), ("BMP", "1", {}),
-            ("TIFF", "CMYK", {"compression": "tiff_lzw"}), ("TIFF", "F", {}), ("TIFF", "1", {"compression": "group4"}),
-            ("TIFF", "RGB", {"compression": "jpeg"}), ("TIFF", "L", {"compression": "packbits"}), ("JPEG", "CMYK", {}),
+            ("PNG", "P", {}), ("PNG", "LA", {}), ("PNG", "1", {}), ("GIF", "P", {}), ("BMP", "P", {}),
+            ("BMP", "1", {}),
+            ("TIFF", "CMYK", {"compression": "tiff_lzw"}), ("TIFF", "F", {}), ("TIFF", "1",
+            {"compression": "group4"}),
+            ("TIFF", "RGB", {"compression": "jpeg"}), ("TIFF", "L", {"compression": "packbits"}), ("JPEG",
+            "CMYK", {}),
             ("WEBP", "RGBA", {"lossless": True}), ("TIFF", "I;16", {}),
         ):  # fmt: skip
             found.append(_pillow(colour, kind, mode, **options))

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import recordings
+
 from fuzzing.fields import mutated_fields
 from fuzzing.mutations import mutated
 from fuzzing.target import Mutation, Target
 from fuzzing.targets.images import require_documented
-
 from perception_contrast.core.camera_model import project, unproject
 from perception_contrast.core.errors import FrameError
 from perception_contrast.images.decode import decode_depth_message, decode_message
@@ -31,7 +31,8 @@ IMAGE, COMPRESSED, INFO = (
 )
 DETECTIONS = "vision_msgs/msg/Detection2DArray"
 ENCODINGS = (
-    "rgb8", "bgr8", "mono8", "mono16", "rgba8", "bgra16", "bayer_rggb8", "bayer_gbrg16", "16UC1", "32FC1", "8UC3",
+    "rgb8", "bgr8", "mono8", "mono16", "rgba8", "bgra16", "bayer_rggb8", "bayer_gbrg16", "16UC1", "32FC1",
+    "8UC3",
     "yuv422", "yuv422_yuy2", "nv12", "nv21", "nv24", "16UC3", "64FC1", "RGB8 ",
 )  # fmt: skip
 

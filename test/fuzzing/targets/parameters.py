@@ -10,14 +10,14 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from fuzzing.mutations import NUMBERS, TEXTS, interesting_float
-from fuzzing.target import Mutation, Target
-from fuzzing.targets.services import fuzzed_node
-from fuzzing.trees import mutated_tree
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 
+from fuzzing.mutations import NUMBERS, TEXTS, interesting_float
+from fuzzing.target import Mutation, Target
+from fuzzing.targets.services import fuzzed_node
+from fuzzing.trees import mutated_tree
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.ros.monitoring.statistics import Issues

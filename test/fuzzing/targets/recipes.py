@@ -8,10 +8,10 @@ from pathlib import Path
 from random import Random
 
 import yaml
+
 from fuzzing.mutations import NUMBERS, TEXTS
 from fuzzing.target import Mutation, Target
 from fuzzing.targets.bags import mutated_yaml
-
 from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.config.alignment_recipe import alignment_recipe_of
 from perception_contrast_training.config.pretraining_recipe import (
@@ -26,8 +26,10 @@ from perception_contrast_training.config.shipped_recipes import shipped
 
 _SET = "#set "
 _KEYS = (
-    "optimisation.steps", "optimisation.betas", "data.held_out", "data.pairs", "options.views.area", "backbone",
-    "lora.rank", "epochs", "method", "name", "output", "options.temperature", "seed", "optimisation.part", "a.b.c", "",
+    "optimisation.steps", "optimisation.betas", "data.held_out", "data.pairs", "options.views.area",
+    "backbone",
+    "lora.rank", "epochs", "method", "name", "output", "options.temperature", "seed", "optimisation.part",
+    "a.b.c", "",
 )  # fmt: skip
 
 

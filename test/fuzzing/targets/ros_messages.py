@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 import recordings
+from rclpy.serialization import deserialize_message, serialize_message
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from std_msgs.msg import Header
+
 from fuzzing.registry import CORPUS
 from fuzzing.target import Mutation, Target
 from fuzzing.targets.images import require_documented
@@ -22,10 +26,6 @@ from fuzzing.targets.messages import (
     mutated_message,
     split,
 )
-from rclpy.serialization import deserialize_message, serialize_message
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from std_msgs.msg import Header
-
 from perception_contrast.core.camera_model import camera_from_info
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.feature_grid import FeatureGrid

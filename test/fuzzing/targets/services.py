@@ -11,17 +11,18 @@ import numpy as np
 import rclpy
 import recordings
 import small_models
-from fuzzing.target import Mutation, Target
-from fuzzing.targets.messages import labelled, mutated_cdr, split
-from fuzzing.targets.ros_messages import UndecodableMessage, mutated_request, ros_message
 from geometry_msgs.msg import Point
 from perception_contrast_msgs import srv
 from perception_contrast_msgs.msg import Embedding, Query
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 
+from fuzzing.target import Mutation, Target
+from fuzzing.targets.messages import labelled, mutated_cdr, split
+from fuzzing.targets.ros_messages import UndecodableMessage, mutated_request, ros_message
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.pipeline.output_request import OutputRequest
@@ -68,7 +69,8 @@ class _Publisher:
 def fuzzed_node(name: str) -> Node:
     """A node whose callbacks are called here: nothing spins."""
     if not rclpy.ok():
-        rclpy.init()
+        # Its handlers would keep a worker alive that is told to end.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     return Node(name, start_parameter_services=True, enable_rosout=False)
 
 

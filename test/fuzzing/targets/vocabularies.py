@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from fuzzing.formats.safetensors_header import mutated_header, mutated_words
 from fuzzing.target import Mutation, Target
 from fuzzing.targets.bags import mutated_yaml
-
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.vocabulary.query_inputs import vocabulary_of

@@ -8,14 +8,13 @@ from random import Random
 from typing import Any
 
 import numpy as np
-
 import torch
+from onnx import TensorProto, helper, numpy_helper
+
 from fuzzing.formats.onnx_fields import mutated_onnx
 from fuzzing.formats.safetensors_header import mutated_header
 from fuzzing.target import Mutation, Target
 from fuzzing.trees import mutated_tree
-from onnx import TensorProto, helper, numpy_helper
-
 from perception_contrast.core.errors import ModelError
 from perception_contrast.engines.export.exported_encoder import ExportedEncoder, seal
 from perception_contrast.models.folder_models import CARD, WEIGHTS, folder_model
@@ -59,14 +58,17 @@ class ModelCards(Target):
         (self.scratch / WEIGHTS).write_bytes(b"weights")
         (self.scratch / "words.safetensors").write_bytes(b"words")
         card: dict[str, Any] = {
-            "format": "perception_contrast model", "version": 1, "model": "mine", "family": "dinov2", "arch": "vit",
+            "format": "perception_contrast model", "version": 1, "model": "mine", "family": "dinov2",
+            "arch": "vit",
             "options": {"num_heads": 3, "init_values": 1.0}, "patch": 14, "dim": 384, "size": 518,
-            "mean": [0.4, 0.4, 0.4], "std": [0.2, 0.2, 0.2], "licence": "MIT", "description": "ours", "millions": 22.1,
+            "mean": [0.4, 0.4, 0.4], "std": [0.2, 0.2, 0.2], "licence": "MIT", "description": "ours",
+            "millions": 22.1,
             "sha256": "0" * 64,
         }  # fmt: skip
         words = {
             "tower": "transformer", "dim": 16, "file": "words.safetensors", "head": True, "sigmoid": False,
-            "attention": True, "width": 64, "depth": 2, "heads": 2, "context": 16, "hidden": 0, "sentences": "",
+            "attention": True, "width": 64, "depth": 2, "heads": 2, "context": 16, "hidden": 0,
+            "sentences": "",
         }  # fmt: skip
         return [
             json.dumps(one).encode()
@@ -119,9 +121,15 @@ class Onnx(Target):
     def _proposer(path: Any) -> None:
         model = OnnxModel(path, [_CPU])
         model.require_outputs(*model.outputs)
-        feed = {name: np.zeros([4 if not isinstance(side, int) else min(max(side, 0), 64) for side in shape], np.float32)
-                for name, shape in model.inputs.items()}  # fmt: skip
+        feed = {
+            name: np.zeros([_side(one) for one in shape], np.float32) for name, shape in model.inputs.items()
+        }
         model.run(feed, *model.outputs)
+
+
+def _side(declared: Any) -> int:
+    """A small one for a free dimension, and for one that is absurd."""
+    return min(max(declared, 0), 64) if isinstance(declared, int) else 4
 
 
 def small_export() -> bytes:
@@ -140,8 +148,10 @@ def small_export() -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     facts = {
-        "format": "perception_contrast", "format_version": "1", "model": "small", "space": "small@1", "family": "dinov2",
-        "outputs": '["tokens"]', "spaces": '{"tokens": "small@1"}', "unit": "[]", "precision": "fp32", "patch": "14",
+        "format": "perception_contrast", "format_version": "1", "model": "small", "space": "small@1",
+        "family": "dinov2",
+        "outputs": '["tokens"]', "spaces": '{"tokens": "small@1"}', "unit": "[]", "precision": "fp32",
+        "patch": "14",
         "size": "[28, 28]", "mean": "[0.5, 0.5, 0.5]", "std": "[0.5, 0.5, 0.5]", "licence": "MIT", "dim": "4",
     }  # fmt: skip
     helper.set_model_props(model, facts)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 from random import Random
 
 import apsw
 import onnx
 import pytest
-import zlib
 from fuzzing.fields import mutated_fields
 from fuzzing.formats.image_files import mutated_png
 from fuzzing.formats.mcap_records import mutated_mcap
