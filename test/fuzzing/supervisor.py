@@ -21,8 +21,8 @@ from fuzzing.worker import CURRENT, CURRENT_BYTES
 HANG_SECONDS = 10.0
 """Of processor time, the most that one input may take."""
 
-STUCK_SECONDS = 40.0
-"""By the clock, for an input that waits and does not compute; a busy machine makes others slow too."""
+IDLE_SECONDS = 30.0
+"""That an input may wait for something else than a processor, which a busy machine lets everybody wait for."""
 
 _OPENING_SECONDS = 300.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -152,29 +152,40 @@ class WorkerProcess:
 _ENVIRONMENT = {"OPENCV_LOG_LEVEL": "OFF", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
+@dataclass(frozen=True)
+class _Times:
+    """Seconds: by the clock, of processor time of all threads, and that the main thread ran or waited to run."""
+
+    clock: float
+    used: float
+    busy: float
+
+
 class _Watch:
-    """Knows how long the input at hand has taken."""
+    """Knows what the input at hand has taken."""
 
     def __init__(self, process: int, hang_seconds: float) -> None:
-        self._process, self._hang_seconds = process, hang_seconds
-        self._began, self._used, self._seen = -1.0, 0.0, 0.0
+        self._process, self._hang_seconds = Path(f"/proc/{process}"), hang_seconds
+        self._began, self._first = -1.0, _Times(0.0, 0.0, 0.0)
 
     def is_stuck(self, began: float) -> bool:
         """began: when the input at hand began, 0 for none, as time.monotonic."""
+        now = self._times()
         if began != self._began:
-            self._began, self._used, self._seen = began, self._processor_time(), time.monotonic()
+            self._began, self._first = began, now
+        idle = now.clock - self._first.clock - (now.busy - self._first.busy)
         if began == 0.0:
-            return time.monotonic() - self._seen > _OPENING_SECONDS
-        if time.monotonic() - began > STUCK_SECONDS:
-            return True
-        return self._processor_time() - self._used > self._hang_seconds
+            return idle > _OPENING_SECONDS
+        return now.used - self._first.used > self._hang_seconds or idle > IDLE_SECONDS
 
-    def _processor_time(self) -> float:
+    def _times(self) -> _Times:
         try:
-            fields = Path(f"/proc/{self._process}/stat").read_text().rpartition(")")[2].split()
+            fields = (self._process / "stat").read_text().rpartition(")")[2].split()
+            ran, waited, _ = (self._process / "schedstat").read_text().split()
         except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+            return _Times(time.monotonic(), 0.0, 0.0)
+        used = (int(fields[11]) + int(fields[12])) / _TICKS
+        return _Times(time.monotonic(), used, (int(ran) + int(waited)) / 1e9)
 
 
 def _fast_disk() -> str | None:
