@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from google.protobuf.message import DecodeError
 
 from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.errors import ModelError
@@ -31,13 +30,7 @@ def dinov2_from_onnx(path: Path) -> dict[str, torch.Tensor]:
     """
     try:
         held = _constants(onnx.load(str(path), load_external_data=False))
-    except (
-        DecodeError,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ) as error:  # of onnx, which has no base of its own
+    except Exception as error:  # of protocol buffers and of onnx, which have no common base
         raise ModelError(f"{path.name} cannot be read as ONNX ({error}); fetch it again") from error
     try:
         return _timm_names(held)

@@ -22,7 +22,7 @@ HANG_SECONDS = 10.0
 """Of processor time, the most that one input may take."""
 
 IDLE_SECONDS = 30.0
-"""That an input may wait for something else than a processor, which a busy machine lets everybody wait for."""
+"""That an input may wait for something else than a processor; a busy machine lets all wait for one."""
 
 _OPENING_SECONDS = 300.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -154,7 +154,7 @@ _ENVIRONMENT = {"OPENCV_LOG_LEVEL": "OFF", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE
 
 @dataclass(frozen=True)
 class _Times:
-    """Seconds: by the clock, of processor time of all threads, and that the main thread ran or waited to run."""
+    """Seconds: by the clock, of processor time, and that the main thread ran or waited to run."""
 
     clock: float
     used: float
