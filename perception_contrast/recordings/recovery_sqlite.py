@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,13 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.recordings.recovery import RecoveredFile
 
 _LAST_ROW = 1 << 48
-_ROWS = "SELECT id, topic_id, timestamp, data FROM messages"
+# SQLite keeps values of any type in any column, and texts that are no UTF-8, which cannot be read as texts.
+_ROWS = (
+    "SELECT CASE typeof(id) WHEN 'integer' THEN id END, "
+    "CASE typeof(topic_id) WHEN 'integer' THEN topic_id END, "
+    "CASE typeof(timestamp) WHEN 'integer' THEN timestamp END, CAST(data AS BLOB) FROM messages"
+)
+_TOPICS = "SELECT id, CAST(name AS BLOB), CAST(type AS BLOB) FROM topics WHERE typeof(id) = 'integer'"
 
 
 class RecoveredSqlite(RecoveredFile):
@@ -26,12 +33,8 @@ class RecoveredSqlite(RecoveredFile):
         super().__init__(path)
         database = self._open()
         try:
-            topics = {
-                number: (name, kind)
-                for number, name, kind in self._topics(database)
-                if isinstance(number, int) and isinstance(name, str) and isinstance(kind, str)
-            }
-            # (stamp, row, topic). SQLite keeps values of any type in any column; sorted out below.
+            topics = self._topics(database)
+            # (stamp, row, topic); the first and the last may be None until they are sorted out below.
             self._rows: list[tuple[Any, int, Any]] = []
             gaps = 0
             while not self._read_behind(database):
@@ -69,9 +72,14 @@ class RecoveredSqlite(RecoveredFile):
             raise PerceptionError(f"'{self.path}' cannot be opened as a database: {error}") from error
         return database
 
-    def _topics(self, database: apsw.Connection) -> list[tuple[int, str, str]]:
+    def _topics(self, database: apsw.Connection) -> dict[int, tuple[str, str]]:
+        """Number to name and type, where these are texts."""
+        topics = {}
         try:
-            return list(database.execute("SELECT id, name, type FROM topics"))
+            for number, name, kind in database.execute(_TOPICS):
+                with suppress(UnicodeDecodeError, AttributeError):
+                    topics[number] = (name.decode(), kind.decode())
+            return topics
         except apsw.Error as error:
             raise PerceptionError(
                 f"'{self.path}' has lost its list of topics ({error}); nothing can be recovered"
@@ -127,8 +135,10 @@ class RecoveredSqlite(RecoveredFile):
         try:
             for stamp, row, number in self._rows:
                 if number in wanted:
-                    for (data,) in database.execute("SELECT data FROM messages WHERE id = ?", (row,)):
-                        yield stamp, number, data if isinstance(data, bytes) else b""
+                    for (data,) in database.execute(
+                        "SELECT CAST(data AS BLOB) FROM messages WHERE id = ?", (row,)
+                    ):
+                        yield stamp, number, data or b""
         finally:
             database.close()
 

@@ -57,11 +57,13 @@ class Leaks(Target):
 
 
 class Gorges(Target):
-    """Takes 1.7 gigabytes for an input that begins with "bomb", and lets them go."""
+    """Takes 300 MB for an input that begins with "bomb", and lets them go; 64 GB for "more"."""
 
     def seeds(self) -> list[bytes]:
         return [b"sound"]
 
     def run(self, data: bytes) -> None:
         if data.startswith(b"bomb"):
-            bytearray(b"x") * (1700 << 20)
+            bytearray(b"x") * (300 << 20)
+        if data.startswith(b"more"):
+            bytearray(64 << 30)

@@ -28,11 +28,10 @@ def _run(kind: str, folder: Path, inputs: int, seed: int = 3) -> Run:
     return run
 
 
-def _given(worker: WorkerProcess, kind: str, *inputs: bytes) -> list[Finding]:
+def _given(worker: WorkerProcess, kind: str, *inputs: bytes, **options: int) -> list[Finding]:
     given = [base64.b64encode(one).decode() for one in inputs]
-    return worker.run({"target": kind, "place": f"planted_faults:{kind}", "given": given, "minimise": False})[
-        1
-    ]
+    order = {"target": kind, "place": f"planted_faults:{kind}", "given": given, "minimise": False}
+    return worker.run(order | options)[1]
 
 
 def test_an_undocumented_error_is_kept_once_and_small_and_can_be_replayed(
@@ -64,9 +63,11 @@ def test_the_input_of_a_crash_or_hang_is_told_and_the_run_goes_on(worker: Worker
     assert _given(worker, "Crashes", b"sound") == []
 
 
-def test_an_input_that_takes_gigabytes_is_told(worker: WorkerProcess) -> None:
-    (finding,) = _given(worker, "Gorges", b"sound", b"bomb", b"sound")
+def test_an_input_that_takes_much_memory_is_told(worker: WorkerProcess) -> None:
+    (finding,) = _given(worker, "Gorges", b"sound", b"bomb", b"sound", most_memory=200 << 20)
     assert (finding.kind, finding.data) == ("memory", b"bomb")
+    (finding,) = _given(worker, "Gorges", b"sound", b"more", b"sound")
+    assert (finding.kind, finding.data) == ("MemoryError", b"more")
 
 
 def test_memory_that_is_kept_is_told(tmp_path: Path) -> None:
