@@ -97,7 +97,8 @@ class WorkerProcess:
                 stderr=messages,
                 pass_fds=(writing,),
                 start_new_session=True,  # an interrupt is for the supervisor, which lets slices end
-                env=os.environ | _ENVIRONMENT,
+                # A test runner has folders in its path that the environment does not name.
+                env=os.environ | _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )  # fmt: skip
         os.close(writing)
         self._answers = reading
