@@ -45,6 +45,7 @@ PEAK = 1536 << 20
 _PR_SET_PDEATHSIG = 1
 _MOST_POOL = 400
 _STRUCTURED = 0.6
+_FROM_SEEDS = 0.6
 _QUICK = 0.02
 _MINIMISING_SECONDS = 4.0
 _SHOWN = re.compile(r"'[^']*'|\"[^\"]*\"|[\d.]+|/\S+")
@@ -71,9 +72,16 @@ class Verdict:
 
 @dataclass
 class _State:
-    """A target while its worker lives."""
+    """A target while its worker lives.
+
+    Attributes:
+        seeds: Where mutations begin for the most part.
+        pool: The seeds, and inputs with a new outcome: most of these are refused, each for another reason.
+        outcomes: Met so far.
+    """
 
     target: Target
+    seeds: list[bytes]
     pool: list[bytes]
     outcomes: set[str] = field(default_factory=set)
 
@@ -130,7 +138,8 @@ class Worker:
             folder.mkdir()
             target = opened_target(order["place"], folder)
             seeds = target.seeds()
-            self._states[name] = _State(target, seeds + [path.read_bytes() for path in corpus_files(name)])
+            pool = seeds + [path.read_bytes() for path in corpus_files(name)]
+            self._states[name] = _State(target, seeds, pool)
         return self._states[name]
 
     def _inputs(self, state: _State, order: dict[str, Any]) -> Iterator[bytes]:
@@ -205,7 +214,8 @@ class Worker:
 
 def mutant(rng: Random, state: _State) -> bytes:
     """One input made of one or two of the pool."""
-    data, other = rng.choice(state.pool), rng.choice(state.pool)
+    data = rng.choice(state.seeds if rng.random() < _FROM_SEEDS else state.pool)
+    other = rng.choice(state.pool)
     known = state.target.mutations
     if known and rng.random() < _STRUCTURED:
         try:
