@@ -96,7 +96,7 @@ def stream(
     ]
     if connections:
         for connection, stamp, data in reader.messages(connections, start=start, stop=stop):
-            yield BagMessage(ros_stamp(stamp), connection.topic, full_type(connection.msgtype), bytes(data))
+            yield BagMessage(ros_stamp(stamp), connection.topic, full_type(str(connection.msgtype)), bytes(data))
 
 
 def _definition(connection: Any) -> str:
