@@ -3,7 +3,7 @@ SHELL := /bin/bash
 ARGS ?=
 ENTER := source ./env.sh
 
-.PHONY: help setup demo test test-fast test-matrix check bench-train format clean
+.PHONY: help setup demo test test-fast test-matrix check fuzz bench-train format clean
 
 help:
 	@echo "make setup            libraries, ROS 2 and messages, in .venv"
@@ -11,6 +11,7 @@ help:
 	@echo "make test ARGS=...    the tests"
 	@echo "make test-fast        what computes on one frame, without ROS and training (minutes)"
 	@echo "make test-matrix      the ROS tests under Python 3.10, 3.12, NumPy 1.26 and 2"
+	@echo "make fuzz ARGS=\"--minutes 30\"  mutated messages, recordings, images, recipes and weights through their readers"
 	@echo "make bench-train ARGS=\"--data IMAGES\"  does each method learn, beside lightly's and open_clip's (hours)"
 	@echo "make check            format, lint, types, direction of imports"
 	@echo "make format           puts the sources into the format that check wants"
@@ -25,7 +26,7 @@ demo: setup
 test: setup
 	@$(ENTER) && exec python -m pytest $(ARGS)
 
-FAST := core images recordings models preprocessing text vocabulary segmentation tracking visualization
+FAST := core images recordings models preprocessing text vocabulary segmentation tracking visualization fuzzing
 test-fast: setup
 	@$(ENTER) && exec python -m pytest $(FAST:%=test/unit/%) -m "not slow" $(ARGS)
 
@@ -34,6 +35,9 @@ test-matrix: setup
 
 check: setup
 	@$(ENTER) && ruff format --check . && ruff check . && mypy && lint-imports
+
+fuzz: setup
+	@$(ENTER) && PYTHONPATH="$(CURDIR)/test:$(CURDIR)/test/support:$$PYTHONPATH" exec python -m fuzzing $(ARGS)
 
 bench-train: setup
 	@$(ENTER) && python -m perception_contrast_training.bench.captions && \

@@ -14,6 +14,9 @@ Every function here and in ``compressed`` raises ``FrameError``; its ``reason`` 
 - ``truncated``: a compressed image of which a part is missing
 - ``bad_compressed``: neither JPEG nor PNG, or a damaged one
 
+``files`` and ``other_formats`` have two more: ``unreadable_file``, and ``bad_dtype`` for samples without an
+agreed range.
+
 Results may be read-only views of the message's buffer: copy before writing to them.
 """
 

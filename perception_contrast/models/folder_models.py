@@ -17,6 +17,9 @@ from perception_contrast.models.specs import Family, ModelSpec, Triple, WordsSpe
 
 CARD, WEIGHTS, WORDS = "model.json", "model.safetensors", "words.safetensors"
 TEXT_TOWERS = ("transformer", "minilm")
+_MOST = 1 << 20
+"""Beyond any size, width or mean that a model has."""
+
 FORMAT, VERSION = "perception_contrast model", 1
 
 
@@ -38,11 +41,26 @@ class _Card:
             )
         return found
 
+    def count(self, key: str) -> int:
+        found: int = self.value(key, int)
+        if not 1 <= found <= _MOST:
+            raise ModelError(f"{self.path}: '{key}' is {found}, not from 1 to {_MOST}; export it again")
+        return found
+
     def triple(self, key: str) -> Triple:
         found = self.value(key, list)
-        if len(found) != 3 or not all(isinstance(one, int | float) for one in found):
+        if len(found) != 3 or not all(isinstance(one, int | float) and abs(one) <= _MOST for one in found):
             raise ModelError(f"{self.path}: '{key}' is {found!r}, not three numbers; export it again")
         return float(found[0]), float(found[1]), float(found[2])
+
+    def options(self) -> tuple[tuple[str, Any], ...]:
+        found = self.value("options", dict)
+        for key, value in found.items():
+            if not isinstance(value, int | float | str):
+                raise ModelError(
+                    f"{self.path}: option '{key}' is {value!r}, not a number or a text; export it again"
+                )
+        return tuple(sorted(found.items()))
 
 
 def folder_model(folder: Path) -> ModelSpec:
@@ -79,20 +97,19 @@ def _spec(card: _Card, folder: Path) -> ModelSpec:
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise ModelError(f"there is no weights file {weights}; export the model again")
-    options = card.value("options", dict)
     return ModelSpec(
         name=checked_name(card.value("model", str)),
         family=family,
         arch=card.value("arch", str),
-        patch=card.value("patch", int),
-        dim=card.value("dim", int),
-        size=card.value("size", int),
+        patch=card.count("patch"),
+        dim=card.count("dim"),
+        size=card.count("size"),
         mean=card.triple("mean"),
         std=card.triple("std"),
         licence=card.value("licence", str),
         description=card.value("description", str),
         millions=float(card.value("millions", (int, float))),
-        options=tuple((str(key), value) for key, value in sorted(options.items())),
+        options=card.options(),
         file=str(weights),
         sha256=card.value("sha256", str),
         beside=_beside(card, folder),

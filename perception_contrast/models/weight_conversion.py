@@ -28,11 +28,16 @@ def dinov2_from_onnx(path: Path) -> dict[str, torch.Tensor]:
 
     Linear weights are anonymous in such an export, so they are found by the name of their MatMul.
     """
-    held = _constants(onnx.load(str(path), load_external_data=False))
+    try:
+        held = _constants(onnx.load(str(path), load_external_data=False))
+    except Exception as error:  # of protocol buffers and of onnx, which have no common base
+        raise ModelError(f"{path.name} cannot be read as ONNX ({error}); fetch it again") from error
     try:
         return _timm_names(held)
     except KeyError as error:
         raise ModelError(f"{path.name} holds no DINOv2 backbone: {error} is missing") from error
+    except (ValueError, TypeError) as error:  # of NumPy, where tensors have other shapes or types
+        raise ModelError(f"{path.name} holds no DINOv2 backbone: {error}") from error
 
 
 def _timm_names(held: dict[str, FloatArray]) -> dict[str, torch.Tensor]:

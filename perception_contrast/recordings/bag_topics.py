@@ -14,8 +14,9 @@ _ROS1 = "ros1"
 _SHORT_TYPE = re.compile(r"([A-Za-z]\w*)/([A-Za-z]\w*)")
 
 
-def full_type(name: str) -> str:
+def full_type(name: Any) -> str:
     """A type as ROS 2 names it: some recorders write "sensor_msgs/Image" for "sensor_msgs/msg/Image"."""
+    name = str(name)  # SQLite keeps values of any type
     match = _SHORT_TYPE.fullmatch(name)
     return name if match is None else f"{match[1]}/msg/{match[2]}"
 
@@ -39,7 +40,7 @@ def merged_topics(readers: Sequence[Any]) -> dict[str, BagTopic]:
     types = _types(readers)
     for reader in readers:
         for connection in filter(is_ros2, reader.connections):
-            name, kind = str(connection.topic), full_type(str(connection.msgtype))
+            name, kind = str(connection.topic), full_type(connection.msgtype)
             if kind != types[name]:
                 continue
             known = topics.get(name, BagTopic(name, kind, 0))
@@ -60,7 +61,7 @@ def _types(readers: Sequence[Any]) -> dict[str, str]:
     for reader in readers:
         for connection in filter(is_ros2, reader.connections):
             kinds = counts.setdefault(str(connection.topic), Counter())
-            kinds[full_type(str(connection.msgtype))] += int(connection.msgcount)
+            kinds[full_type(connection.msgtype)] += int(connection.msgcount)
     return {name: kinds.most_common(1)[0][0] for name, kinds in counts.items()}
 
 
@@ -92,7 +93,7 @@ def stream(
     connections = [
         each
         for each in reader.connections
-        if is_ros2(each) and types.get(each.topic) == full_type(str(each.msgtype))
+        if is_ros2(each) and types.get(each.topic) == full_type(each.msgtype)
     ]
     if connections:
         for connection, stamp, data in reader.messages(connections, start=start, stop=stop):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.recordings.recovery import RecoveredFile
 
 _LAST_ROW = 1 << 48
-# Rows with values of another kind, as a damaged page may have, are none.
+# SQLite keeps values of any type in any column, and texts that are no UTF-8, which cannot be read as texts.
 _ROWS = (
-    "SELECT id, topic_id, timestamp, data FROM messages "
-    "WHERE typeof(timestamp) = 'integer' AND typeof(data) = 'blob' AND"
+    "SELECT CASE typeof(id) WHEN 'integer' THEN id END, "
+    "CASE typeof(topic_id) WHEN 'integer' THEN topic_id END, "
+    "CASE typeof(timestamp) WHEN 'integer' THEN timestamp END, CAST(data AS BLOB) FROM messages"
 )
+_TOPICS = "SELECT id, CAST(name AS BLOB), CAST(type AS BLOB) FROM topics WHERE typeof(id) = 'integer'"
 
 
 class RecoveredSqlite(RecoveredFile):
@@ -30,25 +33,23 @@ class RecoveredSqlite(RecoveredFile):
         super().__init__(path)
         database = self._open()
         try:
-            topics = {number: (name, kind) for number, name, kind in self._topics(database)}
-            self._rows: list[tuple[int, int, int]] = []
-            gaps, row = 0, 0
-            while True:
-                try:
-                    for read, number, stamp, _ in database.execute(f"{_ROWS} id > ? ORDER BY id", (row,)):
-                        row = read
-                        self._rows.append((stamp, row, number))
+            topics = self._topics(database)
+            # (stamp, row, topic); the first and the last may be None until they are sorted out below.
+            self._rows: list[tuple[Any, int, Any]] = []
+            gaps = 0
+            while not self._read_behind(database):
+                gaps += 1
+                behind = self._behind(database, self._last_row)
+                if behind is None:
                     break
-                except apsw.Error:
-                    behind = self._behind(database, row)
-                    gaps += 1
-                    if behind is None:
-                        break
-                    self._rows.append(behind)
-                    row = behind[1]
+                self._rows.append(behind)
+            row = self._last_row
         finally:
             database.close()
-        self._rows.sort()
+        found, self._rows = len(self._rows), sorted(filter(_is_message, self._rows))
+        if found > len(self._rows):
+            count = found - len(self._rows)
+            self.lost.append(f"'{path.name}' has {count} message(s) without a time or a topic: left out")
         if gaps:
             last = f" (the last row read is {row})"
             self.lost.append(f"'{path.name}' lacks pages at {gaps} place(s); their messages are lost{last}")
@@ -71,24 +72,48 @@ class RecoveredSqlite(RecoveredFile):
             raise PerceptionError(f"'{self.path}' cannot be opened as a database: {error}") from error
         return database
 
-    def _topics(self, database: apsw.Connection) -> list[tuple[int, str, str]]:
+    def _topics(self, database: apsw.Connection) -> dict[int, tuple[str, str]]:
+        """Number to name and type, where these are texts."""
+        topics = {}
         try:
-            return list(database.execute("SELECT id, name, type FROM topics"))
+            for number, name, kind in database.execute(_TOPICS):
+                with suppress(UnicodeDecodeError, AttributeError):
+                    topics[number] = (name.decode(), kind.decode())
+            return topics
         except apsw.Error as error:
             raise PerceptionError(
                 f"'{self.path}' has lost its list of topics ({error}); nothing can be recovered"
             ) from error
 
+    @property
+    def _last_row(self) -> int:
+        return self._rows[-1][1] if self._rows else 0
+
+    def _read_behind(self, database: apsw.Connection) -> bool:
+        """Reads the rows behind the last one; False where it comes to one that cannot be read."""
+        behind = (self._last_row,)
+        try:
+            for row, number, stamp, _ in database.execute(f"{_ROWS} WHERE id > ? ORDER BY id", behind):
+                # Damaged pages may lead back to earlier ones, and round and round.
+                if not isinstance(row, int) or row <= self._last_row:
+                    return False
+                self._rows.append((stamp, row, number))
+        except apsw.Error:
+            return False
+        return True
+
     @staticmethod
-    def _behind(database: apsw.Connection, row: int) -> tuple[int, int, int] | None:
+    def _behind(database: apsw.Connection, row: int) -> tuple[Any, int, Any] | None:
         """(stamp, row, topic) of the first row found that can be read behind one; None for none."""
 
-        def readable(number: int) -> tuple[int, int, int] | None:
+        def readable(number: int) -> tuple[Any, int, Any] | None:
             try:
-                found = database.execute(f"{_ROWS} id >= ? ORDER BY id LIMIT 1", (number,)).fetchone()
+                found = database.execute(f"{_ROWS} WHERE id >= ? ORDER BY id LIMIT 1", (number,)).fetchone()
             except apsw.Error:
                 return None
-            return None if found is None else (int(found[2]), int(found[0]), int(found[1]))
+            if found is None or not isinstance(found[0], int) or found[0] <= row:
+                return None
+            return found[2], found[0], found[1]
 
         step = 1
         while (found := readable(row + step)) is None:
@@ -110,10 +135,16 @@ class RecoveredSqlite(RecoveredFile):
         try:
             for stamp, row, number in self._rows:
                 if number in wanted:
-                    for (data,) in database.execute("SELECT data FROM messages WHERE id = ?", (row,)):
-                        yield stamp, number, data
+                    for (data,) in database.execute(
+                        "SELECT CAST(data AS BLOB) FROM messages WHERE id = ?", (row,)
+                    ):
+                        yield stamp, number, data or b""
         finally:
             database.close()
+
+
+def _is_message(row: tuple[Any, int, Any]) -> bool:
+    return isinstance(row[0], int) and isinstance(row[2], int)
 
 
 def has_journal(path: Path) -> bool:

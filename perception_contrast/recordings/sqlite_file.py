@@ -44,7 +44,7 @@ class IndexedSqlite:
             raise PerceptionError(f"'{path}' cannot be opened as a database: {error}") from error
         try:
             self._read_tables()
-        except (apsw.Error, ValueError, TypeError) as error:
+        except (apsw.Error, ValueError, TypeError, KeyError) as error:
             self._database.close()
             raise PerceptionError(f"'{path}' has no tables that can be read: {error}") from error
 

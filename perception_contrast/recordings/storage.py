@@ -88,7 +88,7 @@ def storage_files(path: Path) -> tuple[Path, ...]:
             raise PerceptionError(f"'{path}' is no recording; give a rosbag2 folder, an .mcap or a .db3 file")
         return (path,)
     listed = [path / name for name in _listed_names(path)]
-    files = tuple(file for file in listed if file.is_file()) or tuple(
+    files = tuple(file for file in listed if _is_there(file)) or tuple(
         sorted(file for file in path.iterdir() if _is_storage(file))
     )
     if not files and any(_is_ros1(file) for file in path.iterdir()):
@@ -101,7 +101,15 @@ def storage_files(path: Path) -> tuple[Path, ...]:
 def missing_files(path: Path) -> tuple[str, ...]:
     """Names of files that the metadata lists and the folder lacks."""
     names = _listed_names(path) if path.is_dir() else ()
-    return tuple(name for name in names if not (path / name).is_file())
+    return tuple(name for name in names if not _is_there(path / name))
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a listed file exists; a damaged list may hold what cannot be a name at all."""
+    try:
+        return file.is_file()
+    except OSError:
+        return False
 
 
 def _listed_names(path: Path) -> tuple[str, ...]:
@@ -109,6 +117,7 @@ def _listed_names(path: Path) -> tuple[str, ...]:
     listed = _metadata(path).get("relative_file_paths")
     if not isinstance(listed, list):
         return ()
+    # Each once: a file that is listed twice was not recorded twice.
     names = (Path(name).name for name in listed if isinstance(name, str))
     return tuple(dict.fromkeys(name for name in names if name not in ("", "..")))
 

@@ -75,7 +75,15 @@ def from_bytes(data: bytes) -> tuple[Vocabulary, dict[str, Any]]:
         return Vocabulary(checked.queries, checked.distractors, int(words["version"]), checked.ids), dict(
             words["note"]
         )
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, QueryError) as error:
+    except (
+        SafetensorError,
+        ArithmeticError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        QueryError,
+    ) as error:
         raise QueryError(f"not a stored vocabulary, or a damaged one ({error})") from error
 
 

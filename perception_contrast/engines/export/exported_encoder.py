@@ -142,7 +142,7 @@ class Facts:
                 std=_triple(metadata["std"]),
                 licence=metadata["licence"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"{path} does not say what it holds ({error}); export it again") from error
 
 
@@ -179,9 +179,19 @@ class ExportedEncoder:
         path = Path(path)
         require_seal(path)
         wanted = list(providers) if providers else [CPU]
-        self._session: Any = _session(path, wanted, threads)
-        self.facts = Facts.of(self._session.get_modelmeta().custom_metadata_map, path)
+        self._path, self._session = path, _session(path, wanted, threads)
+        self.facts = Facts.of(_metadata(self._session, path), path)
+        self._require_outputs()
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+
+    def _require_outputs(self) -> None:
+        """Raises ModelError where the metadata and the network do not name the same outputs."""
+        facts, there = self.facts, {str(one.name) for one in self._session.get_outputs()}
+        for name in facts.outputs:
+            if name not in there or name not in facts.spaces or name not in facts.roles:
+                raise ModelError(
+                    f"{self._path} does not say what it holds (output {name!r}); export it again"
+                )
 
     @property
     def outputs(self) -> tuple[EncoderOutput, ...]:
@@ -213,7 +223,9 @@ class ExportedEncoder:
     def run(self, images: NDArray[np.float32]) -> Arrays:
         """images (B, 3, H, W) float32, normalised, to float32 arrays that begin with the batch axis.
 
-        Raises ValueError for images of another size or dtype.
+        Raises:
+            ValueError: images of another size or dtype.
+            ModelError: ONNX Runtime failed.
         """
         expected = (3, *self.facts.size)
         if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.float32:
@@ -221,7 +233,11 @@ class ExportedEncoder:
                 f"expected (B, {', '.join(map(str, expected))}) float32, got {images.shape} {images.dtype}"
             )
         names = self.facts.outputs
-        return dict(zip(names, self._session.run(list(names), {INPUT: images}), strict=True))
+        try:
+            values = self._session.run(list(names), {INPUT: images})
+        except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
+            raise ModelError(f"{self._path} failed: {_first_line(error)}; export it again") from error
+        return dict(zip(names, values, strict=True))
 
     def _grid(self, name: str, values: NDArray[np.float32], source: tuple[int, int]) -> FeatureGrid:
         rows, columns = values.shape[:2]
@@ -234,6 +250,18 @@ class ExportedEncoder:
             image_size=source,
             normalized=name in self.facts.unit,
         )
+
+
+def _metadata(session: Any, path: Path) -> Mapping[str, str]:
+    try:
+        found: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    except ValueError as error:  # bytes that are no text
+        raise ModelError(f"{path} does not say what it holds ({error}); export it again") from error
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _session(path: Path, providers: list[str], threads: int) -> Any:
@@ -256,7 +284,7 @@ def _session(path: Path, providers: list[str], threads: int) -> Any:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = _first_line(error)
         if "NOT_IMPLEMENTED" in line:
             raise UnservableError(
                 f"{providers[0]} cannot run {path}: {line}. bf16 needs a GPU; for the CPU export fp32 or fp16"

@@ -185,6 +185,39 @@ def test_sqlite_with_a_zeroed_page_in_the_middle(tmp_path: Path) -> None:
     assert all(known[one.stamp, one.topic] == one.data for one in found)
 
 
+def test_rows_whose_time_is_no_number_cost_only_themselves(tmp_path: Path) -> None:
+    messages = drive(6)
+    folder = write(tmp_path / "bag", messages, StoragePlugin.SQLITE3)
+    (file,) = folder.glob("*.db3")
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE messages SET timestamp = x'00ff' WHERE id IN (2, 5)")
+        database.execute("UPDATE topics SET name = x'ff' WHERE name = '/tf'")
+    database.close()
+    bag = BagSource(folder, recover=True)
+    found = list(bag.messages())
+    kept = [one for row, one in enumerate(messages, 1) if row not in (2, 5) and one.topic != "/tf"]
+    assert [(one.stamp, one.topic, one.data) for one in found] == [
+        (one.stamp, one.topic, one.data) for one in kept
+    ]
+    assert any("2 message(s) without a time or a topic" in note for note in bag.lost)
+
+
+def test_pages_that_lead_back_are_not_followed_round_and_round(tmp_path: Path) -> None:
+    messages = drive(60)
+    folder = write(tmp_path / "bag", messages, StoragePlugin.SQLITE3)
+    (file,) = folder.glob("*.db3")
+    data = bytearray(file.read_bytes())
+    page = struct.unpack_from(">H", data, 16)[0]
+    leaves = [number for number in range(len(data) // page) if data[number * page] == 0x0D]
+    early, late = leaves[len(leaves) // 4], leaves[len(leaves) // 2]
+    data[late * page : (late + 1) * page] = data[early * page : (early + 1) * page]
+    file.write_bytes(data)
+    found = list(BagSource(folder, recover=True).messages())
+    known = {(one.stamp, one.topic): one.data for one in messages}
+    assert len(messages) / 2 < len(found) <= len(messages)
+    assert all(known[one.stamp, one.topic] == one.data for one in found)
+
+
 def test_rows_of_a_journal_that_was_never_merged(tmp_path: Path) -> None:
     messages = drive(6)
     folder = write(tmp_path / "bag", messages, StoragePlugin.SQLITE3)

@@ -139,6 +139,15 @@ def test_hidden_files_beside_a_recording_are_ignored(tmp_path: Path, expected: l
     assert shown(bag) == expected and bag.lost == ()
 
 
+def test_a_file_that_is_listed_more_than_once_is_read_once(tmp_path: Path) -> None:
+    folder = write_split(tmp_path / "split", images())
+    metadata = yaml.safe_load((folder / "metadata.yaml").read_text())
+    metadata["rosbag2_bagfile_information"]["relative_file_paths"] *= 40
+    (folder / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    bag = BagSource(folder)
+    assert len(list(bag)) == len(images()) and not bag.lost
+
+
 def test_a_missing_split_is_named(tmp_path: Path) -> None:
     folder = write_split(tmp_path / "split", images())
     sorted(folder.glob("*.mcap"))[1].unlink()

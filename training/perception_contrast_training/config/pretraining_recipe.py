@@ -125,7 +125,7 @@ def is_pretraining(stored: Mapping[str, Any]) -> bool:
 def recipe_of(stored: Mapping[str, Any]) -> PretrainRecipe:
     """A mapping as a recipe: what it does not say is as the method's authors published it."""
     method = stored.get("method")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise RecipeError(f"method {method!r} is unknown{nearest(str(method), list(METHODS))}")
     for key in stored:
         if key not in _KEYS:

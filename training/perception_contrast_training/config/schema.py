@@ -16,6 +16,8 @@ from perception_contrast_training.config.renamed_keys import with_current_keys
 
 Recipe = TypeVar("Recipe")
 
+_TOO_DEEP = "is nested too deeply, or contains itself; a recipe has three levels of keys"
+
 
 def read_mapping(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
     """What stands in a recipe's file, with changes "key.deeper=value" made.
@@ -27,11 +29,13 @@ def read_mapping(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
     """
     try:
         stored = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        if not isinstance(stored, dict):
+            raise RecipeError(f"recipe '{path}' is not a mapping of keys to values")
+        stored = with_current_keys(stored, f"recipe '{path}'")
+    except (OSError, ValueError, OverflowError, yaml.YAMLError) as error:
         raise RecipeError(f"recipe '{path}' cannot be read: {error}") from error
-    if not isinstance(stored, dict):
-        raise RecipeError(f"recipe '{path}' is not a mapping of keys to values")
-    stored = with_current_keys(stored, f"recipe '{path}'")
+    except RecursionError as error:  # an alias of YAML may stand inside of what it stands for
+        raise RecipeError(f"recipe '{path}' {_TOO_DEEP}") from error
     for change in changes:
         _apply(stored, change)
     return stored
@@ -59,8 +63,10 @@ def _apply(stored: dict[str, Any], change: str) -> None:
         raise RecipeError(f"'{change}' is not key=value")
     try:
         made: Any = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # of PyYAML: 2024-13-45 is a date to it
         raise RecipeError(f"'{change}': the value is not YAML ({error})") from error
+    except RecursionError as error:
+        raise RecipeError(f"'{key}': the value {_TOO_DEEP}") from error
     for step in reversed(key.strip().split(".")):
         made = {step: made}
     _put(stored, with_current_keys(made, f"'{change}'"), key.count(".") + 1, key)
@@ -127,6 +133,6 @@ def _number(stored: Any) -> float | None:
         return None
     try:
         number = float(stored)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
