@@ -3,7 +3,8 @@
 An image is a regular file with a suffix of ``IMAGE_SUFFIXES`` whose name, and whose folders below the one
 that is searched, are not hidden. Left out without a word are hidden files (macOS puts a `._` file beside
 each that it copies), `__MACOSX` folders, and folders that are called as images are. Left out and told are
-links to nowhere, files that may not be read, and names that are not UTF-8, which no result could name.
+links to nowhere, files that may not be read, names that are not UTF-8, which no result could name, and
+images of formats that are not read (GIF, HEIC).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff")
 """Suffixes of the files that are read as images, in lower case."""
+
+_UNREAD_SUFFIXES = (".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl")
 
 _ARCHIVE_REMAINS = "__MACOSX"
 
@@ -34,11 +37,7 @@ class ImageListing:
 
 def is_image_name(name: str) -> bool:
     """Whether a name, relative to the folder or archive that is searched, is that of an image."""
-    path = PurePosixPath(name)
-    hidden = any(
-        part.startswith((".", _ARCHIVE_REMAINS)) for part in path.parts if part not in (".", "..", "/")
-    )
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden
+    return _is_shown(name, IMAGE_SUFFIXES)
 
 
 def list_images(folder: Path, *, recursive: bool = False) -> ImageListing:
@@ -47,7 +46,9 @@ def list_images(folder: Path, *, recursive: bool = False) -> ImageListing:
     left_out: dict[str, str] = {}
     for path in sorted(folder.rglob("*") if recursive else folder.iterdir()):
         name = path.relative_to(folder).as_posix()
-        if not is_image_name(name) or (path.is_dir() and not _is_broken(path)):
+        if not _is_shown(name, IMAGE_SUFFIXES + _UNREAD_SUFFIXES):
+            continue
+        if path.is_dir() and not _is_broken(path):
             continue
         if reason := _unreadable(path, name):
             left_out[printable(name)] = reason
@@ -67,6 +68,14 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
+def _is_shown(name: str, suffixes: tuple[str, ...]) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(
+        part.startswith((".", _ARCHIVE_REMAINS)) for part in path.parts if part not in (".", "..", "/")
+    )
+    return path.suffix.lower() in suffixes and not hidden
+
+
 def _is_broken(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
@@ -77,6 +86,8 @@ def _unreadable(path: Path, name: str) -> str:
         name.encode("utf-8")
     except UnicodeEncodeError:
         return "its name is not UTF-8; rename it"
+    if path.suffix.lower() in _UNREAD_SUFFIXES:
+        return f"{path.suffix.lower()} is a format that is not read; convert it to PNG or JPEG"
     if _is_broken(path):
         return "it is a link to a file that does not exist"
     if not path.is_file():

@@ -16,6 +16,7 @@ from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.compressed import MAX_PIXELS, decode_compressed
 from perception_contrast.images.file_listing import printable
+from perception_contrast.images.foreign_formats import foreign_format
 from perception_contrast.images.other_formats import decode_other_format, is_other_format
 
 SAVED_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -30,6 +31,7 @@ _FILE_FAULTS = MappingProxyType(
         "zero_size": "the image has no pixels",
     }
 )
+_NOT_RECOGNISED = ("bad_compressed", "unknown_encoding")
 _JPEG_QUALITY = 92
 
 
@@ -86,4 +88,6 @@ def decode_image_file(data: bytes, name: str) -> RgbImage:
         return decode_compressed(data, "")
     except FrameError as error:
         said = _FILE_FAULTS.get(error.reason, str(error))
+        if error.reason in _NOT_RECOGNISED and (kind := foreign_format(data)):
+            said = f"the file is {kind}"
         raise FrameError(error.reason, f"image '{printable(name)}': {said}") from error

@@ -47,6 +47,36 @@ def test_one_rule_for_all(tmp_path: Path) -> None:
     assert is_image_name("x/y.tiff") and not is_image_name("x/.y/z.png") and not is_image_name("a.gif")
 
 
+def test_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
+    stored = Image.fromarray(PIXELS)
+    for kind, said in (
+        ("GIF", "is a GIF"),
+        ("PPM", "is a Netpbm image"),
+        ("PDF", "is a PDF"),
+        ("ICO", "is an icon"),
+        ("JPEG2000", "is a JPEG 2000"),
+    ):
+        stored.save(tmp_path / "a.jpg", format=kind)
+        with pytest.raises(FrameError, match=f"a.jpg.*{said}.*convert it"):
+            load_image(tmp_path / "a.jpg")
+    stored.save(tmp_path / "big.tif", big_tiff=True)
+    # What a phone, a web server and a repository put in the place of an image.
+    for data, said in (
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "is a HEIC"),
+        (b"\n<!DOCTYPE HTML><html>404</html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "run `git lfs pull`"),
+        ((tmp_path / "big.tif").read_bytes(), "is a BigTIFF"),
+        (b"nothing known", "damaged or is no image"),
+    ):
+        (tmp_path / "a.jpg").write_bytes(data)
+        with pytest.raises(FrameError, match=said):
+            load_image(tmp_path / "a.jpg")
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"x")
+    (tmp_path / "._IMG_1.HEIC").write_bytes(b"x")
+    left_out = list_images(tmp_path).left_out
+    assert list(left_out) == ["IMG_1.HEIC"] and "convert it" in left_out["IMG_1.HEIC"]
+
+
 @pytest.mark.parametrize("kind", ["webp", "bmp", "tif", "tiff", "png"])
 def test_formats_that_are_read(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"a.{kind}"

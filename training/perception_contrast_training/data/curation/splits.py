@@ -127,6 +127,7 @@ def split_frames(frames: Placed, options: SplitOptions) -> list[str]:
     if count < len(names):
         raise PerceptionError(_too_few(options, count))
     parts = _assigned(units, [share for _, share in options.shares], options)
+    _require_all(parts, options)
     parts = _guarded(frames, parts, options)
     for number, name in enumerate(names):
         if not (parts == number).any():
@@ -135,6 +136,16 @@ def split_frames(frames: Placed, options: SplitOptions) -> list[str]:
                 "--guard-time or --guard-distance, or split by something else"
             )
     return [UNUSED if part < 0 else names[part] for part in parts]
+
+
+def _require_all(parts: Labels, options: SplitOptions) -> None:
+    """Refuses a part without a frame before any guard: its share is less than one frame."""
+    for number, (name, share) in enumerate(options.shares):
+        if not (parts == number).any():
+            raise PerceptionError(
+                f"part '{name}' would be empty: a share of {share:g} of {len(parts)} frame(s) is less than one; "
+                "raise it with --parts, or use more images"
+            )
 
 
 def _too_few(options: SplitOptions, count: int) -> str:
