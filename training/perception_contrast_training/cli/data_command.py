@@ -81,7 +81,14 @@ def _info(arguments: argparse.Namespace) -> None:
 
     bags = _recordings(arguments.path)
     tell: Callable[[dict[str, Any]], None] = _tell_recording
-    found = [recording_info(path) for path in bags]
+    found = []
+    for path in bags:
+        try:
+            found.append(recording_info(path))
+        except PerceptionError as error:
+            if len(bags) == 1:
+                raise
+            found.append({"path": str(path), "error": str(error)})
     if not bags:
         about, tell = _about(arguments)
         found = [about]
@@ -118,6 +125,9 @@ def _recordings(path: Path) -> list[Path]:
 
 
 def _tell_recording(found: dict[str, Any]) -> None:
+    if "error" in found:
+        print(f"{found['path']}: {found['error']}")
+        return
     print(f"{found['path']}: {found['messages']} messages in {found['seconds']:.1f} s")
     width = max(len(one["name"]) for one in found["topics"])
     for one in found["topics"]:

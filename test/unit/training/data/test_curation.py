@@ -216,6 +216,11 @@ def test_info_of_recordings_and_datasets(tmp_path: Path, capsys: Any) -> None:
     told = capsys.readouterr().out
     assert f"{bag}: " in told and f"{tmp_path / 'more' / 'bag'}: " in told
     (tmp_path / "nothing").mkdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "x.mcap").write_bytes(bag.joinpath("bag.mcap").read_bytes()[:8])
+    assert main(["data", "info", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "bag: " in told and "holds no messages" in told
     assert main(["data", "info", str(tmp_path / "nothing")]) == 2
     assert "holds no images" in capsys.readouterr().err
 
