@@ -14,12 +14,14 @@ from perception_contrast.core.errors import PerceptionError
 
 MCAP, SQLITE = ".mcap", ".db3"
 SUFFIXES = (MCAP, SQLITE)
-PACKED = ".zstd"
+PACKED = (".zstd", ".zst")
+"""rosbag2 writes the first, the program zstd the second."""
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _MAGICS = {b"\x89MCAP0\r\n": MCAP, b"SQLite format 3\0": SQLITE}
 _CHUNK_BYTES = 1 << 20
 METADATA = "metadata.yaml"
 _ROS1 = ".bag"
+_NAMED = 3  # recordings in an error
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,12 @@ def is_recording(path: Path) -> bool:
 
 def _is_storage(path: Path) -> bool:
     """Hidden files are none: macOS puts a `._` file beside each file that it copies."""
-    name = path.name.removesuffix(PACKED)
+    name = _unpacked_name(path.name)
     return path.is_file() and name.endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _unpacked_name(name: str) -> str:
+    return Path(name).stem if name.endswith(PACKED) else name
 
 
 def _is_ros1(path: Path) -> bool:
@@ -94,8 +100,19 @@ def storage_files(path: Path) -> tuple[Path, ...]:
     if not files and any(_is_ros1(file) for file in path.iterdir()):
         raise ros1_error(path)
     if not files:
-        raise PerceptionError(f"folder '{path}' holds no rosbag2 recording ({METADATA}, .mcap or .db3)")
+        raise PerceptionError(
+            f"folder '{path}' holds no rosbag2 recording ({METADATA}, .mcap or .db3){recordings_inside(path)}"
+        )
     return files
+
+
+def recordings_inside(folder: Path) -> str:
+    """The end of an error's sentence that names recordings in a folder's own folders, "" without any."""
+    names = [str(one) for one in sorted(folder.iterdir()) if one.is_dir() and is_recording(one)]
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"; give one of the recordings in it: {', '.join(names[:_NAMED])}{more}"
 
 
 def missing_files(path: Path) -> tuple[str, ...]:
@@ -137,7 +154,7 @@ def opened_storage(path: Path) -> Storage:
     folder = TemporaryDirectory(prefix="perception_contrast_")
     plain = []
     for file in files:
-        target = Path(folder.name) / file.name.removesuffix(PACKED)
+        target = Path(folder.name) / _unpacked_name(file.name)
         if _begins(file, ZSTD_MAGIC):
             error = _unpack(file, target)
             lost += [f"'{file.name}' could be unpacked in part only: {error}"] if error else []
@@ -168,7 +185,7 @@ def _broken_links(path: Path) -> tuple[str, ...]:
         return ()
     links = (file for file in path.iterdir() if file.is_symlink() and not file.exists())
     names = sorted(file.name for file in links if not file.name.startswith("."))
-    return tuple(name for name in names if name.removesuffix(PACKED).endswith(SUFFIXES))
+    return tuple(name for name in names if _unpacked_name(name).endswith(SUFFIXES))
 
 
 def _unpack(source: Path, target: Path) -> str:

@@ -16,7 +16,7 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.images.file_listing import IMAGE_SUFFIXES, list_images, natural_order, printable
 from perception_contrast.images.files import load_image
 from perception_contrast.recordings.bags import BagSource
-from perception_contrast.recordings.storage import is_recording
+from perception_contrast.recordings.storage import is_recording, recordings_inside
 from perception_contrast.recordings.video import VideoSource
 
 
@@ -221,7 +221,7 @@ def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_
         if not files:
             raise PerceptionError(
                 f"folder '{path}' holds no image ({', '.join(IMAGE_SUFFIXES)}) and is no recording; "
-                f"name videos one by one{others}"
+                f"name videos one by one{recordings_inside(path)}{others}"
             )
         for name, reason in listing.left_out.items():
             yield f"{path / name}: {reason}"

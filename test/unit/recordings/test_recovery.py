@@ -266,6 +266,9 @@ def test_compressed_file_cut_short(tmp_path: Path, suffix: str) -> None:
     whole = ZstdCompressor().compress(data)
     file.write_bytes(whole)
     assert [one.data for one in BagSource(file).messages()] == [one.data for one in messages]
+    # The program zstd has a suffix of its own.
+    file = file.rename(tmp_path / f"packed{suffix}.zst")
+    assert [one.data for one in BagSource(file).messages()] == [one.data for one in messages]
     file.write_bytes(whole[: int(len(whole) * 0.8)])
     with pytest.raises(PerceptionError):
         BagSource(file, recover=False)

@@ -18,6 +18,7 @@ from recordings import (
     TYPES,
     Message,
     camera_info,
+    drive,
     image,
     mcap_bytes,
     packed,
@@ -393,6 +394,13 @@ def test_recorded_rvl_that_claims_too_much_says_so(cases: Path) -> None:
     bag = BagSource(cases / "depth_cd_rvl")
     topic = "/cam/depth/image_raw/compressedDepth"
     assert topic not in bag.image_topics() and "16843009x16843009" in bag.kind_of(topic)
+
+
+def test_a_folder_of_recordings_names_them(tmp_path: Path) -> None:
+    for name in ("c", "a", "d", "b"):
+        write(tmp_path / "days" / name, drive(2))
+    with pytest.raises(PerceptionError, match=r"give one of the recordings in it: .*a, .*b, .*c and 1 more"):
+        BagSource(tmp_path / "days")
 
 
 def test_recorded_depth(cases: Path) -> None:

@@ -41,6 +41,10 @@ def open_data(
     if not settings.path:
         raise PerceptionError("the recipe names no data; give --set data.path=FOLDER")
     if lists is not None:
+        if not Path(settings.path).exists():
+            raise PerceptionError(
+                f"data '{settings.path}' of the run does not exist; say with --data where the images are now"
+            )
         every = _every_image(settings)
         learned = chosen_by(lists.learned, every, settings.path, exact=exact)
         assert learned is not None

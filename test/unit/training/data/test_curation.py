@@ -160,7 +160,10 @@ def test_split_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     for options, said in (
         (SplitOptions("bag"), r"1 recording\(s\) cannot make 3 parts"),
         (SplitOptions("time", guard_time=60.0), "would be empty: all its frames are within the guard"),
-        (SplitOptions("time", parse_shares("train=0.99,val=0.01"), guard_time=0.0), r"0\.01 of 30 frame\(s\) is"),
+        (
+            SplitOptions("time", parse_shares("train=0.99,val=0.01"), guard_time=0.0),
+            r"0\.01 of 30 frame\(s\) is",
+        ),
     ):
         with pytest.raises(PerceptionError, match=said):
             split(tmp_path / "set", options)

@@ -63,7 +63,7 @@ def test_a_run_goes_on_with_its_own_images_after_others_came_and_all_moved(tmp_p
     path.unlink()
     shutil.move(tmp_path / "a", tmp_path / "b")
     add_images(tmp_path / "b", ["before", "00a", "zz"])
-    with pytest.raises(PerceptionError, match="does not exist"):
+    with pytest.raises(PerceptionError, match="does not exist; say with --data"):
         resume(tmp_path / "broken")
     assert resume(tmp_path / "broken", data=str(tmp_path / "b")) == "finished"
     whole, broken = (

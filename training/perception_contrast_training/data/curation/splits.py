@@ -143,8 +143,8 @@ def _require_all(parts: Labels, options: SplitOptions) -> None:
     for number, (name, share) in enumerate(options.shares):
         if not (parts == number).any():
             raise PerceptionError(
-                f"part '{name}' would be empty: a share of {share:g} of {len(parts)} frame(s) is less than one; "
-                "raise it with --parts, or use more images"
+                f"part '{name}' would be empty: a share of {share:g} of {len(parts)} frame(s) is less "
+                "than one; raise it with --parts, or use more images"
             )
 
 
