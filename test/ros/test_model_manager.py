@@ -262,6 +262,30 @@ def test_a_choice_that_goes_on_is_called_off_with_its_models(active, slow_build,
     client.newest(f"{NODE}/semantic_features", lambda one: one.model.startswith("household-lit"))
 
 
+def test_models_that_are_changed_while_the_node_is_inactive_wait_with_their_choice(
+    active, slow_build
+) -> None:
+    client = active.client
+    assert change(active, Transition.TRANSITION_DEACTIVATE)
+    made = len(active.builder.made)
+    assert set_model(active, model="clip", engine="auto").successful
+    wait_for(
+        lambda: (
+            len(active.builder.made) > made
+            and active.node._models.pipeline is active.builder.made[-1]
+        ),
+        "the new models",
+    )
+    slow_build.set()
+    time.sleep(1.5)
+    assert engine_threads(), "the choice was made while nothing is served"
+    assert change(active, Transition.TRANSITION_ACTIVATE)
+    client.wait_diagnostics(NAME, "engine/spatial", lambda why: why.startswith("onnxruntime"))
+    wait_for(lambda: not engine_threads(), "the end of the choice")
+    assert set_model(active, model="lit", engine="torch").successful
+    client.newest(f"{NODE}/semantic_features", lambda one: one.model.startswith("household-lit"))
+
+
 @pytest.mark.slow
 def test_fifty_new_configurations_leave_nothing_behind(active) -> None:
     """Models of two kinds in turn: threads, subscriptions and memory stay what they were."""

@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 from perception_contrast.core.camera_model import camera_from_info
 from perception_contrast.core.errors import FrameError
 from perception_contrast.core.frame import Frame
+from perception_contrast.ros.camera.remapping import is_remapped
 from perception_contrast.ros.camera.stamp_synchronizer import StampSynchronizer, Synchronized
 from perception_contrast.ros.camera.subscription import AdaptiveSubscription
 from perception_contrast.ros.messages.image_messages import depth_array, frame_from_message, nanoseconds
@@ -76,12 +77,11 @@ class CameraInput:
         self.configure_sync(settings.slop, settings.patience)
         # As image_transport does it: remap the base name first, then append the transport's.
         base = node.resolve_topic_name(f"{prefix}image")
-        self.topic = f"{base}/compressed" if settings.compressed else base
+        name = f"{base}/compressed" if settings.compressed else f"{prefix}image"
         kind = CompressedImage if settings.compressed else Image
         reliability = settings.reliability
-        self._subscriptions = [
-            AdaptiveSubscription(node, kind, self.topic, self._on_image, group, reliability)
-        ]
+        self._subscriptions = [AdaptiveSubscription(node, kind, name, self._on_image, group, reliability)]
+        self.topic = self.image.topic
         if settings.use_depth:
             info = _camera_info_topic(node, f"{prefix}camera_info", base)
             self._subscriptions += [
@@ -165,7 +165,6 @@ def _camera_info_topic(node: Node, name: str, image_topic: str) -> str:
     image_transport's camera subscriber derives the name in the same way: ``camera_info`` takes the place of
     the last part of the image topic's name.
     """
-    remapped = node.resolve_topic_name(name)
-    if remapped != node.resolve_topic_name(name, only_expand=True):
-        return remapped
+    if is_remapped(node, name):
+        return name
     return f"{image_topic.rpartition('/')[0]}/camera_info"
