@@ -270,10 +270,7 @@ def test_models_that_are_changed_while_the_node_is_inactive_wait_with_their_choi
     made = len(active.builder.made)
     assert set_model(active, model="clip", engine="auto").successful
     wait_for(
-        lambda: (
-            len(active.builder.made) > made
-            and active.node._models.pipeline is active.builder.made[-1]
-        ),
+        lambda: len(active.builder.made) > made and active.node._models.pipeline is active.builder.made[-1],
         "the new models",
     )
     slow_build.set()

@@ -30,7 +30,8 @@ MESSAGES = {
     "nothing_arrives": "{topic} has a publisher but nothing arrives: check its rate and QoS",
     "stopped": "no image on {topic} for {seconds:.0f} s",
     "slow_input": "{topic} delivers {rate:.1f} frames/s; {expected:g} are expected",
-    "unpaired": "{share:.0f} % of the images on {topic} have no {other} with a matching stamp",
+    "unpaired": "{share:.0f} % of the images on {topic} have no {other} with a matching stamp; "
+    "{other} is read from {read}, publishers there: {publishers}",
     "zero_stamps": "images on {topic} have no stamp",
     "future_stamps": "stamps on {topic} are in the future by the node's clock",
     "incompatible_subscriber": "a subscriber of {topic} asks for a {policy} that is not offered",
@@ -39,10 +40,12 @@ MESSAGES = {
     "vocabulary": "vocabulary: {reason}",
     "state": "the vocabulary is not stored: {reason}",
     "parameters": "a change of parameters was refused: {reason}",
-    "loading": "loading {what} while the previous models serve: {progress} ({seconds:.0f} s)",
+    "loading": "loading {what} while the previous models stay: {progress} ({seconds:.0f} s)",
     "idle": "idle: no output has a subscriber",
     "rate": "{rate:.1f} frames/s",
 }
+# States in which the node waits for its models.
+_LOADING_STATES = ("configuring", "activating")
 _RANK = {kind: rank for rank, kind in enumerate(MESSAGES)}
 
 
@@ -57,6 +60,14 @@ class Finding:
 
 def finding(level: int, kind: str, **values: object) -> Finding:
     return Finding(level, kind, MESSAGES[kind].format(**values))
+
+
+@dataclass(frozen=True)
+class PairedTopic:
+    """read: the topic. publishers: their number."""
+
+    read: str
+    publishers: int
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,7 @@ class CameraReport:
         replaced: Frames that a newer one displaced while the worker was busy.
         rate_limited: Frames that a newer one displaced while the rate limit held them back.
         waiting: Whether a frame waits.
+        paired: What is paired with the images, "depth" or "camera_info", to where it is read.
         pairs, stamps: Counts by outcome; new_pairs, new_stamps: the same since the report before.
     """
 
@@ -95,6 +107,7 @@ class CameraReport:
     replaced: int = 0
     rate_limited: int = 0
     waiting: bool = False
+    paired: Mapping[str, PairedTopic] = field(default_factory=dict)
     pairs: Mapping[str, int] = field(default_factory=dict)
     new_pairs: Mapping[str, int] = field(default_factory=dict)
     stamps: Mapping[str, int] = field(default_factory=dict)
@@ -142,12 +155,14 @@ def node_findings(report: NodeReport) -> list[Finding]:
         "progress": " ".join(report.progress.split()),
         "seconds": report.loading_seconds,
     }
-    if report.loading and report.state != "active":
+    if report.loading and report.state in _LOADING_STATES:
         found.append(finding(WARN, "configuring", **load))
-    elif report.state != "active":
-        found.append(finding(WARN, "not_active", state=report.state))
-    elif report.loading:
-        found.append(finding(OK, "loading", **load))
+    else:
+        if report.state != "active":
+            found.append(finding(WARN, "not_active", state=report.state))
+        if report.loading:
+            # Models that replace others load in any state.
+            found.append(finding(OK, "loading", **load))
     if report.warnings:
         found.append(finding(WARN, "engine", warning=report.warnings[-1]))
     return most_serious_first(found)
@@ -198,7 +213,16 @@ def _input_findings(report: CameraReport) -> list[Finding]:
         outcomes = {k.partition("/")[2]: n for k, n in report.new_pairs.items() if k.startswith(f"{other}/")}
         missing, total = outcomes.get("missing", 0), sum(outcomes.values())
         if 2 * missing > total:
-            found.append(finding(WARN, "unpaired", share=100 * missing / total, topic=topic, other=other))
+            found.append(
+                finding(
+                    WARN,
+                    "unpaired",
+                    share=100 * missing / total,
+                    topic=topic,
+                    other=other,
+                    **vars(report.paired[other]),
+                )
+            )
     if report.new_stamps.get("zero"):
         found.append(finding(WARN, "zero_stamps", topic=topic))
     if report.new_stamps.get("future"):

@@ -8,7 +8,7 @@ from typing import Any
 from perception_contrast.ros.camera.camera_stream import CameraStream
 from perception_contrast.ros.camera.scheduler import FairWorker
 from perception_contrast.ros.monitoring.hardware import hardware_values
-from perception_contrast.ros.monitoring.health import CameraReport, NodeReport
+from perception_contrast.ros.monitoring.health import CameraReport, NodeReport, PairedTopic
 from perception_contrast.ros.monitoring.statistics import Issues
 from perception_contrast.ros.node.active_pipeline import ActivePipeline
 from perception_contrast.ros.node.model_manager import ModelManager
@@ -88,6 +88,9 @@ class StatusReporter:
             replaced=dropped.replaced,
             rate_limited=dropped.rate_limited,
             waiting=self._worker.waiting(name),
+            paired={
+                name: PairedTopic(one.topic, one.publishers()) for name, one in camera.input.paired.items()
+            },
             pairs=pairs,
             new_pairs=self._since_last(f"{name} pairs", pairs),
             stamps=stamps,
