@@ -65,9 +65,9 @@ CASES = [
         "no publisher on /cam: check the remapping of `image` and image_transport; there are /came",
     ),
     (
-        camera(incompatible_publishers=["/driver offers less than is asked for: x"]),
+        camera(incompatible_publishers=[("/cam/depth", "/driver offers less than is asked for: x")]),
         WARN,
-        "messages of a publisher on /cam cannot be received: /driver offers less than is asked for: x",
+        "messages of a publisher on /cam/depth cannot be received: /driver offers less than is asked for: x",
     ),
     (camera(expected_hz=15.0), WARN, "/cam delivers 10.0 frames/s; 15 are expected"),
     (camera(expected_hz=12.0), OK, "9.5 frames/s"),

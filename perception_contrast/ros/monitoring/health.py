@@ -80,7 +80,7 @@ class CameraReport:
         has_subscribers: Whether an output that may be computed has subscribers.
         publishers: Number of publishers on the topic.
         similar_topics: Topics that may have been meant, where nobody publishes.
-        incompatible_publishers: Publishers whose messages cannot be received, with the reason.
+        incompatible_publishers: Topic and reason of each publisher whose messages cannot be received.
         subscribers: Output to its number of subscribers.
         incompatible_subscribers: Topic of an output to the QoS policy that a subscriber asks too much of.
         switched_off: Outputs that have subscribers but may not be computed.
@@ -99,7 +99,7 @@ class CameraReport:
     has_subscribers: bool = False
     publishers: int = 0
     similar_topics: Sequence[str] = ()
-    incompatible_publishers: Sequence[str] = ()
+    incompatible_publishers: Sequence[tuple[str, str]] = ()
     subscribers: Mapping[str, int] = field(default_factory=dict)
     incompatible_subscribers: Mapping[str, str] = field(default_factory=dict)
     switched_off: Sequence[str] = ()
@@ -194,8 +194,8 @@ def camera_findings(report: CameraReport, state: str = "active") -> list[Finding
 def _input_findings(report: CameraReport) -> list[Finding]:
     snapshot, topic = report.snapshot, report.topic
     found = [
-        finding(WARN, "incompatible_publisher", topic=topic, reason=reason)
-        for reason in report.incompatible_publishers
+        finding(WARN, "incompatible_publisher", topic=read, reason=reason)
+        for read, reason in report.incompatible_publishers
     ]
     if snapshot.age_in > STALE_AFTER:
         if report.publishers == 0:

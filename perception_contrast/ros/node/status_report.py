@@ -79,7 +79,7 @@ class StatusReporter:
             # Searching the whole graph is only for topics without any publisher.
             similar_topics=() if publishers or not camera.is_subscribed else image.similar_topics(),
             incompatible_publishers=[
-                line for topic in camera.input.topics for line in topic.incompatible_publishers()
+                (one.topic, reason) for one in camera.input.topics for reason in one.incompatible_publishers()
             ],
             subscribers=camera.outputs.subscribers(),
             incompatible_subscribers=camera.outputs.incompatible_subscribers(),
