@@ -126,10 +126,10 @@ def python_api(folder: Path, listed: Callable[[], None]) -> tuple[list[int], str
 
 def find(folder: Path, listed: Callable[[], None]) -> tuple[list[int], str]:
     with logged() as lines:
-        sources = find_sources([image_folder(folder)])
+        found = find_sources([image_folder(folder)])
         listed()
-        read = [one for source in sources for one in source.frames(0)]
-    errors = [one.error for one in read if one.error]
+        read = [one for source in found.sources for one in source.frames(0)]
+    errors = [*found.left_out, *(one.error for one in read if one.error)]
     return [number_of(one.frame.image) for one in read if one.frame is not None], "\n".join(lines + errors)
 
 

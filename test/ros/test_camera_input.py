@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import cv2
@@ -16,6 +17,7 @@ from ros_graph import Client, Serving, reliabilities, wait_for  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from perception_contrast.core.camera_model import CameraModel  # noqa: E402
+from perception_contrast.core.frame import Frame  # noqa: E402
 from perception_contrast.ros import qos  # noqa: E402
 from perception_contrast.ros.messages.image_messages import camera_info_message, image_message  # noqa: E402
 
@@ -215,4 +217,50 @@ def test_compressed_is_appended_after_remapping(eye) -> None:
     serving = Serving("/other", cli_args=remap, image_transport="compressed", autostart=False)
     values = eye[0].wait_diagnostics("other/perception_node", "input/topic", bool)
     assert values["input/topic"] == "/front/rgb/compressed"
+    serving.close()
+
+
+def test_inputs_that_are_swapped_by_remapping_stay_swapped(eye) -> None:
+    client = eye[0]
+    swap = [f"{a}/{what}:={b}/{what}" for what in ("image", "depth") for a, b in ("lr", "rl")]
+    rules = [word for rule in swap for word in ("-r", rule)]
+    serving = Serving("/swapped", ["--ros-args", *rules], cameras=["l", "r"], use_depth=True)
+    for name in ("l", "r"):
+        client.listen(Image, f"/swapped/perception_node/{name}/overlay")
+    image = client.node.create_publisher(Image, "/swapped/r/image", qos.output_qos())
+    depth = client.node.create_publisher(Image, "/swapped/r/depth", qos.output_qos())
+    header = ros_camera.HEADER
+
+    def frames() -> list[Frame]:
+        depth.publish(image_message(np.full((48, 64), 1000, np.uint16), header, "16UC1"))
+        image.publish(ros_camera.raw())
+        processed = (frame for frame, _ in serving.pipeline().processed)
+        return [frame for frame in processed if frame.depth is not None]
+
+    found = wait_for(frames, "an image with its depth")
+    assert {frame.stream for frame in found} == {"l"}
+    serving.close()
+
+
+@pytest.mark.parametrize("rule", ["camera_info:=/camera_info", "perception_node:camera_info:=/camera_info"])
+def test_a_calibration_that_is_remapped_to_its_own_name_is_read_there(
+    eye, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    arguments = ["--ros-args", "-r", "image:=/cam/rect/image", "-r", rule]
+    monkeypatch.setattr(sys, "argv", ["perception_node", *arguments])
+    serving = Serving("/", arguments, use_depth=True, autostart=False)
+    topics = [one.topic for camera in serving.node._cameras.values() for one in camera.input.topics]
+    serving.close()
+    assert topics == ["/cam/rect/image", "/depth", "/camera_info"]
+
+
+def test_the_overlay_as_jpeg_is_beside_an_overlay_that_is_remapped(eye) -> None:
+    client = eye[0]
+    serving = Serving("/moved", ["--ros-args", "-r", "~/overlay:=/view"], autostart=False)
+
+    def names() -> set[str]:
+        return {name for name, _ in client.node.get_topic_names_and_types()}
+
+    wait_for(lambda: {"/view", "/view/compressed"} <= names(), "both topics")
+    assert "/moved/perception_node/overlay/compressed" not in names()
     serving.close()

@@ -20,6 +20,7 @@ from perception_contrast.ros.monitoring.health import (
     WARN,
     CameraReport,
     NodeReport,
+    PairedTopic,
     camera_findings,
     camera_values,
     node_findings,
@@ -64,16 +65,20 @@ CASES = [
         "no publisher on /cam: check the remapping of `image` and image_transport; there are /came",
     ),
     (
-        camera(incompatible_publishers=["/driver offers less than is asked for: x"]),
+        camera(incompatible_publishers=[("/cam/depth", "/driver offers less than is asked for: x")]),
         WARN,
-        "messages of a publisher on /cam cannot be received: /driver offers less than is asked for: x",
+        "messages of a publisher on /cam/depth cannot be received: /driver offers less than is asked for: x",
     ),
     (camera(expected_hz=15.0), WARN, "/cam delivers 10.0 frames/s; 15 are expected"),
     (camera(expected_hz=12.0), OK, "9.5 frames/s"),
     (
-        camera(new_pairs={"depth/exact": 2, "depth/missing": 8, "camera_info/older": 10}),
+        camera(
+            new_pairs={"depth/exact": 2, "depth/missing": 8, "camera_info/older": 10},
+            paired={"depth": PairedTopic("/cam/depth", 0)},
+        ),
         WARN,
-        "80 % of the images on /cam have no depth with a matching stamp",
+        "80 % of the images on /cam have no depth with a matching stamp; "
+        "depth is read from /cam/depth, publishers there: 0",
     ),
     (camera(new_pairs={"depth/exact": 8, "depth/missing": 2}), OK, "9.5 frames/s"),
     (camera(new_stamps={"zero": 1, "future": 0}), WARN, "images on /cam have no stamp"),
@@ -109,6 +114,14 @@ def test_every_message_of_a_node_is_reached() -> None:
     said |= {one.kind for report, *_ in CASES for one in camera_findings(report)}
     assert said == set(MESSAGES)
     assert "configuring: a: b c (0 s)" in [one.text for one in node_findings(reports[2])]
+
+
+def test_models_that_are_changed_while_the_node_is_inactive_do_not_hide_that_it_is() -> None:
+    found = node_findings(NodeReport("inactive", loading="a", progress="b"))
+    assert [one.text for one in found] == [
+        "inactive: frames are not processed",
+        "loading a while the previous models stay: b (0 s)",
+    ]
 
 
 def test_the_page_has_a_cure_for_every_message_and_a_meaning_for_every_key(repository: Path) -> None:

@@ -35,6 +35,7 @@ from perception_contrast.engines import engine_trial  # noqa: E402
 from perception_contrast.engines import onnxruntime_engine as ort  # noqa: E402
 from perception_contrast.engines.engine_trial import plan_of  # noqa: E402
 from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
+from perception_contrast.pipeline.pipeline import Pipeline  # noqa: E402
 from perception_contrast.ros import qos  # noqa: E402
 from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
 from perception_contrast.ros.monitoring.hardware import resident_mb  # noqa: E402
@@ -260,6 +261,30 @@ def test_a_choice_that_goes_on_is_called_off_with_its_models(active, slow_build,
         assert change(active, Transition.TRANSITION_ACTIVATE)
     assert set_model(active, model="lit", engine="torch").successful
     client.newest(f"{NODE}/semantic_features", lambda one: one.model.startswith("household-lit"))
+
+
+def test_models_that_are_changed_while_the_node_is_inactive_wait_with_their_choice(
+    active, slow_build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, pause = [], Pipeline.pause
+
+    def spy(pipeline: Pipeline) -> None:
+        pause(pipeline)
+        held.append(pipeline)
+
+    monkeypatch.setattr(Pipeline, "pause", spy)
+    assert change(active, Transition.TRANSITION_DEACTIVATE)
+    made = len(active.builder.made)
+    assert set_model(active, model="clip", engine="auto").successful
+    wait_for(lambda: [one for one in active.builder.made[made:] if one in held], "the new models, held")
+    slow_build.set()
+    assert engine_threads()
+    assert change(active, Transition.TRANSITION_ACTIVATE)
+    why = active.client.wait_diagnostics(NAME, "engine/spatial", lambda why: why.startswith("onnxruntime"))
+    assert "torch fp32 2.0 ms" in why["engine/spatial"]
+    wait_for(lambda: not engine_threads(), "the end of the choice")
+    assert set_model(active, model="lit", engine="torch").successful
+    active.client.newest(f"{NODE}/semantic_features", lambda one: one.model.startswith("household-lit"))
 
 
 @pytest.mark.slow

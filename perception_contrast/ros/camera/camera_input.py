@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 from perception_contrast.core.camera_model import camera_from_info
 from perception_contrast.core.errors import FrameError
 from perception_contrast.core.frame import Frame
+from perception_contrast.ros.camera.remapping import is_remapped
 from perception_contrast.ros.camera.stamp_synchronizer import StampSynchronizer, Synchronized
 from perception_contrast.ros.camera.subscription import AdaptiveSubscription
 from perception_contrast.ros.messages.image_messages import depth_array, frame_from_message, nanoseconds
@@ -58,6 +59,11 @@ class CameraInput:
         on_malformed: Called with the reason and a message for each input that cannot be decoded.
         group: Callback group of the subscriptions.
         prefix: Of the topics' names, such as "front/".
+
+    Attributes:
+        topic: Of the images, after remapping.
+        image: The subscription to the images.
+        paired: "depth" and "camera_info" to their subscriptions; empty without ``use_depth``.
     """
 
     def __init__(
@@ -76,41 +82,40 @@ class CameraInput:
         self.configure_sync(settings.slop, settings.patience)
         # As image_transport does it: remap the base name first, then append the transport's.
         base = node.resolve_topic_name(f"{prefix}image")
-        self.topic = f"{base}/compressed" if settings.compressed else base
+        name = f"{base}/compressed" if settings.compressed else f"{prefix}image"
         kind = CompressedImage if settings.compressed else Image
         reliability = settings.reliability
-        self._subscriptions = [
-            AdaptiveSubscription(node, kind, self.topic, self._on_image, group, reliability)
-        ]
+        self.image = AdaptiveSubscription(node, kind, name, self._on_image, group, reliability)
+        self.topic, self.paired = self.image.topic, dict[str, AdaptiveSubscription]()
         if settings.use_depth:
             info = _camera_info_topic(node, f"{prefix}camera_info", base)
-            self._subscriptions += [
-                AdaptiveSubscription(node, Image, f"{prefix}depth", self._on_depth, group, reliability),
-                AdaptiveSubscription(node, CameraInfo, info, self._on_camera_info, group, reliability),
-            ]
+            self.paired = {
+                "depth": AdaptiveSubscription(
+                    node, Image, f"{prefix}depth", self._on_depth, group, reliability
+                ),
+                "camera_info": AdaptiveSubscription(
+                    node, CameraInfo, info, self._on_camera_info, group, reliability
+                ),
+            }
         self._timer: Any = None
 
     @property
     def is_open(self) -> bool:
-        return self._subscriptions[0].is_open
-
-    @property
-    def image(self) -> AdaptiveSubscription:
-        """The subscription to the images."""
-        return self._subscriptions[0]
+        return self.image.is_open
 
     @property
     def topics(self) -> list[AdaptiveSubscription]:
-        return list(self._subscriptions)
+        """All subscriptions, that to the images first."""
+        return [self.image, *self.paired.values()]
 
     def configure_sync(self, slop: float, patience: float) -> None:
         """Sets the synchroniser's slop and patience (seconds) from the next image on."""
         self.synchronizer.slop, self.synchronizer.patience = round(slop * 1e9), patience
 
     def open(self) -> None:
-        for subscription in self._subscriptions:
+        for subscription in self.topics:
             subscription.open()
-        if len(self._subscriptions) > 1 and self._timer is None:
+        if self.paired and self._timer is None:
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._timer = self._node.create_timer(
                 EXPIRE_PERIOD, self._expire, callback_group=self._group, clock=steady
@@ -120,7 +125,7 @@ class CameraInput:
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
             self._timer = None
-        for subscription in self._subscriptions:
+        for subscription in self.topics:
             subscription.close()
         self.synchronizer.clear()
 
@@ -165,7 +170,6 @@ def _camera_info_topic(node: Node, name: str, image_topic: str) -> str:
     image_transport's camera subscriber derives the name in the same way: ``camera_info`` takes the place of
     the last part of the image topic's name.
     """
-    remapped = node.resolve_topic_name(name)
-    if remapped != node.resolve_topic_name(name, only_expand=True):
-        return remapped
+    if is_remapped(node, name):
+        return name
     return f"{image_topic.rpartition('/')[0]}/camera_info"

@@ -40,10 +40,6 @@ TOPICS = {
 }
 
 
-# JPEG for viewers over Wi-Fi, where image_transport's compressed transport looks for it.
-OVERLAY_JPEG = "overlay/compressed"
-
-
 class OutputFormat(NamedTuple):
     """How results are written. feature_dtype: float16 or float32. jpeg_quality: 1 to 100."""
 
@@ -72,7 +68,8 @@ class OutputPublishers:
         self._publishers = {
             name: self._publisher(node, kind, f"~/{prefix}{topic}") for name, (kind, topic) in TOPICS.items()
         }
-        self._overlay_jpeg = self._publisher(node, CompressedImage, f"~/{prefix}{OVERLAY_JPEG}")
+        overlay = f"~/{prefix}{TOPICS['overlay'][1]}"
+        self._overlay_jpeg = self._publisher(node, CompressedImage, _compressed_topic(node, overlay))
         self._allowed = frozenset(TOPICS)
 
     def _publisher(self, node: LifecycleNode, kind: type, topic: str) -> Any:
@@ -147,6 +144,13 @@ class OutputPublishers:
 def requests_anything(request: OutputRequest) -> bool:
     """True if any output is requested."""
     return any(getattr(request, field.name) for field in fields(request))
+
+
+def _compressed_topic(node: LifecycleNode, name: str) -> str:
+    """Where image_transport's compressed transport looks for images: beside ``name`` after remapping."""
+    base = node.resolve_topic_name(name)
+    moved = base != node.resolve_topic_name(name, only_expand=True)
+    return f"{base if moved else name}/compressed"
 
 
 def _feature_map(grid: FeatureGrid | None, header: Header, dtype: str) -> FeatureMap | None:

@@ -29,6 +29,7 @@ class AdaptiveSubscription:
     """A subscription that can be opened and closed. Closed at first.
 
     Args:
+        topic: As the node calls it: a rule that remaps it holds once. Swapped inputs would else swap back.
         reliability: "auto" for reliable while every publisher offers that, else best effort; or "reliable"
             or "best_effort" for good.
 
@@ -47,7 +48,8 @@ class AdaptiveSubscription:
         reliability: str,
     ) -> None:
         self._node, self._kind, self._callback, self._group = node, kind, callback, group
-        self.topic = node.resolve_topic_name(topic)
+        # rclpy remaps what it subscribes to and asks about; what it counts it does not.
+        self._name, self.topic = topic, node.resolve_topic_name(topic)
         self._adapts, self._reliable = reliability == "auto", reliability == "reliable"
         self._subscription: Subscription | None = None
         self._timer: Any = None
@@ -63,7 +65,7 @@ class AdaptiveSubscription:
         if self._subscription is not None:
             return
         if self._adapts:
-            self._reliable = all_publishers_reliable(self._node, self.topic)
+            self._reliable = all_publishers_reliable(self._node, self._name)
             # In the callback's own group, so that it never runs while the callback does.
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._timer = self._node.create_timer(
@@ -87,15 +89,15 @@ class AdaptiveSubscription:
         no_callbacks = SubscriptionEventCallbacks(use_default_callbacks=False)
         try:
             return self._node.create_subscription(
-                self._kind, self.topic, self._callback, profile, event_callbacks=no_callbacks, **arguments
+                self._kind, self._name, self._callback, profile, event_callbacks=no_callbacks, **arguments
             )
         except UnsupportedEventTypeError:
             return self._node.create_subscription(
-                self._kind, self.topic, self._callback, profile, **arguments
+                self._kind, self._name, self._callback, profile, **arguments
             )
 
     def _adapt(self) -> None:
-        reliable = all_publishers_reliable(self._node, self.topic)
+        reliable = all_publishers_reliable(self._node, self._name)
         if reliable != self._reliable and self._subscription is not None:
             self._reliable = reliable
             self._node.destroy_subscription(self._subscription)
@@ -111,7 +113,7 @@ class AdaptiveSubscription:
         if subscription is None:
             return []
         expected = _type_name(self._kind)
-        for info in self._node.get_publishers_info_by_topic(self.topic):
+        for info in self._node.get_publishers_info_by_topic(self._name):
             publisher = f"{info.node_namespace.rstrip('/')}/{info.node_name}"
             if info.topic_type != expected:
                 lines.append(f"{publisher} publishes {info.topic_type}, not {expected}")

@@ -30,7 +30,8 @@ MESSAGES = {
     "nothing_arrives": "{topic} has a publisher but nothing arrives: check its rate and QoS",
     "stopped": "no image on {topic} for {seconds:.0f} s",
     "slow_input": "{topic} delivers {rate:.1f} frames/s; {expected:g} are expected",
-    "unpaired": "{share:.0f} % of the images on {topic} have no {other} with a matching stamp",
+    "unpaired": "{share:.0f} % of the images on {topic} have no {other} with a matching stamp; "
+    "{other} is read from {read}, publishers there: {publishers}",
     "zero_stamps": "images on {topic} have no stamp",
     "future_stamps": "stamps on {topic} are in the future by the node's clock",
     "incompatible_subscriber": "a subscriber of {topic} asks for a {policy} that is not offered",
@@ -39,10 +40,12 @@ MESSAGES = {
     "vocabulary": "vocabulary: {reason}",
     "state": "the vocabulary is not stored: {reason}",
     "parameters": "a change of parameters was refused: {reason}",
-    "loading": "loading {what} while the previous models serve: {progress} ({seconds:.0f} s)",
+    "loading": "loading {what} while the previous models stay: {progress} ({seconds:.0f} s)",
     "idle": "idle: no output has a subscriber",
     "rate": "{rate:.1f} frames/s",
 }
+# States in which the node waits for its models.
+_LOADING_STATES = ("configuring", "activating")
 _RANK = {kind: rank for rank, kind in enumerate(MESSAGES)}
 
 
@@ -60,6 +63,14 @@ def finding(level: int, kind: str, **values: object) -> Finding:
 
 
 @dataclass(frozen=True)
+class PairedTopic:
+    """read: the topic. publishers: their number."""
+
+    read: str
+    publishers: int
+
+
+@dataclass(frozen=True)
 class CameraReport:
     """State of one camera.
 
@@ -69,13 +80,14 @@ class CameraReport:
         has_subscribers: Whether an output that may be computed has subscribers.
         publishers: Number of publishers on the topic.
         similar_topics: Topics that may have been meant, where nobody publishes.
-        incompatible_publishers: Publishers whose messages cannot be received, with the reason.
+        incompatible_publishers: Topic and reason of each publisher whose messages cannot be received.
         subscribers: Output to its number of subscribers.
         incompatible_subscribers: Topic of an output to the QoS policy that a subscriber asks too much of.
         switched_off: Outputs that have subscribers but may not be computed.
         replaced: Frames that a newer one displaced while the worker was busy.
         rate_limited: Frames that a newer one displaced while the rate limit held them back.
         waiting: Whether a frame waits.
+        paired: What is paired with the images, "depth" or "camera_info", to where it is read.
         pairs, stamps: Counts by outcome; new_pairs, new_stamps: the same since the report before.
     """
 
@@ -87,7 +99,7 @@ class CameraReport:
     has_subscribers: bool = False
     publishers: int = 0
     similar_topics: Sequence[str] = ()
-    incompatible_publishers: Sequence[str] = ()
+    incompatible_publishers: Sequence[tuple[str, str]] = ()
     subscribers: Mapping[str, int] = field(default_factory=dict)
     incompatible_subscribers: Mapping[str, str] = field(default_factory=dict)
     switched_off: Sequence[str] = ()
@@ -95,6 +107,7 @@ class CameraReport:
     replaced: int = 0
     rate_limited: int = 0
     waiting: bool = False
+    paired: Mapping[str, PairedTopic] = field(default_factory=dict)
     pairs: Mapping[str, int] = field(default_factory=dict)
     new_pairs: Mapping[str, int] = field(default_factory=dict)
     stamps: Mapping[str, int] = field(default_factory=dict)
@@ -142,12 +155,14 @@ def node_findings(report: NodeReport) -> list[Finding]:
         "progress": " ".join(report.progress.split()),
         "seconds": report.loading_seconds,
     }
-    if report.loading and report.state != "active":
+    if report.loading and report.state in _LOADING_STATES:
         found.append(finding(WARN, "configuring", **load))
-    elif report.state != "active":
-        found.append(finding(WARN, "not_active", state=report.state))
-    elif report.loading:
-        found.append(finding(OK, "loading", **load))
+    else:
+        if report.state != "active":
+            found.append(finding(WARN, "not_active", state=report.state))
+        if report.loading:
+            # Models that replace others load in any state.
+            found.append(finding(OK, "loading", **load))
     if report.warnings:
         found.append(finding(WARN, "engine", warning=report.warnings[-1]))
     return most_serious_first(found)
@@ -179,8 +194,8 @@ def camera_findings(report: CameraReport, state: str = "active") -> list[Finding
 def _input_findings(report: CameraReport) -> list[Finding]:
     snapshot, topic = report.snapshot, report.topic
     found = [
-        finding(WARN, "incompatible_publisher", topic=topic, reason=reason)
-        for reason in report.incompatible_publishers
+        finding(WARN, "incompatible_publisher", topic=read, reason=reason)
+        for read, reason in report.incompatible_publishers
     ]
     if snapshot.age_in > STALE_AFTER:
         if report.publishers == 0:
@@ -198,7 +213,16 @@ def _input_findings(report: CameraReport) -> list[Finding]:
         outcomes = {k.partition("/")[2]: n for k, n in report.new_pairs.items() if k.startswith(f"{other}/")}
         missing, total = outcomes.get("missing", 0), sum(outcomes.values())
         if 2 * missing > total:
-            found.append(finding(WARN, "unpaired", share=100 * missing / total, topic=topic, other=other))
+            found.append(
+                finding(
+                    WARN,
+                    "unpaired",
+                    share=100 * missing / total,
+                    topic=topic,
+                    other=other,
+                    **vars(report.paired[other]),
+                )
+            )
     if report.new_stamps.get("zero"):
         found.append(finding(WARN, "zero_stamps", topic=topic))
     if report.new_stamps.get("future"):

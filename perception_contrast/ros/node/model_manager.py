@@ -92,7 +92,7 @@ class ModelManager:
         self._applied_vocabulary: dict[str, Any] = {}
         self._load_started = 0.0
         self._loading, self._progress = "", ""
-        self._switching = False
+        self._switching = self._paused = False
         # Counts loads and releases: a load whose number is not the newest is thrown away.
         self._generation = 0
 
@@ -150,12 +150,16 @@ class ModelManager:
 
     def pause(self) -> None:
         """Stops what the models do beside frames, until ``resume``."""
-        if (pipeline := self._pipeline) is not None:
+        with self._lock:
+            self._paused, pipeline = True, self._pipeline
+        if pipeline is not None:
             pipeline.pause()
 
     def resume(self) -> None:
         """Lets the models go on with what they do beside frames."""
-        if (pipeline := self._pipeline) is not None:
+        with self._lock:
+            self._paused, pipeline = False, self._pipeline
+        if pipeline is not None:
             pipeline.resume()
 
     def switch(self) -> None:
@@ -209,6 +213,9 @@ class ModelManager:
                 if old.vocabulary is not vocabulary:
                     continue
                 self._pipeline, self._loaded_parameters = pipeline, model_parameters(values)
+                if self._paused:
+                    # The node was deactivated meanwhile, or the models were changed while it is inactive.
+                    pipeline.pause()
             self._issues.clear("models")
             for line in left_out:
                 self._report("vocabulary", line)

@@ -8,7 +8,7 @@ from typing import Any
 from perception_contrast.ros.camera.camera_stream import CameraStream
 from perception_contrast.ros.camera.scheduler import FairWorker
 from perception_contrast.ros.monitoring.hardware import hardware_values
-from perception_contrast.ros.monitoring.health import CameraReport, NodeReport
+from perception_contrast.ros.monitoring.health import CameraReport, NodeReport, PairedTopic
 from perception_contrast.ros.monitoring.statistics import Issues
 from perception_contrast.ros.node.active_pipeline import ActivePipeline
 from perception_contrast.ros.node.model_manager import ModelManager
@@ -79,7 +79,7 @@ class StatusReporter:
             # Searching the whole graph is only for topics without any publisher.
             similar_topics=() if publishers or not camera.is_subscribed else image.similar_topics(),
             incompatible_publishers=[
-                line for topic in camera.input.topics for line in topic.incompatible_publishers()
+                (one.topic, reason) for one in camera.input.topics for reason in one.incompatible_publishers()
             ],
             subscribers=camera.outputs.subscribers(),
             incompatible_subscribers=camera.outputs.incompatible_subscribers(),
@@ -88,6 +88,9 @@ class StatusReporter:
             replaced=dropped.replaced,
             rate_limited=dropped.rate_limited,
             waiting=self._worker.waiting(name),
+            paired={
+                name: PairedTopic(one.topic, one.publishers()) for name, one in camera.input.paired.items()
+            },
             pairs=pairs,
             new_pairs=self._since_last(f"{name} pairs", pairs),
             stamps=stamps,
