@@ -1,0 +1,35 @@
+"""Photographs of one thing each, in a folder for each class; the thing fills the photograph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.images.file_listing import list_images
+from perception_contrast.images.files import load_image
+from perception_contrast_training.photographs.base import LabelledPhoto, PhotoRegion, SetFacts
+from perception_contrast_training.photographs.label_folder import OWN_TERMS, class_name
+from perception_contrast_training.photographs.naming import Naming
+
+
+class ClassFolderPhotos:
+    """``CLASS/*.jpg``: the whole photograph is one region; nothing is known of anything else in it."""
+
+    def __init__(self, folder: Path, naming: Naming, licence: str = OWN_TERMS) -> None:
+        """Lists the photographs. Raises PerceptionError where there are none."""
+        files = list_images(folder, recursive=True).files
+        self._files = {path.relative_to(folder).as_posix(): path for path in files if path.parent != folder}
+        if not self._files:
+            raise PerceptionError(f"'{folder}' has no images in folders of their classes")
+        self._names = {key: class_name(path.parent.name, naming) for key, path in self._files.items()}
+        names = frozenset(self._names.values())
+        self.facts = SetFacts(folder.name, licence, names, dense=False, rest_is_other=False)
+        self.keys = tuple(self._files)
+
+    def photo(self, key: str) -> LabelledPhoto:
+        """One photograph. Raises FrameError."""
+        image = load_image(self._files[key])
+        numbers = np.ones(image.shape[:2], np.uint8)
+        return LabelledPhoto(key, image, numbers, (PhotoRegion(self._names[key], True),), self.facts)
