@@ -45,7 +45,9 @@ class Ade20kPhotos:
         """Lists the images of a part, ``training`` or ``validation``. Raises PerceptionError."""
         images, self._labels = folder_of(folder, "images", part), folder / "annotations" / part
         if images is None or not self._labels.is_dir():
-            raise PerceptionError(f"'{folder}' has no images/{part}/ with annotations/{part}/; unpack it whole")
+            raise PerceptionError(
+                f"'{folder}' has no images/{part}/ with annotations/{part}/; unpack it whole"
+            )
         self._files = {path.stem: path for path in list_images(images).files}
         self.keys = tuple(self._files)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,12 @@ class ClassFolderPhotos:
         self._names = {key: class_name(path.parent.name, naming) for key, path in self._files.items()}
         names = frozenset(self._names.values())
         self.facts = SetFacts(folder.name, licence, names, dense=False, rest_is_other=False)
-        self.keys = tuple(self._files)
+        # One of each class in turn, so that every stretch of keys has all classes.
+        by_class: dict[str, list[str]] = {}
+        for key, path in self._files.items():
+            by_class.setdefault(path.parent.name, []).append(key)
+        turns = chain.from_iterable(zip_longest(*by_class.values()))
+        self.keys = tuple(key for key in turns if key is not None)
 
     def photo(self, key: str) -> LabelledPhoto:
         """One photograph. Raises FrameError."""

@@ -24,7 +24,8 @@ LICENCE = "annotations CC BY 4.0; images under Flickr licences, by image"
 # The suffixes of panoptic COCO's names of stuff, and what its merged classes are.
 STUFF_ENDINGS = ("-merged", "-other", "-stuff")
 STUFF = {
-    "wall-brick": "wall", "wall-stone": "wall", "wall-tile": "wall", "wall-wood": "wall", "floor-wood": "floor",
+    "wall-brick": "wall", "wall-stone": "wall", "wall-tile": "wall", "wall-wood": "wall",
+    "floor-wood": "floor",
     "window-blind": "blinds", "tree-merged": "tree", "water-other": "water", "door-stuff": "door",
     "mirror-stuff": "mirror", "dirt": "ground", "pavement": "sidewalk", "playingfield": "field",
 }  # fmt: skip
@@ -58,11 +59,16 @@ class CocoPhotos:
             for note in stored["annotations"]:
                 self._notes[note["image_id"]].append(note)
         except (KeyError, TypeError) as error:
-            raise PerceptionError(f"annotations '{file}' lack or misstate {error}; export them again") from error
+            raise PerceptionError(
+                f"annotations '{file}' lack or misstate {error}; export them again"
+            ) from error
         names = frozenset(self._names.values())
         own = file.name.startswith(("instances", "panoptic"))
         self.facts = SetFacts(
-            "coco" if own else file.stem, LICENCE if own else "terms of their owner", names, dense=self._panoptic
+            "coco" if own else file.stem,
+            LICENCE if own else "terms of their owner",
+            names,
+            dense=self._panoptic,
         )
         self.keys = tuple(self._files)
 
@@ -72,7 +78,8 @@ class CocoPhotos:
         image, size = load_image(path), (int(entry["height"]), int(entry["width"]))
         if image.shape[:2] != size:
             raise PerceptionError(
-                f"image '{path}' is not of the size of its annotations, {size[1]}x{size[0]}{orientation_note(path)}"
+                f"image '{path}' is not of the size of its annotations, "
+                f"{size[1]}x{size[0]}{orientation_note(path)}"
             )
         notes = self._notes.get(entry["id"], [])
         masks = self._panoptic_masks(notes, size) if self._panoptic else self._instance_masks(notes, size)
@@ -90,7 +97,8 @@ class CocoPhotos:
                 raise
             except Exception as error:  # pycocotools raises plain ones for what it does not know
                 raise PerceptionError(
-                    f"annotation {note.get('id')} of '{self._file}' cannot be read ({error!r}); export it again"
+                    f"annotation {note.get('id')} of '{self._file}' cannot be read ({error!r}); "
+                    "export it again"
                 ) from error
             if mask.any():
                 found.append((name, mask, not note.get("iscrowd", 0)))

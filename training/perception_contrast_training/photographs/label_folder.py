@@ -72,7 +72,7 @@ def class_texts(folder: Path) -> dict[int, str]:
 
 
 def class_name(text: str, naming: Naming) -> str:
-    """The canonical name of a class; of synonyms, divided by ``;`` or ``,``, the first that is in the lists."""
+    """The canonical name of a class; of synonyms, divided by ``;`` or ``,``, the first one known."""
     words = [word.strip() for word in text.replace(",", ";").split(";") if word.strip()]
     known = [word for word in words if naming.canonical(word) in naming.names]
     return naming.canonical((known or words or [text])[0])

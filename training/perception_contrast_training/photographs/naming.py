@@ -126,7 +126,9 @@ class Naming:
         """Whether a thing of the label could be called by another name."""
         if label in self._wider.get(name, ()):
             return True
-        own, other = ({one, *(w for w in self._wider.get(one, ()) if w in self._entries)} for one in (label, name))
+        own, other = (
+            {one, *(w for w in self._wider.get(one, ()) if w in self._entries)} for one in (label, name)
+        )
         # What is like a chair may be any kind of chair; what is like furniture says nothing.
         return any(two in self._like.get(one, ()) for one in own for two in other)
 

@@ -18,14 +18,16 @@ MAT_FILE = "nyu_depth_v2_labeled.mat"
 # Names of the set that are misspelt, or say in its own way what names.yaml has a name for.
 SPELLINGS = {
     "refridgerator": "refrigerator", "desser": "dresser", "trolly": "cart", "excercise equipment":
-    "exercise equipment", "excercise ball": "exercise ball", "mailshelf": "mail shelf", "stacked chairs": "chair",
+    "exercise equipment", "excercise ball": "exercise ball", "mailshelf": "mail shelf",
+    "stacked chairs": "chair",
     "file": "folder", "wooden pillar": "column", "wall divider": "room divider", "door way": "door",
     "door way arch": "door frame", "clothing washer": "washing machine", "clothing dryer": "clothes dryer",
     "clothing hamper": "laundry basket", "clothing drying rack": "drying rack", "cloth drying stand":
-    "drying rack", "iron box": "iron", "iron grill": "grill", "baby chair": "high chair", "light": "light",
+    "drying rack", "iron box": "iron", "iron grill": "grill", "baby chair": "high chair",
     "shower tube": "shower head", "toys shelf": "toy shelf", "toys rack": "toy shelf", "bottle of ketchup":
-    "bottle", "cat cage": "pet cage", "door curtain": "curtain", "reflection of window shutters": "reflection",
-    "bin": "trash can", "book": "book", "glass": "drinking glass", "handle": "handle", "flipboard": "flip chart",
+    "bottle", "cat cage": "pet cage", "door curtain": "curtain",
+    "reflection of window shutters": "reflection",
+    "bin": "trash can", "glass": "drinking glass", "flipboard": "flip chart",
 }  # fmt: skip
 
 

@@ -17,8 +17,8 @@ from perception_contrast_training.photographs.voc import VocPhotos
 from perception_contrast_training.photographs.yolo import YoloPhotos
 
 LAYOUTS = (
-    f"NYU Depth V2 ({MAT_FILE}), ADE20K (ADEChallengeData2016), COCO (a JSON of instances or panoptic, or the "
-    "folder with annotations/), PASCAL VOC (VOC2012), YOLO polygons (data.yaml), images/ and labels/ with a "
+    f"NYU Depth V2 ({MAT_FILE}), ADE20K (ADEChallengeData2016), COCO (a JSON of instances or "
+    "panoptic, or the folder with annotations/), PASCAL VOC (VOC2012), YOLO polygons (data.yaml), images/ and labels/ with a "
     "class list, or a folder for each class"
 )
 # Folders of plain layout whose names are those of a published set keep what holds for that set.
@@ -70,7 +70,7 @@ def _of_file(path: Path, naming: Naming) -> PhotoSet:
 
 
 def _coco_file(folder: Path, part: str) -> Path | None:
-    """The annotations in a folder of COCO's layout: panoptic ones before instances, training before others."""
+    """The annotations of COCO's layout: panoptic before instances, those of training before others."""
     found = [p for where in (folder, folder / "annotations") for p in sorted(where.glob("*.json"))]
     named = [p for p in found if p.stem.startswith(("instances", "panoptic")) and part in p.stem]
     named.sort(key=lambda p: ("train" not in p.stem, not p.stem.startswith("panoptic"), p.name))

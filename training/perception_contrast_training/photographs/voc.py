@@ -14,8 +14,8 @@ from perception_contrast_training.photographs.base import LabelledPhoto, SetFact
 LICENCE = "images under Flickr licences, by image; for research"
 VOID = 255  # the outline of things
 CLASSES = (
-    "airplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table", "dog",
-    "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "monitor",
+    "airplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table",
+    "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "monitor",
 )  # fmt: skip
 FACTS = SetFacts("voc", LICENCE, frozenset(CLASSES), dense=False)
 
@@ -35,7 +35,9 @@ class VocPhotos:
         labels = folder / "SegmentationClass"
         if not labels.is_dir() or not (folder / "JPEGImages").is_dir():
             raise PerceptionError(f"'{folder}' has no JPEGImages/ with SegmentationClass/; unpack it whole")
-        names = listed.read_text("utf-8").split() if listed.is_file() else [p.stem for p in labels.glob("*.png")]
+        names = (
+            listed.read_text("utf-8").split() if listed.is_file() else [p.stem for p in labels.glob("*.png")]
+        )
         self.keys = tuple(sorted(names))
 
     def photo(self, key: str) -> LabelledPhoto:

@@ -35,12 +35,12 @@ from perception_contrast_training.household.alignment.baselines import closed_fo
 from perception_contrast_training.household.alignment.dense_batches import BatchMaker, BatchSettings
 from perception_contrast_training.household.scene_shards import (
     Shard,
-    cell_labels,
     load_shard,
     require_same_scenes,
     write_shard,
 )
 from perception_contrast_training.household.sentences import SentenceBank
+from perception_contrast_training.household.token_arrays import cell_labels
 from perception_contrast_training.household.words import SURFACES, Words
 
 SEEN = ("mug", "book", "chair", "banana", "laptop")
