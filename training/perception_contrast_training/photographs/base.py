@@ -144,9 +144,12 @@ class TruthTable:
     @cached_property
     def _own_words(self) -> frozenset[str]:
         """A wider word is the set's own only if the set labels everything that it names."""
-        names = self._facts.names
-        words = {word for name in names for word in self._naming.true_words(name)}
-        return frozenset(word for word in words if self._naming.meant(word) <= names)
+        words = {word for name in self._facts.names for word in self._naming.true_words(name)}
+        return frozenset(word for word in words if all(map(self._labels, self._naming.meant(word))))
+
+    def _labels(self, name: str) -> bool:
+        """Whether the set labels what has a name: by this name or by a wider one."""
+        return not self._facts.names.isdisjoint(self._naming.true_words(name))
 
 
 def numbered(

@@ -18,8 +18,8 @@ from perception_contrast_training.photographs.yolo import YoloPhotos
 
 LAYOUTS = (
     f"NYU Depth V2 ({MAT_FILE}), ADE20K (ADEChallengeData2016), COCO (a JSON of instances or "
-    "panoptic, or the folder with annotations/), PASCAL VOC (VOC2012), YOLO polygons (data.yaml), images/ and labels/ with a "
-    "class list, or a folder for each class"
+    "panoptic, or the folder with annotations/), PASCAL VOC (VOC2012), YOLO polygons "
+    "(data.yaml), images/ and labels/ with a class list, or a folder for each class"
 )
 # Folders of plain layout whose names are those of a published set keep what holds for that set.
 _KNOWN_FOLDERS = {"nyuv2": nyuv2_folder, "ade20k": ade20k_folder}

@@ -74,8 +74,8 @@ def alignment_losses(
         ),
         "example": lambda: _examples(head, grid, batch),
         "neighbours": lambda: neighbour_loss(
-            text.categories @ text.categories.T,
-            _similarities(head.text_embedding(text.categories)),
+            _gram(text.categories),
+            _gram(head.text_embedding(text.categories)),
         ),
     }
     if things is not None:
@@ -136,7 +136,7 @@ def _categories(head: AlignmentHead, grid: Tensor, batch: DenseBatch, sentences:
     return category_loss(logits, target[chosen], weight[chosen])
 
 
-def _similarities(vectors: Tensor) -> Tensor:
+def _gram(vectors: Tensor) -> Tensor:
     return vectors @ vectors.T
 
 
