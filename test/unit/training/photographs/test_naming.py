@@ -71,8 +71,13 @@ def test_a_file_of_ones_own_adds_names_and_replaces_lines(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("- sofa", "no mapping"), ("sofa: {colour: red}", "fields"), ("sofa: {also: [no]}", "quotes"), ("a: [", "read")],
-)  # fmt: skip
+    [
+        ("- sofa", "no mapping"),
+        ("sofa: {colour: red}", "fields"),
+        ("sofa: {also: [no]}", "quotes"),
+        ("a: [", "read"),
+    ],
+)
 def test_a_file_that_says_something_else_is_refused_by_name(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "names.yaml"
     path.write_text(text)
