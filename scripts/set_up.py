@@ -17,6 +17,7 @@ import venv
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import ament_index
 import system_packages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +29,7 @@ NOTES = VENV / ".set-up"
 CACHE = Path(os.environ.get("PERCEPTION_CONTRAST_CACHE") or Path.home() / ".cache" / "perception_contrast")
 NEEDED_GB = 9
 PACKAGES = (ROOT, ROOT / "simulation", ROOT / "training")
+SCRIPTS = (ROOT / "scripts" / "ament_index.py",)
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -49,7 +51,7 @@ def requirement_files() -> list[Path]:
 
 
 def interface_packages() -> list[Path]:
-    """vision_msgs and tf2_msgs are declared here only for machines whose ROS is the wheels."""
+    """vision_msgs, tf2_msgs and bond are declared here only for machines whose ROS is the wheels."""
     fallback = [] if ROS else sorted(p.parent for p in (ROOT / "interfaces/fallback").glob("*/package.xml"))
     return [*fallback, ROOT / "interfaces" / "perception_contrast_msgs"]
 
@@ -60,6 +62,12 @@ def digest(paths: Iterable[Path]) -> str:
     for path in sorted(paths):
         total.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]
+
+
+def names_digest(paths: Iterable[Path]) -> str:
+    """Changes whenever a file comes, goes or gets another name."""
+    names = "\0".join(str(path.relative_to(ROOT)) for path in paths)
+    return hashlib.sha256(names.encode()).hexdigest()[:16]
 
 
 def read_notes() -> dict[str, str]:
@@ -151,6 +159,15 @@ def install_package() -> None:
         run(*pip, "--editable", folder, remedy="")
 
 
+def index_packages() -> None:
+    """For `ros2 pkg`, `ros2 launch` and `ros2 run`: an editable installation by pip leaves them out."""
+    prefix = ROOT / "install" if ROS else VENV
+    try:
+        ament_index.link_packages(PACKAGES, VENV, prefix)
+    except FileExistsError as error:
+        sys.exit(f"set-up: '{error.filename2}' is not a link that set-up made. Move it away, then try again.")
+
+
 def fetch_weights() -> None:
     """A convenience: what cannot be fetched now is fetched when it is first used."""
     command = [VENV / "bin" / "perception-contrast", "models", "get", "household-lit"]
@@ -173,6 +190,7 @@ def steps() -> list[Step]:
     ros_files = [p for p in requirement_files() if p.stem.startswith("ros")]
     sources = [p for package in interface_packages() for p in package.rglob("*") if p.is_file()]
     metadata = [folder / name for folder in PACKAGES for name in ("setup.py", "setup.cfg", "package.xml")]
+    shared = [file for folder in PACKAGES for file in ament_index.shared_files(folder)]
     kind = f"an installed ROS 2 {ROS}" if ROS else "ROS 2 wheels"
     return [
         ("ros", f"virtual environment for {kind}", make_venv, ROS or "wheels"),
@@ -188,6 +206,12 @@ def steps() -> list[Step]:
             "perception_contrast, its simulation and its training",
             install_package,
             digest(metadata),
+        ),
+        (
+            "index",
+            "names of the packages for ros2",
+            index_packages,
+            f"{digest([*metadata, *SCRIPTS])} {names_digest(shared)}",
         ),
         ("weights", "default model weights", fetch_weights, "tried"),
         ("assets", "meshes and textures of the simulated household", fetch_assets, "tried"),

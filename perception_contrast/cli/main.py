@@ -103,6 +103,21 @@ def _run(name: str, argv: Sequence[str]) -> int:
     return int(module.main(argv))
 
 
+def _told(error: OSError) -> int:
+    """The exit code of a command that could not write; raises what is no matter of the user's machine."""
+    from perception_contrast.core.file_writing import MAKE_ROOM, is_out_of_space
+
+    if isinstance(error, BrokenPipeError):
+        # Its reader has enough; what is still in the buffer must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if not is_out_of_space(error):
+        raise error
+    where = f"'{error.filename}' cannot be written" if error.filename else "a file cannot be written"
+    print(f"error: {where} ({error.strerror}): {MAKE_ROOM}", file=sys.stderr)
+    return EXIT_ERROR
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 success, 2 an error the user can act on, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -116,10 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PerceptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR
-    except BrokenPipeError:
-        # Its reader has enough; what is still in the buffer must not fail at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        return _told(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -9,6 +9,7 @@ links to nowhere, files that may not be read, and names that are not UTF-8, whic
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -53,6 +54,12 @@ def list_images(folder: Path, *, recursive: bool = False) -> ImageListing:
         else:
             files.append(path)
     return ImageListing(tuple(files), left_out)
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Sort key of names that takes runs of digits as numbers: 2 before 10."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts]
 
 
 def printable(name: str) -> str:

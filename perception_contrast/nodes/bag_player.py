@@ -103,10 +103,14 @@ class BagPlayer(Node):
         source = BagSource(values["path"])
         topics = [name for name in values["topics"] if name.strip()]
         bag = BagPublisher(self, source, topics, values["start_offset"], values["clock_rate"])
-        if bag.unknown_types:
-            names = ", ".join(f"{topic.name} ({topic.type})" for topic in bag.unknown_types)
-            count = sum(topic.count for topic in bag.unknown_types)
-            self.get_logger().warning(f"{count} messages are skipped, their types are not installed: {names}")
+        for topics_left_out, why in (
+            (bag.unknown_types, "their types are not installed"),
+            (bag.unplayable_names, "ROS 2 does not allow the names of their topics"),
+        ):
+            if topics_left_out:
+                names = ", ".join(f"'{topic.name}' ({topic.type})" for topic in topics_left_out)
+                count = sum(topic.count for topic in topics_left_out)
+                self.get_logger().warning(f"{count} messages are skipped, {why}: {names}")
         self._tell_lost(source.lost, source.path)
         return lambda: self._play_bag(source, bag)
 

@@ -29,6 +29,7 @@ from perception_contrast.ros.monitoring.statistics import Issues
 from perception_contrast.ros.node.active_pipeline import ActivePipeline
 from perception_contrast.ros.node.daemon_executor import DaemonExecutor
 from perception_contrast.ros.node.frame_processor import FrameProcessor
+from perception_contrast.ros.node.lifecycle_bond import LifecycleBond
 from perception_contrast.ros.node.lifecycle_service import answer_impossible_transitions
 from perception_contrast.ros.node.model_manager import ModelManager
 from perception_contrast.ros.node.parameter_updates import ParameterUpdates
@@ -74,6 +75,7 @@ class PerceptionNode(LifecycleNode):
         self._autostarting = False
         self._issues, self._node_parameters = Issues(), NodeParameters(self)
         values = self._node_parameters.values
+        self._bond = LifecycleBond(self, float(values["bond_heartbeat_period"]))
         full_name = self.get_fully_qualified_name()
         self._store = VocabularyStore(
             state_file(full_name, self.context.get_domain_id()),
@@ -149,6 +151,7 @@ class PerceptionNode(LifecycleNode):
 
     def close(self) -> None:
         """Ends the threads and releases the models; to be called before ``destroy_node``."""
+        self._bond.end()
         self._stop_cameras("finalized")
         self._worker.stop()
         self._models.release()
@@ -168,6 +171,7 @@ class PerceptionNode(LifecycleNode):
         self._publisher.publish(self._models.pipeline, force=True)
         for camera in self._cameras.values():
             camera.set_active(True)
+        self._bond.start()
         return SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -217,7 +221,8 @@ class PerceptionNode(LifecycleNode):
             self.get_logger().error(reason)
 
     def _stop_processing(self, state: str) -> None:
-        """No frame is received or computed any more once this returns."""
+        """No frame is received or computed any more once this returns, and the bond is broken."""
+        self._bond.end()
         self._stop_cameras(state)
         self._worker.drain()
 

@@ -9,6 +9,9 @@ from rosbags.typesys import Stores, get_typestore
 
 from perception_contrast.core.errors import FrameError
 
+CDR = "cdr"
+"""The serialisation of ROS 2."""
+
 _TYPESTORE = get_typestore(Stores.ROS2_HUMBLE)
 
 
@@ -45,6 +48,33 @@ class BagTopic:
     definition: str = ""
 
 
+@dataclass(frozen=True)
+class ChannelExtension:
+    """What rosbags keeps of a connection beside its type."""
+
+    offered_qos_profiles: tuple[Any, ...] = ()
+    serialization_format: str = CDR
+
+
+@dataclass(frozen=True)
+class ChannelDefinition:
+    """data: the definition of the channel's type, as recorded."""
+
+    data: str = ""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A topic of one storage file, of any encoding; the same attributes as a connection of rosbags."""
+
+    id: int
+    topic: str
+    msgtype: str
+    msgcount: int = 0
+    msgdef: ChannelDefinition = ChannelDefinition()
+    ext: ChannelExtension = ChannelExtension()
+
+
 class BagMessage(NamedTuple):
     """One recorded message. stamp: nanoseconds, when it was received. data: CDR with its header."""
 
@@ -57,6 +87,15 @@ class BagMessage(NamedTuple):
 def nanoseconds(seconds: int, rest: int) -> int:
     """A stamp's two parts as one number of nanoseconds."""
     return int(seconds) * 1_000_000_000 + int(rest)
+
+
+LAST_STAMP = nanoseconds(2**31 - 1, 999_999_999)
+"""The last nanosecond that a ROS time can state."""
+
+
+def ros_stamp(stamp: int) -> int:
+    """A recorded time as a ROS time can state it: some recorders write any 64 bits."""
+    return min(max(int(stamp), 0), LAST_STAMP)
 
 
 def camera_info_topic(image_topic: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from rosbags.rosbag2 import Reader
 from zstandard import ZstdDecompressor, ZstdError
 
+from perception_contrast.core.arrays import RgbImage
 from perception_contrast.core.camera_model import CameraModel
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
@@ -25,6 +26,7 @@ from perception_contrast.recordings.bag_messages import (
     deserialize,
     is_rectified,
     nanoseconds,
+    ros_stamp,
 )
 from perception_contrast.recordings.bag_topics import holds_ros1, left_out_channels, merged_topics, stream
 from perception_contrast.recordings.image_topics import COLOR, kind_of_images
@@ -32,13 +34,25 @@ from perception_contrast.recordings.mcap_file import IndexedMcap, mcap_profile
 from perception_contrast.recordings.recovery import RecoveredFile
 from perception_contrast.recordings.recovery_mcap import RecoveredMcap
 from perception_contrast.recordings.recovery_sqlite import RecoveredSqlite, has_journal
-from perception_contrast.recordings.storage import opened_storage, ros1_error
+from perception_contrast.recordings.sqlite_file import IndexedSqlite
+from perception_contrast.recordings.storage import (
+    MCAP,
+    SQLITE,
+    ZSTD_MAGIC,
+    opened_storage,
+    ros1_error,
+    storage_kind,
+)
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_TRIED = 200
+"""Messages at the beginning of a topic of which one must be readable; then some of the rest are tried."""
+
+_TRIED_PLACES = 16
+_MOST_UNPACKED = 1 << 29  # bytes of a message: four times the largest image that is decoded
 
 
 class BagSource:
@@ -67,22 +81,23 @@ class BagSource:
         self._storage = opened_storage(self.path)
         self._recovered_files: dict[Path, RecoveredFile] = {}
         self._unrecoverable: dict[Path, str] = {}
-        self._left_out: dict[str, str] = {}
+        self._left_out: dict[tuple[str, str], str] = {}
         self._unreadable: dict[str, Counter[str]] = {}
         if self._storage.lost and not recover:
             raise self._damaged(self._storage.lost[0])
         with self._readers() as readers:
             self.topics = merged_topics(readers)
-            self._left_out = left_out_channels(readers)
+            self._left_out = left_out_channels(readers, self.topics)
             filled = [reader for reader in readers if reader.message_count]
             if not filled or not self.topics:
                 if holds_ros1(readers):
                     raise ros1_error(self.path)
+                what = "no messages of ROS 2" if self._left_out else "no messages"
                 raise PerceptionError(
-                    f"recording '{self.path}' holds no messages{self._lost_note()}; record it again"
+                    f"recording '{self.path}' holds {what}{self._lost_note()}; record it again"
                 )
-            self.start = int(min(reader.start_time for reader in filled))
-            self.end = int(max(reader.end_time for reader in filled)) - 1
+            self.start = ros_stamp(min(reader.start_time for reader in filled))
+            self.end = ros_stamp(max(reader.end_time for reader in filled) - 1)
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
@@ -125,14 +140,29 @@ class BagSource:
         ranked = []
         for topic in self.topics.values():
             if topic.type in (IMAGE, COMPRESSED_IMAGE) and topic.count and self.kind_of(topic.name) == COLOR:
-                image = next(self._decoded(topic.name, Counter())).image
+                image = self._first_image(topic.name)
                 grey = bool((image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all())
                 ranked.append((grey, -topic.count, topic.name))
         return tuple(name for _, _, name in sorted(ranked))
 
     def kind_of(self, topic: str) -> str:
         """What an image topic holds: "color", "depth", or why none of its first messages can be read."""
-        return kind_of_images(self.messages([topic]), deserialize, topic)
+        return kind_of_images(self.samples(topic), deserialize, topic)
+
+    def samples(self, topic: str) -> Iterator[BagMessage]:
+        """The first messages of a topic, then single ones that are spread over the rest of its time."""
+        last = self.start
+        first = islice(self.messages([topic]), _TRIED + 1)
+        for number, message in enumerate(first):
+            if number == _TRIED:
+                break
+            last = message.stamp
+            yield message
+        else:
+            return
+        step = max(1, (self.end - last) // _TRIED_PLACES)
+        for place in range(last + step, self.end + 1, step):
+            yield from islice(self.messages([topic], place), 1)
 
     def frames(
         self, topic: str | None = None, on_error: Callable[[FrameError], None] | None = None
@@ -144,44 +174,78 @@ class BagSource:
         cannot be decoded is left out, counted in ``lost`` and given to ``on_error``. Without ``on_error``
         FrameError is raised at the end if no image at all could be decoded.
         """
-        name = self._image_topic() if topic is None else self._require(topic).name
+        return self._frames(self._topic_of_images(topic), on_error)
+
+    def numbered_frames(self, topic: str | None = None) -> Iterator[tuple[int, Frame | FrameError]]:
+        """Every image of a topic as ``frames`` gives it, with its number among all images of the topic.
+
+        In the place of one that cannot be decoded stands the reason, so numbers are those of the messages
+        in every program that counts them.
+        """
+        return enumerate(self._decoded(self._topic_of_images(topic)))
+
+    def image_topic(self, topic: str | None = None) -> str:
+        """An image topic that can be read: the given one, or the first of ``image_topics``.
+
+        Raises PerceptionError that says why the images of the others cannot be read.
+        """
+        names = self.image_topics()
+        if topic in names:
+            return topic
+        if topic is None and names:
+            return names[0]
+        if topic is not None:
+            self._require(topic)
+        asked = "no topic with readable images" if topic is None else f"no readable images on '{topic}'"
+        others = [
+            f"{one.name} ({one.type}{self._fault(one)})"
+            for one in self.topics.values()
+            if one.name not in names
+        ]
+        readable = f"readable: {', '.join(names)}; " if names else ""
+        raise PerceptionError(
+            f"recording '{self.path}' has {asked}; {readable}it has: {', '.join(others)}{self._lost_note()}"
+        )
+
+    def _fault(self, topic: BagTopic) -> str:
+        """Why an image topic gives no colour images, to stand behind its type; "" for other topics."""
+        if topic.type not in (IMAGE, COMPRESSED_IMAGE):
+            return ""
+        return f": {self.kind_of(topic.name)}"
+
+    def _topic_of_images(self, topic: str | None) -> str:
+        """The name of a topic of an image type. Raises PerceptionError."""
+        name = self.image_topic() if topic is None else self._require(topic).name
         if self.topics[name].type not in (IMAGE, COMPRESSED_IMAGE):
             raise PerceptionError(
                 f"topic '{name}' carries {self.topics[name].type}, not images; "
                 f"choose one of: {', '.join(self.image_topics()) or 'none is there'}"
             )
-        return self._frames(name, on_error)
+        return name
 
     def _frames(self, name: str, on_error: Callable[[FrameError], None] | None) -> Iterator[Frame]:
+        first: FrameError | None = None
+        decoded = False
+        for one in self._decoded(name):
+            if isinstance(one, Frame):
+                decoded = True
+                yield one
+            elif on_error is not None:
+                on_error(one)
+            else:
+                first = first or one
+        if first is not None and not decoded:
+            raise first
+
+    def _decoded(self, name: str) -> Iterator[Frame | FrameError]:
         counts = self._unreadable[name] = Counter()
-        first, decoded = list[FrameError](), False
-
-        def note(error: FrameError) -> None:
-            if on_error is not None:
-                on_error(error)
-            elif not first:
-                first.append(error)
-
-        for frame in self._decoded(name, counts, self._camera(name), note):
-            decoded = True
-            yield frame
-        if first and not decoded:
-            raise first[0]
-
-    def _decoded(
-        self,
-        name: str,
-        counts: Counter[str],
-        camera: CameraModel | None = None,
-        on_error: Callable[[FrameError], None] | None = None,
-    ) -> Iterator[Frame]:
+        camera = self._camera(name)
         for message in self.messages([name]):
             try:
                 frame = self._frame(message, camera)
             except FrameError as error:
                 counts[error.reason] += 1
-                if on_error is not None:
-                    on_error(error)
+                yield error
                 continue
             yield frame
 
@@ -194,7 +258,7 @@ class BagSource:
                     message = next(merged, None)
                 if message is None:
                     return
-                if message.data[:4] == _ZSTD_MAGIC:
+                if message.data[:4] == ZSTD_MAGIC:
                     message = self._unpacked(message)
                 yield message
 
@@ -202,7 +266,10 @@ class BagSource:
         """A message that was compressed by itself, which its first bytes tell: CDR never begins so."""
         try:
             # The frame's own header may leave its size out.
-            data = ZstdDecompressor().decompressobj().decompress(message.data)
+            with ZstdDecompressor().stream_reader(message.data, read_across_frames=True) as reader:
+                data = reader.read(_MOST_UNPACKED + 1)
+            if len(data) > _MOST_UNPACKED:
+                raise ZstdError(f"a message on '{message.topic}' unpacks to over {_MOST_UNPACKED >> 20} MiB")
         except ZstdError as error:
             if not self._recover:
                 raise self._damaged(str(error)) from error
@@ -214,8 +281,9 @@ class BagSource:
     ) -> Iterator[BagMessage]:
         """One file's messages; where it turns out damaged on the way, goes on with what is whole behind."""
         count = 0
+        wanted = {name: self.topics[name].type for name in topics}
         try:
-            for message in stream(reader, topics, start, stop):
+            for message in stream(reader, wanted, start, stop):
                 yield message
                 count += 1
         except Exception:
@@ -223,7 +291,7 @@ class BagSource:
                 raise
             recovered = self._recover_file(Path(reader.path))
             if recovered is not None:
-                yield from islice(stream(recovered, topics, start, stop), count, None)
+                yield from islice(stream(recovered, wanted, start, stop), count, None)
 
     def _recover_file(self, file: Path) -> RecoveredFile | None:
         if file not in self._recovered_files and file not in self._unrecoverable:
@@ -243,20 +311,23 @@ class BagSource:
         """A reader of one file; None for one of which nothing can be read, when that may be."""
         if file in self._recovered_files or file in self._unrecoverable:
             return self._recovered_files.get(file)
-        if file.suffix == ".db3" and has_journal(file):
+        kind = storage_kind(file)
+        if kind == SQLITE and has_journal(file):
             return self._recover_file(file)
-        if file.suffix == ".mcap" and mcap_profile(file) == "ros1":
+        if kind == MCAP and mcap_profile(file) == "ros1":
             raise ros1_error(self.path)
         try:
+            if kind != file.suffix:
+                raise PerceptionError(f"'{file.name}' is no {file.suffix} file")  # rosbags goes by the name
             return stack.enter_context(Reader(file))
         except Exception as error:
             return self._reader_of_unusual(file, stack, error)
 
     def _reader_of_unusual(self, file: Path, stack: ExitStack, error: Exception) -> Any:
         """A reader of a file that rosbags refuses: for what its channels carry, or because it is damaged."""
-        if file.suffix == ".mcap":
-            with suppress(PerceptionError, OSError):
-                return stack.enter_context(IndexedMcap(file))
+        indexed = IndexedMcap if storage_kind(file) == MCAP else IndexedSqlite
+        with suppress(PerceptionError, OSError):
+            return stack.enter_context(indexed(file))
         recovered = self._recover_file(file)
         if not self._recover and (recovered is None or recovered.lost or not recovered.message_count):
             raise self._damaged(str(error) or type(error).__name__) from error
@@ -282,14 +353,12 @@ class BagSource:
             raise PerceptionError(f"recording '{self.path}' has no topic '{topic}'; it has: {there}")
         return self.topics[topic]
 
-    def _image_topic(self) -> str:
-        names = self.image_topics()
-        if not names:
-            there = ", ".join(f"{each.name} ({each.type})" for each in self.topics.values())
-            raise PerceptionError(
-                f"recording '{self.path}' has no topic with readable images; it has: {there}"
-            )
-        return names[0]
+    def _first_image(self, topic: str) -> RgbImage:
+        """The first image of a topic that can be decoded, where one can."""
+        for message in self.samples(topic):
+            with suppress(FrameError):
+                return decode_message(deserialize(message))
+        raise PerceptionError(f"topic '{topic}' of recording '{self.path}' has no readable image")
 
     def _camera(self, image_topic: str) -> CameraModel | None:
         info = self.topics.get(camera_info_topic(image_topic))
@@ -311,7 +380,7 @@ class BagSource:
 def _recovered(path: Path) -> RecoveredFile:
     """Whatever is whole in a damaged storage file. Raises PerceptionError if that is nothing."""
     try:
-        return RecoveredMcap(path) if path.suffix == ".mcap" else RecoveredSqlite(path)
+        return RecoveredMcap(path) if storage_kind(path) == MCAP else RecoveredSqlite(path)
     except OSError as error:
         raise PerceptionError(f"'{path}' cannot be read: {error.strerror or error}") from error
 

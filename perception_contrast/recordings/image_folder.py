@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
-from perception_contrast.images.file_listing import IMAGE_SUFFIXES, list_images
+from perception_contrast.images.file_listing import IMAGE_SUFFIXES, list_images, natural_order
 from perception_contrast.images.files import load_image
 from perception_contrast.recordings.base import NANOSECONDS
 
@@ -21,11 +20,13 @@ class ImageFolderSource:
 
     Args:
         path: The folder. Raises PerceptionError if it is missing or holds no image.
-        rate: Images per second; the image at position n has the stamp n / rate.
+        rate: Images per second; image number n has the stamp n / rate.
         frame_id: REP 105 name that every frame carries.
 
     Attributes:
         files: The images in their order.
+        numbers: The place of each among all that look like images, from 0 on: one that is left out keeps
+            its own.
         lost: Names of files that were left out, with the reason: those that were never readable, and those
             that an iteration could not decode.
 
@@ -41,8 +42,10 @@ class ImageFolderSource:
         if not self.path.is_dir():
             raise PerceptionError(f"folder '{self.path}' does not exist; check the path")
         listing = list_images(self.path)
-        self.files = tuple(sorted(listing.files, key=_natural_order))
+        self.files = tuple(sorted(listing.files, key=lambda file: natural_order(file.name)))
         self.lost = dict(listing.left_out)
+        every = sorted((*(file.name for file in self.files), *self.lost), key=natural_order)
+        self.numbers = tuple(every.index(file.name) for file in self.files)
         if not self.files:
             others = "".join(f"; '{name}': {reason}" for name, reason in self.lost.items())
             raise PerceptionError(
@@ -52,16 +55,11 @@ class ImageFolderSource:
             _log.warning("image '%s' is left out: %s", name, reason)
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, file in enumerate(self.files):
+        for number, file in zip(self.numbers, self.files, strict=True):
             try:
                 image = load_image(file)
             except FrameError as error:
                 _log.warning("left out: %s", error)
                 self.lost[file.name] = str(error)
                 continue
-            yield Frame(image, round(index / self.rate * NANOSECONDS), self.frame_id)
-
-
-def _natural_order(file: Path) -> list[tuple[int, str]]:
-    """Sort key that takes runs of digits as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", file.name)]
+            yield Frame(image, round(number / self.rate * NANOSECONDS), self.frame_id)

@@ -10,9 +10,6 @@ from perception_contrast.images.decode import decode_depth_message, decode_messa
 from perception_contrast.recordings.bag_messages import BagMessage
 
 COLOR, DEPTH = "color", "depth"
-TRIED = 200
-"""Messages of a topic that are tried until one can be read."""
-
 _GREY_OR_DEPTH = ("mono16",)
 
 
@@ -20,15 +17,15 @@ def kind_of_images(messages: Iterable[BagMessage], fields_of: Callable[[BagMessa
     """What an image topic holds.
 
     Args:
-        messages: Its messages, from the first on.
+        messages: Those of its messages that are tried until one can be read.
         fields_of: Reads the fields of a message; raises FrameError for one that is malformed.
         name: Of the topic. 16-bit grey images count as depth where it says "depth".
 
     Returns:
-        "color", "depth", or the reason why none of its first messages can be read.
+        "color", "depth", or the reason why none of the messages can be read.
     """
     reason = "no messages"
-    for message, _ in zip(messages, range(TRIED), strict=False):
+    for message in messages:
         try:
             fields = fields_of(message)
             if "depth" in name.lower() and is_grey16(fields) and not _depth_fault(fields):
@@ -46,8 +43,8 @@ def kind_of_images(messages: Iterable[BagMessage], fields_of: Callable[[BagMessa
 
 
 def holds_depth(messages: Iterable[BagMessage], fields_of: Callable[[BagMessage], Any]) -> bool:
-    """Whether one of a topic's first messages can be read as depth, which 16-bit grey images can."""
-    for message, _ in zip(messages, range(TRIED), strict=False):
+    """Whether one of a topic's messages can be read as depth, which 16-bit grey images can."""
+    for message in messages:
         try:
             decode_depth_message(fields_of(message))
         except FrameError as error:

@@ -6,44 +6,16 @@ rosbags refuses a whole file for one channel of JSON or protobuf, or for a QoS t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.recordings.bag_messages import CDR, Channel, ChannelDefinition, ChannelExtension
 from perception_contrast.recordings.offered_qos import recorded_profiles
 
-CDR = "cdr"
 _ROS2_SCHEMAS = ("ros2msg", "ros2idl", "omgidl", "")
 _QOS = "offered_qos_profiles"
-
-
-@dataclass(frozen=True)
-class ChannelExtension:
-    """What rosbags keeps of a connection beside its type."""
-
-    offered_qos_profiles: tuple[Any, ...] = ()
-    serialization_format: str = CDR
-
-
-@dataclass(frozen=True)
-class ChannelDefinition:
-    """data: the definition of the channel's type, as recorded."""
-
-    data: str
-
-
-@dataclass(frozen=True)
-class McapChannel:
-    """A channel of an .mcap file, with the attributes of a connection of rosbags."""
-
-    id: int
-    topic: str
-    msgtype: str
-    msgcount: int
-    msgdef: ChannelDefinition
-    ext: ChannelExtension
 
 
 class IndexedMcap:
@@ -93,8 +65,8 @@ class IndexedMcap:
         self._file.close()
 
     def messages(
-        self, connections: Collection[McapChannel], start: int | None = None, stop: int | None = None
-    ) -> Iterator[tuple[McapChannel, int, bytes]]:
+        self, connections: Collection[Channel], start: int | None = None, stop: int | None = None
+    ) -> Iterator[tuple[Channel, int, bytes]]:
         """(channel, log time in nanoseconds, data) in time order."""
         known = {each.id: each for each in connections}
         topics = sorted({each.topic for each in connections})
@@ -103,10 +75,9 @@ class IndexedMcap:
             from mcap.reader import SeekingReader
 
             reader = SeekingReader(file, validate_crcs=True)
-            for _, channel, message in reader.iter_messages(topics):
-                time = int(message.log_time)
-                if channel.id in known and (start is None or time >= start) and (stop is None or time < stop):
-                    yield known[channel.id], time, message.data
+            for _, channel, message in reader.iter_messages(topics, start, stop):
+                if channel.id in known:
+                    yield known[channel.id], int(message.log_time), message.data
 
 
 def channel_encoding(messages: str, schema: str) -> str:
@@ -120,11 +91,11 @@ def channel_encoding(messages: str, schema: str) -> str:
     return schema if encoding == CDR and schema not in _ROS2_SCHEMAS else encoding
 
 
-def _channel(channel: Any, schema: Any, count: int) -> McapChannel:
+def _channel(channel: Any, schema: Any, count: int) -> Channel:
     encoding = channel_encoding(channel.message_encoding, "" if schema is None else schema.encoding)
     text = "" if schema is None else bytes(schema.data).decode("utf-8", "replace")
     profiles = recorded_profiles(channel.metadata.get(_QOS, ""))
-    return McapChannel(
+    return Channel(
         channel.id,
         str(channel.topic),
         "" if schema is None else str(schema.name),

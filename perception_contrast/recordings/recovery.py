@@ -5,30 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from perception_contrast.recordings.bag_messages import CDR, Channel, ChannelExtension
 
 _END_OF_TIME = 1 << 63
-
-
-@dataclass(frozen=True)
-class _Extra:
-    """In the place of the recorded QoS, which is left out here."""
-
-    offered_qos_profiles: tuple[Any, ...] = ()
-    serialization_format: str = "cdr"
-
-
-@dataclass(frozen=True)
-class RecoveredConnection:
-    """A topic of a damaged file; the same attributes as a connection of rosbags."""
-
-    id: int
-    topic: str
-    msgtype: str
-    msgcount: int = 0
-    ext: _Extra = field(default_factory=_Extra)
 
 
 class RecoveredFile(ABC):
@@ -40,7 +21,7 @@ class RecoveredFile(ABC):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lost: list[str] = []
-        self.connections: list[RecoveredConnection] = []
+        self.connections: list[Channel] = []
         self.message_count, self.start_time, self.end_time = 0, 0, 0
 
     def settle(
@@ -53,8 +34,12 @@ class RecoveredFile(ABC):
         """Takes topics, counts and times of what was found. encodings: of topics that are not CDR."""
         known = encodings or {}
         self.connections = [
-            RecoveredConnection(
-                number, name, kind, counts[number], _Extra(serialization_format=known.get(number, "cdr"))
+            Channel(
+                number,
+                name,
+                kind,
+                counts[number],
+                ext=ChannelExtension(serialization_format=known.get(number, CDR)),
             )
             for number, (name, kind) in sorted(topics.items())
         ]
@@ -63,8 +48,8 @@ class RecoveredFile(ABC):
             self.start_time, self.end_time = min(times), max(times) + 1
 
     def messages(
-        self, connections: Collection[RecoveredConnection], start: int | None = None, stop: int | None = None
-    ) -> Iterator[tuple[RecoveredConnection, int, bytes]]:
+        self, connections: Collection[Channel], start: int | None = None, stop: int | None = None
+    ) -> Iterator[tuple[Channel, int, bytes]]:
         """(topic, stamp in nanoseconds, CDR) in time order."""
         known = {each.id: each for each in connections}
         first = -1 if start is None else start

@@ -16,7 +16,11 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.recordings.recovery import RecoveredFile
 
 _LAST_ROW = 1 << 48
-_ROWS = "SELECT id, topic_id, timestamp, data FROM messages"
+# Rows with values of another kind, as a damaged page may have, are none.
+_ROWS = (
+    "SELECT id, topic_id, timestamp, data FROM messages "
+    "WHERE typeof(timestamp) = 'integer' AND typeof(data) = 'blob' AND"
+)
 
 
 class RecoveredSqlite(RecoveredFile):
@@ -31,9 +35,7 @@ class RecoveredSqlite(RecoveredFile):
             gaps, row = 0, 0
             while True:
                 try:
-                    for read, number, stamp, _ in database.execute(
-                        f"{_ROWS} WHERE id > ? ORDER BY id", (row,)
-                    ):
+                    for read, number, stamp, _ in database.execute(f"{_ROWS} id > ? ORDER BY id", (row,)):
                         row = read
                         self._rows.append((stamp, row, number))
                     break
@@ -83,7 +85,7 @@ class RecoveredSqlite(RecoveredFile):
 
         def readable(number: int) -> tuple[int, int, int] | None:
             try:
-                found = database.execute(f"{_ROWS} WHERE id >= ? ORDER BY id LIMIT 1", (number,)).fetchone()
+                found = database.execute(f"{_ROWS} id >= ? ORDER BY id LIMIT 1", (number,)).fetchone()
             except apsw.Error:
                 return None
             return None if found is None else (int(found[2]), int(found[0]), int(found[1]))

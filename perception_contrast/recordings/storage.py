@@ -12,8 +12,11 @@ import yaml
 
 from perception_contrast.core.errors import PerceptionError
 
-SUFFIXES = (".mcap", ".db3")
+MCAP, SQLITE = ".mcap", ".db3"
+SUFFIXES = (MCAP, SQLITE)
 PACKED = ".zstd"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_MAGICS = {b"\x89MCAP0\r\n": MCAP, b"SQLite format 3\0": SQLITE}
 _CHUNK_BYTES = 1 << 20
 METADATA = "metadata.yaml"
 _ROS1 = ".bag"
@@ -106,26 +109,57 @@ def _listed_names(path: Path) -> tuple[str, ...]:
     listed = _metadata(path).get("relative_file_paths")
     if not isinstance(listed, list):
         return ()
-    return tuple(Path(name).name for name in listed if isinstance(name, str) and name)
+    names = (Path(name).name for name in listed if isinstance(name, str))
+    return tuple(dict.fromkeys(name for name in names if name not in ("", "..")))
 
 
 def opened_storage(path: Path) -> Storage:
     """The plain storage files of a recording, as far as they can be unpacked. Raises PerceptionError."""
     files = storage_files(path)
-    lost = [f"'{name}' is listed in {METADATA} and missing" for name in missing_files(path)]
-    if not any(file.name.endswith(PACKED) for file in files):
+    missing = missing_files(path)
+    lost = [f"'{name}' is listed in {METADATA} and missing" for name in missing]
+    lost += [
+        f"'{name}' is a link to a file that does not exist"
+        for name in _broken_links(path)
+        if name not in missing
+    ]
+    if not any(file.name.endswith(PACKED) or _begins(file, ZSTD_MAGIC) for file in files):
         return Storage(files, tuple(lost))
     folder = TemporaryDirectory(prefix="perception_contrast_")
     plain = []
     for file in files:
         target = Path(folder.name) / file.name.removesuffix(PACKED)
-        if file.name.endswith(PACKED):
+        if _begins(file, ZSTD_MAGIC):
             error = _unpack(file, target)
             lost += [f"'{file.name}' could be unpacked in part only: {error}"] if error else []
+        elif file.name.endswith(PACKED):
+            target.symlink_to(file.resolve())  # called compressed, and is not
         else:
             target = file
         plain.append(target)
     return Storage(tuple(plain), tuple(lost), folder)
+
+
+def storage_kind(file: Path) -> str:
+    """MCAP or SQLITE: as the first bytes tell, else as the name does."""
+    return next((kind for magic, kind in _MAGICS.items() if _begins(file, magic)), file.suffix)
+
+
+def _begins(file: Path, magic: bytes) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(magic)) == magic
+    except OSError:
+        return False
+
+
+def _broken_links(path: Path) -> tuple[str, ...]:
+    """Names of storage files in a folder that are links to nowhere."""
+    if not path.is_dir():
+        return ()
+    links = (file for file in path.iterdir() if file.is_symlink() and not file.exists())
+    names = sorted(file.name for file in links if not file.name.startswith("."))
+    return tuple(name for name in names if name.removesuffix(PACKED).endswith(SUFFIXES))
 
 
 def _unpack(source: Path, target: Path) -> str:
@@ -152,7 +186,7 @@ def _metadata(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load((path / METADATA).read_text(), _Loader)
         found = content["rosbag2_bagfile_information"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

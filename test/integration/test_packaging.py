@@ -21,17 +21,21 @@ MANIFESTS = (
     "interfaces/perception_contrast_msgs/package.xml",
     "interfaces/fallback/vision_msgs/package.xml",
     "interfaces/fallback/tf2_msgs/package.xml",
+    "interfaces/fallback/bond/package.xml",
 )
-# REP-2011 hashes (RIHS01) of the released definitions (vision_msgs 4.1.1; tf2_msgs of Jazzy). DDS discovery
-# compares them, and they cover every message inside.
+# REP-2011 hashes (RIHS01) of the released definitions (vision_msgs 4.1.1; tf2_msgs of Jazzy; bond 4). DDS
+# discovery compares them, and they cover every message inside.
 RELEASED = {
     "vision_msgs/msg/Detection2DArray": "214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968",
     "vision_msgs/msg/Detection3DArray": "793f5eab9595ac1c0da07873cc859db42eae51f0ee76056db8562515d830e018",
     "vision_msgs/msg/LabelInfo": "3d37df4015cdf660cc851c51897f2acd957e1ca6205ba0a99aebffb9406b0783",
     "vision_msgs/msg/VisionInfo": "95d3116a17484ad91c9a2686e1d54890bbfc3ff6c6a2de137738c4950d45d284",
+    "bond/msg/Status": "87eaccffa254ffffadc0b61600452e8251740f06c25659a2dbda4927fdb1f70a",
     "tf2_msgs/msg/TFMessage": "e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087",
 }
 ROS_NAMES = ("rclpy", "launch", "launch_ros", "ament_index_python")
+# Looked for by its name while the node runs: no import statement shows it.
+OPTIONAL_ROS_NAMES = {"bond"}
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS)
@@ -73,6 +77,7 @@ def test_the_manifest_declares_every_ros_package_that_is_imported(repository: Pa
     wanted = {n for n in imported if n in ROS_NAMES or n.endswith(("_msgs", "_interfaces"))}
     assert (folder == "training") == ("rclpy" not in wanted)
     assert wanted <= declared
+    assert folder != "." or declared >= OPTIONAL_ROS_NAMES
     ours = {name for name in imported if name in EXECUTABLES} - {PACKAGES[folder][0]}
     assert ours <= declared
 

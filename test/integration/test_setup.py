@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -18,13 +21,18 @@ import pytest
 def scripts(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(repository / "scripts"))
     yield
-    for name in ("set_up", "system_packages"):
+    for name in ("set_up", "system_packages", "ament_index"):
         sys.modules.pop(name, None)
 
 
 @pytest.fixture
 def set_up(scripts: None) -> ModuleType:
     return importlib.import_module("set_up")
+
+
+@pytest.fixture
+def ament_index(scripts: None) -> ModuleType:
+    return importlib.import_module("ament_index")
 
 
 @pytest.fixture
@@ -126,6 +134,110 @@ def test_notes_survive_and_replace_by_key(
     assert set_up.read_notes() == {"ros": "wheels", "libraries": "2"}
 
 
+PACKAGES = {"perception_contrast": ".", "perception_contrast_sim": "simulation"}
+PACKAGES["perception_contrast_training"] = "training"
+
+
+def _shared_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """What a build with colcon puts below the prefix's share, as setup.py says, with its source."""
+    setuptools = pytest.importorskip("setuptools")
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
+    monkeypatch.chdir(folder)
+    runpy.run_path("setup.py")
+    return {
+        f"{place}/{Path(file).name}": folder / file for place, files in given["data_files"] for file in files
+    }
+
+
+def _executables(folder: Path) -> set[str]:
+    """Those that `ros2 run` finds: files below lib/<package> that may be run."""
+    return {file.name for file in folder.rglob("*") if file.is_file() and os.access(file, os.X_OK)}
+
+
+@pytest.fixture
+def environment(tmp_path: Path, ament_index: ModuleType) -> Path:
+    """A virtual environment as pip leaves it: metadata of the packages, and their commands."""
+    installed = tmp_path / "environment"
+    for name in PACKAGES:
+        entries = importlib.metadata.distribution(name).entry_points
+        metadata = installed / "lib/python3.11/site-packages" / f"{name}-0.1.0.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
+        scripts = [entry for entry in entries if entry.group == "console_scripts"]
+        lines = [f"{entry.name} = {entry.value}" for entry in scripts]
+        (metadata / "entry_points.txt").write_text("\n".join(["[console_scripts]", *lines]))
+        for entry in scripts:
+            command = installed / "bin" / entry.name
+            command.parent.mkdir(exist_ok=True)
+            command.write_text("#!/bin/sh\n")
+            command.chmod(0o755)
+    return installed
+
+
+def test_a_prefix_with_links_holds_what_a_build_would_put_there(
+    repository: Path,
+    environment: Path,
+    ament_index: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index = pytest.importorskip("ament_index_python.packages")
+    prefix = tmp_path / "prefix"
+    folders = [repository / folder for folder in PACKAGES.values()]
+    for _ in range(2):
+        ament_index.link_packages(folders, environment, prefix)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(prefix))
+    assert set(index.get_packages_with_prefixes()) == set(PACKAGES)
+    for name, folder in PACKAGES.items():
+        assert Path(index.get_package_prefix(name)) == prefix
+        assert Path(index.get_package_share_directory(name), "package.xml").is_file()
+        files = _shared_files(repository / folder, monkeypatch)
+        assert len(files) > 2
+        for place, source in files.items():
+            assert (prefix / place).samefile(source), place
+        # As `ros2 launch` looks for launch files: not through links to folders.
+        walked = {name for _, _, names in os.walk(prefix / "share" / name) for name in names}
+        assert {Path(place).name for place in files if f"share/{name}/" in place} <= walked
+        entries = importlib.metadata.distribution(name).entry_points
+        promised = {entry.name for entry in entries if entry.group == "console_scripts"}
+        assert _executables(prefix / "lib" / name) == promised
+
+
+def test_links_follow_the_checkout_and_foreign_files_stay(
+    environment: Path, ament_index: ModuleType, tmp_path: Path
+) -> None:
+    folder, prefix = tmp_path / "some", tmp_path / "prefix"
+    for place in ("resource/some", "launch/one.launch.py", "config/some.yaml", "package.xml"):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text("")
+    other = prefix / ament_index.INDEX / "other"
+    other.parent.mkdir(parents=True)
+    other.write_text("")
+    ament_index.link_packages([folder], environment, prefix)
+    (folder / "launch" / "one.launch.py").write_text("edited")
+    assert (prefix / "share/some/launch/one.launch.py").read_text() == "edited"
+    (folder / "launch" / "two.launch.py").write_text("new")
+    (folder / "config").rename(tmp_path / "elsewhere")
+    ament_index.link_packages([folder], environment, prefix)
+    assert (prefix / "share/some/launch/two.launch.py").read_text() == "new"
+    assert not os.path.lexists(prefix / "share/some/config")
+    assert other.is_file()
+    (prefix / "share/some/config").mkdir()
+    (prefix / "share/some/config/some.yaml").write_text("a user's own")
+    (tmp_path / "elsewhere").rename(folder / "config")
+    with pytest.raises(FileExistsError):
+        ament_index.link_packages([folder], environment, prefix)
+    assert (prefix / "share/some/config/some.yaml").read_text() == "a user's own"
+
+
+def test_a_new_shared_file_is_a_reason_to_index_again(set_up: ModuleType) -> None:
+    before = dict((key, value) for key, _, _, value in set_up.steps())
+    names = set_up.names_digest
+    shared = [file for folder in set_up.PACKAGES for file in set_up.ament_index.shared_files(folder)]
+    assert before["index"].endswith(names(shared)) and names(shared) != names(shared[1:])
+
+
 def _bare_shell(shell: str, script: str, home: Path) -> subprocess.CompletedProcess[str]:
     """A shell as after log-in, in another folder."""
     found = shutil.which(shell)
@@ -155,6 +267,23 @@ def test_sourcing_twice_gives_a_shell_ros_and_our_messages_once(
     assert path.split(":") == [str(repository / ".venv" / "bin"), "/usr/bin", "/bin"]
     assert len(libraries.split(":")) == len(set(libraries.split(":")))
     assert log.startswith(str(tmp_path))
+
+
+@pytest.mark.ros
+@pytest.mark.skipif("ROS_DISTRO" in os.environ, reason="an installed ROS 2 is in use")
+def test_a_shell_after_set_up_finds_the_packages_by_their_names(repository: Path, tmp_path: Path) -> None:
+    program = (
+        "from ament_index_python.packages import get_package_prefix as prefix;"
+        "from ament_index_python.packages import get_package_share_directory as share;"
+        f"names = {[*PACKAGES, 'perception_contrast_msgs']};"
+        "print(*sorted({prefix(name) for name in names})); print(share('perception_contrast'))"
+    )
+    done = _bare_shell("bash", f"source '{repository}/env.sh'; python -c \"{program}\"", tmp_path)
+    assert done.returncode == 0, done.stderr
+    prefix, share = done.stdout.splitlines()
+    assert prefix == str(repository / ".venv")
+    assert Path(share, "launch", "perception.launch.py").samefile(repository / "launch/perception.launch.py")
+    assert _executables(Path(prefix, "lib", "perception_contrast")) >= {"perception_node", "bag_player"}
 
 
 def test_sourcing_before_set_up_tells_what_to_run(repository: Path, tmp_path: Path) -> None:

@@ -158,6 +158,20 @@ def test_bytes_and_order_of_a_bag(plugin: StoragePlugin, tmp_path: Path, reposit
     assert len(warnings) == 1 and "30 messages" in warnings[0] and "/odd" in warnings[0]
 
 
+def test_a_topic_with_a_name_that_ros2_does_not_allow_is_told(tmp_path: Path, repository: Path) -> None:
+    """Other recorders take any text; the rest is played."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    word = store.serialize_cdr(store.types["std_msgs/msg/String"]("word"), "std_msgs/msg/String")
+    with Writer(tmp_path / "bag", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        for name in ("/words", "/1 caméra//x"):
+            connection = writer.add_connection(name, "std_msgs/msg/String", typestore=store)
+            writer.write(connection, START, word)
+    with player(repository, str(tmp_path / "bag")) as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and "Traceback" not in output, output
+    assert "1 messages of" in output and "ROS 2 does not allow" in output and "caméra//x" in output
+
+
 def test_a_bag_that_ros2_recorded(shared: Path, repository: Path) -> None:
     file = next((shared / "data" / "recorded_rosbag2").glob("*.mcap"))
     assert_plays_as_recorded(file, ["--rate", "10"], repository)

@@ -33,7 +33,7 @@ def components(folder: Path, order: Order, trainer: Trainer, **options: Any) -> 
         feed=feed(order, start=trainer.batches),
         checkpoints=Checkpoints(folder, 2),
         settings=CheckpointSettings(every=5),
-        journals=[JsonLines(folder / "log.jsonl", trainer.step_count)],
+        journals=[JsonLines(folder / "log.jsonl", trainer.step_count, trainer.batches)],
         **options,
     )
 

@@ -208,7 +208,7 @@ def _run(run: DemoRun, options: argparse.Namespace, source: Source, screen: Disp
             ended = time.monotonic()
             listener.close()
     if options.report is not None:
-        report = build_report(run.measured, ended, source=source.name, queries=run.queries)
+        report = build_report(run.measured, ended, source=source.name, queries=run.queries, lost=source.lost)
         write_report(options.report, report)
         screen.say(f"report: {options.report}")
     return 0

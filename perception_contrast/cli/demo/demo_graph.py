@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import socket
@@ -19,8 +18,6 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.engines.cpu_features import bfloat16_is_faster
 from perception_contrast.recordings.bag_messages import BagTopic
 from perception_contrast.recordings.bags import COMPRESSED_IMAGE, IMAGE, BagSource
-
-_log = logging.getLogger(__name__)
 
 KINDS = ("sim", "bag", "video", "images", "webcam")
 CAMERA_TOPIC = "/camera/color/image_raw"
@@ -57,7 +54,10 @@ class Program:
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from. topic: the one to listen to; base: what perception_node's `image` becomes."""
+    """Where images come from. topic: the one to listen to; base: what perception_node's `image` becomes.
+
+    lost: what of a recording cannot be played, a line for each.
+    """
 
     name: str
     program: Program
@@ -66,6 +66,7 @@ class Source:
     base: str
     stamped_live: bool
     queries: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
     @property
     def compressed(self) -> bool:
@@ -98,13 +99,7 @@ def make_source(words: Sequence[str], *, seed: int, offline: bool, topic: str | 
 
 def _bag(path: Path, topic: str | None) -> Source:
     recording = BagSource(path)
-    images = recording.image_topics()
-    if not images or (topic is not None and topic not in images):
-        there = ", ".join(images) or "none"
-        raise PerceptionError(f"recording '{path}': topics with readable images: {there}; given: {topic}")
-    for note in recording.lost:
-        _log.warning("recording '%s': %s", path, note)
-    chosen = recording.topics[topic or images[0]]
+    chosen = recording.topics[recording.image_topic(topic)]
     parameters = {
         "source": "bag",
         "path": str(path),
@@ -119,7 +114,8 @@ def _bag(path: Path, topic: str | None) -> Source:
     played = f"{base}/compressed" if compressed else base
     remappings = {chosen.name: played} if played != chosen.name else {}
     program = Program("bag_player", parameters, remappings)
-    return Source(f"bag {path}", program, played, chosen.type, base, False, HOME_QUERIES)
+    name = f"bag {path}"
+    return Source(name, program, played, chosen.type, base, False, HOME_QUERIES, recording.lost)
 
 
 def _with_companions(recording: BagSource, chosen: BagTopic) -> list[str]:

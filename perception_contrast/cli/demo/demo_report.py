@@ -232,7 +232,7 @@ def machine() -> dict[str, Any]:
 
 
 def build_report(
-    measured: Measurements, now: float, *, source: str, queries: Sequence[str]
+    measured: Measurements, now: float, *, source: str, queries: Sequence[str], lost: Sequence[str] = ()
 ) -> dict[str, Any]:
     """The report as JSON types; docs/demo.md describes its fields."""
     duration = measured.elapsed(now)
@@ -255,6 +255,7 @@ def build_report(
         "format": FORMAT,
         "source": source,
         "queries": list(queries),
+        "lost": list(lost),
         "duration": round(duration, 3),
         "frames_in": measured.frames_in,
         "frames_out": measured.frames_out,

@@ -32,7 +32,7 @@ in DIR:
   overlays/          images with what was found drawn over them
   bags/NAME/         of a recording: a rosbag2 folder (MCAP) with all its topics and, behind each image,
                      /perception_node/detections and /perception_node/masks under the image's own header
-  find.json          settings, counts, what could not be read
+  find.json          settings, counts, what could not be read, what recordings lost
 
 A run that was stopped, by Ctrl-C or kill -9 too, continues where it was when the same command is given
 again; more images may be named. detections.jsonl has that name only once all is done.
@@ -125,7 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from perception_contrast.cli.find.find_sources import find_sources
     from perception_contrast.pipeline.detector.search_options import SearchOptions
 
-    sources = find_sources(options.images, options.topic, options.save)
+    found = find_sources(options.images, options.topic, options.save)
+    sources = found.sources
     if not formats:
         formats = frozenset(FORMATS if any(one.recorded for one in sources) else FORMATS[:-1])
     _check_recordings(sources, formats, options.node)
@@ -138,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.coco_masks,
         options.track_seconds,
         node=options.node,
+        left_out=found.left_out,
     )
     if options.restart:
         remove_results(options.save)
@@ -158,13 +160,15 @@ def _run(options: argparse.Namespace, plan: FindPlan, journal: FindJournal) -> i
     with detector, FindProgress(_total(plan), done) as progress:
         if done:
             progress.say(f"{done} frames were done before; going on")
+        for line in plan.left_out:
+            progress.say(f"left out: {line}")
         FindRun(plan, detector, journal, progress).search()
         failed = write_outputs(plan, journal, detector, progress)
         report = report_of(plan, journal, detector, failed)
         journal.finish(report)
         without_leftovers(plan)
         _tell(report, plan, progress.pace)
-    return EXIT_UNREADABLE if report["unreadable"] or failed else 0
+    return EXIT_UNREADABLE if report["unreadable_count"] or failed else 0
 
 
 def _detector(options: argparse.Namespace) -> Detector:
@@ -269,6 +273,8 @@ def _total(plan: FindPlan) -> int:
 def _tell(report: dict[str, Any], plan: FindPlan, pace: str) -> None:
     found = ", ".join(f"{count} {label}" for label, count in report["detections"].items() if count)
     print(f"{report['frames']} frames, {pace}: {found or 'nothing was found'}")
-    if report["unreadable"]:
-        print(f"{len(report['unreadable'])} could not be read; {plan.folder / 'find.json'} names them")
+    if report["unreadable_count"]:
+        print(f"{report['unreadable_count']} could not be read; {plan.folder / 'find.json'} names them")
+    if report["lost_count"]:
+        print(f"recordings lost something ({report['lost_count']} notes in {plan.folder / 'find.json'})")
     print(f"results: {plan.folder}")

@@ -23,12 +23,14 @@ class SourceProgress:
     Attributes:
         frames: Frames with results, and those that could not be read.
         unreadable: How many of them could not be read.
+        lost: Notes of what is lost that is no single frame, each once.
         tracks: Of the frames in order: stamp, labels and track ids of what was found.
         ended: All of it is done.
     """
 
     frames: int = 0
     unreadable: int = 0
+    lost: dict[str, None] = field(default_factory=dict)
     tracks: list[TrackedFrame] = field(default_factory=list)
     ended: bool = False
 
@@ -99,6 +101,15 @@ class FindJournal:
         """Appends a frame's result: "source", "frame", and "detections" or "error"."""
         self._append(entry)
         self._take(entry)
+
+    def lose(self, source: str, note: str) -> bool:
+        """Notes what a source lost; False where that is known already."""
+        if note in self.of(source).lost:
+            return False
+        entry = {"source": source, "lost": note}
+        self._append(entry)
+        self._take(entry)
+        return True
 
     def end(self, source: str) -> None:
         """Notes that a source is done."""
@@ -177,6 +188,9 @@ class FindJournal:
 
     def _take(self, entry: Mapping[str, Any]) -> None:
         progress = self.of(entry["source"])
+        if "lost" in entry:
+            progress.lost[entry["lost"]] = None
+            return
         if "frame" not in entry:
             progress.ended = True
             progress.tracks.clear()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from perception_contrast.cli.find.coco_file import write_coco
@@ -15,10 +14,12 @@ from perception_contrast.cli.find.find_run import FindPlan
 from perception_contrast.cli.find.find_sources import FindSource, Recording
 from perception_contrast.cli.find.result_bag import BagResults, read_label_map, write_result_bag
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.images.file_listing import printable
 from perception_contrast.pipeline.detector.base import Detector
 from perception_contrast.recordings.bags import BagSource
 
 COCO, BAGS = "coco.json", "bags"
+_NAMED = 1000  # things that could not be read, of those that the report names
 
 
 def write_outputs(
@@ -73,23 +74,37 @@ def _label_map(plan: FindPlan, source: FindSource, index: int) -> Any:
 def report_of(
     plan: FindPlan, journal: FindJournal, detector: Detector, failed: tuple[str, ...]
 ) -> dict[str, Any]:
-    """What ``find.json`` says of a finished run."""
+    """What ``find.json`` says of a finished run: counts of everything, and lists of bounded length."""
     found: Counter[str] = Counter()
-    unreadable: list[str] = []
-    frames = 0
-    paths: dict[str, Path] = {one.name: one.path for one in plan.sources}
+    unreadable = [printable(line) for line in plan.left_out]
+    searched = 0
+    sources = {one.name: one for one in plan.sources}
     for entry in journal.entries():
-        frames += 1
         if "error" in entry:
-            unreadable.append(f"{paths.get(entry['source'], entry['source'])}: {entry['error']}")
+            unreadable.append(f"{_place(entry, sources.get(entry['source']))}: {entry['error']}")
         else:
+            searched += 1
             found.update(one["label"] for one in entry["detections"])
+    lost = [
+        f"{printable(str(one.path))}: {note}" for one in plan.sources for note in journal.of(one.name).lost
+    ]
     labels = [query.label for query in plan.vocabulary.queries]
     return {
-        "frames": frames,
+        "frames": searched,
         "detections": {label: found[label] for label in labels},
-        "unreadable": unreadable,
+        "unreadable": unreadable[:_NAMED],
+        "unreadable_count": len(unreadable),
+        "lost": lost[:_NAMED],
+        "lost_count": len(lost),
         "not_written": list(failed),
         "models": {role: space for role, (_, space) in detector.models.items()},
-        "sources": {name: str(path) for name, path in paths.items()},
+        "sources": {name: printable(str(one.path)) for name, one in sources.items()},
     }
+
+
+def _place(entry: Mapping[str, Any], source: FindSource | None) -> str:
+    """A file, or the number of a frame in one; the name of a source that this command did not give."""
+    if source is None:
+        return str(entry["source"])
+    path = printable(str(source.path))
+    return path if source.single else f"{path}, frame {entry['frame']}"

@@ -12,7 +12,7 @@ from typing import Any
 from perception_contrast.cli.find.coco_file import RLE, frame_name
 from perception_contrast.cli.find.find_journal import FindJournal
 from perception_contrast.cli.find.find_progress import FindProgress
-from perception_contrast.cli.find.find_sources import FindSource, ReadFrame
+from perception_contrast.cli.find.find_sources import FindSource, LostNote, ReadFrame
 from perception_contrast.cli.find.find_tracks import SourceTracks
 from perception_contrast.cli.find.read_ahead import read_ahead
 from perception_contrast.core.errors import PerceptionError
@@ -24,6 +24,7 @@ from perception_contrast.pipeline.detector.search_options import SearchOptions
 
 OVERLAYS, LABEL_MAPS = "overlays", "label_maps.part"
 _WRITERS = 4
+_Read = ReadFrame | LostNote
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class FindPlan:
         track_seconds: How long a thing out of sight keeps its id, in videos and recordings.
         batch: Frames in one pass.
         node: Whose topics the results of recordings are.
+        left_out: Files that are no sources because they cannot be read, a line each.
     """
 
     folder: Path
@@ -51,6 +53,7 @@ class FindPlan:
     track_seconds: float = 2.0
     batch: int = 1
     node: str = "perception_node"
+    left_out: tuple[str, ...] = ()
 
     def overlay_path(self, source: FindSource, index: int) -> Path:
         """Where the overlay of a frame goes."""
@@ -107,7 +110,10 @@ class FindRun:
         reading = read_ahead(self._frames(left), 2 * self._plan.batch)
         for batch in _batches(reading, self._plan.batch):
             # The next frames are started before the last ones are waited for, which keeps a GPU busy.
-            started = self._started(batch, named)
+            started = self._started([one for one in batch if isinstance(one, ReadFrame)], named)
+            for one in batch:
+                if isinstance(one, LostNote) and self._journal.lose(one.source, one.text):
+                    self._progress.say(f"lost: {named[one.source].path}: {one.text}")
             self._finish(waiting, pool)
             waiting = started
         self._finish(waiting, pool)
@@ -115,7 +121,7 @@ class FindRun:
             if not source.single:
                 self._journal.end(source.name)
 
-    def _frames(self, sources: Sequence[FindSource]) -> Iterator[ReadFrame]:
+    def _frames(self, sources: Sequence[FindSource]) -> Iterator[ReadFrame | LostNote]:
         for source in sources:
             done = self._journal.of(source.name)
             start, index = done.frames, done.frames
@@ -125,7 +131,7 @@ class FindRun:
                 start = min(start, tracks.first) if done.tracks else start
             try:
                 for one in source.frames(start):
-                    index = one.index + 1
+                    index = one.index + 1 if isinstance(one, ReadFrame) else index
                     yield one
             except PerceptionError as error:
                 yield ReadFrame(source.name, index, error=str(error))
@@ -194,8 +200,8 @@ def _place(one: _Sought) -> str:
     return str(one.source.path) if one.source.single else f"{one.source.path}, frame {one.read.index}"
 
 
-def _batches(items: Iterator[ReadFrame], size: int) -> Iterator[list[ReadFrame]]:
-    batch: list[ReadFrame] = []
+def _batches(items: Iterator[_Read], size: int) -> Iterator[list[_Read]]:
+    batch: list[_Read] = []
     for item in items:
         batch.append(item)
         if len(batch) == size:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,15 +11,13 @@ from typing import Protocol
 
 import cv2
 
-from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
-from perception_contrast.images.file_listing import IMAGE_SUFFIXES, list_images
+from perception_contrast.images.file_listing import IMAGE_SUFFIXES, list_images, natural_order, printable
 from perception_contrast.images.files import load_image
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.recordings.storage import is_recording
 from perception_contrast.recordings.video import VideoSource
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,6 +35,14 @@ class ReadFrame:
     index: int
     frame: Frame | None = None
     error: str = ""
+
+
+@dataclass(frozen=True)
+class LostNote:
+    """What a source lost that is no single frame: a file of a recording, bytes, messages, a channel."""
+
+    source: str
+    text: str
 
 
 class FindSource(Protocol):
@@ -66,7 +70,7 @@ class FindSource(Protocol):
     def count(self) -> int:
         """How many frames it has, 0 if that is not known."""
 
-    def frames(self, start: int) -> Iterator[ReadFrame]:
+    def frames(self, start: int) -> Iterator[ReadFrame | LostNote]:
         """The frames from number ``start`` on. Raises PerceptionError where it cannot be read further."""
 
 
@@ -128,39 +132,36 @@ class Recording:
 
     def image_topic(self, recording: BagSource) -> str:
         """The topic that is searched. Raises PerceptionError if there is none."""
-        topics = recording.image_topics()
-        if self.topic is not None and self.topic not in topics:
-            raise PerceptionError(
-                f"recording '{self.path}' has no images on '{self.topic}'; it has images on: "
-                f"{', '.join(topics) or 'no topic'}"
-            )
-        if not topics:
-            raise PerceptionError(f"recording '{self.path}' has no topic with readable images")
-        return self.topic or topics[0]
+        return recording.image_topic(self.topic)
 
-    def frames(self, start: int) -> Iterator[ReadFrame]:
-        recording, index = BagSource(self.path), 0
-        errors: list[FrameError] = []
-        for frame in recording.frames(self.image_topic(recording), errors.append):
-            for error in errors:
-                if index >= start:
-                    yield ReadFrame(self.name, index, error=str(error))
-                index += 1
-            errors.clear()
-            if index >= start:
-                yield ReadFrame(self.name, index, frame)
-            index += 1
-        for place, error in enumerate(errors, index):
-            if place >= start:
-                yield ReadFrame(self.name, place, error=str(error))
+    def frames(self, start: int) -> Iterator[ReadFrame | LostNote]:
+        recording = BagSource(self.path)
+        for index, one in recording.numbered_frames(self.image_topic(recording)):
+            if index >= start and isinstance(one, Frame):
+                yield ReadFrame(self.name, index, one)
+            elif index >= start:
+                yield ReadFrame(self.name, index, error=str(one))
         for note in recording.lost:
-            _log.warning("recording '%s': %s", self.path, note)
+            yield LostNote(self.name, note)
+
+
+@dataclass(frozen=True)
+class FoundSources:
+    """What the command line names.
+
+    Attributes:
+        sources: In its order.
+        left_out: Files of its folders that look like images and cannot be read, a line each with the reason.
+    """
+
+    sources: tuple[FindSource, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def find_sources(
     paths: Iterable[Path], topic: str | None = None, leave_out: Path | None = None
-) -> tuple[FindSource, ...]:
-    """The sources that the command line names, in its order.
+) -> FoundSources:
+    """The sources that the command line names.
 
     Args:
         paths: Image files, folders of them (searched through with their sub-folders), videos, recordings.
@@ -170,16 +171,19 @@ def find_sources(
     Raises:
         PerceptionError: A path does not exist, or a folder holds no image.
     """
-    named, known = list[FindSource](), dict[str, Path]()
+    named, known, left_out = list[FindSource](), dict[str, Path](), dict[str, None]()
     for path in paths:
         for one in _listed(path.expanduser(), topic, leave_out):
+            if isinstance(one, str):
+                left_out[one] = None
+                continue
             place = one.path.resolve()
             if one.key() in known and known[one.key()] != place:
                 one = one.renamed()
             if one.key() not in known:
                 known[one.key()] = place
                 named.append(one.make(one.name, one.path))
-    return tuple(named)
+    return FoundSources(tuple(named), tuple(left_out))
 
 
 @dataclass(frozen=True)
@@ -201,16 +205,18 @@ class _Listed:
         return replace(self, name=f"{name.with_suffix('')}-{digest}{name.suffix}")
 
 
-def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_Listed]:
+def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_Listed | str]:
+    """What a path holds; a line for each file in it that is left out."""
     if not path.exists():
         raise PerceptionError(f"'{path}' does not exist; check the path")
-    base = path.resolve().name or "root"
+    base = printable(path.resolve().name) or "root"
     if is_recording(path):
         stem = base if path.is_dir() else Path(base).stem
         yield _Listed(stem, path, partial(Recording, topic=topic))
     elif path.is_dir():
         listing = list_images(path, recursive=True)
-        files = sorted((file for file in listing.files if not _is_in(file, leave_out)), key=_natural)
+        searched = (file for file in listing.files if not _is_in(file, leave_out))
+        files = sorted(searched, key=lambda file: natural_order(file.as_posix()))
         others = "".join(f"; '{name}': {reason}" for name, reason in listing.left_out.items())
         if not files:
             raise PerceptionError(
@@ -218,7 +224,7 @@ def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_
                 f"name videos one by one{others}"
             )
         for name, reason in listing.left_out.items():
-            _log.warning("image '%s' of '%s' is left out: %s", name, path, reason)
+            yield f"{path / name}: {reason}"
         for file in files:
             yield _Listed(f"{base}/{file.relative_to(path).as_posix()}", file, ImageFile)
     elif path.suffix.lower() in IMAGE_SUFFIXES:
@@ -229,9 +235,3 @@ def _listed(path: Path, topic: str | None, leave_out: Path | None) -> Iterator[_
 
 def _is_in(file: Path, folder: Path | None) -> bool:
     return folder is not None and folder.resolve() in file.resolve().parents
-
-
-def _natural(file: Path) -> list[tuple[int, str]]:
-    """Sort key that takes runs of digits as numbers."""
-    parts = re.split(r"(\d+)", file.as_posix())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from perception_contrast.recordings.image_folder import ImageFolderSource
 from perception_contrast.recordings.storage import is_recording
 from perception_contrast.recordings.video import VideoSource
 from perception_contrast.recordings.webcam import WebcamSource
+
+_log = logging.getLogger(__name__)
 
 ImageInput = RgbImage | Image.Image | Frame | str | Path
 VideoInput = str | Path | int | Iterable[ImageInput]
@@ -69,6 +72,8 @@ def frames_of(source: VideoInput, topic: str | None = None) -> Iterator[Frame]:
         source: A path, the number of a webcam, or images as ``frame_of`` takes them.
         topic: A recording's image topic; None takes the first one with colour images.
 
+    What of a recording or a folder could not be read is logged.
+
     Raises:
         PerceptionError: There is no such source, or it cannot be read.
     """
@@ -82,12 +87,20 @@ def frames_of(source: VideoInput, topic: str | None = None) -> Iterator[Frame]:
 
 def _frames_of_path(path: Path, topic: str | None) -> Iterator[Frame]:
     if is_recording(path):
-        return BagSource(path).frames(topic)
+        recording = BagSource(path)
+        return _told(recording, recording.frames(topic))
     if topic is not None:
         raise PerceptionError(f"'{path}' is no recording and has no topic '{topic}'; leave the topic out")
     if path.is_dir():
         return iter(ImageFolderSource(path))
     return iter(VideoSource(path))
+
+
+def _told(recording: BagSource, frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The frames of a recording; at their end, logs what of it could not be read."""
+    yield from frames
+    for note in recording.lost:
+        _log.warning("recording '%s': %s", recording.path, note)
 
 
 def _array_pixels(image: NDArray[Any]) -> RgbImage:

@@ -94,6 +94,14 @@ SPECS = (
     ),
     ParameterSpec("autostart", True, "Configure and activate at start.", change="never"),
     ParameterSpec(
+        "bond_heartbeat_period",
+        0.1,
+        "Seconds between heartbeats to nav2's lifecycle manager while active; 0 for no bond.",
+        0.0,
+        10.0,
+        change="never",
+    ),
+    ParameterSpec(
         "release_on_deactivate",
         False,
         "Free the models' memory while the node is inactive; activating loads them again.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
@@ -50,6 +51,11 @@ class BagPublisher:
         start_offset: Seconds at the beginning to leave out.
         clock_rate: Messages a second on /clock, 0 for none.
 
+    Attributes:
+        publishers: By topic.
+        unknown_types: Topics whose types are not installed.
+        unplayable_names: Topics whose names ROS 2 does not allow, as other recorders write them.
+
     Raises:
         PerceptionError: There is nothing to play.
     """
@@ -67,20 +73,24 @@ class BagPublisher:
             )
         self.publishers = {}
         self.unknown_types = []
+        self.unplayable_names = []
         for topic in source.topics.values():
             if not topic.count or topic.name == CLOCK_TOPIC or (topics and topic.name not in topics):
                 continue
             message_type = message_class(topic.type)
             if message_type is None:
                 self.unknown_types.append(topic)
+                continue
+            try:
+                publisher = node.create_publisher(message_type, topic.name, publisher_qos(topic))
+            except (InvalidTopicNameException, ValueError):
+                self.unplayable_names.append(topic)
             else:
-                self.publishers[topic.name] = node.create_publisher(
-                    message_type, topic.name, publisher_qos(topic)
-                )
+                self.publishers[topic.name] = publisher
         if not self.publishers:
             raise PerceptionError(
-                f"nothing of recording '{source.path}' can be played: its types are not installed "
-                "or no topic has a message"
+                f"nothing of recording '{source.path}' can be played: its types are not installed, "
+                "no topic has a message, or none has a name that ROS 2 allows"
             )
         self._clock_publisher = ClockPublisher(node, clock_rate)
 

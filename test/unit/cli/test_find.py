@@ -19,6 +19,7 @@ from find_process import SLOWNESS, colour_detector
 from PIL import Image
 from rosbags.rosbag2 import Reader
 
+from perception_contrast.cli.find import find_outputs
 from perception_contrast.cli.main import main
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.run_length import decode_mask
@@ -153,6 +154,44 @@ def test_what_cannot_be_read_is_named_counted_and_left_out(
     report = json.loads((out / "find.json").read_text())
     assert len(report["unreadable"]) == 3 and report["finished"] and len(results(out)) == 2
     assert find(*arguments) == 1 and len(results(out)) == 2
+    # A summary counts what was searched.
+    assert "\n2 frames, " in "\n" + said.out and report["frames"] == 2 and report["unreadable_count"] == 3
+
+
+def test_files_of_a_folder_that_are_left_out_are_named_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = photos(tmp_path / "photos", 2), tmp_path / "out"
+    (folder / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (folder / "._0.png").write_bytes(b"a copy's remains")
+    assert find(folder, *ASK, "--save", out) == 1
+    report = json.loads((out / "find.json").read_text())
+    assert report["unreadable_count"] == 1 and report["frames"] == 2
+    assert report["unreadable"] == [f"{folder / 'gone.jpg'}: it is a link to a file that does not exist"]
+    assert "gone.jpg" in capsys.readouterr().err
+
+
+def test_the_report_names_so_many_and_counts_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find_outputs, "_NAMED", 2)
+    folder, out = photos(tmp_path / "photos", 1), tmp_path / "out"
+    for number in range(5):
+        (folder / f"bad{number}.jpg").write_bytes(b"no image")
+    assert find(folder, *ASK, "--save", out) == 1
+    report = json.loads((out / "find.json").read_text())
+    assert (len(report["unreadable"]), report["unreadable_count"], report["frames"]) == (2, 5, 1)
+
+
+def test_what_a_recording_lost_is_in_the_report_also_after_a_second_run(tmp_path: Path) -> None:
+    bag, out = recording(tmp_path / "drive", broken=2), tmp_path / "out"
+    for _ in range(2):
+        assert find(bag, *ASK, "--save", out) == 1
+        report = json.loads((out / "find.json").read_text())
+        assert report["frames"] == 4 and report["unreadable_count"] == 1
+        assert report["unreadable"][0].startswith(f"{bag}, frame 2: ")
+    notes = BagSource(bag)
+    list(notes.frames(rec.COLOR, lambda error: None))
+    assert report["lost"] == [f"{bag}: {note}" for note in notes.lost]
+    assert report["lost_count"] == len(notes.lost)
 
 
 def test_videos_have_tracks_and_frames(tmp_path: Path) -> None:

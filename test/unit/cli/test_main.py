@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from perception_contrast import __version__
 from perception_contrast.cli import main as cli
+from perception_contrast.cli import main as main_module
 from perception_contrast.core.errors import PerceptionError
 
 
@@ -104,3 +106,15 @@ def test_models_are_listed_with_their_licences(capsys: pytest.CaptureFixture[str
     lines = capsys.readouterr().out.splitlines()
     row = next(line for line in lines if line.startswith("dinov2-s14 "))
     assert "Apache-2.0" in row
+
+
+def test_a_full_disk_is_one_line_whatever_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(name: str, argv: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "/out/find.json")
+
+    monkeypatch.setattr(main_module, "_run", full)
+    assert main_module.main(["models"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: '/out/find.json' cannot be written (No space") and said.count("\n") == 1

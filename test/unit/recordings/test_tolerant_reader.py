@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from recordings import (
     camera_info,
     image,
     mcap_bytes,
+    packed,
     raw,
     write,
     write_split,
@@ -101,10 +103,10 @@ def test_a_channel_that_is_not_ros_is_left_out_and_named(
 
 
 def test_messages_packed_by_themselves_need_no_metadata(tmp_path: Path, expected: list[float]) -> None:
-    packed = [one._replace(data=ZstdCompressor().compress(one.data)) for one in images()]
-    (tmp_path / "a.mcap").write_bytes(mcap_bytes(packed))
+    compressed = [one._replace(data=ZstdCompressor().compress(one.data)) for one in images()]
+    (tmp_path / "a.mcap").write_bytes(mcap_bytes(compressed))
     assert shown(BagSource(tmp_path / "a.mcap")) == expected
-    assert shown(BagSource(write(tmp_path / "b", packed, StoragePlugin.SQLITE3))) == expected
+    assert shown(BagSource(write(tmp_path / "b", compressed, StoragePlugin.SQLITE3))) == expected
 
 
 def test_a_short_type_name_is_the_long_one(tmp_path: Path, expected: list[float]) -> None:
@@ -114,7 +116,7 @@ def test_a_short_type_name_is_the_long_one(tmp_path: Path, expected: list[float]
     assert {message.type for message in bag.messages()} == {IMAGE}
 
 
-@pytest.mark.parametrize("bad", [1, 13, 60])
+@pytest.mark.parametrize("bad", [1, 13, 60, 400])
 def test_bad_first_images_are_counted_and_the_rest_is_used(tmp_path: Path, bad: int) -> None:
     first = [
         Message(TOPIC, IMAGE, START - (bad - number) * SECOND, b"\0\1\0\0" if number % 2 else b"")
@@ -207,6 +209,141 @@ def test_grey_of_16_bits_is_depth_where_its_name_says_so(tmp_path: Path) -> None
     bag = BagSource(write(tmp_path / "bag", [*messages, *images(1)]))
     assert bag.kind_of("/cam/depth/image_raw") == "depth" and bag.kind_of("/thermal/image_raw") == "color"
     assert bag.image_topics() == (TOPIC, "/thermal/image_raw")
+
+
+@pytest.mark.parametrize("qos", ["- reliability: reliable", "{{{", "- 7", "null"])
+def test_a_db3_with_an_odd_qos_text_is_read_by_its_tables(
+    tmp_path: Path, qos: str, expected: list[float]
+) -> None:
+    """Recovery would read every byte of the file to open it, and lose the other topics' QoS."""
+    extra = Message("/odd", "x_msgs/msg/Odd", START, b"{}")
+    folder = write(tmp_path / "bag", [*images(), extra._replace(type=IMAGE)], StoragePlugin.SQLITE3)
+    # Before, rosbags reads it.
+    whole, window = BagSource(folder), (START + SECOND, START + 3 * SECOND)
+    part = list(whole.messages([TOPIC], *window))
+    with sqlite3.connect(folder / "bag.db3") as database:
+        database.execute("UPDATE topics SET offered_qos_profiles = ? WHERE name = ?", (qos, TOPIC))
+        database.execute("UPDATE topics SET serialization_format = 'json' WHERE name = '/odd'")
+    database.close()
+    for recover in (True, False):
+        bag = BagSource(folder, recover=recover)
+        assert shown(bag) == expected and bag.topics[TOPIC].qos == () and bag.topics[TOPIC].definition
+        assert bag.lost == (
+            "'/odd' is left out: 1 message(s) that are not ROS 2 (sensor_msgs/msg/Image, json)",
+        )
+        assert (bag.start, bag.end) == (whole.start, whole.end)
+        assert 0 < len(part) < 4 and list(bag.messages([TOPIC], *window)) == part
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
+@pytest.mark.parametrize("name", ["drive #2", "what?", "50%20", "a b&c=d"])
+def test_signs_that_mean_something_in_a_uri_may_be_in_a_path(
+    tmp_path: Path, name: str, storage: StoragePlugin, expected: list[float]
+) -> None:
+    # rosbags cannot write there either.
+    folder = write(tmp_path / "plain", images(), storage).rename(tmp_path / name)
+    bag = BagSource(folder, recover=False)
+    assert shown(bag) == expected and bag.lost == ()
+
+
+def test_a_topic_of_two_types_is_one_of_the_type_with_more_messages(
+    tmp_path: Path, expected: list[float]
+) -> None:
+    """Publishers of two types on one name: whoever plays or decodes it can take one of them."""
+    words = packed(TOPIC, START, "std_msgs/msg/String", data="hello")
+    file = io.BytesIO()
+    writer = McapWriter(file)
+    writer.start(profile="ros2", library="test")
+    for one in (words, *images()):
+        schema = writer.register_schema(one.type, "ros2msg", b"")
+        writer.add_message(writer.register_channel(TOPIC, "cdr", schema), one.stamp, one.data, one.stamp)
+    writer.finish()
+    for data in (file.getvalue(), file.getvalue()[:-200]):
+        (tmp_path / "a.mcap").write_bytes(data)
+        bag = BagSource(tmp_path / "a.mcap")
+        assert shown(bag) == expected and bag.topics[TOPIC].count == 4
+        assert {one.type for one in bag.messages()} == {IMAGE}
+        assert any("1 message(s) of std_msgs/msg/String, for most are of" in note for note in bag.lost)
+
+
+def test_the_first_bytes_tell_what_a_file_is(tmp_path: Path, expected: list[float]) -> None:
+    mcap = mcap_bytes(images())
+    database = next(write(tmp_path / "db", images(), StoragePlugin.SQLITE3).glob("*.db3")).read_bytes()
+    named = {
+        "a.db3": mcap,
+        "a.mcap": database,
+        "a.mcap.zstd": mcap,
+        "b.mcap": ZstdCompressor().compress(mcap),
+        "b.db3": ZstdCompressor().compress(database),
+    }
+    for name, data in named.items():
+        (tmp_path / name).write_bytes(data)
+        for recover in (True, False):
+            bag = BagSource(tmp_path / name, recover=recover)
+            assert shown(bag) == expected and bag.lost == (), name
+
+
+@pytest.mark.parametrize("listed", [["bag.mcap", "bag.mcap", 7, None, "", "..", "/"], "[" * 3000])
+def test_metadata_that_lists_nonsense(tmp_path: Path, listed: object, expected: list[float]) -> None:
+    folder = write(tmp_path / "bag", images())
+    path = folder / "metadata.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["rosbag2_bagfile_information"]["relative_file_paths"] = listed
+    path.write_text(listed if isinstance(listed, str) else yaml.safe_dump(content))
+    assert shown(BagSource(folder)) == expected
+
+
+def test_a_link_to_nowhere_is_named(tmp_path: Path, expected: list[float]) -> None:
+    (tmp_path / "a.mcap").symlink_to(tmp_path / "unmounted.mcap")
+    (tmp_path / "b.mcap").write_bytes(mcap_bytes(images()))
+    bag = BagSource(tmp_path)
+    assert shown(bag) == expected and bag.lost == ("'a.mcap' is a link to a file that does not exist",)
+
+
+def test_a_message_that_unpacks_to_more_than_any_image_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perception_contrast.recordings.bags._MOST_UNPACKED", 1 << 20)
+    recorded = images()
+    recorded[1] = recorded[1]._replace(data=ZstdCompressor().compress(bytes(1 << 21)))
+    (tmp_path / "a.mcap").write_bytes(mcap_bytes(recorded))
+    bag = BagSource(tmp_path / "a.mcap")
+    assert len(list(bag)) == 3 and bag.lost == (f"'{TOPIC}': 1 image(s) cannot be read (bad_message 1)",)
+    with pytest.raises(PerceptionError, match="unpacks to over 1 MiB"):
+        list(BagSource(tmp_path / "a.mcap", recover=False))
+
+
+def test_values_of_a_wrong_kind_in_a_database_are_left_out(tmp_path: Path) -> None:
+    folder = write(tmp_path / "bag", images(), StoragePlugin.SQLITE3)
+    with sqlite3.connect(folder / "bag.db3") as database:
+        database.execute("UPDATE messages SET timestamp = 'soon' WHERE id = 2")
+    database.close()
+    assert len(list(BagSource(folder))) == 3
+
+
+def test_images_keep_their_numbers_where_some_cannot_be_read(tmp_path: Path) -> None:
+    recorded = [raw(START - SECOND, image(9), TOPIC, "unheard"), *images()]
+    bag = BagSource(write(tmp_path / "bag", recorded))
+    numbered = list(bag.numbered_frames())
+    assert [number for number, _ in numbered] == [0, 1, 2, 3, 4]
+    assert isinstance(numbered[0][1], FrameError) and numbered[0][1].reason == "unknown_encoding"
+    assert [float(one.image.mean()) for _, one in numbered[1:]] == [float(image(n).mean()) for n in range(4)]
+
+
+def test_why_no_image_can_be_read_is_said(tmp_path: Path) -> None:
+    recorded = [raw(START + n * SECOND, image(n), TOPIC, "unheard") for n in range(3)]
+    bag = BagSource(write(tmp_path / "bag", recorded))
+    for topic in (None, TOPIC):
+        with pytest.raises(PerceptionError, match=r"no .*readable images.*'unheard' is not supported"):
+            bag.image_topic(topic)
+    with pytest.raises(PerceptionError, match="'unheard' is not supported"):
+        bag.frames()
+    bag = BagSource(write(tmp_path / "other", [*recorded, *images(2, "/good")]))
+    assert bag.image_topic() == "/good"
+    with pytest.raises(PerceptionError, match=r"readable: /good.*'unheard' is not supported"):
+        bag.image_topic(TOPIC)
+    with pytest.raises(PerceptionError, match="has no topic '/none'"):
+        bag.image_topic("/none")
 
 
 CASES = {

@@ -33,6 +33,7 @@ from perception_contrast_training.calibration import calibrate_command as calibr
 from perception_contrast_training.calibration.fitting import LEAST_REGIONS, fitted, platt
 from perception_contrast_training.calibration.reliability_diagram import draw_reliability
 from perception_contrast_training.evaluation.metrics.reliability import reliability
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.household.labelled import LabelledFolder
 
 SPACE = "colours@1"
@@ -281,18 +282,17 @@ def test_the_command_makes_a_folders_probabilities_right(
         (lambda d: (d / "classes.txt").unlink(), "classes.txt"),
         (lambda d: (d / "classes.txt").write_text("\n\n"), "one name a line"),
         (lambda d: (d / "labels/000.png").unlink(), "000.png"),
-        (lambda d: (d / "labels/000.png").write_bytes(b"no image"), "000.png"),
         (lambda d: cv2.imwrite(str(d / "labels/000.png"), np.zeros((9, 9), np.uint8)), "size"),
-        (lambda d: cv2.imwrite(str(d / "labels/000.png"), np.zeros((180, 240, 3), np.uint8)), "colours"),
-        (lambda d: [p.unlink() for p in (d / "images").iterdir()], "0 images"),
+        (lambda d: cv2.imwrite(str(d / "labels/000.png"), np.zeros((180, 240, 3), np.uint8)), "one channel"),
+        (lambda d: [p.unlink() for p in (d / "images").iterdir()], "no image"),
     ],
 )
 def test_a_folder_that_is_not_right_is_refused_with_its_name(tmp_path: Path, spoil, said: str) -> None:
     data = folder_of_colours(tmp_path / "data", images=2)
     spoil(data)
     with pytest.raises(PerceptionError, match=said):
-        folder = LabelledFolder(data)
-        list(folder.images(folder.paths, 0, 1))
+        folder = LabelledFolder(data, Skipped())
+        list(folder.images(folder.pairs, 0, 1))
 
 
 @pytest.mark.parametrize("options", [["--scenes", "1"], ["--most-fired", "2"], ["--language-model", "none"]])

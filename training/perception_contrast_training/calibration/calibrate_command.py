@@ -26,6 +26,7 @@ from perception_contrast_training.calibration.household_calibration import (
 )
 from perception_contrast_training.calibration.reliability_diagram import draw_reliability
 from perception_contrast_training.evaluation.metrics.reliability import BINS, Reliability, reliability
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.household.labelled import Labelled, LabelledFolder, household
 
 HOUSEHOLD = "household"
@@ -134,8 +135,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def halves(arguments: argparse.Namespace) -> tuple[Iterable[Labelled], Iterable[Labelled]]:
-    """Rooms of two seeds, or the first and the second half of a folder: neighbours stay together."""
+def halves(arguments: argparse.Namespace, skipped: Skipped) -> tuple[Iterable[Labelled], Iterable[Labelled]]:
+    """Rooms of two seeds, or the first and the second half of a folder: neighbours stay together.
+
+    skipped: notes files of the folder that cannot be read.
+    """
     seed, absent = arguments.seed, arguments.absent
     if arguments.data == HOUSEHOLD:
         scenes = (arguments.scenes + 1) // 2, arguments.scenes // 2
@@ -143,11 +147,11 @@ def halves(arguments: argparse.Namespace) -> tuple[Iterable[Labelled], Iterable[
             household(seed + k, n, absent, arguments.offline, VIEWS) for k, n in enumerate(scenes)
         )
         return first, second
-    folder = LabelledFolder(Path(arguments.data))
-    middle = (len(folder.paths) + 1) // 2
+    folder = LabelledFolder(Path(arguments.data), skipped)
+    middle = (len(folder.pairs) + 1) // 2
     return (
-        folder.images(folder.paths[:middle], seed, absent),
-        folder.images(folder.paths[middle:], seed + 1, absent),
+        folder.images(folder.pairs[:middle], seed, absent),
+        folder.images(folder.pairs[middle:], seed + 1, absent),
     )
 
 
@@ -171,10 +175,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = _parser().parse_args(argv)
     _require_sane(arguments)
-    first, second = halves(arguments)
+    skipped = Skipped()
+    first, second = halves(arguments, skipped)
     pipeline = _pipeline(arguments)
     fit = gathered(pipeline, track(first, "to fit to", total=None))
     held_out = gathered(pipeline, track(second, "held out", total=None))
+    for reason in skipped.files.values():
+        print(f"left out: {reason}")
     done = fit_words(pipeline, fit, held_out, arguments.method, arguments.most_fired)
     _report(done, pipeline.frame_search.searcher.calibration.detection)
     path = arguments.out or calibration_path(done.stored.space)

@@ -8,6 +8,8 @@ from pathlib import Path
 from perception_contrast.cli.argument_types import non_negative_int, positive_int
 from perception_contrast_training.data.bags.options import AUTO, FORMATS, NONE, THUMBNAIL, ExtractOptions
 from perception_contrast_training.data.curation.splits import WAYS, SplitOptions
+from perception_contrast_training.data.datasets.folder_classes import AUTO as AUTO_CLASSES
+from perception_contrast_training.data.datasets.folder_classes import RULES
 
 _EPILOG = "docs/datasets.md describes each command and the files of a dataset."
 _USUAL = ExtractOptions()
@@ -18,12 +20,18 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="perception-contrast data", description=description, epilog=_EPILOG)
     actions = top.add_subparsers(dest="action", metavar="COMMAND", required=True)
     _add_extract(actions.add_parser("extract", help="choose frames of recordings and keep them as shards"))
-    info = actions.add_parser("info", help="what a dataset or recordings hold")
-    info.add_argument("path", type=Path, metavar="DATASET|BAG")
+    info = actions.add_parser("info", help="what a dataset, a folder of images or recordings hold")
+    info.add_argument("path", type=Path, metavar="DATASET|IMAGES|BAG")
+    _classes(info)
     info.add_argument("--json", action="store_true", help="for programs")
     view = actions.add_parser("view", help="draw a contact sheet and a timeline")
-    view.add_argument("path", type=Path, metavar="DATASET")
-    view.add_argument("--out", type=Path, metavar="DIR", help="where the two PNGs go (default: the dataset)")
+    view.add_argument("path", type=Path, metavar="DATASET|IMAGES")
+    view.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where the PNGs go (default: the dataset; of a folder of images, NAME_view here)",
+    )
     view.add_argument(
         "--count", type=positive_int, default=48, help="frames on the sheet (default: %(default)s)"
     )
@@ -108,7 +116,7 @@ def _add_kept(group: argparse._ArgumentGroup) -> None:
 
 def _add_dedup(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("path", type=Path, metavar="DATASET")
+    add("path", type=Path, metavar="DATASET|IMAGES")
     add("--descriptor", default="dinov2-s14", metavar=f"MODEL|{THUMBNAIL}", help="(default: %(default)s)")
     add("--threshold", type=float, help="cosine (default: 0.98 of an encoder's, 0.99 of thumbnails)")
     add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
@@ -118,15 +126,32 @@ def _add_dedup(parser: argparse.ArgumentParser) -> None:
 def _add_split(parser: argparse.ArgumentParser) -> None:
     usual = SplitOptions()
     add = parser.add_argument
-    add("path", type=Path, metavar="DATASET")
-    add("--by", choices=WAYS, default=usual.by, help="what stays together (default: %(default)s)")
+    add("path", type=Path, metavar="DATASET|IMAGES")
+    add(
+        "--by",
+        choices=WAYS,
+        default=usual.by,
+        help="what stays together (default: bag; for images in folders, folders with names of recordings, "
+        "else the order of names)",
+    )
+    _classes(parser)
     shares = ",".join(f"{name}={share:g}" for name, share in usual.shares)
     add("--parts", default=shares, metavar="NAME=SHARE,...", help="(default: %(default)s)")
     add("--cell", type=float, default=usual.cell, help="metres of a place (default: %(default)s)")
     add("--gap", type=float, default=usual.gap, help="seconds that part two stretches (default: %(default)s)")
-    add("--guard-time", type=float, default=usual.guard_time, help="seconds (default: %(default)s)")
+    add("--guard-time", type=float, help="seconds (default: 2); for images in folders, images (default: 0)")
     add("--guard-distance", type=float, default=usual.guard_distance, help="metres (default: %(default)s)")
     add("--seed", type=non_negative_int, default=usual.seed, help="(default: %(default)s)")
+
+
+def _classes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--classes",
+        choices=RULES,
+        default=AUTO_CLASSES,
+        help="which folders of images are classes (default: %(default)s: none whose name is a day's or a "
+        "recording's)",
+    )
 
 
 def _times(group: argparse._ArgumentGroup, name: str, help: str) -> None:

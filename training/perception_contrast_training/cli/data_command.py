@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from perception_contrast_training.cli.data_arguments import parser
 from perception_contrast_training.data.bags.options import ExtractOptions
 
 _MEGA = 1e6
+_LISTED = 50  # names in a list for people
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,18 +77,32 @@ def _tell_result(result: dict[str, Any]) -> None:
 
 
 def _info(arguments: argparse.Namespace) -> None:
-    from perception_contrast_training.data.curation.info import dataset_info, recording_info
+    from perception_contrast_training.data.curation.info import recording_info
 
     bags = _recordings(arguments.path)
-    found = [recording_info(path) for path in bags] or [dataset_info(arguments.path)]
+    tell: Callable[[dict[str, Any]], None] = _tell_recording
+    found = [recording_info(path) for path in bags]
+    if not bags:
+        about, tell = _about(arguments)
+        found = [about]
     if arguments.json:
         print(json.dumps(found if len(found) > 1 else found[0], indent=1))
         return
     for one in found:
-        if bags:
-            _tell_recording(one)
-        else:
-            _tell_dataset(one)
+        tell(one)
+
+
+def _about(arguments: argparse.Namespace) -> tuple[dict[str, Any], Callable[[dict[str, Any]], None]]:
+    """What is known of a dataset or a folder of images, and what prints it."""
+    from perception_contrast_training.data.curation.every_frame import every_frame
+    from perception_contrast_training.data.curation.folder_info import folder_info
+    from perception_contrast_training.data.curation.info import dataset_info
+    from perception_contrast_training.data.datasets.folders import FolderDataset
+
+    frames = every_frame(arguments.path, classes=arguments.classes)
+    if isinstance(frames, FolderDataset):
+        return folder_info(frames), _tell_folder
+    return dataset_info(frames), _tell_dataset
 
 
 def _recordings(path: Path) -> list[Path]:
@@ -124,6 +139,21 @@ def _tell_dataset(found: dict[str, Any]) -> None:
     print("  sizes: " + ", ".join(f"{size} {count}" for size, count in found["sizes"].items()))
     for text, count in found["commonest_texts"].items():
         print(f"  text '{text}': {count}")
+    _tell_notes(found)
+
+
+def _tell_folder(found: dict[str, Any]) -> None:
+    print(f"{found['path']}: {found['images']} images, {found['bytes'] / _MEGA:.1f} MB")
+    for title, counts in (("folders", found["folders"]), ("classes", found["classes"])):
+        shown = [f"{name} {count}" for name, count in counts.items()]
+        more = [f"and {len(shown) - _LISTED} more"] if len(shown) > _LISTED else []
+        print(f"  {title}: " + (", ".join([*shown[:_LISTED], *more]) or "none"))
+    print("  sizes: " + ", ".join(f"{size} {count}" for size, count in found["sizes"].items()))
+    _tell_notes(found)
+    _tell_unreadable(found["unreadable"])
+
+
+def _tell_notes(found: dict[str, Any]) -> None:
     if "parts" in found:
         print("  parts: " + ", ".join(f"{part} {count}" for part, count in found["parts"].items()))
     if "duplicates" in found:
@@ -131,10 +161,23 @@ def _tell_dataset(found: dict[str, Any]) -> None:
         print(f"  near-duplicates: {twice['frames']} ({twice['space']}, cosine from {twice['threshold']})")
 
 
+def _tell_unreadable(lines: Sequence[str]) -> None:
+    if lines:
+        print(f"{len(lines)} image(s) cannot be read and are left out:")
+    for line in lines[:_LISTED]:
+        print(f"  {line}")
+    if len(lines) > _LISTED:
+        print(f"  and {len(lines) - _LISTED} more")
+
+
 def _view(arguments: argparse.Namespace) -> None:
     from perception_contrast_training.data.curation.contact_sheet import view
+    from perception_contrast_training.data.datasets.manifest import DESCRIPTION, MANIFEST
 
-    for path in view(arguments.path, arguments.out or arguments.path, arguments.count):
+    extracted = any((arguments.path / name).is_file() for name in (MANIFEST, DESCRIPTION))
+    # Among plain images the sheet would become one of them.
+    usual = arguments.path if extracted else Path(f"{arguments.path.resolve().stem}_view")
+    for path in view(arguments.path, arguments.out or usual, arguments.count):
         print(path)
 
 
@@ -155,6 +198,7 @@ def _dedup(arguments: argparse.Namespace) -> None:
         f"{found['duplicates']} of {found['frames']} frames are near-duplicates (cosine from "
         f"{found['threshold']} in {found['space']}); {found['kept']} kept, in {found['clusters']} clusters"
     )
+    _tell_unreadable(found["unreadable"])
 
 
 def _split(arguments: argparse.Namespace) -> None:
@@ -169,4 +213,5 @@ def _split(arguments: argparse.Namespace) -> None:
         guard_distance=arguments.guard_distance,
         seed=arguments.seed,
     )
-    print(", ".join(f"{part} {count}" for part, count in split(arguments.path, options).items()))
+    counts = split(arguments.path, options, classes=arguments.classes)
+    print(", ".join(f"{part} {count}" for part, count in counts.items()))

@@ -95,6 +95,7 @@ def _export_parser() -> argparse.ArgumentParser:
 
 
 def _evaluate_parser() -> argparse.ArgumentParser:
+    from perception_contrast_training.data.datasets.folder_classes import AUTO, RULES
     from perception_contrast_training.evaluation.compare import TASKS
 
     parser = argparse.ArgumentParser(
@@ -110,7 +111,14 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         help="a model's name, a folder of `train export`, the output folder of a run, or random:NAME",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="PATH", help="as data.path of a recipe")
-    parser.add_argument("--part", default="", help="of a data set that `data split` has split")
+    parser.add_argument("--part", default="", help="of data that `data split` has split")
+    parser.add_argument(
+        "--classes",
+        choices=RULES,
+        default=AUTO,
+        help="which folders of images are classes: all but those with names of days and recordings (auto), "
+        "all (folders), or none (default: %(default)s)",
+    )
     parser.add_argument(
         "--task", action="append", choices=TASKS, help="only this one; may be repeated (default: all)"
     )

@@ -13,6 +13,7 @@ from perception_contrast.models.custom_models import checked_name
 from perception_contrast_training.config.ranges import require_ranges
 from perception_contrast_training.config.run_settings import CheckpointSettings, MonitorSettings, Optimisation
 from perception_contrast_training.config.schema import checked, nearest, plain, read_mapping
+from perception_contrast_training.data.datasets.folder_classes import AUTO, RULES
 from perception_contrast_training.data.pairs.positive_pairs import PairSettings, require_sane_pairs
 from perception_contrast_training.methods.registry import METHODS, MethodKind
 from perception_contrast_training.methods.scaling import Scale
@@ -30,7 +31,9 @@ class DataSettings:
 
     held_out: share that is not learned from, for figures during the run and the guard; of recordings the
     end. part, held_out_part: of a dataset that `data split` has split, in place of the share. workers:
-    processes that read and make views. pairs: of a robot's frames, in place of two views of one image.
+    processes that read and make views. classes: which folders of images are classes, by the rules of
+    ``data/datasets/folder_classes.py``: auto, folders or none. pairs: of a robot's frames, in place of two
+    views of one image.
     """
 
     path: str = ""
@@ -38,6 +41,7 @@ class DataSettings:
     held_out_part: str = ""
     held_out: float = 0.1
     workers: int = 2
+    classes: str = AUTO
     pairs: PairSettings = field(default_factory=PairSettings)
 
 
@@ -163,6 +167,8 @@ def _require_sane(recipe: PretrainRecipe) -> None:
         raise RecipeError(
             "'data.held_out_part' names what is kept back; name what is learned from: data.part"
         )
+    if recipe.data.classes not in RULES:
+        raise RecipeError(f"'data.classes' must be one of {', '.join(RULES)}, not '{recipe.data.classes}'")
     kind = recipe.kind
     require_sane_pairs(recipe.data.pairs, recipe.method, paired=kind.paired, negatives=kind.negatives)
     if recipe.optimisation.steps == 0 and recipe.epochs <= 0:
@@ -181,7 +187,8 @@ def settled(recipe: PretrainRecipe, images: int, size: int) -> tuple[PretrainRec
     old, kind = recipe.optimisation, recipe.kind
     batches = max(1, images // max(1, old.batch))
     steps = old.steps or max(1, round(recipe.epochs * batches))
-    sentences = [] if old.steps else [f"{steps} steps: {recipe.epochs:g} passes over {images} images"]
+    passes = f"{recipe.epochs:g} passes of {batches} batches over {images} images"
+    sentences = [] if old.steps else [f"{steps} steps: {passes}"]
     warm_up = old.warm_up
     if warm_up == AS_IN_PAPER:
         published = kind.defaults_for(old.optimiser)

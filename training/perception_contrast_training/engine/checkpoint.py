@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +25,16 @@ logger = logging.getLogger(__name__)
 FORMAT, VERSION = "perception_contrast training checkpoint", 2
 READABLE = (1, VERSION)  # version 1 has no averaged weights and no random state
 BEST = "best.json"
+_FACTS_BYTES = 1_000_000  # of a checkpoint beside its tensors, roughly
 _NAME = re.compile(r"step_(\d{9})\.safetensors")
 
 
 class CheckpointError(PerceptionError):
     """A checkpoint that cannot be written or read; earlier ones are as they were."""
+
+
+class NoSpaceError(CheckpointError):
+    """A checkpoint that the disk has no room for."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class BestCheckpoint(NamedTuple):
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     """Writes a snapshot so that the file is there whole, even after a power cut, or not at all.
 
-    Raises CheckpointError.
+    Raises CheckpointError, NoSpaceError.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -112,7 +118,8 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
             _sync(part)
         _sync(path.parent)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(_write_failure(path, tensors, error)) from error
+        kind = NoSpaceError if is_out_of_space(error) else CheckpointError
+        raise kind(_write_failure(path, tensors, error)) from error
 
 
 def _sync(path: Path) -> None:
@@ -227,9 +234,20 @@ class Checkpoints:
         return self.folder / f"step_{step:09d}.safetensors"
 
     def write(self, snapshot: Snapshot, figure: float | None = None) -> Path:
-        """Adds a checkpoint. figure: how good it is, more is better. Raises CheckpointError."""
+        """Adds a checkpoint. figure: how good it is, more is better. Raises CheckpointError.
+
+        Where the disk has no room for it, the oldest ones go first that would go after it anyway.
+        """
         path = self.path_of(snapshot.step)
-        write_snapshot(path, snapshot)
+        if _free_bytes(self.folder) < _bytes_of(snapshot):
+            self._make_room(path)
+        try:
+            write_snapshot(path, snapshot)
+        except NoSpaceError:
+            # A quota, or another program that was faster: the free space did not tell.
+            if not self._make_room(path):
+                raise
+            write_snapshot(path, snapshot)
         best = self.best()
         if figure is not None and (best is None or figure > best.figure):
             self._note_best(snapshot.step, figure)
@@ -275,13 +293,43 @@ class Checkpoints:
             raise CheckpointError(f"{self.folder / BEST} cannot be written: {error}") from error
 
     def _prune(self) -> None:
+        self._delete_all_but(self._keep)
+
+    def _make_room(self, path: Path) -> bool:
+        """Deletes what goes anyway once ``path`` is written, never the newest one; False if there is none."""
+        # Of the others that stay beside the new one, the newest is what a run goes on from until then.
+        gone = self._delete_all_but(max(1, self._keep - 1), but=path)
+        if gone:
+            logger.warning(
+                "the disk is full: deleted the checkpoint(s) of step %s before %s is written",
+                ", ".join(map(str, gone)), path.name,
+            )  # fmt: skip
+        return bool(gone)
+
+    def _delete_all_but(self, newest: int, but: Path | None = None) -> list[int]:
+        """Deletes old checkpoints, not the best one and the last ``newest`` beside ``but``; their steps."""
         best = self.best()
-        for step in self.steps()[: -self._keep]:
-            if best is None or step != best.step:
-                self.path_of(step).unlink(missing_ok=True)
+        others = [step for step in self.steps() if self.path_of(step) != but]
+        gone = [step for step in others[:-newest] if best is None or step != best.step]
+        for step in gone:
+            self.path_of(step).unlink(missing_ok=True)
         # What a killed process left half written.
         for part in self.folder.glob(".step_*.part"):
             part.unlink(missing_ok=True)
+        return gone
+
+
+def _free_bytes(folder: Path) -> int:
+    """Of the disk that a folder is on, or will be on."""
+    place = next(one for one in (folder, *folder.absolute().parents) if one.is_dir())
+    return shutil.disk_usage(place).free
+
+
+def _bytes_of(snapshot: Snapshot) -> int:
+    """About what it takes on a disk."""
+    slots = [value for values in snapshot.optimiser["state"].values() for value in values.values()]
+    tensors = [*snapshot.method.values(), *snapshot.average.values(), *slots]
+    return _FACTS_BYTES + sum(one.numel() * one.element_size() for one in tensors if isinstance(one, Tensor))
 
 
 def cpu_copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from perception_contrast.core.cache import atomic_write
 logger = logging.getLogger(__name__)
 
 LOG = "log.jsonl"
+BATCHES = "batches"  # figure: batches taken so far, skipped ones too
 LINE_SECONDS = 30.0  # between two lines of a run without a terminal
 
 
@@ -27,13 +28,18 @@ class Journal(Protocol):
 
 
 class JsonLines:
-    """``log.jsonl``: an object a step. What a run that was cut off wrote beyond ``start`` is taken back.
+    """``log.jsonl``: an object a batch, with the steps that are done after it; a skipped batch is no step.
 
-    A figure that is no finite number is null.
+    What a run that was cut off wrote beyond its last checkpoint is taken back. A figure that is no finite
+    number is null.
+
+    Args:
+        path: The file.
+        start: Steps that are done; batches: batches that were taken until then.
     """
 
-    def __init__(self, path: Path, start: int = 0) -> None:
-        kept = [line for line in _lines(path) if line["step"] <= start]
+    def __init__(self, path: Path, start: int = 0, batches: int = 0) -> None:
+        kept = [line for line in _lines(path) if _is_before(line, start, batches)]
         atomic_write(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self._file = path.open("a", encoding="utf-8")
 
@@ -50,6 +56,11 @@ class JsonLines:
             self._file.close()
         except OSError as error:
             logger.warning("the log cannot be written: %s", error)
+
+
+def _is_before(line: Mapping[str, Any], start: int, batches: int) -> bool:
+    """Logs of older versions count steps alone."""
+    return bool(line[BATCHES] <= batches if BATCHES in line else line["step"] <= start)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -146,9 +157,9 @@ def progress_journal(steps: int, done: int, *, shown: bool = True) -> Iterator[J
         yield Bar(progress, task)
 
 
-def journals(folder: Path, start: int, *, tensorboard: bool) -> list[Journal]:
-    """Those of a run's folder. start: the step that it goes on after."""
-    found: list[Journal] = [JsonLines(folder / LOG, start)]
+def journals(folder: Path, start: int, batches: int = 0, *, tensorboard: bool) -> list[Journal]:
+    """Those of a run's folder. start, batches: the step and the batch that it goes on after."""
+    found: list[Journal] = [JsonLines(folder / LOG, start, batches)]
     if tensorboard:
         try:
             found.append(TensorBoard(folder / "tensorboard", start))

@@ -22,6 +22,7 @@ from perception_contrast_training.data.datasets.frame_lists import (
     read_frame_lists,
     write_frame_lists,
 )
+from perception_contrast_training.data.datasets.subset import left_out_files
 from perception_contrast_training.data.loading.batches import batches
 from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.data.pairs.positive_pairs import PositivePairs
@@ -157,5 +158,6 @@ def _run(plan: _Plan, folder: Path, stored: StoredSnapshot | None) -> EndReason:
         watcher=Watcher(recipe.monitors, recipe.optimisation.steps, recipe.optimisation.batch),
         probe=Probe(held_out) if held_out is not None and recipe.measure.every else None,
         probe_every=recipe.measure.every,
+        unreadable=left_out_files(plan.data.learned),
         held_out_unreadable=() if held_out is None else held_out.unreadable,
     )

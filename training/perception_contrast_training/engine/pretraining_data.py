@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast_training.config.pretraining_recipe import PretrainRecipe
+from perception_contrast_training.config.pretraining_recipe import DataSettings, PretrainRecipe
 from perception_contrast_training.data.datasets.frame_lists import FrameLists, chosen_by
 from perception_contrast_training.data.datasets.open_dataset import open_dataset
 from perception_contrast_training.data.datasets.samples import Images
@@ -41,13 +41,13 @@ def open_data(
     if not settings.path:
         raise PerceptionError("the recipe names no data; give --set data.path=FOLDER")
     if lists is not None:
-        every = _every_image(settings.path)
+        every = _every_image(settings)
         learned = chosen_by(lists.learned, every, settings.path, exact=exact)
         assert learned is not None
         return PretrainingData(learned, chosen_by(lists.held, every, settings.path, exact=False))
-    images = _usable(recipe, open_dataset(settings.path, part=settings.part or None))
+    images = _usable(recipe, _opened(settings, settings.part or None))
     if settings.held_out_part:
-        held_out = open_dataset(settings.path, part=settings.held_out_part)
+        held_out = _opened(settings, settings.held_out_part)
         return PretrainingData(images, _usable(recipe, held_out))
     if not settings.held_out or len(images) < 2:
         return PretrainingData(images, None)
@@ -58,9 +58,13 @@ def open_data(
     return PretrainingData(Chosen(images, learned), Chosen(images, held))
 
 
-def _every_image(path: str) -> Images:
+def _opened(settings: DataSettings, part: str | None) -> Images:
+    return open_dataset(settings.path, part=part, classes=settings.classes)
+
+
+def _every_image(settings: DataSettings) -> Images:
     """Without parts and with near-duplicates: what a list may name."""
-    return open_dataset(path, duplicates=True)
+    return open_dataset(settings.path, duplicates=True, classes=settings.classes)
 
 
 def with_data_at(recipe: PretrainRecipe, path: str = "") -> PretrainRecipe:

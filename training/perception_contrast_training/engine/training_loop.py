@@ -19,7 +19,7 @@ from perception_contrast_training.config.run_settings import CheckpointSettings
 from perception_contrast_training.data.loading.batches import PARTNERED, UNREADABLE, UNREADABLE_FILES
 from perception_contrast_training.engine.checkpoint import CheckpointError, Checkpoints
 from perception_contrast_training.engine.distributed import any_of
-from perception_contrast_training.engine.journal import Journal
+from perception_contrast_training.engine.journal import BATCHES, Journal
 from perception_contrast_training.engine.trainer import Step, Trainer
 from perception_contrast_training.monitors.collapse import Alarm
 from perception_contrast_training.monitors.watch import Watcher
@@ -51,6 +51,7 @@ class LoopComponents:
         probe: Figures on held-out images, by name; ``SELECTION_FIGURE`` chooses the best checkpoint.
         probe_every: Steps between two probes.
         export: Writes what lies beside the checkpoints, before each of them.
+        unreadable: A line for each file that was left out before the run began.
         held_out_unreadable: A line for each held-out image that the probe could not read; it grows.
         about: What every checkpoint notes beside the run's state, as JSON holds it.
     """
@@ -63,6 +64,7 @@ class LoopComponents:
     probe: Probe | None = None
     probe_every: int = 0
     export: Export | None = None
+    unreadable: Collection[str] = ()
     held_out_unreadable: Collection[str] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -102,7 +104,7 @@ class TrainingLoop:
         self.trainer, self.components = trainer, components
         self._first = trainer.processes.first
         self._unreadable = 0
-        self._unreadable_files: dict[str, None] = {}
+        self._unreadable_files: dict[str, None] = dict.fromkeys(components.unreadable)
         self._losses: list[float] = []
         self._held_out: float | None = None
         self._saved = -1
@@ -168,6 +170,7 @@ class TrainingLoop:
         figures |= {
             "images per second": self.trainer.settings.batch / max(took, 1e-9),
             "share of time waiting for data": waited / max(took, 1e-9),
+            BATCHES: float(self.trainer.batches),
             "skipped batches": float(self.trainer.skipped),
             "unreadable images": float(self._unreadable),
         } | _memory(self.trainer.processes.device)
@@ -224,7 +227,9 @@ class TrainingLoop:
         except (CheckpointError, OSError) as error:
             if self.components.settings.disk_full == "stop" or trainer.finished:
                 raise
-            logger.error("%s. Going on; the next try is in %d steps", error, self.components.settings.every)
+            every, left = self.components.settings.every, trainer.settings.steps - trainer.step_count
+            wait = min(every - trainer.step_count % every, left)
+            logger.error("%s. Going on; the next try is in %d steps", error, wait)
         self._held_out = None
 
 

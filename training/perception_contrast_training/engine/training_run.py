@@ -56,6 +56,7 @@ def run_training(
     probe: Probe | None = None,
     probe_every: int = 0,
     export: Export | None = None,
+    unreadable: Collection[str] = (),
     held_out_unreadable: Collection[str] = (),
 ) -> EndReason:
     """Runs a trainer to its end: pretraining, the alignment head and the rescoring head alike.
@@ -68,6 +69,7 @@ def run_training(
         watcher: Monitors.
         probe: Figures on held-out images, every ``probe_every`` steps.
         export: Writes what lies beside the checkpoints, before each of them.
+        unreadable: As of ``LoopComponents``.
         held_out_unreadable: As of ``LoopComponents``.
 
     Raises:
@@ -80,7 +82,11 @@ def run_training(
         text = yaml.safe_dump(dict(output.recipe), sort_keys=False, allow_unicode=True)
         atomic_write(output.folder / RECIPE, text.encode())
     with progress_journal(steps, trainer.step_count, shown=first) as shown:
-        written = journals(output.folder, trainer.step_count, tensorboard=output.tensorboard) if first else []
+        written = (
+            journals(output.folder, trainer.step_count, trainer.batches, tensorboard=output.tensorboard)
+            if first
+            else []
+        )
         components = LoopComponents(
             feed=feed(trainer.batches),
             checkpoints=checkpoints_of(output.folder, output.checkpoints.keep),
@@ -90,6 +96,7 @@ def run_training(
             probe=probe,
             probe_every=probe_every,
             export=export,
+            unreadable=unreadable,
             held_out_unreadable=held_out_unreadable,
             about=output.about,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from perception_contrast_training.evaluation.linear import linear_sklearn, linea
 from perception_contrast_training.evaluation.metrics.neighbours import knn_accuracy, near_in_time, recall_at
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.monitors.measures import feature_spread, rank_me, uniformity
+
+logger = logging.getLogger(__name__)
 
 TASKS = ("knn", "linear", "retrieval", "zero-shot", "time", "rank", "robustness")
 
@@ -57,17 +60,28 @@ def compare(adapters: Sequence[EncoderAdapter], images: Images, settings: Compar
         len(images), settings.held_out, seed=settings.seed,
         stamps=column(images, "stamps"), groups=column(images, "groups"),
     )  # fmt: skip
-    figures = {adapter.name: _figures(adapter, images, learned, held, settings) for adapter in adapters}
+    refused: dict[str, None] = {}
+    figures = {
+        adapter.name: _figures(adapter, images, learned, held, settings, refused) for adapter in adapters
+    }
     outcome = report(figures, {adapter.name: adapter.space for adapter in adapters})
     outcome.figures |= {"pictures": len(images), "held out": len(held)}
+    for line in refused:
+        logger.warning("left out: %s", line)
     if not any(figures.values()):
         raise PerceptionError("the data has neither labels, captions nor stamps that these tasks could use")
     return outcome
 
 
 def _figures(
-    adapter: EncoderAdapter, images: Images, learned: Indices, held: Indices, settings: CompareSettings
+    adapter: EncoderAdapter,
+    images: Images,
+    learned: Indices,
+    held: Indices,
+    settings: CompareSettings,
+    refused: dict[str, None],
 ) -> dict[str, float]:
+    """refused: gets a line for each image that cannot be read."""
     options: dict[str, Any] = {"batch": settings.batch, "workers": settings.workers}
     test = encode_images(adapter, images, held.tolist(), what="held out", **options)
     labelled = bool((test.labels >= 0).any())
@@ -89,6 +103,7 @@ def _figures(
         found |= spread_figures(test.vectors)
     if "robustness" in settings.tasks:
         found |= _robustness(adapter, images, held, test, train, settings)
+    refused.update(dict.fromkeys((*test.refused, *(train.refused if train is not None else ()))))
     left_out = test.unreadable + (train.unreadable if train is not None else 0)
     return found | ({"unreadable images": float(left_out)} if found and left_out else {})
 

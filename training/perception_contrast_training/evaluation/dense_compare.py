@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from perception_contrast_training.evaluation.readers.folders import LabelFolder,
 from perception_contrast_training.evaluation.readers.types import VOID, Skipped
 from perception_contrast_training.evaluation.report import Outcome
 from perception_contrast_training.evaluation.tasks.probe import split
+
+_log = logging.getLogger(__name__)
 
 
 def has_masks(path: Path) -> bool:
@@ -40,8 +43,11 @@ def compare_dense(
     if blind:
         raise PerceptionError(f"'{blind[0]}' gives no dense features here; export it first")
     ignored = {*VOID, *ignore}
-    names = tuple(f"class {number}" for number in range(numbers_in(folder, ignored)))
-    samples = list(LabelFolder(folder, names, ignored, Skipped()))
+    skipped = Skipped()
+    names = tuple(f"class {number}" for number in range(numbers_in(folder, ignored, skipped)))
+    samples = list(LabelFolder(folder, names, ignored, skipped))
+    for reason in skipped.files.values():
+        _log.warning("left out: %s", reason)
     fitted_to, tested = split(samples, None, test)
     figures: dict[str, dict[str, float]] = {}
     for adapter in adapters:

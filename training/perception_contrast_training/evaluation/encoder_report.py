@@ -12,6 +12,7 @@ from torch import nn
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.data.datasets.open_dataset import open_dataset
+from perception_contrast_training.data.datasets.samples import ImageDataset
 from perception_contrast_training.data.datasets.subset import evenly
 from perception_contrast_training.evaluation.compare import TASKS, CompareSettings, compare
 from perception_contrast_training.evaluation.dense_compare import compare_dense, has_masks
@@ -30,7 +31,7 @@ def evaluate(arguments: argparse.Namespace) -> Outcome:
     if has_masks(arguments.data):
         outcome = compare_dense(adapters, arguments.data, ignore=arguments.ignore)
     else:
-        images = evenly(open_dataset(arguments.data, part=arguments.part or None), arguments.limit)
+        images = evenly(_images(arguments), arguments.limit)
         asked = CompareSettings(
             tasks=tuple(arguments.task or TASKS),
             held_out=arguments.held_out,
@@ -45,6 +46,10 @@ def evaluate(arguments: argparse.Namespace) -> Outcome:
         for path in write_images(arguments.output, outcome):
             print(path)
     return outcome
+
+
+def _images(arguments: argparse.Namespace) -> ImageDataset:
+    return open_dataset(arguments.data, part=arguments.part or None, classes=arguments.classes)
 
 
 def _adapter_of(name: str, offline: bool, device: torch.device) -> EncoderAdapter:

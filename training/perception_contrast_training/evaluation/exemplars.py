@@ -21,6 +21,7 @@ from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.visualization.overlay import overlay
 from perception_contrast_training.evaluation.figures import PrecisionRecall
+from perception_contrast_training.evaluation.readers.types import Skipped
 
 LEAST_OVERLAP = 0.3  # of a detection's box and a true box
 ALL = "all"  # row over all classes
@@ -52,10 +53,14 @@ class LabelledFrame:
 
 @dataclass(frozen=True)
 class BoxedRecording:
-    """frames: those with labels, in order. names: all classes, also those that no frame shows."""
+    """frames: those with labels, in order. names: all classes, also those that no frame shows.
+
+    lost: what of the recording could not be read, a line for each.
+    """
 
     frames: tuple[LabelledFrame, ...]
     names: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,15 @@ class Answer:
 # Reading.
 
 
-def read_boxes(file: Path, recording: Path, topic: str | None = None) -> BoxedRecording:
+def read_boxes(
+    file: Path, recording: Path, topic: str | None = None, skipped: Skipped | None = None
+) -> BoxedRecording:
     """Boxes of a COCO JSON with the frames that they were drawn on.
 
-    Its images name ``frame_index``, ``stamp`` (ns), ``width`` and ``height``; annotations have ``bbox``
-    (x, y, width, height) and may have the attribute ``hard``. topic: that of the file's ``info`` if it
-    is None. Raises PerceptionError for files that do not say so, and for another recording's boxes.
+    Its images name ``frame_index`` (among all images of the topic, readable or not), ``stamp`` (ns),
+    ``width`` and ``height``; annotations have ``bbox`` (x, y, width, height) and may have the attribute
+    ``hard``. topic: that of the file's ``info`` if it is None. skipped: notes frames that cannot be read.
+    Raises PerceptionError for files that do not say so, and for another recording's boxes.
     """
     stored = _stored(file)
     try:
@@ -84,11 +92,12 @@ def read_boxes(file: Path, recording: Path, topic: str | None = None) -> BoxedRe
         for note in stored["annotations"]:
             boxes[note["image_id"]].append(_true_box(note, names))
         images = {int(image["frame_index"]): image for image in stored["images"]}
-        frames = _frames_of(recording, topic or stored.get("info", {}).get("topic"), images, file)
-        labelled = [LabelledFrame(i, frames[i], tuple(boxes[images[i]["id"]])) for i in sorted(images)]
+        source, named = BagSource(recording), topic or stored.get("info", {}).get("topic")
+        frames = _frames_of(source, named, images, file, Skipped() if skipped is None else skipped)
+        labelled = [LabelledFrame(i, frames[i], tuple(boxes[images[i]["id"]])) for i in sorted(frames)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PerceptionError(f"annotations '{file}' lack or misstate {error}; export them again") from error
-    return BoxedRecording(tuple(labelled), tuple(names.values()))
+    return BoxedRecording(tuple(labelled), tuple(names.values()), source.lost)
 
 
 def _stored(file: Path) -> dict[str, Any]:
@@ -109,23 +118,32 @@ def _true_box(note: Mapping[str, Any], names: Mapping[Any, str]) -> TrueBox:
 
 
 def _frames_of(
-    recording: Path, topic: str | None, images: Mapping[int, Mapping[str, Any]], file: Path
+    recording: BagSource,
+    topic: str | None,
+    images: Mapping[int, Mapping[str, Any]],
+    file: Path,
+    skipped: Skipped,
 ) -> dict[int, Frame]:
     found: dict[int, Frame] = {}
-    for index, frame in enumerate(BagSource(recording).frames(topic)):
+    refused: set[int] = set()
+    for index, frame in recording.numbered_frames(topic):
         if index not in images:
+            continue
+        if not isinstance(frame, Frame):
+            skipped.note(f"image {index}", frame)
+            refused.add(index)
             continue
         image = images[index]
         stated = int(image["stamp"]), (int(image["height"]), int(image["width"]))
         if stated != (frame.stamp, frame.size):
             raise PerceptionError(
-                f"frame {index} of '{recording}' has another stamp or size than '{file}' says; "
+                f"frame {index} of '{recording.path}' has another stamp or size than '{file}' says; "
                 "give the recording and the topic that were annotated"
             )
         found[index] = frame
-    missing = sorted(set(images) - set(found))
+    missing = sorted(set(images) - set(found) - refused)
     if missing:
-        raise PerceptionError(f"'{recording}' has no frame {missing[0]}, which '{file}' has boxes for")
+        raise PerceptionError(f"'{recording.path}' has no frame {missing[0]}, which '{file}' has boxes for")
     return found
 
 

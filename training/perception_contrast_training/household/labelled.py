@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from perception_contrast.core.errors import FrameError, PerceptionError
-from perception_contrast.images.file_listing import list_images
-from perception_contrast.images.files import load_image
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.orientation import orientation_note
+from perception_contrast.recordings.storage import is_recording
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
+from perception_contrast_training.evaluation.readers.folders import labelled_pairs
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.household.questions import (
     LEAST_SHARE,
     Question,
@@ -23,8 +22,6 @@ from perception_contrast_training.household.questions import (
     present_questions,
 )
 from perception_contrast_training.household.words import Words
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,50 +65,41 @@ class LabelledFolder:
     """``images/*.jpg|png``, ``labels/<same name>.png`` and ``classes.txt``, a name a line.
 
     A label image has one channel (8 or 16 bit, or a palette); its value is the line of the name,
-    counted from 0. Other values, such as 255 and 65535, are none of the names.
-    Raises PerceptionError that names what is missing.
+    counted from 0. Other values, such as 255 and 65535, are none of the names. skipped: notes images and
+    labels that cannot be read, which are left out. Raises PerceptionError that names what is missing.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, skipped: Skipped) -> None:
+        self._skipped = skipped
         try:
             lines = (folder / "classes.txt").read_text("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise PerceptionError(f"'{folder / 'classes.txt'}' cannot be read: {error}") from error
+            what = f"'{folder}' is a recording" if is_recording(folder) else str(error)
+            raise PerceptionError(
+                f"'{folder / 'classes.txt'}' cannot be read: {what}; give a folder of labelled "
+                "images: images/, labels/ and classes.txt"
+            ) from error
         self.names = tuple(line.strip() for line in lines)
         if not any(self.names):
             raise PerceptionError(f"'{folder / 'classes.txt'}' names nothing; write one name a line")
-        images = folder / "images"
-        self.paths = list(list_images(images).files) if images.is_dir() else []
-        if len(self.paths) < 2:
-            raise PerceptionError(f"'{images}' holds {len(self.paths)} images; two or more are needed")
+        self.pairs = labelled_pairs(folder, skipped)
+        if len(self.pairs) < 2:
+            raise PerceptionError(
+                f"'{folder / 'images'}' holds {len(self.pairs)} images; two or more are needed"
+            )
 
-    def images(self, paths: Sequence[Path], seed: int, absent: int) -> Iterator[Labelled]:
-        """Some of ``paths``. absent: how many of the names that are not in an image are asked for there."""
+    def images(self, pairs: Sequence[tuple[Path, Path]], seed: int, absent: int) -> Iterator[Labelled]:
+        """Some of ``pairs``. absent: how many of the names that are not in an image are asked for there."""
         rng = np.random.default_rng(seed)
-        for path in paths:
-            try:
-                rgb = load_image(path)
-            except FrameError as error:
-                _log.warning("left out: %s", error)
+        for path, label_path in pairs:
+            rgb, labels = self._skipped.image(path), self._skipped.labels(label_path)
+            if rgb is None or labels is None:
                 continue
-            labels = self._labels(path)
             if labels.shape != rgb.shape[:2]:
                 raise PerceptionError(
                     f"'{path}' and its label image differ in size; make them alike{orientation_note(path)}"
                 )
             yield Labelled(rgb, tuple(self._questions(labels, rng, absent)))
-
-    def _labels(self, image: Path) -> NDArray[np.int64]:
-        path = self._folder / "labels" / f"{image.stem}.png"
-        try:
-            with Image.open(path) as opened:
-                labels = np.asarray(opened)
-        except (OSError, UnidentifiedImageError) as error:
-            raise PerceptionError(f"label image '{path}' cannot be read: {error}") from error
-        if labels.ndim != 2:
-            raise PerceptionError(f"label image '{path}' has colours; it must hold one number a pixel")
-        return labels.astype(np.int64)
 
     def _questions(
         self, labels: NDArray[np.int64], rng: np.random.Generator, absent: int

@@ -216,7 +216,7 @@ def test_info_of_recordings_and_datasets(tmp_path: Path, capsys: Any) -> None:
     assert f"{bag}: " in told and f"{tmp_path / 'more' / 'bag'}: " in told
     (tmp_path / "nothing").mkdir()
     assert main(["data", "info", str(tmp_path / "nothing")]) == 2
-    assert "is no dataset" in capsys.readouterr().err
+    assert "holds no images" in capsys.readouterr().err
 
 
 def test_sheet_of_many_sizes_is_one_image(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -11,6 +12,8 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from tiny_methods import TinyContrast
 from tiny_runs import LONG, ORDER, components, feed, fresh, resumed, same
 from torch import nn
 
+from perception_contrast_training.engine import checkpoint
 from perception_contrast_training.engine.checkpoint import (
     CheckpointError,
     Checkpoints,
@@ -165,10 +169,71 @@ def test_a_full_disk_harms_no_earlier_checkpoint(tmp_path: Path, policy: str) ->
     if policy == "go_on":
         assert done.stdout.startswith("finished [5, 10, 12] [5, 12]")
         assert "no space for checkpoint" in done.stderr and "Going on" in done.stderr
+        # Every 5 of 12: after step 10 the next one is that of the end.
+        assert "the next try is in 2 steps" in done.stderr
     else:
         assert done.stdout.startswith("stopped [5, 10] [5] no space for checkpoint")
     assert read_snapshot(Checkpoints(tmp_path, 2).path_of(5)).step == 5
     assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob(".*.part"))
+
+
+class SmallDisk:
+    """A disk of a few bytes, as its free space and the writer of checkpoints see it."""
+
+    def __init__(self, folder: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        import safetensors.torch
+
+        self.folder, self.size, self.honest = folder, size, True
+        self._save = safetensors.torch.save_file
+        self.fullest = 0
+        monkeypatch.setattr(safetensors.torch, "save_file", self.save)
+        monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda place: SimpleNamespace(free=self.free))
+
+    @property
+    def free(self) -> int:
+        """Without honesty it tells of space that a quota does not give."""
+        used = sum(file.stat().st_size for file in self.folder.iterdir() if file.is_file())
+        return self.size - used if self.honest else 10**12
+
+    def save(self, tensors: Any, path: str, metadata: Any) -> None:
+        self._save(tensors, path, metadata)
+        used = sum(file.stat().st_size for file in self.folder.iterdir() if file.is_file())
+        self.fullest = max(self.fullest, used)
+        if used > self.size:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_checkpoints_make_room_before_they_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, honest: bool
+) -> None:
+    monkeypatch.setattr(checkpoint, "_FACTS_BYTES", 0)
+    checkpoints, snapshot = Checkpoints(tmp_path, 2), fresh().snapshot()
+    written = checkpoints.write(replace(snapshot, step=1))
+    one = written.stat().st_size
+    disk = SmallDisk(tmp_path, int(2.5 * one), monkeypatch)
+    disk.honest = honest
+    # Two have room. The third has once the oldest, which would go after it, has gone before it.
+    for step in (2, 3, 4):
+        checkpoints.write(replace(snapshot, step=step))
+        assert checkpoints.steps() == [step - 1, step]
+        assert read_snapshot(checkpoints.path_of(step)).step == step
+    told = [line for line in caplog.messages if "the disk is full" in line]
+    assert len(told) == 2 and "step 1" in told[0] and "step_000000003" in told[0]
+    assert (disk.fullest <= disk.size) == honest
+
+
+def test_room_is_made_of_neither_the_newest_nor_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints, snapshot = Checkpoints(tmp_path, 1), fresh().snapshot()
+    one = checkpoints.write(replace(snapshot, step=1), 0.9).stat().st_size
+    checkpoints.write(replace(snapshot, step=2), 0.1)
+    SmallDisk(tmp_path, int(2.5 * one), monkeypatch)
+    with pytest.raises(CheckpointError, match="no space for checkpoint"):
+        checkpoints.write(replace(snapshot, step=3), 0.5)
+    assert checkpoints.steps() == [1, 2] and checkpoints.best() == (1, 0.9)
+    assert not list(tmp_path.glob(".*.part"))
 
 
 def _environment() -> dict[str, str]:

@@ -6,14 +6,17 @@ import builtins
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from perception_contrast_training.cli.train_command import main
 from perception_contrast_training.config.pretraining_recipe import recipe_of
-from perception_contrast_training.engine.journal import LogLines, journals
+from perception_contrast_training.engine.checkpoint import read_snapshot
+from perception_contrast_training.engine.journal import JsonLines, LogLines, journals, read_log
 from perception_contrast_training.engine.pretraining import start
 
 VIT = {"name": "vit_tiny_patch16_224", "size": 32, "patch": 16, "width": 24, "depth": 1, "heads": 2}
@@ -119,3 +122,47 @@ def test_held_out_files_that_cannot_be_read_are_named_at_the_end(
     named = [r.getMessage() for r in caplog.records if broken in r.getMessage()]
     assert len(named) == 1 and named[0].endswith("(kept back)")
     assert "1 image(s) could not be read" in caplog.text
+
+
+def test_steps_are_counted_as_they_are_done(images: Path, tmp_path: Path, caplog: Any) -> None:
+    """12 images, 3 kept back, batches of 4 in micro-batches of 2: a pass has 2 batches, an image waits."""
+    folder, steps = tmp_path / "run", list[int]()
+    given = {**options(images, folder), "epochs": "3", "optimisation.steps": "0"}
+    given |= {"optimisation.micro_batch": "2", "options.batch_norm": "false"}
+    changes = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    hook = register_optimizer_step_post_hook(lambda *_: steps.append(1))
+    try:
+        with caplog.at_level(logging.INFO):
+            assert main(["run", "--recipe", "simclr_scratch", *changes]) == 0
+            assert len(steps) == 6
+            assert "6 steps: 3 passes of 2 batches over 9 images" in caplog.text
+            assert "step 6 of 6" in caplog.text and "step 7" not in caplog.text
+            assert main(["resume", str(folder), "--steps", "9"]) == 0
+    finally:
+        hook.remove()
+    log = read_log(folder / "log.jsonl")
+    assert len(steps) == 9 and [line["step"] for line in log] == list(range(1, 10))
+    assert [line["batches"] for line in log] == list(range(1, 10))
+    assert "step 7 of 9" in caplog.text and "step 9 of 9" in caplog.text
+    assert read_snapshot(folder / "checkpoints" / "step_000000009.safetensors").step == 9
+
+
+def test_a_skipped_batch_is_no_step_and_is_told_once_after_a_resumption(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    first = JsonLines(path)
+    # Batch 3 was skipped; the checkpoint is of batch 3, and what came after it is done again.
+    for batch, step in ((1, 1), (2, 2), (3, 2), (4, 2), (5, 3)):
+        first.note(step, {"batches": batch})
+    first.close()
+    again = JsonLines(path, start=2, batches=3)
+    for batch, step in ((4, 2), (5, 3), (6, 4)):
+        again.note(step, {"batches": batch})
+    again.close()
+    assert [(line["batches"], line["step"]) for line in read_log(path)] == [
+        (1, 1),
+        (2, 2),
+        (3, 2),
+        (4, 2),
+        (5, 3),
+        (6, 4),
+    ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from small_models import pipeline_of
 
 from perception_contrast.core.detection import Detection, Scores
-from perception_contrast.core.errors import ModelError, PerceptionError
+from perception_contrast.core.errors import FrameError, ModelError, PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.pipeline.pipeline import Pipeline
@@ -29,6 +30,7 @@ from perception_contrast_training.evaluation.exemplars import (
     read_boxes,
     shown_box,
 )
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.evaluation.tasks import exemplars as task
 
 Box = tuple[int, int, int, int]
@@ -145,24 +147,26 @@ def test_what_was_shown_is_found_in_the_other_frames() -> None:
 
 
 class Recorded:
-    """Three frames in place of a recording."""
+    """Three frames and one that cannot be decoded, in place of a recording."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lost = ("a note",)
 
-    def frames(self, topic: str | None) -> Iterator[Frame]:
+    def numbered_frames(self, topic: str | None) -> Iterator[tuple[int, Frame | FrameError]]:
         assert topic == "/camera"
         for index in range(3):
-            yield Frame(np.full((*SIZE, 3), index, np.uint8), 1000 + index)
+            yield index, Frame(np.full((*SIZE, 3), index, np.uint8), 1000 + index)
+        yield 3, FrameError("truncated", "the JPEG ends early")
 
 
-def stored(**changes: object) -> dict[str, object]:
+def stored(**changes: object) -> dict[str, Any]:
     image = {"id": 7, "file_name": "00001", "frame_index": 1, "stamp": 1001, "width": 200, "height": 100}
     notes = [
         {"id": 1, "image_id": 7, "category_id": 2, "bbox": [10, 20, 30, 40], "iscrowd": 0},
         {"id": 2, "image_id": 7, "category_id": 2, "bbox": [0, 0, 5, 5], "attributes": {"hard": True}},
     ]
-    content: dict[str, object] = {"info": {"topic": "/camera"}, "images": [{**image, **changes}]}
+    content: dict[str, Any] = {"info": {"topic": "/camera"}, "images": [{**image, **changes}]}
     return {
         **content,
         "categories": [{"id": 1, "name": "chair"}, {"id": 2, "name": "mug"}],
@@ -178,7 +182,19 @@ def test_boxes_are_read_with_their_frames(tmp_path: Path, monkeypatch: pytest.Mo
     assert data.names == ("chair", "mug") and [frame.index for frame in data.frames] == [1]
     assert data.frames[0].frame.image[0, 0, 0] == 1
     assert data.frames[0].of("mug") == (mug(10, 20, 40, 60), mug(0, 0, 5, 5, hard=True))
-    assert data.frames[0].of("chair") == ()
+    assert data.frames[0].of("chair") == () and data.lost == ("a note",)
+
+
+def test_boxes_of_an_image_that_cannot_be_read_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BagSource", Recorded)
+    boxes = stored()
+    boxes["images"] = [*boxes["images"], {**boxes["images"][0], "id": 8, "frame_index": 3}]
+    file, skipped = tmp_path / "boxes.json", Skipped()
+    file.write_text(json.dumps(boxes))
+    assert [frame.index for frame in read_boxes(file, tmp_path, skipped=skipped).frames] == [1]
+    assert skipped.files == {"image 3": "the JPEG ends early"}
 
 
 @pytest.mark.parametrize(

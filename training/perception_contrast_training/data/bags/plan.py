@@ -12,6 +12,7 @@ from typing import Any
 
 from perception_contrast.core.cache import atomic_write, sha256_of
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.images.file_listing import printable
 from perception_contrast.recordings.storage import is_recording, storage_files
 from perception_contrast_training.data.bags.options import ExtractOptions
 from perception_contrast_training.data.bags.output import SourceJob
@@ -89,7 +90,9 @@ def make_plan(dataset: Path, paths: Sequence[Path], options: ExtractOptions) -> 
         size = sum(file.stat().st_size for file in storage_files(path))
         known = next((one for one in sources if one.path == str(path)), None)
         if known is None:
-            sources.append(Source(_unique(path.name, [one.name for one in sources]), str(path), size))
+            sources.append(
+                Source(_unique(printable(path.name), [one.name for one in sources]), str(path), size)
+            )
         elif known.size != size:
             raise PerceptionError(
                 f"recording '{path}' has changed since it was extracted into '{dataset}'; "

@@ -88,7 +88,7 @@ def _depth(
         _require(bag, options.depth)
         if bag.topics[options.depth].type not in IMAGE_TYPES:
             raise PerceptionError(f"--depth '{options.depth}' carries no images; {_there(bag)}")
-        if bag.kind_of(options.depth) == COLOR and not holds_depth(bag.messages([options.depth]), fields_of):
+        if bag.kind_of(options.depth) == COLOR and not holds_depth(bag.samples(options.depth), fields_of):
             raise PerceptionError(f"--depth '{options.depth}' holds colour, not depth; {_there(bag)}")
         return dict.fromkeys(images, options.depth)
     chosen = {}

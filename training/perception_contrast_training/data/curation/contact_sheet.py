@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from perception_contrast.images.files import save_image
 from perception_contrast.images.resize import resize_image
 from perception_contrast.visualization.overlay import to_ascii
 from perception_contrast_training.data.bags.options import NANOSECONDS
+from perception_contrast_training.data.curation.every_frame import Frames, every_frame
+from perception_contrast_training.data.datasets.folders import FolderDataset
 from perception_contrast_training.data.datasets.manifest import DUPLICATES, SPLIT, read_table
 from perception_contrast_training.data.datasets.shards import ShardDataset
 
+_log = logging.getLogger(__name__)
 _COLUMNS, _WIDTH, _LABEL, _GAP = 6, 200, 18, 4
 _INK, _PAPER = (40, 40, 40), 255
 _MOST_ROWS = 24
@@ -25,18 +29,26 @@ Image = NDArray[np.uint8]
 
 
 def view(dataset: Path, out: Path, count: int = 48) -> list[Path]:
-    """Writes ``contact_sheet.png`` and ``timeline.png`` into ``out``. Raises PerceptionError."""
-    frames = ShardDataset(dataset, duplicates=True)
+    """Writes ``contact_sheet.png`` into ``out``, and of frames with times ``timeline.png``.
+
+    Raises PerceptionError.
+    """
+    frames = every_frame(dataset)
     if not len(frames):
         raise PerceptionError(f"dataset '{dataset}' has no frames to show; extract with milder filters")
     sheet, timeline = out / "contact_sheet.png", out / "timeline.png"
     save_image(sheet, contact_sheet(frames, count))
+    if isinstance(frames, FolderDataset):
+        return [sheet]
     draw_timeline(frames, dataset, timeline)
     return [sheet, timeline]
 
 
-def contact_sheet(frames: ShardDataset, count: int) -> Image:
-    """(H, W, 3) uint8 RGB: frames evenly from all of the dataset, each with its number, time and text."""
+def contact_sheet(frames: Frames, count: int) -> Image:
+    """(H, W, 3) uint8 RGB: frames evenly from all of the dataset, each with its number, time and text.
+
+    An image of a folder has its name in place of those. One that cannot be read is named in the log.
+    """
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
     tiles = [_tile(frames, int(index)) for index in chosen]
     columns = min(_COLUMNS, len(tiles))
@@ -53,16 +65,23 @@ def contact_sheet(frames: ShardDataset, count: int) -> Image:
     return sheet
 
 
-def _tile(frames: ShardDataset, index: int) -> Image:
+def _label(frames: Frames, index: int) -> str:
+    if isinstance(frames, FolderDataset):
+        return f"{index}: {frames.names[index]}"
     begin = int(frames.stamps[frames.groups == frames.groups[index]].min())
     label = f"{index}: {(int(frames.stamps[index]) - begin) / NANOSECONDS:.1f} s"
     if len(np.unique(frames.groups)) > 1:
         label += f" of {frames.rows['bag'][index].as_py()}"
     texts = frames.rows["texts"][index].as_py()
-    label += f" {texts[0]}" if texts else ""
+    return label + (f" {texts[0]}" if texts else "")
+
+
+def _tile(frames: Frames, index: int) -> Image:
+    label = _label(frames, index)
     try:
         image = frames[index]["image"].permute(1, 2, 0).numpy()
-    except FrameError:
+    except FrameError as error:
+        _log.warning("%s", error)
         image, label = np.full((_WIDTH * 3 // 4, _WIDTH, 3), 200, np.uint8), f"{index}: damaged"
     size = (max(1, round(image.shape[0] * _WIDTH / image.shape[1])), _WIDTH)
     strip = np.full((_LABEL, _WIDTH, 3), _PAPER, np.uint8)

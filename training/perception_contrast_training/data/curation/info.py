@@ -13,13 +13,8 @@ from perception_contrast_training.data.bags.messages import TEXT_TYPES
 from perception_contrast_training.data.bags.options import NANOSECONDS
 from perception_contrast_training.data.bags.plan import read_plan
 from perception_contrast_training.data.bags.topics import IMAGE_TYPES
-from perception_contrast_training.data.datasets.manifest import (
-    DUPLICATES,
-    SHARDS,
-    SPLIT,
-    read_facts,
-    read_table,
-)
+from perception_contrast_training.data.curation.notes import noted
+from perception_contrast_training.data.datasets.manifest import SHARDS
 from perception_contrast_training.data.datasets.shards import ShardDataset
 
 _COUNTED = 5
@@ -46,10 +41,9 @@ def recording_info(path: Path) -> dict[str, Any]:
     }
 
 
-def dataset_info(path: Path) -> dict[str, Any]:
+def dataset_info(frames: ShardDataset) -> dict[str, Any]:
     """Frames by recording and camera, what is known of them, parts, duplicates and options."""
-    frames = ShardDataset(path, duplicates=True)
-    rows = frames.rows
+    path, rows = frames.path, frames.rows
     cameras: dict[tuple[str, str], list[int]] = {}
     for index, key in enumerate(zip(rows["bag"].to_pylist(), rows["topic"].to_pylist(), strict=True)):
         cameras.setdefault(key, []).append(index)
@@ -77,13 +71,7 @@ def dataset_info(path: Path) -> dict[str, Any]:
         ],
         "options": None if plan is None else plan.options.stored(),
     }
-    if (path / SPLIT).is_file():
-        found["parts"] = dict(Counter(read_table(path / SPLIT, ["part"])["part"].to_pylist()))
-    if (path / DUPLICATES).is_file():
-        flags = read_table(path / DUPLICATES, ["duplicate"])["duplicate"].to_pylist()
-        facts = read_facts(path / DUPLICATES)
-        found["duplicates"] = {"frames": sum(flags), "space": facts["space"], "threshold": facts["threshold"]}
-    return found
+    return found | noted(path)
 
 
 def _sizes(rows: Any) -> tuple[list[int], list[int]]:

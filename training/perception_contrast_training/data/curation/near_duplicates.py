@@ -7,7 +7,7 @@ to one that is kept, so a slow walk past many things keeps a frame of each of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,14 +23,20 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.data.bags.image_measures import thumbnail_descriptor
 from perception_contrast_training.data.bags.options import THUMBNAIL
 from perception_contrast_training.data.curation.descriptors import Descriptor, load_descriptor
+from perception_contrast_training.data.curation.every_frame import (
+    Frames,
+    every_frame,
+    readable,
+    require_folder,
+)
 from perception_contrast_training.data.datasets.manifest import (
     DUPLICATES,
-    read_table,
     require_dataset,
     write_table,
 )
 from perception_contrast_training.data.datasets.manifest import THUMBNAIL as THUMBNAIL_SHAPE
 from perception_contrast_training.data.datasets.shards import ShardDataset
+from perception_contrast_training.data.datasets.subset import image_names
 
 BLOCK = 2048
 """Frames compared with as many at once: two such blocks and their products are in memory."""
@@ -151,25 +157,29 @@ def dedup(
     offline: bool = False,
     tell: Tell | None = None,
 ) -> dict[str, Any]:
-    """Writes which frames of a dataset are near-duplicates; gives the counts.
+    """Writes which frames of a dataset or a folder of images are near-duplicates; gives the counts.
 
     threshold: cosine from which two frames show the same; None for 0.98 of an encoder's, 0.99 of
-    thumbnails. Frames are kept in the manifest's order. Raises PerceptionError, ModelError.
+    thumbnails. Frames are kept in the dataset's order. One that cannot be read is no duplicate; the reasons
+    are under "unreadable". Raises PerceptionError, ModelError.
     """
     limit = _USUAL.get(descriptor, _USUAL_OF_ENCODERS) if threshold is None else threshold
     if not 0 < limit <= 1:
         raise PerceptionError(f"--threshold {limit} must be over 0 and at most 1")
-    manifest = require_dataset(dataset)
-    keys = read_table(manifest, ["key"])["key"].to_pylist()
+    frames = every_frame(dataset)
+    require_folder(dataset, "dedup")
+    keys = image_names(frames)
+    refused: dict[int, str] = {}
     with TemporaryDirectory(prefix="perception_contrast_") as folder:
-        vectors, space = _vectors(dataset, len(keys), descriptor, device, offline, Path(folder), tell)
+        vectors, space = _vectors(frames, descriptor, device, offline, Path(folder), refused, tell)
 
         def compared(done: int, total: int) -> None:
             if tell is not None:
                 tell("compared", done, total)
 
-        owner, cosine, clusters = find_duplicates(vectors, limit, tell=compared)
+        found = find_duplicates(vectors, limit, tell=compared)
         del vectors
+    owner, cosine, clusters = _among_all(len(keys), refused, *found)
     table = pa.table(
         {
             "key": keys,
@@ -180,33 +190,51 @@ def dedup(
         }
     )
     write_table(dataset / DUPLICATES, table, {"space": space, "threshold": str(limit)})
-    found = int((owner >= 0).sum())
+    duplicates = int((owner >= 0).sum())
     return {
         "frames": len(keys),
-        "duplicates": found,
-        "kept": len(keys) - found,
-        "clusters": len(np.unique(clusters)),
+        "duplicates": duplicates,
+        "kept": len(keys) - duplicates,
+        "clusters": len(np.unique(clusters[clusters >= 0])),
+        "unreadable": list(refused.values()),
         "space": space,
         "threshold": limit,
     }
 
 
-def _vectors(
-    dataset: Path,
+def _among_all(
     count: int,
+    refused: Collection[int],
+    owner: NDArray[np.int64],
+    cosine: NDArray[np.float32],
+    clusters: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """What ``find_duplicates`` gave of the readable frames, for all ``count``; the others have no cluster."""
+    places = np.array([index for index in range(count) if index not in refused], np.int64)
+    every_owner, every_cluster = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
+    every_cosine = np.full(count, np.nan, np.float32)
+    every_owner[places] = np.where(owner >= 0, places[owner], -1)
+    every_cosine[places], every_cluster[places] = cosine, places[clusters]
+    return every_owner, every_cosine, every_cluster
+
+
+def _vectors(
+    frames: Frames,
     descriptor: str,
     device: str,
     offline: bool,
     folder: Path,
+    refused: dict[int, str],
     tell: Tell | None,
 ) -> tuple[Any, str]:
-    """Unit vectors (n, c) float16 in a file, and their space."""
+    """Unit vectors (n, c) float16 in a file, of the frames that are not ``refused``, and their space."""
     source: Iterator[Floats]
-    if descriptor == THUMBNAIL:
-        source, space = _thumbnail_vectors(require_dataset(dataset)), THUMBNAIL
+    if descriptor == THUMBNAIL and isinstance(frames, ShardDataset):
+        source, space = _thumbnail_vectors(require_dataset(frames.path)), THUMBNAIL
     else:
         described = load_descriptor(descriptor, device, offline)
-        source, space = _image_vectors(dataset, described), described.space
+        source, space = _image_vectors(frames, described, refused), described.space
+    count = len(frames)
     stored: Any = None
     done = 0
     for part in source:
@@ -216,7 +244,7 @@ def _vectors(
         done += len(part)
         if tell is not None:
             tell("described", done, count)
-    return (np.zeros((0, 1), np.float16) if stored is None else stored), space
+    return (np.zeros((0, 1), np.float16) if stored is None else stored[:done]), space
 
 
 def _thumbnail_vectors(manifest: Path) -> Iterator[Floats]:
@@ -225,11 +253,12 @@ def _thumbnail_vectors(manifest: Path) -> Iterator[Floats]:
         yield thumbnail_descriptor(np.frombuffer(raw, np.uint8).reshape(-1, *THUMBNAIL_SHAPE))
 
 
-def _image_vectors(dataset: Path, described: Descriptor) -> Iterator[Floats]:
-    frames = ShardDataset(dataset, duplicates=True)
-    for start in range(0, len(frames), _BATCH):
-        images = [
-            frames[index]["image"].permute(1, 2, 0).numpy()
-            for index in range(start, min(start + _BATCH, len(frames)))
-        ]
+def _image_vectors(frames: Frames, described: Descriptor, refused: dict[int, str]) -> Iterator[Floats]:
+    images: list[Any] = []
+    for _, sample in readable(frames, refused):
+        images.append(sample["image"].permute(1, 2, 0).numpy())
+        if len(images) == _BATCH:
+            yield described(images)
+            images = []
+    if images:
         yield described(images)

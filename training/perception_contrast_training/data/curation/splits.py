@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,15 @@ from scipy.spatial import cKDTree
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.data.bags.options import NANOSECONDS
 from perception_contrast_training.data.bags.transforms import WORLD_FRAMES
+from perception_contrast_training.data.datasets.folder_classes import AUTO
 from perception_contrast_training.data.datasets.manifest import SPLIT, write_table
+from perception_contrast_training.data.datasets.subset import image_names
 
 if TYPE_CHECKING:
     from perception_contrast_training.data.datasets.shards import ShardDataset
 
 UNUSED = "unused"
+_GUARD_TIME = 2.0  # seconds, between the parts of a dataset
 WAYS = ("bag", "place", "time")
 Labels = NDArray[np.int64]
 
@@ -34,20 +37,21 @@ Labels = NDArray[np.int64]
 class SplitOptions:
     """by: "bag", "place" (cells of ``cell`` metres) or "time" (stretches with ``gap`` seconds between).
 
-    shares: of the frames, by part. guard_time: seconds, guard_distance: metres (only where poses are
-    known, and only by place) that frames of two parts are at least apart.
+    "" for what suits the data, which is "bag" for a dataset. shares: of the frames, by part. guard_time:
+    seconds, None for 2 in a dataset; guard_distance: metres (only where poses are known, and only by place)
+    that frames of two parts are at least apart.
     """
 
-    by: str = "bag"
+    by: str = ""
     shares: tuple[tuple[str, float], ...] = (("train", 0.8), ("val", 0.1), ("test", 0.1))
     cell: float = 1.0
     gap: float = 30.0
-    guard_time: float = 2.0
+    guard_time: float | None = None
     guard_distance: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.by not in WAYS:
+        if self.by not in ("", *WAYS):
             raise PerceptionError(f"--by {self.by} is none of {', '.join(WAYS)}")
         names = [name for name, _ in self.shares]
         if len(names) < 2 or len(set(names)) < len(names) or UNUSED in names:
@@ -57,7 +61,7 @@ class SplitOptions:
         if not math.isclose(sum(share for _, share in self.shares), 1.0, abs_tol=0.01):
             said = ",".join(f"{name}={share:g}" for name, share in self.shares)
             raise PerceptionError(f"--parts {said} must add up to 1")
-        if not (self.cell > 0 and self.gap >= 0 and self.guard_time >= 0 and self.guard_distance >= 0):
+        if not (self.cell > 0 and self.gap >= 0 and (self.guard_time or 0) >= 0 and self.guard_distance >= 0):
             raise PerceptionError("--cell must be over 0; --gap and the guards must be 0 or more")
 
 
@@ -73,13 +77,24 @@ class Placed:
     parents: Labels
 
 
-def split(dataset: Path, options: SplitOptions) -> dict[str, int]:
-    """Writes the part of each frame; gives their numbers. Raises PerceptionError; nothing is written then."""
-    from perception_contrast_training.data.datasets.shards import ShardDataset
+def split(dataset: Path, options: SplitOptions, *, classes: str = AUTO) -> dict[str, int]:
+    """Writes the part of each frame of a dataset or a folder of images; gives their numbers.
 
-    frames = ShardDataset(dataset, duplicates=True)
-    parts = split_frames(placed(frames), options)
-    table = pa.table({"key": frames.rows["key"].to_pylist(), "part": parts})
+    classes: rule of ``folder_classes.RULES``, for a folder. Raises PerceptionError; nothing is written then.
+    """
+    from perception_contrast_training.data.curation.every_frame import every_frame, require_folder
+    from perception_contrast_training.data.curation.folder_splits import split_folder
+    from perception_contrast_training.data.datasets.folders import FolderDataset
+
+    frames = every_frame(dataset, classes=classes)
+    require_folder(dataset, "split")
+    if isinstance(frames, FolderDataset):
+        parts, options = split_folder(frames, options)
+    else:
+        guard = _GUARD_TIME if options.guard_time is None else options.guard_time
+        options = replace(options, by=options.by or "bag", guard_time=guard)
+        parts = split_frames(placed(frames), options)
+    table = pa.table({"key": image_names(frames), "part": parts})
     facts = {"by": options.by, "seed": str(options.seed), "guard_time": str(options.guard_time)}
     write_table(dataset / SPLIT, table, facts | {"guard_distance": str(options.guard_distance)})
     return {name: parts.count(name) for name in (*dict(options.shares), UNUSED)}
@@ -102,7 +117,10 @@ def placed(frames: ShardDataset) -> Placed:
 
 
 def split_frames(frames: Placed, options: SplitOptions) -> list[str]:
-    """The part of each frame, "unused" for those within a guard. Raises PerceptionError for too few."""
+    """The part of each frame, "unused" for those within a guard. Raises PerceptionError for too few.
+
+    options: with ``by`` and ``guard_time`` chosen.
+    """
     names = [name for name, _ in options.shares]
     units = _units(frames, options)
     count = len(np.unique(units))
@@ -184,7 +202,7 @@ def _guarded(frames: Placed, parts: Labels, options: SplitOptions) -> Labels:
     sizes = np.bincount(parts, minlength=len(options.shares))
     for part in np.argsort(-sizes, kind="stable"):
         mine, others = result == part, (result >= 0) & (result != part)
-        near = _near_in_time(frames, mine, others, options.guard_time)
+        near = _near_in_time(frames, mine, others, options.guard_time or 0.0)
         if options.by == "place":
             near |= _near_in_space(frames, mine, others, options.guard_distance)
         result[near] = -1

@@ -11,14 +11,8 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.compressed import decode_compressed_depth
-from perception_contrast_training.data.datasets.manifest import (
-    DUPLICATES,
-    SCHEMA,
-    SHARDS,
-    SPLIT,
-    read_table,
-    require_dataset,
-)
+from perception_contrast_training.data.datasets.frame_notes import chosen_frames
+from perception_contrast_training.data.datasets.manifest import SCHEMA, SHARDS, read_table, require_dataset
 from perception_contrast_training.data.datasets.samples import (
     UNKNOWN,
     Sample,
@@ -52,11 +46,7 @@ class ShardDataset:
         self.path = Path(path)
         self.transform = transform
         table = read_table(require_dataset(self.path), [n for n in SCHEMA.names if n != "thumbnail"])
-        chosen = np.ones(table.num_rows, bool)
-        if not duplicates and (self.path / DUPLICATES).is_file():
-            chosen &= ~_flags(self.path / DUPLICATES, "duplicate", table)
-        if part is not None:
-            chosen &= _parts(self.path / SPLIT, table, part)
+        chosen = chosen_frames(self.path, table["key"].to_pylist(), part, duplicates=duplicates)
         self.rows = table.filter(chosen)
         self.stamps: NDArray[np.int64] = self.rows["stamp"].to_numpy()
         self.groups: NDArray[np.int32] = self.rows["source"].to_numpy()
@@ -115,34 +105,3 @@ def _poses(rows: Any) -> NDArray[np.float64]:
     unknown = no_pose().tolist()
     filled = [unknown if pose is None else pose for pose in rows["pose"].to_pylist()]
     return np.array(filled, np.float64).reshape(len(filled), len(unknown))
-
-
-def _aligned(path: Path, column: str, table: Any) -> list[Any]:
-    """A column of a file about the manifest's frames, in the manifest's order."""
-    found = read_table(path, ["key", column])
-    known = dict(zip(found["key"].to_pylist(), found[column].to_pylist(), strict=True))
-    keys = table["key"].to_pylist()
-    if not set(keys) <= known.keys():
-        raise PerceptionError(
-            f"'{path}' knows not all frames of the dataset, which has grown since; make it again "
-            f"with `perception-contrast data {'split' if path.name == SPLIT else 'dedup'}`"
-        )
-    return [known[key] for key in keys]
-
-
-def _flags(path: Path, column: str, table: Any) -> NDArray[np.bool_]:
-    return np.array(_aligned(path, column, table), bool)
-
-
-def _parts(path: Path, table: Any, part: str) -> NDArray[np.bool_]:
-    if not path.is_file():
-        raise PerceptionError(
-            f"dataset '{path.parent}' is not split, so it has no part '{part}'; run "
-            f"`perception-contrast data split {path.parent}`"
-        )
-    parts = np.array(_aligned(path, "part", table), str)
-    if part not in parts:
-        raise PerceptionError(
-            f"dataset '{path.parent}' has no part '{part}'; it has: {', '.join(sorted(set(parts)))}"
-        )
-    return np.asarray(parts == part)

@@ -29,6 +29,14 @@ class Chosen:
         return self.images[int(self.indices[index])]
 
 
+def left_out_files(images: Any) -> tuple[str, ...]:
+    """A line for each file that looks like one of a data set's images and cannot be one."""
+    if isinstance(images, Chosen):
+        return left_out_files(images.images)
+    found: tuple[str, ...] = getattr(images, "left_out", ())
+    return found
+
+
 def evenly(images: Images, most: int) -> Images:
     """At most ``most`` of the images, spread evenly; 0 for all."""
     if not most or len(images) <= most:

@@ -18,7 +18,6 @@ from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS
 from perception_contrast_training.methods.base import PairedViews, Views
 from perception_contrast_training.views.batch import collated
 
-TRIES = 16  # neighbours that are looked at in place of an image that cannot be read
 UNREADABLE = "unreadable"
 UNREADABLE_FILES = "unreadable_files"
 PARTNERED = "partnered"
@@ -79,12 +78,12 @@ class _ViewDataset(Dataset[BatchItems]):
     def _readable(self, index: int) -> tuple[dict[str, Any], list[str]]:
         """The first sample from an index on that can be read, and a line for each before it that cannot."""
         refused: list[str] = []
-        for more in range(TRIES):
+        for more in range(len(self._images)):
             try:
                 return {**self._images[(index + more) % len(self._images)]}, refused
             except PerceptionError as error:
                 refused.append(" ".join(str(error).split()))
-        raise PerceptionError(f"{TRIES} images on end from number {index} cannot be read: {refused[-1]}")
+        raise PerceptionError(f"none of {len(self._images)} images can be read: {refused[-1]}")
 
 
 def collate(samples: Sequence[BatchItems]) -> BatchItems:

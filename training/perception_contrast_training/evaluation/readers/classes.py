@@ -12,6 +12,7 @@ from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.vocabulary import checked_text
 from perception_contrast.images.file_listing import is_image_name, list_images
 from perception_contrast.images.files import decode_image_file
+from perception_contrast_training.data.datasets.folders import archive_member, archive_names
 from perception_contrast_training.evaluation.readers.types import Image, NamedImage, Skipped
 
 
@@ -56,8 +57,8 @@ class ClassFolder:
         if packed is None:
             return self._skipped.image(self.path / name, name)
         try:
-            return decode_image_file(packed.read(name), name)
-        except (FrameError, zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+            return decode_image_file(archive_member(packed, name), name)
+        except FrameError as error:
             self._skipped.note(name, error)
             return None
 
@@ -71,7 +72,7 @@ class ClassFolder:
         elif self.path.is_file():
             try:
                 with zipfile.ZipFile(self.path) as packed:
-                    names = packed.namelist()
+                    names = archive_names(packed)
             except zipfile.BadZipFile as error:
                 raise PerceptionError(
                     f"'{self.path}' is no .zip ({error}); give a folder or a .zip"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class CocoSet:
         # Two categories of one name are one thing to ask for.
         self.names = tuple(dict.fromkeys(self._categories.values()))
         self.entries = _entries(stored, self._categories, file)[: limit or None]
-        self.folder = images or _folder_of(file, self.entries[0].name)
+        self.folder = _folder_of(file, self.entries, images)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -70,9 +70,7 @@ class CocoSet:
         """The frames of one video."""
         for entry in (one for one in self.entries if one.video == video):
             path = self.folder / entry.name
-            if not path.is_file():
-                raise PerceptionError(f"image '{path}' does not exist; name its folder with --images")
-            image = self._skipped.image(path)
+            image = self._skipped.image(path, entry.name)
             if image is None:
                 continue
             if image.shape[:2] != entry.size:
@@ -199,12 +197,19 @@ def _track(note: Mapping[str, Any]) -> str:
     return next((str(note[key]) for key in TRACKS if note.get(key) is not None), "")
 
 
-def _folder_of(file: Path, name: str) -> Path:
-    candidates = (file.parent, file.parent / "images", file.parent / file.stem)
-    for folder in candidates:
-        if (folder / name).is_file():
+def _folder_of(file: Path, entries: Sequence[_Entry], images: Path | None) -> Path:
+    """The folder that holds images of the file; single ones may be missing there."""
+    beside = (file.parent, file.parent / "images", file.parent / file.stem)
+    for folder in beside if images is None else (images,):
+        if any((folder / entry.name).is_file() for entry in entries):
             return folder
-    raise PerceptionError(f"the images of '{file}' are not beside it; name their folder with --images")
+    if not entries:
+        raise PerceptionError(f"'{file}' names no images; export it again")
+    where = "beside it" if images is None else f"in '{images}'"
+    raise PerceptionError(
+        f"the images of '{file}', such as '{entries[0].name}', are not {where}; "
+        "name their folder with --images"
+    )
 
 
 def boxes_of(masks: list[Mask]) -> NDArray[np.float64]:

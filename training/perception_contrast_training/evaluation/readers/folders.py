@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.orientation import orientation_note
@@ -28,7 +27,7 @@ class LabelFolder:
     ) -> None:
         self.folder, self.names = folder, tuple(names)
         self._ignore, self._skipped = frozenset(ignore), skipped
-        self.pairs = labelled_pairs(folder)[: limit or None]
+        self.pairs = labelled_pairs(folder, skipped)[: limit or None]
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -38,7 +37,9 @@ class LabelFolder:
             image = self._skipped.image(path)
             if image is None:
                 continue
-            numbers = read_labels(labels)
+            numbers = self._skipped.labels(labels)
+            if numbers is None:
+                continue
             if numbers.shape != image.shape[:2]:
                 raise PerceptionError(
                     f"'{labels}' is {_size(numbers)}, its image '{path.name}' {_size(image)}; "
@@ -58,7 +59,7 @@ class LabelFolder:
         return np.where(ignored, IGNORED, numbers)
 
 
-def labelled_pairs(folder: Path) -> list[tuple[Path, Path]]:
+def labelled_pairs(folder: Path, skipped: Skipped) -> list[tuple[Path, Path]]:
     """(image, labels) of a folder in natural order. Raises PerceptionError."""
     if not folder.is_dir():
         raise PerceptionError(f"folder '{folder}' does not exist; check --data")
@@ -67,36 +68,28 @@ def labelled_pairs(folder: Path) -> list[tuple[Path, Path]]:
             raise PerceptionError(
                 f"folder '{folder}' has no '{part}/'; put images in images/ and label PNGs in labels/"
             )
-    pairs = [(file, folder / "labels" / f"{file.stem}.png") for file in image_files(folder / "images")]
+    files = image_files(folder / "images", skipped)
+    pairs = [(file, folder / "labels" / f"{file.stem}.png") for file in files]
     for image, labels in pairs:
-        if not labels.is_file():
+        if not labels.is_file() and not labels.is_symlink():
             raise PerceptionError(f"image '{image}' has no labels '{labels}'; add them or remove the image")
     return pairs
 
 
-def image_files(folder: Path) -> tuple[Path, ...]:
-    """Images of a folder in natural order; raises PerceptionError for none."""
-    return ImageFolderSource(folder).files
+def image_files(folder: Path, skipped: Skipped) -> tuple[Path, ...]:
+    """Images of a folder in natural order; notes those left out. Raises PerceptionError for none."""
+    source = ImageFolderSource(folder)
+    skipped.files.update(source.lost)
+    return source.files
 
 
-def read_labels(path: Path) -> NDArray[np.int64]:
-    """Class numbers (H, W) of a grey or palette PNG. Raises PerceptionError for what is none."""
-    try:
-        with Image.open(path) as stored:
-            if stored.mode not in ("L", "P", "1", "I", "I;16"):
-                raise PerceptionError(
-                    f"'{path}' is a {stored.mode} image; labels must have one channel of class numbers"
-                )
-            return np.asarray(stored).astype(np.int64)
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise PerceptionError(f"labels '{path}' cannot be read: {error}; write them again as PNG") from error
-
-
-def numbers_in(folder: Path, ignore: Collection[int]) -> int:
+def numbers_in(folder: Path, ignore: Collection[int], skipped: Skipped) -> int:
     """One more than the highest class number of a folder's labels that is not ignored."""
     highest = -1
-    for _, labels in labelled_pairs(folder):
-        numbers = read_labels(labels)
+    for _, labels in labelled_pairs(folder, skipped):
+        numbers = skipped.labels(labels)
+        if numbers is None:
+            continue
         counted = numbers[~np.isin(numbers, list(ignore))]
         highest = max(highest, int(counted.max(initial=-1)))
     return highest + 1

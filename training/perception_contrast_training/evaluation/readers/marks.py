@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
-from perception_contrast_training.evaluation.readers.folders import read_labels
+from perception_contrast_training.evaluation.readers.label_files import read_labels
 from perception_contrast_training.evaluation.readers.types import Image, Mask
 
 Box = tuple[int, int, int, int]

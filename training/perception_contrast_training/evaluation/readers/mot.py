@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast_training.evaluation.readers.folders import image_files
+from perception_contrast.recordings.image_folder import ImageFolderSource
 from perception_contrast_training.evaluation.readers.types import Skipped, Thing, ThingsImage
 
 COLUMNS = 8  # frame, id, x, y, width, height, counts, class; frames and pixels are counted from 1
@@ -24,8 +24,10 @@ class MotFolder:
 
     def __init__(self, folder: Path, names: Sequence[str], skipped: Skipped, limit: int = 0) -> None:
         self.folder, self.names, self._skipped = folder, tuple(names), skipped
-        self.files = image_files(folder / "img1")[: limit or None]
-        self._numbers = _numbers(self.files)
+        source = ImageFolderSource(folder / "img1")
+        skipped.files.update(source.lost)
+        self.files = source.files[: limit or None]
+        self._numbers = _numbers(source)[: limit or None]
         self._rows = _rows(folder / "gt" / "gt.txt")
 
     def __len__(self) -> int:
@@ -51,11 +53,11 @@ class MotFolder:
         return Thing((name,), mask, str(number), ignored=row[6] == 0 or not known)
 
 
-def _numbers(files: Sequence[Path]) -> list[int]:
+def _numbers(source: ImageFolderSource) -> list[int]:
     """Of the frames in gt.txt: the files' names where all are numbers from 1 on, else their places."""
-    named = [int(file.stem) for file in files if file.stem.isdecimal()]
-    usual = len(named) == len(files) and min(named) >= 1
-    return named if usual else list(range(1, len(files) + 1))
+    named = [int(file.stem) for file in source.files if file.stem.isdecimal()]
+    usual = len(named) == len(source.files) and min(named) >= 1
+    return named if usual else [number + 1 for number in source.numbers]
 
 
 def is_mot(folder: Path) -> bool:

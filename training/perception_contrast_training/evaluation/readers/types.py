@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.errors import FrameError
 from perception_contrast.core.vocabulary import UNLABELLED
 from perception_contrast.images.files import load_image
+from perception_contrast_training.evaluation.readers.label_files import read_labels
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -79,6 +80,17 @@ class Skipped:
             return load_image(path)
         except FrameError as error:
             self.note(name or path.name, error)
+            return None
+
+    def labels(self, path: Path) -> NDArray[np.int64] | None:
+        """The numbers of a label image, or None after noting that it cannot be read.
+
+        Raises PerceptionError for an image that holds no numbers.
+        """
+        try:
+            return read_labels(path)
+        except FrameError as error:
+            self.note(f"{path.parent.name}/{path.name}", error)
             return None
 
     def note(self, name: str, error: Exception) -> None:

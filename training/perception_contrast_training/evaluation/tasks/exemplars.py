@@ -23,12 +23,13 @@ def exemplars(job: Job) -> Outcome:
     options = job.options
     if options.boxes is None:
         raise PerceptionError("task exemplars needs the true boxes; name their COCO JSON with --boxes")
-    data = read_boxes(options.boxes, Path(options.data), options.topic)
+    data = read_boxes(options.boxes, Path(options.data), options.topic, job.skipped)
     answers = ask(pipeline_of(job, words=options.language_model != "none"), data)
     figures = figures_of(answers)
     outcome = Outcome(
         {"classes": figures, "least_overlap": LEAST_OVERLAP, "frames": len(data.frames)},
         [Table("Things asked for by example", HEADINGS, rows_of(figures))],
+        notes=list(data.lost),
     )
     if options.draw:
         outcome.images.update(overlays_of(answers, data.names))

@@ -67,7 +67,7 @@ def _samples(job: Job) -> tuple[tuple[str, ...], list[LabelledImage]]:
         data, vocabulary = labelled_set(job)
         return labels_of(vocabulary), list(data)
     folder, ignored = Path(options.data), ignored_of(options)
-    names = tuple(f"class {number}" for number in range(numbers_in(folder, ignored)))
+    names = tuple(f"class {number}" for number in range(numbers_in(folder, ignored, job.skipped)))
     return names, list(LabelFolder(folder, names, ignored, job.skipped, options.limit))
 
 

@@ -60,7 +60,7 @@ def propagate(job: Job) -> Outcome:
     rows = [*followed.rows(), *places.rows(), ("frames", followed.frames)]
     figures = {**followed.figures(), **places.figures(), "frames": followed.frames}
     table = Table("Features over time", ("figure", "value"), rows)
-    return Outcome(figures, [table], followed.images(), followed.notes())
+    return Outcome(figures, [table], followed.images(), [*followed.notes(), *sequence.lost])
 
 
 def features_of(pipeline: Pipeline, frame: Frame) -> FeatureGrid:
