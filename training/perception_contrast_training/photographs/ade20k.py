@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.images.file_listing import list_images
 from perception_contrast.images.files import load_image
-from perception_contrast_training.evaluation.readers.folders import read_labels
+from perception_contrast_training.evaluation.readers.folders import image_files
+from perception_contrast_training.evaluation.readers.label_files import read_labels
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.photographs.base import LabelledPhoto, SetFacts, folder_of, numbered
 from perception_contrast_training.photographs.label_folder import LabelFolderPhotos
 from perception_contrast_training.photographs.naming import Naming
@@ -41,14 +42,14 @@ class Ade20kPhotos:
 
     facts = FACTS
 
-    def __init__(self, folder: Path, part: str = "training") -> None:
+    def __init__(self, folder: Path, skipped: Skipped, part: str = "training") -> None:
         """Lists the images of a part, ``training`` or ``validation``. Raises PerceptionError."""
         images, self._labels = folder_of(folder, "images", part), folder / "annotations" / part
         if images is None or not self._labels.is_dir():
             raise PerceptionError(
                 f"'{folder}' has no images/{part}/ with annotations/{part}/; unpack it whole"
             )
-        self._files = {path.stem: path for path in list_images(images).files}
+        self._files = {path.stem: path for path in image_files(images, skipped)}
         self.keys = tuple(self._files)
 
     def photo(self, key: str) -> LabelledPhoto:
@@ -57,6 +58,6 @@ class Ade20kPhotos:
         return LabelledPhoto(key, load_image(self._files[key]), *numbered(labels, NAMES), FACTS)
 
 
-def ade20k_folder(folder: Path, naming: Naming) -> LabelFolderPhotos:
+def ade20k_folder(folder: Path, naming: Naming, skipped: Skipped) -> LabelFolderPhotos:
     """ADE20K as ``images/``, ``labels/`` and a class list of its 150 names."""
-    return LabelFolderPhotos(folder, naming, FACTS, NAMES)
+    return LabelFolderPhotos(folder, naming, skipped, FACTS, NAMES)

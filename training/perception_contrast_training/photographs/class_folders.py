@@ -10,6 +10,7 @@ import numpy as np
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.file_listing import list_images
 from perception_contrast.images.files import load_image
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.photographs.base import LabelledPhoto, PhotoRegion, SetFacts
 from perception_contrast_training.photographs.label_folder import OWN_TERMS, class_name
 from perception_contrast_training.photographs.naming import Naming
@@ -18,9 +19,11 @@ from perception_contrast_training.photographs.naming import Naming
 class ClassFolderPhotos:
     """``CLASS/*.jpg``: the whole photograph is one region; nothing is known of anything else in it."""
 
-    def __init__(self, folder: Path, naming: Naming, licence: str = OWN_TERMS) -> None:
+    def __init__(self, folder: Path, naming: Naming, skipped: Skipped, licence: str = OWN_TERMS) -> None:
         """Lists the photographs. Raises PerceptionError where there are none."""
-        files = list_images(folder, recursive=True).files
+        listing = list_images(folder, recursive=True)
+        skipped.files.update(listing.left_out)
+        files = listing.files
         self._files = {path.relative_to(folder).as_posix(): path for path in files if path.parent != folder}
         if not self._files:
             raise PerceptionError(f"'{folder}' has no images in folders of their classes")

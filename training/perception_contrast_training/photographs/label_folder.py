@@ -8,8 +8,10 @@ from pathlib import Path
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.files import load_image
 from perception_contrast.images.orientation import orientation_note
-from perception_contrast_training.evaluation.readers.folders import labelled_pairs, read_labels
+from perception_contrast_training.evaluation.readers.folders import labelled_pairs
+from perception_contrast_training.evaluation.readers.label_files import read_labels
 from perception_contrast_training.evaluation.readers.names import vocabulary_beside
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.photographs.base import LabelledPhoto, SetFacts, numbered
 from perception_contrast_training.photographs.naming import Naming
 
@@ -24,13 +26,19 @@ class LabelFolderPhotos:
     """
 
     def __init__(
-        self, folder: Path, naming: Naming, facts: SetFacts | None = None, names: dict[int, str] | None = None
+        self,
+        folder: Path,
+        naming: Naming,
+        skipped: Skipped,
+        facts: SetFacts | None = None,
+        names: dict[int, str] | None = None,
     ) -> None:
         """Reads the class list and the file names.
 
         Args:
             folder: With ``images/`` and ``labels/``.
             naming: Gives names their canonical form.
+            skipped: Notes files that are left out.
             facts: Of the set; None for those of a folder of one's own: dense, unlabelled pixels are void.
             names: Class number to canonical name; None takes the class list.
 
@@ -41,7 +49,7 @@ class LabelFolderPhotos:
         self.facts = facts or SetFacts(
             folder.name, OWN_TERMS, frozenset(self._names.values()), rest_is_other=False
         )
-        self._pairs = {image.stem: (image, labels) for image, labels in labelled_pairs(folder)}
+        self._pairs = {image.stem: (image, labels) for image, labels in labelled_pairs(folder, skipped)}
         self.keys = tuple(self._pairs)
 
     def photo(self, key: str) -> LabelledPhoto:

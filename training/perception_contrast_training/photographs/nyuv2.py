@@ -9,6 +9,7 @@ import numpy as np
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.evaluation.libraries import evaluation_library
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.photographs.base import LabelledPhoto, SetFacts, numbered
 from perception_contrast_training.photographs.label_folder import LabelFolderPhotos, class_name, class_texts
 from perception_contrast_training.photographs.naming import Naming
@@ -74,7 +75,7 @@ class Nyuv2Photos:
             raise PerceptionError(f"'{self._file}' cannot be read ({error}); fetch it again") from error
 
 
-def nyuv2_folder(folder: Path, naming: Naming) -> LabelFolderPhotos:
+def nyuv2_folder(folder: Path, naming: Naming, skipped: Skipped) -> LabelFolderPhotos:
     """The set as ``images/``, ``labels/`` and ``classes.json`` with names of its own spelling."""
     names = {number: nyu_name(text, naming) for number, text in class_texts(folder).items()}
-    return LabelFolderPhotos(folder, naming, nyu_facts(frozenset(names.values())), names)
+    return LabelFolderPhotos(folder, naming, skipped, nyu_facts(frozenset(names.values())), names)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.evaluation.readers.names import LISTS
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.photographs.ade20k import Ade20kPhotos, ade20k_folder
 from perception_contrast_training.photographs.base import PhotoSet
 from perception_contrast_training.photographs.class_folders import ClassFolderPhotos
@@ -25,17 +26,19 @@ LAYOUTS = (
 _KNOWN_FOLDERS = {"nyuv2": nyuv2_folder, "ade20k": ade20k_folder}
 
 
-def open_photos(path: Path, naming: Naming, part: str = "") -> PhotoSet:
+def open_photos(path: Path, naming: Naming, part: str = "", skipped: Skipped | None = None) -> PhotoSet:
     """The photographs of a folder or file.
 
     Args:
         path: Of one of ``LAYOUTS``.
         naming: Gives names their canonical form.
         part: Of sets that come in parts, such as ``validation``; "" for the one that is to be trained on.
+        skipped: Notes files that are left out of the list.
 
     Raises:
         PerceptionError: It is none of these, or a part of it is missing.
     """
+    skipped = skipped or Skipped()
     if not path.exists():
         raise PerceptionError(f"photographs '{path}' do not exist; check the path")
     if path.is_file():
@@ -43,20 +46,20 @@ def open_photos(path: Path, naming: Naming, part: str = "") -> PhotoSet:
     if (path / MAT_FILE).is_file():
         return Nyuv2Photos(path / MAT_FILE, naming)
     if (path / "annotations").is_dir() and (path / "images" / (part or "training")).is_dir():
-        return Ade20kPhotos(path, part or "training")
+        return Ade20kPhotos(path, skipped, part or "training")
     if (path / "SegmentationClass").is_dir():
         return VocPhotos(path, part or "train")
     if (path / "data.yaml").is_file():
-        return YoloPhotos(path, naming)
+        return YoloPhotos(path, naming, skipped)
     if (file := _coco_file(path, part)) is not None:
         return CocoPhotos(file, _coco_images(path, file), naming)
     if (path / "images").is_dir() and (path / "labels").is_dir():
         known = _KNOWN_FOLDERS.get(path.name.lower())
-        return known(path, naming) if known else LabelFolderPhotos(path, naming)
+        return known(path, naming, skipped) if known else LabelFolderPhotos(path, naming, skipped)
     if any((path / name).is_file() for name in LISTS):
         raise PerceptionError(f"'{path}' has a class list but no images/ with labels/")
     try:
-        return ClassFolderPhotos(path, naming)
+        return ClassFolderPhotos(path, naming, skipped)
     except PerceptionError as error:
         raise PerceptionError(f"'{path}' is none of the layouts that are read: {LAYOUTS}") from error
 

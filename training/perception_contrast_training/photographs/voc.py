@@ -8,7 +8,7 @@ import numpy as np
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.files import load_image
-from perception_contrast_training.evaluation.readers.folders import read_labels
+from perception_contrast_training.evaluation.readers.label_files import read_labels
 from perception_contrast_training.photographs.base import LabelledPhoto, SetFacts, stacked
 
 LICENCE = "images under Flickr licences, by image; for research"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.file_listing import list_images
 from perception_contrast.images.files import load_image
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.photographs.base import LabelledPhoto, SetFacts, stacked
 from perception_contrast_training.photographs.label_folder import OWN_TERMS, class_name
 from perception_contrast_training.photographs.naming import Naming
@@ -27,7 +28,7 @@ class YoloPhotos:
     centre and size, whose mask is the box.
     """
 
-    def __init__(self, folder: Path, naming: Naming) -> None:
+    def __init__(self, folder: Path, naming: Naming, skipped: Skipped) -> None:
         """Reads ``data.yaml`` and lists the images. Raises PerceptionError."""
         stored = _read(folder / "data.yaml")
         named = stored.get("names")
@@ -35,7 +36,7 @@ class YoloPhotos:
         self._names = {int(number): class_name(str(text), naming) for number, text in pairs}
         if not self._names:
             raise PerceptionError(f"'{folder / 'data.yaml'}' has no 'names'; list the classes there")
-        self._files = {path.relative_to(folder).as_posix(): path for path in _images(folder)}
+        self._files = {path.relative_to(folder).as_posix(): path for path in _images(folder, skipped)}
         self.facts = SetFacts(
             folder.name, str(stored.get("license") or OWN_TERMS), frozenset(self._names.values()), dense=False
         )
@@ -66,8 +67,10 @@ def labels_of(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _images(folder: Path) -> list[Path]:
-    found = [path for path in list_images(folder, recursive=True).files if "images" in path.parts]
+def _images(folder: Path, skipped: Skipped) -> list[Path]:
+    listing = list_images(folder, recursive=True)
+    skipped.files.update(listing.left_out)
+    found = [path for path in listing.files if "images" in path.relative_to(folder).parts]
     if not found:
         raise PerceptionError(f"'{folder}' has no images in a folder 'images'")
     return found

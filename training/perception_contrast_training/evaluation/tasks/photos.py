@@ -45,7 +45,7 @@ SHOWN = (
 def photographs(job: Job) -> Outcome:
     """All names of a set asked for at once in its test photographs. Raises PerceptionError."""
     naming = load_naming()
-    source = open_photos(Path(job.options.data), naming)
+    source = open_photos(Path(job.options.data), naming, skipped=job.skipped)
     keys = part_of(source.facts.name, source.keys, "test")[: job.options.limit or None]
     if not keys:
         raise PerceptionError(

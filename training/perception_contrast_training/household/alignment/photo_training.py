@@ -11,6 +11,7 @@ from pathlib import Path
 from perception_contrast.core.errors import RecipeError
 from perception_contrast.encoders.alignment_head import AlignmentConfig
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.household.photo_shards import (
     PhotoShard,
     PhotoShardJob,
@@ -57,7 +58,10 @@ def training_photographs(recipe: AlignmentRecipe, *, offline: bool = False) -> T
         PerceptionError: A set cannot be read, or shards are of other photographs.
     """
     naming = load_naming([Path(name) for name in recipe.photographs.names])
-    sets = {Path(path): open_photos(Path(path), naming) for path in recipe.photographs.paths}
+    skipped = Skipped()
+    sets = {Path(path): open_photos(Path(path), naming, skipped=skipped) for path in recipe.photographs.paths}
+    for reason in skipped.files.values():
+        logger.warning("left out: %s", reason)
     _require_names_apart(sets.values())
     learned_from = []
     for path, one in sets.items():
