@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -71,33 +70,25 @@ def test_a_folder_called_as_a_set_has_the_sets_names(tmp_path: Path, naming: Nam
     assert names_at(photo, LEFT, RIGHT) == ["refrigerator", ""] and photo.facts.name == "nyuv2"
 
 
-def test_the_file_of_nyu_is_read_as_matlab_wrote_it(
-    tmp_path: Path, naming: Naming, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Columns first, names behind references; h5py is played, since it is no requirement."""
+def test_the_file_of_nyu_is_read_as_matlab_wrote_it(tmp_path: Path, naming: Naming) -> None:
+    """Columns first, names as characters behind references."""
     pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
-    text = np.array([[ord(c)] for c in "desser"], np.uint16)
-    stored = {
-        "images": pixels.transpose(2, 1, 0)[None],
-        "labels": halves(1, 0, np.uint16).T[None],
-        "names": np.array([["#1"]], object),
-        "#1": text,
-    }
-
-    class File(dict[str, np.ndarray]):
-        def __init__(self, path: Path, mode: str) -> None:
-            assert (path.name, mode) == ("nyu_depth_v2_labeled.mat", "r")
-            super().__init__(stored)
-
-        def __enter__(self) -> File:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
-    monkeypatch.setitem(sys.modules, "h5py", SimpleNamespace(File=File))
-    (tmp_path / "nyu_depth_v2_labeled.mat").touch()
+    with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "w") as file:
+        file["images"] = pixels.transpose(2, 1, 0)[None]
+        file["labels"] = halves(1, 0, np.uint16).T[None]
+        file["#refs#/a"] = np.array([[ord(c)] for c in "desser"], np.uint16)
+        file.create_dataset("names", (1, 1), h5py.ref_dtype)[0, 0] = file["#refs#/a"].ref
     (photo,) = photos(open_photos(tmp_path, naming))
     assert np.array_equal(photo.image, pixels) and names_at(photo, LEFT, RIGHT) == ["dresser", ""]
+
+
+@pytest.mark.parametrize("content", [b"", b"no HDF5"])
+def test_a_file_of_nyu_that_is_none_is_refused_by_name(
+    tmp_path: Path, naming: Naming, content: bytes
+) -> None:
+    (tmp_path / "nyu_depth_v2_labeled.mat").write_bytes(content)
+    with pytest.raises(PerceptionError, match="nyu_depth_v2_labeled"):
+        open_photos(tmp_path, naming)
 
 
 def coco_json(**more: object) -> dict[str, object]:
