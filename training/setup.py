@@ -29,7 +29,7 @@ setup(
     python_requires=">=3.10,<3.13",
     install_requires=["perception_contrast==0.1.0", *requirements("training")],
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed"]},
+    package_data={NAME: ["py.typed", "photographs/names.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

@@ -136,6 +136,13 @@ class Searcher:
         candidates.sort(key=lambda candidate: candidate.probability, reverse=True)
         return self._render(candidates, grown, settings)
 
+    def cell_logits(
+        self, text_grid: FeatureGrid | None, exemplar_grid: FeatureGrid | None, prepared: PreparedQueries
+    ) -> FloatArray:
+        """(q, h, w) float32 logits of all queries on the cells of the grid."""
+        text_grid, exemplar_grid = (grid and grid.unit() for grid in (text_grid, exemplar_grid))
+        return self._query_scorer.logits(text_grid, exemplar_grid, prepared)
+
     def refined_logits(
         self,
         image: NDArray[np.uint8],

@@ -16,9 +16,10 @@ from perception_contrast_training.cli.eval_options import Job, Options
 from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.evaluation.report import Outcome, markdown, write_images, write_json
 
-TASKS = ("seg", "det", "track", "classify", "propagate", "exemplars")
+TASKS = ("photos", "seg", "det", "track", "classify", "propagate", "exemplars")
 _EPILOG = """\
 data by task:
+  photos     labelled photographs: NYU Depth V2, ADE20K, COCO, VOC, YOLO polygons, or images/ with labels/
   seg        a folder with images/ and labels/ (class numbers as PNG), or household[:SCENES]
   det        a COCO JSON, or household[:SCENES]
   track      a MOTChallenge folder, a COCO JSON with track ids, or household[:FRAMES]
@@ -224,6 +225,10 @@ def _task(options: Options) -> Callable[[Job], Outcome]:
         from perception_contrast_training.evaluation.tasks.probe import probe
 
         return probe
+    if options.task == "photos":
+        from perception_contrast_training.evaluation.tasks.photos import photographs
+
+        return photographs
     if options.task == "seg":
         from perception_contrast_training.evaluation.tasks.seg import segment
 

@@ -23,7 +23,8 @@ from perception_contrast_training.household.alignment.dense_batches import Batch
 PATCH = 14  # of the image tower, pixels
 AT_LEAST_ONE = (
     "scenes.images", "scenes.per_shard", "scenes.workers", "batch.images", "batch.crop",
-    "batch.phrases", "batch.examples", "optimisation.steps", "checkpoints.every", "calibration.scenes",
+    "batch.phrases", "batch.examples",
+    "photographs.views", "optimisation.steps", "checkpoints.every", "calibration.scenes",
     "evaluation.scenes",
 )  # fmt: skip
 
@@ -38,6 +39,24 @@ class SceneRecipe:
     sizes: tuple[tuple[int, int], ...] = ((378, 504), (280, 378), (224, 294))
     shares: tuple[float, ...] = (0.5, 0.25, 0.25)
     workers: int = 2
+
+
+@dataclass(frozen=True)
+class PhotographSettings:
+    """Labelled photographs to train on beside rendered rooms.
+
+    Attributes:
+        paths: Sets, each a folder or file as ``photographs.open_photos`` reads it; none trains on rendered
+            rooms alone.
+        names: Files of names beside the package's, of the form of ``photographs/names.yaml``.
+        views: Of each photograph: the plain one, and others that are cropped, mirrored and recoloured.
+        share: Of the batches that are of photographs.
+    """
+
+    paths: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    views: int = 2
+    share: float = 0.65
 
 
 @dataclass(frozen=True)
@@ -99,6 +118,7 @@ class AlignmentRecipe:
     start: str = ""
     only: str = ""
     scenes: SceneRecipe = field(default_factory=SceneRecipe)
+    photographs: PhotographSettings = field(default_factory=PhotographSettings)
     batch: BatchSettings = field(default_factory=BatchSettings)
     loss: LossWeights = field(default_factory=LossWeights)
     optimisation: AlignmentOptimisation = field(default_factory=AlignmentOptimisation)
@@ -138,4 +158,5 @@ def _require_sane(recipe: AlignmentRecipe) -> None:
         raise RecipeError("two of scenes.sizes have the same height; they would show the same scenes")
     require_optimisation(recipe.optimisation)
     require_share("optimisation.dropout", recipe.optimisation.dropout)
+    require_share("photographs.share", recipe.photographs.share)
     require_at_least_one(recipe, AT_LEAST_ONE)

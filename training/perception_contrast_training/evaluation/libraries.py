@@ -16,7 +16,7 @@ def evaluation_library(module: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         package = module.partition(".")[0]
-        file = f"requirements/{FILES.get(package, 'evaluation')}.txt"
+        file = f"requirements/{FILES.get(package, 'training')}.txt"
         raise PerceptionError(
             f"this figure needs '{error.name}', which is not installed; run `pip install -r {file}`"
         ) from error

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +25,8 @@ from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_training.data.loading.workers import worker_pool
 
 logger = logging.getLogger(__name__)
+
+ARRAYS = ("tokens", "cls", "colours", "cells", "purity")
 
 
 @dataclass(frozen=True)
@@ -55,68 +56,23 @@ class Shard:
     objects: list[list[SceneObject]]
 
 
-def cell_labels(
-    instances: NDArray[np.int32], numbers: Sequence[int], rows: int, columns: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Majority label and its share for every cell of a grid; 0 for what is not in ``numbers``."""
-    height, width = instances.shape
-    table = np.zeros(int(instances.max()) + 2, np.uint8)
-    for position, number in enumerate(numbers):
-        table[number + 1] = position + 1
-    local = table[instances + 1]
-    y = np.minimum(np.arange(height) * rows // height, rows - 1)
-    x = np.minimum(np.arange(width) * columns // width, columns - 1)
-    cell = (y[:, None] * columns + x[None, :]).ravel()
-    counts = np.bincount(cell * 256 + local.ravel(), minlength=rows * columns * 256).reshape(
-        rows * columns, 256
-    )
-    total = counts.sum(axis=1)
-    winner = counts.argmax(axis=1)
-    share = counts[np.arange(len(counts)), winner] / np.maximum(total, 1)
-    return (
-        winner.astype(np.uint8).reshape(rows, columns),
-        np.round(share * 255).astype(np.uint8).reshape(rows, columns),
-    )
-
-
 def make_shard(job: ShardJob) -> Path:
     """Renders, encodes and writes one shard."""
-    import torch
-
-    from perception_contrast.encoders.alignment_head import AlignmentConfig, colour_statistics
-    from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.preprocessing.to_tensor import image_tensor
     from perception_contrast_sim.rooms.scenes import SceneSampler, SceneSettings
+    from perception_contrast_training.household.token_arrays import TokenArrays
 
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    tower = load_dino(job.model, offline=job.offline, pinned=True)
-    up, cell = AlignmentConfig().up, AlignmentConfig().patch // AlignmentConfig().up
-    rows, columns = job.size[0] // tower.patch, job.size[1] // tower.patch
+    arrays = TokenArrays(job.model, job.layers, job.offline)
     settings = SceneSettings(unseen=job.unseen, offline=job.offline)
-    arrays: dict[str, list[NDArray[np.generic]]] = {
-        k: [] for k in ("tokens", "cls", "colours", "cells", "purity")
-    }
     objects: list[list[dict[str, object]]] = []
     for _, scene in zip(range(job.images), SceneSampler(job.seed, settings), strict=False):
-        image = image_tensor(scene.rgb, job.size, tower.mean, tower.std)
-        plain = image_tensor(scene.rgb, job.size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-            out = tower(image, layers=job.layers)
-        tokens = torch.cat([layer.float() for layer in out.layers], dim=-1)
         numbers = list(scene.objects)[:254]
-        cells, purity = cell_labels(scene.instances, numbers, rows * up, columns * up)
-        arrays["tokens"].append(tokens[0].half().numpy())
-        arrays["cls"].append(out.cls[0].float().half().numpy())
-        arrays["colours"].append(colour_statistics(plain, cell)[0].half().numpy())
-        arrays["cells"].append(cells)
-        arrays["purity"].append(purity)
+        arrays.add(scene.rgb, scene.instances, numbers, job.size)
         objects.append([asdict(scene.objects[n]) for n in numbers])
-    write_shard(job.folder, {name: np.stack(values) for name, values in arrays.items()}, objects)
+    write_shard(job.folder, arrays.stacked(), objects)
     return job.folder
 
 
-def write_shard(folder: Path, arrays: Mapping[str, NDArray[Any]], objects: Sequence[object]) -> None:
+def write_shard(folder: Path, arrays: Mapping[str, NDArray[Any]], objects: object) -> None:
     """Arrays, and what is told of things in JSON, as a folder that appears whole; one that is there stays."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
@@ -131,7 +87,7 @@ def write_shard(folder: Path, arrays: Mapping[str, NDArray[Any]], objects: Seque
 
 def load_shard(folder: Path) -> Shard:
     """A shard with its arrays left on disk until they are read. Raises PerceptionError."""
-    arrays, stored = read_shard(folder, ("tokens", "cls", "colours", "cells", "purity"))
+    arrays, stored = read_shard(folder, ARRAYS)
     return Shard(**arrays, objects=[[SceneObject(**o) for o in image] for image in stored])
 
 
@@ -156,14 +112,19 @@ class Job(Protocol):
 SomeJob = TypeVar("SomeJob", bound=Job)
 
 
-def make_shards(jobs: Sequence[SomeJob], workers: int, make: Callable[[SomeJob], Path]) -> list[Path]:
+def make_shards(
+    jobs: Sequence[SomeJob],
+    workers: int,
+    make: Callable[[SomeJob], Path],
+    what: str = "rendering and encoding scenes",
+) -> list[Path]:
     """Makes the shards that are missing, with a progress bar; returns the folders of all."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     missing = [job for job in jobs if not job.folder.is_dir()]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
-        task = progress.add_task("rendering and encoding scenes (shards)", total=len(jobs))
+        task = progress.add_task(f"{what} (shards)", total=len(jobs))
         progress.advance(task, len(jobs) - len(missing))
         for folder in _made(missing, workers, make):
             logger.info("wrote %s", folder)
@@ -178,7 +139,8 @@ def _made(jobs: Sequence[SomeJob], workers: int, make: Callable[[SomeJob], Path]
             yield future.result()
     except BrokenProcessPool as error:
         raise PerceptionError(
-            "a process that renders ended; if memory ran out, lower scenes.workers. Finished shards are kept"
+            "a process that makes shards ended; if memory ran out, lower scenes.workers. "
+            "Finished shards are kept"
         ) from error
     finally:
         # An interrupt or an error must not wait for shards that were not begun.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -116,6 +117,11 @@ class Words:
             for w in (UNSEEN_ELSEWHERE if unseen else ELSEWHERE)
             if w not in reserved and w not in self.kinds
         )
+
+    def without_elsewhere(self, names: Iterable[str]) -> None:
+        """Takes names out of what no image shows: photographs show them."""
+        shown = set(names)
+        self.elsewhere = tuple(word for word in self.elsewhere if word not in shown)
 
     def _share_head_nouns(self) -> None:
         """An office chair is a chair: a noun also names what its words end with."""

@@ -17,6 +17,7 @@ from perception_contrast.encoders.alignment_head import AlignmentHead
 from perception_contrast_training.household.alignment.dense_batches import DenseBatch
 from perception_contrast_training.losses.clip import clip_loss
 from perception_contrast_training.losses.dense import category_loss, mask_loss, presence_loss, thing_loss
+from perception_contrast_training.losses.neighbours import neighbour_loss
 from perception_contrast_training.losses.supcon import supervised_contrastive_loss
 
 
@@ -29,6 +30,7 @@ class LossWeights:
     caption: float = 0.1
     example: float = 0.5
     thing: float = 0.3
+    neighbours: float = 0.0
 
 
 TERMS = tuple(one.name for one in fields(LossWeights))
@@ -71,6 +73,10 @@ def alignment_losses(
             head.log_scale[2].exp(),
         ),
         "example": lambda: _examples(head, grid, batch),
+        "neighbours": lambda: neighbour_loss(
+            _gram(text.categories),
+            _gram(head.text_embedding(text.categories)),
+        ),
     }
     if things is not None:
         terms["thing"] = lambda: _things(things, batch)
@@ -85,7 +91,7 @@ def _masks(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tensor
     target = truth.clamp_min(0)
     present = (target * (batch.purity > 0.6).unsqueeze(1)).sum(-1)
     unsure = (truth < 0).any(-1)
-    known = ((present == 0) | (present >= 3)) & ~unsure
+    known = (present >= 3) | ((present == 0) & ~unsure)
     return {
         "mask": mask_loss(logits, target, weight),
         "presence": presence_loss(logits, (present >= 3).float(), known),
@@ -122,7 +128,22 @@ def _categories(head: AlignmentHead, grid: Tensor, batch: DenseBatch, sentences:
     # A quarter of the cells tells the same at a quarter of the cost.
     chosen = torch.randperm(len(target))[: len(target) // 4]
     logits = head.log_scale[0].exp() * (grid.flatten(0, 1)[chosen] @ names.T).float()
+    if batch.category_open is not None:
+        open_names = _rows_of_cells(batch.category_open, batch.cells, chosen)
+        logits = logits.masked_fill(open_names, float("-inf"))
+    if batch.category_weight is not None:
+        weight = weight * batch.category_weight[target.clamp_min(0)]
     return category_loss(logits, target[chosen], weight[chosen])
+
+
+def _gram(vectors: Tensor) -> Tensor:
+    return vectors @ vectors.T
+
+
+def _rows_of_cells(table: Tensor, cells: Tensor, chosen: Tensor) -> Tensor:
+    """Rows (chosen, k) of a table (b, objects + 1, k) for some of the cells (b, n), counted through."""
+    image = torch.arange(len(cells)).unsqueeze(1).expand_as(cells).flatten()[chosen]
+    return table[image, cells.flatten()[chosen]]
 
 
 def _regions(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tensor) -> Tensor:
@@ -147,8 +168,9 @@ def _regions(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tens
 def _examples(head: AlignmentHead, grid: Tensor, batch: DenseBatch) -> Tensor:
     queries = head.example_embedding(region_means(grid, batch.cells, batch.purity, batch.examples))
     logits = head.logits(grid @ queries.T, 1).transpose(1, 2)
-    target = gather_cells(batch.same, batch.cells)
-    weight = batch.purity.unsqueeze(1).expand_as(target)
+    same = gather_cells(batch.same, batch.cells)
+    target, unsure = same.clamp_min(0), (same < 0).any(-1)
+    weight = batch.purity.unsqueeze(1) * (same >= 0)
     present = (target * (batch.purity > 0.6).unsqueeze(1)).sum(-1)
-    known = (present == 0) | (present >= 3)
+    known = (present >= 3) | ((present == 0) & ~unsure)
     return mask_loss(logits, target, weight) + 0.3 * presence_loss(logits, (present >= 3).float(), known)

@@ -24,8 +24,15 @@ from perception_contrast_training.engine.resume import stored_recipe
 from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.household.alignment.alignment_method import DenseAlignment
 from perception_contrast_training.household.alignment.dense_batches import BatchMaker
+from perception_contrast_training.household.alignment.photo_batches import (
+    BatchSource,
+    MixedBatchMaker,
+    PhotoBatchMaker,
+)
+from perception_contrast_training.household.alignment.photo_training import training_photographs
 from perception_contrast_training.household.head_run import HEAD_FILE, HeadRun, recipe_in
 from perception_contrast_training.household.scene_shards import (
+    Shard,
     ShardJob,
     load_shard,
     make_shard,
@@ -95,11 +102,25 @@ class AlignmentFit:
         head: The head that is fitted.
     """
 
-    def __init__(self, recipe: AlignmentRecipe, bank: SentenceBank, maker: BatchMaker) -> None:
-        """Makes the head and its trainer; the same recipe and batches, the same head."""
+    def __init__(
+        self,
+        recipe: AlignmentRecipe,
+        bank: SentenceBank,
+        maker: BatchSource,
+        about: Mapping[str, str] | None = None,
+    ) -> None:
+        """Makes the head and its trainer; the same recipe and batches, the same head.
+
+        Args:
+            recipe: Of the fit.
+            bank: Encodes phrases.
+            maker: Draws batches.
+            about: Facts of what is learned from, for the head's file.
+        """
         torch.manual_seed(recipe.seed)
         initial = initial_head(recipe)
-        self._recipe, self._facts, self._maker, self._bank = recipe, initial.facts, maker, bank
+        self._recipe, self._maker, self._bank = recipe, maker, bank
+        self._facts = {**initial.facts, **(about or {})}
         self.head = initial.head
         self.head.drop.p = recipe.optimisation.dropout
         self.trainer = Trainer(
@@ -169,8 +190,27 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False, resume: bool = Fals
         "image_space": load_dino(recipe.image_tower, offline=offline, pinned=True).space,
         "text_space": sentences.space,
     }
-    maker = BatchMaker(shards, Words(), recipe.batch, len(AlignmentConfig().layers), recipe.seed)
-    return AlignmentFit(recipe, SentenceBank(sentences), maker).run(spaces, resume=resume)
+    maker, facts = _batches(recipe, shards, offline)
+    return AlignmentFit(recipe, SentenceBank(sentences), maker, facts).run(spaces, resume=resume)
+
+
+def _batches(
+    recipe: AlignmentRecipe, shards: list[Shard], offline: bool
+) -> tuple[BatchSource, dict[str, str]]:
+    """Batches of rooms, with those of photographs if there are any; facts of these for the head's file."""
+    words, layers = Words(), len(AlignmentConfig().layers)
+    if not recipe.photographs.paths:
+        logger.warning(
+            "photographs.paths names none: the head learns from rendered rooms alone and will be mostly "
+            "wrong on photographs"
+        )
+        return BatchMaker(shards, words, recipe.batch, layers, recipe.seed), {}
+    photographs = training_photographs(recipe, offline=offline)
+    words.without_elsewhere(photographs.names)
+    scenes = BatchMaker(shards, words, recipe.batch, layers, recipe.seed)
+    photos = PhotoBatchMaker(photographs.shards, photographs.naming, recipe.batch, layers, scenes.rng)
+    mixed = MixedBatchMaker(scenes, photos, recipe.photographs.share)
+    return mixed, {"learned_from": photographs.learned_from, "words": json.dumps(photographs.naming.words)}
 
 
 def resume(folder: Path, steps: int = 0) -> Path:

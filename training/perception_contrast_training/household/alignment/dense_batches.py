@@ -10,6 +10,11 @@ import torch
 from torch import Tensor
 
 from perception_contrast_sim.objects.props import SceneObject
+from perception_contrast_training.household.alignment.token_window import (
+    TokenWindow,
+    cut_window,
+    window_tensors,
+)
 from perception_contrast_training.household.scene_shards import Shard
 from perception_contrast_training.household.words import (
     SURFACES,
@@ -30,7 +35,9 @@ class DenseBatch:
     0 nothing else 1 + object. purity (b, n) in [0, 1]. truth (b, objects + 1, q) in {-1, 0, 1}.
     category (b, objects + 1) index into the category names, -1 none. places (b, objects + 1, 3): row and
     column of its middle in the crop's cells, radius in cells; 0 for what has no middle (walls, floors).
-    examples (e, 2): image, object. same (b, objects + 1, e) in {0, 1}.
+    examples (e, 2): image, object. same (b, objects + 1, e) in {-1, 0, 1}. category_open (b, objects + 1, k)
+    bool: category names that an object may also have, none where it is None. category_weight (k,): what a
+    category counts, alike where it is None.
     """
 
     layers: tuple[Tensor, ...]
@@ -46,35 +53,8 @@ class DenseBatch:
     captions: list[str]
     examples: Tensor
     same: Tensor
-
-
-@dataclass(frozen=True)
-class _Crop:
-    """A window of one image's arrays. middles (objects + 1, 3): as ``DenseBatch.places``."""
-
-    tokens: np.ndarray
-    colours: np.ndarray
-    cls: np.ndarray
-    cells: np.ndarray
-    purity: np.ndarray
-    middles: np.ndarray
-    objects: list[SceneObject]
-
-
-def middles_of(cells: np.ndarray, objects: Sequence[SceneObject]) -> np.ndarray:
-    """Row, column and radius, (objects + 1, 3) float32, of what is seen of each object in cells (h, w).
-
-    The radius is that of a disc of the same area. 0 where there is nothing to see, and for surfaces.
-    """
-    count = len(objects) + 1
-    flat = cells.ravel()
-    area = np.bincount(flat, minlength=count)[:count]
-    rows, columns = np.divmod(np.arange(flat.size), cells.shape[1])
-    sums = [np.bincount(flat, weights=axis, minlength=count)[:count] for axis in (rows, columns)]
-    found = np.stack([*(total / np.maximum(area, 1) for total in sums), np.sqrt(area / np.pi)], axis=1)
-    nothing = np.array([True, *(thing.category in SURFACES for thing in objects)]) | (area == 0)
-    found[nothing] = 0.0
-    return found.astype(np.float32)
+    category_open: Tensor | None = None
+    category_weight: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -107,52 +87,32 @@ class BatchMaker:
         rng, settings = self.rng, self._settings
         groups = list(self._groups.values())
         shards = groups[int(rng.choice(len(groups), p=self._weights / self._weights.sum()))]
-        parts = [self._crop(shards[int(rng.integers(len(shards)))]) for _ in range(settings.images)]
-        cells = torch.from_numpy(np.stack([p.cells for p in parts]).astype(np.int64)).flatten(1)
-        objects = [p.objects for p in parts]
-        counts = [np.bincount(c, minlength=256) for c in cells.numpy()]
+        parts = [self._window(shards[int(rng.integers(len(shards)))]) for _ in range(settings.images)]
+        windows, objects = [window for window, _ in parts], [things for _, things in parts]
+        given = window_tensors(windows, self._layers)
+        counts = [np.bincount(cells, minlength=256) for cells in given["cells"].numpy()]
         visible = [
             {o.index: o for k, o in enumerate(things) if count[k + 1] >= settings.least_cells}
             for things, count in zip(objects, counts, strict=True)
         ]
         concepts = self._concepts(visible)
-        tokens = torch.from_numpy(np.stack([p.tokens for p in parts]).astype(np.float32))
         examples, same = self._examples(objects, visible)
         return DenseBatch(
-            layers=tokens.chunk(self._layers, dim=-1),
-            colours=torch.from_numpy(np.stack([p.colours for p in parts]).astype(np.float32)),
-            cls=torch.from_numpy(np.stack([p.cls for p in parts]).astype(np.float32)),
-            cells=cells,
-            purity=torch.from_numpy(np.stack([p.purity for p in parts]).astype(np.float32)).flatten(1) / 255,
+            **given,
             phrases=[phrase(c, rng) for c in concepts],
             truth=self._truth(objects, concepts),
             category=self._categories(objects),
             category_words=[self._category_word(name) for name in self._names],
-            places=_padded([p.middles for p in parts]),
             captions=[self._caption(things) for things in objects],
             examples=examples,
             same=same,
         )
 
-    def _crop(self, shard: Shard) -> _Crop:
-        rng, size = self.rng, self._settings.crop
-        index = int(rng.integers(len(shard.cls)))
-        _, h, w, _ = shard.tokens.shape
-        up = shard.cells.shape[1] // h
-        y, x = int(rng.integers(max(h - size, 0) + 1)), int(rng.integers(max(w - size, 0) + 1))
-        fine = (slice(y * up, (y + size) * up), slice(x * up, (x + size) * up))
+    def _window(self, shard: Shard) -> tuple[TokenWindow, list[SceneObject]]:
+        index = int(self.rng.integers(len(shard.cls)))
         objects = shard.objects[index]
-        middles = middles_of(shard.cells[index], objects)
-        middles[:, :2] -= (y * up, x * up)
-        return _Crop(
-            shard.tokens[index, y : y + size, x : x + size],
-            shard.colours[index][:, fine[0], fine[1]],
-            shard.cls[index],
-            shard.cells[index][fine],
-            shard.purity[index][fine],
-            middles,
-            objects,
-        )
+        things = [thing.category not in SURFACES for thing in objects]
+        return cut_window(shard, index, self._settings.crop, things, self.rng), objects
 
     def _concepts(self, visible: Sequence[dict[int, SceneObject]]) -> list[Concept]:
         rng, words, total = self.rng, self._words, self._settings.phrases
@@ -227,9 +187,3 @@ class BatchMaker:
                 for position, thing in enumerate(things):
                     same[other, position + 1, e] = float(thing.category == wanted)
         return torch.tensor([(b, k + 1) for b, k in chosen], dtype=torch.int64), same
-
-
-def _padded(tables: Sequence[np.ndarray]) -> Tensor:
-    """Tables (n, k) of several lengths as one (b, most, k), zeros behind."""
-    most = max(len(table) for table in tables)
-    return torch.from_numpy(np.stack([np.pad(t, ((0, most - len(t)), (0, 0))) for t in tables]))

@@ -1,0 +1,144 @@
+"""Words on labelled photographs: what a user with a camera will see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import MAX_QUERIES, Query, Vocabulary
+from perception_contrast.pipeline.image_features import ImageFeatures
+from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
+from perception_contrast.visualization.overlay import overlay
+from perception_contrast_training.cli.eval_options import Job, pipeline_of
+from perception_contrast_training.evaluation.metrics.photographs import PhotoFigures, PhotoTruth, nearest
+from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.report import Outcome, Table
+from perception_contrast_training.evaluation.result_images import WorstCases, tinted
+from perception_contrast_training.photographs.base import LabelledPhoto, PhotoSet, TruthTable
+from perception_contrast_training.photographs.naming import Naming, load_naming
+from perception_contrast_training.photographs.open_photos import open_photos
+from perception_contrast_training.photographs.splits import part_of
+
+LOWEST = 0.003  # probability from which average precision looks at reports
+REPORTS = 1000  # of an image at most
+SHOWN = (
+    ("precision at the default threshold", "precision"),
+    ("recall at it", "recall"),
+    ("false names an image", "false_names_per_image"),
+    ("IoU of present names", "present_iou"),
+    ("mIoU by arg-max", "miou"),
+    ("AP50", "ap50"),
+    ("presence AUC", "presence_auc"),
+    ("absent names at 90 % recall", "absent_at_recall"),
+    ("regions named correctly", "region_naming"),
+    ("calibration error", "calibration_error"),
+)
+
+
+def photographs(job: Job) -> Outcome:
+    """All names of a set asked for at once in its test photographs. Raises PerceptionError."""
+    naming = load_naming()
+    source = open_photos(Path(job.options.data), naming, skipped=job.skipped)
+    keys = part_of(source.facts.name, source.keys, "test")[: job.options.limit or None]
+    if not keys:
+        raise PerceptionError(
+            f"none of the {len(source.keys)} photographs of '{job.options.data}' is a test one"
+        )
+    job.notes.append(
+        f"{len(keys)} of {len(source.keys)} photographs of {source.facts.name}, which training leaves out; "
+        f"licence: {source.facts.licence}"
+    )
+    names = _names(source, naming)
+    pipeline = pipeline_of(job)
+    prepared = pipeline.prepare(Vocabulary().with_queries([Query(name) for name in names]))
+    table = TruthTable(naming, source.facts)
+    figures = PhotoFigures(names, pipeline.frame_search.detection_threshold(pipeline.settings))
+    worst = WorstCases() if job.options.draw else None
+    for key in tracked(keys, "asking for names in photographs", len(keys)):
+        try:
+            photo = source.photo(key)
+        except FrameError as error:
+            job.skipped.note(key, error)
+            continue
+        truth = PhotoTruth(photo, table.of_regions(photo.regions, names), table.in_photo(photo, names))
+        _measure(pipeline, prepared, truth, figures, worst)
+    if not figures.images:
+        raise PerceptionError("no photograph could be read; nothing was measured")
+    return _outcome(source, figures, worst)
+
+
+def _names(source: PhotoSet, naming: Naming) -> tuple[str, ...]:
+    """The set's names that are in the lists, as many as can be asked for at once."""
+    return tuple(sorted(name for name in source.facts.names if naming.knows(name)))[:MAX_QUERIES]
+
+
+def _measure(
+    pipeline: Pipeline,
+    prepared: PreparedQueries,
+    truth: PhotoTruth,
+    figures: PhotoFigures,
+    worst: WorstCases | None,
+) -> None:
+    frame = Frame(truth.photo.image)
+    seen = pipeline.extract_features(frame)
+    searcher = pipeline.frame_search.searcher
+    logits = searcher.cell_logits(seen.semantic, seen.features, prepared)
+    figures.add_pixels(truth, logits, searcher.calibration.mask)
+    settings = replace(pipeline.settings, detection_threshold=LOWEST, max_detections=REPORTS)
+    detections = pipeline.search(frame, seen, prepared, settings).detections
+    figures.add_detections(truth, detections)
+    figures.add_names(truth, _region_cosines(truth.photo, seen, prepared))
+    if worst is not None:
+        published = [d for d in detections if d.scores.probability >= figures.published]
+        right = [truth.present[figures.names.index(d.label)] == 1 for d in published]
+        share = float(np.mean(right)) if right else float("nan")
+        ids = {label: number for number, label in enumerate(sorted({d.label for d in published}), 1)}
+        panels = [
+            truth.photo.image,
+            tinted(truth.photo.image, truth.photo.numbers.astype(np.int64) - 1),
+            overlay(truth.photo.image, published, ids),
+        ]
+        worst.add(share, f"{truth.photo.key}: {sum(right)} of {len(right)} names right", panels)
+
+
+def _region_cosines(
+    photo: LabelledPhoto, seen: ImageFeatures, prepared: PreparedQueries
+) -> NDArray[np.float32]:
+    """(regions, names) cosine of each region's mean vector with the names; nan for less than three cells."""
+    grid = seen.semantic
+    assert grid is not None
+    values = grid.unit().values.astype(np.float32)
+    cells = nearest(photo.numbers, (values.shape[0], values.shape[1]))
+    texts = np.stack([vectors.mean(axis=0) for vectors in prepared.texts])
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    found = np.full((len(photo.regions), len(texts)), np.nan, np.float32)
+    for index in range(len(photo.regions)):
+        own = values[cells == index + 1]
+        if len(own) >= 3:
+            mean = own.mean(axis=0)
+            found[index] = texts @ (mean / max(float(np.linalg.norm(mean)), 1e-6))
+    return found
+
+
+def _outcome(source: PhotoSet, figures: PhotoFigures, worst: WorstCases | None) -> Outcome:
+    found = figures.figures()
+    rows: Sequence[tuple[str, float]] = [(text, found[key]) for text, key in SHOWN]
+    best = sorted(found["present_iou_by_name"].items(), key=lambda item: -item[1])
+    outcome = Outcome(
+        found,
+        [
+            Table(f"Words on photographs: {source.facts.name}", ("figure", "value"), rows),
+            Table("Names", ("name", "IoU where present"), best),
+        ],
+    )
+    sheet = worst.sheet() if worst is not None else None
+    if sheet is not None:
+        outcome.images["worst.png"] = sheet
+    return outcome

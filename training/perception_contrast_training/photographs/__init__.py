@@ -1,0 +1,1 @@
+"""Labelled photographs: published sets in their own layouts, and which words are true of what they show."""

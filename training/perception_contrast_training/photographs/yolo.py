@@ -1,0 +1,109 @@
+"""Polygons as YOLO's segmentation sets have them: a text file an image, a class and its corners a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from perception_contrast.core.errors import PerceptionError
+from perception_contrast.images.file_listing import list_images
+from perception_contrast.images.files import load_image
+from perception_contrast_training.evaluation.readers.types import Skipped
+from perception_contrast_training.photographs.base import LabelledPhoto, SetFacts, stacked
+from perception_contrast_training.photographs.label_folder import OWN_TERMS, class_name
+from perception_contrast_training.photographs.naming import Naming
+
+_BOX = 4  # numbers after the class: centre, width, height
+
+
+class YoloPhotos:
+    """``data.yaml`` with names, ``images/`` and ``labels/*.txt``, or the same below ``train`` and ``val``.
+
+    A line is a class number and corners x y x y ... in shares of the image; four numbers are a box by its
+    centre and size, whose mask is the box.
+    """
+
+    def __init__(self, folder: Path, naming: Naming, skipped: Skipped) -> None:
+        """Reads ``data.yaml`` and lists the images. Raises PerceptionError."""
+        stored = _read(folder / "data.yaml")
+        named = stored.get("names")
+        pairs = enumerate(named) if isinstance(named, list) else (named or {}).items()
+        self._names = {int(number): class_name(str(text), naming) for number, text in pairs}
+        if not self._names:
+            raise PerceptionError(f"'{folder / 'data.yaml'}' has no 'names'; list the classes there")
+        self._files = {path.relative_to(folder).as_posix(): path for path in _images(folder, skipped)}
+        self.facts = SetFacts(
+            folder.name, str(stored.get("license") or OWN_TERMS), frozenset(self._names.values()), dense=False
+        )
+        self.keys = tuple(self._files)
+
+    def photo(self, key: str) -> LabelledPhoto:
+        """One photograph; an image without a text file shows none of the classes. Raises PerceptionError."""
+        path = self._files[key]
+        image = load_image(path)
+        size = (image.shape[0], image.shape[1])
+        masks = []
+        for number, line in enumerate(_lines(labels_of(path))):
+            try:
+                numbers = [float(part) for part in line.split()]
+                masks.append((self._names[int(numbers[0])], _mask(numbers[1:], size), True))
+            except (KeyError, ValueError, IndexError) as error:
+                raise PerceptionError(
+                    f"line {number + 1} of '{labels_of(path)}' is no class with its corners: {error}"
+                ) from error
+        return LabelledPhoto(key, image, *stacked([m for m in masks if m[1].any()], size), self.facts)
+
+
+def labels_of(image: Path) -> Path:
+    """The text file of an image: the last folder called ``images`` becomes ``labels``."""
+    parts = list(image.parts)
+    place = len(parts) - 1 - parts[::-1].index("images")
+    parts[place] = "labels"
+    return Path(*parts).with_suffix(".txt")
+
+
+def _images(folder: Path, skipped: Skipped) -> list[Path]:
+    listing = list_images(folder, recursive=True)
+    skipped.files.update(listing.left_out)
+    found = [path for path in listing.files if "images" in path.relative_to(folder).parts]
+    if not found:
+        raise PerceptionError(f"'{folder}' has no images in a folder 'images'")
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise PerceptionError(f"labels '{path}' cannot be read: {error}") from error
+
+
+def _mask(numbers: list[float], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(H, W) bool of corners or of a box, in shares of the image."""
+    height, width = size
+    if len(numbers) == _BOX:
+        x, y, w, h = numbers
+        numbers = [x - w / 2, y - h / 2, x + w / 2, y - h / 2, x + w / 2, y + h / 2, x - w / 2, y + h / 2]
+    if len(numbers) < 6 or len(numbers) % 2 or not np.isfinite(numbers).all():
+        raise ValueError(f"{len(numbers)} numbers after the class")
+    corners = np.array(numbers).reshape(-1, 2).clip(0.0, 1.0) * (width, height)
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [np.round(corners - 0.5).astype(np.int32)], 1)
+    return mask.astype(bool)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        stored = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise PerceptionError(f"'{path}' cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(stored, dict):
+        raise PerceptionError(f"'{path}' is no mapping with 'names'")
+    return stored
