@@ -118,7 +118,8 @@ class Run:
                 order["seconds"] = min(
                     _LONGEST_SLICE, self.plan.seconds / len(self.plan.targets) / _SLICES * self.plan.workers
                 )
-                if time.monotonic() - self._begin >= self.plan.seconds:
+                # The first slice of every target is run, however long the start took.
+                if turn and time.monotonic() - self._begin >= self.plan.seconds:
                     return True
             if self._stop.is_set():
                 return True

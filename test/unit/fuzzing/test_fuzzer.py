@@ -90,3 +90,10 @@ def test_targets_are_listed_and_unknown_ones_refused(capsys: pytest.CaptureFixtu
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == set(TARGETS)
     with pytest.raises(SystemExit, match="no target 'imagefiles'"):
         main(["--targets", "imagefiles"])
+
+
+def test_every_target_gets_inputs_however_short_the_time(tmp_path: Path) -> None:
+    targets = {f"kind {n}": Entry("planted_faults:Refuses", "") for n in range(3)}
+    run = Run(Plan(targets, seconds=0.01, folder=tmp_path))
+    run.go()
+    assert all(tally.inputs > 0 for tally in run.tallies.values())

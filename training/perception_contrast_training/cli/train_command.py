@@ -275,6 +275,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 130 if it was interrupted; raises PerceptionError for what the user can mend."""
     given = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("torch").setLevel(logging.WARNING)  # its statistics would follow an interrupt
     if not _is_first_process():  # the first one says the same; what ends a process is still told
         logging.getLogger().setLevel(logging.ERROR)
         warnings.simplefilter("ignore")
