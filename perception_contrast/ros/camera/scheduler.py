@@ -231,3 +231,4 @@ class FairWorker(Generic[Item]):
             del batch
             with self._changed:
                 self._busy_since = 0.0
+                self._changed.notify_all()  # whoever waits in ``drain``
