@@ -86,3 +86,12 @@ def shared() -> Path:
     if not (path / "data").is_dir():
         pytest.skip(f"no test data at {path}: set PERCEPTION_CONTRAST_SHARED to its folder")
     return path
+
+
+@pytest.fixture
+def cases(shared: Path) -> Path:
+    """Folder of the recordings of reported cases."""
+    path = shared / "cases/recordings"
+    if not path.is_dir():
+        pytest.skip("needs the recordings of reported cases, which are not at hand")
+    return path

@@ -140,7 +140,6 @@ class Searcher:
         self, text_grid: FeatureGrid | None, exemplar_grid: FeatureGrid | None, prepared: PreparedQueries
     ) -> FloatArray:
         """(q, h, w) float32 logits of all queries on the cells of the grid."""
-        text_grid, exemplar_grid = (grid and grid.unit() for grid in (text_grid, exemplar_grid))
         return self._query_scorer.logits(text_grid, exemplar_grid, prepared)
 
     def refined_logits(
@@ -151,7 +150,7 @@ class Searcher:
         prepared: PreparedQueries,
     ) -> FloatArray:
         """(h, w) float32 logits of the first query over the whole image, at most LONGEST_SIDE a side."""
-        logits = self._query_scorer.logits(text_grid, exemplar_grid, prepared)[0]
+        logits = self.cell_logits(text_grid, exemplar_grid, prepared)[0]
         upsampler = LogitUpsampler(image, (logits.shape[0], logits.shape[1]), longest=LONGEST_SIDE)
         rows, columns = upsampler.coarse_size
         return upsampler.upsample(logits).fine((0, 0, columns, rows))

@@ -33,14 +33,6 @@ PLAYERS = ("bag_player", "demo")
 Read = Callable[[Path, Path], Reading]
 
 
-@pytest.fixture
-def cases(shared: Path) -> Path:
-    path = shared / "cases/recordings"
-    if not path.is_dir():
-        pytest.skip("needs the recordings of reported cases, which are not at hand")
-    return path
-
-
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("reader", [name for name in READERS if name not in PLAYERS])
 def test_every_reader_gives_the_same_images(cases: Path, tmp_path: Path, case: str, reader: str) -> None:

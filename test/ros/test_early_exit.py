@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 
 import pytest
+from interrupted_imports import interrupted_imports
 
 pytest.importorskip("rclpy")
 pytestmark = pytest.mark.ros
@@ -28,19 +27,4 @@ PROGRAMS = {
 def test_a_signal_while_a_node_imports_ends_it_quietly(
     program: str, number: signal.Signals, imports: int
 ) -> None:
-    # Python tells each import when it is done, so the signal comes in the midst of them on any machine.
-    process = subprocess.Popen(
-        [sys.executable, "-X", "importtime", *PROGRAMS[program]], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    told, handled = [], False
-    for line in process.stderr:
-        told.append(line)
-        handled = handled or line.split("|")[-1].strip() == "perception_contrast.core.early_exit"
-        imports -= handled
-        if imports < 0:
-            process.send_signal(number)
-            break
-    told += process.stderr.read().splitlines(keepends=True)
-    assert process.wait(60) == 0
-    assert [line for line in told if not line.startswith("import time:")] == []
+    assert interrupted_imports(PROGRAMS[program], number, imports) == (0, [])

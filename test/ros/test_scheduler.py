@@ -81,6 +81,19 @@ def test_draining_waits_for_the_call_in_progress_and_drops_what_waits(gated) -> 
     assert work.done == [1]
 
 
+def test_draining_ends_with_the_call_in_progress_and_not_with_its_patience(gated) -> None:
+    work, worker = gated
+    worker.submit(1)
+    assert work.begun.acquire(timeout=5)
+    draining = threading.Thread(target=worker.drain, kwargs={"timeout": 120.0}, daemon=True)
+    draining.start()
+    draining.join(0.1)
+    assert draining.is_alive()
+    work.go.release()
+    draining.join(30)
+    assert not draining.is_alive()
+
+
 def fair_queue(**weights: float) -> FairQueue[int]:
     made: FairQueue[int] = FairQueue(list(weights))
     made.configure(weights, dict.fromkeys(weights, 0.0))

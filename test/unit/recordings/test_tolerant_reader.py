@@ -409,11 +409,3 @@ def test_recorded_depth(cases: Path) -> None:
     for message in bag.messages([topic]):
         depth = decode_depth_message(deserialize(message))
         assert depth.shape == (96, 128) and np.nanmin(depth) > 0.2 and np.nanmax(depth) < 20
-
-
-@pytest.fixture
-def cases(shared: Path) -> Path:
-    path = shared / "cases/recordings"
-    if not path.is_dir():
-        pytest.skip("needs the recordings of reported cases, which are not at hand")
-    return path

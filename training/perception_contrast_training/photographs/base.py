@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -169,15 +169,11 @@ def numbered(
         if number in names:
             mask = labels == number
             by_name[names[number]] = by_name[names[number]] | mask if names[number] in by_name else mask
-    ordered = sorted(by_name.items(), key=lambda item: (-int(item[1].sum()), item[0]))[:MAX_REGIONS]
-    numbers = np.zeros(labels.shape, np.uint8)
-    for index, (_, mask) in enumerate(ordered):
-        numbers[mask] = index + 1
-    return numbers, tuple(PhotoRegion(name) for name, _ in ordered)
+    return stacked([(name, mask, False) for name, mask in by_name.items()], labels.shape)
 
 
 def stacked(
-    masks: list[tuple[str, NDArray[np.bool_], bool]], shape: tuple[int, int]
+    masks: Sequence[tuple[str, NDArray[np.bool_], bool]], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.uint8], tuple[PhotoRegion, ...]]:
     """Regions of overlapping masks: the smaller one is in front, since it would not be seen behind.
 
@@ -190,12 +186,6 @@ def stacked(
     for index, (_, mask, _) in enumerate(ordered):
         numbers[mask] = index + 1
     return numbers, tuple(PhotoRegion(name, thing) for name, _, thing in ordered)
-
-
-def photos(some: PhotoSet) -> Iterator[LabelledPhoto]:
-    """All photographs of a set. Raises FrameError at one that cannot be read."""
-    for key in some.keys:
-        yield some.photo(key)
 
 
 def folder_of(path: Path, *parts: str) -> Path | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.files import load_image
 from perception_contrast.images.orientation import orientation_note
-from perception_contrast_training.evaluation.readers.coco import mask_of
+from perception_contrast_training.evaluation.readers.coco import mask_of, stored_annotations
 from perception_contrast_training.photographs.base import LabelledPhoto, SetFacts, stacked
 from perception_contrast_training.photographs.label_folder import class_name
 from perception_contrast_training.photographs.naming import Naming
@@ -46,7 +44,7 @@ class CocoPhotos:
         Raises:
             PerceptionError: The file is none of the two forms.
         """
-        stored = _stored(file)
+        stored = stored_annotations(file)
         self._images, self._file = images, file
         self._panoptic = any("segments_info" in note for note in stored["annotations"][:1])
         self._segments = segments or file.with_suffix("")
@@ -131,14 +129,3 @@ def _stuff(name: str) -> str:
     for ending in STUFF_ENDINGS:
         name = name.removesuffix(ending)
     return name
-
-
-def _stored(file: Path) -> Mapping[str, Any]:
-    try:
-        stored = json.loads(file.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise PerceptionError(f"annotations '{file}' cannot be read ({error}); export them again") from error
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(stored, dict) or not isinstance(stored.get(key), list):
-            raise PerceptionError(f"annotations '{file}' have no list '{key}'; a COCO file has one")
-    return dict(stored)

@@ -12,7 +12,7 @@ import pytest
 
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.files import save_image
-from perception_contrast_training.photographs.base import LabelledPhoto, photos
+from perception_contrast_training.photographs.base import LabelledPhoto, PhotoSet
 from perception_contrast_training.photographs.naming import Naming, load_naming
 from perception_contrast_training.photographs.open_photos import open_photos
 from perception_contrast_training.photographs.splits import part_of
@@ -23,6 +23,10 @@ SIZE = (40, 60)
 @pytest.fixture(scope="module")
 def naming() -> Naming:
     return load_naming()
+
+
+def photos(source: PhotoSet) -> list[LabelledPhoto]:
+    return [source.photo(key) for key in source.keys]
 
 
 def image(path: Path, seed: int = 0) -> np.ndarray:
@@ -187,7 +191,7 @@ def test_labels_of_another_size_name_the_file(tmp_path: Path, naming: Naming) ->
     labels(tmp_path / "labels" / "a.png", np.zeros((10, 10), np.uint8))
     (tmp_path / "classes.txt").write_text("wall\n")
     with pytest.raises(PerceptionError, match=r"a\.png.*differ in size"):
-        list(photos(open_photos(tmp_path, naming)))
+        photos(open_photos(tmp_path, naming))
 
 
 def test_a_photograph_that_cannot_be_read_is_told_by_name(tmp_path: Path, naming: Naming) -> None:
@@ -195,7 +199,7 @@ def test_a_photograph_that_cannot_be_read_is_told_by_name(tmp_path: Path, naming
     labels(tmp_path / "labels" / "a.png", np.zeros(SIZE, np.uint8))
     (tmp_path / "classes.txt").write_text("wall\n")
     with pytest.raises(FrameError, match=r"a\.png"):
-        list(photos(open_photos(tmp_path, naming)))
+        photos(open_photos(tmp_path, naming))
 
 
 def test_the_split_is_fixed_and_keeps_neighbours_together() -> None:

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from perception_contrast.core.detection import Detection
 from perception_contrast_training.evaluation.figures import Mask, PrecisionRecall, iou, placed
+from perception_contrast_training.evaluation.libraries import evaluation_library
 from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix
 from perception_contrast_training.evaluation.metrics.presence import reported, threshold_for
 from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
@@ -199,13 +200,11 @@ def _parts(truth: PhotoTruth, number: int, area: Mask) -> list[Mask]:
 
 
 def _auc(present: Sequence[float], absent: Sequence[float]) -> float:
-    """Area under the ROC curve, by ranks; ties count half."""
+    """Area under the ROC curve; nan without one of the two."""
     if not present or not absent:
         return float("nan")
-    from scipy.stats import rankdata
-
-    ranks = rankdata([*present, *absent])[: len(present)]
-    return float((ranks.sum() - len(present) * (len(present) + 1) / 2) / (len(present) * len(absent)))
+    truth = [1] * len(present) + [0] * len(absent)
+    return float(evaluation_library("sklearn.metrics").roc_auc_score(truth, [*present, *absent]))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -41,7 +41,7 @@ class CocoSet:
 
     def __init__(self, file: Path, images: Path | None, skipped: Skipped, limit: int = 0) -> None:
         self._file, self._skipped = file, skipped
-        stored = _stored(file)
+        stored = stored_annotations(file)
         self._categories = _categories(stored, file)
         # Two categories of one name are one thing to ask for.
         self.names = tuple(dict.fromkeys(self._categories.values()))
@@ -130,7 +130,8 @@ def mask_of(note: Mapping[str, Any], size: tuple[int, int]) -> Mask:
     return mask
 
 
-def _stored(file: Path) -> dict[str, Any]:
+def stored_annotations(file: Path) -> dict[str, Any]:
+    """The content of a file of COCO's form. Raises PerceptionError for what is none."""
     if not file.is_file():
         raise PerceptionError(f"annotations '{file}' do not exist; check --data")
     try:

@@ -210,7 +210,7 @@ def _batches(
     scenes = BatchMaker(shards, words, recipe.batch, layers, recipe.seed)
     photos = PhotoBatchMaker(photographs.shards, photographs.naming, recipe.batch, layers, scenes.rng)
     mixed = MixedBatchMaker(scenes, photos, recipe.photographs.share)
-    return mixed, {"learned_from": photographs.learned_from, "words": json.dumps(photographs.naming.words)}
+    return mixed, {"learned_from": photographs.learned_from}
 
 
 def resume(folder: Path, steps: int = 0) -> Path:
