@@ -21,8 +21,10 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.segmentation.regions.region import Region
 
 # The names that stored calibrations carry. "region" is the logit of the region's own vector, "rival" the
-# margin of the best other known name over the query.
-FEATURES = ("peak", "mean", "log_share", "region", "rival")
+# margin of the best other known name over the query, "log_names" log10 of the number of queries: of many
+# names few are there.
+FEATURES = ("peak", "mean", "log_share", "region", "rival", "log_names")
+OLDER_FEATURES = FEATURES[:5]  # of files from before the number of queries counted
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Calibration:
             probabilities there, linear in between and constant outside; empty: the sigmoid holds.
     """
 
-    weights: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0, 0.0)
+    weights: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
     offset: float = 0.0
     seed: float = 0.0
     low: float = -0.5
@@ -86,6 +88,8 @@ class Calibration:
         """
         numbers = {name: float(value) for name, value in stored.items() if name not in ("weights", "knots")}
         weights = tuple(float(w) for w in stored["weights"])
+        if len(weights) == len(OLDER_FEATURES):
+            weights = (*weights, 0.0)
         if len(weights) != len(FEATURES):
             raise ValueError(f"{len(weights)} weights instead of {len(FEATURES)}")
         scores, probabilities = (tuple(float(v) for v in side) for side in stored.get("knots", ((), ())))
@@ -102,6 +106,7 @@ def _ascending(values: tuple[float, ...]) -> bool:
     return all(a <= b for a, b in itertools.pairwise(values))
 
 
-def region_features(region: Region, region_logit: float, name_margin: float) -> tuple[float, ...]:
-    """The calibration's inputs for a region, in the order of FEATURES."""
-    return region.peak, region.mean, math.log10(max(region.share, 1e-6)), region_logit, name_margin
+def region_features(region: Region, region_logit: float, name_margin: float, names: int) -> tuple[float, ...]:
+    """The calibration's inputs for a region, in the order of FEATURES. names: number of queries."""
+    share = math.log10(max(region.share, 1e-6))
+    return region.peak, region.mean, share, region_logit, name_margin, math.log10(max(names, 1))

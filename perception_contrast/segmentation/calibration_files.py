@@ -11,7 +11,7 @@ from pathlib import Path
 from perception_contrast.core.cache import atomic_write, cache_dir
 from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import ModelError
-from perception_contrast.segmentation.calibration import FEATURES, Calibration
+from perception_contrast.segmentation.calibration import FEATURES, OLDER_FEATURES, Calibration
 
 FORMAT = 1
 METHODS = ("platt", "isotonic")
@@ -55,7 +55,7 @@ def read_calibration(path: Path) -> StoredCalibration:
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["format"] != FORMAT:
             raise ValueError(f"its format is {stored['format']!r}, this version reads {FORMAT}")
-        if stored["features"] != list(FEATURES):
+        if stored["features"] not in (list(FEATURES), list(OLDER_FEATURES)):
             raise ValueError(f"it was fitted to {stored['features']}, this version looks at {list(FEATURES)}")
         space, method = stored["space"], stored["method"]
         if not isinstance(space, str) or method not in METHODS:

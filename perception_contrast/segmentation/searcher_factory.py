@@ -34,9 +34,9 @@ BACKGROUND = (
 )  # fmt: skip
 
 # Without a fitted calibration, a region's probability is the sigmoid of its mean logit.
-MEAN_LOGIT = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=0.4, low=0.0, mask=0.0, detection=0.55)
+MEAN_LOGIT = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0, 0.0), seed=0.4, low=0.0, mask=0.0, detection=0.55)
 EXEMPLAR_MEAN_LOGIT = Calibration(
-    weights=(0.0, 1.0, 0.0, 0.0, 0.0), seed=1.0, low=0.0, mask=0.0, detection=0.6
+    weights=(0.0, 1.0, 0.0, 0.0, 0.0, 0.0), seed=1.0, low=0.0, mask=0.0, detection=0.6
 )
 NO_VECTORS = np.zeros((0, 0), np.float32)
 

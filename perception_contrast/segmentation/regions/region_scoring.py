@@ -83,8 +83,9 @@ class RegionScorer:
         compared = self._comparer.compare(
             vectors, queries, prepared, scorer=self._query_scorer.text_scorer, scale=self._scale
         )
+        names = len(prepared.vocabulary.queries)
         features = [
-            region_features(one.region, one.region.mean if logit is None else logit, margin)
+            region_features(one.region, one.region.mean if logit is None else logit, margin, names)
             for one, logit, margin in zip(regions, compared.logits, compared.name_margins, strict=True)
         ]
         probabilities = self._probabilities(np.array(features), queries, prepared)

@@ -16,14 +16,30 @@ LEAST_REGIONS = 30  # of each kind, right and wrong
 Floats = NDArray[np.float64]
 
 
-def platt(features: Floats, correct: NDArray[np.bool_], steps: int = 50) -> tuple[tuple[float, ...], float]:
-    """Logistic regression by Newton steps with a little ridge: weights and offset. features: (n, k)."""
+def platt(
+    features: Floats,
+    correct: NDArray[np.bool_],
+    steps: int = 50,
+    sample_weights: Floats | None = None,
+) -> tuple[tuple[float, ...], float]:
+    """Logistic regression by Newton steps with a little ridge.
+
+    Args:
+        features: (n, k).
+        correct: (n,).
+        steps: Of Newton's method.
+        sample_weights: (n,) how much each counts; None: alike.
+
+    Returns:
+        Weights, and the offset.
+    """
+    counts = np.ones(len(features)) if sample_weights is None else sample_weights
     x = np.column_stack([features, np.ones(len(features))])
     w = np.zeros(x.shape[1])
     for _ in range(steps):
         p = expit(x @ w)
-        gradient = x.T @ (p - correct) + 1e-2 * w
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-2 * np.eye(len(w))
+        gradient = x.T @ (counts * (p - correct)) + 1e-2 * w
+        hessian = (x * (counts * p * (1 - p))[:, None]).T @ x + 1e-2 * np.eye(len(w))
         w -= np.linalg.solve(hessian, gradient)
     return tuple(w[:-1].tolist()), float(w[-1])
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,18 +19,35 @@ from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.segmentation.regions.region import Region
 from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.rooms.scenes import SceneSampler, SceneSettings
+from perception_contrast_training.calibration.asked_images import (
+    AskedImage,
+    all_of,
+    overlaps,
+    photograph_count,
+    photographs,
+    rooms,
+)
 from perception_contrast_training.calibration.fitting import platt
+from perception_contrast_training.calibration.judged_regions import (
+    LEVELS,
+    JudgedRegions,
+    Search,
+    best_level,
+    judged,
+    precision_and_recall,
+    searches,
+    threshold_for_precision,
+)
 from perception_contrast_training.config.alignment_recipe import CalibrationSettings
+from perception_contrast_training.config.rescoring_recipe import RescoringCalibrationSettings
 from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
 from perception_contrast_training.household.alignment.household_figures import box_of
-from perception_contrast_training.household.labelled import Labelled, household
+from perception_contrast_training.household.labelled import Labelled
 from perception_contrast_training.household.questions import LEAST_SHARE, mask_of
+from perception_contrast_training.household.training_sets import TrainingSets
 from perception_contrast_training.household.words import Concept, Words
 
-# Down to where an untrained head's logits lie, so that it too gets its best level.
-LEVELS = np.arange(-8.0, 3.01, 0.25)
 Right = Callable[[Region, NDArray[np.bool_]], bool]
-LEAST_OVERLAP = 0.5  # IoU from which benchmarks say that a thing was found
 
 
 @dataclass(frozen=True)
@@ -99,21 +116,6 @@ def _best_level(pipeline: Pipeline, cases: list[_Case]) -> float:
     return float(LEVELS[int(totals.argmax())])
 
 
-def fits(region: Region, truth: NDArray[np.bool_]) -> bool:
-    """Whether a region overlaps what it touches of the truth (H, W) by an IoU of at least LEAST_OVERLAP.
-
-    The truth is of all things of a name; a region need not be more than one of them.
-    """
-    x0, y0, x1, y1 = region.box
-    common = np.count_nonzero(truth[y0:y1, x0:x1] & region.mask)
-    if not common:
-        return False
-    _, parts = cv2.connectedComponents(truth.view(np.uint8), connectivity=8)
-    touched = np.unique(parts[y0:y1, x0:x1][region.mask])
-    whole = np.count_nonzero(np.isin(parts, touched[touched > 0]))
-    return bool(common >= LEAST_OVERLAP * (whole + np.count_nonzero(region.mask) - common))
-
-
 def mostly_inside(region: Region, truth: NDArray[np.bool_]) -> bool:
     """Whether at least half of a region lies on the truth (H, W)."""
     x0, y0, x1, y1 = region.box
@@ -130,7 +132,7 @@ class Regions:
 
 
 def regions_of(
-    pipeline: Pipeline, cases: list[_Case], seed: float, low: float, right: Right = fits
+    pipeline: Pipeline, cases: list[_Case], seed: float, low: float, right: Right = overlaps
 ) -> Regions:
     """What would be reported in each case, were there no threshold on probability."""
     gathered, levels = Regions([], [], []), Calibration(seed=seed, low=low)
@@ -147,7 +149,7 @@ def regions_of(
 
 
 def _fitted(
-    pipeline: Pipeline, cases: list[_Case], most_fired: float, right: Right = fits
+    pipeline: Pipeline, cases: list[_Case], least_right: float, right: Right = overlaps
 ) -> tuple[Calibration, dict[str, float]]:
     level = _best_level(pipeline, cases)
     low = seed = level
@@ -158,8 +160,8 @@ def _fitted(
     weights, offset = platt(features, correct)
     fitted = Calibration(weights, offset, seed, low, low, 0.5)
     probability = fitted.probability(features)
-    absent = np.array([case.truth is None and case.strict for case in cases])
-    threshold = threshold_of(absent, regions.case, probability, most_fired)
+    all_alike = JudgedRegions(features, correct, np.full(len(correct), "examples"))
+    threshold = threshold_for_precision(probability, all_alike, least_right)
     facts = {
         "level": level,
         "regions": float(len(correct)),
@@ -185,17 +187,61 @@ def threshold_of(
 
 
 def calibrate(
-    pipeline: Pipeline, settings: CalibrationSettings, offline: bool = False
-) -> tuple[Calibration, Calibration, dict[str, dict[str, float]]]:
-    """Calibrations for words and for examples, and what was seen while fitting them."""
+    pipeline: Pipeline, settings: CalibrationSettings, sets: TrainingSets | None = None, offline: bool = False
+) -> tuple[Calibration, Calibration, dict[str, Any]]:
+    """Calibrations for words and for examples, and what was seen while fitting them.
+
+    Args:
+        pipeline: With the head.
+        settings: Of the recipe.
+        sets: Photographs, whose calibration part is used beside rendered rooms; None: rooms alone.
+        offline: Whether a network may not be touched.
+    """
+    asked = searches(pipeline, asked_images(settings, sets, offline))
+    words, about_words = fit_words(asked, pipeline, settings)
+    cases = list(_example_cases(pipeline, settings, offline))
+    examples, about_examples = _fitted(pipeline, cases, settings.least_right_examples, mostly_inside)
+    return words, examples, {"words": about_words, "examples": about_examples}
+
+
+def asked_images(
+    settings: CalibrationSettings | RescoringCalibrationSettings,
+    sets: TrainingSets | None,
+    offline: bool,
+    views: int = 6,
+) -> Iterator[AskedImage]:
+    """Rooms, then photographs, with a progress bar. views: scenes of each room."""
     from rich.progress import track
 
-    images: Iterable[Labelled] = household(
-        settings.seed, settings.scenes, settings.absent, offline, unseen=settings.unseen
+    total = settings.scenes + (0 if sets is None else photograph_count(sets, settings.photographs))
+    rendered = rooms(
+        settings.seed, settings.scenes, settings.absent, offline=offline, views=views, unseen=settings.unseen
     )
-    images = track(images, "calibrating words", total=settings.scenes)
-    cases = [case for image in images for case in word_cases(pipeline, image)]
-    words, about_words = _fitted(pipeline, cases, settings.most_fired)
-    cases = list(_example_cases(pipeline, settings, offline))
-    examples, about_examples = _fitted(pipeline, cases, settings.most_fired_examples, mostly_inside)
-    return words, examples, {"words": about_words, "examples": about_examples}
+    real = () if sets is None else photographs(sets, settings.seed, settings.photographs)
+    yield from track(all_of(rendered, real), "calibrating words", total=total)
+
+
+def fit_words(
+    asked: Sequence[Search], pipeline: Pipeline, settings: CalibrationSettings
+) -> tuple[Calibration, dict[str, Any]]:
+    """Level, probability and threshold for queries with texts, and what was seen."""
+    level = best_level(pipeline, asked)
+    regions = judged(pipeline, asked, Calibration(seed=level, low=level))
+    if not regions.correct.any() or regions.correct.all():  # a head that was hardly trained
+        return Calibration(seed=level, low=level, mask=level), {"level": level, "regions": 0.0}
+    weights, offset = platt(regions.features, regions.correct, sample_weights=regions.weights)
+    fitted = Calibration(weights, offset, level, level, level, 0.5)
+    probability = fitted.probability(regions.features)
+    threshold = threshold_for_precision(probability, regions, settings.least_right)
+    facts = {
+        "level": level,
+        "detection": threshold,
+        "ece": {
+            name: expected_calibration_error(
+                probability[regions.group == name], regions.correct[regions.group == name]
+            )
+            for name in np.unique(regions.group).tolist()
+        },
+        "groups": precision_and_recall(probability, regions, threshold),
+    }
+    return replace(fitted, detection=threshold), facts

@@ -1,124 +1,89 @@
-"""Fits what a second look makes of a region's probability, on scenes kept apart from training."""
+"""Fits the probability of regions whose enlarged crops were encoded, on images kept apart from training."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.frame import Frame
-from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.rescoring_head import load_rescoring_head, save_rescoring_head
-from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
 from perception_contrast_training.calibration.fitting import platt
-from perception_contrast_training.calibration.household_calibration import fits, threshold_of
+from perception_contrast_training.calibration.household_calibration import asked_images
+from perception_contrast_training.calibration.judged_regions import (
+    JudgedRegions,
+    Search,
+    judged,
+    precision_and_recall,
+    searches,
+    threshold_for_precision,
+)
 from perception_contrast_training.config.rescoring_recipe import RescoringCalibrationSettings
 from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
-from perception_contrast_training.household.labelled import Labelled, household
-
-EVERY_VIEW = 1_000_000
+from perception_contrast_training.household.training_sets import TrainingSets
 
 
-@dataclass(frozen=True)
-class RescoredRegions:
-    """Regions seen again. features: (n, k); correct: they are what was asked for; case: (n,) number of the
-    question; absent: (cases,) whether what a question asks for is certainly not there."""
-
-    features: NDArray[np.float64]
-    correct: NDArray[np.bool_]
-    case: NDArray[np.int64]
-    absent: NDArray[np.bool_]
-
-
-def rescored_regions(pipeline: Pipeline, images: Iterable[Labelled]) -> RescoredRegions:
-    """Asks every question of every image."""
-    features: list[tuple[float, ...]] = []
-    correct: list[bool] = []
-    case: list[int] = []
-    absent: list[bool] = []
-    for image in images:
-        for number, values, hit in _answers(pipeline, image):
-            features.append(values)
-            correct.append(hit)
-            case.append(len(absent) + number)
-        last = _numbered(image)
-        # What is asked for twice is answered once.
-        absent += [
-            q.truth is None and q.kind == "absent name" and last[q.text] == number
-            for number, q in enumerate(image.questions)
-        ]
-    return RescoredRegions(
-        np.array(features, float), np.array(correct, bool), np.array(case, np.int64), np.array(absent, bool)
-    )
-
-
-def _numbered(image: Labelled) -> dict[str, int]:
-    """What is asked of an image to the number of the question, the last where it is asked twice."""
-    return {question.text: number for number, question in enumerate(image.questions)}
-
-
-def _answers(pipeline: Pipeline, image: Labelled) -> Iterator[tuple[int, tuple[float, ...], bool]]:
-    """Number of its question, features and correctness of each region that is looked at again."""
-    frame, searcher = Frame(image.rgb), pipeline.frame_search.searcher
-    seen = pipeline.extract_features(frame)
-    numbers = _numbered(image)
-    # Queries do not compete, so each may be asked beside the others.
-    prepared = pipeline.prepare(Vocabulary().with_queries([Query(text) for text in numbers]))
-    asked = list(numbers.values())
-    scored = searcher.candidates(frame.image, seen.semantic, seen.features, prepared)
-    again = searcher.rescoring_features(scored, EVERY_VIEW)
-    truths: dict[int, NDArray[np.bool_]] = {}
-    for place, values in again.items():
-        candidate = scored.candidates[place]
-        number, region = asked[candidate.query], candidate.region
-        truth = image.questions[number].truth
-        if truth is not None and number not in truths:
-            truths[number] = resize_labels(truth, scored.context.map_size)
-        yield number, values, number in truths and fits(region, truths[number])
+def rescored_regions(pipeline: Pipeline, asked: Sequence[Search]) -> JudgedRegions:
+    """The regions that a node's budget of views reaches."""
+    searcher, views = pipeline.frame_search.searcher, pipeline.settings.max_rescored
+    return judged(pipeline, asked, features=lambda scored: searcher.rescoring_features(scored, views))
 
 
 def fit_rescoring_calibration(
-    looked: RescoredRegions, most_fired: float
-) -> tuple[RescoringCalibration, dict[str, float]]:
-    """most_fired: share of absent names that may be reported. Raises PerceptionError for too little."""
-    right = int(looked.correct.sum())
-    if not 0 < right < len(looked.correct):
+    regions: JudgedRegions, least_right: float
+) -> tuple[RescoringCalibration, dict[str, Any]]:
+    """Probability and threshold, and what was seen.
+
+    Args:
+        regions: With ``rescoring_calibration.FEATURES``.
+        least_right: Share of what is published at the threshold that is right, in each group.
+
+    Raises:
+        PerceptionError: Regions are all right or all wrong.
+    """
+    right = int(regions.correct.sum())
+    if not 0 < right < len(regions.correct):
         raise PerceptionError("regions of both kinds, right and wrong, are needed; calibrate on more scenes")
-    weights, offset = platt(looked.features, looked.correct)
-    score = looked.features @ np.array(weights) + offset
-    chance = expit(score)
-    detection = threshold_of(looked.absent, looked.case.tolist(), chance, most_fired)
+    weights, offset = platt(regions.features, regions.correct, sample_weights=regions.weights)
+    fitted = RescoringCalibration(weights, offset)
+    probability = np.array([fitted.probability(row) for row in regions.features])
+    detection = threshold_for_precision(probability, regions, least_right)
     facts = {
-        "regions": float(len(chance)),
-        "correct": float(looked.correct.mean()),
-        "ece": expected_calibration_error(chance, looked.correct),
         "detection": detection,
+        "ece": {
+            name: expected_calibration_error(
+                probability[regions.group == name], regions.correct[regions.group == name]
+            )
+            for name in np.unique(regions.group).tolist()
+        },
+        "groups": precision_and_recall(probability, regions, detection),
     }
     return RescoringCalibration(weights, offset, detection), facts
 
 
 def calibrate_rescoring(
-    pipeline: Pipeline, path: Path, settings: RescoringCalibrationSettings, offline: bool = False
-) -> dict[str, float]:
-    """Writes the calibration into the zoom head's file; gives what was seen while fitting.
+    pipeline: Pipeline,
+    path: Path,
+    settings: RescoringCalibrationSettings,
+    sets: TrainingSets | None = None,
+    offline: bool = False,
+) -> dict[str, Any]:
+    """Writes the calibration into a rescoring head's file; gives what was seen while fitting.
 
-    pipeline: with that head. Scenes are others than those of the first look's calibration.
+    Args:
+        pipeline: With that head. Scenes are others than those of the calibration before rescoring.
+        path: The file.
+        settings: Of the recipe.
+        sets: Photographs, whose calibration part is used beside rendered rooms; None: rooms alone.
+        offline: Whether a network may not be touched.
     """
-    from rich.progress import track
-
-    images: Iterable[Labelled] = household(
-        settings.seed, settings.scenes, settings.absent, offline, views=2, unseen=settings.unseen
-    )
-    looked = rescored_regions(pipeline, track(images, "calibrating the second look", total=settings.scenes))
-    calibration, facts = fit_rescoring_calibration(looked, settings.most_fired)
+    asked = searches(pipeline, asked_images(settings, sets, offline, views=2))
+    calibration, facts = fit_rescoring_calibration(rescored_regions(pipeline, asked), settings.least_right)
     head, known, _ = load_rescoring_head(path)
     kept = {key: text for key, text in known.items() if key not in ("format", "config")}
     kept |= {"calibration": calibration.dumped(), "calibration_seen": json.dumps(facts)}

@@ -49,12 +49,14 @@ class PhotographSettings:
         paths: Sets, each a folder or file as ``photographs.open_photos`` reads it; none trains on rendered
             rooms alone.
         names: Files of names beside the package's, of the form of ``photographs/names.yaml``.
+        licences: ``set: terms`` of sets whose folders do not tell under which terms they are.
         views: Of each photograph: the plain one, and others that are cropped, mirrored and recoloured.
         share: Of the batches that are of photographs.
     """
 
     paths: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
     views: int = 2
     share: float = 0.65
 
@@ -68,22 +70,30 @@ class AlignmentOptimisation(HeadOptimisation):
 
 @dataclass(frozen=True)
 class CalibrationSettings:
-    """scenes of ``seed`` to fit on; absent: names asked for that are not there, per scene. A robot that
-    knows many names asks mostly for what is not there, and probabilities hold for such a mix.
+    """What probabilities and thresholds are fitted to.
 
-    most_fired: share of absent names that may be reported at the threshold that is chosen;
-    most_fired_examples: the same for things that were shown and are not there. Who shows a thing
-    mostly knows that it is about, so more may be risked. unseen: shapes, textures and colour pairs kept
-    back from training: a head is surer of what it was trained on, and robots meet other things.
+    Attributes:
+        scenes: Rendered rooms of ``seed``.
+        seed: Of scenes and of the names that are asked for.
+        absent: Names asked for that are not there, per scene. A robot that knows many names asks mostly for
+            what is not there, and probabilities hold for such a mix and for small vocabularies.
+        least_right: Share of what is published at the default threshold that is right, in rooms and in
+            photographs.
+        least_right_examples: The same for things that were shown.
+        unseen: Shapes, textures and colour pairs kept back from training: a head is surer of what it was
+            trained on, and robots meet other things.
+        example_scenes: Rendered rooms to search for examples in.
+        photographs: Of the calibration part of each set of ``photographs.paths``, 0 for all.
     """
 
     scenes: int = 90
     seed: int = 500_001
     absent: int = 150
-    most_fired: float = 0.05
-    most_fired_examples: float = 0.3
+    least_right: float = 0.6
+    least_right_examples: float = 0.6
     unseen: bool = True
     example_scenes: int = 60
+    photographs: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,4 +169,6 @@ def _require_sane(recipe: AlignmentRecipe) -> None:
     require_optimisation(recipe.optimisation)
     require_share("optimisation.dropout", recipe.optimisation.dropout)
     require_share("photographs.share", recipe.photographs.share)
+    require_share("calibration.least_right", recipe.calibration.least_right)
+    require_share("calibration.least_right_examples", recipe.calibration.least_right_examples)
     require_at_least_one(recipe, AT_LEAST_ONE)

@@ -24,6 +24,7 @@ METHOD = "rescoring"
 AT_LEAST_ONE = (
     "scenes.images", "scenes.per_shard", "scenes.workers", "head.width", "head.cell", "batch.things",
     "batch.phrases", "batch.pool", "batch.wordings", "optimisation.steps", "checkpoints.every",
+    "photographs.regions",
     "calibration.scenes",
     "evaluation.images",
 )  # fmt: skip
@@ -37,6 +38,26 @@ class RescoringScenes:
     images: int = 7050
     per_shard: int = 50
     workers: int = 2
+
+
+@dataclass(frozen=True)
+class RescoringPhotographs:
+    """Labelled photographs whose regions are learned beside those of rendered rooms.
+
+    Attributes:
+        paths: Sets, as ``PhotographSettings`` of the alignment head takes them; folders of one class each
+            are worth most here.
+        names: Files of names beside the package's.
+        licences: ``set: terms`` of sets whose folders do not tell under which terms they are.
+        share: Of the batches that are of photographs.
+        regions: Most regions of a photograph.
+    """
+
+    paths: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+    share: float = 0.6
+    regions: int = 10
 
 
 @dataclass(frozen=True)
@@ -72,14 +93,14 @@ class RescoringOptimisation(HeadOptimisation):
 
 @dataclass(frozen=True)
 class RescoringCalibrationSettings:
-    """scenes of ``seed`` to fit on, with ``absent`` names each that are not there. most_fired: share
-    of those that may be reported at the threshold that is chosen. unseen: as for the evaluation."""
+    """As ``CalibrationSettings`` of the alignment head, of the probability after crop rescoring."""
 
     scenes: int = 90
     seed: int = 500_003
     absent: int = 150
-    most_fired: float = 0.05
+    least_right: float = 0.6
     unseen: bool = True
+    photographs: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,7 +118,11 @@ class RescoringTest:
 
 @dataclass(frozen=True)
 class RescoringRecipe:
-    """Everything that settles a run. words: the head whose words' space is learned, "" for the package's."""
+    """Everything that settles a run.
+
+    words: the head whose words' space is learned, "" for the package's. start: a rescoring head to go on
+    from, "" for none; it may be of another space of words.
+    """
 
     method: str = METHOD
     name: str = "household-zoom"
@@ -106,7 +131,9 @@ class RescoringRecipe:
     text_tower: str = "minilm-l6"
     words: str = ""
     output: str = "runs/household_zoom"
+    start: str = ""
     scenes: RescoringScenes = field(default_factory=RescoringScenes)
+    photographs: RescoringPhotographs = field(default_factory=RescoringPhotographs)
     head: HeadShape = field(default_factory=HeadShape)
     batch: RescoringBatchSettings = field(default_factory=RescoringBatchSettings)
     loss: RescoringLoss = field(default_factory=RescoringLoss)
@@ -141,7 +168,8 @@ def _require_sane(recipe: RescoringRecipe) -> None:
     require_optimisation(recipe.optimisation)
     require_share("head.dropout", recipe.head.dropout)
     require_share("head.block_dropout", recipe.head.block_dropout)
-    require_share("calibration.most_fired", recipe.calibration.most_fired)
+    require_share("photographs.share", recipe.photographs.share)
+    require_share("calibration.least_right", recipe.calibration.least_right)
     if recipe.head.blocks < 0:
         raise RecipeError("'head.blocks' must not be negative")
     if not 0.0 < recipe.evaluation.recall <= 1.0:

@@ -73,7 +73,8 @@ def cell_labels(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Majority label and its share for every cell of a grid; 0 for what is not in ``numbers``."""
     height, width = instances.shape
-    table = np.zeros(int(instances.max()) + 2, np.uint8)
+    # A crop may lack the last of its image's numbers.
+    table = np.zeros(max(int(instances.max()), max(numbers, default=0)) + 2, np.uint8)
     for position, number in enumerate(numbers):
         table[number + 1] = position + 1
     local = table[instances + 1]

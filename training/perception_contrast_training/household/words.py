@@ -252,13 +252,22 @@ def caption(objects: dict[int, SceneObject], words: Words, rng: np.random.Genera
     return str(rng.choice(["{}", "a room with {}", "a photo of {}", "there is {}"])).format(joined)
 
 
-def remembered_phrases() -> list[str]:
-    """Every noun of training, and every name in every colour: what other words lean on."""
+def remembered_phrases(photographed: Iterable[str] = ()) -> list[str]:
+    """Every noun of training, and every name in every colour: what other words lean on.
+
+    Args:
+        photographed: Words for what photographs show, where some were trained on.
+    """
     words = Words()
-    return [*words.kinds, *(f"{colour} {name}" for colour in COLOURS for name in words.names)]
+    coloured = [f"{colour} {name}" for colour in COLOURS for name in words.names]
+    return list(dict.fromkeys([*words.kinds, *photographed, *coloured]))
 
 
-def known_names() -> list[str]:
-    """Names of what training shows and of what it never shows: what a query's region is doubted by."""
+def known_names(photographed: Iterable[str] = ()) -> list[str]:
+    """Names of what training shows and of what it never shows: what a query's region is doubted by.
+
+    Args:
+        photographed: Names of what photographs show, where some were trained on.
+    """
     words = Words()
-    return [*words.names, *SURFACES, *words.elsewhere]
+    return list(dict.fromkeys([*words.names, *SURFACES, *photographed, *words.elsewhere]))

@@ -1,4 +1,4 @@
-"""The fixed split of a set of photographs: what is trained on, and what figures are taken on."""
+"""The fixed split of a set of photographs: what trains, what calibrates, and what figures are taken on."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
-Part = Literal["train", "test"]
+Part = Literal["train", "calibration", "test"]
 BLOCK = 10  # photographs that follow one another often show one room
 TEST_SHARE = 0.2
+CALIBRATION_SHARE = 0.1
 
 
 def part_of(name: str, keys: Sequence[str], part: Part) -> tuple[str, ...]:
-    """The keys of a part, in order: blocks of neighbours fall to one side by a hash of set and block.
+    """The keys of a part, in order: blocks of neighbours fall to one part by a hash of set and block.
 
     Args:
         name: Of the set.
@@ -24,4 +25,7 @@ def part_of(name: str, keys: Sequence[str], part: Part) -> tuple[str, ...]:
 
 def _side(name: str, block: int) -> Part:
     digest = hashlib.sha256(f"{name}/{block}".encode()).digest()
-    return "test" if int.from_bytes(digest[:4], "big") / 2**32 < TEST_SHARE else "train"
+    place = int.from_bytes(digest[:4], "big") / 2**32
+    if place < TEST_SHARE:
+        return "test"
+    return "calibration" if place < TEST_SHARE + CALIBRATION_SHARE else "train"

@@ -13,7 +13,8 @@ from alignment_batches import SETTINGS, Sentences, maker
 from perception_contrast.encoders.alignment_head import AlignmentConfig, AlignmentHead
 from perception_contrast_training.household.alignment.alignment_losses import TextVectors, alignment_losses
 from perception_contrast_training.household.alignment.dense_batches import DenseBatch
-from perception_contrast_training.household.alignment.photo_batches import MixedBatchMaker, PhotoBatchMaker
+from perception_contrast_training.household.alignment.photo_batches import PhotoBatchMaker
+from perception_contrast_training.household.mixed_batches import MixedBatchMaker
 from perception_contrast_training.household.photo_shards import PhotoShard, photo_view
 from perception_contrast_training.household.words import Words
 from perception_contrast_training.losses.dense import category_loss

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from colour_tower import ColourTower
 from numpy.typing import NDArray
 from small_shards import SmallJob, make_small
 from tiny_runs import same
@@ -39,6 +39,7 @@ from perception_contrast_training.household.rescoring.concepts import TruthTable
 from perception_contrast_training.household.rescoring.enlarged_regions import (
     EnlargedJob,
     EnlargedRegions,
+    RenderedRegions,
     load_regions,
     make_regions,
     regions_of,
@@ -102,7 +103,7 @@ def objects_of(count: int, seed: int = 0) -> list[SceneObject | None]:
     return [None if i % 7 == 6 else thing for i, thing in enumerate(things)]
 
 
-def things(count: int = 60, seed: int = 0) -> EnlargedRegions:
+def things(count: int = 60, seed: int = 0) -> RenderedRegions:
     objects = objects_of(count, seed)
     return EnlargedRegions([arrays(objects, seed)], objects)
 
@@ -131,16 +132,6 @@ def fit(**changes: object) -> RescoringFit:
 # Shards.
 
 
-class _Colours:
-    """A tower whose tokens are the mean colours of patches, in [0, 1]."""
-
-    patch, mean, std = 14, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-
-    def __call__(self, batch: torch.Tensor, layers: Sequence[int]) -> SimpleNamespace:
-        seen = torch.nn.functional.avg_pool2d(batch, self.patch).permute(0, 2, 3, 1) * 0.25 + 0.5
-        return SimpleNamespace(layers=tuple(seen for _ in layers))
-
-
 def _red_on_grey() -> LabelledScene:
     """A red mug of 60 x 40 pixels; a book of a few pixels; a floor."""
     rgb = np.full((378, 504, 3), 128, np.uint8)
@@ -160,7 +151,7 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> None:
             yield _red_on_grey()
 
     monkeypatch.setattr(zoomed, "SceneSampler", scenes)
-    monkeypatch.setattr("perception_contrast.encoders.dinov2.load_dino", lambda *_, **__: _Colours())
+    monkeypatch.setattr("perception_contrast.encoders.dinov2.load_dino", lambda *_, **__: ColourTower())
 
 
 @pytest.mark.usefixtures("painted")

@@ -15,6 +15,7 @@ from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, load_alignment_recipe
 from perception_contrast_training.household.scene_shards import Shard, load_shard
+from perception_contrast_training.household.training_sets import TrainingSets, open_training_sets
 from perception_contrast_training.household.words import known_names, remembered_phrases
 
 STEPS = ("train", "calibrate", "evaluate")
@@ -130,10 +131,19 @@ def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
 
     head, facts, _ = load_alignment(path)
     known = {k: v for k, v in facts.items() if k not in ("format", "config")}
-    known["names"] = json.dumps(known_names())
-    sentences = load_minilm(offline=offline).encode(remembered_phrases())
+    sets = _photographs(recipe)
+    shown = () if sets is None else sorted(sets.names)
+    known["names"] = json.dumps(known_names(shown))
+    words = () if sets is None else [word for name in shown for word in sets.naming.true_words(name)]
+    sentences = load_minilm(offline=offline).encode(remembered_phrases(words))
     head = head.remembering(torch.from_numpy(sentences).half().float())
     save_alignment(head, path, known | _calibrated(head, known, recipe, offline))
+
+
+def _photographs(recipe: AlignmentRecipe) -> TrainingSets | None:
+    """The sets that the head learned from, or None."""
+    settings = recipe.photographs
+    return open_training_sets(settings.paths, settings.names, settings.licences) if settings.paths else None
 
 
 def _calibrated(
@@ -142,7 +152,7 @@ def _calibrated(
     from perception_contrast_training.calibration.household_calibration import calibrate
 
     words, examples, seen = calibrate(
-        pipeline_with(head, facts, recipe, offline), recipe.calibration, offline
+        pipeline_with(head, facts, recipe, offline), recipe.calibration, _photographs(recipe), offline
     )
     logging.info("calibrated: %s", json.dumps(seen))
     return {

@@ -23,14 +23,11 @@ from perception_contrast_training.engine.random_streams import RandomStreams
 from perception_contrast_training.engine.resume import stored_recipe
 from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.household.alignment.alignment_method import DenseAlignment
-from perception_contrast_training.household.alignment.dense_batches import BatchMaker
-from perception_contrast_training.household.alignment.photo_batches import (
-    BatchSource,
-    MixedBatchMaker,
-    PhotoBatchMaker,
-)
+from perception_contrast_training.household.alignment.dense_batches import BatchMaker, DenseBatch
+from perception_contrast_training.household.alignment.photo_batches import PhotoBatchMaker
 from perception_contrast_training.household.alignment.photo_training import training_photographs
 from perception_contrast_training.household.head_run import HEAD_FILE, HeadRun, recipe_in
+from perception_contrast_training.household.mixed_batches import BatchSource, MixedBatchMaker
 from perception_contrast_training.household.scene_shards import (
     Shard,
     ShardJob,
@@ -106,7 +103,7 @@ class AlignmentFit:
         self,
         recipe: AlignmentRecipe,
         bank: SentenceBank,
-        maker: BatchSource,
+        maker: BatchSource[DenseBatch],
         about: Mapping[str, str] | None = None,
     ) -> None:
         """Makes the head and its trainer; the same recipe and batches, the same head.
@@ -158,13 +155,13 @@ class AlignmentFit:
 
     def _write(self, folder: Path, spaces: Mapping[str, str]) -> None:
         facts = {
+            "names": json.dumps(known_names()),
             **self._facts,
             "image_tower": self._recipe.image_tower,
             "text_tower": self._recipe.text_tower,
             **spaces,
             "recipe": json.dumps(asdict(self._recipe)),
             "steps": str(self.trainer.step_count),
-            "names": json.dumps(known_names()),
         }
         save_alignment(self.kept_head(), folder / HEAD_FILE, facts)
         self._bank.save(folder / SENTENCES)
@@ -196,7 +193,7 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False, resume: bool = Fals
 
 def _batches(
     recipe: AlignmentRecipe, shards: list[Shard], offline: bool
-) -> tuple[BatchSource, dict[str, str]]:
+) -> tuple[BatchSource[DenseBatch], dict[str, str]]:
     """Batches of rooms, with those of photographs if there are any; facts of these for the head's file."""
     words, layers = Words(), len(AlignmentConfig().layers)
     if not recipe.photographs.paths:
@@ -210,7 +207,8 @@ def _batches(
     scenes = BatchMaker(shards, words, recipe.batch, layers, recipe.seed)
     photos = PhotoBatchMaker(photographs.shards, photographs.naming, recipe.batch, layers, scenes.rng)
     mixed = MixedBatchMaker(scenes, photos, recipe.photographs.share)
-    return mixed, {"learned_from": photographs.learned_from}
+    names = json.dumps(known_names(sorted(photographs.names)))
+    return mixed, {"learned_from": photographs.learned_from, "names": names}
 
 
 def resume(folder: Path, steps: int = 0) -> Path:

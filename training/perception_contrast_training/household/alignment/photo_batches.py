@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -193,26 +192,3 @@ class PhotoBatchMaker:
         parts = [f"a {name}" for name in dict.fromkeys(picked)]
         joined = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
         return f"a photo of {joined}"
-
-
-class BatchSource(Protocol):
-    """rng: all that is drawn comes from it."""
-
-    rng: np.random.Generator
-
-    def draw(self) -> DenseBatch:
-        """The next batch."""
-        ...
-
-
-class MixedBatchMaker:
-    """Batches of photographs and of rendered scenes in turn, by chance."""
-
-    def __init__(self, scenes: BatchSource, photographs: BatchSource, share: float) -> None:
-        """share: of the batches that are of photographs."""
-        self.rng = scenes.rng
-        self._scenes, self._photographs, self._share = scenes, photographs, share
-
-    def draw(self) -> DenseBatch:
-        """The next batch."""
-        return (self._photographs if self.rng.random() < self._share else self._scenes).draw()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -48,14 +48,17 @@ class EnlargedJob:
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class EnlargedRegions:
+Thing = TypeVar("Thing")
+
+
+class EnlargedRegions(Generic[Thing]):
     """Things of shards, in order; their views stay on disk until they are drawn.
 
-    objects: what each is, None for nothing in particular. scene: (n,) its image. shares: (n,) float32 of
-    the image that it covers.
+    objects: what each is; of rendered scenes None for nothing in particular. scene: (n,) its image.
+    shares: (n,) float32 of the image that it covers.
     """
 
-    def __init__(self, shards: Sequence[Arrays], objects: Sequence[SceneObject | None]) -> None:
+    def __init__(self, shards: Sequence[Arrays], objects: Sequence[Thing]) -> None:
         self.objects = list(objects)
         self._shards = shards
         self._starts = np.cumsum([0, *(len(shard["scene"]) for shard in shards)])
@@ -89,6 +92,9 @@ class EnlargedRegions:
         return Pooled(**{part: torch.from_numpy(values) for part, values in found.items()})
 
 
+RenderedRegions = EnlargedRegions[SceneObject | None]
+
+
 def blurred(mask: Mask, rng: np.random.Generator) -> Mask:
     """A mask as a search might find it: rounder, larger or smaller; itself where nothing would be left."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
@@ -99,12 +105,12 @@ def blurred(mask: Mask, rng: np.random.Generator) -> Mask:
     return found if found.sum() > 0.2 * mask.sum() else mask
 
 
-def _box(mask: Mask) -> tuple[float, float, float, float]:
+def box_of_mask(mask: Mask) -> tuple[float, float, float, float]:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-def _jittered(box: tuple[float, float, float, float], rng: np.random.Generator) -> View:
+def jittered_view(box: tuple[float, float, float, float], rng: np.random.Generator) -> View:
     view = view_of(box, float(rng.uniform(*MARGINS)))
     dx, dy = rng.uniform(-SHIFT, SHIFT, 2) * view.side
     return View(view.x + dx, view.y + dy, view.side)
@@ -157,7 +163,7 @@ def views_of(
     covered = torch.from_numpy(
         np.stack([coverage(m, whole, v, cells) for m, v in zip(masks, views, strict=True)])
     )
-    forms = torch.tensor([form_of(_box(mask), float(mask.mean())) for mask in masks])
+    forms = torch.tensor([form_of(box_of_mask(mask), float(mask.mean())) for mask in masks])
     return pooled(tokens, covered, plain, forms)
 
 
@@ -176,7 +182,11 @@ def regions_of(job: EnlargedJob) -> Iterator[tuple[int, LabelledScene, list[Regi
     settings = SceneSettings(unseen=job.unseen, offline=job.offline)
     for number, image in zip(range(job.images), SceneSampler(job.seed, settings), strict=False):
         found = list(_things(image, rng))
-        yield number, image, [Region(mask, _jittered(_box(mask), rng), thing) for mask, thing in found]
+        yield (
+            number,
+            image,
+            [Region(mask, jittered_view(box_of_mask(mask), rng), thing) for mask, thing in found],
+        )
 
 
 def make_regions(job: EnlargedJob) -> Path:
@@ -200,24 +210,49 @@ def make_regions(job: EnlargedJob) -> Path:
         raise PerceptionError(
             f"nothing in the scenes of seed {job.seed} is large enough; render more of them"
         )
-    arrays = {part: torch.cat([getattr(one, part) for one in made]).half().numpy() for part in PARTS}
-    told = [thing and asdict(thing) for thing in objects]
-    write_shard(job.folder, {**arrays, "scene": np.array(scene, np.int64)}, told)
+    write_regions(job.folder, made, scene, [thing and asdict(thing) for thing in objects])
     return job.folder
 
 
-def load_regions(folders: Sequence[Path]) -> EnlargedRegions:
+def write_regions(folder: Path, made: Sequence[Pooled], scene: Sequence[int], told: object) -> None:
+    """Writes a shard.
+
+    Args:
+        folder: That appears whole.
+        made: Views, image by image.
+        scene: Number of each view's image.
+        told: What the views show, for JSON.
+    """
+    arrays = {part: torch.cat([getattr(one, part) for one in made]).half().numpy() for part in PARTS}
+    write_shard(folder, {**arrays, "scene": np.array(scene, np.int64)}, told)
+
+
+def load_regions(folders: Sequence[Path]) -> RenderedRegions:
     """The things of all shards. Raises PerceptionError for one that cannot be read or is of another kind."""
+    return load_shards(folders, lambda stored: [thing and SceneObject(**thing) for thing in stored])
+
+
+def load_shards(folders: Sequence[Path], things_of: Callable[[Any], list[Thing]]) -> EnlargedRegions[Thing]:
+    """The things of all shards.
+
+    Args:
+        folders: Of the shards.
+        things_of: What a shard tells of its things, as objects.
+
+    Raises:
+        PerceptionError: A shard cannot be read or is of other views than the first.
+    """
     if not folders:
         raise PerceptionError("no shards of things were named; render some first")
     shards: list[Arrays] = []
-    objects: list[SceneObject | None] = []
+    objects: list[Thing] = []
     for folder in folders:
         arrays, stored = read_shard(folder, (*PARTS, "scene"))
-        _require_fit(folder, arrays, len(stored), shards[0] if shards else arrays)
+        things = things_of(stored)
+        _require_fit(folder, arrays, len(things), shards[0] if shards else arrays)
         # As plain arrays they are drawn from in half the time.
         shards.append({name: np.asarray(values) for name, values in arrays.items()})
-        objects += [thing and SceneObject(**thing) for thing in stored]
+        objects += things
     return EnlargedRegions(shards, objects)
 
 

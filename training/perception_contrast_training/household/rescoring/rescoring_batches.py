@@ -11,7 +11,7 @@ from torch import Tensor
 from perception_contrast_training.config.rescoring_recipe import RescoringBatchSettings
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.household.rescoring.concepts import TruthTable, draw_concepts
-from perception_contrast_training.household.rescoring.enlarged_regions import EnlargedRegions
+from perception_contrast_training.household.rescoring.enlarged_regions import RenderedRegions
 from perception_contrast_training.household.rescoring.rescoring_losses import RescoringBatch
 from perception_contrast_training.household.sentences import SentenceBank
 from perception_contrast_training.household.words import Concept, Words, phrase
@@ -28,7 +28,11 @@ class RescoringBatchMaker:
     """
 
     def __init__(
-        self, things: EnlargedRegions, bank: SentenceBank, settings: RescoringBatchSettings, seed: int
+        self,
+        things: RenderedRegions,
+        bank: SentenceBank,
+        settings: RescoringBatchSettings,
+        seed: int,
     ) -> None:
         """Draws the pool of phrases and the wordings of names, and encodes them by ``bank``."""
         self.rng = np.random.default_rng(seed)
@@ -36,9 +40,9 @@ class RescoringBatchMaker:
         concepts = draw_concepts(things.objects, known, settings.pool, self.rng)
         self._truth = TruthTable(things.objects, concepts, known)
         self.names = self._truth.names
-        self._phrases = _encoded(bank, [phrase(c, self.rng) for c in concepts])
+        self._phrases = encoded_phrases(bank, [phrase(c, self.rng) for c in concepts])
         wordings = [self._wording(name, known) for name in self.names for _ in range(settings.wordings)]
-        self._wordings = _encoded(bank, wordings).reshape(len(self.names), settings.wordings, -1)
+        self._wordings = encoded_phrases(bank, wordings).reshape(len(self.names), settings.wordings, -1)
 
     def _wording(self, name: str, words: Words) -> str:
         choices = (name, name, *words.synonyms.get(name, ()))
@@ -58,7 +62,7 @@ class RescoringBatchMaker:
         )
 
 
-def _encoded(bank: SentenceBank, phrases: Sequence[str]) -> Tensor:
+def encoded_phrases(bank: SentenceBank, phrases: Sequence[str]) -> Tensor:
     """(n, c) float32 unit sentence vectors, with a progress bar."""
     starts = range(0, len(phrases), ENCODED)
     rows = [bank.vectors(phrases[i : i + ENCODED]) for i in tracked(starts, "encoding phrases", len(starts))]

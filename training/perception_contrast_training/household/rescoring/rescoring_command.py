@@ -21,6 +21,7 @@ from perception_contrast_training.household.rescoring.rescoring_training import 
     train,
 )
 from perception_contrast_training.household.rescoring.word_space import load_word_space
+from perception_contrast_training.household.training_sets import open_training_sets
 from perception_contrast_training.household.words import Words
 
 Step = Callable[[Path, RescoringRecipe, bool], None]  # head's file, recipe, offline
@@ -44,7 +45,9 @@ def calibrate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
     words = Path(recipe.words) if recipe.words else PACKAGED_HEAD
     language = load_household_lit(tower, load_minilm(offline=offline), path=words, rescoring=file)
     pipeline = Pipeline(Encoders(tower, language, "cpu"))
-    seen = calibrate_rescoring(pipeline, file, recipe.calibration, offline)
+    settings = recipe.photographs
+    sets = open_training_sets(settings.paths, settings.names, settings.licences) if settings.paths else None
+    seen = calibrate_rescoring(pipeline, file, recipe.calibration, sets, offline)
     logging.info("calibrated: %s", json.dumps(seen))
 
 

@@ -28,7 +28,7 @@ from perception_contrast_training.household.alignment.household_figures import S
 from perception_contrast_training.household.rescoring.concepts import TruthTable
 from perception_contrast_training.household.rescoring.enlarged_regions import (
     EnlargedJob,
-    EnlargedRegions,
+    RenderedRegions,
     regions_of,
 )
 from perception_contrast_training.household.rescoring.word_space import WordSpace
@@ -46,7 +46,7 @@ def name_vectors(words: WordSpace, names: Sequence[str]) -> Tensor:
         return words.head.text_embedding(words.bank.vectors(names))
 
 
-def crop_scores(head: RescoringHead, things: EnlargedRegions, names: Tensor) -> Tensor:
+def crop_scores(head: RescoringHead, things: RenderedRegions, names: Tensor) -> Tensor:
     """(n, k) probability of each name for each thing, before any calibration."""
     count = len(things)
     rows = [torch.arange(i, min(i + AT_ONCE, count)) for i in range(0, count, AT_ONCE)]
@@ -56,7 +56,12 @@ def crop_scores(head: RescoringHead, things: EnlargedRegions, names: Tensor) -> 
 
 
 def whole_image_scores(
-    words: WordSpace, jobs: Sequence[EnlargedJob], things: EnlargedRegions, names: Tensor, *, offline: bool
+    words: WordSpace,
+    jobs: Sequence[EnlargedJob],
+    things: RenderedRegions,
+    names: Tensor,
+    *,
+    offline: bool,
 ) -> Tensor:
     """The same by the head of whole images: regions' mean vectors. Renders the scenes once more.
 
@@ -84,7 +89,7 @@ def whole_image_scores(
         return words.head.logits(torch.stack(vectors) @ names.T, 0).double().sigmoid()
 
 
-def naming(scores: Tensor, things: EnlargedRegions, recall: float) -> dict[str, dict[str, float]]:
+def naming(scores: Tensor, things: RenderedRegions, recall: float) -> dict[str, dict[str, float]]:
     """How rightly views are named: GROUPS of each of ROWS. scores: (n, k) of ``shown_names``.
 
     "all" are things, which the sizes part; "surfaces" are walls, floors and ceilings. "absent names

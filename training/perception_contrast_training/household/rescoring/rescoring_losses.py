@@ -29,7 +29,8 @@ class RescoringBatch:
     """n things, k names, q phrases.
 
     category (n,) int64: the thing's name, k for nothing in particular. names (k, c) and phrases (q, c):
-    sentence vectors, unit rows. truth (n, q) in {-1, 0, 1}.
+    sentence vectors, unit rows. truth (n, q) in {-1, 0, 1}. open_names (n, k) bool: names that the thing
+    may have beside its own, and which are therefore no rivals of it; None: each thing has one name.
     """
 
     views: Pooled
@@ -37,11 +38,22 @@ class RescoringBatch:
     names: Tensor
     phrases: Tensor
     truth: Tensor
+    open_names: Tensor | None = None
 
 
-def name_loss(cosine: Tensor, scale: Tensor, category: Tensor) -> Tensor:
-    """Cross-entropy over names and nothing. cosine (n, k + 1); category (n,) int64."""
-    return F.cross_entropy(scale * cosine.float(), category)
+def name_loss(cosine: Tensor, scale: Tensor, category: Tensor, open_names: Tensor | None = None) -> Tensor:
+    """Cross-entropy over names and nothing.
+
+    Args:
+        cosine: (n, k + 1), the last with what stands for no name.
+        scale: Of cosines.
+        category: (n,) int64.
+        open_names: (n, k) bool, names that do not count.
+    """
+    logits = scale * cosine.float()
+    if open_names is not None:
+        logits = logits.masked_fill(F.pad(open_names, (0, 1)), -torch.inf)
+    return F.cross_entropy(logits, category)
 
 
 def phrase_loss(logits: Tensor, truth: Tensor, absent: float) -> Tensor:
@@ -71,6 +83,6 @@ def rescoring_losses(
     words, unit rows; nothing (d,): what stands for no name at all."""  # fmt: skip
     known = torch.cat([names, F.normalize(nothing, dim=0)[None]])
     return {
-        "name": name_loss(vectors @ known.T, head.log_scale.exp(), batch.category),
+        "name": name_loss(vectors @ known.T, head.log_scale.exp(), batch.category, batch.open_names),
         "phrase": phrase_loss(head.logits(vectors @ phrases.T), batch.truth, absent),
     }

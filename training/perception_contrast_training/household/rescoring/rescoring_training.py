@@ -11,11 +11,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.alignment_head import AlignmentConfig
 from perception_contrast.encoders.rescoring_head import (
     SIDE,
     RescoringConfig,
     RescoringHead,
+    load_rescoring_head,
     save_rescoring_head,
 )
 from perception_contrast_training.config.rescoring_recipe import RescoringRecipe, rescoring_recipe_of
@@ -23,13 +26,20 @@ from perception_contrast_training.engine.random_streams import RandomStreams
 from perception_contrast_training.engine.resume import stored_recipe
 from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.household.head_run import HEAD_FILE, HeadRun, recipe_in
+from perception_contrast_training.household.mixed_batches import BatchSource, MixedBatchMaker
 from perception_contrast_training.household.rescoring.enlarged_regions import (
     EnlargedJob,
-    EnlargedRegions,
+    RenderedRegions,
     load_regions,
     make_regions,
 )
+from perception_contrast_training.household.rescoring.photo_region_batches import PhotoRegionBatchMaker
+from perception_contrast_training.household.rescoring.photograph_training import (
+    PhotographRegions,
+    photograph_regions,
+)
 from perception_contrast_training.household.rescoring.rescoring_batches import RescoringBatchMaker
+from perception_contrast_training.household.rescoring.rescoring_losses import RescoringBatch
 from perception_contrast_training.household.rescoring.rescoring_method import CropRescoring
 from perception_contrast_training.household.rescoring.word_space import WordSpace, load_word_space
 from perception_contrast_training.household.scene_shards import make_shards, require_same_scenes
@@ -59,7 +69,7 @@ def shard_folder(recipe: RescoringRecipe, *, kept_back: bool = False) -> Path:
     return Path(recipe.output) / ("test" if kept_back else "shards")
 
 
-def rendered(recipe: RescoringRecipe, offline: bool, *, kept_back: bool = False) -> EnlargedRegions:
+def rendered(recipe: RescoringRecipe, offline: bool, *, kept_back: bool = False) -> RenderedRegions:
     """The things of a recipe's scenes; those that are missing are rendered. Raises PerceptionError."""
     facts: dict[str, object] = {
         "scene seed": recipe.scenes.seed,
@@ -74,8 +84,8 @@ def rendered(recipe: RescoringRecipe, offline: bool, *, kept_back: bool = False)
     return load_regions(make_shards(jobs, recipe.scenes.workers, make_regions))
 
 
-def initial_head(recipe: RescoringRecipe, things: EnlargedRegions, words: WordSpace) -> RescoringHead:
-    """A head before its first step, in training mode."""
+def initial_head(recipe: RescoringRecipe, things: RenderedRegions, words: WordSpace) -> RescoringHead:
+    """A head before its first step, in training mode. Raises ModelError for a start of other sizes."""
     shape = recipe.head
     channels = things.channels
     config = RescoringConfig(
@@ -83,6 +93,11 @@ def initial_head(recipe: RescoringRecipe, things: EnlargedRegions, words: WordSp
         dim=words.head.config.dim, blocks=shape.blocks,
     )  # fmt: skip
     head = RescoringHead(config)
+    if recipe.start:
+        stored, _, _ = load_rescoring_head(Path(recipe.start))
+        if stored.config != config:
+            raise ModelError(f"'{recipe.start}' has other sizes ({stored.config}) than 'head' asks for")
+        head.load_state_dict(stored.state_dict())
     head.drop.p = shape.dropout
     for part in head.blocks.modules():
         if isinstance(part, nn.Dropout):
@@ -99,16 +114,33 @@ class RescoringFit:
         maker: Draws its batches.
     """
 
-    def __init__(self, recipe: RescoringRecipe, things: EnlargedRegions, words: WordSpace) -> None:
+    def __init__(
+        self,
+        recipe: RescoringRecipe,
+        things: RenderedRegions,
+        words: WordSpace,
+        photographs: PhotographRegions | None = None,
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self._recipe, self._words = recipe, words
-        self.maker = RescoringBatchMaker(things, words.bank, recipe.batch, recipe.seed)
+        rooms = RescoringBatchMaker(things, words.bank, recipe.batch, recipe.seed)
+        self.maker: BatchSource[RescoringBatch] = rooms
+        self._facts = {"names": json.dumps(rooms.names)}
+        if photographs is not None:
+            crops = PhotoRegionBatchMaker(
+                photographs.things, photographs.naming, words.bank, recipe.batch, rooms.rng
+            )
+            self.maker = MixedBatchMaker(rooms, crops, recipe.photographs.share)
+            self._facts = {
+                "names": json.dumps(list(dict.fromkeys([*rooms.names, *crops.names]))),
+                "learned_from": photographs.learned_from,
+            }
         self.head = initial_head(recipe, things, words)
         self.trainer = Trainer(
             CropRescoring(self.head, words, recipe.loss, recipe.optimisation.text_noise),
             recipe.optimisation.for_trainer(recipe.batch.things),
             epoch_steps=max(1, len(things) // recipe.batch.things),
-            streams=RandomStreams(batches=self.maker.rng),
+            streams=RandomStreams(batches=rooms.rng),
         )
 
     def run(self, *, resume: bool = False) -> Path:
@@ -121,7 +153,11 @@ class RescoringFit:
             The head's file in the output folder.
         """
         recipe, folder = self._recipe, Path(self._recipe.output)
-        inputs = {"image_space": self._words.image, "word_space": self._words.space}
+        inputs = {
+            "image_space": self._words.image,
+            "word_space": self._words.space,
+            "start": sha256_of(Path(recipe.start)) if recipe.start else "",
+        }
         path = folder / HEAD_FILE
         run = HeadRun(folder, recipe, inputs, recipe.checkpoints, resume)
         stored = run.checkpoint_to_resume()
@@ -142,7 +178,7 @@ class RescoringFit:
             "image_space": self._words.image,
             "word_space": self._words.space,
             "layers": json.dumps(list(LAYERS)),
-            "names": json.dumps(self.maker.names),
+            **self._facts,
             "recipe": json.dumps(asdict(self._recipe)),
             "steps": str(self.trainer.step_count),
         }
@@ -160,8 +196,9 @@ def train(recipe: RescoringRecipe, *, offline: bool = False, resume: bool = Fals
     things = rendered(recipe, offline)
     if recipe.optimisation.threads:
         torch.set_num_threads(recipe.optimisation.threads)
+    photographs = photograph_regions(recipe, offline=offline)
     logger.info("%d things of %d images", len(things), len(set(things.scene.tolist())))
-    return RescoringFit(recipe, things, words).run(resume=resume)
+    return RescoringFit(recipe, things, words, photographs).run(resume=resume)
 
 
 def resume(folder: Path, steps: int = 0) -> Path:
