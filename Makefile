@@ -1,6 +1,8 @@
 # Every target makes what it needs. ARGS is passed on: make demo ARGS="--duration 30"
 SHELL := /bin/bash
 ARGS ?=
+# Processes that run the tests; 0 runs them in pytest's own, as --pdb needs.
+JOBS ?= 2
 ENTER := source ./env.sh
 
 .PHONY: help setup demo test test-fast test-matrix check fuzz bench-train format clean
@@ -8,7 +10,7 @@ ENTER := source ./env.sh
 help:
 	@echo "make setup            libraries, ROS 2 and messages, in .venv"
 	@echo "make demo ARGS=...    a simulated robot camera through the whole graph"
-	@echo "make test ARGS=...    the tests"
+	@echo "make test ARGS=...    the tests; JOBS=0 for one process, as --pdb needs"
 	@echo "make test-fast        what computes on one frame, without ROS and training (minutes)"
 	@echo "make test-matrix      the ROS tests under Python 3.10, 3.12, NumPy 1.26 and 2"
 	@echo "make fuzz ARGS=\"--minutes 30\"  mutated messages, recordings, images, recipes and weights through their readers"
@@ -24,7 +26,7 @@ demo: setup
 	@$(ENTER) && exec perception-contrast demo $(ARGS)
 
 test: setup
-	@$(ENTER) && exec python -m pytest $(ARGS)
+	@$(ENTER) && exec python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 FAST := core images recordings models preprocessing text vocabulary segmentation tracking visualization fuzzing
 test-fast: setup

@@ -63,7 +63,10 @@ def _unmet(item: pytest.Item) -> str | None:
     return None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.pluginmanager.hasplugin("xdist"):
+        _group(items)
     reasons: dict[frozenset[str], str | None] = {}
     for item in items:
         marks = frozenset(mark.name for mark in item.iter_markers()) & {"ros", "gpu", "hub"}
@@ -71,6 +74,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             reasons[marks] = _unmet(item)
         if reasons[marks] is not None:
             item.add_marker(pytest.mark.skip(reason=str(reasons[marks])))
+
+
+def _group(items: list[pytest.Item]) -> None:
+    """Whole files go to one process; what uses DDS, and the commands, to one and the same."""
+    for item in items:
+        folder, _, _ = item.nodeid.removeprefix("test/").partition("/")
+        group = item.nodeid.partition("::")[0] if folder == "unit" else "commands and nodes"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

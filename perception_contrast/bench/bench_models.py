@@ -19,7 +19,7 @@ from perception_contrast.encoders.base import ImageEncoder
 from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.dense.method_names import dense_method
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
-from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit
+from perception_contrast.encoders.household_lit import PACKAGED, HouseholdLit
 from perception_contrast.encoders.load_encoders import LIT_TOWER, ClipLanguage, Encoders, load_encoders
 from perception_contrast.engines.base import Engine
 from perception_contrast.engines.choice import EngineChoice, choose_engine
@@ -144,9 +144,9 @@ def random_encoders(model: str, language: str, device: str, dense: str = AUTO) -
         return Encoders(spatial, None, device)
     if model_spec(language).family == "lit":
         tower = spatial if model == LIT_TOWER else _random_encoder(LIT_TOWER, device)
-        head, facts, sha256 = load_alignment(HEAD_FILE)
+        head, facts, sha256 = load_alignment(PACKAGED[language].alignment)
         words = RandomTextEncoder(head.config.text_dim)
-        lit = HouseholdLit(tower, head, words, space_name(language, sha256), facts)
+        lit = HouseholdLit(tower, head, words, space_name(language, sha256), facts, model=language)
         lit.eval().requires_grad_(False).to(device)
         return Encoders(spatial, lit, device)
     if not model_spec(language).knows_words:

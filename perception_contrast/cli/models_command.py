@@ -216,6 +216,10 @@ def _info(spec: ModelSpec) -> None:
         "licence": spec.licence,
         "weights": "; ".join(_source(one) for one in _parts(spec)),
     }
+    if spec.family == "lit":
+        from perception_contrast.encoders.household_lit import learned_from
+
+        rows["head learned"] = "; ".join(learned_from(spec.name))
     for name, value in rows.items():
         print(f"{name:<13} {value}")
     if spec.warning:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +25,53 @@ from perception_contrast.encoders.base import (
 from perception_contrast.encoders.dense.method_names import LIT
 from perception_contrast.encoders.rescoring_head import Rescoring, load_rescoring_head
 from perception_contrast.models.logit_scale import LogitScale
-from perception_contrast.models.registry import HOUSEHOLD_LIT
+from perception_contrast.models.registry import HOUSEHOLD_LIT, HOUSEHOLD_LIT_RENDERED
 from perception_contrast.models.specs import Triple
 from perception_contrast.text.base import TextEncoder
 
-HEAD_FILE = Path(__file__).parents[1] / "models" / "data" / "household_lit.safetensors"
-RESCORING_FILE = Path(__file__).parents[1] / "models" / "data" / "household_rescoring.safetensors"
+_DATA = Path(__file__).parents[1] / "models" / "data"
+
+
+@dataclass(frozen=True)
+class PackagedHeads:
+    """The files of a packaged model. alignment: of whole images and words. rescoring: of enlarged crops."""
+
+    alignment: Path
+    rescoring: Path
+
+
+PACKAGED = {
+    HOUSEHOLD_LIT.name: PackagedHeads(
+        _DATA / "household_lit.safetensors", _DATA / "household_rescoring.safetensors"
+    ),
+    HOUSEHOLD_LIT_RENDERED.name: PackagedHeads(
+        _DATA / "household_lit_rendered.safetensors", _DATA / "household_rescoring_rendered.safetensors"
+    ),
+}
+HEAD_FILE = PACKAGED[HOUSEHOLD_LIT.name].alignment
+RESCORING_FILE = PACKAGED[HOUSEHOLD_LIT.name].rescoring
+
+
+def learned_from(name: str) -> tuple[str, ...]:
+    """What a packaged model's head learned from, a line each, with the terms of photographs.
+
+    Raises:
+        ModelError: the head's file is missing or not readable.
+    """
+    _, facts, _ = load_alignment(PACKAGED[name].alignment)
+    sets = json.loads(facts.get("learned_from", "[]"))
+    lines = [f"{one['photographs']} photographs of {one['set']} ({one['licence']})" for one in sets]
+    return ("rendered rooms", *lines)
 
 
 class AlignedTextEncoder(TextEncoder):
     """A sentence encoder followed by the head's adapter for words."""
 
-    def __init__(self, sentences: TextEncoder, head: AlignmentHead, space: str) -> None:
+    def __init__(
+        self, sentences: TextEncoder, head: AlignmentHead, space: str, model: str = HOUSEHOLD_LIT.name
+    ) -> None:
         self._sentences, self._head = sentences, head
-        self.model, self.space, self.dim = HOUSEHOLD_LIT.name, space, head.config.dim
+        self.model, self.space, self.dim = model, space, head.config.dim
         self.wording = sentences.wording
 
     def canonical(self, text: str) -> str:
@@ -60,12 +94,15 @@ class AlignedEncoder(nn.Module, ImageEncoder):
         encoder: gives the blocks that the head reads.
         head: the alignment head.
         space: identity of the space that images share with words.
+        model: its name.
     """
 
-    def __init__(self, encoder: ImageEncoder, head: AlignmentHead, space: str) -> None:
+    def __init__(
+        self, encoder: ImageEncoder, head: AlignmentHead, space: str, model: str = HOUSEHOLD_LIT.name
+    ) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
-        self.model, self.family, self.space = HOUSEHOLD_LIT.name, HOUSEHOLD_LIT.family, space
+        self.model, self.family, self.space = model, HOUSEHOLD_LIT.family, space
         self.dim, self.patch, self.method = head.config.dim, encoder.patch, LIT
         self.layers = head.config.layers
         self.mean: Triple = encoder.mean
@@ -110,6 +147,7 @@ class HouseholdLit(nn.Module, LanguageModel):
         space: identity of the shared space, made of the head's sha256.
         facts: what was written with the head.
         rescoring: the head for enlarged crops of regions, or None.
+        model: its name.
     """
 
     def __init__(
@@ -120,14 +158,15 @@ class HouseholdLit(nn.Module, LanguageModel):
         space: str,
         facts: Mapping[str, str] | None = None,
         rescoring: Rescoring | None = None,
+        model: str = HOUSEHOLD_LIT.name,
     ) -> None:
         super().__init__()
         self._rescoring = rescoring
         self.facts: dict[str, str] = dict(facts or {})
         self.tower, self.head = tower, head
-        self.model, self.space, self.dim = HOUSEHOLD_LIT.name, space, head.config.dim
-        self.image_encoder: ImageEncoder = AlignedEncoder(tower, head, space)
-        self.text: TextEncoder = AlignedTextEncoder(sentences, head, space)
+        self.model, self.space, self.dim = model, space, head.config.dim
+        self.image_encoder: ImageEncoder = AlignedEncoder(tower, head, space, model)
+        self.text: TextEncoder = AlignedTextEncoder(sentences, head, space, model)
 
     @property
     def logit_scale(self) -> LogitScale:
@@ -157,8 +196,9 @@ def load_household_lit(
     sentences: TextEncoder,
     *,
     device: str = "cpu",
-    path: Path = HEAD_FILE,
+    path: Path | None = None,
     rescoring: Path | None = None,
+    name: str = HOUSEHOLD_LIT.name,
 ) -> HouseholdLit:
     """Loads the alignment head for an image encoder and a sentence encoder.
 
@@ -166,22 +206,27 @@ def load_household_lit(
         tower: the image encoder.
         sentences: the sentence encoder.
         device: of the result.
-        path: the alignment head.
+        path: the alignment head; None takes the package's of this name.
         rescoring: the head for enlarged crops; None takes the package's for the package's alignment head.
+        name: of the model, one of ``PACKAGED``.
 
     Raises:
         ModelError: a file is missing or not readable.
         SpaceError: a head was fitted to other encoders.
     """
+    packaged = PACKAGED[name]
+    path = path or packaged.alignment
     head, facts, sha256 = load_alignment(path)
     require_same_space(facts.get("image_space", tower.space), tower.space, f"alignment head {path.name}")
     require_same_space(
         facts.get("text_space", sentences.space), sentences.space, f"alignment head {path.name}"
     )
-    space = space_name(HOUSEHOLD_LIT.name, sha256)
-    chosen = rescoring or (RESCORING_FILE if path == HEAD_FILE and RESCORING_FILE.is_file() else None)
+    space = space_name(name, sha256)
+    chosen = rescoring
+    if chosen is None and path == packaged.alignment and packaged.rescoring.is_file():
+        chosen = packaged.rescoring
     found = None if chosen is None else _rescoring(chosen, tower.space, space, device)
-    model = HouseholdLit(tower, head, sentences, space, facts, found)
+    model = HouseholdLit(tower, head, sentences, space, facts, found, name)
     return model.eval().requires_grad_(False).to(device)
 
 

@@ -13,7 +13,7 @@ from perception_contrast.encoders.base import ImageEncoder, LanguageModel
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.dense.method_names import AUTO, dense_method
 from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit, load_household_lit
+from perception_contrast.encoders.household_lit import HouseholdLit, load_household_lit
 from perception_contrast.models.download import Progress
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import model_spec
@@ -100,14 +100,16 @@ def load_encoders(
     method = dense_method(dense, model, language)
     loader = _Loader(device, offline, progress)
     # The head was fitted to the weights whose sha256 is fixed, so an encoder that serves both has those.
-    shared = model == LIT_TOWER and language == "household-lit" and weights is None
+    lit = language != "none" and model_spec(language).family == "lit"
+    shared = model == LIT_TOWER and lit and weights is None
     if language == model and language_weights in (None, weights) and not model_spec(model).spatial:
         return loader.one_for_both(model, weights, method)
     spatial = loader.image_encoder(model, weights, pinned=shared)
     if language == "none":
         return Encoders(spatial, None, device)
-    if language == "household-lit":
-        return Encoders(spatial, loader.lit(spatial if shared else None, language_weights), device)
+    if lit:
+        head = loader.lit(language, spatial if shared else None, language_weights)
+        return Encoders(spatial, head, device)
     clip = loader.clip(language, language_weights, method=method)
     return Encoders(spatial, _clip_language(clip), device)
 
@@ -144,10 +146,10 @@ class _Loader:
         clip = self.clip(name, weights, method=method)
         return Encoders(clip, _clip_language(clip), self.device)
 
-    def lit(self, spatial: ImageEncoder | None, head: Path | None) -> HouseholdLit:
+    def lit(self, name: str, spatial: ImageEncoder | None, head: Path | None) -> HouseholdLit:
         tower = spatial or self.image_encoder(LIT_TOWER, None, pinned=True)
         sentences = load_minilm(device=self.device, offline=self.offline, progress=self.progress)
-        return load_household_lit(tower, _cached(sentences), device=self.device, path=head or HEAD_FILE)
+        return load_household_lit(tower, _cached(sentences), device=self.device, path=head, name=name)
 
 
 def _clip_language(clip: ClipTower) -> ClipLanguage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 
 from perception_contrast.core.errors import ModelError
@@ -57,8 +58,14 @@ HOUSEHOLD_LIT = ModelSpec(
     millions=48.2,
 )
 
+HOUSEHOLD_LIT_RENDERED = replace(
+    HOUSEHOLD_LIT,
+    name="household-lit-rendered",
+    description="household-lit whose head learned from rendered rooms alone, from no photographs",
+)
+
 MODELS: dict[str, ModelSpec] = {
-    spec.name: spec for spec in (HOUSEHOLD_LIT, *SPATIAL_MODELS, *LANGUAGE_MODELS)
+    spec.name: spec for spec in (HOUSEHOLD_LIT, HOUSEHOLD_LIT_RENDERED, *SPATIAL_MODELS, *LANGUAGE_MODELS)
 }
 
 

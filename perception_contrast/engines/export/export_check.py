@@ -17,7 +17,7 @@ from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.dense.method_names import AUTO
 from perception_contrast.encoders.dinov2 import DinoTower, load_dino
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
-from perception_contrast.encoders.household_lit import HEAD_FILE, HouseholdLit
+from perception_contrast.encoders.household_lit import PACKAGED, HouseholdLit
 from perception_contrast.encoders.load_encoders import LIT_TOWER
 from perception_contrast.encoders.timm_backbones import create_network
 from perception_contrast.engines.accuracy_gate import LIMITS, compare, gate_images
@@ -58,7 +58,7 @@ def graph_to_export(
             tower = random_dino(LIT_TOWER)
         else:
             tower = load_dino(LIT_TOWER, offline=offline, pinned=True, progress=progress)
-        return graph_of(_lit(tower, any_tower=random_init).image_encoder)
+        return graph_of(_lit(name, tower, any_tower=random_init).image_encoder)
     if random_init:
         return graph_of(random_encoder(name, dense))
     if spec.spatial and dense == AUTO:
@@ -126,11 +126,11 @@ def random_dino(name: str) -> DinoTower:
     return DinoTower(vit, spec, space_name(spec.name, "random")).eval().requires_grad_(False)
 
 
-def _lit(tower: ImageEncoder, *, any_tower: bool) -> HouseholdLit:
-    head, facts, sha256 = load_alignment(HEAD_FILE)
+def _lit(name: str, tower: ImageEncoder, *, any_tower: bool) -> HouseholdLit:
+    head, facts, sha256 = load_alignment(PACKAGED[name].alignment)
     if not any_tower:
         require_same_space(facts.get("image_space", tower.space), tower.space, "alignment head")
-    lit = HouseholdLit(tower, head, _NoWords(), space_name("household-lit", sha256), facts)
+    lit = HouseholdLit(tower, head, _NoWords(), space_name(name, sha256), facts, model=name)
     return lit.eval().requires_grad_(False)
 
 

@@ -115,8 +115,8 @@ class HouseholdTest:
 class AlignmentRecipe:
     """Everything that settles a run of the alignment head.
 
-    start: a head to go on from, "" for none. only: part of the head that is fitted while the rest stays
-    as it is, "" for all of it.
+    start: a head to go on from, a file or ``household-lit-rendered``; "" for none. only: part of the head
+    that is fitted while the rest stays as it is, "" for all of it.
     """
 
     method: str = "alignment"

@@ -120,8 +120,9 @@ class RescoringTest:
 class RescoringRecipe:
     """Everything that settles a run.
 
-    words: the head whose words' space is learned, "" for the package's. start: a rescoring head to go on
-    from, "" for none; it may be of another space of words.
+    words: the head whose words' space is learned, a packaged model or a file; "" is household-lit.
+    start: a rescoring head to go on from, a file or ``household-lit-rendered``; "" for none. It may be of
+    another space of words.
     """
 
     method: str = METHOD

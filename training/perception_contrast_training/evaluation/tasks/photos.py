@@ -19,6 +19,7 @@ from perception_contrast.visualization.overlay import overlay
 from perception_contrast_training.cli.eval_options import Job, pipeline_of
 from perception_contrast_training.evaluation.metrics.photographs import PhotoFigures, PhotoTruth, nearest
 from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.evaluation.result_images import WorstCases, tinted
 from perception_contrast_training.photographs.base import LabelledPhoto, PhotoSet, TruthTable
@@ -46,32 +47,56 @@ def photographs(job: Job) -> Outcome:
     """All names of a set asked for at once in its test photographs. Raises PerceptionError."""
     naming = load_naming()
     source = open_photos(Path(job.options.data), naming, skipped=job.skipped)
-    keys = part_of(source.facts.name, source.keys, "test")[: job.options.limit or None]
+    worst = WorstCases() if job.options.draw else None
+    figures = photo_figures(pipeline_of(job), source, naming, job.skipped, job.options.limit, worst)
+    job.notes.append(
+        f"{figures.images} of {len(source.keys)} photographs of {source.facts.name}, which training leaves "
+        f"out; licence: {source.facts.licence}"
+    )
+    return _outcome(source, figures, worst)
+
+
+def photo_figures(
+    pipeline: Pipeline,
+    source: PhotoSet,
+    naming: Naming,
+    skipped: Skipped,
+    most: int = 0,
+    worst: WorstCases | None = None,
+) -> PhotoFigures:
+    """Figures of the test photographs of a set.
+
+    Args:
+        pipeline: That searches, as a node does.
+        source: The set.
+        naming: What its labels mean.
+        skipped: Notes photographs that cannot be read.
+        most: Photographs at most, 0 for all.
+        worst: Keeps drawings of the worst, or None.
+
+    Raises:
+        PerceptionError: The set has no test photographs that can be read.
+    """
+    keys = part_of(source.facts.name, source.keys, "test")[: most or None]
     if not keys:
         raise PerceptionError(
-            f"none of the {len(source.keys)} photographs of '{job.options.data}' is a test one"
+            f"none of the {len(source.keys)} photographs of '{source.facts.name}' is a test one"
         )
-    job.notes.append(
-        f"{len(keys)} of {len(source.keys)} photographs of {source.facts.name}, which training leaves out; "
-        f"licence: {source.facts.licence}"
-    )
     names = _names(source, naming)
-    pipeline = pipeline_of(job)
     prepared = pipeline.prepare(Vocabulary().with_queries([Query(name) for name in names]))
     table = TruthTable(naming, source.facts)
     figures = PhotoFigures(names, pipeline.frame_search.detection_threshold(pipeline.settings))
-    worst = WorstCases() if job.options.draw else None
-    for key in tracked(keys, "asking for names in photographs", len(keys)):
+    for key in tracked(keys, f"asking for names in photographs of {source.facts.name}", len(keys)):
         try:
             photo = source.photo(key)
         except FrameError as error:
-            job.skipped.note(key, error)
+            skipped.note(key, error)
             continue
         truth = PhotoTruth(photo, table.of_regions(photo.regions, names), table.in_photo(photo, names))
         _measure(pipeline, prepared, truth, figures, worst)
     if not figures.images:
         raise PerceptionError("no photograph could be read; nothing was measured")
-    return _outcome(source, figures, worst)
+    return figures
 
 
 def _names(source: PhotoSet, naming: Naming) -> tuple[str, ...]:

@@ -174,6 +174,7 @@ def _measure(
 
     path = Path(recipe.output) / "figures.json"
     found = measure_all(pipeline, recipe.evaluation, offline)
+    found["photographs"] = _measured_on_photographs(pipeline, recipe)
     # Read only now: another run may have added to it meanwhile.
     figures: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     new = {**(about or {}), name: found}
@@ -181,6 +182,23 @@ def _measure(
     # The trained head comes first, whichever was measured first.
     write_figures(path, {**new, **old} if about else {**old, **new})
     logging.info("%s: %s", name, json.dumps(found, indent=1))
+
+
+def _measured_on_photographs(pipeline: Pipeline, recipe: AlignmentRecipe) -> dict[str, Any]:
+    """Figures of the test part of each set of the recipe, as ``eval --task photos`` takes them."""
+    from perception_contrast_training.evaluation.readers.types import Skipped
+    from perception_contrast_training.evaluation.tasks.photos import photo_figures
+
+    sets, skipped = _photographs(recipe), Skipped()
+    if sets is None:
+        return {}
+    found = {
+        one.facts.name: photo_figures(pipeline, one, sets.naming, skipped).figures()
+        for one in sets.sets.values()
+    }
+    for reason in skipped.files.values():
+        logging.warning("left out: %s", reason)
+    return found
 
 
 def _measure_ceiling(recipe: AlignmentRecipe, offline: bool) -> None:

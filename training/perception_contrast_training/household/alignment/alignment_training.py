@@ -18,6 +18,7 @@ from perception_contrast.encoders.alignment_head import (
     load_alignment,
     save_alignment,
 )
+from perception_contrast.encoders.household_lit import PACKAGED
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, alignment_recipe_of
 from perception_contrast_training.engine.random_streams import RandomStreams
 from perception_contrast_training.engine.resume import stored_recipe
@@ -70,6 +71,11 @@ def _shard_facts(recipe: AlignmentRecipe) -> dict[str, object]:
     }
 
 
+def start_file(start: str) -> Path:
+    """The alignment head that a recipe's ``start`` names: a packaged model's, or a file."""
+    return PACKAGED[start].alignment if start in PACKAGED else Path(start)
+
+
 @dataclass(frozen=True)
 class InitialHead:
     """A head before the first step. facts: what goes on to hold of the file that it comes from."""
@@ -82,7 +88,7 @@ def initial_head(recipe: AlignmentRecipe) -> InitialHead:
     """A new head, or that of ``recipe.start``, whose parameters that are not fitted ask for no gradient."""
     if not recipe.start:
         return InitialHead(AlignmentHead(), {})
-    stored, facts, _ = load_alignment(Path(recipe.start))
+    stored, facts, _ = load_alignment(start_file(recipe.start))
     head = AlignmentHead(replace(stored.config, things=True))
     head.load_state_dict({**head.state_dict(), **stored.state_dict()})
     for name, parameter in head.named_parameters():
@@ -138,7 +144,7 @@ class AlignmentFit:
             The head's file in the output folder.
         """
         recipe, folder = self._recipe, Path(self._recipe.output)
-        inputs = {**spaces, "start": sha256_of(Path(recipe.start)) if recipe.start else ""}
+        inputs = {**spaces, "start": sha256_of(start_file(recipe.start)) if recipe.start else ""}
         run = HeadRun(folder, recipe, inputs, recipe.checkpoints, resume)
         stored = run.checkpoint_to_resume()
         if stored is not None:

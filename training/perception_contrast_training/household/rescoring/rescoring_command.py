@@ -20,7 +20,7 @@ from perception_contrast_training.household.rescoring.rescoring_training import 
     shard_jobs,
     train,
 )
-from perception_contrast_training.household.rescoring.word_space import load_word_space
+from perception_contrast_training.household.rescoring.word_space import load_word_space, word_head
 from perception_contrast_training.household.training_sets import open_training_sets
 from perception_contrast_training.household.words import Words
 
@@ -34,7 +34,6 @@ def _train(_: Path, recipe: RescoringRecipe, offline: bool) -> None:
 def calibrate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
     """Fits the probability after a second look and writes it into the head's file."""
     from perception_contrast.encoders.dinov2 import load_dino
-    from perception_contrast.encoders.household_lit import HEAD_FILE as PACKAGED_HEAD
     from perception_contrast.encoders.household_lit import load_household_lit
     from perception_contrast.encoders.load_encoders import Encoders
     from perception_contrast.pipeline.pipeline import Pipeline
@@ -42,8 +41,9 @@ def calibrate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
     from perception_contrast_training.calibration.rescoring_calibration import calibrate_rescoring
 
     tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
-    words = Path(recipe.words) if recipe.words else PACKAGED_HEAD
-    language = load_household_lit(tower, load_minilm(offline=offline), path=words, rescoring=file)
+    model, words = word_head(recipe.words)
+    sentences = load_minilm(offline=offline)
+    language = load_household_lit(tower, sentences, path=words, rescoring=file, name=model)
     pipeline = Pipeline(Encoders(tower, language, "cpu"))
     settings = recipe.photographs
     sets = open_training_sets(settings.paths, settings.names, settings.licences) if settings.paths else None

@@ -14,6 +14,7 @@ from torch import nn
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.alignment_head import AlignmentConfig
+from perception_contrast.encoders.household_lit import PACKAGED
 from perception_contrast.encoders.rescoring_head import (
     SIDE,
     RescoringConfig,
@@ -84,6 +85,11 @@ def rendered(recipe: RescoringRecipe, offline: bool, *, kept_back: bool = False)
     return load_regions(make_shards(jobs, recipe.scenes.workers, make_regions))
 
 
+def start_file(start: str) -> Path:
+    """The rescoring head that a recipe's ``start`` names: a packaged model's, or a file."""
+    return PACKAGED[start].rescoring if start in PACKAGED else Path(start)
+
+
 def initial_head(recipe: RescoringRecipe, things: RenderedRegions, words: WordSpace) -> RescoringHead:
     """A head before its first step, in training mode. Raises ModelError for a start of other sizes."""
     shape = recipe.head
@@ -94,7 +100,7 @@ def initial_head(recipe: RescoringRecipe, things: RenderedRegions, words: WordSp
     )  # fmt: skip
     head = RescoringHead(config)
     if recipe.start:
-        stored, _, _ = load_rescoring_head(Path(recipe.start))
+        stored, _, _ = load_rescoring_head(start_file(recipe.start))
         if stored.config != config:
             raise ModelError(f"'{recipe.start}' has other sizes ({stored.config}) than 'head' asks for")
         head.load_state_dict(stored.state_dict())
@@ -156,7 +162,7 @@ class RescoringFit:
         inputs = {
             "image_space": self._words.image,
             "word_space": self._words.space,
-            "start": sha256_of(Path(recipe.start)) if recipe.start else "",
+            "start": sha256_of(start_file(recipe.start)) if recipe.start else "",
         }
         path = folder / HEAD_FILE
         run = HeadRun(folder, recipe, inputs, recipe.checkpoints, resume)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from perception_contrast.core.embedding_spaces import require_same_space, space_name
 from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment
-from perception_contrast.encoders.household_lit import HEAD_FILE
+from perception_contrast.encoders.household_lit import PACKAGED
 from perception_contrast.models.registry import HOUSEHOLD_LIT
 from perception_contrast_training.config.rescoring_recipe import RescoringRecipe
 from perception_contrast_training.household.sentences import SentenceBank
@@ -23,6 +23,12 @@ class WordSpace:
     image: str
 
 
+def word_head(words: str) -> tuple[str, Path]:
+    """The model and the alignment head's file that a recipe's ``words`` name."""
+    model = words if words in PACKAGED else HOUSEHOLD_LIT.name
+    return model, Path(words) if words and words not in PACKAGED else PACKAGED[model].alignment
+
+
 def load_word_space(recipe: RescoringRecipe, *, offline: bool = False) -> WordSpace:
     """The space that a recipe names.
 
@@ -33,11 +39,11 @@ def load_word_space(recipe: RescoringRecipe, *, offline: bool = False) -> WordSp
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.text.sentence_encoder import load_minilm
 
-    path = Path(recipe.words) if recipe.words else HEAD_FILE
+    model, path = word_head(recipe.words)
     head, facts, sha256 = load_alignment(path)
     tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
     sentences = load_minilm(offline=offline)
     require_same_space(facts.get("image_space", tower.space), tower.space, f"head {path.name}")
     require_same_space(facts.get("text_space", sentences.space), sentences.space, f"head {path.name}")
     head.requires_grad_(False)
-    return WordSpace(head, SentenceBank(sentences), space_name(HOUSEHOLD_LIT.name, sha256), tower.space)
+    return WordSpace(head, SentenceBank(sentences), space_name(model, sha256), tower.space)
