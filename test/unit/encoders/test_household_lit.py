@@ -11,6 +11,7 @@ import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
+from perception_contrast.cli.models_command import main as models_command
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError, SpaceError
 from perception_contrast.encoders.alignment_head import (
@@ -20,7 +21,7 @@ from perception_contrast.encoders.alignment_head import (
     save_alignment,
 )
 from perception_contrast.encoders.dinov2 import DinoTower
-from perception_contrast.encoders.household_lit import load_household_lit
+from perception_contrast.encoders.household_lit import PACKAGED, learned_from, load_household_lit
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.models.registry import model_spec
 
@@ -119,3 +120,22 @@ def test_a_part_is_its_whole_and_a_colour_is_not_lost_in_the_words() -> None:
     assert cosines.argmax(axis=1).tolist() == [0, 1, 2] and np.diag(cosines).min() > 0.8
     red = language.text.encode(["red mug"])[0]
     assert (names[:5] @ red).argmax() == 0 and names[0] @ red < 0.9 and names[5] @ red < names[0] @ red
+
+
+@pytest.mark.parametrize("name", sorted(PACKAGED))
+def test_every_packaged_model_has_its_own_heads_and_says_what_they_learned_from(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        lit = load_encoders("dinov2-s14", name, offline=True).language
+    except ModelError as error:
+        pytest.skip(f"{name} is not in the cache: {error}")
+    assert lit is not None
+    assert (lit.model, lit.text.model) == (name, name)
+    assert lit.space == f"{name}@{sha256_of(PACKAGED[name].alignment)[:12]}"
+    assert lit.rescoring is not None and lit.rescoring.facts["word_space"] == lit.space
+    assert models_command(["info", name]) == 0
+    told = capsys.readouterr().out
+    learned = learned_from(name)
+    assert all(line in told for line in learned) and "rendered rooms" in learned
+    assert ("photographs" in " ".join(learned)) == (name == "household-lit")
