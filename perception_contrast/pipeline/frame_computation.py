@@ -134,5 +134,5 @@ class FrameComputation:
             return FrameDrawings()
         with timer.stage("draw"):
             return self._drawing.draw(
-                job.request, job.frame, found, features.features, job.prepared.vocabulary
+                job.request, job.frame, found, features.features, job.prepared.vocabulary, job.settings
             )
