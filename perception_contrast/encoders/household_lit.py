@@ -22,6 +22,7 @@ from perception_contrast.encoders.base import (
     Role,
 )
 from perception_contrast.encoders.dense.method_names import LIT
+from perception_contrast.encoders.familiarity.training_images import TrainingImages, load_training_images
 from perception_contrast.encoders.rescoring_head import Rescoring, load_rescoring_head
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import HOUSEHOLD_LIT
@@ -30,6 +31,7 @@ from perception_contrast.text.base import TextEncoder
 
 HEAD_FILE = Path(__file__).parents[1] / "models" / "data" / "household_lit.safetensors"
 RESCORING_FILE = Path(__file__).parents[1] / "models" / "data" / "household_rescoring.safetensors"
+TRAINING_IMAGES_FILE = Path(__file__).parents[1] / "models" / "data" / "household_images.safetensors"
 
 
 class AlignedTextEncoder(TextEncoder):
@@ -110,6 +112,7 @@ class HouseholdLit(nn.Module, LanguageModel):
         space: identity of the shared space, made of the head's sha256.
         facts: what was written with the head.
         rescoring: the head for enlarged crops of regions, or None.
+        training_images: statistics of the images that the head was trained on, or None.
     """
 
     def __init__(
@@ -120,9 +123,10 @@ class HouseholdLit(nn.Module, LanguageModel):
         space: str,
         facts: Mapping[str, str] | None = None,
         rescoring: Rescoring | None = None,
+        training_images: TrainingImages | None = None,
     ) -> None:
         super().__init__()
-        self._rescoring = rescoring
+        self._rescoring, self._training_images = rescoring, training_images
         self.facts: dict[str, str] = dict(facts or {})
         self.tower, self.head = tower, head
         self.model, self.space, self.dim = HOUSEHOLD_LIT.name, space, head.config.dim
@@ -143,6 +147,10 @@ class HouseholdLit(nn.Module, LanguageModel):
     @property
     def rescoring(self) -> Rescoring | None:
         return self._rescoring
+
+    @property
+    def training_images(self) -> TrainingImages | None:
+        return self._training_images
 
     def adapt_exemplar(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         """The mean (dim,) of an exemplar's cells through the head's adapter for exemplars."""
@@ -181,8 +189,18 @@ def load_household_lit(
     space = space_name(HOUSEHOLD_LIT.name, sha256)
     chosen = rescoring or (RESCORING_FILE if path == HEAD_FILE and RESCORING_FILE.is_file() else None)
     found = None if chosen is None else _rescoring(chosen, tower.space, space, device)
-    model = HouseholdLit(tower, head, sentences, space, facts, found)
+    images = _training_images(tower.space) if path == HEAD_FILE else None
+    model = HouseholdLit(tower, head, sentences, space, facts, found, images)
     return model.eval().requires_grad_(False).to(device)
+
+
+def _training_images(image_space: str) -> TrainingImages | None:
+    """Those of the package's alignment head, where they are there."""
+    if not TRAINING_IMAGES_FILE.is_file():
+        return None
+    images = load_training_images(TRAINING_IMAGES_FILE)
+    require_same_space(images.space, image_space, f"statistics {TRAINING_IMAGES_FILE.name}")
+    return images
 
 
 def _rescoring(path: Path, image_space: str, word_space: str, device: str) -> Rescoring:

@@ -44,6 +44,7 @@ class FrameDrawing:
         features: FeatureGrid | None,
         vocabulary: Vocabulary,
         settings: PipelineSettings,
+        notice: str = "",
     ) -> FrameDrawings:
         """Draws the images of one frame.
 
@@ -54,13 +55,15 @@ class FrameDrawing:
             features: Its (h, w, c) grid of the spatial model, if there is one.
             vocabulary: That was searched for; its ids choose the colours.
             settings: Whether probabilities are written.
+            notice: Written along the overlay's lower border.
 
         Returns:
             The images that are requested and whose ingredients are there.
         """
         drawn = colours = None
         if request.overlay and found is not None:
-            drawn = overlay(frame.image, found.detections, vocabulary.ids, scores=settings.overlay_scores)
+            scores = settings.overlay_scores
+            drawn = overlay(frame.image, found.detections, vocabulary.ids, scores=scores, notice=notice)
         if request.pca and features is not None:
             colours = self._colours(features)
         return FrameDrawings(drawn, colours)

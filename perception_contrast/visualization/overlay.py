@@ -38,7 +38,7 @@ def to_ascii(text: str) -> str:
 
 
 def caption(detection: Detection, scores: bool = False) -> str:
-    """Caption of a thing: the label, the track's id if it has one, and the probability if it is wished for."""
+    """Caption of a thing: the label, the track's id if it has one, and with ``scores`` the probability."""
     number = f" #{detection.track_id}" if detection.track_id else ""
     probability = f" {detection.scores.probability:.2f}" if scores else ""
     return f"{detection.label}{number}{probability}"

@@ -44,7 +44,7 @@ class ScriptedQueryEncoder:
 class ScriptedSearch:
     """Reports detections from one half on."""
 
-    def detection_threshold(self, settings: PipelineSettings) -> float:
+    def detection_threshold(self, settings: PipelineSettings, vocabulary: Vocabulary | None = None) -> float:
         return 0.5
 
 

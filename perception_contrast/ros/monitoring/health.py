@@ -34,6 +34,7 @@ MESSAGES = {
     "{other} is read from {read}, publishers there: {publishers}",
     "zero_stamps": "images on {topic} have no stamp",
     "future_stamps": "stamps on {topic} are in the future by the node's clock",
+    "unfamiliar": "{topic}: {warning}",
     "incompatible_subscriber": "a subscriber of {topic} asks for a {policy} that is not offered",
     "switched_off": "{output} has a subscriber, but parameter `outputs` leaves it out",
     "engine": "an engine was given up while serving: {warning}",
@@ -179,6 +180,8 @@ def camera_findings(report: CameraReport, state: str = "active") -> list[Finding
         return most_serious_first(found)
     if report.is_subscribed:
         found += _input_findings(report)
+    if snapshot.unfamiliar and report.has_subscribers:
+        found.append(finding(WARN, "unfamiliar", topic=report.topic, warning=snapshot.unfamiliar))
     found += [
         finding(WARN, "incompatible_subscriber", topic=topic, policy=policy)
         for topic, policy in report.incompatible_subscribers.items()
