@@ -182,6 +182,7 @@ class LanguageModel(Protocol):
         logit_scale: of whole images with texts, as the model was trained.
         fitted: how cosines become log odds; None where a softmax over background words does that.
         rescoring: the head for enlarged crops of regions, None without one.
+        trained_absent: names that its training always called absent; a query of one finds nothing.
         training_images: what it was trained on, by its image encoder's class token; None if not known.
     """
 
@@ -201,6 +202,10 @@ class LanguageModel(Protocol):
     @property
     def rescoring(self) -> Rescoring | None:
         return None
+
+    @property
+    def trained_absent(self) -> frozenset[str]:
+        return frozenset()
 
     @property
     def training_images(self) -> TrainingImages | None:

@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 from perception_contrast.core.embedding_spaces import require_same_space, space_name
 from perception_contrast.core.errors import ModelError
-from perception_contrast.encoders.alignment_head import AlignmentHead, colour_statistics, load_alignment
+from perception_contrast.encoders.alignment_head import (
+    TRAINED_ABSENT,
+    AlignmentHead,
+    colour_statistics,
+    load_alignment,
+)
 from perception_contrast.encoders.base import (
     EncoderOutput,
     FittedScores,
@@ -128,6 +133,7 @@ class HouseholdLit(nn.Module, LanguageModel):
         super().__init__()
         self._rescoring, self._training_images = rescoring, training_images
         self.facts: dict[str, str] = dict(facts or {})
+        self._trained_absent = _trained_absent(self.facts)
         self.tower, self.head = tower, head
         self.model, self.space, self.dim = HOUSEHOLD_LIT.name, space, head.config.dim
         self.image_encoder: ImageEncoder = AlignedEncoder(tower, head, space)
@@ -147,6 +153,10 @@ class HouseholdLit(nn.Module, LanguageModel):
     @property
     def rescoring(self) -> Rescoring | None:
         return self._rescoring
+
+    @property
+    def trained_absent(self) -> frozenset[str]:
+        return self._trained_absent
 
     @property
     def training_images(self) -> TrainingImages | None:
@@ -192,6 +202,17 @@ def load_household_lit(
     images = _training_images(tower.space) if path == HEAD_FILE else None
     model = HouseholdLit(tower, head, sentences, space, facts, found, images)
     return model.eval().requires_grad_(False).to(device)
+
+
+def _trained_absent(facts: Mapping[str, str]) -> frozenset[str]:
+    """The names in a head's facts; none in a head from before they were kept. Raises ModelError."""
+    try:
+        names = json.loads(facts.get(TRAINED_ABSENT, "[]"))
+    except ValueError as error:
+        raise ModelError(f"the names that {HOUSEHOLD_LIT.name} calls absent are not readable") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelError(f"the names that {HOUSEHOLD_LIT.name} calls absent are not a list of words")
+    return frozenset(name.casefold() for name in names)
 
 
 def _training_images(image_space: str) -> TrainingImages | None:

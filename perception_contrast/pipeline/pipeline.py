@@ -130,6 +130,11 @@ class Pipeline:
         return self._active.vocabulary
 
     @property
+    def trained_absent(self) -> tuple[str, ...]:
+        """Labels in force that the language model was trained to call absent."""
+        return self._active.trained_absent
+
+    @property
     def settings(self) -> PipelineSettings:
         """The settings in force."""
         return self._settings

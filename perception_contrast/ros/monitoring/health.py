@@ -39,6 +39,8 @@ MESSAGES = {
     "switched_off": "{output} has a subscriber, but parameter `outputs` leaves it out",
     "engine": "an engine was given up while serving: {warning}",
     "vocabulary": "vocabulary: {reason}",
+    "trained_absent": "{model} was trained to call {labels} absent: show an example, or take language_model "
+    "siglip2-b16",
     "state": "the vocabulary is not stored: {reason}",
     "parameters": "a change of parameters was refused: {reason}",
     "loading": "loading {what} while the previous models stay: {progress} ({seconds:.0f} s)",
@@ -121,6 +123,7 @@ class NodeReport:
 
     Attributes:
         models: Role to model name and embedding space; ``engines`` by the same roles.
+        trained_absent: Labels in force that the language model was trained to call absent.
         loading: Names of the models of a load in progress, "" for none.
         issues: Kind of MESSAGES to the newest message.
         counts: Kind to the number of issues since start.
@@ -135,6 +138,7 @@ class NodeReport:
     warnings: Sequence[str] = ()
     vocabulary_version: int = 0
     vocabulary_size: int = 0
+    trained_absent: Sequence[str] = ()
     loading: str = ""
     progress: str = ""
     loading_seconds: float = 0.0
@@ -164,6 +168,10 @@ def node_findings(report: NodeReport) -> list[Finding]:
         if report.loading:
             # Models that replace others load in any state.
             found.append(finding(OK, "loading", **load))
+    if report.trained_absent:
+        model = report.models["semantic"][0] if "semantic" in report.models else "the language model"
+        labels = ", ".join(report.trained_absent)
+        found.append(finding(WARN, "trained_absent", model=model, labels=labels))
     if report.warnings:
         found.append(finding(WARN, "engine", warning=report.warnings[-1]))
     return most_serious_first(found)

@@ -12,7 +12,6 @@ from perception_contrast.segmentation.regions.region_scoring import RegionScorer
 from perception_contrast.segmentation.search_context import SearchContext
 from perception_contrast.segmentation.upsampling.logit_map import LogitMap
 
-
 # Each part of a wrong region is one more wrong report. Below even odds that is likelier than a gain.
 SPLIT_FROM = 0.5
 

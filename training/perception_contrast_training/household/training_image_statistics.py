@@ -43,7 +43,9 @@ def fit_training_images(folder: Path, space: str, quantile: float = QUANTILE) ->
     """
     kinds = {
         "rendered rooms": [load_shard(one).cls for one in _shards(folder / "shards")],
-        "photographs of homes": [home_vectors(load_photo_shard(one)) for one in _shards(folder / "photo_shards")],
+        "photographs of homes": [
+            home_vectors(load_photo_shard(one)) for one in _shards(folder / "photo_shards")
+        ],
     }  # fmt: skip
     parts = {name: _split(shards) for name, shards in kinds.items() if shards}
     for name, (fitted, kept) in parts.items():

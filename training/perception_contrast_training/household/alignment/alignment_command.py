@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment, save_alignment
+from perception_contrast.encoders.alignment_head import (
+    TRAINED_ABSENT,
+    AlignmentHead,
+    load_alignment,
+    save_alignment,
+)
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, load_alignment_recipe
 from perception_contrast_training.household.scene_shards import Shard, load_shard
-from perception_contrast_training.household.words import known_names, remembered_phrases
+from perception_contrast_training.household.words import Words, known_names, remembered_phrases
 
 IMAGES_FILE = "images.safetensors"
 STEPS = ("train", "calibrate", "evaluate")
@@ -151,9 +156,19 @@ def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
     head, facts, _ = load_alignment(path)
     known = {k: v for k, v in facts.items() if k not in ("format", "config")}
     known["names"] = json.dumps(known_names())
+    known[TRAINED_ABSENT] = json.dumps(trained_absent(recipe))
     sentences = load_minilm(offline=offline).encode(remembered_phrases())
     head = head.remembering(torch.from_numpy(sentences).half().float())
     save_alignment(head, path, known | _calibrated(head, known, recipe, offline))
+
+
+def trained_absent(recipe: AlignmentRecipe) -> tuple[str, ...]:
+    """The names that every image of a recipe's training denies: no room and no photograph shows them."""
+    from perception_contrast_training.household.alignment.photo_training import labelled_names
+
+    words = Words()
+    words.without_elsewhere(labelled_names(recipe))
+    return words.elsewhere
 
 
 def _calibrated(

@@ -13,6 +13,7 @@ import torch
 
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.encoders.alignment_head import (
+    TRAINED_ABSENT,
     AlignmentConfig,
     AlignmentHead,
     load_alignment,
@@ -204,13 +205,15 @@ def _batches(
             "photographs.paths names none: the head learns from rendered rooms alone and will be mostly "
             "wrong on photographs"
         )
-        return BatchMaker(shards, words, recipe.batch, layers, recipe.seed), {}
+        maker = BatchMaker(shards, words, recipe.batch, layers, recipe.seed)
+        return maker, {TRAINED_ABSENT: json.dumps(words.elsewhere)}
     photographs = training_photographs(recipe, offline=offline)
     words.without_elsewhere(photographs.names)
     scenes = BatchMaker(shards, words, recipe.batch, layers, recipe.seed)
     photos = PhotoBatchMaker(photographs.shards, photographs.naming, recipe.batch, layers, scenes.rng)
     mixed = MixedBatchMaker(scenes, photos, recipe.photographs.share)
-    return mixed, {"learned_from": photographs.learned_from}
+    facts = {"learned_from": photographs.learned_from, TRAINED_ABSENT: json.dumps(words.elsewhere)}
+    return mixed, facts
 
 
 def resume(folder: Path, steps: int = 0) -> Path:

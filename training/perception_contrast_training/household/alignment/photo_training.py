@@ -80,6 +80,13 @@ def training_photographs(recipe: AlignmentRecipe, *, offline: bool = False) -> T
     return TrainingPhotographs(shards, naming, json.dumps(learned_from))
 
 
+def labelled_names(recipe: AlignmentRecipe) -> frozenset[str]:
+    """Names of everything that the photographs of a recipe label. Raises PerceptionError."""
+    naming = load_naming([Path(name) for name in recipe.photographs.names])
+    sets = (open_photos(Path(path), naming, skipped=Skipped()) for path in recipe.photographs.paths)
+    return frozenset(name for one in sets for name in one.facts.names)
+
+
 def photo_jobs(recipe: AlignmentRecipe, path: Path, source: PhotoSet, offline: bool) -> list[PhotoShardJob]:
     """The shards of the photographs of a set that are trained on."""
     keys = part_of(source.facts.name, source.keys, "train")
