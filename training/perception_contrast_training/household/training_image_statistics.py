@@ -14,14 +14,16 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.encoders.familiarity.training_images import TrainingImages, facts_of_fit
 from perception_contrast_training.household.photo_shards import PhotoShard, load_photo_shard
 from perception_contrast_training.household.scene_shards import load_shard
-from perception_contrast_training.household.words import ELSEWHERE
+from perception_contrast_training.household.words import Words
 
 logger = logging.getLogger(__name__)
 
-RANK = 64  # directions with a variance of their own
+RANK = 128  # directions with a variance of their own
 KEPT_BACK = 5  # every fifth shard sets the limit and is not fitted to
-QUANTILE = 0.99  # of the kept-back images, which lie below the limit
-MOST_ELSEWHERE = 0.1  # share of a photograph that may show what no home has
+# Of the kept-back images, which lie below the limit. One in ten lies above it; that the mean over a stream
+# does is far rarer, and a stream of another place lies closely around its mean.
+QUANTILE = 0.9
+LEAST_HOME = 0.7  # share of a photograph's labelled cells that show what the rooms of a home consist of
 LEAST_IMAGES = 100  # of a kind, fitted or kept back, below which a quantile says little
 
 Vectors = NDArray[np.float32]
@@ -85,13 +87,14 @@ def fit_gaussians(
 
 
 def home_vectors(shard: PhotoShard) -> Vectors:
-    """(n, c) class tokens of the photographs of a shard that show little of what no home has."""
-    absent = set(ELSEWHERE)
+    """(n, c) class tokens of the photographs of a shard that show a home, by the names of their regions."""
+    household = set(Words().kinds)
     kept = []
     for index, regions in enumerate(shard.regions):
-        numbers = [number for number, one in enumerate(regions, 1) if one.name in absent]
-        share = float(np.isin(shard.cells[index], numbers).mean())
-        if share <= MOST_ELSEWHERE:
+        numbers = [number for number, one in enumerate(regions, 1) if one.name in household]
+        cells = np.asarray(shard.cells[index])
+        shown = np.count_nonzero(np.isin(cells, numbers))
+        if numbers and shown >= LEAST_HOME * np.count_nonzero(cells):
             kept.append(np.asarray(shard.cls[index], np.float32))
     return np.stack(kept) if kept else np.zeros((0, shard.cls.shape[1]), np.float32)
 
