@@ -1,4 +1,4 @@
-"""Types of command-line arguments, for ``type=`` of argparse; training's commands use them too."""
+"""Command-line arguments that several commands take; training's commands use them too."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ def seconds(text: str) -> float:
     if not 0.0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 0 on")
     return value
+
+
+def add_scores_option(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--scores``, for commands that draw detections on images."""
+    parser.add_argument(
+        "--scores", action="store_true", help="write probabilities behind the labels in overlays"
+    )
 
 
 def _int_from(least: int, text: str) -> int:

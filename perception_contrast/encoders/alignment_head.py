@@ -24,6 +24,8 @@ COLOUR_CHANNELS = 6
 # Instance cues of a cell: offset to its object's centre (rows, columns, in radii of the object), log of that
 # radius in cells, logit of lying at the object's edge.
 THING_CHANNELS = 4
+# The fact with the names, in JSON, that training always called absent.
+TRAINED_ABSENT = "trained_absent"
 # A sentence vector is mixed with the most similar known one: from a cosine of the first number on, by at most
 # the third number, which is reached at a cosine of the second.
 LEAN = (0.5, 0.9, 0.7)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from perception_contrast.encoders.familiarity.training_images import TrainingImages
     from perception_contrast.encoders.rescoring_head import Rescoring
     from perception_contrast.models.logit_scale import LogitScale
     from perception_contrast.models.specs import Triple
@@ -181,6 +182,8 @@ class LanguageModel(Protocol):
         logit_scale: of whole images with texts, as the model was trained.
         fitted: how cosines become log odds; None where a softmax over background words does that.
         rescoring: the head for enlarged crops of regions, None without one.
+        trained_absent: names that its training always called absent; a query of one finds nothing.
+        training_images: what it was trained on, by its image encoder's class token; None if not known.
     """
 
     model: str
@@ -198,6 +201,14 @@ class LanguageModel(Protocol):
 
     @property
     def rescoring(self) -> Rescoring | None:
+        return None
+
+    @property
+    def trained_absent(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def training_images(self) -> TrainingImages | None:
         return None
 
     def adapt_exemplar(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:

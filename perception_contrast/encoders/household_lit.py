@@ -14,7 +14,12 @@ from torch import Tensor, nn
 
 from perception_contrast.core.embedding_spaces import require_same_space, space_name
 from perception_contrast.core.errors import ModelError
-from perception_contrast.encoders.alignment_head import AlignmentHead, colour_statistics, load_alignment
+from perception_contrast.encoders.alignment_head import (
+    TRAINED_ABSENT,
+    AlignmentHead,
+    colour_statistics,
+    load_alignment,
+)
 from perception_contrast.encoders.base import (
     EncoderOutput,
     FittedScores,
@@ -23,6 +28,7 @@ from perception_contrast.encoders.base import (
     Role,
 )
 from perception_contrast.encoders.dense.method_names import LIT
+from perception_contrast.encoders.familiarity.training_images import TrainingImages, load_training_images
 from perception_contrast.encoders.rescoring_head import Rescoring, load_rescoring_head
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import HOUSEHOLD_LIT, HOUSEHOLD_LIT_RENDERED
@@ -34,22 +40,26 @@ _DATA = Path(__file__).parents[1] / "models" / "data"
 
 @dataclass(frozen=True)
 class PackagedHeads:
-    """The files of a packaged model. alignment: of whole images and words. rescoring: of enlarged crops."""
+    """The files of a packaged model.
+
+    Attributes:
+        alignment: of whole images and words.
+        rescoring: of enlarged crops.
+        images: statistics of the images that they learned from.
+    """
 
     alignment: Path
     rescoring: Path
+    images: Path
 
 
 PACKAGED = {
-    HOUSEHOLD_LIT.name: PackagedHeads(
-        _DATA / "household_lit.safetensors", _DATA / "household_rescoring.safetensors"
-    ),
-    HOUSEHOLD_LIT_RENDERED.name: PackagedHeads(
-        _DATA / "household_lit_rendered.safetensors", _DATA / "household_rescoring_rendered.safetensors"
-    ),
+    name: PackagedHeads(
+        *(_DATA / f"household_{part}{ending}.safetensors" for part in ("lit", "rescoring", "images"))
+    )
+    for name, ending in ((HOUSEHOLD_LIT.name, ""), (HOUSEHOLD_LIT_RENDERED.name, "_rendered"))
 }
-HEAD_FILE = PACKAGED[HOUSEHOLD_LIT.name].alignment
-RESCORING_FILE = PACKAGED[HOUSEHOLD_LIT.name].rescoring
+HEAD_FILE, RESCORING_FILE = PACKAGED[HOUSEHOLD_LIT.name].alignment, PACKAGED[HOUSEHOLD_LIT.name].rescoring
 
 
 def learned_from(name: str) -> tuple[str, ...]:
@@ -148,6 +158,7 @@ class HouseholdLit(nn.Module, LanguageModel):
         facts: what was written with the head.
         rescoring: the head for enlarged crops of regions, or None.
         model: its name.
+        training_images: statistics of the images that the head was trained on, or None.
     """
 
     def __init__(
@@ -159,10 +170,12 @@ class HouseholdLit(nn.Module, LanguageModel):
         facts: Mapping[str, str] | None = None,
         rescoring: Rescoring | None = None,
         model: str = HOUSEHOLD_LIT.name,
+        training_images: TrainingImages | None = None,
     ) -> None:
         super().__init__()
-        self._rescoring = rescoring
+        self._rescoring, self._training_images = rescoring, training_images
         self.facts: dict[str, str] = dict(facts or {})
+        self._trained_absent = _trained_absent(self.facts)
         self.tower, self.head = tower, head
         self.model, self.space, self.dim = model, space, head.config.dim
         self.image_encoder: ImageEncoder = AlignedEncoder(tower, head, space, model)
@@ -182,6 +195,14 @@ class HouseholdLit(nn.Module, LanguageModel):
     @property
     def rescoring(self) -> Rescoring | None:
         return self._rescoring
+
+    @property
+    def trained_absent(self) -> frozenset[str]:
+        return self._trained_absent
+
+    @property
+    def training_images(self) -> TrainingImages | None:
+        return self._training_images
 
     def adapt_exemplar(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         """The mean (dim,) of an exemplar's cells through the head's adapter for exemplars."""
@@ -226,8 +247,28 @@ def load_household_lit(
     if chosen is None and path == packaged.alignment and packaged.rescoring.is_file():
         chosen = packaged.rescoring
     found = None if chosen is None else _rescoring(chosen, tower.space, space, device)
-    model = HouseholdLit(tower, head, sentences, space, facts, found, name)
+    images = None
+    if path == packaged.alignment and packaged.images.is_file():
+        images = _training_images(packaged.images, tower.space)
+    model = HouseholdLit(tower, head, sentences, space, facts, found, name, images)
     return model.eval().requires_grad_(False).to(device)
+
+
+def _trained_absent(facts: Mapping[str, str]) -> frozenset[str]:
+    """The names in a head's facts; none in a head from before they were kept. Raises ModelError."""
+    try:
+        names = json.loads(facts.get(TRAINED_ABSENT, "[]"))
+    except ValueError as error:
+        raise ModelError(f"the names that {HOUSEHOLD_LIT.name} calls absent are not readable") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelError(f"the names that {HOUSEHOLD_LIT.name} calls absent are not a list of words")
+    return frozenset(name.casefold() for name in names)
+
+
+def _training_images(path: Path, image_space: str) -> TrainingImages:
+    images = load_training_images(path)
+    require_same_space(images.space, image_space, f"statistics {path.name}")
+    return images
 
 
 def _rescoring(path: Path, image_space: str, word_space: str, device: str) -> Rescoring:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable
 
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
 from perception_contrast.pipeline.query_encoder import QueryEncoder
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
+
+logger = logging.getLogger(__name__)
 
 
 class ActiveVocabulary:
@@ -24,6 +27,7 @@ class ActiveVocabulary:
         """
         self._query_encoder = query_encoder
         self._prepared = PreparedQueries(Vocabulary())
+        self._trained_absent: tuple[str, ...] = ()
         self._lock = threading.Lock()
 
     @property
@@ -35,6 +39,11 @@ class ActiveVocabulary:
     def vocabulary(self) -> Vocabulary:
         """The vocabulary in force."""
         return self._prepared.vocabulary
+
+    @property
+    def trained_absent(self) -> tuple[str, ...]:
+        """Labels in force that the language model was trained to call absent."""
+        return self._trained_absent
 
     def set_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
         """Replaces the queries and distractors; labels keep their mask ids.
@@ -91,5 +100,14 @@ class ActiveVocabulary:
             return self._put_in_force(self.vocabulary.with_exemplar(label, exemplar))
 
     def _put_in_force(self, vocabulary: Vocabulary) -> Vocabulary:
-        self._prepared = self._query_encoder.prepare(vocabulary)
+        prepared = self._query_encoder.prepare(vocabulary)
+        absent = self._query_encoder.trained_absent(vocabulary)
+        self._prepared, before, self._trained_absent = prepared, self._trained_absent, absent
+        if new := [label for label in absent if label not in before]:
+            logger.warning(
+                "%s was trained to call %s absent, so it will hardly find it; show it an example, or take "
+                "language_model siglip2-b16",
+                self._query_encoder.text_model,
+                ", ".join(new),
+            )
         return vocabulary

@@ -31,6 +31,8 @@ class FeatureExtractor:
         """
         self._encoders, self._image_encoder = encoders, image_encoder
         self._exemplars_are_spatial = exemplar_space == encoders.spatial.space
+        language = encoders.language
+        self._watches = language is not None and language.training_images is not None
 
     def needed(
         self, request: OutputRequest, prepared: PreparedQueries, settings: PipelineSettings
@@ -53,7 +55,9 @@ class FeatureExtractor:
         for_splitting = split and self._encoders.shared_backbone
         features = request.features or request.pca or by_exemplars or without_language or for_splitting
         semantic = request.semantic_features or request.searches
-        return FeatureRequest(features, semantic, request.embedding, split)
+        return FeatureRequest(
+            features, semantic, request.embedding, split, request.searches and self._watches
+        )
 
     def start(
         self, frames: Sequence[Frame], needed: FeatureRequest, settings: PipelineSettings, stage: Stage

@@ -8,6 +8,7 @@ from functools import partial, reduce
 from operator import or_
 
 from perception_contrast.core.frame import Frame
+from perception_contrast.encoders.familiarity.stream_monitor import StreamFamiliarity, StreamMonitor
 from perception_contrast.pipeline.feature_extraction import FeatureExtractor
 from perception_contrast.pipeline.frame_drawing import FrameDrawing, FrameDrawings
 from perception_contrast.pipeline.frame_result import FrameResult
@@ -43,6 +44,7 @@ class FrameComputation:
         tracking: FrameTracking,
         drawing: FrameDrawing,
         semantic_model: ModelSpace,
+        monitor: StreamMonitor | None = None,
     ) -> None:
         """Takes the parts in the order in which a frame passes through them.
 
@@ -52,10 +54,11 @@ class FrameComputation:
             tracking: Gives detections their ids.
             drawing: Draws images for people.
             semantic_model: Named in results as the model of their embeddings.
+            monitor: Of streams that are unlike the language model's training images, where these are known.
         """
         self._features, self._search = features, search
         self._tracking, self._drawing = tracking, drawing
-        self._semantic_model = semantic_model
+        self._semantic_model, self._monitor = semantic_model, monitor
 
     def submit(
         self,
@@ -98,7 +101,8 @@ class FrameComputation:
         with timer.stage("arrival"):
             features = awaited().only(self._needed(job))
         found = self._found(job, timer, features) if job.request.searches else None
-        drawings = self._drawings(job, timer, features, found)
+        familiarity = self._familiarity(job.frame, features)
+        drawings = self._drawings(job, timer, features, found, familiarity)
         request = job.request
         return FrameResult(
             job.frame,
@@ -112,6 +116,7 @@ class FrameComputation:
             detections=found.detections if found is not None and request.detections else None,
             overlay=drawings.overlay,
             pca=drawings.pca,
+            familiarity=familiarity,
             timings=timer.timings,
         )
 
@@ -127,12 +132,28 @@ class FrameComputation:
                 found = self._tracking.update(job.frame, found, job.settings)
         return found
 
+    def _familiarity(self, frame: Frame, features: ImageFeatures) -> StreamFamiliarity | None:
+        if self._monitor is None or features.class_token is None:
+            return None
+        return self._monitor.update(frame.stream or frame.frame_id, features.class_token)
+
     def _drawings(
-        self, job: _Job, timer: StageTimer, features: ImageFeatures, found: SearchResult | None
+        self,
+        job: _Job,
+        timer: StageTimer,
+        features: ImageFeatures,
+        found: SearchResult | None,
+        familiarity: StreamFamiliarity | None,
     ) -> FrameDrawings:
         if not (job.request.overlay or job.request.pca):
             return FrameDrawings()
         with timer.stage("draw"):
             return self._drawing.draw(
-                job.request, job.frame, found, features.features, job.prepared.vocabulary
+                job.request,
+                job.frame,
+                found,
+                features.features,
+                job.prepared.vocabulary,
+                job.settings,
+                familiarity.warning if familiarity is not None else "",
             )

@@ -11,6 +11,7 @@ from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.search_result import SearchResult
 from perception_contrast.visualization.overlay import overlay
 from perception_contrast.visualization.pca import PcaRenderer
@@ -42,6 +43,8 @@ class FrameDrawing:
         found: SearchResult | None,
         features: FeatureGrid | None,
         vocabulary: Vocabulary,
+        settings: PipelineSettings,
+        notice: str = "",
     ) -> FrameDrawings:
         """Draws the images of one frame.
 
@@ -51,13 +54,16 @@ class FrameDrawing:
             found: Its detections, if it was searched.
             features: Its (h, w, c) grid of the spatial model, if there is one.
             vocabulary: That was searched for; its ids choose the colours.
+            settings: Whether probabilities are written.
+            notice: Written along the overlay's lower border.
 
         Returns:
             The images that are requested and whose ingredients are there.
         """
         drawn = colours = None
         if request.overlay and found is not None:
-            drawn = overlay(frame.image, found.detections, vocabulary.ids)
+            scores = settings.overlay_scores
+            drawn = overlay(frame.image, found.detections, vocabulary.ids, scores=scores, notice=notice)
         if request.pca and features is not None:
             colours = self._colours(features)
         return FrameDrawings(drawn, colours)

@@ -11,6 +11,7 @@ from perception_contrast.core.detection import Detection
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
+from perception_contrast.encoders.familiarity.stream_monitor import StreamFamiliarity
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class FrameResult:
         detections: Best first.
         overlay: (H, W, 3) uint8 RGB.
         pca: (H', W', 3) uint8 RGB, at most 640 wide.
+        familiarity: How like the language model's training images the frame's stream is; None where it was
+            not searched, or where these are not known.
         timings: Milliseconds by stage.
     """
 
@@ -43,4 +46,5 @@ class FrameResult:
     detections: tuple[Detection, ...] | None = None
     overlay: NDArray[np.uint8] | None = None
     pca: NDArray[np.uint8] | None = None
+    familiarity: StreamFamiliarity | None = None
     timings: dict[str, float] = field(default_factory=dict)

@@ -61,10 +61,14 @@ class FrameSearch:
         others = [one.warnings for one in (self.crop_encoder, self._refiner) if one is not None]
         return tuple(itertools.chain(*others))
 
-    def detection_threshold(self, settings: PipelineSettings) -> float:
-        """Probability from which detections are reported: of the settings, or else the calibration's."""
-        chosen = settings.detection_threshold
-        return self.searcher.calibration.detection if chosen is None else chosen
+    def detection_threshold(self, settings: PipelineSettings, vocabulary: Vocabulary | None = None) -> float:
+        """Probability from which detections are reported, as ``Searcher.detection_threshold``.
+
+        Args:
+            settings: In force.
+            vocabulary: In force; None for queries in words.
+        """
+        return self.searcher.detection_threshold(_search_settings(settings), vocabulary or Vocabulary())
 
     def prepare_engines(
         self,
@@ -119,13 +123,7 @@ class FrameSearch:
             features.semantic,
             features.features,
             prepared,
-            SearchSettings(
-                settings.mask_threshold,
-                settings.detection_threshold,
-                settings.max_detections,
-                refine=settings.refine,
-                rescoring_views=settings.max_rescored,
-            ),
+            _search_settings(settings),
             SplitCues(features.instance_cues, frame.depth, features.features)
             if settings.split_instances
             else None,
@@ -149,3 +147,13 @@ class FrameSearch:
         if self._refiner is None:
             return found
         return self._refiner(frame.image, found, vocabulary.ids, settings.max_refined_masks)
+
+
+def _search_settings(settings: PipelineSettings) -> SearchSettings:
+    return SearchSettings(
+        settings.mask_threshold,
+        settings.detection_threshold,
+        settings.max_detections,
+        refine=settings.refine,
+        rescoring_views=settings.max_rescored,
+    )

@@ -233,6 +233,8 @@ class ImageEncoderRunner:
             fields["best"] = BEST
         if request.instance_cues and graph.has(Role.INSTANCE_CUES):
             fields["instance_cues"] = graph.name_of(Role.INSTANCE_CUES)
+        if request.class_token and graph.has(Role.SPATIAL_POOLED):
+            fields["class_token"] = graph.name_of(Role.SPATIAL_POOLED)
         if not fields:
             return None
         proxied = by_proxy and ("semantic" in fields or "best" in fields)
@@ -356,6 +358,7 @@ class ImageEncoderRunner:
             embedding,
             found.get("best"),
             found.get("instance_cues"),
+            found.get("class_token"),
         )
 
     def input_size(self, size: Size, patch: int, settings: PipelineSettings) -> Size:

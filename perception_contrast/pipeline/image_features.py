@@ -20,12 +20,14 @@ class FeatureRequest:
         semantic: dense features that are comparable with text.
         embedding: of the whole image.
         instance_cues: where the language model's encoder gives them.
+        class_token: of the whole image, by the language model's encoder of images alone, where it gives one.
     """
 
     features: bool = False
     semantic: bool = False
     embedding: bool = False
     instance_cues: bool = False
+    class_token: bool = False
 
     def __or__(self, other: FeatureRequest) -> FeatureRequest:
         return FeatureRequest(
@@ -33,6 +35,7 @@ class FeatureRequest:
             self.semantic or other.semantic,
             self.embedding or other.embedding,
             self.instance_cues or other.instance_cues,
+            self.class_token or other.class_token,
         )
 
 
@@ -46,6 +49,7 @@ class ImageFeatures:
         embedding: (c,) float32, unit; the language model's where there is one.
         best: (groups, h, w) float32, the cosine of every cell with each group of the query matrix.
         instance_cues: (h, w, 4) float32 as of ``AlignmentHead.grid``; None for an encoder without them.
+        class_token: (c,) float32 of the whole image, as the encoder of images alone gives it.
     """
 
     features: FeatureGrid | None = None
@@ -53,6 +57,7 @@ class ImageFeatures:
     embedding: NDArray[np.float32] | None = None
     best: NDArray[np.float32] | None = None
     instance_cues: NDArray[np.float32] | None = None
+    class_token: NDArray[np.float32] | None = None
 
     def only(self, request: FeatureRequest) -> ImageFeatures:
         """Without features that only another frame of the batch requested."""
@@ -62,6 +67,7 @@ class ImageFeatures:
             self.embedding if request.embedding else None,
             self.best,
             self.instance_cues if request.instance_cues else None,
+            self.class_token if request.class_token else None,
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
+from perception_contrast.encoders.familiarity.stream_monitor import StreamMonitor
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.engines.engine_search import EngineSearch
@@ -103,6 +104,7 @@ class Pipeline:
             FrameTracking(track_numbers),
             FrameDrawing(),
             self._models["semantic"],
+            _stream_monitor(encoders),
         )
         self._classifier = ZeroShotClassifier(self.query_encoder, self._features)
         self._maps = SimilarityMaps(self.query_encoder, self._features, searcher, encoders.device)
@@ -126,6 +128,11 @@ class Pipeline:
     def vocabulary(self) -> Vocabulary:
         """The vocabulary in force."""
         return self._active.vocabulary
+
+    @property
+    def trained_absent(self) -> tuple[str, ...]:
+        """Labels in force that the language model was trained to call absent."""
+        return self._active.trained_absent
 
     @property
     def settings(self) -> PipelineSettings:
@@ -420,3 +427,10 @@ class Pipeline:
             if label is not None:
                 return self._maps.of_label(frame, label, self.vocabulary, self._settings)
         raise QueryError("give either a point, a text or a label")
+
+
+def _stream_monitor(encoders: Encoders) -> StreamMonitor | None:
+    language = encoders.language
+    if language is None or language.training_images is None:
+        return None
+    return StreamMonitor(language.training_images, language.model)

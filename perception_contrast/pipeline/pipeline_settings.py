@@ -26,6 +26,7 @@ class PipelineSettings:
             is loaded.
         max_rescored: Most enlarged crops per frame for rescoring, where the language model has a head for
             it; 0 turns rescoring off.
+        overlay_scores: Write probabilities behind the labels of the overlay.
     """
 
     short_side: int = 378
@@ -41,3 +42,4 @@ class PipelineSettings:
     split_instances: bool = True
     max_refined_masks: int = 20
     max_rescored: int = 32
+    overlay_scores: bool = False

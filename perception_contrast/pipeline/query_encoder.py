@@ -118,6 +118,25 @@ class QueryEncoder:
             exemplar = replace(exemplar, vector=language.adapt_exemplar(exemplar.vector))
         return exemplar
 
+    def trained_absent(self, vocabulary: Vocabulary) -> tuple[str, ...]:
+        """Labels of queries in words that the language model was trained to call absent.
+
+        Args:
+            vocabulary: That is searched for.
+
+        Returns:
+            Labels whose name, or each of whose phrases, training always called absent. A query with an
+            exemplar is none of them: it is found by that.
+        """
+        language = self._encoders.language
+        absent = language.trained_absent if language is not None else frozenset()
+        return tuple(
+            query.label
+            for query in vocabulary.queries
+            if not query.exemplars
+            and (_noun(query.label) in absent or all(_noun(text) in absent for text in query.texts()))
+        )
+
     def prepare(self, vocabulary: Vocabulary) -> PreparedQueries:
         """Encodes a vocabulary.
 
@@ -162,6 +181,14 @@ class QueryEncoder:
             return features.semantic, ALIKE_BY_WORDS
         assert features.features is not None
         return features.features, ALIKE_BY_FEATURES
+
+
+def _noun(text: str) -> str:
+    """The text in small letters without an article."""
+    plain = text.casefold()
+    for article in ("a ", "an ", "the "):
+        plain = plain.removeprefix(article)
+    return plain
 
 
 def _require_no_texts(vocabulary: Vocabulary) -> None:

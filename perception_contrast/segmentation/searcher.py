@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.detection import Detection, Scores
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.vocabulary import UNLABELLED
+from perception_contrast.core.vocabulary import UNLABELLED, Vocabulary
 from perception_contrast.engines.graph_sequence import Stage
 from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.instances.candidate_splitting import split_candidates
@@ -96,6 +96,26 @@ class Searcher:
     def exemplar_calibration(self) -> Calibration:
         """Of queries with exemplars alone."""
         return self._region_scorer.exemplar_calibration
+
+    def detection_threshold(self, settings: SearchSettings, vocabulary: Vocabulary) -> float:
+        """Probability from which regions of queries without a threshold of their own are published.
+
+        Where the calibrations of the queries differ, it is that of queries with texts. Regions that are
+        left out of rescoring, for want of views or as improbable, keep the threshold before rescoring.
+
+        Args:
+            settings: of the search.
+            vocabulary: that is searched for.
+        """
+        if settings.detection_threshold is not None:
+            return settings.detection_threshold
+        queries = vocabulary.queries
+        if queries and not any(query.texts() for query in queries):
+            return self.exemplar_calibration.detection
+        in_words = any(not query.exemplars for query in queries) or not queries
+        if self.rescorer is not None and settings.rescoring_views > 0 and in_words:
+            return self.rescorer.calibration.detection
+        return self.calibration.detection
 
     def find(
         self,

@@ -44,7 +44,7 @@ class ScriptedQueryEncoder:
 class ScriptedSearch:
     """Reports detections from one half on."""
 
-    def detection_threshold(self, settings: PipelineSettings) -> float:
+    def detection_threshold(self, settings: PipelineSettings, vocabulary: Vocabulary | None = None) -> float:
         return 0.5
 
 
@@ -54,6 +54,7 @@ class ScriptedPipeline:
     def __init__(self) -> None:
         self.vocabulary = Vocabulary()
         self.settings = PipelineSettings()
+        self.trained_absent: tuple[str, ...] = ()
         self.models = {"features": (MODEL, SPACE), "semantic": (MODEL, SPACE)}
         self.query_encoder = ScriptedQueryEncoder()
         self.frame_search = ScriptedSearch()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perception_contrast.cli.argument_types import positive_int, seconds
+from perception_contrast.cli.argument_types import add_scores_option, positive_int, seconds
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary, parse_queries
 
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--coco-masks", choices=("rle", "polygon"), default="rle", help="default: %(default)s")
     add("--topic", help="image topic of recordings (default: the first with colour images)")
     add("--node", default="perception_node", help="whose topics a recording gets (default: %(default)s)")
+    add_scores_option(parser)
     _add_models(parser)
     return parser
 
@@ -140,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.track_seconds,
         node=options.node,
         left_out=found.left_out,
+        scores=options.scores,
     )
     if options.restart:
         remove_results(options.save)
@@ -242,6 +244,7 @@ def _settings(options: argparse.Namespace, plan: FindPlan) -> dict[str, Any]:
         "topic": options.topic,
         "node": options.node,
         "formats": sorted(plan.formats),
+        **({"scores": True} if plan.scores else {}),
         "coco_masks": options.coco_masks,
     }
 

@@ -42,6 +42,7 @@ class FindPlan:
         batch: Frames in one pass.
         node: Whose topics the results of recordings are.
         left_out: Files that are no sources because they cannot be read, a line each.
+        scores: Write probabilities behind the labels in overlays.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class FindPlan:
     batch: int = 1
     node: str = "perception_node"
     left_out: tuple[str, ...] = ()
+    scores: bool = False
 
     def overlay_path(self, source: FindSource, index: int) -> Path:
         """Where the overlay of a frame goes."""
@@ -180,7 +182,7 @@ class FindRun:
         plan, index = self._plan, one.read.index
         try:
             if "overlay" in plan.formats:
-                result.plot(plan.overlay_path(one.source, index))
+                result.plot(plan.overlay_path(one.source, index), scores=plan.scores)
             if plan.keeps_label_maps(one.source):
                 save_image(plan.label_map_path(one.source, index), result.label_map)
         except OSError as error:

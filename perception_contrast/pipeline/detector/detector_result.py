@@ -130,16 +130,17 @@ class DetectorResult:
     def _features(self) -> FrameResult:
         return self.compute(OutputRequest(features=True, semantic_features=True, embedding=True))
 
-    def plot(self, path: str | Path | None = None) -> RgbImage:
-        """The image with masks, boxes, labels and probabilities drawn over it.
+    def plot(self, path: str | Path | None = None, *, scores: bool = False) -> RgbImage:
+        """The image with the masks and labels of the dozen most probable detections drawn over it.
 
         Args:
             path: A PNG or JPEG file to write it to, if given.
+            scores: Write the probability behind each label.
 
         Returns:
             (H, W, 3) uint8 RGB.
         """
-        return _saved(overlay(self.frame.image, self.detections, self.vocabulary.ids), path)
+        return _saved(overlay(self.frame.image, self.detections, self.vocabulary.ids, scores=scores), path)
 
     def plot_features(self, path: str | Path | None = None) -> RgbImage:
         """The three strongest directions of ``features`` (PCA) as red, green and blue.

@@ -34,10 +34,13 @@ MESSAGES = {
     "{other} is read from {read}, publishers there: {publishers}",
     "zero_stamps": "images on {topic} have no stamp",
     "future_stamps": "stamps on {topic} are in the future by the node's clock",
+    "unfamiliar": "{topic}: {warning}",
     "incompatible_subscriber": "a subscriber of {topic} asks for a {policy} that is not offered",
     "switched_off": "{output} has a subscriber, but parameter `outputs` leaves it out",
     "engine": "an engine was given up while serving: {warning}",
     "vocabulary": "vocabulary: {reason}",
+    "trained_absent": "{model} was trained to call {labels} absent: show an example, or take language_model "
+    "siglip2-b16",
     "state": "the vocabulary is not stored: {reason}",
     "parameters": "a change of parameters was refused: {reason}",
     "loading": "loading {what} while the previous models stay: {progress} ({seconds:.0f} s)",
@@ -120,6 +123,7 @@ class NodeReport:
 
     Attributes:
         models: Role to model name and embedding space; ``engines`` by the same roles.
+        trained_absent: Labels in force that the language model was trained to call absent.
         loading: Names of the models of a load in progress, "" for none.
         issues: Kind of MESSAGES to the newest message.
         counts: Kind to the number of issues since start.
@@ -134,6 +138,7 @@ class NodeReport:
     warnings: Sequence[str] = ()
     vocabulary_version: int = 0
     vocabulary_size: int = 0
+    trained_absent: Sequence[str] = ()
     loading: str = ""
     progress: str = ""
     loading_seconds: float = 0.0
@@ -163,6 +168,10 @@ def node_findings(report: NodeReport) -> list[Finding]:
         if report.loading:
             # Models that replace others load in any state.
             found.append(finding(OK, "loading", **load))
+    if report.trained_absent:
+        model = report.models["semantic"][0] if "semantic" in report.models else "the language model"
+        labels = ", ".join(report.trained_absent)
+        found.append(finding(WARN, "trained_absent", model=model, labels=labels))
     if report.warnings:
         found.append(finding(WARN, "engine", warning=report.warnings[-1]))
     return most_serious_first(found)
@@ -179,6 +188,8 @@ def camera_findings(report: CameraReport, state: str = "active") -> list[Finding
         return most_serious_first(found)
     if report.is_subscribed:
         found += _input_findings(report)
+    if snapshot.unfamiliar and report.has_subscribers:
+        found.append(finding(WARN, "unfamiliar", topic=report.topic, warning=snapshot.unfamiliar))
     found += [
         finding(WARN, "incompatible_subscriber", topic=topic, policy=policy)
         for topic, policy in report.incompatible_subscribers.items()

@@ -45,6 +45,7 @@ class Snapshot:
     age_out: float
     recent_malformed: str
     recent_error: str
+    unfamiliar: str = ""
     latency: Mapping[str, Percentiles] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
 
@@ -83,6 +84,7 @@ class Statistics:
         self._last_malformed: Issue | None = None
         self._last_error: Issue | None = None
         self._latency: dict[str, deque[float]] = {}
+        self._unfamiliar = ""
 
     def frame_in(self) -> None:
         with self._lock:
@@ -116,6 +118,11 @@ class Statistics:
             self._errors += 1
             self._last_error = Issue(message, self._clock())
 
+    def unfamiliar(self, warning: str) -> None:
+        """Keeps what is to be said of images unlike the model's training images; "" once they are alike."""
+        with self._lock:
+            self._unfamiliar = warning
+
     def snapshot(self) -> Snapshot:
         with self._lock:
             now = self._clock()
@@ -130,6 +137,7 @@ class Statistics:
                 age_out=self._out.age(now),
                 recent_malformed=_recent(self._last_malformed, now),
                 recent_error=_recent(self._last_error, now),
+                unfamiliar=self._unfamiliar,
                 latency={stage: _percentiles(values) for stage, values in self._latency.items()},
                 dropped=dict(self._dropped),
             )

@@ -105,6 +105,7 @@ class FrameProcessor:
         result = pending.result()
         timeline.computed, timeline.timings = time.monotonic(), result.timings
         self._trace("computed", camera.name, decoded.stamp)
+        camera.statistics.unfamiliar(result.familiarity.warning if result.familiarity is not None else "")
         camera.outputs.publish(result, header, self._output_format())
         timeline.published = time.monotonic()
         self._trace("published", camera.name, decoded.stamp)

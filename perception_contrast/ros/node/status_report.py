@@ -52,6 +52,7 @@ class StatusReporter:
             warnings=pipeline.warnings if pipeline is not None else (),
             vocabulary_version=vocabulary.version if vocabulary is not None else 0,
             vocabulary_size=len(vocabulary.queries) if vocabulary is not None else 0,
+            trained_absent=pipeline.trained_absent if pipeline is not None else (),
             loading=load.models,
             progress=load.progress,
             loading_seconds=load.seconds,

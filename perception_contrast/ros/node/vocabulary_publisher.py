@@ -54,7 +54,7 @@ class VocabularyPublisher:
                 return False
             self._published_version = vocabulary.version
             header = Header(stamp=self._node.get_clock().now().to_msg())
-            threshold = pipeline.frame_search.detection_threshold(pipeline.settings)
+            threshold = pipeline.frame_search.detection_threshold(pipeline.settings, vocabulary)
             self._label_info.publish(label_info_message(vocabulary, header, threshold))
             model, space = pipeline.models["semantic"]
             self._vision_info.publish(vision_info_message(model, space, vocabulary.version, header))

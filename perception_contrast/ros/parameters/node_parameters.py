@@ -216,6 +216,7 @@ def pipeline_settings(values: Values) -> PipelineSettings:
         split_instances=values["split"],
         max_refined_masks=values["refine_masks_most"],
         max_rescored=values["zoom"],
+        overlay_scores=values["overlay_scores"],
     )
 
 

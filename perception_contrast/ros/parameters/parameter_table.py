@@ -181,6 +181,7 @@ SPECS = (
     ),
     ParameterSpec("track_seconds", 2.0, "Seconds that a track without a detection is kept.", 0.1, 60.0),
     ParameterSpec("feature_dtype", "float16", "dtype of FeatureMap values.", choices=("float16", "float32")),
+    ParameterSpec("overlay_scores", False, "Write probabilities behind the labels in ~/overlay."),
     ParameterSpec("overlay_quality", 80, "JPEG quality of ~/overlay/compressed.", 1, 100),
     ParameterSpec(
         "outputs",

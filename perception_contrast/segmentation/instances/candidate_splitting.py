@@ -12,6 +12,9 @@ from perception_contrast.segmentation.regions.region_scoring import RegionScorer
 from perception_contrast.segmentation.search_context import SearchContext
 from perception_contrast.segmentation.upsampling.logit_map import LogitMap
 
+# Each part of a wrong region is one more wrong report. Below even odds that is likelier than a gain.
+SPLIT_FROM = 0.5
+
 
 def split_candidates(
     candidates: Sequence[Candidate],
@@ -21,6 +24,8 @@ def split_candidates(
     context: SearchContext,
 ) -> list[Candidate]:
     """Candidates of one instance each; an instance is at least as probable as the whole it was split from.
+
+    A region that is less probable than SPLIT_FROM stays whole.
 
     Args:
         candidates: regions that may hold several instances.
@@ -33,7 +38,7 @@ def split_candidates(
     instances: list[QueryRegion] = []
     floors: list[float] = []
     for candidate in candidates:
-        masks = splitter(candidate.region)
+        masks = splitter(candidate.region) if candidate.probability >= SPLIT_FROM else ()
         if len(masks) < 2:
             whole.append(candidate)
             continue

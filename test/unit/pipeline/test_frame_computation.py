@@ -15,6 +15,8 @@ from small_models import encoders_of, pipeline_of
 from perception_contrast.core.errors import FrameError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query
+from perception_contrast.encoders.familiarity.stream_monitor import FIRST_FRAMES
+from perception_contrast.encoders.familiarity.training_images import TrainingImages
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.pipeline.feature_extraction import FeatureExtractor
 from perception_contrast.pipeline.frame_computation import FrameComputation
@@ -139,6 +141,24 @@ def test_a_frame_keeps_the_vocabulary_and_settings_that_it_was_submitted_with() 
     before = ticket.result()
     assert [one.label for one in before.detections] == ["red"]
     assert [query.label for query in before.vocabulary.queries] == ["red"]
+
+
+def test_a_stream_unlike_the_training_images_is_told_in_the_result_and_the_overlay() -> None:
+    encoders = copy.deepcopy(encoders_of("lit"))
+    dim, ones = encoders.spatial.dim, np.ones(1, np.float32)
+    far, directions = np.full((1, dim), 1e3, np.float32), np.eye(dim, dtype=np.float32)[None, :2]
+    images = TrainingImages(encoders.spatial.space, far, directions, np.ones((1, 2), "f4"), ones, ones, {})
+    encoders.language._training_images = images  # type: ignore[union-attr]
+    pipeline = Pipeline(encoders, PipelineSettings(short_side=140), precision="fp32")
+    pipeline.set_queries([Query("red")])
+    frame = noise(240, 320, seed=1)
+    results = [pipeline.process(frame, OutputRequest(overlay=True)) for _ in range(FIRST_FRAMES)]
+    first, last = results[0], results[-1]
+    assert first.familiarity is not None and not first.familiarity.warning
+    assert last.familiarity is not None and "household-lit" in last.familiarity.warning
+    assert first.overlay is not None and last.overlay is not None
+    assert last.overlay[-10:].mean() < 0.7 * first.overlay[-10:].mean()
+    assert pipeline.process(frame, OutputRequest(features=True)).familiarity is None
 
 
 def moved(kind: str, device: str) -> Encoders:

@@ -209,6 +209,23 @@ def test_rescoring_is_timed_as_zoom_and_can_be_switched_off(encoders) -> None:
     assert "zoom" not in pipeline.process(Frame(image()), OutputRequest(detections=True)).timings
 
 
+def test_the_threshold_that_is_told_is_the_one_that_decides(encoders) -> None:
+    pipeline = Pipeline(encoders, PipelineSettings(short_side=224))
+    rescorer = pipeline.frame_search.searcher.rescorer
+    assert rescorer is not None
+    rescorer.calibration = replace(rescorer.calibration, detection=0.07)
+    first = pipeline.frame_search.searcher.calibration.detection
+    shown = pipeline.frame_search.searcher.exemplar_calibration.detection
+    pipeline.set_queries([Query("cup"), Query("table")])
+    told = pipeline.frame_search.detection_threshold
+    assert told(pipeline.settings, pipeline.vocabulary) == 0.07
+    assert told(replace(pipeline.settings, detection_threshold=0.4), pipeline.vocabulary) == 0.4
+    assert told(replace(pipeline.settings, max_rescored=0), pipeline.vocabulary) == first
+    pipeline.set_queries([])
+    vocabulary, _ = pipeline.add_exemplar("cup", Frame(image()), box=(200, 100, 300, 200))
+    assert told(pipeline.settings, vocabulary) == shown
+
+
 def test_a_calibration_of_ones_own_is_what_is_served(encoders) -> None:
     stored = StoredCalibration(encoders.language.space, "platt", Calibration())
     assert Pipeline(encoders).frame_search.searcher.rescorer is not None

@@ -28,15 +28,40 @@ def test_a_mask_is_tinted_and_the_original_is_kept() -> None:
     image = np.full((200, 300, 3), 100, np.uint8)
     drawn = overlay(image, [detection("mug", (50, 80, 150, 180))], {"mug": 3})
     assert (image == 100).all() and drawn.shape == image.shape
-    expected = 0.55 * 100 + 0.45 * np.array(label_colour(3))
-    assert np.allclose(drawn[130, 100], expected, atol=1)
+    towards = np.sign(np.array(label_colour(3)) - 100)
+    assert (np.sign(drawn[170, 100].astype(int) - 100) == towards).all()
     assert (drawn[190, 200:] == 100).all() and (drawn[:60, 200:] == 100).all()
 
 
-def test_the_caption_names_the_track() -> None:
+def test_a_large_surface_stays_visible_and_a_small_thing_is_tinted_more() -> None:
+    image = np.full((480, 640, 3), 100, np.uint8)
+    things = [detection("wall", (0, 0, 640, 400)), detection("cup", (20, 420, 60, 460))]
+    drawn = overlay(image, things, {"wall": 3, "cup": 3}).astype(int)
+    wall, cup = (np.abs(drawn[y, x] - 100).max() for y, x in ((20, 600), (450, 50)))
+    assert 0 < wall <= 10 and cup >= 3 * wall
+
+
+def test_the_caption_names_the_track_and_the_probability_where_it_is_wished_for() -> None:
     one = detection("mug", (0, 0, 9, 9))
-    assert caption(one) == "mug 0.87"
-    assert caption(replace(one, track_id="12")) == "mug #12 0.87"
+    assert caption(one) == "mug" and caption(one, scores=True) == "mug 0.87"
+    assert caption(replace(one, track_id="12")) == "mug #12"
+
+
+def test_the_best_dozen_is_drawn() -> None:
+    image = np.zeros((480, 640, 3), np.uint8)
+    boxes = [(20 + 40 * n, 200, 50 + 40 * n, 230) for n in range(15)]
+    found = [
+        replace(detection("mug", box), scores=Scores(0.3, 0.6, 0.9 - 0.01 * n)) for n, box in enumerate(boxes)
+    ]
+    drawn = overlay(image, list(reversed(found)), {"mug": 3})
+    shown = [bool(drawn[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1].any()) for x0, y0, x1, y1 in boxes]
+    assert shown == [True] * 12 + [False] * 3
+
+
+def test_a_notice_is_written_along_the_lower_border_alone() -> None:
+    image = np.full((480, 640, 3), 200, np.uint8)
+    drawn = overlay(image, [], {}, notice="unlike the images that the model was trained on")
+    assert (drawn[:440] == 200).all() and (drawn[470:].mean() < 100)
 
 
 @pytest.mark.parametrize("label", ["☕ mug", "кружка", "x" * 512, "{}%s\\"])

@@ -360,7 +360,8 @@ def overlays_of(answers: Sequence[Answer], names: Sequence[str]) -> dict[str, ND
 def _overlay(answers: Sequence[Answer], ids: dict[str, int]) -> NDArray[np.uint8]:
     """All answers about one frame."""
     frame = answers[0].frame
-    image = overlay(frame.frame.image, [d for answer in answers for d in answer.detections], ids)
+    detections = [found for answer in answers for found in answer.detections]
+    image = overlay(frame.frame.image, detections, ids, scores=True)
     for truth in (truth for answer in answers for truth in frame.of(answer.label)):
         x0, y0, x1, y1 = (round(value) for value in truth.box)
         cv2.rectangle(image, (x0, y0), (x1 - 1, y1 - 1), TRUTH, 1)

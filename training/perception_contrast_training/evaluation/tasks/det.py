@@ -243,7 +243,7 @@ def _show(worst: WorstCases, sample: ThingsImage, published: list[Detection]) ->
         found += any((thing.mask & m).sum() >= 0.5 * (thing.mask | m).sum() for m in masks)
     share = found / len(counted) if counted else float("nan")
     ids = {label: number for number, label in enumerate(sorted({d.label for d in published}), 1)}
-    panels = [sample.image, tinted(sample.image, labels), overlay(sample.image, published, ids)]
+    panels = [sample.image, tinted(sample.image, labels), overlay(sample.image, published, ids, scores=True)]
     worst.add(share, f"{sample.name}: {found} of {len(counted)} things found", panels)
 
 

@@ -128,7 +128,7 @@ def _measure(
         panels = [
             truth.photo.image,
             tinted(truth.photo.image, truth.photo.numbers.astype(np.int64) - 1),
-            overlay(truth.photo.image, published, ids),
+            overlay(truth.photo.image, published, ids, scores=True),
         ]
         worst.add(share, f"{truth.photo.key}: {sum(right)} of {len(right)} names right", panels)
 

@@ -10,14 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment, save_alignment
+from perception_contrast.encoders.alignment_head import (
+    TRAINED_ABSENT,
+    AlignmentHead,
+    load_alignment,
+    save_alignment,
+)
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, load_alignment_recipe
 from perception_contrast_training.household.scene_shards import Shard, load_shard
 from perception_contrast_training.household.training_sets import TrainingSets, open_training_sets
-from perception_contrast_training.household.words import known_names, remembered_phrases
+from perception_contrast_training.household.words import Words, known_names, remembered_phrases
 
+IMAGES_FILE = "images.safetensors"
 STEPS = ("train", "calibrate", "evaluate")
 
 
@@ -30,9 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one value")
     parser.add_argument(
         "--only",
-        choices=(*STEPS, "baselines", "instances", "ceiling"),
+        choices=(*STEPS, "images", "baselines", "instances", "ceiling"),
         action="append",
-        help="run this step alone (may be repeated); baselines: an untrained and a closed-form head; "
+        help="run this step alone (may be repeated); images: what the training images look like, by which a "
+        "node tells a stream of another kind; baselines: an untrained and a closed-form head; "
         "instances: what tells touching things apart; ceiling: how often a linear layer names a thing by its "
         "exact mask, which is about what the image tower's features allow",
     )
@@ -115,12 +122,30 @@ def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Name
         fit_judges(
             pipeline_with(trained, facts, recipe, arguments.offline), judges, offline=arguments.offline
         )
+    if "images" in steps:
+        _fit_images(recipe, arguments.offline)
     if "ceiling" in steps:
         _measure_ceiling(recipe, arguments.offline)
     if "baselines" in steps:
         for name, other in _baselines(recipe, arguments.offline).items():
             fitted = _calibrated(other, {}, recipe, arguments.offline)
             _measure(name, pipeline_with(other, fitted, recipe, arguments.offline), recipe, arguments.offline)
+
+
+def _fit_images(recipe: AlignmentRecipe, offline: bool) -> None:
+    """Writes ``images.safetensors`` beside the head, from the shards of the train step."""
+    from perception_contrast.encoders.dinov2 import load_dino
+    from perception_contrast.encoders.familiarity.training_images import save_training_images
+    from perception_contrast_training.household.training_image_statistics import (
+        described,
+        fit_training_images,
+    )
+
+    tower = load_dino(recipe.image_tower, offline=offline, pinned=True)
+    images = fit_training_images(Path(recipe.output), tower.space)
+    path = Path(recipe.output) / IMAGES_FILE
+    save_training_images(images, path)
+    logging.info("%s: %s", path, described(images))
 
 
 def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
@@ -134,6 +159,7 @@ def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
     sets = _photographs(recipe)
     shown = () if sets is None else sorted(sets.names)
     known["names"] = json.dumps(known_names(shown))
+    known[TRAINED_ABSENT] = json.dumps(trained_absent(shown))
     words = () if sets is None else [word for name in shown for word in sets.naming.true_words(name)]
     sentences = load_minilm(offline=offline).encode(remembered_phrases(words))
     head = head.remembering(torch.from_numpy(sentences).half().float())
@@ -144,6 +170,17 @@ def _photographs(recipe: AlignmentRecipe) -> TrainingSets | None:
     """The sets that the head learned from, or None."""
     settings = recipe.photographs
     return open_training_sets(settings.paths, settings.names, settings.licences) if settings.paths else None
+
+
+def trained_absent(shown: Iterable[str]) -> tuple[str, ...]:
+    """The names that every image of training denies: no room and no photograph shows them.
+
+    Args:
+        shown: Names of what photographs show.
+    """
+    words = Words()
+    words.without_elsewhere(shown)
+    return words.elsewhere
 
 
 def _calibrated(

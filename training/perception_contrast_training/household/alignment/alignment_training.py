@@ -13,6 +13,7 @@ import torch
 
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.encoders.alignment_head import (
+    TRAINED_ABSENT,
     AlignmentConfig,
     AlignmentHead,
     load_alignment,
@@ -207,14 +208,19 @@ def _batches(
             "photographs.paths names none: the head learns from rendered rooms alone and will be mostly "
             "wrong on photographs"
         )
-        return BatchMaker(shards, words, recipe.batch, layers, recipe.seed), {}
+        maker = BatchMaker(shards, words, recipe.batch, layers, recipe.seed)
+        return maker, {TRAINED_ABSENT: json.dumps(words.elsewhere)}
     photographs = training_photographs(recipe, offline=offline)
     words.without_elsewhere(photographs.names)
     scenes = BatchMaker(shards, words, recipe.batch, layers, recipe.seed)
     photos = PhotoBatchMaker(photographs.shards, photographs.naming, recipe.batch, layers, scenes.rng)
     mixed = MixedBatchMaker(scenes, photos, recipe.photographs.share)
-    names = json.dumps(known_names(sorted(photographs.names)))
-    return mixed, {"learned_from": photographs.learned_from, "names": names}
+    facts = {
+        "learned_from": photographs.learned_from,
+        "names": json.dumps(known_names(sorted(photographs.names))),
+        TRAINED_ABSENT: json.dumps(words.elsewhere),
+    }
+    return mixed, facts
 
 
 def resume(folder: Path, steps: int = 0) -> Path:
