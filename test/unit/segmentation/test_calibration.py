@@ -23,6 +23,7 @@ from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import (
+    CONTRAST_SCORES,
     StoredCalibration,
     calibration_for,
     calibration_path,
@@ -50,7 +51,7 @@ def regions(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stored(words: Calibration = BASE, space: str = SPACE, method: str = "platt") -> StoredCalibration:
-    return StoredCalibration(space, method, words, {"error_after": 0.01})
+    return StoredCalibration(space, method, words, {"error_after": 0.01}, CONTRAST_SCORES)
 
 
 @pytest.fixture(autouse=True)
@@ -142,12 +143,12 @@ def test_calibrations_from_before_there_were_knots_load() -> None:
 
 
 def _broken() -> Iterator[str]:
-    good = json.loads(json.dumps({"format": 1, "features": FEATURES, **vars(stored())}, default=vars))
+    good = json.loads(json.dumps({"format": 2, "features": FEATURES, **vars(stored())}, default=vars))
     yield from ("", "[]", "null", "{}", json.dumps(good)[:-20], "\x00\x01")
     for key in good:
         yield json.dumps({k: v for k, v in good.items() if k != key})
     for changes in (
-        {"format": 2}, {"space": 3}, {"method": "guess"}, {"words": []}, {"facts": 3},
+        {"format": 3}, {"space": 3}, {"method": "guess"}, {"words": []}, {"facts": 3}, {"scores": "guessed"},
         {"features": [*FEATURES[1:], FEATURES[0]]},
     ):  # fmt: skip
         yield json.dumps(good | changes)

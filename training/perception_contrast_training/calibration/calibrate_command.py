@@ -18,6 +18,7 @@ from perception_contrast.segmentation.calibration_files import (
     calibration_path,
     write_calibration,
 )
+from perception_contrast.segmentation.searcher_factory import scores_of
 from perception_contrast_training.calibration.fitting import fitted
 from perception_contrast_training.calibration.household_calibration import (
     regions_of,
@@ -98,7 +99,8 @@ def fit_words(pipeline: Pipeline, fit: Half, held_out: Half, method: str, most_f
         "error_after": after.error,
     }
     space = pipeline.frame_search.searcher.text_space
-    stored = StoredCalibration(space, method, replace(new, detection=threshold), facts)
+    scores = scores_of(pipeline.query_encoder.language)
+    stored = StoredCalibration(space, method, replace(new, detection=threshold), facts, scores)
     return Fit(stored, before, after)
 
 
