@@ -62,9 +62,11 @@ class FrameSearch:
         return tuple(itertools.chain(*others))
 
     def detection_threshold(self, settings: PipelineSettings) -> float:
-        """Probability from which detections are reported: of the settings, or else the calibration's."""
-        chosen = settings.detection_threshold
-        return self.searcher.calibration.detection if chosen is None else chosen
+        """From which probability texts are reported: of the settings, else the place, else the calibration."""
+        for chosen in (settings.detection_threshold, self.searcher.place_level):
+            if chosen is not None:
+                return chosen
+        return self.searcher.calibration.detection
 
     def prepare_engines(
         self,

@@ -1,4 +1,4 @@
-"""`perception-contrast calibrate`: probabilities of words fitted to labelled images, for one space."""
+"""`perception-contrast calibrate`: words' probabilities by labelled images, or a place's level without labels."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ from perception_contrast.segmentation.calibration_files import (
     calibration_path,
     write_calibration,
 )
+from perception_contrast.segmentation.place_level import (
+    checked_place,
+    place_level_path,
+    write_place_level,
+)
 from perception_contrast.segmentation.searcher_factory import scores_of
 from perception_contrast_training.calibration.fitting import fitted
 from perception_contrast_training.calibration.household_calibration import (
@@ -26,6 +31,12 @@ from perception_contrast_training.calibration.household_calibration import (
     word_cases,
 )
 from perception_contrast_training.calibration.reliability_diagram import draw_reliability
+from perception_contrast_training.calibration.unlabelled import (
+    measure_level,
+    report_level,
+    require_frames,
+    sampled_frames,
+)
 from perception_contrast_training.evaluation.metrics.reliability import BINS, Reliability, reliability
 from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.household.labelled import Labelled, LabelledFolder, household
@@ -107,14 +118,27 @@ def fit_words(pipeline: Pipeline, fit: Half, held_out: Half, method: str, most_f
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="perception-contrast calibrate",
-        description="Fits probabilities of words to labelled images and measures them on a held-out half.",
+        description="Fits probabilities of words to labelled images and measures them on a held-out half; or, "
+        "without labels, finds from which probability on words are to be reported in a place.",
     )
-    parser.add_argument(
+    kinds = parser.add_mutually_exclusive_group(required=True)
+    kinds.add_argument(
+        "--unlabelled",
+        nargs="+",
+        type=Path,
+        metavar="BAG|VIDEO|FOLDER",
+        help="recordings, videos, images or folders of a place, of which nothing else need be known",
+    )
+    kinds.add_argument(
         "--data",
-        required=True,
         metavar="household|FOLDER",
         help="simulated scenes, or a folder with images/, labels/ (PNG, one number a pixel) and classes.txt",
     )
+    parser.add_argument("--place", default="here", help="its name, with --unlabelled; default: %(default)s")
+    parser.add_argument(
+        "--frames", type=int, default=40, help="with --unlabelled, evenly chosen; default: %(default)s"
+    )
+    parser.add_argument("--topic", help="with --unlabelled, the image topic of recordings")
     parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="JSON file; default: where the nodes look for it")
     parser.add_argument(
@@ -177,6 +201,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = _parser().parse_args(argv)
     _require_sane(arguments)
+    if arguments.unlabelled:
+        return _calibrate_place(arguments)
     skipped = Skipped()
     first, second = halves(arguments, skipped)
     pipeline = _pipeline(arguments)
@@ -188,6 +214,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     _report(done, pipeline.frame_search.searcher.calibration.detection)
     path = arguments.out or calibration_path(done.stored.space)
     _write(done, path, arguments.plot)
+    print(f"written to {path}")
+    return 0
+
+
+def _calibrate_place(arguments: argparse.Namespace) -> int:
+    """Measures and stores the level of a place."""
+    from rich.progress import track
+
+    require_frames(arguments.frames)
+    checked_place(arguments.place)
+    frames = sampled_frames(arguments.unlabelled, arguments.frames, arguments.topic)
+    pipeline = _pipeline(arguments)
+    seen = iter(track(frames, "frames", total=arguments.frames))
+    level = measure_level(pipeline, seen, arguments.place, arguments.most_fired)
+    report_level(level)
+    path = arguments.out or place_level_path(level.space, level.place)
+    try:
+        write_place_level(path, level)
+    except OSError as error:
+        raise PerceptionError(f"a file cannot be written: {error}") from error
     print(f"written to {path}")
     return 0
 
