@@ -62,7 +62,7 @@ class FrameSearch:
         return tuple(itertools.chain(*others))
 
     def detection_threshold(self, settings: PipelineSettings) -> float:
-        """From which probability texts are reported: of the settings, else the place, else the calibration."""
+        """Probability from which texts are reported: the settings', else the place's or the calibration's."""
         for chosen in (settings.detection_threshold, self.searcher.place_level):
             if chosen is not None:
                 return chosen

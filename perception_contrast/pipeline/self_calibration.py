@@ -153,7 +153,8 @@ class SelfCalibration:
         if done is None:
             return f"{names.frames if names else 0} of {self._wanted} frames"
         return (
-            f"level {done.detection:.3f} for '{self.place or 'this place'}' by {done.facts['frames']:.0f} frames; "
+            f"level {done.detection:.3f} for '{self.place or 'this place'}' "
+            f"by {done.facts['frames']:.0f} frames; "
             f"{100 * done.facts['fired_before']:.0f} % of the absent names were reported before, "
             f"{100 * done.facts['fired_after']:.0f} % now"
         )

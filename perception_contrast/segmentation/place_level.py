@@ -110,8 +110,8 @@ def read_place_level(path: Path) -> PlaceLevel:
         return PlaceLevel(*names, detection, dict(stored["facts"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"the level of a place in '{path}' cannot be read ({error or type(error).__name__}); delete it, or "
-            "make it anew with `perception-contrast calibrate --unlabelled`"
+            f"the level of a place in '{path}' cannot be read ({error or type(error).__name__}); delete it, "
+            "or make it anew with `perception-contrast calibrate --unlabelled`"
         ) from error
 
 

@@ -1,10 +1,10 @@
-"""`perception-contrast calibrate`: words' probabilities by labelled images, or a place's level without labels."""
+"""`perception-contrast calibrate`: probabilities by labelled images, or a place's level without labels."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.calibration_files import (
     METHODS,
     StoredCalibration,
@@ -26,6 +27,7 @@ from perception_contrast.segmentation.place_level import (
 from perception_contrast.segmentation.searcher_factory import scores_of
 from perception_contrast_training.calibration.fitting import fitted
 from perception_contrast_training.calibration.household_calibration import (
+    Regions,
     regions_of,
     threshold_of,
     word_cases,
@@ -42,19 +44,24 @@ from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.household.labelled import Labelled, LabelledFolder, household
 
 HOUSEHOLD = "household"
+MOVES = (0.0, -1.0, -0.5, 0.5, 1.0)  # of the levels that regions grow between, in logits; none first
 VIEWS = 2  # of each simulated room: regions of one room are alike, and a fit needs many that are not
 SEED = 640_001  # of scenes that neither training nor the evaluation of household-lit draws
 
 
 @dataclass(frozen=True)
 class Half:
-    """Regions of half of the data. features: (n, k); correct, case: (n,); absent: (cases,) is not there."""
+    """Regions of half of the data.
+
+    features: (n, k); correct, case: (n,); absent, present: (cases,), neither for a matter of degree.
+    """
 
     features: NDArray[np.float64]
     correct: NDArray[np.bool_]
     case: NDArray[np.int64]
     absent: NDArray[np.bool_]
     images: int
+    present: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
 
 @dataclass(frozen=True)
@@ -66,35 +73,68 @@ class Fit:
     after: Reliability
 
 
-def gathered(pipeline: Pipeline, images: Iterable[Labelled]) -> Half:
-    """Asks every question of every image; only what a fit needs is kept."""
-    calibration = pipeline.frame_search.searcher.calibration
-    features: list[tuple[float, ...]] = []
-    correct: list[bool] = []
-    case: list[int] = []
+def gathered(pipeline: Pipeline, images: Iterable[Labelled], levels: Sequence[Calibration]) -> list[Half]:
+    """Asks every question of every image, at each of some levels; only what a fit needs is kept."""
+    found = [Regions([], [], []) for _ in levels]
     absent: list[bool] = []
+    present: list[bool] = []
     count = 0
     for image in images:
         count += 1
         cases = list(word_cases(pipeline, image))
-        regions = regions_of(pipeline, cases, calibration.seed, calibration.low)
-        features += regions.features
-        correct += regions.correct
-        case += [len(absent) + number for number in regions.case]
+        for kept, level in zip(found, levels, strict=True):
+            regions = regions_of(pipeline, cases, level.seed, level.low)
+            kept.features += regions.features
+            kept.correct += regions.correct
+            kept.case += [len(absent) + number for number in regions.case]
         absent += [one.truth is None and one.strict for one in cases]
-    width = len(calibration.weights)
-    return Half(
-        np.array(features, float).reshape(-1, width),
-        np.array(correct, bool),
-        np.array(case, np.int64),
-        np.array(absent, bool),
-        count,
-    )
+        present += [one.truth is not None for one in cases]
+    return [
+        Half(
+            np.array(kept.features, float).reshape(-1, len(level.weights)),
+            np.array(kept.correct, bool),
+            np.array(kept.case, np.int64),
+            np.array(absent, bool),
+            count,
+            np.array(present, bool),
+        )
+        for kept, level in zip(found, levels, strict=True)
+    ]
 
 
-def fit_words(pipeline: Pipeline, fit: Half, held_out: Half, method: str, most_fired: float) -> Fit:
-    """Fits to one half, measures on the other. Raises PerceptionError where there is too little."""
-    base = pipeline.frame_search.searcher.calibration
+def moved_levels(base: Calibration) -> list[Calibration]:
+    """The calibration, then others whose seed, low and mask lie lower or higher by the same."""
+    return [
+        replace(base, seed=base.seed + move, low=base.low + move, mask=base.mask + move) for move in MOVES
+    ]
+
+
+def best_level(levels: Sequence[Calibration], halves: Sequence[Half], method: str, most_fired: float) -> int:
+    """Which levels find most of what is there, at a threshold that lets few absent names through.
+
+    The first ones where none finds more; those with too little to fit to are left out.
+    """
+    shares: list[float] = []
+    for base, half in zip(levels, halves, strict=True):
+        try:
+            new = fitted(base, half.features, half.correct, method)
+        except PerceptionError:
+            shares.append(0.0)
+            continue
+        probability = new.probability(half.features)
+        reported = probability >= threshold_of(half.absent, half.case.tolist(), probability, most_fired)
+        found = np.unique(half.case[half.correct & reported])
+        shares.append(len(found) / max(1, int(half.present.sum())))
+    return int(np.argmax(shares))
+
+
+def fit_words(
+    pipeline: Pipeline, base: Calibration, fit: Half, held_out: Half, method: str, most_fired: float
+) -> Fit:
+    """Fits to one half, measures on the other. Raises PerceptionError where there is too little.
+
+    base: with the levels that both halves were gathered at.
+    """
     new = fitted(base, fit.features, fit.correct, method)
     threshold = threshold_of(fit.absent, fit.case.tolist(), new.probability(fit.features), most_fired)
     if not len(held_out.correct):
@@ -106,6 +146,7 @@ def fit_words(pipeline: Pipeline, fit: Half, held_out: Half, method: str, most_f
         "held_out_pictures": held_out.images,
         "held_out_regions": len(held_out.correct),
         "bins": BINS,
+        "seed": base.seed,
         "error_before": before.error,
         "error_after": after.error,
     }
@@ -118,8 +159,8 @@ def fit_words(pipeline: Pipeline, fit: Half, held_out: Half, method: str, most_f
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="perception-contrast calibrate",
-        description="Fits probabilities of words to labelled images and measures them on a held-out half; or, "
-        "without labels, finds from which probability on words are to be reported in a place.",
+        description="Fits probabilities of words to labelled images and measures them on a held-out half; "
+        "or, without labels, finds from which probability on words are to be reported in a place.",
     )
     kinds = parser.add_mutually_exclusive_group(required=True)
     kinds.add_argument(
@@ -206,12 +247,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     skipped = Skipped()
     first, second = halves(arguments, skipped)
     pipeline = _pipeline(arguments)
-    fit = gathered(pipeline, track(first, "to fit to", total=None))
-    held_out = gathered(pipeline, track(second, "held out", total=None))
+    levels = moved_levels(pipeline.frame_search.searcher.calibration)
+    at_levels = gathered(pipeline, track(first, "to fit to", total=None), levels)
+    chosen = best_level(levels, at_levels, arguments.method, arguments.most_fired)
+    (held_out,) = gathered(pipeline, track(second, "held out", total=None), [levels[chosen]])
     for reason in skipped.files.values():
         print(f"left out: {reason}")
-    done = fit_words(pipeline, fit, held_out, arguments.method, arguments.most_fired)
-    _report(done, pipeline.frame_search.searcher.calibration.detection)
+    done = fit_words(
+        pipeline, levels[chosen], at_levels[chosen], held_out, arguments.method, arguments.most_fired
+    )
+    _report(done, pipeline.frame_search.searcher.calibration)
     path = arguments.out or calibration_path(done.stored.space)
     _write(done, path, arguments.plot)
     print(f"written to {path}")
@@ -254,11 +299,12 @@ def _write(done: Fit, path: Path, plot: Path | None) -> None:
         raise PerceptionError(f"a file cannot be written: {error}") from error
 
 
-def _report(done: Fit, threshold: float) -> None:
+def _report(done: Fit, before: Calibration) -> None:
     stored, facts = done.stored, done.stored.facts
     print(f"{stored.method} for {stored.space}")
     print(f"fitted to {facts['regions']} regions of {facts['pictures']} images,", end=" ")
     print(f"measured on {facts['held_out_regions']} of {facts['held_out_pictures']} others")
     print(f"expected calibration error ({BINS} bins of equal width):", end=" ")
     print(f"{done.before.error:.4f} before, {done.after.error:.4f} after")
-    print(f"detection threshold: {threshold:.3f} before, {stored.words.detection:.3f} after")
+    print(f"detection threshold: {before.detection:.3f} before, {stored.words.detection:.3f} after")
+    print(f"seed of regions: {before.seed:.2f} before, {stored.words.seed:.2f} after")
