@@ -11,7 +11,9 @@ from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.calibration_files import calibration_for
+from perception_contrast.segmentation.place_level import place_level_for
 from perception_contrast.segmentation.sam.load_mask_proposer import load_mask_proposer
+from perception_contrast.segmentation.searcher_factory import scores_of
 
 if TYPE_CHECKING:
     from perception_contrast.pipeline.pipeline import Pipeline
@@ -33,6 +35,7 @@ def build(
     track_numbers: Iterator[int] | None = None,
     calibration: Path | None = None,
     proposals: Path | tuple[Path, ...] | None = None,
+    place: str = "",
 ) -> Pipeline:
     """Loads models by name and makes a pipeline of them.
 
@@ -51,12 +54,14 @@ def build(
         calibration: A file of `perception-contrast calibrate`; None takes the one that the cache has for
             the language model's space, if any.
         proposals: One or two ONNX files of the SAM family that draw masks again.
+        place: Name of a place whose level `perception-contrast calibrate --unlabelled` measured; "" for
+            none. One without a stored level takes the model's own threshold.
 
     Returns:
         A pipeline with an empty vocabulary.
 
     Raises:
-        ModelError: For a model that is unknown or cannot be loaded.
+        ModelError: For a model that is unknown or cannot be loaded, or a stored level that cannot be read.
         SpaceError: For a calibration of another space than the language model's.
     """
     # Here, because that module re-exports this function.
@@ -69,7 +74,10 @@ def build(
     stored = calibration_for(space, calibration)
     if stored is not None:
         logger.info("words are calibrated by the %s fit stored for %s", stored.method, stored.space)
-    return Pipeline(
+    level = None
+    if place and encoders.language is not None:
+        level = place_level_for(space, place, scores_of(encoders.language))
+    pipeline = Pipeline(
         encoders,
         settings,
         engine=engine,
@@ -79,3 +87,7 @@ def build(
         calibration=stored,
         proposer=None if proposals is None else load_mask_proposer(proposals, encoders.device),
     )
+    if level is not None:
+        logger.info("texts are reported from %.3f on, as measured in '%s'", level.detection, place)
+        pipeline.frame_search.searcher.place_level = level.detection
+    return pipeline

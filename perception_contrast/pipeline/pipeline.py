@@ -29,6 +29,7 @@ from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pending_result import PendingResult
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.query_encoder import QueryEncoder
+from perception_contrast.pipeline.self_calibration import SelfCalibration
 from perception_contrast.pipeline.similarity import SimilarityMap, SimilarityMaps
 from perception_contrast.segmentation.calibration_files import StoredCalibration
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
@@ -87,6 +88,7 @@ class Pipeline:
             SpaceError: For a calibration of another space.
         """
         self._settings = settings or PipelineSettings()
+        self._self_calibration: SelfCalibration | None = None
         self._models = loaded_models(encoders)
         self._image_encoder = image_encoder or ImageEncoderRunner(
             encoders, engine, precision, EngineSearch(background=background)
@@ -185,7 +187,32 @@ class Pipeline:
 
     def close(self) -> None:
         """Ends what runs in the background."""
+        if self._self_calibration is not None:
+            self._self_calibration.close()
         self._engine_search.close()
+
+    def calibrate_itself(self, place: str, frames: int, interval: float = 2.0) -> None:
+        """Measures the level of a place by the frames to come, beside their processing.
+
+        When enough were measured the level holds for texts and is stored for the place.
+
+        Args:
+            place: Its name; "" stores nothing.
+            frames: How many to measure.
+            interval: Least seconds between two of them.
+
+        Raises:
+            QueryError: Without a language model.
+            ModelError: For what is no name of a place.
+        """
+        if self._self_calibration is not None:
+            self._self_calibration.close()
+        self._self_calibration = SelfCalibration(self, place, frames, interval)
+
+    @property
+    def self_calibration(self) -> str:
+        """How the measurement of ``calibrate_itself`` stands, in one line; "" where none was asked for."""
+        return "" if self._self_calibration is None else self._self_calibration.status
 
     def set_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
         """Replaces the queries and distractors; labels keep their mask ids.
@@ -323,7 +350,10 @@ class Pipeline:
             ValueError: For another number of requests than of frames.
         """
         each = [request] * len(frames) if isinstance(request, OutputRequest) else list(request)
-        return self._computation.submit(frames, each, self._active.prepared, self._settings)
+        pending = self._computation.submit(frames, each, self._active.prepared, self._settings)
+        if self._self_calibration is not None and frames:
+            self._self_calibration.offer(frames[0])
+        return pending
 
     def extract_features(self, frame: Frame) -> ImageFeatures:
         """All features of a frame, to be searched more than once.

@@ -13,8 +13,13 @@ from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import ModelError
 from perception_contrast.segmentation.calibration import FEATURES, OLDER_FEATURES, Calibration
 
-FORMAT = 1
+FORMAT = 2
 METHODS = ("platt", "isotonic")
+# The kinds of scores that a calibration can be fitted to.
+COSINE_SCORES = "cosines by a fitted scale and bias"
+CONTRAST_SCORES = "contrasts in a frame"
+# Files of the first format name no kind: those of image-text models were fitted to scores of old.
+UNNAMED_SCORES = "unnamed"
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,28 @@ class StoredCalibration:
         method: of the fit, one of METHODS.
         words: the calibration of queries with texts.
         facts: figures of the fit, by name.
+        scores: kind of the logits that it was fitted to.
     """
 
     space: str
     method: str
     words: Calibration
     facts: Mapping[str, float | str] = field(default_factory=dict)
+    scores: str = COSINE_SCORES
+
+
+def require_same_scores(stored: StoredCalibration, scores: str) -> None:
+    """Refuses a calibration of another kind of scores than those of a model.
+
+    Raises:
+        ModelError: it is of another kind.
+    """
+    # A fitted head's scores are what they were when files did not name them.
+    if (COSINE_SCORES if stored.scores == UNNAMED_SCORES else stored.scores) != scores:
+        raise ModelError(
+            f"the calibration stored for {stored.space} was fitted to other scores ({stored.scores}) than "
+            f"this version gives ({scores}); delete it, or make it anew with `perception-contrast calibrate`"
+        )
 
 
 def calibration_path(space: str) -> Path:
@@ -53,14 +74,18 @@ def read_calibration(path: Path) -> StoredCalibration:
     """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["format"] != FORMAT:
-            raise ValueError(f"its format is {stored['format']!r}, this version reads {FORMAT}")
+        if stored["format"] not in (1, FORMAT):
+            raise ValueError(f"its format is {stored['format']!r}, this version reads 1 and {FORMAT}")
         if stored["features"] not in (list(FEATURES), list(OLDER_FEATURES)):
             raise ValueError(f"it was fitted to {stored['features']}, this version looks at {list(FEATURES)}")
         space, method = stored["space"], stored["method"]
         if not isinstance(space, str) or method not in METHODS:
             raise ValueError("it names no space or no known method")
-        return StoredCalibration(space, method, Calibration.of(stored["words"]), dict(stored["facts"]))
+        scores = UNNAMED_SCORES if stored["format"] == 1 else stored["scores"]
+        if scores not in (UNNAMED_SCORES, COSINE_SCORES, CONTRAST_SCORES):
+            raise ValueError(f"it was fitted to unknown scores, {scores!r}")
+        words, facts = Calibration.of(stored["words"]), dict(stored["facts"])
+        return StoredCalibration(space, method, words, facts, scores)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             f"calibration '{path}' cannot be read ({error or type(error).__name__}); "

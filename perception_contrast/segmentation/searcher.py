@@ -65,6 +65,8 @@ class Searcher:
 
     Attributes:
         rescorer: of probable regions, or None.
+        place_level: probability from which regions of queries with texts are published in this place
+            (``place_level.py``); None: the calibration's.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Searcher:
         rescorer: Rescorer | None = None,
     ) -> None:
         self.rescorer = rescorer
+        self.place_level: float | None = None
         self._query_scorer, self._region_scorer, self._relevancy = query_scorer, region_scorer, relevancy
 
     @property
@@ -112,6 +115,8 @@ class Searcher:
         queries = vocabulary.queries
         if queries and not any(query.texts() for query in queries):
             return self.exemplar_calibration.detection
+        if self.place_level is not None:
+            return self.place_level
         in_words = any(not query.exemplars for query in queries) or not queries
         if self.rescorer is not None and settings.rescoring_views > 0 and in_words:
             return self.rescorer.calibration.detection
@@ -149,7 +154,7 @@ class Searcher:
         if self.rescorer is not None and settings.rescoring_views > 0:
             with stage(RESCORING_STAGE) if stage is not None else nullcontext():
                 candidates = self.rescorer.rescore(candidates, context, settings.rescoring_views)
-        candidates = above_detection_threshold(candidates, context, settings)
+        candidates = above_detection_threshold(candidates, context, settings, self.place_level)
         if split_cues is not None:
             splitter = Splitter(grown.upsampler, image, split_cues)
             candidates = split_candidates(candidates, grown.maps, splitter, self._region_scorer, context)

@@ -12,7 +12,12 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.base import FittedScores, LanguageModel
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.segmentation.calibration import Calibration
-from perception_contrast.segmentation.calibration_files import StoredCalibration
+from perception_contrast.segmentation.calibration_files import (
+    CONTRAST_SCORES,
+    COSINE_SCORES,
+    StoredCalibration,
+    require_same_scores,
+)
 from perception_contrast.segmentation.regions.region_comparison import RegionComparer
 from perception_contrast.segmentation.regions.region_scoring import RegionScorer
 from perception_contrast.segmentation.regions.relevancy import Relevancy
@@ -20,21 +25,22 @@ from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder
 from perception_contrast.segmentation.rescoring.rescorer import Rescorer
 from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
 from perception_contrast.segmentation.scoring.base import Scorer
+from perception_contrast.segmentation.scoring.contrast_scorer import ContrastScorer
 from perception_contrast.segmentation.scoring.exemplar_scorer import ExemplarScorer
-from perception_contrast.segmentation.scoring.query_scorer import QueryScorer
+from perception_contrast.segmentation.scoring.frame_contrast import OUTLINE_LOGIT
+from perception_contrast.segmentation.scoring.name_bank import NameBank
+from perception_contrast.segmentation.scoring.query_scorer import LogitMapping, QueryScorer
 from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
-from perception_contrast.segmentation.scoring.softmax_scorer import SoftmaxScorer
 from perception_contrast.segmentation.searcher import Searcher
 
-# Neutral words of relevancy (Kerr et al., LERF, 2023), and what else rooms and streets consist of.
+# Neutral words of relevancy (Kerr et al., LERF, 2023).
 NEUTRAL = ("object", "things", "stuff", "texture")
-BACKGROUND = (
-    "background", "wall", "floor", "ceiling", "ground", "sky", "window", "furniture", "cloth", "paper",
-    "shadow", "blurry picture", "plant", "building", "person",
-)  # fmt: skip
 
-# Without a fitted calibration, a region's probability is the sigmoid of its mean logit.
-MEAN_LOGIT = Calibration(weights=(0.0, 1.0, 0.0, 0.0, 0.0, 0.0), seed=0.4, low=0.0, mask=0.0, detection=0.55)
+# Without a fitted calibration, a region's probability is the sigmoid of its peak: 0.5 where it stands out
+# in its frame as far as few of the generic names do.
+PEAK_LOGIT = Calibration(
+    weights=(1.0, 0.0, 0.0, 0.0, 0.0, 0.0), seed=0.0, low=OUTLINE_LOGIT, mask=OUTLINE_LOGIT, detection=0.5
+)
 EXEMPLAR_MEAN_LOGIT = Calibration(
     weights=(0.0, 1.0, 0.0, 0.0, 0.0, 0.0), seed=1.0, low=0.0, mask=0.0, detection=0.6
 )
@@ -52,7 +58,7 @@ def build_searcher(
         crop_encoder: for rescoring, of a language model that has a rescoring head.
 
     Raises:
-        ModelError: the models' own calibration is not readable.
+        ModelError: the models' own calibration is not readable, or ``stored`` is of other scores.
         SpaceError: ``stored`` is of another space than the language model.
     """
     spatial, language = encoders.spatial, encoders.language
@@ -61,18 +67,25 @@ def build_searcher(
         require_same_space(stored.space, space, "a calibration and the language model")
     if language is None:
         return exemplar_searcher(spatial.space)
+    if stored is not None:
+        require_same_scores(stored, scores_of(language))
     neutral = language.text.encode(NEUTRAL)
     if language.fitted is not None:
         return _fitted_searcher(language, language.fitted, neutral, stored, crop_encoder)
     return assemble_searcher(
-        SoftmaxScorer(language.text.encode([*NEUTRAL, *BACKGROUND])),
-        stored.words if stored is not None else MEAN_LOGIT,
+        ContrastScorer(NameBank.encoded(language.text), language.logit_scale.scale),
+        stored.words if stored is not None else PEAK_LOGIT,
         text_space=language.space,
         exemplar_space=spatial.space,
         neutral=neutral,
         exemplar_scorer=ExemplarScorer(),
         exemplar_calibration=EXEMPLAR_MEAN_LOGIT,
     )
+
+
+def scores_of(language: LanguageModel) -> str:
+    """The kind of scores that calibrations of a language model are fitted to."""
+    return CONTRAST_SCORES if language.fitted is None else COSINE_SCORES
 
 
 def exemplar_searcher(space: str) -> Searcher:
@@ -116,7 +129,11 @@ def assemble_searcher(
         rescoring_calibration: of rescored regions; None: the default.
     """
     query_scorer = QueryScorer(
-        text_scorer, exemplar_scorer, text_space=text_space, exemplar_space=exemplar_space
+        text_scorer,
+        exemplar_scorer,
+        text_space=text_space,
+        exemplar_space=exemplar_space,
+        beside_texts=_between_levels(exemplar_calibration or calibration, calibration),
     )
     comparer = RegionComparer(query_scorer, known_names)
     region_scorer = RegionScorer(
@@ -126,6 +143,14 @@ def assemble_searcher(
     if crop_encoder is not None:
         rescorer = Rescorer(crop_encoder, rescoring_calibration or RescoringCalibration(), comparer)
     return Searcher(query_scorer, region_scorer, Relevancy(neutral, neutral_scale, text_space), rescorer)
+
+
+def _between_levels(source: Calibration, target: Calibration) -> LogitMapping:
+    """Takes the seed and the low level of one calibration to those of another."""
+    if target.seed <= target.low or source.seed <= source.low:
+        return LogitMapping(offset=target.low - source.low)
+    slope = (target.seed - target.low) / (source.seed - source.low)
+    return LogitMapping(slope, target.low - slope * source.low)
 
 
 def _fitted_searcher(

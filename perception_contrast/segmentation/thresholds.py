@@ -27,15 +27,25 @@ def detection_threshold(query: Query, settings: SearchSettings, calibrated: floa
 
 
 def above_detection_threshold(
-    candidates: Iterable[Candidate], context: SearchContext, settings: SearchSettings
+    candidates: Iterable[Candidate],
+    context: SearchContext,
+    settings: SearchSettings,
+    place_level: float | None = None,
 ) -> list[Candidate]:
-    """The candidates that are published, in the order given."""
-    queries = context.prepared.vocabulary.queries
-    return [
-        one
-        for one in candidates
-        if one.probability >= detection_threshold(queries[one.query], settings, one.calibrated_threshold)
-    ]
+    """The candidates that are published, in the order given.
+
+    place_level: instead of the calibrated threshold of queries with texts; None keeps that.
+    """
+    prepared, kept = context.prepared, []
+    for one in candidates:
+        calibrated = one.calibrated_threshold
+        if place_level is not None and prepared.has_texts(one.query):
+            calibrated = place_level
+        if one.probability >= detection_threshold(
+            prepared.vocabulary.queries[one.query], settings, calibrated
+        ):
+            kept.append(one)
+    return kept
 
 
 def mask_logit(settings: SearchSettings, calibration: Calibration) -> float:

@@ -26,6 +26,7 @@ from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.clip_text_encoder import ClipTextEncoder
 
 WIDTH, TEXT, SHARED = 24, 12, 10
+COLOUR_DIM = 5
 WORDS = {
     "red": (1, -1, -1),
     "green": (-1, 1, -1),
@@ -82,9 +83,11 @@ def small_clip(method: str = "auto") -> ClipTower:
 
 
 class ColourEncoder(nn.Module, ImageEncoder):
-    """Feature of a patch: the direction of its mean colour from grey, and a constant."""
+    """Feature of a patch: the direction of its mean colour from grey, a constant, and 0 of what no image
+    shows.
+    """
 
-    model, family, space, dim, patch, method = "colours", "clip", "colours@1", 4, 14, "stock"
+    model, family, space, dim, patch, method = "colours", "clip", "colours@1", COLOUR_DIM, 14, "stock"
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
     @property
@@ -96,26 +99,27 @@ class ColourEncoder(nn.Module, ImageEncoder):
 
     def encode(self, images: Tensor, layers: Sequence[int] = ()) -> tuple[Tensor, ...]:
         mean = torch.nn.functional.avg_pool2d(images, self.patch)
-        cells = torch.cat([mean, torch.full_like(mean[:, :1], 0.1)], 1).permute(0, 2, 3, 1)
+        constant = torch.full_like(mean[:, :1], 0.1)
+        cells = torch.cat([mean, constant, torch.zeros_like(constant)], 1).permute(0, 2, 3, 1)
         unit = torch.nn.functional.normalize(cells, dim=-1)
         return unit, torch.nn.functional.normalize(cells.mean(dim=(1, 2)), dim=-1)
 
 
 class ColourWords(TextEncoder):
-    model, space, dim, wording = "colours", "colours@1", 4, ""
+    model, space, dim, wording = "colours", "colours@1", COLOUR_DIM, ""
 
     def canonical(self, text: str) -> str:
         return text
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Colours of WORDS; any other word lies far from all of them."""
-        rows = [(*WORDS[t], 0.1) if t in WORDS else (0.0, 0.0, 0.0, -1.0) for t in texts]
-        stacked = np.array(rows, np.float32).reshape(-1, 4)
+        """Colours of WORDS; any other word has a dimension of its own, which no image shows."""
+        rows = [(*WORDS[t], 0.1, 0.0) if t in WORDS else (0.0, 0.0, 0.0, 0.0, 1.0) for t in texts]
+        stacked = np.array(rows, np.float32).reshape(-1, COLOUR_DIM)
         return stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
 
 
 class ColourLanguage(LanguageModel):
-    model, space, dim = ColourEncoder.model, ColourEncoder.space, 4
+    model, space, dim = ColourEncoder.model, ColourEncoder.space, COLOUR_DIM
     logit_scale = LogitScale(10.0)
 
     def __init__(self) -> None:

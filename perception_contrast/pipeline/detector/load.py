@@ -27,6 +27,7 @@ def load(
     settings: PipelineSettings | None = None,
     calibration: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
+    place: str = "",
 ) -> Detector:
     """Loads models by name and gives the detector that runs them.
 
@@ -48,6 +49,7 @@ def load(
         settings: Image size, tiles, splitting and others. Thresholds come with each call.
         calibration: A file of `perception-contrast calibrate`; None takes that of the cache, if any.
         progress: Called with lines that say what is loaded.
+        place: Whose level was measured by `perception-contrast calibrate --unlabelled`; "" for none.
 
     Raises:
         ModelError: The model is unknown, its weights are missing or not what they should be, or the device
@@ -80,6 +82,7 @@ def load(
         background=background,
         dense=dense,
         calibration=None if calibration is None else Path(calibration).expanduser(),
+        place=place,
     )
     return PipelineDetector(pipeline, _resolved(device))
 

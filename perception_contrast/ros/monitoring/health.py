@@ -124,6 +124,7 @@ class NodeReport:
     Attributes:
         models: Role to model name and embedding space; ``engines`` by the same roles.
         trained_absent: Labels in force that the language model was trained to call absent.
+        self_calibration: How the measurement of the place's level stands, "" where none was asked for.
         loading: Names of the models of a load in progress, "" for none.
         issues: Kind of MESSAGES to the newest message.
         counts: Kind to the number of issues since start.
@@ -136,6 +137,7 @@ class NodeReport:
     models: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     engines: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    self_calibration: str = ""
     vocabulary_version: int = 0
     vocabulary_size: int = 0
     trained_absent: Sequence[str] = ()
@@ -267,6 +269,8 @@ def node_values(report: NodeReport) -> dict[str, str]:
     pairs |= {f"engine/{role}": why for role, why in report.engines.items()}
     if report.warnings:
         pairs["engine/warnings"] = "; ".join(report.warnings)
+    if report.self_calibration:
+        pairs["self_calibration"] = report.self_calibration
     return pairs | dict(report.hardware)
 
 

@@ -118,7 +118,7 @@ class ModelManager:
         except BaseException:
             pipeline.close()
             raise
-        self._warm_up(pipeline)
+        self._warm_up(pipeline, values)
         with self._lock:
             if generation == self._generation:
                 self._pipeline = pipeline
@@ -183,7 +183,7 @@ class ModelManager:
                     return
             try:
                 pipeline = self._build_pipeline(values)
-                self._warm_up(pipeline)
+                self._warm_up(pipeline, values)
                 self._replace(pipeline, values, generation)
             except Exception as error:
                 reason = str(error) if isinstance(error, PerceptionError) else f"internal error: {error!r}"
@@ -245,11 +245,12 @@ class ModelManager:
                 progress=self._on_progress,
                 track_numbers=self._track_numbers,
                 proposals=node_parameters.proposal_files(values),
+                place=str(values["place"]),
             )
         finally:
             self._loading = ""
 
-    def _warm_up(self, pipeline: Pipeline) -> None:
+    def _warm_up(self, pipeline: Pipeline, values: Values) -> None:
         """The first pass pays for allocation and kernel choice; a robot's first frame should not."""
         self._loading = "warm-up"
         try:
@@ -260,6 +261,10 @@ class ModelManager:
             raise
         finally:
             self._loading = ""
+        frames = int(values["self_calibration"])
+        if frames and values["language_model"] != "none":
+            # After the blank image of the warm-up, which shows no place.
+            pipeline.calibrate_itself(str(values["place"]), frames)
         for role, engine in pipeline.engines.items():
             self._log_progress(f"engine ({role}): {engine}")
         self._log_progress(f"models loaded in {time.monotonic() - self._load_started:.1f} s")

@@ -21,6 +21,7 @@ from perception_contrast.ros.parameters.parameter_spec import ParameterError, Va
 from perception_contrast.ros.parameters.parameter_table import ALL_OUTPUTS, OUTPUTS
 from perception_contrast.ros.parameters.parameter_table import SPECS as SPECS
 from perception_contrast.ros.parameters.requested_queries import RequestedQueries, parse_requested_queries
+from perception_contrast.segmentation.place_level import checked_place
 from perception_contrast.segmentation.sam.registered_proposers import registered_proposer
 
 _SPEC_BY_NAME = {spec.name: spec for spec in SPECS}
@@ -105,7 +106,7 @@ def defaults() -> dict[str, Value]:
 
 
 def check(values: Values, changed: Collection[str]) -> None:
-    """Validates values. Raises ParameterError or QueryError for the first that is refused.
+    """Validates values. Raises ParameterError, ModelError or QueryError for the first that is refused.
 
     Args:
         values: Of all parameters.
@@ -120,6 +121,8 @@ def check(values: Values, changed: Collection[str]) -> None:
         Vocabulary().with_queries(*requested_queries(values))
     if "proposals" in changed:
         proposal_files(values)
+    if "place" in changed and values["place"]:
+        checked_place(str(values["place"]))
     if "cameras" in changed:
         camera_names(values)
     for name in PER_CAMERA_PARAMETERS:

@@ -49,6 +49,20 @@ SPECS = (
         "Proposals that refine masks: the name given to `models add NAME ... --like sam`; or empty.",
         change="reload",
     ),
+    ParameterSpec(
+        "place",
+        "",
+        "Name of the place, whose level of detection is loaded and stored; empty for none.",
+        change="reload",
+    ),
+    ParameterSpec(
+        "self_calibration",
+        0,
+        "Number of frames by which the node measures the level of the place; 0 measures nothing.",
+        0,
+        10000,
+        change="reload",
+    ),
     ParameterSpec("offline", False, "Never use the network; weights must be in the cache.", change="reload"),
     ParameterSpec(
         "model_paths",

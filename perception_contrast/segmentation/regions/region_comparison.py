@@ -20,7 +20,8 @@ class RegionComparison:
 
     Attributes:
         cosines: (n,) highest cosine with the vectors of the region's query.
-        logits: of the region's vector for its query; None where the query has exemplars alone.
+        logits: of the region's vector for its query; None where the query has exemplars alone, and where
+            the scorer needs a whole frame.
         name_margins: (n,) margin of the best other known name over the query, in logits.
     """
 
@@ -101,7 +102,7 @@ class RegionComparer:
         self, vectors: FloatArray, queries: Sequence[int], prepared: PreparedQueries, scorer: Scorer | None
     ) -> list[float | None]:
         logits: list[float | None] = [None] * len(queries)
-        if scorer is None:
+        if scorer is None or scorer.needs_frame:
             return logits
         chosen = sorted(k for k in set(queries) if self._query_scorer.uses_text_grid(prepared, k))
         if chosen:

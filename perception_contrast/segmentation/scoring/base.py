@@ -1,6 +1,6 @@
 """The protocol of scorers: cosines of one embedding space to logits of each query.
 
-A logit is log(p / (1 - p)) of "this cell shows the query". A query competes with fixed neutral words,
+A logit is log(p / (1 - p)) of "this cell shows the query". A query competes with fixed generic names,
 with its own negatives, and with the distractors, never with the other queries: its probability does not
 depend on what else is searched for. Where queries overlap, the highest logit labels the pixel.
 """
@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from perception_contrast.core.arrays import FloatArray
+from perception_contrast.core.arrays import FloatArray, Size
 
 ABSENT_LOGIT = -20.0  # of a query that has nothing to compare cells with
 
@@ -34,19 +34,35 @@ class QueryVectors:
 
 
 class Scorer(Protocol):
-    """Turns the cosines of one embedding space into logits."""
+    """Turns the cosines of one embedding space into logits.
+
+    Attributes:
+        needs_frame: whether a cell's logit depends on the other cells of its frame, so that a vector alone,
+            the mean of a region say, has none.
+    """
+
+    @property
+    def needs_frame(self) -> bool: ...
 
     def logits(
-        self, cells: FloatArray, queries: Sequence[QueryVectors], distractors: FloatArray
+        self,
+        cells: FloatArray,
+        queries: Sequence[QueryVectors],
+        distractors: FloatArray,
+        size: Size | None = None,
     ) -> FloatArray:
         """Logits of every cell for every query.
 
         Args:
-            cells: (n, c) float32 unit rows.
+            cells: (n, c) float32 unit rows; of a whole frame, row by row, where ``needs_frame``.
             queries: q queries.
             distractors: (r, c) float32 unit rows, which compete with every query.
+            size: rows and columns of the frame's grid; None for vectors that are not a frame's.
 
         Returns:
             (q, n) float32.
+
+        Raises:
+            ValueError: the scorer needs a frame, and ``size`` is not that of one.
         """
         ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from perception_contrast.core.arrays import FloatArray, Size
@@ -11,6 +13,17 @@ from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.segmentation.scoring.base import ABSENT_LOGIT, QueryVectors, Scorer
 from perception_contrast.segmentation.scoring.exemplar_scorer import ExemplarScorer
 from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
+
+
+@dataclass(frozen=True)
+class LogitMapping:
+    """logit * slope + offset: the logits of exemplars on the scale of those of texts.
+
+    A query with both has one map, in which one seed and one outline hold.
+    """
+
+    slope: float = 1.0
+    offset: float = 0.0
 
 
 class QueryScorer:
@@ -23,6 +36,7 @@ class QueryScorer:
         *,
         text_space: str,
         exemplar_space: str,
+        beside_texts: LogitMapping | None = None,
     ) -> None:
         """Makes a scorer of the grids of two spaces, which may be the same one.
 
@@ -31,10 +45,12 @@ class QueryScorer:
             exemplar_scorer: of exemplars; None where ``text_scorer`` scores both.
             text_space: space of the grid that texts are compared with.
             exemplar_space: space of the grid that exemplars are compared with.
+            beside_texts: of the exemplars' logits, for queries with texts too; None leaves them as they are.
         """
         self.text_scorer = text_scorer
         self.text_space, self.exemplar_space = text_space, exemplar_space
         self._exemplar_scorer = exemplar_scorer
+        self._beside_texts = beside_texts or LogitMapping()
         self._shared = text_scorer is not None and exemplar_scorer is None
 
     def uses_text_grid(self, prepared: PreparedQueries, index: int) -> bool:
@@ -80,6 +96,9 @@ class QueryScorer:
             shown = _exemplar_logits(
                 self._exemplar_scorer, exemplar_grid, prepared, self.exemplar_space, size
             )
+            if by_text is not None:
+                with_texts = [prepared.has_texts(index) for index in range(len(shown))]
+                shown[with_texts] = shown[with_texts] * self._beside_texts.slope + self._beside_texts.offset
             logits = np.maximum(logits, shown)
         return logits
 
@@ -95,7 +114,9 @@ class QueryScorer:
             for index, texts in enumerate(prepared.texts)
         ]
         rows, columns, _ = grid.shape
-        return self.text_scorer.logits(_cells(grid), vectors, prepared.distractors).reshape(-1, rows, columns)
+        size = (rows, columns)
+        logits = self.text_scorer.logits(_cells(grid), vectors, prepared.distractors, size)
+        return logits.reshape(-1, *size)
 
 
 def _exemplar_logits(

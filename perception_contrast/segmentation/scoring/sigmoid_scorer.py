@@ -1,13 +1,14 @@
-"""Logits of models that were trained with a sigmoid: each query on its own."""
+"""Logits of models whose scale and bias were fitted to cells: each query on its own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from perception_contrast.core.arrays import FloatArray
+from perception_contrast.core.arrays import FloatArray, Size
 from perception_contrast.segmentation.scoring.base import ABSENT_LOGIT, QueryVectors
 from perception_contrast.segmentation.scoring.class_negatives import same_text, suppress
 from perception_contrast.segmentation.scoring.max_cosine import max_cosine, max_cosine_of_groups
@@ -24,9 +25,14 @@ class SigmoidScorer:
 
     scale: tuple[float, float]
     bias: tuple[float, float]
+    needs_frame: ClassVar[bool] = False
 
     def logits(
-        self, cells: FloatArray, queries: Sequence[QueryVectors], distractors: FloatArray
+        self,
+        cells: FloatArray,
+        queries: Sequence[QueryVectors],
+        distractors: FloatArray,
+        size: Size | None = None,
     ) -> FloatArray:
         """As ``Scorer.logits``. A distractor that is a query's own text does not compete with it."""
         texts, exemplars, negatives = (

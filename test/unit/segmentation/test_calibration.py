@@ -23,6 +23,8 @@ from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import (
+    CONTRAST_SCORES,
+    COSINE_SCORES,
     StoredCalibration,
     calibration_for,
     calibration_path,
@@ -50,7 +52,7 @@ def regions(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stored(words: Calibration = BASE, space: str = SPACE, method: str = "platt") -> StoredCalibration:
-    return StoredCalibration(space, method, words, {"error_after": 0.01})
+    return StoredCalibration(space, method, words, {"error_after": 0.01}, CONTRAST_SCORES)
 
 
 @pytest.fixture(autouse=True)
@@ -142,12 +144,12 @@ def test_calibrations_from_before_there_were_knots_load() -> None:
 
 
 def _broken() -> Iterator[str]:
-    good = json.loads(json.dumps({"format": 1, "features": FEATURES, **vars(stored())}, default=vars))
+    good = json.loads(json.dumps({"format": 2, "features": FEATURES, **vars(stored())}, default=vars))
     yield from ("", "[]", "null", "{}", json.dumps(good)[:-20], "\x00\x01")
     for key in good:
         yield json.dumps({k: v for k, v in good.items() if k != key})
     for changes in (
-        {"format": 2}, {"space": 3}, {"method": "guess"}, {"words": []}, {"facts": 3},
+        {"format": 3}, {"space": 3}, {"method": "guess"}, {"words": []}, {"facts": 3}, {"scores": "guessed"},
         {"features": [*FEATURES[1:], FEATURES[0]]},
     ):  # fmt: skip
         yield json.dumps(good | changes)
@@ -177,6 +179,27 @@ def test_another_space_is_refused(tmp_path: Path) -> None:
         with pytest.raises(SpaceError, match="other@2"):
             Pipeline(encoders_of(kind), calibration=stored(space="other@2"))
     assert calibration_for(SPACE) is None
+
+
+def test_files_of_other_scores_are_refused_and_those_of_old_hold_for_fitted_heads(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+
+    def written(space: str, **changes: object) -> StoredCalibration:
+        write_calibration(path, replace(stored(space=space), scores=COSINE_SCORES))
+        members = {k: v for k, v in json.loads(path.read_text()).items() if changes.get(k, v) is not None}
+        path.write_text(json.dumps(members | {k: v for k, v in changes.items() if v is not None}))
+        return read_calibration(path)
+
+    old = {"format": 1, "scores": None}
+    for changes in ({}, old):
+        with pytest.raises(ModelError, match=r"colours@1 was fitted to other scores.*calibrate"):
+            Pipeline(encoders_of("colours"), calibration=written(SPACE, **changes))
+    lit = encoders_of("lit")
+    assert lit.language is not None
+    for changes in ({}, old):
+        assert Pipeline(lit, calibration=written(lit.language.space, **changes))
+    with pytest.raises(ModelError, match="other scores"):
+        Pipeline(lit, calibration=written(lit.language.space, scores=CONTRAST_SCORES))
 
 
 @pytest.mark.parametrize("space", ["hf-hub:a/b@1", "../../etc/passwd@1", ""])
@@ -227,7 +250,9 @@ def test_the_heads_own_calibration_of_examples_stays() -> None:
         return pipeline, [one.scores.probability for one in detections]
 
     _, own = found(None)
-    pipeline, calibrated = found(stored(words, space=lit.language.space, method="isotonic"))
+    pipeline, calibrated = found(
+        replace(stored(words, space=lit.language.space, method="isotonic"), scores=COSINE_SCORES)
+    )
     assert pipeline.frame_search.detection_threshold(PipelineSettings()) == 0.33
     assert own and calibrated == own
 
@@ -308,13 +333,33 @@ def test_a_fit_that_is_no_better_is_not_written(
 ) -> None:
     """Right for half of the boxes at first, for all of them later on."""
     first, second = (calibrate_words.Half(*half(share), np.zeros(3, bool), 3) for share in (0.5, 0.99))
-    gathered = iter((first, second))
+    gathered = iter(([first] * len(calibrate_words.MOVES), [second]))
     monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline_of("colours"))
     monkeypatch.setattr(calibrate_words, "gathered", lambda *_: next(gathered))
     data = folder_of_colours(tmp_path / "data", images=2)
     assert command(["calibrate", "--data", str(data)]) == 2
     said = capsys.readouterr()
     assert "not written" in said.err and "error" in said.out and calibration_for(SPACE) is None
+
+
+def test_the_seed_moves_to_where_most_is_found_and_stays_where_nothing_is_gained() -> None:
+    levels = calibrate_words.moved_levels(BASE)
+    assert levels[0] == BASE and {round(one.seed - one.low, 6) for one in levels} == {0.4}
+
+    def found(count: int) -> calibrate_words.Half:
+        """The first regions show what is asked for, a hundred others do not."""
+        features, correct = np.zeros((count + 100, K)), np.arange(count + 100) < count
+        features[:count, FEATURES.index("mean")] = 3.0
+        present = np.arange(300) < 200
+        case = np.concatenate([np.arange(count), 200 + np.arange(100)])
+        return calibrate_words.Half(features, correct, case, ~present, 30, present)
+
+    fewer, more = found(60), found(150)
+    halves = [fewer, fewer, more, fewer, fewer]
+    assert calibrate_words.best_level(levels, halves, "platt", 0.05) == 2
+    assert calibrate_words.best_level(levels, [fewer] * 5, "platt", 0.05) == 0
+    nothing = found(0)
+    assert calibrate_words.best_level(levels, [nothing, *[fewer] * 4], "platt", 0.05) == 1
 
 
 def half(share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

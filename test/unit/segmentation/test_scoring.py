@@ -9,10 +9,11 @@ from scipy import special
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.vocabulary import Exemplar
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
-from perception_contrast.segmentation.scoring.base import QueryVectors
+from perception_contrast.segmentation.scoring.base import QueryVectors, Scorer
+from perception_contrast.segmentation.scoring.contrast_scorer import ContrastScorer
 from perception_contrast.segmentation.scoring.exemplar_scorer import ExemplarScorer
+from perception_contrast.segmentation.scoring.name_bank import NameBank
 from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
-from perception_contrast.segmentation.scoring.softmax_scorer import SoftmaxScorer
 from perception_contrast.segmentation.thresholds import probability_to_logit
 
 NONE = np.zeros((0, 8), np.float32)
@@ -23,53 +24,23 @@ def unit(seed: int, *shape: int) -> np.ndarray:
     return values / np.linalg.norm(values, axis=-1, keepdims=True)
 
 
-def test_softmax_is_scipys_over_neutral_words_distractors_and_own_negatives() -> None:
-    cells, neutral, distractors, negatives = unit(0, 50), unit(1, 3), unit(2, 2), unit(5, 2)
-    queries = [QueryVectors(unit(3, 1), NONE, negatives), QueryVectors(unit(4, 4), NONE)]
-    logits = SoftmaxScorer(neutral, 7.0).logits(cells, queries, distractors)
-    for row, query in zip(logits, queries, strict=True):
-        best = (cells @ query.texts.T).max(1)
-        others = [neutral, distractors, *([query.negatives] if len(query.negatives) else [])]
-        everything = np.stack([best, *(cells @ np.concatenate(others).T).T])
-        share = special.softmax(7.0 * everything.astype(float), axis=0)[0]
-        assert np.allclose(special.expit(row), share, atol=1e-5)
+SCORERS = [SigmoidScorer((10.0, 5.0), (-3.0, -1.0)), ContrastScorer(NameBank(unit(9, 30)), 5.0)]
+FRAME = (5, 8)  # rows and columns of 40 cells
 
 
-def test_softmax_stays_finite_where_one_word_takes_all() -> None:
-    cells = unit(0, 1)
-    queries = [QueryVectors(cells, NONE), QueryVectors(-cells, NONE), QueryVectors(NONE, NONE)]
-    logits = SoftmaxScorer(np.roll(cells, 1, axis=1), 1e4).logits(cells, queries, NONE)
-    assert np.isfinite(logits).all() and logits[0] > 10 and (logits[1:] < -10).all()
-    assert SoftmaxScorer(cells).logits(cells, [], NONE).shape == (0, 1)
-
-
-def test_a_neutral_word_does_not_compete_with_itself() -> None:
-    cells, neutral = unit(0, 20), unit(1, 3)
-    asked = [QueryVectors(neutral[1:2], NONE)]
-    with_itself, without = (
-        SoftmaxScorer(bank, 7.0).logits(cells, asked, NONE) for bank in (neutral, neutral[[0, 2]])
-    )
-    np.testing.assert_allclose(with_itself, without, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "scorer", [SigmoidScorer((10.0, 5.0), (-3.0, -1.0)), SoftmaxScorer(unit(9, 4), 20.0)]
-)
-def test_a_querys_logits_do_not_depend_on_the_other_queries(scorer: SigmoidScorer | SoftmaxScorer) -> None:
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_a_querys_logits_do_not_depend_on_the_other_queries(scorer: Scorer) -> None:
     cells, distractors = unit(0, 40), unit(1, 2)
     queries = [QueryVectors(unit(10 + n, 1 + n % 3), NONE, unit(30 + n, n % 2)) for n in range(12)]
-    alone = np.concatenate([scorer.logits(cells, [query], distractors) for query in queries])
-    np.testing.assert_allclose(scorer.logits(cells, queries, distractors), alone, rtol=1e-5, atol=1e-5)
+    alone = np.concatenate([scorer.logits(cells, [query], distractors, FRAME) for query in queries])
+    np.testing.assert_allclose(scorer.logits(cells, queries, distractors, FRAME), alone, rtol=1e-4, atol=1e-4)
     order = np.random.default_rng(0).permutation(12)[:7]
-    some = scorer.logits(cells, [queries[n] for n in order], distractors)
+    some = scorer.logits(cells, [queries[n] for n in order], distractors, FRAME)
     np.testing.assert_allclose(some, alone[order], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "scorer",
-    [SigmoidScorer((10.0, 5.0), (-5.0, 0.0)), SoftmaxScorer(np.eye(8, dtype=np.float32)[6:], 10.0)],
-)
-def test_a_negative_competes_with_its_own_query_alone(scorer: SigmoidScorer | SoftmaxScorer) -> None:
+def test_a_negative_competes_with_its_own_query_alone() -> None:
+    scorer = SigmoidScorer((10.0, 5.0), (-5.0, 0.0))
     cells = np.eye(8, dtype=np.float32)
     bowl, both = cells[1:2], (cells[:1] + cells[1:2]) / np.sqrt(np.float32(2))
     plain, doubted = (
@@ -106,21 +77,18 @@ def test_a_distractor_lowers_what_it_explains_and_nothing_else() -> None:
     assert scorer.logits(cells, vague, cells[:1])[0, 0] < scorer.logits(cells, vague, NONE)[0, 0] - 2.5
 
 
-@pytest.mark.parametrize(
-    "scorer", [SigmoidScorer((10.0, 5.0), (-3.0, -1.0)), SoftmaxScorer(unit(9, 4), 20.0)]
-)
+@pytest.mark.parametrize("scorer", SCORERS)
 def test_a_distractor_that_is_asked_for_steps_back_for_that_query_alone(
-    scorer: SigmoidScorer | SoftmaxScorer,
+    scorer: Scorer,
 ) -> None:
     cells, distractors = unit(0, 40), unit(1, 3)
     wall, other = QueryVectors(distractors[1:2], NONE), QueryVectors(unit(2, 2), NONE, unit(3, 1))
-    found = scorer.logits(cells, [wall, other], distractors)
-    np.testing.assert_allclose(
-        found[:1], scorer.logits(cells, [wall], distractors[[0, 2]]), rtol=1e-5, atol=1e-5
-    )
-    np.testing.assert_allclose(found[1:], scorer.logits(cells, [other], distractors), rtol=1e-5, atol=1e-5)
-    alone = scorer.logits(cells, [wall], distractors[1:2])
-    np.testing.assert_allclose(alone, scorer.logits(cells, [wall], NONE), rtol=1e-5, atol=1e-5)
+    found = scorer.logits(cells, [wall, other], distractors, FRAME)
+    for index, (query, rivals) in enumerate(((wall, distractors[[0, 2]]), (other, distractors))):
+        one = scorer.logits(cells, [query], rivals, FRAME)[0]
+        np.testing.assert_allclose(found[index], one, rtol=1e-4, atol=1e-4)
+    alone = scorer.logits(cells, [wall], distractors[1:2], FRAME)
+    np.testing.assert_allclose(alone, scorer.logits(cells, [wall], NONE, FRAME), rtol=1e-4, atol=1e-4)
 
 
 def test_the_shown_thing_outscores_its_surroundings() -> None:
@@ -171,5 +139,5 @@ def test_a_query_without_vectors_leaves_the_others_as_they_are() -> None:
     np.testing.assert_allclose(sigmoid[0], first, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(sigmoid[1], np.full(5, -20.0))
     np.testing.assert_allclose(sigmoid[2], expected, rtol=1e-5, atol=1e-5)
-    softmax = SoftmaxScorer(words).logits(cells, queries, none)
-    assert softmax.shape == (3, 5) and np.isfinite(softmax).all()
+    contrast = ContrastScorer(NameBank(words), 10.0).logits(cells, queries, none, (1, 5))
+    assert contrast.shape == (3, 5) and np.isfinite(contrast).all() and (contrast[1] < -10).all()
