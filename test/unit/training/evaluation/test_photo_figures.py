@@ -62,9 +62,6 @@ def test_precision_recall_and_presence_at_the_default_threshold() -> None:
     assert found["precision"] == pytest.approx(1 / 3)
     assert found["recall"] == pytest.approx(1 / 2)  # the lamp, not the wall
     assert found["false_names_per_image"] == 1  # sofa; the chair is below the threshold
-    # Present .9 (lamp) and .6 (wall); absent .7 (sofa) and .4 (chair): three of four pairs are in order.
-    assert found["presence_auc"] == pytest.approx(3 / 4)
-    assert found["absent_at_recall"] == pytest.approx(1 / 2)
     assert found["ap50"] == pytest.approx((1.0 + 0.0) / 2)
 
 
@@ -76,6 +73,19 @@ def test_overlap_of_present_names_leaves_out_unknown_pixels() -> None:
     figures.add_pixels(truth(), logits, 0.0)
     found = figures.figures()["present_iou_by_name"]
     assert found == {"lamp": pytest.approx(10 / 18), "wall": pytest.approx(1.0)}
+
+
+def test_presence_goes_by_the_highest_logit() -> None:
+    figures = PhotoFigures(NAMES, published=0.5)
+    highest = {"lamp": 0.9, "wall": 0.6, "sofa": 0.7, "chair": 0.4, "cloud": 5.0}
+    logits = np.full((len(NAMES), *SIZE), -5.0, np.float32)
+    for name, value in highest.items():
+        logits[NAMES.index(name), 3, 7] = value
+    figures.add_pixels(truth(), logits, 0.0)
+    found = figures.figures()
+    # Present lamp and wall, absent sofa and chair: three of four pairs are in order; cloud is unknown.
+    assert found["presence_auc"] == pytest.approx(3 / 4)
+    assert found["absent_at_recall"] == pytest.approx(1 / 2)
 
 
 def test_the_best_name_that_is_not_unknown_names_a_region() -> None:

@@ -71,7 +71,7 @@ class PhotoFigures:
         self._confusion = ConfusionMatrix(len(self.names))
 
     def add_pixels(self, truth: PhotoTruth, logits: NDArray[np.float32], mask_logit: float) -> None:
-        """Adds the logits of all names.
+        """Adds the logits of all names, the highest of which says how surely a name is there.
 
         Args:
             truth: Of the photograph.
@@ -79,6 +79,9 @@ class PhotoFigures:
             mask_logit: From which a pixel belongs to a name.
         """
         cells = nearest(truth.photo.numbers, (logits.shape[1], logits.shape[2]))
+        highest = logits.max(axis=(1, 2))
+        self._present += highest[truth.present == Truth.TRUE].tolist()
+        self._absent += highest[truth.present == Truth.FALSE].tolist()
         for name in np.nonzero(truth.present == Truth.TRUE)[0].tolist():
             wanted = truth.table[cells, name]
             known = wanted != Truth.UNKNOWN
@@ -101,12 +104,8 @@ class PhotoFigures:
         fired = 0
         for number, name in enumerate(self.names):
             found = by_name.get(name, [])
-            best = max((probability for _, probability in found), default=0.0)
-            if truth.present[number] == Truth.TRUE:
-                self._present.append(best)
-            elif truth.present[number] == Truth.FALSE:
-                self._absent.append(best)
-                fired += best >= self.published
+            if truth.present[number] == Truth.FALSE:
+                fired += any(probability >= self.published for _, probability in found)
             if found or truth.present[number] == Truth.TRUE:
                 self._add_regions(truth, number, found)
         self._fired.append(fired)
