@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import expit
 
 from perception_contrast.core.detection import Detection
 from perception_contrast_training.evaluation.figures import Mask, PrecisionRecall, iou, placed
@@ -79,7 +80,7 @@ class PhotoFigures:
             mask_logit: From which a pixel belongs to a name.
         """
         cells = nearest(truth.photo.numbers, (logits.shape[1], logits.shape[2]))
-        highest = logits.max(axis=(1, 2))
+        highest = expit(logits.max(axis=(1, 2)).astype(np.float64))
         self._present += highest[truth.present == Truth.TRUE].tolist()
         self._absent += highest[truth.present == Truth.FALSE].tolist()
         for name in np.nonzero(truth.present == Truth.TRUE)[0].tolist():
