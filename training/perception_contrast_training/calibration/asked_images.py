@@ -124,7 +124,7 @@ def photographs(sets: TrainingSets, seed: int, most: int = 0) -> Iterator[AskedI
                 continue
             asked = _asked_of_photo(photo, table, sets.naming, rng)
             if asked:
-                yield AskedImage(photo.image, vocabularies(asked, rng), source.facts.name)
+                yield AskedImage(photo.image, vocabularies(asked, rng), "photographs")
 
 
 def photograph_count(sets: TrainingSets, most: int = 0) -> int:
