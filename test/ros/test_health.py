@@ -83,7 +83,7 @@ CASES = [
     (camera(new_pairs={"depth/exact": 8, "depth/missing": 2}), OK, "9.5 frames/s"),
     (camera(new_stamps={"zero": 1, "future": 0}), WARN, "images on /cam have no stamp"),
     (camera(new_stamps={"future": 3}), WARN, "stamps on /cam are in the future by the node's clock"),
-    (seen(unfamiliar="the images are unlike"), WARN, "/cam: the images are unlike"),
+    (seen(unfamiliar="the images are unlike"), WARN, "unfamiliar images on /cam: the images are unlike"),
     (
         camera(has_subscribers=False, snapshot=replace(WELL, unfamiliar="they were unlike")),
         OK,
