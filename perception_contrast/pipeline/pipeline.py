@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from perception_contrast.core.arrays import BoolMask
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
@@ -245,25 +246,33 @@ class Pipeline:
         return self._active.adopt(vocabulary)
 
     def add_exemplar(
-        self, label: str, frame: Frame, *, box: Box | None = None, point: Point | None = None
+        self,
+        label: str,
+        frame: Frame,
+        *,
+        box: Box | None = None,
+        point: Point | None = None,
+        mask: BoolMask | None = None,
     ) -> tuple[Vocabulary, Exemplar]:
-        """Learns a thing from one image: the inside of a box, what is under a point, or all of it.
+        """Learns a thing from one image: what a mask marks, a box holds, is under a point, or all of it.
 
         Args:
             label: Of the query that the exemplar is added to; it is made where there is none.
             frame: The image.
             box: (x0, y0, x1, y1) in pixels of the frame.
             point: (x, y) in pixels of the frame.
+            mask: (H, W) of the frame, True on the thing; comes before box and point.
 
         Returns:
             The new vocabulary and the exemplar.
 
         Raises:
-            QueryError: For a box or point that is not in the image; the old vocabulary stays.
+            QueryError: For a box or point that is not in the image, or a mask that does not fit it; the old
+                vocabulary stays.
             FrameError: For a frame without pixels.
         """
         features = self.extract_features(frame)
-        exemplar = self.query_encoder.encode_exemplar(features, box=box, point=point)
+        exemplar = self.query_encoder.encode_exemplar(features, box=box, point=point, mask=mask)
         return self._active.add_exemplar(label, exemplar), exemplar
 
     def prepare(self, vocabulary: Vocabulary) -> PreparedQueries:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import BoolMask
 from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
@@ -97,22 +98,25 @@ class QueryEncoder:
         *,
         box: tuple[float, float, float, float] | None = None,
         point: tuple[float, float] | None = None,
+        mask: BoolMask | None = None,
     ) -> Exemplar:
-        """The vector of a thing in a frame: in a box, under a point, or all of the image.
+        """The vector of a thing in a frame: under a mask, in a box, under a point, or all of the image.
 
         Args:
             features: All features of the frame.
             box: (x0, y0, x1, y1) in pixels of the frame.
             point: (x, y) in pixels of the frame.
+            mask: (H, W) of the frame, True on the thing; comes before box and point.
 
         Returns:
             An exemplar in ``exemplar_space``.
 
         Raises:
-            QueryError: For a box or point that is not in the image.
+            QueryError: For a box or point that is not in the image, and for a mask that is empty or of
+                another size.
         """
         grid, alike = self._exemplar_grid(features)
-        exemplar = exemplar_of(grid, box, point, alike)
+        exemplar = exemplar_of(grid, box, point, alike, mask)
         language = self._encoders.language
         if language is not None and grid.space == language.space:
             exemplar = replace(exemplar, vector=language.adapt_exemplar(exemplar.vector))

@@ -21,23 +21,29 @@ def exemplar_of(
     box: tuple[float, float, float, float] | None,
     point: tuple[float, float] | None,
     min_cosine: float,
+    mask: BoolMask | None = None,
 ) -> Exemplar:
-    """Pools the object in a box, under a point, or of the whole image.
+    """Pools the object under a mask, in a box, under a point, or of the whole image.
 
     Args:
         grid: features of the image.
         box: (x0, y0, x1, y1) pixel edges of the source, or None.
         point: (x, y) pixel of the source, or None; comes before ``box``.
         min_cosine: of vectors less the image's mean, from which neighbours of a point belong to its object.
+        mask: (H, W) of the source, or None; comes before both. Cells that it covers by half are the object.
 
     Raises:
-        QueryError: the box or point is not in the image.
+        QueryError: the box or point is not in the image, or the mask is empty or of another size.
     """
     unit = grid.unit().values.astype(np.float32)
     # All vectors of an image share a large component; the rest tells objects apart.
     centre = unit.mean(axis=(0, 1))
     rest = centred(unit, centre)
-    if point is not None:
+    if mask is not None:
+        covered = _coverage(grid, mask)
+        excluded = covered > 0
+        member = covered >= min(0.5, float(covered.max()))
+    elif point is not None:
         member = excluded = _around_point(grid, rest, point, min_cosine)
     elif box is not None:
         excluded = _inside_box(grid, box)
@@ -74,6 +80,23 @@ def _around_point(
     near[row, column] = 1
     _, labels = cv2.connectedComponents(near, connectivity=4)
     return np.asarray(labels == labels[row, column])
+
+
+def _coverage(grid: FeatureGrid, mask: BoolMask) -> FloatArray:
+    """(h, w) float32, the share of each cell's pixels under a mask. Raises QueryError."""
+    height, width = grid.image_size
+    if mask.shape != (height, width):
+        raise QueryError(f"the mask has shape {mask.shape}; give ({height}, {width}), as the image")
+    if not mask.any():
+        raise QueryError("the mask is empty; mark at least one pixel of the thing")
+    rows, columns, _ = grid.shape
+    to_image = grid.grid_to_image
+    column = np.clip(np.rint((np.arange(width) - to_image.ox) / to_image.sx), 0, columns - 1).astype(np.intp)
+    row = np.clip(np.rint((np.arange(height) - to_image.oy) / to_image.sy), 0, rows - 1).astype(np.intp)
+    cells = (row[:, None] * columns + column[None, :]).ravel()
+    counts = np.bincount(cells, minlength=rows * columns)
+    marked = np.bincount(cells, weights=mask.ravel(), minlength=rows * columns)
+    return (marked / np.maximum(counts, 1)).astype(np.float32).reshape(rows, columns)
 
 
 def _inside_box(grid: FeatureGrid, box: tuple[float, float, float, float]) -> BoolMask:

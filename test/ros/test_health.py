@@ -83,6 +83,12 @@ CASES = [
     (camera(new_pairs={"depth/exact": 8, "depth/missing": 2}), OK, "9.5 frames/s"),
     (camera(new_stamps={"zero": 1, "future": 0}), WARN, "images on /cam have no stamp"),
     (camera(new_stamps={"future": 3}), WARN, "stamps on /cam are in the future by the node's clock"),
+    (seen(unfamiliar="the images are unlike"), WARN, "unfamiliar images on /cam: the images are unlike"),
+    (
+        camera(has_subscribers=False, snapshot=replace(WELL, unfamiliar="they were unlike")),
+        OK,
+        "idle: no output has a subscriber",
+    ),
     (
         camera(incompatible_subscribers={"/n/masks": "DURABILITY"}),
         WARN,
@@ -109,10 +115,14 @@ def test_every_message_of_a_node_is_reached() -> None:
         NodeReport("active", busy_seconds=60.0, loading="a", warnings=["engine captured failed"]),
         NodeReport("configuring", loading="a", progress="b\nc"),
         NodeReport("inactive"),
+        NodeReport(
+            "active", models={"semantic": ("household-lit", "m@1")}, trained_absent=("forklift", "drone")
+        ),
     ]
     said = {one.kind for report in reports for one in node_findings(report)}
     said |= {one.kind for report, *_ in CASES for one in camera_findings(report)}
     assert said == set(MESSAGES)
+    assert "household-lit was trained to call forklift, drone absent" in node_findings(reports[-1])[0].text
     assert "configuring: a: b c (0 s)" in [one.text for one in node_findings(reports[2])]
 
 

@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from perception_contrast.core.arrays import FloatArray, FloatBox
+from perception_contrast.core.arrays import BoolMask, FloatArray, FloatBox
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 from perception_contrast.pipeline.detector.detector_result import DetectorResult
@@ -71,7 +71,12 @@ class Detector(ABC):
 
     @abstractmethod
     def exemplar(
-        self, image: ImageInput, *, box: FloatBox | None = None, point: Point | None = None
+        self,
+        image: ImageInput,
+        *,
+        box: FloatBox | None = None,
+        point: Point | None = None,
+        mask: BoolMask | None = None,
     ) -> Exemplar:
         """Learns a thing from one image, to be searched for in others.
 
@@ -81,10 +86,12 @@ class Detector(ABC):
         Args:
             image: Anything that the detector can be called on.
             box: (x_min, y_min, x_max, y_max) in pixels around the thing.
-            point: (x, y) in pixels on the thing. Without box and point the whole image is the thing.
+            point: (x, y) in pixels on the thing. Without any of them the whole image is the thing.
+            mask: (H, W) bool of the image, True on the thing; comes before box and point, and shows a thing
+                of any shape without its surroundings.
 
         Raises:
-            QueryError: The box or the point is not in the image.
+            QueryError: The box or the point is not in the image, or the mask is empty or of another size.
         """
 
     @abstractmethod

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from perception_contrast.core.arrays import FloatArray, FloatBox
+from perception_contrast.core.arrays import BoolMask, FloatArray, FloatBox
 from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import ModelError, QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
@@ -77,9 +77,14 @@ class ExportedDetector(Detector):
         return [PendingDetections(partial(self._found, frame, vocabulary, settings)) for frame in frames]
 
     def exemplar(
-        self, image: ImageInput, *, box: FloatBox | None = None, point: Point | None = None
+        self,
+        image: ImageInput,
+        *,
+        box: FloatBox | None = None,
+        point: Point | None = None,
+        mask: BoolMask | None = None,
     ) -> Exemplar:
-        return exemplar_of(self._grid(frame_of(image)), box, point, ALIKE)
+        return exemplar_of(self._grid(frame_of(image)), box, point, ALIKE, mask)
 
     def embed_texts(self, texts: Sequence[str]) -> NoReturn:
         self._refuse_words("embed_texts")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from perception_contrast.core.arrays import FloatArray, FloatBox
+from perception_contrast.core.arrays import BoolMask, FloatArray, FloatBox
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
@@ -59,10 +59,15 @@ class PipelineDetector(Detector):
         return [PendingDetections(partial(self._finished, one.result)) for one in pending]
 
     def exemplar(
-        self, image: ImageInput, *, box: FloatBox | None = None, point: Point | None = None
+        self,
+        image: ImageInput,
+        *,
+        box: FloatBox | None = None,
+        point: Point | None = None,
+        mask: BoolMask | None = None,
     ) -> Exemplar:
         features = self._pipeline.extract_features(frame_of(image))
-        return self._pipeline.query_encoder.encode_exemplar(features, box=box, point=point)
+        return self._pipeline.query_encoder.encode_exemplar(features, box=box, point=point, mask=mask)
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         return self._pipeline.query_encoder.embed_texts(texts)

@@ -34,7 +34,7 @@ MESSAGES = {
     "{other} is read from {read}, publishers there: {publishers}",
     "zero_stamps": "images on {topic} have no stamp",
     "future_stamps": "stamps on {topic} are in the future by the node's clock",
-    "unfamiliar": "{topic}: {warning}",
+    "unfamiliar": "unfamiliar images on {topic}: {warning}",
     "incompatible_subscriber": "a subscriber of {topic} asks for a {policy} that is not offered",
     "switched_off": "{output} has a subscriber, but parameter `outputs` leaves it out",
     "engine": "an engine was given up while serving: {warning}",

@@ -53,6 +53,31 @@ def test_a_box_leaves_out_the_backdrop_in_its_corners() -> None:
     assert loose.vector @ THING > 0.95 and abs(loose.vector @ BACKDROP) < 0.2
 
 
+def test_a_mask_takes_the_cells_that_it_covers_and_no_others() -> None:
+    grid = scene()
+    unit = grid.unit().values
+    mask = np.zeros((120, 200), bool)
+    mask[30:60, 40:90] = True
+    mask[80:84, 150:180] = True  # less than half of any cell
+    shown = exemplar_of(grid, (0, 0, 9, 9), (5.0, 5.0), 0.6, mask)
+    expected = unit[3:6, 4:9].reshape(-1, 6).mean(0)
+    assert np.allclose(shown.vector, expected / np.linalg.norm(expected), atol=1e-6)
+    # What the mask touches is none of the surroundings.
+    centre = unit.mean(axis=(0, 1))
+    rest = (THING - centre) / np.linalg.norm(THING - centre)
+    assert shown.context is not None and (shown.context @ rest).max() < 0.9
+    sliver = np.zeros((120, 200), bool)
+    sliver[32, 42] = True
+    assert np.allclose(exemplar_of(grid, None, None, 0.6, sliver).vector, unit[3, 4], atol=1e-6)
+
+
+def test_a_mask_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(QueryError, match=r"\(120, 200\)"):
+        exemplar_of(scene(), None, None, 0.6, np.ones((12, 20), bool))
+    with pytest.raises(QueryError, match="empty"):
+        exemplar_of(scene(), None, None, 0.6, np.zeros((120, 200), bool))
+
+
 def test_a_box_of_one_pixel_is_the_cell_under_it() -> None:
     grid = scene((6, 5))  # pixels larger than cells
     unit = grid.unit().values

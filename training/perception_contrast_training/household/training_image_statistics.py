@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +44,12 @@ def fit_training_images(folder: Path, space: str, quantile: float = QUANTILE) ->
     Raises:
         PerceptionError: The shards are too few.
     """
-    kinds = {
+    kinds: dict[str, Sequence[NDArray[Any]]] = {
         "rendered rooms": [load_shard(one).cls for one in _shards(folder / "shards")],
         "photographs of homes": [
             home_vectors(load_photo_shard(one)) for one in _shards(folder / "photo_shards")
         ],
-    }  # fmt: skip
+    }
     parts = {name: _split(shards) for name, shards in kinds.items() if shards}
     for name, (fitted, kept) in parts.items():
         if min(len(fitted), len(kept)) < LEAST_IMAGES:
@@ -103,7 +104,7 @@ def _shards(folder: Path) -> list[Path]:
     return sorted(one for one in folder.glob("[!.]*") if one.is_dir()) if folder.is_dir() else []
 
 
-def _split(shards: Sequence[NDArray[np.floating]]) -> tuple[Vectors, Vectors]:
+def _split(shards: Sequence[NDArray[Any]]) -> tuple[Vectors, Vectors]:
     """What is fitted, and what is kept back: neighbours in a set often show one room, so by whole shards."""
     parts: tuple[list[Vectors], list[Vectors]] = ([], [])
     for number, vectors in enumerate(shards):
