@@ -179,7 +179,7 @@ class LanguageModel(Protocol):
             encoder of images alone shares its pass where it is this one or this one's ``backbone``.
         text: encodes phrases.
         logit_scale: of whole images with texts, as the model was trained.
-        fitted: how cosines become log odds; None where a softmax over background words does that.
+        fitted: how cosines become log odds; None where they are compared within their frame.
         rescoring: the head for enlarged crops of regions, None without one.
     """
 
