@@ -180,7 +180,7 @@ class LanguageModel(Protocol):
             encoder of images alone shares its pass where it is this one or this one's ``backbone``.
         text: encodes phrases.
         logit_scale: of whole images with texts, as the model was trained.
-        fitted: how cosines become log odds; None where a softmax over background words does that.
+        fitted: how cosines become log odds; None where they are compared within their frame.
         rescoring: the head for enlarged crops of regions, None without one.
         trained_absent: names that its training always called absent; a query of one finds nothing.
         training_images: what it was trained on, by its image encoder's class token; None if not known.

@@ -101,13 +101,13 @@ def read_place_level(path: Path) -> PlaceLevel:
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["format"] != FORMAT:
             raise ValueError(f"its format is {stored['format']!r}, this version reads {FORMAT}")
-        names = [stored[key] for key in ("space", "place", "scores")]
-        if not all(isinstance(name, str) for name in names):
+        space, place, scores = (stored[key] for key in ("space", "place", "scores"))
+        if not all(isinstance(name, str) for name in (space, place, scores)):
             raise ValueError("a name is not text")
         detection = float(stored["detection"])
         if not 0.0 < detection < 1.0:
             raise ValueError(f"its level is {detection}")
-        return PlaceLevel(*names, detection, dict(stored["facts"]))
+        return PlaceLevel(space, place, scores, detection, dict(stored["facts"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             f"the level of a place in '{path}' cannot be read ({error or type(error).__name__}); delete it, "

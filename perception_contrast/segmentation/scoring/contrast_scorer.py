@@ -13,6 +13,7 @@ from perception_contrast.core.arrays import BoolMask, FloatArray, Size
 from perception_contrast.segmentation.scoring.base import ABSENT_LOGIT, QueryVectors
 from perception_contrast.segmentation.scoring.class_negatives import same_text
 from perception_contrast.segmentation.scoring.frame_contrast import (
+    OUTLINE_LOGIT,
     background,
     capped_levels,
     contrast_logits,
@@ -22,7 +23,8 @@ from perception_contrast.segmentation.scoring.frame_contrast import (
 )
 from perception_contrast.segmentation.scoring.name_bank import NameBank
 
-MAX_LOGIT = 14.0  # beyond it a float32 probability cannot be told from 0 or 1
+# Logits farther from the outline say no more; alike on both sides, so that upsampling leaves it in place.
+FARTHEST = 14.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class ContrastScorer:
                 rivals = np.concatenate([distracting[~same_text(distractors, query.texts)], against])
                 contrast = _against(own.max(axis=0), rivals, self.scale)
                 row[:] = contrast_logits(contrast, frame.needed).ravel()
-        return np.clip(rows, -MAX_LOGIT, MAX_LOGIT, out=rows)
+        return np.clip(rows, OUTLINE_LOGIT - FARTHEST, OUTLINE_LOGIT + FARTHEST, out=rows)
 
 
 @dataclass(frozen=True)
