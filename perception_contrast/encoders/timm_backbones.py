@@ -41,9 +41,9 @@ def trunk_of(network: nn.Module, *, antialias: bool = True) -> Trunk:
 class VitTrunk:
     """timm's VisionTransformer or Eva (rotary positions). Holds no parameters of its own."""
 
-    def __init__(self, vit: Any, *, antialias: bool = True) -> None:
+    def __init__(self, vit: Any, *, antialias: bool = True, mode: str = "bicubic") -> None:
         self.vit = vit
-        self._positions = Positions(antialias=antialias)
+        self._positions = Positions(antialias=antialias, mode=mode)
         self._rotations = _Rotations()
 
     def run(

@@ -57,6 +57,9 @@ HOUSEHOLD_LIT = ModelSpec(
     millions=48.2,
 )
 
+# What an error offers where a model must know words.
+IMAGE_TEXT_NAMES = "clip-*, metaclip-*, dfn-*, siglip*, mobileclip2-*, pe-core-* or tipsv2-*"
+
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec for spec in (HOUSEHOLD_LIT, *SPATIAL_MODELS, *LANGUAGE_MODELS)
 }

@@ -9,7 +9,7 @@ from perception_contrast.models.licences import is_permissive, licence_warning
 
 Family = Literal[
     "dinov2", "dino", "dinov3", "mae", "pe-spatial", "resnet", "timm",
-    "clip", "siglip", "mobileclip", "pe-core", "lit", "text",
+    "clip", "siglip", "mobileclip", "pe-core", "tips", "lit", "text",
 ]  # fmt: skip
 Triple = tuple[float, float, float]
 
@@ -115,6 +115,7 @@ class ModelSpec:
         sha256: Of ``file``.
         beside: (name, sha256) of the other files that it needs in that folder.
         words: The text side of an image model that has one.
+        dense: The method of dense language features that its authors publish; empty where they publish none.
     """
 
     name: str
@@ -136,6 +137,7 @@ class ModelSpec:
     sha256: str = ""
     beside: tuple[tuple[str, str], ...] = ()
     words: WordsSpec | None = None
+    dense: str = ""
 
     @property
     def permissive(self) -> bool:
@@ -161,3 +163,8 @@ class ModelSpec:
     def antialias(self) -> bool:
         """Whether its positions are resampled with antialiasing: by DINOv2 with registers, not without."""
         return self.family != "dinov2" or "reg" in self.arch
+
+    @property
+    def resampling(self) -> str:
+        """How its positions are resampled to another grid: bicubic, or bilinear as TIPSv2's authors do."""
+        return "bilinear" if self.family == "tips" else "bicubic"

@@ -81,3 +81,35 @@ def _block(held: dict[str, FloatArray], index: int) -> dict[str, FloatArray]:
         for kind in ("weight", "bias"):
             block[f"norm{number}.{kind}"] = bias(f"norm{number}.{kind}")
     return block
+
+
+# A gated MLP's first layers are one in DINOv2 and in timm, in the same order.
+_MLP_NAMES = (
+    (".mlp.w12.", ".mlp.fc1."),
+    (".mlp.w3.", ".mlp.fc2."),
+    (".mlp.c_fc.", ".mlp.fc1."),
+    (".mlp.c_proj.", ".mlp.fc2."),
+)
+
+
+def dinov2_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors of a vision transformer in the names of DINOv2's authors, under timm's.
+
+    With registers, timm keeps no position for the class token, so that position is added to the token.
+    """
+    named: dict[str, torch.Tensor] = {}
+    registers = "register_tokens" in state
+    for name, value in state.items():
+        if name == "mask_token":
+            continue
+        if name == "register_tokens":
+            named["reg_token"] = value
+        elif name == "cls_token" and registers:
+            named[name] = value + state["pos_embed"][:, :1]
+        elif name == "pos_embed" and registers:
+            named[name] = value[:, 1:]
+        else:
+            for theirs, timms in _MLP_NAMES:
+                name = name.replace(theirs, timms)
+            named[name] = value
+    return named

@@ -19,12 +19,15 @@ from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.prompt_templates import ROBOT_CAMERA, checked_templates, prompts
 from perception_contrast.text.tokenizers import (
     SiglipTokenizer,
+    TipsTokenizer,
     Tokenizer,
     canonical_clip_text,
     canonical_siglip_text,
 )
 
 BATCH = 256
+# Files beside the weights that a family's tokenizer is read from, the first one by us; others need none.
+TOKENIZERS = {"siglip": ("tokenizer.json", "tokenizer_config.json"), "tips": ("tokenizer.model",)}
 
 
 class ClipLike(Protocol):
@@ -109,12 +112,20 @@ def text_preprocessing(tower: ClipLike) -> TextPreprocessing:
     sentences = tower.sentences
     if sentences is not None:
         return TextPreprocessing(sentences.canonical, lambda texts: torch.from_numpy(sentences.encode(texts)))
-    if tower.spec.family != "siglip":
+    files = TOKENIZERS.get(tower.spec.family, ())
+    if not files:
         import open_clip
 
         return TextPreprocessing(canonical_clip_text, open_clip.SimpleTokenizer())
     if tower.tokenizer_file is None:
-        raise ModelError(
-            f"'{tower.model}' lacks its words: put tokenizer.json and tokenizer_config.json beside it"
-        )
+        raise ModelError(f"'{tower.model}' lacks its words: put {' and '.join(files)} beside its weights")
+    if tower.spec.family == "tips":
+        return TextPreprocessing(canonical_clip_text, TipsTokenizer(tower.tokenizer_file))
     return TextPreprocessing(canonical_siglip_text, SiglipTokenizer(tower.tokenizer_file))
+
+
+def tokenizer_beside(weights: Path | None, family: str) -> Path | None:
+    """The tokenizer's file beside a model's weights; None where there is none, or none is needed."""
+    files = TOKENIZERS.get(family, ())
+    found = weights.with_name(files[0]) if weights and files else None
+    return found if found and found.is_file() else None

@@ -1,4 +1,4 @@
-"""Tokenizers of CLIP's and SigLIP's text encoders, and the canonical form of a text that each expects."""
+"""Tokenizers of CLIP's, SigLIP's and TIPSv2's text encoders, and the form of a text that each expects."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 
 from perception_contrast.core.errors import ModelError
+from perception_contrast.text.sentencepiece_model import bpe_tokenizer
+from perception_contrast.text.tips_transformer import PADDING
+from perception_contrast.text.tips_transformer import TOKENS as TIPS_TOKENS
 
 SIGLIP_TOKENS = 64
 
@@ -59,6 +62,26 @@ class SiglipTokenizer:
             ids = [*encoded.ids[: self.length - 1], self._end]
             rows.append(ids + [self._pad] * (self.length - len(ids)))
         return torch.tensor(rows)
+
+
+class TipsTokenizer:
+    """TIPSv2's tokenizer: texts to ids that are padded with 0 to a fixed length, without start or end.
+
+    Args:
+        path: tokenizer.model, a SentencePiece model.
+        length: ids per text.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+
+    def __init__(self, path: Path, length: int = TIPS_TOKENS) -> None:
+        self._tokenizer, self.length = bpe_tokenizer(path, lower_case=True), length
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """(n, length) int64; a text that is too long is cut."""
+        rows = (encoded.ids[: self.length] for encoded in self._tokenizer.encode_batch(list(texts)))
+        return torch.tensor([ids + [PADDING] * (self.length - len(ids)) for ids in rows])
 
 
 def canonical_clip_text(text: str) -> str:

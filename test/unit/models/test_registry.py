@@ -24,7 +24,8 @@ from perception_contrast.models.specs import ModelSpec
 
 CLOSE: Any = {"atol": 2e-5, "rtol": 1e-5}
 SPATIAL = [spec for spec in MODELS.values() if spec.spatial]
-LANGUAGE = [spec for spec in MODELS.values() if not spec.spatial and spec.family != "lit"]
+OPEN_CLIP = ("clip", "siglip", "mobileclip", "pe-core")
+LANGUAGE = [spec for spec in MODELS.values() if spec.family in OPEN_CLIP]
 # Another patch, another way with prefix tokens, positions or pooling each.
 COMPUTED = [
     "dinov2-s14", "dinov2-s14-reg", "dinov3-s16", "dino-s8", "mae-b16", "pe-spatial-t16",
@@ -316,7 +317,7 @@ def test_each_cell_is_what_the_pooling_makes_of_it_alone(pair: tuple[ClipTower, 
         alone = [trunk.forward_head(cells[:, :, r : r + 1, c : c + 1]) for r in range(3) for c in range(5)]
     else:
         trunk.dynamic_img_size = trunk.patch_embed.flatten = trunk.patch_embed.strict_img_size = False
-        tokens = tower._visual._trunk.sequence(images, 3, 5)[0]  # type: ignore[union-attr]
+        tokens = tower.visual._trunk.sequence(images, 3, 5)[0]  # type: ignore[union-attr]
         alone = [trunk.forward_head(tokens[:, 1 + i : 2 + i]) for i in range(15)]
     expected = normalize(torch.cat(alone), dim=-1).reshape(1, 3, 5, -1)
     torch.testing.assert_close(dense, expected, atol=1e-5, rtol=1e-4)
