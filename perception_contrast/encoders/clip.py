@@ -26,6 +26,7 @@ from perception_contrast.encoders.clip_visual import ClipVisual, clip_visual_of
 from perception_contrast.encoders.dense.method_names import AUTO, PROXY, method_alone, require_method
 from perception_contrast.encoders.dense.proxyclip import gather_by_proxy, resampled_grid
 from perception_contrast.encoders.image_text_pair import load_pair, pair_network
+from perception_contrast.encoders.metaclip2 import metaclip2_names, metaclip2_network
 from perception_contrast.encoders.patch_encoder import PatchEncoder
 from perception_contrast.encoders.position_embedding import grid_of
 from perception_contrast.encoders.tips import tips_names, tips_network
@@ -234,9 +235,9 @@ def load_clip(
     path = None if random_init else weights or weights_file(spec, offline=offline, progress=progress)
     if spec.words is not None:
         return _with_words(spec, path, device=device, offline=offline, method=method, progress=progress)
-    network: nn.Module = tips_network(spec) if spec.family == "tips" else _network(spec.arch)
+    network = _network_of(spec)
     if path:
-        names = tips_names if spec.family == "tips" else _plain_names
+        names = _NAMES.get(spec.family, _plain_names)
         load_strictly(network, names(load_tensors(path), network), path)
     sha256 = sha256_of(path) if path else _digest(network)
     words = tokenizer_beside(path, spec.family)
@@ -259,6 +260,13 @@ def _with_words(
     shared = replace(spec, dim=words.dim)
     tower = ClipTower(network, shared, space, sentences=sentences, method=method)
     return tower.eval().requires_grad_(False).to(device)
+
+
+def _network_of(spec: ModelSpec) -> nn.Module:
+    """At random initialisation."""
+    if spec.family == "tips":
+        return tips_network(spec)
+    return metaclip2_network(spec.arch) if spec.family == "metaclip2" else _network(spec.arch)
 
 
 def _network(arch: str) -> nn.Module:
@@ -297,3 +305,7 @@ def _digest(network: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+# Families whose files need more than ``_plain_names``.
+_NAMES = {"tips": tips_names, "metaclip2": metaclip2_names}

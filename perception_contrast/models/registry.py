@@ -58,7 +58,7 @@ HOUSEHOLD_LIT = ModelSpec(
 )
 
 # What an error offers where a model must know words.
-IMAGE_TEXT_NAMES = "clip-*, metaclip-*, dfn-*, siglip*, mobileclip2-*, pe-core-* or tipsv2-*"
+IMAGE_TEXT_NAMES = "clip-*, metaclip*, dfn-*, siglip*, mobileclip2-*, pe-core-* or tipsv2-*"
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec for spec in (HOUSEHOLD_LIT, *SPATIAL_MODELS, *LANGUAGE_MODELS)

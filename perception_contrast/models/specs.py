@@ -9,7 +9,7 @@ from perception_contrast.models.licences import is_permissive, licence_warning
 
 Family = Literal[
     "dinov2", "dino", "dinov3", "mae", "pe-spatial", "resnet", "timm",
-    "clip", "siglip", "mobileclip", "pe-core", "tips", "lit", "text",
+    "clip", "siglip", "mobileclip", "pe-core", "metaclip2", "tips", "lit", "text",
 ]  # fmt: skip
 Triple = tuple[float, float, float]
 

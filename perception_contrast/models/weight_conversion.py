@@ -113,3 +113,41 @@ def dinov2_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
                 name = name.replace(theirs, timms)
             named[name] = value
     return named
+
+
+_CLIP_NAMES = (
+    ("vision_model.embeddings.patch_embedding.", "visual.conv1."),
+    ("vision_model.embeddings.class_embedding", "visual.class_embedding"),
+    ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"),
+    ("vision_model.pre_layrnorm.", "visual.ln_pre."),  # transformers' own spelling
+    ("vision_model.post_layernorm.", "visual.ln_post."),
+    ("vision_model.encoder.layers.", "visual.transformer.resblocks."),
+    ("text_model.embeddings.token_embedding.", "token_embedding."),
+    ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
+    ("text_model.final_layer_norm.", "ln_final."),
+    ("text_model.encoder.layers.", "transformer.resblocks."),
+    (".self_attn.out_proj.", ".attn.out_proj."),
+    (".layer_norm1.", ".ln_1."),
+    (".layer_norm2.", ".ln_2."),
+    (".mlp.fc1.", ".mlp.c_fc."),
+    (".mlp.fc2.", ".mlp.c_proj."),
+)
+_CLIP_PROJECTIONS = {"visual_projection.weight": "visual.proj", "text_projection.weight": "text_projection"}
+
+
+def open_clip_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A CLIP's tensors in the names of transformers, under open_clip's, which packs query, key and value."""
+    named: dict[str, torch.Tensor] = {}
+    for name, value in state.items():
+        if name in _CLIP_PROJECTIONS:
+            named[_CLIP_PROJECTIONS[name]] = value.T.contiguous()
+            continue
+        if name.endswith(("position_ids", "k_proj.weight", "k_proj.bias", "v_proj.weight", "v_proj.bias")):
+            continue  # Numbers in a row, and what goes with the query.
+        if ".self_attn.q_proj." in name:
+            value = torch.cat([state[name.replace("q_proj", f"{part}_proj")] for part in "qkv"])
+            name = name.replace(".self_attn.q_proj.", ".attn.in_proj_")
+        for theirs, ours in _CLIP_NAMES:
+            name = name.replace(theirs, ours)
+        named[name] = value
+    return named

@@ -25,7 +25,13 @@ from perception_contrast.models.specs import ModelSpec
 CLOSE: Any = {"atol": 2e-5, "rtol": 1e-5}
 SPATIAL = [spec for spec in MODELS.values() if spec.spatial]
 OPEN_CLIP = ("clip", "siglip", "mobileclip", "pe-core")
-LANGUAGE = [spec for spec in MODELS.values() if spec.family in OPEN_CLIP]
+# open_clip knows those that lie in its own names; tests of its own compare the others with transformers.
+LANGUAGE = [
+    spec
+    for spec in MODELS.values()
+    if spec.family in OPEN_CLIP
+    or (spec.family == "metaclip2" and spec.hub is not None and spec.hub.repo.startswith("timm/"))
+]
 # Another patch, another way with prefix tokens, positions or pooling each.
 COMPUTED = [
     "dinov2-s14", "dinov2-s14-reg", "dinov3-s16", "dino-s8", "mae-b16", "pe-spatial-t16",
