@@ -19,7 +19,7 @@ from perception_contrast.encoders.dense.last_block import OpenClipBlock, TimmBlo
 from perception_contrast.encoders.dense.method_names import PROXY
 from perception_contrast.encoders.position_embedding import Positions
 from perception_contrast.encoders.timm_backbones import VitTrunk, through, trunk_of
-from perception_contrast.models.specs import ModelSpec
+from perception_contrast.models.specs import ModelSpec, Resampling
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class OpenClipVit(ClipVisual):
 
     def __init__(self, visual: Any) -> None:
         self.visual = visual
-        self._positions = Positions(antialias=True)
+        self._positions = Positions()
         self._last = OpenClipBlock(visual.transformer.resblocks[-1])
 
     def encode(self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool) -> Seen:
@@ -175,9 +175,9 @@ class PairVit(ClipVisual):
     spatial: whether to give the patches that leave the unchanged last block, after the norm, as well.
     """
 
-    def __init__(self, visual: Any, *, antialias: bool, mode: str = "bicubic", spatial: bool = False) -> None:
+    def __init__(self, visual: Any, rule: Resampling, *, spatial: bool = False) -> None:
         self.visual, self.spatial = visual, int(visual.trunk.num_features) if spatial else 0
-        self._trunk = VitTrunk(visual.trunk, antialias=antialias, mode=mode)
+        self._trunk = VitTrunk(visual.trunk, rule)
 
     def encode(self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool) -> Seen:
         """As ``ClipVisual.encode``."""
@@ -245,10 +245,10 @@ def clip_visual_of(network: Any, spec: ModelSpec) -> ClipVisual:
     """
     visual = network.visual
     if spec.family == "tips":
-        return PairVit(visual, antialias=True, mode=spec.resampling, spatial=True)
+        return PairVit(visual, spec.resampling, spatial=True)
     if spec.words is not None:
         is_vit = hasattr(visual.trunk, "blocks")
-        return PairVit(visual, antialias=spec.antialias) if is_vit else PairConv(visual)
+        return PairVit(visual, spec.resampling) if is_vit else PairConv(visual)
     trunk = getattr(visual, "trunk", None)
     if trunk is None:
         return OpenClipVit(visual)

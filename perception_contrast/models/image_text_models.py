@@ -243,7 +243,6 @@ def _tips(
             ("text_heads", heads),
             ("text_hidden", hidden),
         ),
-        dense="maskclip",
     )
 
 

@@ -151,3 +151,31 @@ def open_clip_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             name = name.replace(theirs, ours)
         named[name] = value
     return named
+
+
+_RADIO = "radio_model.model."
+
+
+def radio_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A C-RADIO file's image tower, in the names of its authors, under timm's; timm's own stay.
+
+    Left out are the adaptors to its teachers, the colours' mean and deviation, which the model's entry has,
+    and the patches of videos. timm's layer of patches has a bias, which is 0 here.
+    """
+    if not any(name.startswith(_RADIO) for name in state):
+        return state
+    named: dict[str, torch.Tensor] = {}
+    for name, value in state.items():
+        inner = name.removeprefix(_RADIO)
+        if inner == "patch_generator.embedder.weight":
+            side = round((value.shape[1] / 3) ** 0.5)
+            named["patch_embed.proj.weight"] = value.reshape(value.shape[0], 3, side, side)
+            named["patch_embed.proj.bias"] = value.new_zeros(value.shape[0])
+        elif inner == "patch_generator.pos_embed":
+            named["pos_embed"] = value
+        elif inner == "patch_generator.cls_token.token":
+            # A class token for each teacher, then registers; timm counts all but the first as registers.
+            named["cls_token"], named["reg_token"] = value[None, :1], value[None, 1:]
+        elif name.startswith(_RADIO) and inner.startswith("blocks."):
+            named[inner.replace(".grandma", ".gamma")] = value
+    return named

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 PADDING = 0
 TOKENS = 64
@@ -48,6 +51,11 @@ class TipsTextTransformer(nn.Module):
         self.ln_final = nn.LayerNorm(width)
         self.register_buffer("_waves", sinusoids(context, width), persistent=False)
         self._waves: Tensor
+        self._recomputed = False
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """In training, whether blocks are computed again on the way back instead of kept."""
+        self._recomputed = enable
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (n, T), padded with 0, to the mean (n, width) of the tokens that are no padding."""
@@ -57,8 +65,10 @@ class TipsTextTransformer(nn.Module):
         x = x + self._waves[: ids.shape[1]].to(x.dtype)
         hidden = torch.zeros(present.shape, dtype=x.dtype, device=x.device).masked_fill(~present, -torch.inf)
         mask = hidden[:, None, None].expand(-1, self._heads, ids.shape[1], -1).flatten(0, 1)
+        again = self._recomputed and torch.is_grad_enabled()
         for block in self.transformer["resblocks"]:  # type: ignore[union-attr]
-            x = block(x, attn_mask=mask)
+            step = partial(block, attn_mask=mask)
+            x = checkpoint(step, x, use_reentrant=False) if again else step(x)
         x = self.ln_final(x) * present[..., None]
         mean: Tensor = x.sum(1) / present.sum(1, keepdim=True)
         return mean
