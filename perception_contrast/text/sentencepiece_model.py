@@ -18,6 +18,7 @@ from perception_contrast.core.errors import ModelError
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED = 1, 2, 3, 4
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 SPACE = "\u2581"
+_LONGEST = 512  # characters of a piece, sentencepiece's own limit
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,11 @@ def read_sentencepiece_model(path: Path) -> SentencePieceModel:
         raise ModelError(
             f"tokenizer {path} is no SentencePiece model; replace it with the model's"
         ) from error
-    if not pieces:
-        raise ModelError(f"tokenizer {path} has no pieces; replace it with the model's own")
+    if not pieces or max(len(piece.text) for piece in pieces) > _LONGEST:
+        raise ModelError(
+            f"tokenizer {path} has no pieces, or one of more than {_LONGEST} characters; "
+            "replace it with the model's own"
+        )
     return SentencePieceModel(tuple(pieces), characters)
 
 

@@ -171,8 +171,8 @@ def _two_towers(settings: BackboneSettings, text: TextSettings, lit: bool) -> Tw
     if spec is None or not spec.knows_words or spec.family == "lit":
         raise RecipeError(
             f"'{settings.name}' has no words of its own; as backbone.name choose one of "
-            f"{IMAGE_TEXT_NAMES}, or the folder of such a pair; or set options.text.tower: transformer, which learns from scratch, "
-            "or minilm"
+            f"{IMAGE_TEXT_NAMES}, or the folder of such a pair; or set "
+            "options.text.tower: transformer, which learns from scratch, or minilm"
         )
     changed = [f"backbone.{k}" for k in OF_NETWORKS if getattr(settings, k) != getattr(BackboneSettings, k)]
     changed += [f"options.text.{k}" for k in OF_WORDS if getattr(text, k) != getattr(TextSettings, k)]
