@@ -184,13 +184,13 @@ class PairVit(ClipVisual):
         vit = self.visual.trunk
         x, rope = self._trunk.until_last(images, rows, columns)
         unchanged = through(vit.blocks[-1], x, rope)
-        normed = vit.norm(unchanged) if pooled or self.spatial else None
+        normed = vit.norm(unchanged)
         image = self.visual.head(self._trunk.image(normed)) if pooled else None
         if method is None:
             return Seen(None, image)
         tokens = dense_tokens(TimmBlock(vit.blocks[-1], rope), method, x, unchanged, rows, columns)
         tokens = tokens[:, vit.num_prefix_tokens :]
-        spatial = normed[:, vit.num_prefix_tokens :] if self.spatial and normed is not None else None
+        spatial = normed[:, vit.num_prefix_tokens :] if self.spatial else None
         return Seen(tokens if method == PROXY else self._project(tokens), image, spatial)
 
     def alone(self, images: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +44,9 @@ class TipsTextTransformer(nn.Module):
         super().__init__()
         self.context_length, self.vocab_size, self._heads = context, vocabulary, heads
         self.token_embedding = nn.Embedding(vocabulary, width)
+        ratio = (hidden + 0.5) / width  # It rounds the product down.
         blocks = [
-            ResidualAttentionBlock(width, heads, hidden / width, act_layer=nn.ReLU, norm_layer=nn.LayerNorm)
+            ResidualAttentionBlock(width, heads, ratio, act_layer=nn.ReLU, norm_layer=nn.LayerNorm)
             for _ in range(depth)
         ]
         self.transformer = nn.ModuleDict({"resblocks": nn.ModuleList(blocks)})
@@ -66,7 +68,8 @@ class TipsTextTransformer(nn.Module):
         hidden = torch.zeros(present.shape, dtype=x.dtype, device=x.device).masked_fill(~present, -torch.inf)
         mask = hidden[:, None, None].expand(-1, self._heads, ids.shape[1], -1).flatten(0, 1)
         again = self._recomputed and torch.is_grad_enabled()
-        for block in self.transformer["resblocks"]:  # type: ignore[union-attr]
+        blocks: Any = self.transformer["resblocks"]
+        for block in blocks:
             step = partial(block, attn_mask=mask)
             x = checkpoint(step, x, use_reentrant=False) if again else step(x)
         x = self.ln_final(x) * present[..., None]
