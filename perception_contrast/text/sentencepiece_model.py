@@ -65,7 +65,7 @@ def read_sentencepiece_model(path: Path) -> SentencePieceModel:
 def bpe_tokenizer(path: Path, *, lower_case: bool) -> Any:
     """A ``tokenizers.Tokenizer`` that splits texts as the file does; adds no special tokens.
 
-    Raises ModelError for a file that is no SentencePiece model of a byte-pair encoding.
+    Raises ModelError for a file that is no SentencePiece model.
     """
     from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers
     from tokenizers.models import BPE
