@@ -138,7 +138,7 @@ def random_encoders(model: str, language: str, device: str, dense: str = AUTO) -
     method = dense_method(dense, model, language)
     if language == model and not model_spec(model).spatial:
         clip = load_clip(model, device=device, random_init=True, method=method)
-        return Encoders(clip, ClipLanguage(clip, RandomTextEncoder(clip.dim)), device)
+        return Encoders(clip.backbone, ClipLanguage(clip, RandomTextEncoder(clip.dim)), device)
     spatial = _random_encoder(model, device)
     if language == "none":
         return Encoders(spatial, None, device)
@@ -156,7 +156,7 @@ def random_encoders(model: str, language: str, device: str, dense: str = AUTO) -
 
 
 def _random_encoder(name: str, device: str) -> ImageEncoder:
-    return graph_of(random_encoder(name)).to(device).encoder
+    return graph_of(random_encoder(name)).to(device).encoder.backbone
 
 
 def load_bench_models(

@@ -1,5 +1,5 @@
 """Image-text encoders: CLIP (Radford et al., 2021), SigLIP (Zhai et al., 2023; Tschannen et al., SigLIP 2,
-2025), Perception Encoder (Bolya et al., 2025) and MobileCLIP 2 (Faghri et al., 2025).
+2025), Perception Encoder (Bolya et al., 2025), MobileCLIP 2 (Faghri et al., 2025) and TIPSv2 (``tips``).
 
 Dense features need no training: a method of ``dense/`` changes the attention of the last block. CLIP's
 tokens then go through the last norm and the projection; a token of SigLIP or Perception Encoder goes alone
@@ -26,14 +26,18 @@ from perception_contrast.encoders.clip_visual import ClipVisual, clip_visual_of
 from perception_contrast.encoders.dense.method_names import AUTO, PROXY, method_alone, require_method
 from perception_contrast.encoders.dense.proxyclip import gather_by_proxy, resampled_grid
 from perception_contrast.encoders.image_text_pair import load_pair, pair_network
+from perception_contrast.encoders.metaclip2 import metaclip2_names, metaclip2_network
+from perception_contrast.encoders.patch_encoder import PatchEncoder
 from perception_contrast.encoders.position_embedding import grid_of
+from perception_contrast.encoders.tips import tips_names, tips_network
 from perception_contrast.models.download import Progress
 from perception_contrast.models.logit_scale import LogitScale
-from perception_contrast.models.registry import model_spec
+from perception_contrast.models.registry import IMAGE_TEXT_NAMES, model_spec
 from perception_contrast.models.specs import ModelSpec, Triple
 from perception_contrast.models.weight_loading import load_strictly, load_tensors
 from perception_contrast.models.weights import weights_file
 from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.clip_text_encoder import tokenizer_beside
 from perception_contrast.text.sentence_encoder import load_minilm
 
 
@@ -46,11 +50,13 @@ class ClipOutput:
         image: (B, dim), unit vectors.
         values: (B, h, w, width), in place of dense where the method is proxyclip: values of the last
             block's attention, for ``ClipTower.by_proxy``.
+        spatial: (B, h, w, c), the patches of the images alone; of towers where they are worth it.
     """
 
     dense: Tensor | None
     image: Tensor | None
     values: Tensor | None = None
+    spatial: Tensor | None = None
 
 
 class ClipTower(nn.Module, ImageEncoder):
@@ -60,7 +66,7 @@ class ClipTower(nn.Module, ImageEncoder):
         network: open_clip's network, or a ``PairNetwork`` where ``spec.words`` is set.
         spec: patch, dimensions of the shared space, normalisation.
         space: identity of the shared space.
-        tokenizer_file: SigLIP's tokenizer.json; None for CLIP, whose vocabulary comes with open_clip.
+        tokenizer_file: the tokenizer's file; None for CLIP, whose vocabulary comes with open_clip.
         sentences: encodes texts first, for a text tower that was fitted to its vectors.
         method: how dense features are made; "auto" is the best that needs no other encoder.
 
@@ -87,37 +93,46 @@ class ClipTower(nn.Module, ImageEncoder):
         self.patch, self.dim = spec.patch, spec.dim
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
-        self._visual: ClipVisual = clip_visual_of(network, spec)
+        self.visual: ClipVisual = clip_visual_of(network, spec)
+        # In a tuple, since a module that is registered inside its own part would never end.
+        self._alone = (PatchEncoder(self),) if self.visual.spatial else ()
+
+    @property
+    def backbone(self) -> ImageEncoder:
+        """Its patches before they are made comparable with text, where it has such; else itself."""
+        return self._alone[0] if self._alone else self
 
     @property
     def outputs(self) -> tuple[EncoderOutput, ...]:
-        """Dense features, or values for ProxyCLIP; and the image's embedding."""
+        """Dense features or values for ProxyCLIP, the image's embedding, and the backbone's patches."""
         pooled = (Role.SPATIAL_POOLED, Role.LANGUAGE_POOLED)
         image = EncoderOutput("image", pooled, self.space, unit=True)
+        tokens = tuple(one.outputs[0] for one in self._alone)
         if self.method == PROXY:
-            return (EncoderOutput("values", (Role.PROXY_VALUES,), f"{self.space}/values"), image)
-        return (EncoderOutput("dense", (Role.SPATIAL, Role.LANGUAGE), self.space, unit=True), image)
+            return (EncoderOutput("values", (Role.PROXY_VALUES,), f"{self.space}/values"), image, *tokens)
+        roles = (Role.LANGUAGE,) if tokens else (Role.SPATIAL, Role.LANGUAGE)
+        return (EncoderOutput("dense", roles, self.space, unit=True), image, *tokens)
 
     def encode(self, images: Tensor, layers: Sequence[int] = ()) -> tuple[Tensor, ...]:
         """As ``ImageEncoder.encode``; gives no ``layers``."""
         seen: ClipOutput = self(images)
         grid = seen.values if seen.dense is None else seen.dense
         assert grid is not None and seen.image is not None
-        return grid, seen.image
+        return (grid, seen.image) if seen.spatial is None else (grid, seen.image, seen.spatial)
 
     def forward(self, images: Tensor, *, dense: bool = True, pooled: bool = True) -> ClipOutput:
         """images (B, 3, H, W) float, normalised by mean and std. What both outputs share is computed once."""
         rows, columns = grid_of(images, self.patch, self.model)
-        tokens, image = self._visual.encode(
-            images, rows, columns, method=self.method if dense else None, pooled=pooled
-        )
-        image = None if image is None else _unit(image)
-        if tokens is None:
+        seen = self.visual.encode(images, rows, columns, method=self.method if dense else None, pooled=pooled)
+        image = None if seen.image is None else _unit(seen.image)
+        if seen.patches is None:
             return ClipOutput(None, image)
-        grid = tokens.reshape(images.shape[0], rows, columns, -1)
+        shape = (images.shape[0], rows, columns, -1)
+        grid = seen.patches.reshape(shape)
+        spatial = None if seen.spatial is None else seen.spatial.reshape(shape)
         if self.method == PROXY:
-            return ClipOutput(None, image, values=grid)
-        return ClipOutput(_unit(grid), image)
+            return ClipOutput(None, image, grid, spatial)
+        return ClipOutput(_unit(grid), image, None, spatial)
 
     def by_proxy(self, values: Tensor, features: Tensor) -> Tensor:
         """As ``ImageEncoder.by_proxy`` (ProxyCLIP, Lan et al., ECCV 2024).
@@ -128,7 +143,7 @@ class ClipTower(nn.Module, ImageEncoder):
         require_method(self.spec, PROXY)
         rows, columns = features.shape[1:3]
         offered = resampled_grid(values, rows, columns).flatten(1, 2)
-        patches = self._visual.finish(gather_by_proxy(features.flatten(1, 2), offered))
+        patches = self.visual.finish(gather_by_proxy(features.flatten(1, 2), offered))
         return _unit(patches).reshape(*features.shape[:3], -1)
 
     @property
@@ -164,7 +179,7 @@ class ClipTower(nn.Module, ImageEncoder):
     def image_vectors(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) to (B, dim) as they are before they are made unit, which training compares."""
         rows, columns = grid_of(images, self.patch, self.model)
-        image = self._visual.encode(images, rows, columns, method=None, pooled=True)[1]
+        image = self.visual.encode(images, rows, columns, method=None, pooled=True).image
         assert image is not None
         return image
 
@@ -213,19 +228,20 @@ def load_clip(
     spec = model_spec(name) if isinstance(name, str) else name
     if not spec.knows_words or spec.family in ("lit", "text"):
         raise ModelError(
-            f"'{spec.name}' has no tower of words beside its images'; choose one of clip-*, metaclip-*, "
-            "dfn-*, siglip*, mobileclip2-* or pe-core-*"
+            f"'{spec.name}' has no tower of words beside its images'; choose one of {IMAGE_TEXT_NAMES}"
         )
     if method != AUTO:
         require_method(spec, method)
     path = None if random_init else weights or weights_file(spec, offline=offline, progress=progress)
     if spec.words is not None:
         return _with_words(spec, path, device=device, offline=offline, method=method, progress=progress)
-    network = _network(spec.arch)
+    network = _network_of(spec)
     if path:
-        load_strictly(network, _plain_names(load_tensors(path), network), path)
+        names = _NAMES.get(spec.family, _plain_names)
+        load_strictly(network, names(load_tensors(path), network), path)
     sha256 = sha256_of(path) if path else _digest(network)
-    tower = ClipTower(network, spec, space_name(spec.name, sha256), _tokenizer_beside(path), method=method)
+    words = tokenizer_beside(path, spec.family)
+    tower = ClipTower(network, spec, space_name(spec.name, sha256), words, method=method)
     return tower.eval().requires_grad_(False).to(device)
 
 
@@ -244,6 +260,13 @@ def _with_words(
     shared = replace(spec, dim=words.dim)
     tower = ClipTower(network, shared, space, sentences=sentences, method=method)
     return tower.eval().requires_grad_(False).to(device)
+
+
+def _network_of(spec: ModelSpec) -> nn.Module:
+    """At random initialisation."""
+    if spec.family == "tips":
+        return tips_network(spec)
+    return metaclip2_network(spec.arch) if spec.family == "metaclip2" else _network(spec.arch)
 
 
 def _network(arch: str) -> nn.Module:
@@ -276,14 +299,13 @@ def _plain_names(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tens
     return {n: v.reshape(shapes[n]) if v.numel() == 1 and n in shapes else v for n, v in plain.items()}
 
 
-def _tokenizer_beside(path: Path | None) -> Path | None:
-    found = path.with_name("tokenizer.json") if path else None
-    return found if found and found.is_file() else None
-
-
 def _digest(network: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+# Families whose files need more than ``_plain_names``.
+_NAMES = {"tips": tips_names, "metaclip2": metaclip2_names}

@@ -8,6 +8,7 @@ network goes alone through what follows the mean.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -18,15 +19,35 @@ from perception_contrast.encoders.dense.last_block import OpenClipBlock, TimmBlo
 from perception_contrast.encoders.dense.method_names import PROXY
 from perception_contrast.encoders.position_embedding import Positions
 from perception_contrast.encoders.timm_backbones import VitTrunk, through, trunk_of
-from perception_contrast.models.specs import ModelSpec
+from perception_contrast.models.specs import ModelSpec, Resampling
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an image tower gives; None for what is not wanted.
+
+    Attributes:
+        patches: (B, n, dim) for text, or values (B, n, width) by proxyclip; not of unit length.
+        image: (B, dim), not of unit length.
+        spatial: (B, n, c) of the images alone, from a tower whose plain patches are worth it.
+    """
+
+    patches: Tensor | None
+    image: Tensor | None
+    spatial: Tensor | None = None
 
 
 class ClipVisual(Protocol):
-    """The image tower of an image-text model. Holds no parameters of its own."""
+    """The image tower of an image-text model. Holds no parameters of its own.
 
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
+    Attributes:
+        spatial: channels of the patches of images alone that ``encode`` gives beside those for text; 0 for
+            none, where the patches for text are all there is.
+    """
+
+    spatial: int = 0
+
+    def encode(self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool) -> Seen:
         """Runs the tower.
 
         Args:
@@ -35,8 +56,7 @@ class ClipVisual(Protocol):
             pooled: whether the embedding of the whole image is wanted.
 
         Returns:
-            Patches (B, rows * columns, dim), or values (B, rows * columns, width) by proxyclip; and images
-            (B, dim). Neither has unit length; None for what is not wanted.
+            Of n = rows * columns patches. Those of images alone come with ``method``.
         """
         ...
 
@@ -48,18 +68,24 @@ class ClipVisual(Protocol):
         """
         raise ModelError("a convolutional image tower has no attention that proxyclip could replace")
 
+    def alone(self, images: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """Patches of images alone (B, rows * columns, spatial), and a vector of each image (B, spatial).
+
+        Raises:
+            ModelError: ``spatial`` is 0.
+        """
+        raise ModelError("this image tower has no patches beside those that are comparable with text")
+
 
 class OpenClipVit(ClipVisual):
     """open_clip's VisionTransformer, run at any grid."""
 
     def __init__(self, visual: Any) -> None:
         self.visual = visual
-        self._positions = Positions(antialias=True)
+        self._positions = Positions()
         self._last = OpenClipBlock(visual.transformer.resblocks[-1])
 
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def encode(self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool) -> Seen:
         """As ``ClipVisual.encode``."""
         x = self._embed(images, rows, columns)
         blocks = self.visual.transformer.resblocks
@@ -68,9 +94,9 @@ class OpenClipVit(ClipVisual):
         unchanged = through(blocks[-1], x)
         image = self._project(unchanged[:, 0]) if pooled else None
         if method is None:
-            return None, image
+            return Seen(None, image)
         tokens = dense_tokens(self._last, method, x, unchanged, rows, columns)[:, 1:]
-        return tokens if method == PROXY else self._project(tokens), image
+        return Seen(tokens if method == PROXY else self._project(tokens), image)
 
     def finish(self, gathered: Tensor) -> Tensor:
         """As ``ClipVisual.finish``."""
@@ -98,9 +124,7 @@ class TimmPooledVit(ClipVisual):
         self.visual = visual
         self._trunk = VitTrunk(visual.trunk)
 
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def encode(self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool) -> Seen:
         """As ``ClipVisual.encode``."""
         trunk = self.visual.trunk
         x, rope = self._trunk.until_last(images, rows, columns)
@@ -108,9 +132,9 @@ class TimmPooledVit(ClipVisual):
         unchanged = through(trunk.blocks[-1], x, rope)
         image = self._project(trunk.attn_pool(trunk.norm(unchanged))) if pooled else None
         if method is None:
-            return None, image
+            return Seen(None, image)
         tokens = dense_tokens(last, method, x, unchanged, rows, columns)[:, trunk.num_prefix_tokens :]
-        return tokens if method == PROXY else self._values(tokens), image
+        return Seen(tokens if method == PROXY else self._values(tokens), image)
 
     def finish(self, gathered: Tensor) -> Tensor:
         """As ``ClipVisual.finish``."""
@@ -137,36 +161,42 @@ class FastVit(ClipVisual):
     def __init__(self, visual: Any) -> None:
         self.visual = visual
 
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def encode(self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool) -> Seen:
         """As ``ClipVisual.encode``, of the one method there is."""
         trunk = self.visual.trunk
         x = trunk.forward_features(images)
         patches = None if method is None else trunk.head.fc(x.flatten(2).transpose(1, 2))
-        return patches, trunk.head(x) if pooled else None
+        return Seen(patches, trunk.head(x) if pooled else None)
 
 
 class PairVit(ClipVisual):
-    """The image side of a ``PairNetwork``: timm's vision transformer and a linear layer."""
+    """timm's vision transformer and a layer into the shared space: of a ``PairNetwork``, or of TIPSv2.
 
-    def __init__(self, visual: Any, *, antialias: bool) -> None:
-        self.visual = visual
-        self._trunk = VitTrunk(visual.trunk, antialias=antialias)
+    spatial: whether to give the patches that leave the unchanged last block, after the norm, as well.
+    """
 
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def __init__(self, visual: Any, rule: Resampling, *, spatial: bool = False) -> None:
+        self.visual, self.spatial = visual, int(visual.trunk.num_features) if spatial else 0
+        self._trunk = VitTrunk(visual.trunk, rule)
+
+    def encode(self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool) -> Seen:
         """As ``ClipVisual.encode``."""
         vit = self.visual.trunk
         x, rope = self._trunk.until_last(images, rows, columns)
         unchanged = through(vit.blocks[-1], x, rope)
-        image = self.visual.head(self._trunk.image(vit.norm(unchanged))) if pooled else None
+        normed = vit.norm(unchanged)
+        image = self.visual.head(self._trunk.image(normed)) if pooled else None
         if method is None:
-            return None, image
+            return Seen(None, image)
         tokens = dense_tokens(TimmBlock(vit.blocks[-1], rope), method, x, unchanged, rows, columns)
         tokens = tokens[:, vit.num_prefix_tokens :]
-        return tokens if method == PROXY else self._project(tokens), image
+        spatial = normed[:, vit.num_prefix_tokens :] if self.spatial else None
+        return Seen(tokens if method == PROXY else self._project(tokens), image, spatial)
+
+    def alone(self, images: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """As ``ClipVisual.alone``."""
+        x, _ = self._trunk.sequence(images, rows, columns)
+        return x[:, self.visual.trunk.num_prefix_tokens :], self._trunk.image(x)
 
     def finish(self, gathered: Tensor) -> Tensor:
         """As ``ClipVisual.finish``."""
@@ -186,9 +216,7 @@ class PairConv(ClipVisual):
         self.visual = visual
         self._trunk = trunk_of(visual.trunk)
 
-    def encode(
-        self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def encode(self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool) -> Seen:
         """As ``ClipVisual.encode``, of the one method there is."""
         tokens, image, _ = self._trunk.run(images, rows, columns, ())
         patches = None
@@ -196,7 +224,7 @@ class PairConv(ClipVisual):
             cells = tokens.reshape(-1, tokens.shape[-1], 1, 1)
             alone = self.visual.trunk.forward_head(cells, pre_logits=True)
             patches = self.visual.head(alone.reshape(images.shape[0], rows * columns, -1))
-        return patches, self.visual.head(image) if pooled else None
+        return Seen(patches, self.visual.head(image) if pooled else None)
 
 
 def attended_alone(pool: Any, tokens: Tensor) -> Tensor:
@@ -210,15 +238,17 @@ def clip_visual_of(network: Any, spec: ModelSpec) -> ClipVisual:
     """Runs the image tower of ``network`` as it is built.
 
     Args:
-        network: a ``PairNetwork`` where ``spec.words`` is set, else open_clip's.
+        network: a ``PairNetwork`` where ``spec.words`` is set and for TIPSv2, else open_clip's.
 
     Raises:
         ModelError: no way to dense features of such a tower is known.
     """
     visual = network.visual
+    if spec.family == "tips":
+        return PairVit(visual, spec.resampling, spatial=True)
     if spec.words is not None:
         is_vit = hasattr(visual.trunk, "blocks")
-        return PairVit(visual, antialias=spec.antialias) if is_vit else PairConv(visual)
+        return PairVit(visual, spec.resampling) if is_vit else PairConv(visual)
     trunk = getattr(visual, "trunk", None)
     if trunk is None:
         return OpenClipVit(visual)

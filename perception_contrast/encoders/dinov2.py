@@ -18,6 +18,7 @@ from perception_contrast.encoders.timm_backbones import create_network, trunk_of
 from perception_contrast.models.download import Progress
 from perception_contrast.models.registry import model_spec
 from perception_contrast.models.specs import ModelSpec, Triple
+from perception_contrast.models.weight_conversion import radio_names
 from perception_contrast.models.weight_loading import load_strictly, load_tensors
 from perception_contrast.models.weights import weights_file
 
@@ -30,7 +31,7 @@ UNUSED = ("mask_token", "head_dist.")
 class DinoOutput:
     """tokens (B, h, w, c) and cls (B, c) after the final norm; layers: (B, h, w, c) raw block outputs.
 
-    cls: the class token; of a network without one, its own pooling of the tokens.
+    cls: the class token, the first one where there are several; of a network without one, its own pooling.
     """
 
     tokens: Tensor
@@ -55,7 +56,7 @@ class DinoTower(nn.Module, ImageEncoder):
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
         self.depth = len(getattr(vit, "blocks", ()))
-        self._trunk = trunk_of(vit, antialias=spec.antialias)
+        self._trunk = trunk_of(vit, spec.resampling)
 
     @property
     def outputs(self) -> tuple[EncoderOutput, ...]:
@@ -99,11 +100,12 @@ def load_dino(
     if not spec.spatial:
         raise ModelError(
             f"'{spec.name}' is no model of images alone; choose one of dinov2-*, dinov3-*, dino-*, mae-*, "
-            "pe-spatial-*, resnet50 or timm:*"
+            "pe-spatial-*, c-radio*, resnet50 or timm:*"
         )
     path = weights or weights_file(spec, offline=offline, pinned=pinned, progress=progress)
     network = create_network(spec.arch, spec.size, dict(spec.options))
-    load_strictly(network, _encoder_alone(load_tensors(path)), path)
+    names = radio_names if spec.family == "radio" else _encoder_alone
+    load_strictly(network, names(load_tensors(path)), path)
     tower = DinoTower(network, spec, space_name(spec.name, sha256_of(path)))
     return tower.eval().requires_grad_(False).to(device)
 

@@ -16,7 +16,7 @@ from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.encoders.household_lit import HouseholdLit, load_household_lit
 from perception_contrast.models.download import Progress
 from perception_contrast.models.logit_scale import LogitScale
-from perception_contrast.models.registry import model_spec
+from perception_contrast.models.registry import IMAGE_TEXT_NAMES, model_spec
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.clip_text_encoder import ClipTextEncoder
 from perception_contrast.text.sentence_encoder import load_minilm
@@ -122,7 +122,7 @@ class _Loader:
 
     def image_encoder(self, name: str, weights: Path | None, *, pinned: bool = False) -> ImageEncoder:
         if not model_spec(name).spatial:
-            return self.clip(name, weights, method=AUTO)
+            return self.clip(name, weights, method=AUTO).backbone
         return load_dino(
             name,
             device=self.device,
@@ -144,7 +144,7 @@ class _Loader:
 
     def one_for_both(self, name: str, weights: Path | None, method: str) -> Encoders:
         clip = self.clip(name, weights, method=method)
-        return Encoders(clip, _clip_language(clip), self.device)
+        return Encoders(clip.backbone, _clip_language(clip), self.device)
 
     def lit(self, name: str, spatial: ImageEncoder | None, head: Path | None) -> HouseholdLit:
         tower = spatial or self.image_encoder(LIT_TOWER, None, pinned=True)
@@ -163,8 +163,8 @@ def _cached(encoder: TextEncoder) -> CachedTextEncoder:
 def _require_language(name: str) -> None:
     if name != "none" and not model_spec(name).knows_words:
         raise ModelError(
-            f"'{name}' knows no words; as language_model choose household-lit, one of clip-*, metaclip-*, "
-            "dfn-*, siglip*, mobileclip2-* and pe-core-*, the folder of a pair that was trained, or none"
+            f"'{name}' knows no words; as language_model choose household-lit, one of {IMAGE_TEXT_NAMES}, "
+            "the folder of a pair that was trained, or none"
         )
 
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+from perception_contrast.models.specs import Resampling
+
 KEPT_GRIDS = 16
 
 
-def resampled(position: Tensor, rows: int, columns: int, *, antialias: bool) -> Tensor:
-    """position (1, n * n, c), row-major, to (1, rows * columns, c): bicubic in float32."""
+def resampled(position: Tensor, rows: int, columns: int, rule: Resampling) -> Tensor:
+    """position (1, n * n, c), row-major, to (1, rows * columns, c), resampled in float32 by ``rule``."""
     side = round(position.shape[1] ** 0.5)
     if (rows, columns) == (side, side):
         return position
     grid = position.reshape(1, side, side, -1).permute(0, 3, 1, 2).float()
-    grid = functional.interpolate(grid, (rows, columns), mode="bicubic", antialias=antialias)
+    size = (max(rows, columns),) * 2 if rule.square else (rows, columns)
+    corners = True if rule.corners else None  # None is False, and does not warn.
+    grid = functional.interpolate(
+        grid, size, mode=rule.mode, antialias=rule.antialias, align_corners=corners
+    )[:, :, :rows, :columns]
     return grid.flatten(2).transpose(1, 2).to(position.dtype)
 
 
@@ -25,23 +31,23 @@ class Positions:
     ONNX operator. The embedding is taken to stay as it is; ``clear`` after changing it.
     """
 
-    def __init__(self, *, antialias: bool) -> None:
-        self._antialias = antialias
+    def __init__(self, rule: Resampling | None = None) -> None:
+        self._rule = rule or Resampling()
         self._made: dict[tuple[int, int, str, str], Tensor] = {}
 
     def at(self, position: Tensor, rows: int, columns: int, *, learns: bool = False) -> Tensor:
         """position (1, n * n, c) to (1, rows * columns, c). learns: it changes, though not in this pass."""
         if learns or position.requires_grad:
-            return resampled(position, rows, columns, antialias=self._antialias)
+            return resampled(position, rows, columns, self._rule)
         key = (rows, columns, str(position.device), str(position.dtype))
         if key not in self._made:
             if len(self._made) >= KEPT_GRIDS:
                 self.clear()
-            self._made[key] = resampled(position, rows, columns, antialias=self._antialias)
+            self._made[key] = resampled(position, rows, columns, self._rule)
         return self._made[key]
 
     def __deepcopy__(self, memo: object) -> Positions:
-        return Positions(antialias=self._antialias)
+        return Positions(self._rule)
 
     def clear(self) -> None:
         self._made.clear()

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from perception_contrast.encoders.position_embedding import KEPT_GRIDS, Positions
+from perception_contrast.models.specs import Resampling
+
+RADIO, RADIO_SIDE = "_radio_v", 2048  # C-RADIO's positions are learned for images of this side
 
 
 class Trunk(Protocol):
@@ -31,19 +34,19 @@ class Trunk(Protocol):
         ...
 
 
-def trunk_of(network: nn.Module, *, antialias: bool = True) -> Trunk:
-    """antialias: whether positions are resampled with antialiasing, as by timm."""
+def trunk_of(network: nn.Module, rule: Resampling | None = None) -> Trunk:
+    """rule: how positions are resampled; None for timm's way."""
     if hasattr(network, "blocks"):
-        return VitTrunk(network, antialias=antialias)
+        return VitTrunk(network, rule)
     return ConvNextTrunk(network) if hasattr(network, "stages") else ConvTrunk(network)
 
 
 class VitTrunk:
     """timm's VisionTransformer or Eva (rotary positions). Holds no parameters of its own."""
 
-    def __init__(self, vit: Any, *, antialias: bool = True) -> None:
+    def __init__(self, vit: Any, rule: Resampling | None = None) -> None:
         self.vit = vit
-        self._positions = Positions(antialias=antialias)
+        self._positions = Positions(rule)
         self._rotations = _Rotations()
 
     def run(
@@ -199,7 +202,7 @@ def create_network(arch: str, size: int, more: Mapping[str, int | float | bool] 
 
     options: dict[str, Any] = {}
     if not is_model_in_modules(arch, ["resnet", "convnext"]):
-        options["img_size"] = size
+        options["img_size"] = RADIO_SIDE if RADIO in arch else size
     if is_model_in_modules(arch, ["eva"]):
         options["dynamic_img_size"] = True
     options |= more or {}

@@ -6,6 +6,8 @@ from perception_contrast.models.specs import (
     HALF,
     IMAGENET_MEAN,
     IMAGENET_STD,
+    OPENAI_MEAN,
+    OPENAI_STD,
     Family,
     HubFile,
     ModelSpec,
@@ -26,6 +28,7 @@ DINOV2_S14_WHEEL = WheelFile(
 )
 
 DINOV3_LICENCE = "DINOv3 License"
+NVIDIA_LICENCE = "NVIDIA Open Model License"
 
 
 def _spatial(
@@ -131,6 +134,23 @@ def _perception_encoder(
     )
 
 
+def _radio(name: str, size: str, version: int, repo: str, dim: int, millions: float) -> ModelSpec:
+    return ModelSpec(
+        name=f"c-radiov{version}-{name}16",
+        family="radio",
+        arch=f"vit_{size}_patch16_radio_v{version}",
+        patch=16,
+        dim=dim,
+        size=512,
+        mean=OPENAI_MEAN,
+        std=OPENAI_STD,
+        licence=NVIDIA_LICENCE,
+        description=f"C-RADIOv{version} ViT-{repo}/16, one tower distilled from several",
+        hub=HubFile(f"nvidia/C-RADIOv{version}-{repo}"),
+        millions=millions,
+    )
+
+
 SPATIAL_MODELS = (
     *(
         _dinov2(letter, size, dim, millions, registers)
@@ -160,6 +180,12 @@ SPATIAL_MODELS = (
     _perception_encoder("b", "base", 16, 768, 512, 86.4),
     _perception_encoder("l", "large", 14, 1024, 448, 304.0),
     _perception_encoder("g", "gigantic", 14, 1536, 448, 1851.9),
+    _radio("b", "base", 3, "B", 768, 98.3),
+    _radio("l", "large", 3, "L", 1024, 319.9),
+    _radio("h", "huge", 3, "H", 1280, 651.6),
+    _radio("g", "giant", 3, "g", 1536, 1159.6),
+    _radio("so400m", "so400m", 4, "SO400M", 1152, 431.2),
+    _radio("h", "huge", 4, "H", 1280, 651.6),
     _spatial(
         "resnet50",
         "resnet",

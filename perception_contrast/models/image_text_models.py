@@ -180,6 +180,72 @@ def _pe_core(name: str, arch: str, patch: int, dim: int, millions: float, size: 
     )
 
 
+def _metaclip2(
+    name: str, arch: str, repo: str, dim: int, millions: float, size: int = 224, *, weights: str = WEIGHTS
+) -> ModelSpec:
+    """weights: the file in the repository, in open_clip's names or in those of transformers."""
+    return ModelSpec(
+        name=f"metaclip2-{name}",
+        family="metaclip2",
+        arch=arch,
+        patch=int(arch.split("-")[2]),
+        dim=dim,
+        size=size,
+        mean=OPENAI_MEAN,
+        std=OPENAI_STD,
+        licence="CC-BY-NC-4.0",
+        description=f"MetaCLIP 2, words in 300 languages, {arch}",
+        hub=HubFile(repo, weights, TOKENIZER, PICKLED if weights == WEIGHTS else ""),
+        millions=millions,
+    )
+
+
+def _metaclip2_small(name: str, arch: str, dim: int, millions: float) -> ModelSpec:
+    repo = f"facebook/metaclip-2-worldwide-{name}"
+    return _metaclip2(name, f"{arch}-worldwide", repo, dim, millions, weights="model.safetensors")
+
+
+def _metaclip2_large(
+    name: str, arch: str, repo: str, dim: int, millions: float, size: int = 224
+) -> ModelSpec:
+    return _metaclip2(name, arch, f"timm/{repo}.metaclip2_worldwide", dim, millions, size)
+
+
+def _tips(
+    letter: str,
+    size: str,
+    dim: int,
+    millions: float,
+    *,
+    depth: int,
+    heads: int,
+    hidden: int,
+    temperature: float,
+) -> ModelSpec:
+    """depth, heads, hidden: of the text tower."""
+    return ModelSpec(
+        name=f"tipsv2-{letter}14",
+        family="tips",
+        arch=f"vit_{size}_patch14_reg1_tipsv2",
+        patch=14,
+        dim=dim,
+        size=448,
+        mean=NONE,
+        std=ONE,
+        licence="Apache-2.0",
+        description=f"TIPSv2 ViT-{letter if letter == 'g' else letter.upper()}/14, patches aligned to text",
+        hub=HubFile(f"google/tipsv2-{letter}14", others=("tokenizer.model",)),
+        millions=millions,
+        interpolation="bilinear",
+        options=(
+            ("temperature", temperature),
+            ("text_depth", depth),
+            ("text_heads", heads),
+            ("text_hidden", hidden),
+        ),
+    )
+
+
 LANGUAGE_MODELS = (
     _openai("b32", "ViT-B-32", "vit_base_patch32_clip_224", 512, 151.3),
     _openai("b16", "ViT-B-16", "vit_base_patch16_clip_224", 512, 149.6),
@@ -232,4 +298,18 @@ LANGUAGE_MODELS = (
     _pe_core("b16", "PE-Core-B-16", 16, 1024, 447.7, 224),
     _pe_core("l14-336", "PE-Core-L-14-336", 14, 1024, 671.1, 336),
     _pe_core("g14-448", "PE-Core-bigG-14-448", 14, 1280, 2419.3, 448),
+    _metaclip2_small("s16", "ViT-S-16", 384, 389.5),
+    _metaclip2_small("m16", "ViT-M-16", 512, 538.4),
+    _metaclip2_small("b32", "ViT-B-32", 512, 587.6),
+    _metaclip2_small("b16", "ViT-B-16", 512, 586.0),
+    _metaclip2_large("h14", "ViT-H-14-worldwide-quickgelu", "vit_huge_patch14_clip_224", 1024, 1858.8),
+    _metaclip2_large("h14-378", "ViT-H-14-worldwide-378", "vit_huge_patch14_clip_378", 1024, 1859.4, 378),
+    _metaclip2_large("bigg14", "ViT-bigG-14-worldwide", "vit_gigantic_patch14_clip_224", 1280, 3630.4),
+    _metaclip2_large(
+        "bigg14-378", "ViT-bigG-14-worldwide-378", "vit_gigantic_patch14_clip_378", 1280, 3631.2, 378
+    ),
+    _tips("b", "base", 768, 195.9, depth=12, heads=12, hidden=3072, temperature=0.005065968260169029),
+    _tips("l", "large", 1024, 487.9, depth=12, heads=16, hidden=4096, temperature=0.004785141441971064),
+    _tips("so400m", "so400m", 1152, 861.7, depth=27, heads=16, hidden=4304, temperature=0.004638021811842918),
+    _tips("g", "giant", 1536, 1525.1, depth=12, heads=24, hidden=6144, temperature=0.003622700460255146),
 )

@@ -8,18 +8,40 @@ from typing import Literal
 from perception_contrast.models.licences import is_permissive, licence_warning
 
 Family = Literal[
-    "dinov2", "dino", "dinov3", "mae", "pe-spatial", "resnet", "timm",
-    "clip", "siglip", "mobileclip", "pe-core", "lit", "text",
+    "dinov2", "dino", "dinov3", "mae", "pe-spatial", "radio", "resnet", "timm",
+    "clip", "siglip", "mobileclip", "pe-core", "metaclip2", "tips", "lit", "text",
 ]  # fmt: skip
 Triple = tuple[float, float, float]
 
-SPATIAL: tuple[Family, ...] = ("dinov2", "dino", "dinov3", "mae", "pe-spatial", "resnet", "timm")
+SPATIAL: tuple[Family, ...] = ("dinov2", "dino", "dinov3", "mae", "pe-spatial", "radio", "resnet", "timm")
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 OPENAI_MEAN: Triple = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
 HALF: Triple = (0.5, 0.5, 0.5)
+
+
+# Those C-RADIO models whose published code resamples positions with align_corners.
+_RADIO_CORNERS = ("vit_base_patch16_radio_v3", "vit_huge_patch16_radio_v3")
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How learned positions become those of another grid.
+
+    Attributes:
+        mode: "bicubic" or "bilinear".
+        antialias: Whether a smaller grid is antialiased.
+        square: Whether they are resampled to a square of the grid's longer side, of which the grid takes the
+            top left part, as C-RADIO does.
+        corners: Whether the corners' centres stay where they are (align_corners).
+    """
+
+    mode: str = "bicubic"
+    antialias: bool = True
+    square: bool = False
+    corners: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,6 +180,20 @@ class ModelSpec:
         return not self.spatial or self.words is not None
 
     @property
+    def dense(self) -> str:
+        """The method of dense language features that its authors publish; empty where they publish none."""
+        return "maskclip" if self.family == "tips" else ""
+
+    @property
+    def resampling(self) -> Resampling:
+        """How its authors resample its learned positions to another grid."""
+        if self.family == "tips":
+            return Resampling("bilinear")
+        if self.family == "radio":
+            return Resampling("bilinear", antialias=False, square=True, corners=self.arch in _RADIO_CORNERS)
+        return Resampling(antialias=self.family != "dinov2" or "reg" in self.arch)
+
+    @property
     def antialias(self) -> bool:
         """Whether its positions are resampled with antialiasing: by DINOv2 with registers, not without."""
-        return self.family != "dinov2" or "reg" in self.arch
+        return self.resampling.antialias

@@ -67,6 +67,7 @@ def _cell(module: Any, name: str) -> int:
         raise ModelError(
             f"'{name}' is no plain vision transformer, ResNet or ConvNeXt (it is a {type(module).__name__} "
             "that treats positions in its own way), so it cannot be run at any image size"
+            + ("; choose one of c-radiov3-*, c-radiov4-*" if "radio" in name else "")
         )
     height, width = module.patch_embed.patch_size
     if height != width:

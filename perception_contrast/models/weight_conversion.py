@@ -81,3 +81,101 @@ def _block(held: dict[str, FloatArray], index: int) -> dict[str, FloatArray]:
         for kind in ("weight", "bias"):
             block[f"norm{number}.{kind}"] = bias(f"norm{number}.{kind}")
     return block
+
+
+# A gated MLP's first layers are one in DINOv2 and in timm, in the same order.
+_MLP_NAMES = (
+    (".mlp.w12.", ".mlp.fc1."),
+    (".mlp.w3.", ".mlp.fc2."),
+    (".mlp.c_fc.", ".mlp.fc1."),
+    (".mlp.c_proj.", ".mlp.fc2."),
+)
+
+
+def dinov2_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors of a vision transformer in the names of DINOv2's authors, under timm's.
+
+    With registers, timm keeps no position for the class token, so that position is added to the token.
+    """
+    named: dict[str, torch.Tensor] = {}
+    registers = "register_tokens" in state
+    for name, value in state.items():
+        if name == "mask_token":
+            continue
+        if name == "register_tokens":
+            named["reg_token"] = value
+        elif name == "cls_token" and registers:
+            named[name] = value + state["pos_embed"][:, :1]
+        elif name == "pos_embed" and registers:
+            named[name] = value[:, 1:]
+        else:
+            for theirs, timms in _MLP_NAMES:
+                name = name.replace(theirs, timms)
+            named[name] = value
+    return named
+
+
+_CLIP_NAMES = (
+    ("vision_model.embeddings.patch_embedding.", "visual.conv1."),
+    ("vision_model.embeddings.class_embedding", "visual.class_embedding"),
+    ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"),
+    ("vision_model.pre_layrnorm.", "visual.ln_pre."),  # transformers' own spelling
+    ("vision_model.post_layernorm.", "visual.ln_post."),
+    ("vision_model.encoder.layers.", "visual.transformer.resblocks."),
+    ("text_model.embeddings.token_embedding.", "token_embedding."),
+    ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
+    ("text_model.final_layer_norm.", "ln_final."),
+    ("text_model.encoder.layers.", "transformer.resblocks."),
+    (".self_attn.out_proj.", ".attn.out_proj."),
+    (".layer_norm1.", ".ln_1."),
+    (".layer_norm2.", ".ln_2."),
+    (".mlp.fc1.", ".mlp.c_fc."),
+    (".mlp.fc2.", ".mlp.c_proj."),
+)
+_CLIP_PROJECTIONS = {"visual_projection.weight": "visual.proj", "text_projection.weight": "text_projection"}
+
+
+def open_clip_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A CLIP's tensors in the names of transformers, under open_clip's, which packs query, key and value."""
+    named: dict[str, torch.Tensor] = {}
+    for name, value in state.items():
+        if name in _CLIP_PROJECTIONS:
+            named[_CLIP_PROJECTIONS[name]] = value.T.contiguous()
+            continue
+        if name.endswith(("position_ids", "k_proj.weight", "k_proj.bias", "v_proj.weight", "v_proj.bias")):
+            continue  # Numbers in a row, and what goes with the query.
+        if ".self_attn.q_proj." in name:
+            value = torch.cat([state[name.replace("q_proj", f"{part}_proj")] for part in "qkv"])
+            name = name.replace(".self_attn.q_proj.", ".attn.in_proj_")
+        for theirs, ours in _CLIP_NAMES:
+            name = name.replace(theirs, ours)
+        named[name] = value
+    return named
+
+
+_RADIO = "radio_model.model."
+
+
+def radio_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A C-RADIO file's image tower, in the names of its authors, under timm's; timm's own stay.
+
+    Left out are the adaptors to its teachers, the colours' mean and deviation, which the model's entry has,
+    and the patches of videos. timm's layer of patches has a bias, which is 0 here.
+    """
+    if not any(name.startswith(_RADIO) for name in state):
+        return state
+    named: dict[str, torch.Tensor] = {}
+    for name, value in state.items():
+        inner = name.removeprefix(_RADIO)
+        if inner == "patch_generator.embedder.weight":
+            side = round((value.shape[1] / 3) ** 0.5)
+            named["patch_embed.proj.weight"] = value.reshape(value.shape[0], 3, side, side)
+            named["patch_embed.proj.bias"] = value.new_zeros(value.shape[0])
+        elif inner == "patch_generator.pos_embed":
+            named["pos_embed"] = value
+        elif inner == "patch_generator.cls_token.token":
+            # A class token for each teacher, then registers; timm counts all but the first as registers.
+            named["cls_token"], named["reg_token"] = value[None, :1], value[None, 1:]
+        elif name.startswith(_RADIO) and inner.startswith("blocks."):
+            named[inner.replace(".grandma", ".gamma")] = value
+    return named

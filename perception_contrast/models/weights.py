@@ -18,7 +18,7 @@ from perception_contrast.models.weight_conversion import dinov2_from_onnx
 
 logger = logging.getLogger(__name__)
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
 
 
 def weights_file(

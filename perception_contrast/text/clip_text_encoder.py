@@ -19,12 +19,33 @@ from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.prompt_templates import ROBOT_CAMERA, checked_templates, prompts
 from perception_contrast.text.tokenizers import (
     SiglipTokenizer,
+    TipsTokenizer,
     Tokenizer,
+    XlmTokenizer,
+    canonical_cased_text,
     canonical_clip_text,
     canonical_siglip_text,
 )
 
 BATCH = 256
+_JSON = ("tokenizer.json", "tokenizer_config.json")
+
+
+@dataclass(frozen=True)
+class _Words:
+    """A family whose tokenizer lies beside its weights. files: the first is what ``tokenizer`` reads."""
+
+    files: tuple[str, ...]
+    canonical: Callable[[str], str]
+    tokenizer: Callable[[Path], Tokenizer]
+
+
+# CLIP's vocabulary, which all other families have, comes with open_clip.
+_WORDS = {
+    "siglip": _Words(_JSON, canonical_siglip_text, SiglipTokenizer),
+    "metaclip2": _Words(_JSON, canonical_cased_text, XlmTokenizer),
+    "tips": _Words(("tokenizer.model",), canonical_clip_text, TipsTokenizer),
+}
 
 
 class ClipLike(Protocol):
@@ -109,12 +130,19 @@ def text_preprocessing(tower: ClipLike) -> TextPreprocessing:
     sentences = tower.sentences
     if sentences is not None:
         return TextPreprocessing(sentences.canonical, lambda texts: torch.from_numpy(sentences.encode(texts)))
-    if tower.spec.family != "siglip":
+    words = _WORDS.get(tower.spec.family)
+    if words is None:
         import open_clip
 
         return TextPreprocessing(canonical_clip_text, open_clip.SimpleTokenizer())
     if tower.tokenizer_file is None:
-        raise ModelError(
-            f"'{tower.model}' lacks its words: put tokenizer.json and tokenizer_config.json beside it"
-        )
-    return TextPreprocessing(canonical_siglip_text, SiglipTokenizer(tower.tokenizer_file))
+        files = " and ".join(words.files)
+        raise ModelError(f"'{tower.model}' lacks its words: put {files} beside its weights")
+    return TextPreprocessing(words.canonical, words.tokenizer(tower.tokenizer_file))
+
+
+def tokenizer_beside(weights: Path | None, family: str) -> Path | None:
+    """The tokenizer's file beside a model's weights; None where there is none, or none is needed."""
+    words = _WORDS.get(family)
+    found = weights.with_name(words.files[0]) if weights and words else None
+    return found if found and found.is_file() else None

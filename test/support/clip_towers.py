@@ -12,7 +12,9 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from perception_contrast.encoders.clip import ClipTower
+from perception_contrast.encoders.tips import tips_network
 from perception_contrast.models.registry import model_spec
+from perception_contrast.models.specs import ModelSpec
 
 
 def small_clip(method: str = "auto") -> ClipTower:
@@ -47,6 +49,20 @@ def small_pe(method: str = "auto") -> ClipTower:
     return _tower_of(network, replace(model_spec("pe-core-t16-384"), dim=64, size=64), method)
 
 
+def small_tips_spec() -> ModelSpec:
+    """TIPSv2 with few blocks, and patches of 16 pixels as the other small towers have."""
+    sizes = {"patch_size": 16, "embed_dim": 64, "depth": 3, "num_heads": 4}
+    text = {"temperature": 0.02, "text_depth": 2, "text_heads": 4, "text_hidden": 96}
+    options = tuple(sorted((sizes | text).items()))
+    return replace(model_spec("tipsv2-b14"), patch=16, dim=64, size=64, options=options)
+
+
+def small_tips(method: str = "auto") -> ClipTower:
+    torch.manual_seed(4)
+    spec = small_tips_spec()
+    return _tower_of(tips_network(spec), spec, method)
+
+
 def _around_timm(arch: str, vocabulary: int) -> Any:
     """open_clip's network with a small text tower, and an image tower to be replaced."""
     config = open_clip.get_model_config(arch)
@@ -66,4 +82,4 @@ def _tower_of(network: Any, spec: Any, method: str) -> ClipTower:
     return ClipTower(network, spec, "small@0", method=method).eval().requires_grad_(False)
 
 
-TOWERS = {"clip": small_clip, "siglip": small_siglip, "pe": small_pe}
+TOWERS = {"clip": small_clip, "siglip": small_siglip, "pe": small_pe, "tips": small_tips}

@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from timm.models.vision_transformer import VisionTransformer
+from tips_words import write_words
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from perception_contrast.encoders import clip
@@ -27,7 +28,7 @@ from perception_contrast_training.engine.pretraining import start
 SIZE = 32
 COLOURS = ("red", "green", "blue")
 WORDS = ("<pad>", "</s>", "<unk>", "a", "wall", "floor", "number", "photo", "of", *COLOURS)
-TINY = ("tiny-clip", "tiny-siglip")
+TINY = ("tiny-clip", "tiny-siglip", "tiny-tips")
 CAPTIONS = ["A red wall.", "a  GREEN floor", "a blue wall", "a green wall"]
 
 
@@ -55,7 +56,7 @@ def _siglip() -> Any:
 
 
 def know_tiny_models(patch: pytest.MonkeyPatch) -> None:
-    """ "tiny-clip" and "tiny-siglip" are models of the list, without weights that could be fetched."""
+    """Those of ``TINY`` are models of the list, without weights that could be fetched."""
     made = {"Tiny-CLIP": _clip, "Tiny-SigLIP": _siglip}
     own = clip._network
     patch.setattr(clip, "_network", lambda arch: made[arch]() if arch in made else own(arch))
@@ -67,6 +68,13 @@ def know_tiny_models(patch: pytest.MonkeyPatch) -> None:
             model_spec(like), name=name, arch=arch, dim=dim, patch=8, size=SIZE, hub=None, millions=0.1
         )
         patch.setitem(MODELS, name, spec)
+    sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
+    words = {"temperature": 0.05, "text_depth": 1, "text_heads": 2, "text_hidden": 48}
+    tips = replace(
+        model_spec("tipsv2-b14"), name="tiny-tips", dim=32, patch=8, size=SIZE, hub=None,
+        options=tuple(sorted((sizes | words).items())),
+    )  # fmt: skip
+    patch.setitem(MODELS, tips.name, tips)
 
 
 def weights_of(name: str, folder: Path) -> Path:
@@ -74,7 +82,7 @@ def weights_of(name: str, folder: Path) -> Path:
     from safetensors.torch import save_file
 
     torch.manual_seed(5)
-    network = clip._network(model_spec(name).arch)
+    network = clip._network_of(model_spec(name))
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim > 1:
@@ -82,6 +90,7 @@ def weights_of(name: str, folder: Path) -> Path:
     path = folder / f"{name}.safetensors"
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, str(path))
     write_tokenizer(folder)
+    write_words(folder)
     return path
 
 
@@ -139,6 +148,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "clip lora": settings("clip", {"name": "tiny-clip"}, text={"tower": "own"}) | {"lora": {"rank": 2}},
     "siglip lora": settings("siglip", {"name": "tiny-siglip"}, text={"tower": "own"})
     | {"lora": {"rank": 2}},
+    "tips": settings("clip", {"name": "tiny-tips"}, text={"tower": "own"}),
     "lit": settings("lit", {"name": "tiny-clip"}, text={"tower": "own"}),
     "scratch": settings("clip", VIT, dim=16, text=SCRATCH),
     "scratch siglip, registers": settings("siglip", VIT | {"registers": 2}, dim=16, text=SCRATCH),

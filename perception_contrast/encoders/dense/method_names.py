@@ -29,7 +29,9 @@ def methods_of(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def method_alone(spec: ModelSpec) -> str:
-    """What ``auto`` means for a tower without another encoder."""
+    """What ``auto`` means for a tower without another encoder; its authors' own method goes first."""
+    if spec.dense:
+        return spec.dense
     return ALONE if ALONE in methods_of(spec) else STOCK
 
 
@@ -63,7 +65,7 @@ def dense_method(wish: str, model: str, language_model: str) -> str:
         return _the_only_one(wish, LIT, f"'{spec.name}' has words aligned to DINOv2's patches already")
     beside = model_spec(model)
     if wish == AUTO:
-        proxied = beside.family in PROXIES and PROXY in methods_of(spec)
+        proxied = not spec.dense and beside.family in PROXIES and PROXY in methods_of(spec)
         return PROXY if proxied else method_alone(spec)
     require_method(spec, wish)
     if wish == PROXY and not beside.spatial:

@@ -38,6 +38,10 @@ EVERY = ("stock", *EDITS, PROXY)
         ("auto", "resnet50", "clip-vit-b16", "naclip"),
         ("auto", "dinov2-s14", "mobileclip2-s0", "stock"),
         ("auto", "dinov2-s14", "household-lit", "lit"),
+        ("auto", "tipsv2-b14", "tipsv2-b14", "maskclip"),
+        ("auto", "dinov2-s14", "tipsv2-l14", "maskclip"),
+        ("auto", "tipsv2-b14", "clip-vit-b16", "naclip"),
+        ("proxyclip", "dinov2-s14", "tipsv2-b14", "proxyclip"),
         ("lit", "dinov2-b14", "household-lit", "lit"),
         ("auto", "dinov2-s14", "none", "stock"),
         ("sclip", "dinov2-s14", "clip-vit-b16", "sclip"),
@@ -126,7 +130,8 @@ def test_an_exported_tower_gives_what_torch_gives(kind: str, method: str, tmp_pa
     facts = Facts.of(metadata, path)
     assert metadata["dense"] == method
     grid = "values" if method == PROXY else "dense"
-    assert facts.outputs == (grid, "image")
+    alone = ("tokens",) if kind == "tips" else ()
+    assert facts.outputs == (grid, "image", *alone)
     assert (facts.spaces[grid] == facts.space) == (method != PROXY), (
         "values are not to be compared with words"
     )

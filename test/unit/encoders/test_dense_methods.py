@@ -125,6 +125,21 @@ def pooled_block(tower: ClipTower, images: torch.Tensor) -> Block:
     )  # fmt: skip
 
 
+def plain_block(tower: ClipTower, images: torch.Tensor) -> Block:
+    """TIPSv2's: what each branch adds is scaled, and the norm alone comes after the block."""
+    trunk = tower.network.visual.trunk
+    x = trunk._pos_embed(trunk.patch_embed(images))
+    *before, last = trunk.blocks
+    for block in before:
+        x = block(x)
+    attention = last.attn
+    return Block(
+        numpy(x), trunk.num_prefix_tokens, attention.num_heads, (last.norm1, last.norm2),
+        attention.qkv.weight, attention.qkv.bias, lambda x: last.ls1(attention.proj(x)),
+        lambda x: last.ls2(last.mlp(x)), lambda vectors: vectors, trunk.norm,
+    )  # fmt: skip
+
+
 def softmax(row: Array) -> Array:
     powers = np.exp(row - row.max())
     return powers / powers.sum()
@@ -211,7 +226,7 @@ def proxied_by_hand(block: Block, features: Array, rows: int, columns: int) -> A
 
 
 def block_of(kind: str, tower: ClipTower, images: torch.Tensor) -> Block:
-    return (clip_block if kind == "clip" else pooled_block)(tower, images)
+    return {"clip": clip_block, "tips": plain_block}.get(kind, pooled_block)(tower, images)
 
 
 def patches(rows: int, columns: int, batch: int = 1, seed: int = 0) -> torch.Tensor:

@@ -81,11 +81,11 @@ def served_by(trained: TrainedRun) -> Served:
 
 
 def _own_pair(towers: TwoTowers, network: Any) -> Served:
-    if isinstance(network, PairNetwork):
+    if isinstance(network, PairNetwork) and towers.spec.words is not None:
         return Served(served_weights(network.visual.trunk), network, towers.spec.words)
     beside = towers.tower.tokenizer_file
     others = [beside.with_name(name) for name in TOKENIZER_FILES] if beside else []
-    return Served(served_weights(network), others=others)
+    return Served(served_weights(network), others=[path for path in others if path.is_file()])
 
 
 def _about(pair: Pair, settings: TextSettings, words: PairNetwork, backbone: Backbone) -> WordsSpec:

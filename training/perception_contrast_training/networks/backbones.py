@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from perception_contrast.core.errors import ModelError, RecipeError
 from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.models.registry import MODELS, model_spec
-from perception_contrast.models.specs import IMAGENET_MEAN, IMAGENET_STD, Triple
+from perception_contrast.models.specs import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, Triple
 from perception_contrast.models.timm_models import TIMM
 from perception_contrast_training.networks.batch_norm import over_processes
 from perception_contrast_training.networks.vit import vit_pooled, vit_sequence
@@ -216,6 +216,7 @@ def _from_weights(name: str, settings: BackboneSettings) -> Backbone:
             "that has it so, or set pretrained: false"
         )
     spec = model_spec(name)
+    _require_plain_positions(spec)
     tower = load_dino(spec, weights=Path(settings.weights) if settings.weights else None)
     own = dict(spec.options)
     stem = bool(own.pop("cifar_stem", False))
@@ -239,6 +240,7 @@ def _from_scratch(name: str, settings: BackboneSettings) -> Backbone:
     size, mean, std, antialias = settings.size, IMAGENET_MEAN, IMAGENET_STD, True
     if not _is_timm(arch):
         spec = model_spec(name)
+        _require_plain_positions(spec)
         arch, mean, std = spec.arch, spec.mean, spec.std
         antialias = spec.antialias
     size = size or _own_size(arch)
@@ -256,6 +258,15 @@ def _from_scratch(name: str, settings: BackboneSettings) -> Backbone:
         antialias=antialias,
         checkpointing=settings.checkpointing,
     )
+
+
+def _require_plain_positions(spec: ModelSpec) -> None:
+    """Raises RecipeError for a model whose positions are cropped from a larger square."""
+    if spec.resampling.square:
+        raise RecipeError(
+            f"'{spec.name}' crops its positions in its own way, which training does not do; choose another "
+            "model of images, as dinov2-b14-reg"
+        )
 
 
 def _own_size(arch: str) -> int:

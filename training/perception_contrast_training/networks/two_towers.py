@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from perception_contrast.core.errors import ModelError, RecipeError
 from perception_contrast.encoders.clip import ClipTower, load_clip
-from perception_contrast.models.registry import model_spec
+from perception_contrast.models.registry import IMAGE_TEXT_NAMES, model_spec
 from perception_contrast.models.specs import ModelSpec, Triple
 from perception_contrast.text.clip_text_encoder import text_preprocessing
 from perception_contrast_training.networks.backbones import (
@@ -170,8 +170,8 @@ def _two_towers(settings: BackboneSettings, text: TextSettings, lit: bool) -> Tw
     spec = _known(settings.name)
     if spec is None or not spec.knows_words or spec.family == "lit":
         raise RecipeError(
-            f"'{settings.name}' has no words of its own; as backbone.name choose one of clip-*, metaclip-*, "
-            "dfn-*, siglip*, mobileclip2-*, pe-core-* or the folder of such a pair; or set "
+            f"'{settings.name}' has no words of its own; as backbone.name choose one of "
+            f"{IMAGE_TEXT_NAMES}, or the folder of such a pair; or set "
             "options.text.tower: transformer, which learns from scratch, or minilm"
         )
     changed = [f"backbone.{k}" for k in OF_NETWORKS if getattr(settings, k) != getattr(BackboneSettings, k)]

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from perception_contrast.encoders.position_embedding import resampled
+from perception_contrast.models.specs import Resampling
 
 
 def vit_sequence(
@@ -64,7 +65,7 @@ def _placed(vit: Any, x: Tensor, rows: int, columns: int, antialias: bool) -> tu
     if position is None:
         return x, prefix
     first = 0 if vit.no_embed_class else vit.num_prefix_tokens
-    x = x + resampled(position[:, first:], rows, columns, antialias=antialias)
+    x = x + resampled(position[:, first:], rows, columns, Resampling(antialias=antialias))
     if first:
         prefix = [torch.cat(prefix, dim=1) + position[:, :first]]
     return x, prefix

@@ -118,6 +118,8 @@ def test_batch_norms_are_over_processes() -> None:
         (BackboneSettings("vit_smal_patch16_224"), ModelError, "unknown model"),
         (BackboneSettings("resnet18", depth=3), RecipeError, "no vision transformer"),
         (BackboneSettings("dinov2-s14", pretrained=True, registers=4), RecipeError, "its own registers"),
+        (BackboneSettings("c-radiov3-b16"), RecipeError, "crops its positions"),
+        (BackboneSettings("c-radiov3-b16", pretrained=True), RecipeError, "crops its positions"),
         (BackboneSettings("vit_tiny_patch16_224", width=25, heads=3), RecipeError, "cannot be made"),
     ],
 )
