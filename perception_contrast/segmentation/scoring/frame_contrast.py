@@ -103,4 +103,4 @@ def _region_peaks(contrast: FloatArray, needed: float) -> FloatArray:
     peaks[0] = needed
     by_cell = peaks[labels]
     beside = cv2.dilate(by_cell, np.ones((3, 3), np.uint8))
-    return np.where(inside, by_cell, beside).astype(np.float32, copy=False)
+    return np.asarray(np.where(inside, by_cell, beside), np.float32)
