@@ -219,7 +219,7 @@ def _info(spec: ModelSpec) -> None:
     if spec.family == "lit":
         from perception_contrast.encoders.household_lit import learned_from
 
-        rows["head learned"] = "; ".join(learned_from(spec.name))
+        rows["heads"] = "learned from " + "; ".join(learned_from(spec.name))
     for name, value in rows.items():
         print(f"{name:<13} {value}")
     if spec.warning:

@@ -63,15 +63,16 @@ HEAD_FILE, RESCORING_FILE = PACKAGED[HOUSEHOLD_LIT.name].alignment, PACKAGED[HOU
 
 
 def learned_from(name: str) -> tuple[str, ...]:
-    """What a packaged model's head learned from, a line each, with the terms of photographs.
+    """What a packaged model's heads learned from, a line each, with the terms of photographs.
 
     Raises:
-        ModelError: the head's file is missing or not readable.
+        ModelError: a head's file is missing or not readable.
     """
-    _, facts, _ = load_alignment(PACKAGED[name].alignment)
-    sets = json.loads(facts.get("learned_from", "[]"))
+    packaged = PACKAGED[name]
+    told = [load_alignment(packaged.alignment)[1], load_rescoring_head(packaged.rescoring)[1]]
+    sets = [one for facts in told for one in json.loads(facts.get("learned_from", "[]"))]
     lines = [f"{one['photographs']} photographs of {one['set']} ({one['licence']})" for one in sets]
-    return ("rendered rooms", *lines)
+    return ("rendered rooms", *dict.fromkeys(lines))
 
 
 class AlignedTextEncoder(TextEncoder):
