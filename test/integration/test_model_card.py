@@ -18,7 +18,7 @@ from perception_contrast.models.image_models import DINOV2_S14_WHEEL
 from perception_contrast.models.registry import MINILM
 from perception_contrast_sim.objects.catalogue import UNSEEN_PAIRS, catalogue
 
-HEAD = Path("perception_contrast/models/data/household_lit.safetensors")
+HEAD = Path("perception_contrast/models/data/household_lit_rendered.safetensors")
 CARD = Path("docs/model_card_household_lit.md")
 
 
@@ -107,7 +107,7 @@ def test_the_card_states_the_data_and_the_towers_that_the_code_uses(repository: 
         assert sha256 in text
 
 
-def test_the_figures_are_of_the_head_that_is_served(repository: Path) -> None:
+def test_the_figures_in_rooms_are_of_the_head_in_the_package(repository: Path) -> None:
     found = re.search(r"^Head `([0-9a-f]{12})`", (repository / CARD).read_text(), re.MULTILINE)
     if not found or not (repository / HEAD).is_file():
         pytest.skip("no figures in the card, or no head in the package")

@@ -56,6 +56,13 @@ def test_set_changes_values_at_any_depth(shipped: Path) -> None:
     assert recipe.scenes.sizes == ((28, 42),) and recipe.scenes.shares == (1.0,)
 
 
+def test_a_share_of_a_start_needs_a_start(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="start"):
+        load_alignment_recipe(written(tmp_path, "start_share: 0.4"))
+    with pytest.raises(RecipeError, match="start_share"):
+        load_alignment_recipe(written(tmp_path, "start: household-lit-rendered\nstart_share: 1.5"))
+
+
 def test_an_empty_mapping_is_all_defaults(tmp_path: Path) -> None:
     assert load_alignment_recipe(written(tmp_path, "{}")) == AlignmentRecipe()
 
@@ -77,7 +84,7 @@ def test_an_empty_mapping_is_all_defaults(tmp_path: Path) -> None:
         ("scenes.sizes=[[378]]", "scenes.sizes"),
         ("scenes.sizes=[[100, 126], [28, 28], [42, 42]]", "multiple of 14"),
         ("scenes.sizes=[[28, 42], [28, 28], [42, 42]]", "same height"),
-        ("scenes.shares=[1.0]", "differ in length"),
+        ("scenes.shares=[0.5, 0.5]", "differ in length"),
         ("loss=0", "'loss' must hold keys, not 0"),
         ("seed.deeper=1", "'seed' holds a value"),
         ("steps", "'steps' is not key=value"),
