@@ -115,9 +115,7 @@ class HouseholdTest:
 class AlignmentRecipe:
     """Everything that settles a run of the alignment head.
 
-    start: a head to go on from, a file or ``household-lit-rendered``; "" for none. start_share: of the
-    start's weights in what is kept, so that what it knew is not forgotten (Wortsman et al., "Robust
-    fine-tuning of zero-shot models", CVPR 2022). only: part of the head
+    start: a head to go on from, a file or ``household-lit-rendered``; "" for none. only: part of the head
     that is fitted while the rest stays as it is, "" for all of it.
     """
 
@@ -128,7 +126,6 @@ class AlignmentRecipe:
     text_tower: str = "minilm-l6"
     output: str = "runs/household_lit"
     start: str = ""
-    start_share: float = 0.0
     only: str = ""
     scenes: SceneRecipe = field(default_factory=SceneRecipe)
     photographs: PhotographSettings = field(default_factory=PhotographSettings)
@@ -162,9 +159,6 @@ def _require_sane(recipe: AlignmentRecipe) -> None:
         )
     if recipe.only and not recipe.start:
         raise RecipeError(f"only '{recipe.only}' is fitted on a finished head; name it with 'start'")
-    if recipe.start_share and not recipe.start:
-        raise RecipeError("'start_share' is of a head that is named with 'start'")
-    require_share("start_share", recipe.start_share)
     scenes = recipe.scenes
     if not scenes.sizes or len(scenes.sizes) != len(scenes.shares):
         raise RecipeError("scenes.sizes and scenes.shares differ in length, or are empty")

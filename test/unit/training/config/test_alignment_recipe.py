@@ -56,13 +56,6 @@ def test_set_changes_values_at_any_depth(shipped: Path) -> None:
     assert recipe.scenes.sizes == ((28, 42),) and recipe.scenes.shares == (1.0,)
 
 
-def test_a_share_of_a_start_needs_a_start(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="start"):
-        load_alignment_recipe(written(tmp_path, "start_share: 0.4"))
-    with pytest.raises(RecipeError, match="start_share"):
-        load_alignment_recipe(written(tmp_path, "start: household-lit-rendered\nstart_share: 1.5"))
-
-
 def test_an_empty_mapping_is_all_defaults(tmp_path: Path) -> None:
     assert load_alignment_recipe(written(tmp_path, "{}")) == AlignmentRecipe()
 

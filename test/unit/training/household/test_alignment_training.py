@@ -161,26 +161,6 @@ def test_the_average_follows_the_head_with_short_memory_at_first() -> None:
     assert torch.allclose(made.kept_head().bias, expected, atol=1e-6)
 
 
-def test_what_is_kept_holds_a_share_of_the_start(tmp_path: Path) -> None:
-    torch.manual_seed(5)
-    start = AlignmentHead()
-    save_alignment(start, tmp_path / "start.safetensors", {})
-    begun, _, _ = load_alignment(tmp_path / "start.safetensors")
-    batch = vars(maker().draw())
-
-    def kept(share: float) -> AlignmentHead:
-        recipe = replace(
-            AlignmentRecipe(batch=SETTINGS, start=str(tmp_path / "start.safetensors")), start_share=share
-        )
-        made = AlignmentFit(recipe, SentenceBank(Sentences()), maker())
-        made.trainer.step(batch)
-        return made.kept_head()
-
-    alone, mixed = kept(0.0).leave.weight, kept(0.4).leave.weight
-    assert not torch.equal(alone, begun.leave.weight)
-    assert torch.allclose(mixed, 0.6 * alone + 0.4 * begun.leave.weight, atol=1e-6)
-
-
 @pytest.mark.parametrize("broken", ["cls", "purity"])
 def test_a_run_that_is_not_finite_leaves_the_head_alone_and_ends(broken: str) -> None:
     batch, made = vars(maker().draw()), fit()

@@ -154,13 +154,10 @@ class AlignmentFit:
         return folder / HEAD_FILE
 
     def kept_head(self) -> AlignmentHead:
-        """The averaged head, as it is to be used, with the recipe's share of the head that it began as."""
-        head, share = AlignmentHead(self.head.config), self._recipe.start_share
-        kept = {name.removeprefix("head."): value for name, value in self.trainer.kept_state().items()}
-        if share:
-            begun = initial_head(self._recipe).head.state_dict()
-            kept = {name: (1 - share) * value + share * begun[name] for name, value in kept.items()}
-        head.load_state_dict(kept)
+        """The averaged head, as it is to be used."""
+        head = AlignmentHead(self.head.config)
+        kept = self.trainer.kept_state()
+        head.load_state_dict({name.removeprefix("head."): value for name, value in kept.items()})
         return head
 
     def _write(self, folder: Path, spaces: Mapping[str, str]) -> None:
