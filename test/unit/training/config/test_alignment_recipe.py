@@ -25,7 +25,7 @@ from perception_contrast_training.household.alignment.alignment_training import 
 
 @pytest.fixture
 def shipped(repository: Path) -> Path:
-    return repository / "training" / "recipes" / "household_lit.yaml"
+    return repository / "training" / "recipes" / "household_lit_rendered.yaml"
 
 
 def written(folder: Path, text: str) -> Path:
@@ -37,7 +37,9 @@ def written(folder: Path, text: str) -> Path:
 # What a recipe says.
 
 
-def test_the_shipped_recipe_says_what_it_says(shipped: Path) -> None:
+@pytest.mark.parametrize("name", ["household_lit", "household_lit_rendered", "household_things"])
+def test_the_shipped_recipes_say_what_they_say(repository: Path, name: str) -> None:
+    shipped = repository / "training" / "recipes" / f"{name}.yaml"
     recipe, stored = load_alignment_recipe(shipped), yaml.safe_load(shipped.read_text())
     read = json.loads(json.dumps(dataclasses.asdict(recipe)))
     for key, value in stored.items():
@@ -77,7 +79,7 @@ def test_an_empty_mapping_is_all_defaults(tmp_path: Path) -> None:
         ("scenes.sizes=[[378]]", "scenes.sizes"),
         ("scenes.sizes=[[100, 126], [28, 28], [42, 42]]", "multiple of 14"),
         ("scenes.sizes=[[28, 42], [28, 28], [42, 42]]", "same height"),
-        ("scenes.shares=[0.5, 0.5]", "differ in length"),
+        ("scenes.shares=[1.0]", "differ in length"),
         ("loss=0", "'loss' must hold keys, not 0"),
         ("seed.deeper=1", "'seed' holds a value"),
         ("steps", "'steps' is not key=value"),
