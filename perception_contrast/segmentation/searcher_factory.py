@@ -43,7 +43,7 @@ PEAK_LOGIT = Calibration(
 )
 # Of exemplars without a fitted calibration it is the sigmoid of the peak less 1, not calibrated either.
 EXEMPLAR_PEAK_LOGIT = Calibration(
-    weights=(1.0, 0.0, 0.0, 0.0, 0.0, 0.0), offset=-1.0, seed=1.0, low=0.0, mask=0.0, detection=0.7
+    weights=(1.0, 0.0, 0.0, 0.0, 0.0, 0.0), offset=-1.0, seed=1.0, low=0.0, mask=0.0, detection=0.8
 )
 NO_VECTORS = np.zeros((0, 0), np.float32)
 
