@@ -23,9 +23,6 @@ class ExemplarScorer:
     highest cosine with the surroundings.
 
     Attributes:
-        mean_share: of the mean over several exemplars in what they reach together, beside their highest:
-            each separates from one image alone, and what only one of them takes for the thing is mostly
-            another. The highest keeps what they show from different sides.
         discriminant_floor: share of the way from the image's mean to the exemplar's at which the logit is 0.
         floor: cosine of centred vectors at which the logit is 0.
         sharpness: logits per unit of cosine.
@@ -33,7 +30,6 @@ class ExemplarScorer:
         uncentred_floor: floor of exemplars that come without their image's mean.
     """
 
-    mean_share: float = 0.5
     discriminant_floor: float = 0.3
     floor: float = 0.43
     sharpness: float = 10.0
@@ -56,7 +52,11 @@ class ExemplarScorer:
         return logits.astype(np.float32)
 
     def logits_together(self, cells: FloatArray, exemplars: Sequence[Exemplar]) -> FloatArray:
-        """(n,) float32 logits of cells (n, c) for what at least one exemplar shows, all of one space."""
+        """(n,) float32 logits of cells (n, c) for what exemplars of one space and one kind of thing show.
+
+        Discriminants count by their mean: each was made from one image alone, and what only one of them
+        takes for the thing is mostly another.
+        """
         reached = [
             _reached(cells, one.direction, one.centre)
             for one in exemplars
@@ -65,9 +65,7 @@ class ExemplarScorer:
         others = [one for one in exemplars if one.direction is None or one.centre is None]
         logits = [self.logits(cells, one) for one in others]
         if reached:
-            table = np.stack(reached)
-            mixed = self.mean_share * table.mean(axis=0) + (1 - self.mean_share) * table.max(axis=0)
-            logits.append(self._discriminant_logits(mixed))
+            logits.append(self._discriminant_logits(np.mean(reached, axis=0, dtype=np.float32)))
         return np.asarray(np.max(logits, axis=0), np.float32)
 
     def _discriminant_logits(self, reached: FloatArray) -> FloatArray:
