@@ -98,8 +98,9 @@ class AsyncRequests:
         point: tuple[float, float] | None = None,
         image: messages.RgbImage | None = None,
         timeout: float | None = None,
+        negative: bool = False,
     ) -> ClientFuture[Vectors]:
-        request = messages.exemplar_request(label, box, point, image)
+        request = messages.exemplar_request(label, box, point, image, negative)
         response = self._call(AddExemplar, self._target.of_camera("add_exemplar"), request, timeout)
         return map_future(response, lambda one: messages.vectors_from_embeddings([one.embedding]))
 

@@ -145,6 +145,7 @@ class PerceptionClient:
         point: tuple[float, float] | None = None,
         image: RgbImage | None = None,
         timeout: float | None = None,
+        negative: bool = False,
     ) -> Vectors:
         """Adds an exemplar to a query.
 
@@ -152,11 +153,12 @@ class PerceptionClient:
             box: x0, y0, x1, y1 in pixels of the newest frame, or of ``image``.
             point: x, y in pixels of the newest frame.
             image: (H, W, 3) uint8 RGB.
+            negative: the thing is not what the query, which must be there, looks for.
 
         Returns:
             The vector that was added, one row.
         """
-        return self.start.add_exemplar(label, box, point, image, timeout).result()
+        return self.start.add_exemplar(label, box, point, image, timeout, negative).result()
 
     # Text and images.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,16 +60,21 @@ def region_of_interest(box: Box) -> RegionOfInterest:
 
 
 def exemplar_request(
-    label: str, box: Box | None, point: tuple[float, float] | None, image: RgbImage | None
+    label: str,
+    box: Box | None,
+    point: tuple[float, float] | None,
+    image: RgbImage | None,
+    negative: bool = False,
 ) -> Any:
     kinds = AddExemplar.Request
+    start = partial(kinds, label=label, negative=negative)
     if image is not None and point is None:
         where = {} if box is None else {"box": region_of_interest(box)}
-        return kinds(label=label, kind=kinds.IMAGE, image=optional_image(image), **where)
+        return start(kind=kinds.IMAGE, image=optional_image(image), **where)
     if image is None and box is not None and point is None:
-        return kinds(label=label, kind=kinds.BOX, box=region_of_interest(box))
+        return start(kind=kinds.BOX, box=region_of_interest(box))
     if image is None and point is not None and box is None:
-        return kinds(label=label, kind=kinds.POINT, point=_point_message(point))
+        return start(kind=kinds.POINT, point=_point_message(point))
     raise QueryError("an example is a box or a point of the newest frame, or an image with or without a box")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from perception_contrast.core.arrays import BoolMask, Box, FloatArray
 
 
@@ -33,7 +35,8 @@ class Detection:
         mask: (box height, box width) bool, of the box alone.
         embedding: (c,) float32 unit vector of its region.
         space: Identity of the embedding's space.
-        track_id: The same for one thing from frame to frame; "" where nothing is tracked.
+        track_id: The same for one thing from frame to frame and whatever label names it; "" where nothing is
+            tracked.
     """
 
     label: str
@@ -43,3 +46,18 @@ class Detection:
     embedding: FloatArray | None = None
     space: str = ""
     track_id: str = ""
+
+
+def detection_iou(first: Detection, second: Detection) -> float:
+    """IoU of the masks of two detections of one image."""
+    x0, y0 = (max(a, b) for a, b in zip(first.box[:2], second.box[:2], strict=True))
+    x1, y1 = (min(a, b) for a, b in zip(first.box[2:], second.box[2:], strict=True))
+    if x0 >= x1 or y0 >= y1:
+        return 0.0
+    both = [
+        one.mask[y0 - one.box[1] : y1 - one.box[1], x0 - one.box[0] : x1 - one.box[0]]
+        for one in (first, second)
+    ]
+    shared = np.count_nonzero(both[0] & both[1])
+    total = np.count_nonzero(first.mask) + np.count_nonzero(second.mask) - shared
+    return float(shared / total) if total else 0.0

@@ -25,7 +25,8 @@ UNLABELLED = 65535
 class Exemplar:
     """A thing that was shown, by its vectors.
 
-    The last three are None where it was not shown in an image.
+    The last four are None where it was not shown in an image, the last one also where the image shows too
+    little else.
 
     Attributes:
         vector: (c,) float32, unit norm.
@@ -33,6 +34,8 @@ class Exemplar:
         centre: (c,) float32, the mean of that image's unit vectors.
         parts: (m, c) float32, unit vectors of the thing's own cells, centred and normalised again.
         context: (n, c) float32, the same of the cells around it.
+        direction: (c,) float32, of the linear discriminant between the thing's cells and the rest of that
+            image: (unit vector - centre) @ direction is 1 for the thing's mean.
     """
 
     vector: FloatArray
@@ -40,6 +43,7 @@ class Exemplar:
     centre: FloatArray | None = None
     parts: FloatArray | None = None
     context: FloatArray | None = None
+    direction: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Query:
         exemplars: Things that were shown.
         threshold: On probability; None for the one of the model's calibration.
         negatives: Phrases of things that it is not. They compete with this label alone.
+        negative_exemplars: Things that were shown and that it is not. They compete with this label alone.
     """
 
     label: str
@@ -59,6 +64,7 @@ class Query:
     exemplars: tuple[Exemplar, ...] = ()
     threshold: float | None = None
     negatives: tuple[str, ...] = ()
+    negative_exemplars: tuple[Exemplar, ...] = ()
 
     def texts(self) -> tuple[str, ...]:
         """The phrases; the label itself where there are neither phrases nor exemplars."""
@@ -115,7 +121,7 @@ def _checked(query: Query) -> Query:
         raise QueryError(
             f"'{label}' has {', '.join(map(repr, sorted(both)))} as phrase and as negative; drop one"
         )
-    for exemplar in query.exemplars:
+    for exemplar in (*query.exemplars, *query.negative_exemplars):
         _check_exemplar(exemplar, label)
     return checked
 
@@ -218,6 +224,23 @@ class Vocabulary:
             queries.append(Query(label, exemplars=(exemplar,)))
         return self.with_queries(queries, self.distractors)
 
+    def with_negative_exemplar(self, label: str, exemplar: Exemplar) -> Vocabulary:
+        """Adds to the query of a label a thing that it is not.
+
+        Raises:
+            QueryError: No query has that label, or the exemplar is refused; nothing is changed.
+        """
+        label = checked_text(label, "a label")
+        if all(query.label != label for query in self.queries):
+            raise QueryError(f"no query is called '{label}'; look for it first, then show what it is not")
+        queries = [
+            replace(query, negative_exemplars=(*query.negative_exemplars, exemplar))
+            if query.label == label
+            else query
+            for query in self.queries
+        ]
+        return self.with_queries(queries, self.distractors)
+
 
 def _without_wanted(distractors: tuple[str, ...], queries: Iterable[Query]) -> tuple[str, ...]:
     """The distractors that no query looks for."""
@@ -253,13 +276,20 @@ def of_space(vocabulary: Vocabulary, space: str) -> tuple[Vocabulary, tuple[str,
     kept, lines = [], []
     for query in vocabulary.queries:
         own = tuple(one for one in query.exemplars if one.space == space)
+        against = tuple(one for one in query.negative_exemplars if one.space == space)
         lost = len(query.exemplars) - len(own)
+        lost_negatives = len(query.negative_exemplars) - len(against)
+        if lost_negatives:
+            lines.append(
+                f"{lost_negatives} negative exemplars of '{query.label}' are of another space than {space}: "
+                "left out"
+            )
         if lost and (own or query.phrases):
             lines.append(f"{lost} exemplars of '{query.label}' are of another space than {space}: left out")
         elif lost:
             lines.append(f"'{query.label}' was shown in another space than {space}: show it again")
             continue
-        kept.append(replace(query, exemplars=own))
+        kept.append(replace(query, exemplars=own, negative_exemplars=against))
     if not lines:
         return vocabulary, ()
     return replace(vocabulary, queries=tuple(kept), version=vocabulary.version + 1), tuple(lines)

@@ -82,22 +82,26 @@ class ActiveVocabulary:
             self._put_in_force(kept)
         return lines
 
-    def add_exemplar(self, label: str, exemplar: Exemplar) -> Vocabulary:
+    def add_exemplar(self, label: str, exemplar: Exemplar, *, negative: bool = False) -> Vocabulary:
         """Adds an exemplar to the query of a label, which is made where there is none.
 
         Args:
             label: Of the query.
             exemplar: In ``QueryEncoder.exemplar_space``.
+            negative: It shows what the query, which must be there, is not.
 
         Returns:
             The new vocabulary.
 
         Raises:
-            QueryError: For a malformed label or exemplar; the old vocabulary stays.
+            QueryError: For a malformed label or exemplar, and for a negative one of a label that no query
+                has; the old vocabulary stays.
             SpaceError: For an exemplar of another space; the old vocabulary stays.
         """
         with self._lock:
-            return self._put_in_force(self.vocabulary.with_exemplar(label, exemplar))
+            known = self.vocabulary
+            add = known.with_negative_exemplar if negative else known.with_exemplar
+            return self._put_in_force(add(label, exemplar))
 
     def _put_in_force(self, vocabulary: Vocabulary) -> Vocabulary:
         prepared = self._query_encoder.prepare(vocabulary)

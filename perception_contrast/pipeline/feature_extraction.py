@@ -47,7 +47,8 @@ class FeatureExtractor:
         Returns:
             What has to come back from the device.
         """
-        has_exemplars = any(query.exemplars for query in prepared.vocabulary.queries)
+        queries = prepared.vocabulary.queries
+        has_exemplars = any(query.exemplars or query.negative_exemplars for query in queries)
         by_exemplars = request.searches and has_exemplars and self._exemplars_are_spatial
         without_language = request.searches and self._encoders.language is None
         split = request.searches and settings.split_instances

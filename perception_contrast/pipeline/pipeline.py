@@ -253,6 +253,7 @@ class Pipeline:
         box: Box | None = None,
         point: Point | None = None,
         mask: BoolMask | None = None,
+        negative: bool = False,
     ) -> tuple[Vocabulary, Exemplar]:
         """Learns a thing from one image: what a mask marks, a box holds, is under a point, or all of it.
 
@@ -262,18 +263,20 @@ class Pipeline:
             box: (x0, y0, x1, y1) in pixels of the frame.
             point: (x, y) in pixels of the frame.
             mask: (H, W) of the frame, True on the thing; comes before box and point.
+            negative: The thing is not what the query of that label looks for; what is nearer to it than to
+                the query's phrases and exemplars is no longer found. The query must be there.
 
         Returns:
             The new vocabulary and the exemplar.
 
         Raises:
-            QueryError: For a box or point that is not in the image, or a mask that does not fit it; the old
-                vocabulary stays.
+            QueryError: For a box or point that is not in the image, a mask that does not fit it, or a
+                negative of a label that no query has; the old vocabulary stays.
             FrameError: For a frame without pixels.
         """
         features = self.extract_features(frame)
         exemplar = self.query_encoder.encode_exemplar(features, box=box, point=point, mask=mask)
-        return self._active.add_exemplar(label, exemplar), exemplar
+        return self._active.add_exemplar(label, exemplar, negative=negative), exemplar
 
     def prepare(self, vocabulary: Vocabulary) -> PreparedQueries:
         """Encodes a vocabulary for ``search``; the one in force stays.

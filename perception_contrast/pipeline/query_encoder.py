@@ -172,7 +172,7 @@ class QueryEncoder:
         space = self._exemplar_space
         dim = language.dim if language is not None and language.space == space else spatial.dim
         for query in vocabulary.queries:
-            for exemplar in query.exemplars:
+            for exemplar in (*query.exemplars, *query.negative_exemplars):
                 require_same_space(exemplar.space, space, f"an exemplar of '{query.label}'")
                 if exemplar.vector.shape != (dim,):
                     raise QueryError(

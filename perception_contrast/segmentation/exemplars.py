@@ -1,4 +1,4 @@
-"""Pools an exemplar from a feature grid: its mean vector, its parts and its surroundings."""
+"""Pools an exemplar from a feature grid: its mean vector, its parts, its surroundings, what sets it apart."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from perception_contrast.core.vocabulary import Exemplar
 CONTEXT_VECTORS = 12
 PART_VECTORS = 4
 BACKGROUND_SHARE = 0.92  # of the rim's median self-similarity; a cell with that cosine is background
+SHRINKAGE = 1.0  # of the surroundings' covariance, in its mean variance
+MIN_SURROUNDINGS = 32  # cells that a covariance is taken of
 MIN_PART = 0.12  # of the object's cells; smaller groups are outliers, not parts
 
 
@@ -53,7 +55,14 @@ def exemplar_of(
     vector = unit[member].mean(axis=0)
     vector /= max(float(np.linalg.norm(vector)), 1e-12)
     parts = _cluster_means(rest[member], PART_VECTORS, MIN_PART)
-    return Exemplar(vector.astype(np.float32), grid.space, centre, parts, _context(rest, excluded))
+    return Exemplar(
+        vector.astype(np.float32),
+        grid.space,
+        centre,
+        parts,
+        _context(rest, excluded),
+        _discriminant(unit[member].mean(axis=0) - centre, unit[~excluded]),
+    )
 
 
 def centred(unit: FloatArray, centre: FloatArray) -> FloatArray:
@@ -148,6 +157,26 @@ def _context(unit: FloatArray, excluded: BoolMask) -> FloatArray | None:
     # A cell beside the object shows a little of it.
     outside = unit[~cv2.dilate(excluded.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)]
     return _cluster_means(outside, CONTEXT_VECTORS, 0.0) if len(outside) else None
+
+
+def _discriminant(difference: FloatArray, surroundings: FloatArray) -> FloatArray | None:
+    """The direction (c,) that sets a thing apart from its surroundings, or None where there are too few.
+
+    Linear discriminant analysis with one thing against the statistics of what is not it (Hariharan, Malik,
+    Ramanan, "Discriminative decorrelation for clustering and classification", ECCV 2012): directions in
+    which the surroundings differ among themselves say little about the thing.
+
+    Args:
+        difference: (c,) the thing's mean vector less that of the image.
+        surroundings: (n, c) unit vectors of the other cells.
+    """
+    if len(surroundings) < MIN_SURROUNDINGS:
+        return None
+    covariance = np.cov(surroundings, rowvar=False).astype(np.float64)
+    ridge = SHRINKAGE * max(float(np.trace(covariance)) / len(covariance), 1e-9)
+    direction = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), difference.astype(np.float64))
+    reached = float(direction @ difference)
+    return np.asarray(direction / reached, np.float32) if reached > 1e-9 else None
 
 
 def _cluster_means(vectors: FloatArray, count: int, min_share: float) -> FloatArray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.embedding_spaces import require_same_space
-from perception_contrast.core.vocabulary import Vocabulary
+from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,17 @@ class PreparedQueries:
             SpaceError: an exemplar is of another space than ``space``.
         """
         query = self.vocabulary.queries[index]
-        for exemplar in query.exemplars:
-            require_same_space(exemplar.space, space, f"an exemplar of '{query.label}'")
-        if not query.exemplars:
-            return np.zeros((0, 0), np.float32)
-        return np.stack([exemplar.vector for exemplar in query.exemplars])
+        return _vectors(query.exemplars, query.label, space)
+
+    def negative_exemplars_of(self, index: int, space: str) -> FloatArray:
+        """(m, c) vectors of what was shown that query number ``index`` is not. Raises SpaceError."""
+        query = self.vocabulary.queries[index]
+        return _vectors(query.negative_exemplars, query.label, space)
+
+
+def _vectors(exemplars: Sequence[Exemplar], label: str, space: str) -> FloatArray:
+    for exemplar in exemplars:
+        require_same_space(exemplar.space, space, f"an exemplar of '{label}'")
+    if not exemplars:
+        return np.zeros((0, 0), np.float32)
+    return np.stack([exemplar.vector for exemplar in exemplars])

@@ -41,8 +41,9 @@ NEUTRAL = ("object", "things", "stuff", "texture")
 PEAK_LOGIT = Calibration(
     weights=(1.0, 0.0, 0.0, 0.0, 0.0, 0.0), seed=0.0, low=OUTLINE_LOGIT, mask=OUTLINE_LOGIT, detection=0.5
 )
-EXEMPLAR_MEAN_LOGIT = Calibration(
-    weights=(0.0, 1.0, 0.0, 0.0, 0.0, 0.0), seed=1.0, low=0.0, mask=0.0, detection=0.6
+# Of exemplars without a fitted calibration it is the sigmoid of the peak less 1, not calibrated either.
+EXEMPLAR_PEAK_LOGIT = Calibration(
+    weights=(1.0, 0.0, 0.0, 0.0, 0.0, 0.0), offset=-1.0, seed=1.0, low=0.0, mask=0.0, detection=0.8
 )
 NO_VECTORS = np.zeros((0, 0), np.float32)
 
@@ -79,7 +80,7 @@ def build_searcher(
         exemplar_space=spatial.space,
         neutral=neutral,
         exemplar_scorer=ExemplarScorer(),
-        exemplar_calibration=EXEMPLAR_MEAN_LOGIT,
+        exemplar_calibration=EXEMPLAR_PEAK_LOGIT,
     )
 
 
@@ -92,7 +93,7 @@ def exemplar_searcher(space: str) -> Searcher:
     """The searcher of a model without texts: it finds exemplars by embeddings of ``space``."""
     return assemble_searcher(
         None,
-        EXEMPLAR_MEAN_LOGIT,
+        EXEMPLAR_PEAK_LOGIT,
         text_space="",
         exemplar_space=space,
         exemplar_scorer=ExemplarScorer(),

@@ -20,9 +20,6 @@ class Appearance(Protocol):
     """A track or a detection: what association compares."""
 
     @property
-    def label(self) -> str: ...
-
-    @property
     def embedding(self) -> NDArray[np.float32] | None: ...
 
     @property
@@ -36,9 +33,9 @@ class _Embeddings(NamedTuple):
     vectors: list[NDArray[np.float32]]
 
 
-def label_costs(tracks: Sequence[Appearance], detections: Sequence[Appearance]) -> Floats:
-    """(n, m) cost of different labels."""
-    differs = [[track.label != found.label for found in detections] for track in tracks]
+def label_costs(tracks: Sequence[frozenset[str]], things: Sequence[frozenset[str]]) -> Floats:
+    """(n, m) cost of labels (of n tracks, of m things) that have none in common."""
+    differs = [[track.isdisjoint(thing) for thing in things] for track in tracks]
     return LABEL_COST * np.array(differs)
 
 

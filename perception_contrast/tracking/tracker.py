@@ -23,6 +23,7 @@ from perception_contrast.tracking.association import (
 )
 from perception_contrast.tracking.camera_motion import CameraMotion
 from perception_contrast.tracking.kalman_filter import BoxKalmanFilter, Floats
+from perception_contrast.tracking.same_thing import leaders
 
 UNSTAMPED_SECONDS = 0.1  # between two frames whose stamps are not known
 EMBEDDING_GAIN = 0.2  # weight of the newest embedding in a track's
@@ -44,7 +45,7 @@ class TrackSettings:
 @dataclass
 class _Track:
     id: str
-    label: str
+    labels: frozenset[str]  # of all detections of the thing when it was last seen
     embedding: NDArray[np.float32] | None
     space: str
     seen: float  # seconds of the tracker's clock
@@ -90,22 +91,34 @@ class Tracker:
                 the last one drops all tracks.
 
         Returns:
-            The same detections in the same order, each with a track_id that no other of them has. Ids are
-            never reused.
+            The same detections in the same order, each with a track_id. Detections of several labels that
+            cover the same pixels have one id (``same_thing.py``), no others share one. Ids are never reused.
         """
         self._advance(image, stamp_ns)
-        boxes = np.array([found.box for found in detections], float).reshape(-1, 4)
-        rows = self._assigned(detections, boxes)
+        leader = leaders(detections)
+        chosen = np.unique(leader)
+        things = [detections[index] for index in chosen.tolist()]
+        labels = [
+            frozenset(found.label for found, own in zip(detections, leader, strict=True) if own == index)
+            for index in chosen.tolist()
+        ]
+        ids = dict(zip(chosen.tolist(), self._track(things, labels), strict=True))
+        return tuple(
+            replace(found, track_id=ids[own]) for found, own in zip(detections, leader.tolist(), strict=True)
+        )
+
+    def _track(self, things: Sequence[Detection], labels: Sequence[frozenset[str]]) -> list[str]:
+        """The id of each thing's track. labels: of all detections of each thing."""
+        boxes = np.array([found.box for found in things], float).reshape(-1, 4)
+        rows = self._assigned(things, labels, boxes)
         known, new = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
         self._boxes.correct(rows[known], boxes[known])
         for index in known.tolist():
-            self._update_track(self._tracks[rows[index]], detections[index])
+            self._update_track(self._tracks[rows[index]], things[index], labels[index])
         rows[new] = len(self._tracks) + np.arange(len(new))
         self._boxes.add(boxes[new])
-        self._tracks += [self._new_track(detections[index]) for index in new.tolist()]
-        return tuple(
-            replace(found, track_id=self._tracks[row].id) for found, row in zip(detections, rows, strict=True)
-        )
+        self._tracks += [self._new_track(things[index], labels[index]) for index in new.tolist()]
+        return [self._tracks[row].id for row in rows.tolist()]
 
     def _advance(self, image: NDArray[np.uint8], stamp_ns: int) -> None:
         """Predicts the tracks to the time and view of an image; drops those too long out of sight."""
@@ -124,13 +137,15 @@ class Tracker:
         else:
             self._camera.restart(image)
 
-    def _assigned(self, detections: Sequence[Detection], boxes: Floats) -> NDArray[np.intp]:
+    def _assigned(
+        self, detections: Sequence[Detection], labels: Sequence[frozenset[str]], boxes: Floats
+    ) -> NDArray[np.intp]:
         """(m,) row of each detection's track, -1 where it has none."""
         rows = np.full(len(detections), -1, np.intp)
         if not (self._tracks and detections):
             return rows
         cost = 1 - self._boxes.overlap(boxes)
-        cost += label_costs(self._tracks, detections)
+        cost += label_costs([track.labels for track in self._tracks], labels)
         confident = np.array([d.scores.probability >= self.settings.confident for d in detections])
         in_sight = np.array([track.seen >= self._previous for track in self._tracks])
         every_track = np.arange(len(self._tracks))
@@ -140,11 +155,11 @@ class Tracker:
         assign(rows, left, np.flatnonzero(~confident), cost + UNKNOWN_APPEARANCE_COST)
         return rows
 
-    def _new_track(self, found: Detection) -> _Track:
-        return _Track(str(next(self._numbers)), found.label, found.embedding, found.space, self._now)
+    def _new_track(self, found: Detection, labels: frozenset[str]) -> _Track:
+        return _Track(str(next(self._numbers)), labels, found.embedding, found.space, self._now)
 
-    def _update_track(self, track: _Track, found: Detection) -> None:
-        track.label, track.seen = found.label, self._now
+    def _update_track(self, track: _Track, found: Detection, labels: frozenset[str]) -> None:
+        track.labels, track.seen = labels, self._now
         if found.embedding is None or found.scores.probability < self.settings.confident:
             return
         if track.embedding is None or track.space != found.space:

@@ -6,7 +6,7 @@ One safetensors file: vectors as tensors, texts as JSON in its header. Nothing i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from perception_contrast.core.errors import QueryError
 from perception_contrast.core.vocabulary import UNLABELLED, Exemplar, Query, Vocabulary
 
 FORMAT = "perception_contrast vocabulary 1"
-_PARTS = ("vector", "centre", "parts", "context")
+_PARTS = ("vector", "centre", "parts", "context", "direction")
+_NEGATIVE = "negative"  # in names of tensors
 _MOST_HEADER = 1 << 26
 
 
@@ -35,20 +36,16 @@ def to_bytes(vocabulary: Vocabulary, note: Mapping[str, Any]) -> bytes:
     tensors: dict[str, NDArray[Any]] = {}
     queries = []
     for number, query in enumerate(vocabulary.queries):
-        spaces = []
-        for shown, exemplar in enumerate(query.exemplars):
-            spaces.append(exemplar.space)
-            for part in _PARTS:
-                values = getattr(exemplar, part)
-                if values is not None:
-                    tensors[f"{number}/{shown}/{part}"] = np.ascontiguousarray(values, np.float32)
+        tensors |= _tensors(query.exemplars, f"{number}")
+        tensors |= _tensors(query.negative_exemplars, f"{number}/{_NEGATIVE}")
         queries.append(
             {
                 "label": query.label,
                 "phrases": query.phrases,
                 "negatives": query.negatives,
                 "threshold": query.threshold,
-                "spaces": spaces,
+                "spaces": [one.space for one in query.exemplars],
+                "negative_spaces": [one.space for one in query.negative_exemplars],
             }
         )
     words = {
@@ -59,6 +56,17 @@ def to_bytes(vocabulary: Vocabulary, note: Mapping[str, Any]) -> bytes:
         "note": dict(note),
     }
     return bytes(save(tensors, {"format": FORMAT, "words": json.dumps(words)}))
+
+
+def _tensors(exemplars: Sequence[Exemplar], prefix: str) -> dict[str, NDArray[Any]]:
+    named = {
+        f"{prefix}/{shown}/{part}": getattr(exemplar, part)
+        for shown, exemplar in enumerate(exemplars)
+        for part in _PARTS
+    }
+    return {
+        name: np.ascontiguousarray(values, np.float32) for name, values in named.items() if values is not None
+    }
 
 
 def from_bytes(data: bytes) -> tuple[Vocabulary, dict[str, Any]]:
@@ -98,18 +106,26 @@ def _header(data: bytes) -> dict[str, str]:
 
 
 def _query(number: int, words: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Query:
-    exemplars = tuple(
-        Exemplar(
-            space=str(space),
-            **{part: tensors.get(f"{number}/{shown}/{part}") for part in _PARTS},  # type: ignore[arg-type]
-        )
-        for shown, space in enumerate(words["spaces"])
-    )
+    # Files from before there were negative exemplars do not name them.
+    negative_spaces = words.get("negative_spaces", ())
     threshold = words["threshold"]
     return Query(
         str(words["label"]),
         tuple(words["phrases"]),
-        exemplars,
+        _exemplars(words["spaces"], f"{number}", tensors),
         None if threshold is None else float(threshold),
         tuple(words["negatives"]),
+        _exemplars(negative_spaces, f"{number}/{_NEGATIVE}", tensors),
+    )
+
+
+def _exemplars(
+    spaces: Sequence[object], prefix: str, tensors: Mapping[str, NDArray[Any]]
+) -> tuple[Exemplar, ...]:
+    return tuple(
+        Exemplar(
+            space=str(space),
+            **{part: tensors.get(f"{prefix}/{shown}/{part}") for part in _PARTS},  # type: ignore[arg-type]
+        )
+        for shown, space in enumerate(spaces)
     )

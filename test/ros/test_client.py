@@ -109,6 +109,9 @@ def test_an_example_becomes_a_query_with_the_vector_of_what_was_shown(client: Pe
     assert (that.label, len(that.exemplars)) == ("that", 3)
     np.testing.assert_allclose(that.exemplars[0].vector, shown.vectors[0], atol=1e-6)
     assert client.set_queries([that]) and client.get_queries()[0].label == "that"
+    wrong = client.add_exemplar("that", point=(100.0, 50.0), negative=True)
+    rejected = client.get_queries()[0].negative_exemplars
+    np.testing.assert_allclose(rejected[0].vector, wrong.vectors[0], atol=1e-6)
 
 
 def test_features_are_those_of_the_tower_and_a_view_on_the_message(client: PerceptionClient) -> None:

@@ -162,10 +162,10 @@ def exemplar(*values: float, space: str = SPACE) -> Exemplar:
 
 
 def test_queries_there_and_back_keep_what_surrounded_an_exemplar() -> None:
-    shown = exemplar(3.0, 4.0)
+    shown, other = exemplar(3.0, 4.0), exemplar(4.0, 3.0)
     asked = [
         Query("mug", ("a red mug", "a cup")),
-        Query("it", exemplars=(shown,), threshold=0.5),
+        Query("it", exemplars=(shown,), threshold=0.5, negative_exemplars=(other,)),
         Query("sofa"),
     ]
     message = over_the_wire(queries.query_set_message(Vocabulary().with_queries(asked, ["wall"]), HEADER))
@@ -173,6 +173,7 @@ def test_queries_there_and_back_keep_what_surrounded_an_exemplar() -> None:
     back = [queries.query_from_message(one, SPACE, [shown]) for one in message.queries]
     assert back[0] == asked[0] and back[2] == asked[2]
     assert back[1].threshold == 0.5 and back[1].exemplars[0] is shown
+    np.testing.assert_allclose(back[1].negative_exemplars[0].vector, other.vector)
     stranger = queries.query_from_message(message.queries[1], SPACE)
     np.testing.assert_allclose(stranger.exemplars[0].vector, [0.6, 0.8])
 

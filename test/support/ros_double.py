@@ -85,7 +85,9 @@ class ScriptedPipeline:
         self.vocabulary = self.vocabulary.with_queries(queries, distractors)
         return self.vocabulary
 
-    def add_exemplar(self, label: str, frame: Frame, **where: Any) -> tuple[Vocabulary, Exemplar]:
+    def add_exemplar(
+        self, label: str, frame: Frame, *, negative: bool = False, **where: Any
+    ) -> tuple[Vocabulary, Exemplar]:
         if where.get("box"):
             x0, y0, x1, y1 = where["box"]
             region = frame.image[y0:y1, x0:x1]
@@ -97,7 +99,8 @@ class ScriptedPipeline:
         exemplar = Exemplar(
             unit(region.reshape(-1, 3).mean(axis=0) + 1.0), SPACE, context=np.eye(3, dtype="f4")
         )
-        self.vocabulary = self.vocabulary.with_exemplar(label, exemplar)
+        add = self.vocabulary.with_negative_exemplar if negative else self.vocabulary.with_exemplar
+        self.vocabulary = add(label, exemplar)
         return self.vocabulary, exemplar
 
     def similarity(

@@ -29,7 +29,7 @@ from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.exemplars import exemplar_of
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.segmentation.search_settings import SearchSettings
-from perception_contrast.segmentation.searcher_factory import EXEMPLAR_MEAN_LOGIT, exemplar_searcher
+from perception_contrast.segmentation.searcher_factory import EXEMPLAR_PEAK_LOGIT, exemplar_searcher
 from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
 from perception_contrast.text.zero_shot import Classification
 
@@ -63,7 +63,7 @@ class ExportedDetector(Detector):
 
     @property
     def detection_threshold(self) -> float:
-        return EXEMPLAR_MEAN_LOGIT.detection
+        return EXEMPLAR_PEAK_LOGIT.detection
 
     @property
     def device(self) -> str:
@@ -157,7 +157,7 @@ class ExportedDetector(Detector):
         for query in vocabulary.queries:
             if query.texts() or query.negatives:
                 self._refuse_words(f"'{query.label}' as words")
-            for exemplar in query.exemplars:
+            for exemplar in (*query.exemplars, *query.negative_exemplars):
                 require_same_space(exemplar.space, space, f"an exemplar of '{query.label}'")
         if vocabulary.distractors:
             self._refuse_words("distractors")

@@ -113,8 +113,13 @@ def _same(left: Vocabulary, right: Vocabulary) -> bool:
     if (left.distractors, left.ids, len(left.queries)) != (right.distractors, right.ids, len(right.queries)):
         return False
     return all(
-        replace(one, exemplars=()) == replace(other, exemplars=())
-        and len(one.exemplars) == len(other.exemplars)
-        and all(mine is theirs for mine, theirs in zip(one.exemplars, other.exemplars, strict=True))
+        replace(one, exemplars=(), negative_exemplars=())
+        == replace(other, exemplars=(), negative_exemplars=())
+        and _same_objects(one.exemplars, other.exemplars)
+        and _same_objects(one.negative_exemplars, other.negative_exemplars)
         for one, other in zip(left.queries, right.queries, strict=True)
     )
+
+
+def _same_objects(left: Sequence[Exemplar], right: Sequence[Exemplar]) -> bool:
+    return len(left) == len(right) and all(mine is theirs for mine, theirs in zip(left, right, strict=True))

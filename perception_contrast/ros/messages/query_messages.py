@@ -48,29 +48,34 @@ def query_from_message(message: QueryMessage, space: str, known: Iterable[Exempl
         QueryError: An exemplar is no vector, or the query breaks a rule of its own.
     """
     others = [other for other in known if other.space == space]
-    exemplars = (exemplar_from_message(one, message.label, space) for one in message.exemplars)
+    exemplars, negative_exemplars = (
+        tuple(_known_exemplar(exemplar_from_message(one, message.label, space), others) for one in given)
+        for given in (message.exemplars, message.negative_exemplars)
+    )
     threshold = float(message.threshold)
     return Query(
         label=message.label,
         phrases=tuple(message.phrases),
-        exemplars=tuple(_known_exemplar(one, others) for one in exemplars),
+        exemplars=exemplars,
         threshold=None if threshold == 0.0 else threshold,
         negatives=tuple(message.negatives),
+        negative_exemplars=negative_exemplars,
     )
 
 
 def query_message(query: Query, header: Header) -> QueryMessage:
     """The message of a query; threshold 0 stands for the node's default."""
-    vectors = [
-        embedding_message(one.vector, one.space.partition("@")[0], one.space, header)
-        for one in query.exemplars
-    ]
+    vectors, negative_vectors = (
+        [embedding_message(one.vector, one.space.partition("@")[0], one.space, header) for one in given]
+        for given in (query.exemplars, query.negative_exemplars)
+    )
     return QueryMessage(
         label=query.label,
         phrases=list(query.phrases),
         exemplars=vectors,
         threshold=float(query.threshold or 0.0),
         negatives=list(query.negatives),
+        negative_exemplars=negative_vectors,
     )
 
 

@@ -124,7 +124,8 @@ class PerceptionServices:
         return Header(stamp=self._node.get_clock().now().to_msg())
 
     def _set_queries(self, pipeline: Pipeline, request: Any, response: Any) -> None:
-        known = [one for query in pipeline.vocabulary.queries for one in query.exemplars]
+        queries_in_force = pipeline.vocabulary.queries
+        known = [one for query in queries_in_force for one in (*query.exemplars, *query.negative_exemplars)]
         space = pipeline.query_encoder.exemplar_space
         queries = [query_from_message(message, space, known) for message in request.queries]
         vocabulary = pipeline.set_queries(queries, tuple(request.distractors))
@@ -158,11 +159,12 @@ class PerceptionServices:
             where = {"point": _checked_point(request.point, frame)}
         else:
             raise QueryError(f"kind {request.kind} is unknown; 0 is BOX, 1 POINT, 2 IMAGE")
-        _, exemplar = pipeline.add_exemplar(request.label, frame, **where)
+        _, exemplar = pipeline.add_exemplar(request.label, frame, **where, negative=request.negative)
         self._publisher.publish(self._active.loaded)
         model = exemplar.space.partition("@")[0]
         response.embedding = embedding_message(exemplar.vector, model, exemplar.space, frame_header(frame))
-        response.message = f"'{request.label}' has one more exemplar"
+        kind = "negative exemplar" if request.negative else "exemplar"
+        response.message = f"'{request.label}' has one more {kind}"
 
     def _embed_text(self, pipeline: Pipeline, request: Any, response: Any) -> None:
         if not 0 < len(request.texts) <= MAX_QUERIES:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.arrays import BoolMask
-from perception_contrast.core.detection import Detection
+from perception_contrast.core.detection import Detection, detection_iou
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.vocabulary import UNLABELLED
 from perception_contrast.segmentation.masks.box_mask import tight_box_mask
@@ -125,18 +125,3 @@ def label_image(
         x0, y0, x1, y1 = one.box
         labels[y0:y1, x0:x1][one.mask] = ids[one.label]
     return labels
-
-
-def detection_iou(first: Detection, second: Detection) -> float:
-    """IoU of the masks of two detections of one image."""
-    x0, y0 = (max(a, b) for a, b in zip(first.box[:2], second.box[:2], strict=True))
-    x1, y1 = (min(a, b) for a, b in zip(first.box[2:], second.box[2:], strict=True))
-    if x0 >= x1 or y0 >= y1:
-        return 0.0
-    both = [
-        one.mask[y0 - one.box[1] : y1 - one.box[1], x0 - one.box[0] : x1 - one.box[0]]
-        for one in (first, second)
-    ]
-    shared = np.count_nonzero(both[0] & both[1])
-    total = np.count_nonzero(first.mask) + np.count_nonzero(second.mask) - shared
-    return float(shared / total) if total else 0.0

@@ -26,11 +26,13 @@ class QueryVectors:
         texts: (n, c) embeddings of its phrases.
         exemplars: (m, c) vectors of its exemplars.
         negatives: (k, c) embeddings of its negatives, which compete with this query alone.
+        negative_exemplars: (l, c) vectors of what was shown that it is not; these compete likewise.
     """
 
     texts: FloatArray
     exemplars: FloatArray
     negatives: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    negative_exemplars: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
 
 class Scorer(Protocol):

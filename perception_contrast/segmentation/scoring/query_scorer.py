@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,10 @@ import numpy as np
 from perception_contrast.core.arrays import FloatArray, Size
 from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.core.vocabulary import Exemplar
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.segmentation.scoring.base import ABSENT_LOGIT, QueryVectors, Scorer
+from perception_contrast.segmentation.scoring.class_negatives import reject
 from perception_contrast.segmentation.scoring.exemplar_scorer import ExemplarScorer
 from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
 
@@ -63,7 +66,13 @@ class QueryScorer:
         texts = prepared.texts[index] if has_texts else np.zeros((0, 0), np.float32)
         with_exemplars = self._shared or not has_texts
         exemplars = prepared.exemplars_of(index, self.exemplar_space) if with_exemplars else texts[:0]
-        return QueryVectors(texts, exemplars, prepared.negatives_of(index))
+        return QueryVectors(texts, exemplars, prepared.negatives_of(index), self._rejected(prepared, index))
+
+    def _rejected(self, prepared: PreparedQueries, index: int) -> FloatArray:
+        """(l, c) vectors of negative exemplars that ``text_scorer`` scores."""
+        if not self._shared:
+            return np.zeros((0, 0), np.float32)
+        return prepared.negative_exemplars_of(index, self.exemplar_space)
 
     def logits(
         self, text_grid: FeatureGrid | None, exemplar_grid: FeatureGrid | None, prepared: PreparedQueries
@@ -93,14 +102,43 @@ class QueryScorer:
             if self._shared:
                 return logits
         if exemplar_grid is not None and self._exemplar_scorer is not None:
-            shown = _exemplar_logits(
-                self._exemplar_scorer, exemplar_grid, prepared, self.exemplar_space, size
+            queries = prepared.vocabulary.queries
+            # Exemplars of a query show one kind of thing; its negatives may be of many kinds.
+            shown, rejected = (
+                self._exemplar_logits(exemplar_grid, prepared, groups, size)
+                for groups in (
+                    [[query.exemplars] if query.exemplars else [] for query in queries],
+                    [[(one,) for one in query.negative_exemplars] for query in queries],
+                )
             )
-            if by_text is not None:
-                with_texts = [prepared.has_texts(index) for index in range(len(shown))]
-                shown[with_texts] = shown[with_texts] * self._beside_texts.slope + self._beside_texts.offset
-            logits = np.maximum(logits, shown)
+            logits = reject(np.maximum(logits, shown), rejected)
         return logits
+
+    def _exemplar_logits(
+        self,
+        grid: FeatureGrid,
+        prepared: PreparedQueries,
+        groups: Sequence[Sequence[tuple[Exemplar, ...]]],
+        size: Size,
+    ) -> FloatArray:
+        """(q, *size) highest logit over groups of exemplars of each query, on the scale of its texts, if any.
+
+        groups: of each query; the exemplars of a group are scored together.
+        """
+        assert self._exemplar_scorer is not None
+        require_same_space(grid.space, self.exemplar_space, "grid and exemplars")
+        cells = _cells(grid)
+        highest = np.full((len(groups), *size), ABSENT_LOGIT, np.float32)
+        for index, (best, given) in enumerate(zip(highest, groups, strict=True)):
+            label = prepared.vocabulary.queries[index].label
+            for group in given:
+                for exemplar in group:
+                    require_same_space(exemplar.space, self.exemplar_space, f"an exemplar of '{label}'")
+                logits = self._exemplar_scorer.logits_together(cells, group).reshape(grid.shape[:2])
+                best[:] = np.maximum(best, upsample_bilinear(logits, size))
+            if given and prepared.has_texts(index) and self.text_scorer is not None:
+                best[:] = best * self._beside_texts.slope + self._beside_texts.offset
+        return highest
 
     def _text_logits(self, grid: FeatureGrid, prepared: PreparedQueries) -> FloatArray:
         assert self.text_scorer is not None
@@ -110,6 +148,7 @@ class QueryScorer:
                 texts,
                 prepared.exemplars_of(index, self.exemplar_space) if self._shared else texts[:0],
                 prepared.negatives_of(index),
+                self._rejected(prepared, index),
             )
             for index, texts in enumerate(prepared.texts)
         ]
@@ -117,22 +156,6 @@ class QueryScorer:
         size = (rows, columns)
         logits = self.text_scorer.logits(_cells(grid), vectors, prepared.distractors, size)
         return logits.reshape(-1, *size)
-
-
-def _exemplar_logits(
-    scorer: ExemplarScorer, grid: FeatureGrid, prepared: PreparedQueries, space: str, size: Size
-) -> FloatArray:
-    """(q, *size) highest logit over the exemplars of each query."""
-    require_same_space(grid.space, space, "grid and exemplars")
-    cells = _cells(grid)
-    queries = prepared.vocabulary.queries
-    highest = np.full((len(queries), *size), ABSENT_LOGIT, np.float32)
-    for best, query in zip(highest, queries, strict=True):
-        for exemplar in query.exemplars:
-            require_same_space(exemplar.space, space, f"an exemplar of '{query.label}'")
-            logits = scorer.logits(cells, exemplar).reshape(grid.shape[:2])
-            best[:] = np.maximum(best, upsample_bilinear(logits, size))
-    return highest
 
 
 def _cells(grid: FeatureGrid) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +11,7 @@ import numpy as np
 
 from perception_contrast.core.arrays import FloatArray, Size
 from perception_contrast.segmentation.scoring.base import ABSENT_LOGIT, QueryVectors
-from perception_contrast.segmentation.scoring.class_negatives import same_text, suppress
+from perception_contrast.segmentation.scoring.class_negatives import reject, same_text, suppress
 from perception_contrast.segmentation.scoring.max_cosine import max_cosine, max_cosine_of_groups
 
 
@@ -35,19 +36,22 @@ class SigmoidScorer:
         size: Size | None = None,
     ) -> FloatArray:
         """As ``Scorer.logits``. A distractor that is a query's own text does not compete with it."""
-        texts, exemplars, negatives = (
+        texts, exemplars, negatives, rejected = (
             {index: rows for index, rows in enumerate(kind) if len(rows)}
             for kind in (
                 [query.texts for query in queries],
                 [query.exemplars for query in queries],
                 [query.negatives for query in queries],
+                [query.negative_exemplars for query in queries],
             )
         )
-        groups = [*texts.values(), *exemplars.values(), *negatives.values(), distractors]
+        kinds = (texts, exemplars, negatives, rejected)
+        groups = [*(rows for kind in kinds for rows in kind.values()), distractors]
         *best, distractor_cosines = max_cosine_of_groups(cells, groups)
-        of_texts = best[: len(texts)]
-        of_exemplars = best[len(texts) : len(texts) + len(exemplars)]
-        of_negatives = best[len(texts) + len(exemplars) :]
+        each = iter(best)
+        of_texts, of_exemplars, of_negatives, of_rejected = (
+            list(itertools.islice(each, len(kind))) for kind in kinds
+        )
         competing = _competing_distractors(cells, queries, distractors, distractor_cosines)
         for index, cosines in zip(negatives, of_negatives, strict=True):
             competing[index] = np.maximum(cosines, competing[index]) if index in competing else cosines
@@ -57,6 +61,8 @@ class SigmoidScorer:
                 rows[index] = np.maximum(rows[index], self.scale[kind] * cosines + self.bias[kind])
         for index, cosines in competing.items():
             rows[index] = suppress(rows[index], self.scale[0] * cosines + self.bias[0])
+        for index, cosines in zip(rejected, of_rejected, strict=True):
+            rows[index] = reject(rows[index], self.scale[1] * cosines + self.bias[1])
         return rows
 
 

@@ -130,3 +130,25 @@ def test_a_blank_grid_gives_finite_vectors() -> None:
 def test_what_is_not_in_the_image_is_refused(box: tuple | None, point: tuple | None) -> None:
     with pytest.raises(QueryError, match=r"outside the 200x120 image|has no area"):
         exemplar_of(scene(), box, point, 0.6)
+
+
+def test_what_sets_a_thing_apart_ignores_how_its_surroundings_vary() -> None:
+    """One of two directions in which the thing differs is one in which the backdrop varies widely."""
+    rng, size = np.random.default_rng(1), (120, 200)
+    values = np.tile(BACKDROP, (12, 20, 1)) + rng.normal(0, 0.02, (12, 20, 6)).astype(np.float32)
+    values[..., 1] += rng.normal(0, 0.4, (12, 20)).astype(np.float32)
+    values[3:6, 4:9] += 0.5 * (THING + OTHER)
+    grid = FeatureGrid(values, "model", "model@1", GridToImage.of_resize(size, (12, 20)), size)
+    mask = np.zeros(size, bool)
+    mask[30:60, 40:90] = True
+    shown = exemplar_of(grid, None, None, 0.6, mask)
+    assert shown.direction is not None and shown.direction[2] > 4 * abs(shown.direction[1])
+    unit = grid.unit().values
+    own = (unit[3:6, 4:9].reshape(-1, 6) - shown.centre) @ shown.direction
+    others = (unit[6:].reshape(-1, 6) - shown.centre) @ shown.direction
+    assert own.mean() == pytest.approx(1.0, abs=1e-4) and others.max() < own.min()
+
+
+def test_an_image_of_nothing_else_sets_nothing_apart() -> None:
+    assert exemplar_of(scene(), None, None, 0.6).direction is None
+    assert exemplar_of(scene(), (0, 0, 200, 110), None, 0.6).direction is None

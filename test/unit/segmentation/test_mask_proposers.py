@@ -17,7 +17,7 @@ import pytest
 from small_models import encoders_of
 
 from perception_contrast.cli.main import EXIT_ERROR, main
-from perception_contrast.core.detection import Detection, Scores
+from perception_contrast.core.detection import Detection, Scores, detection_iou
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import UNLABELLED, Query
@@ -30,7 +30,6 @@ from perception_contrast.segmentation.sam.base import MaskProposer, ProposedMask
 from perception_contrast.segmentation.sam.load_mask_proposer import load_mask_proposer
 from perception_contrast.segmentation.sam.mask_refinement import (
     MaskRefiner,
-    detection_iou,
     refine_masks,
     suppress_duplicates,
 )

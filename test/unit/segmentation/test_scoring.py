@@ -105,6 +105,18 @@ def test_the_shown_thing_outscores_its_surroundings() -> None:
     assert bare[0] > 3 and bare[1] < -3
 
 
+def test_what_all_exemplars_take_for_the_thing_outscores_what_one_takes() -> None:
+    first, second, both, none = np.eye(8, dtype=np.float32)[:4]
+    both = (both + first + second) / np.sqrt(3, dtype=np.float32)
+    centre = np.zeros(8, np.float32)
+    shown = [Exemplar(one, "a@1", centre, one[None], None, one) for one in (first, second)]
+    cells, scorer = np.stack([first, both, none]), ExemplarScorer()
+    one_view, agreed, other = scorer.logits_together(cells, shown)
+    alone = scorer.logits(cells, shown[0])
+    assert agreed == pytest.approx(alone[1], abs=1e-5)  # what both reach alike counts in full
+    assert alone[0] > one_view > 0 > other  # a view from one side alone is still found
+
+
 def test_calibration_is_a_logistic_regression_that_survives_its_file_form() -> None:
     weights = tuple(np.linspace(-0.5, 1.2, len(FEATURES)).tolist())
     calibration = Calibration(weights, -0.4, 0.2, -0.8, 0.1, 0.6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -219,6 +221,35 @@ def test_words_and_a_shown_thing_of_one_query_both_find() -> None:
         np.zeros((*size, 3), np.uint8), words, examples, asked(query), SearchSettings(refine=False)
     )
     assert found.masks[15, 15] == 1 and found.masks[45, 85] == 1 and len(found.detections) == 2
+
+
+def test_what_is_nearer_to_a_negative_exemplar_is_not_found() -> None:
+    """In the space of words: a mean of two things is found until one of them is shown as another thing."""
+    between = (2 * A + B) / np.sqrt(5)
+    grid = grid_of({(1, 1): A, (4, 7): between}, (6, 10), (60, 100))
+    assert {one.box[:2] for one in found_in(grid, asked(Query("a"))).detections} == {(10, 10), (71, 41)}
+    other = Exemplar(between.astype(np.float32), "w@1")
+    query = Query("a", negative_exemplars=(other,))
+    assert [one.box[:2] for one in found_in(grid, asked(query)).detections] == [(10, 10)]
+
+
+def test_a_negative_exemplar_of_another_space_acts_on_words_and_on_exemplars() -> None:
+    size, (wall, thing, other) = (60, 100), np.eye(5, dtype=np.float32)[:3]
+    words = grid_of({(1, 1): A, (4, 8): A}, (6, 10), size)
+    values = np.tile(wall, (6, 10, 1))
+    values[1, 1], values[4, 8] = thing, other
+    seen = FeatureGrid(values, "e", "e@1", GridToImage.of_resize(size, (6, 10)), size)
+    against = (Exemplar(other, "e@1"),)
+    doubtful = (3 * other + wall) / np.sqrt(10, dtype=np.float32)
+    either = tuple(Exemplar(one, "e@1") for one in (thing, doubtful))
+    settings = SearchSettings(refine=False, min_region_share=0.0)
+    for query in (Query("a"), Query("key", exemplars=either)):
+        places = []
+        for asked_for in (query, replace(query, negative_exemplars=against)):
+            found = apart().find(np.zeros((*size, 3), np.uint8), words, seen, asked(asked_for), settings)
+            places.append([one.box for one in found.detections])
+        assert len(places[0]) == 2 and len(places[1]) == 1
+        assert places[1][0][0] < 20 and places[1][0][1] < 20
 
 
 def test_grids_and_examples_of_other_spaces_are_refused() -> None:

@@ -90,6 +90,19 @@ def test_exemplars_of_another_space_are_left_out_and_named() -> None:
     assert none == () and unchanged.version == full().version
 
 
+def test_negative_exemplars_are_kept_and_left_out_with_their_space() -> None:
+    asked = full().with_negative_exemplar("my keys", Exemplar(unit(0, 1), "dino@1", direction=unit(1, 1)))
+    again, _ = from_bytes(to_bytes(asked, {}))
+    kept = next(query for query in again.queries if query.label == "my keys").negative_exemplars
+    np.testing.assert_allclose(kept[0].vector, unit(0, 1))
+    np.testing.assert_allclose(kept[0].direction, unit(1, 1))
+    other, lines = of_space(asked, "clip@2")
+    assert not any(query.negative_exemplars for query in other.queries)
+    assert any("1 negative exemplars of 'my keys'" in line for line in lines)
+    with pytest.raises(QueryError, match="no query is called 'door'"):
+        full().with_negative_exemplar("door", Exemplar(unit(0, 1), "dino@1"))
+
+
 def memory(path: Path, when: str = AFTER_CRASH) -> tuple[VocabularyStore, list[str]]:
     said: list[str] = []
     return VocabularyStore(path, when, said.append), said
