@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.arrays import Size
 from perception_contrast.core.errors import FrameError
-from perception_contrast.images.resize import ELONGATED
+
+# Of images more elongated than this the middle alone is resized, where the middle is all that counts.
+_LONGEST = 4
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class ImageInput:
 
     def trims(self, size: Size) -> bool:
         """Whether ``trimmed`` leaves something of an image of (height, width) out."""
-        return not self.squash and max(size) > ELONGATED * min(size)
+        return not self.squash and max(size) > _LONGEST * min(size)
 
     def trimmed(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The middle of an image (H, W, 3) that is much longer than wide; others as they are.
@@ -61,6 +63,6 @@ class ImageInput:
         height, width = image.shape[:2]
         if not self.trims((height, width)):
             return image
-        most = int(ELONGATED * min(height, width))
+        most = _LONGEST * min(height, width)
         top, left = max(0, (height - most) // 2), max(0, (width - most) // 2)
         return image[top : top + most, left : left + most]

@@ -96,7 +96,10 @@ class _EncoderPass:
 
     def cut(self, images: torch.Tensor) -> torch.Tensor:
         """The part of the resized images (B, 3, h, w) that is encoded."""
-        return images if self.image_input is None else self.image_input.middle(images)
+        if self.image_input is None:
+            return images
+        cut: torch.Tensor = self.image_input.middle(images)
+        return cut
 
 
 @dataclass(frozen=True)
