@@ -294,8 +294,8 @@ def test_the_command_makes_a_folders_probabilities_right(
     pytest.importorskip("matplotlib")
     pipeline = pipeline_of("colours", short_side=168, max_tokens=2048)
     monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline)
-    # A monotone map of 72 regions that are right by chance misses the truth by 0.09 on average, and in one case
-    # of four by 0.12; of 288 regions by 0.04, and never by 0.12 in 60 simulated cases. Platt's has few numbers.
+    # Simulated: a monotone map of 72 regions that are right by chance misses the truth by 0.09 on average and
+    # by 0.12 in one case of four; of 288 regions by 0.04, and by 0.12 in none of 60. Platt's has few numbers.
     images = 144 if method == "isotonic" else 36
     data, plot = folder_of_colours(tmp_path / "data", images), tmp_path / "plot.png"
     assert command(["calibrate", "--data", str(data), "--method", method, "--plot", str(plot)]) == 0
