@@ -354,7 +354,7 @@ class ImageEncoderRunner:
             return outputs
         words, image = plan.passes[:2]
         with plan.stage(words.stage), torch.inference_mode():
-            dense = language_features(words.graph.encoder, image.graph.encoder, *outputs)
+            dense = language_features(words.graph.encoder, image.graph.encoder, *outputs[:2])
             made = {PROXY_GRID: dense}
             if words.queries is not None:
                 cosines = max_cosines(dense, words.queries.vectors, words.queries.group_of)
