@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from perception_contrast.encoders.familiarity.training_images import TrainingImages
     from perception_contrast.encoders.rescoring_head import Rescoring
+    from perception_contrast.models.image_input import ImageInput
     from perception_contrast.models.logit_scale import LogitScale
     from perception_contrast.models.specs import Triple
     from perception_contrast.text.base import TextEncoder
@@ -94,6 +95,8 @@ class ImageEncoder(Protocol):
         mean, std: of RGB in [0, 1], by which images are normalised.
         method: how dense features become comparable with text (``dense.method_names``), "" if they do not.
         depth: blocks whose raw outputs ``encode`` can give as well; 0 for none.
+        image_input: what the vector of a whole image is made of; None for the input of the dense features.
+        tile: side in pixels of the tiles that much larger inputs are encoded in by default; 0 for none.
     """
 
     model: str
@@ -105,6 +108,8 @@ class ImageEncoder(Protocol):
     std: Triple
     method: str = ""
     depth: int = 0
+    image_input: ImageInput | None = None
+    tile: int = 0
 
     @property
     def outputs(self) -> tuple[EncoderOutput, ...]:

@@ -93,6 +93,7 @@ class ClipTower(nn.Module, ImageEncoder):
         self.patch, self.dim = spec.patch, spec.dim
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
+        self.image_input, self.tile = spec.image_input, spec.tile
         self.visual: ClipVisual = clip_visual_of(network, spec)
         # In a tuple, since a module that is registered inside its own part would never end.
         self._alone = (PatchEncoder(self),) if self.visual.spatial else ()

@@ -34,6 +34,7 @@ class EncoderGraph(nn.Module):
         self.patch = encoder.patch
         self.mean: Triple = encoder.mean
         self.std: Triple = encoder.std
+        self.image_input, self.tile = encoder.image_input, encoder.tile
         self.outputs: tuple[EncoderOutput, ...] = encoder.outputs
         self.names = tuple(one.name for one in self.outputs)
         self.unit_names = unit_names(self.outputs)

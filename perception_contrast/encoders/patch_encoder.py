@@ -26,6 +26,7 @@ class PatchEncoder(nn.Module, ImageEncoder):
         self.tower = tower
         self.model, self.family, self.space = tower.model, tower.family, f"{tower.space}/tokens"
         self.patch, self.dim = tower.patch, tower.visual.spatial
+        self.tile = tower.tile
         self.mean: Triple = tower.mean
         self.std: Triple = tower.std
 

@@ -20,6 +20,7 @@ def _clip(
     what: str,
     size: int = 224,
     half: bool = False,
+    squash: bool = False,
     licence: str = "MIT",
 ) -> ModelSpec:
     return ModelSpec(
@@ -35,6 +36,7 @@ def _clip(
         description=f"{what}, {arch}",
         hub=HubFile(repo, WEIGHTS, fallback=PICKLED),
         millions=millions,
+        squash=squash,
     )
 
 
@@ -93,6 +95,7 @@ def _dfn(name: str, arch: str, repo: str, dim: int, millions: float, size: int =
         millions=millions,
         what="CLIP by data filtering networks",
         size=size,
+        squash=repo.startswith("DFN5B"),
         licence="Apple ASCL",
     )
 
@@ -111,6 +114,7 @@ def _siglip(name: str, arch: str, dim: int, millions: float, size: int) -> Model
         description=f"{'SigLIP 2' if 'SigLIP2' in arch else 'SigLIP'}, {arch}",
         hub=HubFile(f"timm/{arch}", WEIGHTS, TOKENIZER, PICKLED),
         millions=millions,
+        squash=True,
     )
 
 
@@ -143,6 +147,7 @@ def _open_clip(
         hub=HubFile(f"timm/{repo}", WEIGHTS, fallback=PICKLED),
         millions=millions,
         interpolation="bilinear",
+        squash=family == "pe-core",
     )
 
 
@@ -197,6 +202,7 @@ def _metaclip2(
         description=f"MetaCLIP 2, words in 300 languages, {arch}",
         hub=HubFile(repo, weights, TOKENIZER, PICKLED if weights == WEIGHTS else ""),
         millions=millions,
+        squash=size == 378,
     )
 
 
@@ -237,6 +243,7 @@ def _tips(
         hub=HubFile(f"google/tipsv2-{letter}14", others=("tokenizer.model",)),
         millions=millions,
         interpolation="bilinear",
+        squash=True,
         options=(
             ("temperature", temperature),
             ("text_depth", depth),

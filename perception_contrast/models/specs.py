@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from perception_contrast.models.image_input import ImageInput
 from perception_contrast.models.licences import is_permissive, licence_warning
 
 Family = Literal[
@@ -132,6 +133,7 @@ class ModelSpec:
         wheel: Its files in a Python package, if it has any.
         millions: Number of its parameters in millions; 0 where not counted.
         interpolation: How its authors resized images.
+        squash: Whether they stretched images to the square, and did not keep the middle.
         options: Further arguments of its network.
         file: Weights file, for a model of a folder of its own.
         sha256: Of ``file``.
@@ -153,6 +155,7 @@ class ModelSpec:
     wheel: WheelFile | None = None
     millions: float = 0.0
     interpolation: str = "bicubic"
+    squash: bool = False
     options: tuple[tuple[str, int | float | bool], ...] = ()
     file: str = ""
     sha256: str = ""
@@ -192,6 +195,22 @@ class ModelSpec:
         if self.family == "radio":
             return Resampling("bilinear", antialias=False, square=True, corners=self.arch in _RADIO_CORNERS)
         return Resampling(antialias=self.family != "dinov2" or "reg" in self.arch)
+
+    @property
+    def image_input(self) -> ImageInput | None:
+        """The input of its images' vectors, for a model of images and words; None where any size will do."""
+        if not self.knows_words or self.family in ("lit", "text"):
+            return None
+        side = max(1, self.size // self.patch) * self.patch
+        return ImageInput(side, self.squash, self.interpolation == "bilinear")
+
+    @property
+    def tile(self) -> int:
+        """Side in pixels of the tiles that it sees larger images in by itself; 0 for none.
+
+        Of models of images and words that learned one position for each patch of their training size.
+        """
+        return self.size if self.family in ("clip", "siglip", "metaclip2", "tips") else 0
 
     @property
     def antialias(self) -> bool:

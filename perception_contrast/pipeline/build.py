@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.calibration_files import calibration_for
-from perception_contrast.segmentation.place_level import place_level_for
+from perception_contrast.segmentation.place_level import no_place_level, place_level_for
 from perception_contrast.segmentation.sam.load_mask_proposer import load_mask_proposer
 from perception_contrast.segmentation.searcher_factory import scores_of
 
 if TYPE_CHECKING:
+    from perception_contrast.encoders.base import LanguageModel
     from perception_contrast.pipeline.pipeline import Pipeline
+    from perception_contrast.segmentation.place_level import PlaceLevel
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ def build(
     calibration: Path | None = None,
     proposals: Path | tuple[Path, ...] | None = None,
     place: str = "",
+    place_needed: bool = False,
 ) -> Pipeline:
     """Loads models by name and makes a pipeline of them.
 
@@ -55,13 +59,15 @@ def build(
             the language model's space, if any.
         proposals: One or two ONNX files of the SAM family that draw masks again.
         place: Name of a place whose level `perception-contrast calibrate --unlabelled` measured; "" for
-            none. One without a stored level takes the model's own threshold.
+            none.
+        place_needed: As of ``take_place_level``.
 
     Returns:
         A pipeline with an empty vocabulary.
 
     Raises:
-        ModelError: For a model that is unknown or cannot be loaded, or a stored level that cannot be read.
+        ModelError: For a model that is unknown or cannot be loaded, or a level that cannot be read or had
+            to be there.
         SpaceError: For a calibration of another space than the language model's.
     """
     # Here, because that module re-exports this function.
@@ -74,9 +80,6 @@ def build(
     stored = calibration_for(space, calibration)
     if stored is not None:
         logger.info("words are calibrated by the %s fit stored for %s", stored.method, stored.space)
-    level = None
-    if place and encoders.language is not None:
-        level = place_level_for(space, place, scores_of(encoders.language))
     pipeline = Pipeline(
         encoders,
         settings,
@@ -87,7 +90,36 @@ def build(
         calibration=stored,
         proposer=None if proposals is None else load_mask_proposer(proposals, encoders.device),
     )
-    if level is not None:
-        logger.info("texts are reported from %.3f on, as measured in '%s'", level.detection, place)
-        pipeline.frame_search.searcher.place_level = level.detection
+    take_place_level(pipeline, encoders.language, place, needed=place_needed)
     return pipeline
+
+
+def take_place_level(
+    pipeline: Pipeline, language: LanguageModel | None, place: str, *, needed: bool
+) -> PlaceLevel | None:
+    """Lets texts be reported from the level on that was measured in a place.
+
+    Args:
+        pipeline: Whose texts these are.
+        language: Its language model; without one nothing is looked for.
+        place: The place's name, "" for none.
+        needed: Whether a place without a level is an error; else the log names it, and the model's own
+            threshold holds, as for a node that is about to measure it.
+
+    Returns:
+        What was measured, if anything.
+
+    Raises:
+        ModelError: For a level that cannot be read, or that is needed and was never measured.
+    """
+    if not place or language is None:
+        return None
+    level = place_level_for(language.space, place, scores_of(language))
+    if level is None:
+        if needed:
+            raise ModelError(no_place_level(language.space, place))
+        logger.warning("%s; the model's own threshold holds", no_place_level(language.space, place))
+        return None
+    logger.info("texts are reported from %.3f on, as measured in '%s'", level.detection, place)
+    pipeline.frame_search.searcher.place_level = level.detection
+    return level

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 
 import numpy as np
 import torch
@@ -25,15 +26,17 @@ from perception_contrast.engines.engine_search import EngineSearch
 from perception_contrast.engines.graph_sequence import BEST, GraphCall, GraphSequence, Stage
 from perception_contrast.engines.query_matrix import QueryMatrix, max_cosines
 from perception_contrast.images.resize import fitted_size
+from perception_contrast.models.image_input import ImageInput
 from perception_contrast.pipeline.image_features import FeatureRequest, ImageFeatures, PendingFeatures
-from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+from perception_contrast.pipeline.pipeline_settings import AUTO_TILE, PipelineSettings
 from perception_contrast.preprocessing.device_images import DeviceImages, Target
-from perception_contrast.preprocessing.tiles import window_of
+from perception_contrast.preprocessing.tiles import automatic_tile, window_of
 
 logger = logging.getLogger(__name__)
 
 # With fewer patches an image shows nothing: memory is short for another reason.
 MIN_TOKENS = 64
+WHOLE = "embedding"  # stage of the pass at the model's own input size
 PROXY_GRID = "dense"  # name of the language features that proxyclip makes of two encoders' outputs
 Size = tuple[int, int]
 
@@ -48,6 +51,8 @@ class _EncoderPass:
         fields: field of ``ImageFeatures`` to the output that fills it.
         queries: what its language features are compared with, or None.
         proxy_output: the output that proxyclip reads, "" without proxyclip.
+        image_input: the model's own input, which the whole frame is brought to; None for the input of the
+            settings.
     """
 
     stage: str
@@ -55,6 +60,7 @@ class _EncoderPass:
     fields: Mapping[str, str]
     queries: QueryMatrix | None = None
     proxy_output: str = ""
+    image_input: ImageInput | None = None
 
     @property
     def graph(self) -> EncoderGraph:
@@ -68,9 +74,32 @@ class _EncoderPass:
         if self.proxy_output:
             outputs |= {self.proxy_output}
         queries = self.queries if BEST in outputs else None
-        return GraphCall(
-            self.stage, self.session, images, outputs, queries, settings.tile, settings.tile_overlap
-        )
+        tile = 0
+        if self.image_input is None:
+            tile = tile_of(self.graph, (int(images.shape[-2]), int(images.shape[-1])), settings)
+        return GraphCall(self.stage, self.session, images, outputs, queries, tile, settings.tile_overlap)
+
+    def trims(self, source: Size) -> bool:
+        """Whether parts of images of (height, width) ``source`` are left out before they are resized."""
+        return self.image_input is not None and self.image_input.trims(source)
+
+    def trimmed(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The part of an image (H, W, 3) that is resized."""
+        return image if self.image_input is None else self.image_input.trimmed(image)
+
+    def target(self, size: Size, source: Size) -> Target:
+        """What images of (height, width) ``source`` are resized to. size: of the input of the settings."""
+        graph, own = self.graph, self.image_input
+        if own is None:
+            return Target(size, graph.mean, graph.std)
+        return Target(own.resized(source), graph.mean, graph.std, own.bilinear)
+
+    def cut(self, images: torch.Tensor) -> torch.Tensor:
+        """The part of the resized images (B, 3, h, w) that is encoded."""
+        if self.image_input is None:
+            return images
+        cut: torch.Tensor = self.image_input.middle(images)
+        return cut
 
 
 @dataclass(frozen=True)
@@ -169,7 +198,8 @@ class ImageEncoderRunner:
         with self._lock:
             for session in self.sessions:
                 patch = session.graph.patch
-                window = window_of(self.input_size(size, patch, settings), patch, settings.tile)
+                network_size = self.input_size(size, patch, settings)
+                window = window_of(network_size, patch, tile_of(session.graph, network_size, settings))
                 (session.prepare if wait else session.begin)(window, progress)
 
     def encode(
@@ -216,7 +246,16 @@ class ImageEncoderRunner:
         if fields or gathers:
             proxy_output = spatial.graph.name_of(Role.SPATIAL) if gathers else ""
             passes.append(_EncoderPass("encode", spatial, fields, proxy_output=proxy_output))
+        own = self._own_input
+        if request.embedding and own is not None and self._language is not None:
+            fields = {"embedding": self._language.graph.name_of(Role.LANGUAGE_POOLED)}
+            passes.append(_EncoderPass(WHOLE, self._language, fields, image_input=own))
         return tuple(passes)
+
+    @property
+    def _own_input(self) -> ImageInput | None:
+        """What the vector of a whole image is made of; None for the input of the dense features."""
+        return None if self._language is None else self._language.graph.image_input
 
     def _language_pass(self, request: FeatureRequest, queries: QueryMatrix | None) -> _EncoderPass | None:
         """The language model's encoder, where it is needed; it gives the spatial features too if it can."""
@@ -227,7 +266,7 @@ class ImageEncoderRunner:
         fields: dict[str, str] = {}
         if request.semantic:
             fields["semantic"] = PROXY_GRID if by_proxy else graph.name_of(Role.LANGUAGE)
-        if request.embedding:
+        if request.embedding and graph.image_input is None:
             fields["embedding"] = graph.name_of(Role.LANGUAGE_POOLED)
         if queries is not None:
             fields["best"] = BEST
@@ -279,6 +318,8 @@ class ImageEncoderRunner:
     def _run(self, frames: Sequence[Frame], plan: _PassPlan) -> list[dict[str, torch.Tensor]]:
         """The outputs of each pass for the frames, which are uploaded once for all of them."""
         patches = [one.graph.patch for one in plan.passes]
+        # The model's own input stays as it is, however few patches there may be.
+        shrinks = [one.image_input is None for one in plan.passes]
         while True:
             sizes = [self.input_size(frames[0].size, patch, plan.settings) for patch in patches]
             try:
@@ -289,9 +330,9 @@ class ImageEncoderRunner:
                     torch.cuda.empty_cache()
                     self._warn("out of GPU memory while engines were tried; no more are tried")
                     continue
-                if len(frames) > 1:
+                if len(frames) > 1 or not any(shrinks):
                     raise
-                self.shrink(max(sizes), max(patches), error)
+                self.shrink(max(compress(sizes, shrinks)), max(compress(patches, shrinks)), error)
 
     def _run_once(
         self, frames: Sequence[Frame], plan: _PassPlan, sizes: Sequence[Size]
@@ -311,30 +352,47 @@ class ImageEncoderRunner:
         """The outputs, and the language features by proxyclip where they are requested."""
         if not plan.by_proxy:
             return outputs
-        words, image = plan.passes
+        words, image = plan.passes[:2]
         with plan.stage(words.stage), torch.inference_mode():
-            dense = language_features(words.graph.encoder, image.graph.encoder, *outputs)
+            dense = language_features(words.graph.encoder, image.graph.encoder, *outputs[:2])
             made = {PROXY_GRID: dense}
             if words.queries is not None:
                 cosines = max_cosines(dense, words.queries.vectors, words.queries.group_of)
                 made[BEST] = cosines[:, : words.queries.groups]
-        return [outputs[0] | made, outputs[1]]
+        return [outputs[0] | made, *outputs[1:]]
 
     def _inputs(self, frames: Sequence[Frame], plan: _PassPlan, sizes: Sequence[Size]) -> list[torch.Tensor]:
         """(B, 3, h, w) for each pass; images of one shape are uploaded and resized together."""
-        graphs = [one.graph for one in plan.passes]
-        targets = [Target(size, g.mean, g.std) for size, g in zip(sizes, graphs, strict=True)]
         shapes: dict[Size, list[int]] = {}
         for index, frame in enumerate(frames):
             shapes.setdefault(frame.size, []).append(index)
         prepared = [
-            self._images.prepare_batch([frames[index].image for index in group], "rgb8", targets)
-            for group in shapes.values()
+            self._inputs_of([frames[index].image for index in group], source, plan.passes, sizes)
+            for source, group in shapes.items()
         ]
         if len(prepared) == 1:
             return prepared[0]
         back = np.argsort([index for group in shapes.values() for index in group]).tolist()
         return [torch.cat(parts)[back] for parts in zip(*prepared, strict=True)]
+
+    def _inputs_of(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        source: Size,
+        passes: Sequence[_EncoderPass],
+        sizes: Sequence[Size],
+    ) -> list[torch.Tensor]:
+        """As ``_inputs``, of images of one (height, width) ``source``."""
+        made: dict[int, torch.Tensor] = {}
+        for trims in (False, True):
+            chosen = [index for index, one in enumerate(passes) if one.trims(source) == trims]
+            if not chosen:
+                continue
+            pixels = [passes[chosen[0]].trimmed(image) for image in images]
+            seen = pixels[0].shape[0], pixels[0].shape[1]
+            targets = [passes[index].target(sizes[index], seen) for index in chosen]
+            made |= zip(chosen, self._images.prepare_batch(pixels, "rgb8", targets), strict=True)
+        return [one.cut(made[index]) for index, one in enumerate(passes)]
 
     def _features(
         self,
@@ -386,6 +444,11 @@ class ImageEncoderRunner:
     def _warn(self, text: str) -> None:
         self._warnings.append(text)
         logger.warning(text)
+
+
+def tile_of(graph: EncoderGraph, size: Size, settings: PipelineSettings) -> int:
+    """Side in pixels of the tiles that an input of (height, width) is encoded in; 0 for none."""
+    return automatic_tile(size, graph.tile) if settings.tile == AUTO_TILE else settings.tile
 
 
 def _raising(error: Exception) -> PendingFeatures:

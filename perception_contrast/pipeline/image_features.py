@@ -46,7 +46,8 @@ class ImageFeatures:
     Attributes:
         features: of the image alone, not normalised.
         semantic: comparable with text, unit vectors.
-        embedding: (c,) float32, unit; the language model's where there is one.
+        embedding: (c,) float32, unit; the language model's where there is one, of the whole image at that
+            model's own input size (``models/image_input.py``) where it has one.
         best: (groups, h, w) float32, the cosine of every cell with each group of the query matrix.
         instance_cues: (h, w, 4) float32 as of ``AlignmentHead.grid``; None for an encoder without them.
         class_token: (c,) float32 of the whole image, as the encoder of images alone gives it.

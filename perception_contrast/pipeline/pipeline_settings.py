@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+AUTO_TILE = -1
+
 
 @dataclass(frozen=True)
 class PipelineSettings:
@@ -17,7 +19,8 @@ class PipelineSettings:
         max_detections: Most detections per frame.
         refine: Let masks follow the edges of the image.
         tile: Side in pixels of the windows that a larger network input is encoded in; 0 encodes all of it
-            at once.
+            at once. AUTO_TILE takes windows of the training size for a model of images and words with
+            learned positions, where the input is more than 1.5 times as large, and else none.
         tile_overlap: Share of a window that its neighbour covers too, 0 to 0.5.
         track: Give detections ids that last from frame to frame.
         track_seconds: How long a track that is out of sight keeps its id.
@@ -35,7 +38,7 @@ class PipelineSettings:
     detection_threshold: float | None = None
     max_detections: int = 100
     refine: bool = True
-    tile: int = 0
+    tile: int = AUTO_TILE
     tile_overlap: float = 0.25
     track: bool = True
     track_seconds: float = 2.0

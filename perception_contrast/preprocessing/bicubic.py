@@ -1,4 +1,4 @@
-"""Pillow's antialiased bicubic resampling as products of matrices whose float32 arithmetic is exact.
+"""Pillow's antialiased bicubic and bilinear filters as products of matrices, exact in float32.
 
 Pillow takes each weight in whole units of 2**-22, sums weight times level in integers and rounds to a
 level after each of its two passes, so their order shows. A float32 product of such weights would round.
@@ -21,6 +21,7 @@ PRECISION_BITS = 22
 LOW_BITS = 12
 BLOCK = 32
 _SUPPORT = 2.0
+_BILINEAR_SUPPORT = 1.0
 _A = -0.5
 
 
@@ -38,7 +39,9 @@ class Bands:
     low: NDArray[np.float32]
 
 
-def pillow_weights(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pillow_weights(
+    source: int, target: int, *, bilinear: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """first (target,), the first sample that each output reads, and its weights (target, taps) in 2**-22.
 
     Taps that fall outside the source weigh 0.
@@ -47,14 +50,15 @@ def pillow_weights(source: int, target: int) -> tuple[NDArray[np.int64], NDArray
         raise ValueError(f"resampling {source} to {target} samples: both must be at least 1")
     scale = source / target
     stretch = max(scale, 1.0)
-    support = _SUPPORT * stretch
+    support = (_BILINEAR_SUPPORT if bilinear else _SUPPORT) * stretch
     taps = math.ceil(support) * 2 + 1
     centre = (np.arange(target) + 0.5) * scale
     # Truncated towards zero and then clipped, as C does it.
     first = np.maximum((centre - support + 0.5).astype(np.int64), 0)
     end = np.minimum((centre + support + 0.5).astype(np.int64), source)
     sample = first[:, None] + np.arange(taps)
-    weights = _bicubic((sample - centre[:, None] + 0.5) * (1.0 / stretch))
+    kernel = _triangle if bilinear else _bicubic
+    weights = kernel((sample - centre[:, None] + 0.5) * (1.0 / stretch))
     weights[sample >= end[:, None]] = 0.0
     # One after another, as Pillow does: NumPy's pairwise sum differs in the last bit.
     weights /= np.cumsum(weights, axis=1)[:, -1:]
@@ -80,9 +84,9 @@ def _pillow_chooses_order() -> bool:
     return at_once.tobytes() != image.resize((3, 2), filtered).resize((3, 1), filtered).tobytes()
 
 
-def bands(source: int, target: int) -> Bands:
+def bands(source: int, target: int, *, bilinear: bool = False) -> Bands:
     """The products that resample ``source`` samples to ``target``."""
-    first, weights = pillow_weights(source, target)
+    first, weights = pillow_weights(source, target, bilinear=bilinear)
     blocks = -(-target // BLOCK)
     starts = first[::BLOCK]
     last = np.minimum(first + weights.shape[1], source)
@@ -98,6 +102,11 @@ def bands(source: int, target: int) -> Bands:
     high = (fixed + (1 << (LOW_BITS - 1))) >> LOW_BITS
     low = fixed - (high << LOW_BITS)
     return Bands(target, starts[:, None] + np.arange(window), high.astype(np.float32), low.astype(np.float32))
+
+
+def _triangle(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    kernel: NDArray[np.float64] = np.maximum(1.0 - np.abs(x), 0.0)
+    return kernel
 
 
 def _bicubic(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Pillow's antialiased bicubic on a device, to the level: for images that an accelerator holds."""
+"""Pillow's antialiased bicubic and bilinear filters on a device, to the level."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ class DeviceResize:
         self._device = device
         self._bands = lru_cache(maxsize=_CACHED_BANDS)(self._make_bands)
 
-    def stretch(self, planes: Tensor, sizes: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Tensor]:
+    def stretch(
+        self, planes: Tensor, sizes: Sequence[tuple[int, int]], *, bilinear: bool = False
+    ) -> dict[tuple[int, int], Tensor]:
         """planes (B, C, H, W) uint8 at each (height, width): (B, C, height, width) uint8, all on the device.
 
-        Sizes share a first pass where they have it in common.
+        Sizes share a first pass where they have it in common. bilinear: by ``Image.Resampling.BILINEAR``.
         """
         first_passes: dict[tuple[bool, int], Tensor] = {}
         stretched: dict[tuple[int, int], Tensor] = {}
@@ -41,17 +43,18 @@ class DeviceResize:
                 first, second = size if by_height else size[::-1]
                 if (by_height, first) not in first_passes:
                     turned = planes.transpose(2, 3) if by_height else planes
-                    first_passes[by_height, first] = self._along_rows(turned, first)
-                passed = self._along_rows(first_passes[by_height, first].transpose(2, 3), second)
+                    first_passes[by_height, first] = self._along_rows(turned, first, bilinear)
+                turned = first_passes[by_height, first].transpose(2, 3)
+                passed = self._along_rows(turned, second, bilinear)
                 stretched[size] = (passed if by_height else passed.transpose(2, 3)).contiguous()
         return stretched
 
-    def _along_rows(self, planes: Tensor, target: int) -> Tensor:
+    def _along_rows(self, planes: Tensor, target: int, bilinear: bool) -> Tensor:
         """planes (..., source) uint8 as (..., target) uint8."""
         *outer, source = planes.shape
         if source == target:
             return planes
-        index, weights = self._bands(source, target)
+        index, weights = self._bands(source, target, bilinear)
         blocks, window = index.shape
         rows = planes.reshape(-1, source)
         read = rows[:, index.flatten()].view(-1, blocks, window).transpose(0, 1).to(torch.float32)
@@ -63,8 +66,8 @@ class DeviceResize:
         levels = total.clamp_(0, 255).to(torch.uint8)
         return levels.transpose(0, 1).reshape(-1, blocks * BLOCK)[:, :target].reshape(*outer, target)
 
-    def _make_bands(self, source: int, target: int) -> tuple[Tensor, Tensor]:
+    def _make_bands(self, source: int, target: int, bilinear: bool) -> tuple[Tensor, Tensor]:
         """index (blocks, window) int64 and weights (blocks, window, 2 * BLOCK) float32, high then low."""
-        made = bands(source, target)
+        made = bands(source, target, bilinear=bilinear)
         weights = np.concatenate([made.high, made.low], axis=2)
         return torch.from_numpy(made.index).to(self._device), torch.from_numpy(weights).to(self._device)

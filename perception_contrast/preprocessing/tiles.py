@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 MIN_PATCHES = 8  # per side; in a smaller window an encoder sees no object as a whole
+LARGER = 1.5  # times its training size: what a model with learned positions still sees as a whole
 Run = Callable[[Tensor], Mapping[str, Tensor]]
 
 
@@ -23,6 +24,16 @@ def window_of(size: tuple[int, int], patch: int, side: int) -> tuple[int, int]:
         return size
     most = max(side // patch, MIN_PATCHES) * patch
     return min(size[0], most), min(size[1], most)
+
+
+def automatic_tile(size: tuple[int, int], own: int) -> int:
+    """Side in pixels of the tiles that suit an input of (height, width); 0 for the whole image at once.
+
+    own: of the tiles that the model sees larger images in by itself, 0 for none. Windows of the training
+    size over images whose shorter side is 1.5 times that are the practice of training-free segmentation by
+    CLIP (SCLIP, Wang et al., ECCV 2024: windows of 224 pixels at 336).
+    """
+    return own if own and min(size) > LARGER * own else 0
 
 
 def starts_of(total: int, window: int, overlap: float) -> tuple[int, ...]:

@@ -115,6 +115,20 @@ def read_place_level(path: Path) -> PlaceLevel:
         ) from error
 
 
+def measured_places(space: str) -> tuple[str, ...]:
+    """Names of the places whose level is stored for a space."""
+    return tuple(sorted(path.stem for path in calibration_path(space).with_suffix(".places").glob("*.json")))
+
+
+def no_place_level(space: str, place: str) -> str:
+    """A sentence that says that a place's level was never measured, and how to measure it."""
+    known = ", ".join(measured_places(space)) or "none"
+    return (
+        f"no level of '{place}' was measured for {space} (measured places: {known}); measure it by "
+        f"`perception-contrast calibrate --unlabelled FRAMES --place '{place}'` with the same models"
+    )
+
+
 def place_level_for(space: str, place: str, scores: str) -> PlaceLevel | None:
     """The stored level of a space in a place, None where none was measured.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from perception_contrast.cli.argument_types import add_scores_option
+from perception_contrast.cli.argument_types import add_place_option, add_scores_option
 from perception_contrast.cli.demo.child_processes import Child, Children
 from perception_contrast.cli.demo.demo_graph import (
     KINDS,
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--duration", type=float, metavar="S", help="end this long after the first result")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was measured as JSON")
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep an overlay a second as PNG")
+    add_place_option(parser)
     add_scores_option(parser)
     parser.add_argument("--model", default="dinov2-s14", help="image encoder (default %(default)s)")
     parser.add_argument("--language-model", default="household-lit", help="default %(default)s")
@@ -91,6 +92,7 @@ def _perception(options: argparse.Namespace, source: Source, queries: list[str])
         "queries": queries,
         "short_side": options.short_side or default_short_side(),
         "overlay_scores": options.scores,
+        "place": options.place,
     }
     return Program("perception_node", parameters, {"image": source.base})
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perception_contrast.cli.argument_types import add_scores_option, positive_int, seconds
+from perception_contrast.cli.argument_types import add_place_option, add_scores_option, positive_int, seconds
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary, parse_queries
 
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--coco-masks", choices=("rle", "polygon"), default="rle", help="default: %(default)s")
     add("--topic", help="image topic of recordings (default: the first with colour images)")
     add("--node", default="perception_node", help="whose topics a recording gets (default: %(default)s)")
+    add_place_option(parser)
     add_scores_option(parser)
     _add_models(parser)
     return parser
@@ -184,6 +185,7 @@ def _detector(options: argparse.Namespace) -> Detector:
         engine=options.engine,
         background=False,
         offline=options.offline,
+        place=options.place,
         settings=PipelineSettings(short_side=options.short_side),
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
@@ -245,6 +247,7 @@ def _settings(options: argparse.Namespace, plan: FindPlan) -> dict[str, Any]:
         "node": options.node,
         "formats": sorted(plan.formats),
         **({"scores": True} if plan.scores else {}),
+        **({"place": options.place} if options.place else {}),
         "coco_masks": options.coco_masks,
     }
 

@@ -116,7 +116,7 @@ class DetectorResult:
     @property
     def embedding(self) -> FloatArray:
         """(c,) float32 unit vector of the whole image, of the language model where there is one."""
-        vector = self._features.embedding
+        vector = self._whole.embedding
         if vector is None:
             raise ModelError("the model gives no embedding of whole images")
         return vector
@@ -124,11 +124,16 @@ class DetectorResult:
     @property
     def embedding_space(self) -> str:
         """Space of ``embedding``; only vectors of one space can be compared."""
-        return self._features.embedding_space
+        return self._whole.embedding_space
 
     @cached_property
     def _features(self) -> FrameResult:
-        return self.compute(OutputRequest(features=True, semantic_features=True, embedding=True))
+        return self.compute(OutputRequest(features=True, semantic_features=True))
+
+    @cached_property
+    def _whole(self) -> FrameResult:
+        # Apart from the grids, since models of images and words need a pass of their own for it.
+        return self.compute(OutputRequest(embedding=True))
 
     def plot(self, path: str | Path | None = None, *, scores: bool = False) -> RgbImage:
         """The image with the masks and labels of the dozen most probable detections drawn over it.

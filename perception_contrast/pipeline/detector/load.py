@@ -49,11 +49,12 @@ def load(
         settings: Image size, tiles, splitting and others. Thresholds come with each call.
         calibration: A file of `perception-contrast calibrate`; None takes that of the cache, if any.
         progress: Called with lines that say what is loaded.
-        place: Whose level was measured by `perception-contrast calibrate --unlabelled`; "" for none.
+        place: Whose level was measured by `perception-contrast calibrate --unlabelled`, and
+            from which on texts are reported; "" for none.
 
     Raises:
-        ModelError: The model is unknown, its weights are missing or not what they should be, or the device
-            or engine is not there.
+        ModelError: The model is unknown, its weights are missing or not what they should be, the device or
+            engine is not there, or no level of the place was measured.
         SpaceError: The calibration is of another model.
     """
     name = _name_of(model)
@@ -83,6 +84,7 @@ def load(
         dense=dense,
         calibration=None if calibration is None else Path(calibration).expanduser(),
         place=place,
+        place_needed=True,
     )
     return PipelineDetector(pipeline, _resolved(device))
 

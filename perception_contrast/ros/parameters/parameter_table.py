@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perception_contrast.encoders.dense.method_names import METHODS
 from perception_contrast.engines.engine_names import AUTO, KINDS, PRECISIONS
+from perception_contrast.pipeline.pipeline_settings import AUTO_TILE
 from perception_contrast.ros.parameters.parameter_spec import ParameterSpec
 from perception_contrast.vocabulary.vocabulary_store import AFTER_CRASH, RESTORE_CHOICES
 
@@ -162,9 +163,10 @@ SPECS = (
     ),
     ParameterSpec(
         "tile",
-        0,
-        "Side in pixels of the tiles that the input image is encoded in; 0 encodes it as a whole.",
-        0,
+        AUTO_TILE,
+        "Side in pixels of the tiles that the input image is encoded in; 0 encodes it as a whole, -1 "
+        "tiles it where it is much larger than an image-text model was trained for.",
+        AUTO_TILE,
         2048,
     ),
     ParameterSpec("tile_overlap", 0.25, "Overlap of neighbouring tiles, as a share of their side.", 0.0, 0.5),

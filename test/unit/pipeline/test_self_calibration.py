@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 from small_models import encoders_of, pipeline_of
 
+import perception_contrast as pc
+from perception_contrast.cli.demo import demo_command
+from perception_contrast.cli.demo.demo_graph import Program, Source
 from perception_contrast.cli.main import main as command
 from perception_contrast.core.errors import ModelError, QueryError, SpaceError
 from perception_contrast.core.frame import Frame
@@ -31,6 +35,7 @@ from perception_contrast.segmentation.place_level import (
     write_place_level,
 )
 from perception_contrast.segmentation.scoring.name_bank import generic_names
+from perception_contrast_training.evaluation.readers.types import Skipped
 
 SPACE = "colours@1"
 DETECTIONS = OutputRequest(detections=True)
@@ -135,6 +140,58 @@ def test_a_stored_level_holds_in_its_place_for_texts_alone(monkeypatch: pytest.M
     pipeline.set_queries([])
     pipeline.add_exemplar("it", frame, box=(40, 30, 100, 80))
     assert pipeline.process(frame, DETECTIONS).detections
+
+
+def test_a_place_that_was_never_measured_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(build_module, "load_encoders", lambda *args, **kwargs: encoders_of("colours"))
+    write_place_level(place_level_path(SPACE, "lab"), PlaceLevel(SPACE, "lab", CONTRAST_SCORES, 0.99))
+    said = r"no level of 'street' .*measured places: lab\).*calibrate --unlabelled FRAMES --place 'street'"
+    with pytest.raises(ModelError, match=said):
+        pc.load("household-lit", place="street")
+    assert pc.load("household-lit", place="lab").detection_threshold == 0.99
+    # A node may be about to measure it.
+    build(place="street")
+    assert re.search(said, caplog.text)
+
+
+def test_find_eval_and_demo_take_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from perception_contrast_training.cli import eval_options
+
+    for module in (build_module, eval_options):
+        monkeypatch.setattr(module, "load_encoders", lambda *args, **kwargs: encoders_of("colours"))
+    cv2.imwrite(str(tmp_path / "one.png"), image()[..., ::-1])
+    find = ["find", str(tmp_path / "one.png"), "--queries", "red", "--format", "json"]
+    write_place_level(place_level_path(SPACE, "lab"), PlaceLevel(SPACE, "lab", CONTRAST_SCORES, 0.99999999))
+    found = {}
+    for name, place in (("without", []), ("with", ["--place", "lab"])):
+        assert command([*find, "--save", str(tmp_path / name), *place]) == 0
+        found[name] = json.loads((tmp_path / name / "find.json").read_text())
+    assert found["without"]["detections"]["red"] == 1 and not found["with"]["detections"].get("red")
+    assert found["with"]["settings"]["place"] == "lab"
+    job = eval_options.Job(eval_options.Options("seg", "household", place="lab"), Skipped())
+    assert eval_options.pipeline_of(job).frame_search.searcher.place_level == 0.99999999
+    assert any("'lab'" in note for note in job.notes)
+    for words in (
+        [*find, "--save", str(tmp_path / "third")],
+        ["eval", "--task", "seg", "--data", "household:1"],
+    ):
+        assert command([*words, "--place", "street"]) == 2
+        assert "no level of 'street'" in capsys.readouterr().err
+    for words in (
+        [*find, "--save", str(tmp_path / "third")],
+        ["demo"],
+        ["eval", "--task", "seg", "--data", "x"],
+    ):
+        with pytest.raises(SystemExit):
+            command([*words, "--place", "../lab"])
+        assert "no name of a place" in capsys.readouterr().err
+    options = demo_command._parser().parse_args(["--place", "lab"])
+    source = Source("", Program("", {}), "", "", "", False, ())
+    assert demo_command._perception(options, source, ["red"]).parameters["place"] == "lab"
 
 
 def test_a_running_pipeline_measures_its_own_stream(cache: Path) -> None:

@@ -13,7 +13,7 @@ from small_models import small_clip, small_dino
 from torch import Tensor
 
 from perception_contrast.encoders.encoder_graph import graph_of
-from perception_contrast.preprocessing.tiles import run_in_windows, starts_of, window_of
+from perception_contrast.preprocessing.tiles import automatic_tile, run_in_windows, starts_of, window_of
 
 PATCH = 4
 
@@ -126,3 +126,9 @@ def test_joined_unit_vectors_are_unit_and_raw_ones_stay_raw() -> None:
             assert values.isfinite().all()
             unit = torch.allclose(values.norm(dim=-1), torch.ones(values.shape[:-1]), atol=1e-5)
             assert unit == (name in graph.unit_names) == (name in ("dense", "image")), name
+
+
+def test_much_larger_inputs_are_tiled_by_themselves_where_positions_are_learned() -> None:
+    assert automatic_tile((336, 448), 224) == 0 and automatic_tile((352, 480), 224) == 224
+    assert automatic_tile((384, 4096), 384) == 0, "the shorter side decides"
+    assert automatic_tile((2048, 2048), 0) == 0

@@ -9,9 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from perception_contrast.cli.argument_types import non_negative_int, positive_int
+from perception_contrast.cli.argument_types import (
+    add_place_option,
+    non_negative_int,
+    positive_int,
+    tile_side,
+)
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.engines.engine_names import AUTO, KINDS
+from perception_contrast.pipeline.pipeline_settings import AUTO_TILE
 from perception_contrast_training.cli.eval_options import Job, Options
 from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.evaluation.report import Outcome, markdown, write_images, write_json
@@ -60,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_pipeline(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("pipeline").add_argument
+    group = parser.add_argument_group("pipeline")
+    add_place_option(group)
+    add = group.add_argument
     add("--model", default="dinov2-s14", help="image encoder (default: %(default)s)")
     add("--language-model", default="household-lit", help="what knows words (default: %(default)s)")
     add("--engine", default="torch", help=f"{AUTO}, {', '.join(KINDS)} (default: %(default)s)")
@@ -69,10 +77,10 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     add("--calibration", type=Path, metavar="FILE", help="of words (default: where the node looks for it)")
     add(
         "--tile",
-        type=non_negative_int,
-        default=0,
-        metavar="PIXELS",
-        help="side of windows (default: no windows)",
+        type=tile_side,
+        default=AUTO_TILE,
+        metavar="PIXELS|auto",
+        help="side of tiles, 0 for none (default: auto, which suits the model)",
     )
     add(
         "--short-side", type=positive_int, metavar="PIXELS", help="of the network input (default: the node's)"
@@ -197,6 +205,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         tile=arguments.tile,
         dense=arguments.dense,
         calibration=arguments.calibration,
+        place=arguments.place,
         vocabulary=arguments.vocabulary,
         images=arguments.images,
         ignore=tuple(arguments.ignore),

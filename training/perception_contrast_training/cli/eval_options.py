@@ -10,8 +10,9 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.encoders.dense.method_names import AUTO
 from perception_contrast.encoders.load_encoders import Encoders, load_encoders
+from perception_contrast.pipeline.build import take_place_level
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+from perception_contrast.pipeline.pipeline_settings import AUTO_TILE, PipelineSettings
 from perception_contrast.segmentation.calibration_files import calibration_for
 from perception_contrast_training.evaluation.readers.household_options import HouseholdOptions, scenes_of
 from perception_contrast_training.evaluation.readers.names import vocabulary_beside, vocabulary_of
@@ -31,9 +32,10 @@ class Options:
     short_side: int | None = None
     zoom: int | None = None
     max_tokens: int | None = None
-    tile: int = 0
+    tile: int = AUTO_TILE
     dense: str = AUTO
     calibration: Path | None = None
+    place: str = ""
     vocabulary: str | None = None
     images: Path | None = None
     ignore: tuple[int, ...] = ()
@@ -140,4 +142,7 @@ def pipeline_of(job: Job, *, words: bool = True) -> Pipeline:
         raise PerceptionError(f"task {options.task} asks in words; name a --language-model")
     if stored is not None:
         job.notes.append(f"words are calibrated by the {stored.method} fit that is stored for {stored.space}")
+    level = take_place_level(pipeline, encoders.language, options.place, needed=True) if words else None
+    if level is not None:
+        job.notes.append(f"texts are reported from {level.detection:.3f} on, as measured in '{level.place}'")
     return pipeline
