@@ -69,7 +69,7 @@ def know_tiny_models(patch: pytest.MonkeyPatch) -> None:
         )
         patch.setitem(MODELS, name, spec)
     sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
-    words = {"temperature": 0.05, "text_depth": 1, "text_heads": 2, "text_hidden": 48}
+    words = {"temperature": 0.05, "text_depth": 2, "text_heads": 2, "text_hidden": 48}
     tips = replace(
         model_spec("tipsv2-b14"), name="tiny-tips", dim=32, patch=8, size=SIZE, hub=None,
         options=tuple(sorted((sizes | words).items())),

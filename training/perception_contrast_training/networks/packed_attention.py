@@ -24,11 +24,16 @@ class PlainAttention(nn.Module):
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, *, need_weights: bool, attn_mask: Tensor | None
     ) -> tuple[Tensor, None]:
-        """query (B, n, width), which is key and value too. attn_mask: (n, n), added to the scores."""
+        """query (B, n, width), which is key and value too.
+
+        attn_mask: (n, n), or (B * heads, n, n) for each text its own, added to the scores.
+        """
         assert query is key is value and not need_weights
         batch, count, width = query.shape
         q, k, v = self.qkv(query).reshape(batch, count, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         mask = None if attn_mask is None else attn_mask.to(q.dtype)
+        if mask is not None and mask.ndim == 3:
+            mask = mask.reshape(batch, self.num_heads, count, count)
         gathered = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.proj(gathered.transpose(1, 2).reshape(batch, count, width)), None
 

@@ -20,8 +20,9 @@ from perception_contrast.images.files import load_image, save_image
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.calibration import Calibration
+from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import (
+    CONTRAST_SCORES,
     StoredCalibration,
     calibration_path,
     write_calibration,
@@ -198,7 +199,8 @@ def test_words_are_calibrated_as_in_the_node(
     argv = ["--task", "det", "--data", str(data), "--json", str(file), *SMALL]
     assert main(["eval", *argv]) == 0
     assert figures_of(file)["notes"] == [] and figures_of(file)["settings"]["calibration"] is None
-    surely = StoredCalibration("colours@1", "platt", Calibration((0.0,) * 5, 3.0, detection=0.77))
+    words = Calibration((0.0,) * len(FEATURES), 3.0, detection=0.77)
+    surely = StoredCalibration("colours@1", "platt", words, scores=CONTRAST_SCORES)
     write_calibration(calibration_path("colours@1"), surely)
     write_calibration(tmp_path / "given.json", replace(surely, words=replace(surely.words, detection=0.33)))
     for more, published in ((), 0.77), (("--calibration", str(tmp_path / "given.json")), 0.33):

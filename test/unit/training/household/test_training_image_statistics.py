@@ -103,7 +103,7 @@ def test_one_odd_frame_says_nothing_and_streams_are_apart(images: TrainingImages
 def test_photographs_of_streets_are_left_out() -> None:
     cells = np.zeros((2, 10, 10), np.uint8)
     cells[0, :6], cells[0, 6:] = 1, 2
-    cells[1, :2, :4] = 1
+    cells[1], cells[1, :2, :4] = 2, 1
     shown = (PhotoRegion("road"), PhotoRegion("sofa"))
     nothing = np.zeros((2, 1), np.float16)
     shard = PhotoShard(

@@ -159,11 +159,9 @@ class RescoringFit:
             The head's file in the output folder.
         """
         recipe, folder = self._recipe, Path(self._recipe.output)
-        inputs = {
-            "image_space": self._words.image,
-            "word_space": self._words.space,
-            "start": sha256_of(start_file(recipe.start)) if recipe.start else "",
-        }
+        inputs = {"image_space": self._words.image, "word_space": self._words.space}
+        if recipe.start:
+            inputs["start"] = sha256_of(start_file(recipe.start))
         path = folder / HEAD_FILE
         run = HeadRun(folder, recipe, inputs, recipe.checkpoints, resume)
         stored = run.checkpoint_to_resume()
