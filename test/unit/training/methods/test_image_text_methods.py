@@ -103,8 +103,8 @@ def test_early_blocks_of_both_towers_learn_slower(name: str, tmp_path: Path) -> 
     assert set(blocks.values()) == {0.5} and {n.startswith("visual.") for n in blocks} == {True, False}
     assert {rate for n, rate in found.items() if "blocks.0." in n} == {0.25}
     first = (
-        "conv1", "patch_embed", "pos_embed", "class_emb", "positional_emb", "token_emb", "ln_pre", "cls_token",
-        "reg_token",
+        "conv1", "patch_embed", "pos_embed", "class_emb", "positional_emb", "token_emb", "ln_pre",
+        "cls_token", "reg_token",
     )  # fmt: skip
     before = {n: rate for n, rate in found.items() if any(part in n for part in first)}
     assert set(before.values()) == {0.125} and {n.startswith("visual.") for n in before} == {True, False}
