@@ -215,7 +215,7 @@ def test_asyncio_programs_await_answers_and_streams(client: PerceptionClient) ->
         return await client.start.get_queries(), (words.vectors.shape, len(seen.things)), count
 
     queries, shapes, count = asyncio.run(program())
-    assert [one.label for one in queries] == ["red", "blue"] and shapes[0] == (1, 4) and count == 2
+    assert [one.label for one in queries] == ["red", "blue"] and shapes[0] == (1, 5) and count == 2
 
 
 def test_blocking_calls_work_in_a_callback_of_a_node_with_one_thread(
