@@ -72,7 +72,7 @@ def build_searcher(
         require_same_scores(stored, scores_of(language))
     neutral = language.text.encode(NEUTRAL)
     if language.fitted is not None:
-        return _fitted_searcher(language, language.fitted, neutral, stored, crop_encoder)
+        return _fitted_searcher(spatial.space, language, language.fitted, neutral, stored, crop_encoder)
     return assemble_searcher(
         ContrastScorer(NameBank.encoded(language.text), language.logit_scale.scale),
         stored.words if stored is not None else PEAK_LOGIT,
@@ -155,28 +155,32 @@ def _between_levels(source: Calibration, target: Calibration) -> LogitMapping:
 
 
 def _fitted_searcher(
+    spatial_space: str,
     language: LanguageModel,
     fitted: FittedScores,
     neutral: FloatArray,
     stored: StoredCalibration | None,
     crop_encoder: CropEncoder | None,
 ) -> Searcher:
-    """The calibrations, scales and known names are stored with the model's head."""
-    calibration, exemplar_calibration = (
-        Calibration.loaded(fitted.facts[key]) if key in fitted.facts else Calibration()
-        for key in ("calibration", "example_calibration")
-    )
+    """The calibration, scales and known names are stored with the model's head.
+
+    Exemplars are compared in the image encoder's own space: a head that learned names brings things of one
+    name together, also where one of them was shown.
+    """
+    stored_text = fitted.facts.get("calibration")
+    calibration = Calibration() if stored_text is None else Calibration.loaded(stored_text)
     # The rescoring calibration was fitted to the model's own calibration, and holds for no other.
     rescores = stored is None and crop_encoder is not None and language.rescoring is not None
     return assemble_searcher(
         SigmoidScorer((fitted.text_scale, fitted.exemplar_scale), (fitted.text_bias, fitted.exemplar_bias)),
         stored.words if stored is not None else calibration,
         text_space=language.space,
-        exemplar_space=language.space,
+        exemplar_space=spatial_space,
         neutral=neutral,
         neutral_scale=fitted.text_scale,
         known_names=_known_names(language, fitted),
-        exemplar_calibration=exemplar_calibration,
+        exemplar_scorer=ExemplarScorer(),
+        exemplar_calibration=EXEMPLAR_PEAK_LOGIT,
         crop_encoder=crop_encoder if rescores else None,
         rescoring_calibration=_rescoring_calibration(language) if rescores else None,
     )

@@ -193,7 +193,7 @@ def test_without_its_tokenizer_the_file_to_put_there_is_named(
 # --- one pass serves both
 
 
-def test_one_pass_gives_features_words_and_embedding(
+def test_one_pass_gives_features_and_words(
     published: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Added by the command, named as ``model`` and ``language_model``: the image tower runs once a frame."""
@@ -212,9 +212,7 @@ def test_one_pass_gives_features_words_and_embedding(
     frame = Frame(rng.integers(0, 256, (64, 96, 3), dtype=np.uint8))
     pipeline.process(frame, OutputRequest(features=True))
     passes.clear()
-    result = pipeline.process(
-        frame, OutputRequest(features=True, semantic_features=True, embedding=True, detections=True)
-    )
+    result = pipeline.process(frame, OutputRequest(features=True, semantic_features=True, detections=True))
     assert len(passes) == 1
     assert result.features is not None and result.semantic_features is not None
     images = torch.from_numpy(frame.image).permute(2, 0, 1)[None] / 255

@@ -60,7 +60,7 @@ def test_things_are_found_where_they_are() -> None:
         assert mask.sum() == found.mask.sum()
         assert (result.label_map[mask] == result.vocabulary.ids[found.label]).mean() > 0.9
     assert result.label_map[0, 0] == UNLABELLED
-    assert result.boxes.shape == (2, 5) and set(result.labels) == {"red", "blue"} and len(result) == 2
+    assert result.boxes.shape == (2, 4) and set(result.labels) == {"red", "blue"} and len(result) == 2
 
 
 @pytest.mark.parametrize(

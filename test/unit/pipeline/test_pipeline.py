@@ -162,4 +162,7 @@ def test_an_engine_changes_nothing_but_rounding(
         if one is not None:
             assert one.space == two.space
             np.testing.assert_allclose(one.values, two.values, atol=2e-3)
-    np.testing.assert_allclose(left.embedding, right.embedding, atol=1e-3)
+    asked = OutputRequest(embedding=True)
+    one, two = (pipeline.process(frame, asked).embedding for pipeline in (plain, other))
+    assert one is not None and two is not None
+    np.testing.assert_allclose(one, two, atol=1e-3)

@@ -383,7 +383,8 @@ def test_words_are_calibrated_on_the_household(tmp_path: Path, monkeypatch: pyte
     pipeline = build()
     own, too_high = pipeline.frame_search.searcher.calibration, tmp_path / "too_high.json"
     space = pipeline.query_encoder.text_space
-    write_calibration(too_high, stored(replace(own, offset=own.offset + 5.0), space=space))
+    of_own = replace(stored(replace(own, offset=own.offset + 5.0), space=space), scores=COSINE_SCORES)
+    write_calibration(too_high, of_own)
     pipeline = build(calibration=too_high)
     monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline)
     out = tmp_path / "own.json"

@@ -205,4 +205,4 @@ def test_photographs_become_shards_and_a_head_that_names_them(tmp_path: Path) ->
     )
     _, facts, _ = load_alignment(train(recipe, offline=True))
     (learned,) = json.loads(facts["learned_from"])
-    assert learned["set"] == "flats" and learned["photographs"] == 20 and learned["licence"]
+    assert learned["set"] == "flats" and learned["photographs"] == 10 and learned["licence"]

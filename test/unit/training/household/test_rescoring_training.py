@@ -548,12 +548,12 @@ def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: P
     assert command(arguments) == 0
     head, facts, sha256 = load_rescoring_head(tmp_path / "head.safetensors")
     assert facts["image_space"] == tower.space and head.config.channels == 1152
-    assert facts["word_space"].startswith("household-lit@")
+    assert facts["word_space"].startswith("household-lit-rendered@")
     fitted = RescoringCalibration.loaded(facts["calibration"])
     assert 0.02 <= fitted.detection <= 0.9 and any(fitted.weights)
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["head"] == sha256 == sha256_of(tmp_path / "head.safetensors")
-    ours, whole = figures["household-zoom"], figures[f"{facts['word_space']}, whole images"]
+    ours, whole = figures["household-rescoring-rendered"], figures[f"{facts['word_space']}, whole images"]
     assert ours["views"] == whole["views"] and ours["views"]["all"] >= 5
     # Three steps teach nothing; the packaged head of whole images names some of what it is shown.
     assert whole["within five"]["all"] > 0.3

@@ -204,8 +204,10 @@ def test_a_photograph_that_cannot_be_read_is_told_by_name(tmp_path: Path, naming
 
 def test_the_split_is_fixed_and_keeps_neighbours_together() -> None:
     keys = [f"{n:04d}" for n in range(2000)]
-    train, test = part_of("nyuv2", keys, "train"), part_of("nyuv2", keys, "test")
-    assert sorted((*train, *test)) == keys and 0.15 < len(test) / len(keys) < 0.25
-    assert {int(key) // 10 for key in train}.isdisjoint(int(key) // 10 for key in test)
+    train, calibration, test = (part_of("nyuv2", keys, part) for part in ("train", "calibration", "test"))
+    assert sorted((*train, *calibration, *test)) == keys and 0.15 < len(test) / len(keys) < 0.25
+    assert 0.05 < len(calibration) / len(keys) < 0.15
+    blocks = [{int(key) // 10 for key in part} for part in (train, calibration, test)]
+    assert len(set.union(*blocks)) == sum(map(len, blocks)), "neighbours stay together"
     assert part_of("nyuv2", keys[:1500], "test") == tuple(key for key in test if key < "1500")
     assert part_of("ade20k", keys, "test") != test
