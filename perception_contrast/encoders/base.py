@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from perception_contrast.core.errors import ModelError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from perception_contrast.encoders.familiarity.training_images import TrainingImages
@@ -215,7 +213,3 @@ class LanguageModel(Protocol):
     @property
     def training_images(self) -> TrainingImages | None:
         return None
-
-    def adapt_exemplar(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The mean (dim,) of an exemplar's cells as a query vector; as it is without an adapter."""
-        return vector

@@ -205,13 +205,6 @@ class HouseholdLit(nn.Module, LanguageModel):
     def training_images(self) -> TrainingImages | None:
         return self._training_images
 
-    def adapt_exemplar(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The mean (dim,) of an exemplar's cells through the head's adapter for exemplars."""
-        with torch.inference_mode():
-            device = self.head.log_scale.device
-            adapted = self.head.example_embedding(torch.from_numpy(vector)[None].to(device))
-        return np.asarray(adapted[0].float().cpu().numpy(), np.float32)
-
 
 def load_household_lit(
     tower: ImageEncoder,

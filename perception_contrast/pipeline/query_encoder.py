@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,11 +115,7 @@ class QueryEncoder:
                 another size.
         """
         grid, alike = self._exemplar_grid(features)
-        exemplar = exemplar_of(grid, box, point, alike, mask)
-        language = self._encoders.language
-        if language is not None and grid.space == language.space:
-            exemplar = replace(exemplar, vector=language.adapt_exemplar(exemplar.vector))
-        return exemplar
+        return exemplar_of(grid, box, point, alike, mask)
 
     def trained_absent(self, vocabulary: Vocabulary) -> tuple[str, ...]:
         """Labels of queries in words that the language model was trained to call absent.

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from frame_checks import ALL_OUTPUTS, RED, ask, noise, painted
-from small_models import SHARED, WIDTH, ColourLanguage, ColourWords, pipeline_of, small_dino
+from small_models import WIDTH, ColourLanguage, ColourWords, pipeline_of, small_dino
 
 from perception_contrast.core.errors import QueryError, SpaceError
 from perception_contrast.core.vocabulary import Exemplar, Query
@@ -20,7 +20,7 @@ from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 
 
 def test_a_vocabulary_of_other_models_goes_on_in_words_with_its_ids() -> None:
-    old, new = pipeline_of("lit"), pipeline_of("apart")
+    old, new = pipeline_of("lit"), pipeline_of("clip")
     old.set_queries([Query("gone"), Query("mug", ("a mug",))], ["wall"])
     old.set_queries([Query("mug", ("a mug",))], ["wall"])
     frame = painted((48, 64), {(10, 10, 40, 40): RED})
@@ -30,7 +30,7 @@ def test_a_vocabulary_of_other_models_goes_on_in_words_with_its_ids() -> None:
     assert len(lines) == 2 and "'shown'" in lines[1]
     assert [query.label for query in new.vocabulary.queries] == ["mug"]
     assert (new.vocabulary.ids, new.vocabulary.distractors) == (old.vocabulary.ids, ("wall",))
-    direct = pipeline_of("apart")
+    direct = pipeline_of("clip")
     direct.set_queries([Query("mug", ("a mug",))], ["wall"])
     request = OutputRequest(masks=True)
     labels = [one.process(frame, request).masks for one in (new, direct)]
@@ -53,7 +53,7 @@ def test_exemplars_that_cannot_be_compared_are_refused_when_given(kind: str) -> 
         pipeline.set_queries(
             [Query("key", exemplars=(Exemplar(short, pipeline.query_encoder.exemplar_space),))]
         )
-    dim = {"lit": SHARED, "clip": 32}.get(kind, WIDTH)
+    dim = {"clip": 32}.get(kind, WIDTH)
     with pytest.raises(SpaceError, match="other@1"):
         pipeline.set_queries(
             [Query("key", exemplars=(Exemplar(np.eye(dim, dtype=np.float32)[0], "other@1"),))]

@@ -202,7 +202,7 @@ def test_an_exemplar_of_one_image_is_found_in_another() -> None:
         assert set(result.labels) <= {"it"}
     with pytest.raises(QueryError):
         detector.exemplar(noise, point=(9999, 0))
-    other = detector_of("none").exemplar(noise)
+    other = detector_of("clip").exemplar(noise)
     with pytest.raises((QueryError, SpaceError), match="space"):
         detector(noise, [Query("it", exemplars=(other,))])
     # What was refused must not be taken for what is in force.

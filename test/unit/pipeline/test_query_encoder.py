@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from frame_checks import ALL_OUTPUTS, ask, noise
 from small_models import encoders_of, pipeline_of
 
@@ -31,15 +30,13 @@ def test_a_shown_thing_lives_in_the_space_that_is_announced(kind: str) -> None:
     assert {one.space for one in result.detections} <= {pipeline.query_encoder.exemplar_space}
 
 
-def test_an_example_goes_through_the_heads_adapter() -> None:
-    encoders = encoders_of("lit")
-    pipeline, frame = Pipeline(encoders, PipelineSettings(short_side=56)), noise(56, 84)
-    _, exemplar = pipeline.add_exemplar("all of it", frame)
-    mean = pipeline.process(frame, ALL_OUTPUTS).semantic_features.values.mean((0, 1))
-    with torch.no_grad():
-        unit = torch.from_numpy(mean / np.linalg.norm(mean))[None]
-        expected = encoders.language.head.example_embedding(unit)[0].numpy()
-    assert np.allclose(exemplar.vector, expected, atol=1e-4)
+def test_an_exemplar_is_of_the_image_encoder_whatever_knows_the_words() -> None:
+    frame, shown = noise(56, 84), []
+    for kind in ("lit", "none"):
+        pipeline = Pipeline(encoders_of(kind), PipelineSettings(short_side=56), precision="fp32")
+        shown.append(pipeline.add_exemplar("thing", frame, box=(14, 14, 56, 42))[1])
+    assert shown[0].space == shown[1].space
+    np.testing.assert_allclose(shown[0].vector, shown[1].vector, atol=1e-4)
 
 
 def test_without_a_language_model_words_are_refused() -> None:
