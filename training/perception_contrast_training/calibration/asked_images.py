@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.arrays import RgbImage, Size
-from perception_contrast.core.errors import FrameError
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.segmentation.regions.region import Region
 from perception_contrast_training.household.labelled import Labelled, household
 from perception_contrast_training.household.training_sets import TrainingSets
-from perception_contrast_training.photographs.base import LEAST_SHARE, LabelledPhoto, TruthTable
+from perception_contrast_training.photographs.base import (
+    LEAST_SHARE,
+    LabelledPhoto,
+    TruthTable,
+    readable_photos,
+)
 from perception_contrast_training.photographs.naming import Naming, Truth
-
-logger = logging.getLogger(__name__)
 
 MANY = 150  # names asked for at once, of a robot that has a large vocabulary
 FEW = 24  # most names of a small vocabulary, which are mostly about
@@ -116,12 +116,7 @@ def photographs(sets: TrainingSets, seed: int, most: int = 0) -> Iterator[AskedI
     rng = np.random.default_rng(seed)
     for path, source in sets.sets.items():
         table = TruthTable(sets.naming, source.facts)
-        for key in sets.keys(path, "calibration")[: most or None]:
-            try:
-                photo = source.photo(key)
-            except FrameError as error:
-                logger.warning("left out: %s", error)
-                continue
+        for photo in readable_photos(source, sets.keys(path, "calibration")[: most or None]):
             asked = _asked_of_photo(photo, table, sets.naming, rng)
             if asked:
                 yield AskedImage(photo.image, vocabularies(asked, rng), "photographs")
@@ -129,7 +124,7 @@ def photographs(sets: TrainingSets, seed: int, most: int = 0) -> Iterator[AskedI
 
 def photograph_count(sets: TrainingSets, most: int = 0) -> int:
     """How many ``photographs`` gives at most."""
-    return sum(len(sets.keys(Path(path), "calibration")[: most or None]) for path in sets.sets)
+    return sum(len(sets.keys(path, "calibration")[: most or None]) for path in sets.sets)
 
 
 def _asked_of_photo(
@@ -164,9 +159,3 @@ def vocabularies(asked: Sequence[Asked], rng: np.random.Generator) -> tuple[tupl
     missing = [absent[int(i)] for i in rng.permutation(len(absent))[: max(size - len(there), 0)]]
     few = (*there, *missing)
     return (tuple(asked), few) if few else (tuple(asked),)
-
-
-def all_of(*groups: Iterable[AskedImage]) -> Iterator[AskedImage]:
-    """The images of all groups, one after another."""
-    for group in groups:
-        yield from group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +22,6 @@ from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.rooms.scenes import SceneSampler, SceneSettings
 from perception_contrast_training.calibration.asked_images import (
     AskedImage,
-    all_of,
     overlaps,
     photograph_count,
     photographs,
@@ -33,6 +33,7 @@ from perception_contrast_training.calibration.judged_regions import (
     JudgedRegions,
     Search,
     best_level,
+    errors_by_group,
     judged,
     precision_and_recall,
     searches,
@@ -218,7 +219,7 @@ def asked_images(
         settings.seed, settings.scenes, settings.absent, offline=offline, views=views, unseen=settings.unseen
     )
     real = () if sets is None else photographs(sets, settings.seed, settings.photographs)
-    yield from track(all_of(rendered, real), "calibrating words", total=total)
+    yield from track(itertools.chain(rendered, real), "calibrating words", total=total)
 
 
 def fit_words(
@@ -236,12 +237,7 @@ def fit_words(
     facts = {
         "level": level,
         "detection": threshold,
-        "ece": {
-            name: expected_calibration_error(
-                probability[regions.group == name], regions.correct[regions.group == name]
-            )
-            for name in np.unique(regions.group).tolist()
-        },
+        "ece": errors_by_group(probability, regions),
         "groups": precision_and_recall(probability, regions, threshold),
     }
     return replace(fitted, detection=threshold), facts

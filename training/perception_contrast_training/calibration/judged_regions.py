@@ -17,6 +17,7 @@ from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.segmentation.searcher import ScoredCandidates
 from perception_contrast_training.calibration.asked_images import Asked, AskedImage
+from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
 from perception_contrast_training.photographs.naming import Truth
 
 # Down to where an untrained head's logits lie, so that it too gets its best level.
@@ -150,6 +151,16 @@ def threshold_for_precision(
         lowest = float(probability[own][order][good[-1]]) if len(good) else 0.9
         found = max(found, lowest)
     return min(found, 0.9)
+
+
+def errors_by_group(probability: NDArray[np.float64], regions: JudgedRegions) -> dict[str, float]:
+    """Expected calibration error of each group."""
+    return {
+        name: expected_calibration_error(
+            probability[regions.group == name], regions.correct[regions.group == name]
+        )
+        for name in np.unique(regions.group).tolist()
+    }
 
 
 def precision_and_recall(

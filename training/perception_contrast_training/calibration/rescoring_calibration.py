@@ -18,13 +18,13 @@ from perception_contrast_training.calibration.household_calibration import asked
 from perception_contrast_training.calibration.judged_regions import (
     JudgedRegions,
     Search,
+    errors_by_group,
     judged,
     precision_and_recall,
     searches,
     threshold_for_precision,
 )
 from perception_contrast_training.config.rescoring_recipe import RescoringCalibrationSettings
-from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
 from perception_contrast_training.household.training_sets import TrainingSets
 
 
@@ -55,12 +55,7 @@ def fit_rescoring_calibration(
     detection = threshold_for_precision(probability, regions, least_right)
     facts = {
         "detection": detection,
-        "ece": {
-            name: expected_calibration_error(
-                probability[regions.group == name], regions.correct[regions.group == name]
-            )
-            for name in np.unique(regions.group).tolist()
-        },
+        "ece": errors_by_group(probability, regions),
         "groups": precision_and_recall(probability, regions, detection),
     }
     return RescoringCalibration(weights, offset, detection), facts

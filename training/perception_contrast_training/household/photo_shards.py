@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.arrays import RgbImage
-from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.household.scene_shards import ARRAYS, read_shard, write_shard
-from perception_contrast_training.photographs.base import LabelledPhoto, PhotoRegion, SetFacts
+from perception_contrast_training.photographs.base import (
+    LabelledPhoto,
+    PhotoRegion,
+    SetFacts,
+    photo_rng,
+    readable_photos,
+)
 from perception_contrast_training.photographs.naming import load_naming
 from perception_contrast_training.photographs.open_photos import open_photos
-
-logger = logging.getLogger(__name__)
 
 LEAST_CROP = 0.5  # area of a view's window, of the largest that fits
 JITTER = 0.25  # largest relative change of brightness, contrast and each channel's gain
@@ -74,29 +76,22 @@ def make_photo_shard(job: PhotoShardJob) -> Path:
     source = open_photos(job.source, load_naming(job.names))
     arrays = TokenArrays(job.model, job.layers, job.offline)
     regions: list[list[dict[str, object]]] = []
-    for key in job.keys:
-        try:
-            photo = source.photo(key)
-        except FrameError as error:
-            logger.warning("left out: %s", error)
-            continue
-        seed = hashlib.sha256(f"{source.facts.name}/{key}".encode()).digest()
-        rng = np.random.default_rng(list(seed))
+    for photo in readable_photos(source, job.keys):
+        rng = photo_rng(photo)
         for view in range(job.views):
             rgb, labels = photo_view(photo, job.size, rng if view else None)
             arrays.add(rgb, labels, range(1, len(photo.regions) + 1), job.size)
             regions.append([asdict(region) for region in photo.regions])
     if not regions:
         raise PerceptionError(f"none of {len(job.keys)} photographs of '{job.source}' can be read")
-    facts = asdict(source.facts) | {"names": sorted(source.facts.names)}
-    write_shard(job.folder, arrays.stacked(), {"facts": facts, "regions": regions})
+    write_shard(job.folder, arrays.stacked(), {"facts": source.facts.stored(), "regions": regions})
     return job.folder
 
 
 def load_photo_shard(folder: Path) -> PhotoShard:
     """A shard with its arrays left on disk until they are read. Raises PerceptionError."""
     arrays, stored = read_shard(folder, ARRAYS)
-    facts = SetFacts(**stored["facts"] | {"names": frozenset(stored["facts"]["names"])})
+    facts = SetFacts.of_stored(stored["facts"])
     regions = [tuple(PhotoRegion(**one) for one in image) for image in stored["regions"]]
     return PhotoShard(**arrays, regions=regions, facts=facts)
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.arrays import RgbImage
+from perception_contrast.core.errors import FrameError
 from perception_contrast_training.photographs.naming import Naming, Truth
+
+logger = logging.getLogger(__name__)
 
 MAX_REGIONS = 254  # of a photograph; smaller ones are left out, so that a region's number fits a byte
 LEAST_SHARE = 2e-3  # of the image's pixels; what is smaller is too small to be asked for
@@ -36,6 +41,15 @@ class SetFacts:
     names: frozenset[str]
     dense: bool = True
     rest_is_other: bool = True
+
+    def stored(self) -> dict[str, Any]:
+        """For JSON; ``of_stored`` reads it."""
+        return asdict(self) | {"names": sorted(self.names)}
+
+    @classmethod
+    def of_stored(cls, stored: Mapping[str, Any]) -> SetFacts:
+        """What ``stored`` gave."""
+        return cls(**{**stored, "names": frozenset(stored["names"])})
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,26 @@ class PhotoSet(Protocol):
     def photo(self, key: str) -> LabelledPhoto:
         """Reads one photograph."""
         ...
+
+
+def readable_photos(source: PhotoSet, keys: Iterable[str]) -> Iterator[LabelledPhoto]:
+    """Photographs by key; those that cannot be read are told and left out."""
+    for key in keys:
+        try:
+            yield source.photo(key)
+        except FrameError as error:
+            logger.warning("left out: %s", error)
+
+
+def photo_rng(photo: LabelledPhoto, purpose: str = "") -> np.random.Generator:
+    """Draws of a photograph's own, the same in every run.
+
+    Args:
+        photo: The photograph.
+        purpose: Keeps draws for different ends apart.
+    """
+    seed = hashlib.sha256(f"{photo.facts.name}/{photo.key}{purpose}".encode()).digest()
+    return np.random.default_rng(list(seed))
 
 
 class TruthTable:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from perception_contrast.core.errors import FrameError, PerceptionError
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast.encoders.rescoring_head import Pooled
 from perception_contrast.images.resize import resize_image, resize_labels
 from perception_contrast.preprocessing.region_crops import form_of
@@ -29,11 +27,15 @@ from perception_contrast_training.household.rescoring.enlarged_regions import (
     views_of,
     write_regions,
 )
-from perception_contrast_training.photographs.base import LabelledPhoto, PhotoRegion, SetFacts
+from perception_contrast_training.photographs.base import (
+    LabelledPhoto,
+    PhotoRegion,
+    SetFacts,
+    photo_rng,
+    readable_photos,
+)
 from perception_contrast_training.photographs.naming import load_naming
 from perception_contrast_training.photographs.open_photos import open_photos
-
-logger = logging.getLogger(__name__)
 
 LONGEST = 640  # pixels of a photograph's longer side; crops are enlarged from it, as from a camera's frame
 LEAST_PART = 0.1  # of a label's pixels, which a connected piece of it has to hold
@@ -88,14 +90,8 @@ def make_photo_regions(job: PhotoRegionJob) -> Path:
     made: list[Pooled] = []
     told: list[dict[str, object]] = []
     scene: list[int] = []
-    for number, key in enumerate(job.keys):
-        try:
-            photo = source.photo(key)
-        except FrameError as error:
-            logger.warning("left out: %s", error)
-            continue
-        seed = hashlib.sha256(f"{source.facts.name}/{key}/crops".encode()).digest()
-        rng = np.random.default_rng(list(seed))
+    for number, photo in enumerate(readable_photos(source, job.keys)):
+        rng = photo_rng(photo, "/crops")
         image, found = _regions(photo, job.regions, rng)
         if not found:
             continue
@@ -106,8 +102,7 @@ def make_photo_regions(job: PhotoRegionJob) -> Path:
         scene += [number] * len(found)
     if not made:
         raise PerceptionError(f"{len(job.keys)} photographs of '{job.source}' show nothing large enough")
-    facts = asdict(source.facts) | {"names": sorted(source.facts.names)}
-    write_regions(job.folder, made, scene, {"facts": facts, "regions": told})
+    write_regions(job.folder, made, scene, {"facts": source.facts.stored(), "regions": told})
     return job.folder
 
 
@@ -117,7 +112,7 @@ def load_photo_regions(folders: Sequence[Path]) -> EnlargedRegions[PhotoThing]:
 
 
 def _things(stored: Any) -> list[PhotoThing]:
-    facts = SetFacts(**stored["facts"] | {"names": frozenset(stored["facts"]["names"])})
+    facts = SetFacts.of_stored(stored["facts"])
     return [PhotoThing(PhotoRegion(**one), facts) for one in stored["regions"]]
 
 
