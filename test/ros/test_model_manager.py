@@ -117,8 +117,8 @@ def test_other_models_take_over_between_two_frames_and_every_message_says_so(act
     assert client.call(AddExemplar, f"{NODE}/add_exemplar", label="only seen", kind=2, image=shown).success
     old, before = builder.made[-1], len(client.received[f"{NODE}/semantic_features"])
     builder.hold.clear()
-    assert set_model(active, model="apart").successful
-    client.wait_diagnostics(NAME, "message", lambda text: text.startswith("loading apart"))
+    assert set_model(active, model="clip").successful
+    client.wait_diagnostics(NAME, "message", lambda text: text.startswith("loading clip"))
     # The old ones serve on, and what is asked of them meanwhile is not lost.
     assert client.newest(f"{NODE}/semantic_features").space == first
     kept = client.call(GetQueries, f"{NODE}/get_queries").queries.queries
@@ -140,6 +140,20 @@ def test_other_models_take_over_between_two_frames_and_every_message_says_so(act
     assert new.vocabulary.ids == ids
     client.wait_diagnostics(NAME, "vocabulary/refused", lambda count: int(count) > 0)
     client.wait_report(NAME, "'only seen' was shown in another space")
+
+
+def test_what_was_shown_goes_on_with_other_words_for_the_same_image_model(active) -> None:
+    client, builder = active.client, active.builder
+    assert set_model(active, model="lit").successful
+    client.newest(f"{NODE}/semantic_features", lambda one: one.model.startswith("household-lit"))
+    shown = image_message(ros_camera.image(), ros_camera.HEADER)
+    assert client.call(AddExemplar, f"{NODE}/add_exemplar", label="shown", kind=2, image=shown).success
+    assert set_model(active, model="apart").successful
+    client.newest(f"{NODE}/semantic_features", lambda one: not one.model.startswith("household-lit"))
+    labels = {query.label: query for query in builder.made[-1].vocabulary.queries}
+    assert len(labels["shown"].exemplars) == 1
+    kept = [query for query in client.call(GetQueries, f"{NODE}/get_queries").queries.queries if query.label != "shown"]
+    assert client.call(SetQueries, f"{NODE}/set_queries", queries=kept).success
 
 
 def test_models_that_cannot_be_loaded_leave_the_old_ones_and_the_parameter(active) -> None:

@@ -105,7 +105,7 @@ def filmed() -> Iterator[dict[str, Any]]:
     common: set[tuple[int, int]] = set()
     end = time.monotonic() + 60
     try:
-        while not common and time.monotonic() < end and process.poll() is None:
+        while not (common and all(got.values())) and time.monotonic() < end and process.poll() is None:
             executor.spin_once(timeout_sec=0.1)
             common = set.intersection(*(set(got[topic]) for topic in moving))
         process.send_signal(signal.SIGTERM)
@@ -117,7 +117,7 @@ def filmed() -> Iterator[dict[str, Any]]:
         rclpy.shutdown(context=context)
     if "libegl1" in said:
         pytest.skip(f"no renderer here: {said.splitlines()[-1]}")
-    assert common, said
+    assert common and all(got.values()), said
     moment = max(common)
     result = {topic: messages.get(moment) or list(messages.values())[-1] for topic, messages in got.items()}
     yield {**result, "exit code": process.returncode}
