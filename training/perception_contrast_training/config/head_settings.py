@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from perception_contrast.core.errors import RecipeError
+from perception_contrast.engines.cpu_features import has_bfloat16
 from perception_contrast_training.config.run_settings import Optimisation, Precision
 
 IMAGE_TOWER, TEXT_TOWER = "dinov2-s14", "minilm-l6"
@@ -21,7 +22,7 @@ class HeadOptimisation:
     Attributes:
         average: Momentum of the averaged weights, which are what is kept.
         text_noise: Standard deviation of the noise added to sentence vectors.
-        precision: Of matrix products, "bfloat16" or "float32".
+        precision: Of matrix products, "bfloat16" or "float32"; float32 on a CPU without bfloat16 products.
         threads: Of PyTorch, 0 for its own choice.
     """
 
@@ -50,7 +51,7 @@ class HeadOptimisation:
             betas=BETAS,
             clip=self.clip,
             average=self.average,
-            precision=cast(Precision, self.precision),
+            precision=cast(Precision, self.precision if has_bfloat16() else "float32"),
             device="cpu",
             threads=self.threads,
         )

@@ -12,6 +12,7 @@ from torch import Tensor
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.file_writing import writing
 from perception_contrast.text.base import TextEncoder
+from perception_contrast_training.household.precision import encoding_precision
 
 
 class SentenceBank:
@@ -32,7 +33,7 @@ class SentenceBank:
         """(n, c) float32 unit rows."""
         missing = [s for s in dict.fromkeys(sentences) if s not in self._rows]
         if missing:
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with encoding_precision():
                 rows = self.tower.encode(missing)
             self._rows.update(zip(missing, rows, strict=True))
         return torch.from_numpy(np.stack([self._rows[s] for s in sentences]).astype(np.float32))

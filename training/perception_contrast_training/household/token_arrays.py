@@ -14,6 +14,7 @@ from perception_contrast.core.arrays import RgbImage
 from perception_contrast.encoders.alignment_head import AlignmentConfig, colour_statistics
 from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.preprocessing.to_tensor import image_tensor
+from perception_contrast_training.household.precision import encoding_precision
 from perception_contrast_training.household.scene_shards import ARRAYS
 
 
@@ -47,7 +48,7 @@ class TokenArrays:
         config, tower = AlignmentConfig(), self._tower
         image = image_tensor(rgb, size, tower.mean, tower.std)
         plain = image_tensor(rgb, size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.inference_mode(), encoding_precision():
             out = tower(image, layers=self._layers)
         rows, columns = (side // tower.patch * config.up for side in size)
         cells, purity = cell_labels(labels, numbers, rows, columns)

@@ -20,6 +20,7 @@ from perception_contrast.preprocessing.region_crops import View, coverage, enlar
 from perception_contrast.preprocessing.to_tensor import image_tensor
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, SceneSettings
+from perception_contrast_training.household.precision import encoding_precision
 from perception_contrast_training.household.scene_shards import read_shard, write_shard
 from perception_contrast_training.household.words import SURFACES
 
@@ -157,7 +158,7 @@ def views_of(
     crops = [enlarged(image, view, SIDE) for view in views]
     batch = torch.cat([image_tensor(c, (SIDE, SIDE), tower.mean, tower.std) for c in crops])
     plain = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.inference_mode(), encoding_precision():
         out = tower(batch, layers=layers)
     tokens = torch.cat([layer.float() for layer in out.layers], dim=-1)
     covered = torch.from_numpy(
