@@ -7,6 +7,7 @@ sentence embedding, exemplars through an adapter on the mean vector of a region.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.embedding_spaces import space_name
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.file_writing import writing
 
@@ -173,6 +175,11 @@ class AlignmentHead(nn.Module):
         head.load_state_dict({**self.state_dict(), "known": sentences})
         return head.eval()
 
+    def word_side(self) -> dict[str, Tensor]:
+        """The parameters that words pass through, by name: equal ones give words the same vectors."""
+        sides = ("text.", "text_skip.", "known")
+        return {name: value for name, value in self.state_dict().items() if name.startswith(sides)}
+
     def example_embedding(self, regions: Tensor) -> Tensor:
         """Mean grid vectors of regions (n, dim), unit, to unit query vectors (n, dim)."""
         return F.normalize((regions + self.example(regions)).float(), dim=-1)
@@ -180,6 +187,18 @@ class AlignmentHead(nn.Module):
     def logits(self, cosine: Tensor, kind: int) -> Tensor:
         """kind: 0 words, 1 examples, 2 captions."""
         return self.log_scale[kind].exp() * cosine.float() + self.bias[kind]
+
+
+def word_space(head: AlignmentHead) -> str:
+    """The space of the vectors that a head gives words, whatever its image side and its calibration are.
+
+    Its hash is made of the parameters as ``save_alignment`` writes them, in half precision.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(head.word_side().items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.detach().half().cpu().contiguous().numpy().tobytes())
+    return space_name("household-words", digest.hexdigest())
 
 
 def save_alignment(head: AlignmentHead, path: Path, facts: dict[str, str]) -> None:

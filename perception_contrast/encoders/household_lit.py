@@ -19,6 +19,7 @@ from perception_contrast.encoders.alignment_head import (
     AlignmentHead,
     colour_statistics,
     load_alignment,
+    word_space,
 )
 from perception_contrast.encoders.base import (
     EncoderOutput,
@@ -240,7 +241,8 @@ def load_household_lit(
     chosen = rescoring
     if chosen is None and path == packaged.alignment and packaged.rescoring.is_file():
         chosen = packaged.rescoring
-    found = None if chosen is None else _rescoring(chosen, tower.space, space, device)
+    words = (word_space(head), space)
+    found = None if chosen is None else _rescoring(chosen, tower.space, words, device)
     images = None
     if path == packaged.alignment and packaged.images.is_file():
         images = _training_images(packaged.images, tower.space)
@@ -265,10 +267,15 @@ def _training_images(path: Path, image_space: str) -> TrainingImages:
     return images
 
 
-def _rescoring(path: Path, image_space: str, word_space: str, device: str) -> Rescoring:
+def _rescoring(path: Path, image_space: str, words: tuple[str, str], device: str) -> Rescoring:
+    """words: the space of words, and that of the whole head, which files of before name."""
     head, facts, _ = load_rescoring_head(path)
-    for key, space in (("image_space", image_space), ("word_space", word_space)):
-        require_same_space(facts.get(key, ""), space, f"rescoring head {path.name}")
+    named = facts.get("word_space", "")
+    for name, space in (
+        (facts.get("image_space", ""), image_space),
+        (named, named if named in words else words[0]),
+    ):
+        require_same_space(name, space, f"rescoring head {path.name}")
     try:
         layers = tuple(int(layer) for layer in json.loads(facts["layers"]))
     except (KeyError, ValueError, TypeError) as error:

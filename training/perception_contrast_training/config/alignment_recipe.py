@@ -21,6 +21,7 @@ from perception_contrast_training.household.alignment.alignment_losses import Lo
 from perception_contrast_training.household.alignment.dense_batches import BatchSettings
 
 PATCH = 14  # of the image tower, pixels
+PARTS = ("things", "image")  # of a head, that can be fitted while the rest stays as it is
 AT_LEAST_ONE = (
     "scenes.images", "scenes.per_shard", "scenes.workers", "batch.images", "batch.crop",
     "batch.phrases", "batch.examples",
@@ -115,8 +116,9 @@ class HouseholdTest:
 class AlignmentRecipe:
     """Everything that settles a run of the alignment head.
 
-    start: a head to go on from, a file or ``household-lit-rendered``; "" for none. only: part of the head
-    that is fitted while the rest stays as it is, "" for all of it.
+    start: a head to go on from, a file or a packaged model; "" for none. only: part of the head that is
+    fitted while the rest stays as it is, "" for all of it. "things" is what tells touching things apart;
+    "image" is all but the side of words, so that words keep their vectors, and a rescoring head its words.
     """
 
     method: str = "alignment"
@@ -153,9 +155,9 @@ def alignment_recipe_of(stored: Mapping[str, Any]) -> AlignmentRecipe:
 
 def _require_sane(recipe: AlignmentRecipe) -> None:
     require_towers(recipe)
-    if recipe.only not in ("", "things"):
+    if recipe.only not in ("", *PARTS):
         raise RecipeError(
-            f"only '{recipe.only}' is no part that can be fitted alone; use 'things' or leave it out"
+            f"only '{recipe.only}' is no part that can be fitted alone; use 'things', 'image' or leave it out"
         )
     if recipe.only and not recipe.start:
         raise RecipeError(f"only '{recipe.only}' is fitted on a finished head; name it with 'start'")

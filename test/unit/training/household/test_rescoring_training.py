@@ -19,7 +19,7 @@ from tiny_runs import same
 from perception_contrast.cli.main import main as command
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError, PerceptionError, RecipeError
-from perception_contrast.encoders.alignment_head import AlignmentHead
+from perception_contrast.encoders.alignment_head import AlignmentHead, word_space
 from perception_contrast.encoders.rescoring_head import LAYOUT, RescoringHead, load_rescoring_head
 from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
 from perception_contrast_sim.objects.materials import COLOURS, MATERIALS
@@ -122,7 +122,9 @@ def recipe(**changes: object) -> RescoringRecipe:
 def words() -> WordSpace:
     torch.manual_seed(11)
     head = AlignmentHead().eval().requires_grad_(False)
-    return WordSpace(head, SentenceBank(Sentences()), "household-lit@0123456789ab", "dinov2-s14@1")
+    return WordSpace(
+        head, SentenceBank(Sentences()), word_space(head), "household-lit@0123456789ab", "dinov2-s14@1"
+    )
 
 
 def fit(**changes: object) -> RescoringFit:

@@ -16,9 +16,10 @@ from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.visualization.overlay import overlay
-from perception_contrast_training.cli.eval_options import Job, pipeline_of
+from perception_contrast_training.cli.eval_options import Job, labels_of, pipeline_of
 from perception_contrast_training.evaluation.metrics.photographs import PhotoFigures, PhotoTruth, nearest
 from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.readers.names import vocabulary_of
 from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.evaluation.result_images import WorstCases, tinted
@@ -44,11 +45,18 @@ SHOWN = (
 
 
 def photographs(job: Job) -> Outcome:
-    """All names of a set asked for at once in its test photographs. Raises PerceptionError."""
+    """All names of a set, or those of --vocabulary, asked for at once in its test photographs.
+
+    Raises:
+        PerceptionError: Nothing can be measured.
+    """
     naming = load_naming()
     source = open_photos(Path(job.options.data), naming, skipped=job.skipped)
     worst = WorstCases() if job.options.draw else None
-    figures = photo_figures(pipeline_of(job), source, naming, job.skipped, job.options.limit, worst)
+    asked = None
+    if job.options.vocabulary is not None:
+        asked = _known(labels_of(vocabulary_of(job.options.vocabulary)), naming)
+    figures = photo_figures(pipeline_of(job), source, naming, job.skipped, job.options.limit, worst, asked)
     job.notes.append(
         f"{figures.images} of {len(source.keys)} photographs of {source.facts.name}, which training leaves "
         f"out; licence: {source.facts.licence}"
@@ -63,6 +71,7 @@ def photo_figures(
     skipped: Skipped,
     most: int = 0,
     worst: WorstCases | None = None,
+    asked: Sequence[str] | None = None,
 ) -> PhotoFigures:
     """Figures of the test photographs of a set.
 
@@ -73,6 +82,7 @@ def photo_figures(
         skipped: Notes photographs that cannot be read.
         most: Photographs at most, 0 for all.
         worst: Keeps drawings of the worst, or None.
+        asked: Names to ask for, all of the set's where it is None.
 
     Raises:
         PerceptionError: The set has no test photographs that can be read.
@@ -82,7 +92,7 @@ def photo_figures(
         raise PerceptionError(
             f"none of the {len(source.keys)} photographs of '{source.facts.name}' is a test one"
         )
-    names = _names(source, naming)
+    names = tuple(asked) if asked is not None else _names(source, naming)
     prepared = pipeline.prepare(Vocabulary().with_queries([Query(name) for name in names]))
     table = TruthTable(naming, source.facts)
     figures = PhotoFigures(names, pipeline.frame_search.detection_threshold(pipeline.settings))
@@ -97,6 +107,17 @@ def photo_figures(
     if not figures.images:
         raise PerceptionError("no photograph could be read; nothing was measured")
     return figures
+
+
+def _known(names: Sequence[str], naming: Naming) -> tuple[str, ...]:
+    """Raises PerceptionError for a name of which the lists cannot say what it is true of."""
+    unknown = [name for name in names if not naming.knows(name)]
+    if unknown:
+        raise PerceptionError(
+            f"'{unknown[0]}' is in no list of names, so the photographs' labels say nothing of it; "
+            "leave it out of --vocabulary"
+        )
+    return tuple(names)
 
 
 def _names(source: PhotoSet, naming: Naming) -> tuple[str, ...]:

@@ -160,9 +160,10 @@ def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
     shown = () if sets is None else sorted(sets.names)
     known["names"] = json.dumps(known_names(shown))
     known[TRAINED_ABSENT] = json.dumps(trained_absent(shown))
-    words = () if sets is None else [word for name in shown for word in sets.naming.true_words(name)]
-    sentences = load_minilm(offline=offline).encode(remembered_phrases(words))
-    head = head.remembering(torch.from_numpy(sentences).half().float())
+    if recipe.only != "image":
+        words = () if sets is None else [word for name in shown for word in sets.naming.true_words(name)]
+        sentences = load_minilm(offline=offline).encode(remembered_phrases(words))
+        head = head.remembering(torch.from_numpy(sentences).half().float())
     save_alignment(head, path, known | _calibrated(head, known, recipe, offline))
 
 

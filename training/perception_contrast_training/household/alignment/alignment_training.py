@@ -92,10 +92,13 @@ def initial_head(recipe: AlignmentRecipe) -> InitialHead:
     stored, facts, _ = load_alignment(start_file(recipe.start))
     head = AlignmentHead(replace(stored.config, things=True))
     head.load_state_dict({**head.state_dict(), **stored.state_dict()})
+    words = head.word_side()
     for name, parameter in head.named_parameters():
-        parameter.requires_grad_(not recipe.only or name.startswith(f"{recipe.only}."))
+        things = name.startswith("things.")
+        parameter.requires_grad_({"things": things, "image": name not in words}.get(recipe.only, True))
     kept = {key: text for key, text in facts.items() if key not in ("format", "config")}
-    return InitialHead(head, kept if recipe.only else {})
+    # What tells things apart changes no score: the calibrations go on to hold.
+    return InitialHead(head, kept if recipe.only == "things" else {})
 
 
 class AlignmentFit:

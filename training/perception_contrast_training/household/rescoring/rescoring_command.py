@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.encoders.rescoring_head import load_rescoring_head
 from perception_contrast_training.config.rescoring_recipe import RescoringRecipe, load_rescoring_recipe
@@ -64,8 +63,7 @@ def evaluate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
 
     head, facts, sha256 = load_rescoring_head(file)
     words = load_word_space(recipe, offline=offline)
-    require_same_space(facts.get("image_space", words.image), words.image, f"rescoring head {file.name}")
-    require_same_space(facts.get("word_space", words.space), words.space, f"rescoring head {file.name}")
+    words.require_same(facts, f"rescoring head {file.name}")
     things = rendered(recipe, offline, kept_back=True)
     names, recall = name_vectors(words, shown_names(Words())), recipe.evaluation.recall
     found = {recipe.name: naming(crop_scores(head, things, names), things, recall)}
@@ -74,7 +72,7 @@ def evaluate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
     if recipe.evaluation.whole:
         jobs = shard_jobs(recipe, offline, kept_back=True)
         scores = whole_image_scores(words, jobs, things, names, offline=offline)
-        found[f"{words.space}, whole images"] = naming(scores, things, recall)
+        found[f"{words.whole}, whole images"] = naming(scores, things, recall)
         write_json(path, {"head": sha256, **found})
     print(markdown(outcome(found, recall)))
 

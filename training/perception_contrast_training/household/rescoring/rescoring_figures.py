@@ -68,7 +68,7 @@ def whole_image_scores(
     Raises PerceptionError where they do not hold the things that the shards hold.
     """
     tower = load_dino(jobs[0].model, offline=offline, pinned=True)
-    language = HouseholdLit(tower, words.head, words.bank.tower, words.space).eval()
+    language = HouseholdLit(tower, words.head, words.bank.tower, words.whole).eval()
     height = SceneSettings().height
     pipeline = Pipeline(Encoders(tower, language, "cpu"), PipelineSettings(short_side=height))
     vectors: list[Tensor] = []

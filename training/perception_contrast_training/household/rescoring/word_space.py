@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from perception_contrast.core.embedding_spaces import require_same_space, space_name
-from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment
+from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment, word_space
 from perception_contrast.encoders.household_lit import PACKAGED
 from perception_contrast.models.registry import HOUSEHOLD_LIT
 from perception_contrast_training.config.rescoring_recipe import RescoringRecipe
@@ -15,12 +16,27 @@ from perception_contrast_training.household.sentences import SentenceBank
 
 @dataclass(frozen=True)
 class WordSpace:
-    """A head's words on its sentence tower. space: of the words. image: space of the tower it belongs to."""
+    """A head's words on its sentence tower.
+
+    Attributes:
+        head: The alignment head.
+        bank: Encodes sentences.
+        space: Of the words.
+        whole: Of the whole head, which files of before name as the words' space.
+        image: Of the image tower that the head belongs to.
+    """
 
     head: AlignmentHead
     bank: SentenceBank
     space: str
+    whole: str
     image: str
+
+    def require_same(self, facts: Mapping[str, str], what: str) -> None:
+        """Raises SpaceError unless a rescoring head's facts name these towers and words."""
+        require_same_space(facts.get("image_space", self.image), self.image, what)
+        words = facts.get("word_space", self.space)
+        require_same_space(words, words if words == self.whole else self.space, what)
 
 
 def word_head(words: str) -> tuple[str, Path]:
@@ -46,4 +62,5 @@ def load_word_space(recipe: RescoringRecipe, *, offline: bool = False) -> WordSp
     require_same_space(facts.get("image_space", tower.space), tower.space, f"head {path.name}")
     require_same_space(facts.get("text_space", sentences.space), sentences.space, f"head {path.name}")
     head.requires_grad_(False)
-    return WordSpace(head, SentenceBank(sentences), space_name(model, sha256), tower.space)
+    whole = space_name(model, sha256)
+    return WordSpace(head, SentenceBank(sentences), word_space(head), whole, tower.space)

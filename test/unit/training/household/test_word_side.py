@@ -1,0 +1,69 @@
+"""The side of words of a head: its space, and a fit that leaves it as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from alignment_batches import SETTINGS, Sentences, maker
+from safetensors.torch import load_file
+
+from perception_contrast.encoders.alignment_head import (
+    AlignmentHead,
+    load_alignment,
+    save_alignment,
+    word_space,
+)
+from perception_contrast_training.config.alignment_recipe import AlignmentOptimisation, AlignmentRecipe
+from perception_contrast_training.config.run_settings import CheckpointSettings
+from perception_contrast_training.household.alignment.alignment_training import AlignmentFit
+from perception_contrast_training.household.sentences import SentenceBank
+
+SPACES = {"image_space": "tower@1", "text_space": "sentences@1"}
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    head = AlignmentHead().remembering(torch.nn.functional.normalize(torch.randn(5, 384), dim=-1))
+    path = tmp_path / "start.safetensors"
+    save_alignment(head, path, {"names": "[]", "calibration": "{}", **SPACES})
+    return path
+
+
+def fit(output: Path, start: Path, only: str) -> Path:
+    optimisation = AlignmentOptimisation(steps=4, warm_up=1, precision="float32")
+    recipe = AlignmentRecipe(
+        output=str(output), start=str(start), only=only, batch=SETTINGS, optimisation=optimisation,
+        checkpoints=CheckpointSettings(every=4),
+    )  # fmt: skip
+    return AlignmentFit(recipe, SentenceBank(Sentences()), maker()).run(SPACES)
+
+
+def test_only_the_image_side_is_fitted_and_words_stay_in_their_space(tmp_path: Path, start: Path) -> None:
+    path = fit(tmp_path / "run", start, "image")
+    before, after = load_file(start), load_file(path)
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    words = {name for name in before if name.startswith(("text.", "text_skip.")) or name == "known"}
+    assert words <= same and {"enter.weight", "leave.weight", "blocks.0.up.weight"} <= set(before) - same
+    old, new = load_alignment(start), load_alignment(path)
+    assert word_space(old[0]) == word_space(new[0])
+    # Scores are others now: what was fitted to the old ones is not taken along.
+    assert "calibration" in old[1] and "calibration" not in new[1]
+
+
+def test_the_space_of_words_is_that_of_their_vectors_alone(start: Path) -> None:
+    head, _, _ = load_alignment(start)
+    space = word_space(head)
+    with torch.no_grad():
+        head.leave.weight += 1.0
+    assert word_space(head) == space
+    assert word_space(head.remembering(head.known[:2])) != space
+    for name in ("text.0.bias", "text_skip.weight"):
+        other = AlignmentHead(replace(head.config))
+        other.load_state_dict(head.state_dict())
+        with torch.no_grad():
+            dict(other.named_parameters())[name].flatten()[0] += 0.25
+        assert word_space(other) != space, name
