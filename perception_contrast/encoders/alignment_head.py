@@ -2,7 +2,7 @@
 
 Locked-image tuning (Zhai et al., LiT, CVPR 2022) for dense features: the image encoder and the sentence
 encoder stay as they are, and a small head maps both into one space. Words enter through an adapter on the
-sentence embedding, exemplars through an adapter on the mean vector of a region.
+sentence embedding. Exemplars are not the head's matter: they are compared in the image encoder's own space.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ COLOUR_CHANNELS = 6
 # Instance cues of a cell: offset to its object's centre (rows, columns, in radii of the object), log of that
 # radius in cells, logit of lying at the object's edge.
 THING_CHANNELS = 4
+# Rows of ``log_scale`` and ``bias``. The row between them was of exemplars; it stays, unused, so that heads
+# of before and of now have one shape.
+WORDS, CAPTIONS = 0, 2
+# What heads from before hold of exemplars, which nothing reads any more: tensors, and a calibration.
+OF_EXEMPLARS, CALIBRATION_OF_EXEMPLARS = "example.", "example_calibration"
 # The fact with the names, in JSON, that training always called absent.
 TRAINED_ABSENT = "trained_absent"
 # A sentence vector is mixed with the most similar known one: from a cosine of the first number on, by at most
@@ -112,17 +117,15 @@ class AlignmentHead(nn.Module):
         )  # fmt: skip
         self.text_skip = nn.Linear(c.text_dim, c.dim)
         self.text = nn.Sequential(nn.Linear(c.text_dim, 2 * c.dim), nn.GELU(), nn.Linear(2 * c.dim, c.dim))
-        self.example = nn.Sequential(nn.Linear(c.dim, 2 * c.dim), nn.GELU(), nn.Linear(2 * c.dim, c.dim))
-        for adapter in (self.text, self.example):
-            last = adapter[-1]
-            assert isinstance(last, nn.Linear)
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        last = self.text[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
         # Of the trunk's channels, in training alone; the trainer sets its share.
         self.drop = nn.Dropout(0.0)
         self.known: Tensor
         self.register_buffer("known", torch.zeros(c.known, c.text_dim))
-        # logit = exp(log_scale) * cosine + bias; one pair for words, one for examples, one for captions.
+        # logit = exp(log_scale) * cosine + bias, in the rows WORDS and CAPTIONS.
         self.log_scale = nn.Parameter(torch.tensor([2.5, 2.5, 2.5]))
         self.bias = nn.Parameter(torch.tensor([-6.0, -6.0, 0.0]))
 
@@ -180,13 +183,9 @@ class AlignmentHead(nn.Module):
         sides = ("text.", "text_skip.", "known")
         return {name: value for name, value in self.state_dict().items() if name.startswith(sides)}
 
-    def example_embedding(self, regions: Tensor) -> Tensor:
-        """Mean grid vectors of regions (n, dim), unit, to unit query vectors (n, dim)."""
-        return F.normalize((regions + self.example(regions)).float(), dim=-1)
-
-    def logits(self, cosine: Tensor, kind: int) -> Tensor:
-        """kind: 0 words, 1 examples, 2 captions."""
-        return self.log_scale[kind].exp() * cosine.float() + self.bias[kind]
+    def logits(self, cosine: Tensor) -> Tensor:
+        """Of words, from their cosines with cells or regions."""
+        return self.log_scale[WORDS].exp() * cosine.float() + self.bias[WORDS]
 
 
 def word_space(head: AlignmentHead) -> str:
@@ -212,7 +211,13 @@ def save_alignment(head: AlignmentHead, path: Path, facts: dict[str, str]) -> No
 
 
 def load_alignment(path: Path) -> tuple[AlignmentHead, dict[str, str], str]:
-    """The head, the facts written with it and the sha256 of the file. Raises ModelError."""
+    """The head, the facts written with it and the sha256 of the file.
+
+    What a head from before holds of exemplars is left out.
+
+    Raises:
+        ModelError: the file is missing or not a head's.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -220,7 +225,10 @@ def load_alignment(path: Path) -> tuple[AlignmentHead, dict[str, str], str]:
     try:
         with safe_open(str(path), framework="pt") as stored:
             facts = dict(stored.metadata() or {})
-            tensors = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
+            facts.pop(CALIBRATION_OF_EXEMPLARS, None)
+            # The adapter for exemplars, which are compared by the image encoder's features now.
+            names = [name for name in stored.keys() if not name.startswith(OF_EXEMPLARS)]  # noqa: SIM118
+            tensors = {name: stored.get_tensor(name).float() for name in names}
         config = json.loads(facts["config"])
         config["layers"] = tuple(config["layers"])
         config.setdefault("things", False)  # heads from before they told things apart

@@ -163,14 +163,11 @@ class FittedScores:
 
     Attributes:
         text_scale, text_bias: of cosines with texts.
-        exemplar_scale, exemplar_bias: of cosines with exemplars, in the language model's space.
         facts: what was written with the weights, calibrations among it.
     """
 
     text_scale: float
     text_bias: float
-    exemplar_scale: float
-    exemplar_bias: float
     facts: Mapping[str, str]
 
 

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from perception_contrast.core.embedding_spaces import require_same_space, space_name
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.alignment_head import (
+    CAPTIONS,
     TRAINED_ABSENT,
+    WORDS,
     AlignmentHead,
     colour_statistics,
     load_alignment,
@@ -186,13 +188,13 @@ class HouseholdLit(nn.Module, LanguageModel):
     @property
     def logit_scale(self) -> LogitScale:
         """Of whole images with captions, which the head learned by a softmax over them."""
-        return LogitScale(self.head.log_scale[2].detach().exp().item())
+        return LogitScale(self.head.log_scale[CAPTIONS].detach().exp().item())
 
     @property
     def fitted(self) -> FittedScores:
-        """The head's scales and biases."""
-        scale, bias = self.head.log_scale.detach().exp().tolist(), self.head.bias.tolist()
-        return FittedScores(scale[0], bias[0], scale[1], bias[1], self.facts)
+        """The head's scale and bias of words."""
+        scale, bias = self.head.log_scale[WORDS].detach().exp().item(), self.head.bias[WORDS].item()
+        return FittedScores(scale, bias, self.facts)
 
     @property
     def rescoring(self) -> Rescoring | None:

@@ -172,7 +172,7 @@ def _fitted_searcher(
     # The rescoring calibration was fitted to the model's own calibration, and holds for no other.
     rescores = stored is None and crop_encoder is not None and language.rescoring is not None
     return assemble_searcher(
-        SigmoidScorer((fitted.text_scale, fitted.exemplar_scale), (fitted.text_bias, fitted.exemplar_bias)),
+        SigmoidScorer((fitted.text_scale,) * 2, (fitted.text_bias,) * 2),
         stored.words if stored is not None else calibration,
         text_space=language.space,
         exemplar_space=spatial_space,

@@ -53,7 +53,7 @@ def shard(seed: int = 0, images: int = 4, side: int = 4) -> Shard:
     return Shard(tokens.astype(np.float16), cls, colours, cells, purity, objects)
 
 
-SETTINGS = BatchSettings(images=4, crop=4, phrases=20, examples=6)
+SETTINGS = BatchSettings(images=4, crop=4, phrases=20)
 
 
 def maker(seed: int = 3) -> BatchMaker:

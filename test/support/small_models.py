@@ -67,7 +67,6 @@ def small_lit(tower: DinoTower) -> HouseholdLit:
     lit = HouseholdLit(tower, AlignmentHead(config), Sentences(), "household-lit@small")
     with torch.no_grad():
         lit.head.bias.fill_(0.0)
-        lit.head.example[-1].weight.normal_(0, 0.3)
     return lit.eval().requires_grad_(False)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,15 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.frame import Frame
-from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
+from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
-from perception_contrast.segmentation.regions.region import Region
-from perception_contrast_sim.objects.catalogue import catalogue
-from perception_contrast_sim.rooms.scenes import SceneSampler, SceneSettings
 from perception_contrast_training.calibration.asked_images import (
     AskedImage,
     overlaps,
@@ -29,8 +26,6 @@ from perception_contrast_training.calibration.asked_images import (
 )
 from perception_contrast_training.calibration.fitting import platt
 from perception_contrast_training.calibration.judged_regions import (
-    LEVELS,
-    JudgedRegions,
     Search,
     best_level,
     errors_by_group,
@@ -41,14 +36,8 @@ from perception_contrast_training.calibration.judged_regions import (
 )
 from perception_contrast_training.config.alignment_recipe import CalibrationSettings
 from perception_contrast_training.config.rescoring_recipe import RescoringCalibrationSettings
-from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
-from perception_contrast_training.household.alignment.household_figures import box_of
 from perception_contrast_training.household.labelled import Labelled
-from perception_contrast_training.household.questions import LEAST_SHARE, mask_of
 from perception_contrast_training.household.training_sets import TrainingSets
-from perception_contrast_training.household.words import Concept, Words
-
-Right = Callable[[Region, NDArray[np.bool_]], bool]
 
 
 @dataclass(frozen=True)
@@ -72,57 +61,6 @@ def word_cases(pipeline: Pipeline, image: Labelled) -> Iterator[_Case]:
         yield _Case(frame, question.truth, seen, prepared, strict=question.kind == "absent name")
 
 
-def _example_cases(pipeline: Pipeline, settings: CalibrationSettings, offline: bool) -> Iterator[_Case]:
-    """Examples of training categories, searched in other scenes that have or lack the category.
-
-    In shapes of training: fitted to others, examples were doubted too little in images of a real kitchen.
-    """
-    from rich.progress import track
-
-    sampler, count = SceneSampler(settings.seed + 1, SceneSettings(offline=offline)), settings.example_scenes
-    words, rng = Words(), np.random.default_rng(settings.seed)
-    names = [c.name for c in catalogue() if not c.held_out]
-    shown: dict[str, Exemplar] = {}
-    images = zip(range(count), sampler, strict=False)
-    for _, image in track(images, "calibrating examples", total=count):
-        frame = Frame(image.rgb)
-        seen = pipeline.extract_features(frame)
-        truths = {name: mask_of(image, words, Concept(name)) for name in names}
-        big = [n for n, t in truths.items() if t is not None and t.mean() >= LEAST_SHARE]
-        none = [n for n, t in truths.items() if t is not None and not t.any() and n in shown]
-        asked = [n for n in big if n in shown]
-        asked += [none[int(i)] for i in rng.permutation(len(none))[: len(asked) + 2]]
-        for name in asked:
-            prepared = pipeline.prepare(Vocabulary().with_queries([Query(name, exemplars=(shown[name],))]))
-            truth = truths[name]
-            yield _Case(frame, truth if truth is not None and truth.any() else None, seen, prepared)
-        for name in big:
-            if any(thing.category == name for thing in image.objects.values()):
-                shown[name] = pipeline.query_encoder.encode_exemplar(seen, box=box_of(image, name))
-
-
-def _best_level(pipeline: Pipeline, cases: list[_Case]) -> float:
-    """The logit at which masks of present things overlap best with the truth."""
-    totals = np.zeros(len(LEVELS))
-    for case in cases:
-        if case.truth is None:
-            continue
-        logits = pipeline.frame_search.searcher.refined_logits(
-            case.frame.image, case.seen.semantic, case.seen.features, case.prepared
-        )
-        truth = resize_labels(case.truth, (logits.shape[0], logits.shape[1]))
-        inside = np.histogram(logits[truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
-        outside = np.histogram(logits[~truth], bins=[*LEVELS, np.inf])[0][::-1].cumsum()[::-1]
-        totals += inside / np.maximum(outside + np.count_nonzero(truth), 1)
-    return float(LEVELS[int(totals.argmax())])
-
-
-def mostly_inside(region: Region, truth: NDArray[np.bool_]) -> bool:
-    """Whether at least half of a region lies on the truth (H, W)."""
-    x0, y0, x1, y1 = region.box
-    return bool(truth[y0:y1, x0:x1][region.mask].mean() >= 0.5)
-
-
 @dataclass
 class Regions:
     """Of n regions: what a calibration looks at, whether it is what was asked for, the case."""
@@ -132,9 +70,7 @@ class Regions:
     case: list[int]
 
 
-def regions_of(
-    pipeline: Pipeline, cases: list[_Case], seed: float, low: float, right: Right = overlaps
-) -> Regions:
+def regions_of(pipeline: Pipeline, cases: list[_Case], seed: float, low: float) -> Regions:
     """What would be reported in each case, were there no threshold on probability."""
     gathered, levels = Regions([], [], []), Calibration(seed=seed, low=low)
     for number, case in enumerate(cases):
@@ -144,33 +80,9 @@ def regions_of(
         truth = None if case.truth is None else resize_labels(case.truth, context.map_size)
         for candidate in found:
             gathered.features.append(candidate.features)
-            gathered.correct.append(truth is not None and right(candidate.region, truth))
+            gathered.correct.append(truth is not None and overlaps(candidate.region, truth))
             gathered.case.append(number)
     return gathered
-
-
-def _fitted(
-    pipeline: Pipeline, cases: list[_Case], least_right: float, right: Right = overlaps
-) -> tuple[Calibration, dict[str, float]]:
-    level = _best_level(pipeline, cases)
-    low = seed = level
-    regions = regions_of(pipeline, cases, seed, low, right)
-    if not regions.correct:  # nothing stands out: a head that was hardly trained
-        return Calibration(seed=seed, low=low, mask=low), {"level": level, "regions": 0.0}
-    features, correct = np.asarray(regions.features), np.asarray(regions.correct)
-    weights, offset = platt(features, correct)
-    fitted = Calibration(weights, offset, seed, low, low, 0.5)
-    probability = fitted.probability(features)
-    all_alike = JudgedRegions(features, correct, np.full(len(correct), "examples"))
-    threshold = threshold_for_precision(probability, all_alike, least_right)
-    facts = {
-        "level": level,
-        "regions": float(len(correct)),
-        "correct": float(correct.mean()),
-        "ece": expected_calibration_error(probability, correct),
-        "detection": threshold,
-    }
-    return replace(fitted, detection=threshold), facts
 
 
 def threshold_of(
@@ -189,8 +101,8 @@ def threshold_of(
 
 def calibrate(
     pipeline: Pipeline, settings: CalibrationSettings, sets: TrainingSets | None = None, offline: bool = False
-) -> tuple[Calibration, Calibration, dict[str, Any]]:
-    """Calibrations for words and for examples, and what was seen while fitting them.
+) -> tuple[Calibration, dict[str, Any]]:
+    """The calibration of words, and what was seen while fitting it.
 
     Args:
         pipeline: With the head.
@@ -199,10 +111,8 @@ def calibrate(
         offline: Whether a network may not be touched.
     """
     asked = searches(pipeline, asked_images(settings, sets, offline))
-    words, about_words = fit_words(asked, pipeline, settings)
-    cases = list(_example_cases(pipeline, settings, offline))
-    examples, about_examples = _fitted(pipeline, cases, settings.least_right_examples, mostly_inside)
-    return words, examples, {"words": about_words, "examples": about_examples}
+    words, seen = fit_words(asked, pipeline, settings)
+    return words, {"words": seen}
 
 
 def asked_images(

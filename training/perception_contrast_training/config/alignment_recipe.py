@@ -24,8 +24,7 @@ PATCH = 14  # of the image tower, pixels
 PARTS = ("things", "image")  # of a head, that can be fitted while the rest stays as it is
 AT_LEAST_ONE = (
     "scenes.images", "scenes.per_shard", "scenes.workers", "batch.images", "batch.crop",
-    "batch.phrases", "batch.examples",
-    "photographs.views", "optimisation.steps", "checkpoints.every", "calibration.scenes",
+    "batch.phrases", "photographs.views", "optimisation.steps", "checkpoints.every", "calibration.scenes",
     "evaluation.scenes",
 )  # fmt: skip
 
@@ -80,10 +79,8 @@ class CalibrationSettings:
             what is not there, and probabilities hold for such a mix and for small vocabularies.
         least_right: Share of what is published at the default threshold that is right, in rooms and in
             photographs.
-        least_right_examples: The same for things that were shown.
         unseen: Shapes, textures and colour pairs kept back from training: a head is surer of what it was
             trained on, and robots meet other things.
-        example_scenes: Rendered rooms to search for examples in.
         photographs: Of the calibration part of each set of ``photographs.paths``, 0 for all.
     """
 
@@ -91,9 +88,7 @@ class CalibrationSettings:
     seed: int = 500_001
     absent: int = 150
     least_right: float = 0.6
-    least_right_examples: float = 0.6
     unseen: bool = True
-    example_scenes: int = 60
     photographs: int = 0
 
 
@@ -172,5 +167,4 @@ def _require_sane(recipe: AlignmentRecipe) -> None:
     require_share("optimisation.dropout", recipe.optimisation.dropout)
     require_share("photographs.share", recipe.photographs.share)
     require_share("calibration.least_right", recipe.calibration.least_right)
-    require_share("calibration.least_right_examples", recipe.calibration.least_right_examples)
     require_at_least_one(recipe, AT_LEAST_ONE)

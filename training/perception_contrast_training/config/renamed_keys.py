@@ -1,4 +1,4 @@
-"""Old spellings of recipe keys and values, which still work and warn."""
+"""Old spellings of recipe keys and values, which work and warn, and keys that nothing reads any more."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ RENAMED_KEYS: Mapping[str, str] = {
     "evaluation.pictures": "evaluation.images",
     "measure.pictures": "measure.images",
 }
+# Keys that are gone, and why; they are left out of a recipe with a warning.
+_OF_EXEMPLARS = "heads learn nothing from exemplars, which are compared by the image encoder's own features"
+REMOVED_KEYS: Mapping[str, str] = {
+    "batch.examples": _OF_EXEMPLARS,
+    "loss.example": _OF_EXEMPLARS,
+    "calibration.example_scenes": _OF_EXEMPLARS,
+    "calibration.least_right_examples": _OF_EXEMPLARS,
+}
 RENAMED_VALUES: Mapping[str, Mapping[str, str]] = {"method": {"zoom": "rescoring"}}
 RENAMED_RECIPES: Mapping[str, str] = {"household_zoom": "household_rescoring"}
 
 
 def with_current_keys(stored: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, Any]:
-    """A recipe's mapping with today's keys and values.
+    """A recipe's mapping with today's keys and values, without those that nothing reads any more.
 
     Args:
         stored: As it was written.
@@ -36,6 +44,9 @@ def with_current_keys(stored: Mapping[str, Any], where: str, prefix: str = "") -
     found: dict[str, Any] = {}
     for key, value in stored.items():
         name = f"{prefix}{key}"
+        if name in REMOVED_KEYS:
+            _warn(f"{where}: key '{name}' has no effect: {REMOVED_KEYS[name]}; leave it out", "the key")
+            continue
         current = RENAMED_KEYS.get(name, name)
         last = current.rpartition(".")[2] if current != name else key
         if current != name:
@@ -61,8 +72,8 @@ def current_recipe_name(name: str) -> str:
     return RENAMED_RECIPES[name]
 
 
-def _warn(text: str) -> None:
+def _warn(text: str, what: str = "the old spelling") -> None:
     # FutureWarning, because Python shows DeprecationWarning to developers alone.
     warnings.warn(
-        f"{text}; the old spelling will be refused two minor versions on", FutureWarning, stacklevel=4
+        f"{text}; {what} will be refused two minor versions on", FutureWarning, stacklevel=4
     )

@@ -69,7 +69,19 @@ def _apply(stored: dict[str, Any], change: str) -> None:
         raise RecipeError(f"'{key}': the value {_TOO_DEEP}") from error
     for step in reversed(key.strip().split(".")):
         made = {step: made}
-    _put(stored, with_current_keys(made, f"'{change}'"), key.count(".") + 1, key)
+    made = with_current_keys(made, f"'{change}'")
+    if not _reaches(made, key.count(".") + 1):
+        return  # of a key that nothing reads any more
+    _put(stored, made, key.count(".") + 1, key)
+
+
+def _reaches(change: Any, depth: int) -> bool:
+    """Whether ``change`` still holds a value ``depth`` keys deep."""
+    for _ in range(depth):
+        if not isinstance(change, Mapping) or not change:
+            return False
+        (change,) = change.values()
+    return True
 
 
 def _put(stored: dict[str, Any], change: Mapping[str, Any], depth: int, key: str) -> None:

@@ -211,7 +211,8 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> N
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(
-            f"{path} does not fit the recipe's method: {reason}; resume with the recipe that it was made with"
+            f"{path} does not fit the recipe's method: {reason}; resume with the recipe and the version "
+            "that it was made with, or start anew in another folder"
         ) from error
 
 

@@ -99,6 +99,21 @@ def test_what_cannot_be_is_refused_by_name(shipped: Path, change: str, said: str
     assert said in str(refusal.value)
 
 
+def test_keys_that_nothing_reads_any_more_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    path = written(tmp_path, "batch: {examples: 4, images: 8}\nloss: {example: 0.3}\n")
+    with pytest.warns(FutureWarning, match=r"'batch\.examples' has no effect.*leave it out") as told:
+        recipe = load_alignment_recipe(path)
+    assert any("'loss.example'" in str(one.message) for one in told)
+    assert recipe == dataclasses.replace(
+        AlignmentRecipe(), batch=dataclasses.replace(AlignmentRecipe().batch, images=8)
+    )
+    changes = ["batch.examples=3", "calibration={example_scenes: 5, scenes: 7}", "loss={example: 1.0}"]
+    with pytest.warns(FutureWarning, match=r"'calibration\.example_scenes' has no effect"):
+        changed = load_alignment_recipe(written(tmp_path, "{}"), changes)
+    assert changed.calibration.scenes == 7
+    assert (changed.batch, changed.loss) == (AlignmentRecipe().batch, AlignmentRecipe().loss)
+
+
 @pytest.mark.parametrize(
     "content", [b"- a\n- b\n", b"a: [1\n", b"\xff\xfe\x00\x01", b"", b"!!python/name:os.system x"]
 )

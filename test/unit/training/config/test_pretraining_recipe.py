@@ -19,7 +19,7 @@ from perception_contrast.core.errors import RecipeError
 from perception_contrast.models.registry import model_spec
 from perception_contrast_training.config.pretraining_recipe import as_mapping, read_recipe, recipe_of, settled
 from perception_contrast_training.config.ranges import RANGES, numbers
-from perception_contrast_training.config.renamed_keys import RENAMED_KEYS
+from perception_contrast_training.config.renamed_keys import REMOVED_KEYS, RENAMED_KEYS
 from perception_contrast_training.config.schema import read_mapping
 from perception_contrast_training.config.shipped_recipes import recipe_path, shipped
 from perception_contrast_training.engine.journal import read_log
@@ -125,7 +125,7 @@ def test_old_keys_work_and_warn(tmp_path: Path) -> None:
         read_recipe(path)
 
 
-@pytest.mark.parametrize("old", sorted(RENAMED_KEYS))
+@pytest.mark.parametrize("old", sorted({**RENAMED_KEYS, **REMOVED_KEYS}))
 def test_no_shipped_recipe_has_an_old_key(old: str) -> None:
     section, key = old.split(".")
     for name, (path, _) in shipped().items():

@@ -199,7 +199,7 @@ def test_photographs_become_shards_and_a_head_that_names_them(tmp_path: Path) ->
             "output": str(tmp_path / "run"),
             "scenes": {"images": 2, "per_shard": 10, "sizes": [[112, 140]], "shares": [1.0], "workers": 1},
             "photographs": {"paths": [str(source)]},
-            "batch": {"images": 2, "crop": 8, "phrases": 12, "examples": 4},
+            "batch": {"images": 2, "crop": 8, "phrases": 12},
             "optimisation": {"steps": 3, "warm_up": 1},
         }
     )

@@ -149,7 +149,7 @@ def _fit_images(recipe: AlignmentRecipe, offline: bool) -> None:
 
 
 def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
-    """Writes calibrations of words and examples into the head's file."""
+    """Writes the calibration of words into the head's file."""
     import torch
 
     from perception_contrast.text.sentence_encoder import load_minilm
@@ -189,13 +189,12 @@ def _calibrated(
 ) -> dict[str, str]:
     from perception_contrast_training.calibration.household_calibration import calibrate
 
-    words, examples, seen = calibrate(
+    words, seen = calibrate(
         pipeline_with(head, facts, recipe, offline), recipe.calibration, _photographs(recipe), offline
     )
     logging.info("calibrated: %s", json.dumps(seen))
     return {
         "calibration": words.dumped(),
-        "example_calibration": examples.dumped(),
         "calibration_seen": json.dumps(seen),
     }
 

@@ -1,7 +1,7 @@
 """Locked-image, locked-text dense alignment: what one step computes.
 
 After LiT (Zhai et al., 2022) with region-phrase pairs: masks of phrases, regions against phrases,
-cells against category names, images against captions, and regions shown as examples.
+cells against category names, and images against captions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from perception_contrast.encoders.alignment_head import AlignmentHead
+from perception_contrast.encoders.alignment_head import CAPTIONS, WORDS, AlignmentHead
 from perception_contrast_training.household.alignment.dense_batches import DenseBatch
 from perception_contrast_training.losses.clip import clip_loss
 from perception_contrast_training.losses.dense import category_loss, mask_loss, presence_loss, thing_loss
@@ -28,7 +28,6 @@ class LossWeights:
     region: float = 0.3
     category: float = 0.5
     caption: float = 0.1
-    example: float = 0.5
     thing: float = 0.3
     neighbours: float = 0.0
 
@@ -70,9 +69,8 @@ def alignment_losses(
         "caption": lambda: clip_loss(
             head.image_embedding(batch.cls, trunk),
             head.text_embedding(text.captions),
-            head.log_scale[2].exp(),
+            head.log_scale[CAPTIONS].exp(),
         ),
-        "example": lambda: _examples(head, grid, batch),
         "neighbours": lambda: neighbour_loss(
             _gram(text.categories),
             _gram(head.text_embedding(text.categories)),
@@ -85,7 +83,7 @@ def alignment_losses(
 
 
 def _masks(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tensor) -> dict[str, Tensor]:
-    logits = head.logits(grid @ phrases.T, 0).transpose(1, 2)
+    logits = head.logits(grid @ phrases.T).transpose(1, 2)
     truth = gather_cells(batch.truth, batch.cells)
     weight = (truth >= 0).float() * batch.purity.unsqueeze(1)
     target = truth.clamp_min(0)
@@ -127,7 +125,7 @@ def _categories(head: AlignmentHead, grid: Tensor, batch: DenseBatch, sentences:
     weight = (batch.purity * (batch.purity > 0.6)).flatten()
     # A quarter of the cells tells the same at a quarter of the cost.
     chosen = torch.randperm(len(target))[: len(target) // 4]
-    logits = head.log_scale[0].exp() * (grid.flatten(0, 1)[chosen] @ names.T).float()
+    logits = head.log_scale[WORDS].exp() * (grid.flatten(0, 1)[chosen] @ names.T).float()
     if batch.category_open is not None:
         open_names = _rows_of_cells(batch.category_open, batch.cells, chosen)
         logits = logits.masked_fill(open_names, float("-inf"))
@@ -156,21 +154,10 @@ def _regions(head: AlignmentHead, grid: Tensor, batch: DenseBatch, phrases: Tens
     wanted = torch.tensor(pairs, dtype=torch.int64)
     regions = region_means(grid, batch.cells, batch.purity, wanted)
     truth = batch.truth[wanted[:, 0], wanted[:, 1]]
-    logits = head.log_scale[0].exp() * (regions @ phrases.T).float()
+    logits = head.log_scale[WORDS].exp() * (regions @ phrases.T).float()
     ignored = truth < 0
     # A region has several true phrases; a phrase has several true regions.
     return 0.5 * (
         supervised_contrastive_loss(logits, truth > 0, ignored)
         + supervised_contrastive_loss(logits.T, (truth > 0).T, ignored.T)
     )
-
-
-def _examples(head: AlignmentHead, grid: Tensor, batch: DenseBatch) -> Tensor:
-    queries = head.example_embedding(region_means(grid, batch.cells, batch.purity, batch.examples))
-    logits = head.logits(grid @ queries.T, 1).transpose(1, 2)
-    same = gather_cells(batch.same, batch.cells)
-    target, unsure = same.clamp_min(0), (same < 0).any(-1)
-    weight = batch.purity.unsqueeze(1) * (same >= 0)
-    present = (target * (batch.purity > 0.6).unsqueeze(1)).sum(-1)
-    known = (present >= 3) | ((present == 0) & ~unsure)
-    return mask_loss(logits, target, weight) + 0.3 * presence_loss(logits, (present >= 3).float(), known)

@@ -45,10 +45,6 @@ class LinearHead(AlignmentHead):
         """Sentences less their mean, in the kept directions."""
         return F.normalize((sentences - self.get_buffer("centre")) @ self.get_buffer("basis").T, dim=-1)
 
-    def example_embedding(self, regions: Tensor) -> Tensor:
-        """Examples as they are."""
-        return F.normalize(regions, dim=-1)
-
 
 def untrained_head(seed: int) -> AlignmentHead:
     """The architecture at its random initialisation."""
@@ -82,7 +78,6 @@ def closed_form_head(
     head = LinearHead(solution @ basis.T, np.ascontiguousarray(basis), centre)
     with torch.no_grad():
         head.log_scale.fill_(float(np.log(12.0)))
-        head.bias.copy_(torch.tensor([-6.0, -8.0, 0.0]))
     return head.eval().requires_grad_(False)
 
 

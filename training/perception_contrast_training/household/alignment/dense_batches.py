@@ -29,15 +29,14 @@ from perception_contrast_training.household.words import (
 
 @dataclass(frozen=True)
 class DenseBatch:
-    """b images, n = (h * up) * (w * up) cells, q phrases, e examples.
+    """b images, n = (h * up) * (w * up) cells, q phrases.
 
     layers: per image-tower layer (b, h, w, c). colours (b, 6, H, W). cls (b, c). cells (b, n) int64,
     0 nothing else 1 + object. purity (b, n) in [0, 1]. truth (b, objects + 1, q) in {-1, 0, 1}.
     category (b, objects + 1) index into the category names, -1 none. places (b, objects + 1, 3): row and
     column of its middle in the crop's cells, radius in cells; 0 for what has no middle (walls, floors).
-    examples (e, 2): image, object. same (b, objects + 1, e) in {-1, 0, 1}. category_open (b, objects + 1, k)
-    bool: category names that an object may also have, none where it is None. category_weight (k,): what a
-    category counts, alike where it is None.
+    category_open (b, objects + 1, k) bool: category names that an object may also have, none where it is
+    None. category_weight (k,): what a category counts, alike where it is None.
     """
 
     layers: tuple[Tensor, ...]
@@ -51,20 +50,18 @@ class DenseBatch:
     category_words: list[str]
     places: Tensor
     captions: list[str]
-    examples: Tensor
-    same: Tensor
     category_open: Tensor | None = None
     category_weight: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """images a batch; crop: token rows and columns; phrases; examples."""
+    """images a batch; crop: token rows and columns; phrases; least_cells: of what asks for
+    something."""
 
     images: int = 16
     crop: int = 16
     phrases: int = 96
-    examples: int = 24
     least_cells: int = 3
 
 
@@ -96,7 +93,6 @@ class BatchMaker:
             for things, count in zip(objects, counts, strict=True)
         ]
         concepts = self._concepts(visible)
-        examples, same = self._examples(objects, visible)
         return DenseBatch(
             **given,
             phrases=[phrase(c, rng) for c in concepts],
@@ -104,8 +100,6 @@ class BatchMaker:
             category=self._categories(objects),
             category_words=[self._category_word(name) for name in self._names],
             captions=[self._caption(things) for things in objects],
-            examples=examples,
-            same=same,
         )
 
     def _window(self, shard: Shard) -> tuple[TokenWindow, list[SceneObject]]:
@@ -160,30 +154,3 @@ class BatchMaker:
     def _category_word(self, name: str) -> str:
         choices = (name, name, *self._words.synonyms.get(name, ()))
         return phrase(Concept(str(self.rng.choice(choices))), self.rng)
-
-    def _examples(
-        self, objects: Sequence[list[SceneObject]], visible: Sequence[dict[int, SceneObject]]
-    ) -> tuple[Tensor, Tensor]:
-        rng, wish = self.rng, self._settings.examples
-        pool = [
-            (b, k)
-            for b, things in enumerate(objects)
-            for k, o in enumerate(things)
-            if o.index in visible[b] and o.category not in SURFACES
-        ]
-        if not pool:
-            pool = [
-                (b, k)
-                for b, things in enumerate(objects)
-                for k, o in enumerate(things)
-                if o.index in visible[b]
-            ]
-        chosen = [pool[int(i)] for i in rng.integers(0, len(pool), wish)]
-        most = max(len(things) for things in objects)
-        same = torch.zeros(len(objects), most + 1, wish)
-        for e, (b, k) in enumerate(chosen):
-            wanted = objects[b][k].category
-            for other, things in enumerate(objects):
-                for position, thing in enumerate(things):
-                    same[other, position + 1, e] = float(thing.category == wanted)
-        return torch.tensor([(b, k + 1) for b, k in chosen], dtype=torch.int64), same

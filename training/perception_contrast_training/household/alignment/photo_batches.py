@@ -75,7 +75,6 @@ class PhotoBatchMaker:
             for cells, window in zip(given["cells"].numpy(), windows, strict=True)
         ]
         nouns = self._nouns(regions, seen, facts)
-        examples, same = self._examples(regions, seen, facts)
         return DenseBatch(
             **given,
             phrases=[phrase(Concept(noun), rng) for noun in nouns],
@@ -85,8 +84,6 @@ class PhotoBatchMaker:
             captions=[
                 self._caption([one[i].name for i in some]) for one, some in zip(regions, seen, strict=True)
             ],
-            examples=examples,
-            same=same,
             category_open=self._open_names(regions, facts),
             category_weight=self._weights,
         )
@@ -170,20 +167,6 @@ class PhotoBatchMaker:
             table = torch.from_numpy(truth[1:] != Truth.FALSE)
             self._open[facts.name] = table & ~torch.eye(len(self._names), dtype=torch.bool)
         return self._open[facts.name]
-
-    def _examples(
-        self,
-        regions: Sequence[tuple[PhotoRegion, ...]],
-        seen: Sequence[list[int]],
-        facts: Sequence[SetFacts],
-    ) -> tuple[Tensor, Tensor]:
-        rng, wish = self.rng, self._settings.examples
-        pool = [(b, i) for b, some in enumerate(seen) for i in some] or [(0, 0)]
-        likely = np.array([self._rarity[regions[b][i].name] for b, i in pool])
-        chosen = [pool[int(i)] for i in rng.choice(len(pool), wish, p=likely / likely.sum())]
-        names = [regions[b][i].name for b, i in chosen]
-        same = self._truth(regions, facts, names)
-        return torch.tensor([(b, i + 1) for b, i in chosen], dtype=torch.int64), same
 
     def _caption(self, names: Sequence[str]) -> str:
         if not names:

@@ -86,7 +86,7 @@ def whole_image_scores(
     if shown != things.objects:
         raise PerceptionError("the shards kept back do not hold these scenes; delete them to make them anew")
     with torch.inference_mode():
-        return words.head.logits(torch.stack(vectors) @ names.T, 0).double().sigmoid()
+        return words.head.logits(torch.stack(vectors) @ names.T).double().sigmoid()
 
 
 def naming(scores: Tensor, things: RenderedRegions, recall: float) -> dict[str, dict[str, float]]:
