@@ -152,7 +152,8 @@ def test_what_was_shown_goes_on_with_other_words_for_the_same_image_model(active
     client.newest(f"{NODE}/semantic_features", lambda one: not one.model.startswith("household-lit"))
     labels = {query.label: query for query in builder.made[-1].vocabulary.queries}
     assert len(labels["shown"].exemplars) == 1
-    kept = [query for query in client.call(GetQueries, f"{NODE}/get_queries").queries.queries if query.label != "shown"]
+    asked = client.call(GetQueries, f"{NODE}/get_queries").queries.queries
+    kept = [query for query in asked if query.label != "shown"]
     assert client.call(SetQueries, f"{NODE}/set_queries", queries=kept).success
 
 

@@ -52,8 +52,12 @@ def gather_cells(table: Tensor, cells: Tensor) -> Tensor:
 
 def region_means(grid: Tensor, cells: Tensor, purity: Tensor, wanted: Tensor) -> Tensor:
     """Unit mean vectors of regions. grid (b, n, d); wanted (e, 2): image and value in cells."""
-    picked = (cells[wanted[:, 0]] == wanted[:, 1:]).to(grid.dtype) * purity[wanted[:, 0]]
-    return F.normalize(torch.einsum("en,end->ed", picked, grid[wanted[:, 0]]), dim=-1, eps=1e-6)
+    images, values = len(cells), int(cells.max()) + 1
+    rows = (torch.arange(images).unsqueeze(1) * values + cells).flatten()
+    # One sum over all cells: a product for each region would copy its whole image.
+    weighted = (grid * purity.unsqueeze(-1)).flatten(0, 1)
+    sums = weighted.new_zeros(images * values, weighted.shape[-1]).index_add(0, rows, weighted)
+    return F.normalize(sums[wanted[:, 0] * values + wanted[:, 1]], dim=-1, eps=1e-6)
 
 
 def alignment_losses(
