@@ -146,7 +146,7 @@ def calibration(folder: Path, listed: Callable[[], None]) -> tuple[list[int], st
     labels_beside(folder)
     data = LabelledFolder(folder, skipped := Skipped())
     listed()
-    return [number_of(one.rgb) for one in data.images(data.pairs, 0, 0)], told(skipped)
+    return [number_of(rgb) for rgb, _ in data.images(data.pairs)], told(skipped)
 
 
 def sequence(folder: Path, listed: Callable[[], None]) -> tuple[list[int], str]:
@@ -280,7 +280,7 @@ def test_a_turned_image_is_named_where_its_labels_are_upright(tmp_path: Path) ->
         list(LabelFolder(tmp_path, ["red"], [255], Skipped()))
     data = LabelledFolder(tmp_path, Skipped())
     with pytest.raises(PerceptionError, match="EXIF orientation 6"):
-        list(data.images(data.pairs, 0, 0))
+        list(data.images(data.pairs))
 
 
 @pytest.mark.ros

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,11 @@ from perception_contrast.segmentation.calibration_files import (
 )
 from perception_contrast_training.calibration import calibrate_command as calibrate_words
 from perception_contrast_training.calibration.fitting import LEAST_REGIONS, fitted, platt
+from perception_contrast_training.calibration.judged_regions import (
+    JudgedRegions,
+    threshold_for_absent,
+    threshold_for_precision,
+)
 from perception_contrast_training.calibration.reliability_diagram import draw_reliability
 from perception_contrast_training.evaluation.metrics.reliability import reliability
 from perception_contrast_training.evaluation.readers.types import Skipped
@@ -304,8 +310,12 @@ def test_the_command_makes_a_folders_probabilities_right(
     # A box of a name's colour is that thing in half of the cases.
     assert found.facts["error_after"] < 0.12 < 0.3 < found.facts["error_before"]
     assert bool(found.words.knots[0]) == (method == "isotonic")
+    # Many names were asked for at once, and few: the more, the less probable each is.
+    assert found.words.weights[FEATURES.index("log_names")] != 0.0
     said = capsys.readouterr().out
-    assert "15 bins of equal width" in said and str(calibration_path(SPACE)) in said
+    assert (
+        "15 bins of equal width" in said and "images, few:" in said and str(calibration_path(SPACE)) in said
+    )
     assert plot.is_file() and Pipeline(encoders_of("colours"), calibration=found)
 
 
@@ -325,10 +335,13 @@ def test_a_folder_that_is_not_right_is_refused_with_its_name(tmp_path: Path, spo
     spoil(data)
     with pytest.raises(PerceptionError, match=said):
         folder = LabelledFolder(data, Skipped())
-        list(folder.images(folder.pairs, 0, 1))
+        list(folder.images(folder.pairs))
 
 
-@pytest.mark.parametrize("options", [["--scenes", "1"], ["--most-fired", "2"], ["--language-model", "none"]])
+@pytest.mark.parametrize(
+    "options",
+    [["--scenes", "1"], ["--most-fired", "2"], ["--least-right", "-1"], ["--language-model", "none"]],
+)
 def test_options_that_make_no_sense_are_refused(
     options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -340,10 +353,10 @@ def test_a_fit_that_is_no_better_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Right for half of the boxes at first, for all of them later on."""
-    first, second = (calibrate_words.Half(*half(share), np.zeros(3, bool), 3) for share in (0.5, 0.99))
+    first, second = (half(share) for share in (0.5, 0.99))
     gathered = iter(([first] * len(calibrate_words.MOVES), [second]))
     monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline_of("colours"))
-    monkeypatch.setattr(calibrate_words, "gathered", lambda *_: next(gathered))
+    monkeypatch.setattr(calibrate_words, "judged_at", lambda *_: next(gathered))
     data = folder_of_colours(tmp_path / "data", images=2)
     assert command(["calibrate", "--data", str(data)]) == 2
     said = capsys.readouterr()
@@ -354,25 +367,31 @@ def test_the_seed_moves_to_where_most_is_found_and_stays_where_nothing_is_gained
     levels = calibrate_words.moved_levels(BASE)
     assert levels[0] == BASE and {round(one.seed - one.low, 6) for one in levels} == {0.4}
 
-    def found(count: int) -> calibrate_words.Half:
+    def found(count: int) -> JudgedRegions:
         """The first regions show what is asked for, a hundred others do not."""
         features, correct = np.zeros((count + 100, K)), np.arange(count + 100) < count
         features[:count, FEATURES.index("mean")] = 3.0
         present = np.arange(300) < 200
-        case = np.concatenate([np.arange(count), 200 + np.arange(100)])
-        return calibrate_words.Half(features, correct, case, ~present, 30, present)
+        name = np.concatenate([np.arange(count), 200 + np.arange(100)])
+        group = np.full(len(name), "images", np.str_)
+        return JudgedRegions(features, correct, group, name, present, ~present, 30)
 
     fewer, more = found(60), found(150)
     halves = [fewer, fewer, more, fewer, fewer]
-    assert calibrate_words.best_level(levels, halves, "platt", 0.05) == 2
-    assert calibrate_words.best_level(levels, [fewer] * 5, "platt", 0.05) == 0
-    nothing = found(0)
-    assert calibrate_words.best_level(levels, [nothing, *[fewer] * 4], "platt", 0.05) == 1
+    for threshold in (
+        partial(threshold_for_absent, most_fired=0.05),
+        partial(threshold_for_precision, least_right=0.6),
+    ):
+        assert calibrate_words.best_of_levels(levels, halves, "platt", threshold) == 2
+        assert calibrate_words.best_of_levels(levels, [fewer] * 5, "platt", threshold) == 0
+        nothing = found(0)
+        assert calibrate_words.best_of_levels(levels, [nothing, *[fewer] * 4], "platt", threshold) == 1
 
 
-def half(share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    features = np.full((200, K), 4.0)
-    return features, np.arange(200) < 200 * share, np.zeros(200, np.int64)
+def half(share: float) -> JudgedRegions:
+    correct, none = np.arange(200) < 200 * share, np.zeros(1, bool)
+    group = np.full(200, "images", np.str_)
+    return JudgedRegions(np.full((200, K), 4.0), correct, group, np.zeros(200, np.int64), none, none, 3)
 
 
 @pytest.mark.slow

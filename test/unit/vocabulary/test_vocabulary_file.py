@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from perception_contrast.cli import main as cli
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.vocabulary import MAX_QUERIES, Query
+from perception_contrast.encoders.alignment_head import TRAINED_ABSENT, load_alignment
+from perception_contrast.encoders.household_lit import PACKAGED
 from perception_contrast.vocabulary.vocabulary_file import VocabularyFile, load_vocabulary, named_vocabulary
 from perception_contrast.vocabulary.vocabulary_folders import named_vocabularies
 
@@ -55,6 +59,25 @@ def test_shipped_vocabularies_hold_what_they_should(name: str, repository: Path)
     assert len(set(phrases)) == len(phrases), "a phrase of two labels makes them fight for it"
     assert not set(phrases) & set(found.distractors)
     assert sum(len(query.texts()) > 1 for query in found.queries) > 0.7 * len(found.queries)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("head", sorted(PACKAGED))
+def test_shipped_vocabularies_for_household_lit_hold_nothing_it_was_trained_to_call_absent(
+    name: str, head: str
+) -> None:
+    """The others say which language model they are for."""
+    found = load_vocabulary(name)
+    facts = load_alignment(PACKAGED[head].alignment)[1]
+    absent = {one.casefold() for one in json.loads(facts.get(TRAINED_ABSENT, "[]"))}
+    held = {text for query in found.queries for text in (query.label, *query.texts())} & absent
+    meant_for = set(re.findall(r"siglip2-b16|household-lit", found.description))
+    assert len(meant_for) == 1, "a vocabulary says which language model it is for"
+    assert not held or meant_for == {"siglip2-b16"}, held
+
+
+def test_the_household_vocabulary_is_for_household_lit() -> None:
+    assert "household-lit" in load_vocabulary("household").description
 
 
 def test_shipped_vocabularies_are_installed(repository: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,21 @@ from perception_contrast.segmentation.calibration_files import (
     write_calibration,
 )
 from perception_contrast.segmentation.place_level import (
+    MOST_FIRED,
     checked_place,
     place_level_path,
     write_place_level,
 )
 from perception_contrast.segmentation.searcher_factory import scores_of
+from perception_contrast_training.calibration.asked_images import AskedImage, labelled_images, rooms
 from perception_contrast_training.calibration.fitting import fitted
-from perception_contrast_training.calibration.household_calibration import (
-    Regions,
-    regions_of,
-    threshold_of,
-    word_cases,
+from perception_contrast_training.calibration.judged_regions import (
+    JudgedRegions,
+    errors_by_group,
+    judged_at,
+    precision_and_recall,
+    threshold_for_absent,
+    threshold_for_precision,
 )
 from perception_contrast_training.calibration.reliability_diagram import draw_reliability
 from perception_contrast_training.calibration.unlabelled import (
@@ -39,67 +44,36 @@ from perception_contrast_training.calibration.unlabelled import (
     require_frames,
     sampled_frames,
 )
+from perception_contrast_training.config.alignment_recipe import CalibrationSettings
 from perception_contrast_training.evaluation.metrics.reliability import BINS, Reliability, reliability
 from perception_contrast_training.evaluation.readers.types import Skipped
-from perception_contrast_training.household.labelled import Labelled, LabelledFolder, household
+from perception_contrast_training.household.labelled import LabelledFolder
 
 HOUSEHOLD = "household"
 MOVES = (0.0, -1.0, -0.5, 0.5, 1.0)  # of the levels that regions grow between, in logits; none first
+MOST_ABSENT = 500  # absent names of an image; a vocabulary has to have room for those that are there
 VIEWS = 2  # of each simulated room: regions of one room are alike, and a fit needs many that are not
+# Of the probabilities (n,) of regions, the default threshold.
+Threshold = Callable[[NDArray[np.float64], JudgedRegions], float]
 SEED = 640_001  # of scenes that neither training nor the evaluation of household-lit draws
 
 
 @dataclass(frozen=True)
-class Half:
-    """Regions of half of the data.
-
-    features: (n, k); correct, case: (n,); absent, present: (cases,), neither for a matter of degree.
-    """
-
-    features: NDArray[np.float64]
-    correct: NDArray[np.bool_]
-    case: NDArray[np.int64]
-    absent: NDArray[np.bool_]
-    images: int
-    present: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
-
-
-@dataclass(frozen=True)
 class Fit:
-    """What was fitted, and how reliable the probabilities of the held-out half were and are."""
+    """What was fitted, and how it does on the held-out half.
+
+    Attributes:
+        stored: The fit.
+        before, after: How reliable the probabilities of regions were and are.
+        errors: Of each group of regions, the calibration error before and after.
+        shown: Of each group, what the threshold lets through, as ``precision_and_recall`` gives it.
+    """
 
     stored: StoredCalibration
     before: Reliability
     after: Reliability
-
-
-def gathered(pipeline: Pipeline, images: Iterable[Labelled], levels: Sequence[Calibration]) -> list[Half]:
-    """Asks every question of every image, at each of some levels; only what a fit needs is kept."""
-    found = [Regions([], [], []) for _ in levels]
-    absent: list[bool] = []
-    present: list[bool] = []
-    count = 0
-    for image in images:
-        count += 1
-        cases = list(word_cases(pipeline, image))
-        for kept, level in zip(found, levels, strict=True):
-            regions = regions_of(pipeline, cases, level.seed, level.low)
-            kept.features += regions.features
-            kept.correct += regions.correct
-            kept.case += [len(absent) + number for number in regions.case]
-        absent += [one.truth is None and one.strict for one in cases]
-        present += [one.truth is not None for one in cases]
-    return [
-        Half(
-            np.array(kept.features, float).reshape(-1, len(level.weights)),
-            np.array(kept.correct, bool),
-            np.array(kept.case, np.int64),
-            np.array(absent, bool),
-            count,
-            np.array(present, bool),
-        )
-        for kept, level in zip(found, levels, strict=True)
-    ]
+    errors: Mapping[str, tuple[float, float]]
+    shown: Mapping[str, Mapping[str, float]]
 
 
 def moved_levels(base: Calibration) -> list[Calibration]:
@@ -109,37 +83,51 @@ def moved_levels(base: Calibration) -> list[Calibration]:
     ]
 
 
-def best_level(levels: Sequence[Calibration], halves: Sequence[Half], method: str, most_fired: float) -> int:
-    """Which levels find most of what is there, at a threshold that lets few absent names through.
+def best_of_levels(
+    levels: Sequence[Calibration], found: Sequence[JudgedRegions], method: str, threshold: Threshold
+) -> int:
+    """Which levels find most of what is there, at their threshold.
 
     The first ones where none finds more; those with too little to fit to are left out.
     """
     shares: list[float] = []
-    for base, half in zip(levels, halves, strict=True):
+    for base, regions in zip(levels, found, strict=True):
         try:
-            new = fitted(base, half.features, half.correct, method)
+            new = fitted(base, regions.features, regions.correct, method, regions.weights)
         except PerceptionError:
             shares.append(0.0)
             continue
-        probability = new.probability(half.features)
-        reported = probability >= threshold_of(half.absent, half.case.tolist(), probability, most_fired)
-        found = np.unique(half.case[half.correct & reported])
-        shares.append(len(found) / max(1, int(half.present.sum())))
+        probability = new.probability(regions.features)
+        shares.append(regions.found(probability >= threshold(probability, regions)))
     return int(np.argmax(shares))
 
 
-def fit_words(
-    pipeline: Pipeline, base: Calibration, fit: Half, held_out: Half, method: str, most_fired: float
+def fit_and_measure(
+    pipeline: Pipeline,
+    base: Calibration,
+    fit: JudgedRegions,
+    held_out: JudgedRegions,
+    method: str,
+    threshold: Threshold,
 ) -> Fit:
-    """Fits to one half, measures on the other. Raises PerceptionError where there is too little.
+    """Fits to one half, measures on the other.
 
-    base: with the levels that both halves were gathered at.
+    Args:
+        pipeline: That both were searched by.
+        base: With the levels that both halves were gathered at.
+        fit: Regions to fit to; each group counts alike.
+        held_out: Regions to measure on.
+        method: One of METHODS.
+        threshold: Gives the default threshold.
+
+    Raises:
+        PerceptionError: There is too little to fit to, or to measure on.
     """
-    new = fitted(base, fit.features, fit.correct, method)
-    threshold = threshold_of(fit.absent, fit.case.tolist(), new.probability(fit.features), most_fired)
+    new = fitted(base, fit.features, fit.correct, method, fit.weights)
     if not len(held_out.correct):
         raise PerceptionError("nothing stands out in the held-out half; give more images")
-    before, after = (reliability(c.probability(held_out.features), held_out.correct) for c in (base, new))
+    before, after = (c.probability(held_out.features) for c in (base, new))
+    of_before, of_after = (reliability(probability, held_out.correct) for probability in (before, after))
     facts = {
         "pictures": fit.images,
         "regions": len(fit.correct),
@@ -147,13 +135,16 @@ def fit_words(
         "held_out_regions": len(held_out.correct),
         "bins": BINS,
         "seed": base.seed,
-        "error_before": before.error,
-        "error_after": after.error,
+        "error_before": of_before.error,
+        "error_after": of_after.error,
     }
+    detection = threshold(new.probability(fit.features), fit)
     space = pipeline.frame_search.searcher.text_space
     scores = scores_of(pipeline.query_encoder.language)
-    stored = StoredCalibration(space, method, replace(new, detection=threshold), facts, scores)
-    return Fit(stored, before, after)
+    stored = StoredCalibration(space, method, replace(new, detection=detection), facts, scores)
+    errors = errors_by_group(before, held_out), errors_by_group(after, held_out)
+    by_group = {group: (errors[0][group], error) for group, error in errors[1].items()}
+    return Fit(stored, of_before, of_after, by_group, precision_and_recall(after, held_out, detection))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -190,19 +181,35 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scenes", type=int, default=120, help="simulated scenes in all; default: %(default)s"
     )
-    parser.add_argument("--absent", type=int, default=12, help="absent names an image; default: %(default)s")
     parser.add_argument(
+        "--absent",
+        type=int,
+        default=CalibrationSettings.absent,
+        help="names asked for at once that are absent from an image; default: %(default)s",
+    )
+    thresholds = parser.add_mutually_exclusive_group()
+    thresholds.add_argument(
+        "--least-right",
+        type=float,
+        metavar="SHARE",
+        help="with --data: the default threshold is the lowest at which this share of what is reported is "
+        f"right, with many names and with few; default: {CalibrationSettings.least_right}",
+    )
+    thresholds.add_argument(
         "--most-fired",
         type=float,
-        default=0.05,
-        help="share of absent names that may be reported at the threshold; default: %(default)s",
+        metavar="SHARE",
+        help="the threshold is the lowest at which at most this share of the absent names is reported; with "
+        f"--data instead of --least-right; with --unlabelled by default {MOST_FIRED}",
     )
     parser.add_argument("--seed", type=int, default=SEED, help="of scenes and of absent names")
     parser.add_argument("--offline", action="store_true", help="never touch a network")
     return parser
 
 
-def halves(arguments: argparse.Namespace, skipped: Skipped) -> tuple[Iterable[Labelled], Iterable[Labelled]]:
+def halves(
+    arguments: argparse.Namespace, skipped: Skipped
+) -> tuple[Iterator[AskedImage], Iterator[AskedImage]]:
     """Rooms of two seeds, or the first and the second half of a folder: neighbours stay together.
 
     skipped: notes files of the folder that cannot be read.
@@ -211,14 +218,15 @@ def halves(arguments: argparse.Namespace, skipped: Skipped) -> tuple[Iterable[La
     if arguments.data == HOUSEHOLD:
         scenes = (arguments.scenes + 1) // 2, arguments.scenes // 2
         first, second = (
-            household(seed + k, n, absent, arguments.offline, VIEWS) for k, n in enumerate(scenes)
+            rooms(seed + k, n, absent, offline=arguments.offline, views=VIEWS, unseen=True)
+            for k, n in enumerate(scenes)
         )
         return first, second
     folder = LabelledFolder(Path(arguments.data), skipped)
     middle = (len(folder.pairs) + 1) // 2
     return (
-        folder.images(folder.pairs[:middle], seed, absent),
-        folder.images(folder.pairs[middle:], seed + 1, absent),
+        labelled_images(folder, folder.pairs[:middle], seed, absent),
+        labelled_images(folder, folder.pairs[middle:], seed + 1, absent),
     )
 
 
@@ -232,8 +240,27 @@ def _pipeline(arguments: argparse.Namespace) -> Pipeline:
 
 
 def _require_sane(arguments: argparse.Namespace) -> None:
-    if arguments.scenes < 2 or arguments.absent < 0 or not 0.0 <= arguments.most_fired <= 1.0:
-        raise PerceptionError("--scenes is 2 or more, --absent 0 or more, --most-fired in [0, 1]")
+    if arguments.scenes < 2 or not 0 <= arguments.absent <= MOST_ABSENT:
+        raise PerceptionError(f"--scenes is 2 or more, --absent from 0 to {MOST_ABSENT}")
+    for name in ("least_right", "most_fired"):
+        value = getattr(arguments, name)
+        if value is not None and not 0.0 <= value <= 1.0:
+            raise PerceptionError(f"--{name.replace('_', '-')} is a share, in [0, 1]; not {value}")
+    if arguments.unlabelled and arguments.least_right is not None:
+        raise PerceptionError(
+            "--least-right needs labels, which say what is right; with --unlabelled give --most-fired"
+        )
+
+
+def _threshold(arguments: argparse.Namespace) -> Threshold:
+    """What the default threshold is to hold to."""
+    if arguments.most_fired is not None:
+        return partial(threshold_for_absent, most_fired=arguments.most_fired)
+    least_right = arguments.least_right
+    return partial(
+        threshold_for_precision,
+        least_right=CalibrationSettings.least_right if least_right is None else least_right,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -248,14 +275,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     first, second = halves(arguments, skipped)
     pipeline = _pipeline(arguments)
     levels = moved_levels(pipeline.frame_search.searcher.calibration)
-    at_levels = gathered(pipeline, track(first, "to fit to", total=None), levels)
-    chosen = best_level(levels, at_levels, arguments.method, arguments.most_fired)
-    (held_out,) = gathered(pipeline, track(second, "held out", total=None), [levels[chosen]])
+    method, threshold = arguments.method, _threshold(arguments)
+    at_levels = judged_at(pipeline, track(first, "to fit to", total=None), levels)
+    chosen = best_of_levels(levels, at_levels, method, threshold)
+    (held_out,) = judged_at(pipeline, track(second, "held out", total=None), [levels[chosen]])
     for reason in skipped.files.values():
         print(f"left out: {reason}")
-    done = fit_words(
-        pipeline, levels[chosen], at_levels[chosen], held_out, arguments.method, arguments.most_fired
-    )
+    done = fit_and_measure(pipeline, levels[chosen], at_levels[chosen], held_out, method, threshold)
     _report(done, pipeline.frame_search.searcher.calibration)
     path = arguments.out or calibration_path(done.stored.space)
     _write(done, path, arguments.plot)
@@ -272,7 +298,8 @@ def _calibrate_place(arguments: argparse.Namespace) -> int:
     frames = sampled_frames(arguments.unlabelled, arguments.frames, arguments.topic)
     pipeline = _pipeline(arguments)
     seen = iter(track(frames, "frames", total=arguments.frames))
-    level = measure_level(pipeline, seen, arguments.place, arguments.most_fired)
+    most_fired = MOST_FIRED if arguments.most_fired is None else arguments.most_fired
+    level = measure_level(pipeline, seen, arguments.place, most_fired)
     report_level(level)
     path = arguments.out or place_level_path(level.space, level.place)
     try:
@@ -306,5 +333,10 @@ def _report(done: Fit, before: Calibration) -> None:
     print(f"measured on {facts['held_out_regions']} of {facts['held_out_pictures']} others")
     print(f"expected calibration error ({BINS} bins of equal width):", end=" ")
     print(f"{done.before.error:.4f} before, {done.after.error:.4f} after")
+    for group, (error, now) in done.errors.items():
+        shown = done.shown[group]
+        print(f"  {group}: {error:.4f} before, {now:.4f} after;", end=" ")
+        print(f"{shown['published']:.0f} of {shown['regions']:.0f} regions above the threshold,", end=" ")
+        print(f"{100 * shown['precision']:.0f} % of them right")
     print(f"detection threshold: {before.detection:.3f} before, {stored.words.detection:.3f} after")
     print(f"seed of regions: {before.seed:.2f} before, {stored.words.seed:.2f} after")

@@ -44,18 +44,36 @@ def platt(
     return tuple(w[:-1].tolist()), float(w[-1])
 
 
-def isotonic(score: Floats, correct: NDArray[np.bool_]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Knots of the monotone map from score (n,) to probability that fits best by least squares."""
+def isotonic(
+    score: Floats, correct: NDArray[np.bool_], sample_weights: Floats | None = None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Knots of the monotone map from score (n,) to probability that fits best by weighted least squares."""
     from sklearn.isotonic import IsotonicRegression
 
-    fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(score, correct)
+    fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(
+        score, correct, sample_weight=sample_weights
+    )
     return tuple(fit.X_thresholds_.tolist()), tuple(fit.y_thresholds_.tolist())
 
 
-def fitted(base: Calibration, features: Floats, correct: NDArray[np.bool_], method: str) -> Calibration:
-    """``base`` with other probabilities; its levels stay. method: "platt", or "isotonic" on top of that.
+def fitted(
+    base: Calibration,
+    features: Floats,
+    correct: NDArray[np.bool_],
+    method: str,
+    sample_weights: Floats | None = None,
+) -> Calibration:
+    """``base`` with other probabilities; its levels stay.
 
-    Raises PerceptionError where there is too little to fit to.
+    Args:
+        base: With the levels.
+        features: (n, k).
+        correct: (n,).
+        method: "platt", or "isotonic" on top of that.
+        sample_weights: (n,) how much each counts; None: alike.
+
+    Raises:
+        PerceptionError: There is too little to fit to.
     """
     right, wrong = int(correct.sum()), int((~correct).sum())
     if min(right, wrong) < LEAST_REGIONS:
@@ -63,6 +81,10 @@ def fitted(base: Calibration, features: Floats, correct: NDArray[np.bool_], meth
             f"{right} regions are right and {wrong} wrong; a fit needs {LEAST_REGIONS} of each: "
             "give more images, or names of things that are not in them"
         )
-    weights, offset = platt(features, correct)
+    weights, offset = platt(features, correct, sample_weights=sample_weights)
     new = replace(base, weights=weights, offset=offset, knots=((), ()))
-    return replace(new, knots=isotonic(new.score(features), correct)) if method == "isotonic" else new
+    return (
+        replace(new, knots=isotonic(new.score(features), correct, sample_weights))
+        if method == "isotonic"
+        else new
+    )

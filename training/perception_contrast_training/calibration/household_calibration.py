@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from perception_contrast.core.frame import Frame
-from perception_contrast.core.vocabulary import Query, Vocabulary
-from perception_contrast.images.resize import resize_labels
-from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.calibration import Calibration
-from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast_training.calibration.asked_images import (
     AskedImage,
-    overlaps,
     photograph_count,
     photographs,
     rooms,
@@ -36,67 +27,7 @@ from perception_contrast_training.calibration.judged_regions import (
 )
 from perception_contrast_training.config.alignment_recipe import CalibrationSettings
 from perception_contrast_training.config.rescoring_recipe import RescoringCalibrationSettings
-from perception_contrast_training.household.labelled import Labelled
 from perception_contrast_training.household.training_sets import TrainingSets
-
-
-@dataclass(frozen=True)
-class _Case:
-    """One query in one image; truth None: absent; strict: then it bears on the threshold."""
-
-    frame: Frame
-    truth: NDArray[np.bool_] | None
-    seen: ImageFeatures
-    prepared: PreparedQueries
-    strict: bool = True
-
-
-def word_cases(pipeline: Pipeline, image: Labelled) -> Iterator[_Case]:
-    """Every question of one image, each asked for alone."""
-    frame = Frame(image.rgb)
-    seen = pipeline.extract_features(frame)
-    for question in image.questions:
-        prepared = pipeline.prepare(Vocabulary().with_queries([Query(question.text)]))
-        # A wrong colour is a matter of degree; a name that is not there is simply wrong.
-        yield _Case(frame, question.truth, seen, prepared, strict=question.kind == "absent name")
-
-
-@dataclass
-class Regions:
-    """Of n regions: what a calibration looks at, whether it is what was asked for, the case."""
-
-    features: list[tuple[float, ...]]
-    correct: list[bool]
-    case: list[int]
-
-
-def regions_of(pipeline: Pipeline, cases: list[_Case], seed: float, low: float) -> Regions:
-    """What would be reported in each case, were there no threshold on probability."""
-    gathered, levels = Regions([], [], []), Calibration(seed=seed, low=low)
-    for number, case in enumerate(cases):
-        found, context = pipeline.frame_search.searcher.candidates(
-            case.frame.image, case.seen.semantic, case.seen.features, case.prepared, levels
-        )
-        truth = None if case.truth is None else resize_labels(case.truth, context.map_size)
-        for candidate in found:
-            gathered.features.append(candidate.features)
-            gathered.correct.append(truth is not None and overlaps(candidate.region, truth))
-            gathered.case.append(number)
-    return gathered
-
-
-def threshold_of(
-    absent: NDArray[np.bool_], case: Sequence[int], probability: NDArray[np.float64], most_fired: float
-) -> float:
-    """Lowest threshold in [0.02, 0.9] at which at most ``most_fired`` of absent things are reported.
-
-    absent: (cases,). case, probability: of each region. 0.5 where nothing absent was asked for.
-    """
-    best = np.zeros(len(absent))
-    np.maximum.at(best, np.asarray(case, int), probability)
-    if not absent.any():
-        return 0.5
-    return float(np.clip(np.quantile(best[absent], 1 - most_fired) + 1e-3, 0.02, 0.9))
 
 
 def calibrate(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.images.resize import resize_labels
 from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.segmentation.calibration import Calibration
+from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.segmentation.searcher import ScoredCandidates
 from perception_contrast_training.calibration.asked_images import Asked, AskedImage
@@ -46,11 +47,18 @@ class JudgedRegions:
         features: (n, k) what a calibration looks at.
         correct: (n,) bool.
         group: (n,) the image's source, with ", few" behind it for a small vocabulary.
+        name: (n,) number of the name that each was found for, counted through all that was asked.
+        present, absent: (names,) bool, of what was asked; neither for what is there by a degree alone.
+        images: How many were searched.
     """
 
     features: NDArray[np.float64]
     correct: NDArray[np.bool_]
     group: NDArray[np.str_]
+    name: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    present: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    absent: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    images: int = 0
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -58,6 +66,25 @@ class JudgedRegions:
         _, row, count = np.unique(self.group, return_inverse=True, return_counts=True)
         share: NDArray[np.float64] = len(self.group) / (len(count) * count[row].astype(np.float64))
         return share
+
+    def found(self, reported: NDArray[np.bool_]) -> float:
+        """The share of the present names of which a right region is among those reported (n,)."""
+        return len(np.unique(self.name[self.correct & reported])) / max(1, int(self.present.sum()))
+
+
+def joined(parts: Sequence[JudgedRegions]) -> JudgedRegions:
+    """Regions of several sets of images as those of one."""
+    before = np.cumsum([0, *(len(part.present) for part in parts)])[:-1]
+    features = [part.features for part in parts if len(part.features)]
+    return JudgedRegions(
+        np.concatenate(features) if features else np.zeros((0, len(FEATURES))),
+        np.concatenate([part.correct for part in parts]),
+        np.concatenate([part.group for part in parts]),
+        np.concatenate([part.name + start for part, start in zip(parts, before, strict=True)]),
+        np.concatenate([part.present for part in parts]),
+        np.concatenate([part.absent for part in parts]),
+        sum(part.images for part in parts),
+    )
 
 
 def searches(pipeline: Pipeline, images: Iterable[AskedImage]) -> list[Search]:
@@ -117,6 +144,9 @@ def judged(
     rows: list[tuple[float, ...]] = []
     correct: list[bool] = []
     group: list[str] = []
+    number_of: list[int] = []
+    names: list[Asked] = []
+    images, last = 0, None
     for one in asked:
         scored = pipeline.frame_search.searcher.candidates(
             one.frame.image, one.seen.semantic, one.seen.features, one.prepared, levels
@@ -129,7 +159,36 @@ def judged(
                 rows.append(values)
                 correct.append(right)
                 group.append(one.group)
-    return JudgedRegions(np.array(rows, float), np.array(correct, bool), np.array(group, dtype=np.str_))
+                number_of.append(len(names) + candidate.query)
+        names.extend(one.asked)
+        images, last = images + (one.seen is not last), one.seen
+    return JudgedRegions(
+        np.array(rows, float),
+        np.array(correct, bool),
+        np.array(group, dtype=np.str_),
+        np.array(number_of, np.int64),
+        np.array([name.present for name in names], bool),
+        np.array([name.absent for name in names], bool),
+        images,
+    )
+
+
+def judged_at(
+    pipeline: Pipeline, images: Iterable[AskedImage], levels: Sequence[Calibration]
+) -> list[JudgedRegions]:
+    """Regions grown between each of some levels; an image and its features are kept no longer than needed.
+
+    Raises:
+        PerceptionError: There is no image.
+    """
+    parts: list[list[JudgedRegions]] = [[] for _ in levels]
+    for image in images:
+        asked = searches(pipeline, [image])
+        for kept, level in zip(parts, levels, strict=True):
+            kept.append(judged(pipeline, asked, level))
+    if levels and not parts[0]:
+        raise PerceptionError("no image could be asked for anything; give images that show what is named")
+    return [joined(kept) for kept in parts]
 
 
 def threshold_for_precision(
@@ -151,6 +210,26 @@ def threshold_for_precision(
         lowest = float(probability[own][order][good[-1]]) if len(good) else 0.9
         found = max(found, lowest)
     return min(found, 0.9)
+
+
+def threshold_for_absent(
+    probability: NDArray[np.float64], regions: JudgedRegions, most_fired: float
+) -> float:
+    """Lowest threshold in [0.02, 0.9] at which at most a share of the absent names is reported.
+
+    Args:
+        probability: (n,) of the regions.
+        regions: With the names that they were found for.
+        most_fired: The share.
+
+    Returns:
+        The threshold; 0.5 where nothing absent was asked for.
+    """
+    if not regions.absent.any():
+        return 0.5
+    best = np.zeros(len(regions.absent))
+    np.maximum.at(best, regions.name, probability)
+    return float(np.clip(np.quantile(best[regions.absent], 1 - most_fired) + 1e-3, 0.02, 0.9))
 
 
 def errors_by_group(probability: NDArray[np.float64], regions: JudgedRegions) -> dict[str, float]:

@@ -74,6 +74,4 @@ def current_recipe_name(name: str) -> str:
 
 def _warn(text: str, what: str = "the old spelling") -> None:
     # FutureWarning, because Python shows DeprecationWarning to developers alone.
-    warnings.warn(
-        f"{text}; {what} will be refused two minor versions on", FutureWarning, stacklevel=4
-    )
+    warnings.warn(f"{text}; {what} will be refused two minor versions on", FutureWarning, stacklevel=4)

@@ -16,7 +16,6 @@ from perception_contrast_sim.rooms.scenes import LabelledScene, SceneSampler, Sc
 from perception_contrast_training.evaluation.readers.folders import labelled_pairs
 from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.household.questions import (
-    LEAST_SHARE,
     Question,
     absent_questions,
     present_questions,
@@ -88,9 +87,10 @@ class LabelledFolder:
                 f"'{folder / 'images'}' holds {len(self.pairs)} images; two or more are needed"
             )
 
-    def images(self, pairs: Sequence[tuple[Path, Path]], seed: int, absent: int) -> Iterator[Labelled]:
-        """Some of ``pairs``. absent: how many of the names that are not in an image are asked for there."""
-        rng = np.random.default_rng(seed)
+    def images(
+        self, pairs: Sequence[tuple[Path, Path]]
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """(H, W, 3) RGB and (H, W) numbers of names, of some of ``pairs``. Raises PerceptionError."""
         for path, label_path in pairs:
             rgb, labels = self._skipped.image(path), self._skipped.labels(label_path)
             if rgb is None or labels is None:
@@ -99,17 +99,4 @@ class LabelledFolder:
                 raise PerceptionError(
                     f"'{path}' and its label image differ in size; make them alike{orientation_note(path)}"
                 )
-            yield Labelled(rgb, tuple(self._questions(labels, rng, absent)))
-
-    def _questions(
-        self, labels: NDArray[np.int64], rng: np.random.Generator, absent: int
-    ) -> Iterator[Question]:
-        missing = []
-        for number, name in enumerate(self.names):
-            truth = labels == number
-            if name and truth.mean() >= LEAST_SHARE:
-                yield Question("category", name, truth)
-            elif name and not truth.any():
-                missing.append(name)
-        for index in rng.permutation(len(missing))[:absent].tolist():
-            yield Question("absent name", missing[index], None)
+            yield rgb, labels

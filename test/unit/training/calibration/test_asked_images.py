@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from small_models import pipeline_of
 
+from perception_contrast.segmentation.calibration import FEATURES
+from perception_contrast.segmentation.place_level import absent_names
 from perception_contrast.segmentation.regions.region import Region
 from perception_contrast_training.calibration.asked_images import (
     FEW,
     MANY,
     Asked,
+    labelled_images,
     photograph_count,
     photographs,
     vocabularies,
@@ -19,9 +26,12 @@ from perception_contrast_training.calibration.asked_images import (
 from perception_contrast_training.calibration.fitting import platt
 from perception_contrast_training.calibration.judged_regions import (
     JudgedRegions,
+    judged_at,
     precision_and_recall,
     threshold_for_precision,
 )
+from perception_contrast_training.evaluation.readers.types import Skipped
+from perception_contrast_training.household.labelled import LabelledFolder
 from perception_contrast_training.household.training_sets import open_training_sets
 from perception_contrast_training.photographs.naming import Truth
 
@@ -98,6 +108,69 @@ def test_photographs_ask_for_what_is_there_and_for_what_is_not(tmp_path) -> None
     assert 20 < len(by_text) <= MANY + 2, "names of other sets are asked for too"
     parts = [set(sets.keys(source, part)) for part in ("train", "calibration", "test")]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 60
+
+
+def folder_of(folder: Path, classes: str, labels: np.ndarray, images: int = 2) -> LabelledFolder:
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    (folder / "classes.txt").write_text(classes)
+    for number in range(images):
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), np.zeros((*labels.shape, 3), np.uint8))
+        cv2.imwrite(str(folder / "labels" / f"{number}.png"), labels)
+    return LabelledFolder(folder, Skipped())
+
+
+def test_a_folder_is_asked_for_its_names_among_others_that_its_labels_rule_out(tmp_path: Path) -> None:
+    labels = np.full((60, 80), 255, np.uint8)
+    labels[:, :50], labels[:2, 70:72] = 0, 2
+    folder = folder_of(tmp_path / "mine", "sofa\nflange\ntable\n", labels)
+    for image in labelled_images(folder, folder.pairs, 1, 40):
+        many, few = image.vocabularies
+        by_text = {one.text: one for one in many}
+        assert len(by_text) == len(many) == 41 and by_text["sofa"].present and by_text["flange"].absent
+        assert "table" not in by_text, "too little of it is seen to say that it is there or not"
+        assert {one.text for one in few} <= {"sofa", "flange"}
+        others = [one for one in many if one.text not in ("sofa", "flange")]
+        assert not {"couch", "settee"} & set(by_text), "another word for what is there"
+        assert all((one.truth[:, :50] == Truth.FALSE).all() and one.absent for one in others)
+        assert all((one.truth[10:, 60] == Truth.UNKNOWN).all() for one in others)
+        assert (by_text["flange"].truth == Truth.FALSE).all(), (
+            "the list's own names are labelled wherever they are"
+        )
+    only_own = next(labelled_images(folder, folder.pairs, 1, 0)).vocabularies[0]
+    assert [one.text for one in only_own] == ["sofa"]
+
+
+def test_labels_that_no_list_knows_rule_out_what_no_robot_meets(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "mine", "flange\ngrommet\n", np.zeros((60, 80), np.uint8))
+    many, _ = next(labelled_images(folder, folder.pairs, 1, 30)).vocabularies
+    assert {one.text for one in many} - {"flange", "grommet"} <= set(absent_names())
+    assert len(many) == 31 and sum(one.present for one in many) == 1
+
+
+def test_regions_know_how_many_names_were_asked_for(tmp_path: Path) -> None:
+    """With a model whose scores are contrasts in a frame; a box of red in a corner, twice."""
+    labels = np.full((168, 168), 255, np.uint8)
+    labels[:84, :84] = 0
+    folder = folder_of(tmp_path / "mine", "red\ngreen\nblue\n", labels)
+    for path, _ in folder.pairs:
+        pixels = np.full((168, 168, 3), 255, np.uint8)
+        pixels[:84, :84] = (20, 20, 230)
+        cv2.imwrite(str(path), pixels)
+    images = list(labelled_images(folder, folder.pairs, 0, 20))
+    pipeline = pipeline_of("colours", short_side=168, max_tokens=2048)
+    own = pipeline.frame_search.searcher.calibration
+    low, high = judged_at(pipeline, images, [own, replace(own, seed=50.0, low=50.0)])
+    assert low.images == high.images == 2 and not len(high.correct), "nothing reaches so high a seed"
+    asked = [one for image in images for vocabulary in image.vocabularies for one in vocabulary]
+    assert low.present.tolist() == [one.present for one in asked]
+    assert low.correct.any() and all(asked[number].text == "red" for number in low.name[low.correct])
+    sizes = {"images": {21}, "images, few": {len(image.vocabularies[1]) for image in images}}
+    for group in np.unique(low.group):
+        names = low.features[low.group == group, FEATURES.index("log_names")]
+        assert {round(10**value) for value in names} <= sizes[str(group)]
+    assert low.found(np.ones(len(low.correct), bool)) == 1.0
+    assert low.found(np.zeros(len(low.correct), bool)) == 0.0
 
 
 def test_the_threshold_is_the_lowest_at_which_every_group_is_right_often_enough() -> None:

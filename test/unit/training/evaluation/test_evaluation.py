@@ -12,7 +12,7 @@ from perception_contrast_sim.objects.catalogue import catalogue
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.rooms.scenes import LabelledScene
 from perception_contrast_training.calibration.fitting import platt
-from perception_contrast_training.calibration.household_calibration import threshold_of
+from perception_contrast_training.calibration.judged_regions import JudgedRegions, threshold_for_absent
 from perception_contrast_training.evaluation.figures import PrecisionRecall, iou
 from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
 from perception_contrast_training.household.alignment.household_figures import box_of
@@ -178,7 +178,14 @@ def test_the_threshold_lets_no_more_absent_things_through_than_asked() -> None:
     rng = np.random.default_rng(0)
     absent = np.arange(250) < 200
     probability = rng.uniform(0.2, 0.85, 200)
-    threshold = threshold_of(absent, range(200), probability, 0.1)
+
+    def regions(names: int, absent: np.ndarray) -> JudgedRegions:
+        group = np.full(names, "images", np.str_)
+        return JudgedRegions(
+            np.zeros((names, 1)), np.zeros(names, bool), group, np.arange(names), ~absent, absent
+        )
+
+    threshold = threshold_for_absent(probability, regions(200, absent), 0.1)
     assert 0.05 <= np.mean(probability >= threshold) <= 0.1
-    assert threshold_of(absent, [], np.zeros(0), 0.1) == pytest.approx(0.02)
-    assert threshold_of(np.zeros(3, bool), [0], np.ones(1), 0.1) == 0.5
+    assert threshold_for_absent(np.zeros(0), regions(0, absent), 0.1) == pytest.approx(0.02)
+    assert threshold_for_absent(np.ones(1), regions(1, np.zeros(3, bool)), 0.1) == 0.5
