@@ -166,7 +166,7 @@ def test_images_and_patches_equal_the_reference(published: Published, grid: tupl
     stock = ClipTower(tower.network, tower.spec, "tried@0", method="stock")
     patches = normalize(published.mapped(seen.features), dim=-1).reshape(2, *grid, DIM)
     torch.testing.assert_close(stock.dense(normalised(tower, images)), patches, **CLOSE)
-    assert tower.method == "naradio" and (ours["dense"] - patches).abs().max() > 1e-2
+    assert tower.method == "naradio" and (ours["dense"] - patches).abs().max() > 1e-3
 
 
 def test_texts_and_scores_equal_open_clips(published: Published) -> None:
