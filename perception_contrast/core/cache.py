@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +41,12 @@ def atomic_write(path: Path, data: bytes) -> None:
     """Writes ``data`` to ``path`` so that no reader ever sees a part of it. Makes the folder."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def sha256_of_all(paths: Sequence[Path]) -> str:
+    """One hexadecimal sha256 for some files in their order; of one file that of its bytes."""
+    digests = [sha256_of(path) for path in paths]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

@@ -178,7 +178,9 @@ class LanguageModel(Protocol):
         model, space, dim: of the vectors of images and texts.
         image_encoder: gives ``Role.LANGUAGE`` or ``Role.PROXY_VALUES``, and ``Role.LANGUAGE_POOLED``. An
             encoder of images alone shares its pass where it is this one or this one's ``backbone``.
-        text: encodes phrases.
+        text: encodes phrases, for comparison with dense features.
+        image_text: encodes phrases for comparison with the vector of a whole image; ``text`` where that has
+            the same space.
         logit_scale: of whole images with texts, as the model was trained.
         fitted: how cosines become log odds; None where they are compared within their frame.
         rescoring: the head for enlarged crops of regions, None without one.
@@ -191,6 +193,10 @@ class LanguageModel(Protocol):
     dim: int
     image_encoder: ImageEncoder
     text: TextEncoder
+
+    @property
+    def image_text(self) -> TextEncoder:
+        return self.text
 
     @property
     def logit_scale(self) -> LogitScale: ...

@@ -1,5 +1,6 @@
 """Image-text encoders: CLIP (Radford et al., 2021), SigLIP (Zhai et al., 2023; Tschannen et al., SigLIP 2,
-2025), Perception Encoder (Bolya et al., 2025), MobileCLIP 2 (Faghri et al., 2025) and TIPSv2 (``tips``).
+2025), Perception Encoder (Bolya et al., 2025), MobileCLIP 2 (Faghri et al., 2025), TIPSv2 (``tips``), dino.txt
+(``dinotxt``) and C-RADIO (``radio_words``).
 
 Dense features need no training: a method of ``dense/`` changes the attention of the last block. CLIP's
 tokens then go through the last norm and the projection; a token of SigLIP or Perception Encoder goes alone
@@ -18,24 +19,26 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.cache import sha256_of_all
 from perception_contrast.core.embedding_spaces import require_same_space, space_name
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.base import EncoderOutput, ImageEncoder, Role
 from perception_contrast.encoders.clip_visual import ClipVisual, clip_visual_of
 from perception_contrast.encoders.dense.method_names import AUTO, PROXY, method_alone, require_method
 from perception_contrast.encoders.dense.proxyclip import gather_by_proxy, resampled_grid
+from perception_contrast.encoders.dinotxt import dinotxt_names, dinotxt_network
 from perception_contrast.encoders.image_text_pair import load_pair, pair_network
 from perception_contrast.encoders.metaclip2 import metaclip2_names, metaclip2_network
 from perception_contrast.encoders.patch_encoder import PatchEncoder
 from perception_contrast.encoders.position_embedding import grid_of
+from perception_contrast.encoders.radio_words import WORDS, radio_words_names, radio_words_network
 from perception_contrast.encoders.tips import tips_names, tips_network
 from perception_contrast.models.download import Progress
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import IMAGE_TEXT_NAMES, model_spec
 from perception_contrast.models.specs import ModelSpec, Triple
 from perception_contrast.models.weight_loading import load_strictly, load_tensors
-from perception_contrast.models.weights import weights_file
+from perception_contrast.models.weights import all_weights, weights_file
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.clip_text_encoder import tokenizer_beside
 from perception_contrast.text.sentence_encoder import load_minilm
@@ -47,7 +50,7 @@ class ClipOutput:
 
     Attributes:
         dense: (B, h, w, dim), unit vectors.
-        image: (B, dim), unit vectors.
+        image: (B, dim), unit vectors; of ``image_dim`` numbers where images have a space of their own.
         values: (B, h, w, width), in place of dense where the method is proxyclip: values of the last
             block's attention, for ``ClipTower.by_proxy``.
         spatial: (B, h, w, c), the patches of the images alone; of towers where they are worth it.
@@ -69,6 +72,10 @@ class ClipTower(nn.Module, ImageEncoder):
         tokenizer_file: the tokenizer's file; None for CLIP, whose vocabulary comes with open_clip.
         sentences: encodes texts first, for a text tower that was fitted to its vectors.
         method: how dense features are made; "auto" is the best that needs no other encoder.
+
+    Attributes:
+        image_space: identity of the space in which whole images and texts are compared. It is ``space``, which
+            patches and texts share, but for dino.txt.
 
     Raises:
         ModelError: the tower cannot make dense features by this method.
@@ -95,6 +102,7 @@ class ClipTower(nn.Module, ImageEncoder):
         self.std: Triple = spec.std
         self.image_input, self.tile = spec.image_input, spec.tile
         self.visual: ClipVisual = clip_visual_of(network, spec)
+        self.image_space = f"{space}/image" if self.visual.image_dim else space
         # In a tuple, since a module that is registered inside its own part would never end.
         self._alone = (PatchEncoder(self),) if self.visual.spatial else ()
 
@@ -107,7 +115,7 @@ class ClipTower(nn.Module, ImageEncoder):
     def outputs(self) -> tuple[EncoderOutput, ...]:
         """Dense features or values for ProxyCLIP, the image's embedding, and the backbone's patches."""
         pooled = (Role.SPATIAL_POOLED, Role.LANGUAGE_POOLED)
-        image = EncoderOutput("image", pooled, self.space, unit=True)
+        image = EncoderOutput("image", pooled, self.image_space, unit=True)
         tokens = tuple(one.outputs[0] for one in self._alone)
         if self.method == PROXY:
             return (EncoderOutput("values", (Role.PROXY_VALUES,), f"{self.space}/values"), image, *tokens)
@@ -170,12 +178,16 @@ class ClipTower(nn.Module, ImageEncoder):
         return patches
 
     def text_embedding(self, tokens: Tensor) -> Tensor:
-        """Token ids (n, T), or vectors of ``sentences`` (n, c), to (n, dim) unit vectors.
+        """Token ids (n, T), or vectors of ``sentences`` (n, c), to (n, dim) unit vectors of ``space``.
 
         A text that is too long for the model is cut.
         """
-        vectors: Tensor = self.network.encode_text(self._fitted_tokens(tokens), normalize=True)
-        return vectors
+        return functional.normalize(self.visual.for_patches(self.text_vectors(tokens)), dim=-1)
+
+    @property
+    def of_images(self) -> WordsOfImages | ClipTower:
+        """The model as a text encoder for whole images takes it; itself where patches have the same space."""
+        return WordsOfImages(self) if self.visual.image_dim else self
 
     def image_vectors(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) to (B, dim) as they are before they are made unit, which training compares."""
@@ -185,7 +197,7 @@ class ClipTower(nn.Module, ImageEncoder):
         return image
 
     def text_vectors(self, tokens: Tensor) -> Tensor:
-        """As ``text_embedding``, before they are made unit."""
+        """As ``text_embedding``, before they are made unit; comparable with whole images."""
         vectors: Tensor = self.network.encode_text(self._fitted_tokens(tokens), normalize=False)
         return vectors
 
@@ -194,6 +206,23 @@ class ClipTower(nn.Module, ImageEncoder):
             return tokens
         text = getattr(self.network, "text", self.network)
         return _cut(tokens, text.context_length, text.vocab_size - 1)
+
+
+class WordsOfImages:
+    """The text side of a tower whose whole images have a space of their own, in that space (a ``ClipLike``)."""
+
+    def __init__(self, tower: ClipTower) -> None:
+        self._tower = tower
+        self.model, self.space, self.dim = tower.model, tower.image_space, tower.visual.image_dim
+        self.spec, self.tokenizer_file, self.sentences = tower.spec, tower.tokenizer_file, tower.sentences
+
+    def text_embedding(self, tokens: Tensor) -> Tensor:
+        """As ``ClipTower.text_embedding``, to (n, dim) unit vectors of ``space``."""
+        return functional.normalize(self._tower.text_vectors(tokens), dim=-1)
+
+    def parameters(self) -> Any:
+        """Those of the tower."""
+        return self._tower.parameters()
 
 
 def _unit(vectors: Tensor) -> Tensor:
@@ -223,7 +252,8 @@ def load_clip(
     """A model of images and words, by its name or spec, in evaluation mode without gradients.
 
     Also one of images that training gave words: both together. weights: a local file in open_clip's names;
-    SigLIP's tokenizer.json is looked for beside it. random_init: no weights at all, for checks of the
+    SigLIP's tokenizer.json and what else a model has beside its weights are looked for beside it. The
+    companion of a model that has one is taken from where it comes from. random_init: no weights at all, for checks of the
     computation. method: as of ``ClipTower``. Raises ModelError.
     """
     spec = model_spec(name) if isinstance(name, str) else name
@@ -237,13 +267,22 @@ def load_clip(
     if spec.words is not None:
         return _with_words(spec, path, device=device, offline=offline, method=method, progress=progress)
     network = _network_of(spec)
+    files = all_weights(spec, path, offline=offline, progress=progress) if path else ()
     if path:
         names = _NAMES.get(spec.family, _plain_names)
-        load_strictly(network, names(load_tensors(path), network), path)
-    sha256 = sha256_of(path) if path else _digest(network)
-    words = tokenizer_beside(path, spec.family)
+        load_strictly(network, names(_tensors_of(spec, files), network), path)
+    sha256 = sha256_of_all(files) if files else _digest(network)
+    words = tokenizer_beside(files[-1] if files else None, spec.family)
     tower = ClipTower(network, spec, space_name(spec.name, sha256), words, method=method)
     return tower.eval().requires_grad_(False).to(device)
+
+
+def _tensors_of(spec: ModelSpec, files: Sequence[Path]) -> dict[str, Tensor]:
+    """Those of all files of a model; of a teacher beside C-RADIO its text tower's alone."""
+    *own, last = files
+    keep = WORDS if spec.family == "radio-words" else ()
+    parts = [*(load_tensors(file) for file in own), load_tensors(last, keep)]
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def _with_words(
@@ -265,8 +304,9 @@ def _with_words(
 
 def _network_of(spec: ModelSpec) -> nn.Module:
     """At random initialisation."""
-    if spec.family == "tips":
-        return tips_network(spec)
+    made = _NETWORKS.get(spec.family)
+    if made is not None:
+        return made(spec)
     return metaclip2_network(spec.arch) if spec.family == "metaclip2" else _network(spec.arch)
 
 
@@ -309,4 +349,11 @@ def _digest(network: nn.Module) -> str:
 
 
 # Families whose files need more than ``_plain_names``.
-_NAMES = {"tips": tips_names, "metaclip2": metaclip2_names}
+_NAMES = {
+    "tips": tips_names,
+    "metaclip2": metaclip2_names,
+    "dinotxt": dinotxt_names,
+    "radio-words": radio_words_names,
+}
+# Families whose networks are ours, of timm's and open_clip's parts.
+_NETWORKS = {"tips": tips_network, "dinotxt": dinotxt_network, "radio-words": radio_words_network}

@@ -1,7 +1,8 @@
 """The image towers of image-text models, run at any grid and with any method of dense features.
 
 ``OpenClipVit``, ``TimmPooledVit`` and ``FastVit`` run open_clip's networks; ``PairVit`` and ``PairConv`` run
-the image side of a ``PairNetwork``, which our training writes. A patch of a vision transformer takes the way
+the image side of a ``PairNetwork``, which our training writes and which TIPSv2 and C-RADIO have;
+``DinoTxtVit`` runs dino.txt. A patch of a vision transformer takes the way
 of the class token, or that of the attention pooling head where there is one; a cell of a convolutional
 network goes alone through what follows the mean.
 """
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.dense.last_block import OpenClipBlock, TimmBlock, dense_tokens
-from perception_contrast.encoders.dense.method_names import PROXY
+from perception_contrast.encoders.dense.method_names import PROXY, STOCK
 from perception_contrast.encoders.position_embedding import Positions
 from perception_contrast.encoders.timm_backbones import VitTrunk, through, trunk_of
 from perception_contrast.models.specs import ModelSpec, Resampling
@@ -43,9 +44,12 @@ class ClipVisual(Protocol):
     Attributes:
         spatial: channels of the patches of images alone that ``encode`` gives beside those for text; 0 for
             none, where the patches for text are all there is.
+        image_dim: numbers in the vector of a whole image where it has a space of its own; 0 where that and
+            the patches for text share one.
     """
 
     spatial: int = 0
+    image_dim: int = 0
 
     def encode(self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool) -> Seen:
         """Runs the tower.
@@ -67,6 +71,17 @@ class ClipVisual(Protocol):
             ModelError: the tower is convolutional and has no attention to replace.
         """
         raise ModelError("a convolutional image tower has no attention that proxyclip could replace")
+
+    def for_patches(self, texts: Tensor) -> Tensor:
+        """Vectors of texts, which are compared with whole images, to what patches are compared with.
+
+        Args:
+            texts: (n, image_dim), or (n, dim) where ``image_dim`` is 0; not of unit length.
+
+        Returns:
+            (n, dim), not of unit length.
+        """
+        return texts
 
     def alone(self, images: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
         """Patches of images alone (B, rows * columns, spatial), and a vector of each image (B, spatial).
@@ -170,7 +185,7 @@ class FastVit(ClipVisual):
 
 
 class PairVit(ClipVisual):
-    """timm's vision transformer and a layer into the shared space: of a ``PairNetwork``, or of TIPSv2.
+    """timm's vision transformer and a head into the shared space: of a ``PairNetwork``, TIPSv2 or C-RADIO.
 
     spatial: whether to give the patches that leave the unchanged last block, after the norm, as well.
     """
@@ -209,6 +224,51 @@ class PairVit(ClipVisual):
         return projected
 
 
+class DinoTxtVit(ClipVisual):
+    """timm's DINO and the blocks of dino.txt, the last of which is the one that methods change.
+
+    The image is the class token beside the mean of the patches, so texts have two halves.
+    """
+
+    def __init__(self, visual: Any, rule: Resampling) -> None:
+        self.visual = visual
+        self.spatial = int(visual.trunk.num_features)
+        self.image_dim = 2 * self.spatial
+        self._trunk = VitTrunk(visual.trunk, rule)
+
+    def encode(self, images: Tensor, rows: int, columns: int, *, method: str | None, pooled: bool) -> Seen:
+        """As ``ClipVisual.encode``."""
+        head, before = self.visual.head, self.visual.trunk.num_prefix_tokens
+        plain, _ = self._trunk.sequence(images, rows, columns)
+        x = plain
+        for block in head.blocks[:-1]:
+            x = through(block, x)
+        last = head.blocks[-1]
+        unchanged = through(last, x)
+        seen = head.norm(unchanged)
+        image = torch.cat([seen[:, 0], seen[:, before:].mean(1)], dim=-1) if pooled else None
+        if method is None:
+            return Seen(None, image)
+        if method == STOCK:
+            return Seen(seen[:, before:], image, plain[:, before:])
+        tokens = dense_tokens(TimmBlock(last), method, x, unchanged, rows, columns)[:, before:]
+        return Seen(tokens if method == PROXY else head.norm(tokens), image, plain[:, before:])
+
+    def for_patches(self, texts: Tensor) -> Tensor:
+        """As ``ClipVisual.for_patches``: the second half, which goes with the mean of the patches."""
+        return texts[:, self.spatial :]
+
+    def alone(self, images: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """As ``ClipVisual.alone``, of DINO as it was trained."""
+        x, _ = self._trunk.sequence(images, rows, columns)
+        return x[:, self.visual.trunk.num_prefix_tokens :], self._trunk.image(x)
+
+    def finish(self, gathered: Tensor) -> Tensor:
+        """As ``ClipVisual.finish``."""
+        finished: Tensor = self.visual.head.norm(TimmBlock(self.visual.head.blocks[-1]).out(gathered))
+        return finished
+
+
 class PairConv(ClipVisual):
     """The image side of a ``PairNetwork``: timm's ResNet or ConvNeXt and a linear layer."""
 
@@ -238,13 +298,16 @@ def clip_visual_of(network: Any, spec: ModelSpec) -> ClipVisual:
     """Runs the image tower of ``network`` as it is built.
 
     Args:
-        network: a ``PairNetwork`` where ``spec.words`` is set and for TIPSv2, else open_clip's.
+        network: a ``PairNetwork`` where ``spec.words`` is set and for TIPSv2, C-RADIO and dino.txt, else
+            open_clip's.
 
     Raises:
         ModelError: no way to dense features of such a tower is known.
     """
     visual = network.visual
-    if spec.family == "tips":
+    if spec.family == "dinotxt":
+        return DinoTxtVit(visual, spec.resampling)
+    if spec.family in ("tips", "radio-words"):
         return PairVit(visual, spec.resampling, spatial=True)
     if spec.words is not None:
         is_vit = hasattr(visual.trunk, "blocks")

@@ -28,11 +28,17 @@ LIT_TOWER = "dinov2-s14"
 class ClipLanguage(LanguageModel):
     """A CLIP or SigLIP as a language model."""
 
-    def __init__(self, image_encoder: ClipTower, text: TextEncoder) -> None:
+    def __init__(
+        self, image_encoder: ClipTower, text: TextEncoder, image_text: TextEncoder | None = None
+    ) -> None:
         self.image_encoder: ImageEncoder = image_encoder
-        self.text = text
+        self.text, self._image_text = text, image_text or text
         self.model, self.space, self.dim = image_encoder.model, image_encoder.space, image_encoder.dim
         self._logit_scale = image_encoder.logit_scale
+
+    @property
+    def image_text(self) -> TextEncoder:
+        return self._image_text
 
     @property
     def logit_scale(self) -> LogitScale:
@@ -153,7 +159,8 @@ class _Loader:
 
 
 def _clip_language(clip: ClipTower) -> ClipLanguage:
-    return ClipLanguage(clip, _cached(ClipTextEncoder(clip)))
+    text, of_images = _cached(ClipTextEncoder(clip)), clip.of_images
+    return ClipLanguage(clip, text, None if of_images is clip else _cached(ClipTextEncoder(of_images)))
 
 
 def _cached(encoder: TextEncoder) -> CachedTextEncoder:

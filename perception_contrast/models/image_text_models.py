@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from perception_contrast.models.specs import HALF, OPENAI_MEAN, OPENAI_STD, Family, HubFile, ModelSpec, Triple
+from perception_contrast.models.image_models import DINOV3_LICENCE, NVIDIA_LICENCE
+from perception_contrast.models.specs import (
+    HALF,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    OPENAI_MEAN,
+    OPENAI_STD,
+    Family,
+    HubFile,
+    ModelSpec,
+    Triple,
+    WebFiles,
+)
 
 WEIGHTS, PICKLED = "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
@@ -253,6 +265,61 @@ def _tips(
     )
 
 
+# Text towers of dino.txt: blocks, heads, channels. Its image head has two blocks with 16 heads.
+_DINOTXT_SIZES = (
+    ("head_depth", 2),
+    ("head_heads", 16),
+    ("text_depth", 24),
+    ("text_heads", 20),
+    ("text_width", 1280),
+)
+
+
+def _dinotxt(
+    name: str, arch: str, companion: str, web: WebFiles, *, patch: int, millions: float, licence: str
+) -> ModelSpec:
+    """companion: the DINO that both of its blocks stand on."""
+    return ModelSpec(
+        name=f"dinotxt-{name}",
+        family="dinotxt",
+        arch=arch,
+        patch=patch,
+        dim=1024,
+        size=224,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        licence=licence,
+        description=f"dino.txt: words for the patches and images of {companion}",
+        web=web,
+        companion=companion,
+        millions=millions,
+        options=_DINOTXT_SIZES,
+    )
+
+
+def _radio_words(name: str, size: str, repo: str, dim: int, millions: float) -> ModelSpec:
+    """C-RADIOv4 with its adaptor to SigLIP 2. dim: channels of its tower."""
+    return ModelSpec(
+        name=f"c-radiov4-{name}16-siglip2",
+        family="radio-words",
+        arch=f"vit_{size}_patch16_radio_v4",
+        patch=16,
+        dim=1536,
+        size=512,
+        mean=OPENAI_MEAN,
+        std=OPENAI_STD,
+        licence=NVIDIA_LICENCE,
+        description=f"C-RADIOv4 ViT-{repo}/16, its adaptor to SigLIP 2, and that one's text tower",
+        hub=HubFile(f"nvidia/C-RADIOv4-{repo}", f"c-radio_v4-{repo.lower()}_half.pth.tar"),
+        companion="siglip2-g16-384",
+        millions=millions,
+        options=(("adaptor_hidden", 1520), ("adaptor_blocks", 2), ("width", dim)),
+    )
+
+
+_META = "https://dl.fbaipublicfiles.com"
+_DINOV2_TXT = "dinov2_vitl14_reg4_dinotxt_tet1280d20h24l"
+
 LANGUAGE_MODELS = (
     _openai("b32", "ViT-B-32", "vit_base_patch32_clip_224", 512, 151.3),
     _openai("b16", "ViT-B-16", "vit_base_patch16_clip_224", 512, 149.6),
@@ -319,4 +386,31 @@ LANGUAGE_MODELS = (
     _tips("l", "large", 1024, 487.9, depth=12, heads=16, hidden=4096, temperature=0.004785141441971064),
     _tips("so400m", "so400m", 1152, 861.7, depth=27, heads=16, hidden=4304, temperature=0.004638021811842918),
     _tips("g", "giant", 1536, 1525.1, depth=12, heads=24, hidden=6144, temperature=0.003622700460255146),
+    _dinotxt(
+        "v2-l14",
+        "vit_large_patch14_reg4_dinov2",
+        "dinov2-l14-reg",
+        WebFiles(
+            f"{_META}/dinov2/dinov2_vitl14", f"{_DINOV2_TXT}_vision_head.pth", (f"{_DINOV2_TXT}_text_encoder.pth",)
+        ),
+        patch=14,
+        millions=867.9,
+        licence="Apache-2.0",
+    ),
+    _dinotxt(
+        "v3-l16",
+        "vit_large_patch16_dinov3",
+        "dinov3-l16",
+        WebFiles(
+            f"{_META}/dinov3/dinov3_vitl16",
+            "dinov3_vitl16_dinotxt_vision_head_and_text_encoder-a442d8f5.pth",
+            digest="a442d8f5",
+            terms="its authors send a link to whoever accepts their licence; fetch the file by that link",
+        ),
+        patch=16,
+        millions=866.6,
+        licence=DINOV3_LICENCE,
+    ),
+    _radio_words("so400m", "so400m", "SO400M", 1152, 1148.2),
+    _radio_words("h", "huge", "H", 1280, 1368.8),
 )

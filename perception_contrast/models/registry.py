@@ -64,7 +64,9 @@ HOUSEHOLD_LIT_RENDERED = replace(
     description="household-lit whose head learned from rendered rooms alone, from no photographs",
 )
 # What an error offers where a model must know words.
-IMAGE_TEXT_NAMES = "clip-*, metaclip*, dfn-*, siglip*, mobileclip2-*, pe-core-* or tipsv2-*"
+IMAGE_TEXT_NAMES = (
+    "clip-*, metaclip*, dfn-*, siglip*, mobileclip2-*, pe-core-*, tipsv2-*, dinotxt-* or c-radio*-siglip2"
+)
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec for spec in (HOUSEHOLD_LIT, HOUSEHOLD_LIT_RENDERED, *SPATIAL_MODELS, *LANGUAGE_MODELS)

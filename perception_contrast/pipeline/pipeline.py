@@ -106,7 +106,7 @@ class Pipeline:
             self.frame_search,
             FrameTracking(track_numbers),
             FrameDrawing(),
-            self._models["semantic"],
+            self._models["semantic"]._replace(space=self.query_encoder.image_space),
             _stream_monitor(encoders),
         )
         self._classifier = ZeroShotClassifier(self.query_encoder, self._features)

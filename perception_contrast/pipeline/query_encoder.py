@@ -57,6 +57,12 @@ class QueryEncoder:
         return self._encoders.language.space if self._encoders.language else ""
 
     @property
+    def image_space(self) -> str:
+        """Space of the vectors of whole images; of the image encoder's without a language model."""
+        language = self._encoders.language
+        return language.image_text.space if language else self._encoders.spatial.space
+
+    @property
     def exemplar_space(self) -> str:
         """Space of the vectors of exemplars."""
         return self._exemplar_space
@@ -67,7 +73,7 @@ class QueryEncoder:
         return self.text_space or self._encoders.spatial.space
 
     def embed_texts(
-        self, texts: Sequence[str], templates: Sequence[str] | None = None
+        self, texts: Sequence[str], templates: Sequence[str] | None = None, *, for_images: bool = False
     ) -> NDArray[np.float32]:
         """Embeds texts.
 
@@ -75,15 +81,16 @@ class QueryEncoder:
             texts: At least one, none empty.
             templates: Sentences around each text, with {a}, {the} or {} in its place; their vectors are
                 averaged. None takes the model's own.
+            for_images: Whether they are compared with the vectors of whole images.
 
         Returns:
-            (n, c) float32 unit rows in ``text_space``.
+            (n, c) float32 unit rows in ``text_space``, or in ``image_space`` for whole images.
 
         Raises:
             QueryError: For an empty text, or without a language model.
             ModelError: For templates that do not fit the model.
         """
-        encoder = self.language.text
+        encoder = self.language.image_text if for_images else self.language.text
         require_list(texts, "a text")
         if not texts or any(not text.strip() for text in texts):
             raise QueryError("give at least one text, and none that is empty")

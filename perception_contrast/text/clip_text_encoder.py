@@ -44,6 +44,7 @@ class _Words:
 _WORDS = {
     "siglip": _Words(_JSON, canonical_siglip_text, SiglipTokenizer),
     "metaclip2": _Words(_JSON, canonical_cased_text, XlmTokenizer),
+    "radio-words": _Words(_JSON, canonical_siglip_text, SiglipTokenizer),
     "tips": _Words(("tokenizer.model",), canonical_clip_text, TipsTokenizer),
 }
 

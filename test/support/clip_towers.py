@@ -12,9 +12,13 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from perception_contrast.encoders.clip import ClipTower
+from perception_contrast.encoders.dinotxt import DinoTxtHead
+from perception_contrast.encoders.image_text_pair import PairNetwork
+from perception_contrast.encoders.timm_backbones import create_network
 from perception_contrast.encoders.tips import tips_network
 from perception_contrast.models.registry import model_spec
 from perception_contrast.models.specs import ModelSpec
+from perception_contrast.text.text_networks import clip_text_transformer
 
 
 def small_clip(method: str = "auto") -> ClipTower:
@@ -63,6 +67,17 @@ def small_tips(method: str = "auto") -> ClipTower:
     return _tower_of(tips_network(spec), spec, method)
 
 
+def small_dinotxt(method: str = "auto") -> ClipTower:
+    torch.manual_seed(5)
+    trunk = create_network(
+        "vit_large_patch14_reg4_dinov2", 64, {"patch_size": 16, "embed_dim": 64, "depth": 2, "num_heads": 4}
+    )
+    network = PairNetwork(
+        trunk, DinoTxtHead(64, 2, 4), clip_text_transformer(32, 2, 4, 77, 128), sigmoid=False
+    )
+    return _tower_of(network, replace(model_spec("dinotxt-v2-l14"), patch=16, dim=64, size=64), method)
+
+
 def _around_timm(arch: str, vocabulary: int) -> Any:
     """open_clip's network with a small text tower, and an image tower to be replaced."""
     config = open_clip.get_model_config(arch)
@@ -82,4 +97,4 @@ def _tower_of(network: Any, spec: Any, method: str) -> ClipTower:
     return ClipTower(network, spec, "small@0", method=method).eval().requires_grad_(False)
 
 
-TOWERS = {"clip": small_clip, "siglip": small_siglip, "pe": small_pe, "tips": small_tips}
+TOWERS = {"clip": small_clip, "siglip": small_siglip, "pe": small_pe, "tips": small_tips, "dinotxt": small_dinotxt}

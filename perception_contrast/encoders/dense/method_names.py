@@ -12,7 +12,7 @@ from perception_contrast.models.specs import ModelSpec
 AUTO = "auto"
 STOCK = "stock"
 # Methods that change the last block's attention and need nothing but the tower itself.
-EDITS = ("maskclip", "sclip", "clearclip", "naclip")
+EDITS = ("maskclip", "sclip", "clearclip", "naclip", "naradio")
 PROXY = "proxyclip"
 LIT = "lit"
 METHODS = (STOCK, *EDITS, PROXY, LIT)

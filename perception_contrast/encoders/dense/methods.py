@@ -6,6 +6,7 @@
 | sclip | sclip.py | Wang et al., ECCV 2024 |
 | clearclip | clearclip.py | Lan et al., ECCV 2024 |
 | naclip | naclip.py | Hajimiri et al., WACV 2025 |
+| naradio | naclip.py | Alama et al., IROS 2025 |
 | proxyclip | proxyclip.py | Lan et al., ECCV 2024; reads another encoder's features, so it is no edit |
 """
 
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from perception_contrast.encoders.dense.clearclip import clearclip_attention
 from perception_contrast.encoders.dense.maskclip import maskclip_attention
-from perception_contrast.encoders.dense.naclip import naclip_attention
+from perception_contrast.encoders.dense.naclip import naclip_attention, naradio_attention
 from perception_contrast.encoders.dense.sclip import sclip_attention
 
 
@@ -57,5 +58,6 @@ ATTENTION_EDITS = MappingProxyType(
         "sclip": AttentionEdit(sclip_attention, keeps_block=True),
         "clearclip": AttentionEdit(clearclip_attention, keeps_block=False),
         "naclip": AttentionEdit(naclip_attention, keeps_block=False),
+        "naradio": AttentionEdit(naradio_attention, keeps_block=True),
     }
 )

@@ -41,6 +41,9 @@ EVERY = ("stock", *EDITS, PROXY)
         ("auto", "tipsv2-b14", "tipsv2-b14", "maskclip"),
         ("auto", "dinov2-s14", "tipsv2-l14", "maskclip"),
         ("auto", "tipsv2-b14", "clip-vit-b16", "naclip"),
+        ("auto", "dinov2-s14", "dinotxt-v2-l14", "stock"),
+        ("auto", "dinov2-s14", "c-radiov4-h16-siglip2", "naradio"),
+        ("naclip", "dinotxt-v3-l16", "dinotxt-v3-l16", "naclip"),
         ("proxyclip", "dinov2-s14", "tipsv2-b14", "proxyclip"),
         ("lit", "dinov2-b14", "household-lit", "lit"),
         ("auto", "dinov2-s14", "none", "stock"),
@@ -130,8 +133,9 @@ def test_an_exported_tower_gives_what_torch_gives(kind: str, method: str, tmp_pa
     facts = Facts.of(metadata, path)
     assert metadata["dense"] == method
     grid = "values" if method == PROXY else "dense"
-    alone = ("tokens",) if kind == "tips" else ()
+    alone = ("tokens",) if kind in ("tips", "dinotxt") else ()
     assert facts.outputs == (grid, "image", *alone)
+    assert facts.spaces["image"] == (f"{facts.space}/image" if kind == "dinotxt" else facts.space)
     assert (facts.spaces[grid] == facts.space) == (method != PROXY), (
         "values are not to be compared with words"
     )

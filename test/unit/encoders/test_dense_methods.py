@@ -140,17 +140,38 @@ def plain_block(tower: ClipTower, images: torch.Tensor) -> Block:
     )  # fmt: skip
 
 
+def head_block(tower: ClipTower, images: torch.Tensor) -> Block:
+    """The last of dino.txt's blocks, whose attention has no bias; they read DINO's tokens after its norm."""
+    trunk, head = tower.network.visual.trunk, tower.network.visual.head
+    x = trunk._pos_embed(trunk.patch_embed(images))
+    for block in trunk.blocks:
+        x = block(x)
+    x = trunk.norm(x)
+    *before, last = head.blocks
+    for block in before:
+        x = block(x)
+    attention = last.attn
+    return Block(
+        numpy(x), trunk.num_prefix_tokens, attention.num_heads, (last.norm1, last.norm2),
+        attention.qkv.weight, torch.zeros(len(attention.qkv.weight)), lambda x: last.ls1(attention.proj(x)),
+        lambda x: last.ls2(last.mlp(x)), lambda vectors: vectors, head.norm,
+    )  # fmt: skip
+
+
 def softmax(row: Array) -> Array:
     powers = np.exp(row - row.max())
     return powers / powers.sum()
 
 
-def nearness(prefix: int, rows: int, columns: int) -> Array:
+SIGMA = {"naradio": 7.0}  # of the others 5 patches
+
+
+def nearness(prefix: int, rows: int, columns: int, sigma: float) -> Array:
     places = [(r, c) for r in range(rows) for c in range(columns)]
     near = np.zeros((prefix + len(places),) * 2)
     for i, (a, b) in enumerate(places):
         for j, (p, q) in enumerate(places):
-            near[prefix + i, prefix + j] = math.exp(-((a - p) ** 2 + (b - q) ** 2) / (2 * 5.0**2))
+            near[prefix + i, prefix + j] = math.exp(-((a - p) ** 2 + (b - q) ** 2) / (2 * sigma**2))
     return near
 
 
@@ -165,7 +186,7 @@ def attended(method: str, query: Array, key: Array, value: Array, near: Array) -
             weights = softmax(query @ query[i] * scale) + softmax(key @ key[i] * scale)
         elif method == "clearclip":
             weights = softmax(query @ query[i] * scale)
-        elif method == "naclip":
+        elif method in ("naclip", "naradio"):
             weights = softmax(key @ key[i] * scale + near[i])
         else:
             weights = softmax(key @ query[i] * scale)
@@ -179,12 +200,12 @@ def unit(vectors: torch.Tensor) -> Array:
 
 
 def by_hand(method: str, block: Block, rows: int, columns: int) -> Array:
-    near = nearness(block.prefix, rows, columns)
+    near = nearness(block.prefix, rows, columns, SIGMA.get(method, 5.0))
     results = []
     for sample in block.entering:
         heads = [attended(method, *parts, near) for parts in block.qkv(sample)]
         tokens = block.out(torch.from_numpy(np.concatenate(heads, axis=1)).float())
-        if method in ("maskclip", "sclip", "stock"):  # the others drop the residual and the FFN
+        if method in ("maskclip", "sclip", "naradio", "stock"):  # the others drop the residual and the FFN
             tokens = torch.from_numpy(sample).float() + tokens
             tokens = tokens + block.mlp(block.norms[1](tokens))
         results.append(unit(block.end(tokens[block.prefix :])).reshape(rows, columns, -1))
@@ -226,7 +247,7 @@ def proxied_by_hand(block: Block, features: Array, rows: int, columns: int) -> A
 
 
 def block_of(kind: str, tower: ClipTower, images: torch.Tensor) -> Block:
-    return {"clip": clip_block, "tips": plain_block}.get(kind, pooled_block)(tower, images)
+    return {"clip": clip_block, "tips": plain_block, "dinotxt": head_block}.get(kind, pooled_block)(tower, images)
 
 
 def patches(rows: int, columns: int, batch: int = 1, seed: int = 0) -> torch.Tensor:

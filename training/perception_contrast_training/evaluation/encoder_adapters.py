@@ -53,7 +53,7 @@ def _adapter(encoder: ImageEncoder, name: str, size: int, device: torch.device) 
 
 
 def _texts_to_vectors(pair: ClipTower) -> Callable[[Sequence[str]], Tensor]:
-    text = ClipTextEncoder(pair)
+    text = ClipTextEncoder(pair.of_images)
 
     def encode(texts: Sequence[str]) -> Tensor:
         return torch.from_numpy(text.encode(list(texts)))
