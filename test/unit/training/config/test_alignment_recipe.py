@@ -37,7 +37,15 @@ def written(folder: Path, text: str) -> Path:
 # What a recipe says.
 
 
-@pytest.mark.parametrize("name", ["household_lit", "household_lit_rendered", "household_things"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "household_lit",
+        "household_lit_rendered",
+        "household_lit_rooms",
+        "household_things",
+    ],
+)
 def test_the_shipped_recipes_say_what_they_say(repository: Path, name: str) -> None:
     shipped = repository / "training" / "recipes" / f"{name}.yaml"
     recipe, stored = load_alignment_recipe(shipped), yaml.safe_load(shipped.read_text())
