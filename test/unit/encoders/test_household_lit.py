@@ -19,6 +19,7 @@ from perception_contrast.encoders.alignment_head import (
     AlignmentHead,
     load_alignment,
     save_alignment,
+    word_space,
 )
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.household_lit import PACKAGED, learned_from, load_household_lit
@@ -133,7 +134,7 @@ def test_every_packaged_model_has_its_own_heads_and_says_what_they_learned_from(
     assert lit is not None
     assert (lit.model, lit.text.model) == (name, name)
     assert lit.space == f"{name}@{sha256_of(PACKAGED[name].alignment)[:12]}"
-    assert lit.rescoring is not None and lit.rescoring.facts["word_space"] == lit.space
+    assert lit.rescoring is not None and lit.rescoring.facts["word_space"] == word_space(lit.head)
     assert models_command(["info", name]) == 0
     told = capsys.readouterr().out
     learned = learned_from(name)
