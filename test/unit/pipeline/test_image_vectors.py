@@ -73,6 +73,13 @@ def by_open_clip(tower: ClipTower, image: np.ndarray) -> np.ndarray:
             visual = tower.network.visual  # timm's network and a layer
             vector = visual.head(visual.trunk.forward_features(prepared)[:, 0])
             return np.asarray(torch.nn.functional.normalize(vector, dim=-1)[0])
+        if spec.family == "dinotxt":
+            visual = tower.network.visual  # the class token beside the mean of the patches
+            x = visual.head.norm(
+                torch.nn.Sequential(*visual.head.blocks)(visual.trunk.forward_features(prepared))
+            )
+            vector = torch.cat([x[:, 0], x[:, 5:].mean(1)], dim=-1)
+            return np.asarray(torch.nn.functional.normalize(vector, dim=-1)[0])
         return np.asarray(tower.network.encode_image(prepared, normalize=True)[0])
 
 

@@ -174,6 +174,11 @@ def _two_towers(settings: BackboneSettings, text: TextSettings, lit: bool) -> Tw
             f"{IMAGE_TEXT_NAMES}, or the folder of such a pair; or set "
             "options.text.tower: transformer, which learns from scratch, or minilm"
         )
+    if spec.companion:
+        raise RecipeError(
+            f"'{spec.name}' stands on weights of {spec.companion} and is served, not trained; "
+            "as backbone.name choose a model whose both towers are its own, such as tipsv2-b14"
+        )
     changed = [f"backbone.{k}" for k in OF_NETWORKS if getattr(settings, k) != getattr(BackboneSettings, k)]
     changed += [f"options.text.{k}" for k in OF_WORDS if getattr(text, k) != getattr(TextSettings, k)]
     if changed:
