@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from perception_contrast.core.cache import replacing
 from perception_contrast.core.errors import ModelError
+from perception_contrast.encoders.base import Role
 from perception_contrast.encoders.dense.method_names import AUTO, EDITS, STOCK
 
 if TYPE_CHECKING:
@@ -128,3 +129,28 @@ def _export(graph: EncoderGraph, target: Path, size: tuple[int, int], precision:
     else:
         figures = ", ".join(f"{name} {cosine:.6f}" for name, cosine in cosines.items())
         print(f"  smallest cosine with float32 torch: {figures}")
+    if note := image_vector_note(graph, size):
+        print(f"  {note}")
+
+
+def image_vector_note(graph: EncoderGraph, size: tuple[int, int]) -> str:
+    """What a file's vectors of whole images are made of, where a node makes its own of something else.
+
+    Args:
+        graph: the encoder.
+        size: (height, width) of the file's images.
+
+    Returns:
+        A line for people, "" for a model whose image vectors any size will do for.
+    """
+    own = graph.image_input
+    if own is None:
+        return ""
+    name, square = graph.name_of(Role.LANGUAGE_POOLED), f"{own.side}x{own.side}"
+    brought = "the image stretched" if own.squash else "the middle square of the image resized"
+    if size == (own.side, own.side):
+        return f"{name}: as `classify` has it, for images brought to {square} as the model's authors did"
+    return (
+        f"{name}: of the image at {size[0]}x{size[1]}; `classify` and `~/embedding` take {brought} to "
+        f"{square}, which a file of --size {square} does"
+    )

@@ -15,7 +15,7 @@ from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.stage_timer import StageTimer
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 
-ALL_GRIDS = FeatureRequest(features=True, semantic=True, instance_cues=True)
+ALL_BUT_EMBEDDING = FeatureRequest(features=True, semantic=True, instance_cues=True, class_token=True)
 
 
 class FeatureExtractor:
@@ -80,7 +80,7 @@ class FeatureExtractor:
         self,
         frame: Frame,
         settings: PipelineSettings,
-        needed: FeatureRequest = ALL_GRIDS,
+        needed: FeatureRequest = ALL_BUT_EMBEDDING,
         queries: QueryMatrix | None = None,
     ) -> ImageFeatures:
         """The features of one frame.
@@ -88,7 +88,7 @@ class FeatureExtractor:
         Args:
             frame: The frame.
             settings: Of the frame.
-            needed: Which features; all grids if left out, and no vector of the whole image.
+            needed: Which features; if left out all but the language model's vector of the whole image.
             queries: Vectors to compare every cell of the language model's grid with.
 
         Returns:

@@ -368,13 +368,13 @@ class Pipeline:
         return pending
 
     def extract_features(self, frame: Frame) -> ImageFeatures:
-        """All feature grids of a frame, to be searched more than once.
+        """All feature grids of a frame and its class token, to be searched more than once.
 
         Args:
             frame: The frame.
 
         Returns:
-            The feature grids; the vector of the whole image is a result of ``process``.
+            The features; the language model's vector of the whole image is a result of ``process``.
 
         Raises:
             FrameError: For a frame without pixels.

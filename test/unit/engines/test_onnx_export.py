@@ -15,19 +15,23 @@ import pytest
 import torch
 from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
-from small_models import small_clip, small_dino, small_lit
+from small_models import pipeline_of, small_clip, small_dino, small_lit
 from timm.models.vision_transformer import VisionTransformer
 
+from perception_contrast.cli.export_command import image_vector_note
 from perception_contrast.cli.main import main
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.engines.accuracy_gate import compare
 from perception_contrast.engines.export import export_check
 from perception_contrast.engines.export import onnx_export as export
+from perception_contrast.engines.export.exported_encoder import ExportedEncoder
 from perception_contrast.engines.export.onnx_export import export_onnx
 from perception_contrast.models.registry import model_spec
+from perception_contrast.pipeline.output_request import OutputRequest
 
 SIZE = (42, 70)
 
@@ -271,6 +275,28 @@ def test_what_the_command_cannot_do_is_one_line(
     assert main(["export", *argv, "--offline"]) == 2
     captured = capsys.readouterr().err
     assert told in captured and captured.count("\n") == 1
+
+
+def test_image_vectors_are_a_nodes_where_the_file_has_the_models_own_size(tmp_path: Path) -> None:
+    """A file for dense features has others, and the command says so."""
+    pipeline = pipeline_of("clip", short_side=128)
+    tower = pipeline.query_encoder.language.image_encoder
+    graph = graph_of(tower)
+    assert graph.image_input is not None
+    side = graph.image_input.side
+    # A smooth one, so that little is lost by one filter or another.
+    rows, columns = np.mgrid[:96, :96] / 96
+    image = np.stack([255 * rows, 255 * columns, 120 + 90 * np.sin(9 * rows * columns)], -1).astype(np.uint8)
+    wanted = pipeline.process(Frame(image), OutputRequest(embedding=True)).embedding
+    cosines = {}
+    for size in ((side, side), (96, 128)):
+        export_onnx(graph, tmp_path / "it.onnx", size)
+        cosines[size] = float(ExportedEncoder(tmp_path / "it.onnx").see(image)["image"] @ wanted)
+    assert cosines[side, side] > 0.9999 > cosines[96, 128] + 1e-4
+    assert "as `classify` has it" in image_vector_note(graph, (side, side))
+    told = image_vector_note(graph, (96, 128))
+    assert "of the image at 96x128" in told and f"--size {side}x{side}" in told
+    assert image_vector_note(lit(), SIZE) == "" == image_vector_note(registers(), SIZE)
 
 
 @pytest.mark.parametrize("size", ["336", "336x", "-14x28", "14x28x3"])

@@ -42,10 +42,10 @@ from perception_contrast_training.calibration.unlabelled import (
     measure_level,
     report_level,
     require_frames,
-    sampled_frames,
 )
 from perception_contrast_training.config.alignment_recipe import CalibrationSettings
 from perception_contrast_training.evaluation.metrics.reliability import BINS, Reliability, reliability
+from perception_contrast_training.evaluation.readers.frames import sampled_frames
 from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.household.labelled import LabelledFolder
 

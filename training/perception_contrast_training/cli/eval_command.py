@@ -22,7 +22,7 @@ from perception_contrast_training.cli.eval_options import Job, Options
 from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.evaluation.report import Outcome, markdown, write_images, write_json
 
-TASKS = ("photos", "seg", "det", "track", "classify", "propagate", "exemplars")
+TASKS = ("photos", "seg", "det", "track", "classify", "propagate", "exemplars", "familiarity")
 _EPILOG = """\
 data by task:
   photos     labelled photographs: NYU Depth V2, ADE20K, COCO, VOC, YOLO polygons, or images/ with labels/
@@ -32,6 +32,7 @@ data by task:
   classify   a folder of images for each class, also as .zip
   propagate  a folder of frames (with labels/ if there are any), a video file or a recording
   exemplars  a recording, with --boxes
+  familiarity  images, a video or a recording, or labelled photographs; and --against others
 
 docs/evaluate.md says what each figure is and how it is named in the JSON.
 """
@@ -62,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_propagate(parser)
     shown = parser.add_argument_group("exemplars")
     shown.add_argument("--boxes", type=Path, metavar="FILE.json", help="COCO boxes on the recording's frames")
+    familiar = parser.add_argument_group("familiarity")
+    familiar.add_argument(
+        "--against", action="append", default=[], metavar="DATA", help="to be told from; may be repeated"
+    )
     return parser
 
 
@@ -224,6 +229,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         homographies=arguments.homographies,
         rate=arguments.rate,
         boxes=arguments.boxes,
+        against=tuple(arguments.against),
         draw=arguments.out is not None,
     )
 
@@ -258,6 +264,10 @@ def _task(options: Options) -> Callable[[Job], Outcome]:
         from perception_contrast_training.evaluation.tasks.exemplars import exemplars
 
         return exemplars
+    if options.task == "familiarity":
+        from perception_contrast_training.evaluation.tasks.familiarity import familiarity
+
+        return familiarity
     from perception_contrast_training.evaluation.tasks.propagate import propagate
 
     return propagate

@@ -54,6 +54,7 @@ class Options:
     homographies: int = 20
     rate: float = 5.0
     boxes: Path | None = None
+    against: tuple[str, ...] = ()
     draw: bool = False
 
 

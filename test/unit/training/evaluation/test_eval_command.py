@@ -20,6 +20,7 @@ from perception_contrast.images.files import load_image, save_image
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import (
     CONTRAST_SCORES,
@@ -29,6 +30,7 @@ from perception_contrast.segmentation.calibration_files import (
 )
 from perception_contrast_training.cli import eval_options as module
 from perception_contrast_training.evaluation.readers.household import HouseholdOptions, HouseholdScenes
+from perception_contrast_training.household.training_image_statistics import fit_gaussians
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 220, 20), "blue": (20, 20, 220)}
 SMALL = ["--short-side", "112", "--offline"]
@@ -75,6 +77,43 @@ def refused(argv: list[str], capsys: pytest.CaptureFixture[str], *words: str) ->
     assert line.startswith("error: ") and line.count("\n") == 1
     for word in words:
         assert word in line, line
+
+
+# Familiarity.
+
+
+def test_images_unlike_those_of_training_are_told_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With statistics of grey noise: red images lie far off, and other grey noise does not."""
+    rng, folders = np.random.default_rng(0), {}
+    for name, colour in (("grey", (128, 128, 128)), ("more", (128, 128, 128)), ("red", (250, 10, 10))):
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        for index in range(14):
+            noise = (
+                rng.integers(-60, 60, (112, 112, 3)) if name != "red" else rng.integers(-9, 9, (112, 112, 3))
+            )
+            pixels = (np.array(colour) + noise).clip(0, 255).astype(np.uint8)
+            save_image(folders[name] / f"{index:02}.png", pixels)
+    encoders, settings = encoders_of("lit"), PipelineSettings(short_side=112)
+    assert encoders.language is not None
+    known = Pipeline(encoders, settings, background=False)
+    tokens = [known.extract_features(Frame(load_image(one))).class_token for one in folders["grey"].iterdir()]
+    vectors = np.repeat(np.stack(tokens), 3, axis=0)
+    vectors += 0.05 * rng.normal(size=vectors.shape).astype(np.float32)
+    statistics = fit_gaussians({"grey": (vectors, vectors[::2])}, "dinov2-s14@small", rank=4)
+    monkeypatch.setattr(encoders.language, "_training_images", statistics)
+    monkeypatch.setattr(module, "load_encoders", lambda *_, **__: encoders)
+    file = tmp_path / "figures.json"
+    argv = ["--task", "familiarity", "--data", str(folders["red"]), "--json", str(file), *SMALL]
+    assert main(["eval", *argv, "--against", str(folders["more"]), "--limit", "7"]) == 0
+    red, more = (figures_of(file)["figures"]["sources"][str(folders[name])] for name in ("red", "more"))
+    assert red["frames"] == more["frames"] == 7 and red["auc"] is None and more["auc"] == 1.0
+    assert red["above_limit"] == 1.0 and red["least"] > more["most"] and more["least"] <= more["mean"]
+    assert "above the limit" in capsys.readouterr().out
+    monkeypatch.setattr(encoders.language, "_training_images", None)
+    refused(argv, capsys, "training images", "household-lit")
 
 
 # Segmentation.

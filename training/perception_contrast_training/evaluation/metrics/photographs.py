@@ -14,9 +14,9 @@ from scipy.special import expit
 
 from perception_contrast.core.detection import Detection
 from perception_contrast_training.evaluation.figures import Mask, PrecisionRecall, iou, placed
-from perception_contrast_training.evaluation.libraries import evaluation_library
 from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix
 from perception_contrast_training.evaluation.metrics.presence import reported, threshold_for
+from perception_contrast_training.evaluation.metrics.ranking import roc_auc
 from perception_contrast_training.evaluation.metrics.reliability import expected_calibration_error
 from perception_contrast_training.photographs.base import LEAST_SHARE, LabelledPhoto
 from perception_contrast_training.photographs.naming import Truth
@@ -160,7 +160,7 @@ class PhotoFigures:
             "present_iou": _mean([float(np.mean(v)) for v in self._overlaps.values()]),
             "miou": self._confusion.mean_iou(),
             "ap50": _mean(precisions),
-            "presence_auc": _auc(self._present, self._absent),
+            "presence_auc": roc_auc(self._present, self._absent),
             "absent_at_recall": float("nan") if threshold is None else reported(self._absent, threshold),
             "region_naming": _mean([float(right) for right in self._named]),
             "calibration_error": expected_calibration_error(
@@ -197,14 +197,6 @@ def _parts(truth: PhotoTruth, number: int, area: Mask) -> list[Mask]:
     rest = area & ~np.any(things, axis=0) if things else area
     pieces, count = ndimage.label(rest)
     return [*things, *(pieces == index + 1 for index in range(count))]
-
-
-def _auc(present: Sequence[float], absent: Sequence[float]) -> float:
-    """Area under the ROC curve; nan without one of the two."""
-    if not present or not absent:
-        return float("nan")
-    truth = [1] * len(present) + [0] * len(absent)
-    return float(evaluation_library("sklearn.metrics").roc_auc_score(truth, [*present, *absent]))
 
 
 def _mean(values: Sequence[float]) -> float:

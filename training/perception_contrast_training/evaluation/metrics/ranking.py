@@ -1,13 +1,23 @@
-"""Is the right name the first, or among the first few?"""
+"""Is the right name the first, or among the first few; do some scores lie above others?"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast_training.evaluation.libraries import evaluation_library
 from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix
+
+
+def roc_auc(above: Sequence[float], below: Sequence[float]) -> float:
+    """Area under the ROC curve of scores that should lie above others; nan without one of the two."""
+    if not len(above) or not len(below):
+        return float("nan")
+    truth = [1] * len(above) + [0] * len(below)
+    return float(evaluation_library("sklearn.metrics").roc_auc_score(truth, [*above, *below]))
 
 
 @dataclass
