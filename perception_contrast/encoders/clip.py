@@ -1,6 +1,6 @@
 """Image-text encoders: CLIP (Radford et al., 2021), SigLIP (Zhai et al., 2023; Tschannen et al., SigLIP 2,
-2025), Perception Encoder (Bolya et al., 2025), MobileCLIP 2 (Faghri et al., 2025), TIPSv2 (``tips``), dino.txt
-(``dinotxt``) and C-RADIO (``radio_words``).
+2025), Perception Encoder (Bolya et al., 2025), MobileCLIP 2 (Faghri et al., 2025), TIPSv2 (``tips``),
+dino.txt (``dinotxt``) and C-RADIO (``radio_words``).
 
 Dense features need no training: a method of ``dense/`` changes the attention of the last block. CLIP's
 tokens then go through the last norm and the projection; a token of SigLIP or Perception Encoder goes alone
@@ -74,8 +74,8 @@ class ClipTower(nn.Module, ImageEncoder):
         method: how dense features are made; "auto" is the best that needs no other encoder.
 
     Attributes:
-        image_space: identity of the space in which whole images and texts are compared. It is ``space``, which
-            patches and texts share, but for dino.txt.
+        image_space: identity of the space in which whole images and texts are compared. It is ``space``,
+            which patches and texts share, but for dino.txt.
 
     Raises:
         ModelError: the tower cannot make dense features by this method.
@@ -209,7 +209,7 @@ class ClipTower(nn.Module, ImageEncoder):
 
 
 class WordsOfImages:
-    """The text side of a tower whose whole images have a space of their own, in that space (a ``ClipLike``)."""
+    """The text side of a tower whose whole images have a space of their own, in it (a ``ClipLike``)."""
 
     def __init__(self, tower: ClipTower) -> None:
         self._tower = tower
@@ -253,8 +253,8 @@ def load_clip(
 
     Also one of images that training gave words: both together. weights: a local file in open_clip's names;
     SigLIP's tokenizer.json and what else a model has beside its weights are looked for beside it. The
-    companion of a model that has one is taken from where it comes from. random_init: no weights at all, for checks of the
-    computation. method: as of ``ClipTower``. Raises ModelError.
+    companion of a model that has one is taken from where it comes from. random_init: no weights at all, for
+    checks of the computation. method: as of ``ClipTower``. Raises ModelError.
     """
     spec = model_spec(name) if isinstance(name, str) else name
     if not spec.knows_words or spec.family in ("lit", "text"):

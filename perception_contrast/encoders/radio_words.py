@@ -4,8 +4,9 @@ C-RADIO learned to give what several teachers give. Each teacher that has a vect
 class token of its own, and an adaptor from it to the teacher's space. SigLIP 2's is the first one, so the
 text tower of SigLIP 2 serves C-RADIO as well, with the scale and bias that it was trained with.
 
-A patch takes the way of that class token, as in RayFronts (Alama et al., IROS 2025). C-RADIO's second adaptor,
-for patches, leads to what SigLIP 2's own patches are before they are pooled, which is not comparable with texts.
+A patch takes the way of that class token, as in RayFronts (Alama et al., IROS 2025). C-RADIO's second
+adaptor, for patches, leads to what SigLIP 2's own patches are before they are pooled, which is not comparable
+with texts.
 """
 
 from __future__ import annotations
@@ -62,7 +63,10 @@ def radio_words_network(spec: ModelSpec) -> PairNetwork:
     hidden, blocks, width = (int(options.pop(name)) for name in ("adaptor_hidden", "adaptor_blocks", "width"))
     head = TeacherAdaptor(width, hidden, spec.dim, blocks)
     return PairNetwork(
-        create_network(spec.arch, spec.size, options), head, _text_tower(model_spec(spec.companion).arch), sigmoid=True
+        create_network(spec.arch, spec.size, options),
+        head,
+        _text_tower(model_spec(spec.companion).arch),
+        sigmoid=True,
     )
 
 

@@ -391,7 +391,9 @@ LANGUAGE_MODELS = (
         "vit_large_patch14_reg4_dinov2",
         "dinov2-l14-reg",
         WebFiles(
-            f"{_META}/dinov2/dinov2_vitl14", f"{_DINOV2_TXT}_vision_head.pth", (f"{_DINOV2_TXT}_text_encoder.pth",)
+            f"{_META}/dinov2/dinov2_vitl14",
+            f"{_DINOV2_TXT}_vision_head.pth",
+            (f"{_DINOV2_TXT}_text_encoder.pth",),
         ),
         patch=14,
         millions=867.9,

@@ -24,9 +24,7 @@ def cached_web_files(source: WebFiles, folder: Path) -> tuple[Path, ...] | None:
         return None
     for path in paths:
         if sha256_of(path) != _digest_file(path).read_text("ascii", "replace").strip():
-            raise ModelError(
-                f"file {path} is damaged: it is not what was fetched; delete it and try again"
-            )
+            raise ModelError(f"file {path} is damaged: it is not what was fetched; delete it and try again")
     return tuple(paths)
 
 
@@ -42,7 +40,8 @@ def download_web_files(source: WebFiles, folder: Path, progress: Progress | None
         The weights, then ``source.others``.
 
     Raises:
-        ModelError: The place cannot be reached or does not give a file, or what came is not what was published.
+        ModelError: The place cannot be reached or does not give a file, or what came is not what was
+            published.
     """
     home = _home(source, folder)
     try:
@@ -69,7 +68,8 @@ def _download(url: str, target: Path, digest: str, progress: Progress | None) ->
     if not found.startswith(digest):
         part.unlink()
         raise ModelError(
-            f"{target.name} came damaged (sha256 {found[:12]}..., published {digest}...) and was deleted; try again"
+            f"{target.name} came damaged (sha256 {found[:12]}..., published {digest}...) and was deleted; "
+            "try again"
         )
     atomic_write(_digest_file(target), found.encode())
     part.replace(target)

@@ -33,7 +33,8 @@ def load_tensors(path: Path, keep: tuple[str, ...] = ()) -> dict[str, torch.Tens
     if path.suffix == ".safetensors":
         try:
             with safe_open(str(path), framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys() if name.startswith(keep or "")}
+                names = [str(name) for name in file.keys()]  # noqa: SIM118, for it is no dictionary
+                return {name: file.get_tensor(name) for name in names if name.startswith(keep or "")}
         except (SafetensorError, OSError) as error:
             raise ModelError(f"weights file {path} cannot be read ({error}); delete or replace it") from error
     try:

@@ -97,4 +97,10 @@ def _tower_of(network: Any, spec: Any, method: str) -> ClipTower:
     return ClipTower(network, spec, "small@0", method=method).eval().requires_grad_(False)
 
 
-TOWERS = {"clip": small_clip, "siglip": small_siglip, "pe": small_pe, "tips": small_tips, "dinotxt": small_dinotxt}
+TOWERS = {
+    "clip": small_clip,
+    "siglip": small_siglip,
+    "pe": small_pe,
+    "tips": small_tips,
+    "dinotxt": small_dinotxt,
+}

@@ -1,4 +1,4 @@
-"""Files in the names that dino.txt's authors publish, and what such files compute, in torch's own functions."""
+"""Files in the names of dino.txt's authors, and what such files compute, in torch's own functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ Tensors = dict[str, Tensor]
 PARTS = {
     "dinotxt-v2-l14": ("block_list.", "ln_final.", "backbone.", "head."),
     "dinotxt-v3-l16": (
-        "visual_model.head.blocks.", "visual_model.head.ln_final.", "text_model.backbone.", "text_model.head.",
+        "visual_model.head.blocks.", "visual_model.head.ln_final.",
+        "text_model.backbone.", "text_model.head.",
     ),
 }  # fmt: skip
 
@@ -53,9 +54,10 @@ def random_heads(name: str) -> Tensors:
         at = f"{blocks}{number}."
         shapes |= {
             f"{at}attn.qkv.weight": (3 * WIDTH, WIDTH), f"{at}attn.proj.weight": (WIDTH, WIDTH),
-            f"{at}mlp.w1.weight": (HIDDEN, WIDTH), f"{at}mlp.w2.weight": (HIDDEN, WIDTH),
-            f"{at}mlp.w3.weight": (WIDTH, HIDDEN), f"{at}mlp.w1.bias": (HIDDEN,), f"{at}mlp.w2.bias": (HIDDEN,),
-            f"{at}mlp.w3.bias": (WIDTH,), f"{at}attn.proj.bias": (WIDTH,),
+            f"{at}mlp.w1.weight": (HIDDEN, WIDTH), f"{at}mlp.w1.bias": (HIDDEN,),
+            f"{at}mlp.w2.weight": (HIDDEN, WIDTH), f"{at}mlp.w2.bias": (HIDDEN,),
+            f"{at}mlp.w3.weight": (WIDTH, HIDDEN), f"{at}mlp.w3.bias": (WIDTH,),
+            f"{at}attn.proj.bias": (WIDTH,),
             f"{at}ls1.gamma": (WIDTH,), f"{at}ls2.gamma": (WIDTH,),
             **{f"{at}norm{n}.{kind}": (WIDTH,) for n in (1, 2) for kind in ("weight", "bias")},
         }  # fmt: skip
@@ -121,7 +123,8 @@ def text_vectors(name: str, tensors: Tensors, ids: Tensor) -> Tensor:
         layer, 2, norm=nn.LayerNorm(WORDS), enable_nested_tensor=False
     ).requires_grad_(False)
     theirs = {
-        "self_attn.in_proj_weight": "attention.qkv.weight", "self_attn.out_proj.weight": "attention.proj.weight",
+        "self_attn.in_proj_weight": "attention.qkv.weight",
+        "self_attn.out_proj.weight": "attention.proj.weight",
         "self_attn.out_proj.bias": "attention.proj.bias", "linear1.weight": "feed_forward.fc1.weight",
         "linear1.bias": "feed_forward.fc1.bias", "linear2.weight": "feed_forward.fc2.weight",
         "linear2.bias": "feed_forward.fc2.bias", "norm1.weight": "attention_norm.weight",

@@ -247,7 +247,9 @@ def proxied_by_hand(block: Block, features: Array, rows: int, columns: int) -> A
 
 
 def block_of(kind: str, tower: ClipTower, images: torch.Tensor) -> Block:
-    return {"clip": clip_block, "tips": plain_block, "dinotxt": head_block}.get(kind, pooled_block)(tower, images)
+    return {"clip": clip_block, "tips": plain_block, "dinotxt": head_block}.get(kind, pooled_block)(
+        tower, images
+    )
 
 
 def patches(rows: int, columns: int, batch: int = 1, seed: int = 0) -> torch.Tensor:

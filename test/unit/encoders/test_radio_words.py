@@ -48,7 +48,11 @@ def tower_of_transformers() -> Any:
     from transformers import RadioConfig, RadioModel
 
     config = RadioConfig(
-        hidden_size=WIDTH, num_hidden_layers=DEPTH, num_attention_heads=HEADS, num_cls_tokens=3, num_registers=7
+        hidden_size=WIDTH,
+        num_hidden_layers=DEPTH,
+        num_attention_heads=HEADS,
+        num_cls_tokens=3,
+        num_registers=7,
     )
     made: Any = RadioModel(config).eval().requires_grad_(False)
     for name, value in made.named_parameters():
@@ -107,7 +111,9 @@ class Published:
             "final.0.weight": (HIDDEN,), "final.0.bias": (HIDDEN,),
             "final.2.weight": (DIM, HIDDEN), "final.2.bias": (DIM,),
         }  # fmt: skip
-        self.adaptor = {name: (torch.randn(shape) * 0.3).half().float() for name, shape in self.adaptor.items()}
+        self.adaptor = {
+            name: (torch.randn(shape) * 0.3).half().float() for name, shape in self.adaptor.items()
+        }
         state = {
             **tower,
             **{f"{ADAPTOR}{name}": value for name, value in self.adaptor.items()},
@@ -125,7 +131,7 @@ class Published:
         add_weights(model_spec(TEACHER), words / "t.safetensors")
 
     def mapped(self, tokens: Tensor) -> Tensor:
-        """C-RADIO's vectors through the adaptor, as it is described: residual blocks of norm, GELU, linear."""
+        """C-RADIO's vectors through the adaptor, as described: residual blocks of norm, GELU, linear."""
         a = self.adaptor
         x = linear(tokens, a["fc1.weight"], a["fc1.bias"])
         for at in ("blocks.0", "blocks.1"):

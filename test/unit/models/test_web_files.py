@@ -79,9 +79,10 @@ def test_a_file_that_changed_in_the_cache_is_refused(place: str, tmp_path: Path)
 
 
 def test_a_place_that_asks_for_more_says_what(place: str, tmp_path: Path) -> None:
-    source = WebFiles(place, "gated.pth", terms="accept the licence first")
+    source = WebFiles(place, "gated.pth", terms="accept it first")
     with pytest.raises(
-        ModelError, match=r"no weights for 'tried': gated\.pth: the server answered 404 .*; accept the licence"
+        ModelError,
+        match=r"no weights for 'tried': gated\.pth: the server answered 404 .*; accept it",
     ):
         weights_file(spec_of(source), cache=tmp_path / "cache")
 

@@ -75,7 +75,8 @@ def test_unknown_model_names_the_nearest() -> None:
 
 def test_every_model_says_its_licence_and_source() -> None:
     for name, spec in MODELS.items():
-        assert spec.name == name and spec.licence and spec.description and (spec.hub or spec.wheel)
+        assert spec.name == name and spec.licence and spec.description
+        assert spec.hub or spec.wheel or spec.web
         assert spec.millions > 0 and spec.interpolation
 
 
