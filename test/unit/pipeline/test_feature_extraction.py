@@ -103,7 +103,7 @@ def test_only_what_is_wanted_comes_back_from_the_device(monkeypatch: pytest.Monk
     pipeline.extract_features(noise())
     parting = {"grid", "tokens", "things"}
     assert landed[:4] == [parting, {"picture"}, {"tokens"}, set()]
-    assert landed[4:] == [{*parting, "picture"}, {"best"}, parting]
+    assert landed[4:] == [{*parting, "picture"}, {"best"}, {*parting, "cls"}]
     pipeline.configure(replace(pipeline.settings, split_instances=False))
     pipeline.process(noise(), OutputRequest(masks=True))
     assert landed[-1] == {"grid"}

@@ -61,6 +61,10 @@ def test_the_space_of_words_is_that_of_their_vectors_alone(start: Path) -> None:
         head.leave.weight += 1.0
     assert word_space(head) == space
     assert word_space(head.remembering(head.known[:2])) != space
+    signed = [head.remembering(head.known.clone()) for _ in range(2)]
+    for one, zero in zip(signed, (0.0, -0.0), strict=True):
+        one.known[0, 0] = zero
+    assert word_space(signed[0]) == word_space(signed[1])
     for name in ("text.0.bias", "text_skip.weight"):
         other = AlignmentHead(replace(head.config))
         other.load_state_dict(head.state_dict())
