@@ -70,6 +70,10 @@ class FrameSearch:
         """
         return self.searcher.detection_threshold(_search_settings(settings), vocabulary or Vocabulary())
 
+    def threshold_of_texts(self, settings: PipelineSettings) -> float:
+        """As ``Searcher.threshold_of_texts``. settings: in force."""
+        return self.searcher.threshold_of_texts(_search_settings(settings))
+
     def prepare_engines(
         self,
         settings: PipelineSettings,

@@ -13,7 +13,9 @@ import numpy as np
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
+from perception_contrast.segmentation.calibration_files import COSINE_SCORES
 from perception_contrast.segmentation.place_level import (
+    LEAST_SHARE,
     MOST_FIRED,
     PlaceLevel,
     absent_names,
@@ -96,9 +98,11 @@ class AbsentNames:
             )
         table = np.stack(self._by_frame)
         highest = table.max(axis=0)
-        searcher, encoder = self._pipeline.frame_search.searcher, self._pipeline.query_encoder
-        calibrated = searcher.calibration.detection
-        detection = level_at(highest, calibrated, most_fired)
+        encoder = self._pipeline.query_encoder
+        calibrated = self._pipeline.frame_search.threshold_of_texts(self._pipeline.settings)
+        # A fitted threshold promises how much of what is reported is right, which absent names cannot.
+        fitted = scores_of(encoder.language) == COSINE_SCORES
+        detection = level_at(highest, calibrated, most_fired, 1.0 if fitted else LEAST_SHARE)
         facts = {
             "frames": float(self.frames),
             "absent_names": float(len(highest)),

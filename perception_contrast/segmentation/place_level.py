@@ -68,17 +68,23 @@ def checked_place(place: str) -> str:
     return place
 
 
-def level_at(highest: Float64Array, calibrated: float, most_fired: float = MOST_FIRED) -> float:
+def level_at(
+    highest: Float64Array,
+    calibrated: float,
+    most_fired: float = MOST_FIRED,
+    least_share: float = LEAST_SHARE,
+) -> float:
     """The lowest level at which at most a share of absent names is reported.
 
     Args:
         highest: (n,) highest probability of each absent name over all frames, 0 where none was found.
-        calibrated: the model's own threshold, of which the level is at least LEAST_SHARE.
+        calibrated: the model's own threshold.
         most_fired: that share.
+        least_share: of the model's own threshold, below which the level does not go.
     """
     allowed = int(most_fired * len(highest))
     worst = float(np.sort(highest)[::-1][min(allowed, len(highest) - 1)])
-    return float(np.clip(worst + _ABOVE, LEAST_SHARE * calibrated, HIGHEST))
+    return float(np.clip(worst + _ABOVE, min(least_share * calibrated, HIGHEST), HIGHEST))
 
 
 def place_level_path(space: str, place: str) -> Path:

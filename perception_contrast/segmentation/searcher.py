@@ -118,7 +118,11 @@ class Searcher:
         if self.place_level is not None:
             return self.place_level
         in_words = any(not query.exemplars for query in queries) or not queries
-        if self.rescorer is not None and settings.rescoring_views > 0 and in_words:
+        return self.threshold_of_texts(settings) if in_words else self.calibration.detection
+
+    def threshold_of_texts(self, settings: SearchSettings) -> float:
+        """The model's own threshold for queries in words alone, whatever the place's level is."""
+        if self.rescorer is not None and settings.rescoring_views > 0:
             return self.rescorer.calibration.detection
         return self.calibration.detection
 

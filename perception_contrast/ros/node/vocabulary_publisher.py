@@ -33,7 +33,7 @@ class VocabularyPublisher:
             for kind, topic in ((LabelInfo, "label_info"), (VisionInfo, "vision_info"))
         )
         self._lock = threading.Lock()
-        self._published_version = -1
+        self._published: tuple[int, float] | None = None  # version and threshold
 
     def publish(self, pipeline: Pipeline | None, *, force: bool = False) -> None:
         """Publishes and stores the vocabulary of a pipeline if it is new.
@@ -50,11 +50,12 @@ class VocabularyPublisher:
         with self._lock:
             # Read under the lock: of two changes at once, the newer one must be what stays latched.
             vocabulary = pipeline.vocabulary
-            if vocabulary.version == self._published_version and not force:
-                return False
-            self._published_version = vocabulary.version
-            header = Header(stamp=self._node.get_clock().now().to_msg())
+            # A pipeline that calibrates itself changes its threshold between two frames.
             threshold = pipeline.frame_search.detection_threshold(pipeline.settings, vocabulary)
+            if self._published == (vocabulary.version, threshold) and not force:
+                return False
+            self._published = (vocabulary.version, threshold)
+            header = Header(stamp=self._node.get_clock().now().to_msg())
             self._label_info.publish(label_info_message(vocabulary, header, threshold))
             model, space = pipeline.models["semantic"]
             self._vision_info.publish(vision_info_message(model, space, vocabulary.version, header))

@@ -25,7 +25,8 @@ def split_candidates(
 ) -> list[Candidate]:
     """Candidates of one instance each; an instance is at least as probable as the whole it was split from.
 
-    A region that is less probable than SPLIT_FROM stays whole.
+    A region that is less probable than SPLIT_FROM stays whole, and so does one of which fewer than two
+    parts would be published by themselves: a cut through one thing must not report it twice.
 
     Args:
         candidates: regions that may hold several instances.
@@ -34,21 +35,18 @@ def split_candidates(
         scorer: of the instances.
         context: of the image.
     """
-    whole: list[Candidate] = []
-    instances: list[QueryRegion] = []
-    floors: list[float] = []
+    found: list[Candidate] = []
     for candidate in candidates:
         masks = splitter(candidate.region) if candidate.probability >= SPLIT_FROM else ()
         if len(masks) < 2:
-            whole.append(candidate)
+            found.append(candidate)
             continue
         logit_map = maps[candidate.query]
         values = logit_map.coarse[logit_map.slices(candidate.region.box)]
-        instances += [
-            QueryRegion(candidate.query, crop_region(candidate.region, mask, values)) for mask in masks
-        ]
-        floors += [candidate.probability] * len(masks)
-    return whole + [
-        replace(instance, probability=max(instance.probability, floor))
-        for instance, floor in zip(scorer.score(instances, context), floors, strict=True)
-    ]
+        parts = [QueryRegion(candidate.query, crop_region(candidate.region, mask, values)) for mask in masks]
+        scored = scorer.score(parts, context)
+        if sum(part.probability >= part.calibrated_threshold for part in scored) < 2:
+            found.append(candidate)
+            continue
+        found += [replace(one, probability=max(one.probability, candidate.probability)) for one in scored]
+    return found

@@ -64,6 +64,7 @@ def test_at_the_level_no_more_than_the_share_is_reported_and_one_step_lower_more
     level = level_at(highest, 0.1, 0.05)
     assert np.count_nonzero(highest >= level) == 5 < np.count_nonzero(highest >= level - 0.002)
     assert level_at(np.zeros(60), 0.6) == pytest.approx(0.3), "at least half of the model's own"
+    assert level_at(np.zeros(60), 0.6, least_share=1.0) == 0.6, "a fitted threshold is only raised"
     assert level_at(np.ones(60), 0.6) <= 0.99
 
 

@@ -18,8 +18,19 @@ def candidate(probability: float) -> Candidate:
     return Candidate(0, region, np.ones(3, np.float32), "m@1", 0.3, (0.0,) * 5, probability, 0.1)
 
 
-@pytest.mark.parametrize(("probability", "reports"), [(SPLIT_FROM - 0.01, 1), (SPLIT_FROM, 2), (0.9, 2)])
-def test_a_region_below_even_odds_stays_one_report(probability: float, reports: int) -> None:
+@pytest.mark.parametrize(
+    ("probability", "parts", "reports"),
+    [
+        (SPLIT_FROM - 0.01, (0.2, 0.2), 1),
+        (SPLIT_FROM, (0.2, 0.2), 2),
+        (0.9, (0.2, 0.2), 2),
+        (0.9, (0.2, 0.05), 1),
+        (0.9, (0.05, 0.05), 1),
+    ],
+)
+def test_a_region_is_split_from_even_odds_on_into_parts_that_would_be_published_by_themselves(
+    probability: float, parts: tuple[float, ...], reports: int
+) -> None:
     def halves(region: Region) -> list[np.ndarray]:
         left = np.zeros((4, 4), bool)
         left[:, :2] = True
@@ -27,7 +38,7 @@ def test_a_region_below_even_odds_stays_one_report(probability: float, reports: 
 
     class Scorer:
         def score(self, regions: list[Any], context: object) -> list[Candidate]:
-            return [candidate(0.2) for _ in regions]
+            return [candidate(part) for part in parts]
 
     maps = {0: SimpleNamespace(coarse=np.zeros((4, 4)), slices=lambda box: np.s_[0:4, 0:4])}
     found = split_candidates(

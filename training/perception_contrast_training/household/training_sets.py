@@ -37,6 +37,11 @@ class TrainingSets:
         """Names of everything that the sets label."""
         return frozenset(name for one in self.sets.values() for name in one.facts.names)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Every word that is true of something that the sets label: names, synonyms and wider words."""
+        return tuple(word for name in sorted(self.names) for word in self.naming.true_words(name))
+
     def keys(self, path: Path, part: Part) -> tuple[str, ...]:
         """Keys of the photographs of one set that belong to a part."""
         source = self.sets[path]

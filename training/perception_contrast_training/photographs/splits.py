@@ -23,6 +23,13 @@ def part_of(name: str, keys: Sequence[str], part: Part) -> tuple[str, ...]:
     return tuple(key for index, key in enumerate(keys) if _side(name, index // BLOCK) == part)
 
 
+def evenly(keys: Sequence[str], most: int = 0) -> tuple[str, ...]:
+    """At most so many keys, spread over all of them: neighbours show one room. most: 0 for all."""
+    if not most or most >= len(keys):
+        return tuple(keys)
+    return tuple(keys[index * len(keys) // most] for index in range(most))
+
+
 def _side(name: str, block: int) -> Part:
     digest = hashlib.sha256(f"{name}/{block}".encode()).digest()
     place = int.from_bytes(digest[:4], "big") / 2**32

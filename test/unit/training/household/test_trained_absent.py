@@ -18,7 +18,7 @@ from perception_contrast.pipeline.active_vocabulary import ActiveVocabulary
 from perception_contrast.pipeline.query_encoder import QueryEncoder
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.vocabulary.vocabulary_file import load_vocabulary
-from perception_contrast_training.household.alignment import alignment_command
+from perception_contrast_training.household.learned_facts import trained_absent
 from perception_contrast_training.household.words import ELSEWHERE
 from perception_contrast_training.photographs.naming import load_naming
 
@@ -59,7 +59,7 @@ def test_the_fact_of_a_head_is_read_and_a_damaged_one_is_refused() -> None:
 
 
 def test_what_photographs_label_is_no_longer_absent() -> None:
-    absent = alignment_command.trained_absent({"person", "sofa"})
+    absent = trained_absent({"person", "sofa"})
     assert "person" not in absent and "forklift" in absent and set(absent) < set(ELSEWHERE)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from alignment_batches import SETTINGS, Sentences, maker
 from safetensors.torch import load_file
 
 from perception_contrast.encoders.alignment_head import (
+    TRAINED_ABSENT,
     AlignmentHead,
     load_alignment,
     save_alignment,
@@ -33,13 +36,13 @@ def start(tmp_path: Path) -> Path:
     return path
 
 
-def fit(output: Path, start: Path, only: str) -> Path:
+def fit(output: Path, start: Path, only: str, about: Mapping[str, str] | None = None) -> Path:
     optimisation = AlignmentOptimisation(steps=4, warm_up=1, precision="float32")
     recipe = AlignmentRecipe(
         output=str(output), start=str(start), only=only, batch=SETTINGS, optimisation=optimisation,
         checkpoints=CheckpointSettings(every=4),
     )  # fmt: skip
-    return AlignmentFit(recipe, SentenceBank(Sentences()), maker()).run(SPACES)
+    return AlignmentFit(recipe, SentenceBank(Sentences()), maker(), about).run(SPACES)
 
 
 def test_only_the_image_side_is_fitted_and_words_stay_in_their_space(tmp_path: Path, start: Path) -> None:
@@ -71,3 +74,25 @@ def test_the_space_of_words_is_that_of_their_vectors_alone(start: Path) -> None:
         with torch.no_grad():
             dict(other.named_parameters())[name].flatten()[0] += 0.25
         assert word_space(other) != space, name
+
+
+def test_a_head_that_goes_on_from_one_that_learned_from_photographs_says_so(
+    tmp_path: Path, start: Path
+) -> None:
+    head, facts, _ = load_alignment(start)
+    kept = {key: text for key, text in facts.items() if key not in ("format", "config")}
+    learned = [{"set": "nyuv2", "photographs": 600, "licence": "research"}]
+    kept |= {"names": '["mug"]', "learned_from": json.dumps(learned), TRAINED_ABSENT: '["tank", "tiger"]'}
+    save_alignment(head, start, kept)
+    own = {"set": "mine", "photographs": 3, "licence": "own"}
+    about = {
+        "names": '["chair", "mug"]', "learned_from": json.dumps([own]), TRAINED_ABSENT: '["person", "tiger"]'
+    }  # fmt: skip
+    _, after, _ = load_alignment(fit(tmp_path / "run", start, "image", about))
+    assert json.loads(after["learned_from"]) == [*learned, own]
+    assert json.loads(after["names"]) == ["mug", "chair"]
+    assert json.loads(after[TRAINED_ABSENT]) == ["tiger"], "the first run showed persons"
+    rooms = {TRAINED_ABSENT: '["person", "tank", "tiger"]'}
+    _, alone, _ = load_alignment(fit(tmp_path / "rooms", start, "", rooms))
+    assert json.loads(alone["learned_from"]) == learned
+    assert json.loads(alone[TRAINED_ABSENT]) == ["tank", "tiger"]

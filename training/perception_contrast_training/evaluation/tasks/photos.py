@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from perception_contrast_training.evaluation.result_images import WorstCases, ti
 from perception_contrast_training.photographs.base import LabelledPhoto, PhotoSet, TruthTable
 from perception_contrast_training.photographs.naming import Naming, load_naming
 from perception_contrast_training.photographs.open_photos import open_photos
-from perception_contrast_training.photographs.splits import part_of
+from perception_contrast_training.photographs.splits import evenly, part_of
 
 LOWEST = 0.003  # probability from which average precision looks at reports
 REPORTS = 1000  # of an image at most
@@ -56,11 +57,13 @@ def photographs(job: Job) -> Outcome:
     asked = None
     if job.options.vocabulary is not None:
         asked = _known(labels_of(vocabulary_of(job.options.vocabulary)), naming)
-    figures = photo_figures(pipeline_of(job), source, naming, job.skipped, job.options.limit, worst, asked)
+    pipeline = pipeline_of(job)
+    figures = photo_figures(pipeline, source, naming, job.skipped, job.options.limit, worst, asked)
     job.notes.append(
-        f"{figures.images} of {len(source.keys)} photographs of {source.facts.name}, which training leaves "
-        f"out; licence: {source.facts.licence}"
+        f"{figures.images} of {len(source.keys)} photographs of {source.facts.name}, of its test part; "
+        f"licence: {source.facts.licence}"
     )
+    job.notes.append(_learned(pipeline, source))
     return _outcome(source, figures, worst)
 
 
@@ -87,7 +90,7 @@ def photo_figures(
     Raises:
         PerceptionError: The set has no test photographs that can be read.
     """
-    keys = part_of(source.facts.name, source.keys, "test")[: most or None]
+    keys = evenly(part_of(source.facts.name, source.keys, "test"), most)
     if not keys:
         raise PerceptionError(
             f"none of the {len(source.keys)} photographs of '{source.facts.name}' is a test one"
@@ -107,6 +110,23 @@ def photo_figures(
     if not figures.images:
         raise PerceptionError("no photograph could be read; nothing was measured")
     return figures
+
+
+def _learned(pipeline: Pipeline, source: PhotoSet) -> str:
+    """Whether the model learned from photographs of the set, and whether from these: the split goes by the
+    set's name and by which photographs are there."""
+    language = pipeline.query_encoder.language
+    facts = {} if language is None or language.fitted is None else language.fitted.facts
+    counts = {one["set"]: one["photographs"] for one in json.loads(facts.get("learned_from", "[]"))}
+    name, train = source.facts.name, len(part_of(source.facts.name, source.keys, "train"))
+    if not counts:
+        return "the model's file names no photographs that it learned from"
+    if counts.get(name) == train:
+        return f"the model learned from the training part of {name}, which is {train} other photographs"
+    return (
+        f"the model learned from photographs of {', '.join(sorted(counts))}; it cannot be told whether these "
+        f"are among them: {name} is no set of this name with these photographs, which the split goes by"
+    )
 
 
 def _known(names: Sequence[str], naming: Naming) -> tuple[str, ...]:

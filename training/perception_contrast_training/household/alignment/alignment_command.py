@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from perception_contrast.encoders.alignment_head import (
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, load_alignment_recipe
+from perception_contrast_training.household.learned_facts import NAMES, trained_absent, with_inherited
 from perception_contrast_training.household.scene_shards import Shard, load_shard
 from perception_contrast_training.household.training_sets import TrainingSets, open_training_sets
-from perception_contrast_training.household.words import Words, known_names, remembered_phrases
+from perception_contrast_training.household.words import known_names, remembered_phrases
 
 IMAGES_FILE = "images.safetensors"
 STEPS = ("train", "calibrate", "evaluate")
@@ -158,10 +159,10 @@ def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
     known = {k: v for k, v in facts.items() if k not in ("format", "config")}
     sets = _photographs(recipe)
     shown = () if sets is None else sorted(sets.names)
-    known["names"] = json.dumps(known_names(shown))
-    known[TRAINED_ABSENT] = json.dumps(trained_absent(shown))
+    words = () if sets is None else sets.words
+    learned = {NAMES: json.dumps(known_names(shown)), TRAINED_ABSENT: json.dumps(trained_absent(words))}
+    known |= with_inherited(known, learned)
     if recipe.only != "image":
-        words = () if sets is None else [word for name in shown for word in sets.naming.true_words(name)]
         sentences = load_minilm(offline=offline).encode(remembered_phrases(words))
         head = head.remembering(torch.from_numpy(sentences).half().float())
     save_alignment(head, path, known | _calibrated(head, known, recipe, offline))
@@ -171,17 +172,6 @@ def _photographs(recipe: AlignmentRecipe) -> TrainingSets | None:
     """The sets that the head learned from, or None."""
     settings = recipe.photographs
     return open_training_sets(settings.paths, settings.names, settings.licences) if settings.paths else None
-
-
-def trained_absent(shown: Iterable[str]) -> tuple[str, ...]:
-    """The names that every image of training denies: no room and no photograph shows them.
-
-    Args:
-        shown: Names of what photographs show.
-    """
-    words = Words()
-    words.without_elsewhere(shown)
-    return words.elsewhere
 
 
 def _calibrated(

@@ -27,8 +27,12 @@ from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.household.alignment.alignment_method import DenseAlignment
 from perception_contrast_training.household.alignment.dense_batches import BatchMaker, DenseBatch
 from perception_contrast_training.household.alignment.photo_batches import PhotoBatchMaker
-from perception_contrast_training.household.alignment.photo_training import training_photographs
+from perception_contrast_training.household.alignment.photo_training import (
+    recipe_photographs,
+    training_photographs,
+)
 from perception_contrast_training.household.head_run import HEAD_FILE, HeadRun, recipe_in
+from perception_contrast_training.household.learned_facts import inherited_facts, with_inherited
 from perception_contrast_training.household.mixed_batches import BatchSource, MixedBatchMaker
 from perception_contrast_training.household.scene_shards import (
     Shard,
@@ -39,6 +43,7 @@ from perception_contrast_training.household.scene_shards import (
     require_same_scenes,
 )
 from perception_contrast_training.household.sentences import SentenceBank
+from perception_contrast_training.household.training_sets import TrainingSets
 from perception_contrast_training.household.words import Words, known_names
 
 logger = logging.getLogger(__name__)
@@ -98,7 +103,7 @@ def initial_head(recipe: AlignmentRecipe) -> InitialHead:
         parameter.requires_grad_({"things": things, "image": name not in words}.get(recipe.only, True))
     kept = {key: text for key, text in facts.items() if key not in ("format", "config")}
     # What tells things apart changes no score: the calibrations go on to hold.
-    return InitialHead(head, kept if recipe.only == "things" else {})
+    return InitialHead(head, kept if recipe.only == "things" else inherited_facts(kept))
 
 
 class AlignmentFit:
@@ -127,7 +132,7 @@ class AlignmentFit:
         torch.manual_seed(recipe.seed)
         initial = initial_head(recipe)
         self._recipe, self._maker, self._bank = recipe, maker, bank
-        self._facts = {**initial.facts, **(about or {})}
+        self._facts = {**initial.facts, **with_inherited(initial.facts, about or {})}
         self.head = initial.head
         self.head.drop.p = recipe.optimisation.dropout
         self.trainer = Trainer(
@@ -187,6 +192,8 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False, resume: bool = Fals
     from perception_contrast.encoders.dinov2 import load_dino
     from perception_contrast.text.sentence_encoder import load_minilm
 
+    # Before hours of rendering: a path that is wrong is told at once.
+    sets = recipe_photographs(recipe)
     require_same_scenes(Path(recipe.output) / "shards", _shard_facts(recipe))
     folders = make_shards(shard_jobs(recipe, offline), recipe.scenes.workers, make_shard)
     shards = [load_shard(folder) for folder in folders]
@@ -197,30 +204,26 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False, resume: bool = Fals
         "image_space": load_dino(recipe.image_tower, offline=offline, pinned=True).space,
         "text_space": sentences.space,
     }
-    maker, facts = _batches(recipe, shards, offline)
+    maker, facts = _batches(recipe, shards, sets, offline)
     return AlignmentFit(recipe, SentenceBank(sentences), maker, facts).run(spaces, resume=resume)
 
 
 def _batches(
-    recipe: AlignmentRecipe, shards: list[Shard], offline: bool
+    recipe: AlignmentRecipe, shards: list[Shard], sets: TrainingSets | None, offline: bool
 ) -> tuple[BatchSource[DenseBatch], dict[str, str]]:
     """Batches of rooms, with those of photographs if there are any; facts of these for the head's file."""
     words, layers = Words(), len(AlignmentConfig().layers)
-    if not recipe.photographs.paths:
-        logger.warning(
-            "photographs.paths names none: the head learns from rendered rooms alone and will be mostly "
-            "wrong on photographs"
-        )
+    if sets is None:
         maker = BatchMaker(shards, words, recipe.batch, layers, recipe.seed)
         return maker, {TRAINED_ABSENT: json.dumps(words.elsewhere)}
-    photographs = training_photographs(recipe, offline=offline)
-    words.without_elsewhere(photographs.names)
+    photographs = training_photographs(recipe, sets, offline=offline)
+    words.without_elsewhere(sets.words)
     scenes = BatchMaker(shards, words, recipe.batch, layers, recipe.seed)
     photos = PhotoBatchMaker(photographs.shards, photographs.naming, recipe.batch, layers, scenes.rng)
     mixed = MixedBatchMaker(scenes, photos, recipe.photographs.share)
     facts = {
-        "learned_from": photographs.learned_from,
-        "names": json.dumps(known_names(sorted(photographs.names))),
+        "learned_from": sets.learned_from,
+        "names": json.dumps(known_names(sorted(sets.names))),
         TRAINED_ABSENT: json.dumps(words.elsewhere),
     }
     return mixed, facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from perception_contrast_training.household.scene_shards import make_shards, req
 from perception_contrast_training.household.training_sets import TrainingSets, open_training_sets
 from perception_contrast_training.photographs.naming import Naming
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class TrainingPhotographs:
@@ -25,32 +28,46 @@ class TrainingPhotographs:
     Attributes:
         shards: Theirs, from every set.
         naming: What their labels mean.
-        names: Of everything that the sets label.
-        learned_from: A line of JSON for the head's file: sets, counts and licences.
     """
 
     shards: tuple[PhotoShard, ...]
     naming: Naming
-    names: frozenset[str]
-    learned_from: str
 
 
-def training_photographs(recipe: AlignmentRecipe, *, offline: bool = False) -> TrainingPhotographs:
+def recipe_photographs(recipe: AlignmentRecipe) -> TrainingSets | None:
+    """The sets that a recipe names, or None; warns of what a head without photographs is.
+
+    Raises:
+        PerceptionError: A set cannot be read.
+    """
+    settings = recipe.photographs
+    if not settings.paths:
+        logger.warning(
+            "photographs.paths names none: the head learns from rendered rooms alone and will be mostly "
+            "wrong on photographs"
+        )
+        return None
+    return open_training_sets(settings.paths, settings.names, settings.licences)
+
+
+def training_photographs(
+    recipe: AlignmentRecipe, sets: TrainingSets, *, offline: bool = False
+) -> TrainingPhotographs:
     """Encodes the photographs of a recipe that are not encoded yet.
 
     Args:
-        recipe: With ``photographs.paths``.
+        recipe: Says how.
+        sets: From ``recipe_photographs``.
         offline: Whether a network may not be touched.
 
     Raises:
-        PerceptionError: A set cannot be read, or shards are of other photographs.
+        PerceptionError: Shards are of other photographs, or none of a set can be read.
     """
-    sets = open_training_sets(recipe.photographs.paths, recipe.photographs.names, recipe.photographs.licences)
     require_same_scenes(Path(recipe.output) / "photo_shards", _facts(recipe, sets))
     jobs = [job for path in sets.sets for job in photo_jobs(recipe, path, sets, offline)]
     folders = make_shards(jobs, recipe.scenes.workers, make_photo_shard, "encoding photographs")
     shards = tuple(load_photo_shard(one) for one in folders)
-    return TrainingPhotographs(shards, sets.naming, sets.names, sets.learned_from)
+    return TrainingPhotographs(shards, sets.naming)
 
 
 def photo_jobs(recipe: AlignmentRecipe, path: Path, sets: TrainingSets, offline: bool) -> list[PhotoShardJob]:

@@ -27,6 +27,7 @@ from perception_contrast_training.engine.random_streams import RandomStreams
 from perception_contrast_training.engine.resume import stored_recipe
 from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.household.head_run import HEAD_FILE, HeadRun, recipe_in
+from perception_contrast_training.household.learned_facts import with_inherited
 from perception_contrast_training.household.mixed_batches import BatchSource, MixedBatchMaker
 from perception_contrast_training.household.rescoring.enlarged_regions import (
     EnlargedJob,
@@ -141,6 +142,9 @@ class RescoringFit:
                 "names": json.dumps(list(dict.fromkeys([*rooms.names, *crops.names]))),
                 "learned_from": photographs.learned_from,
             }
+        if recipe.start:
+            _, start, _ = load_rescoring_head(start_file(recipe.start))
+            self._facts = with_inherited(start, self._facts)
         self.head = initial_head(recipe, things, words)
         self.trainer = Trainer(
             CropRescoring(self.head, words, recipe.loss, recipe.optimisation.text_noise),
