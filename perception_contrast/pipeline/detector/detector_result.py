@@ -17,6 +17,7 @@ from perception_contrast.core.errors import ModelError, PerceptionError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
+from perception_contrast.encoders.familiarity.stream_monitor import StreamFamiliarity
 from perception_contrast.images.files import save_image
 from perception_contrast.images.run_length import encode_mask
 from perception_contrast.pipeline.frame_result import FrameResult
@@ -43,6 +44,7 @@ class DetectorResult:
         detections: What was found, the most probable first.
         label_map: (H, W) uint16, the id in ``vocabulary.ids`` of the label at each pixel; 65535 is none.
         timings: Milliseconds by stage.
+        familiarity: How like the model's training images the images so far are; None where it is not known.
     """
 
     frame: Frame
@@ -51,6 +53,7 @@ class DetectorResult:
     label_map: LabelMask
     timings: dict[str, float]
     compute: Compute
+    familiarity: StreamFamiliarity | None = None
 
     def __len__(self) -> int:
         return len(self.detections)

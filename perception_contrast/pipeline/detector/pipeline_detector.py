@@ -105,6 +105,7 @@ class PipelineDetector(Detector):
             label_map=result.masks,
             timings=result.timings,
             compute=partial(self._pipeline.process, result.frame),
+            familiarity=result.familiarity,
         )
 
 
