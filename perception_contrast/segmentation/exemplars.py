@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -30,13 +32,17 @@ def exemplar_of(
     Args:
         grid: features of the image.
         box: (x0, y0, x1, y1) pixel edges of the source, or None.
-        point: (x, y) pixel of the source, or None; comes before ``box``.
+        point: (x, y) pixel of the source, or None.
         min_cosine: of vectors less the image's mean, from which neighbours of a point belong to its object.
-        mask: (H, W) of the source, or None; comes before both. Cells that it covers by half are the object.
+        mask: (H, W) of the source, or None. Cells that it covers by half are the object.
 
     Raises:
-        QueryError: the box or point is not in the image, or the mask is empty or of another size.
+        QueryError: more than one of box, point and mask is given; the box or point is not in the image or
+            no list of its numbers, or the mask is empty or of another size.
     """
+    given = [name for name, one in (("box", box), ("point", point), ("mask", mask)) if one is not None]
+    if len(given) > 1:
+        raise QueryError(f"{' and '.join(given)} are given together; show the thing by one of them")
     unit = grid.unit().values.astype(np.float32)
     # All vectors of an image share a large component; the rest tells objects apart.
     centre = unit.mean(axis=(0, 1))
@@ -71,6 +77,17 @@ def centred(unit: FloatArray, centre: FloatArray) -> FloatArray:
     return np.asarray(rest / np.maximum(np.linalg.norm(rest, axis=-1, keepdims=True), 1e-6), np.float32)
 
 
+def _numbers(given: Sequence[float], what: str, form: str) -> tuple[float, ...]:
+    """The numbers of a box or a point, as many as ``form`` has. Raises QueryError."""
+    try:
+        found = tuple(float(value) for value in given)
+    except (TypeError, ValueError):
+        found = ()
+    if len(found) != form.count(",") + 1:
+        raise QueryError(f"the {what} {given!r} is not of the form {form}; give these numbers in pixels")
+    return found
+
+
 def _cell_of(grid: FeatureGrid, x: float, y: float) -> tuple[int, int]:
     column, row = grid.grid_to_image.to_grid(x, y)
     rows, columns, _ = grid.shape
@@ -81,7 +98,7 @@ def _around_point(
     grid: FeatureGrid, unit: FloatArray, point: tuple[float, float], min_cosine: float
 ) -> BoolMask:
     height, width = grid.image_size
-    x, y = point
+    x, y = _numbers(point, "point", "(x, y)")
     if not (np.isfinite(x) and np.isfinite(y) and -0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
         raise QueryError(f"point ({x:g}, {y:g}) is outside the {width}x{height} image")
     row, column = _cell_of(grid, x, y)
@@ -94,6 +111,9 @@ def _around_point(
 def _coverage(grid: FeatureGrid, mask: BoolMask) -> FloatArray:
     """(h, w) float32, the share of each cell's pixels under a mask. Raises QueryError."""
     height, width = grid.image_size
+    mask = np.asarray(mask)
+    if mask.dtype.kind not in "biuf":
+        raise QueryError(f"the mask holds {mask.dtype}; give ({height}, {width}) bool")
     if mask.shape != (height, width):
         raise QueryError(f"the mask has shape {mask.shape}; give ({height}, {width}), as the image")
     if not mask.any():
@@ -110,8 +130,8 @@ def _coverage(grid: FeatureGrid, mask: BoolMask) -> FloatArray:
 
 def _inside_box(grid: FeatureGrid, box: tuple[float, float, float, float]) -> BoolMask:
     height, width = grid.image_size
-    x0, y0, x1, y1 = box
-    if not all(np.isfinite(v) for v in box) or x1 <= x0 or y1 <= y0:
+    x0, y0, x1, y1 = found = _numbers(box, "box", "(x_min, y_min, x_max, y_max)")
+    if not all(np.isfinite(v) for v in found) or x1 <= x0 or y1 <= y0:
         raise QueryError(f"box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) has no area; give x0 < x1 and y0 < y1")
     if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
         raise QueryError(f"box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) is outside the {width}x{height} image")

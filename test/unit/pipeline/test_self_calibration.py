@@ -224,7 +224,15 @@ def test_the_command_measures_a_folder(
     level = place_level_for(SPACE, "lab", CONTRAST_SCORES)
     assert level is not None and level.facts["frames"] == 10
     assert "detection threshold: 0.500 before, 0.250 after" in capsys.readouterr().out
-    assert command([*argv[:-1], "3"]) == 2
-    assert "too few" in capsys.readouterr().err
+    monkeypatch.setattr(calibrate_command, "_pipeline", None)  # what is refused now is told before it loads
+    for few in ("-1", "0", str(LEAST_FRAMES - 1)):
+        assert command([*argv[:-1], few]) == 2
+        told = capsys.readouterr().err
+        assert "too few" in told and f"--frames {few}" in told and str(LEAST_FRAMES) in told
     assert command(["calibrate", "--unlabelled", str(tmp_path / "nothing")]) == 2
     assert "nothing" in capsys.readouterr().err
+    for path in sorted(folder.iterdir())[LEAST_FRAMES - 1 :]:
+        path.unlink()
+    assert command(argv) == 2
+    told = capsys.readouterr().err
+    assert f"the {LEAST_FRAMES - 1} frames of" in told and str(folder) in told and "too few" in told

@@ -59,7 +59,7 @@ def test_a_mask_takes_the_cells_that_it_covers_and_no_others() -> None:
     mask = np.zeros((120, 200), bool)
     mask[30:60, 40:90] = True
     mask[80:84, 150:180] = True  # less than half of any cell
-    shown = exemplar_of(grid, (0, 0, 9, 9), (5.0, 5.0), 0.6, mask)
+    shown = exemplar_of(grid, None, None, 0.6, mask)
     expected = unit[3:6, 4:9].reshape(-1, 6).mean(0)
     assert np.allclose(shown.vector, expected / np.linalg.norm(expected), atol=1e-6)
     # What the mask touches is none of the surroundings.
@@ -130,6 +130,50 @@ def test_a_blank_grid_gives_finite_vectors() -> None:
 def test_what_is_not_in_the_image_is_refused(box: tuple | None, point: tuple | None) -> None:
     with pytest.raises(QueryError, match=r"outside the 200x120 image|has no area"):
         exemplar_of(scene(), box, point, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("box", "point", "said"),
+    [
+        ((1, 2, 3), None, r"box \(1, 2, 3\) .*x_min, y_min, x_max, y_max"),
+        ((1, 2, 3, 4, 5), None, "x_min"),
+        (7, None, "x_min"),
+        (("a", 2, 3, 4), None, "x_min"),
+        ((1, None, 3, 4), None, "x_min"),
+        (None, (5.0,), r"point \(5\.0,\) .*\(x, y\)"),
+        (None, (5.0, 6.0, 7.0), "form"),
+        (None, 5.0, "form"),
+    ],
+)
+def test_a_box_or_point_of_another_form_is_refused_with_the_form(
+    box: object, point: object, said: str
+) -> None:
+    with pytest.raises(QueryError, match=said):
+        exemplar_of(scene(), box, point, 0.6)  # type: ignore[arg-type]
+
+
+def test_a_box_as_an_array_is_one() -> None:
+    of_array = exemplar_of(scene(), np.array([30, 20, 100, 70]), None, 0.6)  # type: ignore[arg-type]
+    assert np.array_equal(of_array.vector, exemplar_of(scene(), (30, 20, 100, 70), None, 0.6).vector)
+
+
+@pytest.mark.parametrize(
+    ("box", "point", "masked", "said"),
+    [
+        ((30, 20, 100, 70), (65.0, 45.0), False, "box and point"),
+        ((30, 20, 100, 70), None, True, "box and mask"),
+        (None, (65.0, 45.0), True, "point and mask"),
+    ],
+)
+def test_a_thing_is_shown_in_one_way(box: tuple | None, point: tuple | None, masked: bool, said: str) -> None:
+    mask = np.ones((120, 200), bool) if masked else None
+    with pytest.raises(QueryError, match=f"^{said} are given together"):
+        exemplar_of(scene(), box, point, 0.6, mask)
+
+
+def test_a_mask_of_no_numbers_is_refused() -> None:
+    with pytest.raises(QueryError, match="mask holds"):
+        exemplar_of(scene(), None, None, 0.6, np.full((120, 200), "x"))
 
 
 def test_what_sets_a_thing_apart_ignores_how_its_surroundings_vary() -> None:

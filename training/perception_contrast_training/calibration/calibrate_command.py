@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.self_calibration import LEAST_FRAMES
 from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.calibration_files import (
     METHODS,
@@ -295,7 +296,7 @@ def _calibrate_place(arguments: argparse.Namespace) -> int:
 
     require_frames(arguments.frames)
     checked_place(arguments.place)
-    frames = sampled_frames(arguments.unlabelled, arguments.frames, arguments.topic)
+    frames = sampled_frames(arguments.unlabelled, arguments.frames, arguments.topic, LEAST_FRAMES)
     pipeline = _pipeline(arguments)
     seen = iter(track(frames, "frames", total=arguments.frames))
     most_fired = MOST_FIRED if arguments.most_fired is None else arguments.most_fired

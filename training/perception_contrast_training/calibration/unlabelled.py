@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.pipeline.self_calibration import AbsentNames
+from perception_contrast.pipeline.self_calibration import LEAST_FRAMES, AbsentNames
 from perception_contrast.segmentation.place_level import PlaceLevel
 
 
@@ -39,6 +39,8 @@ def report_level(level: PlaceLevel) -> None:
 
 
 def require_frames(frames: int) -> None:
-    """Raises PerceptionError for a number of frames that measures nothing."""
-    if frames < 1:
-        raise PerceptionError(f"--frames is {frames}; give the number of frames to look at")
+    """Raises PerceptionError for a number of frames that says nothing of a place."""
+    if frames < LEAST_FRAMES:
+        raise PerceptionError(
+            f"--frames {frames} is too few to calibrate by; look at {LEAST_FRAMES} frames at least"
+        )

@@ -23,6 +23,7 @@ from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.evaluation.report import Outcome, markdown, write_images, write_json
 
 TASKS = ("photos", "seg", "det", "track", "classify", "propagate", "exemplars", "familiarity")
+NAMED_TASKS = ("photos", "familiarity")  # that read labelled photographs, whose labels --names explains
 _EPILOG = """\
 data by task:
   photos     labelled photographs: NYU Depth V2, ADE20K, COCO, VOC, YOLO polygons, or images/ with labels/
@@ -108,6 +109,13 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("data").add_argument
     add("--vocabulary", metavar="TEXT|FILE", help='"road, car: car; van", or a YAML, JSON or text file')
+    add(
+        "--names",
+        action="append",
+        default=[],
+        metavar="FILE.yaml",
+        help="photos, familiarity: names of your own, as training's photographs.names; may be repeated",
+    )
     add("--images", type=Path, metavar="DIR", help="images of a COCO JSON (default: beside it)")
     add(
         "--ignore",
@@ -131,7 +139,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=non_negative_int,
         default=20,
         metavar="N",
-        help="det: absent names arguments for in each image (default: %(default)s)",
+        help="det: absent names asked for in each image (default: %(default)s)",
     )
     add("--rate", type=_rate, default=5.0, metavar="HZ", help="track: frames a second (default: %(default)s)")
 
@@ -197,6 +205,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(arguments: argparse.Namespace) -> Options:
     if arguments.probe and arguments.task != "seg":
         raise PerceptionError("--probe goes with --task seg")
+    if arguments.names and arguments.task not in NAMED_TASKS:
+        raise PerceptionError(f"--names goes with --task {' or '.join(NAMED_TASKS)}")
     return Options(
         task=arguments.task,
         data=arguments.data,
@@ -212,6 +222,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         calibration=arguments.calibration,
         place=arguments.place,
         vocabulary=arguments.vocabulary,
+        names=tuple(arguments.names),
         images=arguments.images,
         ignore=tuple(arguments.ignore),
         seed=arguments.seed,

@@ -17,6 +17,7 @@ from perception_contrast.segmentation.calibration_files import calibration_for
 from perception_contrast_training.evaluation.readers.household_options import HouseholdOptions, scenes_of
 from perception_contrast_training.evaluation.readers.names import vocabulary_beside, vocabulary_of
 from perception_contrast_training.evaluation.readers.types import VOID, Skipped
+from perception_contrast_training.photographs.naming import Naming, load_naming
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Options:
     calibration: Path | None = None
     place: str = ""
     vocabulary: str | None = None
+    names: tuple[str, ...] = ()
     images: Path | None = None
     ignore: tuple[int, ...] = ()
     seed: int = 0
@@ -87,6 +89,11 @@ def vocabulary_for(options: Options) -> Vocabulary | None:
         return vocabulary_of(options.vocabulary)
     folder = Path(options.data)
     return vocabulary_beside(folder) if folder.is_dir() else None
+
+
+def naming_of(options: Options) -> Naming:
+    """The package's names of labels with those of --names. Raises PerceptionError."""
+    return load_naming(Path(name) for name in options.names)
 
 
 def ignored_of(options: Options) -> frozenset[int]:

@@ -55,7 +55,8 @@ class Ade20kPhotos:
     def photo(self, key: str) -> LabelledPhoto:
         """One photograph. Raises FrameError or PerceptionError."""
         labels = read_labels(self._labels / f"{key}.png")
-        return LabelledPhoto(key, load_image(self._files[key]), *numbered(labels, NAMES), FACTS)
+        file = self._files[key]
+        return LabelledPhoto(key, load_image(file), *numbered(labels, NAMES), FACTS, file)
 
 
 def ade20k_folder(folder: Path, naming: Naming, skipped: Skipped) -> LabelFolderPhotos:

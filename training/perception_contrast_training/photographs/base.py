@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.arrays import RgbImage
 from perception_contrast.core.errors import FrameError
+from perception_contrast.images.orientation import orientation_note
 from perception_contrast_training.photographs.naming import Naming, Truth
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,9 @@ class LabelledPhoto:
         numbers: (H, W) uint8; 0 is unlabelled, else 1 + index into ``regions``.
         regions: What the numbers are.
         facts: Of its set.
+        file: Of the image, for what an error about sizes says of it; None where it has none of its own.
+
+    Raises FrameError where the numbers are of another size than the image.
     """
 
     key: str
@@ -77,6 +81,38 @@ class LabelledPhoto:
     numbers: NDArray[np.uint8]
     regions: tuple[PhotoRegion, ...]
     facts: SetFacts
+    file: Path | None = None
+
+    def __post_init__(self) -> None:
+        require_size(self.numbers, self.image, self.facts, self.key, self.file)
+
+
+def require_size(
+    labels: NDArray[Any], image: RgbImage, facts: SetFacts, key: str, file: Path | None = None
+) -> None:
+    """What every reader asks of labels.
+
+    Args:
+        labels: (H, W).
+        image: (H, W, 3).
+        facts: Of the set.
+        key: Of the photograph.
+        file: Of the image, whose orientation may be the reason.
+
+    Raises:
+        FrameError: They are of different sizes ("size_mismatch").
+    """
+    if labels.shape != image.shape[:2]:
+        note = orientation_note(file) if file is not None else ""
+        raise FrameError(
+            "size_mismatch",
+            f"photograph '{key}' of '{facts.name}' is {_size(image)}, its labels are {_size(labels)}; "
+            f"labels must have their image's size: fetch or export both again{note}",
+        )
+
+
+def _size(array: NDArray[Any]) -> str:
+    return f"{array.shape[1]}x{array.shape[0]}"
 
 
 class PhotoSet(Protocol):

@@ -12,9 +12,8 @@ from PIL import Image, UnidentifiedImageError
 
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.files import load_image
-from perception_contrast.images.orientation import orientation_note
 from perception_contrast_training.evaluation.readers.coco import mask_of, stored_annotations
-from perception_contrast_training.photographs.base import LabelledPhoto, SetFacts, stacked
+from perception_contrast_training.photographs.base import LabelledPhoto, SetFacts, require_size, stacked
 from perception_contrast_training.photographs.label_folder import class_name
 from perception_contrast_training.photographs.naming import Naming
 
@@ -46,13 +45,13 @@ class CocoPhotos:
         """
         stored = stored_annotations(file)
         self._images, self._file = images, file
-        self._panoptic = any("segments_info" in note for note in stored["annotations"][:1])
         self._segments = segments or file.with_suffix("")
         try:
             self._names = {
                 one["id"]: class_name(_stuff(str(one["name"])), naming) for one in stored["categories"]
             }
-            self._files = {str(one["file_name"]): one for one in stored["images"]}
+            self._entries = dict(_entry(one, file) for one in stored["images"])
+            self._panoptic = any("segments_info" in note for note in stored["annotations"][:1])
             self._notes: dict[Any, list[dict[str, Any]]] = defaultdict(list)
             for note in stored["annotations"]:
                 self._notes[note["image_id"]].append(note)
@@ -68,20 +67,21 @@ class CocoPhotos:
             names,
             dense=self._panoptic,
         )
-        self.keys = tuple(self._files)
+        self.keys = tuple(self._entries)
 
     def photo(self, key: str) -> LabelledPhoto:
         """One photograph. Raises FrameError, or PerceptionError for annotations that do not fit."""
-        entry, path = self._files[key], self._images / key
-        image, size = load_image(path), (int(entry["height"]), int(entry["width"]))
-        if image.shape[:2] != size:
-            raise PerceptionError(
-                f"image '{path}' is not of the size of its annotations, "
-                f"{size[1]}x{size[0]}{orientation_note(path)}"
-            )
-        notes = self._notes.get(entry["id"], [])
-        masks = self._panoptic_masks(notes, size) if self._panoptic else self._instance_masks(notes, size)
-        return LabelledPhoto(key, image, *stacked(masks, size), self.facts)
+        (number, size), path = self._entries[key], self._images / key
+        image, notes = load_image(path), self._notes.get(number, [])
+        if not self._panoptic:
+            masks = self._instance_masks(notes, size)
+            return LabelledPhoto(key, image, *stacked(masks, size), self.facts, path)
+        masks = []
+        for note in notes:
+            ids = self._segment_ids(note)
+            require_size(ids, image, self.facts, key, path)  # of every file, before they are laid over
+            masks += self._segment_masks(note, ids)
+        return LabelledPhoto(key, image, *stacked(masks, image.shape[:2]), self.facts, path)
 
     def _instance_masks(
         self, notes: list[dict[str, Any]], size: tuple[int, int]
@@ -94,33 +94,49 @@ class CocoPhotos:
             except PerceptionError:
                 raise
             except Exception as error:  # pycocotools raises plain ones for what it does not know
-                raise PerceptionError(
-                    f"annotation {note.get('id')} of '{self._file}' cannot be read ({error!r}); "
-                    "export it again"
-                ) from error
+                raise self._misstated(note, error) from error
             if mask.any():
                 found.append((name, mask, not note.get("iscrowd", 0)))
         return found
 
-    def _panoptic_masks(
-        self, notes: list[dict[str, Any]], size: tuple[int, int]
+    def _segment_ids(self, note: dict[str, Any]) -> NDArray[np.int64]:
+        """(H, W) ids of the segments of a panoptic annotation's image. Raises PerceptionError."""
+        if not isinstance(note.get("file_name"), str):
+            raise self._misstated(note, KeyError("file_name"))
+        path = self._segments / note["file_name"]
+        try:
+            with Image.open(path) as opened:
+                rgb = np.asarray(opened.convert("RGB")).astype(np.int64)
+        except (OSError, UnidentifiedImageError) as error:
+            raise FrameError("unreadable_file", f"segments '{path}' cannot be read: {error}") from error
+        return np.asarray(rgb @ np.array([1, 256, 65536]))
+
+    def _segment_masks(
+        self, note: dict[str, Any], ids: NDArray[np.int64]
     ) -> list[tuple[str, NDArray[np.bool_], bool]]:
-        found = []
-        for note in notes:
-            path = self._segments / str(note["file_name"])
-            try:
-                with Image.open(path) as opened:
-                    rgb = np.asarray(opened.convert("RGB")).astype(np.int64)
-            except (OSError, UnidentifiedImageError) as error:
-                raise FrameError("unreadable_file", f"segments '{path}' cannot be read: {error}") from error
-            if rgb.shape[:2] != size:
-                raise PerceptionError(f"segments '{path}' are not of their image's size; fetch them again")
-            ids = rgb @ np.array([1, 256, 65536])
-            for segment in note["segments_info"]:
-                mask = ids == segment["id"]
-                if mask.any():
-                    found.append((self._names[segment["category_id"]], mask, not segment.get("iscrowd", 0)))
-        return found
+        try:
+            found = [
+                (self._names[one["category_id"]], ids == one["id"], not one.get("iscrowd", 0))
+                for one in note["segments_info"]
+            ]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise self._misstated(note, error) from error
+        return [one for one in found if one[1].any()]
+
+    def _misstated(self, note: dict[str, Any], error: Exception) -> PerceptionError:
+        which = f"annotation {note.get('id')} of image {note.get('image_id')}"
+        return PerceptionError(f"{which} of '{self._file}' cannot be read ({error!r}); export it again")
+
+
+def _entry(one: Any, file: Path) -> tuple[str, tuple[Any, tuple[int, int]]]:
+    """(file name, (id, (height, width))) of an image's entry. Raises PerceptionError."""
+    try:
+        return str(one["file_name"]), (one["id"], (int(one["height"]), int(one["width"])))
+    except (KeyError, TypeError, ValueError) as error:
+        raise PerceptionError(
+            f"the image {one!r} of '{file}' lacks or misstates {error}; every image needs "
+            "'id', 'file_name', 'height' and 'width': export the file again"
+        ) from error
 
 
 def _stuff(name: str) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.files import load_image
-from perception_contrast.images.orientation import orientation_note
 from perception_contrast_training.evaluation.readers.folders import labelled_pairs
 from perception_contrast_training.evaluation.readers.label_files import read_labels
 from perception_contrast_training.evaluation.readers.names import vocabulary_beside
@@ -53,14 +52,10 @@ class LabelFolderPhotos:
         self.keys = tuple(self._pairs)
 
     def photo(self, key: str) -> LabelledPhoto:
-        """One photograph. Raises FrameError, or PerceptionError for labels that do not fit."""
+        """One photograph. Raises FrameError, or PerceptionError for labels that are none."""
         path, labels_path = self._pairs[key]
         image, labels = load_image(path), read_labels(labels_path)
-        if labels.shape != image.shape[:2]:
-            raise PerceptionError(
-                f"'{labels_path}' and its image differ in size; make them alike{orientation_note(path)}"
-            )
-        return LabelledPhoto(key, image, *numbered(labels, self._names), self.facts)
+        return LabelledPhoto(key, image, *numbered(labels, self._names), self.facts, path)
 
 
 def class_texts(folder: Path) -> dict[int, str]:

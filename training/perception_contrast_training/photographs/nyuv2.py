@@ -50,10 +50,12 @@ class Nyuv2Photos:
         self._file = file
         with self._opened() as stored:
             try:
-                count = stored["images"].shape[0]
+                count, labelled = (stored[part].shape[0] for part in ("images", "labels"))
                 named = ["".join(map(chr, stored[ref][:].ravel())) for ref in stored["names"][:].ravel()]
             except (KeyError, TypeError, ValueError, OSError) as error:
                 raise PerceptionError(f"'{file}' is not {MAT_FILE} ({error}); fetch it again") from error
+        if labelled != count:
+            raise PerceptionError(f"'{file}' has {count} images but {labelled} labels; fetch it again")
         self._names = {number + 1: nyu_name(text, naming) for number, text in enumerate(named)}
         self.facts = nyu_facts(frozenset(self._names.values()))
         self.keys = tuple(f"{index + 1:04d}" for index in range(count))

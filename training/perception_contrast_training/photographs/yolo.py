@@ -31,11 +31,10 @@ class YoloPhotos:
     def __init__(self, folder: Path, naming: Naming, skipped: Skipped) -> None:
         """Reads ``data.yaml`` and lists the images. Raises PerceptionError."""
         stored = _read(folder / "data.yaml")
-        named = stored.get("names")
-        pairs = enumerate(named) if isinstance(named, list) else (named or {}).items()
-        self._names = {int(number): class_name(str(text), naming) for number, text in pairs}
-        if not self._names:
-            raise PerceptionError(f"'{folder / 'data.yaml'}' has no 'names'; list the classes there")
+        self._names = {
+            number: class_name(text, naming)
+            for number, text in _numbered_names(stored.get("names"), folder / "data.yaml").items()
+        }
         self._files = {path.relative_to(folder).as_posix(): path for path in _images(folder, skipped)}
         self.facts = SetFacts(
             folder.name, str(stored.get("license") or OWN_TERMS), frozenset(self._names.values()), dense=False
@@ -52,11 +51,11 @@ class YoloPhotos:
             try:
                 numbers = [float(part) for part in line.split()]
                 masks.append((self._names[int(numbers[0])], _mask(numbers[1:], size), True))
-            except (KeyError, ValueError, IndexError) as error:
+            except (KeyError, ValueError, IndexError, OverflowError) as error:
                 raise PerceptionError(
                     f"line {number + 1} of '{labels_of(path)}' is no class with its corners: {error}"
                 ) from error
-        return LabelledPhoto(key, image, *stacked([m for m in masks if m[1].any()], size), self.facts)
+        return LabelledPhoto(key, image, *stacked([m for m in masks if m[1].any()], size), self.facts, path)
 
 
 def labels_of(image: Path) -> Path:
@@ -74,6 +73,24 @@ def _images(folder: Path, skipped: Skipped) -> list[Path]:
     if not found:
         raise PerceptionError(f"'{folder}' has no images in a folder 'images'")
     return found
+
+
+def _numbered_names(named: Any, file: Path) -> dict[int, str]:
+    """Class number to name, of a list or of a mapping of numbers to names. Raises PerceptionError."""
+    if not named:
+        raise PerceptionError(f"'{file}' has no 'names'; list the classes there")
+    pairs = dict(enumerate(named)) if isinstance(named, list) else named
+    if not isinstance(pairs, dict):
+        raise PerceptionError(f"'names' of '{file}' is {named!r}; write a list of the classes")
+    for number, text in pairs.items():
+        if not str(number).isdecimal():
+            raise PerceptionError(
+                f"'names' of '{file}' has {number!r} where a class number belongs; write them as "
+                "'names: {0: chair}', or as a list"
+            )
+        if isinstance(text, list | dict) or text is None or not str(text).strip():
+            raise PerceptionError(f"class {number} of '{file}' has the name {text!r}; give it a word")
+    return {int(number): str(text) for number, text in pairs.items()}
 
 
 def _lines(path: Path) -> list[str]:

@@ -116,6 +116,37 @@ def test_images_unlike_those_of_training_are_told_from_others(
     refused(argv, capsys, "training images", "household-lit")
 
 
+# Labelled photographs.
+
+
+def test_names_of_ones_own_say_what_labels_are_true_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, mine, file = tmp_path / "data", tmp_path / "mine.yaml", tmp_path / "figures.json"
+    labelled_folder(data, 60)  # blocks of ten, of which some are test ones
+    mine.write_text("red:\n  also: [scarlet]\n")
+    argv = ["--task", "photos", "--data", str(data), "--vocabulary", "scarlet", "--limit", "2", *SMALL]
+    refused(argv, capsys, "'scarlet'", "--names")
+    assert main(["eval", *argv, "--names", str(mine), "--json", str(file)]) == 0
+    content = figures_of(file)
+    assert content["figures"]["names"] == 1 and content["settings"]["names"] == [str(mine)]
+    assert set(content["figures"]["present_iou_by_name"]) == {"scarlet"}, "the red block is one"
+
+
+@pytest.mark.parametrize("task", ["photos", "familiarity"])
+def test_names_that_cannot_be_read_are_told_before_models_are_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    monkeypatch.setattr(module, "load_encoders", None)
+    data = labelled_folder(tmp_path / "data")
+    argv = ["--task", task, "--data", str(data), "--names", str(tmp_path / "none.yaml"), *SMALL]
+    refused(argv, capsys, "none.yaml", "cannot be read")
+
+
+def test_names_go_with_labelled_photographs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(["--task", "seg", "--data", str(tmp_path), "--names", "x.yaml"], capsys, "--names", "photos")
+
+
 # Segmentation.
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.files import save_image
-from perception_contrast_training.photographs.base import LabelledPhoto, PhotoSet
+from perception_contrast_training.photographs.base import LabelledPhoto, PhotoSet, readable_photos
 from perception_contrast_training.photographs.naming import Naming, load_naming
 from perception_contrast_training.photographs.open_photos import open_photos
 from perception_contrast_training.photographs.splits import part_of
@@ -176,6 +178,8 @@ def test_a_folder_for_each_class_knows_its_own_thing_alone(tmp_path: Path, namin
         (lambda root: root.mkdir(), "none of the layouts"),
         (lambda root: [(root / part).mkdir(parents=True) for part in ("images", "labels")], "no class list"),
         (lambda root: _made(root / "data.yaml").write_text("path: ."), "names"),
+        (lambda root: image(root / "images" / "validation" / "a.png"), "images/ but not all"),
+        (lambda root: image(root / "JPEGImages" / "a.png"), "JPEGImages/ but not all"),
     ],
 )  # fmt: skip
 def test_what_is_no_set_is_refused_with_what_is_one(
@@ -186,12 +190,145 @@ def test_what_is_no_set_is_refused_with_what_is_one(
         open_photos(tmp_path / "data", naming)
 
 
-def test_labels_of_another_size_name_the_file(tmp_path: Path, naming: Naming) -> None:
-    image(tmp_path / "images" / "a.png")
-    labels(tmp_path / "labels" / "a.png", np.zeros((10, 10), np.uint8))
-    (tmp_path / "classes.txt").write_text("wall\n")
-    with pytest.raises(PerceptionError, match=r"a\.png.*differ in size"):
+SMALLER = np.ones((10, 12), np.uint8)
+
+
+def _folder_of_other_size(root: Path) -> None:
+    image(root / "images" / "a.png")
+    labels(root / "labels" / "a.png", SMALLER)
+    (root / "classes.txt").write_text("wall\nfloor\n")
+
+
+def _ade_of_other_size(root: Path) -> None:
+    image(root / "images" / "training" / "a.jpg")
+    labels(root / "annotations" / "training" / "a.png", SMALLER)
+
+
+def _voc_of_other_size(root: Path) -> None:
+    image(root / "JPEGImages" / "a.jpg")
+    labels(root / "SegmentationClass" / "a.png", SMALLER)
+
+
+def _voc_with_things_of_other_size(root: Path) -> None:
+    image(root / "JPEGImages" / "a.jpg")
+    labels(root / "SegmentationClass" / "a.png", np.ones(SIZE, np.uint8))
+    labels(root / "SegmentationObject" / "a.png", SMALLER)
+
+
+def _coco_of_other_size(root: Path) -> None:
+    image(root / "images" / "a.png")
+    stored = coco_json(images=[{"id": 7, "file_name": "a.png", "height": 10, "width": 12}])
+    (root / "instances.json").write_text(json.dumps(stored))
+
+
+def _panoptic_of_other_size(root: Path) -> None:
+    image(root / "images" / "a.png")
+    save_image(_made(root / "panoptic" / "a.png"), np.zeros((10, 12, 3), np.uint8))
+    note = {"image_id": 7, "file_name": "a.png", "segments_info": [{"id": 0, "category_id": 62}]}
+    (root / "panoptic.json").write_text(json.dumps(coco_json(annotations=[note])))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _folder_of_other_size,
+        _ade_of_other_size,
+        _voc_of_other_size,
+        _voc_with_things_of_other_size,
+        _coco_of_other_size,
+        _panoptic_of_other_size,
+    ],
+)
+def test_labels_of_another_size_are_told_by_set_key_and_sizes(
+    tmp_path: Path, naming: Naming, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path)
+    source = open_photos(tmp_path, naming)
+    with pytest.raises(FrameError, match="is 60x40, its labels are 12x10") as caught:
+        photos(source)
+    assert f"'{source.keys[0]}' of '{source.facts.name}'" in str(caught.value)
+    assert list(readable_photos(source, source.keys)) == [], "it takes no other photograph with it"
+
+
+def test_a_turned_image_is_the_reason_that_is_told(tmp_path: Path, naming: Naming) -> None:
+    pixels = Image.new("RGB", (SIZE[1], SIZE[0]))
+    orientation = pixels.getexif()
+    orientation[0x0112] = 6
+    pixels.save(_made(tmp_path / "images" / "training" / "a.jpg"), exif=orientation)
+    labels(tmp_path / "annotations" / "training" / "a.png", np.ones(SIZE[::-1], np.uint8))
+    with pytest.raises(FrameError, match="EXIF orientation 6"):
         photos(open_photos(tmp_path, naming))
+
+
+@pytest.mark.parametrize("names", ["{a: chair}", "{-1: chair}", "chair", "{0: [chair]}", "3"])
+def test_yolo_names_that_are_no_numbered_words_are_refused(
+    tmp_path: Path, naming: Naming, names: str
+) -> None:
+    image(tmp_path / "images" / "a.png")
+    (tmp_path / "data.yaml").write_text(f"names: {names}\n")
+    with pytest.raises(PerceptionError, match=r"data\.yaml.*(write|give)"):
+        open_photos(tmp_path, naming)
+
+
+@pytest.mark.parametrize("lost", ["id", "file_name", "height", "width"])
+def test_coco_without_a_field_of_an_image_is_refused(tmp_path: Path, naming: Naming, lost: str) -> None:
+    image(tmp_path / "images" / "a.png")
+    stored = coco_json()
+    del stored["images"][0][lost]  # type: ignore[index]
+    (tmp_path / "instances.json").write_text(json.dumps(stored))
+    with pytest.raises(PerceptionError, match=rf"instances\.json.*'{lost}'.*export"):
+        open_photos(tmp_path, naming)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        {"segments_info": []},
+        {"file_name": "a.png", "segments_info": [{"id": 0}]},
+        {"file_name": "a.png", "segments_info": [{"id": 0, "category_id": 999}]},
+        {"file_name": "a.png", "segments_info": [7]},
+    ],
+)
+def test_a_panoptic_annotation_that_lacks_a_field_is_refused(
+    tmp_path: Path, naming: Naming, note: dict[str, object]
+) -> None:
+    image(tmp_path / "images" / "a.png")
+    save_image(_made(tmp_path / "panoptic" / "a.png"), np.zeros((*SIZE, 3), np.uint8))
+    (tmp_path / "panoptic.json").write_text(json.dumps(coco_json(annotations=[{"image_id": 7, **note}])))
+    with pytest.raises(PerceptionError, match=r"image 7 of .*panoptic\.json.*export"):
+        photos(open_photos(tmp_path, naming))
+
+
+def test_run_lengths_of_another_size_are_refused(tmp_path: Path, naming: Naming) -> None:
+    from pycocotools import mask as packer
+
+    image(tmp_path / "images" / "a.png")
+    packed = packer.encode(np.asfortranarray(SMALLER))
+    segments = {"size": packed["size"], "counts": packed["counts"].decode()}
+    notes = [{"id": 1, "image_id": 7, "category_id": 62, "segmentation": segments}]
+    (tmp_path / "instances.json").write_text(json.dumps(coco_json(annotations=notes)))
+    with pytest.raises(PerceptionError, match=r"annotation 1 .*12x10 for an image of 60x40"):
+        photos(open_photos(tmp_path, naming))
+
+
+def test_a_folder_of_sets_is_refused_with_those_that_can_be_given(tmp_path: Path, naming: Naming) -> None:
+    _folder_of_other_size(tmp_path / "home")
+    _coco_of_other_size(tmp_path / "coco")
+    image(tmp_path / "fruit" / "apple" / "a.png")
+    image(tmp_path / "single" / "grocery" / "milk" / "a.png")
+    image(tmp_path / "holiday" / "a.png")
+    with pytest.raises(PerceptionError, match="holds sets") as caught:
+        open_photos(tmp_path, naming)
+    named = str(caught.value).rpartition(": ")[2].split(", ")
+    assert named == [str(tmp_path / name) for name in ("coco", "fruit", "home", "single/grocery")]
+    for name in named:
+        assert open_photos(Path(name), naming).keys
+
+
+def test_class_folders_may_lie_in_groups(tmp_path: Path, naming: Naming) -> None:
+    image(tmp_path / "fruit" / "granny smith" / "a.png")
+    image(tmp_path / "clothing" / "shoes" / "b.png")
+    assert open_photos(tmp_path, naming).facts.names == {"granny smith", "shoe"}
 
 
 def test_a_photograph_that_cannot_be_read_is_told_by_name(tmp_path: Path, naming: Naming) -> None:

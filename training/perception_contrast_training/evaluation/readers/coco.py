@@ -96,20 +96,18 @@ class CocoSet:
     def _mask(self, note: Mapping[str, Any], size: tuple[int, int]) -> Mask:
         what = f"annotation {note.get('id')} of '{self._file}'"
         try:
-            mask = mask_of(note, size)
+            return mask_of(note, size)
         except Exception as error:  # pycocotools raises plain ones for what it does not know
             raise PerceptionError(
                 f"{what} has no mask that can be read ({error!r}); export it again"
             ) from error
-        if mask.shape != size:
-            raise PerceptionError(
-                f"{what} is a mask of {mask.shape[1]}x{mask.shape[0]}, its image is {size[1]}x{size[0]}"
-            )
-        return mask
 
 
 def mask_of(note: Mapping[str, Any], size: tuple[int, int]) -> Mask:
-    """(H, W) mask of an annotation: polygons, run lengths, or its box where it has no segmentation."""
+    """(H, W) mask of an annotation: polygons, run lengths, or its box where it has no segmentation.
+
+    Raises ValueError for run lengths of another size; pycocotools raises others for what it does not know.
+    """
     segments = note.get("segmentation")
     if isinstance(segments, dict):
         packer = evaluation_library("pycocotools.mask")
@@ -117,7 +115,10 @@ def mask_of(note: Mapping[str, Any], size: tuple[int, int]) -> Mask:
             if sum(segments["counts"]) != size[0] * size[1]:
                 raise ValueError(f"runs of {sum(segments['counts'])} pixels")
             segments = packer.frPyObjects(segments, *size)
-        return np.asarray(packer.decode(segments) > 0)
+        mask = np.asarray(packer.decode(segments) > 0)
+        if mask.shape != size:
+            raise ValueError(f"a mask of {mask.shape[1]}x{mask.shape[0]} for an image of {size[1]}x{size[0]}")
+        return mask
     if segments:
         packer = evaluation_library("pycocotools.mask")
         return np.asarray(packer.decode(packer.merge(packer.frPyObjects(segments, *size))) > 0)

@@ -12,13 +12,13 @@ from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.familiarity.training_images import TrainingImages
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast_training.cli.eval_options import Job, pipeline_of
+from perception_contrast_training.cli.eval_options import Job, naming_of, pipeline_of
 from perception_contrast_training.evaluation.metrics.ranking import roc_auc
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.readers.frames import sampled_frames
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.photographs.base import readable_photos
-from perception_contrast_training.photographs.naming import load_naming
+from perception_contrast_training.photographs.naming import Naming
 from perception_contrast_training.photographs.open_photos import open_photos
 from perception_contrast_training.photographs.splits import part_of
 
@@ -29,6 +29,7 @@ HEADINGS = ("images", "frames", "least", "mean", "most", "above the limit", "AUC
 def familiarity(job: Job) -> Outcome:
     """Unlikeness of the frames of --data and of each --against. Raises PerceptionError."""
     options = job.options
+    naming = naming_of(options)  # a file that cannot be read is told before models are loaded
     pipeline = pipeline_of(job)
     language = pipeline.query_encoder.language
     images = language.training_images if language is not None else None
@@ -37,7 +38,7 @@ def familiarity(job: Job) -> Outcome:
             f"nothing is known here of the training images of '{options.language_model}'; take household-lit"
         )
     sources = list(dict.fromkeys((options.data, *options.against)))
-    found = {source: _unlikeness(job, pipeline, images, source) for source in sources}
+    found = {source: _unlikeness(job, pipeline, images, source, naming) for source in sources}
     given = found[options.data]
     figures = {
         source: {
@@ -62,11 +63,13 @@ def _figures(values: NDArray[np.float64]) -> dict[str, float | None]:
     }
 
 
-def _unlikeness(job: Job, pipeline: Pipeline, images: TrainingImages, source: str) -> NDArray[np.float64]:
+def _unlikeness(
+    job: Job, pipeline: Pipeline, images: TrainingImages, source: str, naming: Naming
+) -> NDArray[np.float64]:
     """(n,) of frames that can be read; 1 is the limit."""
     values: list[float] = []
     wanted = job.options.limit or FRAMES
-    for frame in tracked(_frames(job, source, wanted), Path(source).name, wanted):
+    for frame in tracked(_frames(job, source, wanted, naming), Path(source).name, wanted):
         try:
             vector = pipeline.extract_features(frame).class_token
         except FrameError as error:
@@ -79,13 +82,13 @@ def _unlikeness(job: Job, pipeline: Pipeline, images: TrainingImages, source: st
     return np.array(values)
 
 
-def _frames(job: Job, source: str, wanted: int) -> Iterator[Frame]:
+def _frames(job: Job, source: str, wanted: int, naming: Naming) -> Iterator[Frame]:
     """Of a set of labelled photographs those that training leaves out; else of what ``find`` reads."""
     path = Path(source)
     if not ((path / "images").is_dir() and (path / "labels").is_dir()):
         yield from sampled_frames([path], wanted, job.options.topic)
         return
-    photos = open_photos(path, load_naming(), skipped=job.skipped)
+    photos = open_photos(path, naming, skipped=job.skipped)
     keys = part_of(photos.facts.name, photos.keys, "test")
     chosen = np.linspace(0, len(keys) - 1, min(wanted, len(keys))).round().astype(int)
     for photo in readable_photos(photos, [keys[index] for index in chosen.tolist()]):

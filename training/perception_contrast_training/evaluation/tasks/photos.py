@@ -17,7 +17,7 @@ from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.visualization.overlay import overlay
-from perception_contrast_training.cli.eval_options import Job, labels_of, pipeline_of
+from perception_contrast_training.cli.eval_options import Job, labels_of, naming_of, pipeline_of
 from perception_contrast_training.evaluation.metrics.photographs import PhotoFigures, PhotoTruth, nearest
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.readers.names import vocabulary_of
@@ -25,7 +25,7 @@ from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.evaluation.result_images import WorstCases, tinted
 from perception_contrast_training.photographs.base import LabelledPhoto, PhotoSet, TruthTable
-from perception_contrast_training.photographs.naming import Naming, load_naming
+from perception_contrast_training.photographs.naming import Naming
 from perception_contrast_training.photographs.open_photos import open_photos
 from perception_contrast_training.photographs.splits import evenly, part_of
 
@@ -51,7 +51,7 @@ def photographs(job: Job) -> Outcome:
     Raises:
         PerceptionError: Nothing can be measured.
     """
-    naming = load_naming()
+    naming = naming_of(job.options)
     source = open_photos(Path(job.options.data), naming, skipped=job.skipped)
     worst = WorstCases() if job.options.draw else None
     asked = None
@@ -135,7 +135,7 @@ def _known(names: Sequence[str], naming: Naming) -> tuple[str, ...]:
     if unknown:
         raise PerceptionError(
             f"'{unknown[0]}' is in no list of names, so the photographs' labels say nothing of it; "
-            "leave it out of --vocabulary"
+            "say in a file for --names what it is true of, or leave it out of --vocabulary"
         )
     return tuple(names)
 
