@@ -262,7 +262,7 @@ class Pipeline:
             frame: The image.
             box: (x0, y0, x1, y1) in pixels of the frame.
             point: (x, y) in pixels of the frame.
-            mask: (H, W) of the frame, True on the thing; comes before box and point.
+            mask: (H, W) of the frame, True on the thing; instead of a box or a point.
             negative: The thing is not what the query of that label looks for; what is nearer to it than to
                 the query's phrases and exemplars is no longer found. The query must be there.
 

@@ -112,7 +112,7 @@ class QueryEncoder:
             features: All features of the frame.
             box: (x0, y0, x1, y1) in pixels of the frame.
             point: (x, y) in pixels of the frame.
-            mask: (H, W) of the frame, True on the thing; comes before box and point.
+            mask: (H, W) of the frame, True on the thing; instead of a box or a point.
 
         Returns:
             An exemplar in ``exemplar_space``.

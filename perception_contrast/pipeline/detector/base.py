@@ -87,7 +87,7 @@ class Detector(ABC):
             image: Anything that the detector can be called on.
             box: (x_min, y_min, x_max, y_max) in pixels around the thing.
             point: (x, y) in pixels on the thing. Without any of them the whole image is the thing.
-            mask: (H, W) bool of the image, True on the thing; comes before box and point, and shows a thing
+            mask: (H, W) bool of the image, True on the thing; instead of a box or a point, and shows a thing
                 of any shape without its surroundings.
 
         Raises:
