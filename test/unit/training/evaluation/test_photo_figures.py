@@ -13,7 +13,7 @@ from perception_contrast_training.photographs.base import (
     SetFacts,
     TruthTable,
 )
-from perception_contrast_training.photographs.naming import load_naming
+from perception_contrast_training.photographs.naming import Truth, load_naming
 
 NAMES = ("chair", "cloud", "lamp", "sofa", "wall")
 SIZE = (20, 40)
@@ -63,6 +63,25 @@ def test_precision_recall_and_presence_at_the_default_threshold() -> None:
     assert found["recall"] == pytest.approx(1 / 2)  # the lamp, not the wall
     assert found["false_names_per_image"] == 1  # sofa; the chair is below the threshold
     assert found["ap50"] == pytest.approx((1.0 + 0.0) / 2)
+
+
+def test_names_that_the_model_never_learned_are_told_apart() -> None:
+    one, found = truth(), []
+    logits = np.stack([np.where(one.pixels(n) == Truth.TRUE, 3.0, -3.0) for n in range(len(NAMES))])
+    logits[NAMES.index("wall"), :, 30:] = -3.0
+    # The lamp's region is most like a sofa, the wall's most like a wall.
+    cosines = np.array([[0.0, 0.0, 0.1, 0.2, 0.0], [0.0, 0.0, 0.0, 0.0, 0.3]], np.float32)
+    for learned in (None, frozenset(NAMES), frozenset({"lamp"}), frozenset({"wall"})):
+        figures = PhotoFigures(NAMES, published=0.5, learned=learned)
+        figures.add_pixels(one, logits.astype(np.float32), 0.0)
+        figures.add_names(one, cosines)
+        found.append(figures.figures())
+    assert [each["new_names"] for each in found] == [0, 0, 1, 1]
+    assert np.isnan(found[0]["new_present_iou"]) and np.isnan(found[1]["new_region_naming"])
+    assert (
+        found[2]["new_present_iou"] == pytest.approx(18 / 28, abs=0.01) and found[2]["new_region_naming"] == 1
+    )
+    assert found[3]["new_present_iou"] == 1.0 and found[3]["new_region_naming"] == 0
 
 
 def test_overlap_of_present_names_leaves_out_unknown_pixels() -> None:

@@ -54,17 +54,20 @@ class PhotoFigures:
     Attributes:
         names: What is asked for, all of it in each photograph.
         published: Probability from which the pipeline reports a region.
+        learned: Those of ``names`` that the model learned, where that is known: figures of the others are
+            given apart.
     """
 
     names: Sequence[str]
     published: float
+    learned: frozenset[str] | None = None
     images: int = 0
     _overlaps: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _present: list[float] = field(default_factory=list)
     _absent: list[float] = field(default_factory=list)
     _precision: dict[str, PrecisionRecall] = field(default_factory=lambda: defaultdict(PrecisionRecall))
     _judged: list[tuple[float, bool]] = field(default_factory=list)
-    _named: list[bool] = field(default_factory=list)
+    _named: list[tuple[bool, bool]] = field(default_factory=list)  # right, of a name that was learned
     _found: list[bool] = field(default_factory=list)
     _fired: list[int] = field(default_factory=list)
 
@@ -122,7 +125,12 @@ class PhotoFigures:
             if np.isnan(values).any() or not (row == Truth.TRUE).any():
                 continue
             best = int(np.where(row == Truth.UNKNOWN, -np.inf, values).argmax())
-            self._named.append(bool(row[best] == Truth.TRUE))
+            true = np.flatnonzero(row == Truth.TRUE)
+            known = any(self._knows(self.names[int(name)]) for name in true)
+            self._named.append((bool(row[best] == Truth.TRUE), known))
+
+    def _knows(self, name: str) -> bool:
+        return self.learned is None or name in self.learned
 
     def _add_regions(self, truth: PhotoTruth, number: int, found: Sequence[tuple[Mask, float]]) -> None:
         known = truth.pixels(number)
@@ -162,7 +170,12 @@ class PhotoFigures:
             "ap50": _mean(precisions),
             "presence_auc": roc_auc(self._present, self._absent),
             "absent_at_recall": float("nan") if threshold is None else reported(self._absent, threshold),
-            "region_naming": _mean([float(right) for right in self._named]),
+            "region_naming": _mean([float(right) for right, _ in self._named]),
+            "new_names": sum(not self._knows(name) for name in self._overlaps),
+            "new_present_iou": _mean(
+                [float(np.mean(v)) for name, v in self._overlaps.items() if not self._knows(name)]
+            ),
+            "new_region_naming": _mean([float(right) for right, known in self._named if not known]),
             "calibration_error": expected_calibration_error(
                 chances, np.array([right for _, right in self._judged], bool)
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +42,10 @@ SHOWN = (
     ("absent names at 90 % recall", "absent_at_recall"),
     ("regions named correctly", "region_naming"),
     ("calibration error", "calibration_error"),
+)
+NEW = (
+    ("IoU of present names that the model never learned", "new_present_iou"),
+    ("regions of such names named correctly", "new_region_naming"),
 )
 
 
@@ -98,7 +102,8 @@ def photo_figures(
     names = tuple(asked) if asked is not None else _names(source, naming)
     prepared = pipeline.prepare(Vocabulary().with_queries([Query(name) for name in names]))
     table = TruthTable(naming, source.facts)
-    figures = PhotoFigures(names, pipeline.frame_search.detection_threshold(pipeline.settings))
+    published = pipeline.frame_search.detection_threshold(pipeline.settings)
+    figures = PhotoFigures(names, published, _learned_names(pipeline, names, naming))
     for key in tracked(keys, f"asking for names in photographs of {source.facts.name}", len(keys)):
         try:
             photo = source.photo(key)
@@ -112,12 +117,26 @@ def photo_figures(
     return figures
 
 
+def _facts(pipeline: Pipeline) -> Mapping[str, str]:
+    """What the file of the language model says of its training; nothing for most models."""
+    language = pipeline.query_encoder.language
+    return {} if language is None or language.fitted is None else language.fitted.facts
+
+
+def _learned_names(pipeline: Pipeline, names: Sequence[str], naming: Naming) -> frozenset[str] | None:
+    """Those names that the model learned, by this word or as what this word means; None: it is not known."""
+    learned = set(json.loads(_facts(pipeline).get("names", "[]")))
+    if not learned:
+        return None
+    return frozenset(name for name in names if name in learned or naming.meant(name) & learned)
+
+
 def _learned(pipeline: Pipeline, source: PhotoSet) -> str:
     """Whether the model learned from photographs of the set, and whether from these: the split goes by the
     set's name and by which photographs are there."""
-    language = pipeline.query_encoder.language
-    facts = {} if language is None or language.fitted is None else language.fitted.facts
-    counts = {one["set"]: one["photographs"] for one in json.loads(facts.get("learned_from", "[]"))}
+    counts = {
+        one["set"]: one["photographs"] for one in json.loads(_facts(pipeline).get("learned_from", "[]"))
+    }
     name, train = source.facts.name, len(part_of(source.facts.name, source.keys, "train"))
     if not counts:
         return "the model's file names no photographs that it learned from"
@@ -195,7 +214,8 @@ def _region_cosines(
 
 def _outcome(source: PhotoSet, figures: PhotoFigures, worst: WorstCases | None) -> Outcome:
     found = figures.figures()
-    rows: Sequence[tuple[str, float]] = [(text, found[key]) for text, key in SHOWN]
+    shown = (*SHOWN, *(NEW if found["new_names"] else ()))
+    rows: Sequence[tuple[str, float]] = [(text, found[key]) for text, key in shown]
     best = sorted(found["present_iou_by_name"].items(), key=lambda item: -item[1])
     outcome = Outcome(
         found,
