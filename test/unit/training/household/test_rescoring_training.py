@@ -18,8 +18,10 @@ from tiny_runs import same
 
 from perception_contrast.cli.main import main as command
 from perception_contrast.core.cache import sha256_of
+from perception_contrast.core.embedding_spaces import space_name
 from perception_contrast.core.errors import ModelError, PerceptionError, RecipeError
-from perception_contrast.encoders.alignment_head import AlignmentHead, word_space
+from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment, word_space
+from perception_contrast.encoders.household_lit import PACKAGED
 from perception_contrast.encoders.rescoring_head import LAYOUT, RescoringHead, load_rescoring_head
 from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
 from perception_contrast_sim.objects.materials import COLOURS, MATERIALS
@@ -550,12 +552,14 @@ def test_one_command_ends_with_a_head_and_its_figures(shipped: Path, tmp_path: P
     assert command(arguments) == 0
     head, facts, sha256 = load_rescoring_head(tmp_path / "head.safetensors")
     assert facts["image_space"] == tower.space and head.config.channels == 1152
-    assert facts["word_space"].startswith("household-lit-rendered@")
+    words, _, words_sha256 = load_alignment(PACKAGED["household-lit-rendered"].alignment)
+    assert facts["word_space"] == word_space(words)
     fitted = RescoringCalibration.loaded(facts["calibration"])
     assert 0.02 <= fitted.detection <= 0.9 and any(fitted.weights)
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["head"] == sha256 == sha256_of(tmp_path / "head.safetensors")
-    ours, whole = figures["household-rescoring-rendered"], figures[f"{facts['word_space']}, whole images"]
+    whole = figures[f"{space_name('household-lit-rendered', words_sha256)}, whole images"]
+    ours = figures["household-rescoring-rendered"]
     assert ours["views"] == whole["views"] and ours["views"]["all"] >= 5
     # Three steps teach nothing; the packaged head of whole images names some of what it is shown.
     assert whole["within five"]["all"] > 0.3

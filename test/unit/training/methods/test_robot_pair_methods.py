@@ -326,7 +326,9 @@ def _settings(recipe: str, changes: list[str]) -> list[str]:
 
 @pytest.mark.slow
 def test_killed_and_resumed_equals_never_killed(robot: Path, tmp_path: Path) -> None:
-    changes = ["optimisation.steps=40", "checkpoints.every=2", "measure.every=0", *RUNS["simclr"]]
+    # With more threads PyTorch adds up in another order than the process that is killed.
+    changes = ["optimisation.steps=40", "optimisation.threads=1", "checkpoints.every=2", "measure.every=0"]
+    changes += RUNS["simclr"]
     start(recipe_for("simclr", robot, tmp_path / "whole", *changes))
     cut = tmp_path / "cut"
     arguments = _settings(
