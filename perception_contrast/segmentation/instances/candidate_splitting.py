@@ -45,7 +45,9 @@ def split_candidates(
         values = logit_map.coarse[logit_map.slices(candidate.region.box)]
         parts = [QueryRegion(candidate.query, crop_region(candidate.region, mask, values)) for mask in masks]
         scored = scorer.score(parts, context)
-        if sum(part.probability >= part.calibrated_threshold for part in scored) < 2:
+        # Parts are not rescored: the whole's threshold may be the higher one.
+        least = candidate.calibrated_threshold
+        if sum(one.probability >= max(one.calibrated_threshold, least) for one in scored) < 2:
             found.append(candidate)
             continue
         found += [replace(one, probability=max(one.probability, candidate.probability)) for one in scored]
