@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perception_contrast.core.cache import sha256_of
-from perception_contrast.core.embedding_spaces import space_name
+from perception_contrast.core.embedding_spaces import require_same_space, space_name
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.file_writing import writing
 
@@ -199,6 +199,22 @@ def word_space(head: AlignmentHead) -> str:
         # Adding 0 makes one zero of both, which give words the same vectors.
         digest.update((value.detach().half().cpu() + 0.0).contiguous().numpy().tobytes())
     return space_name("household-words", digest.hexdigest())
+
+
+def require_words(named: str, words: str, whole: str, what: str) -> None:
+    """Checks that a rescoring head was fitted to a head's words.
+
+    Args:
+        named: The space in the rescoring head's file: of the words or, in files of before, of the whole head.
+        words: The head's ``word_space``.
+        whole: The space of the whole head.
+        what: What is compared, for the error.
+
+    Raises:
+        SpaceError: It was fitted to other words.
+    """
+    if named != whole:
+        require_same_space(named, words, what)
 
 
 def save_alignment(head: AlignmentHead, path: Path, facts: dict[str, str]) -> None:

@@ -21,6 +21,7 @@ from perception_contrast.encoders.alignment_head import (
     AlignmentHead,
     colour_statistics,
     load_alignment,
+    require_words,
     word_space,
 )
 from perception_contrast.encoders.base import (
@@ -243,8 +244,7 @@ def load_household_lit(
     chosen = rescoring
     if chosen is None and path == packaged.alignment and packaged.rescoring.is_file():
         chosen = packaged.rescoring
-    words = (word_space(head), space)
-    found = None if chosen is None else _rescoring(chosen, tower.space, words, device)
+    found = None if chosen is None else _rescoring(chosen, tower.space, word_space(head), space, device)
     images = None
     if path == packaged.alignment and packaged.images.is_file():
         images = _training_images(packaged.images, tower.space)
@@ -269,15 +269,12 @@ def _training_images(path: Path, image_space: str) -> TrainingImages:
     return images
 
 
-def _rescoring(path: Path, image_space: str, words: tuple[str, str], device: str) -> Rescoring:
-    """words: the space of words, and that of the whole head, which files of before name."""
+def _rescoring(path: Path, image_space: str, words: str, whole: str, device: str) -> Rescoring:
+    """words, whole: spaces of the alignment head, as ``require_words`` takes them."""
     head, facts, _ = load_rescoring_head(path)
-    named = facts.get("word_space", "")
-    for name, space in (
-        (facts.get("image_space", ""), image_space),
-        (named, named if named in words else words[0]),
-    ):
-        require_same_space(name, space, f"rescoring head {path.name}")
+    what = f"rescoring head {path.name}"
+    require_same_space(facts.get("image_space", ""), image_space, what)
+    require_words(facts.get("word_space", ""), words, whole, what)
     try:
         layers = tuple(int(layer) for layer in json.loads(facts["layers"]))
     except (KeyError, ValueError, TypeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -36,6 +37,8 @@ def split_candidates(
         context: of the image.
     """
     found: list[Candidate] = []
+    split: list[tuple[Candidate, int]] = []  # and into how many parts
+    parts: list[QueryRegion] = []
     for candidate in candidates:
         masks = splitter(candidate.region) if candidate.probability >= SPLIT_FROM else ()
         if len(masks) < 2:
@@ -43,12 +46,17 @@ def split_candidates(
             continue
         logit_map = maps[candidate.query]
         values = logit_map.coarse[logit_map.slices(candidate.region.box)]
-        parts = [QueryRegion(candidate.query, crop_region(candidate.region, mask, values)) for mask in masks]
-        scored = scorer.score(parts, context)
-        # Parts are not rescored: the whole's threshold may be the higher one.
-        least = candidate.calibrated_threshold
-        if sum(one.probability >= max(one.calibrated_threshold, least) for one in scored) < 2:
-            found.append(candidate)
-            continue
-        found += [replace(one, probability=max(one.probability, candidate.probability)) for one in scored]
+        parts += [QueryRegion(candidate.query, crop_region(candidate.region, mask, values)) for mask in masks]
+        split.append((candidate, len(masks)))
+    scored = iter(scorer.score(parts, context))
+    for candidate, count in split:
+        found += _parts_or_whole(candidate, list(itertools.islice(scored, count)))
     return found
+
+
+def _parts_or_whole(whole: Candidate, parts: Sequence[Candidate]) -> list[Candidate]:
+    # Parts are not rescored: the whole's threshold may be the higher one.
+    least = whole.calibrated_threshold
+    if sum(part.probability >= max(part.calibrated_threshold, least) for part in parts) < 2:
+        return [whole]
+    return [replace(part, probability=max(part.probability, whole.probability)) for part in parts]

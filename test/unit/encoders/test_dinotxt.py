@@ -19,12 +19,12 @@ from dinotxt_files import (
     write_heads,
 )
 from safetensors.torch import save_file
+from shared_pass import shared_pass
 from torch.nn.functional import normalize
 
 from perception_contrast.cli.main import main
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
-from perception_contrast.core.vocabulary import Query
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.models.registry import MODELS, model_spec
@@ -165,18 +165,8 @@ def test_one_pass_gives_features_and_words(published: Published) -> None:
     assert language is not None and encoders.shared_backbone
     tower: Any = language.image_encoder
     assert tower.method == "stock"
-    passes: list[int] = []
-    tower.network.visual.trunk.patch_embed.proj.register_forward_hook(lambda *_: passes.append(1))
-    pipeline = Pipeline(
-        encoders, PipelineSettings(short_side=4 * tower.patch), engine="torch", precision="fp32"
-    )
-    pipeline.set_queries([Query("red mug"), Query("floor")])
-    rng = np.random.default_rng(0)
-    frame = Frame(rng.integers(0, 256, (4 * tower.patch, 6 * tower.patch, 3), dtype=np.uint8))
-    pipeline.process(frame, OutputRequest(features=True))
-    passes.clear()
-    result = pipeline.process(frame, OutputRequest(features=True, semantic_features=True, detections=True))
-    assert len(passes) == 1
+    seen_once = shared_pass(encoders, side=4 * tower.patch)
+    pipeline, frame, result = seen_once.pipeline, seen_once.frame, seen_once.result
     assert result.features is not None and result.semantic_features is not None
     pixels = torch.from_numpy(frame.image).permute(2, 0, 1)[None] / 255
     mean, std = (torch.tensor(three).view(3, 1, 1) for three in (tower.mean, tower.std))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from radio_towers import small_radio
 from safetensors.torch import load_file, save_file
 
 from perception_contrast.core.errors import ModelError
@@ -31,21 +32,9 @@ def small_spec(name: str) -> ModelSpec:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A file in the names of the published ones, which transformers writes, and its own model."""
-    from transformers import RadioConfig, RadioModel
-
     folder = tmp_path_factory.mktemp("radio")
-    config = RadioConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=DEPTH,
-        num_attention_heads=HEADS,
-        num_cls_tokens=3,
-        num_registers=7,
-    )
     torch.manual_seed(0)
-    theirs: Any = RadioModel(config).eval().requires_grad_(False)
-    for name, value in theirs.named_parameters():
-        if "lambda1" not in name:
-            value.add_(torch.randn_like(value) * 0.05)
+    theirs = small_radio(WIDTH, DEPTH, HEADS)
     theirs.save_pretrained(folder)
     path = folder / "model.safetensors"
     # Without the scales of 1 that transformers adds to every block, and with a part that is not served.

@@ -12,23 +12,20 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from radio_towers import small_radio
 from safetensors.torch import save_file
+from shared_pass import shared_pass
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, linear, normalize
 
 from perception_contrast.cli.main import main
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.frame import Frame
-from perception_contrast.core.vocabulary import Query
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.models.specs import ModelSpec
 from perception_contrast.models.weight_loading import load_tensors
 from perception_contrast.models.weights import add_weights
-from perception_contrast.pipeline.output_request import OutputRequest
-from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 
 CLOSE: Any = {"atol": 1e-4, "rtol": 0.0}
 WIDTH, HIDDEN, DIM, HEADS, DEPTH = 64, 40, 48, 4, 3
@@ -44,20 +41,8 @@ def small_spec() -> ModelSpec:
 
 
 def tower_of_transformers() -> Any:
-    """Three class tokens and seven registers, as C-RADIOv4 has, without the layer scales it adds."""
-    from transformers import RadioConfig, RadioModel
-
-    config = RadioConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=DEPTH,
-        num_attention_heads=HEADS,
-        num_cls_tokens=3,
-        num_registers=7,
-    )
-    made: Any = RadioModel(config).eval().requires_grad_(False)
-    for name, value in made.named_parameters():
-        if "lambda1" not in name:
-            value.add_(torch.randn_like(value) * 0.05)
+    made = small_radio(WIDTH, DEPTH, HEADS)
+    for _, value in made.named_parameters():
         value.copy_(value.half())  # what a checkpoint in half precision keeps
     return made
 
@@ -237,16 +222,8 @@ def test_one_pass_gives_features_and_words(published: Published) -> None:
     encoders = load_encoders(NAME, NAME, offline=True)
     assert encoders.language is not None and encoders.shared_backbone
     tower: Any = encoders.language.image_encoder
-    passes: list[int] = []
-    tower.network.visual.trunk.patch_embed.proj.register_forward_hook(lambda *_: passes.append(1))
-    pipeline = Pipeline(encoders, PipelineSettings(short_side=64), engine="torch", precision="fp32")
-    pipeline.set_queries([Query("red mug"), Query("mug")])
-    rng = np.random.default_rng(0)
-    frame = Frame(rng.integers(0, 256, (64, 96, 3), dtype=np.uint8))
-    pipeline.process(frame, OutputRequest(features=True))
-    passes.clear()
-    result = pipeline.process(frame, OutputRequest(features=True, semantic_features=True, detections=True))
-    assert len(passes) == 1
+    seen_once = shared_pass(encoders, words=("red mug", "mug"))
+    frame, result = seen_once.frame, seen_once.result
     assert result.features is not None and result.semantic_features is not None
     images = torch.from_numpy(frame.image).permute(2, 0, 1)[None] / 255
     seen = published.radio(images).features[0].numpy()

@@ -10,20 +10,17 @@ import numpy as np
 import pytest
 import torch
 from clip_towers import small_tips_spec
+from shared_pass import shared_pass
 from tips_words import CORPUS, write_words
 from torch.nn.functional import normalize
 
 from perception_contrast.cli.main import main
 from perception_contrast.core.errors import ModelError
-from perception_contrast.core.frame import Frame
-from perception_contrast.core.vocabulary import Query
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.models.specs import ModelSpec
 from perception_contrast.pipeline.output_request import OutputRequest
-from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.text.clip_text_encoder import ClipTextEncoder
 from perception_contrast.text.sentencepiece_model import bpe_tokenizer, read_sentencepiece_model
 from perception_contrast.text.tokenizers import TipsTokenizer
@@ -204,16 +201,8 @@ def test_one_pass_gives_features_and_words(
     assert encoders.language is not None and encoders.shared_backbone
     tower: Any = encoders.language.image_encoder
     assert tower.method == "maskclip"
-    passes: list[int] = []
-    tower.network.visual.trunk.patch_embed.proj.register_forward_hook(lambda *_: passes.append(1))
-    pipeline = Pipeline(encoders, PipelineSettings(short_side=64), engine="torch", precision="fp32")
-    pipeline.set_queries([Query("red mug"), Query("floor")])
-    rng = np.random.default_rng(0)
-    frame = Frame(rng.integers(0, 256, (64, 96, 3), dtype=np.uint8))
-    pipeline.process(frame, OutputRequest(features=True))
-    passes.clear()
-    result = pipeline.process(frame, OutputRequest(features=True, semantic_features=True, detections=True))
-    assert len(passes) == 1
+    seen_once = shared_pass(encoders)
+    pipeline, frame, result = seen_once.pipeline, seen_once.frame, seen_once.result
     assert result.features is not None and result.semantic_features is not None
     images = torch.from_numpy(frame.image).permute(2, 0, 1)[None] / 255
     seen = published[1].vision_model(pixel_values=images)
@@ -226,4 +215,4 @@ def test_one_pass_gives_features_and_words(
     assert alone is not None
     np.testing.assert_allclose(alone.values, result.features.values, atol=1e-5)
     shown = pipeline.similarity(frame, point=(20.0, 30.0))
-    assert shown.space == encoders.spatial.space and len(passes) == 3
+    assert shown.space == encoders.spatial.space and len(seen_once.passes) == 3

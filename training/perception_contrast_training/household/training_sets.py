@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.evaluation.readers.types import Skipped
@@ -50,6 +51,26 @@ class TrainingSets:
     def made_of(self) -> dict[str, object]:
         """What shards of these sets depend on."""
         return {one.facts.name: len(one.keys) for one in self.sets.values()}
+
+
+class NamedSets(Protocol):
+    """The part of a recipe that names sets; arguments of ``open_training_sets``."""
+
+    @property
+    def paths(self) -> Sequence[str]: ...
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    def licences(self) -> Sequence[str]: ...
+
+
+def sets_of(settings: NamedSets) -> TrainingSets | None:
+    """The sets that a recipe names, None where it names none. Raises PerceptionError as they are opened."""
+    if not settings.paths:
+        return None
+    return open_training_sets(settings.paths, settings.names, settings.licences)
 
 
 def open_training_sets(

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from alignment_batches import SETTINGS, Sentences, maker
 
+from perception_contrast.cli.main import main as command
 from perception_contrast.encoders.alignment_head import AlignmentConfig, AlignmentHead
 from perception_contrast_training.household.alignment.alignment_losses import TextVectors, alignment_losses
 from perception_contrast_training.household.alignment.dense_batches import DenseBatch
@@ -206,3 +207,15 @@ def test_photographs_become_shards_and_a_head_that_names_them(tmp_path: Path) ->
     _, facts, _ = load_alignment(train(recipe, offline=True))
     (learned,) = json.loads(facts["learned_from"])
     assert learned["set"] == "flats" and learned["photographs"] == 10 and learned["licence"]
+
+
+@pytest.mark.parametrize("method", ["alignment", "rescoring"])
+def test_photographs_that_are_not_there_are_told_before_a_room_is_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"method: {method}\noutput: {tmp_path / 'run'}\nphotographs: {{paths: [{tmp_path / 'none'}]}}\n"
+    )
+    assert command(["train", "--recipe", str(recipe), "--only", "train", "--offline"]) == 2
+    assert not (tmp_path / "run").exists()

@@ -20,7 +20,7 @@ from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.photographs.base import readable_photos
 from perception_contrast_training.photographs.naming import Naming
 from perception_contrast_training.photographs.open_photos import open_photos
-from perception_contrast_training.photographs.splits import part_of
+from perception_contrast_training.photographs.splits import evenly, part_of
 
 FRAMES = 50  # of each source, without --limit
 HEADINGS = ("images", "frames", "least", "mean", "most", "above the limit", "AUC of --data against them")
@@ -89,7 +89,6 @@ def _frames(job: Job, source: str, wanted: int, naming: Naming) -> Iterator[Fram
         yield from sampled_frames([path], wanted, job.options.topic)
         return
     photos = open_photos(path, naming, skipped=job.skipped)
-    keys = part_of(photos.facts.name, photos.keys, "test")
-    chosen = np.linspace(0, len(keys) - 1, min(wanted, len(keys))).round().astype(int)
-    for photo in readable_photos(photos, [keys[index] for index in chosen.tolist()]):
+    keys = evenly(part_of(photos.facts.name, photos.keys, "test"), wanted)
+    for photo in readable_photos(photos, keys):
         yield Frame(photo.image)

@@ -21,7 +21,7 @@ from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.config.alignment_recipe import AlignmentRecipe, load_alignment_recipe
 from perception_contrast_training.household.learned_facts import NAMES, trained_absent, with_inherited
 from perception_contrast_training.household.scene_shards import Shard, load_shard
-from perception_contrast_training.household.training_sets import TrainingSets, open_training_sets
+from perception_contrast_training.household.training_sets import TrainingSets, sets_of
 from perception_contrast_training.household.words import known_names, remembered_phrases
 
 IMAGES_FILE = "images.safetensors"
@@ -129,7 +129,7 @@ def _run(steps: Sequence[str], recipe: AlignmentRecipe, arguments: argparse.Name
         _measure_ceiling(recipe, arguments.offline)
     if "baselines" in steps:
         for name, other in _baselines(recipe, arguments.offline).items():
-            fitted = _calibrated(other, {}, recipe, arguments.offline)
+            fitted = _calibrated(other, {}, recipe, sets_of(recipe.photographs), arguments.offline)
             _measure(name, pipeline_with(other, fitted, recipe, arguments.offline), recipe, arguments.offline)
 
 
@@ -157,7 +157,7 @@ def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
 
     head, facts, _ = load_alignment(path)
     known = {k: v for k, v in facts.items() if k not in ("format", "config")}
-    sets = _photographs(recipe)
+    sets = sets_of(recipe.photographs)
     shown = () if sets is None else sorted(sets.names)
     words = () if sets is None else sets.words
     learned = {NAMES: json.dumps(known_names(shown)), TRAINED_ABSENT: json.dumps(trained_absent(words))}
@@ -165,23 +165,19 @@ def calibrate_head(path: Path, recipe: AlignmentRecipe, offline: bool) -> None:
     if recipe.only != "image":
         sentences = load_minilm(offline=offline).encode(remembered_phrases(words))
         head = head.remembering(torch.from_numpy(sentences).half().float())
-    save_alignment(head, path, known | _calibrated(head, known, recipe, offline))
-
-
-def _photographs(recipe: AlignmentRecipe) -> TrainingSets | None:
-    """The sets that the head learned from, or None."""
-    settings = recipe.photographs
-    return open_training_sets(settings.paths, settings.names, settings.licences) if settings.paths else None
+    save_alignment(head, path, known | _calibrated(head, known, recipe, sets, offline))
 
 
 def _calibrated(
-    head: AlignmentHead, facts: Mapping[str, str], recipe: AlignmentRecipe, offline: bool
+    head: AlignmentHead,
+    facts: Mapping[str, str],
+    recipe: AlignmentRecipe,
+    sets: TrainingSets | None,
+    offline: bool,
 ) -> dict[str, str]:
     from perception_contrast_training.calibration.household_calibration import calibrate
 
-    words, seen = calibrate(
-        pipeline_with(head, facts, recipe, offline), recipe.calibration, _photographs(recipe), offline
-    )
+    words, seen = calibrate(pipeline_with(head, facts, recipe, offline), recipe.calibration, sets, offline)
     logging.info("calibrated: %s", json.dumps(seen))
     return {
         "calibration": words.dumped(),
@@ -216,7 +212,7 @@ def _measured_on_photographs(pipeline: Pipeline, recipe: AlignmentRecipe) -> dic
     from perception_contrast_training.evaluation.readers.types import Skipped
     from perception_contrast_training.evaluation.tasks.photos import photo_figures
 
-    sets, skipped = _photographs(recipe), Skipped()
+    sets, skipped = sets_of(recipe.photographs), Skipped()
     if sets is None:
         return {}
     found = {

@@ -27,10 +27,7 @@ from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.household.alignment.alignment_method import DenseAlignment
 from perception_contrast_training.household.alignment.dense_batches import BatchMaker, DenseBatch
 from perception_contrast_training.household.alignment.photo_batches import PhotoBatchMaker
-from perception_contrast_training.household.alignment.photo_training import (
-    recipe_photographs,
-    training_photographs,
-)
+from perception_contrast_training.household.alignment.photo_training import training_photographs
 from perception_contrast_training.household.head_run import HEAD_FILE, HeadRun, recipe_in
 from perception_contrast_training.household.learned_facts import inherited_facts, with_inherited
 from perception_contrast_training.household.mixed_batches import BatchSource, MixedBatchMaker
@@ -43,7 +40,7 @@ from perception_contrast_training.household.scene_shards import (
     require_same_scenes,
 )
 from perception_contrast_training.household.sentences import SentenceBank
-from perception_contrast_training.household.training_sets import TrainingSets
+from perception_contrast_training.household.training_sets import TrainingSets, sets_of
 from perception_contrast_training.household.words import Words, known_names
 
 logger = logging.getLogger(__name__)
@@ -193,7 +190,12 @@ def train(recipe: AlignmentRecipe, *, offline: bool = False, resume: bool = Fals
     from perception_contrast.text.sentence_encoder import load_minilm
 
     # Before hours of rendering: a path that is wrong is told at once.
-    sets = recipe_photographs(recipe)
+    sets = sets_of(recipe.photographs)
+    if sets is None:
+        logger.warning(
+            "photographs.paths names none: the head learns from rendered rooms alone and will be mostly "
+            "wrong on photographs"
+        )
     require_same_scenes(Path(recipe.output) / "shards", _shard_facts(recipe))
     folders = make_shards(shard_jobs(recipe, offline), recipe.scenes.workers, make_shard)
     shards = [load_shard(folder) for folder in folders]
@@ -216,10 +218,10 @@ def _batches(
     if sets is None:
         maker = BatchMaker(shards, words, recipe.batch, layers, recipe.seed)
         return maker, {TRAINED_ABSENT: json.dumps(words.elsewhere)}
-    photographs = training_photographs(recipe, sets, offline=offline)
+    photo_shards = training_photographs(recipe, sets, offline=offline)
     words.without_elsewhere(sets.words)
     scenes = BatchMaker(shards, words, recipe.batch, layers, recipe.seed)
-    photos = PhotoBatchMaker(photographs.shards, photographs.naming, recipe.batch, layers, scenes.rng)
+    photos = PhotoBatchMaker(photo_shards, sets.naming, recipe.batch, layers, scenes.rng)
     mixed = MixedBatchMaker(scenes, photos, recipe.photographs.share)
     facts = {
         "learned_from": sets.learned_from,

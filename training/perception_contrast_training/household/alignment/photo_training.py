@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 from perception_contrast.encoders.alignment_head import AlignmentConfig
@@ -15,50 +13,21 @@ from perception_contrast_training.household.photo_shards import (
     make_photo_shard,
 )
 from perception_contrast_training.household.scene_shards import make_shards, require_same_scenes
-from perception_contrast_training.household.training_sets import TrainingSets, open_training_sets
-from perception_contrast_training.photographs.naming import Naming
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingPhotographs:
-    """Photographs to train on.
-
-    Attributes:
-        shards: Theirs, from every set.
-        naming: What their labels mean.
-    """
-
-    shards: tuple[PhotoShard, ...]
-    naming: Naming
-
-
-def recipe_photographs(recipe: AlignmentRecipe) -> TrainingSets | None:
-    """The sets that a recipe names, or None; warns of what a head without photographs is.
-
-    Raises:
-        PerceptionError: A set cannot be read.
-    """
-    settings = recipe.photographs
-    if not settings.paths:
-        logger.warning(
-            "photographs.paths names none: the head learns from rendered rooms alone and will be mostly "
-            "wrong on photographs"
-        )
-        return None
-    return open_training_sets(settings.paths, settings.names, settings.licences)
+from perception_contrast_training.household.training_sets import TrainingSets
 
 
 def training_photographs(
     recipe: AlignmentRecipe, sets: TrainingSets, *, offline: bool = False
-) -> TrainingPhotographs:
+) -> tuple[PhotoShard, ...]:
     """Encodes the photographs of a recipe that are not encoded yet.
 
     Args:
         recipe: Says how.
-        sets: From ``recipe_photographs``.
+        sets: Those of the recipe.
         offline: Whether a network may not be touched.
+
+    Returns:
+        Shards of every set.
 
     Raises:
         PerceptionError: Shards are of other photographs, or none of a set can be read.
@@ -66,8 +35,7 @@ def training_photographs(
     require_same_scenes(Path(recipe.output) / "photo_shards", _facts(recipe, sets))
     jobs = [job for path in sets.sets for job in photo_jobs(recipe, path, sets, offline)]
     folders = make_shards(jobs, recipe.scenes.workers, make_photo_shard, "encoding photographs")
-    shards = tuple(load_photo_shard(one) for one in folders)
-    return TrainingPhotographs(shards, sets.naming)
+    return tuple(load_photo_shard(one) for one in folders)
 
 
 def photo_jobs(recipe: AlignmentRecipe, path: Path, sets: TrainingSets, offline: bool) -> list[PhotoShardJob]:

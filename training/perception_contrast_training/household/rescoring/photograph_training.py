@@ -16,7 +16,7 @@ from perception_contrast_training.household.rescoring.photo_regions import (
     make_photo_regions,
 )
 from perception_contrast_training.household.scene_shards import make_shards, require_same_scenes
-from perception_contrast_training.household.training_sets import TrainingSets, open_training_sets
+from perception_contrast_training.household.training_sets import TrainingSets
 from perception_contrast_training.photographs.naming import Naming
 
 PER_SHARD = 50  # photographs
@@ -37,16 +37,20 @@ class PhotographRegions:
     learned_from: str
 
 
-def photograph_regions(recipe: RescoringRecipe, *, offline: bool = False) -> PhotographRegions | None:
-    """Encodes the regions of a recipe's photographs that are not encoded yet; None without photographs.
+def photograph_regions(
+    recipe: RescoringRecipe, sets: TrainingSets, *, offline: bool = False
+) -> PhotographRegions:
+    """Encodes the regions of a recipe's photographs that are not encoded yet.
+
+    Args:
+        recipe: Says how.
+        sets: Those of the recipe.
+        offline: Whether a network may not be touched.
 
     Raises:
-        PerceptionError: A set cannot be read, or shards are of other photographs.
+        PerceptionError: Shards are of other photographs, or none of a set can be read.
     """
     settings = recipe.photographs
-    if not settings.paths:
-        return None
-    sets = open_training_sets(settings.paths, settings.names, settings.licences)
     folder = Path(recipe.output) / "photo_shards"
     facts: dict[str, object] = {
         "sets": sets.made_of(),

@@ -20,7 +20,7 @@ from perception_contrast_training.household.rescoring.rescoring_training import 
     train,
 )
 from perception_contrast_training.household.rescoring.word_space import load_word_space, word_head
-from perception_contrast_training.household.training_sets import open_training_sets
+from perception_contrast_training.household.training_sets import sets_of
 from perception_contrast_training.household.words import Words
 
 Step = Callable[[Path, RescoringRecipe, bool], None]  # head's file, recipe, offline
@@ -44,8 +44,7 @@ def calibrate(file: Path, recipe: RescoringRecipe, offline: bool) -> None:
     sentences = load_minilm(offline=offline)
     language = load_household_lit(tower, sentences, path=words, rescoring=file, name=model)
     pipeline = Pipeline(Encoders(tower, language, "cpu"))
-    settings = recipe.photographs
-    sets = open_training_sets(settings.paths, settings.names, settings.licences) if settings.paths else None
+    sets = sets_of(recipe.photographs)
     seen = calibrate_rescoring(pipeline, file, recipe.calibration, sets, offline)
     logging.info("calibrated: %s", json.dumps(seen))
 

@@ -45,6 +45,7 @@ from perception_contrast_training.household.rescoring.rescoring_losses import Re
 from perception_contrast_training.household.rescoring.rescoring_method import CropRescoring
 from perception_contrast_training.household.rescoring.word_space import WordSpace, load_word_space
 from perception_contrast_training.household.scene_shards import make_shards, require_same_scenes
+from perception_contrast_training.household.training_sets import sets_of
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +92,14 @@ def start_file(start: str) -> Path:
     return PACKAGED[start].rescoring if start in PACKAGED else Path(start)
 
 
-def initial_head(recipe: RescoringRecipe, things: RenderedRegions, words: WordSpace) -> RescoringHead:
-    """A head before its first step, in training mode. Raises ModelError for a start of other sizes."""
+def initial_head(
+    recipe: RescoringRecipe, things: RenderedRegions, words: WordSpace
+) -> tuple[RescoringHead, dict[str, str]]:
+    """A head before its first step, in training mode, and the facts of the file that it begins with.
+
+    Raises:
+        ModelError: The start has other sizes.
+    """
     shape = recipe.head
     channels = things.channels
     config = RescoringConfig(
@@ -100,8 +107,9 @@ def initial_head(recipe: RescoringRecipe, things: RenderedRegions, words: WordSp
         dim=words.head.config.dim, blocks=shape.blocks,
     )  # fmt: skip
     head = RescoringHead(config)
+    facts: dict[str, str] = {}
     if recipe.start:
-        stored, _, _ = load_rescoring_head(start_file(recipe.start))
+        stored, facts, _ = load_rescoring_head(start_file(recipe.start))
         if stored.config != config:
             raise ModelError(f"'{recipe.start}' has other sizes ({stored.config}) than 'head' asks for")
         head.load_state_dict(stored.state_dict())
@@ -109,7 +117,7 @@ def initial_head(recipe: RescoringRecipe, things: RenderedRegions, words: WordSp
     for part in head.blocks.modules():
         if isinstance(part, nn.Dropout):
             part.p = shape.block_dropout
-    return head.train()
+    return head.train(), facts
 
 
 class RescoringFit:
@@ -142,10 +150,8 @@ class RescoringFit:
                 "names": json.dumps(list(dict.fromkeys([*rooms.names, *crops.names]))),
                 "learned_from": photographs.learned_from,
             }
-        if recipe.start:
-            _, start, _ = load_rescoring_head(start_file(recipe.start))
-            self._facts = with_inherited(start, self._facts)
-        self.head = initial_head(recipe, things, words)
+        self.head, start = initial_head(recipe, things, words)
+        self._facts = with_inherited(start, self._facts)
         self.trainer = Trainer(
             CropRescoring(self.head, words, recipe.loss, recipe.optimisation.text_noise),
             recipe.optimisation.for_trainer(recipe.batch.things),
@@ -200,11 +206,13 @@ def train(recipe: RescoringRecipe, *, offline: bool = False, resume: bool = Fals
         KeyboardInterrupt: It was interrupted; the same command goes on.
         PerceptionError: Shards, towers or checkpoints cannot be used.
     """
+    # Before hours of rendering: a path that is wrong is told at once.
+    sets = sets_of(recipe.photographs)
     words = load_word_space(recipe, offline=offline)
     things = rendered(recipe, offline)
     if recipe.optimisation.threads:
         torch.set_num_threads(recipe.optimisation.threads)
-    photographs = photograph_regions(recipe, offline=offline)
+    photographs = None if sets is None else photograph_regions(recipe, sets, offline=offline)
     logger.info("%d things of %d images", len(things), len(set(things.scene.tolist())))
     return RescoringFit(recipe, things, words, photographs).run(resume=resume)
 

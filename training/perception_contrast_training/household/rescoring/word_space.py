@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perception_contrast.core.embedding_spaces import require_same_space, space_name
-from perception_contrast.encoders.alignment_head import AlignmentHead, load_alignment, word_space
+from perception_contrast.encoders.alignment_head import (
+    AlignmentHead,
+    load_alignment,
+    require_words,
+    word_space,
+)
 from perception_contrast.encoders.household_lit import PACKAGED
 from perception_contrast.models.registry import HOUSEHOLD_LIT
 from perception_contrast_training.config.rescoring_recipe import RescoringRecipe
@@ -35,8 +40,7 @@ class WordSpace:
     def require_same(self, facts: Mapping[str, str], what: str) -> None:
         """Raises SpaceError unless a rescoring head's facts name these towers and words."""
         require_same_space(facts.get("image_space", self.image), self.image, what)
-        words = facts.get("word_space", self.space)
-        require_same_space(words, words if words == self.whole else self.space, what)
+        require_words(facts.get("word_space", self.space), self.space, self.whole, what)
 
 
 def word_head(words: str) -> tuple[str, Path]:
