@@ -28,7 +28,9 @@ def requirements(name: str) -> list[str]:
 
 
 def extras() -> dict[str, list[str]]:
-    return {
+    # An engine that the nodes use where it is there.
+    found = {"openvino": requirements("openvino")}
+    return found | {
         folder: [f"{package} @ {(ROOT / folder).as_uri()}"]
         for folder, package in COMPANIONS.items()
         if (ROOT / folder / "setup.py").is_file()

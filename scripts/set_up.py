@@ -44,7 +44,7 @@ ROS = installed_ros()
 
 
 def requirement_files() -> list[Path]:
-    names = ["core", "sim", "training", "dev"] + ([] if ROS else ["ros", "ros_build"])
+    names = ["core", "openvino", "sim", "training", "dev"] + ([] if ROS else ["ros", "ros_build"])
     # What measures tracks asks for NumPy 2.
     names += [] if ROS or CONSTRAINTS else ["tracks"]
     return [ROOT / "requirements" / f"{name}.txt" for name in names]

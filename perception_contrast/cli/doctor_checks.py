@@ -28,6 +28,8 @@ LIBRARIES = {
     "cv2": "opencv-python",
     "rosbags": "rosbags",
 }
+# Engines that the nodes do without.
+OPTIONAL = {"openvino": "openvino"}
 NEEDED_GB = 2.0
 
 
@@ -91,13 +93,17 @@ def interfaces() -> Iterator[Finding]:
 
 
 def libraries() -> Iterator[Finding]:
-    for module, package in LIBRARIES.items():
+    for module, package in (LIBRARIES | OPTIONAL).items():
         try:
             importlib.import_module(module)
             version = importlib.metadata.version(package) if module != "cv2" else _opencv_version()
         except (ImportError, OSError, RuntimeError, importlib.metadata.PackageNotFoundError) as error:
             reason = str(error).strip().splitlines()[0]
-            yield Finding("libraries", "missing", f"{package}: {reason}", SET_UP)
+            if module in OPTIONAL:
+                remedy = f"`pip install {package}`; without it the other engines serve"
+                yield Finding("libraries", "warn", f"{package}: {reason}", remedy)
+            else:
+                yield Finding("libraries", "missing", f"{package}: {reason}", SET_UP)
         else:
             yield Finding("libraries", "ok", f"{package} {version}")
 

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_contrast.cli.argument_types import positive_int
 from perception_contrast.core.cache import replacing
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.base import Role
@@ -16,11 +20,13 @@ from perception_contrast.encoders.dense.method_names import AUTO, EDITS, STOCK
 if TYPE_CHECKING:
     from perception_contrast.encoders.encoder_graph import EncoderGraph
 
+CALIBRATION_FRAMES = 64
 _EPILOG = """\
 Each --size gives a file of its own: sides are fixed in it, the number of images at once is free.
 A file is written only if it gives what float32 torch gives: the worst vector of three photographs
-keeps a cosine of 0.999 in fp32, 0.99 in fp16 and bf16. bf16 runs on a GPU alone; where there is none
+keeps a cosine of 0.999 in fp32, 0.99 in the others. bf16 runs on a GPU alone; where there is none
 the file is written unchecked, and a line says so.
+int8 measures its scales on images of yours: --calibrate takes what `find` takes, a recording for instance.
 """
 
 
@@ -42,9 +48,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--precision",
-        choices=("fp32", "fp16", "bf16"),
+        choices=("fp32", "fp16", "bf16", "int8"),
         default="fp32",
         help="of the matrix products; inputs and outputs are float32 in any case (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--calibrate",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="for int8: a recording, a video, images or folders of them that the scales are measured on; may "
+        "be given several times (default: photographs that come with scikit-image)",
+    )
+    parser.add_argument(
+        "--calibration-frames",
+        type=positive_int,
+        default=CALIBRATION_FRAMES,
+        metavar="N",
+        help="for int8: the most of them, evenly spread (default: %(default)s)",
     )
     parser.add_argument(
         "--dense",
@@ -85,6 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     spec = model_spec(options.model)
     targets = _targets(options.output, spec.name, sizes, options.precision)
+    if options.calibrate and options.precision != "int8":
+        raise ModelError("--calibrate measures the scales of 8-bit products; use it with --precision int8")
     for size in sizes:
         require_size(size, spec.patch, spec.name)
     graph = graph_to_export(
@@ -94,9 +118,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         dense=options.dense,
         progress=print,
     )
+    images = _calibration(options)
     for size, target in zip(sizes, targets, strict=True):
-        _export(graph, target, size, options.precision, spec.licence)
+        _export(graph, target, size, options.precision, spec.licence, images)
     return 0
+
+
+def _calibration(options: argparse.Namespace) -> list[NDArray[np.uint8]]:
+    from perception_contrast.cli.calibration_frames import evenly_spread_frames
+
+    if options.precision != "int8" or not options.calibrate:
+        return []
+    images = evenly_spread_frames(options.calibrate, options.calibration_frames)
+    print(f"scales are measured on {len(images)} images")
+    return images
 
 
 def _targets(output: Path, model: str, sizes: Sequence[tuple[int, int]], precision: str) -> list[Path]:
@@ -109,15 +144,21 @@ def _targets(output: Path, model: str, sizes: Sequence[tuple[int, int]], precisi
     return [output / f"{model}-{height}x{width}-{precision}.onnx" for height, width in sizes]
 
 
-def _export(graph: EncoderGraph, target: Path, size: tuple[int, int], precision: str, licence: str) -> None:
+def _export(
+    graph: EncoderGraph,
+    target: Path,
+    size: tuple[int, int],
+    precision: str,
+    licence: str,
+    images: Sequence[NDArray[np.uint8]],
+) -> None:
     """Writes beside the target, checks, and only then gives the file its name."""
-    from perception_contrast.engines.export.export_check import check_export
-    from perception_contrast.engines.export.onnx_export import export_onnx
-
     try:
         with replacing(target) as part:
-            export_onnx(graph, part, size, precision=precision, licence=licence)
-            cosines = check_export(graph, part, size)
+            if precision == "int8":
+                cosines: dict[str, float] | None = _write_int8(graph, part, size, licence, images)
+            else:
+                cosines = _write_float(graph, part, size, precision, licence)
         megabytes = target.stat().st_size / 1e6
     except OSError as error:
         raise ModelError(f"{target} cannot be written: {error}") from error
@@ -131,6 +172,38 @@ def _export(graph: EncoderGraph, target: Path, size: tuple[int, int], precision:
         print(f"  smallest cosine with float32 torch: {figures}")
     if note := image_vector_note(graph, size):
         print(f"  {note}")
+
+
+def _write_float(
+    graph: EncoderGraph, part: Path, size: tuple[int, int], precision: str, licence: str
+) -> dict[str, float] | None:
+    from perception_contrast.engines.export.export_check import check_export
+    from perception_contrast.engines.export.onnx_export import export_onnx
+
+    export_onnx(graph, part, size, precision=precision, licence=licence)
+    return check_export(graph, part, size)
+
+
+def _write_int8(
+    graph: EncoderGraph,
+    part: Path,
+    size: tuple[int, int],
+    licence: str,
+    images: Sequence[NDArray[np.uint8]],
+) -> dict[str, float] | None:
+    """As few layers stay in float32 as the check allows."""
+    from perception_contrast.engines.export.export_check import check_export
+    from perception_contrast.engines.quantization import FLOAT32_LAYERS
+    from perception_contrast.engines.static_quantization import write_int8
+
+    for keep in FLOAT32_LAYERS:
+        write_int8(graph, part, size, images=images, keep=keep, licence=licence)
+        try:
+            return check_export(graph, part, size)
+        except ModelError as error:
+            refused = error
+            print(f"  {', '.join(keep) or 'all layers'} in {'float32' if keep else '8 bits'}: {error}")
+    raise refused
 
 
 def image_vector_note(graph: EncoderGraph, size: tuple[int, int]) -> str:

@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,16 +14,14 @@ import torch
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.encoder_graph import EncoderGraph
-from perception_contrast.engines import onnxruntime_engine as ort
 from perception_contrast.engines.base import Engine, Plan
-from perception_contrast.engines.cpu_features import has_bfloat16, has_int8
+from perception_contrast.engines.cpu_features import fast_formats, has_intel_gpu, has_npu
 from perception_contrast.engines.engine_cache import engines_dir, key_of, machine_facts
 from perception_contrast.engines.engine_names import AUTO, KINDS, PRECISIONS
 from perception_contrast.engines.engine_trial import (
     EngineTrial,
     Trying,
     Turn,
-    discarding,
     measure,
     plan_of,
 )
@@ -34,6 +31,17 @@ logger = logging.getLogger(__name__)
 # A candidate must take this share of the time of the engine that serves, or less, to take its place.
 CLEARLY_FASTER = 0.95
 Progress = Callable[[str], None]
+_GPU_KINDS = ("tensorrt", "captured", "onnxruntime-cuda", "torch")
+_GPU_PLANS = {name: ("fp16", "fp32", "bf16") for name in (*_GPU_KINDS, "compiled")}
+_OTHER_DEVICES = {"openvino-gpu": ("fp16", "fp32"), "openvino-npu": ("fp16",)}
+_CPU_PLANS = {
+    "torch": ("fp32", "bf16"),
+    "compiled": ("fp32", "bf16"),
+    "onnxruntime": ("fp32", "int8"),
+    "openvino": ("fp32", "bf16", "fp16", "int8"),
+    "openvino-gpu": ("fp32", "fp16", "int8"),
+    "openvino-npu": ("fp16", "int8"),
+}
 AS_ASKED, ONLY_ONE = "as asked for", "the only one that passes"
 
 
@@ -74,24 +82,27 @@ def candidates(device: str, kind: str = AUTO, precision: str = AUTO) -> list[Pla
 
 
 def _possible(device_type: str, kind: str, precision: str) -> list[Plan]:
-    kinds: tuple[str, ...]
-    usual: tuple[str, ...]
-    table: dict[str, tuple[str, ...]]
-    if device_type == "cuda":
-        kinds = ("tensorrt", "captured", "onnxruntime-cuda", "torch")
-        table = {name: ("fp16", "fp32", "bf16") for name in (*kinds, "compiled")}
-        usual = ("fp16",)
-    else:
-        kinds = ("torch", "onnxruntime")
-        table = {"torch": ("fp32", "bf16"), "compiled": ("fp32", "bf16"), "onnxruntime": ("fp32", "int8")}
-        quick = {"bf16": has_bfloat16(), "int8": has_int8()}
-        usual = ("fp32", *(name for name, there in quick.items() if there))
+    on_gpu = device_type == "cuda"
+    table = _GPU_PLANS if on_gpu else _CPU_PLANS
+    kinds, formats = (_GPU_KINDS, ("fp16",)) if on_gpu else (_cpu_kinds(), fast_formats())
     chosen = kinds if kind == AUTO else (kind,)
-    formats = usual if precision == AUTO else (precision,)
-    plans = [Plan(cast(Any, k), cast(Any, f)) for k in chosen for f in formats if f in table.get(k, ())]
-    if device_type == "cuda" and (kind, precision) == (AUTO, AUTO):
+    formats = formats if precision == AUTO else (precision,)
+    if kind != AUTO and precision == AUTO and not on_gpu:
+        # A device of its own says what it computes in.
+        formats = _OTHER_DEVICES.get(kind, formats)
+    # The likely winner first: the format matters more than the engine.
+    plans = [Plan(cast(Any, k), cast(Any, f)) for f in formats for k in chosen if f in table.get(k, ())]
+    if on_gpu and (kind, precision) == (AUTO, AUTO):
         plans.append(Plan("torch", "fp32"))
     return plans
+
+
+def _cpu_kinds() -> tuple[str, ...]:
+    """Engines for tensors in the host's memory, the likely fastest first."""
+    others = [
+        kind for kind, there in (("openvino-gpu", has_intel_gpu()), ("openvino-npu", has_npu())) if there
+    ]
+    return (*others, "openvino", "onnxruntime", "torch")
 
 
 @dataclass(frozen=True)
@@ -169,7 +180,16 @@ def choose_engine(
 
     if remembered := remembered_engine(request, trying):
         return remembered
-    trial = request.trial(trying)
+    trial, winner = request.trial(trying), None
+    try:
+        chosen = _fastest(request, trial, plans)
+        winner = chosen.engine
+        return chosen
+    finally:
+        trial.clean(winner)
+
+
+def _fastest(request: ChoiceRequest, trial: EngineTrial, plans: list[Plan]) -> EngineChoice:
     built = trial.built(plans)
     if not built:
         raise request.failure(trial)
@@ -177,14 +197,11 @@ def choose_engine(
         engine, worst = built[0]
         why = AS_ASKED if len(plans) == 1 else ONLY_ONE
         return EngineChoice(engine, f"{plan_of(engine)}: {why}", tuple(trial.refused), worst=worst)
-    measured = measure([engine for engine, _ in built], trial.images[0].to(device))
+    measured = measure([engine for engine, _ in built], trial.images[0].to(request.device))
     best = min(range(len(built)), key=lambda i: measured[str(plan_of(built[i][0]))])
     engine, worst = built[best]
     plan = plan_of(engine)
     _remember(request.file, plan, measured)
-    for other, _ in built:
-        if other is not engine:
-            ort.discard(other)
     why = f"{plan}: fastest of " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in measured.items())
     return EngineChoice(engine, why, tuple(trial.refused), measured, worst)
 
@@ -206,8 +223,11 @@ def remembered_engine(
     plan = _remembered(request.file) if len(plans) > 1 else None
     if plan is None or plan not in plans:
         return None
-    trial = request.trial(trying, turn)
-    passed = trial.passed(plan)
+    trial, passed = request.trial(trying, turn), None
+    try:
+        passed = trial.passed(plan)
+    finally:
+        trial.clean(None if passed is None else passed[0])
     if passed is None:
         logger.warning(
             "the remembered engine no longer serves (%s); measuring again", "; ".join(trial.refused)
@@ -237,12 +257,16 @@ def faster_engines(
     Raises:
         ModelError: no engine passes.
     """
-    contest = _Contest(request, request.trial(trying, turn), serving)
-    for plan in request.plans:
-        if plan != plan_of(serving) and contest.enter(plan):
-            assert contest.best is not None
-            yield contest.best
-    yield contest.result()
+    trial = request.trial(trying, turn)
+    contest = _Contest(request, trial, serving)
+    try:
+        for plan in request.plans:
+            if plan != plan_of(serving) and contest.enter(plan):
+                assert contest.best is not None
+                yield contest.best
+        yield contest.result()
+    finally:
+        trial.clean(None if contest.best is None else contest.best.engine)
 
 
 class _Contest:
@@ -264,11 +288,8 @@ class _Contest:
         if passed is None:
             return False
         engine, worst = passed
-        if self.best is not None:
-            if not discarding(engine, partial(self._is_faster, engine, self.best.engine)):
-                ort.discard(engine)
-                return False
-            ort.discard(self.best.engine)
+        if self.best is not None and not self._is_faster(engine, self.best.engine):
+            return False
         self.best = self._choice(engine, worst)
         return True
 

@@ -1,18 +1,22 @@
-"""Number formats that this processor has instructions for, and whether they are faster."""
+"""Number formats that this processor has instructions for, whether they are faster, and devices beside it."""
 
 from __future__ import annotations
 
 import platform
 import statistics
 import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-_BFLOAT16 = {"avx512_bf16", "amx_bf16"}
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
+_AMX = {"amx_bf16", "amx_int8"}
+_FLOAT16 = {"asimdhp"}
 _INT8 = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
 # Rows, inner and outer size of a vision transformer's products.
 _PRODUCT = (576, 384, 1536)
 _CLEARLY_FASTER = 1.2
+_INTEL = "0x8086"
 
 
 @cache
@@ -43,6 +47,48 @@ def has_bfloat16() -> bool:
 def has_int8() -> bool:
     """Whether the processor has instructions for sums of 8-bit products."""
     return bool(_INT8 & _processor()[1])
+
+
+def has_float16() -> bool:
+    """Whether the processor has instructions for float16 products."""
+    return bool(_FLOAT16 & _processor()[1])
+
+
+def fast_formats() -> tuple[str, ...]:
+    """Formats of products worth trying on this processor, the likely fastest first.
+
+    Tiles (AMX) halve bfloat16's time once more, vector instructions gain most in 8 bits, and Arm's float16
+    has twice float32's width. The last is always "fp32".
+    """
+    there = {"bf16": has_bfloat16(), "int8": has_int8(), "fp16": has_float16()}
+    order: tuple[str, ...]
+    if _AMX & _processor()[1]:
+        order = ("bf16", "int8")  # float16 is slower than both there
+    elif platform.machine() in ("aarch64", "arm64"):
+        order = ("fp16", "bf16", "int8")
+    else:
+        order = ("int8", "bf16")
+    return (*(name for name in order if there[name]), "fp32")
+
+
+def has_intel_gpu(devices: Path = Path("/sys/class/drm")) -> bool:
+    """Whether Linux knows a GPU of Intel's that computes. devices: where it lists them."""
+    return _is_intels(devices.glob("renderD*/device/vendor"))
+
+
+def has_npu(devices: Path = Path("/sys/class/accel")) -> bool:
+    """Whether Linux knows an NPU of Intel's. devices: where it lists them."""
+    return _is_intels(devices.glob("accel*/device/vendor"))
+
+
+def _is_intels(files: Iterable[Path]) -> bool:
+    for path in files:
+        try:
+            if path.read_text(encoding="utf-8", errors="replace").strip() == _INTEL:
+                return True
+        except OSError:
+            continue  # a device that went meanwhile
+    return False
 
 
 @cache

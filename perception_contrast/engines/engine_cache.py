@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +20,12 @@ from perception_contrast.core.version import __version__
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.cpu_features import cpu_name
 
-PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "tensorrt", "tensorrt_cu12", "tensorrt_cu13")
+logger = logging.getLogger(__name__)
+
+PACKAGES = (
+    "torch", "onnxruntime-gpu", "onnxruntime", "openvino", "nncf", "tensorrt", "tensorrt_cu12",
+    "tensorrt_cu13",
+)  # fmt: skip
 
 
 def engines_dir() -> Path:
@@ -62,6 +71,49 @@ def file_of(graph: EncoderGraph, size: tuple[int, int], precision: str, **facts:
     key = key_of(graph, size, precision=precision, package=__version__, **facts)
     height, width = size
     return engines_dir() / f"{graph.model}-{height}x{width}-{precision}-{key}.onnx"
+
+
+@contextmanager
+def engine_file(
+    path: Path, make: Callable[[Path], None], written: Callable[[Path], None] | None = None
+) -> Iterator[Path]:
+    """The file of an engine while it is loaded, written where an earlier start left none.
+
+    Where the cache cannot be written the file stands in a temporary folder and goes after the block.
+
+    Args:
+        path: its place in the cache.
+        make: writes it.
+        written: told of the place before it is written there.
+
+    Yields:
+        Where it is.
+
+    Raises:
+        ModelError: ``make`` failed.
+    """
+    if path.exists():
+        yield path
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        logger.warning(
+            "the engine cache %s cannot be written (%s); engines are built anew at each start",
+            path.parent,
+            error,
+        )
+        with tempfile.TemporaryDirectory(prefix="perception_contrast_") as folder:
+            there = Path(folder) / path.name
+            make(there)
+            yield there
+        return
+    if written is not None:
+        written(path)
+    make(path)
+    yield path
 
 
 def _driver() -> str:

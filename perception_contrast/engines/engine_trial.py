@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -16,6 +17,7 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines import accuracy_gate as gate
 from perception_contrast.engines import onnxruntime_engine as ort
+from perception_contrast.engines import openvino_engine as openvino
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines.base import Engine, Plan
 from perception_contrast.engines.cuda_graph import CudaGraphEngine
@@ -75,13 +77,10 @@ def _at_once(run: Callable[[], Value]) -> Value:
     return run()
 
 
-def discarding(engine: Engine, step: Callable[[], Value]) -> Value:
-    """The step's result; where it raises, the engine's file goes."""
-    try:
-        return step()
-    except BaseException:
-        ort.discard(engine)
-        raise
+def forget_batches(engine: Engine) -> None:
+    """Frees what an engine holds for batches, which the gate ran and the engine's use may never need."""
+    if isinstance(engine, openvino.OpenVinoEngine):
+        engine.forget_batches()
 
 
 class _EngineInTurn:
@@ -103,7 +102,7 @@ class _EngineInTurn:
 
 
 class EngineTrial:
-    """Builds plans and sends them through the gate; keeps why some were refused."""
+    """Builds plans and sends them through the gate; keeps why some were refused, and which files it wrote."""
 
     def __init__(
         self,
@@ -116,6 +115,7 @@ class EngineTrial:
         self.graph, self.size, self.device = graph, size, device
         self._trying, self._turn = trying, turn or _at_once
         self.refused: list[str] = []
+        self._written: set[Path] = set()
         self.images = gate.gate_images(graph, size)
         exact = _EngineInTurn(TorchEngine(graph, "fp32", device), self._turn)
         self._expected = [exact.run(image.to(device)) for image in self.images]
@@ -143,20 +143,28 @@ class EngineTrial:
                     self.images,
                     self.graph.map_names,
                 )
-                verdict = discarding(engine, checked)
+                verdict = checked()
             except (ModelError, RuntimeError) as error:
                 self.refuse(plan, str(error).strip().splitlines()[0])
                 return None
             if verdict.passed:
+                forget_batches(engine)
                 return engine, verdict.worst
             problems.append(verdict.problem)
-            ort.discard(engine)
         self.refuse(plan, problems[-1])
         return None
 
+    def clean(self, winner: Engine | None) -> None:
+        """Deletes the files that this trial wrote; that of the engine that goes on serving stays."""
+        for path in self._written - {getattr(winner, "path", None)}:
+            path.unlink(missing_ok=True)
+
     def _build(self, plan: Plan, keep: tuple[str, ...]) -> Engine:
+        written = self._written.add
         if plan.kind in ort.PROVIDERS:
-            return ort.build_ort_engine(self.graph, plan, self.size, self.device, keep=keep)
+            return ort.build_ort_engine(self.graph, plan, self.size, self.device, keep=keep, written=written)
+        if plan.kind in openvino.DEVICES:
+            return openvino.build_openvino_engine(self.graph, plan, self.size, keep=keep, written=written)
         if plan.kind == "captured":
             return CudaGraphEngine(self.graph, plan.precision, self.device)
         return build_torch_engine(self.graph, plan, self.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,15 @@ from torch import Tensor
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines import quantization as quantize
-from perception_contrast.engines.base import Engine, Plan
-from perception_contrast.engines.engine_cache import engines_dir, file_of, key_of, machine_facts, threads
+from perception_contrast.engines.base import Plan
+from perception_contrast.engines.engine_cache import (
+    engine_file,
+    engines_dir,
+    file_of,
+    key_of,
+    machine_facts,
+    threads,
+)
 from perception_contrast.engines.export.onnx_export import export_onnx
 from perception_contrast.engines.weight_folding import fold_layer_scale
 
@@ -42,7 +50,6 @@ class OrtEngine:
 
     Attributes:
         path: its ONNX file.
-        made: whether the file was written for this very engine.
     """
 
     def __init__(
@@ -58,7 +65,6 @@ class OrtEngine:
         require_provider(kind)
         self.name, self.precision, self.device = kind, precision, device
         self.outputs, self.path = outputs, path
-        self.made = False
         self._device = torch.device(device)
         self._session = _session(path, kind, self._device.index or 0, options or {})
         found = tuple(one.name for one in self._session.get_outputs())
@@ -132,7 +138,13 @@ def _session(path: Path, kind: str, index: int, options: dict[str, str]) -> Any:
 
 
 def build_ort_engine(
-    graph: EncoderGraph, plan: Plan, size: tuple[int, int], device: str, *, keep: tuple[str, ...] = ()
+    graph: EncoderGraph,
+    plan: Plan,
+    size: tuple[int, int],
+    device: str,
+    *,
+    keep: tuple[str, ...] = (),
+    written: Callable[[Path], None] | None = None,
 ) -> OrtEngine:
     """Exports an encoder, or takes the file of an earlier start, and loads it.
 
@@ -142,31 +154,25 @@ def build_ort_engine(
         size: (height, width) of the images.
         device: where it runs.
         keep: for int8, parts of the names of nodes that stay in float32.
+        written: told of a file before it is written.
 
     Raises:
         ModelError: the provider is missing, or the file cannot be written or loaded.
     """
     require_provider(plan.kind)
-    path = file_of(graph, size, plan.precision, keep="+".join(keep))
-    made = not path.exists()
-    if made:
-        _make(graph, path, plan.precision, size, keep)
     options = _options(graph, plan, size, device)
-    engine = OrtEngine(path, plan.kind, plan.precision, device, graph.names, options)
-    engine.made = made
-    return engine
+    path = file_of(graph, size, plan.precision, keep="+".join(keep))
 
+    def make(target: Path) -> None:
+        _make(graph, target, plan.precision, size, keep)
 
-def discard(engine: Engine) -> None:
-    """Deletes the file that was written for an engine that will not be used; older files stay."""
-    if isinstance(engine, OrtEngine) and engine.made:
-        engine.path.unlink(missing_ok=True)
+    with engine_file(path, make, written) as there:
+        return OrtEngine(there, plan.kind, plan.precision, device, graph.names, options)
 
 
 def _make(
     graph: EncoderGraph, path: Path, precision: str, size: tuple[int, int], keep: tuple[str, ...]
 ) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     if precision != "int8":
         export_onnx(fold_layer_scale(graph), path, size, precision=precision)
         return

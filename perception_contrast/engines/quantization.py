@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -38,8 +38,16 @@ def calibration_images() -> tuple[NDArray[np.uint8], ...]:
     return tuple(np.asarray(image()) for image in (data.rocket, data.immunohistochemistry))
 
 
-def smoothquant(graph: EncoderGraph, size: tuple[int, int]) -> EncoderGraph:
-    """A copy with the same results, whose linear layers behind norms have inputs of even channels."""
+def smoothquant(
+    graph: EncoderGraph, size: tuple[int, int], images: Iterable[NDArray[np.uint8]] = ()
+) -> EncoderGraph:
+    """A copy with the same results, whose linear layers behind norms have inputs of even channels.
+
+    Args:
+        graph: the encoder.
+        size: (height, width) of the images.
+        images: (H, W, 3) uint8 RGB that the channels are measured on; without any, ``calibration_images``.
+    """
     made = copy.deepcopy(graph)
     pairs = list(_norm_and_weights(made))
     largest: dict[int, Tensor] = {}
@@ -53,7 +61,7 @@ def smoothquant(graph: EncoderGraph, size: tuple[int, int]) -> EncoderGraph:
 
     hooks = [norm.register_forward_hook(watch(i)) for i, (norm, _) in enumerate(pairs)]
     with torch.inference_mode():
-        for image in calibration_images():
+        for image in list(images) or calibration_images():
             made(image_tensor(image, size, made.mean, made.std))
     for hook in hooks:
         hook.remove()
@@ -109,6 +117,27 @@ def quiet_quantizer() -> Iterator[None]:
         root.removeFilter(ours)
 
 
+def left_in_float32(model: Any, keep: Sequence[str] = ()) -> list[str]:
+    """Names of the nodes that stay in float32.
+
+    Args:
+        model: an ONNX model of an export.
+        keep: parts of the names of more nodes.
+
+    Returns:
+        All but the encoder's products of an input and a weight.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type not in ("MatMul", "Gemm")
+        or ENCODER_SCOPE not in node.name
+        or weights.isdisjoint(node.input)
+        or any(part in node.name for part in keep)
+    ]
+
+
 def quantize(source: Path, target: Path, keep: Sequence[str] = ()) -> None:
     """Writes an ONNX file whose encoder has its products in 8 bits.
 
@@ -120,9 +149,7 @@ def quantize(source: Path, target: Path, keep: Sequence[str] = ()) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    nodes = onnx.load(str(source), load_external_data=False).graph.node
-    names = [node.name for node in nodes]
-    kept = [name for name in names if ENCODER_SCOPE not in name or any(part in name for part in keep)]
+    kept = left_in_float32(onnx.load(str(source), load_external_data=False), keep)
     with (
         quiet_quantizer(),
         replacing(target) as part,

@@ -35,10 +35,11 @@ def test_only_what_is_essential_fails(
 
 def test_a_library_that_cannot_be_imported_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_checks, "LIBRARIES", {"rosbags": "rosbags", "yaml": "PyYAML"})
-    monkeypatch.setitem(sys.modules, "rosbags", None)
-    rosbags, yaml = doctor_checks.libraries()
-    assert (rosbags.level, yaml.level) == ("missing", "ok")
-    assert "make setup" in rosbags.remedy
+    for module in ("rosbags", "openvino"):
+        monkeypatch.setitem(sys.modules, module, None)
+    rosbags, yaml, openvino = doctor_checks.libraries()
+    assert (rosbags.level, yaml.level, openvino.level) == ("missing", "ok", "warn")
+    assert "make setup" in rosbags.remedy and "pip install openvino" in openvino.remedy
 
 
 def test_absent_and_damaged_weights_are_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

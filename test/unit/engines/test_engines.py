@@ -24,6 +24,7 @@ from perception_contrast.engines import choice as choose
 from perception_contrast.engines import engine_cache as files
 from perception_contrast.engines import engine_trial as trial
 from perception_contrast.engines import onnxruntime_engine as ort
+from perception_contrast.engines import openvino_engine as ov
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines import weight_folding as fold
 from perception_contrast.engines.choice import (
@@ -60,13 +61,14 @@ def size_for(graph: EncoderGraph, size: tuple[int, int]) -> tuple[int, int]:
     return size[0] // 14 * graph.patch, size[1] // 14 * graph.patch
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("kind", ["lit", "clip", "dino"])
 @pytest.mark.parametrize("size", [SQUARE, WIDE])
-def test_onnxruntime_gives_what_torch_gives(kind: str, size: tuple[int, int]) -> None:
+def test_an_exported_encoder_gives_what_torch_gives(engine: str, kind: str, size: tuple[int, int]) -> None:
     graph = graph_named(kind)
     size = size_for(graph, size)
-    chosen = choose_engine(graph, size, kind="onnxruntime", precision="fp32")
-    assert (chosen.engine.name, chosen.engine.precision) == ("onnxruntime", "fp32")
+    chosen = choose_engine(graph, size, kind=engine, precision="fp32")
+    assert (chosen.engine.name, chosen.engine.precision) == (engine, "fp32")
     for batch in (1, 3, 1):
         images = torch.randn(batch, 3, *size)
         with torch.inference_mode():
@@ -77,9 +79,10 @@ def test_onnxruntime_gives_what_torch_gives(kind: str, size: tuple[int, int]) ->
             torch.testing.assert_close(seen[name], values, atol=2e-4, rtol=1e-3)
 
 
-def test_results_stay_when_the_next_image_comes() -> None:
+@pytest.mark.parametrize("kind", ["onnxruntime", "openvino"])
+def test_results_stay_when_the_next_image_comes(kind: str) -> None:
     graph = graph_named("dino")
-    engine = choose_engine(graph, SQUARE, kind="onnxruntime", precision="fp32").engine
+    engine = choose_engine(graph, SQUARE, kind=kind, precision="fp32").engine
     first = [engine.run(torch.full((1, 3, *SQUARE), value))["tokens"] for value in (0.1, 0.2, 0.3)]
     kept = [values.clone() for values in first]
     engine.run(torch.randn(1, 3, *SQUARE))
@@ -216,10 +219,11 @@ def test_gate_images_are_photographs_of_different_shapes() -> None:
 # The choice.
 
 
-def test_a_damaged_file_is_refused_and_the_next_engine_serves(own_cache: Path) -> None:
+@pytest.mark.parametrize("kind", ["onnxruntime", "openvino"])
+def test_a_damaged_file_is_refused_and_the_next_engine_serves(kind: str, own_cache: Path) -> None:
     graph = graph_named("dino")
     path = files.file_of(graph, SQUARE, "fp32", keep="")
-    choose_engine(graph, SQUARE, kind="onnxruntime", precision="fp32")
+    choose_engine(graph, SQUARE, kind=kind, precision="fp32")
     model = onnx.load(str(path))
     largest = max(model.graph.initializer, key=lambda one: len(one.raw_data))
     values = np.frombuffer(largest.raw_data, np.float32).copy()
@@ -228,41 +232,38 @@ def test_a_damaged_file_is_refused_and_the_next_engine_serves(own_cache: Path) -
     onnx.save(model, str(path))
     damaged = path.read_bytes()
     with pytest.raises(ModelError, match="worst vector"):
-        choose_engine(graph, SQUARE, kind="onnxruntime", precision="fp32")
+        choose_engine(graph, SQUARE, kind=kind, precision="fp32")
     chosen = choose_engine(graph, SQUARE, precision="fp32")
     assert chosen.engine.name == "torch"
     assert path.read_bytes() == damaged
-    assert any("onnxruntime fp32" in reason for reason in chosen.refused)
+    assert any(f"{kind} fp32" in reason for reason in chosen.refused)
     path.write_bytes(damaged[: len(damaged) // 2])
     with pytest.raises(ModelError, match="delete it"):
-        choose_engine(graph, SQUARE, kind="onnxruntime", precision="fp32")
+        choose_engine(graph, SQUARE, kind=kind, precision="fp32")
     assert path.read_bytes() == damaged[: len(damaged) // 2], "it is left as it was"
 
 
-def clock(first: float, step: float) -> Any:
-    """Stands in for measure: so many milliseconds for the first engine, then more or fewer by steps."""
+def takes(**milliseconds: float) -> Any:
+    """Stands in for measure: so many milliseconds for each kind of engine, whatever it runs."""
 
-    def took(engines: list[seam.Engine], images: Tensor, turn: Any = None) -> dict[str, float]:
-        return {str(plan_of(engine)): first + step * i for i, engine in enumerate(engines)}
+    def took(engines: Any, images: Tensor, turn: Any = None) -> dict[str, float]:
+        return {str(plan_of(engine)): milliseconds[engine.name] for engine in engines}
 
     return took
 
 
 def test_the_fastest_is_taken_and_remembered(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = graph_named("dino")
-    monkeypatch.setattr(
-        choose, "measure", lambda engines, images: {str(plan_of(e)): 9.0 - i for i, e in enumerate(engines)}
-    )
+    monkeypatch.setattr(choose, "measure", takes(torch=9.0, onnxruntime=7.0, openvino=8.0))
     first = choose_engine(graph, SQUARE, precision="fp32")
-    assert (first.engine.name, set(first.measured_ms)) == ("onnxruntime", {"torch fp32", "onnxruntime fp32"})
+    tried = {"torch fp32", "onnxruntime fp32", "openvino fp32"}
+    assert (first.engine.name, set(first.measured_ms)) == ("onnxruntime", tried)
     monkeypatch.setattr(choose, "measure", None)
     again = choose_engine(graph, SQUARE, precision="fp32")
     assert again.engine.name == "onnxruntime" and "when measured" in again.why
     note = next(own_cache.rglob("choice-*.json"))
     note.write_text("{broken")
-    monkeypatch.setattr(
-        choose, "measure", lambda engines, images: {str(plan_of(e)): 1.0 + i for i, e in enumerate(engines)}
-    )
+    monkeypatch.setattr(choose, "measure", takes(torch=1.0, onnxruntime=2.0, openvino=3.0))
     assert choose_engine(graph, SQUARE, precision="fp32").engine.name == "torch"
     assert json.loads(note.read_text())["kind"] == "torch"
 
@@ -270,24 +271,15 @@ def test_the_fastest_is_taken_and_remembered(own_cache: Path, monkeypatch: pytes
 def test_files_of_engines_that_lost_do_not_fill_the_disk(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose, "measure", clock(1.0, 1.0))
+    monkeypatch.setattr(choose, "measure", takes(torch=1.0, onnxruntime=2.0, openvino=2.0))
     assert choose_engine(graph_named("dino"), SQUARE, precision="fp32").engine.name == "torch"
     assert not list(own_cache.rglob("*.onnx"))
-    monkeypatch.setattr(choose, "measure", clock(9.0, -1.0))
-    choose_engine(graph_named("dino"), WIDE, precision="fp32")
-    assert len(list(own_cache.rglob("*.onnx"))) == 1
+    monkeypatch.setattr(choose, "measure", takes(torch=9.0, onnxruntime=8.0, openvino=7.0))
+    chosen = choose_engine(graph_named("dino"), WIDE, precision="fp32").engine
+    assert [chosen.path] == list(own_cache.rglob("*.onnx")), "ONNX Runtime reads the winner's file too"  # type: ignore[attr-defined]
 
 
 # One candidate at a time.
-
-
-def in_turns(monkeypatch: pytest.MonkeyPatch, **milliseconds: float) -> None:
-    """Engines take these, whatever they run."""
-
-    def took(engines: Any, images: Tensor, turn: Any = None) -> dict[str, float]:
-        return {str(plan_of(engine)): milliseconds[engine.name] for engine in engines}
-
-    monkeypatch.setattr(trial, "measure", took)
 
 
 def test_a_candidate_that_is_faster_takes_over_and_is_remembered(
@@ -296,7 +288,7 @@ def test_a_candidate_that_is_faster_takes_over_and_is_remembered(
     graph, runs = graph_named("dino"), []
     request = ChoiceRequest(graph, SQUARE, precision="fp32")
     assert remembered_engine(request) is None
-    in_turns(monkeypatch, torch=9.0, onnxruntime=3.0)
+    monkeypatch.setattr(trial, "measure", takes(torch=9.0, onnxruntime=3.0, openvino=5.0))
 
     def turn(run: Any) -> Any:
         runs.append(1)
@@ -305,9 +297,9 @@ def test_a_candidate_that_is_faster_takes_over_and_is_remembered(
     tried: list[str] = []
     serving = TorchEngine(graph, "fp32", "cpu")
     better = list(faster_engines(request, serving, lambda plan: tried.append(str(plan)), turn))
-    assert [choice.engine.name for choice in better] == ["onnxruntime"] * 2
-    assert better[0].engine is better[1].engine and tried == ["onnxruntime fp32"]
-    assert "onnxruntime fp32 3.0 ms, torch fp32 9.0 ms" in better[-1].why
+    assert [choice.engine.name for choice in better] == ["openvino", "onnxruntime", "onnxruntime"]
+    assert better[1].engine is better[2].engine and tried == ["openvino fp32", "onnxruntime fp32"]
+    assert "onnxruntime fp32 3.0 ms, openvino fp32 5.0 ms" in better[-1].why
     assert len(runs) >= 9, "the gate's runs too take turns with those that serve"
     again = remembered_engine(request)
     assert again is not None and again.engine.name == "onnxruntime"
@@ -317,7 +309,7 @@ def test_a_candidate_that_is_faster_takes_over_and_is_remembered(
 def test_a_candidate_that_is_not_clearly_faster_leaves_the_one_that_serves(
     slower: float, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_turns(monkeypatch, torch=9.0, onnxruntime=slower)
+    monkeypatch.setattr(trial, "measure", takes(torch=9.0, onnxruntime=slower, openvino=slower))
     graph = graph_named("dino")
     serving = TorchEngine(graph, "fp32", "cpu")
     (stays,) = faster_engines(ChoiceRequest(graph, SQUARE, precision="fp32"), serving)
@@ -333,10 +325,12 @@ def test_a_candidate_that_fails_leaves_the_one_that_serves(
         raise ModelError("it cannot be built")
 
     monkeypatch.setattr(ort, "build_ort_engine", fails)
+    monkeypatch.setattr(ov, "build_openvino_engine", fails)
     serving = TorchEngine(graph, "fp32", "cpu")
     request = ChoiceRequest(graph, SQUARE, precision="fp32")
     (stays,) = faster_engines(request, serving)
-    assert stays.engine is serving and "it cannot be built" in stays.refused[0]
+    assert stays.engine is serving and len(stays.refused) == 2
+    assert all("it cannot be built" in refused for refused in stays.refused)
     assert remembered_engine(request) is None, "it is tried again at the next start"
     with pytest.raises(ModelError, match="cannot be built"):
         list(faster_engines(ChoiceRequest(graph, SQUARE, "cpu", "onnxruntime", "fp32"), serving))

@@ -15,6 +15,7 @@ import pytest
 import torch
 from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
+from PIL import Image
 from small_models import pipeline_of, small_clip, small_dino, small_lit
 from timm.models.vision_transformer import VisionTransformer
 
@@ -25,6 +26,7 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.clip import ClipTower
 from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
+from perception_contrast.engines import static_quantization
 from perception_contrast.engines.accuracy_gate import compare
 from perception_contrast.engines.export import export_check
 from perception_contrast.engines.export import onnx_export as export
@@ -32,6 +34,7 @@ from perception_contrast.engines.export.exported_encoder import ExportedEncoder
 from perception_contrast.engines.export.onnx_export import export_onnx
 from perception_contrast.models.registry import model_spec
 from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.preprocessing.to_tensor import image_tensor
 
 SIZE = (42, 70)
 
@@ -243,6 +246,33 @@ def test_the_command_says_that_bfloat16_was_not_checked(
     argv = ["export", "dinov2-s14", "--size", "28x28", "--precision", "bf16", "--output", str(path)]
     assert main(argv) == 0
     assert path.exists() and "not checked" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("small")
+def test_the_command_measures_eight_bits_on_images_of_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("nncf")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(9):
+        Image.new("RGB", (40, 30), (28 * number, 0, 0)).save(folder / f"{number}.png")
+    seen: list[int] = []
+    monkeypatch.setattr(
+        static_quantization, "image_tensor",
+        lambda image, *rest: seen.append(int(image[0, 0, 0])) or image_tensor(image, *rest),
+    )  # fmt: skip
+    path = tmp_path / "m.onnx"
+    argv = ["export", "dinov2-s14", "--size", "28x28", "--precision", "int8", "--output", str(path)]
+    assert main([*argv, "--calibrate", str(folder), "--calibration-frames", "5"]) == 0
+    assert sorted(set(seen)) == [0, 56, 112, 168, 224], "evenly spread"
+    assert "smallest cosine with float32 torch: tokens 0.99" in capsys.readouterr().out
+    assert ExportedEncoder(path).facts.precision == "int8"
+    assert main([*argv, "--calibrate", str(tmp_path / "none")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+    argv[argv.index("int8")] = "fp32"
+    assert main([*argv, "--calibrate", str(folder)]) == 2
+    assert "--precision int8" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("small")
