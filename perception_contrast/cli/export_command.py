@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.cli.argument_types import positive_int
-from perception_contrast.core.cache import replacing
+from perception_contrast.core.cache import atomic_write, replacing
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.base import Role
 from perception_contrast.encoders.dense.method_names import AUTO, EDITS, STOCK
@@ -83,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE|DIR",
         help="a file ending in .onnx, or a folder for MODEL-HxW-PRECISION.onnx (default: this folder)",
     )
+    parser.add_argument(
+        "--install",
+        action="store_true",
+        help="for int8: put a copy where the nodes' engine openvino looks for it, so that `engine: auto` of "
+        "this machine tries it",
+    )
     parser.add_argument("--offline", action="store_true", help="do not touch the network")
     parser.add_argument(
         "--random-init", action="store_true", help="no weights at all, for checks of the export itself"
@@ -107,8 +113,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     spec = model_spec(options.model)
     targets = _targets(options.output, spec.name, sizes, options.precision)
-    if options.calibrate and options.precision != "int8":
-        raise ModelError("--calibrate measures the scales of 8-bit products; use it with --precision int8")
+    for flag, given in (("--calibrate", options.calibrate), ("--install", options.install)):
+        if given and options.precision != "int8":
+            raise ModelError(f"{flag} is for 8-bit products; use it with --precision int8")
     for size in sizes:
         require_size(size, spec.patch, spec.name)
     graph = graph_to_export(
@@ -121,7 +128,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     images = _calibration(options)
     for size, target in zip(sizes, targets, strict=True):
         _export(graph, target, size, options.precision, spec.licence, images)
+        if options.install:
+            _install(graph, target, size)
     return 0
+
+
+def _install(graph: EncoderGraph, source: Path, size: tuple[int, int]) -> None:
+    from perception_contrast.engines.openvino_engine import installed_int8
+
+    place = installed_int8(graph, size)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(place, source.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{place} cannot be written: {error}; {source} is complete") from error
+    print(f"  installed for the engine openvino as {place}")
 
 
 def _calibration(options: argparse.Namespace) -> list[NDArray[np.uint8]]:

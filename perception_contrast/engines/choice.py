@@ -25,6 +25,8 @@ from perception_contrast.engines.engine_trial import (
     measure,
     plan_of,
 )
+from perception_contrast.engines.openvino_engine import DEVICES as OPENVINO_KINDS
+from perception_contrast.engines.openvino_engine import installed_int8
 
 logger = logging.getLogger(__name__)
 
@@ -125,8 +127,15 @@ class ChoiceRequest:
 
     @property
     def plans(self) -> list[Plan]:
-        """As ``candidates``."""
-        return candidates(self.device, self.kind, self.precision)
+        """As ``candidates``, without what would be refused after minutes of work.
+
+        Scales of 8 bits that were measured on a few photographs pass the gate with few models. So unless
+        8 bits are asked for OpenVINO's are tried only with a file that was made of the user's own images.
+        """
+        plans = candidates(self.device, self.kind, self.precision)
+        if self.precision != AUTO or installed_int8(self.graph, self.size).exists():
+            return plans
+        return [one for one in plans if (one.kind in OPENVINO_KINDS, one.precision) != (True, "int8")]
 
     @property
     def file(self) -> Path:

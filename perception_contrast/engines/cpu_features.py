@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 _AMX = {"amx_bf16", "amx_int8"}
@@ -15,6 +16,8 @@ _FLOAT16 = {"asimdhp"}
 _INT8 = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
 # Rows, inner and outer size of a vision transformer's products.
 _PRODUCT = (576, 384, 1536)
+# Images, heads, tokens and channels of a small one's attention.
+_ATTENTION = (1, 6, 576, 64)
 _CLEARLY_FASTER = 1.2
 _INTEL = "0x8086"
 
@@ -106,10 +109,33 @@ def bfloat16_is_faster() -> bool:
     took = {}
     for dtype in (torch.float32, torch.bfloat16):
         left, right = torch.ones(rows, inner, dtype=dtype), torch.ones(inner, outer, dtype=dtype)
-        samples = []
-        for _ in range(12):
-            began = time.perf_counter()
-            left @ right
-            samples.append(time.perf_counter() - began)
-        took[dtype] = statistics.median(samples[2:])
+        took[dtype] = _median_seconds(partial(torch.matmul, left, right))
     return took[torch.float32] > _CLEARLY_FASTER * took[torch.bfloat16]
+
+
+@cache
+def fused_attention_is_faster(dtype: Any) -> bool:
+    """Measures whether torch's fused attention beats its products one by one on this processor.
+
+    Args:
+        dtype: of torch. In some versions and formats the fused one takes twice as long.
+    """
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention
+
+    query = torch.ones(_ATTENTION, dtype=dtype)
+
+    def one_by_one() -> object:
+        return (query @ query.transpose(-2, -1)).softmax(-1) @ query
+
+    fused = partial(scaled_dot_product_attention, query, query, query)
+    return _median_seconds(fused) < _median_seconds(one_by_one)
+
+
+def _median_seconds(run: Callable[[], object]) -> float:
+    samples = []
+    for _ in range(12):
+        began = time.perf_counter()
+        run()
+        samples.append(time.perf_counter() - began)
+    return statistics.median(samples[2:])

@@ -230,6 +230,16 @@ def _line(error: Exception) -> str:
     return (told or lines or [type(error).__name__])[0]
 
 
+def installed_int8(graph: EncoderGraph, size: tuple[int, int]) -> Path:
+    """Where a file stands whose scales were measured on images of the user's own, if one was installed.
+
+    Args:
+        graph: the encoder.
+        size: (height, width) of the images.
+    """
+    return file_of(graph, size, "int8", by="nncf", images="own")
+
+
 def build_openvino_engine(
     graph: EncoderGraph,
     plan: Plan,
@@ -264,10 +274,13 @@ def build_openvino_engine(
     def quantized(path: Path) -> None:
         write_int8(graph, path, size, keep=keep)
 
-    if plan.precision == "int8":
+    installed = installed_int8(graph, size)
+    if plan.precision != "int8":
+        path, make = file_of(graph, size, "fp32", keep=""), export
+    elif not keep and installed.exists():
+        path, make = installed, quantized
+    else:
         require_nncf()
         path, make = file_of(graph, size, "int8", by="nncf", keep="+".join(keep)), quantized
-    else:
-        path, make = file_of(graph, size, "fp32", keep=""), export
     with engine_file(path, make, written) as there:
         return OpenVinoEngine(there, plan.kind, plan.precision, graph.names, cache)

@@ -12,12 +12,18 @@ from torch import Tensor, nn
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.base import Plan
+from perception_contrast.engines.cpu_features import fused_attention_is_faster
+from perception_contrast.engines.weight_folding import fold_layer_scale
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchEngine:
-    """Eager torch. In a reduced precision norms and residuals stay float32."""
+    """Eager torch.
+
+    In a reduced precision norms and residuals stay float32 on a GPU, whose kernels for them wait for memory
+    anyway. On a CPU the whole network computes in it: casts between the formats take as long as products.
+    """
 
     def __init__(self, graph: EncoderGraph, precision: str, device: str) -> None:
         if precision not in ("fp32", *DTYPES):
@@ -25,7 +31,13 @@ class TorchEngine:
         self.name, self.precision, self.device = "torch", precision, device
         self.outputs = graph.names
         self._type = torch.device(device).type
-        self._forward: Any = graph if precision == "fp32" else cast_weights(graph, DTYPES[precision])
+        self._dtype = DTYPES.get(precision, torch.float32)
+        self._casts = precision != "fp32" and self._type != "cpu"
+        self._forward: Any = graph
+        if self._casts:
+            self._forward = cast_products(graph, self._dtype)
+        elif precision != "fp32":
+            self._forward = cast_whole(graph, self._dtype)
 
     def run(self, images: Tensor) -> dict[str, Tensor]:
         with torch.inference_mode():
@@ -33,8 +45,10 @@ class TorchEngine:
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """As ``EncoderGraph``, in this precision."""
-        enabled = self.precision != "fp32"
-        with torch.autocast(self._type, dtype=DTYPES.get(self.precision), enabled=enabled):
+        if not self._casts:
+            given: tuple[Tensor, ...] = self._forward(images.to(self._dtype))
+            return given
+        with torch.autocast(self._type, dtype=self._dtype):
             result: tuple[Tensor, ...] = self._forward(images)
         return result
 
@@ -57,18 +71,25 @@ class CompiledEngine(TorchEngine):
             raise ModelError(f"torch could not compile for this machine ({line}); use engine auto") from error
 
 
-def cast_weights(graph: EncoderGraph, dtype: torch.dtype) -> EncoderGraph:
+def cast_products(graph: EncoderGraph, dtype: torch.dtype) -> EncoderGraph:
     """A copy whose weights of matrix products are stored in dtype, so that autocast need not cast them."""
     made = copy.deepcopy(graph)
-    on_cpu = all(parameter.device.type == "cpu" for parameter in made.parameters())
     modules: Iterable[Any] = made.modules()
     for module in modules:
-        if on_cpu and dtype == torch.bfloat16 and hasattr(module, "fused_attn"):
-            # Torch's fused attention on a CPU is slower in bfloat16 than the products one by one.
-            module.fused_attn = False
         if isinstance(module, nn.Linear | nn.Conv2d | nn.MultiheadAttention):
             for parameter in module.parameters(recurse=False):
                 parameter.data = parameter.data.to(dtype)
+    return made
+
+
+def cast_whole(graph: EncoderGraph, dtype: torch.dtype) -> EncoderGraph:
+    """A copy that computes in dtype from its input to its outputs, with folded layer scales."""
+    made = fold_layer_scale(graph).to(dtype)
+    if not fused_attention_is_faster(dtype):
+        modules: Iterable[Any] = made.modules()
+        for module in modules:
+            if hasattr(module, "fused_attn"):
+                module.fused_attn = False
     return made
 
 

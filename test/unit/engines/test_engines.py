@@ -26,6 +26,7 @@ from perception_contrast.engines import engine_trial as trial
 from perception_contrast.engines import onnxruntime_engine as ort
 from perception_contrast.engines import openvino_engine as ov
 from perception_contrast.engines import quantization as quantize
+from perception_contrast.engines import torch_engine
 from perception_contrast.engines import weight_folding as fold
 from perception_contrast.engines.choice import (
     ChoiceRequest,
@@ -37,7 +38,7 @@ from perception_contrast.engines.choice import (
 from perception_contrast.engines.cuda_graph import CudaGraphEngine
 from perception_contrast.engines.engine_search import SearchCancelled
 from perception_contrast.engines.engine_trial import plan_of
-from perception_contrast.engines.torch_engine import TorchEngine, cast_weights
+from perception_contrast.engines.torch_engine import TorchEngine
 from perception_contrast.images.files import load_image
 from perception_contrast.preprocessing.to_tensor import image_tensor
 
@@ -118,12 +119,17 @@ def test_folding_a_layer_scale_changes_nothing_but_the_number_of_passes() -> Non
             torch.testing.assert_close(left, right, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("dtype", "fused"), [(torch.bfloat16, False), (torch.float16, True)])
-def test_attention_is_taken_apart_only_where_that_is_faster(dtype: torch.dtype, fused: bool) -> None:
+@pytest.mark.parametrize("fused", [True, False])
+def test_attention_is_taken_apart_only_where_that_is_faster(
+    fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     graph = graph_named("dino")
-    made = cast_weights(graph, dtype)
+    monkeypatch.setattr(torch_engine, "fused_attention_is_faster", lambda dtype: fused)
+    made = torch_engine.cast_whole(graph, torch.bfloat16)
     assert all(block.attn.fused_attn == fused for block in made.encoder.vit.blocks)
     assert all(block.attn.fused_attn for block in graph.encoder.vit.blocks), "the original stays"
+    assert {parameter.dtype for parameter in made.parameters()} == {torch.bfloat16}
+    assert {parameter.dtype for parameter in graph.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("kind", ["dino", "clip", "lit"])

@@ -32,6 +32,7 @@ from perception_contrast.engines.export import export_check
 from perception_contrast.engines.export import onnx_export as export
 from perception_contrast.engines.export.exported_encoder import ExportedEncoder
 from perception_contrast.engines.export.onnx_export import export_onnx
+from perception_contrast.engines.openvino_engine import installed_int8
 from perception_contrast.models.registry import model_spec
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.preprocessing.to_tensor import image_tensor
@@ -264,10 +265,12 @@ def test_the_command_measures_eight_bits_on_images_of_the_users(
     )  # fmt: skip
     path = tmp_path / "m.onnx"
     argv = ["export", "dinov2-s14", "--size", "28x28", "--precision", "int8", "--output", str(path)]
-    assert main([*argv, "--calibrate", str(folder), "--calibration-frames", "5"]) == 0
+    monkeypatch.setenv("PERCEPTION_CONTRAST_CACHE", str(tmp_path / "cache"))
+    assert main([*argv, "--calibrate", str(folder), "--calibration-frames", "5", "--install"]) == 0
     assert sorted(set(seen)) == [0, 56, 112, 168, 224], "evenly spread"
     assert "smallest cosine with float32 torch: tokens 0.99" in capsys.readouterr().out
     assert ExportedEncoder(path).facts.precision == "int8"
+    assert installed_int8(graph_of(small_dino()), (28, 28)).read_bytes() == path.read_bytes()
     assert main([*argv, "--calibrate", str(tmp_path / "none")]) == 2
     assert "does not exist" in capsys.readouterr().err
     argv[argv.index("int8")] = "fp32"

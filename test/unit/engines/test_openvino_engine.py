@@ -20,7 +20,7 @@ from perception_contrast.engines import choice, cpu_features, engine_cache
 from perception_contrast.engines import openvino_engine as ov
 from perception_contrast.engines import static_quantization as static
 from perception_contrast.engines.base import Plan
-from perception_contrast.engines.choice import candidates, choose_engine
+from perception_contrast.engines.choice import ChoiceRequest, candidates, choose_engine
 from perception_contrast.engines.export.exported_encoder import ExportedEncoder
 from perception_contrast.engines.export.onnx_export import export_onnx
 
@@ -126,6 +126,21 @@ def test_a_format_that_the_processor_lacks_is_refused_by_name() -> None:
         pytest.skip("this processor computes float16")
     with pytest.raises(ModelError, match=r"no fp16 on this CPU; it has .*FP32"):
         engine(graph(), "fp16")
+
+
+def test_auto_tries_eight_bits_only_with_scales_of_the_users_images(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags(monkeypatch, "avx512_vnni")
+    of = graph()
+    eight = Plan("openvino", "int8")
+    assert eight not in ChoiceRequest(of, SQUARE).plans
+    assert eight in ChoiceRequest(of, SQUARE, precision="int8").plans
+    installed = ov.installed_int8(of, SQUARE)
+    installed.parent.mkdir(parents=True)
+    export_onnx(of, installed, SQUARE)
+    assert ChoiceRequest(of, SQUARE).plans[0] == eight
+    assert ov.build_openvino_engine(of, eight, SQUARE).path == installed
 
 
 # What is not there, and what is wrong.
