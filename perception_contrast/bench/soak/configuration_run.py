@@ -23,8 +23,8 @@ from perception_contrast.bench.soak.soak_graph import NODES, SoakError, SoakGrap
 ENGINES = (
     ("torch", "fp32"),
     ("torch", "bf16"),
-    ("onnxruntime", "fp32"),
     ("onnxruntime", "int8"),
+    ("openvino", "fp32"),
     ("auto", "auto"),
 )
 # Shares of the resident memory that all configurations together may add. Fragments move what is resident by

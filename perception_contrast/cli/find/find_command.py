@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from perception_contrast.cli.argument_types import add_place_option, add_scores_option, positive_int, seconds
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary, parse_queries
+from perception_contrast.engines.engine_names import AUTO, PRECISIONS
 
 if TYPE_CHECKING:
     from perception_contrast.cli.find.find_journal import FindJournal
@@ -89,6 +90,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     add("--language-model", metavar="MODEL", help="what knows words, if --model is a spatial model")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--engine", default="torch", help="auto measures first (default: %(default)s)")
+    add("--precision", default=AUTO, help=f"{AUTO}, {', '.join(PRECISIONS)} (default: %(default)s)")
     add("--offline", action="store_true", help="do not touch the network")
     add(
         "--short-side",
@@ -183,6 +185,7 @@ def _detector(options: argparse.Namespace) -> Detector:
         options.language_model,
         device=options.device,
         engine=options.engine,
+        precision=options.precision,
         background=False,
         offline=options.offline,
         place=options.place,

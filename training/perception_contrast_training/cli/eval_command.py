@@ -16,7 +16,7 @@ from perception_contrast.cli.argument_types import (
     tile_side,
 )
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.engines.engine_names import AUTO, KINDS
+from perception_contrast.engines.engine_names import AUTO, KINDS, PRECISIONS
 from perception_contrast.pipeline.pipeline_settings import AUTO_TILE
 from perception_contrast_training.cli.eval_options import Job, Options
 from perception_contrast_training.evaluation.readers.types import Skipped
@@ -78,6 +78,7 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     add("--model", default="dinov2-s14", help="image encoder (default: %(default)s)")
     add("--language-model", default="household-lit", help="what knows words (default: %(default)s)")
     add("--engine", default="torch", help=f"{AUTO}, {', '.join(KINDS)} (default: %(default)s)")
+    add("--precision", default=AUTO, help=f"{AUTO}, {', '.join(PRECISIONS)} (default: %(default)s)")
     add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--dense", default=AUTO, help="way to features that words are compared with (default: %(default)s)")
     add("--calibration", type=Path, metavar="FILE", help="of words (default: where the node looks for it)")
@@ -213,6 +214,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         model=arguments.model,
         language_model=arguments.language_model,
         engine=arguments.engine,
+        precision=arguments.precision,
         device=arguments.device,
         short_side=arguments.short_side,
         zoom=arguments.zoom,

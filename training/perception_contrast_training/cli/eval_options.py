@@ -29,6 +29,7 @@ class Options:
     model: str = "dinov2-s14"
     language_model: str = "household-lit"
     engine: str = "torch"
+    precision: str = AUTO
     device: str = "auto"
     short_side: int | None = None
     zoom: int | None = None
@@ -145,7 +146,14 @@ def pipeline_of(job: Job, *, words: bool = True) -> Pipeline:
     )
     space = encoders.language.space if encoders.language is not None else ""
     stored = calibration_for(space, options.calibration) if words else None
-    pipeline = Pipeline(encoders, settings, engine=options.engine, background=False, calibration=stored)
+    pipeline = Pipeline(
+        encoders,
+        settings,
+        engine=options.engine,
+        precision=options.precision,
+        background=False,
+        calibration=stored,
+    )
     if words and not pipeline.query_encoder.text_model:
         raise PerceptionError(f"task {options.task} asks in words; name a --language-model")
     if stored is not None:
