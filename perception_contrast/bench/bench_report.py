@@ -120,8 +120,8 @@ def _busy(measured: Measured) -> list[str]:
         spread = comparison.spread
         known = "not known from so few rounds" if spread is None else f"{100 * spread:.0f} %"
         notes.append(
-            f"the machine was too busy, or the rounds too few: the spread of the ratios is {known}, not below "
-            f"{100 * STEADY:.0f} %"
+            f"the machine was too busy, or the rounds too few: the spread of the ratios is {known}, "
+            f"not below {100 * STEADY:.0f} %"
         )
     return notes
 
