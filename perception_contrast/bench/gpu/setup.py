@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -31,7 +31,7 @@ class Setup:
     camera: Size = (480, 640)
     embedding: str = "clip-vit-l14"
     embedding_side: int = 224
-    limit: Limit = Limit(seconds=5.0)
+    limit: Limit = field(default_factory=lambda: Limit(seconds=5.0))
     training_steps: int = 6
     training_batch: int = 64
     tiny: bool = False

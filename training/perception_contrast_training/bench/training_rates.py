@@ -23,7 +23,7 @@ from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.engine.distributed import Processes
 from perception_contrast_training.engine.recipe_method import initial_backbone, method_of
 from perception_contrast_training.engine.trainer import Trainer
-from perception_contrast_training.methods.base import Batch, Views
+from perception_contrast_training.methods.base import Views
 
 WARM_UPS = 2
 PRECISIONS = ("float32", "bfloat16")
@@ -97,14 +97,13 @@ def _trainer(recipe: PretrainRecipe, setup: Setup) -> tuple[Trainer, Views]:
     return Trainer(method, recipe.optimisation, epoch_steps=1, processes=processes), views
 
 
-def _batch(recipe: PretrainRecipe, views: Views) -> Batch:
+def _batch(recipe: PretrainRecipe, views: Views) -> Mapping[str, Any]:
     count = recipe.optimisation.batch
     side = recipe.backbone.size + recipe.backbone.size // 8
-    made: Mapping[str, Any] = next(batches(NoiseImages(count, side), views, Order(count, count, 0)))
-    return {name: value for name, value in made.items() if isinstance(value, torch.Tensor)}
+    return next(batches(NoiseImages(count, side), views, Order(count, count, 0)))
 
 
-def _measured(trainer: Trainer, batch: Batch, setup: Setup, what: str) -> list[Figure]:
+def _measured(trainer: Trainer, batch: Mapping[str, Any], setup: Setup, what: str) -> list[Figure]:
     wait, times = synchroniser(setup.device), []
     if setup.on_gpu:
         torch.cuda.reset_peak_memory_stats(setup.device)
