@@ -164,6 +164,12 @@ def _identity(report: Mapping[str, Any]) -> tuple[Any, ...]:
     return (report["format"], report["device"], report["quick"], facts)
 
 
+def command_of(name: str, options: argparse.Namespace, result: Path) -> list[str]:
+    """What a part's process runs; it writes its result into a file."""
+    words = [sys.executable, __file__, "--device", options.device, "--take", name, "--result", str(result)]
+    return [*words, "--quick"] if options.quick else words
+
+
 def _measured(name: str, options: argparse.Namespace, left: float) -> dict[str, Any]:
     """A part, measured in a process of its own. left: seconds until all parts must be over."""
     limit, began = min(PARTS[name].limit, left), time.monotonic()
@@ -172,9 +178,7 @@ def _measured(name: str, options: argparse.Namespace, left: float) -> dict[str, 
         return part | {"problem": "no time was left; run again: what is done is kept"}
     with tempfile.TemporaryDirectory(prefix="perception_contrast_") as folder, Children() as children:
         path = Path(folder) / "result.json"
-        command = [sys.executable, __file__, "--device", options.device, "--take", name]
-        command += ["--result", str(path), *(["--quick"] if options.quick else [])]
-        child = children.start(name, command, os.environ)
+        child = children.start(name, command_of(name, options, path), os.environ)
         ended = child.wait(limit)
         part["seconds"] = round(time.monotonic() - began, 2)
         if ended and path.is_file():
