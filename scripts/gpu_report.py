@@ -70,7 +70,7 @@ PARTS: dict[str, Part] = {
     "household": Part("the default pair, bytes to label map", 90.0, partial(_serving, "household_frames")),
     "onnx": Part("ONNX parity", 120.0, partial(_serving, "onnx_parity")),
     **{
-        f"train.{method}": Part(f"training by {method}", 60.0, partial(_training, method))
+        f"train.{method}": Part(f"training by {method}", 90.0, partial(_training, method))
         for method in METHODS
     },
     # Last: it builds its engines for minutes the first time.
