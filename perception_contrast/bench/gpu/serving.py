@@ -169,7 +169,7 @@ def onnx_parity(setup: Setup) -> PartResult:
     """Exported encoders on ONNX Runtime: the smallest cosine of any output with float32 torch."""
     result = PartResult()
     kind, precisions = ("onnxruntime-cuda", ("fp32", "fp16")) if setup.on_gpu else ("onnxruntime", ("fp32",))
-    for name in (SPATIAL, WORDS, HOUSEHOLD):
+    for name in setup.exported:
         graph = _graph(setup, name, result)
         images = _images(setup, graph, setup.side)
         for precision in precisions:

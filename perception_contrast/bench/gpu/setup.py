@@ -20,6 +20,7 @@ class Setup:
         camera: (height, width) of the camera's images.
         embedding: the model whose image embedding is timed.
         embedding_side: of its input.
+        exported: models whose ONNX parity is checked.
         limit: of each measurement.
         training_steps: steps of each training rate that count.
         training_batch: images of a step.
@@ -31,6 +32,7 @@ class Setup:
     camera: Size = (480, 640)
     embedding: str = "clip-vit-l14"
     embedding_side: int = 224
+    exported: tuple[str, ...] = ("dinov2-s14", "clip-vit-b16", "household-lit")
     limit: Limit = field(default_factory=lambda: Limit(seconds=5.0))
     training_steps: int = 6
     training_batch: int = 64
@@ -53,4 +55,15 @@ class Setup:
 
 def quick_setup(device: str) -> Setup:
     """Tiny images and few rounds: the same code in seconds, whose figures mean nothing."""
-    return Setup(device, 56, (48, 64), "clip-vit-b16", 32, Limit(rounds=2), 1, 4, tiny=True)
+    return Setup(
+        device,
+        side=56,
+        camera=(48, 64),
+        embedding="clip-vit-b16",
+        embedding_side=32,
+        exported=("dinov2-s14",),
+        limit=Limit(rounds=2),
+        training_steps=1,
+        training_batch=4,
+        tiny=True,
+    )
