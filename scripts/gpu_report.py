@@ -198,7 +198,10 @@ def _told(part: Mapping[str, Any]) -> str:
     if part["state"] != DONE:
         return f"  {part['state']}: {part['problem']}"
     result = PartResult.from_mapping(part["result"])
-    lines = [f"  {one.name}: {one.value:.4g} {one.unit}".rstrip() for one in result.figures]
+    lines = [
+        f"  {one.name}: {one.shown}" + (f" (aim: {one.aim_shown})" if one.aim_shown else "")
+        for one in result.figures
+    ]
     return "\n".join([*lines, *(f"  not measured: {what}: {why}" for what, why in result.missing.items())])
 
 

@@ -28,6 +28,16 @@ class Figure:
     aim_kind: AimKind = "at most"
 
     @property
+    def shown(self) -> str:
+        """The value with its unit."""
+        return f"{self.value:.4g} {self.unit}".rstrip()
+
+    @property
+    def aim_shown(self) -> str:
+        """What is aimed at, in words; "" without an aim."""
+        return "" if self.aim is None else f"{self.aim_kind} {self.aim:g} {self.unit}".rstrip()
+
+    @property
     def reached(self) -> bool | None:
         """Whether the value is on the right side of its aim; None without one."""
         if self.aim is None:

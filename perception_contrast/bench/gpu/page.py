@@ -48,6 +48,4 @@ def _part(part: Mapping[str, Any]) -> list[str]:
 
 
 def _row(figure: Figure) -> str:
-    aim = "" if figure.aim is None else f"{figure.aim_kind} {figure.aim:g} {figure.unit}".rstrip()
-    value = f"{figure.value:.4g} {figure.unit}".rstrip()
-    return f"| {figure.name} | {value} | {aim} | {_REACHED[figure.reached]} |"
+    return f"| {figure.name} | {figure.shown} | {figure.aim_shown} | {_REACHED[figure.reached]} |"
