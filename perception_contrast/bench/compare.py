@@ -134,7 +134,8 @@ class _Row:
     @property
     def engines(self) -> list[Engine]:
         """Ours, each once."""
-        return [self.ours, *([self.same] if self.same not in (None, self.ours) else [])]  # type: ignore[list-item]
+        same = [] if self.same is None or self.same is self.ours else [self.same]
+        return [self.ours, *same]
 
     def probes(self, images: Tensor) -> list[Probe]:
         """Ours, then theirs."""

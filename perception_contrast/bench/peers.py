@@ -171,15 +171,15 @@ def _finish(images: Tensor) -> Callable[[], None]:
     return (lambda: torch.cuda.synchronize(images.device)) if images.is_cuda else (lambda: None)
 
 
-def _values(result: object) -> Tensor:
+def _values(result: Any) -> Tensor:
     """The first tensor of a library's result, on the host."""
-    while not isinstance(result, Tensor):
-        if isinstance(result, np.ndarray):
-            return torch.from_numpy(result)
-        if hasattr(result, "numpy"):  # an OrtValue
-            return torch.from_numpy(np.asarray(result.numpy()))
-        result = next(iter(result.values() if hasattr(result, "values") else result))  # type: ignore[call-overload]
-    return result.float().cpu()
+    if isinstance(result, Tensor):
+        return result.float().cpu()
+    if isinstance(result, np.ndarray):
+        return torch.from_numpy(result)
+    if hasattr(result, "numpy"):  # an OrtValue
+        return torch.from_numpy(np.asarray(result.numpy()))
+    return _values(next(iter(result.values() if hasattr(result, "values") else result)))
 
 
 def _export(module: nn.Module, images: Tensor, path: Path) -> None:

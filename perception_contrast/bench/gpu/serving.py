@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -194,7 +194,7 @@ def _chosen(
     )
 
 
-def _in_rounds(setup: Setup, calls: dict[str, Callable[[], object]]) -> list[Timing]:
+def _in_rounds(setup: Setup, calls: Mapping[str, Callable[[], object]]) -> list[Timing]:
     wait = synchroniser(setup.device)
     return time_in_rounds([Probe(name, timed(call, wait)) for name, call in calls.items()], setup.limit)
 
