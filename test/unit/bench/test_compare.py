@@ -41,6 +41,13 @@ def built(tower: EncoderGraph, images: torch.Tensor) -> tuple[Peers, dict[str, o
         return made, {one.name: one.run(images.to(one.dtype)) for one in made.passed}
 
 
+@pytest.fixture
+def small_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One library with a module of no weights."""
+    source = LibraryModule("timm", "made up", CancellingModule())
+    monkeypatch.setattr(peers, "library_modules", lambda tower, size: ([source], {}))
+
+
 def test_peers_see_all_the_patches_of_the_image(tower: EncoderGraph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "MUCH_SLOWER", float("inf"))
     made, results = built(tower, torch.zeros(2, 3, *SIZE))
@@ -56,20 +63,26 @@ def test_peers_see_all_the_patches_of_the_image(tower: EncoderGraph, monkeypatch
     assert by_name["timm bf16"].precision == "bf16"
 
 
+@pytest.mark.usefixtures("small_source")
 def test_openvino_says_at_which_precision_it_serves(tower: EncoderGraph) -> None:
     pytest.importorskip("openvino")
-    made, results = built(tower, torch.zeros(1, 3, *SIZE))
+    made, results = built(tower, torch.ones(1, 3, *SIZE))
+    # Where it would choose bfloat16, the module loses its features in it.
+    if "openvino" in made.skipped:
+        assert "left out in bf16" in made.skipped["openvino"]
+        return
     (peer,) = (one for one in made.passed if one.name == "openvino")
-    assert peer.precision in ("fp32", "bf16", "fp16") and peer.worst > 0.99
+    assert peer.precision == "fp32" and peer.worst > 0.999
     (values,) = results["openvino"].values()
-    assert values.shape == (1, 7, 384)
+    assert values.shape == (1, 2, 3, 588)
 
 
+@pytest.mark.usefixtures("small_source")
 def test_without_openvino_the_other_peers_are_there(
     tower: EncoderGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    made, results = built(tower, torch.zeros(1, 3, *SIZE))
+    made, results = built(tower, torch.ones(1, 3, *SIZE))
     assert "pip install openvino" in made.skipped["openvino"]
     assert {"timm", "onnxruntime"} <= set(results)
 
@@ -83,22 +96,22 @@ def test_timm_gets_the_weights_of_the_model(tower: EncoderGraph) -> None:
     torch.testing.assert_close(theirs["blocks.3.mlp.fc1.weight"], ours["blocks.3.mlp.fc1.weight"])
 
 
+@pytest.mark.usefixtures("small_source")
 def test_a_peer_that_loses_its_features_in_bfloat16_is_left_out(
     tower: EncoderGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peers, "MUCH_SLOWER", float("inf"))
-    source = LibraryModule("timm", "made up", CancellingModule())
-    monkeypatch.setattr(peers, "library_modules", lambda tower, size: ([source], {}))
     made, results = built(tower, torch.ones(1, 3, *SIZE))
     assert "timm" in results and "timm bf16" not in results
     assert "below 0.99" in made.skipped["timm bf16"]
 
 
+@pytest.mark.usefixtures("small_source")
 def test_a_precision_that_is_only_emulated_is_no_librarys_best(
     tower: EncoderGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peers, "MUCH_SLOWER", 0.0)
-    made, results = built(tower, torch.zeros(1, 3, *SIZE))
+    made, results = built(tower, torch.ones(1, 3, *SIZE))
     assert "timm" in results and "not its best" in made.skipped["timm bf16"]
 
 
