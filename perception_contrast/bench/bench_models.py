@@ -21,9 +21,9 @@ from perception_contrast.encoders.dense.method_names import dense_method
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.encoders.household_lit import PACKAGED, HouseholdLit
 from perception_contrast.encoders.load_encoders import LIT_TOWER, ClipLanguage, Encoders, load_encoders
+from perception_contrast.encoders.rescoring_head import SIDE
 from perception_contrast.engines.base import Engine
 from perception_contrast.engines.choice import EngineChoice, choose_engine
-from perception_contrast.engines.cpu_features import bfloat16_is_faster
 from perception_contrast.engines.encoder_session import EncoderSession
 from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.engines.export.export_check import random_encoder
@@ -109,6 +109,12 @@ class BenchModels:
         """The encoder of the spatial model."""
         model = self.pipeline.models["spatial"][0]
         return next((one for one in self.encoders if one.tower.model == model), self.encoders[0])
+
+    @property
+    def rescoring(self) -> EngineChoice | None:
+        """What encodes enlarged crops; None where the language model rescores none."""
+        crop_encoder = self.pipeline.frame_search.crop_encoder
+        return None if crop_encoder is None else _choice(crop_encoder.served, (SIDE, SIDE))
 
 
 class RandomTextEncoder(TextEncoder):
@@ -206,17 +212,16 @@ def bench_models_of(
     on_progress: ProgressCallback | None = None,
 ) -> BenchModels:
     """As ``load_bench_models``, of encoders that are loaded already."""
-    if engine == "torch" and precision == AUTO:
-        precision = "bf16" if encoders.device.startswith("cpu") and bfloat16_is_faster() else "fp32"
     image_encoder = FixedSizeEncoderRunner(encoders, size, camera, engine=engine, precision=precision)
-    # How many crops are rescored depends on the image; their encoding is timed on its own.
-    pipeline = Pipeline(encoders, PipelineSettings(max_rescored=0), image_encoder=image_encoder)
+    pipeline = Pipeline(
+        encoders, PipelineSettings(), engine=engine, precision=precision, image_encoder=image_encoder
+    )
     pipeline.warm_up(camera, on_progress)
     _set_queries(pipeline, frame)
     measured = []
     for session in image_encoder.sessions:
         network_size = image_encoder.input_size(camera, session.graph.patch, pipeline.settings)
-        measured.append(_encoder(session, network_size, precision, on_progress))
+        measured.append(_encoder(session, network_size, on_progress))
     return BenchModels(pipeline, tuple(measured), encoders.device)
 
 
@@ -256,14 +261,9 @@ def _points(frame: Frame, rows: int) -> list[tuple[float, float]]:
     ]
 
 
-def _encoder(
-    session: EncoderSession, size: Size, precision: str, on_progress: ProgressCallback | None
-) -> MeasuredEncoder:
+def _encoder(session: EncoderSession, size: Size, on_progress: ProgressCallback | None) -> MeasuredEncoder:
     """size: (height, width) of the network input."""
-    graph = session.graph
-    chosen = session.chosen.get(size)
-    if chosen is None:
-        chosen = EngineChoice(TorchEngine(graph, precision, session.device), session.describes)
+    graph, chosen = session.graph, _choice(session, size)
     backbone = graph.encoder.backbone
     if backbone is graph.encoder:
         return MeasuredEncoder(graph, graph, size, chosen, chosen.engine)
@@ -274,6 +274,11 @@ def _encoder(
     except ModelError as error:
         bare, problem = None, str(error)
     return MeasuredEncoder(graph, tower, size, chosen, bare, problem)
+
+
+def _choice(session: EncoderSession, size: Size) -> EngineChoice:
+    """What serves images of a size, also where nothing had to be chosen."""
+    return session.chosen.get(size) or EngineChoice(session.engine_for(size), session.describes)
 
 
 def engine_like(
@@ -287,11 +292,13 @@ def engine_like(
     ).engine
 
 
-def exact_engine(encoder: MeasuredEncoder, on_progress: ProgressCallback | None = None) -> Engine:
-    """The fastest float32 engine for the bare tower here. Raises ModelError if there is none."""
-    if encoder.bare is not None and encoder.bare.precision == "fp32":
+def engine_at(
+    encoder: MeasuredEncoder, precision: str, on_progress: ProgressCallback | None = None
+) -> Engine:
+    """The fastest engine for the bare tower in a precision. Raises ModelError if there is none here."""
+    if encoder.bare is not None and encoder.bare.precision == precision:
         return encoder.bare
     device = encoder.served.device
     return choose_engine(
-        encoder.tower, encoder.size, device=device, precision="fp32", progress=on_progress
+        encoder.tower, encoder.size, device=device, precision=precision, progress=on_progress
     ).engine

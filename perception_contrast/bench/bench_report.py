@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console, Group
@@ -13,11 +14,13 @@ from rich.text import Text
 
 from perception_contrast.bench.bench_models import MANY_QUERIES, MeasuredEncoder
 from perception_contrast.bench.bench_run import Measured
+from perception_contrast.bench.compare import STEADY, Comparison, LibraryComparison
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.engines.choice import EngineChoice
+from perception_contrast.segmentation.searcher import RESCORING_STAGE
 
-FORMAT = 1
+FORMAT = 2
 BUSY = 0.5  # of the processors
 Report = dict[str, Any]
 
@@ -29,7 +32,7 @@ def report_of(measured: Measured) -> Report:
     encoders = {one.tower.model: _encoder(one, measured) for one in measured.models.encoders}
     first = encoders[main.tower.model]
     timings = {name: timing.summary() for name, timing in stages.timings.items() if name != "walk"}
-    peers = measured.comparison.peers
+    rescoring = measured.models.rescoring
     return {
         "format": FORMAT,
         "settings": {
@@ -44,11 +47,16 @@ def report_of(measured: Measured) -> Report:
         },
         "machine": dict(measured.machine),
         "engine": _engine(main.chosen),
-        "engines": {one.graph.model: _engine(one.chosen) for one in measured.models.encoders},
+        "engines": {one.graph.model: _engine(one.chosen) for one in measured.models.encoders}
+        | ({} if rescoring is None else {RESCORING_STAGE: _engine(rescoring)}),
         "stages": timings,
         "skipped": {**stages.skipped, **measured.comparison.skipped},
-        "notes": [*stages.notes, *measured.models.pipeline.warnings, *_busy(measured.machine)],
-        "walk": {**stages.whole_frame.summary(), "ends_at": stages.ends_at},
+        "notes": [*stages.notes, *measured.models.pipeline.warnings, *_busy(measured)],
+        "walk": {
+            **stages.whole_frame.summary(),
+            "ends_at": stages.ends_at,
+            "rescored_crops": round(fmean(stages.crops), 2) if stages.crops else 0.0,
+        },
         "walk_over_forwards": round(stages.frame_over_forwards, 4),
         "walk_over_towers": round(stages.frame_over_towers, 4),
         "postprocess_share": round(stages.postprocess_share, 4),
@@ -60,20 +68,39 @@ def report_of(measured: Measured) -> Report:
         **{key: first[key] for key in ("gflops", "peak_gflops", "fraction_of_peak", "roofline_ms")},
         "peaks_gflops": {name: round(value, 3) for name, value in measured.peaks.items()},
         "bandwidth_gb_s": round(measured.bandwidth, 2),
+        **_comparison(measured.comparison),
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    peers, best = comparison.peers, comparison.best
+    return {
         "compare": {name: round(one.ratio, 4) for name, one in peers.items()},
-        "compare_fp32": {
-            name: _rounded(one.exact_ratio, 4) for name, one in peers.items() if one.exact is not None
+        "compare_same_precision": {
+            name: round(one.same_ratio, 4) for name, one in peers.items() if one.same_ratio is not None
         },
-        "compared": {
-            name: {
-                "what": one.what,
-                "theirs": one.theirs.summary(),
-                "ours": one.ours.summary(),
-                "ours_fp32": one.exact.summary() if one.exact else None,
-            }
-            for name, one in peers.items()
+        "compared": {name: _peer(one) for name, one in peers.items()},
+        "headline": {
+            "best_peer": best.peer.name if best else None,
+            "over_best": round(best.ratio, 4) if best else None,
+            "over_timm_fp32": _rounded(comparison.over_timm_fp32, 4),
+            "spread": _rounded(comparison.spread, 4),
+            "steady": comparison.steady,
         },
-        "compare_fp32_engine": measured.comparison.exact,
+    }
+
+
+def _peer(one: LibraryComparison) -> dict[str, Any]:
+    return {
+        "what": one.peer.what,
+        "precision": one.peer.precision,
+        "weights": "the model's" if one.peer.same_weights else "random",
+        "worst_cosine": round(one.peer.worst, 6),
+        "theirs": one.theirs.summary(),
+        "ours": one.ours.summary(),
+        "ours_same_precision": one.same.summary() if one.same else None,
+        "engine_same_precision": one.engine,
+        "spread": _rounded(one.uncertainty, 4),
     }
 
 
@@ -81,12 +108,22 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def _busy(machine: Mapping[str, Any]) -> list[str]:
-    """A note where the machine was not idle when the run began."""
-    load, threads = machine["load"][0], machine["threads"]
-    if load <= BUSY * threads:
-        return []
-    return [f"{load:.1f} processes were running when this began, on {threads} processors: times are too long"]
+def _busy(measured: Measured) -> list[str]:
+    """Notes where the machine was not idle when the run began, or too busy for steady ratios."""
+    machine, comparison = measured.machine, measured.comparison
+    load, threads, notes = machine["load"][0], machine["threads"], []
+    if load > BUSY * threads:
+        notes.append(
+            f"{load:.1f} processes were running when this began, on {threads} processors: times are too long"
+        )
+    if comparison.peers and not comparison.steady:
+        spread = comparison.spread
+        known = "not known from so few rounds" if spread is None else f"{100 * spread:.0f} %"
+        notes.append(
+            f"the machine was too busy, or the rounds too few: the spread of the ratios is {known}, "
+            f"not below {100 * STEADY:.0f} %"
+        )
+    return notes
 
 
 def _engine(chosen: EngineChoice) -> dict[str, Any]:
@@ -150,7 +187,7 @@ def _parts(report: Report) -> list[Any]:
     )
     parts: list[Any] = [Text(title), Text(""), _stages(report), Text(""), _facts(report)]
     if report["compared"]:
-        parts += [Text(""), _compared(report)]
+        parts += [Text(""), _compared(report), Text(headline(report), style="bold")]
     lines = [f"not measured: {name}: {reason}" for name, reason in report["skipped"].items()]
     lines += [f"refused: {reason}" for one in report["engines"].values() for reason in one["refused"]]
     lines += [f"note: {note}" for note in report["notes"]]
@@ -183,6 +220,7 @@ def _facts(report: Report) -> Table:
     memory, share = report["memory"], report["fraction_of_peak"]
     rows = {
         "frame / the models' forwards": f"{report['walk_over_forwards']:.3f}",
+        "crops rescored in a frame": f"{report['walk']['rescored_crops']:.1f}",
         "frame / towers without heads": f"{report['walk_over_towers']:.3f}",
         f"search and tracks of {MANY_QUERIES}": f"{100 * report['postprocess_share']:.0f} % of a frame",
         "throughput": f"{report['throughput_hz']:.2f} Hz",
@@ -200,15 +238,34 @@ def _facts(report: Report) -> Table:
 
 
 def _compared(report: Report) -> Table:
-    table = _table("against", "theirs ms", "ours ms", "ours / theirs", "ours fp32 ms", "fp32 / theirs")
+    table = _table(
+        "against", "theirs ms", "ours ms", "ours / theirs", "±", "precision", "ours in it", "ratio"
+    )
     for name, one in report["compared"].items():
-        exact, ratio = one["ours_fp32"], report["compare_fp32"].get(name)
+        same, ratio = one["ours_same_precision"], report["compare_same_precision"].get(name)
         table.add_row(
             name,
             f"{one['theirs']['p50_ms']:.2f}",
             f"{one['ours']['p50_ms']:.2f}",
             f"{report['compare'][name]:.2f}x",
-            f"{exact['p50_ms']:.2f}" if exact else "-",
+            "-" if one["spread"] is None else f"{100 * one['spread']:.0f} %",
+            one["precision"],
+            f"{same['p50_ms']:.2f}" if same else "-",
             f"{ratio:.2f}x" if ratio is not None else "-",
         )
     return table
+
+
+def headline(report: Report) -> str:
+    """Ours over the best of all peers and over timm's float32, in a line; "" where nothing was compared."""
+    told = report["headline"]
+    if told["best_peer"] is None:
+        return ""
+    engine, best = report["engine"], report["compared"][told["best_peer"]]
+    line = (
+        f"{engine['name']} {engine['precision']}: {told['over_best']:.2f} times the best peer "
+        f"({told['best_peer']}, {best['precision']})"
+    )
+    if told["over_timm_fp32"] is not None:
+        line += f", {told['over_timm_fp32']:.2f} times timm in float32"
+    return line if told["steady"] else f"{line}; not steady"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from perception_contrast.bench.bench_models import BenchModels, ProgressCallback, Size, load_bench_models
-from perception_contrast.bench.camera_messages import camera_message, photograph
+from perception_contrast.bench.camera_messages import (
+    CameraMessage,
+    camera_message,
+    panned_photographs,
+    photograph,
+)
 from perception_contrast.bench.compare import Comparison, compare_libraries
 from perception_contrast.bench.flops import Work, count_work
 from perception_contrast.bench.machine import MemoryWatch, bandwidth, limited_threads, machine, product_peaks
@@ -79,8 +84,7 @@ def run_benchmark(
     """on_progress: called with a line for each step. Raises PerceptionError for options that do not fit."""
     device = options.device_name()
     candidates(device, options.engine, options.precision)
-    image = photograph(options.camera)
-    message = camera_message(image, options.encoding)
+    messages = [camera_message(image, options.encoding) for image in panned_photographs(options.camera)]
     with limited_threads(options.threads) as threads:
         facts, watch = machine(device, threads), MemoryWatch(device)
         models = load_bench_models(
@@ -88,7 +92,7 @@ def run_benchmark(
             options.language_model,
             size=options.size,
             camera=options.camera,
-            frame=Frame(image),
+            frame=Frame(photograph(options.camera)),
             engine=options.engine,
             precision=options.precision,
             device=device,
@@ -98,7 +102,7 @@ def run_benchmark(
             on_progress=on_progress,
         )
         try:
-            return _measured(options, models, message, facts, watch, on_progress, on_round)
+            return _measured(options, models, messages, facts, watch, on_progress, on_round)
         finally:
             models.pipeline.close()
 
@@ -106,7 +110,7 @@ def run_benchmark(
 def _measured(
     options: Options,
     models: BenchModels,
-    message: Any,
+    messages: Sequence[CameraMessage],
     facts: Mapping[str, Any],
     watch: MemoryWatch,
     on_progress: ProgressCallback,
@@ -115,7 +119,7 @@ def _measured(
     starting, serving = watch.read(), MemoryWatch(models.device)
     stages = measure_stages(
         models,
-        message,
+        messages,
         options.limit,
         batch=options.batch,
         environment=options.environment,

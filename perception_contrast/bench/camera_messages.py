@@ -24,6 +24,7 @@ _BAYER = ("bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8")
 _YUV = ("nv12", "yuv422", "yuv422_yuy2")
 ENCODINGS: tuple[str, ...] = (*_ORDERS, *_BAYER, *_YUV, JPEG)
 QUALITY = 90
+PAN_STEPS = 8  # images from one end of a pan to the other
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,19 @@ CameraMessage = RawImage | CompressedImage
 def photograph(size: tuple[int, int]) -> NDArray[np.uint8]:
     """A photograph of a cup on a table, (height, width, 3) uint8 RGB."""
     return resize_image(gate_photographs()[1], size)
+
+
+def panned_photographs(size: tuple[int, int]) -> list[NDArray[np.uint8]]:
+    """What a camera sees that pans to and fro over the photograph: images (height, width, 3) uint8 RGB.
+
+    Each differs from the one before it, so nothing that is remembered of a still image helps.
+    """
+    height, width = size
+    margin = max(PAN_STEPS, width // 8)
+    wide = photograph((height, width + margin))
+    lefts = [round(margin * step / PAN_STEPS) for step in range(PAN_STEPS + 1)]
+    turns = [*lefts, *lefts[-2:0:-1]]
+    return [np.ascontiguousarray(wide[:, left : left + width]) for left in turns]
 
 
 def camera_message(image: NDArray[np.uint8], encoding: str) -> CameraMessage:

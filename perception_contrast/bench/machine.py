@@ -21,7 +21,16 @@ from perception_contrast.core.version import __version__
 from perception_contrast.engines.cpu_features import cpu_name
 from perception_contrast.engines.engine_cache import machine_facts, threads
 
-PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "timm", "transformers", "open_clip_torch", "numpy")
+PACKAGES = (
+    "torch",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "openvino",
+    "timm",
+    "transformers",
+    "open_clip_torch",
+    "numpy",
+)
 MATRIX_SIDES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
 COPY_MB = {"cpu": 256, "cuda": 1024}
 PEAK_SECONDS = 0.4

@@ -1,44 +1,38 @@
-"""Other libraries' forward passes for comparison: same image, size, number format and threads."""
+"""Other libraries' own modules for a model and an image size, on its weights where names agree."""
 
 from __future__ import annotations
 
-import inspect
-import tempfile
-import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from perception_contrast.bench.bench_models import Size
 from perception_contrast.core.errors import ModelError
+from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.models.registry import model_spec
 from perception_contrast.models.specs import ModelSpec
 
-OPSET = 17
+_POSITIONS = ("pos_embed", "positional_embedding")
 
 
 @dataclass(frozen=True)
-class OtherLibrary:
-    """what: the call that is timed, in words. run: takes images (B, 3, H, W) float32."""
+class LibraryModule:
+    """A library's own module for images of a size.
 
-    name: str
-    what: str
-    run: Callable[[Tensor], object]
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A library's own module for images of a size, at random initialisation."""
+    Attributes:
+        name: of the library.
+        what: the call that is timed, in words.
+        module: takes images (B, 3, H, W) float32, normalised.
+        same_weights: whether it has the weights of the model that it is compared with, else random ones.
+    """
 
     name: str
     what: str
     module: nn.Module
+    same_weights: bool = False
 
 
 class _Features(nn.Module):
@@ -53,45 +47,82 @@ class _Features(nn.Module):
         return features
 
 
-def build_other_libraries(
-    model: str, size: Size, images: Tensor, threads: int, stack: ExitStack
-) -> tuple[list[OtherLibrary], dict[str, str]]:
-    """The peers that can be built here, and name to reason for the others. stack: keeps their files."""
-    spec, device = model_spec(model), images.device
-    built, skipped = [], {}
-    first: _Source | None = None
-    for name, make in (("timm", _timm), ("open_clip", _open_clip), ("transformers", _transformers)):
+def library_modules(tower: EncoderGraph, size: Size) -> tuple[list[LibraryModule], dict[str, str]]:
+    """The modules that libraries have for a model, and name to reason for the libraries without one.
+
+    Args:
+        tower: the model as we run it, whose weights theirs get.
+        size: (height, width) of the images, which the modules are built for.
+
+    Returns:
+        Modules on the tower's device, in evaluation mode without gradients, and name to reason.
+    """
+    spec = model_spec(tower.model)
+    device = next(tower.parameters()).device
+    built: list[LibraryModule] = []
+    skipped: dict[str, str] = {}
+    makers: tuple[tuple[str, Callable[..., LibraryModule]], ...] = (
+        ("timm", _timm),
+        ("open_clip", _open_clip),
+        ("transformers", _transformers),
+    )
+    for name, make in makers:
         try:
-            source = make(spec, size)
-            module = source.module.eval().requires_grad_(False).to(device)
-            peer = OtherLibrary(name, source.what, _eager(module))
-            peer.run(images)
+            made = make(spec, size, tower)
+            made.module.eval().requires_grad_(False).to(device)
+            with torch.inference_mode():
+                made.module(torch.zeros(1, 3, *size, device=device))
         except Exception as error:  # three libraries, each with kinds of its own
-            skipped[name] = _line(error)
+            skipped[name] = one_line(error)
             continue
-        built.append(peer)
-        first = first or source
-    if first is None:
-        skipped["onnxruntime"] = "no module of another library to export"
-        return built, skipped
-    try:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perception_contrast_")))
-        built.append(_onnxruntime(first, images, threads, folder))
-    except Exception as error:  # the exporter and ONNX Runtime raise a dozen kinds
-        skipped["onnxruntime"] = _line(error)
+        built.append(made)
     return built, skipped
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """The first line of an error's text, or its kind where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _eager(module: nn.Module) -> Callable[[Tensor], object]:
-    def run(images: Tensor) -> object:
-        with torch.inference_mode():
-            return module(images)
+def _take_weights(module: nn.Module, source: nn.Module | None, grid: Size) -> bool:
+    """Loads the weights of a network of the same names.
 
-    return run
+    Args:
+        module: with random weights, which it keeps where names or shapes differ.
+        source: with the weights, None where there is no such network.
+        grid: rows and columns of patches that learned positions are resampled to, by timm.
+
+    Returns:
+        Whether the module has them now.
+    """
+    if source is None:
+        return False
+    wanted = module.state_dict()
+    state = {
+        name: _fitting(name, value, wanted.get(name), grid) for name, value in source.state_dict().items()
+    }
+    try:
+        module.load_state_dict(state)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _fitting(name: str, value: Tensor, target: Tensor | None, grid: Size) -> Tensor:
+    """A value in the shape of the module's own, where it is an embedding of positions on another grid."""
+    from timm.layers import resample_abs_pos_embed
+
+    if target is None or target.shape == value.shape or not name.endswith(_POSITIONS):
+        return value
+    prefix = target.shape[-2] - grid[0] * grid[1]
+    fitted: Tensor = resample_abs_pos_embed(
+        value.reshape(1, *value.shape[-2:]), list(grid), num_prefix_tokens=prefix
+    )
+    return fitted.reshape(target.shape)
+
+
+def _grid(spec: ModelSpec, size: Size) -> Size:
+    return size[0] // spec.patch, size[1] // spec.patch
 
 
 def _open_clip_config(spec: ModelSpec) -> dict[str, Any] | None:
@@ -101,7 +132,7 @@ def _open_clip_config(spec: ModelSpec) -> dict[str, Any] | None:
     return config
 
 
-def _timm(spec: ModelSpec, size: Size) -> _Source:
+def _timm(spec: ModelSpec, size: Size, tower: EncoderGraph) -> LibraryModule:
     import timm
 
     if _open_clip_config(spec) is not None:
@@ -110,10 +141,11 @@ def _timm(spec: ModelSpec, size: Size) -> _Source:
         network = timm.create_model(spec.arch, pretrained=False, num_classes=0, img_size=size)
     except TypeError:  # convolutions take any size and are not asked for one
         network = timm.create_model(spec.arch, pretrained=False, num_classes=0)
-    return _Source("timm", f"timm {spec.arch}: forward_features", _Features(network))
+    same = _take_weights(network, getattr(tower.encoder, "vit", None), _grid(spec, size))
+    return LibraryModule("timm", f"timm {spec.arch}: forward_features", _Features(network), same)
 
 
-def _open_clip(spec: ModelSpec, size: Size) -> _Source:
+def _open_clip(spec: ModelSpec, size: Size, tower: EncoderGraph) -> LibraryModule:
     import open_clip
 
     config = _open_clip_config(spec)
@@ -122,15 +154,21 @@ def _open_clip(spec: ModelSpec, size: Size) -> _Source:
     config["vision_cfg"]["image_size"] = size
     kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
     network = kind(**config)
+    owner = getattr(
+        tower.encoder, "tower", tower.encoder
+    )  # a PatchEncoder holds the model that it is a part of
+    ours = getattr(getattr(owner, "network", None), "visual", None)
+    same = _take_weights(network.visual, ours, _grid(spec, size))
     # ``encode_image`` is this module's forward; the tower of words would only take memory.
-    return _Source("open_clip", f"open_clip {spec.arch}: encode_image", network.visual)
+    return LibraryModule("open_clip", f"open_clip {spec.arch}: encode_image", network.visual, same)
 
 
-def _transformers(spec: ModelSpec, size: Size) -> _Source:
+def _transformers(spec: ModelSpec, size: Size, tower: EncoderGraph) -> LibraryModule:
+    """At random weights: its names are others."""
     if spec.family == "dinov2":
-        return _Source("transformers", "transformers Dinov2Model", _dinov2_of_transformers(spec, size))
+        return LibraryModule("transformers", "transformers Dinov2Model", _dinov2_of_transformers(spec, size))
     if spec.family == "clip" and (config := _open_clip_config(spec)) is not None:
-        return _Source(
+        return LibraryModule(
             "transformers", "transformers CLIPVisionModelWithProjection", _clip_of_transformers(config, size)
         )
     raise ModelError("transformers' counterpart of this family is not built here")
@@ -186,56 +224,3 @@ def _clip_of_transformers(config: dict[str, Any], size: Size) -> nn.Module:
         hidden_act="quick_gelu" if config.get("quick_gelu") else "gelu",
     )
     return _Resampled(transformers.CLIPVisionModelWithProjection(made), not square)
-
-
-def _onnxruntime(source: _Source, images: Tensor, threads: int, folder: Path) -> OtherLibrary:
-    """The other library's module as torch exports it, in a session with nothing set but the threads."""
-    import onnxruntime
-
-    path = folder / "peer.onnx"
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # the exporter has no name for the fused operator
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a trace that knows one size only, which is what is wanted
-            torch.onnx.export(
-                source.module, (images,), str(path), input_names=["images"], output_names=["features"],
-                opset_version=OPSET, **_exporter(),
-            )  # fmt: skip
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
-    settings.intra_op_num_threads = threads
-    on_gpu = images.is_cuda
-    provider: Any = "CPUExecutionProvider"
-    if on_gpu:
-        provider = ("CUDAExecutionProvider", {"device_id": str(images.device.index or 0), "use_tf32": "0"})
-    session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
-    if on_gpu and "CUDAExecutionProvider" not in session.get_providers():
-        raise ModelError("ONNX Runtime's CUDAExecutionProvider did not start on this machine")
-    peer = OtherLibrary(
-        "onnxruntime", f"onnxruntime, {source.name}'s torch.onnx.export", _session(session, on_gpu)
-    )
-    peer.run(images)
-    return peer
-
-
-def _exporter() -> dict[str, Any]:
-    return {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
-
-
-def _session(session: Any, on_gpu: bool) -> Callable[[Tensor], object]:
-    def on_host(images: Tensor) -> object:
-        return session.run(None, {"images": images.numpy()})
-
-    def on_device(images: Tensor) -> object:
-        binding, index = session.io_binding(), images.device.index or 0
-        # The session works on a stream of its own.
-        torch.cuda.current_stream(images.device).synchronize()
-        binding.bind_input("images", "cuda", index, np.float32, tuple(images.shape), images.data_ptr())
-        binding.bind_output("features", "cuda", index)
-        session.run_with_iobinding(binding)
-        return binding.get_outputs()
-
-    return on_device if on_gpu else on_host

@@ -92,19 +92,24 @@ def _stage_bars(report: Report) -> list[Bar]:
 
 def _peer_bars(report: Report) -> list[Bar]:
     compared, engine = report["compared"], report["engine"]
-    first = next(iter(compared.values()))
-    bars = []
-    chosen, exact = f"{engine['name']} {engine['precision']}", report["compare_fp32_engine"]
-    ours = [(f"ours, {chosen}", first["ours"])]
-    if first["ours_fp32"] and exact != chosen:
-        ours.append((f"ours, {exact}", first["ours_fp32"]))
-    for label, row in ours:
-        bars.append(Bar(label, row["p50_ms"], row["p95_ms"], f"{row['p50_ms']:.2f} ms", OURS))
+    chosen = f"{engine['name']} {engine['precision']}"
+    ours = {f"ours, {chosen}": next(iter(compared.values()))["ours"]}
+    for one in compared.values():
+        if one["ours_same_precision"]:
+            ours.setdefault(f"ours, {one['engine_same_precision']}", one["ours_same_precision"])
+    bars = [
+        Bar(label, row["p50_ms"], row["p95_ms"], f"{row['p50_ms']:.2f} ms", OURS)
+        for label, row in ours.items()
+    ]
     for name, one in compared.items():
         row = one["theirs"]
         note = f"{row['p50_ms']:.2f} ms, ours {report['compare'][name]:.2f}x"
-        bars.append(Bar(name, row["p50_ms"], row["p95_ms"], note, THEIRS))
+        bars.append(Bar(_peer_label(name, one["precision"]), row["p50_ms"], row["p95_ms"], note, THEIRS))
     return bars
+
+
+def _peer_label(name: str, precision: str) -> str:
+    return name if name.endswith(precision) else f"{name} {precision}"
 
 
 def _chart(pen: ImageDraw.ImageDraw, top: int, heading: str, bars: Sequence[Bar]) -> int:

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 
-import numpy as np
-
-from perception_contrast.bench.bench_models import MANY_QUERIES, BenchModels, prepare_many_queries
-from perception_contrast.bench.camera_messages import JPEG, CameraMessage, camera_message
-from perception_contrast.bench.dds_loopback import Loopback, loopback
-from perception_contrast.bench.machine import synchroniser
-from perception_contrast.bench.result_messages import BENCH_REQUEST, MessageBuilder, message_builder
-from perception_contrast.bench.timing import Limit, Probe, RoundCallback, Timing, time_in_rounds, timed
-from perception_contrast.core.errors import PerceptionError
+from perception_contrast.bench.bench_models import BenchModels
+from perception_contrast.bench.camera_messages import CameraMessage
+from perception_contrast.bench.stage_probes import SEARCH_OF_MANY, WHOLE_FRAME, HeadStages, StageProbes
+from perception_contrast.bench.timing import (
+    WARM_UPS,
+    Limit,
+    RoundCallback,
+    Timing,
+    ratios,
+    time_in_rounds,
+)
 from perception_contrast.core.frame import Frame
-from perception_contrast.encoders.dense.method_names import PROXY
-from perception_contrast.encoders.encoder_graph import language_features
 from perception_contrast.images.decode import decode_message
-from perception_contrast.pipeline.frame_result import FrameResult
-from perception_contrast.preprocessing.to_tensor import image_tensor
-from perception_contrast.segmentation.rescoring.crop_encoder import RegionCrop
-from perception_contrast.segmentation.search_result import SearchResult
-from perception_contrast.tracking.tracker import Tracker
-
-# The name in reports of the processing of a whole frame.
-WHOLE_FRAME = "walk"
-SEARCH_OF_MANY = f"postprocess.{MANY_QUERIES}"
-CROPS = "zoom.8"
 
 
 @dataclass(frozen=True)
@@ -39,10 +28,11 @@ class Stages:
     Attributes:
         timings: By name of the stage, the whole frame among them; encoders' are of one image.
         skipped: Stage to the reason why it was not timed.
-        forwards: Stages of the models' forward passes, heads included.
+        forwards: Stages of the models' forward passes, heads and rescored crops included.
         towers: The same without heads.
         batched: Model to the timing of its bare forward pass of the whole batch.
         ends_at: "messages", or "arrays" without ROS.
+        crops: Enlarged crops that each whole frame encoded; empty where nothing is rescored.
     """
 
     timings: Mapping[str, Timing]
@@ -52,6 +42,7 @@ class Stages:
     batched: Mapping[str, Timing] = field(default_factory=dict)
     ends_at: str = "messages"
     notes: tuple[str, ...] = ()
+    crops: tuple[int, ...] = ()
 
     @property
     def whole_frame(self) -> Timing:
@@ -59,7 +50,7 @@ class Stages:
 
     @property
     def frame_over_forwards(self) -> float:
-        """Median of the whole frame over the sum of the medians of the models' forward passes."""
+        """The whole frame over the sum of the models' forward passes, the median over the rounds."""
         return self._frame_over(self.forwards)
 
     @property
@@ -75,146 +66,30 @@ class Stages:
         return many / (self.whole_frame.p50 - few + many)
 
     def _frame_over(self, names: tuple[str, ...]) -> float:
-        return self.whole_frame.p50 / sum(self.timings[name].p50 for name in names)
-
-
-@dataclass(frozen=True)
-class _HeadStages:
-    """Stages of a forward pass with a head and of the same without it."""
-
-    with_head: str
-    without_head: str
-
-
-@dataclass
-class _StageProbes:
-    """Collects the probes of all stages."""
-
-    models: BenchModels
-    message: CameraMessage
-    frame: Frame
-    batch: int = 1
-    build: MessageBuilder | None = None
-    probes: list[Probe] = field(default_factory=list)
-    skipped: dict[str, str] = field(default_factory=dict)
-    forwards: list[str] = field(default_factory=list)
-    towers: list[str] = field(default_factory=list)
-    heads: dict[str, _HeadStages] = field(default_factory=dict)
-    batched: dict[str, str] = field(default_factory=dict)
-
-    def add(self, name: str, call: Callable[[], object]) -> None:
-        self.probes.append(Probe(name, timed(call, synchroniser(self.models.device))))
-
-    def add_decoding(self) -> None:
-        self.add("decode", lambda: decode_message(self.message))
-        packed = camera_message(self.frame.image, JPEG)
-        self.add("decode.jpeg", lambda: decode_message(packed))
-
-    def add_preprocessing(self) -> None:
-        shapes = [(one.size, one.graph.mean, one.graph.std) for one in self.models.encoders]
-        tensors = [image_tensor(self.frame.image, *shape) for shape in shapes]
-        device = self.models.device
-        self.add("preprocess", lambda: [image_tensor(self.frame.image, *shape) for shape in shapes])
-        self.add("upload", lambda: [tensor.to(device) for tensor in tensors])
-
-    def add_encoders(self) -> None:
-        for one in self.models.encoders:
-            name, served, bare = f"encode.{one.tower.model}", one.served, one.bare
-            if bare is None:
-                self.skipped[name] = f"no engine for the tower alone ({one.problem})"
-                name = f"encode.{one.graph.model}"
-            else:
-                self.add(name, partial(bare.run, one.images(self.frame)))
-            self.towers.append(name)
-            whole = f"encode.{one.graph.model}"
-            self.forwards.append(whole)
-            if one.has_head:
-                self.add(whole, partial(served.run, one.images(self.frame)))
-                if bare is not None:
-                    self.heads["head"] = _HeadStages(whole, name)
-            if self.batch > 1:
-                key = f"{name}.batch{self.batch}"
-                engine, model = bare or served, (one.tower if bare else one.graph).model
-                self.add(key, partial(engine.run, one.images(self.frame, self.batch)))
-                self.batched[model] = key
-        if not self.heads:
-            self.skipped["head"] = "the dense output is part of the encoder's own forward"
-
-    def add_proxy(self) -> None:
-        last = self.models.encoders[-1]
-        if last.graph.method != PROXY:
-            return
-        first = self.models.encoders[0].graph.encoder
-        image, words = (one.served.run(one.images(self.frame)) for one in self.models.encoders)
-        self.add("proxy", lambda: language_features(last.graph.encoder, first, words, image))
-
-    def add_search(self) -> None:
-        pipeline, frame = self.models.pipeline, self.frame
-        features, prepared = pipeline.extract_features(frame), pipeline.prepare(pipeline.vocabulary)
-        found = pipeline.search(frame, features, prepared)
-        many, trackers = prepare_many_queries(pipeline, frame), (Tracker(), Tracker())
-
-        def track(tracker: Tracker, found: SearchResult) -> object:
-            return tracker.update(found.detections, frame.image, frame.stamp)
-
-        self.add("postprocess", lambda: pipeline.search(frame, features, prepared))
-        self.add("track", lambda: track(trackers[0], found))
-        self.add(SEARCH_OF_MANY, lambda: track(trackers[1], pipeline.search(frame, features, many)))
-        self._add_crops()
-
-    def _add_crops(self) -> None:
-        crop_encoder, (height, width) = self.models.pipeline.frame_search.crop_encoder, self.frame.size
-        if crop_encoder is None:
-            self.skipped[CROPS] = "the language model rescores no crops"
-            return
-        side, mask = min(height, width) / 4, np.ones((8, 8), bool)
-        corners = [(x, y) for y in np.linspace(0, height - side, 2) for x in np.linspace(0, width - side, 4)]
-        crops = [
-            RegionCrop((x, y, x + side, y + side), mask, side * side / height / width) for x, y in corners
-        ]
-        self.add(CROPS, lambda: crop_encoder.vectors(self.frame.image, crops))
-
-    def _process_frame(self) -> object:
-        result: FrameResult = self.models.pipeline.process(Frame(decode_message(self.message)), BENCH_REQUEST)
-        return self.build(result) if self.build else result
-
-    def add_whole_frame(self) -> None:
-        self.add(WHOLE_FRAME, self._process_frame)
-
-    def add_messages(self) -> None:
-        try:
-            self.build = message_builder()
-        except ImportError as error:
-            self.skipped["message"] = f"ROS or this package's interfaces are not here ({error})"
-            return
-        build, result = self.build, self.models.pipeline.process(self.frame, BENCH_REQUEST)
-        self.add("message", lambda: build(result))
-
-    def add_dds(self, stack: ExitStack, environment: Mapping[str, str] | None) -> Loopback | None:
-        if environment is None or self.build is None:
-            self.skipped["dds"] = "--no-dds" if environment is None else self.skipped["message"]
-            return None
-        try:
-            link = stack.enter_context(loopback(environment))
-        except (ImportError, PerceptionError, OSError) as error:
-            self.skipped["dds"] = str(error)
-            return None
-        built = self.build(self.models.pipeline.process(self.frame, BENCH_REQUEST))
-        self.probes.append(Probe("dds", lambda: link.send(built)))
-        return link
+        rounds = zip(*(self.timings[name].samples for name in names), strict=True)
+        return ratios(self.whole_frame, Timing(tuple(map(sum, rounds)))).p50
 
 
 def measure_stages(
     models: BenchModels,
-    message: CameraMessage,
+    messages: Sequence[CameraMessage],
     limit: Limit,
     *,
     batch: int = 1,
     environment: Mapping[str, str] | None = None,
     on_round: RoundCallback | None = None,
 ) -> Stages:
-    """Times every stage and the whole frame in alternating rounds. environment: of the DDS stage, or None."""
-    stages = _StageProbes(models, message, Frame(decode_message(message)), batch)
+    """Times every stage and the whole frame in alternating rounds.
+
+    Args:
+        models: what is measured.
+        messages: of a camera that moves; whole frames take them in turn, other stages the first.
+        limit: when to stop.
+        batch: images in a forward pass of the encoders' own figures.
+        environment: of the DDS stage, None for no such stage.
+        on_round: as of ``time_in_rounds``.
+    """
+    stages = StageProbes(models, messages, Frame(decode_message(messages[0])), batch)
     with ExitStack() as stack:
         for add in (
             stages.add_decoding,
@@ -225,11 +100,13 @@ def measure_stages(
             stages.add_messages,
         ):
             add()
-        stages.add_whole_frame()
+        stages.add_whole_frame(stack)
         link = stages.add_dds(stack, environment)
         names = [probe.name for probe in stages.probes]
         timings = dict(zip(names, time_in_rounds(stages.probes, limit, "stages", on_round), strict=True))
-    notes = []
+    notes, crops = [], tuple(stages.crops[WARM_UPS:])
+    if crops and not any(crops):
+        notes.append("nothing in these frames was probable enough to be rescored: they cost too little")
     if link is not None and link.lost:
         notes.append(f"dds: {link.lost} sets of messages did not arrive whole")
     if link is not None and not timings["dds"].samples:
@@ -246,10 +123,11 @@ def measure_stages(
         batched,
         ends_at,
         tuple(notes),
+        crops,
     )
 
 
-def _with_heads(timings: Mapping[str, Timing], heads: Mapping[str, _HeadStages]) -> dict[str, Timing]:
+def _with_heads(timings: Mapping[str, Timing], heads: Mapping[str, HeadStages]) -> dict[str, Timing]:
     """Adds each head's time: that of a forward pass with it less that of the one without it, by rounds."""
     made: dict[str, Timing] = {}
     for name, timing in timings.items():

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import binom
 
 WARM_UPS = 3
 MIN_ROUNDS = 5
 # Threads of the libraries go on spinning for a while after a call; the next one is not to pay for it.
 PAUSE = 0.01
 QUANTILES = (50, 95, 99)
+CONFIDENCE = 0.95
+# Rounds may go on for this many times the limit while figures are not steady.
+PATIENCE = 4
 
 RoundCallback = Callable[[str, float], None]
 
@@ -52,6 +56,32 @@ class Limit:
             return min(1.0, done / self.rounds)
         return min(1.0, elapsed / self.seconds, done / MIN_ROUNDS)
 
+    @property
+    def longest(self) -> Limit:
+        """The limit of rounds that wait for steady figures; a number of rounds that was given stays."""
+        return self if self.rounds is not None else replace(self, seconds=PATIENCE * self.seconds)
+
+
+def ratios(theirs: Timing, ours: Timing) -> Timing:
+    """Theirs over ours, round by round; both were measured in the same rounds."""
+    return Timing(tuple(a / b for a, b in zip(theirs.samples, ours.samples, strict=True)))
+
+
+def median_uncertainty(samples: Sequence[float]) -> float | None:
+    """Half the width of the median's 95 % confidence interval, as a share of the median.
+
+    The interval's ends are order statistics, so it assumes no distribution. None with too few samples for
+    such an interval (fewer than six).
+    """
+    count = len(samples)
+    # Samples that may lie beyond either end of the interval.
+    below = int(binom.ppf((1 - CONFIDENCE) / 2, count, 0.5)) - 1 if count else -1
+    if below < 0:
+        return None
+    ordered = np.sort(np.asarray(samples))
+    half = (ordered[count - 1 - below] - ordered[below]) / 2
+    return float(half / abs(np.median(ordered)))
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -75,11 +105,19 @@ def timed(call: Callable[[], object], synchronise: Callable[[], None]) -> Callab
 
 
 def time_in_rounds(
-    probes: Sequence[Probe], limit: Limit, what: str = "", on_round: RoundCallback | None = None
+    probes: Sequence[Probe],
+    limit: Limit,
+    what: str = "",
+    on_round: RoundCallback | None = None,
+    steady: Callable[[Sequence[Timing]], bool] | None = None,
 ) -> list[Timing]:
     """Measures all probes one after another in each round, so that other load affects all alike.
 
     The first WARM_UPS rounds do not count. ``on_round(what, share)`` is called after each round.
+
+    Args:
+        steady: whether the timings so far are good enough; until they are, rounds go on past the limit,
+            up to ``limit.longest``.
 
     Returns:
         One Timing for each probe, in their order.
@@ -89,7 +127,7 @@ def time_in_rounds(
         for probe in probes:
             probe.measure()
     done, began = 0, time.perf_counter()
-    while limit.share(done, time.perf_counter() - began) < 1.0:
+    while _goes_on(limit, done, time.perf_counter() - began, kept, steady):
         for samples, probe in zip(kept, probes, strict=True):
             time.sleep(PAUSE)
             took = probe.measure()
@@ -99,3 +137,17 @@ def time_in_rounds(
         if on_round:
             on_round(what, limit.share(done, time.perf_counter() - began))
     return [Timing(tuple(samples)) for samples in kept]
+
+
+def _goes_on(
+    limit: Limit,
+    done: int,
+    elapsed: float,
+    kept: Sequence[Sequence[float]],
+    steady: Callable[[Sequence[Timing]], bool] | None,
+) -> bool:
+    if limit.share(done, elapsed) < 1.0:
+        return True
+    if steady is None or limit.longest.share(done, elapsed) >= 1.0:
+        return False
+    return not steady([Timing(tuple(samples)) for samples in kept])

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 All stages alternate with the processing of a whole frame, round after round, so their times can be compared.
-With --compare the model's forward pass alternates with timm, transformers, open_clip and plain
-ONNX Runtime on the same input and threads. docs/measure.md says what each row means.
+With --compare the model's forward pass alternates with timm, transformers, open_clip, plain ONNX Runtime
+and OpenVINO on the same input and threads, each in the precisions that pass our gate.
+docs/measure.md says what each row means.
 """
 
 

@@ -26,6 +26,7 @@ from perception_contrast.cli.demo.demo_graph import (
 )
 from perception_contrast.cli.demo.demo_report import Measurements, build_report, write_report
 from perception_contrast.cli.demo.live_table import Display, display
+from perception_contrast.cli.demo.processor_time import processor_seconds
 from perception_contrast.cli.demo.saved_images import ImageRecorder
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.models.registry import model_spec
@@ -145,6 +146,8 @@ class DemoRun:
             if listener.problem and self.measured.node.get("state") == "active":
                 self._status = listener.problem
             self._recorder.save(listener, now)
+            for name, pid in [*((child.name, child.pid) for child in children), ("demo", os.getpid())]:
+                self.measured.processor_time(name, now, processor_seconds(pid))
             self._screen.show(self.measured, now, listener.image_size, self._status)
             self._check_progress(listener, now)
             duration = self._options.duration

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from perception_contrast.cli.demo.demo_graph import usable_cores
+from perception_contrast.cli.demo.processor_time import ProcessLoad
 from perception_contrast.core.cache import atomic_write
 
-FORMAT = 1
+FORMAT = 2
 _RECENT = 50  # messages that a live rate is taken over
 _NODE_COUNTS = (
     "state",
@@ -28,6 +30,8 @@ _NODE_COUNTS = (
     "worker/last_error",
     "vocabulary/version",
 )
+# Stages that are no part of the stage "process": what stands around it, and sums.
+_AROUND = ("wait", "decode", "process", "publish", "total", "stamp_to_published")
 _PENDING = 1000  # frames that may wait for their result before the oldest counts as lost
 
 
@@ -122,6 +126,7 @@ class Measurements:
         self.newest: tuple[SeenObject, ...] = ()
         self.models: dict[str, dict[str, str]] = {}
         self.node: dict[str, float | str] = {}
+        self.loads: dict[str, ProcessLoad] = {}
         self._waiting: deque[_WaitingFrame] = deque()
 
     @property
@@ -160,6 +165,23 @@ class Measurements:
                 self.stages_ms.setdefault(name, {})[quantile] = float(value)
             elif key in _NODE_COUNTS or group == "malformed":
                 self.node[key] = _number(value)
+
+    def processor_time(self, name: str, now: float, seconds: float | None) -> None:
+        """A reading of a process's ``processor_seconds``; before the first result it counts as nothing."""
+        if self.started is None or seconds is None:
+            return
+        self.loads.setdefault(name, ProcessLoad(now, seconds)).read(now, seconds)
+
+    def stage_shares(self) -> dict[str, float]:
+        """Stage to its share of the processing of a frame, by medians; empty while that is not known."""
+        whole = self.stages_ms.get("process", {}).get("p50")
+        if not whole:
+            return {}
+        return {
+            name: round(median / whole, 4)
+            for name, row in self.stages_ms.items()
+            if name not in _AROUND and (median := row.get("p50")) is not None
+        }
 
     def result(self, stamp: int, now: float, wall_ns: int, seen: Sequence[SeenObject]) -> None:
         """The detections of the frame with this stamp arrived; wall_ns: the clock that live stamps use."""
@@ -219,11 +241,10 @@ def machine() -> dict[str, Any]:
     for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         gpus += [line.split(":", 1)[1].strip() for line in lines if line.startswith("Model")]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "processor": processor,
-        "cores": cores,
+        "cores": usable_cores(),
         "memory_gib": round(memory, 1),
         "gpus": gpus,
         "system": platform.platform(),
@@ -263,6 +284,14 @@ def build_report(
         "fps": round(measured.fps(now), 3),
         "latency_basis": basis,
         "latency_ms": {"end_to_end": percentiles(measured.latencies_ms), **measured.stages_ms},
+        "stage_shares": measured.stage_shares(),
+        "processes": {
+            name: {
+                "cores": round(load.cores, 3),
+                "share_of_machine": round(load.cores / usable_cores(), 4),
+            }
+            for name, load in measured.loads.items()
+        },
         "detections": detections,
         "models": measured.models,
         "topics": topics,

@@ -10,10 +10,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from perception_contrast.cli.demo.demo_graph import usable_cores
 from perception_contrast.cli.demo.demo_report import Measurements, SeenObject, percentiles
 
 _LINE_EVERY = 5.0  # seconds between plain lines
 _SHOWN = 10  # detections of the newest frame that are listed
+_RESCORING = "zoom"  # its stage in the node's diagnostics
 _SUMS = ("process", "total", "stamp_to_published")  # of other stages
 
 
@@ -43,9 +45,24 @@ def summary(measured: Measurements, now: float, size: tuple[int, int]) -> str:
     seen = ", ".join(f"{s.label} {s.score:.2f} {place(s.box, size)}" for s in best.values())
     return (
         f"{measured.elapsed(now):6.1f} s  {measured.frames_out} frames  {measured.fps(now):.1f}/s  "
-        f"latency {_number(latency['p50'])} ms (p95 {_number(latency['p95'])})  "
-        f"sees: {seen or 'none of the queries'}"
+        f"latency {_number(latency['p50'])} ms (p95 {_number(latency['p95'])})  {_rescoring(measured)}"
+        f"{_loads(measured)}  sees: {seen or 'none of the queries'}"
     )
+
+
+def _rescoring(measured: Measurements) -> str:
+    """The second look's time and share of a frame; "" where none is taken."""
+    median = measured.stages_ms.get(_RESCORING, {}).get("p50")
+    share = measured.stage_shares().get(_RESCORING)
+    if median is None or share is None:
+        return ""
+    return f"{_RESCORING} {_number(median)} ms ({100 * share:.0f} %)  "
+
+
+def _loads(measured: Measurements) -> str:
+    """Cores that each process keeps busy."""
+    each = ", ".join(f"{name} {load.cores:.2f}" for name, load in measured.loads.items())
+    return f"{each or 'none'} of {usable_cores()} cores"
 
 
 def _columns(**justify: JustifyMethod) -> Table:
@@ -66,11 +83,13 @@ def _topics(measured: Measurements, now: float) -> Table:
 
 
 def _latencies(measured: Measurements) -> Table:
-    table = _columns(ms="left", p50="right", p95="right")
+    table = _columns(ms="left", p50="right", p95="right", share="right")
+    shares = measured.stage_shares()
     rows: dict[str, dict[str, float | None]] = {"end to end": percentiles(measured.latencies_ms)}
     rows |= {name: row for name, row in measured.stages_ms.items() if name not in _SUMS}
     for name, row in rows.items():
-        table.add_row(name, _number(row.get("p50"), 1), _number(row.get("p95"), 1))
+        share = f"{100 * shares[name]:.0f} %" if name in shares else ""
+        table.add_row(name, _number(row.get("p50"), 1), _number(row.get("p95"), 1), share)
     return table
 
 
@@ -87,7 +106,8 @@ def _screen(measured: Measurements, now: float, size: tuple[int, int]) -> Table:
     beside = Table.grid(padding=(0, 4))
     beside.add_row(_seen(measured, size), _latencies(measured))
     screen = Table.grid()
-    screen.add_row(f"{measured.elapsed(now):.0f} s, {measured.fps(now):.1f} frames a second. Ctrl-C ends.")
+    rate = f"{measured.elapsed(now):.0f} s, {measured.fps(now):.1f} frames a second"
+    screen.add_row(f"{rate}, {_loads(measured)}. Ctrl-C ends.")
     screen.add_row("")
     screen.add_row(beside)
     screen.add_row("")

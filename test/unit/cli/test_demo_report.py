@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from perception_contrast.cli.demo.demo_graph import usable_cores
 from perception_contrast.cli.demo.demo_report import (
     Measurements,
     SeenObject,
@@ -18,6 +21,7 @@ from perception_contrast.cli.demo.demo_report import (
     write_report,
 )
 from perception_contrast.cli.demo.live_table import place, summary
+from perception_contrast.cli.demo.processor_time import processor_seconds
 from perception_contrast.cli.demo.saved_images import ImageRecorder
 
 MUG = SeenObject("mug", 0.8, (0.0, 0.0, 64.0, 48.0))
@@ -98,6 +102,43 @@ def test_a_result_of_an_unseen_frame_loses_nothing() -> None:
     before = measured.dropped
     measured.result(123, 2.0, 0, ())
     assert (measured.frames_out, measured.dropped) == (7, before)
+
+
+def test_stages_have_a_share_of_the_processing() -> None:
+    measured, now = run(stamped_live=True)
+    assert build_report(measured, now, source="", queries=[])["stage_shares"] == {}
+    stages = {"process": 200.0, "encode": 90.0, "zoom": 80.0, "wait": 10.0, "total": 230.0}
+    measured.node_report({f"latency_ms/{name}/p50": str(value) for name, value in stages.items()})
+    assert build_report(measured, now, source="", queries=[])["stage_shares"] == {
+        "encode": pytest.approx(0.45),
+        "zoom": pytest.approx(0.4),
+    }
+    assert "zoom 80 ms (40 %)" in summary(measured, now, (480, 640))
+
+
+def test_processes_keep_so_many_cores_busy_from_the_first_result_on() -> None:
+    measured = Measurements(stamped_live=True)
+    measured.processor_time("sim_camera", 1.0, 100.0)
+    measured.result(0, 2.0, 0, ())
+    for now, seconds in ((2.0, 101.0), (4.0, 102.0), (6.0, 104.0)):
+        measured.processor_time("sim_camera", now, seconds)
+        measured.processor_time("gone", now, None)
+    processes = build_report(measured, 6.0, source="", queries=[])["processes"]
+    assert set(processes) == {"sim_camera"}
+    assert processes["sim_camera"]["cores"] == pytest.approx(0.75)
+    assert processes["sim_camera"]["share_of_machine"] == pytest.approx(0.75 / usable_cores(), abs=1e-4)
+    assert "sim_camera 0.75 of" in summary(measured, 6.0, (480, 640))
+
+
+def test_processor_time_is_that_of_the_system() -> None:
+    began = processor_seconds(os.getpid())
+    assert began is not None
+    while time.process_time() < began + 0.05:
+        sum(range(10_000))
+    seconds = processor_seconds(os.getpid())
+    assert seconds is not None and abs(seconds - time.process_time()) < 0.1
+    assert seconds > began
+    assert processor_seconds(2**22 + 1) is None
 
 
 def test_percentiles_agree_with_the_standard_library() -> None:
