@@ -78,7 +78,8 @@ class Pipeline:
             engine: As ``choose_engine`` takes it.
             precision: As ``choose_engine`` takes it.
             background: Whether engines for image sizes that keep coming are chosen while frames go on;
-                False chooses them between two frames, so that each run over the same frames is alike.
+                False chooses them between two frames, so that each run over the same frames is alike; then
+                rescoring has no limit in time and encodes every crop anew.
             image_encoder: Runs the image sides of the models; None makes one by the three above.
             track_numbers: Of the tracks' ids; share one iterator among pipelines that must not repeat them.
             calibration: Of texts, instead of the models' own.
@@ -97,7 +98,7 @@ class Pipeline:
         self._engine_search = self._image_encoder.search
         crop_encoder = build_crop_encoder(encoders, engine, precision, self._engine_search)
         searcher = build_searcher(encoders, calibration, crop_encoder)
-        self.frame_search = FrameSearch(searcher, crop_encoder, proposer)
+        self.frame_search = FrameSearch(searcher, crop_encoder, proposer, alike=not background)
         self.query_encoder = QueryEncoder(encoders, searcher.exemplar_space)
         self._active = ActiveVocabulary(self.query_encoder)
         self._features = FeatureExtractor(encoders, self._image_encoder, searcher.exemplar_space)

@@ -189,6 +189,14 @@ SPECS = (
         256,
     ),
     ParameterSpec(
+        "zoom_budget_ms",
+        -1.0,
+        "Most milliseconds of a frame for crops that rescore detections; 0 for no limit, -1 for as long as "
+        "the image encoders take.",
+        -1.0,
+        10000.0,
+    ),
+    ParameterSpec(
         "refine_masks_most",
         20,
         "Largest number of detections of a frame whose masks `proposals` refines.",

@@ -33,8 +33,9 @@ from perception_contrast.pipeline.stage_timer import StageTimer
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import StoredCalibration
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
-from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, RegionCrop
+from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, EncodedCrops, RegionCrop
 from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
+from perception_contrast.segmentation.rescoring.rescoring_limits import RescoringCounts, RescoringLimits
 from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
 from perception_contrast.segmentation.search_result import SearchResult
 from perception_contrast.segmentation.search_settings import SearchSettings
@@ -58,9 +59,14 @@ class FixedCropEncoder:
         self.left, self.right = left, right
         self.crops: list[RegionCrop] = []
 
-    def vectors(self, image: np.ndarray, crops: Sequence[RegionCrop]) -> np.ndarray:
-        self.crops += crops
-        return np.stack([self.left if one.box[2] <= image.shape[1] / 2 else self.right for one in crops])
+    def encode(
+        self, image: np.ndarray, crops: Sequence[RegionCrop], limits: RescoringLimits, stream: str = ""
+    ) -> EncodedCrops:
+        seen = list(crops)[: limits.views]
+        self.crops += seen
+        rows = [self.left if one.box[2] <= image.shape[1] / 2 else self.right for one in seen]
+        counts = RescoringCounts(len(seen), 0, len(crops) - len(seen))
+        return EncodedCrops(list(range(len(seen))), np.stack(rows), counts)
 
 
 def grid() -> FeatureGrid:
