@@ -26,7 +26,7 @@ from perception_contrast.segmentation.search_result import SearchResult
 
 @dataclass(frozen=True)
 class _Job:
-    """One frame and all that held for it when it was submitted. together: frames that were encoded at once."""
+    """One frame and all that held for it when it was submitted. together: frames encoded at once."""
 
     frame: Frame
     request: OutputRequest

@@ -299,6 +299,7 @@ def camera_values(report: CameraReport) -> dict[str, str]:
     pairs |= {f"malformed/{reason}": str(count) for reason, count in sorted(snapshot.malformed.items())}
     pairs |= {f"sync/{outcome}": str(count) for outcome, count in sorted(report.pairs.items())}
     pairs |= {f"stamps/{kind}": str(count) for kind, count in sorted(report.stamps.items())}
+    pairs |= {f"rescoring/{what}": str(count) for what, count in sorted(snapshot.rescoring.items())}
     for stage, (p50, p95) in snapshot.latency.items():
         pairs |= {f"latency_ms/{stage}/p50": f"{p50:.2f}", f"latency_ms/{stage}/p95": f"{p95:.2f}"}
     return pairs | {f"subscribers/{name}": str(count) for name, count in report.subscribers.items()}

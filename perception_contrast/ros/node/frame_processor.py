@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from perception_contrast.core.errors import FrameError
@@ -109,6 +109,8 @@ class FrameProcessor:
         camera.outputs.publish(result, header, self._output_format())
         timeline.published = time.monotonic()
         self._trace("published", camera.name, decoded.stamp)
+        if result.rescoring is not None:
+            camera.statistics.rescoring(asdict(result.rescoring))
         camera.statistics.latency(timeline.milliseconds(camera.stamp_age_ms(decoded.stamp)))
         camera.statistics.frame_out()
         self._latency.publish(header, camera.name, timeline)

@@ -207,6 +207,7 @@ class CropEncoder:
             return 0
         each = self._ms_per_view.value
         if each is None:
+            memory.spare_ms = milliseconds
             return 1
         # What one frame took too much, by a hiccup of the machine say, costs the next few frames at most.
         spare = min(max(memory.spare_ms, -LONGEST_DEBT * milliseconds), each)

@@ -47,7 +47,9 @@ class RescoringCalibration:
         """
         # Another name can be as far above the query as the query is below the highest logit.
         margin_counts = self.weights[2] > 0.0
-        ends = ((one, HIGHEST_LOGIT - one if margin_counts else 0.0) for one in (-HIGHEST_LOGIT, HIGHEST_LOGIT))
+        ends = (
+            (one, HIGHEST_LOGIT - one if margin_counts else 0.0) for one in (-HIGHEST_LOGIT, HIGHEST_LOGIT)
+        )
         return max(
             self.probability(rescoring_features(probability, crop, margin, share)) for crop, margin in ends
         )
