@@ -179,6 +179,15 @@ class Pipeline:
         self.process(blank, OutputRequest(features=True, semantic_features=True, masks=True))
         self.frame_search.warm_up_refinement(size)
 
+    def expect_size(self, size: tuple[int, int], settings: PipelineSettings) -> None:
+        """Looks for engines for images that may come, while frames go on.
+
+        Args:
+            size: (height, width) of the images.
+            settings: With the size of the network's input.
+        """
+        self._image_encoder.expect(size, settings)
+
     def pause(self) -> None:
         """Stops what runs in the background until ``resume``."""
         self._engine_search.hold()
@@ -347,13 +356,17 @@ class Pipeline:
         return self.submit_batch([frame], [request])[0]
 
     def submit_batch(
-        self, frames: Sequence[Frame], request: OutputRequest | Sequence[OutputRequest]
+        self,
+        frames: Sequence[Frame],
+        request: OutputRequest | Sequence[OutputRequest],
+        settings: PipelineSettings | None = None,
     ) -> list[PendingResult]:
         """As ``submit`` for each frame.
 
         Args:
             frames: Of any sizes; those of one input size go together.
             request: For all frames, or one for each.
+            settings: Others than those in force, for these frames.
 
         Returns:
             The results to wait for, in the order of the frames. Timings of what is done for all at once
@@ -363,7 +376,7 @@ class Pipeline:
             ValueError: For another number of requests than of frames.
         """
         each = [request] * len(frames) if isinstance(request, OutputRequest) else list(request)
-        pending = self._computation.submit(frames, each, self._active.prepared, self._settings)
+        pending = self._computation.submit(frames, each, self._active.prepared, settings or self._settings)
         if self._self_calibration is not None and frames:
             self._self_calibration.offer(frames[0])
         return pending

@@ -130,6 +130,12 @@ class Statistics:
         with self._lock:
             self._unfamiliar = warning
 
+    @property
+    def in_hz(self) -> float:
+        """Frames a second that arrived over the last RATE_WINDOW seconds; 0 where fewer than two did."""
+        with self._lock:
+            return self._in.rate(self._clock())
+
     def snapshot(self) -> Snapshot:
         with self._lock:
             now = self._clock()

@@ -213,6 +213,14 @@ SPECS = (
         "Outputs that may be computed if they have subscribers: all, or some of " + ", ".join(OUTPUTS) + ".",
     ),
     ParameterSpec(
+        "target_rate",
+        0.0,
+        "Rate in frames a second that is held for each camera: by less rescoring, then smaller images, then "
+        "fewer drawings; 0 switches this off.",
+        0.0,
+        1000.0,
+    ),
+    ParameterSpec(
         "max_rate",
         0.0,
         "Largest number of frames a second that are processed of a camera; 0 for no limit.",
