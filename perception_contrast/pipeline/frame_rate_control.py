@@ -80,12 +80,15 @@ class FrameRateControl:
         self._calm, self._patience = 0, PATIENCE
         # Frames since the last step up, while it is on trial, and what a frame took before it.
         self._trial: int | None = None
-        self._rest_before = self._failed_rest = 0.0
+        self._rest_before = self._failed_rest = self._expected_rest = 0.0
 
     @property
     def load(self) -> float:
-        """What frames take without rescoring, as a share of the time that the rate leaves them."""
-        return self._rest / self._period
+        """What frames take without rescoring, as a share of the time that the rate leaves them.
+
+        After a step it is what was expected of the level until frames of it were measured.
+        """
+        return (self._rest if self._costs else self._expected_rest) / self._period
 
     @property
     def holds(self) -> bool:
@@ -180,6 +183,7 @@ class FrameRateControl:
             self._patience = PATIENCE
 
     def _enter(self, level: int) -> None:
+        self._expected_rest = self._rest_at(level)
         self.level, self._calm, self._trial, self._unsettled = level, 0, None, SETTLING
         self._costs.clear()
         self._granted.clear()

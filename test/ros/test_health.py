@@ -19,6 +19,7 @@ from perception_contrast.ros.monitoring.health import (
     OK,
     WARN,
     CameraReport,
+    DeadlineReport,
     NodeReport,
     PairedTopic,
     camera_findings,
@@ -118,6 +119,7 @@ def test_every_message_of_a_node_is_reached() -> None:
         NodeReport(
             "active", models={"semantic": ("household-lit", "m@1")}, trained_absent=("forklift", "drone")
         ),
+        NodeReport("active", deadline=DeadlineReport(10.0, 1.5, False, True, 189, 0.0, 4, ("crops",))),
     ]
     said = {one.kind for report in reports for one in node_findings(report)}
     said |= {one.kind for report, *_ in CASES for one in camera_findings(report)}

@@ -34,8 +34,8 @@ MESSAGES = {
     "{other} is read from {read}, publishers there: {publishers}",
     "zero_stamps": "images on {topic} have no stamp",
     "future_stamps": "stamps on {topic} are in the future by the node's clock",
-    "deadline": "the target_rate of {target:g} frames/s is not held: frames take {load:.1f} times as long as it "
-    "allows, with {given_up} given up",
+    "deadline": "target_rate of {target:g} frames/s is not held: frames take {load:.1f} times what it leaves "
+    "them; given up: {given_up}",
     "unfamiliar": "unfamiliar images on {topic}: {warning}",
     "incompatible_subscriber": "a subscriber of {topic} asks for a {policy} that is not offered",
     "switched_off": "{output} has a subscriber, but parameter `outputs` leaves it out",

@@ -30,7 +30,7 @@ LEAST_SIDE, LEAST_TOKENS = 56, 16
 
 
 class Deadline:
-    """Fits the frames of all cameras to a rate. For the worker's thread, but for ``configure`` and ``report``.
+    """Fits the frames of all cameras to a rate. ``configure`` and ``report`` are for any thread.
 
     Args:
         cameras: of the node, by name.
@@ -82,7 +82,7 @@ class Deadline:
         return _limited(settings, control.limits, control.encoding_ms)
 
     def thinned(self, camera: str, request: OutputRequest) -> OutputRequest:
-        """A frame's request, without drawings where it is not their turn. They stay if nothing else is asked."""
+        """A frame's request, without drawings where it is not their turn and something else is asked for."""
         if self._control is None or not (request.overlay or request.pca):
             return request
         self._drawn[camera] += 1

@@ -1,4 +1,4 @@
-"""Synthetic machines under a load that changes: what the control of the frame rate gives up and gives back."""
+"""Synthetic machines under a changing load: what the control of the frame rate gives up and gives back."""
 
 from __future__ import annotations
 
