@@ -1,4 +1,4 @@
-"""`perception-contrast bench-node`: overhead of the ROS node, sharing among cameras, restart times, deadline mode."""
+"""`perception-contrast bench-node`: the ROS node's overhead, cameras that share it, restarts, deadlines."""
 
 from __future__ import annotations
 
