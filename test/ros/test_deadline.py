@@ -100,13 +100,19 @@ def test_a_batch_is_shared_by_its_frames() -> None:
     assert one.report is not None and one.report.load == pytest.approx((80.0 - 14.0) / 2 / 50.0)
 
 
-def test_engines_of_all_sizes_are_looked_for_once() -> None:
+def test_an_engine_of_the_next_size_is_looked_for_once_before_it_is_needed() -> None:
     one, pipeline = deadline(), SizesPipeline(PipelineSettings())
-    for _ in range(3):
-        one.settings(pipeline, [SIZE, SIZE])  # type: ignore[arg-type]
-    assert pipeline.expected == [(SIZE, round(378 * scale)) for scale in SCALES]
-    one.settings(pipeline, [(240, 320)])  # type: ignore[arg-type]
-    assert len(pipeline.expected) == 2 * len(SCALES)
+
+    def frames(milliseconds: float, size: tuple[int, int] = SIZE) -> list[int]:
+        for _ in range(8):
+            one.settings(pipeline, [size, size])  # type: ignore[arg-type]
+            one.add(milliseconds / 1e3, [{"encode": 0.8 * milliseconds}], pipeline.settings)
+        return [side for _, side in pipeline.expected]
+
+    assert frames(30.0) == [378], "there is room"
+    assert frames(85.0) == [378, round(378 * SCALES[1])]
+    assert frames(85.0) == [378, round(378 * SCALES[1])]
+    assert len(frames(85.0, (240, 320))) == 4
 
 
 def test_drawings_are_thinned_but_never_what_is_asked_for_alone() -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perception_contrast.pipeline.frame_rate_control import (
-    SCALES,
+    LEVELS,
     FrameCost,
     FrameLimits,
     FrameRateControl,
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 # Stages of a frame whose time follows the size of the network's input.
 ENCODING_STAGES = ("encode", "language", "arrival")
 LEAST_SIDE, LEAST_TOKENS = 56, 16
+# Share of a frame's time from which the next smaller image may soon be needed.
+NEAR = 0.7
+# Sizes of images that are remembered as expected; expecting one again costs little.
+MOST_EXPECTED = 64
 
 
 class Deadline:
@@ -40,7 +44,7 @@ class Deadline:
         self._cameras = cameras
         self._target, self._limits_hz = 0.0, dict.fromkeys(cameras, math.inf)
         self._control: FrameRateControl | None = None
-        self._expected: tuple[object, ...] = ()
+        self._expected: set[tuple[object, ...]] = set()
         self._drawn: Counter[str] = Counter()
         self._report: DeadlineReport | None = None
 
@@ -64,7 +68,7 @@ class Deadline:
     def settings(self, pipeline: Pipeline, sizes: Sequence[Size]) -> PipelineSettings:
         """The settings of a pipeline, cut to what the next batch may cost.
 
-        Engines for all sizes of image that may be served are looked for before they are needed.
+        An engine for the next smaller image is looked for once it may soon be needed.
 
         Args:
             pipeline: that processes the batch.
@@ -73,13 +77,19 @@ class Deadline:
         settings, control = pipeline.settings, self._control
         if control is None:
             return settings
-        wanted = (id(pipeline), settings.short_side, settings.max_tokens, *sorted(set(sizes)))
-        if wanted != self._expected:
-            self._expected = wanted
-            for size in sorted(set(sizes)):
-                for scale in SCALES:
-                    pipeline.expect_size(size, _scaled(settings, scale))
+        soon = control.level + 1 if control.load > NEAR else control.level
+        for level in range(control.level, min(soon + 1, len(LEVELS))):
+            self._expect(pipeline, sizes, _scaled(settings, LEVELS[level].scale))
         return _limited(settings, control.limits, control.encoding_ms)
+
+    def _expect(self, pipeline: Pipeline, sizes: Sequence[Size], settings: PipelineSettings) -> None:
+        for size in set(sizes):
+            key = (id(pipeline), size, settings.short_side, settings.max_tokens)
+            if key not in self._expected:
+                if len(self._expected) >= MOST_EXPECTED:
+                    self._expected.clear()
+                self._expected.add(key)
+                pipeline.expect_size(size, settings)
 
     def thinned(self, camera: str, request: OutputRequest) -> OutputRequest:
         """A frame's request, without drawings where it is not their turn and something else is asked for."""
