@@ -45,6 +45,7 @@ from perception_contrast.ros.qos import output_qos
 
 PATIENCE = 180.0
 NODE = "perception_node"
+CAMERA = "camera"  # frame_id: frames of one camera, which does not move, alone and in the node
 Figures = dict[str, float]
 
 
@@ -163,9 +164,9 @@ def measure_overhead(model: str, language_model: str, engine: str, short_side: i
             time.sleep(1.0)
             for number in range(1, rounds + 4):
                 began = time.perf_counter()
-                alone.process(Frame(image, number), request)
+                alone.process(Frame(image, number, CAMERA), request)
                 middle = time.perf_counter()
-                camera.publish(image_message(image, Header(stamp=time_message(number))))
+                camera.publish(image_message(image, Header(stamp=time_message(number), frame_id=CAMERA)))
                 client.wait(partial(_all_arrived, arrived, number, len(topics)), "the results of an image")
                 times["pipeline"].append(1e3 * (middle - began))
                 times["node"].append(1e3 * (time.perf_counter() - middle))

@@ -1,4 +1,4 @@
-"""`perception-contrast bench-node`: overhead of the ROS node, sharing among cameras, restart times."""
+"""`perception-contrast bench-node`: the ROS node's overhead, cameras that share it, restarts, deadlines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from perception_contrast.core.cache import atomic_write
 
-PARTS = ("overhead", "messages", "cameras", "restart")
+PARTS = ("overhead", "messages", "cameras", "restart", "deadline")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -22,7 +22,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--engine", default="torch", help="inference engine (default: %(default)s)")
     add("--short-side", type=int, default=224, help="of the network input in pixels (default: %(default)s)")
     add("--rounds", type=int, default=30, help="of alternating measurements (default: %(default)s)")
-    add("--seconds", type=float, default=15.0, help="for each reading of cameras (default: %(default)s)")
+    add(
+        "--seconds",
+        type=float,
+        default=15.0,
+        help="of each reading of cameras and deadline (default: %(default)s)",
+    )
+    add("--rate", type=float, default=2.0, help="target_rate of deadline in Hz (default: %(default)s)")
     add("--json", type=Path, metavar="FILE", help="write the figures")
     return parser
 
@@ -32,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rich.console import Console
 
     from perception_contrast.bench import node_overhead as node
+    from perception_contrast.bench.deadline_bench import measure_deadline
     from perception_contrast.cli.demo.demo_graph import free_domain
 
     node.enter_domain(free_domain())
@@ -41,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "messages": lambda: node.measure_messages(arguments.rounds),
         "cameras": lambda: node.measure_cameras(*models, arguments.seconds),
         "restart": lambda: node.measure_restart(*models),
+        "deadline": lambda: measure_deadline(*models, arguments.seconds, arguments.rate),
     }
     console = Console(stderr=True)
     figures: dict[str, Mapping[str, Any]] = {}

@@ -218,13 +218,21 @@ class EncoderSession:
             return
         self._look_for(size)
 
+    def expect(self, size: Size) -> None:
+        """Lets the search choose an engine for images of size (height, width) before they come.
+
+        Nothing is searched for where torch was asked for, and where MAX_SIZES sizes have been already.
+        """
+        if not self._given_up and size not in self._chosen and len(self._searched) < MAX_SIZES:
+            self._look_for(size)
+
     def _count(self, size: Size) -> None:
         """Notes an image on torch; a search begins once there are enough of its size."""
         if self._given_up or size in self._searched or size in self._chosen:
             return
         self._seen[size] = self._seen.get(size, 0) + 1
-        if self._seen[size] >= BUILD_AFTER and len(self._searched) < MAX_SIZES:
-            self._look_for(size)
+        if self._seen[size] >= BUILD_AFTER:
+            self.expect(size)
 
     def _look_for(self, size: Size) -> None:
         if size in self._searched:

@@ -28,6 +28,7 @@ from perception_contrast.ros.monitoring.latency import LatencyTopic
 from perception_contrast.ros.monitoring.statistics import Issues
 from perception_contrast.ros.node.active_pipeline import ActivePipeline
 from perception_contrast.ros.node.daemon_executor import DaemonExecutor
+from perception_contrast.ros.node.deadline import Deadline
 from perception_contrast.ros.node.frame_processor import FrameProcessor
 from perception_contrast.ros.node.lifecycle_bond import LifecycleBond
 from perception_contrast.ros.node.lifecycle_service import answer_impossible_transitions
@@ -104,12 +105,19 @@ class PerceptionNode(LifecycleNode):
             self._worker,
             self._publisher,
             self._issues,
+            self._deadline,
             check_model_names=build is None,
         )
         updates.configure_inputs(values)
         self._node_parameters.handle_changes(updates)
         reporter = StatusReporter(
-            self._active, self._models, self._cameras, self._worker, self._issues, self._node_parameters
+            self._active,
+            self._models,
+            self._cameras,
+            self._worker,
+            self._issues,
+            self._node_parameters,
+            self._deadline,
         )
         self._diagnostics = Diagnostics(
             self, reporter.report, MutuallyExclusiveCallbackGroup(), diagnostics_period
@@ -123,12 +131,14 @@ class PerceptionNode(LifecycleNode):
             name: CameraStream(self, name, settings, self._submit, MutuallyExclusiveCallbackGroup())
             for name in names
         }
+        self._deadline = Deadline(self._cameras)
         processor = FrameProcessor(
             self._cameras,
             self._active,
             self._publisher,
             LatencyTopic(self),
             self._output_format,
+            self._deadline,
         )
         self._worker: FairWorker[Synchronized] = FairWorker(
             processor.process_batch, self._on_worker_error, names, thread_name="inference"

@@ -26,12 +26,13 @@ from perception_contrast.segmentation.search_result import SearchResult
 
 @dataclass(frozen=True)
 class _Job:
-    """One frame and all that held for it when it was submitted."""
+    """One frame and all that held for it when it was submitted. together: frames encoded at once."""
 
     frame: Frame
     request: OutputRequest
     prepared: PreparedQueries
     settings: PipelineSettings
+    together: int
 
 
 class FrameComputation:
@@ -86,7 +87,10 @@ class FrameComputation:
                 f"{len(frames)} frames and {len(requests)} requests: give one for each, or one for all"
             )
         timer = StageTimer()
-        jobs = [_Job(frame, one, prepared, settings) for frame, one in zip(frames, requests, strict=True)]
+        jobs = [
+            _Job(frame, one, prepared, settings, len(frames))
+            for frame, one in zip(frames, requests, strict=True)
+        ]
         needed = reduce(or_, map(self._needed, jobs), FeatureRequest())
         started = self._features.start(frames, needed, settings, timer.stage)
         return [
@@ -118,12 +122,16 @@ class FrameComputation:
             pca=drawings.pca,
             familiarity=familiarity,
             timings=timer.timings,
+            rescoring=found.rescoring if found is not None else None,
         )
 
     def _found(self, job: _Job, timer: StageTimer, features: ImageFeatures) -> SearchResult:
         """Masks and detections, with refined masks and track ids where they are wished for."""
+        encoding_ms = sum(timer.timings.values()) / job.together
         with timer.stage("postprocess"):
-            found = self._search.search(job.frame, features, job.prepared, job.settings, timer.stage)
+            found = self._search.search(
+                job.frame, features, job.prepared, job.settings, timer.stage, encoding_ms
+            )
         if self._search.refines_masks:
             with timer.stage("proposals"):
                 found = self._search.refine_masks(job.frame, found, job.prepared.vocabulary, job.settings)

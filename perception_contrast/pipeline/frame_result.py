@@ -12,6 +12,7 @@ from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.encoders.familiarity.stream_monitor import StreamFamiliarity
+from perception_contrast.segmentation.rescoring.rescoring_limits import RescoringCounts
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class FrameResult:
         familiarity: How like the language model's training images the frame's stream is; None where it was
             not searched, or where these are not known.
         timings: Milliseconds by stage.
+        rescoring: How many crops were encoded, remembered from earlier frames of the stream, and left out
+            for want of views or time; None where nothing was rescored.
     """
 
     frame: Frame
@@ -48,3 +51,4 @@ class FrameResult:
     pca: NDArray[np.uint8] | None = None
     familiarity: StreamFamiliarity | None = None
     timings: dict[str, float] = field(default_factory=dict)
+    rescoring: RescoringCounts | None = None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from perception_contrast.core.frame import Frame
+from perception_contrast.core.running_median import RunningMedian
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.engines.graph_sequence import Stage
 from perception_contrast.pipeline.image_features import ImageFeatures
-from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+from perception_contrast.pipeline.pipeline_settings import AS_LONG_AS_ENCODING, PipelineSettings
 from perception_contrast.pipeline.stage_timer import StageTimer
 from perception_contrast.segmentation.instances.split_cues import SplitCues
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
@@ -19,6 +22,9 @@ from perception_contrast.segmentation.sam.mask_refinement import MaskRefiner
 from perception_contrast.segmentation.search_result import SearchResult
 from perception_contrast.segmentation.search_settings import SearchSettings
 from perception_contrast.segmentation.searcher import Searcher
+
+# Over which the usual time of the encoders is taken.
+FRAMES = 15
 
 
 class FrameSearch:
@@ -34,6 +40,8 @@ class FrameSearch:
         searcher: Searcher,
         crop_encoder: CropEncoder | None = None,
         proposer: MaskProposer | None = None,
+        *,
+        alike: bool = False,
     ) -> None:
         """Takes the parts of a search.
 
@@ -41,9 +49,12 @@ class FrameSearch:
             searcher: For the loaded models.
             crop_encoder: Of the loaded models, where they rescore.
             proposer: A model of the SAM family that draws masks again.
+            alike: Each run over the same frames is alike: rescoring neither watches the clock nor remembers
+                earlier frames.
         """
         self.searcher, self.crop_encoder = searcher, crop_encoder
         self._refiner = MaskRefiner(proposer) if proposer is not None else None
+        self._alike, self._encoding_ms = alike, RunningMedian(FRAMES)
 
     @property
     def refines_masks(self) -> bool:
@@ -106,8 +117,11 @@ class FrameSearch:
         prepared: PreparedQueries,
         settings: PipelineSettings,
         stage: Stage | None = None,
+        encoding_ms: float | None = None,
     ) -> SearchResult:
         """Masks and detections of queries, not yet refined by a SAM.
+
+        Each image is searched by itself, unless ``encoding_ms`` says that it is a frame of a stream.
 
         Args:
             frame: The frame.
@@ -115,6 +129,8 @@ class FrameSearch:
             prepared: The queries with their vectors.
             settings: Thresholds and limits.
             stage: Times what is done.
+            encoding_ms: Milliseconds that the features of this frame of a stream took. Then rescoring keeps
+                to the time of the settings, and crops that look as in earlier frames are not encoded.
 
         Returns:
             Masks (H, W) uint16 and detections, best first.
@@ -122,17 +138,28 @@ class FrameSearch:
         Raises:
             SpaceError: For queries of another space than the features.
         """
+        limit, stream = math.inf, ""
+        if encoding_ms is not None and not self._alike:
+            self._encoding_ms.add(encoding_ms)
+            limit, stream = self._rescoring_ms(settings), frame.stream or frame.frame_id
         return self.searcher.find(
             frame.image,
             features.semantic,
             features.features,
             prepared,
-            _search_settings(settings),
+            replace(_search_settings(settings), rescoring_ms=limit),
             SplitCues(features.instance_cues, frame.depth, features.features)
             if settings.split_instances
             else None,
             stage or StageTimer().stage,
+            stream,
         )
+
+    def _rescoring_ms(self, settings: PipelineSettings) -> float:
+        usual = self._encoding_ms.value
+        if settings.rescoring_ms == AS_LONG_AS_ENCODING and usual is not None:
+            return usual
+        return settings.rescoring_ms
 
     def refine_masks(
         self, frame: Frame, found: SearchResult, vocabulary: Vocabulary, settings: PipelineSettings

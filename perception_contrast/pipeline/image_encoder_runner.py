@@ -197,10 +197,25 @@ class ImageEncoderRunner:
         """
         with self._lock:
             for session in self.sessions:
-                patch = session.graph.patch
-                network_size = self.input_size(size, patch, settings)
-                window = window_of(network_size, patch, tile_of(session.graph, network_size, settings))
+                window = self._window(session, size, settings)
                 (session.prepare if wait else session.begin)(window, progress)
+
+    def expect(self, size: Size, settings: PipelineSettings) -> None:
+        """Lets the search look for engines for images of size (height, width), as ``EncoderSession.expect``.
+
+        Args:
+            size: of the images.
+            settings: with the size of the network's input.
+        """
+        with self._lock:
+            for session in self.sessions:
+                session.expect(self._window(session, size, settings))
+
+    def _window(self, session: EncoderSession, size: Size, settings: PipelineSettings) -> Size:
+        """(height, width) that a session encodes at once of images of (height, width) ``size``."""
+        patch = session.graph.patch
+        network_size = self.input_size(size, patch, settings)
+        return window_of(network_size, patch, tile_of(session.graph, network_size, settings))
 
     def encode(
         self,

@@ -78,7 +78,8 @@ class Pipeline:
             engine: As ``choose_engine`` takes it.
             precision: As ``choose_engine`` takes it.
             background: Whether engines for image sizes that keep coming are chosen while frames go on;
-                False chooses them between two frames, so that each run over the same frames is alike.
+                False chooses them between two frames, so that each run over the same frames is alike; then
+                rescoring has no limit in time and encodes every crop anew.
             image_encoder: Runs the image sides of the models; None makes one by the three above.
             track_numbers: Of the tracks' ids; share one iterator among pipelines that must not repeat them.
             calibration: Of texts, instead of the models' own.
@@ -97,7 +98,7 @@ class Pipeline:
         self._engine_search = self._image_encoder.search
         crop_encoder = build_crop_encoder(encoders, engine, precision, self._engine_search)
         searcher = build_searcher(encoders, calibration, crop_encoder)
-        self.frame_search = FrameSearch(searcher, crop_encoder, proposer)
+        self.frame_search = FrameSearch(searcher, crop_encoder, proposer, alike=not background)
         self.query_encoder = QueryEncoder(encoders, searcher.exemplar_space)
         self._active = ActiveVocabulary(self.query_encoder)
         self._features = FeatureExtractor(encoders, self._image_encoder, searcher.exemplar_space)
@@ -177,6 +178,15 @@ class Pipeline:
         blank = Frame(np.zeros((*size, 3), np.uint8))
         self.process(blank, OutputRequest(features=True, semantic_features=True, masks=True))
         self.frame_search.warm_up_refinement(size)
+
+    def expect_size(self, size: tuple[int, int], settings: PipelineSettings) -> None:
+        """Looks for engines for images that may come, while frames go on.
+
+        Args:
+            size: (height, width) of the images.
+            settings: With the size of the network's input.
+        """
+        self._image_encoder.expect(size, settings)
 
     def pause(self) -> None:
         """Stops what runs in the background until ``resume``."""
@@ -346,13 +356,17 @@ class Pipeline:
         return self.submit_batch([frame], [request])[0]
 
     def submit_batch(
-        self, frames: Sequence[Frame], request: OutputRequest | Sequence[OutputRequest]
+        self,
+        frames: Sequence[Frame],
+        request: OutputRequest | Sequence[OutputRequest],
+        settings: PipelineSettings | None = None,
     ) -> list[PendingResult]:
         """As ``submit`` for each frame.
 
         Args:
             frames: Of any sizes; those of one input size go together.
             request: For all frames, or one for each.
+            settings: Others than those in force, for these frames.
 
         Returns:
             The results to wait for, in the order of the frames. Timings of what is done for all at once
@@ -362,7 +376,7 @@ class Pipeline:
             ValueError: For another number of requests than of frames.
         """
         each = [request] * len(frames) if isinstance(request, OutputRequest) else list(request)
-        pending = self._computation.submit(frames, each, self._active.prepared, self._settings)
+        pending = self._computation.submit(frames, each, self._active.prepared, settings or self._settings)
         if self._self_calibration is not None and frames:
             self._self_calibration.offer(frames[0])
         return pending

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 AUTO_TILE = -1
+AS_LONG_AS_ENCODING = -1.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class PipelineSettings:
         max_refined_masks: Most detections per frame, best first, whose masks a SAM draws again, where one
             is loaded.
         max_rescored: Most enlarged crops per frame for rescoring, where the language model has a head for
-            it; 0 turns rescoring off.
+            it; 0 turns rescoring off. Crops that look as in an earlier frame of their stream do not count.
+        rescoring_ms: Most milliseconds per frame for encoding crops; inf sets no limit, 0 encodes none.
+            AS_LONG_AS_ENCODING allows as long as the encoders usually take for a frame.
         overlay_scores: Write probabilities behind the labels of the overlay.
     """
 
@@ -45,4 +49,5 @@ class PipelineSettings:
     split_instances: bool = True
     max_refined_masks: int = 20
     max_rescored: int = 32
+    rescoring_ms: float = math.inf
     overlay_scores: bool = False

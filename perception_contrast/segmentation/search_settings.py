@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -15,7 +16,8 @@ class SearchSettings:
         max_detections: most detections of an image, and most regions of a query.
         min_region_share: of the image; smaller regions are dropped.
         refine: whether masks follow the image's edges.
-        rescoring_views: most enlarged views of regions that are encoded again; 0: none are.
+        rescoring_views: most enlarged views of regions that are encoded again; 0: no region is rescored.
+        rescoring_ms: for encoding them, as of ``RescoringLimits``; inf: no limit.
     """
 
     mask_threshold: float | None = None
@@ -24,3 +26,4 @@ class SearchSettings:
     min_region_share: float = 2e-4
     refine: bool = True
     rescoring_views: int = 0
+    rescoring_ms: float = math.inf

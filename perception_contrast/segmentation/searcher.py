@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +28,16 @@ from perception_contrast.segmentation.regions.region_growing import grow_query_r
 from perception_contrast.segmentation.regions.region_scoring import RegionScorer
 from perception_contrast.segmentation.regions.relevancy import Relevancy
 from perception_contrast.segmentation.rescoring.rescorer import Rescorer
+from perception_contrast.segmentation.rescoring.rescoring_limits import RescoringLimits
 from perception_contrast.segmentation.scoring.query_scorer import QueryScorer
 from perception_contrast.segmentation.search_context import SearchContext
 from perception_contrast.segmentation.search_result import SearchResult
 from perception_contrast.segmentation.search_settings import SearchSettings
-from perception_contrast.segmentation.thresholds import above_detection_threshold, mask_logit
+from perception_contrast.segmentation.thresholds import (
+    above_detection_threshold,
+    mask_logit,
+    published_from,
+)
 from perception_contrast.segmentation.upsampling.logit_map import LogitMap
 from perception_contrast.segmentation.upsampling.logit_upsampler import LogitUpsampler
 
@@ -135,6 +141,7 @@ class Searcher:
         settings: SearchSettings,
         split_cues: SplitCues | None = None,
         stage: Stage | None = None,
+        stream: str = "",
     ) -> SearchResult:
         """Masks and detections of all queries.
 
@@ -146,6 +153,7 @@ class Searcher:
             settings: thresholds and limits.
             split_cues: what regions are split into instances by; None: connected instances stay one region.
             stage: context manager that times rescoring.
+            stream: the camera, by whose earlier frames rescoring is shortened; "" for an image by itself.
 
         Raises:
             SpaceError: a grid or an exemplar is of another space.
@@ -154,16 +162,20 @@ class Searcher:
             return SearchResult(np.full(image.shape[:2], UNLABELLED, np.uint16), ())
         grown = self._grow(image, text_grid, exemplar_grid, prepared, settings)
         context = grown.context
-        candidates = self._region_scorer.score(grown.regions, context)
+        candidates, counts = self._region_scorer.score(grown.regions, context), None
         if self.rescorer is not None and settings.rescoring_views > 0:
+            limits = RescoringLimits(settings.rescoring_views, settings.rescoring_ms)
+            threshold = partial(
+                published_from, context=context, settings=settings, place_level=self.place_level
+            )
             with stage(RESCORING_STAGE) if stage is not None else nullcontext():
-                candidates = self.rescorer.rescore(candidates, context, settings.rescoring_views)
+                candidates, counts = self.rescorer.rescore(candidates, context, limits, threshold, stream)
         candidates = above_detection_threshold(candidates, context, settings, self.place_level)
         if split_cues is not None:
             splitter = Splitter(grown.upsampler, image, split_cues)
             candidates = split_candidates(candidates, grown.maps, splitter, self._region_scorer, context)
         candidates.sort(key=lambda candidate: candidate.probability, reverse=True)
-        return self._render(candidates, grown, settings)
+        return replace(self._render(candidates, grown, settings), rescoring=counts)
 
     def cell_logits(
         self, text_grid: FeatureGrid | None, exemplar_grid: FeatureGrid | None, prepared: PreparedQueries

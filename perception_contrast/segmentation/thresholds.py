@@ -26,26 +26,29 @@ def detection_threshold(query: Query, settings: SearchSettings, calibrated: floa
     return calibrated if settings.detection_threshold is None else settings.detection_threshold
 
 
+def published_from(
+    candidate: Candidate, context: SearchContext, settings: SearchSettings, place_level: float | None = None
+) -> float:
+    """Probability from which a candidate is published.
+
+    place_level: instead of the calibrated threshold of queries with texts; None keeps that.
+    """
+    prepared, calibrated = context.prepared, candidate.calibrated_threshold
+    if place_level is not None and prepared.has_texts(candidate.query):
+        calibrated = place_level
+    return detection_threshold(prepared.vocabulary.queries[candidate.query], settings, calibrated)
+
+
 def above_detection_threshold(
     candidates: Iterable[Candidate],
     context: SearchContext,
     settings: SearchSettings,
     place_level: float | None = None,
 ) -> list[Candidate]:
-    """The candidates that are published, in the order given.
-
-    place_level: instead of the calibrated threshold of queries with texts; None keeps that.
-    """
-    prepared, kept = context.prepared, []
-    for one in candidates:
-        calibrated = one.calibrated_threshold
-        if place_level is not None and prepared.has_texts(one.query):
-            calibrated = place_level
-        if one.probability >= detection_threshold(
-            prepared.vocabulary.queries[one.query], settings, calibrated
-        ):
-            kept.append(one)
-    return kept
+    """The candidates that are published, in the order given. place_level: as of ``published_from``."""
+    return [
+        one for one in candidates if one.probability >= published_from(one, context, settings, place_level)
+    ]
 
 
 def mask_logit(settings: SearchSettings, calibration: Calibration) -> float:

@@ -19,6 +19,7 @@ from perception_contrast.ros.monitoring.health import (
     OK,
     WARN,
     CameraReport,
+    DeadlineReport,
     NodeReport,
     PairedTopic,
     camera_findings,
@@ -114,6 +115,7 @@ def test_every_message_of_a_node_is_reached() -> None:
         NodeReport("active", issues={"models": "x", "vocabulary": "x", "state": "x", "parameters": "x"}),
         NodeReport("active", busy_seconds=60.0, loading="a", warnings=["engine captured failed"]),
         NodeReport("configuring", loading="a", progress="b\nc"),
+        NodeReport("active", deadline=DeadlineReport(10.0, 1.5, False, True, 189, 0.0, 4, ("crops",))),
         NodeReport("inactive"),
         NodeReport(
             "active", models={"semantic": ("household-lit", "m@1")}, trained_absent=("forklift", "drone")

@@ -64,6 +64,7 @@ class ScriptedPipeline:
         self.gate.set()
         self.processed: list[tuple[Frame, OutputRequest]] = []
         self.batches: list[int] = []
+        self.used: list[PipelineSettings] = []  # of each batch
         # Each frame takes this long; a test may change it.
         self.seconds = 0.0
 
@@ -127,8 +128,14 @@ class ScriptedPipeline:
         self.vocabulary, lines = of_space(vocabulary, SPACE)
         return lines
 
-    def submit_batch(self, frames: Sequence[Frame], request: Sequence[OutputRequest]) -> list[Any]:
+    def expect_size(self, size: tuple[int, int], settings: PipelineSettings) -> None:
+        return
+
+    def submit_batch(
+        self, frames: Sequence[Frame], request: Sequence[OutputRequest], settings: PipelineSettings
+    ) -> list[Any]:
         self.gate.wait(60.0)
+        self.used.append(settings)
         self.batches.append(len(frames))
         time.sleep(self.seconds * len(frames))
         return [

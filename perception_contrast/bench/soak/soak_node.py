@@ -22,10 +22,10 @@ class FailingEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)
 
-    def submit_batch(self, frames: Sequence[Any], request: Any) -> Any:
+    def submit_batch(self, frames: Sequence[Any], request: Any, settings: Any) -> Any:
         if any(frame.frame_id == FAILING_FRAME_ID for frame in frames):
             raise RuntimeError("the engine fails because the soak asks for it")
-        return self._pipeline.submit_batch(frames, request)
+        return self._pipeline.submit_batch(frames, request, settings)
 
 
 def main(build: Callable[..., Any] | None = None) -> None:

@@ -34,6 +34,8 @@ MESSAGES = {
     "{other} is read from {read}, publishers there: {publishers}",
     "zero_stamps": "images on {topic} have no stamp",
     "future_stamps": "stamps on {topic} are in the future by the node's clock",
+    "deadline": "target_rate of {target:g} frames/s is not held: frames take {load:.1f} times what it leaves "
+    "them; given up: {given_up}",
     "unfamiliar": "unfamiliar images on {topic}: {warning}",
     "incompatible_subscriber": "a subscriber of {topic} asks for a {policy} that is not offered",
     "switched_off": "{output} has a subscriber, but parameter `outputs` leaves it out",
@@ -118,6 +120,31 @@ class CameraReport:
 
 
 @dataclass(frozen=True)
+class DeadlineReport:
+    """How deadline mode stands.
+
+    Attributes:
+        target_hz: The rate to hold.
+        load: What frames take without rescoring, as a share of the time that the rate leaves them.
+        holds: Whether the rate is held.
+        exhausted: Whether it is not, and nothing is left to give up.
+        short_side: Of the network's input, in force.
+        rescoring_ms: In force; inf for no limit.
+        draw_every: One frame in so many is drawn.
+        given_up: In words; empty for nothing.
+    """
+
+    target_hz: float
+    load: float
+    holds: bool
+    exhausted: bool
+    short_side: int
+    rescoring_ms: float
+    draw_every: int
+    given_up: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class NodeReport:
     """State of a node.
 
@@ -130,6 +157,7 @@ class NodeReport:
         counts: Kind to the number of issues since start.
         busy_seconds: How long the batch in progress has taken.
         hardware: Keys and values of the machine.
+        deadline: How deadline mode stands; None while it is off.
     """
 
     state: str
@@ -148,6 +176,7 @@ class NodeReport:
     counts: Mapping[str, int] = field(default_factory=dict)
     busy_seconds: float = 0.0
     hardware: Mapping[str, str] = field(default_factory=dict)
+    deadline: DeadlineReport | None = None
 
 
 def node_findings(report: NodeReport) -> list[Finding]:
@@ -176,6 +205,11 @@ def node_findings(report: NodeReport) -> list[Finding]:
         found.append(finding(WARN, "trained_absent", model=model, labels=labels))
     if report.warnings:
         found.append(finding(WARN, "engine", warning=report.warnings[-1]))
+    deadline = report.deadline
+    if deadline is not None and deadline.exhausted:
+        given_up = "; ".join(deadline.given_up)
+        values = {"target": deadline.target_hz, "load": deadline.load, "given_up": given_up}
+        found.append(finding(WARN, "deadline", **values))
     return most_serious_first(found)
 
 
@@ -271,7 +305,21 @@ def node_values(report: NodeReport) -> dict[str, str]:
         pairs["engine/warnings"] = "; ".join(report.warnings)
     if report.self_calibration:
         pairs["self_calibration"] = report.self_calibration
+    if report.deadline is not None:
+        pairs |= _deadline_values(report.deadline)
     return pairs | dict(report.hardware)
+
+
+def _deadline_values(report: DeadlineReport) -> dict[str, str]:
+    return {
+        "deadline/target_hz": f"{report.target_hz:g}",
+        "deadline/holds": str(report.holds).lower(),
+        "deadline/load": f"{report.load:.2f}",
+        "deadline/short_side": str(report.short_side),
+        "deadline/rescoring_ms": f"{report.rescoring_ms:.0f}",
+        "deadline/draw_every": str(report.draw_every),
+        "deadline/given_up": "; ".join(report.given_up) or "nothing",
+    }
 
 
 def camera_values(report: CameraReport) -> dict[str, str]:
@@ -299,6 +347,7 @@ def camera_values(report: CameraReport) -> dict[str, str]:
     pairs |= {f"malformed/{reason}": str(count) for reason, count in sorted(snapshot.malformed.items())}
     pairs |= {f"sync/{outcome}": str(count) for outcome, count in sorted(report.pairs.items())}
     pairs |= {f"stamps/{kind}": str(count) for kind, count in sorted(report.stamps.items())}
+    pairs |= {f"rescoring/{what}": str(count) for what, count in sorted(snapshot.rescoring.items())}
     for stage, (p50, p95) in snapshot.latency.items():
         pairs |= {f"latency_ms/{stage}/p50": f"{p50:.2f}", f"latency_ms/{stage}/p95": f"{p95:.2f}"}
     return pairs | {f"subscribers/{name}": str(count) for name, count in report.subscribers.items()}

@@ -48,6 +48,7 @@ class Snapshot:
     unfamiliar: str = ""
     latency: Mapping[str, Percentiles] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    rescoring: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Arrivals:
@@ -81,6 +82,7 @@ class Statistics:
         self._errors = 0
         self._malformed: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._rescoring: Counter[str] = Counter()
         self._last_malformed: Issue | None = None
         self._last_error: Issue | None = None
         self._latency: dict[str, deque[float]] = {}
@@ -105,6 +107,11 @@ class Statistics:
             for stage, value in milliseconds.items():
                 self._latency.setdefault(stage, deque(maxlen=LATENCY_SAMPLES)).append(value)
 
+    def rescoring(self, counts: Mapping[str, int]) -> None:
+        """Adds one frame's enlarged views by what became of them."""
+        with self._lock:
+            self._rescoring.update(counts)
+
     def malformed(self, reason: str, message: str) -> int:
         """Counts a malformed input; returns the count of its reason so far."""
         with self._lock:
@@ -123,6 +130,12 @@ class Statistics:
         with self._lock:
             self._unfamiliar = warning
 
+    @property
+    def in_hz(self) -> float:
+        """Frames a second that arrived over the last RATE_WINDOW seconds; 0 where fewer than two did."""
+        with self._lock:
+            return self._in.rate(self._clock())
+
     def snapshot(self) -> Snapshot:
         with self._lock:
             now = self._clock()
@@ -140,6 +153,7 @@ class Statistics:
                 unfamiliar=self._unfamiliar,
                 latency={stage: _percentiles(values) for stage, values in self._latency.items()},
                 dropped=dict(self._dropped),
+                rescoring=dict(self._rescoring),
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from perception_contrast.core.errors import FrameError
@@ -16,6 +16,7 @@ from perception_contrast.ros.camera.stamp_synchronizer import Synchronized
 from perception_contrast.ros.monitoring.latency import FrameTimeline, LatencyTopic
 from perception_contrast.ros.monitoring.tracing import trace_points
 from perception_contrast.ros.node.active_pipeline import ActivePipeline
+from perception_contrast.ros.node.deadline import Deadline
 from perception_contrast.ros.node.vocabulary_publisher import VocabularyPublisher
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class FrameProcessor:
 
     Args:
         output_format: Gives how results are written.
+        deadline: Says what a batch may cost.
     """
 
     def __init__(
@@ -52,22 +54,24 @@ class FrameProcessor:
         publisher: VocabularyPublisher,
         latency: LatencyTopic,
         output_format: Callable[[], OutputFormat],
+        deadline: Deadline,
     ) -> None:
         self._cameras, self._active, self._publisher = cameras, active, publisher
         self._latency, self._output_format = latency, output_format
-        self._trace = trace_points()
+        self._deadline, self._trace = deadline, trace_points()
 
     def process_batch(self, batch: Sequence[Scheduled[Synchronized]]) -> None:
         pipeline = self._active.get()
         if pipeline is None:
             return
+        began = time.monotonic()
         decoded = [frame for one in batch if (frame := self._decode(one.camera, one.item)) is not None]
         if not decoded:
             return
         try:
-            pending = pipeline.submit_batch(
-                [one.received.frame for one in decoded], [one.request for one in decoded]
-            )
+            frames = [one.received.frame for one in decoded]
+            settings = self._deadline.settings(pipeline, [frame.size for frame in frames])
+            pending = pipeline.submit_batch(frames, [one.request for one in decoded], settings)
         except Exception as error:
             for one in decoded:
                 one.camera.report_failure(error)
@@ -77,6 +81,8 @@ class FrameProcessor:
                 self._publish(one, result)
             except Exception as error:
                 one.camera.report_failure(error)
+        timings = [one.timeline.timings for one in decoded]
+        self._deadline.add(time.monotonic() - began, timings, pipeline.settings)
         self._publisher.publish(pipeline)
 
     def _decode(self, name: str, synchronized: Synchronized) -> DecodedFrame | None:
@@ -94,7 +100,7 @@ class FrameProcessor:
         timeline.decoded = time.monotonic()
         self._trace("decoded", name, synchronized.stamp)
         camera.store_latest(received)
-        request = camera.outputs.request()
+        request = self._deadline.thinned(name, camera.outputs.request())
         if not requests_anything(request):
             camera.statistics.dropped("not_wanted")
             return None
@@ -109,6 +115,8 @@ class FrameProcessor:
         camera.outputs.publish(result, header, self._output_format())
         timeline.published = time.monotonic()
         self._trace("published", camera.name, decoded.stamp)
+        if result.rescoring is not None:
+            camera.statistics.rescoring(asdict(result.rescoring))
         camera.statistics.latency(timeline.milliseconds(camera.stamp_age_ms(decoded.stamp)))
         camera.statistics.frame_out()
         self._latency.publish(header, camera.name, timeline)

@@ -8,6 +8,7 @@ from typing import Any
 from perception_contrast.ros.camera.camera_stream import CameraStream
 from perception_contrast.ros.camera.scheduler import FairWorker
 from perception_contrast.ros.monitoring.statistics import Issues
+from perception_contrast.ros.node.deadline import Deadline
 from perception_contrast.ros.node.model_manager import ModelManager
 from perception_contrast.ros.node.vocabulary_publisher import VocabularyPublisher
 from perception_contrast.ros.parameters import node_parameters
@@ -28,11 +29,12 @@ class ParameterUpdates:
         worker: FairWorker[Any],
         publisher: VocabularyPublisher,
         issues: Issues,
+        deadline: Deadline,
         *,
         check_model_names: bool,
     ) -> None:
         self._models, self._cameras, self._worker = models, cameras, worker
-        self._publisher, self._issues = publisher, issues
+        self._publisher, self._issues, self._deadline = publisher, issues, deadline
         self._check_model_names = check_model_names
 
     def apply(self, new: Values, old: Values) -> None:
@@ -61,6 +63,7 @@ class ParameterUpdates:
         intervals = {name: 1.0 / rate if rate > 0.0 else 0.0 for name, rate in rates.items()}
         weights = node_parameters.per_camera(values, "camera_weights")
         self._worker.configure(weights, intervals, int(values["max_batch"]))
+        self._deadline.configure(float(values["target_rate"]), rates)
         for camera in self._cameras.values():
             camera.outputs.allow(node_parameters.allowed_outputs(values))
             camera.input.configure_sync(values["sync_slop"], values["sync_patience"])

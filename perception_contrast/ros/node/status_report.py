@@ -11,6 +11,7 @@ from perception_contrast.ros.monitoring.hardware import hardware_values
 from perception_contrast.ros.monitoring.health import CameraReport, NodeReport, PairedTopic
 from perception_contrast.ros.monitoring.statistics import Issues
 from perception_contrast.ros.node.active_pipeline import ActivePipeline
+from perception_contrast.ros.node.deadline import Deadline
 from perception_contrast.ros.node.model_manager import ModelManager
 from perception_contrast.ros.parameters.node_parameters import NodeParameters, per_camera
 
@@ -30,9 +31,11 @@ class StatusReporter:
         worker: FairWorker[Any],
         issues: Issues,
         parameters: NodeParameters,
+        deadline: Deadline,
     ) -> None:
         self._active, self._models, self._cameras = active, models, cameras
         self._worker, self._issues, self._parameters = worker, issues, parameters
+        self._deadline = deadline
         self._last_counts: dict[str, dict[str, int]] = {}
 
     def report(self) -> NodeReport:
@@ -63,6 +66,7 @@ class StatusReporter:
             },
             busy_seconds=self._worker.busy_seconds,
             hardware=hardware_values(),
+            deadline=self._deadline.report,
         )
 
     def _camera(self, camera: CameraStream, expected_hz: float) -> CameraReport:

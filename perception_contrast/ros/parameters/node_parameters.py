@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import math
 import re
 import threading
 from collections.abc import Collection
@@ -16,7 +17,7 @@ from rclpy.parameter import Parameter
 
 from perception_contrast.core.errors import ModelError, PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary
-from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+from perception_contrast.pipeline.pipeline_settings import AS_LONG_AS_ENCODING, PipelineSettings
 from perception_contrast.ros.parameters.parameter_spec import ParameterError, Value, Values
 from perception_contrast.ros.parameters.parameter_table import ALL_OUTPUTS, OUTPUTS
 from perception_contrast.ros.parameters.parameter_table import SPECS as SPECS
@@ -204,6 +205,14 @@ def proposal_files(values: Values) -> tuple[Path, ...] | None:
         raise ParameterError(f"parameter 'proposals': {error}") from error
 
 
+def rescoring_ms(values: Values) -> float:
+    """``PipelineSettings.rescoring_ms`` of parameter ``zoom_budget_ms``, where below 0 is automatic."""
+    budget = float(values["zoom_budget_ms"])
+    if budget < 0.0:
+        return AS_LONG_AS_ENCODING
+    return budget or math.inf
+
+
 def pipeline_settings(values: Values) -> PipelineSettings:
     """Settings of the pipeline."""
     return PipelineSettings(
@@ -219,6 +228,7 @@ def pipeline_settings(values: Values) -> PipelineSettings:
         split_instances=values["split"],
         max_refined_masks=values["refine_masks_most"],
         max_rescored=values["zoom"],
+        rescoring_ms=rescoring_ms(values),
         overlay_scores=values["overlay_scores"],
     )
 

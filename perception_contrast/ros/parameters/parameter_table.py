@@ -189,6 +189,14 @@ SPECS = (
         256,
     ),
     ParameterSpec(
+        "zoom_budget_ms",
+        -1.0,
+        "Most milliseconds of a frame for crops that rescore detections; 0 for no limit, -1 for as long as "
+        "the image encoders take.",
+        -1.0,
+        10000.0,
+    ),
+    ParameterSpec(
         "refine_masks_most",
         20,
         "Largest number of detections of a frame whose masks `proposals` refines.",
@@ -203,6 +211,14 @@ SPECS = (
         "outputs",
         (ALL_OUTPUTS,),
         "Outputs that may be computed if they have subscribers: all, or some of " + ", ".join(OUTPUTS) + ".",
+    ),
+    ParameterSpec(
+        "target_rate",
+        0.0,
+        "Rate in frames a second that is held for each camera: by less rescoring, then smaller images, then "
+        "fewer drawings; 0 switches this off.",
+        0.0,
+        1000.0,
     ),
     ParameterSpec(
         "max_rate",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perception_contrast.core.arrays import FloatArray, FloatBox, Size
+from perception_contrast.core.running_median import RunningMedian
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.encoders.rescoring_head import SIDE, RescoringHead, pooled
 from perception_contrast.engines.encoder_session import EncoderSession, rescoring_session
@@ -25,6 +29,15 @@ from perception_contrast.preprocessing.region_crops import (
     view_of,
 )
 from perception_contrast.segmentation.regions.region import Region
+from perception_contrast.segmentation.rescoring.crop_batches import batch_sizes
+from perception_contrast.segmentation.rescoring.rescoring_limits import RescoringCounts, RescoringLimits
+from perception_contrast.segmentation.rescoring.view_memory import StreamMemory, ViewMemory
+
+# Passes over which the time of a view is known.
+PASSES = 15
+# Of a frame's time, that later frames do without after a frame took too much.
+LONGEST_DEBT = 4.0
+TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -54,8 +67,34 @@ class RegionCrop:
         return steady(view_of(self.box))
 
 
+@dataclass(frozen=True)
+class EncodedCrops:
+    """The crops of one image that were encoded or remembered.
+
+    Attributes:
+        indices: of these crops among those given, rising.
+        vectors: (n, dim) float32 unit rows, one for each of them.
+        counts: what became of the views.
+    """
+
+    indices: list[int]
+    vectors: FloatArray
+    counts: RescoringCounts
+
+
+@dataclass(frozen=True)
+class _EncodedView:
+    """pixels: (SIDE, SIDE, 3) as they are now. tokens: (g, g, c) on the encoder's device."""
+
+    pixels: NDArray[np.uint8]
+    tokens: Tensor
+
+
 class CropEncoder:
     """An image encoder behind an engine, and the rescoring head on its features. Any thread may call.
+
+    Views of a stream that look as they did when they were encoded are not encoded again. What is remembered
+    is the encoder's features: the head reads them with the region's present mask, in any frame.
 
     Args:
         served: runs the encoder.
@@ -72,6 +111,7 @@ class CropEncoder:
         self.scale, self.bias = float(head.log_scale.exp()), float(head.bias)
         self._cells = SIDE // served.graph.patch
         self._lock = threading.Lock()
+        self._memory, self._ms_per_view = ViewMemory(), RunningMedian(PASSES)
         graph = served.graph
         self._mean, self._std = (
             torch.tensor(v, device=served.device).view(1, 3, 1, 1) for v in (graph.mean, graph.std)
@@ -95,31 +135,110 @@ class CropEncoder:
         (self.served.prepare if wait else self.served.begin)((SIDE, SIDE), progress)
 
     def vectors(self, image: NDArray[np.uint8], crops: Sequence[RegionCrop]) -> FloatArray:
-        """Encodes crops of one image; crops that share a view share its forward pass.
+        """(n, dim) float32 unit rows of all n crops, as ``encode`` without limits gives them."""
+        return self.encode(image, crops, RescoringLimits(len(crops))).vectors
+
+    def encode(
+        self, image: NDArray[np.uint8], crops: Sequence[RegionCrop], limits: RescoringLimits, stream: str = ""
+    ) -> EncodedCrops:
+        """Encodes crops of one image, as far as the limits allow; crops that share a view share its pass.
+
+        Views that the last frame of the stream left out come first, then the others as they are given.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            crops: n crops.
-
-        Returns:
-            (n, dim) float32 unit rows.
+            crops: those that matter most first.
+            limits: of this frame.
+            stream: the camera, whose frames follow each other; "" for an image by itself.
         """
+        with self._lock, self.served.search.serving(), torch.inference_mode():
+            if self.served.adopt():
+                # Another engine's features differ by rounding: one frame's are of one engine.
+                self._memory.forget()
+            memory = self._memory.of(stream)
+            known = self._recalled(memory, image, crops)
+            unknown = memory.order(dict.fromkeys(one.view for one in crops if one.view not in known))
+            fresh = self._encoded(memory, image, unknown, limits)
+            memory.left_out = frozenset(unknown[len(fresh) :])
+            counts = RescoringCounts(len(fresh), len(known), len(unknown) - len(fresh))
+            seen = known | fresh
+            indices = [index for index, one in enumerate(crops) if one.view in seen]
+            return EncodedCrops(indices, self._named([crops[index] for index in indices], seen), counts)
+
+    def _recalled(
+        self, memory: StreamMemory, image: NDArray[np.uint8], crops: Sequence[RegionCrop]
+    ) -> dict[View, _EncodedView]:
+        """The views that look as they did."""
+        recalled = {}
+        for view in {one.view for one in crops if one.view in memory}:
+            pixels = enlarged(image, view, SIDE)
+            tokens = memory.recall(view, pixels)
+            if tokens is not None:
+                recalled[view] = _EncodedView(pixels, tokens)
+        return recalled
+
+    def _encoded(
+        self, memory: StreamMemory, image: NDArray[np.uint8], views: Sequence[View], limits: RescoringLimits
+    ) -> dict[View, _EncodedView]:
+        """The first of the views, as many as the limits allow."""
+        count = min(len(views), limits.views, self._affordable(memory, limits.milliseconds))
+        began, encoded = time.perf_counter(), {}
+        waiting = list(views[:count])
+        for size in batch_sizes(count, self.served.device):
+            batch, waiting = waiting[:size], waiting[size:]
+            pixels = [enlarged(image, view, SIDE) for view in batch]
+            for view, shown, tokens in zip(batch, pixels, self._tokens(pixels, size), strict=True):
+                encoded[view] = _EncodedView(shown, tokens)
+                memory.store(view, shown, tokens)
+        if count:
+            if self.served.device.startswith("cuda"):
+                torch.cuda.current_stream(self.served.device).synchronize()
+            took = 1e3 * (time.perf_counter() - began)
+            self._ms_per_view.add(took / count)
+            memory.spare_ms -= took
+        return encoded
+
+    def _affordable(self, memory: StreamMemory, milliseconds: float) -> int:
+        """How many views fit in the time of a frame and what earlier frames left over."""
+        if math.isinf(milliseconds):
+            memory.spare_ms = 0.0
+            return sys.maxsize
+        if milliseconds <= 0.0:
+            return 0
+        each = self._ms_per_view.value
+        if each is None:
+            memory.spare_ms = milliseconds
+            return 1
+        # What one frame took too much, by a hiccup of the machine say, costs the next few frames at most.
+        spare = min(max(memory.spare_ms, -LONGEST_DEBT * milliseconds), each)
+        memory.spare_ms = spare + milliseconds
+        return max(int(memory.spare_ms / each + TOLERANCE), 0)
+
+    def _tokens(self, pixels: Sequence[NDArray[np.uint8]], size: int) -> Tensor:
+        """(n, g, g, c) features of n enlarged views, encoded as a batch of ``size``, which is n or more."""
+        batch = np.zeros((size, SIDE, SIDE, 3), np.uint8)
+        batch[: len(pixels)] = pixels
+        rgb = self._rgb(batch)
+        return self.served.run((rgb - self._mean) / self._std)["layers"][: len(pixels)]
+
+    def _rgb(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """(n, 3, SIDE, SIDE) in [0, 1] of (n, SIDE, SIDE, 3)."""
+        return torch.from_numpy(pixels).to(self.served.device).permute(0, 3, 1, 2).float() / 255
+
+    def _named(self, crops: Sequence[RegionCrop], seen: Mapping[View, _EncodedView]) -> FloatArray:
+        """(n, dim) float32 unit rows of crops whose views were encoded."""
         if not crops:
             return np.zeros((0, self._head.config.dim), np.float32)
-        rows: dict[View, int] = {}
-        view_rows = [rows.setdefault(crop.view, len(rows)) for crop in crops]
-        views = np.stack([enlarged(image, view, SIDE) for view in rows])
+        row = {view: number for number, view in enumerate(seen)}
         covered = np.stack([coverage(one.mask, one.box, one.view, self._cells) for one in crops])
-        shapes = np.array([form_of(crop.box, crop.share) for crop in crops], np.float32)
+        shapes = np.array([form_of(one.box, one.share) for one in crops], np.float32)
         device = self.served.device
-        with self._lock, self.served.search.serving(), torch.inference_mode():
-            self.served.adopt()
-            rgb = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
-            tokens = self.served.run((rgb - self._mean) / self._std)["layers"]
-            row = torch.tensor(view_rows, device=device)
-            masks, shape = (torch.from_numpy(array).to(device) for array in (covered, shapes))
-            vectors: Tensor = self._head(pooled(tokens[row], masks, rgb[row], shape))
-            return np.asarray(vectors.float().cpu().numpy(), np.float32)
+        rows = torch.tensor([row[one.view] for one in crops], device=device)
+        tokens = torch.stack([one.tokens for one in seen.values()])
+        rgb = self._rgb(np.stack([one.pixels for one in seen.values()]))
+        masks, form = (torch.from_numpy(array).to(device) for array in (covered, shapes))
+        vectors: Tensor = self._head(pooled(tokens[rows], masks, rgb[rows], form))
+        return np.asarray(vectors.float().cpu().numpy(), np.float32)
 
 
 def build_crop_encoder(

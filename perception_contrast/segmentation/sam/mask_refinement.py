@@ -94,7 +94,7 @@ def refine_masks(found: SearchResult, proposed: ProposedMasks, ids: Mapping[str,
         for one, mask, quality in zip(found.detections, proposed.masks, proposed.quality, strict=False)
     ]
     detections = suppress_duplicates([*refined, *found.detections[len(refined) :]])
-    return SearchResult(label_image(found.masks.shape, detections, ids), detections)
+    return replace(found, masks=label_image(found.masks.shape, detections, ids), detections=detections)
 
 
 def refine_detection(detection: Detection, mask: BoolMask, quality: float) -> Detection:

@@ -21,6 +21,7 @@ from fuzzing.trees import mutated_tree
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.ros.monitoring.statistics import Issues
+from perception_contrast.ros.node.deadline import Deadline
 from perception_contrast.ros.node.parameter_updates import ParameterUpdates
 from perception_contrast.ros.parameters import node_parameters
 from perception_contrast.ros.parameters.node_parameters import SPECS, NodeParameters
@@ -61,7 +62,9 @@ class Parameters(Target):
         self._pipeline = _Vocabularies()
         models = SimpleNamespace(pipeline=self._pipeline, switch=lambda: None)
         worker = SimpleNamespace(configure=lambda weights, intervals, batch: None)
-        updates = ParameterUpdates(models, {}, worker, _Publisher(), Issues(), check_model_names=True)  # type: ignore[arg-type]
+        updates = ParameterUpdates(  # type: ignore[arg-type]
+            models, {}, worker, _Publisher(), Issues(), Deadline({}), check_model_names=True
+        )
         self._parameters.handle_changes(updates)
         self._callback = next(
             one.callback for one in self._node.services if one.srv_name.endswith("set_parameters_atomically")

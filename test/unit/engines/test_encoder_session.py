@@ -220,6 +220,24 @@ def test_a_size_that_changes_while_choosing_gets_its_turn_and_too_many_do_not() 
     assert len(served.chosen) == MAX_SIZES
 
 
+def test_a_size_that_is_expected_gets_its_engine_before_it_comes() -> None:
+    better = Counting(graph())
+    choice = SlowChoice(better)
+    served = session(choice)
+    for side in (42, 56, 56):
+        choice.go_on.release()
+        served.expect((side, side))
+    end_of_search(served)
+    assert choice.tried == [(42, 42), SQUARE] and served.adopt()
+    served.run(images())
+    assert better.runs == 1
+    for number in range(MAX_SIZES):
+        choice.go_on.release()
+        served.expect((14 * (5 + number),) * 2)
+    end_of_search(served)
+    assert len(choice.tried) == MAX_SIZES
+
+
 def test_closing_calls_the_choice_off_and_leaves_no_thread() -> None:
     choice = SlowChoice(Counting(graph()))
     served = session(choice)
@@ -282,6 +300,7 @@ def test_in_the_foreground_the_choice_is_made_at_the_same_image_of_every_run() -
 def test_torch_alone_builds_nothing() -> None:
     served = EncoderSession(graph(), "cpu", "torch", choosers=Choosers(never, never, never))
     assert served.prepare(SQUARE) is None
+    served.expect(SQUARE)
     for _ in range(BUILD_AFTER + 2):
         served.run(images())
     assert not served.warnings and not served.search.is_busy

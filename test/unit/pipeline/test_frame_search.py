@@ -9,8 +9,13 @@ import pytest
 from frame_checks import ALL_OUTPUTS, GREEN, KINDS, RED, noise, painted
 from small_models import pipeline_of
 
-from perception_contrast.core.vocabulary import UNLABELLED, Query
+from perception_contrast.core.frame import Frame
+from perception_contrast.core.vocabulary import UNLABELLED, Query, Vocabulary
+from perception_contrast.pipeline.frame_search import FrameSearch
+from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline_settings import AS_LONG_AS_ENCODING, PipelineSettings
+from perception_contrast.segmentation.prepared_queries import PreparedQueries
 
 
 def test_no_queries_find_nothing() -> None:
@@ -85,3 +90,36 @@ def test_a_negative_acts_on_its_own_label_alone() -> None:
         found = pipeline.process(frame, ALL_OUTPUTS).detections
         assert {"red" if one.box[0] < 300 else "green" for one in found if one.label == "bright"} == seen
         assert any(one.label == "green" for one in found), "the other label still finds it"
+
+
+class RecordingSearcher:
+    """Keeps the milliseconds and the stream that it is given for rescoring."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[float, str]] = []
+
+    def find(self, *arguments: object) -> None:
+        settings, stream = arguments[4], arguments[7]
+        self.given.append((settings.rescoring_ms, stream))
+
+
+def searched(search: FrameSearch, settings: PipelineSettings, encoding_ms: float | None) -> None:
+    frame, features = Frame(np.zeros((4, 6, 3), np.uint8), frame_id="camera"), ImageFeatures()
+    search.search(frame, features, PreparedQueries(Vocabulary(), ()), settings, encoding_ms=encoding_ms)
+
+
+def test_rescoring_may_take_as_long_as_the_encoders_usually_do() -> None:
+    recorder = RecordingSearcher()
+    search, automatic = FrameSearch(recorder), PipelineSettings(rescoring_ms=AS_LONG_AS_ENCODING)
+    for encoding_ms in (40.0, 60.0, 900.0):
+        searched(search, automatic, encoding_ms)
+    searched(search, PipelineSettings(rescoring_ms=7.0), 60.0)
+    searched(search, PipelineSettings(), 60.0)
+    assert recorder.given == [(ms, "camera") for ms in (40.0, 50.0, 60.0, 7.0, float("inf"))]
+
+
+def test_single_images_and_runs_that_must_be_alike_have_no_clock_and_no_memory() -> None:
+    recorder = RecordingSearcher()
+    searched(FrameSearch(recorder), PipelineSettings(rescoring_ms=7.0), None)
+    searched(FrameSearch(recorder, alike=True), PipelineSettings(rescoring_ms=7.0), 60.0)
+    assert recorder.given == [(float("inf"), "")] * 2

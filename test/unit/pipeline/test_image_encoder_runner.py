@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,17 @@ def choosing(faster: Any) -> tuple[Pipeline, DinoTower]:
     session._choosers = Choosers(remembered=lambda *_: None, faster=faster)
     pipeline.warm_up((60, 90), budget=30.0)
     return pipeline, tower
+
+
+def test_frames_may_have_settings_of_their_own() -> None:
+    pipeline, _ = of_dino(short_side=112, max_tokens=256)
+    request, frame = OutputRequest(features=True), noise(112, 112)
+    smaller = replace(pipeline.settings, short_side=56)
+    (own,) = pipeline.submit_batch([frame], request, smaller)
+    assert own.result().features.shape[:2] == (4, 4)
+    assert pipeline.process(frame, request).features.shape[:2] == (8, 8)
+    pipeline.expect_size((112, 112), smaller)
+    assert not pipeline.warnings
 
 
 def test_memory_that_a_candidate_took_is_freed_before_images_get_smaller() -> None:

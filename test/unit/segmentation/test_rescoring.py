@@ -33,8 +33,13 @@ from perception_contrast.pipeline.stage_timer import StageTimer
 from perception_contrast.segmentation.calibration import FEATURES, Calibration
 from perception_contrast.segmentation.calibration_files import StoredCalibration
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
-from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, RegionCrop
-from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
+from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder, EncodedCrops, RegionCrop
+from perception_contrast.segmentation.rescoring.rescoring_calibration import (
+    HIGHEST_LOGIT,
+    RescoringCalibration,
+    rescoring_features,
+)
+from perception_contrast.segmentation.rescoring.rescoring_limits import RescoringCounts, RescoringLimits
 from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
 from perception_contrast.segmentation.search_result import SearchResult
 from perception_contrast.segmentation.search_settings import SearchSettings
@@ -58,9 +63,14 @@ class FixedCropEncoder:
         self.left, self.right = left, right
         self.crops: list[RegionCrop] = []
 
-    def vectors(self, image: np.ndarray, crops: Sequence[RegionCrop]) -> np.ndarray:
-        self.crops += crops
-        return np.stack([self.left if one.box[2] <= image.shape[1] / 2 else self.right for one in crops])
+    def encode(
+        self, image: np.ndarray, crops: Sequence[RegionCrop], limits: RescoringLimits, stream: str = ""
+    ) -> EncodedCrops:
+        seen = list(crops)[: limits.views]
+        self.crops += seen
+        rows = [self.left if one.box[2] <= image.shape[1] / 2 else self.right for one in seen]
+        counts = RescoringCounts(len(seen), 0, len(crops) - len(seen))
+        return EncodedCrops(list(range(len(seen))), np.stack(rows), counts)
 
 
 def grid() -> FeatureGrid:
@@ -133,6 +143,30 @@ def test_own_thresholds_hold_for_rescored_regions_too() -> None:
     assert len(found(FixedCropEncoder(A, B), Query("a", threshold=0.01)).detections) == 2
     strict = replace(BY_CROP, detection=0.99)
     assert found(FixedCropEncoder(A, B), Query("a"), calibration=strict).detections == ()
+
+
+def test_what_no_crop_can_lift_is_neither_encoded_nor_reported() -> None:
+    # A crop's log odds are 4 here, and could be 12.
+    doubtful = RescoringCalibration((0.0, 0.1, 0.0, 0.0), 0.0, 0.5)
+    encoder = FixedCropEncoder(A, A)
+    assert len(found(encoder, Query("a"), calibration=doubtful).detections) == 2 == len(encoder.crops)
+    encoder = FixedCropEncoder(A, A)
+    unlikely = replace(doubtful, offset=-1.3)
+    assert found(encoder, Query("a"), calibration=unlikely).detections == () and not encoder.crops
+    # Whoever asks for less gets the crop.
+    assert len(found(encoder, Query("a", threshold=0.2), calibration=unlikely).detections) == 2
+    assert len(encoder.crops) == 2
+
+
+@pytest.mark.parametrize("weights", [(0.9, 0.1, 0.03, -0.4), (0.5, 0.1, 0.3, 0.0), (0.5, -0.2, -0.1, 0.1)])
+def test_no_crop_gives_more_than_the_highest_probability(weights: tuple[float, ...]) -> None:
+    calibration, rng = RescoringCalibration(weights, 0.2), np.random.default_rng(0)
+    for probability, share in ((0.02, 0.001), (0.4, 0.1), (0.9, 0.3)):
+        highest = calibration.highest_probability(probability, share)
+        for crop in rng.uniform(-HIGHEST_LOGIT, HIGHEST_LOGIT, 200):
+            margin = rng.uniform(0.0, HIGHEST_LOGIT - crop)
+            features = rescoring_features(probability, float(crop), float(margin), share)
+            assert calibration.probability(features) <= highest + 1e-9
 
 
 def test_a_calibration_comes_back_as_it_was_and_others_are_refused() -> None:

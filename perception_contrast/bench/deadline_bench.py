@@ -1,0 +1,103 @@
+"""Deadline mode on a real node: the share of a camera's frames that is answered while a core is taken."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray
+
+from perception_contrast.bench.camera_messages import photograph
+from perception_contrast.bench.node_overhead import NODE, BenchClient, Figures
+from perception_contrast.ros.messages.image_messages import image_message, time_message
+from perception_contrast.ros.qos import output_qos
+
+QUERIES = "queries:=['cup', 'spoon', 'plate', 'saucer', 'table', 'bowl', 'bottle', 'book']"
+SETTLING = 20  # frames at the beginning of a phase that are not counted
+BUSY = "while True: pass"
+
+
+def measure_deadline(
+    model: str, language_model: str, engine: str, short_side: int, seconds: float, rate: float
+) -> dict[str, Figures]:
+    """A camera at a rate that is the node's ``target_rate``: alone, with a core taken, and alone again.
+
+    Args:
+        model, language_model, engine, short_side: of the node.
+        seconds: of each phase, after SETTLING frames.
+        rate: frames a second.
+
+    Returns:
+        By phase: "answered", the share of the frames whose detections were published, and what was in force
+        at its end: short side, milliseconds for crops, drawings, load.
+    """
+    client = BenchClient()
+    counts: Counter[str] = Counter()
+    publisher = client.node.create_publisher(Image, "/image", output_qos())
+    for topic, kind in (("detections", Detection2DArray), ("overlay", Image)):
+        client.node.create_subscription(
+            kind, f"/{NODE}/{topic}", lambda _, name=topic: counts.update([name]), output_qos()
+        )
+    message = image_message(photograph((480, 640)), Header(frame_id="camera"))
+    done = threading.Event()
+
+    def publish_images() -> None:
+        due = time.monotonic()
+        while not done.wait(max(due - time.monotonic(), 0.0)):
+            message.header.stamp = time_message(time.time_ns())
+            publisher.publish(message)
+            counts.update(["sent"])
+            due += 1.0 / rate
+
+    def phase() -> Figures:
+        time.sleep(SETTLING / rate)
+        before = counts.copy()
+        time.sleep(seconds)
+        passed = counts - before
+        values = client.status[NODE]
+        kept = ("short_side", "rescoring_ms", "draw_every", "load")
+        found = {name: float(values[f"deadline/{name}"]) for name in kept}
+        return {"answered": passed["detections"] / max(passed["sent"], 1)} | found
+
+    parameters = (
+        f"model:={model}",
+        f"language_model:={language_model}",
+        f"engine:={engine}",
+        f"short_side:={short_side}",
+        f"target_rate:={rate}",
+        QUERIES,
+        "restore_vocabulary:=never",
+    )
+    camera = threading.Thread(target=publish_images, daemon=True)
+    try:
+        with client.serving(NODE, *parameters):
+            client.wait(publisher.get_subscription_count, "a reader of the camera")
+            camera.start()
+            client.wait(lambda: "deadline/load" in client.status[NODE], "a first frame")
+            client.wait_for_engines(NODE)
+            phases = {"alone": phase()}
+            with one_core_busy():
+                phases["a core busy"] = phase()
+            phases["alone again"] = phase()
+            return phases
+    finally:
+        done.set()
+        client.close()
+
+
+@contextmanager
+def one_core_busy() -> Iterator[None]:
+    """A process that computes without end, until the end of the context."""
+    process = subprocess.Popen([sys.executable, "-c", BUSY])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
