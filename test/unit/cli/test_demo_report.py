@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import statistics
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from perception_contrast.cli.demo.demo_graph import usable_cores
 from perception_contrast.cli.demo.demo_report import (
@@ -20,7 +22,7 @@ from perception_contrast.cli.demo.demo_report import (
     percentiles,
     write_report,
 )
-from perception_contrast.cli.demo.live_table import place, summary
+from perception_contrast.cli.demo.live_table import LiveDisplay, place, summary
 from perception_contrast.cli.demo.processor_time import processor_seconds
 from perception_contrast.cli.demo.saved_images import ImageRecorder
 
@@ -128,6 +130,23 @@ def test_processes_keep_so_many_cores_busy_from_the_first_result_on() -> None:
     assert processes["sim_camera"]["cores"] == pytest.approx(0.75)
     assert processes["sim_camera"]["share_of_machine"] == pytest.approx(0.75 / usable_cores(), abs=1e-4)
     assert "sim_camera 0.75 of" in summary(measured, 6.0, (480, 640))
+
+
+def test_the_live_table_shows_shares_and_loads() -> None:
+    measured, now = run(stamped_live=True)
+    stages = {"process": 200.0, "zoom": 80.0, "publish": 7.0}
+    measured.node_report({f"latency_ms/{name}/p50": str(value) for name, value in stages.items()})
+    for clock, seconds in ((1.0, 3.0), (2.0, 3.5)):
+        measured.processor_time("sim_camera", clock, seconds)
+    written = io.StringIO()
+    screen = LiveDisplay(Console(file=written, width=100))
+    screen.show(measured, now, (480, 640), "")
+    screen.close()
+    lines = written.getvalue().splitlines()
+    assert any("sim_camera 0.50 of" in line for line in lines)
+    (zoom,) = (line for line in lines if "zoom" in line)
+    (publish,) = (line for line in lines if "publish" in line)
+    assert "80.0" in zoom and "40 %" in zoom and "%" not in publish
 
 
 def test_processor_time_is_that_of_the_system() -> None:
