@@ -87,7 +87,7 @@ class AlignedTextEncoder(TextEncoder):
     ) -> None:
         self._sentences, self._head = sentences, head
         self.model, self.space, self.dim = model, space, head.config.dim
-        self.wording = sentences.wording
+        self.wording, self.sentences_per_text = sentences.wording, sentences.sentences_per_text
 
     def canonical(self, text: str) -> str:
         """The sentence tower's."""

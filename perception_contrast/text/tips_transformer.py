@@ -59,6 +59,10 @@ class TipsTextTransformer(nn.Module):
         """In training, whether blocks are computed again on the way back instead of kept."""
         self._recomputed = enable
 
+    def tokens_read(self, ids: Tensor) -> Tensor:
+        """How many ids (n, T) of each text come before its padding, at least 1: (n,)."""
+        return (ids != PADDING).sum(1).clamp(min=1)
+
     def forward(self, ids: Tensor) -> Tensor:
         """ids (n, T), padded with 0, to the mean (n, width) of the tokens that are no padding."""
         present = ids != PADDING
