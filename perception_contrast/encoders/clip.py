@@ -37,6 +37,7 @@ from perception_contrast.encoders.radio_words import WORDS, radio_words_names, r
 from perception_contrast.encoders.tips import tips_names, tips_network
 from perception_contrast.models.download import Progress
 from perception_contrast.models.logit_scale import LogitScale
+from perception_contrast.models.model_libraries import import_open_clip, import_timm
 from perception_contrast.models.registry import IMAGE_TEXT_NAMES, model_spec
 from perception_contrast.models.specs import ModelSpec, Triple
 from perception_contrast.models.weight_loading import (
@@ -357,8 +358,7 @@ def _network_of(spec: ModelSpec) -> nn.Module:
 
 def _network(arch: str) -> nn.Module:
     """Both towers as open_clip configures them, at random initialisation."""
-    import open_clip
-
+    open_clip = import_open_clip()
     config = open_clip.get_model_config(arch)
     kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
     network: nn.Module = kind(**config)
@@ -370,10 +370,8 @@ def _network(arch: str) -> nn.Module:
 
 def _free_rotations(arch: str) -> nn.Module:
     """The rotary embedding of a timm architecture for any grid; open_clip asks for one grid alone."""
-    import timm
-
     # It is the same for every block, so a network of one block has it.
-    shallow: Any = timm.create_model(arch, depth=1, num_classes=0, dynamic_img_size=True)
+    shallow: Any = import_timm().create_model(arch, depth=1, num_classes=0, dynamic_img_size=True)
     rope: nn.Module = shallow.rope
     return rope
 

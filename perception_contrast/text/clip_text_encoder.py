@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from perception_contrast.core.errors import ModelError
+from perception_contrast.models.model_libraries import import_open_clip
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.length_batches import encode_by_length
 from perception_contrast.text.prompt_templates import ROBOT_CAMERA, checked_templates, prompts
@@ -160,9 +161,7 @@ class _AtFirstText:
 
 
 def _clip_tokenizer() -> Tokenizer:
-    import open_clip
-
-    tokenizer: Tokenizer = open_clip.SimpleTokenizer()
+    tokenizer: Tokenizer = import_open_clip().SimpleTokenizer()
     return tokenizer
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 # Ids that a text tower reads at once: enough to keep a processor busy, few enough for its caches.
-TOKENS_PER_BATCH = 4096
+TOKENS_PER_BATCH = 2048
 
 
 def encode_by_length(
