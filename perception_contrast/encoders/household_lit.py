@@ -93,6 +93,10 @@ class AlignedTextEncoder(TextEncoder):
         """The sentence tower's."""
         return self._sentences.canonical(text)
 
+    def unknown(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """The sentence tower's."""
+        return self._sentences.unknown(texts)
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, dim) float32, unit rows."""
         device = self._head.log_scale.device

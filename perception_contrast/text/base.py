@@ -44,6 +44,10 @@ class TextEncoder(Protocol):
         """
         ...
 
+    def unknown(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Those of ``texts`` that ``encode`` would compute and keep; none, for one that keeps no vectors."""
+        return ()
+
     def with_templates(self, templates: tuple[str, ...]) -> TextEncoder:
         """The same encoder with other prompt templates.
 

@@ -54,6 +54,10 @@ class ShippedTextEncoder(TextEncoder):
         """The wrapped encoder's."""
         return self._encoder.canonical(text)
 
+    def unknown(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """As ``TextEncoder.unknown``."""
+        return self._encoder.unknown([text for text in texts if self.canonical(text) not in self._rows])
+
     def with_templates(self, templates: tuple[str, ...]) -> TextEncoder:
         """The wrapped encoder with other templates, of which nothing is shipped. Raises ModelError."""
         return self._encoder.with_templates(templates)

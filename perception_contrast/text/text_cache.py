@@ -19,6 +19,8 @@ from perception_contrast.text.base import TextEncoder
 SENTENCES_PER_STEP = 512
 # Files in each of a space's 256 folders; beyond them the oldest makes room.
 FILES_PER_FOLDER = 128
+# Vectors that are kept in memory where the disk takes none.
+MOST_UNWRITTEN = 4096
 _SECONDS_BETWEEN_LINES = 10.0
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ class CachedTextEncoder(TextEncoder):
         self._encoder, self.directory = encoder, directory
         self.model, self.space, self.dim = encoder.model, encoder.space, encoder.dim
         self.wording, self.sentences_per_text = encoder.wording, encoder.sentences_per_text
-        self._told_unwritable = False
+        # Of a folder that cannot be written to.
+        self._unwritten: dict[Path, FloatArray] = {}
 
     def canonical(self, text: str) -> str:
         """The wrapped encoder's."""
@@ -59,6 +62,11 @@ class CachedTextEncoder(TextEncoder):
         known |= self._encoded([form for form in dict.fromkeys(forms) if form not in known])
         return np.stack([known[form] for form in forms])
 
+    def unknown(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """As ``TextEncoder.unknown``: those without a file."""
+        paths = ((text, self._path(self.canonical(text))) for text in texts)
+        return tuple(text for text, path in paths if path not in self._unwritten and not path.is_file())
+
     def _encoded(self, forms: Sequence[str]) -> Iterator[tuple[str, FloatArray]]:
         """Each form with its vector, which is on disk by then."""
         step = max(SENTENCES_PER_STEP // self.sentences_per_text, 1)
@@ -78,6 +86,8 @@ class CachedTextEncoder(TextEncoder):
         return self.directory / self.space.replace("/", "_") / key[:2] / f"{key}.npy"
 
     def _read(self, path: Path) -> FloatArray | None:
+        if path in self._unwritten:
+            return self._unwritten[path]
         try:
             vector = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         except (OSError, ValueError, EOFError):
@@ -88,21 +98,22 @@ class CachedTextEncoder(TextEncoder):
         return vector if abs(float(vector @ vector) - 1.0) < 1e-3 else None
 
     def _keep(self, path: Path, vector: FloatArray) -> None:
-        """Writes a vector; a folder that cannot be written to costs time at the next start, and no more."""
+        """Writes a vector; where it cannot be written it is kept until this process ends."""
         buffer = io.BytesIO()
         np.save(buffer, vector.astype(np.float32), allow_pickle=False)
         try:
             atomic_write(path, buffer.getvalue())
             _make_room(path.parent)
         except OSError as error:
-            if not self._told_unwritable:
-                self._told_unwritable = True
+            if not self._unwritten:
                 logger.warning(
                     "vectors of texts are not kept, so each start encodes them anew: '%s' cannot be written "
                     "(%s); choose another folder with PERCEPTION_CONTRAST_CACHE",
                     path,
                     error.strerror,
                 )
+            if len(self._unwritten) < MOST_UNWRITTEN:
+                self._unwritten[path] = vector
 
 
 def _make_room(folder: Path) -> None:

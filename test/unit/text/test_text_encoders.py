@@ -326,6 +326,12 @@ def test_cached_vectors_are_the_towers_and_each_is_made_once(tmp_path: Path) -> 
     assert cached.encode([]).shape == (0, 8)
 
 
+def test_what_the_cache_would_have_to_encode_is_told(tmp_path: Path) -> None:
+    cached = CachedTextEncoder(HashTower(), tmp_path)
+    cached.encode(["mug"])
+    assert cached.unknown([" MUG", "Chair", "table"]) == ("Chair", "table")
+
+
 def test_another_space_or_wording_never_gets_these_vectors(tmp_path: Path) -> None:
     CachedTextEncoder(HashTower(), tmp_path).encode(["mug"])
     for other in (HashTower(space="hash@1"), HashTower(wording="templates")):
@@ -434,8 +440,11 @@ def test_a_cache_that_cannot_be_written_is_told_once(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    cached = CachedTextEncoder(HashTower(), blocked)
-    assert np.array_equal(cached.encode(["mug", "cup"]), HashTower().encode(["mug", "cup"]))
+    tower = HashTower()
+    cached = CachedTextEncoder(tower, blocked)
+    for _ in range(2):
+        assert np.array_equal(cached.encode(["mug", "cup"]), HashTower().encode(["mug", "cup"]))
+    assert tower.encoded == ["mug", "cup"], "until the process ends they are kept"
     cached.encode(["bowl"])
     (line,) = caplog.messages
     assert "PERCEPTION_CONTRAST_CACHE" in line and str(blocked) in line
