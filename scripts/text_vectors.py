@@ -65,7 +65,9 @@ def problem() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or 1 where ``--check`` finds the file to be out of date."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="write nothing")
     if parser.parse_args(argv).check:
         found = problem()

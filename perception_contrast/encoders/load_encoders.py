@@ -167,7 +167,11 @@ def _clip_language(clip: ClipTower) -> ClipLanguage:
 
 
 def _cached(encoder: TextEncoder) -> CachedTextEncoder:
-    return CachedTextEncoder(encoder, cache_dir() / "text")
+    return CachedTextEncoder(encoder, _text_folder())
+
+
+def _text_folder() -> Path:
+    return cache_dir() / "text"
 
 
 def _require_language(name: str) -> None:

@@ -165,7 +165,10 @@ class QueryEncoder:
         language = self._encoders.language
         if language is None:
             return (vocabulary,)
-        competing = (*(text for query in vocabulary.queries for text in query.negatives), *vocabulary.distractors)
+        competing = (
+            *(text for query in vocabulary.queries for text in query.negatives),
+            *vocabulary.distractors,
+        )
         each = [tuple(query.texts()) for query in vocabulary.queries]
         unknown = set(language.text.unknown([*competing, *(text for texts in each for text in texts)]))
         if len(unknown) * language.text.sentences_per_text <= SENTENCES_AT_ONCE:

@@ -23,6 +23,7 @@ from perception_contrast.text.bert import Bert, bert_from_transformers
 from perception_contrast.text.deferred_text_encoder import DeferredTextEncoder
 from perception_contrast.text.length_batches import encode_by_length
 
+
 class MiniLmEncoder(TextEncoder):
     """Mean of a BERT's tokens over the mask, L2-normalised (Reimers and Gurevych, Sentence-BERT, 2019)."""
 

@@ -47,8 +47,7 @@ class TipsTextTransformer(nn.Module):
         ratio = (hidden + 0.5) / width  # It rounds the product down.
         make_block = import_open_clip().transformer.ResidualAttentionBlock
         blocks = [
-            make_block(width, heads, ratio, act_layer=nn.ReLU, norm_layer=nn.LayerNorm)
-            for _ in range(depth)
+            make_block(width, heads, ratio, act_layer=nn.ReLU, norm_layer=nn.LayerNorm) for _ in range(depth)
         ]
         self.transformer = nn.ModuleDict({"resblocks": nn.ModuleList(blocks)})
         self.ln_final = nn.LayerNorm(width)

@@ -232,7 +232,9 @@ def test_a_newer_vocabulary_ends_what_is_encoded_for_an_older_one(
 
 
 def test_texts_that_cannot_be_encoded_are_told_and_the_others_are_searched_for(
-    slow: tuple[SteppedWords, CachedTextEncoder], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    slow: tuple[SteppedWords, CachedTextEncoder],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words, cached = slow
     active = active_of(cached, background=True)
