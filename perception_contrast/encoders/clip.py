@@ -212,7 +212,7 @@ class ClipTower(nn.Module, ImageEncoder):
 
     def text_vectors(self, tokens: Tensor) -> Tensor:
         """As ``text_embedding``, before they are made unit; comparable with whole images."""
-        self._deferred_texts.load()
+        self._deferred_texts.load(self.network)
         if self.sentences is None:
             text = self._text
             tokens = _cut(tokens, text.context_length, text.vocab_size - 1)
@@ -287,8 +287,8 @@ def load_clip(
     Also one of images that training gave words: both together. weights: a local file in open_clip's names;
     SigLIP's tokenizer.json and what else a model has beside its weights are looked for beside it. The
     companion of a model that has one is taken from where it comes from. random_init: no weights at all, for
-    checks of the computation. method: as of ``ClipTower``. defer_texts: read the weights of the text tower when
-    the first text comes, where the file allows it: for a model that only answers. Raises ModelError.
+    checks of the computation. method: as of ``ClipTower``. defer_texts: read the weights of the text tower
+    when the first text comes, where the file allows it: for a model that only answers. Raises ModelError.
     """
     spec = model_spec(name) if isinstance(name, str) else name
     if not spec.knows_words or spec.family in ("lit", "text"):

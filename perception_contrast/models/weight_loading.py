@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -122,30 +122,29 @@ class DeferredWeights:
     """Weights that are put into a network when they are first needed.
 
     Args:
-        load: puts them there; None where all weights are there.
+        state: its tensors by name; none where all weights are there.
     """
 
-    def __init__(self, load: Callable[[], None] | None = None) -> None:
-        self._load, self._lock = load, threading.Lock()
+    def __init__(self, state: Mapping[str, torch.Tensor] | None = None) -> None:
+        self._state, self._lock = dict(state or {}), threading.Lock()
 
     @property
     def waiting(self) -> bool:
         """Whether they are not there yet."""
-        return self._load is not None
+        return bool(self._state)
 
-    def load(self) -> None:
-        """Puts them there, if they are not."""
-        if self._load is None:
+    def load(self, network: torch.nn.Module) -> None:
+        """Puts them into the network, if they are not there."""
+        if not self._state:
             return
         with self._lock:
-            if self._load is not None:
-                self._load()
-                self._load = None
+            if self._state:
+                network.load_state_dict(self._state, strict=False)
+                self._state = {}
 
     def __deepcopy__(self, memo: object) -> DeferredWeights:
-        """Of a network's copy: both have all their weights then."""
-        self.load()
-        return DeferredWeights()
+        """Of a network's copy, for which the same tensors wait."""
+        return DeferredWeights(self._state)
 
 
 def load_in_two_steps(
@@ -171,8 +170,4 @@ def load_in_two_steps(
         return DeferredWeights()
     waiting = {name: value for name, value in state.items() if later(name)}
     module.load_state_dict({n: v for n, v in state.items() if n not in waiting}, strict=False)
-    return DeferredWeights(lambda: _put(module, waiting))
-
-
-def _put(module: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:
-    module.load_state_dict(state, strict=False)
+    return DeferredWeights(waiting)

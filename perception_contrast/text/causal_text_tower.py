@@ -1,8 +1,8 @@
 """CLIP's text tower over no more ids than its texts have: padding changes nothing, but costs as much.
 
-A text's vector is what stands at its end, and no id sees those behind it, so what follows the end can be cut
-off (Radford et al., CLIP, 2021). Towers that see both ways or pool at the last of all ids (SigLIP, MobileCLIP)
-were trained with their padding, and need all of it.
+A text's vector is what stands at its end, and no id sees those behind it, so what follows the end can be
+cut off (Radford et al., CLIP, 2021). Towers that see both ways or pool at the last of all ids (SigLIP,
+MobileCLIP) were trained with their padding, and need all of it.
 """
 
 from __future__ import annotations

@@ -25,12 +25,14 @@ def a_network() -> nn.Module:
 
 
 def test_a_network_for_weights_that_follow_draws_no_numbers_and_has_its_buffers() -> None:
-    before = torch.get_rng_state()
     with uninitialised():
-        made = a_network()
-        scale = nn.Parameter(torch.zeros(()))
+        before = torch.get_rng_state()
+        nn.Linear(64, 64, bias=False)
+        timm.layers.trunc_normal_(nn.Parameter(torch.empty(64, 64)))
+        assert torch.equal(torch.get_rng_state(), before)
+        made, scale = a_network(), nn.Parameter(torch.zeros(()))
         nn.init.constant_(scale, 3.0)
-    assert torch.equal(torch.get_rng_state(), before) and scale.item() == 3.0
+    assert scale.item() == 3.0
     weights = a_network().state_dict()
     made.load_state_dict(weights)
     images = torch.rand(1, 3, 32, 32)
@@ -62,8 +64,11 @@ def test_texts_of_a_tower_are_read_when_the_first_one_comes(tips_file: Path) -> 
 def test_a_copy_of_a_tower_has_its_words(tips_file: Path) -> None:
     tower = load_clip(small_tips_spec(), weights=tips_file, defer_texts=True)
     ids = torch.randint(3, 490, (2, 9))
-    found = copy.deepcopy(tower).text_embedding(ids)
-    assert torch.equal(found, load_clip(small_tips_spec(), weights=tips_file).text_embedding(ids))
+    copied = copy.deepcopy(tower)
+    expected = load_clip(small_tips_spec(), weights=tips_file).text_embedding(ids)
+    assert torch.equal(copied.text_embedding(ids), expected)
+    assert tower._deferred_texts.waiting, "the other one still waits"
+    assert torch.equal(tower.text_embedding(ids), expected)
 
 
 def damaged(state: dict[str, Any], how: str) -> dict[str, Any]:
@@ -95,5 +100,5 @@ def test_weights_wait_by_name() -> None:
     )
     assert not target.token_embedding.weight.any()
     assert torch.equal(target.positional_embedding, source.positional_embedding)
-    waiting.load()
+    waiting.load(target)
     assert torch.equal(target.token_embedding.weight, source.token_embedding.weight)

@@ -1,4 +1,4 @@
-"""Keys of recipes as their sources have them: the same as the dataclasses', and told before torch is imported."""
+"""Keys of recipes as their sources have them: those of the dataclasses, told before torch is imported."""
 
 from __future__ import annotations
 
