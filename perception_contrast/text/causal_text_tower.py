@@ -28,7 +28,8 @@ def ends_of(text: Any, ids: Tensor) -> Tensor:
     if _pooling(text) == "argmax":  # the end has the highest id
         return ids.argmax(dim=-1)
     end = text.text_eos_id if hasattr(text, "text_eos_id") else text.eos_id
-    return (ids == end).int().argmax(dim=-1)
+    places: Tensor = (ids == end).int().argmax(dim=-1)
+    return places
 
 
 def vectors_at_ends(text: Any, ids: Tensor) -> Tensor:
@@ -37,11 +38,10 @@ def vectors_at_ends(text: Any, ids: Tensor) -> Tensor:
     dtype = text.transformer.get_cast_dtype()
     x = text.token_embedding(ids).to(dtype) + text.positional_embedding[:length].to(dtype)
     x = text.ln_final(text.transformer(x, attn_mask=text.attn_mask[:length, :length]))
-    ends = x[torch.arange(len(ids), device=x.device), ends_of(text, ids)]
+    vectors: Tensor = x[torch.arange(len(ids), device=x.device), ends_of(text, ids)]
     project = text.text_projection
-    if project is None:
-        return ends
-    vectors: Tensor = project(ends) if callable(project) else ends @ project
+    if project is not None:
+        vectors = project(vectors) if callable(project) else vectors @ project
     return vectors
 
 
