@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,13 +37,22 @@ from perception_contrast.encoders.radio_words import WORDS, radio_words_names, r
 from perception_contrast.encoders.tips import tips_names, tips_network
 from perception_contrast.models.download import Progress
 from perception_contrast.models.logit_scale import LogitScale
+from perception_contrast.models.model_libraries import import_open_clip, import_timm
 from perception_contrast.models.registry import IMAGE_TEXT_NAMES, model_spec
 from perception_contrast.models.specs import ModelSpec, Triple
-from perception_contrast.models.weight_loading import load_strictly, load_tensors
+from perception_contrast.models.weight_loading import (
+    DeferredWeights,
+    load_in_two_steps,
+    load_strictly,
+    load_tensors,
+    uninitialised,
+)
 from perception_contrast.models.weights import all_weights, weights_file
 from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.causal_text_tower import ends_of, reads_to_the_end_alone, vectors_at_ends
 from perception_contrast.text.clip_text_encoder import tokenizer_beside
-from perception_contrast.text.sentence_encoder import load_minilm
+from perception_contrast.text.sentence_encoder import deferred_minilm
+from perception_contrast.text.tips_transformer import TipsTextTransformer
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,7 @@ class ClipTower(nn.Module, ImageEncoder):
         tokenizer_file: the tokenizer's file; None for CLIP, whose vocabulary comes with open_clip.
         sentences: encodes texts first, for a text tower that was fitted to its vectors.
         method: how dense features are made; "auto" is the best that needs no other encoder.
+        deferred_texts: weights of the text tower that are not in ``network`` yet.
 
     Attributes:
         image_space: identity of the space in which whole images and texts are compared. It is ``space``,
@@ -90,8 +102,10 @@ class ClipTower(nn.Module, ImageEncoder):
         *,
         sentences: TextEncoder | None = None,
         method: str = AUTO,
+        deferred_texts: DeferredWeights | None = None,
     ) -> None:
         super().__init__()
+        self._deferred_texts = deferred_texts or DeferredWeights()
         self.method = method_alone(spec) if method == AUTO else method
         require_method(spec, self.method)
         self.network: Any = network  # open_clip declares few types
@@ -198,14 +212,28 @@ class ClipTower(nn.Module, ImageEncoder):
 
     def text_vectors(self, tokens: Tensor) -> Tensor:
         """As ``text_embedding``, before they are made unit; comparable with whole images."""
-        vectors: Tensor = self.network.encode_text(self._fitted_tokens(tokens), normalize=False)
+        self._deferred_texts.load(self.network)
+        if self.sentences is None:
+            text = self._text
+            tokens = _cut(tokens, text.context_length, text.vocab_size - 1)
+            if tokens.shape[1] < text.context_length and reads_to_the_end_alone(text):
+                return vectors_at_ends(text, tokens)
+        vectors: Tensor = self.network.encode_text(tokens, normalize=False)
         return vectors
 
-    def _fitted_tokens(self, tokens: Tensor) -> Tensor:
-        if self.sentences is not None:
-            return tokens
-        text = getattr(self.network, "text", self.network)
-        return _cut(tokens, text.context_length, text.vocab_size - 1)
+    def tokens_read(self, tokens: Tensor) -> Tensor:
+        """How many of its ids (n, T) each text's vector depends on, (n,); the rest may be cut off."""
+        text = self._text
+        if self.sentences is None and isinstance(text, TipsTextTransformer):
+            return text.tokens_read(tokens)
+        if self.sentences is None and reads_to_the_end_alone(text):
+            return ends_of(text, tokens) + 1
+        return torch.full((len(tokens),), tokens.shape[1])
+
+    @property
+    def _text(self) -> Any:
+        """The text tower; of open_clip's ``CLIP`` the network, which has its parts."""
+        return getattr(self.network, "text", self.network)
 
 
 class WordsOfImages:
@@ -219,6 +247,10 @@ class WordsOfImages:
     def text_embedding(self, tokens: Tensor) -> Tensor:
         """As ``ClipTower.text_embedding``, to (n, dim) unit vectors of ``space``."""
         return functional.normalize(self._tower.text_vectors(tokens), dim=-1)
+
+    def tokens_read(self, tokens: Tensor) -> Tensor:
+        """As ``ClipTower.tokens_read``."""
+        return self._tower.tokens_read(tokens)
 
     def parameters(self) -> Any:
         """Those of the tower."""
@@ -248,13 +280,15 @@ def load_clip(
     random_init: bool = False,
     method: str = AUTO,
     progress: Progress | None = None,
+    defer_texts: bool = False,
 ) -> ClipTower:
     """A model of images and words, by its name or spec, in evaluation mode without gradients.
 
     Also one of images that training gave words: both together. weights: a local file in open_clip's names;
     SigLIP's tokenizer.json and what else a model has beside its weights are looked for beside it. The
     companion of a model that has one is taken from where it comes from. random_init: no weights at all, for
-    checks of the computation. method: as of ``ClipTower``. Raises ModelError.
+    checks of the computation. method: as of ``ClipTower``. defer_texts: read the weights of the text tower
+    when the first text comes, where the file allows it: for a model that only answers. Raises ModelError.
     """
     spec = model_spec(name) if isinstance(name, str) else name
     if not spec.knows_words or spec.family in ("lit", "text"):
@@ -266,15 +300,27 @@ def load_clip(
     path = None if random_init else weights or weights_file(spec, offline=offline, progress=progress)
     if spec.words is not None:
         return _with_words(spec, path, device=device, offline=offline, method=method, progress=progress)
-    network = _network_of(spec)
     files = all_weights(spec, path, offline=offline, progress=progress) if path else ()
+    with uninitialised() if files else nullcontext():
+        network = _network_of(spec)
+    texts = DeferredWeights()
     if path:
-        names = _NAMES.get(spec.family, _plain_names)
-        load_strictly(network, names(_tensors_of(spec, files), network), path)
+        state = _NAMES.get(spec.family, _plain_names)(_tensors_of(spec, files), network)
+        # Tensors of another format would stay in memory until they are used.
+        if defer_texts and all(file.suffix == ".safetensors" for file in files):
+            texts = load_in_two_steps(network, state, path, _is_of_texts)
+        else:
+            load_strictly(network, state, path)
     sha256 = sha256_of_all(files) if files else _digest(network)
     words = tokenizer_beside(files[-1] if files else None, spec.family)
-    tower = ClipTower(network, spec, space_name(spec.name, sha256), words, method=method)
+    space = space_name(spec.name, sha256)
+    tower = ClipTower(network, spec, space, words, method=method, deferred_texts=texts)
     return tower.eval().requires_grad_(False).to(device)
+
+
+def _is_of_texts(name: str) -> bool:
+    """Whether a tensor of a network is of its text tower."""
+    return not name.startswith(("visual.", "logit_"))
 
 
 def _tensors_of(spec: ModelSpec, files: Sequence[Path]) -> dict[str, Tensor]:
@@ -294,7 +340,7 @@ def _with_words(
     network, sha256 = load_pair(spec, path) if path else (pair_network(spec), "")
     sentences: TextEncoder | None = None
     if words.tower == "minilm":
-        sentences = load_minilm(device=device, offline=offline, progress=progress)
+        sentences = deferred_minilm(device=device, offline=offline, progress=progress)
         require_same_space(words.sentences, sentences.space, f"the words of '{spec.name}'")
     space = space_name(spec.name, sha256 or _digest(network))
     shared = replace(spec, dim=words.dim)
@@ -312,8 +358,7 @@ def _network_of(spec: ModelSpec) -> nn.Module:
 
 def _network(arch: str) -> nn.Module:
     """Both towers as open_clip configures them, at random initialisation."""
-    import open_clip
-
+    open_clip = import_open_clip()
     config = open_clip.get_model_config(arch)
     kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
     network: nn.Module = kind(**config)
@@ -325,10 +370,8 @@ def _network(arch: str) -> nn.Module:
 
 def _free_rotations(arch: str) -> nn.Module:
     """The rotary embedding of a timm architecture for any grid; open_clip asks for one grid alone."""
-    import timm
-
     # It is the same for every block, so a network of one block has it.
-    shallow: Any = timm.create_model(arch, depth=1, num_classes=0, dynamic_img_size=True)
+    shallow: Any = import_timm().create_model(arch, depth=1, num_classes=0, dynamic_img_size=True)
     rope: nn.Module = shallow.rope
     return rope
 

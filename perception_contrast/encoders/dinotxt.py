@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from perception_contrast.encoders.image_text_pair import PairNetwork
 from perception_contrast.encoders.timm_backbones import create_network
+from perception_contrast.models.model_libraries import import_timm
 from perception_contrast.models.registry import model_spec
 from perception_contrast.models.specs import ModelSpec
 from perception_contrast.text.text_networks import clip_text_transformer
@@ -36,6 +37,7 @@ class DinoTxtHead(nn.Module):
     """
 
     def __init__(self, width: int, depth: int, heads: int) -> None:
+        import_timm()
         from timm.layers import SwiGLU
         from timm.models.vision_transformer import Block
 

@@ -19,7 +19,7 @@ from perception_contrast.models.download import Progress
 from perception_contrast.models.registry import model_spec
 from perception_contrast.models.specs import ModelSpec, Triple
 from perception_contrast.models.weight_conversion import radio_names
-from perception_contrast.models.weight_loading import load_strictly, load_tensors
+from perception_contrast.models.weight_loading import load_strictly, load_tensors, uninitialised
 from perception_contrast.models.weights import weights_file
 
 CLASSIFIERS = ("head.", "fc.")
@@ -103,7 +103,8 @@ def load_dino(
             "pe-spatial-*, c-radio*, resnet50 or timm:*"
         )
     path = weights or weights_file(spec, offline=offline, pinned=pinned, progress=progress)
-    network = create_network(spec.arch, spec.size, dict(spec.options))
+    with uninitialised():
+        network = create_network(spec.arch, spec.size, dict(spec.options))
     names = radio_names if spec.family == "radio" else _encoder_alone
     load_strictly(network, names(load_tensors(path)), path)
     tower = DinoTower(network, spec, space_name(spec.name, sha256_of(path)))

@@ -87,11 +87,15 @@ class AlignedTextEncoder(TextEncoder):
     ) -> None:
         self._sentences, self._head = sentences, head
         self.model, self.space, self.dim = model, space, head.config.dim
-        self.wording = sentences.wording
+        self.wording, self.sentences_per_text = sentences.wording, sentences.sentences_per_text
 
     def canonical(self, text: str) -> str:
         """The sentence tower's."""
         return self._sentences.canonical(text)
+
+    def unknown(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """The sentence tower's."""
+        return self._sentences.unknown(texts)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, dim) float32, unit rows."""

@@ -15,7 +15,7 @@ from perception_contrast.core.file_writing import writing
 from perception_contrast.encoders.timm_backbones import create_network
 from perception_contrast.models.registry import MINILM
 from perception_contrast.models.specs import ModelSpec
-from perception_contrast.models.weight_loading import load_strictly, load_tensors
+from perception_contrast.models.weight_loading import load_strictly, load_tensors, uninitialised
 from perception_contrast.text.text_networks import clip_text_transformer, sentence_projection
 
 IMAGES = "pictures"  # in the words' file: sha256 of the weights that they were fitted to
@@ -99,7 +99,8 @@ def load_pair(spec: ModelSpec, path: Path) -> tuple[PairNetwork, str]:
             f"{words} was fitted to images' weights with sha256 {fitted[:12] or 'unknown'}, and that of "
             f"{path.name} is {found[:12]}; put the file that it was exported with there"
         )
-    network = pair_network(spec)
+    with uninitialised():
+        network = pair_network(spec)
     load_strictly(network.visual.trunk, load_tensors(path), path)
     trunk = {f"visual.trunk.{name}": value for name, value in network.visual.trunk.state_dict().items()}
     load_strictly(network, {**trunk, **state}, words)

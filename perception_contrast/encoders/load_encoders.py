@@ -19,7 +19,8 @@ from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.registry import IMAGE_TEXT_NAMES, model_spec
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.clip_text_encoder import ClipTextEncoder
-from perception_contrast.text.sentence_encoder import load_minilm
+from perception_contrast.text.sentence_encoder import deferred_minilm
+from perception_contrast.text.shipped_vectors import ShippedTextEncoder, read_shipped_vectors
 from perception_contrast.text.text_cache import CachedTextEncoder
 
 LIT_TOWER = "dinov2-s14"
@@ -146,6 +147,7 @@ class _Loader:
             weights=weights,
             method=method,
             progress=self.progress,
+            defer_texts=True,
         )
 
     def one_for_both(self, name: str, weights: Path | None, method: str) -> Encoders:
@@ -154,8 +156,9 @@ class _Loader:
 
     def lit(self, name: str, spatial: ImageEncoder | None, head: Path | None) -> HouseholdLit:
         tower = spatial or self.image_encoder(LIT_TOWER, None, pinned=True)
-        sentences = load_minilm(device=self.device, offline=self.offline, progress=self.progress)
-        return load_household_lit(tower, _cached(sentences), device=self.device, path=head, name=name)
+        sentences = deferred_minilm(device=self.device, offline=self.offline, progress=self.progress)
+        known = ShippedTextEncoder(_cached(sentences), read_shipped_vectors())
+        return load_household_lit(tower, known, device=self.device, path=head, name=name)
 
 
 def _clip_language(clip: ClipTower) -> ClipLanguage:
@@ -164,7 +167,11 @@ def _clip_language(clip: ClipTower) -> ClipLanguage:
 
 
 def _cached(encoder: TextEncoder) -> CachedTextEncoder:
-    return CachedTextEncoder(encoder, cache_dir() / "text")
+    return CachedTextEncoder(encoder, _text_folder())
+
+
+def _text_folder() -> Path:
+    return cache_dir() / "text"
 
 
 def _require_language(name: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from perception_contrast.models.model_libraries import import_open_clip
 from perception_contrast.models.weight_conversion import open_clip_names
 
 # By architecture: channels of the shared space and of the image tower, its patch, the text tower's heads.
@@ -24,10 +25,8 @@ _VOCABULARY, _END, _CONTEXT = 901_629, 2, 77  # of XLM-V
 
 def metaclip2_config(arch: str) -> dict[str, Any]:
     """The arguments of ``open_clip.CLIP`` for an architecture."""
-    import open_clip
-
     if arch not in _SMALL:
-        found: dict[str, Any] = open_clip.get_model_config(arch)
+        found: dict[str, Any] = import_open_clip().get_model_config(arch)
         return found
     dim, width, patch, heads = _SMALL[arch]
     return {
@@ -47,9 +46,7 @@ def metaclip2_config(arch: str) -> dict[str, Any]:
 
 def metaclip2_network(arch: str) -> nn.Module:
     """Both towers at random initialisation."""
-    import open_clip
-
-    network: nn.Module = open_clip.CLIP(**metaclip2_config(arch))
+    network: nn.Module = import_open_clip().CLIP(**metaclip2_config(arch))
     return network
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from perception_contrast.encoders.image_text_pair import PairNetwork
 from perception_contrast.encoders.timm_backbones import create_network
+from perception_contrast.models.model_libraries import import_open_clip
 from perception_contrast.models.registry import model_spec
 from perception_contrast.models.specs import ModelSpec
 from perception_contrast.models.weight_conversion import radio_names
@@ -72,8 +73,7 @@ def radio_words_network(spec: ModelSpec) -> PairNetwork:
 
 def _text_tower(arch: str) -> Any:
     """The text tower of a network of open_clip, whose image tower is not needed and so made a small one."""
-    import open_clip
-
+    open_clip = import_open_clip()
     config = open_clip.get_model_config(arch)
     config.pop("custom_text")
     config["vision_cfg"] |= _TINY_IMAGES

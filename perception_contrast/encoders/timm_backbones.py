@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from perception_contrast.encoders.position_embedding import KEPT_GRIDS, Positions
+from perception_contrast.models.model_libraries import import_timm
 from perception_contrast.models.specs import Resampling
 
 RADIO, RADIO_SIDE = "_radio_v", 2048  # C-RADIO's positions are learned for images of this side
@@ -197,7 +198,7 @@ def create_network(arch: str, size: int, more: Mapping[str, int | float | bool] 
     more: of ``timm.create_model``; and ``cifar_stem``, a ResNet for images of 32 pixels (first
     convolution 3x3 without stride, no pooling).
     """
-    import timm
+    timm = import_timm()
     from timm.models import is_model_in_modules
 
     options: dict[str, Any] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.models.licences import licence_of_timm
+from perception_contrast.models.model_libraries import import_timm
 from perception_contrast.models.specs import HubFile, ModelSpec
 
 TIMM = "timm:"
@@ -16,8 +17,9 @@ TIMM = "timm:"
 @cache
 def timm_model(name: str) -> ModelSpec:
     """Of ``timm:<architecture>[.<weights>]``. Raises ModelError if timm has none, or one of another kind."""
-    import timm
     import torch
+
+    timm = import_timm()
 
     tagged = name.removeprefix(TIMM)
     arch = tagged.split(".")[0]

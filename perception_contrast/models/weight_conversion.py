@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 import torch
 
 from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.errors import ModelError
 
+if TYPE_CHECKING:
+    import onnx
+
 
 def _constants(model: onnx.ModelProto) -> dict[str, FloatArray]:
     """Initialisers by name, and by node name the constant that a MatMul, Reshape or Concat takes."""
-    held = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    from onnx.numpy_helper import to_array
+
+    held = {t.name: to_array(t) for t in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type in ("MatMul", "Reshape", "Concat"):
             for name in node.input:
@@ -28,6 +33,8 @@ def dinov2_from_onnx(path: Path) -> dict[str, torch.Tensor]:
 
     Linear weights are anonymous in such an export, so they are found by the name of their MatMul.
     """
+    import onnx
+
     try:
         held = _constants(onnx.load(str(path), load_external_data=False))
     except Exception as error:  # of protocol buffers and of onnx, which have no common base

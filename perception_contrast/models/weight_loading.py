@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from argparse import Namespace
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from perception_contrast.core.errors import ModelError
+
+_LARGE = 1024  # numbers of a parameter from which filling it is worth leaving out
+# Steps by which networks fill parameters: those of torch.nn.init, and of a truncated normal distribution.
+_FILLS = frozenset(
+    (
+        "uniform_", "normal_", "trunc_normal_", "constant_", "ones_", "zeros_", "fill_", "zero_", "copy_",
+        "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_", "orthogonal_",
+        "erfinv_", "mul_", "add_", "clamp_",
+    )
+)  # fmt: skip
 
 
 def load_tensors(path: Path, keep: tuple[str, ...] = ()) -> dict[str, torch.Tensor]:
@@ -69,3 +83,91 @@ def load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], path:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"weights file {path} does not fit the model: {reason}") from error
+
+
+@contextmanager
+def uninitialised() -> Iterator[None]:
+    """In it the large parameters of new networks keep what their memory holds, for weights that follow.
+
+    Drawing random numbers for a network takes longer than reading its weights, and touches memory that is
+    written twice. Buffers and small parameters, some of which no file has, are made as always.
+
+    Example:
+        >>> with uninitialised():
+        ...     network = make()
+        >>> load_strictly(network, load_tensors(path), path)
+    """
+    with _InPlaceSkipped():
+        yield
+
+
+class _InPlaceSkipped(TorchFunctionMode):
+    """Leaves out what fills a large parameter in place."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        target = args[0] if args else given.get("tensor")  # functions of torch.nn.init give it by name
+        if getattr(func, "__name__", "") in _FILLS and _is_large(target):
+            return target
+        return func(*args, **given)
+
+
+def _is_large(value: object) -> bool:
+    return isinstance(value, torch.nn.Parameter) and value.numel() >= _LARGE
+
+
+class DeferredWeights:
+    """Weights that are put into a network when they are first needed.
+
+    Args:
+        state: its tensors by name; none where all weights are there.
+    """
+
+    def __init__(self, state: Mapping[str, torch.Tensor] | None = None) -> None:
+        self._state, self._lock = dict(state or {}), threading.Lock()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether they are not there yet."""
+        return bool(self._state)
+
+    def load(self, network: torch.nn.Module) -> None:
+        """Puts them into the network, if they are not there."""
+        if not self._state:
+            return
+        with self._lock:
+            if self._state:
+                network.load_state_dict(self._state, strict=False)
+                self._state = {}
+
+    def __deepcopy__(self, memo: object) -> DeferredWeights:
+        """Of a network's copy, for which the same tensors wait."""
+        return DeferredWeights(self._state)
+
+
+def load_in_two_steps(
+    module: torch.nn.Module, state: dict[str, torch.Tensor], path: Path, later: Callable[[str], bool]
+) -> DeferredWeights:
+    """As ``load_strictly``, but leaves some tensors for later; names and shapes of all are checked now.
+
+    Args:
+        module: The network.
+        state: Its tensors, of a safetensors file, which are read when they are used.
+        path: The file, for messages.
+        later: Whether the tensor of this name waits.
+
+    Returns:
+        What waits; it holds the file open.
+
+    Raises:
+        ModelError: As ``load_strictly``.
+    """
+    shapes = {name: value.shape for name, value in module.state_dict().items()}
+    if shapes != {name: value.shape for name, value in state.items()}:
+        load_strictly(module, state, path)
+        return DeferredWeights()
+    waiting = {name: value for name, value in state.items() if later(name)}
+    module.load_state_dict({n: v for n, v in state.items() if n not in waiting}, strict=False)
+    return DeferredWeights(waiting)

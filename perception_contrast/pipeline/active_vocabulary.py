@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
 from perception_contrast.pipeline.query_encoder import QueryEncoder
@@ -12,33 +13,66 @@ from perception_contrast.segmentation.prepared_queries import PreparedQueries
 
 logger = logging.getLogger(__name__)
 
+_SECONDS_BETWEEN_LINES = 10.0
+
 
 class ActiveVocabulary:
     """One vocabulary with its vectors. A change is in force as a whole or not at all.
 
+    With ``background``, one with many new texts is in force when its first queries have vectors; the others
+    are searched for as theirs come, and last what competes with them.
+
     Any thread may call any method; readers never wait for a change.
     """
 
-    def __init__(self, query_encoder: QueryEncoder) -> None:
+    def __init__(self, query_encoder: QueryEncoder, *, background: bool = False) -> None:
         """Starts with an empty vocabulary.
 
         Args:
             query_encoder: Gives new vocabularies their vectors.
+            background: Whether many new texts are encoded beside the frames.
         """
-        self._query_encoder = query_encoder
-        self._prepared = PreparedQueries(Vocabulary())
+        self._query_encoder, self._background = query_encoder, background
+        self._vocabulary = Vocabulary()
+        self._prepared = PreparedQueries(self._vocabulary)
+        self._going_on = threading.Event()
+        self._going_on.set()
+        # Counts changes: what encodes for an older one stops.
+        self._change, self._taking_over = 0, threading.Lock()
         self._trained_absent: tuple[str, ...] = ()
         self._lock = threading.Lock()
 
     @property
     def prepared(self) -> PreparedQueries:
-        """The vocabulary in force with its vectors."""
+        """The queries of the vocabulary in force that have vectors."""
         return self._prepared
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The vocabulary in force."""
-        return self._prepared.vocabulary
+        return self._vocabulary
+
+    @property
+    def encoding(self) -> str:
+        """How far the vectors of the vocabulary are, in one line; "" where all are there."""
+        prepared, vocabulary = self._prepared.vocabulary, self._vocabulary
+        if prepared is vocabulary:
+            return ""
+        return f"{len(prepared.queries)} of {len(vocabulary.queries)} labels are searched for"
+
+    def hold(self) -> None:
+        """Encodes nothing more beside the frames until ``go_on``."""
+        self._going_on.clear()
+
+    def go_on(self) -> None:
+        """Lets what ``hold`` stopped go on."""
+        self._going_on.set()
+
+    def close(self) -> None:
+        """Ends what is encoded beside the frames."""
+        with self._taking_over:
+            self._change += 1
+        self._going_on.set()
 
     @property
     def trained_absent(self) -> tuple[str, ...]:
@@ -104,9 +138,16 @@ class ActiveVocabulary:
             return self._put_in_force(add(label, exemplar))
 
     def _put_in_force(self, vocabulary: Vocabulary) -> Vocabulary:
-        prepared = self._query_encoder.prepare(vocabulary)
+        first, *others = self._query_encoder.stages(vocabulary) if self._background else (vocabulary,)
+        prepared = self._query_encoder.prepare(first)
         absent = self._query_encoder.trained_absent(vocabulary)
-        self._prepared, before, self._trained_absent = prepared, self._trained_absent, absent
+        with self._taking_over:
+            self._change += 1
+            self._vocabulary, self._prepared = vocabulary, prepared
+            before, self._trained_absent = self._trained_absent, absent
+        if others:
+            arguments = (others, self._change)
+            threading.Thread(target=self._complete, args=arguments, name="texts", daemon=True).start()
         if new := [label for label in absent if label not in before]:
             logger.warning(
                 "%s was trained to call %s absent, so it will hardly find it; show it an example, or take "
@@ -115,3 +156,24 @@ class ActiveVocabulary:
                 ", ".join(new),
             )
         return vocabulary
+
+    def _complete(self, stages: Sequence[Vocabulary], change: int) -> None:
+        """Prepares the stages one after another, for as long as nothing else is in force."""
+        started = told = time.monotonic()
+        for stage in stages:
+            self._going_on.wait()
+            if change != self._change:
+                return
+            try:
+                prepared = self._query_encoder.prepare(stage)
+            except Exception as error:  # beside the frames, which must go on
+                logger.warning("new texts cannot be encoded, %s: %s", self.encoding, error)
+                return
+            with self._taking_over:
+                if change != self._change:
+                    return
+                self._prepared = prepared
+            if self.encoding and time.monotonic() - told >= _SECONDS_BETWEEN_LINES:
+                told = time.monotonic()
+                logger.info("encoding new texts: %s", self.encoding)
+        logger.info("all new texts were encoded in %.0f s", time.monotonic() - started)

@@ -77,9 +77,9 @@ class Pipeline:
             settings: How frames are processed; None for the defaults.
             engine: As ``choose_engine`` takes it.
             precision: As ``choose_engine`` takes it.
-            background: Whether engines for image sizes that keep coming are chosen while frames go on;
-                False chooses them between two frames, so that each run over the same frames is alike; then
-                rescoring has no limit in time and encodes every crop anew.
+            background: Whether engines for image sizes that keep coming are chosen, and many new texts
+                encoded, while frames go on; False does both between two frames, so that each run over the
+                same frames is alike; then rescoring has no limit in time and encodes every crop anew.
             image_encoder: Runs the image sides of the models; None makes one by the three above.
             track_numbers: Of the tracks' ids; share one iterator among pipelines that must not repeat them.
             calibration: Of texts, instead of the models' own.
@@ -100,7 +100,7 @@ class Pipeline:
         searcher = build_searcher(encoders, calibration, crop_encoder)
         self.frame_search = FrameSearch(searcher, crop_encoder, proposer, alike=not background)
         self.query_encoder = QueryEncoder(encoders, searcher.exemplar_space)
-        self._active = ActiveVocabulary(self.query_encoder)
+        self._active = ActiveVocabulary(self.query_encoder, background=background)
         self._features = FeatureExtractor(encoders, self._image_encoder, searcher.exemplar_space)
         self._computation = FrameComputation(
             self._features,
@@ -132,6 +132,11 @@ class Pipeline:
     def vocabulary(self) -> Vocabulary:
         """The vocabulary in force."""
         return self._active.vocabulary
+
+    @property
+    def encoding_texts(self) -> str:
+        """How far the vectors of the vocabulary in force are, in one line; "" where all are there."""
+        return self._active.encoding
 
     @property
     def trained_absent(self) -> tuple[str, ...]:
@@ -191,15 +196,18 @@ class Pipeline:
     def pause(self) -> None:
         """Stops what runs in the background until ``resume``."""
         self._engine_search.hold()
+        self._active.hold()
 
     def resume(self) -> None:
         """Lets what runs in the background go on."""
         self._engine_search.go_on()
+        self._active.go_on()
 
     def close(self) -> None:
         """Ends what runs in the background."""
         if self._self_calibration is not None:
             self._self_calibration.close()
+        self._active.close()
         self._engine_search.close()
 
     def calibrate_itself(self, place: str, frames: int, interval: float = 2.0) -> None:

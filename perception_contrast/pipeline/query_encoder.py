@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from perception_contrast.core.arrays import BoolMask
 from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.vocabulary import Exemplar, Vocabulary, require_list
+from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, require_list
 from perception_contrast.encoders.base import LanguageModel
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.pipeline.image_features import ImageFeatures
@@ -22,6 +23,8 @@ from perception_contrast.segmentation.prepared_queries import PreparedQueries
 # Cosine from which neighbours of a clicked cell belong to the same thing.
 ALIKE_BY_WORDS = 0.7  # in the language model's grid
 ALIKE_BY_FEATURES = 0.5  # in the spatial model's grid
+# New sentences of a vocabulary up to which it is encoded as a whole before it is in force.
+SENTENCES_AT_ONCE = 256
 
 
 class QueryEncoder:
@@ -142,6 +145,44 @@ class QueryEncoder:
             if not query.exemplars
             and (_noun(query.label) in absent or all(_noun(text) in absent for text in query.texts()))
         )
+
+    def stages(self, vocabulary: Vocabulary) -> tuple[Vocabulary, ...]:
+        """A vocabulary in parts that grow, each to be prepared in little time where the one before was.
+
+        Queries come in their order, by their phrases alone; what competes with them comes last.
+
+        Args:
+            vocabulary: With texts, exemplars or both.
+
+        Returns:
+            Vocabularies of the same version and mask ids, the last of which is ``vocabulary``. It is the
+            only one where few sentences have no vectors yet.
+
+        Raises:
+            QueryError, SpaceError: As ``prepare``.
+        """
+        self._require_comparable(vocabulary)
+        language = self._encoders.language
+        if language is None:
+            return (vocabulary,)
+        competing = (
+            *(text for query in vocabulary.queries for text in query.negatives),
+            *vocabulary.distractors,
+        )
+        each = [tuple(query.texts()) for query in vocabulary.queries]
+        unknown = set(language.text.unknown([*competing, *(text for texts in each for text in texts)]))
+        if len(unknown) * language.text.sentences_per_text <= SENTENCES_AT_ONCE:
+            return (vocabulary,)
+        stages, ready, waiting = list[Vocabulary](), list[Query](), 0
+        plain = [replace(query, negatives=()) for query in vocabulary.queries]
+        for query, texts in zip(plain, each, strict=True):
+            new = len(unknown.intersection(texts)) * language.text.sentences_per_text
+            if ready and waiting + new > SENTENCES_AT_ONCE:
+                stages.append(replace(vocabulary, queries=tuple(ready), distractors=()))
+                waiting = 0
+            ready.append(query)
+            waiting += new
+        return (*stages, replace(vocabulary, queries=tuple(plain), distractors=()), vocabulary)
 
     def prepare(self, vocabulary: Vocabulary) -> PreparedQueries:
         """Encodes a vocabulary.

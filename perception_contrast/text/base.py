@@ -23,12 +23,14 @@ class TextEncoder(Protocol):
         space: identity of the vectors' space, ``<model>@<sha256>``.
         dim: numbers in a vector.
         wording: identifies the prompt templates, "" without; vectors of two wordings differ.
+        sentences_per_text: that are encoded for each phrase: one for each prompt template.
     """
 
     model: str
     space: str
     dim: int
     wording: str
+    sentences_per_text: int = 1
 
     def canonical(self, text: str) -> str:
         """The form of a phrase that is encoded; two phrases of one form have one vector."""
@@ -41,6 +43,10 @@ class TextEncoder(Protocol):
             (n, dim) float32, rows of unit length.
         """
         ...
+
+    def unknown(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Those of ``texts`` that ``encode`` would compute and keep; none, for one that keeps no vectors."""
+        return ()
 
     def with_templates(self, templates: tuple[str, ...]) -> TextEncoder:
         """The same encoder with other prompt templates.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from perception_contrast.core.errors import ModelError
+from perception_contrast.models.model_libraries import import_open_clip
 from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.length_batches import encode_by_length
 from perception_contrast.text.prompt_templates import ROBOT_CAMERA, checked_templates, prompts
 from perception_contrast.text.tokenizers import (
     SiglipTokenizer,
@@ -27,7 +30,6 @@ from perception_contrast.text.tokenizers import (
     canonical_siglip_text,
 )
 
-BATCH = 256
 _JSON = ("tokenizer.json", "tokenizer_config.json")
 
 
@@ -53,6 +55,7 @@ class ClipLike(Protocol):
     """What this module needs of an image-text model.
 
     sentences: the encoder that reads texts first, None where ``text_embedding`` takes token ids.
+    tokens_read: how many of its ids (n, T) each text's vector depends on, (n,); the rest may be cut off.
     """
 
     model: str
@@ -63,6 +66,8 @@ class ClipLike(Protocol):
     sentences: TextEncoder | None
 
     def text_embedding(self, tokens: Tensor) -> Tensor: ...
+
+    def tokens_read(self, tokens: Tensor) -> Tensor: ...
 
     def parameters(self) -> Any: ...
 
@@ -93,6 +98,7 @@ class ClipTextEncoder(TextEncoder):
     def __init__(self, tower: ClipLike, templates: tuple[str, ...] = ROBOT_CAMERA) -> None:
         self._tower, self.templates = tower, checked_templates(templates)
         self.model, self.space, self.dim = tower.model, tower.space, tower.dim
+        self.sentences_per_text = len(self.templates)
         self.wording = hashlib.sha256("\n".join(templates).encode()).hexdigest()[:12]
         self._preprocessing = text_preprocessing(tower)
 
@@ -111,13 +117,15 @@ class ClipTextEncoder(TextEncoder):
         if not filled:
             return np.zeros((0, self.dim), np.float32)
         device = next(self._tower.parameters()).device
-        tokenize = self._preprocessing.tokenize
         with torch.inference_mode():
-            parts = [
-                self._tower.text_embedding(tokenize(filled[i : i + BATCH]).to(device)).float()
-                for i in range(0, len(filled), BATCH)
-            ]
-            mean = torch.cat(parts).reshape(len(texts), len(self.templates), -1).mean(1)
+            tokens = self._preprocessing.tokenize(filled)
+            encoded = encode_by_length(
+                self._tower.tokens_read(tokens).tolist(),
+                lambda places, longest: self._tower.text_embedding(
+                    tokens[places, :longest].to(device)
+                ).float(),
+            )
+            mean = encoded.reshape(len(texts), len(self.templates), -1).mean(1)
             vectors: NDArray[np.float32] = functional.normalize(mean, dim=-1).cpu().numpy()
         return vectors
 
@@ -126,20 +134,35 @@ def text_preprocessing(tower: ClipLike) -> TextPreprocessing:
     """The canonical form and the tokenizer of an image-text model.
 
     Raises:
-        ModelError: the model's tokenizer files are missing.
+        ModelError: the model's tokenizer files are missing. Damaged ones are told at the first text.
     """
     sentences = tower.sentences
     if sentences is not None:
         return TextPreprocessing(sentences.canonical, lambda texts: torch.from_numpy(sentences.encode(texts)))
     words = _WORDS.get(tower.spec.family)
     if words is None:
-        import open_clip
-
-        return TextPreprocessing(canonical_clip_text, open_clip.SimpleTokenizer())
-    if tower.tokenizer_file is None:
+        return TextPreprocessing(canonical_clip_text, _AtFirstText(_clip_tokenizer))
+    file = tower.tokenizer_file
+    if file is None:
         files = " and ".join(words.files)
         raise ModelError(f"'{tower.model}' lacks its words: put {files} beside its weights")
-    return TextPreprocessing(words.canonical, words.tokenizer(tower.tokenizer_file))
+    return TextPreprocessing(words.canonical, _AtFirstText(partial(words.tokenizer, file)))
+
+
+class _AtFirstText:
+    """A tokenizer that is read when the first text comes: one of 256,000 words takes a second."""
+
+    def __init__(self, read: Callable[[], Tokenizer]) -> None:
+        self._read = cache(read)
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """As ``Tokenizer``. Raises ModelError for a file that cannot be read."""
+        return self._read()(texts)
+
+
+def _clip_tokenizer() -> Tokenizer:
+    tokenizer: Tokenizer = import_open_clip().SimpleTokenizer()
+    return tokenizer
 
 
 def tokenizer_beside(weights: Path | None, family: str) -> Path | None:

@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import nn
 
+from perception_contrast.models.model_libraries import import_open_clip
+
 CLIP_VOCABULARY = 49408
 
 
 def clip_text_transformer(width: int, depth: int, heads: int, context: int, dim: int) -> Any:
     """CLIP's text tower (Radford et al. 2021) by open_clip in any size: ids (n, context) to (n, dim)."""
-    from open_clip.transformer import TextTransformer
-
-    return TextTransformer(
+    return import_open_clip().transformer.TextTransformer(
         context_length=context,
         vocab_size=CLIP_VOCABULARY,
         width=width,

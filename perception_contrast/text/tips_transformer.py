@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from perception_contrast.models.model_libraries import import_open_clip
+
 PADDING = 0
 TOKENS = 64
 VOCABULARY = 32000
@@ -39,15 +41,13 @@ class TipsTextTransformer(nn.Module):
         vocabulary: int = VOCABULARY,
         context: int = TOKENS,
     ) -> None:
-        from open_clip.transformer import ResidualAttentionBlock
-
         super().__init__()
         self.context_length, self.vocab_size, self._heads = context, vocabulary, heads
         self.token_embedding = nn.Embedding(vocabulary, width)
         ratio = (hidden + 0.5) / width  # It rounds the product down.
+        make_block = import_open_clip().transformer.ResidualAttentionBlock
         blocks = [
-            ResidualAttentionBlock(width, heads, ratio, act_layer=nn.ReLU, norm_layer=nn.LayerNorm)
-            for _ in range(depth)
+            make_block(width, heads, ratio, act_layer=nn.ReLU, norm_layer=nn.LayerNorm) for _ in range(depth)
         ]
         self.transformer = nn.ModuleDict({"resblocks": nn.ModuleList(blocks)})
         self.ln_final = nn.LayerNorm(width)
@@ -58,6 +58,10 @@ class TipsTextTransformer(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """In training, whether blocks are computed again on the way back instead of kept."""
         self._recomputed = enable
+
+    def tokens_read(self, ids: Tensor) -> Tensor:
+        """How many ids (n, T) of each text come before its padding, at least 1: (n,)."""
+        return (ids != PADDING).sum(1).clamp(min=1)
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (n, T), padded with 0, to the mean (n, width) of the tokens that are no padding."""

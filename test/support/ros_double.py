@@ -55,7 +55,7 @@ class ScriptedPipeline:
         self.vocabulary = Vocabulary()
         self.settings = PipelineSettings()
         self.trained_absent: tuple[str, ...] = ()
-        self.self_calibration = ""
+        self.self_calibration = self.encoding_texts = ""
         self.models = {"features": (MODEL, SPACE), "semantic": (MODEL, SPACE)}
         self.query_encoder = ScriptedQueryEncoder()
         self.frame_search = ScriptedSearch()

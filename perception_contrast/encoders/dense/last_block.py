@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import torch
-from timm.layers import apply_rot_embed_cat
 from torch import Tensor
 from torch.nn import functional
 
@@ -80,6 +79,8 @@ class TimmBlock:
             return vectors
         attention = self._block.attn
         prefix, patches = vectors.tensor_split([attention.num_prefix_tokens], dim=2)
+        from timm.layers import apply_rot_embed_cat  # a network with rotations has imported it
+
         rotated = apply_rot_embed_cat(patches, self._rope, half=attention.rotate_half)
         return torch.cat([prefix, rotated.type_as(vectors)], dim=2)
 

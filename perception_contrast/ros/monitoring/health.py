@@ -152,6 +152,7 @@ class NodeReport:
         models: Role to model name and embedding space; ``engines`` by the same roles.
         trained_absent: Labels in force that the language model was trained to call absent.
         self_calibration: How the measurement of the place's level stands, "" where none was asked for.
+        encoding_texts: How far the vectors of the vocabulary are, "" where all are there.
         loading: Names of the models of a load in progress, "" for none.
         issues: Kind of MESSAGES to the newest message.
         counts: Kind to the number of issues since start.
@@ -166,6 +167,7 @@ class NodeReport:
     engines: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     self_calibration: str = ""
+    encoding_texts: str = ""
     vocabulary_version: int = 0
     vocabulary_size: int = 0
     trained_absent: Sequence[str] = ()
@@ -307,6 +309,8 @@ def node_values(report: NodeReport) -> dict[str, str]:
         pairs["self_calibration"] = report.self_calibration
     if report.deadline is not None:
         pairs |= _deadline_values(report.deadline)
+    if report.encoding_texts:
+        pairs["vocabulary/encoding"] = report.encoding_texts
     return pairs | dict(report.hardware)
 
 

@@ -54,6 +54,7 @@ class StatusReporter:
             engines=pipeline.engines if pipeline is not None else {},
             warnings=pipeline.warnings if pipeline is not None else (),
             self_calibration=pipeline.self_calibration if pipeline is not None else "",
+            encoding_texts=pipeline.encoding_texts if pipeline is not None else "",
             vocabulary_version=vocabulary.version if vocabulary is not None else 0,
             vocabulary_size=len(vocabulary.queries) if vocabulary is not None else 0,
             trained_absent=pipeline.trained_absent if pipeline is not None else (),

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from frame_checks import ALL_OUTPUTS, RED, ask, noise, painted
 from small_models import WIDTH, ColourLanguage, ColourWords, pipeline_of, small_dino
 
-from perception_contrast.core.errors import QueryError, SpaceError
+from perception_contrast.core.errors import ModelError, QueryError, SpaceError
 from perception_contrast.core.vocabulary import Exemplar, Query
 from perception_contrast.encoders.load_encoders import Encoders
+from perception_contrast.pipeline.active_vocabulary import ActiveVocabulary
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+from perception_contrast.pipeline.query_encoder import SENTENCES_AT_ONCE, QueryEncoder
+from perception_contrast.text import text_cache
+from perception_contrast.text.base import TextEncoder
+from perception_contrast.text.text_cache import CachedTextEncoder
 
 
 def test_a_vocabulary_of_other_models_goes_on_in_words_with_its_ids() -> None:
@@ -119,3 +126,126 @@ def test_a_new_vocabulary_holds_up_no_frame() -> None:
         new = change.result()
     assert len(old.queries) == 1 and pipeline.process(noise(), ALL_OUTPUTS).vocabulary is new
     assert len(new.queries) == 100
+
+
+# --- many new texts
+
+
+class SteppedWords(ColourWords):
+    """Waits before each step; its phrases count as so many sentences that two labels make a stage."""
+
+    sentences_per_text = SENTENCES_AT_ONCE // 2
+
+    def __init__(self) -> None:
+        self.steps, self.encoded = threading.Semaphore(1), list[str]()
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        assert self.steps.acquire(timeout=30), "nobody let it go on"
+        self.encoded += texts
+        return super().encode(texts)
+
+
+QUERIES = (*(Query(f"thing {i}") for i in range(4)), Query("mug", ("mug",), negatives=("bowl",)))
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[SteppedWords, CachedTextEncoder]:
+    monkeypatch.setattr(text_cache, "SENTENCES_PER_STEP", SENTENCES_AT_ONCE)
+    words = SteppedWords()
+    return words, CachedTextEncoder(words, tmp_path)
+
+
+def active_of(text: TextEncoder, *, background: bool) -> ActiveVocabulary:
+    language = ColourLanguage()
+    language.text = text
+    encoders = Encoders(small_dino(), language, "cpu")
+    return ActiveVocabulary(QueryEncoder(encoders, language.space), background=background)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)
+
+
+def searched(active: ActiveVocabulary) -> list[str]:
+    return [query.label for query in active.prepared.vocabulary.queries]
+
+
+def test_labels_are_searched_for_as_their_vectors_come_and_rivals_come_last(
+    slow: tuple[SteppedWords, CachedTextEncoder],
+) -> None:
+    words, cached = slow
+    active = active_of(cached, background=True)
+    vocabulary = active.set_queries(QUERIES, ("plate",))
+    labels = [query.label for query in QUERIES]
+    assert active.vocabulary is vocabulary and [q.label for q in vocabulary.queries] == labels
+    assert searched(active) == labels[:2] and active.encoding == "2 of 5 labels are searched for"
+    assert active.prepared.vocabulary.ids == vocabulary.ids
+    words.steps.release()
+    wait_until(lambda: len(searched(active)) == 4)
+    words.steps.release()
+    wait_until(lambda: len(searched(active)) == 5)
+    assert active.encoding and not active.prepared.negatives_of(4).size
+    assert active.prepared.vocabulary.distractors == ()
+    words.steps.release()
+    wait_until(lambda: not active.encoding)
+    assert active.prepared.vocabulary is vocabulary
+    assert len(active.prepared.negatives_of(4)) == len(active.prepared.distractors) == 1
+    assert words.encoded == [*labels, "bowl", "plate"], "each text once, in this order"
+
+
+def test_without_a_background_nothing_is_in_force_before_all_of_it(
+    slow: tuple[SteppedWords, CachedTextEncoder],
+) -> None:
+    words, cached = slow
+    words.steps.release(20)
+    active = active_of(cached, background=False)
+    vocabulary = active.set_queries(QUERIES, ("plate",))
+    assert active.prepared.vocabulary is vocabulary and active.encoding == ""
+
+
+def test_a_vocabulary_with_few_new_texts_is_in_force_at_once(
+    slow: tuple[SteppedWords, CachedTextEncoder],
+) -> None:
+    words, cached = slow
+    words.steps.release(20)
+    cached.encode([*(query.label for query in QUERIES), "plate"])
+    active = active_of(cached, background=True)
+    vocabulary = active.set_queries(QUERIES, ("plate",))
+    assert active.prepared.vocabulary is vocabulary and words.encoded[-1] == "bowl"
+
+
+def test_a_newer_vocabulary_ends_what_is_encoded_for_an_older_one(
+    slow: tuple[SteppedWords, CachedTextEncoder],
+) -> None:
+    words, cached = slow
+    active = active_of(cached, background=True)
+    active.set_queries(QUERIES)
+    active.hold()
+    words.steps.release(20)
+    newer = active.set_queries([Query("thing 0")])
+    active.go_on()
+    wait_until(lambda: not any(thread.name == "texts" for thread in threading.enumerate()))
+    assert active.prepared.vocabulary is newer and active.encoding == ""
+
+
+def test_texts_that_cannot_be_encoded_are_told_and_the_others_are_searched_for(
+    slow: tuple[SteppedWords, CachedTextEncoder],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words, cached = slow
+    active = active_of(cached, background=True)
+    active.hold()
+    active.set_queries(QUERIES)
+
+    def fail(texts: Sequence[str]) -> np.ndarray:
+        raise ModelError("the weights are gone; fetch them")
+
+    monkeypatch.setattr(words, "encode", fail)
+    active.go_on()
+    wait_until(lambda: not any(thread.name == "texts" for thread in threading.enumerate()))
+    assert searched(active) == ["thing 0", "thing 1"]
+    assert any("2 of 5 labels" in line and "fetch them" in line for line in caplog.messages)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from torch.nn.functional import normalize
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.models.registry import MINILM, MODELS, model_spec
+from perception_contrast.text import text_cache
 from perception_contrast.text.bert import Bert, bert_from_transformers
 from perception_contrast.text.clip_text_encoder import ClipTextEncoder
 from perception_contrast.text.prompt_templates import PLAIN, ROBOT_CAMERA, prompts
@@ -128,6 +132,9 @@ class CountingTower:
         self.seen.append(tokens)
         rows = [np.random.default_rng(list(map(int, row))).standard_normal(self.dim) for row in tokens]
         return normalize(torch.tensor(np.stack(rows)), dim=-1)
+
+    def tokens_read(self, tokens: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(tokens),), tokens.shape[1])
 
     def parameters(self) -> Any:
         return iter([torch.zeros(1)])
@@ -282,7 +289,7 @@ def test_siglip_without_words_says_what_to_do(words: Path) -> None:
         ClipTextEncoder(CountingTower("siglip"))
     words.write_text("{")
     with pytest.raises(ModelError, match="delete or replace"):
-        ClipTextEncoder(CountingTower("siglip", words))
+        ClipTextEncoder(CountingTower("siglip", words)).encode(["mug"])
 
 
 # --- the cache
@@ -291,7 +298,7 @@ def test_siglip_without_words_says_what_to_do(words: Path) -> None:
 class HashTower:
     """Each phrase's vector follows from its sha256."""
 
-    model, dim = "hash", 8
+    model, dim, sentences_per_text = "hash", 8, 1
 
     def __init__(self, space: str = "hash@0", wording: str = "") -> None:
         self.space, self.wording = space, wording
@@ -317,6 +324,12 @@ def test_cached_vectors_are_the_towers_and_each_is_made_once(tmp_path: Path) -> 
     assert np.array_equal(CachedTextEncoder(again, tmp_path).encode(texts), cached.encode(texts))
     assert again.encoded == []
     assert cached.encode([]).shape == (0, 8)
+
+
+def test_what_the_cache_would_have_to_encode_is_told(tmp_path: Path) -> None:
+    cached = CachedTextEncoder(HashTower(), tmp_path)
+    cached.encode(["mug"])
+    assert cached.unknown([" MUG", "Chair", "table"]) == ("Chair", "table")
 
 
 def test_another_space_or_wording_never_gets_these_vectors(tmp_path: Path) -> None:
@@ -362,3 +375,76 @@ def test_many_processes_may_share_the_cache(tmp_path: Path) -> None:
     assert all(np.array_equal(vectors, expected) for vectors in found)
     files = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert len(files) == 60 and all(p.suffix == ".npy" for p in files), "no temporary file stays"
+
+
+class FailingTower(HashTower):
+    """Is interrupted when it has encoded some steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        if not self.steps:
+            raise KeyboardInterrupt
+        self.steps -= 1
+        return super().encode(texts)
+
+
+def test_an_interruption_loses_the_last_step_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_cache, "SENTENCES_PER_STEP", 4)
+    texts = [f"phrase {i}" for i in range(11)]
+    with pytest.raises(KeyboardInterrupt):
+        CachedTextEncoder(FailingTower(2), tmp_path).encode(texts)
+    again = HashTower()
+    assert np.array_equal(CachedTextEncoder(again, tmp_path).encode(texts), HashTower().encode(texts))
+    assert again.encoded == texts[8:]
+
+
+def test_a_killed_process_keeps_what_it_had_encoded(tmp_path: Path) -> None:
+    """The process kills itself in the third step, so no handler of its own can write anything."""
+    program = (
+        "import os, pathlib, signal, sys\n"
+        "import numpy as np\n"
+        "from perception_contrast.text import text_cache\n"
+        "text_cache.SENTENCES_PER_STEP = 4\n"
+        "class Tower:\n"
+        "    model, space, wording, dim, sentences_per_text = 'hash', 'hash@0', '', 2, 1\n"
+        "    def canonical(self, text): return text\n"
+        "    def encode(self, texts):\n"
+        "        if 'phrase 8' in texts: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return np.tile(np.float32([0.6, 0.8]), (len(texts), 1))\n"
+        "encoder = text_cache.CachedTextEncoder(Tower(), pathlib.Path(sys.argv[1]))\n"
+        "encoder.encode([f'phrase {i}' for i in range(11)])\n"
+    )
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=root, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(list(tmp_path.rglob("*.npy"))) == 8
+    assert not list(tmp_path.rglob("*.part")), "no temporary file stays"
+
+
+def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_cache, "FILES_PER_FOLDER", 2)
+    texts = [f"phrase {i}" for i in range(1200)]  # some four in each folder
+    CachedTextEncoder(HashTower(), tmp_path).encode(texts)
+    folders = [list(folder.glob("*.npy")) for folder in (tmp_path / "hash@0").iterdir()]
+    assert max(map(len, folders)) == 2
+    again = HashTower()
+    CachedTextEncoder(again, tmp_path).encode(texts[-20:])
+    assert not again.encoded, "the newest stay"
+
+
+def test_a_cache_that_cannot_be_written_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    tower = HashTower()
+    cached = CachedTextEncoder(tower, blocked)
+    for _ in range(2):
+        assert np.array_equal(cached.encode(["mug", "cup"]), HashTower().encode(["mug", "cup"]))
+    assert tower.encoded == ["mug", "cup"], "until the process ends they are kept"
+    cached.encode(["bowl"])
+    (line,) = caplog.messages
+    assert "PERCEPTION_CONTRAST_CACHE" in line and str(blocked) in line

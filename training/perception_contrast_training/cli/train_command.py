@@ -145,10 +145,14 @@ def run_command(argv: Sequence[str]) -> int:
     from perception_contrast_training.config.shipped_recipes import recipe_path
 
     path = recipe_path(arguments.recipe)
-    from perception_contrast_training.config.pretraining_recipe import is_pretraining, recipe_of
+    from perception_contrast_training.config.recipe_keys import require_known_keys
     from perception_contrast_training.config.schema import read_mapping
 
     stored = read_mapping(path, arguments.set)
+    # Before torch is imported: a mistyped key is told at once.
+    require_known_keys(stored)
+    from perception_contrast_training.config.pretraining_recipe import is_pretraining, recipe_of
+
     if not is_pretraining(stored):
         changes = [word for one in arguments.set for word in ("--set", one)]
         return household_command(["--recipe", str(path), *changes])
@@ -241,6 +245,7 @@ def recipes_command(argv: Sequence[str]) -> int:
 
 def household_command(argv: Sequence[str]) -> int:
     """The command of the household head that the recipe is for: alignment, unless it says rescoring."""
+    from perception_contrast_training.config.recipe_keys import require_known_keys
     from perception_contrast_training.config.schema import read_mapping
     from perception_contrast_training.config.shipped_recipes import recipe_path
 
@@ -252,7 +257,9 @@ def household_command(argv: Sequence[str]) -> int:
         return int(_household_module({}, "command").main(argv))
     path = recipe_path(given.recipe)
     changes = [word for one in given.set for word in ("--set", one)]
-    module = _household_module(read_mapping(path, given.set), "command")
+    stored = read_mapping(path, given.set)
+    require_known_keys(stored)
+    module = _household_module(stored, "command")
     return int(module.main(["--recipe", str(path), *changes, *rest]))
 
 
