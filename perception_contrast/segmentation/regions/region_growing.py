@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from perception_contrast.core.arrays import FloatArray, Size
 from perception_contrast.segmentation.calibration import Calibration
-from perception_contrast.segmentation.regions.hysteresis import grow_regions
+from perception_contrast.segmentation.regions.hysteresis import LogitWindow, grow_regions
 from perception_contrast.segmentation.regions.region import QueryRegion
 from perception_contrast.segmentation.search_settings import SearchSettings
 from perception_contrast.segmentation.thresholds import mask_logit
@@ -45,16 +45,14 @@ def grow_query_regions(
     settings: SearchSettings,
 ) -> list[QueryRegion]:
     """Regions of each query by hysteresis between its calibration's seed and low."""
-    grown: list[QueryRegion] = []
-    for index, logit_map in maps.items():
-        regions = grow_regions(
-            logit_map.coarse,
-            calibrations[index].seed,
-            calibrations[index].low,
-            settings.min_region_share,
-            settings.max_detections,
-            corner=logit_map.box[:2],
-            pixels=map_size[0] * map_size[1],
-        )
-        grown += [QueryRegion(index, region) for region in regions]
-    return grown
+    windows = [
+        LogitWindow(one.coarse, calibrations[index].seed, calibrations[index].low, one.box[:2])
+        for index, one in maps.items()
+    ]
+    pixels = map_size[0] * map_size[1]
+    grown = grow_regions(windows, pixels, settings.min_region_share, settings.max_detections)
+    return [
+        QueryRegion(index, region)
+        for index, regions in zip(maps, grown, strict=True)
+        for region in regions
+    ]

@@ -12,13 +12,15 @@ REJECTION = 4.0  # logits that a cell loses for each by which it is nearer to a 
 
 
 def suppress(logits: FloatArray, negatives: FloatArray) -> FloatArray:
-    """Lowers logits (n,) where a negative's logit (n,) is as high or higher; leaves the rest unchanged."""
-    lowered: FloatArray = (logits - np.logaddexp(0.0, 2.0 * (negatives - logits)) / 2.0).astype(np.float32)
-    return lowered
+    """Lowers logits (..., n) where a negative's logit (..., n) is as high or higher; leaves the rest unchanged."""
+    nearer = 2.0 * (negatives - logits)
+    # The log of 1 + exp(nearer) by NumPy's vectorised functions, which logaddexp is not among.
+    softplus = np.maximum(nearer, 0.0) + np.log(1.0 + np.exp(-np.abs(nearer)))
+    return np.asarray(logits - softplus / 2.0, np.float32)
 
 
 def reject(logits: FloatArray, negatives: FloatArray) -> FloatArray:
-    """Takes logits (n,) away where a negative exemplar's logit (n,) is higher; leaves the rest unchanged.
+    """Takes logits (..., n) away where a negative exemplar's logit (..., n) is higher; leaves the rest unchanged.
 
     Steeper than ``suppress``: who shows a thing and says that it is another one wants it gone.
     """

@@ -101,18 +101,21 @@ class QueryScorer:
             logits = self._text_logits(by_text, prepared)
             if self._shared:
                 return logits
-        if exemplar_grid is not None and self._exemplar_scorer is not None:
-            queries = prepared.vocabulary.queries
-            # Exemplars of a query show one kind of thing; its negatives may be of many kinds.
-            shown, rejected = (
-                self._exemplar_logits(exemplar_grid, prepared, groups, size)
-                for groups in (
-                    [[query.exemplars] if query.exemplars else [] for query in queries],
-                    [[(one,) for one in query.negative_exemplars] for query in queries],
-                )
+        if exemplar_grid is None or self._exemplar_scorer is None:
+            return logits
+        queries = prepared.vocabulary.queries
+        if not any(query.exemplars or query.negative_exemplars for query in queries):
+            # What is below this counts for no more where another query has an exemplar.
+            return np.maximum(logits, ABSENT_LOGIT, out=logits)
+        # Exemplars of a query show one kind of thing; its negatives may be of many kinds.
+        shown, rejected = (
+            self._exemplar_logits(exemplar_grid, prepared, groups, size)
+            for groups in (
+                [[query.exemplars] if query.exemplars else [] for query in queries],
+                [[(one,) for one in query.negative_exemplars] for query in queries],
             )
-            logits = reject(np.maximum(logits, shown), rejected)
-        return logits
+        )
+        return reject(np.maximum(logits, shown), rejected)
 
     def _exemplar_logits(
         self,

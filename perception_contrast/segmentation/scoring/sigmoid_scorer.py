@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -47,22 +46,22 @@ class SigmoidScorer:
         )
         kinds = (texts, exemplars, negatives, rejected)
         groups = [*(rows for kind in kinds for rows in kind.values()), distractors]
-        *best, distractor_cosines = max_cosine_of_groups(cells, groups)
-        each = iter(best)
-        of_texts, of_exemplars, of_negatives, of_rejected = (
-            list(itertools.islice(each, len(kind))) for kind in kinds
+        best = max_cosine_of_groups(cells, groups)
+        of_texts, of_exemplars, of_negatives, of_rejected, of_distractors = np.split(
+            best, np.cumsum([len(kind) for kind in kinds])
         )
-        competing = _competing_distractors(cells, queries, distractors, distractor_cosines)
+        rows = np.full((len(queries), len(cells)), ABSENT_LOGIT, np.float32)
+        # All queries at once: a step for each costs more than its numbers do.
+        for kind, (own, cosines) in enumerate(((texts, of_texts), (exemplars, of_exemplars))):
+            rows[list(own)] = np.maximum(rows[list(own)], self.scale[kind] * cosines + self.bias[kind])
+        competing = _competing_distractors(cells, queries, distractors, of_distractors[0])
         for index, cosines in zip(negatives, of_negatives, strict=True):
             competing[index] = np.maximum(cosines, competing[index]) if index in competing else cosines
-        rows = np.full((len(queries), len(cells)), ABSENT_LOGIT, np.float32)
-        for kind, (indices, group) in enumerate(((texts, of_texts), (exemplars, of_exemplars))):
-            for index, cosines in zip(indices, group, strict=True):
-                rows[index] = np.maximum(rows[index], self.scale[kind] * cosines + self.bias[kind])
-        for index, cosines in competing.items():
-            rows[index] = suppress(rows[index], self.scale[0] * cosines + self.bias[0])
-        for index, cosines in zip(rejected, of_rejected, strict=True):
-            rows[index] = reject(rows[index], self.scale[1] * cosines + self.bias[1])
+        if competing:
+            against = self.scale[0] * np.stack(list(competing.values())) + self.bias[0]
+            rows[list(competing)] = suppress(rows[list(competing)], against)
+        if rejected:
+            rows[list(rejected)] = reject(rows[list(rejected)], self.scale[1] * of_rejected + self.bias[1])
         return rows
 
 
