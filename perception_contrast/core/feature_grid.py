@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from perception_contrast.core.arrays import FeatureArray, Size
+from perception_contrast.core.arrays import FeatureArray, FloatArray, Size
 from perception_contrast.core.grid_to_image import GridToImage
 
 
@@ -43,6 +43,11 @@ class FeatureGrid:
 
     @cached_property
     def _unit(self) -> FeatureGrid:
-        values = self.values.astype(np.float32)
-        norm = np.linalg.norm(values, axis=-1, keepdims=True)
-        return replace(self, values=values / np.maximum(norm, 1e-12), normalized=True)
+        return replace(self, values=unit_vectors(self.values), normalized=True)
+
+
+def unit_vectors(values: FeatureArray) -> FloatArray:
+    """(..., c) float32 with unit L2 norm per vector; zero vectors stay zero."""
+    values = np.asarray(values, np.float32)
+    norm = np.linalg.norm(values, axis=-1, keepdims=True)
+    return np.asarray(values / np.maximum(norm, 1e-12), np.float32)

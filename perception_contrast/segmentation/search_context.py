@@ -18,8 +18,8 @@ class SearchContext:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        text_grid: unit features that texts are compared with, or None.
-        exemplar_grid: unit features that exemplars are compared with, or None.
+        text_grid: features that texts are compared with, or None.
+        exemplar_grid: features that exemplars are compared with, or None.
         prepared: the queries and their embeddings.
         map_size: (height, width) of the coarse map that regions lie in.
     """

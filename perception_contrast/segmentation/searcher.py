@@ -227,7 +227,6 @@ class Searcher:
         calibration: Calibration | None = None,
     ) -> _Grown:
         """Scores, upsamples and grows. calibration: for all queries, instead of those in force."""
-        text_grid, exemplar_grid = (grid and grid.unit() for grid in (text_grid, exemplar_grid))
         logits = self._query_scorer.logits(text_grid, exemplar_grid, prepared)
         grid_size = (logits.shape[1], logits.shape[2])
         upsampler = LogitUpsampler(image, grid_size, refine=settings.refine, longest=LONGEST_SIDE)

@@ -7,6 +7,7 @@ instances: by the centres that an instance head votes for (after Panoptic-DeepLa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from perception_contrast.core.arrays import BoolMask, FloatArray
+from perception_contrast.core.feature_grid import unit_vectors
 from perception_contrast.segmentation.instances.region_part import CellFeatures, RegionPart, RegionView
 from perception_contrast.segmentation.instances.split_classifier import (
     classifier_name,
@@ -102,7 +104,10 @@ class Splitter:
             cells = cues.instance_votes.shape[0] * cues.instance_votes.shape[1]
             cell_area = self._map_size[0] * self._map_size[1] / cells
         if cues.features is not None:
-            features = self._cells_under(self._unit_features, rows, columns)
+            features = self._cells_under(cues.features.values, rows, columns)
+            if not cues.features.normalized:
+                # Of the region alone: most of an image is never split.
+                features = replace(features, cells=unit_vectors(features.cells))
         depth = None if cues.depth is None else self._depth[y0:y1, x0:x1]
         rgb = np.multiply(self._small_image[y0:y1, x0:x1], np.float32(1 / 255), dtype=np.float32)
         return RegionView(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), votes, features, depth, cell_area)
@@ -130,11 +135,6 @@ class Splitter:
         votes[..., 1] = columns + raw[..., 1] * radius
         votes[..., 3] = expit(raw[..., 3])
         return votes
-
-    @cached_property
-    def _unit_features(self) -> FloatArray:
-        assert self._split_cues.features is not None
-        return np.asarray(self._split_cues.features.unit().values, np.float32)
 
     @cached_property
     def _small_image(self) -> NDArray[np.uint8]:

@@ -82,16 +82,14 @@ class RegionComparer:
     def _best_matches(
         self, vectors: FloatArray, queries: Sequence[int], prepared: PreparedQueries
     ) -> _BestMatches:
-        numbers, distinct = np.array(queries), sorted(set(queries))
+        distinct = sorted(set(queries))
         known = [self._targets(prepared, index) for index in distinct]
-        cosines, rows = np.empty(len(queries), np.float32), np.empty(len(queries), np.intp)
-        start = 0
-        for index, targets in zip(distinct, known, strict=True):
-            own = np.flatnonzero(numbers == index)
-            table = vectors[own] @ targets.T
-            cosines[own], rows[own] = table.max(axis=1), start + table.argmax(axis=1)
-            start += len(targets)
-        return _BestMatches(cosines, np.concatenate(known), rows)
+        targets = np.concatenate(known)
+        owners = np.repeat(distinct, [len(rows) for rows in known])
+        # One product for all, of which each region keeps the columns of its own query.
+        table = vectors @ targets.T
+        table[np.asarray(queries)[:, None] != owners] = -np.inf
+        return _BestMatches(table.max(axis=1), targets, table.argmax(axis=1))
 
     def _targets(self, prepared: PreparedQueries, index: int) -> FloatArray:
         """(n, c) all vectors that a region of a query is compared with."""

@@ -78,7 +78,7 @@ class RegionScorer:
         self, grid: FeatureGrid, regions: Sequence[QueryRegion], context: SearchContext
     ) -> list[Candidate]:
         prepared, queries = context.prepared, [one.query for one in regions]
-        features_grid = np.asarray(grid.values, np.float32)
+        features_grid = np.asarray(grid.unit().values, np.float32)
         vectors = pool_regions([one.region for one in regions], context.map_size, features_grid)
         compared = self._comparer.compare(
             vectors, queries, prepared, scorer=self._query_scorer.text_scorer, scale=self._scale

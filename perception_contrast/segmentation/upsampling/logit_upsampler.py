@@ -56,7 +56,8 @@ class LogitUpsampler:
         grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
         if grey.shape != self.fine_size:
             grey = cv2.resize(grey, self.fine_size[::-1], interpolation=cv2.INTER_AREA)
-        guide = np.multiply(grey, np.float32(1 / 255), dtype=np.float32)
+        guide = grey.astype(np.float32)
+        guide *= np.float32(1 / 255)
         return GuidedFilter(guide, self._radius * self.factor, subsampling=self.factor)
 
     def upsample(self, logits: FloatArray, low: float = -np.inf) -> LogitMap:
