@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from perception_contrast.core.cache import cache_dir
 from perception_contrast.core.errors import ModelError
 
 _LARGE = 1024  # numbers of a parameter from which filling it is worth leaving out
@@ -77,9 +78,15 @@ def _with_settings() -> AbstractContextManager[object]:
 
 
 def load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Loads every tensor by name and shape. Raises ModelError if any is missing, left over or misshapen."""
+    """Loads every tensor by name and shape. Raises ModelError if any is missing, left over or misshapen.
+
+    Tensors of a file in the cache stay where the file is mapped, without a copy: their pages can be given back
+    while another engine serves. The cache's files are replaced as a whole, never written to; another file may
+    be, under a process that reads it.
+    """
+    stay = path.is_relative_to(cache_dir())
     try:
-        module.load_state_dict(state, strict=True)
+        module.load_state_dict(_as_held(module, state) if stay else state, strict=True, assign=stay)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"weights file {path} does not fit the model: {reason}") from error
@@ -171,3 +178,9 @@ def load_in_two_steps(
     waiting = {name: value for name, value in state.items() if later(name)}
     module.load_state_dict({n: v for n, v in state.items() if n not in waiting}, strict=False)
     return DeferredWeights(waiting)
+
+
+def _as_held(module: torch.nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors in the number formats of a module's own; those that have them already are no copies."""
+    own = {name: value.dtype for name, value in module.state_dict().items()}
+    return {name: value.to(own.get(name, value.dtype)).contiguous() for name, value in state.items()}

@@ -267,6 +267,7 @@ class ModelManager:
             pipeline.calibrate_itself(str(values["place"]), frames)
         for role, engine in pipeline.engines.items():
             self._log_progress(f"engine ({role}): {engine}")
+        free_memory()
         self._log_progress(f"models loaded in {time.monotonic() - self._load_started:.1f} s")
 
     def _set_first_vocabulary(self, pipeline: Pipeline, values: Values) -> None:
