@@ -21,7 +21,8 @@ from perception_contrast.ros.monitoring.statistics import Statistics
 HOLD_SECONDS = 10.0
 # How long it stays open after the last subscriber has gone: subscribers that restart come back.
 LINGER_SECONDS = 1.0
-# Closes inputs after these times, and finds subscribers where the middleware has no matched events.
+# Between looks at an open input, which is closed after these times; and at a closed one, for subscribers, where
+# the middleware has no matched events. Where it has, a node that nobody listens to has nothing to look at.
 UPDATE_PERIOD = 0.25
 FRAME_TIMEOUT = 5.0
 
@@ -53,6 +54,7 @@ class CameraStream:
         self.outputs = OutputPublishers(node, self.update_input, group, prefix)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(UPDATE_PERIOD, self.update_input, callback_group=group, clock=steady)
+        self._watches_closed = not self.outputs.tells_changes
         self._lock = threading.RLock()
         self._frame_arrived = threading.Condition()
         self._active = False
@@ -92,6 +94,14 @@ class CameraStream:
                 self.input.close()
                 # A frame from before a pause is not the newest one after it.
                 self._latest = None
+            self._watch(needed or self._watches_closed)
+
+    def _watch(self, wanted: bool) -> None:
+        """Lets the timer run or stop. Opening an input has woken the executor, which must see it run."""
+        if wanted and self._timer.is_canceled():
+            self._timer.reset()
+        elif not wanted:
+            self._timer.cancel()
 
     def reset(self) -> None:
         """Forgets frames, because time has jumped."""

@@ -50,6 +50,9 @@ class OutputFormat(NamedTuple):
 class OutputPublishers:
     """Publishers of one camera. They publish only while the node is active.
 
+    Attributes:
+        tells_changes: Whether ``on_change`` is called for every subscriber that comes or goes.
+
     Args:
         on_change: Called when a subscriber comes or goes, where the middleware has matched events.
         group: Callback group of these events.
@@ -65,6 +68,7 @@ class OutputPublishers:
     ) -> None:
         self._on_change, self._group = on_change, group
         self._incompatible: dict[str, str] = {}
+        self.tells_changes = True
         self._publishers = {
             name: self._publisher(node, kind, f"~/{prefix}{topic}") for name, (kind, topic) in TOPICS.items()
         }
@@ -91,11 +95,13 @@ class OutputPublishers:
                     kind, topic, output_qos(), event_callbacks=events, **arguments
                 )
         except (TypeError, UnsupportedEventTypeError):
+            self.tells_changes = False
             return node.create_lifecycle_publisher(kind, topic, output_qos(), **arguments)
 
     def allow(self, names: Collection[str]) -> None:
         """Sets which outputs may be computed; others publish nothing, whoever subscribes."""
         self._allowed = frozenset(names)
+        self._on_change()
 
     def subscribers(self) -> dict[str, int]:
         """Output to its number of subscribers; those of the overlay as JPEG count as the overlay's."""
