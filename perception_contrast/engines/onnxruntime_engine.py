@@ -100,7 +100,14 @@ class OrtEngine:
 
     def _first_run(self, images: Tensor) -> dict[str, Tensor]:
         """Learns the output shapes of this input shape."""
-        arrays = self._session.run(list(self.outputs), {"images": np.ascontiguousarray(images.cpu().numpy())})
+        import onnxruntime
+
+        # The gate's batch of several images would else stay in ONNX Runtime's arena for good.
+        shrinks = onnxruntime.RunOptions()
+        if self._device.type == "cpu":
+            shrinks.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        inputs = {"images": np.ascontiguousarray(images.cpu().numpy())}
+        arrays = self._session.run(list(self.outputs), inputs, shrinks)
         shape = tuple(images.shape)
         self._output_shapes[shape] = tuple(array.shape for array in arrays)
         results = [torch.from_numpy(array).to(self._device) for array in arrays]
