@@ -44,6 +44,7 @@ from perception_contrast.ros.messages.image_messages import (
 from perception_contrast.ros.qos import output_qos
 
 PATIENCE = 180.0
+ENGINES_PATIENCE = 900.0  # on a busy machine the choice may take long
 NODE = "perception_node"
 CAMERA = "camera"  # frame_id: frames of one camera, which does not move, alone and in the node
 Figures = dict[str, float]
@@ -71,14 +72,14 @@ class BenchClient:
         for status in message.status:
             self.status[status.name] = {pair.key: pair.value for pair in status.values}
 
-    def wait(self, condition: Callable[[], Any], what: str) -> Any:
-        """The first true value. Raises PerceptionError."""
-        end = time.monotonic() + PATIENCE
+    def wait(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+        """The first true value within ``patience`` seconds. Raises PerceptionError."""
+        end = time.monotonic() + patience
         while time.monotonic() < end:
             if value := condition():
                 return value
             time.sleep(0.001)
-        raise PerceptionError(f"{what}: not within {PATIENCE:.0f} s")
+        raise PerceptionError(f"{what}: not within {patience:.0f} s")
 
     def call(self, kind: Any, name: str, **fields: Any) -> Any:
         client = self.node.create_client(kind, name)
@@ -100,7 +101,7 @@ class BenchClient:
             values = self.status[name].items()
             return not any(key.startswith("engine/") and why.startswith("choosing") for key, why in values)
 
-        self.wait(chosen, f"the engines of {name}")
+        self.wait(chosen, f"the engines of {name}", ENGINES_PATIENCE)
 
     @contextmanager
     def serving(
@@ -123,7 +124,8 @@ class BenchClient:
         self.context.try_shutdown()
 
 
-def _parameters(model: str, language_model: str, engine: str, short_side: int) -> tuple[str, ...]:
+def node_parameters(model: str, language_model: str, engine: str, short_side: int) -> tuple[str, ...]:
+    """Parameters of a node with two queries, "name:=value" each."""
     return (
         f"model:={model}",
         f"language_model:={language_model}",
@@ -156,7 +158,7 @@ def measure_overhead(model: str, language_model: str, engine: str, short_side: i
         client.node.create_subscription(kind, f"/{NODE}/{topic}", on, output_qos())
     camera = client.node.create_publisher(Image, "/image", output_qos())
     try:
-        with client.serving(NODE, *_parameters(model, language_model, engine, short_side)):
+        with client.serving(NODE, *node_parameters(model, language_model, engine, short_side)):
             client.wait(camera.get_subscription_count, "a reader of the camera")
             for topic in topics:
                 client.wait_for_subscriber(topic)
@@ -246,7 +248,7 @@ def measure_cameras(
 ) -> dict[str, Figures]:
     """Three cameras: results a second of each on one node, on one with a camera stopped, on a node each."""
     names, client = ("front", "left", "rear"), BenchClient()
-    parameters = _parameters(model, language_model, engine, short_side)
+    parameters = node_parameters(model, language_model, engine, short_side)
     message = image_message(photograph((480, 640)), Header())
     counts: Counter[str] = Counter()
     publishing: set[str] = set()
@@ -302,7 +304,7 @@ def measure_restart(model: str, language_model: str, engine: str, short_side: in
     """Seconds from a start to serving: a first one, and one after kill -9, with its vocabulary back."""
     client = BenchClient()
     parameters = [
-        one for one in _parameters(model, language_model, engine, short_side) if "restore" not in one
+        one for one in node_parameters(model, language_model, engine, short_side) if "restore" not in one
     ]
     times = []
     try:

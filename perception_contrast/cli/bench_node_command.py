@@ -1,4 +1,4 @@
-"""`perception-contrast bench-node`: the ROS node's overhead, cameras that share it, restarts, deadlines."""
+"""`perception-contrast bench-node`: overhead, memory, idle cost, restarts and deadlines of the ROS node."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from perception_contrast.core.cache import atomic_write
 
-PARTS = ("overhead", "messages", "cameras", "restart", "deadline")
+PARTS = ("overhead", "messages", "cameras", "restart", "deadline", "memory", "idle")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -26,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds",
         type=float,
         default=15.0,
-        help="of each reading of cameras and deadline (default: %(default)s)",
+        help="of each reading of cameras, deadline and idle (default: %(default)s)",
     )
     add("--rate", type=float, default=2.0, help="target_rate of deadline in Hz (default: %(default)s)")
     add("--json", type=Path, metavar="FILE", help="write the figures")
@@ -38,17 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rich.console import Console
 
     from perception_contrast.bench import node_overhead as node
+    from perception_contrast.bench import node_resources as resources
     from perception_contrast.bench.deadline_bench import measure_deadline
     from perception_contrast.cli.demo.demo_graph import free_domain
 
     node.enter_domain(free_domain())
     models = (arguments.model, arguments.language_model, arguments.engine, arguments.short_side)
+    parameters = node.node_parameters(*models)
     measure: dict[str, Callable[[], Mapping[str, Any]]] = {
         "overhead": lambda: node.measure_overhead(*models, arguments.rounds),
         "messages": lambda: node.measure_messages(arguments.rounds),
         "cameras": lambda: node.measure_cameras(*models, arguments.seconds),
         "restart": lambda: node.measure_restart(*models),
         "deadline": lambda: measure_deadline(*models, arguments.seconds, arguments.rate),
+        "memory": lambda: resources.measure_memory(parameters),
+        "idle": lambda: resources.measure_idle(parameters, arguments.seconds),
     }
     console = Console(stderr=True)
     figures: dict[str, Mapping[str, Any]] = {}
