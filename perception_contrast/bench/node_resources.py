@@ -99,7 +99,9 @@ def memory_of(process: int) -> Figures:
     try:
         lines = [line.split() for line in path.read_text().splitlines()]
     except OSError as error:
-        raise PerceptionError(f"{path} cannot be read ({error}); memory is measured on Linux alone") from error
+        raise PerceptionError(
+            f"{path} cannot be read ({error}); memory is measured on Linux alone"
+        ) from error
     return {_READ[line[0][:-1]]: int(line[1]) / 1024 for line in lines if line[0][:-1] in _READ}
 
 

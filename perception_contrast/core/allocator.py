@@ -38,8 +38,8 @@ def release_memory() -> None:
     """Returns to the system what was freed and kept, and unmaps what files hold unchanged.
 
     The start of a process touches several hundred megabytes of its libraries once, and the weights in
-    torch's format are not read while another engine serves. Such pages stay in the system's cache, from which
-    those that are still needed come back as they are touched.
+    torch's format are not read while another engine serves. Such pages stay in the system's cache, from
+    which those that are still needed come back as they are touched.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")

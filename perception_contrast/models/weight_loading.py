@@ -80,9 +80,9 @@ def _with_settings() -> AbstractContextManager[object]:
 def load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
     """Loads every tensor by name and shape. Raises ModelError if any is missing, left over or misshapen.
 
-    Tensors of a file in the cache stay where the file is mapped, without a copy: their pages can be given back
-    while another engine serves. The cache's files are replaced as a whole, never written to; another file may
-    be, under a process that reads it.
+    Tensors of a file in the cache stay where the file is mapped, without a copy: their pages can be given
+    back while another engine serves. The cache's files are replaced as a whole, never written to; another
+    file may be, under a process that reads it.
     """
     stay = path.is_relative_to(cache_dir())
     try:

@@ -21,8 +21,8 @@ from perception_contrast.ros.monitoring.statistics import Statistics
 HOLD_SECONDS = 10.0
 # How long it stays open after the last subscriber has gone: subscribers that restart come back.
 LINGER_SECONDS = 1.0
-# Between looks at an open input, which is closed after these times; and at a closed one, for subscribers, where
-# the middleware has no matched events. Where it has, a node that nobody listens to has nothing to look at.
+# Between looks at an open input, which is closed after these times; and at a closed one, for subscribers,
+# where the middleware has no matched events. Where it has, a node that nobody listens to looks at nothing.
 UPDATE_PERIOD = 0.25
 FRAME_TIMEOUT = 5.0
 

@@ -52,7 +52,5 @@ def grow_query_regions(
     pixels = map_size[0] * map_size[1]
     grown = grow_regions(windows, pixels, settings.min_region_share, settings.max_detections)
     return [
-        QueryRegion(index, region)
-        for index, regions in zip(maps, grown, strict=True)
-        for region in regions
+        QueryRegion(index, region) for index, regions in zip(maps, grown, strict=True) for region in regions
     ]

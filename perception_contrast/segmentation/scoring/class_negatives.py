@@ -12,7 +12,12 @@ REJECTION = 4.0  # logits that a cell loses for each by which it is nearer to a 
 
 
 def suppress(logits: FloatArray, negatives: FloatArray) -> FloatArray:
-    """Lowers logits (..., n) where a negative's logit (..., n) is as high or higher; leaves the rest unchanged."""
+    """Lowers logits where a negative's logit is as high or higher; leaves the rest unchanged.
+
+    Args:
+        logits: (..., n) float32 of queries.
+        negatives: (..., n) float32 of what competes with each.
+    """
     nearer = 2.0 * (negatives - logits)
     # The log of 1 + exp(nearer) by NumPy's vectorised functions, which logaddexp is not among.
     softplus = np.maximum(nearer, 0.0) + np.log(1.0 + np.exp(-np.abs(nearer)))
@@ -20,7 +25,7 @@ def suppress(logits: FloatArray, negatives: FloatArray) -> FloatArray:
 
 
 def reject(logits: FloatArray, negatives: FloatArray) -> FloatArray:
-    """Takes logits (..., n) away where a negative exemplar's logit (..., n) is higher; leaves the rest unchanged.
+    """Takes logits away where a negative exemplar's logit is higher; leaves the rest unchanged.
 
     Steeper than ``suppress``: who shows a thing and says that it is another one wants it gone.
     """

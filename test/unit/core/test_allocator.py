@@ -89,7 +89,7 @@ print(int(held[:] == touched))
 
 
 def mapped_kb(path: Path, how: str) -> list[int]:
-    """Resident kB of a file that is mapped and read, the same after ``release_memory``, and 1 if it reads alike."""
+    """Resident kB of a mapped file, the same after ``release_memory``, and 1 if it reads as before."""
     done = subprocess.run(
         [sys.executable, "-c", MAPPED, str(path), how], capture_output=True, text=True, check=True
     )
