@@ -49,7 +49,7 @@ def release_memory() -> None:
 
 
 class _Mapping(NamedTuple):
-    """start, size: bytes. permissions, path: as /proc/self/maps has them. anonymous: kB that differ from it."""
+    """Start and size in bytes, permissions and path as of /proc/self/maps, kB that differ from the file."""
 
     start: int
     size: int

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from perception_contrast.core.grid_to_image import GridToImage
-from perception_contrast.segmentation.regions.hysteresis import grow_regions
+from perception_contrast.segmentation.regions.hysteresis import LogitWindow, grow_regions
 from perception_contrast.segmentation.regions.region import Region
 from perception_contrast.segmentation.regions.region_pooling import pool_regions
 from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear
@@ -92,19 +92,46 @@ def test_regions_are_scipys_components(seed: int, shape: tuple[int, int]) -> Non
                 len(inside) / logits.size,
                 (labels == number)[rows, columns],
             )
-    found = grow_regions(logits, high, low, share, 1000)
+    found = grow_regions([LogitWindow(logits, high, low)], logits.size, share, 1000)[0]
     assert len(found) == len(expected)
     assert [r.peak for r in found] == sorted((r.peak for r in found), reverse=True)
     for region in found:
         peak, mean, part, mask = expected[region.box]
         assert (region.peak, region.mean, region.share) == pytest.approx((peak, mean, part), abs=1e-5)
         assert np.array_equal(region.mask, mask)
-    assert [r.box for r in grow_regions(logits, high, low, share, 2)] == [r.box for r in found[:2]]
+    fewer = grow_regions([LogitWindow(logits, high, low)], logits.size, share, 2)[0]
+    assert [r.box for r in fewer] == [r.box for r in found[:2]]
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_windows_that_are_searched_together_are_searched_each_by_itself(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    windows = []
+    for _ in range(int(rng.integers(1, 5))):
+        shape = tuple(rng.integers(1, 30, 2))
+        logits = ndimage.gaussian_filter(rng.normal(0, 6, shape), 1.0).astype(np.float32)
+        low = float(rng.uniform(-1, 1))
+        corner = tuple(int(side) for side in rng.integers(0, 9, 2))
+        windows.append(LogitWindow(logits, low + float(rng.uniform(0, 1)), low, corner))
+    together = grow_regions(windows, 900, 0.002, 9)
+    assert len(together) == len(windows)
+    for window, found in zip(windows, together, strict=True):
+        alone = grow_regions([window], 900, 0.002, 9)[0]
+        assert [(r.box, r.peak, r.share) for r in found] == [(r.box, r.peak, r.share) for r in alone]
+        for one, other in zip(found, alone, strict=True):
+            assert one.mean == pytest.approx(other.mean, abs=1e-5)
+            assert np.array_equal(one.mask, other.mask)
+            x0, y0, x1, y1 = one.box
+            left, top = window.corner
+            assert (window.logits[y0 - top : y1 - top, x0 - left : x1 - left][one.mask] >= window.low).all()
 
 
 def test_nothing_confident_and_not_a_number_give_no_region() -> None:
-    assert grow_regions(np.full((5, 5), 0.4, np.float32), 0.5, 0.0, 0.0, 9) == []
-    assert grow_regions(np.full((5, 5), np.nan, np.float32), 0.5, 0.0, 0.0, 9) == []
+    flat = np.full((5, 5), 0.4, np.float32)
+    unknown = np.full((5, 5), np.nan, np.float32)
+    assert grow_regions([LogitWindow(one, 0.5, 0.0) for one in (flat, unknown)], 25, 0.0, 9) == [[], []]
+    assert grow_regions([], 25, 0.0, 9) == []
 
 
 def lengths(pixels: int, cells: int) -> np.ndarray:
