@@ -163,6 +163,21 @@ def test_only_cameras_that_somebody_listens_to_are_read(robot) -> None:
     wait_for(lambda: not robot.publishers["left"].get_subscription_count(), "nobody to read it any more")
 
 
+def test_only_cameras_that_are_read_are_looked_at(robot) -> None:
+    """On middlewares with matched events, as the tests' own has."""
+
+    def looked_at() -> int:
+        period = round(camera_module.UPDATE_PERIOD * 1e9)
+        timers = robot.serving.node.timers
+        return sum(timer.timer_period_ns == period and not timer.is_canceled() for timer in timers)
+
+    wait_for(lambda: not looked_at(), "no camera to look at")
+    listener = robot.client.listen(Image, f"{NODE}/left/masks")
+    wait_for(lambda: looked_at() == 1, "a look at the left camera")
+    robot.client.node.destroy_subscription(listener)
+    wait_for(lambda: not looked_at(), "no camera to look at any more")
+
+
 def test_an_output_that_is_switched_off_is_not_computed_and_that_is_said(robot) -> None:
     client, node = robot.client, robot.serving.node
     listener = client.listen(Image, f"{NODE}/left/overlay")
