@@ -22,10 +22,13 @@ from perception_contrast.bench.camera_messages import photograph
 from perception_contrast.bench.node_overhead import NODE, BenchClient, Figures
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.ros.messages.image_messages import image_message, time_message
+from perception_contrast.ros.node.lifecycle_bond import CONNECT_TIMEOUT
 from perception_contrast.ros.qos import output_qos
 
 FRAMES = 100  # served before the last reading
 CAMERA_HZ = 30.0
+# Seconds before a reading of an idle node: within them it gives up the bond with a manager that is not there.
+SETTLE = CONNECT_TIMEOUT + 2.0
 OUTPUTS = {"features": FeatureMap, "masks": Image, "detections": Detection2DArray}
 # Of /proc/PID/smaps_rollup: what is reported, and its name in the figures.
 _READ = {"Rss": "resident_mb", "Pss": "proportional_mb", "Anonymous": "anonymous_mb"}
@@ -113,8 +116,8 @@ def processor_seconds(process: int) -> float:
 
 
 def _share(process: int, seconds: float) -> float:
-    """Per cent of one core that a process takes over some seconds, after two in which it settles."""
-    time.sleep(2.0)
+    """Per cent of one core that a process takes over some seconds, after those in which it settles."""
+    time.sleep(SETTLE)
     before, began = processor_seconds(process), time.monotonic()
     time.sleep(seconds)
     return 100.0 * (processor_seconds(process) - before) / (time.monotonic() - began)
