@@ -127,11 +127,10 @@ def _memory_of_imports() -> Figures:
     """Memory of a process that has imported what a node imports, and loaded nothing."""
     words = [sys.executable, "-c", f"{_IMPORTS}; print(flush=True); input()"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout is not None
         if not process.stdout.readline():
             raise PerceptionError("what a node imports cannot be imported; run `perception-contrast doctor`")
         found = memory_of(process.pid)
-        process.stdin.close()
         process.kill()
     return found
 
