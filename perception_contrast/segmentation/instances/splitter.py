@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from perception_contrast.core.arrays import BoolMask, FloatArray
+from perception_contrast.core.arrays import BoolMask, FeatureArray, FloatArray
 from perception_contrast.core.feature_grid import unit_vectors
 from perception_contrast.segmentation.instances.region_part import CellFeatures, RegionPart, RegionView
 from perception_contrast.segmentation.instances.split_classifier import (
@@ -113,7 +113,7 @@ class Splitter:
         return RegionView(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), votes, features, depth, cell_area)
 
     def _cells_under(
-        self, grid: FloatArray, rows: NDArray[np.int64], columns: NDArray[np.int64]
+        self, grid: FeatureArray, rows: NDArray[np.int64], columns: NDArray[np.int64]
     ) -> CellFeatures:
         """The cells of a grid (h, w, c) under rows and columns of coarse pixels."""
         high, wide = self._map_size
@@ -121,7 +121,7 @@ class Splitter:
         across = (2 * columns + 1) * grid.shape[1] // (2 * wide)
         window = grid[down[0] : down[-1] + 1, across[0] : across[-1] + 1]
         cell_of_pixel = (down - down[0])[:, None] * window.shape[1] + (across - across[0])
-        return CellFeatures(window.reshape(-1, grid.shape[2]), cell_of_pixel)
+        return CellFeatures(np.asarray(window, np.float32).reshape(-1, grid.shape[2]), cell_of_pixel)
 
     @cached_property
     def _votes(self) -> FloatArray:
