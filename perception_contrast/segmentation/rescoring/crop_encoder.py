@@ -252,9 +252,10 @@ class CropEncoder:
             else:
                 vectors[index] = known
         if new:
-            for one, vector in zip(new, self._run_head(image, new, seen), strict=True):
-                vectors[one.index] = vector
-                seen[one.view].remembered.keep_vector(one.coverage, one.form, vector)
+            for outline, vector in zip(new, self._run_head(image, new, seen), strict=True):
+                vectors[outline.index] = vector
+                remembered = seen[outline.view].remembered
+                remembered.keep_vector(outline.coverage, outline.form, vector)
         return vectors
 
     def _run_head(
