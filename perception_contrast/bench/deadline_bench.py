@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,11 +15,12 @@ from vision_msgs.msg import Detection2DArray
 
 from perception_contrast.bench.camera_messages import photograph
 from perception_contrast.bench.node_overhead import NODE, BenchClient, Figures
-from perception_contrast.ros.messages.image_messages import image_message, time_message
+from perception_contrast.ros.messages.image_messages import image_message, nanoseconds, time_message
 from perception_contrast.ros.qos import output_qos
 
 QUERIES = "queries:=['cup', 'spoon', 'plate', 'saucer', 'table', 'bowl', 'bottle', 'book']"
 SETTLING = 20  # frames at the beginning of a phase that are not counted
+UNDER_WAY = 3  # frames at the end of a phase for whose answers is waited
 BUSY = "while True: pass"
 
 
@@ -39,32 +39,37 @@ def measure_deadline(
         at its end: short side, milliseconds for crops, drawings, load.
     """
     client = BenchClient()
-    counts: Counter[str] = Counter()
+    sent: list[int] = []
+    answered: set[int] = set()
     publisher = client.node.create_publisher(Image, "/image", output_qos())
-    for topic, kind in (("detections", Detection2DArray), ("overlay", Image)):
-        client.node.create_subscription(
-            kind, f"/{NODE}/{topic}", lambda _, name=topic: counts.update([name]), output_qos()
-        )
+    topics = f"/{NODE}/detections", f"/{NODE}/overlay"
+    client.node.create_subscription(
+        Detection2DArray, topics[0], lambda one: answered.add(nanoseconds(one.header.stamp)), output_qos()
+    )
+    client.node.create_subscription(Image, topics[1], lambda _: None, output_qos())
     message = image_message(photograph((480, 640)), Header(frame_id="camera"))
     done = threading.Event()
 
     def publish_images() -> None:
         due = time.monotonic()
         while not done.wait(max(due - time.monotonic(), 0.0)):
-            message.header.stamp = time_message(time.time_ns())
+            stamp = time.time_ns()
+            message.header.stamp = time_message(stamp)
             publisher.publish(message)
-            counts.update(["sent"])
+            sent.append(stamp)
             due += 1.0 / rate
 
     def phase() -> Figures:
         time.sleep(SETTLING / rate)
-        before = counts.copy()
+        first = len(sent)
         time.sleep(seconds)
-        passed = counts - before
-        values = client.status[NODE]
+        last, values = len(sent), client.status[NODE]
+        # The last ones are still under way.
+        time.sleep(UNDER_WAY / rate)
+        share = sum(stamp in answered for stamp in sent[first:last]) / max(last - first, 1)
         kept = ("short_side", "rescoring_ms", "draw_every", "load")
         found = {name: float(values[f"deadline/{name}"]) for name in kept}
-        return {"answered": passed["detections"] / max(passed["sent"], 1)} | found
+        return {"answered": share} | found
 
     parameters = (
         f"model:={model}",

@@ -120,7 +120,7 @@ def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, cam
     frame = serving.pipeline().processed[-1][0]
     assert frame.camera == model
     assert np.isnan(frame.depth[0, 0]) and frame.depth[1, 1] == pytest.approx(1.5)
-    assert frame.stream == ""
+    assert frame.stream == "", "its frame_id tells the camera"
     late = ros_camera.raw()
     late.header.stamp.sec += 1
     overlay_of(eye, camera, late)

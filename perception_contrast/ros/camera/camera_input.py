@@ -140,8 +140,8 @@ class CameraInput:
                 depth = depth_array(synchronized.matched["depth"])
         except FrameError as error:
             self._on_malformed(f"depth_{error.reason}", f"depth: {error}")
-        # Frames without the name of a camera are still frames of one camera.
-        stream = self._stream or message.header.frame_id or self.topic
+        # Images that name no frame are still frames of one camera.
+        stream = self._stream if message.header.frame_id else self._stream or self.topic
         return ReceivedFrame(
             frame_from_message(message, depth=depth, camera=camera, stream=stream), message.header
         )

@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,11 @@ from perception_contrast.preprocessing.region_crops import (
 from perception_contrast.segmentation.regions.region import Region
 from perception_contrast.segmentation.rescoring.crop_batches import batch_sizes
 from perception_contrast.segmentation.rescoring.rescoring_limits import RescoringCounts, RescoringLimits
-from perception_contrast.segmentation.rescoring.view_memory import StreamMemory, ViewMemory
+from perception_contrast.segmentation.rescoring.view_memory import (
+    RememberedView,
+    StreamMemory,
+    ViewMemory,
+)
 
 # Passes over which the time of a view is known.
 PASSES = 15
@@ -84,17 +88,27 @@ class EncodedCrops:
 
 @dataclass(frozen=True)
 class _EncodedView:
-    """pixels: (SIDE, SIDE, 3) as they are now. tokens: (g, g, c) on the encoder's device."""
+    """tokens: (g, g, c) on the encoder's device. remembered: with the vectors of regions seen before."""
 
-    pixels: NDArray[np.uint8]
     tokens: Tensor
+    remembered: RememberedView
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """A crop that the head has to name: its index, its view, and its region's coverage and form."""
+
+    index: int
+    view: View
+    coverage: FloatArray
+    form: FloatArray
 
 
 class CropEncoder:
     """An image encoder behind an engine, and the rescoring head on its features. Any thread may call.
 
-    Views of a stream that look as they did when they were encoded are not encoded again. What is remembered
-    is the encoder's features: the head reads them with the region's present mask, in any frame.
+    Views of a stream that look as they did when they were encoded are not encoded again: the head reads the
+    features of then. Nor does the head run again for a region that has nearly the outline that it had.
 
     Args:
         served: runs the encoder.
@@ -156,26 +170,25 @@ class CropEncoder:
                 # Another engine's features differ by rounding: one frame's are of one engine.
                 self._memory.forget()
             memory = self._memory.of(stream)
-            known = self._recalled(memory, image, crops)
+            known = self._recalled(memory, image, {one.view for one in crops})
             unknown = memory.order(dict.fromkeys(one.view for one in crops if one.view not in known))
             fresh = self._encoded(memory, image, unknown, limits)
             memory.left_out = frozenset(unknown[len(fresh) :])
             counts = RescoringCounts(len(fresh), len(known), len(unknown) - len(fresh))
             seen = known | fresh
             indices = [index for index, one in enumerate(crops) if one.view in seen]
-            return EncodedCrops(indices, self._named([crops[index] for index in indices], seen), counts)
+            return EncodedCrops(
+                indices, self._named(image, [crops[index] for index in indices], seen), counts
+            )
 
     def _recalled(
-        self, memory: StreamMemory, image: NDArray[np.uint8], crops: Sequence[RegionCrop]
+        self, memory: StreamMemory, image: NDArray[np.uint8], views: Iterable[View]
     ) -> dict[View, _EncodedView]:
         """The views that look as they did."""
-        recalled = {}
-        for view in {one.view for one in crops if one.view in memory}:
-            pixels = enlarged(image, view, SIDE)
-            tokens = memory.recall(view, pixels)
-            if tokens is not None:
-                recalled[view] = _EncodedView(pixels, tokens)
-        return recalled
+        recalled = {view: memory.recall(image, view) for view in views}
+        return {
+            view: _EncodedView(known.tokens, known) for view, known in recalled.items() if known is not None
+        }
 
     def _encoded(
         self, memory: StreamMemory, image: NDArray[np.uint8], views: Sequence[View], limits: RescoringLimits
@@ -187,9 +200,8 @@ class CropEncoder:
         for size in batch_sizes(count, self.served.device):
             batch, waiting = waiting[:size], waiting[size:]
             pixels = [enlarged(image, view, SIDE) for view in batch]
-            for view, shown, tokens in zip(batch, pixels, self._tokens(pixels, size), strict=True):
-                encoded[view] = _EncodedView(shown, tokens)
-                memory.store(view, shown, tokens)
+            for view, tokens in zip(batch, self._tokens(pixels, size), strict=True):
+                encoded[view] = _EncodedView(tokens, memory.store(image, view, tokens))
         if count:
             if self.served.device.startswith("cuda"):
                 torch.cuda.current_stream(self.served.device).synchronize()
@@ -225,19 +237,40 @@ class CropEncoder:
         """(n, 3, SIDE, SIDE) in [0, 1] of (n, SIDE, SIDE, 3)."""
         return torch.from_numpy(pixels).to(self.served.device).permute(0, 3, 1, 2).float() / 255
 
-    def _named(self, crops: Sequence[RegionCrop], seen: Mapping[View, _EncodedView]) -> FloatArray:
+    def _named(
+        self, image: NDArray[np.uint8], crops: Sequence[RegionCrop], seen: Mapping[View, _EncodedView]
+    ) -> FloatArray:
         """(n, dim) float32 unit rows of crops whose views were encoded."""
-        if not crops:
-            return np.zeros((0, self._head.config.dim), np.float32)
-        row = {view: number for number, view in enumerate(seen)}
-        covered = np.stack([coverage(one.mask, one.box, one.view, self._cells) for one in crops])
-        shapes = np.array([form_of(one.box, one.share) for one in crops], np.float32)
+        vectors = np.zeros((len(crops), self._head.config.dim), np.float32)
+        new: list[_Outline] = []
+        for index, one in enumerate(crops):
+            covered = coverage(one.mask, one.box, one.view, self._cells)
+            form = np.array(form_of(one.box, one.share), np.float32)
+            known = seen[one.view].remembered.vector_of(covered, form)
+            if known is None:
+                new.append(_Outline(index, one.view, covered, form))
+            else:
+                vectors[index] = known
+        if new:
+            for outline, vector in zip(new, self._run_head(image, new, seen), strict=True):
+                vectors[outline.index] = vector
+                remembered = seen[outline.view].remembered
+                remembered.keep_vector(outline.coverage, outline.form, vector)
+        return vectors
+
+    def _run_head(
+        self, image: NDArray[np.uint8], outlines: Sequence[_Outline], seen: Mapping[View, _EncodedView]
+    ) -> FloatArray:
+        """(n, dim) float32 unit rows of n outlines."""
+        views = list(dict.fromkeys(one.view for one in outlines))
+        row = {view: number for number, view in enumerate(views)}
         device = self.served.device
-        rows = torch.tensor([row[one.view] for one in crops], device=device)
-        tokens = torch.stack([one.tokens for one in seen.values()])
-        rgb = self._rgb(np.stack([one.pixels for one in seen.values()]))
-        masks, form = (torch.from_numpy(array).to(device) for array in (covered, shapes))
-        vectors: Tensor = self._head(pooled(tokens[rows], masks, rgb[rows], form))
+        rows = torch.tensor([row[one.view] for one in outlines], device=device)
+        tokens = torch.stack([seen[view].tokens.float() for view in views])
+        rgb = self._rgb(np.stack([enlarged(image, view, SIDE) for view in views]))
+        masks = torch.from_numpy(np.stack([one.coverage for one in outlines])).to(device)
+        forms = torch.from_numpy(np.stack([one.form for one in outlines])).to(device)
+        vectors: Tensor = self._head(pooled(tokens[rows], masks, rgb[rows], forms))
         return np.asarray(vectors.float().cpu().numpy(), np.float32)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,6 +83,21 @@ def test_the_present_mask_counts_though_the_view_is_remembered() -> None:
     assert np.allclose(seen.vectors, fresh.vectors(image, [half]), atol=1e-3)
 
 
+def test_the_head_runs_again_only_for_another_outline() -> None:
+    encoder, _ = colour_crop_encoder()
+    image = image_of(3)
+    crops = [replace(one, mask=np.ones((40, 40), bool)) for one in crops_in_a_row(3)]
+    first = encoder.encode(image, crops, ALL, "front").vectors
+    ran: list[int] = []
+    encoder._head.register_forward_pre_hook(lambda _, given: ran.append(len(given[0].inside)))
+    assert np.array_equal(encoder.encode(image, crops, ALL, "front").vectors, first) and not ran
+    frayed = crops[1].mask.copy()
+    frayed[0, 0] = False
+    left = replace(crops[2], mask=np.arange(40)[None].repeat(40, 0) < 25)
+    seen = encoder.encode(image, [crops[0], replace(crops[1], mask=frayed), left], ALL, "front").vectors
+    assert ran == [1] and np.array_equal(seen[:2], first[:2]) and not np.array_equal(seen[2], first[2])
+
+
 def test_cameras_and_single_images_are_apart_and_another_engine_begins_anew() -> None:
     encoder, session = colour_crop_encoder()
     crops, image = crops_in_a_row(2), image_of(2)
@@ -133,10 +149,11 @@ def test_a_limit_in_milliseconds_holds_on_average(monkeypatch: pytest.MonkeyPatc
 def test_memory_is_bounded() -> None:
     memory = ViewMemory()
     one = memory.of("0")
-    pixels, tokens = np.zeros((112, 112, 3), np.uint8), module.torch.zeros(2, 2, 3)
-    for x in range(VIEWS + 5):
-        one.store(View(float(x), 0.0, 32.0), pixels, tokens)
-    kept = [x for x in range(VIEWS + 5) if View(float(x), 0.0, 32.0) in one]
+    image, tokens = np.zeros((112, 200, 3), np.uint8), module.torch.zeros(2, 2, 3)
+    views = [View(float(x), 0.0, 32.0) for x in range(VIEWS + 5)]
+    for view in views:
+        one.store(image, view, tokens)
+    kept = [x for x, view in enumerate(views) if one.recall(image, view) is not None]
     assert kept == list(range(5, VIEWS + 5))
     for number in range(1, STREAMS + 1):
         memory.of(str(number))
