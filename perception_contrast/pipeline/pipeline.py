@@ -26,6 +26,7 @@ from perception_contrast.pipeline.frame_tracking import FrameTracking
 from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
 from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.loaded_models import ModelSpace, loaded_models
+from perception_contrast.pipeline.name_bank_completion import NameBankCompletion
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pending_result import PendingResult
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
@@ -97,10 +98,11 @@ class Pipeline:
         )
         self._engine_search = self._image_encoder.search
         crop_encoder = build_crop_encoder(encoders, engine, precision, self._engine_search)
-        searcher = build_searcher(encoders, calibration, crop_encoder)
+        searcher = build_searcher(encoders, calibration, crop_encoder, whole_bank=not background)
         self.frame_search = FrameSearch(searcher, crop_encoder, proposer, alike=not background)
         self.query_encoder = QueryEncoder(encoders, searcher.exemplar_space)
         self._active = ActiveVocabulary(self.query_encoder, background=background)
+        self._name_bank = NameBankCompletion(searcher.text_scorer, self.query_encoder, self._active)
         self._features = FeatureExtractor(encoders, self._image_encoder, searcher.exemplar_space)
         self._computation = FrameComputation(
             self._features,
@@ -197,17 +199,20 @@ class Pipeline:
         """Stops what runs in the background until ``resume``."""
         self._engine_search.hold()
         self._active.hold()
+        self._name_bank.hold()
 
     def resume(self) -> None:
         """Lets what runs in the background go on."""
         self._engine_search.go_on()
         self._active.go_on()
+        self._name_bank.go_on()
 
     def close(self) -> None:
         """Ends what runs in the background."""
         if self._self_calibration is not None:
             self._self_calibration.close()
         self._active.close()
+        self._name_bank.close()
         self._engine_search.close()
 
     def calibrate_itself(self, place: str, frames: int, interval: float = 2.0) -> None:

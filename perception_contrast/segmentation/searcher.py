@@ -70,6 +70,7 @@ class Searcher:
     (``thresholds``) are split into instances (``instances``) and rendered (``masks``).
 
     Attributes:
+        text_scorer: scores texts; None without a language model.
         rescorer: of probable regions, or None.
         place_level: probability from which regions of queries with texts are published in this place
             (``place_level.py``); None: the calibration's.
@@ -85,6 +86,7 @@ class Searcher:
         self.rescorer = rescorer
         self.place_level: float | None = None
         self._query_scorer, self._region_scorer, self._relevancy = query_scorer, region_scorer, relevancy
+        self.text_scorer = query_scorer.text_scorer
 
     @property
     def text_space(self) -> str:

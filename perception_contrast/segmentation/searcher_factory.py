@@ -28,7 +28,7 @@ from perception_contrast.segmentation.scoring.base import Scorer
 from perception_contrast.segmentation.scoring.contrast_scorer import ContrastScorer
 from perception_contrast.segmentation.scoring.exemplar_scorer import ExemplarScorer
 from perception_contrast.segmentation.scoring.frame_contrast import OUTLINE_LOGIT
-from perception_contrast.segmentation.scoring.name_bank import NameBank
+from perception_contrast.segmentation.scoring.name_bank import NameBank, first_names
 from perception_contrast.segmentation.scoring.query_scorer import LogitMapping, QueryScorer
 from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
 from perception_contrast.segmentation.searcher import Searcher
@@ -49,7 +49,11 @@ NO_VECTORS = np.zeros((0, 0), np.float32)
 
 
 def build_searcher(
-    encoders: Encoders, stored: StoredCalibration | None = None, crop_encoder: CropEncoder | None = None
+    encoders: Encoders,
+    stored: StoredCalibration | None = None,
+    crop_encoder: CropEncoder | None = None,
+    *,
+    whole_bank: bool = True,
 ) -> Searcher:
     """The searcher that fits the loaded models.
 
@@ -57,6 +61,7 @@ def build_searcher(
         encoders: the loaded models.
         stored: a calibration of texts instead of the models' own.
         crop_encoder: for rescoring, of a language model that has a rescoring head.
+        whole_bank: False begins with a part of the generic names where many have no vectors yet.
 
     Raises:
         ModelError: the models' own calibration is not readable, or ``stored`` is of other scores.
@@ -73,8 +78,9 @@ def build_searcher(
     neutral = language.text.encode(NEUTRAL)
     if language.fitted is not None:
         return _fitted_searcher(spatial.space, language, language.fitted, neutral, stored, crop_encoder)
+    names = None if whole_bank else first_names(language.text)
     return assemble_searcher(
-        ContrastScorer(NameBank.encoded(language.text), language.logit_scale.scale),
+        ContrastScorer(NameBank.encoded(language.text, names), language.logit_scale.scale),
         stored.words if stored is not None else PEAK_LOGIT,
         text_space=language.space,
         exemplar_space=spatial.space,

@@ -27,7 +27,7 @@ from perception_contrast.segmentation.scoring.name_bank import NameBank
 FARTHEST = 14.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class ContrastScorer:
     """Names stand out against their own level in the frame and against a bank of names; a ``Scorer``.
 
@@ -36,7 +36,7 @@ class ContrastScorer:
     the queries or of those of the bank cancels out, and so does a trained bias (SigLIP).
 
     Attributes:
-        bank: the generic names.
+        bank: the generic names; may be replaced between two frames.
         scale: of cosines, as the model was trained.
     """
 

@@ -15,6 +15,8 @@ from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.prompt_templates import PLAIN
 
 NAMES_FILE = "generic_names.txt"
+# New names up to which the bank is encoded as a whole, and each how many-th begins where more are new.
+FEW_NEW_NAMES, AT_FIRST = 64, 5
 RELATED_DEVIATIONS = 2.5  # above the mean of a name's text cosines with the bank
 # Least distance above that mean, for banks whose names are all equally far from a name.
 LEAST_RELATED = 0.05
@@ -29,6 +31,17 @@ def read_names(text: str) -> tuple[str, ...]:
 def generic_names() -> tuple[str, ...]:
     """The names of the bank that comes with the package."""
     return read_names(resources.files(__package__).joinpath(NAMES_FILE).read_text("utf-8"))
+
+
+def first_names(encoder: TextEncoder) -> tuple[str, ...]:
+    """The generic names to begin with: all, or some of each kind where many have no vectors yet.
+
+    Args:
+        encoder: of the language model.
+    """
+    names = generic_names()
+    new = encoder.with_templates(PLAIN).unknown(names)
+    return names if len(new) <= FEW_NEW_NAMES else names[::AT_FIRST]
 
 
 @dataclass(frozen=True)
