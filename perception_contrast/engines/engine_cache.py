@@ -73,6 +73,13 @@ def file_of(graph: EncoderGraph, size: tuple[int, int], precision: str, **facts:
     return engines_dir() / f"{graph.model}-{height}x{width}-{precision}-{key}.onnx"
 
 
+def remove(path: Path) -> None:
+    """Deletes an engine's file, and the weights beside it where they have a file of their own."""
+    path.unlink(missing_ok=True)
+    if path.suffix == ".xml":
+        path.with_suffix(".bin").unlink(missing_ok=True)
+
+
 @contextmanager
 def engine_file(
     path: Path, make: Callable[[Path], None], written: Callable[[Path], None] | None = None

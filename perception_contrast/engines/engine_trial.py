@@ -21,6 +21,7 @@ from perception_contrast.engines import openvino_engine as openvino
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines.base import Engine, Plan
 from perception_contrast.engines.cuda_graph import CudaGraphEngine
+from perception_contrast.engines.engine_cache import remove
 from perception_contrast.engines.torch_engine import TorchEngine, build_torch_engine
 
 logger = logging.getLogger(__name__)
@@ -77,10 +78,10 @@ def _at_once(run: Callable[[], Value]) -> Value:
     return run()
 
 
-def forget_batches(engine: Engine) -> None:
-    """Frees what an engine holds for batches, which the gate ran and the engine's use may never need."""
+def forget_trial(engine: Engine) -> None:
+    """Frees what an engine needed for the gate alone."""
     if isinstance(engine, openvino.OpenVinoEngine):
-        engine.forget_batches()
+        engine.forget_trial()
 
 
 class _EngineInTurn:
@@ -148,7 +149,7 @@ class EngineTrial:
                 self.refuse(plan, str(error).strip().splitlines()[0])
                 return None
             if verdict.passed:
-                forget_batches(engine)
+                forget_trial(engine)
                 return engine, verdict.worst
             problems.append(verdict.problem)
         self.refuse(plan, problems[-1])
@@ -157,7 +158,7 @@ class EngineTrial:
     def clean(self, winner: Engine | None) -> None:
         """Deletes the files that this trial wrote; that of the engine that goes on serving stays."""
         for path in self._written - {getattr(winner, "path", None)}:
-            path.unlink(missing_ok=True)
+            remove(path)
 
     def _build(self, plan: Plan, keep: tuple[str, ...]) -> Engine:
         written = self._written.add

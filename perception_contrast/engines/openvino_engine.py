@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from perception_contrast.engines.weight_folding import fold_layer_scale
 logger = logging.getLogger(__name__)
 
 DEVICES = {"openvino": "CPU", "openvino-gpu": "GPU", "openvino-npu": "NPU"}
+# Pixels of crops that are rescored, and less than anyone's whole image.
+SMALL = 128 * 128
 # OpenVINO's names of the formats that products are computed in; what is not 8 bits in int8 is too.
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16", "int8": "INT8"}
@@ -72,11 +76,12 @@ class OpenVinoModel:
 
     One image runs through a model of that static shape, compiled for latency. A batch runs through
     another one, compiled for throughput: its images are shared out among the streams, which run at the
-    same time. The second is compiled when the first batch comes.
+    same time. The second is compiled when the first batch comes. Small images, which are crops and come in
+    batches, all run through the second.
 
     Args:
         core: OpenVINO's.
-        path: the ONNX file, whose first input is the images.
+        path: the ONNX file, or the .xml of OpenVINO's own two; its first input is the images.
         device: OpenVINO's name of the device.
         precision: of the products.
         threads: of the processor.
@@ -97,7 +102,8 @@ class OpenVinoModel:
         single = self._compiled(1, "LATENCY")
         self.outputs = tuple(frozenset(one.get_names()) for one in single.outputs)
         self._shapes = [tuple(one.shape)[1:] for one in single.outputs]
-        self._single = single.create_infer_request()
+        self._single: Any = single.create_infer_request()
+        self._small = math.prod(tuple(single.inputs[0].shape)[2:]) <= SMALL
         # Several requests that run at once, for so many images each; made when the first batch comes.
         self._many: list[Any] = []
         self._any_length = device == "CPU"  # others take static shapes, or are slow with the rest
@@ -116,7 +122,7 @@ class OpenVinoModel:
         """
         count = len(images)
         results = [np.empty((count, *shape), np.float32) for shape in self._shapes]
-        if count == 1:
+        if count == 1 and self._single is not None:
             _bind(self._single, images, results)
             self._single.infer()
             return results
@@ -132,9 +138,16 @@ class OpenVinoModel:
                 request.wait()
         return results
 
-    def forget_batches(self) -> None:
-        """Frees what batches need, until the next one comes."""
-        self._many = []
+    def forget_trial(self) -> None:
+        """Frees the model that the gate needed and the use to come probably does not."""
+        if self._small:
+            self._drop_single()
+        else:
+            self._many = []
+
+    def _drop_single(self) -> None:
+        if self._many and self._many != [self._single]:
+            self._single = None
 
     def _requests_of_batches(self) -> list[Any]:
         if not self._many:
@@ -149,10 +162,12 @@ class OpenVinoModel:
                 return self._many
             count = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
             self._many = [compiled.create_infer_request() for _ in range(max(1, count))]
+            if self._small:
+                self._drop_single()
         return self._many
 
     def _compiled(self, batch: int, hint: str) -> Any:
-        # Read each time: a model that is kept holds all weights once more.
+        # Read each time: a model that is kept may hold all weights once more.
         model = self._core.read_model(str(self._path))
         shape = model.inputs[0].partial_shape
         model.reshape([batch, *(shape[axis].get_length() for axis in range(1, len(shape)))])
@@ -186,7 +201,7 @@ class OpenVinoEngine:
     """An exported encoder in OpenVINO. Tensors are in the host's memory, whatever device computes.
 
     Attributes:
-        path: its ONNX file.
+        path: its ONNX file, or the .xml of OpenVINO's own two.
     """
 
     device = "cpu"
@@ -218,9 +233,9 @@ class OpenVinoEngine:
             raise ModelError(f"engine {self.name} failed on {self.path.name}: {_line(error)}") from error
         return {name: torch.from_numpy(array) for name, array in zip(self.outputs, values, strict=True)}
 
-    def forget_batches(self) -> None:
-        """Frees what batches need, until the next one comes."""
-        self._model.forget_batches()
+    def forget_trial(self) -> None:
+        """Frees what the gate needed and the use to come probably does not."""
+        self._model.forget_trial()
 
 
 def _line(error: Exception) -> str:
@@ -250,7 +265,8 @@ def build_openvino_engine(
 ) -> OpenVinoEngine:
     """Exports an encoder, or takes the file of an earlier start, and compiles it.
 
-    float32, float16 and bfloat16 are compiled from one file in float32, which ONNX Runtime reads too.
+    float32, float16 and bfloat16 are compiled from one network in float32, of the file that ONNX Runtime
+    reads too.
 
     Args:
         graph: the encoder.
@@ -262,25 +278,56 @@ def build_openvino_engine(
     Raises:
         ModelError: OpenVINO or the device is missing, or the file cannot be written or loaded.
     """
-    require_precision(openvino_core(plan.kind), plan.kind, plan.precision)
+    core = openvino_core(plan.kind)
+    require_precision(core, plan.kind, plan.precision)
     cache = None
     if plan.kind != "openvino":
         key = key_of(graph, size, precision=plan.precision, **machine_facts("cpu"))
         cache = engines_dir() / "openvino" / key
+    installed = installed_int8(graph, size)
+    if plan.precision != "int8":
+        path, make = (
+            file_of(graph, size, "fp32", keep="").with_suffix(".xml"),
+            partial(_convert, core, graph, size, written),
+        )
+    elif not keep and installed.exists():
+        path, make = installed, partial(_quantize, graph, size, keep)
+    else:
+        require_nncf()
+        path = file_of(graph, size, "int8", by="nncf", keep="+".join(keep))
+        make = partial(_quantize, graph, size, keep)
+    with engine_file(path, make, written) as there:
+        return OpenVinoEngine(there, plan.kind, plan.precision, graph.names, cache)
+
+
+def _quantize(graph: EncoderGraph, size: tuple[int, int], keep: tuple[str, ...], target: Path) -> None:
+    write_int8(graph, target, size, keep=keep)
+
+
+def _convert(
+    core: Any,
+    graph: EncoderGraph,
+    size: tuple[int, int],
+    written: Callable[[Path], None] | None,
+    target: Path,
+) -> None:
+    """Writes OpenVINO's own two files from that of ONNX Runtime; their weights are mapped, not copied."""
+    from openvino import save_model
 
     def export(path: Path) -> None:
         export_onnx(fold_layer_scale(graph), path, size)
 
-    def quantized(path: Path) -> None:
-        write_int8(graph, path, size, keep=keep)
-
-    installed = installed_int8(graph, size)
-    if plan.precision != "int8":
-        path, make = file_of(graph, size, "fp32", keep=""), export
-    elif not keep and installed.exists():
-        path, make = installed, quantized
-    else:
-        require_nncf()
-        path, make = file_of(graph, size, "int8", by="nncf", keep="+".join(keep)), quantized
-    with engine_file(path, make, written) as there:
-        return OpenVinoEngine(there, plan.kind, plan.precision, graph.names, cache)
+    with (
+        engine_file(file_of(graph, size, "fp32", keep=""), export, written) as source,
+        tempfile.TemporaryDirectory(prefix=".openvino_", dir=target.parent) as folder,
+    ):
+        try:
+            made = Path(folder) / target.name
+            save_model(core.read_model(str(source)), str(made), compress_to_fp16=False)
+        except RuntimeError as error:
+            raise ModelError(
+                f"engine file {source} cannot be loaded: {_line(error)}; delete it and try again"
+            ) from error
+        # The network is there once its weights are.
+        for suffix in (".bin", ".xml"):
+            made.with_suffix(suffix).replace(target.with_suffix(suffix))

@@ -7,6 +7,7 @@ import logging
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -51,6 +52,7 @@ def test_the_images_of_a_batch_are_shared_out_and_come_back_in_order(
     streams: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of = graph()
+    monkeypatch.setattr(ov, "SMALL", 0)
     built = engine(of)
     model: Any = built._model
     compiled = model._compiled(-1, "THROUGHPUT")
@@ -62,12 +64,19 @@ def test_the_images_of_a_batch_are_shared_out_and_come_back_in_order(
             torch.testing.assert_close(together[name][index : index + 1], values, atol=1e-4, rtol=1e-3)
 
 
-def test_what_batches_need_is_freed_after_the_gate_and_made_again() -> None:
-    built = choose_engine(graph(), SQUARE, kind="openvino", precision="fp32").engine
-    model: Any = built._model  # type: ignore[attr-defined]
-    assert not model._many, "the gate ran a batch"
-    assert built.run(torch.zeros(2, 3, *SQUARE))["tokens"].shape[0] == 2
-    assert model._many
+def test_one_of_two_networks_is_kept_after_the_gate_and_the_other_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crops: Any = choose_engine(graph(), SQUARE, kind="openvino", precision="fp32").engine
+    assert crops._model._many and crops._model._single is None, "crops come in batches"
+    images = torch.randn(2, 3, *SQUARE)
+    expected = crops.run(images)["tokens"]
+    torch.testing.assert_close(crops.run(images[:1])["tokens"], expected[:1], atol=1e-4, rtol=1e-3)
+    monkeypatch.setattr(ov, "SMALL", 0)
+    whole: Any = choose_engine(graph(), SQUARE, kind="openvino", precision="fp32").engine
+    assert not whole._model._many, "the gate ran a batch"
+    torch.testing.assert_close(whole.run(images)["tokens"], expected, atol=1e-4, rtol=1e-3)
+    assert whole._model._many and whole._model._single is not None
 
 
 def test_images_that_are_no_block_of_memory_are_read_rightly() -> None:
@@ -178,6 +187,31 @@ def test_a_file_of_another_model_is_refused_by_the_gate(own_cache: Path) -> None
     with pytest.raises(ModelError, match="worst vector"):
         choose_engine(of, SQUARE, kind="openvino", precision="fp32")
     assert path.read_bytes() == wrong, "it is left as it was"
+    assert list(path.parent.iterdir()) == [path], "what was made of it is not"
+
+
+def test_damaged_files_of_its_own_are_refused_and_left_as_they_are(own_cache: Path) -> None:
+    of = graph()
+    network = choose_engine(of, SQUARE, kind="openvino", precision="fp32").engine.path  # type: ignore[attr-defined]
+    assert sorted(path.suffix for path in network.parent.iterdir()) == [".bin", ".xml"]
+    weights = network.with_suffix(".bin")
+    largest = max(of.parameters(), key=torch.numel).numel() * 4
+    before = weights.read_bytes()
+    # A weight's first half changes its sign; shapes, which lie among the weights, stay.
+    place = _place_of_weights(network, largest)
+    values = np.frombuffer(before[place : place + largest], np.float32).copy()
+    values[: len(values) // 2] *= -1
+    changed = before[:place] + values.tobytes() + before[place + largest :]
+    weights.write_bytes(changed)
+    with pytest.raises(ModelError, match="worst vector"):
+        choose_engine(of, SQUARE, kind="openvino", precision="fp32")
+    assert weights.read_bytes() == changed
+    text = network.read_bytes()
+    network.write_bytes(text[: len(text) // 2])
+    with pytest.raises(ModelError, match="delete it"):
+        choose_engine(of, SQUARE, kind="openvino", precision="fp32")
+    assert network.read_bytes() == text[: len(text) // 2]
+    assert choose_engine(of, SQUARE, precision="fp32").engine.name in ("torch", "onnxruntime")
 
 
 def test_a_cache_that_cannot_be_written_costs_time_alone(
@@ -190,8 +224,16 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(
         images = torch.randn(3, 3, *SQUARE)
         for one, values in zip(images, built.run(images)["tokens"], strict=True):
             torch.testing.assert_close(built.run(one[None])["tokens"][0], values, atol=1e-4, rtol=1e-3)
-    assert caplog.text.count("cannot be written") == 2
+    assert "cannot be written" in caplog.text and "built anew at each start" in caplog.text
     assert [path.name for path in own_cache.iterdir()] == ["engines"]
+
+
+def _place_of_weights(network: Path, size: int) -> int:
+    """Where a constant of so many bytes begins in the file of weights."""
+    for one in ElementTree.parse(network).iter("data"):
+        if one.get("size") == str(size):
+            return int(one.attrib["offset"])
+    raise AssertionError(f"no constant of {size} bytes in {network}")
 
 
 # The order in which engines are tried.
