@@ -25,8 +25,8 @@ from perception_contrast.engines.engine_trial import (
     measure,
     plan_of,
 )
-from perception_contrast.engines.openvino_engine import DEVICES as OPENVINO_KINDS
 from perception_contrast.engines.openvino_engine import installed_int8
+from perception_contrast.engines.openvino_model import DEVICES as OPENVINO_KINDS
 
 logger = logging.getLogger(__name__)
 

@@ -22,6 +22,7 @@ from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines.base import Engine, Plan
 from perception_contrast.engines.cuda_graph import CudaGraphEngine
 from perception_contrast.engines.engine_cache import remove
+from perception_contrast.engines.openvino_model import DEVICES as OPENVINO_DEVICES
 from perception_contrast.engines.torch_engine import TorchEngine, build_torch_engine
 
 logger = logging.getLogger(__name__)
@@ -164,7 +165,7 @@ class EngineTrial:
         written = self._written.add
         if plan.kind in ort.PROVIDERS:
             return ort.build_ort_engine(self.graph, plan, self.size, self.device, keep=keep, written=written)
-        if plan.kind in openvino.DEVICES:
+        if plan.kind in OPENVINO_DEVICES:
             return openvino.build_openvino_engine(self.graph, plan, self.size, keep=keep, written=written)
         if plan.kind == "captured":
             return CudaGraphEngine(self.graph, plan.precision, self.device)

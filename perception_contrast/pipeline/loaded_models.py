@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from perception_contrast.encoders.load_encoders import Encoders
+if TYPE_CHECKING:
+    # A name of a type alone: what serves a file does without torch.
+    from perception_contrast.encoders.load_encoders import Encoders
 
 
 class ModelSpace(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.detection import Detection, Scores
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.vocabulary import UNLABELLED, Vocabulary
-from perception_contrast.engines.graph_sequence import Stage
 from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.instances.candidate_splitting import split_candidates
 from perception_contrast.segmentation.instances.split_cues import SplitCues
@@ -27,7 +26,6 @@ from perception_contrast.segmentation.regions.region import QueryRegion
 from perception_contrast.segmentation.regions.region_growing import grow_query_regions, upsample_seeded
 from perception_contrast.segmentation.regions.region_scoring import RegionScorer
 from perception_contrast.segmentation.regions.relevancy import Relevancy
-from perception_contrast.segmentation.rescoring.rescorer import Rescorer
 from perception_contrast.segmentation.rescoring.rescoring_limits import RescoringLimits
 from perception_contrast.segmentation.scoring.query_scorer import QueryScorer
 from perception_contrast.segmentation.search_context import SearchContext
@@ -40,6 +38,11 @@ from perception_contrast.segmentation.thresholds import (
 )
 from perception_contrast.segmentation.upsampling.logit_map import LogitMap
 from perception_contrast.segmentation.upsampling.logit_upsampler import LogitUpsampler
+
+if TYPE_CHECKING:
+    # Names of types alone: a file is searched without torch.
+    from perception_contrast.engines.graph_sequence import Stage
+    from perception_contrast.segmentation.rescoring.rescorer import Rescorer
 
 LONGEST_SIDE = 640  # of the map that masks are drawn in
 RESCORING_STAGE = "zoom"  # its name in timings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from perception_contrast.core.arrays import FloatArray
 from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.base import FittedScores, LanguageModel
-from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.segmentation.calibration import Calibration
 from perception_contrast.segmentation.calibration_files import (
     CONTRAST_SCORES,
@@ -21,8 +21,6 @@ from perception_contrast.segmentation.calibration_files import (
 from perception_contrast.segmentation.regions.region_comparison import RegionComparer
 from perception_contrast.segmentation.regions.region_scoring import RegionScorer
 from perception_contrast.segmentation.regions.relevancy import Relevancy
-from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder
-from perception_contrast.segmentation.rescoring.rescorer import Rescorer
 from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
 from perception_contrast.segmentation.scoring.base import Scorer
 from perception_contrast.segmentation.scoring.contrast_scorer import ContrastScorer
@@ -32,6 +30,11 @@ from perception_contrast.segmentation.scoring.name_bank import NameBank, first_n
 from perception_contrast.segmentation.scoring.query_scorer import LogitMapping, QueryScorer
 from perception_contrast.segmentation.scoring.sigmoid_scorer import SigmoidScorer
 from perception_contrast.segmentation.searcher import Searcher
+
+if TYPE_CHECKING:
+    # Names of types alone: a file is searched without torch.
+    from perception_contrast.encoders.load_encoders import Encoders
+    from perception_contrast.segmentation.rescoring.crop_encoder import CropEncoder
 
 # Neutral words of relevancy (Kerr et al., LERF, 2023).
 NEUTRAL = ("object", "things", "stuff", "texture")
@@ -148,6 +151,8 @@ def assemble_searcher(
     )
     rescorer = None
     if crop_encoder is not None:
+        from perception_contrast.segmentation.rescoring.rescorer import Rescorer
+
         rescorer = Rescorer(crop_encoder, rescoring_calibration or RescoringCalibration(), comparer)
     return Searcher(query_scorer, region_scorer, Relevancy(neutral, neutral_scale, text_space), rescorer)
 

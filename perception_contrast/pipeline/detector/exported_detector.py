@@ -17,7 +17,7 @@ from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Exemplar, Vocabulary
 from perception_contrast.encoders.base import Role, name_of_output, output_with
-from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder
+from perception_contrast.engines.export.exported_encoder import CPU, ONNXRUNTIME, OPENVINO, ExportedEncoder
 from perception_contrast.pipeline.detector.base import Detector, PendingDetections, Point
 from perception_contrast.pipeline.detector.detector_result import DetectorResult
 from perception_contrast.pipeline.detector.image_inputs import ImageInput, frame_of
@@ -41,10 +41,26 @@ ALIKE = 0.5
 class ExportedDetector(Detector):
     """The image side of a model, which knows no words: it gives features and finds what it was shown."""
 
-    def __init__(self, path: Path, *, device: str = "auto", settings: PipelineSettings | None = None) -> None:
-        """Raises ModelError for a file of another program, a damaged one, and a device that is not there."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        device: str = "auto",
+        settings: PipelineSettings | None = None,
+        engine: str = ONNXRUNTIME,
+        precision: str = "",
+    ) -> None:
+        """engine, precision: as ``ExportedEncoder`` takes them.
+
+        Raises:
+            ModelError: for a file of another program, a damaged one, and a device, an engine or a precision
+                that is not there.
+        """
         self._path, self._settings = path, settings or PipelineSettings()
-        self._encoder = ExportedEncoder(path, _providers(device))
+        if engine == OPENVINO and device not in ("auto", "cpu"):
+            raise ModelError(f"a file runs in OpenVINO on the CPU, not on device '{device}'; use onnxruntime")
+        providers = None if engine == OPENVINO else _providers(device)
+        self._encoder = ExportedEncoder(path, providers, engine=engine, precision=precision)
         facts, outputs = self._encoder.facts, self._encoder.outputs
         self._spatial = name_of_output(outputs, Role.SPATIAL, facts.model)
         semantic = output_with(outputs, Role.LANGUAGE)

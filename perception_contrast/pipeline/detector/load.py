@@ -40,8 +40,9 @@ def load(
             model, beside dinov2-s14 as the spatial model.
         language_model: What compares images with words, if ``model`` is the spatial model; "none" for none.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
-        engine: "torch", "auto" (measures which is fastest and remembers it), or another engine's name.
-        precision: Of the engine; "auto" lets it choose.
+        engine: "torch", "auto" (measures which is fastest and remembers it), or another engine's name. An
+            ONNX file runs on ONNX Runtime, or with "openvino" in OpenVINO.
+        precision: Of the engine; "auto" lets it choose, and leaves a file its own.
         background: Whether the engine is chosen while images are processed; False chooses between two
             images, at the eighth of a size, so that each run over the same images is alike.
         dense: The way to dense features of a CLIP; "auto" takes the best for the model.
@@ -66,7 +67,13 @@ def load(
             )
         from perception_contrast.pipeline.detector.exported_detector import ExportedDetector
 
-        return ExportedDetector(Path(name).expanduser(), device=device, settings=settings)
+        return ExportedDetector(
+            Path(name).expanduser(),
+            device=device,
+            settings=settings,
+            engine="onnxruntime" if engine in ("torch", "auto") else engine,
+            precision="" if precision == "auto" else precision,
+        )
     spatial, language = _roles(name, None if language_model is None else _name_of(language_model))
     from perception_contrast.pipeline.build import build
     from perception_contrast.pipeline.detector.pipeline_detector import PipelineDetector

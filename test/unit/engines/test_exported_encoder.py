@@ -59,8 +59,12 @@ def image() -> np.ndarray:
     return np.asarray(data.coffee())
 
 
-def test_an_image_gives_what_torch_gives(file: Path, graph: EncoderGraph, image: np.ndarray) -> None:
-    seen = ExportedEncoder(file).see(image)
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_an_image_gives_what_torch_gives(
+    engine: str, file: Path, graph: EncoderGraph, image: np.ndarray
+) -> None:
+    pytest.importorskip(engine)
+    seen = ExportedEncoder(file, engine=engine).see(image)
     with torch.no_grad():
         expected = graph(image_tensor(image, SIZE, graph.mean, graph.std))
     assert tuple(seen) == graph.names
@@ -151,6 +155,34 @@ def test_what_is_no_file_of_ours_is_refused(file: Path, tmp_path: Path) -> None:
         ExportedEncoder(path)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"engine": "torch"}, "neither"),
+        ({"engine": "openvino", "providers": [CPU]}, "neither"),
+        ({"precision": "bf16"}, "neither"),
+        ({"engine": "openvino", "threads": -1}, "threads is -1"),
+    ],
+)
+def test_engines_that_do_not_run_files_are_refused(options: dict[str, object], told: str, file: Path) -> None:
+    with pytest.raises(ModelError, match=told):
+        ExportedEncoder(file, **options)  # type: ignore[arg-type]
+
+
+def test_openvino_refuses_a_file_that_is_no_network(file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    path = tmp_path / "other.onnx"
+    path.write_bytes(seal(b"no model at all"))
+    with pytest.raises(ModelError, match="export it again"):
+        ExportedEncoder(path, engine="openvino")
+    model = onnx.load(file)
+    del model.metadata_props[-1]
+    model.graph.node[0].op_type = "NoSuchOperator"
+    path.write_bytes(seal(model.SerializeToString()))
+    with pytest.raises(ModelError, match=r"OpenVINO cannot load .*export it again"):
+        ExportedEncoder(path, engine="openvino")
+
+
 def test_a_provider_that_is_not_there_is_named_with_those_that_are(file: Path) -> None:
     with pytest.raises(ModelError, match=r"no NoSuchExecutionProvider; it has .*CPUExecutionProvider"):
         ExportedEncoder(file, ["NoSuchExecutionProvider"])
@@ -209,6 +241,25 @@ def test_the_documented_example_runs_without_torch(
     end = f"\nassert not set({TORCH}) & set(sys.modules)\n"
     told = _run(HOOK + _documented(repository) + end, sys.executable, tmp_path, str(repository))
     assert "'grid': (6, 10, 10)" in told and "household-lit@small (6, 10, 10)" in told
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_detector_of_a_file_finds_what_it_was_shown_without_torch(
+    engine: str, repository: Path, file: Path, image: np.ndarray, tmp_path: Path
+) -> None:
+    pytest.importorskip(engine)
+    _prepared(tmp_path, file, image)
+    program = textwrap.dedent(
+        f"""
+        import perception_contrast as pc
+        detector = pc.load("{file.name}", engine="{engine}")
+        shown = pc.Query("cup", exemplars=[detector.exemplar("photo.jpg", box=(200, 100, 420, 330))])
+        found = detector("photo.jpg", [shown])
+        print(found.features.shape, found.label_map.shape, detector.device)
+        """
+    )
+    told = _run(HOOK + program, sys.executable, tmp_path, str(repository))
+    assert "(3, 5, " in told and "(400, 600) cpu" in told
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from small_models import encoders_of
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
-from perception_contrast.engines import choice, cpu_features, engine_cache
+from perception_contrast.engines import choice, cpu_features, engine_cache, openvino_model
 from perception_contrast.engines import openvino_engine as ov
 from perception_contrast.engines import static_quantization as static
 from perception_contrast.engines.base import Plan
@@ -52,7 +52,7 @@ def test_the_images_of_a_batch_are_shared_out_and_come_back_in_order(
     streams: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of = graph()
-    monkeypatch.setattr(ov, "SMALL", 0)
+    monkeypatch.setattr(openvino_model, "SMALL", 0)
     built = engine(of)
     model: Any = built._model
     compiled = model._compiled(-1, "THROUGHPUT")
@@ -72,7 +72,7 @@ def test_one_of_two_networks_is_kept_after_the_gate_and_the_other_made_again(
     images = torch.randn(2, 3, *SQUARE)
     expected = crops.run(images)["tokens"]
     torch.testing.assert_close(crops.run(images[:1])["tokens"], expected[:1], atol=1e-4, rtol=1e-3)
-    monkeypatch.setattr(ov, "SMALL", 0)
+    monkeypatch.setattr(openvino_model, "SMALL", 0)
     whole: Any = choose_engine(graph(), SQUARE, kind="openvino", precision="fp32").engine
     assert not whole._model._many, "the gate ran a batch"
     torch.testing.assert_close(whole.run(images)["tokens"], expected, atol=1e-4, rtol=1e-3)
