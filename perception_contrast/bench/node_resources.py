@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from vision_msgs.msg import Detection2DArray
 from perception_contrast.bench.camera_messages import photograph
 from perception_contrast.bench.node_overhead import NODE, BenchClient, Figures
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.processor_time import processor_seconds
 from perception_contrast.ros.messages.image_messages import image_message, time_message
 from perception_contrast.ros.node.lifecycle_bond import CONNECT_TIMEOUT
 from perception_contrast.ros.qos import output_qos
@@ -108,19 +108,19 @@ def memory_of(process: int) -> Figures:
     return {_READ[line[0][:-1]]: int(line[1]) / 1024 for line in lines if line[0][:-1] in _READ}
 
 
-def processor_seconds(process: int) -> float:
-    """Processor time that a process has had so far, of all its threads."""
-    # The second field, the name, may hold spaces; the numbers after it do not.
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def _share(process: int, seconds: float) -> float:
     """Per cent of one core that a process takes over some seconds, after those in which it settles."""
     time.sleep(SETTLE)
-    before, began = processor_seconds(process), time.monotonic()
+    before, began = _processor_seconds(process), time.monotonic()
     time.sleep(seconds)
-    return 100.0 * (processor_seconds(process) - before) / (time.monotonic() - began)
+    return 100.0 * (_processor_seconds(process) - before) / (time.monotonic() - began)
+
+
+def _processor_seconds(process: int) -> float:
+    took = processor_seconds(process)
+    if took is None:
+        raise PerceptionError(f"process {process} has ended, or this is not Linux; its time cannot be read")
+    return took
 
 
 def _memory_of_imports() -> Figures:

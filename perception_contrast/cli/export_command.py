@@ -118,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ModelError(f"{flag} is for 8-bit products; use it with --precision int8")
     for size in sizes:
         require_size(size, spec.patch, spec.name)
+    images = _calibration(options)
     graph = graph_to_export(
         options.model,
         offline=options.offline,
@@ -125,7 +126,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         dense=options.dense,
         progress=print,
     )
-    images = _calibration(options)
     for size, target in zip(sizes, targets, strict=True):
         _export(graph, target, size, options.precision, spec.licence, images)
         if options.install:

@@ -44,18 +44,21 @@ def release_memory() -> None:
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
         libc.malloc_trim(0)
-        for start, size in _unchanged_pages():
+        for start, size in list(_unchanged_pages()):
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_DONTNEED)
 
 
 class _Mapping(NamedTuple):
-    """Start and size in bytes, permissions and path as of /proc/self/maps, kB that differ from the file."""
+    """Start and size in bytes, permissions and path as of /proc/self/maps, kB that differ from the file.
+
+    What differs may be resident or swapped out.
+    """
 
     start: int
     size: int
     permissions: str
     path: str
-    anonymous: int
+    changed: int
 
 
 def _unchanged_pages() -> Iterator[tuple[int, int]]:
@@ -63,20 +66,28 @@ def _unchanged_pages() -> Iterator[tuple[int, int]]:
     for one in _mappings():
         # Code and constants, which nobody can write. Weights could be written, and are not.
         constant = "w" not in one.permissions or one.path.endswith(WEIGHTS)
-        if constant and one.permissions.endswith("p") and one.path.startswith("/") and not one.anonymous:
+        if constant and one.permissions.endswith("p") and one.path.startswith("/") and not one.changed:
             yield one.start, one.size
 
 
 def _mappings() -> Iterator[_Mapping]:
+    head: list[str] = []
+    changed = 0
     with Path("/proc/self/smaps").open(encoding="utf-8", errors="replace") as lines:
-        head: list[str] = []
         for line in lines:
             words = line.split(maxsplit=5)
-            if not words[0].endswith(":"):
-                head = words
-            elif words[0] == "Anonymous:" and len(head) == 6:
-                first, last = (int(side, 16) for side in head[0].split("-"))
-                yield _Mapping(first, last - first, head[1], head[5].rstrip("\n"), int(words[1]))
+            if words[0] in ("Anonymous:", "Swap:"):
+                changed += int(words[1])
+            elif not words[0].endswith(":"):
+                yield from _mapping(head, changed)
+                head, changed = words, 0
+    yield from _mapping(head, changed)
+
+
+def _mapping(head: list[str], changed: int) -> Iterator[_Mapping]:
+    if len(head) == 6:
+        first, last = (int(side, 16) for side in head[0].split("-"))
+        yield _Mapping(first, last - first, head[1], head[5].rstrip("\n"), changed)
 
 
 class _Mallinfo2(ctypes.Structure):

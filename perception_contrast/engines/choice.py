@@ -141,7 +141,12 @@ class ChoiceRequest:
     def file(self) -> Path:
         """Where the choice is remembered."""
         facts = machine_facts(self.device)
-        key = key_of(self.graph, self.size, wish=self.kind, precision=self.precision, **facts)
+        # A file that was installed since is a new candidate.
+        installed = installed_int8(self.graph, self.size)
+        since = f"{installed.stat().st_mtime_ns}" if installed.exists() else ""
+        key = key_of(
+            self.graph, self.size, wish=self.kind, precision=self.precision, installed=since, **facts
+        )
         return engines_dir() / f"choice-{key}.json"
 
     def trial(self, trying: Trying | None, turn: Turn | None = None) -> EngineTrial:
@@ -210,7 +215,8 @@ def _fastest(request: ChoiceRequest, trial: EngineTrial, plans: list[Plan]) -> E
     best = min(range(len(built)), key=lambda i: measured[str(plan_of(built[i][0]))])
     engine, worst = built[best]
     plan = plan_of(engine)
-    _remember(request.file, plan, measured)
+    if trial.settled:
+        _remember(request.file, plan, measured)
     why = f"{plan}: fastest of " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in measured.items())
     return EngineChoice(engine, why, tuple(trial.refused), measured, worst)
 
@@ -306,7 +312,7 @@ class _Contest:
         """The best of all; remembered where it was compared. Raises ModelError if there is none."""
         if self.best is None:
             raise self._request.failure(self._trial)
-        if self._comparisons:
+        if self._comparisons and self._trial.settled:
             _remember(self._request.file, plan_of(self.best.engine), self._measured)
         return self._choice(self.best.engine, self.best.worst)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from perception_contrast.core.cache import cache_dir
+from perception_contrast.core.errors import ModelError
 from perception_contrast.core.version import __version__
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.cpu_features import cpu_name
@@ -71,6 +72,10 @@ def file_of(graph: EncoderGraph, size: tuple[int, int], precision: str, **facts:
     key = key_of(graph, size, precision=precision, package=__version__, **facts)
     height, width = size
     return engines_dir() / f"{graph.model}-{height}x{width}-{precision}-{key}.onnx"
+
+
+class EngineFileError(ModelError):
+    """A file in the engine cache cannot be written or loaded: another start may fare better."""
 
 
 def remove(path: Path) -> None:

@@ -21,7 +21,7 @@ from perception_contrast.engines import openvino_engine as openvino
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines.base import Engine, Plan
 from perception_contrast.engines.cuda_graph import CudaGraphEngine
-from perception_contrast.engines.engine_cache import remove
+from perception_contrast.engines.engine_cache import EngineFileError, remove
 from perception_contrast.engines.openvino_model import DEVICES as OPENVINO_DEVICES
 from perception_contrast.engines.torch_engine import TorchEngine, build_torch_engine
 
@@ -118,6 +118,8 @@ class EngineTrial:
         self._trying, self._turn = trying, turn or _at_once
         self.refused: list[str] = []
         self._written: set[Path] = set()
+        # Whether the outcome is worth remembering.
+        self.settled = True
         self.images = gate.gate_images(graph, size)
         exact = _EngineInTurn(TorchEngine(graph, "fp32", device), self._turn)
         self._expected = [exact.run(image.to(device)) for image in self.images]
@@ -135,7 +137,7 @@ class EngineTrial:
         if self._trying:
             self._trying(plan)
         problems = []
-        for keep in quantize.FLOAT32_LAYERS if plan.precision == "int8" else ((),):
+        for keep in self._layers_in_float32(plan):
             try:
                 engine = self._build(plan, keep)
                 checked = partial(
@@ -146,8 +148,10 @@ class EngineTrial:
                     self.graph.map_names,
                 )
                 verdict = checked()
-            except (ModelError, RuntimeError) as error:
-                self.refuse(plan, str(error).strip().splitlines()[0])
+            except (ModelError, RuntimeError, OSError) as error:
+                # What is wrong with a disk may be mended before the next start.
+                self.settled &= not isinstance(error, EngineFileError | OSError)
+                self.refuse(plan, (str(error).strip().splitlines() or [type(error).__name__])[0])
                 return None
             if verdict.passed:
                 forget_trial(engine)
@@ -155,6 +159,12 @@ class EngineTrial:
             problems.append(verdict.problem)
         self.refuse(plan, problems[-1])
         return None
+
+    def _layers_in_float32(self, plan: Plan) -> tuple[tuple[str, ...], ...]:
+        """Of each network to try, fewest first."""
+        own = plan.kind in OPENVINO_DEVICES and openvino.installed_int8(self.graph, self.size).exists()
+        # The user's own file is as it is; others would take minutes and know less.
+        return quantize.FLOAT32_LAYERS if plan.precision == "int8" and not own else ((),)
 
     def clean(self, winner: Engine | None) -> None:
         """Deletes the files that this trial wrote; that of the engine that goes on serving stays."""

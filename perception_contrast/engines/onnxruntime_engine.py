@@ -16,6 +16,7 @@ from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines.base import Plan
 from perception_contrast.engines.engine_cache import (
+    EngineFileError,
     engine_file,
     engines_dir,
     file_of,
@@ -138,7 +139,9 @@ def _session(path: Path, kind: str, index: int, options: dict[str, str]) -> Any:
         session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
     except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
         line = str(error).strip().splitlines()[0]
-        raise ModelError(f"engine file {path} cannot be loaded: {line}; delete it and try again") from error
+        raise EngineFileError(
+            f"engine file {path} cannot be loaded: {line}; delete it and try again"
+        ) from error
     if name not in session.get_providers():
         raise ModelError(f"ONNX Runtime's {name} did not start on this machine; check its CUDA libraries")
     return session

@@ -14,7 +14,14 @@ from torch import Tensor
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.base import Plan
-from perception_contrast.engines.engine_cache import engine_file, engines_dir, file_of, key_of, machine_facts
+from perception_contrast.engines.engine_cache import (
+    EngineFileError,
+    engine_file,
+    engines_dir,
+    file_of,
+    key_of,
+    machine_facts,
+)
 from perception_contrast.engines.engine_cache import threads as usable_threads
 from perception_contrast.engines.export.onnx_export import export_onnx
 from perception_contrast.engines.openvino_model import (
@@ -48,7 +55,7 @@ class OpenVinoEngine:
         try:
             self._model = OpenVinoModel(core, path, DEVICES[kind], precision, usable_threads(), cache)
         except Exception as error:  # its own kinds and a plain RuntimeError
-            raise ModelError(
+            raise EngineFileError(
                 f"engine file {path} cannot be loaded: {first_line(error)}; delete it and try again"
             ) from error
         there = self._model.outputs
@@ -76,7 +83,9 @@ def installed_int8(graph: EncoderGraph, size: tuple[int, int]) -> Path:
         graph: the encoder.
         size: (height, width) of the images.
     """
-    return file_of(graph, size, "int8", by="nncf", images="own")
+    # The network is its own, whatever version of this package asks for it.
+    key = key_of(graph, size, precision="int8", images="own")
+    return engines_dir() / f"{graph.model}-{size[0]}x{size[1]}-int8-own-{key}.onnx"
 
 
 def build_openvino_engine(
@@ -145,12 +154,18 @@ def _convert(
         engine_file(file_of(graph, size, "fp32", keep=""), export, written) as source,
         tempfile.TemporaryDirectory(prefix=".openvino_", dir=target.parent) as folder,
     ):
+        made = Path(folder) / target.name
         try:
-            made = Path(folder) / target.name
-            save_model(core.read_model(str(source)), str(made), compress_to_fp16=False)
+            network = core.read_model(str(source))
         except RuntimeError as error:
-            raise ModelError(
+            raise EngineFileError(
                 f"engine file {source} cannot be loaded: {first_line(error)}; delete it and try again"
+            ) from error
+        try:
+            save_model(network, str(made), compress_to_fp16=False)
+        except RuntimeError as error:
+            raise EngineFileError(
+                f"engine file {target} cannot be written: {first_line(error)}; free some disk space"
             ) from error
         # The network is there once its weights are.
         for suffix in (".bin", ".xml"):

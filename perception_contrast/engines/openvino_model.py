@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ class OpenVinoModel:
         self, core: Any, path: Path, device: str, precision: str, threads: int, cache: Path | None = None
     ) -> None:
         self._core, self._path, self._device = core, path, device
+        self._lock = threading.Lock()
         self._settings = _settings(core, device, precision, threads, cache)
         single = self._compiled(1, "LATENCY")
         self.outputs = tuple(frozenset(one.get_names()) for one in single.outputs)
@@ -97,7 +99,7 @@ class OpenVinoModel:
         self._any_length = device == "CPU"  # others take static shapes, or are slow with the rest
 
     def run(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Runs a batch.
+        """Runs a batch. Any thread may call; they take turns.
 
         Args:
             images: (B, 3, H, W) float32.
@@ -108,30 +110,38 @@ class OpenVinoModel:
         Raises:
             RuntimeError: OpenVINO failed.
         """
-        count = len(images)
-        results = [np.empty((count, *shape), np.float32) for shape in self._shapes]
-        if count == 1 and self._single is not None:
-            _bind(self._single, images, results)
-            self._single.infer()
-            return results
-        requests = self._requests_of_batches()
+        # Requests read this memory and do not keep it: it must live until they have ended.
+        images = np.ascontiguousarray(images)
+        results = [np.empty((len(images), *shape), np.float32) for shape in self._shapes]
+        with self._lock:
+            if len(images) == 1 and self._single is not None:
+                _bind(self._single, images, results)
+                self._single.infer()
+            elif len(images):
+                self._run_batch(images, results)
+        return results
+
+    def _run_batch(self, images: NDArray[np.float32], results: list[NDArray[np.float32]]) -> None:
+        count, requests = len(images), self._requests_of_batches()
         share = math.ceil(count / len(requests)) if self._any_length else 1
         parts = [slice(start, start + share) for start in range(0, count, share)]
         for first in range(0, len(parts), len(requests)):
-            pairs = list(zip(requests, parts[first : first + len(requests)], strict=False))
-            for request, part in pairs:
-                _bind(request, images[part], [values[part] for values in results])
-                request.start_async()
-            for request, _ in pairs:
-                request.wait()
-        return results
+            started: list[Any] = []
+            try:
+                for request, part in zip(requests, parts[first : first + len(requests)], strict=False):
+                    _bind(request, images[part], [values[part] for values in results])
+                    request.start_async()
+                    started.append(request)
+            finally:
+                _wait_for_all(started)
 
     def forget_trial(self) -> None:
         """Frees the model that the gate needed and the use to come probably does not."""
-        if self._small:
-            self._drop_single()
-        else:
-            self._many = []
+        with self._lock:
+            if self._small:
+                self._drop_single()
+            else:
+                self._many = []
 
     def _drop_single(self) -> None:
         if self._many and self._many != [self._single]:
@@ -177,11 +187,23 @@ def _settings(core: Any, device: str, precision: str, threads: int, cache: Path 
     return {**settings, "CACHE_DIR": str(cache)} if cache is not None else settings
 
 
+def _wait_for_all(requests: list[Any]) -> None:
+    """Raises the first error once none of them writes any more."""
+    errors = []
+    for request in requests:
+        try:
+            request.wait()
+        except RuntimeError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
 def _bind(request: Any, images: NDArray[np.float32], results: list[NDArray[np.float32]]) -> None:
-    """Lets a request read and write arrays of ours in place."""
+    """Lets a request read and write arrays of ours in place; they must outlive its run."""
     from openvino import Tensor as Shared
 
-    request.set_input_tensor(Shared(np.ascontiguousarray(images), shared_memory=True))
+    request.set_input_tensor(Shared(images, shared_memory=True))
     for index, values in enumerate(results):
         request.set_output_tensor(index, Shared(values, shared_memory=True))
 

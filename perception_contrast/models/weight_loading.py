@@ -159,6 +159,8 @@ def load_in_two_steps(
 ) -> DeferredWeights:
     """As ``load_strictly``, but leaves some tensors for later; names and shapes of all are checked now.
 
+    Nothing of a file outside the cache is left for later.
+
     Args:
         module: The network.
         state: Its tensors, of a safetensors file, which are read when they are used.
@@ -172,7 +174,9 @@ def load_in_two_steps(
         ModelError: As ``load_strictly``.
     """
     shapes = {name: value.shape for name, value in module.state_dict().items()}
-    if shapes != {name: value.shape for name, value in state.items()}:
+    # A file outside the cache may be written to before the rest is read.
+    fits = shapes == {name: value.shape for name, value in state.items()}
+    if not (fits and path.is_relative_to(cache_dir())):
         load_strictly(module, state, path)
         return DeferredWeights()
     waiting = {name: value for name, value in state.items() if later(name)}

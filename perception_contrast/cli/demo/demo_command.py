@@ -26,9 +26,9 @@ from perception_contrast.cli.demo.demo_graph import (
 )
 from perception_contrast.cli.demo.demo_report import Measurements, build_report, write_report
 from perception_contrast.cli.demo.live_table import Display, display
-from perception_contrast.cli.demo.processor_time import processor_seconds
 from perception_contrast.cli.demo.saved_images import ImageRecorder
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.processor_time import processor_seconds
 from perception_contrast.models.registry import model_spec
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ ENCODING_STAGES = ("encode", "language", "arrival")
 LEAST_SIDE, LEAST_TOKENS = 56, 16
 # Share of a frame's time from which the next smaller image may soon be needed.
 NEAR = 0.7
+FRESH = 10.0  # seconds after the last frame for which its report is true
 # Sizes of images that are remembered as expected; expecting one again costs little.
 MOST_EXPECTED = 64
 
@@ -47,11 +49,13 @@ class Deadline:
         self._expected: set[tuple[object, ...]] = set()
         self._drawn: Counter[str] = Counter()
         self._report: DeadlineReport | None = None
+        self._reported_at = -math.inf
 
     @property
     def report(self) -> DeadlineReport | None:
-        """How it stands; None while it is off, and before the first frame."""
-        return self._report if self._target else None
+        """How it stands; None while it is off, and while no frames come."""
+        fresh = time.monotonic() - self._reported_at <= FRESH
+        return self._report if self._target and fresh else None
 
     def configure(self, target_hz: float, max_rates: Mapping[str, float]) -> None:
         """Sets the rate from the next batch on.
@@ -93,11 +97,12 @@ class Deadline:
 
     def thinned(self, camera: str, request: OutputRequest) -> OutputRequest:
         """A frame's request, without drawings where it is not their turn and something else is asked for."""
-        if self._control is None or not (request.overlay or request.pca):
+        control = self._control  # which another thread may take away
+        if control is None or not (request.overlay or request.pca):
             return request
         self._drawn[camera] += 1
         plain = replace(request, overlay=False, pca=False)
-        if self._drawn[camera] % self._control.limits.draw_every == 0 or not requests_anything(plain):
+        if self._drawn[camera] % control.limits.draw_every == 0 or not requests_anything(plain):
             return request
         return plain
 
@@ -118,7 +123,7 @@ class Deadline:
         control.add(
             FrameCost(1e3 * seconds / count, *(ms / count for ms in (encoding, *each))), self._demand()
         )
-        self._report = self._reported(control, settings)
+        self._report, self._reported_at = self._reported(control, settings), time.monotonic()
 
     def _demand(self) -> float:
         """Frames a second that have to be processed, of all cameras that deliver."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -84,6 +85,45 @@ def test_images_that_are_no_block_of_memory_are_read_rightly() -> None:
     images = torch.randn(1, *SQUARE, 3).permute(0, 3, 1, 2)
     for name, values in built.run(images).items():
         torch.testing.assert_close(values, built.run(images.contiguous())[name])
+
+
+def exported(path: Path) -> tuple[ExportedEncoder, ExportedEncoder]:
+    """One file in OpenVINO and in ONNX Runtime."""
+    export_onnx(graph(), path, SQUARE)
+    return ExportedEncoder(path, engine="openvino"), ExportedEncoder(path)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_arrays_of_any_layout_are_read_rightly(count: int, tmp_path: Path) -> None:
+    ours, exact = exported(tmp_path / "m.onnx")
+    for seed in range(5):
+        images = np.random.default_rng(seed).normal(size=(count, *SQUARE, 3)).astype(np.float32)
+        turned = images.transpose(0, 3, 1, 2)
+        seen = ours.run(turned)["tokens"]
+        assert len(seen) == count
+        if count:
+            expected = exact.run(np.ascontiguousarray(turned))["tokens"]
+            np.testing.assert_allclose(seen, expected, atol=1e-3, rtol=1e-2)
+
+
+def test_threads_that_share_a_file_get_their_own_results(tmp_path: Path) -> None:
+    ours, exact = exported(tmp_path / "m.onnx")
+    images = np.random.default_rng(0).normal(size=(4, 3, *SQUARE)).astype(np.float32)
+    expected = exact.run(images)["tokens"]
+    wrong: list[int] = []
+
+    def ask(index: int) -> None:
+        for _ in range(40):
+            seen = ours.run(images[index : index + 1])["tokens"][0]
+            if not np.allclose(seen, expected[index], atol=1e-3, rtol=1e-2):
+                wrong.append(index)
+
+    threads = [threading.Thread(target=ask, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
 
 
 # Formats.
@@ -234,6 +274,36 @@ def _place_of_weights(network: Path, size: int) -> int:
         if one.get("size") == str(size):
             return int(one.attrib["offset"])
     raise AssertionError(f"no constant of {size} bytes in {network}")
+
+
+def test_an_installed_file_is_tried_though_a_choice_is_remembered(own_cache: Path) -> None:
+    of = graph()
+    before = ChoiceRequest(of, SQUARE).file
+    installed = ov.installed_int8(of, SQUARE)
+    installed.parent.mkdir(parents=True, exist_ok=True)
+    export_onnx(of, installed, SQUARE)
+    assert ChoiceRequest(of, SQUARE).file != before
+
+
+def test_a_choice_without_a_damaged_file_is_not_remembered(own_cache: Path) -> None:
+    of = graph()
+    network: Path = choose_engine(of, SQUARE, kind="openvino", precision="fp32").engine.path  # type: ignore[attr-defined]
+    network.with_suffix(".bin").write_bytes(b"")
+    assert choose_engine(of, SQUARE, precision="fp32").engine.name != "openvino"
+    assert not list(own_cache.rglob("choice-*.json"))
+    engine_cache.remove(network)
+    choose_engine(of, SQUARE, precision="fp32")
+    assert list(own_cache.rglob("choice-*.json"))
+
+
+def test_a_full_disk_leaves_the_other_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ov, "export_onnx", full)
+    chosen = choose_engine(graph(), SQUARE, precision="fp32")
+    assert chosen.engine.name in ("torch", "onnxruntime")
+    assert any("No space left" in refused for refused in chosen.refused)
 
 
 # The order in which engines are tried.

@@ -15,6 +15,7 @@ from torch import nn
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.clip import load_clip
+from perception_contrast.models import weight_loading
 from perception_contrast.models.weight_loading import load_in_two_steps, uninitialised
 
 
@@ -49,6 +50,18 @@ def tips_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def cached(tips_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file lies in the cache, whose files nobody writes to."""
+    monkeypatch.setattr(weight_loading, "cache_dir", lambda: tips_file.parent)
+
+
+def test_texts_of_a_file_that_may_be_written_to_are_read_at_once(tips_file: Path) -> None:
+    tower = load_clip(small_tips_spec(), weights=tips_file, defer_texts=True)
+    assert not tower._deferred_texts.waiting
+
+
+@pytest.mark.usefixtures("cached")
 def test_texts_of_a_tower_are_read_when_the_first_one_comes(tips_file: Path) -> None:
     whole = load_clip(small_tips_spec(), weights=tips_file)
     tower = load_clip(small_tips_spec(), weights=tips_file, defer_texts=True)
@@ -61,6 +74,7 @@ def test_texts_of_a_tower_are_read_when_the_first_one_comes(tips_file: Path) -> 
     assert not tower._deferred_texts.waiting
 
 
+@pytest.mark.usefixtures("cached")
 def test_a_copy_of_a_tower_has_its_words(tips_file: Path) -> None:
     tower = load_clip(small_tips_spec(), weights=tips_file, defer_texts=True)
     ids = torch.randint(3, 490, (2, 9))
@@ -90,7 +104,8 @@ def test_words_that_do_not_fit_are_told_at_once(tmp_path: Path, how: str) -> Non
         load_clip(small_tips_spec(), weights=path, defer_texts=True)
 
 
-def test_weights_wait_by_name() -> None:
+def test_weights_wait_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weight_loading, "cache_dir", Path)
     source, target = small_clip().network, small_clip().network
     with torch.no_grad():
         for parameter in target.parameters():
