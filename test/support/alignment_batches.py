@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from perception_contrast.encoders.alignment_head import AlignmentConfig
+from perception_contrast.text.base import TextEncoder
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_training.household.alignment.dense_batches import BatchMaker, BatchSettings
 from perception_contrast_training.household.scene_shards import Shard
@@ -15,7 +16,7 @@ from perception_contrast_training.household.words import Words
 SEEN = ("mug", "book", "chair", "banana", "laptop")
 
 
-class Sentences:
+class Sentences(TextEncoder):
     """Sums of a vector per word, so that phrases with common words are near."""
 
     model, space, dim, wording = "sentences", "sentences@1", 384, ""

@@ -25,11 +25,12 @@ from perception_contrast.encoders.dinov2 import DinoTower
 from perception_contrast.encoders.household_lit import PACKAGED, learned_from, load_household_lit
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.models.registry import model_spec
+from perception_contrast.text.base import TextEncoder
 
 WIDTH, TEXT = 24, 12
 
 
-class Sentences:
+class Sentences(TextEncoder):
     """Vectors that follow from a phrase's length."""
 
     model, space, dim, wording = "sentences", "sentences@1", TEXT, ""

@@ -24,6 +24,7 @@ from perception_contrast.encoders.alignment_head import AlignmentHead, load_alig
 from perception_contrast.encoders.household_lit import PACKAGED
 from perception_contrast.encoders.rescoring_head import LAYOUT, RescoringHead, load_rescoring_head
 from perception_contrast.segmentation.rescoring.rescoring_calibration import RescoringCalibration
+from perception_contrast.text.base import TextEncoder
 from perception_contrast_sim.objects.materials import COLOURS, MATERIALS
 from perception_contrast_sim.objects.props import SceneObject
 from perception_contrast_sim.rooms.scenes import LabelledScene
@@ -61,7 +62,7 @@ SEEN = ("mug", "book", "office chair", "banana", "laptop")
 CHANNELS = 12  # of three layers
 
 
-class Sentences:
+class Sentences(TextEncoder):
     """Sums of a vector per word, so that phrases with common words are near."""
 
     model, space, dim, wording = "sentences", "sentences@1", 384, ""
