@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
 from perception_contrast.pipeline.query_encoder import QueryEncoder
@@ -19,8 +19,8 @@ _SECONDS_BETWEEN_LINES = 10.0
 class ActiveVocabulary:
     """One vocabulary with its vectors. A change is in force as a whole or not at all.
 
-    With ``background``, one with many new texts is in force when its first queries have vectors; the others
-    are searched for as theirs come, and last what competes with them.
+    With ``background``, one with many new texts is in force when what is known and its first new queries
+    have vectors; the others are searched for as theirs come, and new rivals compete last.
 
     Any thread may call any method; readers never wait for a change.
     """
@@ -40,6 +40,7 @@ class ActiveVocabulary:
         # Counts changes: what encodes for an older one stops.
         self._change, self._taking_over = 0, threading.Lock()
         self._trained_absent: tuple[str, ...] = ()
+        self._failure = ""
         self._lock = threading.Lock()
 
     @property
@@ -54,11 +55,13 @@ class ActiveVocabulary:
 
     @property
     def encoding(self) -> str:
-        """How far the vectors of the vocabulary are, in one line; "" where all are there."""
-        prepared, vocabulary = self._prepared.vocabulary, self._vocabulary
-        if prepared is vocabulary:
-            return ""
-        return f"{len(prepared.queries)} of {len(vocabulary.queries)} labels are searched for"
+        """How far the vectors of the vocabulary are, in one line; "" where none is being made."""
+        return "" if self._failure else self._progress()
+
+    @property
+    def failure(self) -> str:
+        """What is searched for where the vectors of the rest could not be made, and the remedy; else ""."""
+        return self._failure
 
     def hold(self) -> None:
         """Encodes nothing more beside the frames until ``go_on``."""
@@ -138,15 +141,16 @@ class ActiveVocabulary:
             return self._put_in_force(add(label, exemplar))
 
     def _put_in_force(self, vocabulary: Vocabulary) -> Vocabulary:
-        first, *others = self._query_encoder.stages(vocabulary) if self._background else (vocabulary,)
+        stages = self._query_encoder.stages(vocabulary) if self._background else iter((vocabulary,))
+        first = next(stages)
         prepared = self._query_encoder.prepare(first)
         absent = self._query_encoder.trained_absent(vocabulary)
         with self._taking_over:
             self._change += 1
-            self._vocabulary, self._prepared = vocabulary, prepared
+            self._vocabulary, self._prepared, self._failure = vocabulary, prepared, ""
             before, self._trained_absent = self._trained_absent, absent
-        if others:
-            arguments = (others, self._change)
+        if first is not vocabulary:
+            arguments = (stages, self._change)
             threading.Thread(target=self._complete, args=arguments, name="texts", daemon=True).start()
         if new := [label for label in absent if label not in before]:
             logger.warning(
@@ -157,7 +161,7 @@ class ActiveVocabulary:
             )
         return vocabulary
 
-    def _complete(self, stages: Sequence[Vocabulary], change: int) -> None:
+    def _complete(self, stages: Iterator[Vocabulary], change: int) -> None:
         """Prepares the stages one after another, for as long as nothing else is in force."""
         started = told = time.monotonic()
         for stage in stages:
@@ -167,7 +171,7 @@ class ActiveVocabulary:
             try:
                 prepared = self._query_encoder.prepare(stage)
             except Exception as error:  # beside the frames, which must go on
-                logger.warning("new texts cannot be encoded, %s: %s", self.encoding, error)
+                self._fail(error, change)
                 return
             with self._taking_over:
                 if change != self._change:
@@ -177,3 +181,16 @@ class ActiveVocabulary:
                 told = time.monotonic()
                 logger.info("encoding new texts: %s", self.encoding)
         logger.info("all new texts were encoded in %.0f s", time.monotonic() - started)
+
+    def _fail(self, error: Exception, change: int) -> None:
+        with self._taking_over:
+            if change != self._change:
+                return
+            self._failure = f"{self._progress()}; set the queries again ({error})"
+            logger.warning("texts cannot be encoded: %s", self._failure)
+
+    def _progress(self) -> str:
+        prepared, vocabulary = self._prepared.vocabulary, self._vocabulary
+        if prepared is vocabulary:
+            return ""
+        return f"{len(prepared.queries)} of {len(vocabulary.queries)} labels are searched for"

@@ -34,6 +34,7 @@ def build(
     engine: str = "torch",
     precision: str = AUTO,
     background: bool = True,
+    background_texts: bool = False,
     dense: str = AUTO,
     track_numbers: Iterator[int] | None = None,
     calibration: Path | None = None,
@@ -53,6 +54,7 @@ def build(
         engine: As ``choose_engine`` takes it.
         precision: As ``choose_engine`` takes it.
         background: As ``Pipeline`` takes it.
+        background_texts: As ``Pipeline`` takes it.
         dense: How a CLIP gives dense features, as ``load_encoders`` takes it.
         track_numbers: Of the tracks' ids; share one iterator among pipelines that must not repeat them.
         calibration: A file of `perception-contrast calibrate`; None takes the one that the cache has for
@@ -86,6 +88,7 @@ def build(
         engine=engine,
         precision=precision,
         background=background,
+        background_texts=background_texts,
         track_numbers=track_numbers,
         calibration=stored,
         proposer=None if proposals is None else load_mask_proposer(proposals, encoders.device),

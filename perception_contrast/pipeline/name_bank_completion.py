@@ -32,8 +32,22 @@ class NameBankCompletion:
         self._query_encoder, self._active = query_encoder, active
         self._going_on, self._closed = threading.Event(), threading.Event()
         self._going_on.set()
-        if isinstance(scorer, ContrastScorer) and len(scorer.bank.vectors) < len(generic_names()):
-            threading.Thread(target=self._complete, args=(scorer,), name="name-bank", daemon=True).start()
+        self._names, self._failure = generic_names(), ""
+        self._scorer = scorer if isinstance(scorer, ContrastScorer) else None
+        if self._scorer is not None and self._progress():
+            threading.Thread(
+                target=self._complete, args=(self._scorer,), name="name-bank", daemon=True
+            ).start()
+
+    @property
+    def encoding(self) -> str:
+        """How many of the names serve, in one line; "" where no more are to come."""
+        return "" if self._failure else self._progress()
+
+    @property
+    def failure(self) -> str:
+        """How many of the names serve where the others could not be encoded, and the remedy; else ""."""
+        return self._failure
 
     def hold(self) -> None:
         """Encodes nothing more until ``go_on``."""
@@ -49,20 +63,21 @@ class NameBankCompletion:
         self._going_on.set()
 
     def _complete(self, scorer: ContrastScorer) -> None:
-        names = generic_names()
         try:
-            for start in range(0, len(names), _NAMES_A_STEP):
+            for start in range(0, len(self._names), _NAMES_A_STEP):
                 while self._active.encoding and not self._closed.wait(_SECONDS_BETWEEN_LOOKS):
                     pass
                 self._going_on.wait()
                 if self._closed.is_set():
                     return
-                self._query_encoder.embed_texts(names[start : start + _NAMES_A_STEP], PLAIN)
+                self._query_encoder.embed_texts(self._names[start : start + _NAMES_A_STEP], PLAIN)
             scorer.bank = NameBank.encoded(self._query_encoder.language.text)
         except Exception as error:  # beside the frames, which must go on
-            logger.warning(
-                "generic names cannot be encoded, so %d of %d serve: %s",
-                len(scorer.bank.vectors),
-                len(names),
-                error,
-            )
+            self._failure = f"{self._progress()}; load the models again ({error})"
+            logger.warning("texts cannot be encoded: %s", self._failure)
+
+    def _progress(self) -> str:
+        known = len(self._names) if self._scorer is None else len(self._scorer.bank.vectors)
+        if known >= len(self._names):
+            return ""
+        return f"{known} of {len(self._names)} generic names are compared with"

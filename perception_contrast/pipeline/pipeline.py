@@ -66,6 +66,7 @@ class Pipeline:
         engine: str = "torch",
         precision: str = AUTO,
         background: bool = True,
+        background_texts: bool = False,
         image_encoder: ImageEncoderRunner | None = None,
         track_numbers: Iterator[int] | None = None,
         calibration: StoredCalibration | None = None,
@@ -78,9 +79,11 @@ class Pipeline:
             settings: How frames are processed; None for the defaults.
             engine: As ``choose_engine`` takes it.
             precision: As ``choose_engine`` takes it.
-            background: Whether engines for image sizes that keep coming are chosen, and many new texts
-                encoded, while frames go on; False does both between two frames, so that each run over the
-                same frames is alike; then rescoring has no limit in time and encodes every crop anew.
+            background: Whether engines for image sizes that keep coming are chosen while frames go on; False
+                does so between two frames, so that each run over the same frames is alike; then rescoring
+                has no limit in time and encodes every crop anew.
+            background_texts: Whether many new texts are encoded while frames go on, which see a part of the
+                queries and of the generic names until then; False waits for all of them.
             image_encoder: Runs the image sides of the models; None makes one by the three above.
             track_numbers: Of the tracks' ids; share one iterator among pipelines that must not repeat them.
             calibration: Of texts, instead of the models' own.
@@ -98,10 +101,10 @@ class Pipeline:
         )
         self._engine_search = self._image_encoder.search
         crop_encoder = build_crop_encoder(encoders, engine, precision, self._engine_search)
-        searcher = build_searcher(encoders, calibration, crop_encoder, whole_bank=not background)
+        searcher = build_searcher(encoders, calibration, crop_encoder, whole_bank=not background_texts)
         self.frame_search = FrameSearch(searcher, crop_encoder, proposer, alike=not background)
         self.query_encoder = QueryEncoder(encoders, searcher.exemplar_space)
-        self._active = ActiveVocabulary(self.query_encoder, background=background)
+        self._active = ActiveVocabulary(self.query_encoder, background=background_texts)
         self._name_bank = NameBankCompletion(searcher.text_scorer, self.query_encoder, self._active)
         self._features = FeatureExtractor(encoders, self._image_encoder, searcher.exemplar_space)
         self._computation = FrameComputation(
@@ -137,8 +140,13 @@ class Pipeline:
 
     @property
     def encoding_texts(self) -> str:
-        """How far the vectors of the vocabulary in force are, in one line; "" where all are there."""
-        return self._active.encoding
+        """How far the texts are that are encoded beside the frames, in one line; "" where none is."""
+        return self._active.encoding or self._name_bank.encoding
+
+    @property
+    def text_failures(self) -> tuple[str, ...]:
+        """What lacks vectors that could not be made, with the remedy, in a line each."""
+        return tuple(line for line in (self._active.failure, self._name_bank.failure) if line)
 
     @property
     def trained_absent(self) -> tuple[str, ...]:

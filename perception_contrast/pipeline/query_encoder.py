@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from perception_contrast.core.arrays import BoolMask
 from perception_contrast.core.embedding_spaces import require_same_space
 from perception_contrast.core.errors import QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
-from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, require_list
+from perception_contrast.core.vocabulary import Exemplar, Vocabulary, require_list
 from perception_contrast.encoders.base import LanguageModel
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.pipeline.image_features import ImageFeatures
@@ -146,15 +146,16 @@ class QueryEncoder:
             and (_noun(query.label) in absent or all(_noun(text) in absent for text in query.texts()))
         )
 
-    def stages(self, vocabulary: Vocabulary) -> tuple[Vocabulary, ...]:
+    def stages(self, vocabulary: Vocabulary) -> Iterator[Vocabulary]:
         """A vocabulary in parts that grow, each to be prepared in little time where the one before was.
 
-        Queries come in their order, by their phrases alone; what competes with them comes last.
+        Each part has what needs no new vectors: known phrases and rivals, and exemplars. New phrases come in
+        the order of the queries, and new rivals last.
 
         Args:
             vocabulary: With texts, exemplars or both.
 
-        Returns:
+        Yields:
             Vocabularies of the same version and mask ids, the last of which is ``vocabulary``. It is the
             only one where few sentences have no vectors yet.
 
@@ -164,7 +165,8 @@ class QueryEncoder:
         self._require_comparable(vocabulary)
         language = self._encoders.language
         if language is None:
-            return (vocabulary,)
+            yield vocabulary
+            return
         competing = (
             *(text for query in vocabulary.queries for text in query.negatives),
             *vocabulary.distractors,
@@ -172,17 +174,18 @@ class QueryEncoder:
         each = [tuple(query.texts()) for query in vocabulary.queries]
         unknown = set(language.text.unknown([*competing, *(text for texts in each for text in texts)]))
         if len(unknown) * language.text.sentences_per_text <= SENTENCES_AT_ONCE:
-            return (vocabulary,)
-        stages, ready, waiting = list[Vocabulary](), list[Query](), 0
-        plain = [replace(query, negatives=()) for query in vocabulary.queries]
-        for query, texts in zip(plain, each, strict=True):
+            yield vocabulary
+            return
+        waiting = 0
+        for texts in each:
             new = len(unknown.intersection(texts)) * language.text.sentences_per_text
-            if ready and waiting + new > SENTENCES_AT_ONCE:
-                stages.append(replace(vocabulary, queries=tuple(ready), distractors=()))
+            if waiting and waiting + new > SENTENCES_AT_ONCE:
+                yield _without(vocabulary, unknown)
                 waiting = 0
-            ready.append(query)
+            unknown.difference_update(texts)
             waiting += new
-        return (*stages, replace(vocabulary, queries=tuple(plain), distractors=()), vocabulary)
+        yield _without(vocabulary, unknown)
+        yield vocabulary
 
     def prepare(self, vocabulary: Vocabulary) -> PreparedQueries:
         """Encodes a vocabulary.
@@ -228,6 +231,20 @@ class QueryEncoder:
             return features.semantic, ALIKE_BY_WORDS
         assert features.features is not None
         return features.features, ALIKE_BY_FEATURES
+
+
+def _without(vocabulary: Vocabulary, unknown: Set[str]) -> Vocabulary:
+    """What is left of a vocabulary without some texts; a query with nothing to find it by is left out."""
+    queries = []
+    for query in vocabulary.queries:
+        known = tuple(text for text in query.texts() if text not in unknown)
+        if unknown.isdisjoint((*query.texts(), *query.negatives)):
+            queries.append(query)
+        elif known or query.exemplars:
+            negatives = tuple(text for text in query.negatives if text not in unknown)
+            queries.append(replace(query, phrases=known if query.phrases else (), negatives=negatives))
+    distractors = tuple(text for text in vocabulary.distractors if text not in unknown)
+    return replace(vocabulary, queries=tuple(queries), distractors=distractors)
 
 
 def _noun(text: str) -> str:

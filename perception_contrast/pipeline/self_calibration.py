@@ -155,7 +155,9 @@ class SelfCalibration:
         if self._failure:
             return f"failed: {self._failure}"
         if done is None:
-            return f"{names.frames if names else 0} of {self._wanted} frames"
+            waiting = self._waits_for()
+            frames = f"{names.frames if names else 0} of {self._wanted} frames"
+            return f"{frames}; waits for texts: {waiting}" if waiting else frames
         return (
             f"level {done.detection:.3f} for '{self.place or 'this place'}' "
             f"by {done.facts['frames']:.0f} frames; "
@@ -166,6 +168,8 @@ class SelfCalibration:
     def offer(self, frame: Frame) -> None:
         """Uses a frame, if one is wanted now; never waits for it.
 
+        None is wanted while texts lack vectors: the level is stored, and must be that of all of them.
+
         Args:
             frame: Of the stream.
         """
@@ -174,6 +178,8 @@ class SelfCalibration:
                 return
             if time.monotonic() - self._last < self._interval:
                 return
+            if self._waits_for():
+                return
             self._busy, self._last = True, time.monotonic()
         threading.Thread(target=self._use, args=(frame,), name="self-calibration", daemon=True).start()
 
@@ -181,6 +187,9 @@ class SelfCalibration:
         """Uses no frame any more."""
         with self._lock:
             self._closed = True
+
+    def _waits_for(self) -> str:
+        return self._pipeline.encoding_texts or "; ".join(self._pipeline.text_failures)
 
     def _use(self, frame: Frame) -> None:
         try:

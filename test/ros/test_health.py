@@ -117,6 +117,7 @@ def test_every_message_of_a_node_is_reached() -> None:
         NodeReport("configuring", loading="a", progress="b\nc"),
         NodeReport("active", deadline=DeadlineReport(10.0, 1.5, False, True, 189, 0.0, 4, ("crops",))),
         NodeReport("inactive"),
+        NodeReport("active", text_failures=("2 of 5 labels;\nset the queries again",)),
         NodeReport(
             "active", models={"semantic": ("household-lit", "m@1")}, trained_absent=("forklift", "drone")
         ),
@@ -125,6 +126,11 @@ def test_every_message_of_a_node_is_reached() -> None:
     said |= {one.kind for report, *_ in CASES for one in camera_findings(report)}
     assert said == set(MESSAGES)
     assert "household-lit was trained to call forklift, drone absent" in node_findings(reports[-1])[0].text
+    (texts,) = node_findings(reports[5])
+    assert (texts.level, texts.text) == (
+        WARN,
+        "texts cannot be encoded: 2 of 5 labels; set the queries again",
+    )
     assert "configuring: a: b c (0 s)" in [one.text for one in node_findings(reports[2])]
 
 

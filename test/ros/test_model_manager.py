@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import signal
 import subprocess
 import sys
@@ -35,7 +36,7 @@ from perception_contrast.engines import engine_trial  # noqa: E402
 from perception_contrast.engines import onnxruntime_engine as ort  # noqa: E402
 from perception_contrast.engines.engine_trial import plan_of  # noqa: E402
 from perception_contrast.nodes.perception_node import PerceptionNode  # noqa: E402
-from perception_contrast.pipeline.pipeline import Pipeline  # noqa: E402
+from perception_contrast.pipeline.pipeline import Pipeline, build  # noqa: E402
 from perception_contrast.ros import qos  # noqa: E402
 from perception_contrast.ros.messages.image_messages import image_message  # noqa: E402
 from perception_contrast.ros.monitoring.hardware import resident_mb  # noqa: E402
@@ -107,6 +108,11 @@ def test_a_load_tells_how_far_it_is(life) -> None:
     assert asked.result().success and change(life, Transition.TRANSITION_ACTIVATE)
     kept = life.client.call(GetQueries, f"{NODE}/get_queries").queries.queries
     assert [list(query.phrases) for query in kept] == [["a late mug"]]
+
+
+def test_a_node_encodes_texts_beside_its_frames(active) -> None:
+    asked = inspect.signature(build).bind(**active.builder.asked).arguments
+    assert asked["background_texts"] is True
 
 
 def test_other_models_take_over_between_two_frames_and_every_message_says_so(active) -> None:

@@ -56,6 +56,7 @@ class ScriptedPipeline:
         self.settings = PipelineSettings()
         self.trained_absent: tuple[str, ...] = ()
         self.self_calibration = self.encoding_texts = ""
+        self.text_failures: tuple[str, ...] = ()
         self.models = {"features": (MODEL, SPACE), "semantic": (MODEL, SPACE)}
         self.query_encoder = ScriptedQueryEncoder()
         self.frame_search = ScriptedSearch()

@@ -24,21 +24,26 @@ class TinyModelBuilder:
 
     Attributes:
         made: The pipelines so far.
+        asked: What the newest was asked for with.
         hold: A load waits while this event is cleared.
     """
 
     def __init__(self) -> None:
         self.made: list[Pipeline] = []
+        self.asked: dict[str, Any] = {}
         self.hold = threading.Event()
         self.hold.set()
 
     def __call__(self, **arguments: Any) -> Pipeline:
+        self.asked = arguments
         self.hold.wait(60.0)
         name = arguments["model"]
         if name == "broken":
             raise ModelError("the weights of 'broken' are damaged")
         settings = PipelineSettings(short_side=56, max_tokens=64)
         encoders = small_models.encoders_of.__wrapped__(name)
-        options = {key: arguments[key] for key in ("engine", "precision", "track_numbers")}
+        options = {
+            key: arguments[key] for key in ("engine", "precision", "track_numbers", "background_texts")
+        }
         self.made.append(SmallImagePipeline(encoders, settings, **options))
         return self.made[-1]

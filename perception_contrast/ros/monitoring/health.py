@@ -41,6 +41,7 @@ MESSAGES = {
     "switched_off": "{output} has a subscriber, but parameter `outputs` leaves it out",
     "engine": "an engine was given up while serving: {warning}",
     "vocabulary": "vocabulary: {reason}",
+    "texts": "texts cannot be encoded: {reason}",
     "trained_absent": "{model} was trained to call {labels} absent: show an example, or take language_model "
     "siglip2-b16",
     "state": "the vocabulary is not stored: {reason}",
@@ -152,7 +153,8 @@ class NodeReport:
         models: Role to model name and embedding space; ``engines`` by the same roles.
         trained_absent: Labels in force that the language model was trained to call absent.
         self_calibration: How the measurement of the place's level stands, "" where none was asked for.
-        encoding_texts: How far the vectors of the vocabulary are, "" where all are there.
+        encoding_texts: How far the texts are that are encoded beside the frames, "" where none is.
+        text_failures: What lacks vectors that could not be made, with the remedy, in a line each.
         loading: Names of the models of a load in progress, "" for none.
         issues: Kind of MESSAGES to the newest message.
         counts: Kind to the number of issues since start.
@@ -168,6 +170,7 @@ class NodeReport:
     warnings: Sequence[str] = ()
     self_calibration: str = ""
     encoding_texts: str = ""
+    text_failures: Sequence[str] = ()
     vocabulary_version: int = 0
     vocabulary_size: int = 0
     trained_absent: Sequence[str] = ()
@@ -201,6 +204,7 @@ def node_findings(report: NodeReport) -> list[Finding]:
         if report.loading:
             # Models that replace others load in any state.
             found.append(finding(OK, "loading", **load))
+    found += [finding(WARN, "texts", reason=" ".join(reason.split())) for reason in report.text_failures]
     if report.trained_absent:
         model = report.models["semantic"][0] if "semantic" in report.models else "the language model"
         labels = ", ".join(report.trained_absent)

@@ -241,6 +241,7 @@ class ModelManager:
                 engine=values["engine"],
                 precision=values["precision"],
                 offline=values["offline"],
+                background_texts=True,
                 settings=node_parameters.pipeline_settings(values),
                 progress=self._on_progress,
                 track_numbers=self._track_numbers,

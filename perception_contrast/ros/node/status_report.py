@@ -55,6 +55,7 @@ class StatusReporter:
             warnings=pipeline.warnings if pipeline is not None else (),
             self_calibration=pipeline.self_calibration if pipeline is not None else "",
             encoding_texts=pipeline.encoding_texts if pipeline is not None else "",
+            text_failures=pipeline.text_failures if pipeline is not None else (),
             vocabulary_version=vocabulary.version if vocabulary is not None else 0,
             vocabulary_size=len(vocabulary.queries) if vocabulary is not None else 0,
             trained_absent=pipeline.trained_absent if pipeline is not None else (),

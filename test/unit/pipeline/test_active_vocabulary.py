@@ -249,3 +249,34 @@ def test_texts_that_cannot_be_encoded_are_told_and_the_others_are_searched_for(
     wait_until(lambda: not any(thread.name == "texts" for thread in threading.enumerate()))
     assert searched(active) == ["thing 0", "thing 1"]
     assert any("2 of 5 labels" in line and "fetch them" in line for line in caplog.messages)
+    remedy = "set the queries again (the weights are gone; fetch them)"
+    assert active.failure == f"2 of 5 labels are searched for; {remedy}"
+    assert active.encoding == "", "nothing more is to come"
+    monkeypatch.undo()
+    words.steps.release(20)
+    vocabulary = active.set_queries(QUERIES)
+    assert active.failure == ""
+    wait_until(lambda: active.prepared.vocabulary is vocabulary)
+
+
+def test_what_has_vectors_or_was_shown_is_searched_for_from_the_first_part_on(
+    slow: tuple[SteppedWords, CachedTextEncoder],
+) -> None:
+    words, cached = slow
+    words.steps.release(20)
+    cached.encode(["cup", "bowl", "a ball", "table"])
+    words.steps = threading.Semaphore(1)
+    active = active_of(cached, background=True)
+    language = ColourLanguage()
+    shown = Exemplar(np.eye(language.dim, dtype=np.float32)[0], language.space)
+    new = [Query(f"thing {i}") for i in range(1000)]
+    ball = Query("ball", ("a ball", "a red ball"))
+    mug = Query("mug", ("a new mug",), exemplars=(shown,))
+    cup = Query("cup", negatives=("bowl", "a new bowl"))
+    active.set_queries([ball, *new, mug, Query("key", exemplars=(shown,)), cup], ("table", "a new table"))
+    parts = active.prepared.vocabulary
+    active.close()
+    assert searched(active) == ["ball", "thing 0", "mug", "key", "cup"], "in the vocabulary's order"
+    assert [parts.queries[2].texts(), parts.queries[4].negatives] == [(), ("bowl",)]
+    assert parts.distractors == ("table",)
+    assert words.encoded[-2:] == ["a red ball", "thing 0"]

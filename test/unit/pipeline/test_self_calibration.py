@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from perception_contrast.core.vocabulary import Query
 from perception_contrast.pipeline import build as build_module
 from perception_contrast.pipeline.build import build
 from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.self_calibration import LEAST_FRAMES, AbsentNames
 from perception_contrast.segmentation.calibration_files import CONTRAST_SCORES
@@ -206,6 +208,25 @@ def test_a_running_pipeline_measures_its_own_stream(cache: Path) -> None:
     while not place_level_path(SPACE, "lab").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert read_place_level(place_level_path(SPACE, "lab")).facts["frames"] == LEAST_FRAMES
+    pipeline.close()
+
+
+def test_no_frame_is_measured_while_texts_lack_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = pipeline_of("colours", short_side=84)
+    pipeline.calibrate_itself("lab", LEAST_FRAMES, interval=0.0)
+    lacks = {"encoding_texts": "67 of 335 generic names serve", "text_failures": ("the weights are gone",)}
+    for name, lack in lacks.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(Pipeline, name, lack)
+            pipeline.process(Frame(image()), DETECTIONS)
+            told = lack if isinstance(lack, str) else lack[0]
+            assert pipeline.self_calibration == f"0 of 8 frames; waits for texts: {told}"
+            assert not any(thread.name == "self-calibration" for thread in threading.enumerate())
+    pipeline.process(Frame(image()), DETECTIONS)
+    deadline = time.monotonic() + 60
+    while pipeline.self_calibration != "1 of 8 frames" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert pipeline.self_calibration == "1 of 8 frames"
     pipeline.close()
 
 
