@@ -331,7 +331,7 @@ def test_the_command_writes_all_figures_and_an_image(tmp_path: Path) -> None:
         (["--model", "dinov2-s15"], "dinov2-s14"),
         (["--engine", "warp"], "unknown engine 'warp'"),
         (["--engine", "captured", "--device", "cpu"], "does not run"),
-        (["--precision", "fp16", "--device", "cpu"], "does not run"),
+        (["--engine", "torch", "--precision", "int8", "--device", "cpu"], "does not run"),
         (["--encoding", "rgb5"], "unknown|not made here"),
         (["--threads", "4096"], "--threads 4096"),
         (["--json", "."], "is a folder"),

@@ -243,7 +243,7 @@ def test_words_of_other_sentence_vectors_are_refused(
     class Others(Sentences):
         space = "minilm-l6@other"
 
-    monkeypatch.setattr("perception_contrast.encoders.clip.load_minilm", lambda **_: Others())
+    monkeypatch.setattr("perception_contrast.encoders.clip.deferred_minilm", lambda **_: Others())
     with pytest.raises(SpaceError, match="minilm-l6@other"):
         load_clip(str(tmp_path / "mine"))
 
