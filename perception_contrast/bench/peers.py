@@ -23,6 +23,7 @@ from perception_contrast.bench.timing import timed
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.accuracy_gate import LIMITS, compare, gate_images
+from perception_contrast.engines.openvino_model import openvino_core
 
 OPSET = 17
 # A reduced precision that takes this many times float32's time is no library's best.
@@ -209,7 +210,7 @@ def _openvino(source: LibraryModule, images: Tensor, threads: int, path: Path) -
         import openvino
     except ImportError as error:
         raise ModelError("openvino is not installed; `pip install openvino` adds this peer") from error
-    core = openvino.Core()
+    core = openvino_core("openvino")
     compiled = core.compile_model(core.read_model(str(path)), "CPU", {"INFERENCE_NUM_THREADS": threads})
     told = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     precision = _OPENVINO_NAMES.get(told)

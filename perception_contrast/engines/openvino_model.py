@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,20 @@ _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16", "int8": "INT8"}
 
 
+@cache
+def shared_core(openvino: Any) -> Any:
+    """The one core of this process, for as long as it lives.
+
+    Each core's processor plugin sets a signal stack, and puts the one before back when it ends. Of two that
+    end in the order of their beginning the second puts back memory that is gone, and the next signal, such
+    as Ctrl-C, ends the process.
+
+    Args:
+        openvino: the module.
+    """
+    return openvino.Core()
+
+
 def openvino_core(kind: str) -> Any:
     """OpenVINO's core, where the device of an engine is there.
 
@@ -39,7 +54,7 @@ def openvino_core(kind: str) -> Any:
             f"engine {kind} needs the library openvino, which is not installed ({error}); "
             "`pip install openvino`, or use engine auto"
         ) from error
-    core, device = openvino.Core(), DEVICES[kind]
+    core, device = shared_core(openvino), DEVICES[kind]
     there = {name.split(".")[0] for name in core.available_devices}
     if device not in there:
         raise ModelError(

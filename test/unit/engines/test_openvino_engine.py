@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import logging
+import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -126,6 +129,21 @@ def test_threads_that_share_a_file_get_their_own_results(tmp_path: Path) -> None
     assert not wrong
 
 
+def test_a_signal_is_survived_after_engines_have_gone() -> None:
+    seen: list[int] = []
+    first, second = engine(graph()), engine(graph())
+    del first
+    gc.collect()
+    del second
+    gc.collect()
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [signal.SIGINT]
+
+
 # Formats.
 
 
@@ -169,7 +187,7 @@ def test_a_failure_of_the_quantizer_is_told_in_its_own_words(
 
 
 def test_a_format_that_the_processor_lacks_is_refused_by_name() -> None:
-    core = openvino.Core()
+    core = openvino_model.openvino_core("openvino")
     able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if "FP16" in able:
         pytest.skip("this processor computes float16")
@@ -208,7 +226,7 @@ def test_without_openvino_the_others_are_chosen_from_and_the_remedy_is_told(
 
 @pytest.mark.parametrize("kind", ["openvino-gpu", "openvino-npu"])
 def test_a_device_that_is_not_there_is_named(kind: str) -> None:
-    if {name.split(".")[0] for name in openvino.Core().available_devices} != {"CPU"}:
+    if {name.split(".")[0] for name in openvino_model.openvino_core("openvino").available_devices} != {"CPU"}:
         pytest.skip("this machine has such a device")
     with pytest.raises(ModelError, match=r"device (GPU|NPU); it sees CPU"):
         choose_engine(graph(), SQUARE, kind=kind)
