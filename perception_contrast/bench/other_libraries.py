@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast.bench.bench_models import Size
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.models.registry import model_spec
 from perception_contrast.models.specs import ModelSpec
@@ -77,11 +77,6 @@ def library_modules(tower: EncoderGraph, size: Size) -> tuple[list[LibraryModule
             continue
         built.append(made)
     return built, skipped
-
-
-def one_line(error: Exception) -> str:
-    """The first line of an error's text, or its kind where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _take_weights(module: nn.Module, source: nn.Module | None, grid: Size) -> bool:

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast.bench.bench_models import Size
-from perception_contrast.bench.other_libraries import LibraryModule, library_modules, one_line
+from perception_contrast.bench.other_libraries import LibraryModule, library_modules
 from perception_contrast.bench.timing import timed
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.accuracy_gate import LIMITS, compare, gate_images
 from perception_contrast.engines.openvino_model import openvino_core

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from perception_contrast.core.cache import cache_dir
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 
 SET_UP = "run `make setup`, then `source env.sh`"
 LIBRARIES = {
@@ -98,7 +98,7 @@ def libraries() -> Iterator[Finding]:
             importlib.import_module(module)
             version = importlib.metadata.version(package) if module != "cv2" else _opencv_version()
         except (ImportError, OSError, RuntimeError, importlib.metadata.PackageNotFoundError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = one_line(error)
             if module in OPTIONAL:
                 remedy = f"`pip install {package}`; without it the other engines serve"
                 yield Finding("libraries", "warn", f"{package}: {reason}", remedy)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perception_contrast.core.errors import one_line
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.base import Engine
 from perception_contrast.preprocessing.to_tensor import image_tensor
@@ -99,7 +100,7 @@ def check(
         )
         plain = [engine.run(torch.full_like(images[0], level).to(engine.device)) for level in (0.0, -2.0)]
     except (KeyError, ValueError, RuntimeError) as error:
-        return Verdict(problem=f"it fails on the gate's images: {str(error).strip().splitlines()[0]}")
+        return Verdict(problem=f"it fails on the gate's images: {one_line(error)}")
     name, lowest = min(worst.items(), key=lambda item: item[1])
     if lowest < limit:
         return Verdict(worst, f"cosine of the worst vector of '{name}' is {lowest:.4f}, below {limit}")

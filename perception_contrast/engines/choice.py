@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 
 from perception_contrast.core.cache import atomic_write
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.base import Engine, Plan
 from perception_contrast.engines.cpu_features import fast_formats, has_intel_gpu, has_npu
@@ -135,7 +135,7 @@ class ChoiceRequest:
         plans = candidates(self.device, self.kind, self.precision)
         if self.precision != AUTO or installed_int8(self.graph, self.size).exists():
             return plans
-        return [one for one in plans if (one.kind in OPENVINO_KINDS, one.precision) != (True, "int8")]
+        return [one for one in plans if one.precision != "int8" or one.kind not in OPENVINO_KINDS]
 
     @property
     def file(self) -> Path:
@@ -328,7 +328,7 @@ class _Contest:
         try:
             took = self._trial.measured((best, engine))
         except (ModelError, RuntimeError) as error:
-            self._trial.refuse(plan_of(engine), f"not measured: {str(error).strip().splitlines()[0]}")
+            self._trial.refuse(plan_of(engine), f"not measured: {one_line(error)}")
             return False
         self._measured |= took
         self._comparisons.append(f"{new} {took[new]:.1f} ms, {old} {took[old]:.1f} ms")

@@ -10,7 +10,7 @@ from functools import partial
 
 from torch import Tensor
 
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 from perception_contrast.encoders.block_encoder import BlockEncoder
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.encoders.load_encoders import Encoders
@@ -286,7 +286,7 @@ class EncoderSession:
         self._trying = plan
 
     def _give_up(self, size: Size, engine: Engine, error: Exception) -> None:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = one_line(error)
         self._warn(f"engine {engine.name} {engine.precision} failed ({line}); torch serves instead")
         self._given_up = True
         self._chosen.pop(size, None)

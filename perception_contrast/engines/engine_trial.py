@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines import accuracy_gate as gate
 from perception_contrast.engines import onnxruntime_engine as ort
@@ -140,18 +140,12 @@ class EngineTrial:
         for keep in self._layers_in_float32(plan):
             try:
                 engine = self._build(plan, keep)
-                checked = partial(
-                    gate.check,
-                    _EngineInTurn(engine, self._turn),
-                    self._expected,
-                    self.images,
-                    self.graph.map_names,
-                )
-                verdict = checked()
+                in_turn = _EngineInTurn(engine, self._turn)
+                verdict = gate.check(in_turn, self._expected, self.images, self.graph.map_names)
             except (ModelError, RuntimeError, OSError) as error:
                 # What is wrong with a disk may be mended before the next start.
                 self.settled &= not isinstance(error, EngineFileError | OSError)
-                self.refuse(plan, (str(error).strip().splitlines() or [type(error).__name__])[0])
+                self.refuse(plan, one_line(error))
                 return None
             if verdict.passed:
                 forget_trial(engine)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines import quantization as quantize
 from perception_contrast.engines.base import Plan
@@ -81,7 +81,7 @@ class OrtEngine:
         try:
             return self._run(images)
         except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            line = one_line(error)
             raise ModelError(f"engine {self.name} failed on {self.path.name}: {line}") from error
 
     def _run(self, images: Tensor) -> dict[str, Tensor]:
@@ -138,7 +138,7 @@ def _session(path: Path, kind: str, index: int, options: dict[str, str]) -> Any:
     try:
         session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
     except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
-        line = str(error).strip().splitlines()[0]
+        line = one_line(error)
         raise EngineFileError(
             f"engine file {path} cannot be loaded: {line}; delete it and try again"
         ) from error

@@ -27,8 +27,8 @@ from perception_contrast.engines.export.onnx_export import export_onnx
 from perception_contrast.engines.openvino_model import (
     DEVICES,
     OpenVinoModel,
-    first_line,
     openvino_core,
+    openvino_line,
     require_precision,
 )
 from perception_contrast.engines.static_quantization import require_nncf, write_int8
@@ -45,18 +45,19 @@ class OpenVinoEngine:
     device = "cpu"
 
     def __init__(
-        self, path: Path, kind: str, precision: str, outputs: tuple[str, ...], cache: Path | None = None
+        self, core: Any, path: Path, plan: Plan, outputs: tuple[str, ...], cache: Path | None = None
     ) -> None:
-        """Raises ModelError for a file that cannot be loaded or a device that is not there."""
-        self.name, self.precision = kind, precision
+        """core: as of ``openvino_core``. Raises ModelError for a file that cannot be loaded."""
+        self.name: str = plan.kind
+        self.precision: str = plan.precision
         self.outputs, self.path = outputs, path
-        core = openvino_core(kind)
-        require_precision(core, kind, precision)
         try:
-            self._model = OpenVinoModel(core, path, DEVICES[kind], precision, usable_threads(), cache)
+            self._model = OpenVinoModel(
+                core, path, DEVICES[plan.kind], plan.precision, usable_threads(), cache
+            )
         except Exception as error:  # its own kinds and a plain RuntimeError
             raise EngineFileError(
-                f"engine file {path} cannot be loaded: {first_line(error)}; delete it and try again"
+                f"engine file {path} cannot be loaded: {openvino_line(error)}; delete it and try again"
             ) from error
         there = self._model.outputs
         if len(there) != len(outputs) or any(a not in b for a, b in zip(outputs, there, strict=True)):
@@ -68,7 +69,9 @@ class OpenVinoEngine:
         try:
             values = self._model.run(images.detach().contiguous().numpy())
         except Exception as error:  # its own kinds and a plain RuntimeError
-            raise ModelError(f"engine {self.name} failed on {self.path.name}: {first_line(error)}") from error
+            raise ModelError(
+                f"engine {self.name} failed on {self.path.name}: {openvino_line(error)}"
+            ) from error
         return {name: torch.from_numpy(array) for name, array in zip(self.outputs, values, strict=True)}
 
     def forget_trial(self) -> None:
@@ -130,7 +133,7 @@ def build_openvino_engine(
         path = file_of(graph, size, "int8", by="nncf", keep="+".join(keep))
         make = partial(_quantize, graph, size, keep)
     with engine_file(path, make, written) as there:
-        return OpenVinoEngine(there, plan.kind, plan.precision, graph.names, cache)
+        return OpenVinoEngine(core, there, plan, graph.names, cache)
 
 
 def _quantize(graph: EncoderGraph, size: tuple[int, int], keep: tuple[str, ...], target: Path) -> None:
@@ -159,13 +162,13 @@ def _convert(
             network = core.read_model(str(source))
         except RuntimeError as error:
             raise EngineFileError(
-                f"engine file {source} cannot be loaded: {first_line(error)}; delete it and try again"
+                f"engine file {source} cannot be loaded: {openvino_line(error)}; delete it and try again"
             ) from error
         try:
             save_model(network, str(made), compress_to_fp16=False)
         except RuntimeError as error:
             raise EngineFileError(
-                f"engine file {target} cannot be written: {first_line(error)}; free some disk space"
+                f"engine file {target} cannot be written: {openvino_line(error)}; free some disk space"
             ) from error
         # The network is there once its weights are.
         for suffix in (".bin", ".xml"):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -223,8 +223,8 @@ def _bind(request: Any, images: NDArray[np.float32], results: list[NDArray[np.fl
         request.set_output_tensor(index, Shared(values, shared_memory=True))
 
 
-def first_line(error: Exception) -> str:
+def openvino_line(error: Exception) -> str:
     """What an error of OpenVINO's says, without the place in its sources."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
-    return (told or lines or [type(error).__name__])[0]
+    return (told or [one_line(error)])[0]

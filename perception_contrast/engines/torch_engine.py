@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.base import Plan
 from perception_contrast.engines.cpu_features import fused_attention_is_faster
@@ -67,7 +67,7 @@ class CompiledEngine(TorchEngine):
         except Exception as error:  # the compiler raises many kinds
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise
-            line = str(error).strip().splitlines()[0]
+            line = one_line(error)
             raise ModelError(f"torch could not compile for this machine ({line}); use engine auto") from error
 
 

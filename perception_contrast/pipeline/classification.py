@@ -13,7 +13,7 @@ from perception_contrast.core.vocabulary import MAX_QUERIES, checked_text, requi
 from perception_contrast.pipeline.feature_extraction import FeatureExtractor
 from perception_contrast.pipeline.image_features import FeatureRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
-from perception_contrast.pipeline.query_encoder import QueryEncoder
+from perception_contrast.pipeline.queries.query_encoder import QueryEncoder
 from perception_contrast.text.prompt_templates import PLAIN
 from perception_contrast.text.zero_shot import Classification, ImageTextSimilarity, probabilities
 

@@ -14,7 +14,6 @@ from perception_contrast.encoders.familiarity.stream_monitor import StreamMonito
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.engines.engine_search import EngineSearch
-from perception_contrast.pipeline.active_vocabulary import ActiveVocabulary
 from perception_contrast.pipeline.build import build as build
 from perception_contrast.pipeline.classification import ZeroShotClassifier
 from perception_contrast.pipeline.feature_extraction import FeatureExtractor
@@ -26,11 +25,12 @@ from perception_contrast.pipeline.frame_tracking import FrameTracking
 from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
 from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.loaded_models import ModelSpace, loaded_models
-from perception_contrast.pipeline.name_bank_completion import NameBankCompletion
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pending_result import PendingResult
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
-from perception_contrast.pipeline.query_encoder import QueryEncoder
+from perception_contrast.pipeline.queries.active_vocabulary import ActiveVocabulary
+from perception_contrast.pipeline.queries.name_bank_completion import NameBankCompletion
+from perception_contrast.pipeline.queries.query_encoder import QueryEncoder
 from perception_contrast.pipeline.self_calibration import SelfCalibration
 from perception_contrast.pipeline.similarity import SimilarityMap, SimilarityMaps
 from perception_contrast.segmentation.calibration_files import StoredCalibration
@@ -207,20 +207,17 @@ class Pipeline:
         """Stops what runs in the background until ``resume``."""
         self._engine_search.hold()
         self._active.hold()
-        self._name_bank.hold()
 
     def resume(self) -> None:
         """Lets what runs in the background go on."""
         self._engine_search.go_on()
         self._active.go_on()
-        self._name_bank.go_on()
 
     def close(self) -> None:
         """Ends what runs in the background."""
         if self._self_calibration is not None:
             self._self_calibration.close()
         self._active.close()
-        self._name_bank.close()
         self._engine_search.close()
 
     def calibrate_itself(self, place: str, frames: int, interval: float = 2.0) -> None:

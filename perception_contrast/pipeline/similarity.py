@@ -15,7 +15,7 @@ from perception_contrast.engines.query_matrix import QueryMatrix
 from perception_contrast.pipeline.feature_extraction import FeatureExtractor
 from perception_contrast.pipeline.image_features import FeatureRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
-from perception_contrast.pipeline.query_encoder import QueryEncoder
+from perception_contrast.pipeline.queries.query_encoder import QueryEncoder
 from perception_contrast.segmentation.exemplars import exemplar_of
 from perception_contrast.segmentation.searcher import Searcher
 from perception_contrast.segmentation.upsampling.bilinear import upsample_bilinear

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from perception_contrast.cli.demo.demo_graph import usable_cores
-from perception_contrast.cli.demo.processor_time import ProcessLoad
+from perception_contrast.cli.demo.process_load import ProcessLoad
 from perception_contrast.core.cache import atomic_write
 
 FORMAT = 2

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.cache import CHUNK_BYTES
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.grid_to_image import GridToImage
 from perception_contrast.encoders.base import EncoderOutput, Role
 from perception_contrast.engines.openvino_model import (
     DEVICES,
     OpenVinoModel,
-    first_line,
     openvino_core,
+    openvino_line,
     require_precision,
 )
 from perception_contrast.models.specs import Triple
@@ -268,7 +268,7 @@ class ExportedEncoder:
         try:
             values = self._session.run(list(names), {INPUT: images})
         except Exception as error:  # both raise kinds without a common base
-            raise ModelError(f"{self._path} failed: {_first_line(error)}; export it again") from error
+            raise ModelError(f"{self._path} failed: {one_line(error)}; export it again") from error
         return dict(zip(names, values, strict=True))
 
     def _grid(self, name: str, values: NDArray[np.float32], source: tuple[int, int]) -> FeatureGrid:
@@ -293,7 +293,9 @@ class _OpenVinoSession:
         try:
             self._model = OpenVinoModel(core, path, DEVICES[OPENVINO], precision, threads)
         except RuntimeError as error:
-            raise ModelError(f"OpenVINO cannot load {path}: {first_line(error)}; export it again") from error
+            raise ModelError(
+                f"OpenVINO cannot load {path}: {openvino_line(error)}; export it again"
+            ) from error
 
     def get_outputs(self) -> list[_Named]:
         return [_Named(name) for names in self._model.outputs for name in names]
@@ -330,10 +332,6 @@ def _metadata(session: Any, path: Path) -> Mapping[str, str]:
     return found
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _session(path: Path, providers: list[str], threads: int) -> Any:
     """A session on the first of ``providers``. Raises ModelError if that one cannot serve the file."""
     import onnxruntime
@@ -352,7 +350,7 @@ def _session(path: Path, providers: list[str], threads: int) -> Any:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
-        line = _first_line(error)
+        line = one_line(error)
         if "NOT_IMPLEMENTED" in line:
             raise UnservableError(
                 f"{providers[0]} cannot run {path}: {line}. bf16 needs a GPU; for the CPU export fp32 or fp16"

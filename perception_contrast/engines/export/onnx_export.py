@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from perception_contrast.core.cache import replacing
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 from perception_contrast.core.version import __version__
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.export.exported_encoder import (
@@ -109,7 +109,7 @@ def _traced(graph: EncoderGraph, size: tuple[int, int]) -> onnx.ModelProto:
                     dynamic_axes={name: {0: "batch"} for name in names}, opset_version=OPSET, **options,
                 )  # fmt: skip
         except RuntimeError as error:  # the exporter's own errors are of this kind
-            reason = str(error).strip().splitlines()[0]
+            reason = one_line(error)
             raise ModelError(f"'{graph.model}' cannot be written as ONNX: {reason}") from error
         model = onnx.load(str(traced))
     for value, tensor in zip(model.graph.output, outputs, strict=True):

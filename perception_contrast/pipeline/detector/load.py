@@ -60,20 +60,7 @@ def load(
     """
     name = _name_of(model)
     if name.lower().endswith(ONNX_SUFFIX):
-        if language_model not in (None, "none"):
-            raise ModelError(
-                f"'{name}' is an ONNX file, which runs without a language model; load the model it was "
-                f"exported from by its name, beside '{language_model}'"
-            )
-        from perception_contrast.pipeline.detector.exported_detector import ExportedDetector
-
-        return ExportedDetector(
-            Path(name).expanduser(),
-            device=device,
-            settings=settings,
-            engine="onnxruntime" if engine in ("torch", "auto") else engine,
-            precision="" if precision == "auto" else precision,
-        )
+        return _of_file(name, language_model, device, engine, precision, settings)
     spatial, language = _roles(name, None if language_model is None else _name_of(language_model))
     from perception_contrast.pipeline.build import build
     from perception_contrast.pipeline.detector.pipeline_detector import PipelineDetector
@@ -94,6 +81,30 @@ def load(
         place_needed=True,
     )
     return PipelineDetector(pipeline, _resolved(device))
+
+
+def _of_file(
+    name: str,
+    language_model: str | Path | None,
+    device: str,
+    engine: str,
+    precision: str,
+    settings: PipelineSettings | None,
+) -> Detector:
+    if language_model not in (None, "none"):
+        raise ModelError(
+            f"'{name}' is an ONNX file, which runs without a language model; load the model it was "
+            f"exported from by its name, beside '{language_model}'"
+        )
+    from perception_contrast.pipeline.detector.exported_detector import ExportedDetector
+
+    return ExportedDetector(
+        Path(name).expanduser(),
+        device=device,
+        settings=settings,
+        engine="onnxruntime" if engine in ("torch", "auto") else engine,
+        precision="" if precision == "auto" else precision,
+    )
 
 
 def _resolved(device: str) -> str:

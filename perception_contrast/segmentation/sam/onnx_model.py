@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from perception_contrast.core.arrays import FloatArray
-from perception_contrast.core.errors import ModelError
+from perception_contrast.core.errors import ModelError, one_line
 
 KNOWN_EXPORTS = (
     "known are two files of segment-anything or MobileSAM (an encoder with the image as its one input, and "
@@ -56,7 +56,7 @@ class OnnxModel:
         try:
             return list(self._session.run(list(outputs), dict(feed)))
         except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
-            raise ModelError(f"{self.path} failed: {_first_line(error)}") from error
+            raise ModelError(f"{self.path} failed: {one_line(error)}") from error
 
     def require_outputs(self, *names: str) -> None:
         """Raises ModelError for an output that the file lacks."""
@@ -88,8 +88,4 @@ def _session(path: Path, providers: Sequence[Any]) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # ONNX Runtime raises a dozen kinds without a common base
-        raise ModelError(f"ONNX Runtime cannot load {path}: {_first_line(error)}; export it again") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"ONNX Runtime cannot load {path}: {one_line(error)}; export it again") from error

@@ -12,7 +12,7 @@ import pytest
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.load_encoders import load_encoders
-from perception_contrast.pipeline.query_encoder import QueryEncoder
+from perception_contrast.pipeline.queries.query_encoder import QueryEncoder
 from perception_contrast.segmentation.searcher_factory import build_searcher
 from perception_contrast.text import sentence_encoder
 from perception_contrast.text.base import TextEncoder

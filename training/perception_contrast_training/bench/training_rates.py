@@ -14,6 +14,7 @@ import torch
 from perception_contrast.bench.gpu.figures import Figure, PartResult
 from perception_contrast.bench.gpu.setup import Setup
 from perception_contrast.bench.machine import synchroniser
+from perception_contrast.core.errors import one_line
 from perception_contrast_training.bench.shipped_recipes import SMALLER_HEADS, VIT
 from perception_contrast_training.config.pretraining_recipe import PretrainRecipe, read_recipe, settled
 from perception_contrast_training.config.shipped_recipes import recipe_path
@@ -68,7 +69,7 @@ def method_rates(method: str, setup: Setup) -> PartResult:
             batch = batch or _batch(recipe, views)
             result.figures += _measured(trainer, batch, setup, what)
         except RuntimeError as error:  # out of memory among others; the next setting may fit
-            result.missing[what] = str(error).strip().splitlines()[0]
+            result.missing[what] = one_line(error)
     result.notes.append(f"{method}: batch {setup.training_batch}, random weights, images of noise")
     return result
 

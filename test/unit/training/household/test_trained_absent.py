@@ -14,8 +14,8 @@ from perception_contrast.core.errors import ModelError
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.encoders.alignment_head import TRAINED_ABSENT
 from perception_contrast.encoders.household_lit import _trained_absent
-from perception_contrast.pipeline.active_vocabulary import ActiveVocabulary
-from perception_contrast.pipeline.query_encoder import QueryEncoder
+from perception_contrast.pipeline.queries.active_vocabulary import ActiveVocabulary
+from perception_contrast.pipeline.queries.query_encoder import QueryEncoder
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.vocabulary.vocabulary_file import load_vocabulary
 from perception_contrast_training.household.learned_facts import trained_absent

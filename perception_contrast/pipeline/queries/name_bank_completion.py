@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 
-from perception_contrast.pipeline.active_vocabulary import ActiveVocabulary
-from perception_contrast.pipeline.query_encoder import QueryEncoder
+from perception_contrast.pipeline.queries.active_vocabulary import ActiveVocabulary
+from perception_contrast.pipeline.queries.query_encoder import QueryEncoder
 from perception_contrast.segmentation.scoring.base import Scorer
 from perception_contrast.segmentation.scoring.contrast_scorer import ContrastScorer
 from perception_contrast.segmentation.scoring.name_bank import NameBank, generic_names
@@ -27,11 +27,9 @@ class NameBankCompletion:
         Args:
             scorer: Of texts; only a ``ContrastScorer`` has generic names.
             query_encoder: Encodes them.
-            active: Its texts come first.
+            active: Its texts come first, and what holds or ends them holds or ends this.
         """
         self._query_encoder, self._active = query_encoder, active
-        self._going_on, self._closed = threading.Event(), threading.Event()
-        self._going_on.set()
         self._names, self._failure = generic_names(), ""
         self._scorer = scorer if isinstance(scorer, ContrastScorer) else None
         if self._scorer is not None and self._progress():
@@ -49,26 +47,12 @@ class NameBankCompletion:
         """How many of the names serve where the others could not be encoded, and the remedy; else ""."""
         return self._failure
 
-    def hold(self) -> None:
-        """Encodes nothing more until ``go_on``."""
-        self._going_on.clear()
-
-    def go_on(self) -> None:
-        """Lets what ``hold`` stopped go on."""
-        self._going_on.set()
-
-    def close(self) -> None:
-        """Ends it."""
-        self._closed.set()
-        self._going_on.set()
-
     def _complete(self, scorer: ContrastScorer) -> None:
         try:
             for start in range(0, len(self._names), _NAMES_A_STEP):
-                while self._active.encoding and not self._closed.wait(_SECONDS_BETWEEN_LOOKS):
+                while self._active.encoding and self._active.rest(_SECONDS_BETWEEN_LOOKS):
                     pass
-                self._going_on.wait()
-                if self._closed.is_set():
+                if not self._active.rest():
                     return
                 self._query_encoder.embed_texts(self._names[start : start + _NAMES_A_STEP], PLAIN)
             scorer.bank = NameBank.encoded(self._query_encoder.language.text)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
-from perception_contrast.pipeline.query_encoder import QueryEncoder
+from perception_contrast.pipeline.queries.query_encoder import QueryEncoder
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class ActiveVocabulary:
         self._query_encoder, self._background = query_encoder, background
         self._vocabulary = Vocabulary()
         self._prepared = PreparedQueries(self._vocabulary)
-        self._going_on = threading.Event()
+        self._going_on, self._closed = threading.Event(), threading.Event()
         self._going_on.set()
         # Counts changes: what encodes for an older one stops.
         self._change, self._taking_over = 0, threading.Lock()
@@ -75,7 +75,18 @@ class ActiveVocabulary:
         """Ends what is encoded beside the frames."""
         with self._taking_over:
             self._change += 1
+        self._closed.set()
         self._going_on.set()
+
+    def rest(self, seconds: float = 0.0) -> bool:
+        """Waits so long, and while texts are held: for what else is encoded beside the frames.
+
+        Returns:
+            Whether it may go on: False from ``close`` on.
+        """
+        self._closed.wait(seconds)
+        self._going_on.wait()
+        return not self._closed.is_set()
 
     @property
     def trained_absent(self) -> tuple[str, ...]:

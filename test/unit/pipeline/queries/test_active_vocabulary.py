@@ -16,11 +16,11 @@ from small_models import WIDTH, ColourLanguage, ColourWords, pipeline_of, small_
 from perception_contrast.core.errors import ModelError, QueryError, SpaceError
 from perception_contrast.core.vocabulary import Exemplar, Query
 from perception_contrast.encoders.load_encoders import Encoders
-from perception_contrast.pipeline.active_vocabulary import ActiveVocabulary
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
-from perception_contrast.pipeline.query_encoder import SENTENCES_AT_ONCE, QueryEncoder
+from perception_contrast.pipeline.queries.active_vocabulary import ActiveVocabulary
+from perception_contrast.pipeline.queries.query_encoder import SENTENCES_AT_ONCE, QueryEncoder
 from perception_contrast.text import text_cache
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.text_cache import CachedTextEncoder

@@ -17,7 +17,7 @@ from perception_contrast.core.vocabulary import Query
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast.pipeline.query_encoder import SENTENCES_AT_ONCE
+from perception_contrast.pipeline.queries.query_encoder import SENTENCES_AT_ONCE
 from perception_contrast.segmentation.scoring.contrast_scorer import ContrastScorer
 from perception_contrast.segmentation.scoring.name_bank import AT_FIRST, NameBank, generic_names
 from perception_contrast.text.text_cache import CachedTextEncoder

@@ -1,0 +1,1 @@
+"""Queries: their vectors, the vocabulary in force, and what is encoded beside the frames."""
