@@ -5,7 +5,7 @@ ARGS ?=
 JOBS ?= 2
 ENTER := source ./env.sh
 
-.PHONY: help setup demo test test-fast test-matrix check fuzz bench-train format clean
+.PHONY: help setup demo docs test test-fast test-matrix check fuzz bench-train format clean
 
 help:
 	@echo "make setup            libraries, ROS 2 and messages, in .venv"
@@ -14,7 +14,8 @@ help:
 	@echo "make test-fast        what computes on one frame, without ROS and training (minutes)"
 	@echo "make test-matrix      the ROS tests under Python 3.10, 3.12, NumPy 1.26 and 2"
 	@echo "make fuzz ARGS=\"--minutes 30\"  mutated messages, recordings, images, recipes and weights through their readers"
-	@echo "make bench-train ARGS=\"--data IMAGES\"  does each method learn, beside lightly's and open_clip's (hours)"
+	@echo "make bench-train ARGS=\"--data IMAGES --minutes 20\"  does each method learn, beside lightly's and open_clip's"
+	@echo "make docs             the documentation as a site, in build/docs; warnings are errors"
 	@echo "make check            format, lint, types, direction of imports"
 	@echo "make format           puts the sources into the format that check wants"
 	@echo "make clean            removes all that these made inside the repository"
@@ -22,11 +23,17 @@ help:
 setup:
 	@scripts/setup
 
-demo: setup
+# Tests, documents and fleets need more libraries, which `setup` brings.
+demo:
+	@scripts/setup --without further
 	@$(ENTER) && exec perception-contrast demo $(ARGS)
 
+docs: setup
+	@$(ENTER) && exec sphinx-build --fail-on-warning --keep-going -q -b html docs build/docs $(ARGS)
+
 test: setup
-	@$(ENTER) && exec python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@python3 scripts/test_browser.py
+	@$(ENTER) && exec python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 FAST := core images recordings models preprocessing text vocabulary segmentation tracking visualization fuzzing
 test-fast: setup
@@ -42,8 +49,8 @@ fuzz: setup
 	@$(ENTER) && PYTHONPATH="$(CURDIR)/test:$(CURDIR)/test/support:$$PYTHONPATH" exec python -m fuzzing $(ARGS)
 
 bench-train: setup
-	@$(ENTER) && python -m perception_contrast_training.bench.captions && \
-	exec python -m perception_contrast_training.bench.learning $(ARGS)
+	@$(ENTER) && exec python -m perception_contrast_training.bench.learning \
+		--results docs/figures/proof_of_learning.json --page docs/proof_of_learning.md $(ARGS)
 
 format: setup
 	@$(ENTER) && ruff format . && ruff check --fix .

@@ -57,6 +57,8 @@ _pc_enter() {
   export HF_HOME="${HF_HOME:-$_pc_cache/huggingface}"
   # Libraries of ours that would report their use.
   export ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
+  export MLFLOW_DISABLE_TELEMETRY="${MLFLOW_DISABLE_TELEMETRY:-true}" WANDB_ERROR_REPORTING="${WANDB_ERROR_REPORTING:-false}"
+  export RAY_USAGE_STATS_ENABLED=0
   export MESA_SHADER_CACHE_DIR="${MESA_SHADER_CACHE_DIR:-$_pc_cache/mesa}"
 }
 

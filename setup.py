@@ -1,15 +1,22 @@
 """The ROS 2 (ament_python) package of a robot's runtime; it needs package.xml and requirements/."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 from setuptools import find_packages, setup
 
 NAME = "perception_contrast"
-NODES = ("bag_player", "perception_node")
+NODES = ("bag_player", "map_node", "perception_node")
 ROOT = Path(__file__).resolve().parent
+# Said once: release tools of ROS change it in package.xml.
+VERSION = ElementTree.parse(ROOT / "package.xml").findtext("version")
 DATA = {".json", ".safetensors", ".txt", ".yaml"}
 # Extras that bring a package of this repository, beside the libraries that it needs.
-COMPANIONS = {"training": "perception_contrast_training", "simulation": "perception_contrast_sim"}
+COMPANIONS = {
+    "studio": "perception_contrast_studio",
+    "training": "perception_contrast_training",
+    "simulation": "perception_contrast_sim",
+}
 
 
 def installed(folder: str, pattern: str) -> tuple[str, list[str]]:
@@ -28,8 +35,8 @@ def requirements(name: str) -> list[str]:
 
 
 def extras() -> dict[str, list[str]]:
-    # An engine that the nodes use where it is there.
-    found = {"openvino": requirements("openvino")}
+    # What the nodes use where it is there: an engine, and the surface of the map.
+    found = {name: requirements(name) for name in ("openvino", "mapping")}
     return found | {
         folder: [f"{package} @ {(ROOT / folder).as_uri()}"]
         for folder, package in COMPANIONS.items()
@@ -39,11 +46,14 @@ def extras() -> dict[str, list[str]]:
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version=VERSION,
     description="A robot camera's frames as dense features, masks and detections of things named in words.",
     maintainer="perception_contrast maintainers",
     maintainer_email="maintainers@perception-contrast.dev",
     license="Apache-2.0",
+    author="perception_contrast authors",
+    url="https://perception-contrast.dev",
+    keywords="ROS 2 robotics vision open-vocabulary DINOv2 CLIP",
     python_requires=">=3.10,<3.13",
     install_requires=requirements("core"),
     extras_require=extras(),
@@ -58,6 +68,7 @@ setup(
         installed("config/presets", "*.yaml"),
         installed("config/sros2", "*.xml"),
         installed("examples", "*.*"),
+        installed("examples/methods", "*.*"),
     ],
     zip_safe=False,
     entry_points={

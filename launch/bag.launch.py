@@ -49,8 +49,11 @@ ARGUMENTS = {
     "camera_info": Argument(
         "", "Calibration topic, if use_depth is true. Empty: camera_info beside the images."
     ),
+    "depth_camera_info": Argument(
+        "", "Calibration of the depth, if use_depth is true. Empty: camera_info beside the depth."
+    ),
     "image_transport": Argument("raw", "raw or compressed.", ("raw", "compressed")),
-    "use_depth": Argument("false", "Also subscribe to depth and camera_info (true or false).", BOOLEANS),
+    "use_depth": Argument("false", "Also subscribe to depth and its calibration (true or false).", BOOLEANS),
     "cameras": Argument("", "Names of several cameras, with commas; {camera} in the topics stands for each."),
     "queries": Argument("", "Queries, separated by commas. Empty: as in the installed parameter file."),
     "vocabulary": Argument("", "Name of a vocabulary file. Empty: as in the parameter file."),
@@ -64,6 +67,9 @@ ARGUMENTS = {
         "",
         "Never use the network (true or false). Empty: as in the parameter file.",
         ("", *BOOLEANS),
+    ),
+    "studio": Argument(
+        "false", "Also start the studio, a page in the browser that shows it (true or false).", BOOLEANS
     ),
     "log_level": Argument("info", "debug, info, warn, error or fatal."),
 }

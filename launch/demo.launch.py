@@ -47,6 +47,9 @@ ARGUMENTS = {
     "use_depth": Argument("true", "Give perception_node the camera's depth too (true or false).", BOOLEANS),
     "namespace": Argument("", "Namespace of both nodes and of the camera's topics."),
     "log_level": Argument("info", "debug, info, warn, error or fatal."),
+    "studio": Argument(
+        "false", "Also start the studio, a page in the browser that shows it (true or false).", BOOLEANS
+    ),
     "rviz": Argument("false", "Also start RViz with config/perception.rviz (true or false).", BOOLEANS),
 }
 TYPES = {"seed": int, "rate": float, "unseen": bool, "offline": bool}
@@ -60,6 +63,7 @@ PASSED_ON = (
     "offline",
     "namespace",
     "log_level",
+    "studio",
 )
 
 

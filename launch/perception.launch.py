@@ -19,6 +19,7 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 
 PACKAGE = "perception_contrast"
+STUDIO = "perception_contrast_studio"
 PRESETS = ("onboard_small", "onboard_large", "cpu", "offboard")
 # Inputs of a camera; with several, {camera} stands for its name.
 
@@ -39,6 +40,9 @@ TOPICS = {
     "camera_info": Argument(
         "", "Topic of the calibration, if use_depth is true. Empty: camera_info beside the images."
     ),
+    "depth_camera_info": Argument(
+        "", "Topic of the depth's calibration, if use_depth is true. Empty: camera_info beside the depth."
+    ),
 }
 PARAMETERS = {
     "model": "Image encoder; `perception-contrast models list` names them.",
@@ -53,15 +57,15 @@ PARAMETERS = {
 }
 FLAGS = {
     "offline": "Never use the network (true or false).",
-    "use_depth": "Also subscribe to depth and camera_info (true or false).",
+    "use_depth": "Also subscribe to depth and its calibration (true or false).",
     "autostart": "Configure and activate at start (true or false).",
     "use_sim_time": "Take time from /clock (true or false).",
 }
 OTHERS = {
     "cameras": Argument(
         "",
-        "Names of several cameras, separated by commas; {camera} in image, depth and camera_info stands for "
-        "each, and outputs are NODE/CAMERA/detections and so on. Empty: one camera without a name.",
+        "Names of several cameras, separated by commas; {camera} in the topics stands for each, "
+        "and outputs are NODE/CAMERA/detections and so on. Empty: one camera without a name.",
     ),
     "processes": Argument(
         "one",
@@ -81,6 +85,13 @@ OTHERS = {
         "Of the node: debug, info, warn, error or fatal.",
         ("debug", "info", "warn", "error", "fatal"),
     ),
+    "studio": Argument(
+        "false",
+        "Also start the studio, a page in the browser that shows it (true or false).",
+        ("true", "false"),
+    ),
+    "studio_host": Argument("127.0.0.1", "Address that the studio listens on; 0.0.0.0 for other machines."),
+    "studio_port": Argument("8080", "Port of the studio; 0 for a free one."),
     "respawn": Argument(
         "false", "Start the node again if it ends by itself (true or false).", ("true", "false")
     ),
@@ -133,6 +144,14 @@ def _node(texts: dict[str, str], cameras: list[str], namespace: str) -> Node:
     )
 
 
+def _studio(texts: dict[str, str], target: str) -> list[Node]:
+    """The studio of a node; its log tells the address, and the file that holds the token."""
+    if texts["studio"] != "true":
+        return []
+    words = ["--host", texts["studio_host"], "--port", texts["studio_port"], "--target", target]
+    return [Node(package=STUDIO, executable="studio", arguments=words, output="screen")]
+
+
 def _nodes(context: LaunchContext) -> list[Node]:
     names = (*TOPICS, *PARAMETERS, *FLAGS, *OTHERS, "params_file")
     texts = {name: LaunchConfiguration(name).perform(context) for name in names}
@@ -143,9 +162,15 @@ def _nodes(context: LaunchContext) -> list[Node]:
             "write {camera} where their names differ, as in image:=/{camera}/color/image_raw"
         )
     if texts["processes"] == "one":
-        return [_node(texts, cameras, texts["namespace"])]
-    base = texts["namespace"].rstrip("/")
-    return [_node(texts, [one], f"{base}/{one}" if one else base) for one in cameras or [""]]
+        nodes = {texts["namespace"].rstrip("/"): cameras}
+    else:
+        base = texts["namespace"].rstrip("/")
+        nodes = {f"{base}/{one}" if one else base: [one] for one in cameras or [""]}
+    first = next(iter(nodes))
+    return [
+        *(_node(texts, seen, namespace) for namespace, seen in nodes.items()),
+        *_studio(texts, f"/{first}/{texts['name']}".replace("//", "/")),
+    ]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from perception_contrast.core.cache import atomic_write
+from perception_contrast_training.evaluation.marked_text import between_markers
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "runs" / "household_lit" / "figures.json"
 CARD = ROOT / "docs" / "model_card_household_lit.md"
-BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 
 # What the evaluation reports, in the order of the table; kinds that are not named here follow.
 ASKED = (
@@ -83,22 +83,13 @@ def table(figures: Mapping[str, Any]) -> str:
     return "\n".join([f"Head `{figures['head'][:12]}`.", "", *lines])
 
 
-def inserted(card: str, text: str) -> str:
-    """The card with ``text`` between its markers. Raises ValueError unless each is there once, in order."""
-    before, begin, rest = card.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end) or BEGIN in after or END in after:
-        raise ValueError(f"it must hold {BEGIN} and then {END}, each once")
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
-
-
 def main(argv: Sequence[str]) -> int:
     source, card = (Path(given) for given in (*argv, *(FIGURES, CARD)[len(argv) :]))
     path = source
     try:
         text = table(json.loads(source.read_text(encoding="utf-8")))
         path = card
-        atomic_write(card, inserted(card.read_text(encoding="utf-8"), text).encode())
+        atomic_write(card, between_markers(card.read_text(encoding="utf-8"), text).encode())
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"figures_table: {path}: {error}", file=sys.stderr)
         return 2

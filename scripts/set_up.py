@@ -15,6 +15,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import ament_index
@@ -27,8 +28,10 @@ CONSTRAINTS = os.environ.get("PERCEPTION_CONTRAST_CONSTRAINTS")
 PYTHON = VENV / "bin" / "python"
 NOTES = VENV / ".set-up"
 CACHE = Path(os.environ.get("PERCEPTION_CONTRAST_CACHE") or Path.home() / ".cache" / "perception_contrast")
+PIP = (PYTHON, "-m", "pip", "install")
+OFFLINE = "Check the network and free disk space; finished downloads are kept, so run it again."
 NEEDED_GB = 9
-PACKAGES = (ROOT, ROOT / "simulation", ROOT / "training")
+PACKAGES = (ROOT, ROOT / "simulation", ROOT / "training", ROOT / "studio")
 SCRIPTS = (ROOT / "scripts" / "ament_index.py",)
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -43,10 +46,24 @@ def installed_ros() -> str | None:
 ROS = installed_ros()
 
 
+def has_whole_open3d() -> bool:
+    """Whether the build of Open3D with CUDA is installed."""
+    return any(VENV.glob(f"lib/python{PYTHON_VERSION}/site-packages/open3d-*.dist-info"))
+
+
 def requirement_files() -> list[Path]:
-    names = ["core", "openvino", "sim", "training", "dev"] + ([] if ROS else ["ros", "ros_build"])
+    """Of what runs: nodes, simulation, training, studio."""
+    names = ["core", "openvino", "sim", "training", "studio"]
+    names += [] if ROS else ["ros", "ros_build"]
+    # The package `open3d` holds the same modules as `open3d-cpu`: who installed it keeps it.
+    names += [] if has_whole_open3d() else ["mapping"]
+    return [ROOT / "requirements" / f"{name}.txt" for name in names]
+
+
+def further_requirement_files() -> list[Path]:
+    """Of tests and documents, and of what few need: the demo starts sooner without."""
     # What measures tracks asks for NumPy 2.
-    names += [] if ROS or CONSTRAINTS else ["tracks"]
+    names = ["fleet", "loggers", "docs", "dev"] + ([] if ROS or CONSTRAINTS else ["tracks"])
     return [ROOT / "requirements" / f"{name}.txt" for name in names]
 
 
@@ -112,14 +129,34 @@ def make_venv() -> None:
         venv.create(VENV, with_pip=True, system_site_packages=ROS is not None)
 
 
-def install_libraries() -> None:
-    pip = [PYTHON, "-m", "pip", "install"]
-    offline = "Check the network and free disk space; finished downloads are kept, so run it again."
-    run(*pip, "--upgrade", "pip", remedy=offline)
-    files: list[str | Path] = [word for path in requirement_files() for word in ("-r", path)]
-    constraints: list[str | Path] = ["-c", ROOT / "requirements" / "installed_ros.txt"] if ROS else []
-    constraints += ["-c", CONSTRAINTS] if CONSTRAINTS else []
-    run(*pip, *files, *constraints, remedy=offline)
+def install_libraries(early: EarlyBuild) -> None:
+    run(*PIP, "--upgrade", "pip", remedy=OFFLINE)
+    if early.is_due:
+        first = options("-r", [path for path in requirement_files() if path.stem in ("ros", "ros_build")])
+        core = ROOT / "requirements" / "core.txt"
+        run(*PIP, *first, "numpy", "-c", core, *constraints(), remedy=OFFLINE)
+        early.begin()
+    try:
+        run(*PIP, *options("-r", requirement_files()), *constraints(), remedy=OFFLINE)
+    except BaseException:
+        early.stop()
+        raise
+
+
+def install_further_libraries() -> None:
+    # Together with what is there, so that pip finds versions that suit both.
+    files = [*requirement_files(), *further_requirement_files()]
+    run(*PIP, *options("-r", files), *constraints(), remedy=OFFLINE)
+
+
+def constraints() -> list[str | Path]:
+    held: list[str | Path] = ["-c", ROOT / "requirements" / "installed_ros.txt"] if ROS else []
+    return held + (["-c", CONSTRAINTS] if CONSTRAINTS else [])
+
+
+def options(option: str, values: Iterable[Path]) -> list[str | Path]:
+    """The option before each of the values."""
+    return [word for value in values for word in (option, value)]
 
 
 def name_our_python() -> None:
@@ -135,21 +172,65 @@ def name_our_python() -> None:
             path.write_text(ours)
 
 
-def build_interfaces() -> None:
+class EarlyBuild:
+    """The build of the ROS messages, while pip still brings the libraries that they do not need.
+
+    Args:
+        is_due: Whether messages are to be built, of wheels that pip has brought.
+    """
+
+    def __init__(self, is_due: bool) -> None:
+        self.is_due = is_due
+        self._process: subprocess.Popen[bytes] | None = None
+        self._built_with: set[str] = set()
+
+    def begin(self) -> None:
+        self._built_with = built_with()
+        name_our_python()
+        shutil.rmtree(build_folder(), ignore_errors=True)
+        words, quiet = [str(word) for word in colcon_build()], subprocess.DEVNULL
+        self._process = subprocess.Popen(words, env=environment(), cwd=ROOT, stdout=quiet, stderr=quiet)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+    def served(self) -> bool:
+        """Waits for the build: whether it went well, with the packages that are still installed."""
+        if self._process is None or self._process.wait() != 0:
+            return False
+        return self._built_with == built_with()
+
+
+def built_with() -> set[str]:
+    """The installed packages that messages are compiled against, with their versions."""
+    found = VENV.glob(f"lib/python{PYTHON_VERSION}/site-packages/*.dist-info")
+    return {path.name for path in found if path.name.startswith(("ros_", "numpy-"))}
+
+
+def build_folder() -> Path:
+    return ROOT / "build" / "interfaces" if VENV == ROOT / ".venv" else VENV / "build"
+
+
+def colcon_build() -> list[str | Path]:
+    layout = [] if ROS else [f"-DPYTHON_INSTALL_DIR=lib/python{PYTHON_VERSION}/site-packages"]
+    return [
+        *("colcon", "--log-base", ROOT / "build" / "log", "build", "--executor", "sequential"),
+        *("--paths", *interface_packages(), "--build-base", build_folder()),
+        *("--install-base", ROOT / "install" if ROS else VENV, "--merge-install"),
+        *("--cmake-args", "--no-warn-unused-cli", f"-DPython3_EXECUTABLE={PYTHON}"),
+        *("-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release", *layout),
+    ]
+
+
+def build_interfaces(early: EarlyBuild) -> None:
+    if early.served():
+        return
     if not ROS:
         name_our_python()
-    own = VENV == ROOT / ".venv"
-    build = ROOT / "build" / "interfaces" if own else VENV / "build"
-    install = ROOT / "install" if ROS else VENV
-    shutil.rmtree(build, ignore_errors=True)
-    layout = [] if ROS else [f"-DPYTHON_INSTALL_DIR=lib/python{PYTHON_VERSION}/site-packages"]
-    run(
-        *("colcon", "--log-base", ROOT / "build" / "log", "build", "--executor", "sequential"),
-        *("--paths", *interface_packages(), "--build-base", build, "--install-base", install),
-        *("--merge-install", "--cmake-args", "--no-warn-unused-cli", f"-DPython3_EXECUTABLE={PYTHON}"),
-        *("-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release", *layout),
-        remedy=f"colcon's full log is in {ROOT / 'build' / 'log'}.",
-    )
+    shutil.rmtree(build_folder(), ignore_errors=True)
+    run(*colcon_build(), remedy=f"colcon's full log is in {ROOT / 'build' / 'log'}.")
 
 
 def install_package() -> None:
@@ -185,25 +266,27 @@ def fetch_assets() -> None:
 Step = tuple[str, str, Callable[[], None], str]
 
 
-def steps() -> list[Step]:
+def steps(notes: dict[str, str]) -> list[Step]:
     """Key in the notes, title, action, and the value that the key has once the action is done."""
     ros_files = [p for p in requirement_files() if p.stem.startswith("ros")]
     sources = [p for package in interface_packages() for p in package.rglob("*") if p.is_file()]
     metadata = [folder / name for folder in PACKAGES for name in ("setup.py", "setup.cfg", "package.xml")]
     shared = [file for folder in PACKAGES for file in ament_index.shared_files(folder)]
     kind = f"an installed ROS 2 {ROS}" if ROS else "ROS 2 wheels"
+    interfaces = digest([*sources, *ros_files])
+    early = EarlyBuild(ROS is None and notes.get("interfaces") != interfaces)
     return [
         ("ros", f"virtual environment for {kind}", make_venv, ROS or "wheels"),
         (
             "libraries",
             "Python libraries, several GB",
-            install_libraries,
+            partial(install_libraries, early),
             digest(requirement_files()),
         ),
-        ("interfaces", "ROS messages", build_interfaces, digest([*sources, *ros_files])),
+        ("interfaces", "ROS messages", partial(build_interfaces, early), interfaces),
         (
             "package",
-            "perception_contrast, its simulation and its training",
+            "perception_contrast, its simulation, its training and its studio",
             install_package,
             digest(metadata),
         ),
@@ -215,6 +298,12 @@ def steps() -> list[Step]:
         ),
         ("weights", "default model weights", fetch_weights, "tried"),
         ("assets", "meshes and textures of the simulated household", fetch_assets, "tried"),
+        (
+            "further",
+            "libraries of tests, documents and fleets",
+            install_further_libraries,
+            digest([*requirement_files(), *further_requirement_files()]),
+        ),
     ]
 
 
@@ -233,7 +322,7 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         notes = read_notes()
         check_kind(notes)
-        todo = [one for one in steps() if notes.get(one[0]) != one[3] and one[0] not in without]
+        todo = [one for one in steps(notes) if notes.get(one[0]) != one[3] and one[0] not in without]
         if not todo:
             return
         packages = system_packages.missing_packages(ROS)

@@ -16,6 +16,7 @@ LIBRARIES = {
     "libEGL.so.1": "libegl1",
     "libGL.so.1": "libgl1",
     "libgomp.so.1": "libgomp1",
+    "libusb-1.0.so.0": "libusb-1.0-0",
 }
 TOOLS = {"cmake": "cmake", "g++": "g++", "make": "make"}
 # ROS packages that an installed ROS 2 must hold.

@@ -1,11 +1,14 @@
 """The ROS 2 (ament_python) package of the simulated household and its camera; a robot runs without it."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 from setuptools import find_packages, setup
 
 NAME = "perception_contrast_sim"
 HERE = Path(__file__).resolve().parent
+# Said once: release tools of ROS change it in package.xml.
+VERSION = ElementTree.parse(HERE / "package.xml").findtext("version")
 
 
 def requirements(name: str) -> list[str]:
@@ -15,13 +18,16 @@ def requirements(name: str) -> list[str]:
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version=VERSION,
     description="A simulated household and its RGB-D camera, with exact masks of what is in view.",
     maintainer="perception_contrast maintainers",
     maintainer_email="maintainers@perception-contrast.dev",
     license="Apache-2.0",
+    author="perception_contrast authors",
+    url="https://perception-contrast.dev",
+    keywords="ROS 2 robotics vision open-vocabulary DINOv2 CLIP",
     python_requires=">=3.10,<3.13",
-    install_requires=["perception_contrast==0.1.0", *requirements("sim")],
+    install_requires=[f"perception_contrast=={VERSION}", *requirements("sim")],
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={NAME: ["py.typed"]},
     data_files=[
@@ -30,5 +36,8 @@ setup(
         (f"share/{NAME}/config", ["config/sim_camera.yaml"]),
     ],
     zip_safe=False,
-    entry_points={"console_scripts": [f"sim_camera = {NAME}.nodes.node_commands:sim_camera"]},
+    entry_points={
+        "console_scripts": [f"sim_camera = {NAME}.nodes.node_commands:sim_camera"],
+        "perception_contrast.map_sources": [f"sim = {NAME}.rooms.posed_household:PosedHousehold"],
+    },
 )

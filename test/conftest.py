@@ -7,9 +7,12 @@ import os
 import random
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from perception_contrast.core.process.usage_reports import forbid_usage_reports
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -28,11 +31,20 @@ def _isolate_state() -> None:
     os.environ["PERCEPTION_CONTRAST_STATE"] = folder
 
 
+def _share_processors() -> None:
+    """Gives each process of xdist its share: threads that spin for those of another take twice the time."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+    if processes:
+        share = max(1, len(os.sched_getaffinity(0)) // processes)
+        os.environ.setdefault("OMP_NUM_THREADS", str(share))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Set before any test module can import the libraries that read them."""
+    _share_processors()
     _isolate_dds()
     _isolate_state()
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    forbid_usage_reports()
     # MuJoCo chooses its renderer when it is imported, which a test may do before our code does.
     os.environ.setdefault("MUJOCO_GL", "egl")
 
@@ -65,8 +77,6 @@ def _unmet(item: pytest.Item) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.pluginmanager.hasplugin("xdist"):
-        _group(items)
     reasons: dict[frozenset[str], str | None] = {}
     for item in items:
         marks = frozenset(mark.name for mark in item.iter_markers()) & {"ros", "gpu", "hub"}
@@ -74,14 +84,56 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             reasons[marks] = _unmet(item)
         if reasons[marks] is not None:
             item.add_marker(pytest.mark.skip(reason=str(reasons[marks])))
+    if config.pluginmanager.hasplugin("xdist"):
+        _group(items)
+    if config.pluginmanager.hasplugin("rerunfailures") and os.environ.get("CI"):
+        _try_again(items)
+
+
+def _try_again(items: list[pytest.Item]) -> None:
+    """On a build machine, what talks to other processes gets a second try; the summary counts them.
+
+    Their patience is a guess at how busy the machine is. A fault of ours fails both times.
+    """
+    for item in items:
+        if _of_nodes(item) or _in_browser(item):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def _of_nodes(item: pytest.Item) -> bool:
+    file = item.nodeid.partition("::")[0]
+    ros = item.get_closest_marker("ros") is not None
+    return file.startswith("test/ros/") or (ros and not file.startswith("test/unit/"))
+
+
+def _in_browser(item: pytest.Item) -> bool:
+    return item.nodeid.startswith("test/integration/studio/")
 
 
 def _group(items: list[pytest.Item]) -> None:
-    """Whole files go to one process; what uses DDS, and the commands, to one and the same."""
+    """Whole files go to one process; what uses DDS to one and the same. The longest groups come first.
+
+    Otherwise one process would wait at the end for a long one that the other has just begun.
+    """
+    seconds: Counter[str] = Counter()
+    groups = {}
     for item in items:
-        folder, _, _ = item.nodeid.removeprefix("test/").partition("/")
-        group = item.nodeid.partition("::")[0] if folder == "unit" else "commands and nodes"
-        item.add_marker(pytest.mark.xdist_group(group))
+        file = item.nodeid.partition("::")[0]
+        marks = {mark.name for mark in item.iter_markers()}
+        groups[item] = "nodes" if _of_nodes(item) else file
+        # One browser at a time; it keeps the other process busy meanwhile.
+        if _in_browser(item):
+            groups[item] = "studio"
+        seconds[groups[item]] += 0.0 if "skip" in marks else 20.0 if "slow" in marks else 0.2
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: (-seconds[groups[item]], groups[item]))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Raises UsageError where xdist does not see the groups: tests of nodes would disturb each other."""
+    grouped = hasattr(session.config, "workerinput") and session.config.getvalue("loadgroup")
+    if grouped and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("this pytest-xdist does not group tests under this pytest; run `make setup`")
 
 
 @pytest.fixture(scope="session")

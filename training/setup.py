@@ -1,14 +1,19 @@
 """The ROS 2 (ament_python) package that learns from recordings; a robot runs without it."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 from setuptools import find_packages, setup
 
 NAME = "perception_contrast_training"
 HERE = Path(__file__).resolve().parent
+# Said once: release tools of ROS change it in package.xml.
+VERSION = ElementTree.parse(HERE / "package.xml").findtext("version")
 COMMANDS = {
     "calibrate": "calibration.calibrate_command",
     "data": "cli.data_command",
+    "distill": "cli.distill_command",
+    "embed": "cli.embed_command",
     "eval": "cli.eval_command",
     "train": "cli.train_command",
 }
@@ -21,13 +26,17 @@ def requirements(name: str) -> list[str]:
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version=VERSION,
     description="Pretrains, adapts, evaluates and exports the encoders that perception_contrast serves.",
     maintainer="perception_contrast maintainers",
     maintainer_email="maintainers@perception-contrast.dev",
     license="Apache-2.0",
+    author="perception_contrast authors",
+    url="https://perception-contrast.dev",
+    keywords="ROS 2 robotics vision open-vocabulary DINOv2 CLIP",
     python_requires=">=3.10,<3.13",
-    install_requires=["perception_contrast==0.1.0", *requirements("training")],
+    install_requires=[f"perception_contrast=={VERSION}", *requirements("training")],
+    extras_require={name: requirements(name) for name in ("fleet", "loggers")},
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={NAME: ["py.typed", "photographs/names.yaml"]},
     data_files=[

@@ -20,7 +20,7 @@ from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.dense.method_names import dense_method
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.encoders.household_lit import PACKAGED, HouseholdLit
-from perception_contrast.encoders.load_encoders import LIT_TOWER, ClipLanguage, Encoders, load_encoders
+from perception_contrast.encoders.load_encoders import ClipLanguage, Encoders, load_encoders
 from perception_contrast.encoders.rescoring_head import SIDE
 from perception_contrast.engines.base import Engine
 from perception_contrast.engines.choice import EngineChoice, choose_engine
@@ -30,7 +30,7 @@ from perception_contrast.engines.export.export_check import random_encoder
 from perception_contrast.engines.export.onnx_export import require_size
 from perception_contrast.engines.torch_engine import TorchEngine
 from perception_contrast.images.resize import fitted_size
-from perception_contrast.models.registry import model_spec
+from perception_contrast.models.registry import LIT_TOWER, model_spec
 from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings

@@ -25,11 +25,11 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from perception_contrast.bench.camera_messages import photograph
-from perception_contrast.core.allocator import reuse_large_blocks
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.grid_to_image import GridToImage
+from perception_contrast.core.process.allocator import reuse_large_blocks
 from perception_contrast.core.vocabulary import Query as CoreQuery
 from perception_contrast.pipeline.build import build
 from perception_contrast.pipeline.output_request import OutputRequest

@@ -20,7 +20,7 @@ from vision_msgs.msg import Detection2DArray
 from perception_contrast.bench.camera_messages import photograph
 from perception_contrast.bench.node_overhead import NODE, BenchClient, Figures
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.processor_time import processor_seconds
+from perception_contrast.core.process.processor_time import processor_seconds
 from perception_contrast.ros.messages.image_messages import image_message, time_message
 from perception_contrast.ros.node.lifecycle_bond import CONNECT_TIMEOUT
 from perception_contrast.ros.qos import output_qos

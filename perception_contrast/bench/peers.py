@@ -21,6 +21,7 @@ from perception_contrast.bench.bench_models import Size
 from perception_contrast.bench.other_libraries import LibraryModule, library_modules
 from perception_contrast.bench.timing import timed
 from perception_contrast.core.errors import ModelError, one_line
+from perception_contrast.core.process.usage_reports import forbid_usage_reports
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.accuracy_gate import LIMITS, compare, gate_images
 from perception_contrast.engines.openvino_model import openvino_core
@@ -206,6 +207,7 @@ def _openvino(source: LibraryModule, images: Tensor, threads: int, path: Path) -
     """The export in OpenVINO with nothing set but the threads: the precision is what it chooses itself."""
     if images.is_cuda:
         raise ModelError("OpenVINO has no device of CUDA")
+    forbid_usage_reports()
     try:
         import openvino
     except ImportError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perception_contrast.core.early_exit import interrupt_quietly
+from perception_contrast.core.process.early_exit import interrupt_quietly
 
 
 def main() -> int:

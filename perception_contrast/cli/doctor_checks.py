@@ -10,13 +10,14 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from perception_contrast.core.cache import cache_dir
 from perception_contrast.core.errors import ModelError, one_line
+from perception_contrast.core.process.usage_reports import forbid_usage_reports
 
 SET_UP = "run `make setup`, then `source env.sh`"
 LIBRARIES = {
@@ -28,8 +29,12 @@ LIBRARIES = {
     "cv2": "opencv-python",
     "rosbags": "rosbags",
 }
-# Engines that the nodes do without.
-OPTIONAL = {"openvino": "openvino"}
+# What the nodes do without: packages that hold the module, the one to install first, and what serves then.
+OPTIONAL = {
+    "openvino": (("openvino",), "without it the other engines serve"),
+    "open3d": (("open3d-cpu", "open3d"), "without it a 3D map has no surface"),
+    "nicegui": (("nicegui",), "without it there is no studio in the browser"),
+}
 NEEDED_GB = 2.0
 
 
@@ -93,19 +98,31 @@ def interfaces() -> Iterator[Finding]:
 
 
 def libraries() -> Iterator[Finding]:
-    for module, package in (LIBRARIES | OPTIONAL).items():
-        try:
-            importlib.import_module(module)
-            version = importlib.metadata.version(package) if module != "cv2" else _opencv_version()
-        except (ImportError, OSError, RuntimeError, importlib.metadata.PackageNotFoundError) as error:
-            reason = one_line(error)
-            if module in OPTIONAL:
-                remedy = f"`pip install {package}`; without it the other engines serve"
-                yield Finding("libraries", "warn", f"{package}: {reason}", remedy)
-            else:
-                yield Finding("libraries", "missing", f"{package}: {reason}", SET_UP)
-        else:
-            yield Finding("libraries", "ok", f"{package} {version}")
+    for module, package in LIBRARIES.items():
+        yield _library(module, (package,), "missing", SET_UP)
+    for module, (packages, without) in OPTIONAL.items():
+        yield _library(module, packages, "warn", f"{SET_UP} (or `pip install {packages[0]}`); {without}")
+
+
+def _library(
+    module: str, packages: Sequence[str], absent: Literal["warn", "missing"], remedy: str
+) -> Finding:
+    """Whether a module can be imported, and the version of the package that holds it."""
+    try:
+        importlib.import_module(module)
+        package = next(filter(_is_installed, packages), packages[0])
+        version = importlib.metadata.version(package) if module != "cv2" else _opencv_version()
+        return Finding("libraries", "ok", f"{package} {version}")
+    except (ImportError, OSError, RuntimeError, importlib.metadata.PackageNotFoundError) as error:
+        return Finding("libraries", absent, f"{packages[0]}: {one_line(error)}", remedy)
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _opencv_version() -> str:
@@ -232,8 +249,8 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
 
 def examine(*, offline: bool) -> tuple[Finding, ...]:
     """Every finding, in a fixed order; ``offline`` leaves out what needs the network."""
-    # Of shells that did not source env.sh: no logs in the home folder, no usage reports.
+    # Of shells that did not source env.sh: no logs in the home folder.
     os.environ.setdefault("ROS_LOG_DIR", str(cache_dir() / "ros_log"))
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    forbid_usage_reports()
     checks = CHECKS if offline else (*CHECKS, hub)
     return tuple(finding for check in checks for finding in check())

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
-from perception_contrast.core.early_exit import EXIT_INTERRUPTED, interrupt_as_usual
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.threads import settle_threads
+from perception_contrast.core.process.early_exit import EXIT_INTERRUPTED, interrupt_as_usual
+from perception_contrast.core.process.threads import settle_threads
 from perception_contrast.core.version import __version__
 
 EXIT_ERROR = 2
@@ -30,6 +30,9 @@ COMMANDS = {
     "bench": Command(
         "perception_contrast.cli.bench_command", "times of each stage of a frame on this machine"
     ),
+    "bench-map": Command(
+        "perception_contrast.cli.bench_map_command", "times and memory of the 3D map at several sizes"
+    ),
     "bench-node": Command(
         "perception_contrast.cli.bench_node_command",
         "overhead of the ROS node, several cameras, restarts",
@@ -45,6 +48,10 @@ COMMANDS = {
         "perception_contrast.cli.find.find_command",
         "search images, videos and recordings without ROS: JSON, COCO, overlays, MCAP",
     ),
+    "map": Command(
+        "perception_contrast.cli.map.map_command",
+        "a 3D map of a recording that answers questions; saved maps",
+    ),
     "models": Command("perception_contrast.cli.models_command", "list, describe and fetch models"),
     "soak": Command(
         "perception_contrast.cli.soak_command",
@@ -52,12 +59,17 @@ COMMANDS = {
     ),
     "vocab": Command("perception_contrast.cli.vocab_command", "list, show and check vocabularies"),
 }
-# Commands of perception_contrast_training, which names their modules as entry points of GROUP.
-TRAINING_COMMANDS = {
-    "calibrate": "fit the probabilities of words to your images",
-    "data": "datasets of recordings: extract, look, dedup, split",
-    "eval": "measure accuracy on annotated data",
-    "train": "learn from your own images: run, resume, export, evaluate",
+# Commands of other packages, by the package's folder; it names their modules as entry points of GROUP.
+COMPANION_COMMANDS = {
+    "training": {
+        "calibrate": "fit the probabilities of words to your images",
+        "data": "datasets of recordings: extract, look, dedup, split",
+        "distill": "teach a small network what large models see",
+        "embed": "vectors of all frames of your data: duplicates, outliers, what to label",
+        "eval": "measure accuracy on annotated data",
+        "train": "learn from your own images: run, resume, export, evaluate",
+    },
+    "studio": {"studio": "a web page that shows what the robot sees and answers questions"},
 }
 GROUP = "perception_contrast.commands"
 
@@ -70,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-V", "--version", action="version", version=f"perception_contrast {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    helps = {name: command.help for name, command in COMMANDS.items()} | TRAINING_COMMANDS
+    helps = {name: command.help for name, command in COMMANDS.items()}
+    for companion in COMPANION_COMMANDS.values():
+        helps |= companion
     for name, text in sorted(helps.items()):
         commands.add_parser(name, help=text, add_help=False)
     commands.add_parser("version", help="print the version")
@@ -85,9 +99,10 @@ def _module_of(name: str) -> str:
     for entry in entry_points(group=GROUP):
         if entry.name == name:
             return entry.value
+    folder = next(folder for folder, commands in COMPANION_COMMANDS.items() if name in commands)
     raise PerceptionError(
-        f"'{name}' is a command of the package perception_contrast_training, which is not installed; "
-        "install it with `pip install ./training`, or build it in your ROS 2 workspace"
+        f"'{name}' is a command of the package perception_contrast_{folder}, which is not installed; "
+        f"install it with `pip install ./{folder}`, or build it in your ROS 2 workspace"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.plugins import ENCODERS, registered_names
 from perception_contrast.models.custom_models import custom_model_names, custom_spec, register_custom_model
 from perception_contrast.models.registry import MINILM, MODELS, model_spec
 from perception_contrast.models.specs import ModelSpec
@@ -157,8 +158,19 @@ def _own_models() -> list[ModelSpec]:
     return found
 
 
+def _brought_models() -> list[ModelSpec]:
+    """The encoders that installed packages register; those that cannot be imported are left out."""
+    found = []
+    for name in registered_names(ENCODERS):
+        try:
+            found.append(model_spec(name))
+        except ModelError as error:
+            print(f"warning: {error}", file=sys.stderr)
+    return found
+
+
 def _list(*, as_json: bool) -> None:
-    specs = [*MODELS.values(), *_own_models()]
+    specs = [*MODELS.values(), *_own_models(), *_brought_models()]
     if as_json:
         print(json.dumps([asdict(spec) | {"permissive": spec.permissive} for spec in specs], indent=2))
         return
@@ -173,7 +185,7 @@ def _list(*, as_json: bool) -> None:
     if names := registered_proposer_names():
         print(f"\nmask proposals (see parameter `proposals`): {', '.join(names)}")
     print("\n(!) restricts what the model may be used for: see `perception-contrast models info MODEL`")
-    print("timm:ARCHITECTURE[.WEIGHTS] names any other plain vision transformer, ResNet or ConvNeXt of timm")
+    print("timm:ARCHITECTURE[.WEIGHTS] names any other plain ViT, ResNet, ConvNeXt or MobileNet of timm")
 
 
 def _millions(spec: ModelSpec) -> str:

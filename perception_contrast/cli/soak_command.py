@@ -73,7 +73,8 @@ def _run_configurations(arguments: argparse.Namespace, environment: Mapping[str,
 
     def tell(one: MemoryReading) -> None:
         words = f"{one.number:3d} {one.model} {one.engine} by {one.how}: {one.resident_mb:.0f} MB"
-        words += f", {one.allocated_mb:.1f} in use, {one.threads} threads, {one.seconds:.0f} s"
+        words += f", {one.allocated_mb:.1f} in use, {one.python_blocks} blocks of Python's"
+        words += f", {one.threads} threads, {one.seconds:.0f} s; {one.serving}"
         print(words, flush=True)
 
     options = ConfigurationOptions(environment, arguments.configurations)

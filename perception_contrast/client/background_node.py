@@ -80,6 +80,10 @@ class BackgroundNode:
         """A node's full name; one without a leading slash lies in the user's namespace."""
         return str((self.user or self.node).resolve_service_name(name))
 
+    def topic_name(self, name: str) -> str:
+        """A topic's full name, after the user's remappings."""
+        return str((self.user or self.node).resolve_topic_name(name))
+
     def add_task(self, task: BackgroundTask) -> None:
         """Runs a task in the thread from now on."""
         self._tasks.append(task)

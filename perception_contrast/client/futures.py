@@ -95,9 +95,12 @@ def map_future(future: ClientFuture[Any], convert: Callable[[Any], Value]) -> Cl
 def chain_future(
     future: ClientFuture[Any],
     on_result: Callable[[Any], ClientFuture[Value]],
-    on_error: Callable[[Exception], ClientFuture[Value]],
+    on_error: Callable[[Exception], ClientFuture[Value]] | None = None,
 ) -> ClientFuture[Value]:
-    """A future of the one that ``on_result`` starts with another's result, or ``on_error`` with its error."""
+    """A future of the one that ``on_result`` starts with another's result, or ``on_error`` with its error.
+
+    Without ``on_error`` the error passes through.
+    """
     chained: ClientFuture[Value] = ClientFuture(future.client_thread, future.deadline)
 
     def copy_outcome(done: concurrent.futures.Future[Any]) -> None:
@@ -113,7 +116,11 @@ def chain_future(
             return
         try:
             error = done.exception()
-            following = on_result(done.result()) if error is None else on_error(_as_exception(error))
+            following = (
+                on_error(_as_exception(error))
+                if error is not None and on_error is not None
+                else on_result(done.result())
+            )
             following.add_done_callback(copy_outcome)
         except Exception as error:
             chained.try_set_exception(error)

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+import copy
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rclpy.node import Node
 
-from perception_contrast.client.async_requests import STATE_TIMEOUT, AsyncRequests
+from perception_contrast.client.async_requests import AsyncRequests
 from perception_contrast.client.background_node import BackgroundNode
-from perception_contrast.client.client_errors import (
-    ClientError,
-    NoAnswerError,
-    NodeAbsentError,
-    NodeNotActiveError,
-)
-from perception_contrast.client.node_topics import NodeTopics
+from perception_contrast.client.map_client import MapClient
+from perception_contrast.client.map_results import ApproachPose, MapFinding, MapThing
+from perception_contrast.client.node_topics import PerceptionTopics
 from perception_contrast.client.request_messages import Box, RgbImage
-from perception_contrast.client.result_types import Detections, Features, Heatmap, Masks, Sighting, Vectors
-from perception_contrast.client.streams import Stream
-from perception_contrast.client.target import Target
-from perception_contrast.client.topic_subscription import TopicSubscription
-from perception_contrast.core.vocabulary import Query
+from perception_contrast.client.result_methods import ResultMethods
+from perception_contrast.client.result_types import Heatmap, Sighting, Vectors
+from perception_contrast.client.running_nodes import RunningNodes, running_nodes
+from perception_contrast.client.target import MAP, Target
+from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.text.zero_shot import Classification
 from perception_contrast.text.zero_shot import ImageTextSimilarity as TextScores
 
-POLL_SECONDS = 0.1
 
-
-class PerceptionClient:
+class PerceptionClient(ResultMethods):
     """Sends requests to one perception_node, from a script or from a node; a context manager.
+
+    Attribute ``map`` is a MapClient for the map_node that stands beside it, ``parameters`` are those of the
+    perception_node.
 
     Every method waits for its result, in any thread and in any callback of your own node: a thread of the
     client's own does the work, and your node need not be spun. ``start`` has the same methods without
@@ -47,6 +44,8 @@ class PerceptionClient:
             makes a context of its own from ``args``, as rclpy.init would.
         target: Name of the perception_node, in the node's namespace unless it begins with "/".
         camera: Name of the camera, where the node has several.
+        image_topic: Topic of the camera's images; "" for the one that the node's diagnostics tell.
+        map_target: Name of the map_node, in the same way; for ``find``, ``approach`` and ``map``.
         timeout: Seconds that a method waits by default.
         linger: Seconds that a subscription outlives its last use.
         args: Command line, as of rclpy.init.
@@ -58,19 +57,33 @@ class PerceptionClient:
         *,
         target: str = "perception_node",
         camera: str = "",
+        image_topic: str = "",
+        map_target: str = "map_node",
         timeout: float = 10.0,
         linger: float = 3.0,
         args: Sequence[str] | None = None,
     ) -> None:
         self._background = BackgroundNode(node, args)
-        self.target = self._background.full_name(target)
-        at = Target(self.target, camera)
-        self._topics = NodeTopics(self._background, at, linger)
-        self.start = AsyncRequests(self._background, at, self._topics, timeout)
+        self._timeout, self._linger, self._is_owner = timeout, linger, True
+        map_node = Target(self._background.full_name(map_target), kind=MAP)
+        self.map = MapClient(self._background, map_node, timeout, linger)
+        self._of_cameras: dict[tuple[str, str], PerceptionClient] = {}
+        self._bind(Target(self._background.full_name(target), camera), image_topic)
+        self._of_cameras[camera, image_topic] = self
+
+    def _bind(self, target: Target, image_topic: str) -> None:
+        topic = self._background.topic_name(image_topic) if image_topic else ""
+        topics = PerceptionTopics(self._background, target, self._linger, topic)
+        self.start = AsyncRequests(self._background, target, topics, self._timeout)
+        super().__init__(target, topics, self.start)
 
     def close(self) -> None:
-        """Ends the client's thread and subscriptions; calls that still wait raise ClosedError."""
-        self._background.close()
+        """Ends the client's thread and subscriptions; calls that still wait raise ClosedError.
+
+        One that ``for_camera`` gave ends with the client that gave it, and not before.
+        """
+        if self._is_owner:
+            self._background.close()
 
     def __enter__(self) -> PerceptionClient:
         return self
@@ -78,38 +91,29 @@ class PerceptionClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def skipped(self) -> int:
-        """Number of messages that could not be read and were left out."""
-        return self._topics.skipped
-
     # The node.
 
-    def state(self, timeout: float | None = None) -> str:
-        """Lifecycle state: unconfigured, inactive, active, finalized, or one of the transitions between."""
-        return self.start.state(timeout).result()
+    def cameras(self, timeout: float | None = None) -> tuple[str, ...]:
+        """Names of the node's cameras; "" for the only one."""
+        return tuple(self.parameters.get(["cameras"], timeout)["cameras"])  # type: ignore[arg-type]
 
-    def wait_until_active(self, timeout: float = 120.0) -> None:
-        """Returns once the node is there and has loaded its models.
+    def for_camera(self, name: str, image_topic: str = "") -> PerceptionClient:
+        """A client of another camera of the node, which shares thread, node and ``map`` with this one.
 
-        Raises NodeNotActiveError, NodeAbsentError.
+        Args:
+            name: One of ``cameras()``.
+            image_topic: As of PerceptionClient.
         """
-        end = time.monotonic() + timeout
-        while True:
-            left = end - time.monotonic()
-            try:
-                state = self.state(max(min(left, STATE_TIMEOUT), POLL_SECONDS))
-            except (NodeAbsentError, NoAnswerError):
-                if left <= 0.0:
-                    raise
-                continue
-            if state == "active":
-                return
-            if left <= 0.0:
-                raise NodeNotActiveError(
-                    f"{self.target} is still {state} after {timeout:g} s; /diagnostics says what it does"
-                )
-            time.sleep(min(POLL_SECONDS, left))
+        if (name, image_topic) not in self._of_cameras:
+            other = copy.copy(self)
+            other._is_owner = False
+            other._bind(Target(self.target, name), image_topic)
+            self._of_cameras[name, image_topic] = other
+        return self._of_cameras[name, image_topic]
+
+    def nodes(self) -> RunningNodes:
+        """The perception_nodes and map_nodes that this client has discovered until now."""
+        return running_nodes(self._background.node)
 
     # The vocabulary.
 
@@ -130,6 +134,10 @@ class PerceptionClient:
     def get_queries(self, timeout: float | None = None) -> tuple[Query, ...]:
         """The queries in force, with their exemplars; they can be passed to ``set_queries``."""
         return self.start.get_queries(timeout).result()
+
+    def get_vocabulary(self, timeout: float | None = None) -> Vocabulary:
+        """The queries in force with the distractors and the version; ``labels`` gives the ids of masks."""
+        return self.start.get_vocabulary(timeout).result()
 
     def also_ask(self, queries: Iterable[str | Query], timeout: float | None = None) -> int:
         """Adds queries, which replace those of the same label. Returns the vocabulary's new version.
@@ -159,6 +167,22 @@ class PerceptionClient:
             The vector that was added, one row.
         """
         return self.start.add_exemplar(label, box, point, image, timeout, negative).result()
+
+    # The map.
+
+    def find(self, text: str, **filters: Any) -> MapFinding:
+        """Where something is in the map, in words: ``map.find``, which documents the filters."""
+        return self.map.find(text, **filters)
+
+    def look_for(self, text: str, **options: Any) -> MapThing:
+        """Waits until the map has something, in words: ``map.look_for``, which documents the options."""
+        return self.map.look_for(text, **options)
+
+    def approach(
+        self, thing: MapThing | str, distance: float = 0.0, timeout: float | None = None
+    ) -> ApproachPose:
+        """A pose from which the robot faces a thing of the map: ``map.approach``."""
+        return self.map.approach(thing, distance, timeout)
 
     # Text and images.
 
@@ -199,8 +223,6 @@ class PerceptionClient:
         """Cosine and CLIP score of each text with a whole image."""
         return self.start.text_scores(texts, image, timeout).result()
 
-    # Topics of the node.
-
     def wait_until_seen(
         self, label: str, timeout: float | None = None, minimum: float = 0.0, *, ask: bool = True
     ) -> Sighting:
@@ -211,46 +233,3 @@ class PerceptionClient:
             ask: Add the label to the vocabulary if it is not there (``also_ask``); it stays there.
         """
         return self.start.wait_until_seen(label, timeout, minimum, ask=ask).result()
-
-    def next_detections(self, timeout: float | None = None) -> Detections:
-        """The first detections that come after the call."""
-        return self.start.next_detections(timeout).result()
-
-    def latest_detections(self, timeout: float | None = None) -> Detections:
-        """The newest detections; the next ones if none came while subscribed."""
-        return self.start.latest_detections(timeout).result()
-
-    def latest_features(self, timeout: float | None = None, *, semantic: bool = False) -> Features:
-        """The newest features, in the same way; ``values`` is (h, w, c), a view on the message.
-
-        semantic: those that text is compared with.
-        """
-        return self.start.latest_features(timeout, semantic=semantic).result()
-
-    def latest_masks(self, timeout: float | None = None) -> Masks:
-        """The newest masks, in the same way, with the names of their ids."""
-        return self.start.latest_masks(timeout).result()
-
-    def detections(self, timeout: float | None = None) -> Stream[Detections]:
-        """An iterator over detections; timeout: seconds without a message after which it raises."""
-        return self._stream(self._topics.detections, timeout)
-
-    def features(self, timeout: float | None = None, *, semantic: bool = False) -> Stream[Features]:
-        """An iterator over features."""
-        return self._stream(self._topics.semantic_features if semantic else self._topics.features, timeout)
-
-    def on_detections(self, callback: Callable[[Detections], Any]) -> Callable[[], None]:
-        """Calls back with detections, in the client's thread. Returns a function that ends it."""
-        topic = self._topics.detections
-        topic.add_listener(callback, lambda: None)
-        return lambda: topic.remove_listener(callback)
-
-    def _stream(self, subscription: TopicSubscription, timeout: float | None) -> Stream[Any]:
-        def timeout_error() -> Exception:
-            try:
-                state: str | None = self.state(STATE_TIMEOUT)
-            except ClientError:
-                state = None
-            return self.start.no_message_error(subscription, timeout or 0.0, state)
-
-        return Stream(subscription, timeout, timeout_error)

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.arrays import FeatureArray
-from perception_contrast.core.errors import FrameError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.vocabulary import UNLABELLED
-from perception_contrast.images.pixel_rows import pixel_rows
 from perception_contrast.ros.messages.feature_map import to_grid
 from perception_contrast.ros.messages.image_messages import nanoseconds
+from perception_contrast.ros.monitoring.latency import STAGES, FrameTimeline
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ class Thing:
     Attributes:
         score: Probability.
         box: x0, y0, x1, y1 in pixels of the source image; a box over columns 10 to 19 has x0 = 10, x1 = 20.
-        track_id: Stays with the object; "" without tracking.
+        track_id: Id of the detection, the same in all results of one image. It stays with the object; without
+            tracking it is the number of the detection in its image.
     """
 
     label: str
@@ -119,6 +119,26 @@ class Vectors:
 
 
 @dataclass(frozen=True)
+class ImageVector(Stamped):
+    """vectors: one row, for the whole image."""
+
+    vectors: Vectors
+
+
+@dataclass(frozen=True)
+class StageTimes(Stamped):
+    """How long one image took in the node.
+
+    Attributes:
+        camera: Name, "" for the only one.
+        milliseconds: By stage, as docs/ros_interface.md lists them.
+    """
+
+    camera: str
+    milliseconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Heatmap(Stamped):
     """values: (H, W) float32 of the source image's size; a cosine, or the probability of a label."""
 
@@ -148,18 +168,17 @@ def features_from_message(message: Any) -> Features:
     return Features(message.header, to_grid(message))
 
 
-def channel_array(message: Any, encoding: str, dtype: str) -> NDArray[Any]:
-    """(H, W) view on an Image of one little-endian channel. Raises FrameError."""
-    if message.encoding != encoding or message.is_bigendian:
-        raise FrameError(
-            "unknown_encoding", f"an image of {message.encoding} was received; expected {encoding}"
-        )
-    return pixel_rows(
-        message.data,
-        height=int(message.height),
-        width=int(message.width),
-        step=int(message.step),
-        channels=1,
-        dtype=np.dtype(dtype),
-        what=f"a {encoding} image",
-    )
+def image_vector_from_message(message: Any) -> ImageVector:
+    """Of a perception_contrast_msgs/Embedding."""
+    row = np.array(message.data, np.float32)[None]
+    return ImageVector(message.header, Vectors(row, message.model, message.space))
+
+
+def stage_times_from_message(message: Any) -> StageTimes:
+    """Of a perception_contrast_msgs/Latency."""
+    times = {name: nanoseconds(getattr(message, name)) for name in STAGES}
+    timings = dict(zip(message.stages, map(float, message.milliseconds), strict=True))
+    seconds = {name: (time - times["received"]) / 1e9 for name, time in times.items()}
+    since_stamp = (times["published"] - nanoseconds(message.header.stamp)) / 1e6
+    spans = FrameTimeline(**seconds, timings=timings).milliseconds(since_stamp)
+    return StageTimes(message.header, message.camera, spans)

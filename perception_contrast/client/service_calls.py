@@ -16,11 +16,11 @@ from perception_contrast.client.client_errors import (
     RefusedError,
 )
 from perception_contrast.client.futures import ClientFuture
+from perception_contrast.client.running_nodes import names_of_kind
+from perception_contrast.client.target import Target
 
-# How messages of perception_node begin while it is not active.
+# How messages of perception_node and map_node begin while they are not active.
 _NOT_ACTIVE = "not active"
-_SERVICE = "/set_queries"
-_SERVICE_TYPE = "perception_contrast_msgs/srv/SetQueries"
 
 
 @dataclass
@@ -35,9 +35,9 @@ class _PendingCall:
 
 
 class ServiceCaller:
-    """Calls services of one perception_node; its clients are made when they are first needed."""
+    """Calls services of one node; its clients are made when they are first needed."""
 
-    def __init__(self, background: BackgroundNode, target: str) -> None:
+    def __init__(self, background: BackgroundNode, target: Target) -> None:
         self._background, self._target = background, target
         self._clients: dict[str, Any] = {}
         self._pending: list[_PendingCall] = []
@@ -59,13 +59,13 @@ class ServiceCaller:
         self._background.submit(lambda: self._begin(pending))
         return result
 
-    def nodes(self) -> list[str]:
-        """Full names of the perception_nodes that are there."""
-        services = self._background.node.get_service_names_and_types()
-        return sorted(
-            name.removesuffix(_SERVICE)
-            for name, kinds in services
-            if name.endswith(_SERVICE) and _SERVICE_TYPE in kinds
+    def absence(self, what: str) -> NodeAbsentError:
+        """The error where nobody does ``what``, with the nodes that are there and the remedy."""
+        kind = self._target.kind
+        there = ", ".join(names_of_kind(self._background.node, kind)) or "none"
+        return NodeAbsentError(
+            f"nobody {what}; {kind.name}s that are there: {there}. Start {kind.name}, or give its name as "
+            f"{kind.argument} (here '{self._target.node}'), and check ROS_DOMAIN_ID"
         )
 
     def _begin(self, pending: _PendingCall) -> None:
@@ -97,12 +97,7 @@ class ServiceCaller:
                 f"{pending.name} did not answer within {pending.timeout:g} s; is its node still alive? "
                 "A large model may need a longer timeout"
             )
-        there = ", ".join(self.nodes()) or "none"
-        return NodeAbsentError(
-            f"nobody offers {pending.name} after {pending.timeout:g} s; perception nodes that are there: "
-            f"{there}. Start perception_node, or give its name as target (here '{self._target}'), and "
-            "check ROS_DOMAIN_ID"
-        )
+        return self.absence(f"offers {pending.name} after {pending.timeout:g} s")
 
     def on_close(self) -> None:
         for pending in self._pending:

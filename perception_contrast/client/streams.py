@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from perception_contrast.client.client_errors import ClosedError
@@ -23,17 +25,25 @@ class _MessageQueue:
     def __init__(self) -> None:
         self._waiting: deque[Any] = deque(maxlen=QUEUE_SIZE)
         self._changed = threading.Condition()
+        self._wakers: list[Callable[[], None]] = []
         self.ended = False
 
     def put(self, value: Any) -> None:
         with self._changed:
             self._waiting.append(value)
             self._changed.notify()
+            self._wake()
 
     def end(self) -> None:
         with self._changed:
             self.ended = True
             self._changed.notify_all()
+            self._wake()
+
+    def _wake(self) -> None:
+        wakers, self._wakers = self._wakers, []
+        for waker in wakers:
+            waker()
 
     def take(self, timeout: float | None) -> Any:
         """The next value; None at the end. Raises TimeoutError."""
@@ -47,6 +57,33 @@ class _MessageQueue:
                     raise TimeoutError
                 self._changed.wait(left)
             return self._waiting.popleft()
+
+    async def take_async(self, timeout: float | None) -> Any:
+        """As ``take``, for asyncio. No thread waits: an event loop has only a few to lend."""
+        loop = asyncio.get_running_loop()
+        end = None if timeout is None else loop.time() + timeout
+        while True:
+            ready: asyncio.Future[None] = loop.create_future()
+            waker = partial(_wake_loop, loop, ready)
+            with self._changed:
+                if self._waiting:
+                    return self._waiting.popleft()
+                if self.ended:
+                    return None
+                self._wakers.append(waker)
+            try:
+                await asyncio.wait_for(ready, None if end is None else end - loop.time())
+            except asyncio.TimeoutError as error:
+                raise TimeoutError from error
+            finally:
+                with self._changed, contextlib.suppress(ValueError):
+                    self._wakers.remove(waker)
+
+
+def _wake_loop(loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> None:
+    # A loop that was closed meanwhile waits for nothing.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(lambda: None if ready.done() else ready.set_result(None))
 
 
 class Stream(Generic[Value]):
@@ -82,7 +119,11 @@ class Stream(Generic[Value]):
         return self
 
     async def __anext__(self) -> Value:
-        if (value := await asyncio.to_thread(self._take)) is None:
+        try:
+            value: Value | None = await self._queue.take_async(self._timeout)
+        except TimeoutError:
+            raise await asyncio.to_thread(self._timeout_error) from None
+        if value is None:
             raise StopAsyncIteration
         return value
 

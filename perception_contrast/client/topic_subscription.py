@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
@@ -17,6 +17,13 @@ from perception_contrast.client.futures import ClientFuture
 from perception_contrast.ros.qos import output_qos, sensor_qos
 
 Predicate = Callable[[Any], Any]
+
+
+class Source(NamedTuple):
+    """A topic's full name and message type."""
+
+    topic: str
+    kind: Any
 
 
 @dataclass(frozen=True)
@@ -37,28 +44,33 @@ class TopicSubscription:
     """One topic. Messages are converted once, in the client's thread.
 
     Args:
-        kind: Message type.
-        topic: Full name.
-        convert: Makes what users get of a message. A message with which it fails is skipped.
+        source: The topic, or what looks for it; called again, in the client's thread, while it gives None.
+        convert: Makes what users get of a message. A message with which it fails is skipped, and one of which
+            it makes None is nobody's.
         on_unreadable: Called with the topic and the error of a skipped message.
         linger: Seconds that the subscription outlives its last use, so that a loop does not subscribe anew
             each time.
         qos: A fixed profile; by default as reliable as the publishers.
+        raw: Give ``convert`` the serialized message.
+        name: What errors call the topic while it is not known.
     """
 
     def __init__(
         self,
         background: BackgroundNode,
-        kind: Any,
-        topic: str,
+        source: Source | Callable[[], Source | None],
         convert: Callable[[Any], Any],
         on_unreadable: Callable[[str, Exception], None],
         linger: float,
         qos: QoSProfile | None = None,
+        raw: bool = False,
+        name: str = "",
     ) -> None:
-        self.topic = topic
-        self._background, self._kind, self._convert = background, kind, convert
-        self._on_unreadable, self._linger, self._qos = on_unreadable, linger, qos
+        fixed = source if isinstance(source, Source) else None
+        self._find: Callable[[], Source | None] = (lambda: fixed) if isinstance(source, Source) else source
+        self._source, self._name = fixed, name
+        self._background, self._convert = background, convert
+        self._on_unreadable, self._linger, self._qos, self._raw = on_unreadable, linger, qos, raw
         self._subscription: Any = None
         self._last_use = 0.0
         self._newest: Any = None
@@ -67,8 +79,18 @@ class TopicSubscription:
         background.add_task(self)
 
     @property
+    def topic(self) -> str:
+        """Full name; what it is of while that is not known."""
+        return self._name if self._source is None else self._source.topic
+
+    @property
     def subscribed(self) -> bool:
         return self._subscription is not None
+
+    @property
+    def newest(self) -> Any:
+        """What the newest message became; None while none came since the subscription began."""
+        return self._newest
 
     def wait(
         self,
@@ -88,7 +110,7 @@ class TopicSubscription:
         result: ClientFuture[Any] = ClientFuture(lambda: self._background.thread, time.monotonic() + timeout)
 
         def begin() -> None:
-            self._subscribe()
+            self.keep()
             waiter = _Waiter(predicate, result, timeout_error)
             if newest and self._newest is not None:
                 waiter.offer(self._newest)
@@ -106,7 +128,7 @@ class TopicSubscription:
 
         def begin() -> None:
             self._listeners[listener] = on_close
-            self._subscribe()
+            self.keep()
 
         self._background.submit(begin)
 
@@ -125,29 +147,39 @@ class TopicSubscription:
         return threading.current_thread() is self._background.thread
 
     def publishers(self) -> int:
-        return int(self._background.node.count_publishers(self.topic))
+        return 0 if self._source is None else int(self._background.node.count_publishers(self._source.topic))
 
     # In the client's thread.
 
-    def _profile(self) -> QoSProfile:
+    def keep(self) -> None:
+        """Subscribes, and counts as a use of the subscription."""
+        self._last_use = time.monotonic()
+        if self._subscription is not None:
+            return
+        self._source = self._find()
+        if self._source is not None:
+            self._subscription = self._background.node.create_subscription(
+                self._source.kind,
+                self._source.topic,
+                self._received,
+                self._profile(self._source.topic),
+                raw=self._raw,
+            )
+
+    def _profile(self, topic: str) -> QoSProfile:
         if self._qos is not None:
             return self._qos
-        offers = self._background.node.get_publishers_info_by_topic(self.topic)
+        offers = self._background.node.get_publishers_info_by_topic(topic)
         unreliable = any(one.qos_profile.reliability != ReliabilityPolicy.RELIABLE for one in offers)
         return sensor_qos(2) if unreliable else output_qos(2)
-
-    def _subscribe(self) -> None:
-        self._last_use = time.monotonic()
-        if self._subscription is None:
-            self._subscription = self._background.node.create_subscription(
-                self._kind, self.topic, self._received, self._profile()
-            )
 
     def _received(self, message: Any) -> None:
         try:
             value = self._convert(message)
         except Exception as error:
             self._on_unreadable(self.topic, error)
+            return
+        if value is None:
             return
         self._newest = value
         for waiter in self._waiters:
@@ -164,7 +196,9 @@ class TopicSubscription:
             self._last_use = now
         self._waiters = left
         if self._subscription is None:
-            return False
+            if self._listeners or left:
+                self.keep()
+            return bool(self._listeners or left)
         if not self._listeners and not left and now - self._last_use > self._linger:
             self._background.node.destroy_subscription(self._subscription)
             # A message from before a pause is not the newest one after it.

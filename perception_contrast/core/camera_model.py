@@ -23,6 +23,9 @@ _UNDISTORT_STEPS = 50
 _POLYNOMIAL_LENGTHS = (4, 5, 8, 12, 14)
 _FISHEYE_LENGTH = 4
 
+# Difference of two aspect ratios from which two sizes cannot be of the same view.
+_ASPECT = 0.02
+
 
 @dataclass(frozen=True)
 class CameraModel:
@@ -153,6 +156,11 @@ def cropped_camera(camera: CameraModel, box: Box) -> CameraModel:
     """The camera of the crop (x_min, y_min, x_max, y_max) of its image."""
     x0, y0, x1, y1 = box
     return replace(camera, height=y1 - y0, width=x1 - x0, cx=camera.cx - x0, cy=camera.cy - y0)
+
+
+def same_view(size: Size, image: Size) -> bool:
+    """Whether two sizes, (height, width), may be of one view at two resolutions."""
+    return abs(size[1] * image[0] / (size[0] * image[1]) - 1.0) <= _ASPECT
 
 
 def resized_camera(camera: CameraModel, size: Size) -> CameraModel:

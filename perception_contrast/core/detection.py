@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from perception_contrast.core.arrays import BoolMask, Box, FloatArray
+from perception_contrast.core.vocabulary import UNLABELLED
+
+# Values of pixels that belong to a detection: from 1 to this one.
+LARGEST_INSTANCE = UNLABELLED - 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,47 @@ class Detection:
     embedding: FloatArray | None = None
     space: str = ""
     track_id: str = ""
+
+
+@dataclass(frozen=True)
+class RegionVectors:
+    """Mean unit vectors of one detection's mask.
+
+    Attributes:
+        semantic: (c,) float32 unit vector that is comparable with texts; None without a language model.
+        spatial: (d,) float32 unit vector of the image encoder; None where it was not asked for.
+    """
+
+    semantic: FloatArray | None = None
+    spatial: FloatArray | None = None
+
+
+def frame_ids(detections: Sequence[Detection]) -> tuple[str, ...]:
+    """The id of each detection of one image, the same in every output of that image.
+
+    Args:
+        detections: Of one image, all tracked or none.
+
+    Returns:
+        The track ids; where nothing is tracked the numbers from 1 on in the order of the detections, which
+        tie the outputs of one image and mean nothing in another.
+    """
+    return tuple(found.track_id or str(number) for number, found in enumerate(detections, 1))
+
+
+def instance_value(identity: str) -> int:
+    """The value of the pixels of a detection in an instance image.
+
+    It is the number itself up to LARGEST_INSTANCE. Ids are never reused and so grow further; then values
+    begin again at 1. The tracker gives no two tracks of one camera the same value.
+
+    Args:
+        identity: As of ``frame_ids``.
+
+    Returns:
+        1 to LARGEST_INSTANCE.
+    """
+    return (int(identity) - 1) % LARGEST_INSTANCE + 1
 
 
 def detection_iou(first: Detection, second: Detection) -> float:

@@ -1,4 +1,4 @@
-"""Frame: one image of one camera."""
+"""Frame: one image of one camera. PosedFrame: the same with the place of the camera."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from perception_contrast.core.arrays import DepthImage, RgbImage, Size
 from perception_contrast.core.camera_model import CameraModel
+from perception_contrast.core.rigid_transform import RigidTransform
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,16 @@ class Frame:
     def size(self) -> Size:
         """(height, width) in pixels."""
         return int(self.image.shape[0]), int(self.image.shape[1])
+
+
+@dataclass(frozen=True)
+class PosedFrame:
+    """An image with depth, and where its camera was.
+
+    Attributes:
+        frame: With depth at the image's pixels, and the camera of the image.
+        pose: The camera's optical frame in the map.
+    """
+
+    frame: Frame
+    pose: RigidTransform

@@ -1,3 +1,3 @@
 """The package's version, apart from the public names of the package, which load far more."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

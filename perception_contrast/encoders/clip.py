@@ -36,6 +36,7 @@ from perception_contrast.encoders.position_embedding import grid_of
 from perception_contrast.encoders.radio_words import WORDS, radio_words_names, radio_words_network
 from perception_contrast.encoders.tips import tips_names, tips_network
 from perception_contrast.models.download import Progress
+from perception_contrast.models.folder_models import TEXT_TOWERS
 from perception_contrast.models.logit_scale import LogitScale
 from perception_contrast.models.model_libraries import import_open_clip, import_timm
 from perception_contrast.models.registry import IMAGE_TEXT_NAMES, model_spec
@@ -52,6 +53,7 @@ from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.causal_text_tower import ends_of, reads_to_the_end_alone, vectors_at_ends
 from perception_contrast.text.clip_text_encoder import tokenizer_beside
 from perception_contrast.text.sentence_encoder import deferred_minilm
+from perception_contrast.text.text_tower_kind import TowerTokens, text_tower_kind
 from perception_contrast.text.tips_transformer import TipsTextTransformer
 
 
@@ -291,7 +293,7 @@ def load_clip(
     when the first text comes, where the file allows it: for a model that only answers. Raises ModelError.
     """
     spec = model_spec(name) if isinstance(name, str) else name
-    if not spec.knows_words or spec.family in ("lit", "text"):
+    if not spec.knows_words or spec.family in ("lit", "text", "student"):
         raise ModelError(
             f"'{spec.name}' has no tower of words beside its images'; choose one of {IMAGE_TEXT_NAMES}"
         )
@@ -338,8 +340,10 @@ def _with_words(
     words = spec.words
     assert words is not None
     network, sha256 = load_pair(spec, path) if path else (pair_network(spec), "")
-    sentences: TextEncoder | None = None
-    if words.tower == "minilm":
+    sentences: Any = None
+    if words.tower not in TEXT_TOWERS:
+        sentences = TowerTokens(text_tower_kind(words.tower), words.context)
+    elif words.tower == "minilm":
         sentences = deferred_minilm(device=device, offline=offline, progress=progress)
         require_same_space(words.sentences, sentences.space, f"the words of '{spec.name}'")
     space = space_name(spec.name, sha256 or _digest(network))

@@ -14,15 +14,16 @@ from perception_contrast.core.embedding_spaces import space_name
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.base import EncoderOutput, ImageEncoder, Role
 from perception_contrast.encoders.position_embedding import grid_of
-from perception_contrast.encoders.timm_backbones import create_network, trunk_of
+from perception_contrast.encoders.timm_backbones import create_network, is_vit, trunk_of
 from perception_contrast.models.download import Progress
 from perception_contrast.models.registry import model_spec
-from perception_contrast.models.specs import ModelSpec, Triple
+from perception_contrast.models.specs import PLUGIN, ModelSpec, Triple
 from perception_contrast.models.weight_conversion import radio_names
 from perception_contrast.models.weight_loading import load_strictly, load_tensors, uninitialised
 from perception_contrast.models.weights import weights_file
 
-CLASSIFIERS = ("head.", "fc.")
+CLASSIFIERS = ("head.", "fc.", "classifier.")
+BEFORE_CLASSIFIERS = ("conv_head.", "norm_head.")  # of MobileNet, where the network here has none
 KEPT = ("head.norm.",)  # of ConvNeXt, before its classifier
 UNUSED = ("mask_token", "head_dist.")
 
@@ -55,7 +56,7 @@ class DinoTower(nn.Module, ImageEncoder):
         self.patch, self.dim = spec.patch, spec.dim
         self.mean: Triple = spec.mean
         self.std: Triple = spec.std
-        self.depth = len(getattr(vit, "blocks", ()))
+        self.depth = len(getattr(vit, "blocks", ())) if is_vit(vit) else 0
         self._trunk = trunk_of(vit, spec.resampling)
 
     @property
@@ -102,11 +103,23 @@ def load_dino(
             f"'{spec.name}' is no model of images alone; choose one of dinov2-*, dinov3-*, dino-*, mae-*, "
             "pe-spatial-*, c-radio*, resnet50 or timm:*"
         )
+    if spec.family == PLUGIN:
+        raise ModelError(
+            f"'{spec.name}' is loaded by its own package, which serves it and does not train it; choose an "
+            "encoder of `perception-contrast models list`"
+        )
     path = weights or weights_file(spec, offline=offline, pinned=pinned, progress=progress)
+    if spec.family == "student":
+        from perception_contrast.encoders.student import load_student  # which stands on this module
+
+        return load_student(spec, path).eval().requires_grad_(False).to(device)
     with uninitialised():
         network = create_network(spec.arch, spec.size, dict(spec.options))
     names = radio_names if spec.family == "radio" else _encoder_alone
-    load_strictly(network, names(load_tensors(path)), path)
+    known = network.state_dict()
+    state = names(load_tensors(path))
+    used = {n: v for n, v in state.items() if n in known or not n.startswith(BEFORE_CLASSIFIERS)}
+    load_strictly(network, used, path)
     tower = DinoTower(network, spec, space_name(spec.name, sha256_of(path)))
     return tower.eval().requires_grad_(False).to(device)
 

@@ -184,7 +184,7 @@ class HouseholdLit(nn.Module, LanguageModel):
         super().__init__()
         self._rescoring, self._training_images = rescoring, training_images
         self.facts: dict[str, str] = dict(facts or {})
-        self._trained_absent = _trained_absent(self.facts)
+        self._trained_absent = trained_absent_names(self.facts)
         self.tower, self.head = tower, head
         self.model, self.space, self.dim = model, space, head.config.dim
         self.image_encoder: ImageEncoder = AlignedEncoder(tower, head, space, model)
@@ -198,8 +198,7 @@ class HouseholdLit(nn.Module, LanguageModel):
     @property
     def fitted(self) -> FittedScores:
         """The head's scale and bias of words."""
-        scale, bias = self.head.log_scale[WORDS].detach().exp().item(), self.head.bias[WORDS].item()
-        return FittedScores(scale, bias, self.facts)
+        return fitted_scores(self.head, self.facts)
 
     @property
     def rescoring(self) -> Rescoring | None:
@@ -256,7 +255,12 @@ def load_household_lit(
     return model.eval().requires_grad_(False).to(device)
 
 
-def _trained_absent(facts: Mapping[str, str]) -> frozenset[str]:
+def fitted_scores(head: AlignmentHead, facts: Mapping[str, str]) -> FittedScores:
+    """A head's scale and bias of words, with what was written with it."""
+    return FittedScores(head.log_scale[WORDS].detach().exp().item(), head.bias[WORDS].item(), facts)
+
+
+def trained_absent_names(facts: Mapping[str, str]) -> frozenset[str]:
     """The names in a head's facts; none in a head from before they were kept. Raises ModelError."""
     try:
         names = json.loads(facts.get(TRAINED_ABSENT, "[]"))

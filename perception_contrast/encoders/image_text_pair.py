@@ -13,10 +13,12 @@ from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.file_writing import writing
 from perception_contrast.encoders.timm_backbones import create_network
+from perception_contrast.models.folder_models import TEXT_TOWERS
 from perception_contrast.models.registry import MINILM
 from perception_contrast.models.specs import ModelSpec
 from perception_contrast.models.weight_loading import load_strictly, load_tensors, uninitialised
 from perception_contrast.text.text_networks import clip_text_transformer, sentence_projection
+from perception_contrast.text.text_tower_kind import text_tower_kind
 
 IMAGES = "pictures"  # in the words' file: sha256 of the weights that they were fitted to
 
@@ -63,6 +65,8 @@ def pair_network(spec: ModelSpec) -> PairNetwork:
     assert words is not None
     if words.tower == "minilm":
         text = sentence_projection(MINILM.dim, words.dim, words.hidden)
+    elif words.tower not in TEXT_TOWERS:
+        text = text_tower_kind(words.tower).make(words, words.dim)
     else:
         text = clip_text_transformer(words.width, words.depth, words.heads, words.context, words.dim)
     head: nn.Module = nn.Linear(spec.dim, words.dim, bias=False) if words.head else nn.Identity()

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from perception_contrast.core.cache import cache_dir
+from perception_contrast.core.embedding_spaces import space_name
 from perception_contrast.core.errors import ModelError
+from perception_contrast.encoders.alignment_head import CAPTIONS, AlignmentHead, load_alignment
 from perception_contrast.encoders.base import ImageEncoder, LanguageModel
 from perception_contrast.encoders.clip import ClipTower, load_clip
 from perception_contrast.encoders.dense.method_names import AUTO, dense_method
-from perception_contrast.encoders.dinov2 import load_dino
-from perception_contrast.encoders.household_lit import HouseholdLit, load_household_lit
+from perception_contrast.encoders.household_lit import (
+    PACKAGED,
+    AlignedTextEncoder,
+    HouseholdLit,
+    fitted_scores,
+    load_household_lit,
+    trained_absent_names,
+)
+from perception_contrast.encoders.load_image_encoder import load_image_encoder
+from perception_contrast.encoders.student import StudentTower
+from perception_contrast.encoders.student_language import (
+    StudentLanguage,
+    TeacherTexts,
+    require_teacher,
+    teacher_of,
+)
 from perception_contrast.models.download import Progress
 from perception_contrast.models.logit_scale import LogitScale
-from perception_contrast.models.registry import IMAGE_TEXT_NAMES, model_spec
+from perception_contrast.models.registry import IMAGE_TEXT_NAMES, LIT_TOWER, model_spec
+from perception_contrast.models.specs import ModelSpec
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.clip_text_encoder import ClipTextEncoder
 from perception_contrast.text.sentence_encoder import deferred_minilm
 from perception_contrast.text.shipped_vectors import ShippedTextEncoder, read_shipped_vectors
 from perception_contrast.text.text_cache import CachedTextEncoder
-
-LIT_TOWER = "dinov2-s14"
 
 
 class ClipLanguage(LanguageModel):
@@ -114,6 +130,9 @@ def load_encoders(
     spatial = loader.image_encoder(model, weights, pinned=shared)
     if language == "none":
         return Encoders(spatial, None, device)
+    if model_spec(language).family == "student":
+        tower = spatial if language == model else loader.image_encoder(language, language_weights)
+        return Encoders(spatial, loader.student(language, tower), device)
     if lit:
         head = loader.lit(language, spatial if shared else None, language_weights)
         return Encoders(spatial, head, device)
@@ -130,7 +149,7 @@ class _Loader:
     def image_encoder(self, name: str, weights: Path | None, *, pinned: bool = False) -> ImageEncoder:
         if not model_spec(name).spatial:
             return self.clip(name, weights, method=AUTO).backbone
-        return load_dino(
+        return load_image_encoder(
             name,
             device=self.device,
             offline=self.offline,
@@ -156,9 +175,48 @@ class _Loader:
 
     def lit(self, name: str, spatial: ImageEncoder | None, head: Path | None) -> HouseholdLit:
         tower = spatial or self.image_encoder(LIT_TOWER, None, pinned=True)
+        return load_household_lit(tower, self.sentences(), device=self.device, path=head, name=name)
+
+    def student(self, name: str, tower: ImageEncoder) -> StudentLanguage:
+        assert isinstance(tower, StudentTower)
+        spec = model_spec(name)
+        return StudentLanguage(tower, self._texts_of(spec))
+
+    def _texts_of(self, student: ModelSpec) -> TeacherTexts:
+        """The texts of a student's teacher, without that one's images."""
+        teacher = teacher_of(student)
+        if model_spec(teacher).family == "lit":
+            head, facts, sha256 = load_alignment(PACKAGED[teacher].alignment)
+            space = space_name(teacher, sha256)
+            require_teacher(student, space)
+            return lit_texts(head.to(self.device), facts, self.sentences(), space, teacher)
+        if model_spec(teacher).family == "student":
+            other = self.student(teacher, self.image_encoder(teacher, None))
+            require_teacher(student, other.space)
+            return TeacherTexts(
+                other.text, other.image_text, other.logit_scale, other.fitted, other.trained_absent
+            )
+        clip = self.clip(teacher, None, method=AUTO)
+        require_teacher(student, clip.space)
+        language = _clip_language(clip)
+        return TeacherTexts(language.text, language.image_text, language.logit_scale)
+
+    def sentences(self) -> TextEncoder:
+        """MiniLM, with the vectors of common names shipped."""
         sentences = deferred_minilm(device=self.device, offline=self.offline, progress=self.progress)
-        known = ShippedTextEncoder(_cached(sentences), read_shipped_vectors())
-        return load_household_lit(tower, known, device=self.device, path=head, name=name)
+        return ShippedTextEncoder(_cached(sentences), read_shipped_vectors())
+
+
+def lit_texts(
+    head: AlignmentHead, facts: Mapping[str, str], sentences: TextEncoder, space: str, model: str
+) -> TeacherTexts:
+    """The texts of household-lit by themselves."""
+    # Its towers of images are not needed: the model is made around the head alone.
+    texts = AlignedTextEncoder(sentences, head.eval().requires_grad_(False), space, model)
+    return TeacherTexts(
+        texts, texts, LogitScale(head.log_scale[CAPTIONS].exp().item()), fitted_scores(head, facts),
+        trained_absent_names(facts),
+    )  # fmt: skip
 
 
 def _clip_language(clip: ClipTower) -> ClipLanguage:

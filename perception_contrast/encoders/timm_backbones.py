@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from perception_contrast.encoders.conv_pyramid import ConvPyramid
 from perception_contrast.encoders.position_embedding import KEPT_GRIDS, Positions
 from perception_contrast.models.model_libraries import import_timm
 from perception_contrast.models.specs import Resampling
 
 RADIO, RADIO_SIDE = "_radio_v", 2048  # C-RADIO's positions are learned for images of this side
+CONVOLUTIONAL = ("resnet", "convnext", "mobilenetv3", "efficientnet")  # modules of timm
 
 
 class Trunk(Protocol):
@@ -37,9 +39,16 @@ class Trunk(Protocol):
 
 def trunk_of(network: nn.Module, rule: Resampling | None = None) -> Trunk:
     """rule: how positions are resampled; None for timm's way."""
-    if hasattr(network, "blocks"):
+    if is_vit(network):
         return VitTrunk(network, rule)
+    if isinstance(network, ConvPyramid) or (not hasattr(network, "layer4") and not hasattr(network, "stem")):
+        return MapTrunk(network)
     return ConvNextTrunk(network) if hasattr(network, "stages") else ConvTrunk(network)
+
+
+def is_vit(network: nn.Module) -> bool:
+    """Whether it is a vision transformer; MobileNet has blocks too."""
+    return hasattr(network, "blocks") and hasattr(network, "patch_embed")
 
 
 class VitTrunk:
@@ -192,25 +201,61 @@ class ConvNextTrunk:
         return x.permute(0, 2, 3, 1), image, tuple(kept[index] for index in layers)
 
 
+class MapTrunk:
+    """A network whose ``forward_features`` gives its grid: timm's MobileNet and EfficientNet, a pyramid."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+
+    def run(
+        self, images: Tensor, rows: int, columns: int, layers: Sequence[int] = ()
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """The image is the mean of its grid. ``layers`` are none: ``DinoTower.depth`` is 0."""
+        x = self.network.forward_features(images)
+        return x.permute(0, 2, 3, 1), x.mean((2, 3)), ()
+
+
 def create_network(arch: str, size: int, more: Mapping[str, int | float | bool] | None = None) -> nn.Module:
     """timm's network without a classifier at random initialisation; of Eva, one that takes any grid.
 
-    more: of ``timm.create_model``; and ``cifar_stem``, a ResNet for images of 32 pixels (first
-    convolution 3x3 without stride, no pooling).
+    more: of ``timm.create_model``; ``cifar_stem``, a ResNet for images of 32 pixels (first
+    convolution 3x3 without stride, no pooling); and those of ``finished``.
     """
     timm = import_timm()
     from timm.models import is_model_in_modules
 
     options: dict[str, Any] = {}
-    if not is_model_in_modules(arch, ["resnet", "convnext"]):
+    if not is_model_in_modules(arch, list(CONVOLUTIONAL)):
         options["img_size"] = RADIO_SIDE if RADIO in arch else size
     if is_model_in_modules(arch, ["eva"]):
         options["dynamic_img_size"] = True
     options |= more or {}
     cifar_stem = options.pop("cifar_stem", False)
+    stride, channels = int(options.pop("pyramid_stride", 0)), int(options.pop("pyramid_channels", 0))
     network: Any = timm.create_model(arch, pretrained=False, num_classes=0, **options)
     if cifar_stem:
         network.conv1 = nn.Conv2d(3, network.conv1.out_channels, 3, 1, 1, bias=False)
         network.maxpool = nn.Identity()
-    module: nn.Module = network
+    return finished(network, stride, channels)
+
+
+def finished(network: Any, pyramid_stride: int = 0, pyramid_channels: int = 0) -> nn.Module:
+    """A network of timm without a classifier as it is used here.
+
+    Args:
+        network: Of ``timm.create_model(..., num_classes=0)``.
+        pyramid_stride: Pixels of a cell, where maps of earlier stages are merged into the last one; 0
+            leaves the last map as it is.
+        pyramid_channels: Of the merged map.
+
+    Raises:
+        ModelError: As ``ConvPyramid``.
+    """
+    # What MobileNet has between the mean and a classifier belongs to the classifier; EfficientNet's
+    # comes before the mean, and no pyramid reads it.
+    unused = hasattr(network, "conv_head") and (hasattr(network, "norm_head") or pyramid_stride > 0)
+    for name in ("conv_head", "norm_head", "bn2", "act2") if unused else ():
+        if hasattr(network, name):
+            setattr(network, name, nn.Identity())
+    module: nn.Module = ConvPyramid(network, pyramid_stride, pyramid_channels) if pyramid_stride else network
     return module

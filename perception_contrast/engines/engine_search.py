@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from perception_contrast.core.allocator import release_memory
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.process.allocator import release_memory
 
 logger = logging.getLogger(__name__)
 

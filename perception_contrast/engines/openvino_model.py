@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import ModelError, one_line
+from perception_contrast.core.process.usage_reports import forbid_usage_reports
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def openvino_core(kind: str) -> Any:
     Raises:
         ModelError: OpenVINO is not installed, or it does not see the device.
     """
+    forbid_usage_reports()
     try:
         import openvino
     except ImportError as error:

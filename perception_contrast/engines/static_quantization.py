@@ -5,7 +5,6 @@ As a program this module quantizes one file: NNCF's memory, messages and setting
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.cache import replacing
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.process.usage_reports import forbid_usage_reports
 from perception_contrast.encoders.encoder_graph import EncoderGraph
 from perception_contrast.engines.export.exported_encoder import INPUT, seal
 from perception_contrast.engines.export.onnx_export import export_onnx
@@ -32,8 +32,6 @@ from perception_contrast.preprocessing.to_tensor import image_tensor
 
 # Seconds for the largest model on a slow processor.
 PATIENCE = 3600
-# It reports its use to its makers unless it believes to run in its own tests.
-_NO_REPORTS = {"NNCF_CI": "1"}
 
 
 def require_nncf() -> None:
@@ -89,10 +87,7 @@ def write_int8(
 def _run_child(source: Path, arrays: Path, made: Path, keep: Sequence[str]) -> None:
     command = [sys.executable, "-m", __name__, str(source), str(arrays), str(made), *keep]
     try:
-        ended = subprocess.run(
-            command, env={**os.environ, **_NO_REPORTS}, capture_output=True, text=True, timeout=PATIENCE,
-            check=False,
-        )  # fmt: skip
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ModelError(f"NNCF did not quantize the model: {error}") from error
     if ended.returncode or not made.exists():
@@ -104,6 +99,7 @@ def _run_child(source: Path, arrays: Path, made: Path, keep: Sequence[str]) -> N
 
 def _quantize(source: Path, arrays: Path, made: Path, keep: Sequence[str]) -> None:
     """The child's work. arrays: (n, 3, H, W) float32 in NumPy's format."""
+    forbid_usage_reports()
     import nncf
 
     model = onnx.load(str(source))

@@ -57,6 +57,15 @@ def resize_image(image: NDArray[_Scalar], size: Size) -> NDArray[_Scalar]:
     return _resized(image, size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
+def shrink_image(image: NDArray[_Scalar], longest: int) -> NDArray[_Scalar]:
+    """As ``resize_image``, its longer side ``longest`` pixels at most; smaller images stay as they are."""
+    height, width = image.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1.0:
+        return image
+    return resize_image(image, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
 def resize_labels(labels: NDArray[_Scalar], size: Size) -> NDArray[_Scalar]:
     """Labels, masks or depth (H, W) of any dtype at (height, width): nearest pixel, nothing is mixed."""
     if labels.shape[:2] == tuple(size):

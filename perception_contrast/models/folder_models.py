@@ -12,11 +12,14 @@ from typing import Any, get_args, get_type_hints
 
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import ModelError
+from perception_contrast.core.plugins import TEXT_TOWERS as TOWERS_OF_OTHERS
+from perception_contrast.core.plugins import registered_names
 from perception_contrast.models.custom_models import checked_name
 from perception_contrast.models.specs import Family, ModelSpec, Triple, WordsSpec
 
 CARD, WEIGHTS, WORDS = "model.json", "model.safetensors", "words.safetensors"
-TEXT_TOWERS = ("transformer", "minilm")
+TEXT_TOWERS = ("transformer", "minilm", TEACHER := "teacher")
+_OF_STUDENTS = ("teacher", "teacher_space")  # what cards of before do not have
 _MOST = 1 << 20
 """Beyond any size, width or mean that a model has."""
 
@@ -92,7 +95,7 @@ def folder_model(folder: Path) -> ModelSpec:
 
 def _spec(card: _Card, folder: Path) -> ModelSpec:
     family = card.value("family", str)
-    if family not in get_args(Family) or family in ("lit", "text"):
+    if family not in get_args(Family) or family in ("lit", "text", "plugin"):
         raise ModelError(f"{card.path}: family '{family}' cannot be served from a folder")
     weights = folder / WEIGHTS
     if not weights.is_file():
@@ -134,12 +137,17 @@ def _words(card: _Card) -> WordsSpec | None:
         return None
     inner = _Card(card.value("words", dict), card.path)
     kinds = get_type_hints(WordsSpec)
-    words = WordsSpec(**{one.name: inner.value(one.name, kinds[one.name]) for one in fields(WordsSpec)})
-    if words.tower not in TEXT_TOWERS:
+    given = [
+        one.name for one in fields(WordsSpec) if one.name in inner.stored or one.name not in _OF_STUDENTS
+    ]
+    words = WordsSpec(**{name: inner.value(name, kinds[name]) for name in given})
+    if words.tower not in TEXT_TOWERS and words.tower not in registered_names(TOWERS_OF_OTHERS):
+        known = ", ".join((*TEXT_TOWERS, *registered_names(TOWERS_OF_OTHERS)))
         raise ModelError(
-            f"{card.path}: text tower '{words.tower}' is not known; there are {', '.join(TEXT_TOWERS)}"
+            f"{card.path}: text tower '{words.tower}' is not known; there are {known}; install the package "
+            "that it comes from"
         )
-    if words.file not in card.stored.get("beside", {}):
+    if words.tower != TEACHER and words.file not in card.stored.get("beside", {}):
         raise ModelError(
             f"{card.path}: the words' file '{words.file}' is not among 'beside'; export it again"
         )

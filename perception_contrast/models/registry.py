@@ -8,12 +8,15 @@ from pathlib import Path
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.models.custom_models import custom_model
+from perception_contrast.models.encoder_kind import encoder_kind
 from perception_contrast.models.folder_models import folder_model, is_folder_name
 from perception_contrast.models.image_models import DINOV2_S14_WHEEL, SPATIAL_MODELS
 from perception_contrast.models.image_text_models import LANGUAGE_MODELS
 from perception_contrast.models.specs import HALF, IMAGENET_MEAN, IMAGENET_STD, ModelSpec, WheelFile
 from perception_contrast.models.timm_models import TIMM, timm_model
 
+# The image encoder that the heads of household-lit stand on.
+LIT_TOWER = "dinov2-s14"
 MINILM = ModelSpec(
     name="minilm-l6",
     family="text",
@@ -74,8 +77,9 @@ MODELS: dict[str, ModelSpec] = {
 
 
 def model_spec(name: str) -> ModelSpec:
-    """The spec of a model: of the list, ``timm:<architecture>``, one that was added under its own name, or
-    the path of a folder that ``perception-contrast train export`` wrote.
+    """The spec of a model: of the list, ``timm:<architecture>``, one that was added under its own name, the
+    path of a folder that ``perception-contrast train export`` wrote, or one that an installed package
+    registers (``encoder_kind``).
 
     Raises ModelError naming the nearest models if there is none.
     """
@@ -88,6 +92,9 @@ def model_spec(name: str) -> ModelSpec:
     own = custom_model(name, model_spec)
     if own:
         return own
+    brought = encoder_kind(name)
+    if brought is not None:
+        return brought.spec
     near = difflib.get_close_matches(name.lower(), MODELS, n=3, cutoff=0.6)
     remedy = (
         f"did you mean {', '.join(near)}?" if near else "`perception-contrast models list` names them all"

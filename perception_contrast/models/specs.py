@@ -11,10 +11,14 @@ from perception_contrast.models.licences import is_permissive, licence_warning
 Family = Literal[
     "dinov2", "dino", "dinov3", "mae", "pe-spatial", "radio", "resnet", "timm",
     "clip", "siglip", "mobileclip", "pe-core", "metaclip2", "tips", "dinotxt", "radio-words", "lit", "text",
+    "student", "plugin",
 ]  # fmt: skip
 Triple = tuple[float, float, float]
 
-SPATIAL: tuple[Family, ...] = ("dinov2", "dino", "dinov3", "mae", "pe-spatial", "radio", "resnet", "timm")
+PLUGIN: Family = "plugin"  # of an encoder that another package loads
+SPATIAL: tuple[Family, ...] = (
+    "dinov2", "dino", "dinov3", "mae", "pe-spatial", "radio", "resnet", "timm", "student", PLUGIN,
+)  # fmt: skip
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
@@ -105,7 +109,8 @@ class WordsSpec:
     """The text side that was trained onto a model of images alone.
 
     Attributes:
-        tower: "transformer" (CLIP's text transformer) or "minilm" (MiniLM's sentence vectors and a head).
+        tower: "transformer" (CLIP's text transformer), "minilm" (MiniLM's sentence vectors and a head) or
+            "teacher" (the texts of the model that a student learned from).
         dim: Channels of the space in which image and text vectors are compared.
         file: The safetensors file beside the model's weights that holds it.
         head: Whether a linear layer takes image vectors into that space.
@@ -117,6 +122,8 @@ class WordsSpec:
         context: Its tokens per text.
         hidden: Hidden channels of the head on MiniLM's vectors; 0 for a linear head.
         sentences: Space of MiniLM's sentence vectors.
+        teacher: The model whose texts it has, a name of the registry or ``./teacher``; empty for none.
+        teacher_space: Space of that one's texts.
     """
 
     tower: str
@@ -131,6 +138,8 @@ class WordsSpec:
     context: int = 0
     hidden: int = 0
     sentences: str = ""
+    teacher: str = ""
+    teacher_space: str = ""
 
 
 @dataclass(frozen=True)
@@ -225,12 +234,14 @@ class ModelSpec:
             return Resampling("bilinear")
         if self.family in ("radio", "radio-words"):
             return Resampling("bilinear", antialias=False, square=True, corners=self.arch in _RADIO_CORNERS)
+        if self.family == "student":
+            return Resampling(antialias=bool(dict(self.options).get("antialias", True)))
         return Resampling(antialias=self.family != "dinov2" or "reg" in self.arch)
 
     @property
     def image_input(self) -> ImageInput | None:
         """The input of its images' vectors, for a model of images and words; None where any size will do."""
-        if not self.knows_words or self.family in ("lit", "text"):
+        if not self.knows_words or self.family in ("lit", "text", "student"):
             return None
         side = max(1, self.size // self.patch) * self.patch
         return ImageInput(side, self.squash, self.interpolation == "bilinear")

@@ -1,4 +1,4 @@
-"""Any plain vision transformer, ResNet or ConvNeXt of timm, named ``timm:<architecture>[.<weights>]``."""
+"""A plain ViT, ResNet, ConvNeXt, MobileNet or EfficientNet of timm: ``timm:<architecture>[.<weights>]``."""
 
 from __future__ import annotations
 
@@ -58,16 +58,19 @@ def _cell(module: Any, name: str) -> int:
     """Pixels a side of a grid cell has. Raises ModelError for a network that cannot be run at any size."""
     from timm.layers import PatchEmbed
     from timm.models.convnext import ConvNeXt
+    from timm.models.efficientnet import EfficientNet
     from timm.models.eva import Eva
+    from timm.models.mobilenetv3 import MobileNetV3
     from timm.models.resnet import ResNet
     from timm.models.vision_transformer import VisionTransformer
 
-    if type(module) in (ResNet, ConvNeXt):
+    if type(module) in (ResNet, ConvNeXt, MobileNetV3, EfficientNet):
         return int(module.feature_info[-1]["reduction"])
     plain = type(module) in (VisionTransformer, Eva) and type(module.patch_embed) is PatchEmbed
     if not plain or "radio" in name:
         raise ModelError(
-            f"'{name}' is no plain vision transformer, ResNet or ConvNeXt (it is a {type(module).__name__} "
+            f"'{name}' is no plain vision transformer, ResNet, ConvNeXt, MobileNet or EfficientNet (it is a "
+            f"{type(module).__name__} "
             "that treats positions in its own way), so it cannot be run at any image size"
             + ("; choose one of c-radiov3-*, c-radiov4-*" if "radio" in name else "")
         )

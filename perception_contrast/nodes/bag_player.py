@@ -4,7 +4,7 @@ from __future__ import annotations
 
 if __name__ == "__main__":
     # Before the imports, which take seconds.
-    from perception_contrast.core.early_exit import exit_on_signals
+    from perception_contrast.core.process.early_exit import exit_on_signals
 
     exit_on_signals()
 

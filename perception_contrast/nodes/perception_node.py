@@ -4,7 +4,7 @@ from __future__ import annotations
 
 if __name__ == "__main__":
     # Before the imports, which take seconds.
-    from perception_contrast.core.early_exit import exit_on_signals
+    from perception_contrast.core.process.early_exit import exit_on_signals
 
     exit_on_signals()
 
@@ -17,13 +17,14 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.threads import settle_threads
+from perception_contrast.core.process.threads import settle_threads
 from perception_contrast.ros.camera.camera_input import InputSettings
 from perception_contrast.ros.camera.camera_stream import CameraStream
 from perception_contrast.ros.camera.output_publishers import OutputFormat
 from perception_contrast.ros.camera.scheduler import FairWorker
 from perception_contrast.ros.camera.stamp_synchronizer import Synchronized
-from perception_contrast.ros.monitoring.diagnostics import PERIOD, Diagnostics
+from perception_contrast.ros.mapping.tf_listener import TfListener
+from perception_contrast.ros.monitoring.diagnostics import PERIOD, Diagnostics, statuses
 from perception_contrast.ros.monitoring.latency import LatencyTopic
 from perception_contrast.ros.monitoring.statistics import Issues
 from perception_contrast.ros.node.active_pipeline import ActivePipeline
@@ -120,15 +121,19 @@ class PerceptionNode(LifecycleNode):
             self._deadline,
         )
         self._diagnostics = Diagnostics(
-            self, reporter.report, MutuallyExclusiveCallbackGroup(), diagnostics_period
+            self,
+            lambda name: statuses(name, reporter.report()),
+            MutuallyExclusiveCallbackGroup(),
+            diagnostics_period,
         )
         self._create_timers(values)
 
     def _create_cameras(self, values: Values) -> None:
         names = camera_names(values)
         settings = _input_settings(values)
+        tree = TfListener(self, moving=False).tree if settings.use_depth else None
         self._cameras = {
-            name: CameraStream(self, name, settings, self._submit, MutuallyExclusiveCallbackGroup())
+            name: CameraStream(self, name, settings, self._submit, MutuallyExclusiveCallbackGroup(), tree)
             for name in names
         }
         self._deadline = Deadline(self._cameras)
@@ -146,7 +151,9 @@ class PerceptionNode(LifecycleNode):
 
     def _output_format(self) -> OutputFormat:
         values = self._node_parameters.values
-        return OutputFormat(str(values["feature_dtype"]), int(values["overlay_quality"]))
+        return OutputFormat(
+            str(values["feature_dtype"]), int(values["overlay_quality"]), float(values["max_depth"])
+        )
 
     def _create_timers(self, values: Values) -> None:
         threshold = JumpThreshold(

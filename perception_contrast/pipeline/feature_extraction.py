@@ -54,7 +54,8 @@ class FeatureExtractor:
         split = request.searches and settings.split_instances
         # Where one pass gives both, features cost nothing and help to tell instances apart.
         for_splitting = split and self._encoders.shared_backbone
-        features = request.features or request.pca or by_exemplars or without_language or for_splitting
+        shown = request.features or request.pca or request.region_features
+        features = shown or by_exemplars or without_language or for_splitting
         semantic = request.semantic_features or request.searches
         return FeatureRequest(
             features, semantic, request.embedding, split, request.searches and self._watches

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from operator import or_
 
+from perception_contrast.core.arrays import LabelMask
 from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.familiarity.stream_monitor import StreamFamiliarity, StreamMonitor
 from perception_contrast.pipeline.feature_extraction import FeatureExtractor
@@ -20,7 +21,9 @@ from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pending_result import PendingResult
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.pipeline.stage_timer import StageTimer
+from perception_contrast.segmentation.masks.instance_image import instance_image
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
+from perception_contrast.segmentation.regions.region_features import RegionFeatures, region_features
 from perception_contrast.segmentation.search_result import SearchResult
 
 
@@ -120,6 +123,8 @@ class FrameComputation:
             detections=found.detections if found is not None and request.detections else None,
             overlay=drawings.overlay,
             pca=drawings.pca,
+            instances=self._instances(job, timer, found),
+            region_features=self._region_features(job, timer, features, found),
             familiarity=familiarity,
             timings=timer.timings,
             rescoring=found.rescoring if found is not None else None,
@@ -135,10 +140,24 @@ class FrameComputation:
         if self._search.refines_masks:
             with timer.stage("proposals"):
                 found = self._search.refine_masks(job.frame, found, job.prepared.vocabulary, job.settings)
-        if job.settings.track and (job.request.detections or job.request.overlay):
+        if job.settings.track and job.request.identifies:
             with timer.stage("track"):
                 found = self._tracking.update(job.frame, found, job.settings)
         return found
+
+    def _instances(self, job: _Job, timer: StageTimer, found: SearchResult | None) -> LabelMask | None:
+        if found is None or not job.request.instances:
+            return None
+        with timer.stage("regions"):
+            return instance_image(found.detections, job.frame.size)
+
+    def _region_features(
+        self, job: _Job, timer: StageTimer, features: ImageFeatures, found: SearchResult | None
+    ) -> RegionFeatures | None:
+        if found is None or not job.request.region_features:
+            return None
+        with timer.stage("regions"):
+            return region_features(found.detections, features.semantic, features.features)
 
     def _familiarity(self, frame: Frame, features: ImageFeatures) -> StreamFamiliarity | None:
         if self._monitor is None or features.class_token is None:

@@ -12,6 +12,7 @@ from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.encoders.familiarity.stream_monitor import StreamFamiliarity
+from perception_contrast.segmentation.regions.region_features import RegionFeatures
 from perception_contrast.segmentation.rescoring.rescoring_limits import RescoringCounts
 
 
@@ -31,6 +32,8 @@ class FrameResult:
         detections: Best first.
         overlay: (H, W, 3) uint8 RGB.
         pca: (H', W', 3) uint8 RGB, at most 640 wide.
+        instances: (H, W) uint16, ``instance_value`` of each pixel's detection; 65535 for none.
+        region_features: The detections with their vectors.
         familiarity: How like the language model's training images the frame's stream is; None where it was
             not searched, or where these are not known.
         timings: Milliseconds by stage.
@@ -49,6 +52,8 @@ class FrameResult:
     detections: tuple[Detection, ...] | None = None
     overlay: NDArray[np.uint8] | None = None
     pca: NDArray[np.uint8] | None = None
+    instances: NDArray[np.uint16] | None = None
+    region_features: RegionFeatures | None = None
     familiarity: StreamFamiliarity | None = None
     timings: dict[str, float] = field(default_factory=dict)
     rescoring: RescoringCounts | None = None

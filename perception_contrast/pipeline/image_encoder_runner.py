@@ -421,7 +421,8 @@ class ImageEncoderRunner:
         found = {field: arrays[source][index] for field, source in sources.items()}
         language, spatial = self._encoders.language, self._encoders.spatial
         features, semantic, embedding = (found.get(f) for f in ("features", "semantic", "embedding"))
-        if embedding is not None and language is None:
+        if embedding is not None:
+            # Also where the network made it one: in half precision it is one to a few thousandths.
             embedding = _unit(embedding)
         return ImageFeatures(
             None if features is None else _grid(frame, features, spatial.model, spatial.space),

@@ -17,6 +17,8 @@ class OutputRequest:
         detections: Boxes, masks and scores of the queries in force.
         overlay: The image with its detections drawn.
         pca: The features as colours, by their first three principal components.
+        instances: An image of the detections' ids.
+        region_features: The detections with their vectors.
     """
 
     features: bool = False
@@ -26,8 +28,15 @@ class OutputRequest:
     detections: bool = False
     overlay: bool = False
     pca: bool = False
+    instances: bool = False
+    region_features: bool = False
 
     @property
     def searches(self) -> bool:
         """Whether the queries in force have to be searched for."""
-        return self.masks or self.detections or self.overlay
+        return self.masks or self.identifies
+
+    @property
+    def identifies(self) -> bool:
+        """Whether detections have to have their ids."""
+        return self.detections or self.instances or self.region_features or self.overlay

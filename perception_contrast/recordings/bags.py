@@ -176,13 +176,15 @@ class BagSource:
         """
         return self._frames(self._topic_of_images(topic), on_error)
 
-    def numbered_frames(self, topic: str | None = None) -> Iterator[tuple[int, Frame | FrameError]]:
+    def numbered_frames(
+        self, topic: str | None = None, start: int = 0
+    ) -> Iterator[tuple[int, Frame | FrameError]]:
         """Every image of a topic as ``frames`` gives it, with its number among all images of the topic.
 
         In the place of one that cannot be decoded stands the reason, so numbers are those of the messages
-        in every program that counts them.
+        in every program that counts them. Those before number ``start`` are not decoded.
         """
-        return enumerate(self._decoded(self._topic_of_images(topic)))
+        return enumerate(self._decoded(self._topic_of_images(topic), start), start)
 
     def image_topic(self, topic: str | None = None) -> str:
         """An image topic that can be read: the given one, or the first of ``image_topics``.
@@ -237,10 +239,10 @@ class BagSource:
         if first is not None and not decoded:
             raise first
 
-    def _decoded(self, name: str) -> Iterator[Frame | FrameError]:
+    def _decoded(self, name: str, start: int = 0) -> Iterator[Frame | FrameError]:
         counts = self._unreadable[name] = Counter()
         camera = self._camera(name)
-        for message in self.messages([name]):
+        for message in islice(self.messages([name]), start, None):
             try:
                 frame = self._frame(message, camera)
             except FrameError as error:

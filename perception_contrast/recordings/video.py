@@ -42,17 +42,25 @@ class VideoSource:
         self.rate = rate if 0 < rate < 1000 else _USUAL_RATE
 
     def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def frames(self, start: int = 0) -> Iterator[Frame]:
+        """The frames from number ``start`` on; those before it are passed over, for seeking is not exact."""
         capture = self._open()
         try:
             index, last = 0, -1
             while True:
                 stamp = round(float(capture.get(cv2.CAP_PROP_POS_MSEC)) * 1e6)
-                has_frame, image = capture.read()
-                if not has_frame:
+                if not capture.grab():
                     return
                 # Some containers give no times, or the same one twice.
                 last = stamp if stamp > last else max(last + 1, round(index / self.rate * NANOSECONDS))
                 index += 1
+                if index <= start:
+                    continue
+                has_frame, image = capture.retrieve()
+                if not has_frame:
+                    return
                 yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), last, self.frame_id)
         finally:
             capture.release()

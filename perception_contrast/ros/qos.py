@@ -36,6 +36,7 @@ __all__ = (
     "output_qos",
     "qos_overrides",
     "sensor_qos",
+    "transform_qos",
 )
 
 
@@ -63,6 +64,12 @@ def output_qos(depth: int = 2) -> QoSProfile:
 def latched_qos() -> QoSProfile:
     """For messages that late subscribers must get too: the last one stays available."""
     return _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 1)
+
+
+def transform_qos(*, static: bool) -> QoSProfile:
+    """For /tf and /tf_static, as tf2 has it: many publishers share the queue, so one is not enough."""
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if static else DurabilityPolicy.VOLATILE
+    return _profile(ReliabilityPolicy.RELIABLE, durability, 100)
 
 
 def qos_overrides(*, reliability: bool = True) -> QoSOverridingOptions:

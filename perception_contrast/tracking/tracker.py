@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_contrast.core.detection import Detection
+from perception_contrast.core.detection import Detection, instance_value
 from perception_contrast.tracking.association import (
     UNKNOWN_APPEARANCE_COST,
     appearance_costs,
@@ -117,7 +117,8 @@ class Tracker:
             self._update_track(self._tracks[rows[index]], things[index], labels[index])
         rows[new] = len(self._tracks) + np.arange(len(new))
         self._boxes.add(boxes[new])
-        self._tracks += [self._new_track(things[index], labels[index]) for index in new.tolist()]
+        for index in new.tolist():
+            self._tracks.append(self._new_track(things[index], labels[index]))
         return [self._tracks[row].id for row in rows.tolist()]
 
     def _advance(self, image: NDArray[np.uint8], stamp_ns: int) -> None:
@@ -156,7 +157,12 @@ class Tracker:
         return rows
 
     def _new_track(self, found: Detection, labels: frozenset[str]) -> _Track:
-        return _Track(str(next(self._numbers)), labels, found.embedding, found.space, self._now)
+        return _Track(self._new_id(), labels, found.embedding, found.space, self._now)
+
+    def _new_id(self) -> str:
+        """The next number whose value in an instance image no track has."""
+        taken = {instance_value(track.id) for track in self._tracks}
+        return next(number for number in map(str, self._numbers) if instance_value(number) not in taken)
 
     def _update_track(self, track: _Track, found: Detection, labels: frozenset[str]) -> None:
         track.labels, track.seen = labels, self._now

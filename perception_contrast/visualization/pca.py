@@ -12,9 +12,19 @@ MAX_WIDTH = 640
 
 
 class PcaRenderer:
-    """The first three principal components as red, green and blue, stable from frame to frame."""
+    """The first three principal components as red, green and blue, stable from frame to frame.
 
-    def __init__(self) -> None:
+    Args:
+        one_scale: Scale the three components alike, so that a strong one stays stronger in the colours; else
+            each is stretched to the full range.
+
+    Attributes:
+        explained: Shares of the last frame's variance that the three components have, (3,).
+    """
+
+    def __init__(self, *, one_scale: bool = False) -> None:
+        self._one_scale = one_scale
+        self.explained: NDArray[np.float64] = np.zeros(3)
         self._basis: NDArray[np.float64] | None = None
         self._space = ""
 
@@ -38,7 +48,11 @@ class PcaRenderer:
             basis, upper = np.linalg.qr(covariance @ self._basis)
             self._basis = basis * np.where(np.diag(upper) < 0, -1.0, 1.0)
         projected = centred @ self._basis.astype(np.float32)
+        self.explained = np.square(projected).sum(axis=0) / max(float(np.trace(covariance)), 1e-12)
         low, high = np.percentile(projected, (2, 98), axis=0)
+        if self._one_scale:
+            middle, reach = (low + high) / 2, float((high - low).max()) / 2
+            low, high = middle - reach, middle + reach
         shades = np.clip((projected - low) / np.maximum(high - low, 1e-9), 0, 1).reshape(rows, columns, 3)
         height, width = grid.image_size
         scale = min(1.0, MAX_WIDTH / width)

@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from perception_contrast.core.errors import QueryError
+from perception_contrast.core.plain_names import PLAIN_NAME_RULE, is_plain_name
 from perception_contrast.core.vocabulary import Query, Vocabulary
-from perception_contrast.vocabulary.vocabulary_folders import NAME, SUFFIX, named_vocabularies, user_folder
+from perception_contrast.vocabulary.vocabulary_folders import SUFFIX, named_vocabularies, user_folder
 
 FILE_KEYS = ("description", "labels", "distractors")
 LABEL_KEYS = ("label", "phrases", "negatives", "threshold")
@@ -51,10 +52,8 @@ def named_vocabulary(name: str) -> VocabularyFile:
     Raises:
         QueryError: It is no name, it is not known, or its file is refused.
     """
-    if not NAME.fullmatch(name):
-        raise QueryError(
-            f"vocabulary {name[:80]!r} is not a name; a name is made of a-z, 0-9, - and _, without a path"
-        )
+    if not is_plain_name(name):
+        raise QueryError(f"vocabulary {name[:80]!r} is not a name; {PLAIN_NAME_RULE}")
     known = named_vocabularies()
     if name not in known:
         raise QueryError(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 
+from perception_contrast.core.plain_names import is_plain_name
+
 SUFFIX = ".yaml"
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def user_folder() -> Path:
@@ -30,6 +30,6 @@ def named_vocabularies() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in (user_folder(), *shipped_folders()):
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            if NAME.fullmatch(path.stem):
+            if is_plain_name(path.stem):
                 found.setdefault(path.stem, path)
     return dict(sorted(found.items()))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def demo(repository: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def demo(repository: Path, *arguments: str, studio: bool = False) -> Iterator[subprocess.Popen[str]]:
     command = [
         sys.executable,
         "-m",
@@ -69,6 +70,7 @@ def demo(repository: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         "--offline",
         "--short-side",
         "112",
+        *(() if studio else ("--no-studio",)),
     ]
     process = subprocess.Popen(
         [*command, *arguments],
@@ -145,10 +147,18 @@ def test_interrupt_ends_everything_and_still_reports(
     weights: None, repository: Path, images: Path, tmp_path: Path
 ) -> None:
     report_path = tmp_path / "report.json"
-    with demo(repository, "--source", "images", str(images), "--report", str(report_path)) as process:
+    words = ("--source", "images", str(images), "--report", str(report_path), "--studio-port", "0")
+    with demo(repository, *words, studio=True) as process:
         lines = read_until(process, " frames  ")
         started = children(process.pid)
-        assert len(started) == 2, lines
+        assert len(started) == 3, lines
+        address = next(line.split()[1] for line in lines if line.startswith("studio: http"))
+        with urllib.request.urlopen(f"{address}live") as answer:
+            assert answer.status == 200
+        # The robot goes on when the studio dies.
+        (studio,) = [pid for pid in started if b"studio" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(studio, signal.SIGKILL)
+        assert read_until(process, "studio: it ended") and read_until(process, " frames  ")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
     assert not any(alive(pid) for pid in started)

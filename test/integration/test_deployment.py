@@ -21,6 +21,7 @@ from ros_graph import wait_for  # noqa: E402
 from perception_contrast.client import PerceptionClient  # noqa: E402
 from perception_contrast.models.registry import model_spec  # noqa: E402
 from perception_contrast.ros.parameters import node_parameters as parameters  # noqa: E402
+from perception_contrast.ros.parameters.parameter_table import SPECS  # noqa: E402
 
 pytestmark = pytest.mark.ros
 PRESETS = ("onboard_small", "onboard_large", "cpu", "offboard")
@@ -39,7 +40,9 @@ def test_the_node_takes_a_preset_with_these_types(repository: Path, name: str) -
     assert given.keys() <= defaults.keys()
     for key, value in given.items():
         assert type(value) is type(defaults[key]), key
-    parameters.check({**defaults, **given}, given)
+    values = {**defaults, **given}
+    assert not any(spec.problem(values[spec.name]) for spec in SPECS)
+    parameters.check_together(values, given)
     for key in ("model", "language_model"):
         assert model_spec(given[key])
     assert given["max_tokens"] >= (given["short_side"] // 14) ** 2 * 16 // 9
@@ -96,7 +99,8 @@ def test_rviz_shows_every_image_that_is_published(repository: Path) -> None:
     shown = {one["Topic"]["Value"] for one in displays if "Topic" in one and one["Enabled"]}
     text = (repository / "docs/ros_interface.md").read_text()
     images = set(re.findall(r"^\| `(~/\S+)` \| sensor_msgs/Image", text, re.MULTILINE))
-    assert {one.replace("/perception_node/", "~/") for one in shown} == images
+    ours = {one for one in shown if one.startswith("/perception_node/")}
+    assert {one.replace("/perception_node/", "~/") for one in ours} == images
 
 
 Rights = dict[tuple[str, str], set[str]]
@@ -156,6 +160,7 @@ def test_the_policy_allows_what_the_nodes_do_and_nothing_more(repository: Path) 
             camera.colour = "red"
             client.set_queries(["red"])
             client.latest_detections(), client.latest_masks(), client.latest_features()
+            client.latest_instances(), client.latest_region_features(), client.latest_detections_3d()
             client.latest_features(semantic=True)
             client.similarity(text="red"), client.classify(["red"]), client.text_scores(["red"])
             client.get_queries(), client.embed_text(["red"]), client.add_exemplar("it", point=(100.0, 50.0))
@@ -164,7 +169,7 @@ def test_the_policy_allows_what_the_nodes_do_and_nothing_more(repository: Path) 
             def known() -> bool:
                 for name in ("perception_node", "asker_perception_client"):
                     seen[name] = live(watcher, name)
-                return len(seen["asker_perception_client"].get(("topics", "subscribe"), ())) == 5
+                return len(seen["asker_perception_client"].get(("topics", "subscribe"), ())) == 8
 
             wait_for(known, "the graph")
     finally:
@@ -176,8 +181,9 @@ def test_the_policy_allows_what_the_nodes_do_and_nothing_more(repository: Path) 
     assert seen["asker_perception_client"] == policy["asker_perception_client"]
     ours, allowed = seen["perception_node"], policy["perception_node"]
     assert ours.keys() == allowed.keys()
-    # The camera may also send compressed images; only one of the two is read. A bond needs its messages.
-    extra = {"/image/compressed", "/bond"}
+    # The camera may also send compressed images; only one of the two is read. A bond needs its messages, and
+    # a depth camera of its own has a calibration and a place.
+    extra = {"/image/compressed", "/bond", "/depth_camera_info", "/tf_static"}
     for key, names in ours.items():
         assert names <= allowed[key] <= names | extra, key
 

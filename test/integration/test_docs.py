@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perception_contrast.cli.main import COMMANDS, TRAINING_COMMANDS
+from perception_contrast.cli.main import COMMANDS, COMPANION_COMMANDS
 
 ROOT = Path(__file__).parents[2]
 # Where a path in a document may begin: at the repository, or in one of its packages.
@@ -18,6 +18,8 @@ BASES = (
     "training/perception_contrast_training",
     "simulation",
     "simulation/perception_contrast_sim",
+    "studio",
+    "studio/perception_contrast_studio",
     "interfaces/perception_contrast_msgs/include",
 )
 DOCUMENTS = sorted(
@@ -26,7 +28,7 @@ DOCUMENTS = sorted(
             ROOT / name
             for name in ("README.md", "CONTRIBUTING.md", "examples/README.md", "simulation/README.md")
         ),
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/**/*.md"),
     ]
 )
 
@@ -36,20 +38,29 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+\s+(.*?)\s*$", re.MULTILINE)
 ANCHOR_TAG = re.compile(r'<a (?:id|name)="([^"]+)"')
 FILE_PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+\.(?:py|yaml|yml|md|txt|toml|json|msg|srv|hpp)")
-FOLDER = re.compile(r"(?:perception_contrast\w*|training|simulation|test|config|launch|docs)/(?:[\w-]+/)*")
-MODULE = re.compile(r"perception_contrast(?:_training|_sim)?(?:\.[A-Za-z_]\w*)+")
+FOLDER = re.compile(
+    r"(?:perception_contrast\w*|training|simulation|studio|test|config|launch|docs)/(?:[\w-]+/)*"
+)
+MODULE = re.compile(r"perception_contrast(?:_training|_sim|_studio)?(?:\.[A-Za-z_]\w*)+")
 COMMAND = re.compile(r"perception-contrast ([a-z][a-z-]*)")
 RECIPE = re.compile(r"--recipe[ =](?:training/recipes/)?(\w+)")
 RECIPE_NAME = re.compile(r"`(\w+_(?:scratch|adapt|lora))`")
 EXECUTABLE = re.compile(r"ros2 run (perception_contrast\w*) ([\w-]+)")
 EXECUTABLES = {
-    "perception_contrast": {"perception-contrast", "perception_node", "bag_player"},
+    "perception_contrast": {"perception-contrast", "perception_node", "map_node", "bag_player"},
     "perception_contrast_sim": {"sim_camera"},
+    "perception_contrast_studio": {"studio"},
 }
 # Files of other projects and of data sets, that documents name.
 OTHER_FILES = {"scripts/export_onnx_model.py", "gt/gt.txt"}
 # Dotted names that begin as a module does but are none.
-OTHER_NAMES = {"perception_contrast.trace"}  # an LTTng event
+OTHER_NAMES = {
+    "perception_contrast.trace",  # an LTTng event
+    # Groups of entry points.
+    "perception_contrast.methods",
+    "perception_contrast.readers",
+    "perception_contrast.text_towers",
+}
 
 
 def text_of(document: Path) -> str:
@@ -91,7 +102,11 @@ def bases(document: Path) -> list[Path]:
 def module_exists(name: str) -> bool:
     """A dotted name is a module, or a name that stands in a module's text."""
     parts = name.split(".")
-    roots = {"perception_contrast_training": "training", "perception_contrast_sim": "simulation"}
+    roots = {
+        "perception_contrast_training": "training",
+        "perception_contrast_sim": "simulation",
+        "perception_contrast_studio": "studio",
+    }
     folder = ROOT / roots.get(parts[0], "")
     for length in range(len(parts), 0, -1):
         path = folder.joinpath(*parts[:length])
@@ -124,7 +139,8 @@ class TestDocument:
         assert sorted(name for name in named if not module_exists(name)) == []
 
     def test_commands_exist(self, document: Path) -> None:
-        known = {*COMMANDS, *TRAINING_COMMANDS, "version"}
+        companions = [name for commands in COMPANION_COMMANDS.values() for name in commands]
+        known = {*COMMANDS, *companions, "version"}
         assert sorted(set(COMMAND.findall(text_of(document))) - known) == []
 
     def test_recipes_exist(self, document: Path) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,23 +20,11 @@ from sensor_msgs.msg import Image  # noqa: E402
 from sklearn.cluster import KMeans  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
+from examples import example  # noqa: E402
 from perception_contrast.client import Thing  # noqa: E402
 
 pytestmark = pytest.mark.ros
 DISTANCE = 2.0
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-
-def example(name: str) -> ModuleType:
-    """The module of an example's file."""
-    full = f"perception_contrast_example_{name}"
-    if full not in sys.modules:
-        spec = importlib.util.spec_from_file_location(full, EXAMPLES / f"{name}.py")
-        assert spec is not None and spec.loader is not None
-        # dataclasses look their module up by its name.
-        module = sys.modules[full] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[full]
 
 
 @pytest.fixture(scope="module")

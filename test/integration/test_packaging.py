@@ -18,6 +18,7 @@ MANIFESTS = (
     "package.xml",
     "simulation/package.xml",
     "training/package.xml",
+    "studio/package.xml",
     "interfaces/perception_contrast_msgs/package.xml",
     "interfaces/fallback/vision_msgs/package.xml",
     "interfaces/fallback/tf2_msgs/package.xml",
@@ -60,11 +61,13 @@ PACKAGES = {
     ".": ("perception_contrast", "launch"),
     "simulation": ("perception_contrast_sim",),
     "training": ("perception_contrast_training",),
+    "studio": ("perception_contrast_studio",),
 }
 EXECUTABLES = {
-    "perception_contrast": {"perception-contrast", "perception_node", "bag_player"},
+    "perception_contrast": {"perception-contrast", "perception_node", "map_node", "bag_player"},
     "perception_contrast_sim": {"sim_camera"},
     "perception_contrast_training": set(),
+    "perception_contrast_studio": {"studio"},
 }
 
 
@@ -144,7 +147,11 @@ def test_a_robot_installs_no_simulation_and_no_training(
 
 
 def test_every_package_of_the_source_is_installed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder, package in ((".", "perception_contrast"), ("simulation", "perception_contrast_sim")):
+    for folder, package in (
+        (".", "perception_contrast"),
+        ("simulation", "perception_contrast_sim"),
+        ("studio", "perception_contrast_studio"),
+    ):
         given = _setup(repository / folder, monkeypatch)
         there = {path.parent for path in (repository / folder / package).rglob("*.py")}
         names = {".".join(path.relative_to(repository / folder).parts) for path in there}

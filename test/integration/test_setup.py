@@ -124,6 +124,32 @@ def test_a_step_is_due_again_when_its_files_change(
     assert set_up.digest([first, second]) != before
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "replaced", "served"), [(0, False, True), (1, False, False), (0, True, False)]
+)
+def test_messages_of_a_failed_build_or_of_replaced_packages_are_built_again(
+    set_up: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    exit_code: int,
+    replaced: bool,
+    served: bool,
+) -> None:
+    site = tmp_path / "lib" / f"python{set_up.PYTHON_VERSION}" / "site-packages"
+    for name in ("numpy-2.1.0", "ros_jazzy_rclpy-7.1.6", "rich-13.7"):
+        (site / f"{name}.dist-info").mkdir(parents=True)
+    monkeypatch.setattr(set_up, "VENV", tmp_path)
+    monkeypatch.setattr(set_up, "build_folder", lambda: tmp_path / "build")
+    monkeypatch.setattr(set_up, "colcon_build", lambda: ["sh", "-c", f"exit {exit_code}"])
+    early = set_up.EarlyBuild(is_due=True)
+    assert not early.served()
+    early.begin()
+    (site / "rich-13.7.dist-info").rmdir()
+    if replaced:
+        (site / "numpy-2.1.0.dist-info").rename(site / "numpy-2.2.0.dist-info")
+    assert early.served() is served
+
+
 def test_notes_survive_and_replace_by_key(
     set_up: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -231,8 +257,18 @@ def test_links_follow_the_checkout_and_foreign_files_stay(
     assert (prefix / "share/some/config/some.yaml").read_text() == "a user's own"
 
 
+def test_who_has_the_whole_open3d_keeps_it(
+    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(set_up, "VENV", tmp_path)
+    site = tmp_path / "lib" / f"python{set_up.PYTHON_VERSION}" / "site-packages"
+    for installed, light in (("numpy-2.4.6", True), ("open3d_cpu-0.20.0", True), ("open3d-0.20.0", False)):
+        (site / f"{installed}.dist-info").mkdir(parents=True)
+        assert ("mapping.txt" in {path.name for path in set_up.requirement_files()}) == light
+
+
 def test_a_new_shared_file_is_a_reason_to_index_again(set_up: ModuleType) -> None:
-    before = dict((key, value) for key, _, _, value in set_up.steps())
+    before = dict((key, value) for key, _, _, value in set_up.steps({}))
     names = set_up.names_digest
     shared = [file for folder in set_up.PACKAGES for file in set_up.ament_index.shared_files(folder)]
     assert before["index"].endswith(names(shared)) and names(shared) != names(shared[1:])

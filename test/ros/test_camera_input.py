@@ -12,9 +12,12 @@ import pytest
 rclpy = pytest.importorskip("rclpy")
 
 import ros_camera  # noqa: E402
+from geometry_msgs.msg import TransformStamped  # noqa: E402
 from rclpy.qos import ReliabilityPolicy  # noqa: E402
 from ros_graph import Client, Serving, reliabilities, wait_for  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from perception_contrast.core.camera_model import CameraModel  # noqa: E402
 from perception_contrast.core.frame import Frame  # noqa: E402
@@ -125,6 +128,63 @@ def test_depth_and_calibration_of_the_same_moment_travel_with_the_image(eye, cam
     late.header.stamp.sec += 1
     overlay_of(eye, camera, late)
     assert serving.pipeline().processed[-1][0].depth is None
+
+
+def test_depth_of_a_camera_of_its_own_comes_to_the_pixels_of_the_image(eye) -> None:
+    client = eye[0]
+    rules = ["-r", "image:=/cam/color/rgb", "-r", "depth:=/cam/depth/raw"]
+    serving = Serving("/apart", ["--ros-args", *rules], use_depth=True)
+    client.listen(Image, "/apart/perception_node/overlay")
+    topics = {
+        "/cam/color/rgb": ros_camera.raw(),
+        "/cam/color/camera_info": camera_info_message(
+            CameraModel(48, 64, 60.0, 60.0, 31.5, 23.5), ros_camera.HEADER
+        ),
+        # Half as long a lens and half the pixels: it sees twice as far to each side.
+        "/cam/depth/camera_info": camera_info_message(
+            CameraModel(48, 64, 30.0, 30.0, 31.5, 23.5), ros_camera.HEADER
+        ),
+    }
+    metres = np.full((48, 64), 4.0, np.float32)
+    metres[:, 32:40] = 2.0
+    topics["/cam/depth/raw"] = image_message(metres, ros_camera.HEADER)
+    publishers = {
+        topic: client.node.create_publisher(type(message), topic, qos.output_qos())
+        for topic, message in topics.items()
+    }
+
+    def registered() -> bool:
+        for topic, message in topics.items():
+            publishers[topic].publish(message)
+        frame = serving.pipeline().processed[-1][0] if serving.pipeline().processed else None
+        return frame is not None and frame.depth is not None and frame.depth[24, 46] == 2.0
+
+    wait_for(registered, "registered depth")
+    depth = serving.pipeline().processed[-1][0].depth
+    assert depth.shape == (48, 64)
+    np.testing.assert_array_equal(depth[24] == 2.0, (np.arange(64) >= 32) & (np.arange(64) < 48))
+    # Once the depth camera is known to be 0.5 m to the left, a pixel at 2 m moves by 15 pixels to the left.
+    topics["/cam/depth/raw"].header = Header(stamp=ros_camera.HEADER.stamp, frame_id="depth_optical")
+    place = TransformStamped(header=Header(frame_id="camera_optical"), child_frame_id="depth_optical")
+    place.transform.translation.x = -0.5
+    static = client.node.create_publisher(TFMessage, "/tf_static", qos.transform_qos(static=True))
+    static.publish(TFMessage(transforms=[place]))
+
+    def moved() -> bool:
+        registered()
+        seen = serving.pipeline().processed[-1][0].depth
+        return seen is not None and seen[24, 18] == 2.0 and seen[24, 46] == 4.0
+
+    wait_for(moved, "depth of a camera to the left")
+    topics["/cam/depth/camera_info"].height = 96
+
+    def counted() -> bool:
+        registered()
+        values = client.diagnostics("apart/perception_node")
+        return int(values.get("malformed/depth_size_mismatch", 0)) > 0
+
+    wait_for(counted, "depth that its calibration does not fit")
+    serving.close()
 
 
 def test_a_calibration_that_cannot_be_used_is_counted_and_the_last_good_one_stays(eye, camera) -> None:

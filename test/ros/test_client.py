@@ -83,6 +83,9 @@ def test_what_was_asked_for_is_what_is_in_force_and_what_is_found(client: Percep
         Query("a thing", ("red", "blue"), negatives=("green",)),
         Query("green", threshold=0.25),
     )
+    vocabulary = client.get_vocabulary()
+    assert vocabulary.queries == client.get_queries()
+    assert (vocabulary.distractors, vocabulary.version) == (("grey",), after)
     found = client.wait_until_seen("a thing", 30.0)
     assert found.frame_id == "camera_optical" and found.stamp > 0
     np.testing.assert_allclose(found.thing.box, SQUARE, atol=4)

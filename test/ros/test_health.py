@@ -91,6 +91,16 @@ CASES = [
         "idle: no output has a subscriber",
     ),
     (
+        camera(subscribers={"detections_3d": 1}, snapshot=replace(WELL, without_boxes="no depth: set it")),
+        WARN,
+        "no detections_3d of /cam: no depth: set it",
+    ),
+    (
+        camera(subscribers={"detections_3d": 0}, snapshot=replace(WELL, without_boxes="no depth: set it")),
+        OK,
+        "9.5 frames/s",
+    ),
+    (
         camera(incompatible_subscribers={"/n/masks": "DURABILITY"}),
         WARN,
         "a subscriber of /n/masks asks for a DURABILITY that is not offered",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from launch_double import LaunchFile
 
-NAMES = ("perception", "demo", "bag")
+NAMES = ("perception", "demo", "bag", "map")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_every_argument_is_described_and_has_a_default_that_it_may_have(
         assert one.choices is None or one.default in one.choices, argument
 
 
-@pytest.mark.parametrize("name", ["demo", "bag"])
+@pytest.mark.parametrize("name", ["demo", "bag", "map"])
 def test_what_is_passed_on_is_what_perception_takes(files: dict[str, LaunchFile], name: str) -> None:
     taken = files["perception"].arguments()
     (include,) = files[name].of("IncludeLaunchDescription")
@@ -44,12 +44,15 @@ def test_what_is_passed_on_is_what_perception_takes(files: dict[str, LaunchFile]
 @pytest.mark.ros
 def test_parameters_are_those_of_the_nodes(files: dict[str, LaunchFile]) -> None:
     from perception_contrast.nodes import bag_player
+    from perception_contrast.ros.mapping import map_parameters
     from perception_contrast.ros.parameters.node_parameters import SPECS
     from perception_contrast_sim.nodes import sim_camera
 
     known = {spec.name for spec in SPECS} | {"use_sim_time"}
     perception = files["perception"].module
     assert {*perception.PARAMETERS, *perception.FLAGS} <= known
+    mapped = {spec.name for spec in map_parameters.SPECS} | {"use_sim_time"}
+    assert set(files["map"].module.PARAMETERS) <= mapped
     assert set(files["demo"].module.TYPES) <= {spec.name for spec in sim_camera.SPECS}
     assert set(files["bag"].module.TYPES) <= {spec.name for spec in bag_player.SPECS}
     for spec in SPECS:
@@ -98,6 +101,19 @@ def test_cameras_in_processes_of_their_own_have_a_namespace_each(files: dict[str
     assert (front["namespace"], left["namespace"]) == ("/r/front", "/r/left")
     assert ("image", "/left/color/image_raw") in left["remappings"]
     assert "cameras" not in left["parameters"][-1]
+
+
+def test_the_studio_comes_when_it_is_asked_for(files: dict[str, LaunchFile]) -> None:
+    from perception_contrast_studio.cli.studio_command import parser
+
+    _, _, studio = files["perception"].nodes(
+        studio="true", cameras="front,left", processes="each", image="/{camera}/image", namespace="r"
+    )
+    assert studio["executable"] == "studio"
+    assert parser().parse_args(studio["arguments"]).target == "/r/front/perception_node"
+    studio, _ = files["map"].nodes(studio="true", studio_host="0.0.0.0", name="mapper")
+    options = parser().parse_args(studio["arguments"])
+    assert (options.target, options.map_target, options.host) == ("/perception_node", "/mapper", "0.0.0.0")
 
 
 def test_one_topic_for_several_cameras_is_refused(files: dict[str, LaunchFile]) -> None:
@@ -190,19 +206,27 @@ def test_every_remapped_input_is_published_by_the_simulated_camera(
         "/camera/color/image_raw",
         "/camera/depth/image_rect_raw",
         "/camera/color/camera_info",
+        "/camera/depth/camera_info",
+        "/tf_static",
     }
     assert read <= simulated_topics(monkeypatch)
 
 
 @pytest.mark.ros
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["perception", "demo", "bag"])
 @pytest.mark.parametrize(
     "given",
     [
         {},
         {"image": "/{camera}/image", "depth": "/{camera}/depth", "cameras": "front,left"},
         {"image": "/{camera}/image", "cameras": "front,left", "processes": "each"},
-        {"image": "/c/image", "depth": "/d/image", "camera_info": "/e/info", "cameras": ""},
+        {
+            "image": "/c/image",
+            "depth": "/d/image",
+            "camera_info": "/e/info",
+            "depth_camera_info": "/f/info",
+            "cameras": "",
+        },
     ],
     ids=["defaults", "one process", "processes", "all given"],
 )
@@ -213,6 +237,43 @@ def test_every_remapping_takes_hold_of_an_input_of_the_node(
         base = node["namespace"].rstrip("/")
         expected = {new if new.startswith("/") else f"{base}/{new}" for _, new in node["remappings"]}
         assert expected <= read_topics(node)
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"image": "/c/image", "depth": "/d/image", "camera_info": "/e/info", "depth_camera_info": "/f/info"},
+        {"cameras": "front, left", "image": "/{camera}/image", "depth": "/{camera}/depth", "namespace": "/r"},
+    ],
+    ids=["defaults", "all given", "two cameras"],
+)
+def test_the_map_reads_what_its_arguments_say(
+    files: dict[str, LaunchFile], given: dict[str, str], rclpy_running: None
+) -> None:
+    from rclpy.parameter import Parameter
+
+    from perception_contrast.nodes.map_node import MapNode
+
+    (launched,) = files["map"].nodes(poses="odometry", **given)
+    rules = [word for old, new in launched["remappings"] for word in ("-r", f"{old}:={new}")]
+    values = {**launched["parameters"][-1], "autostart": False, "surface_voxel_size": 0.0}
+    node = MapNode(
+        namespace=launched["namespace"] or "/",
+        parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+        cli_args=["--ros-args", *rules],
+    )
+    names = node.get_parameters_by_prefix("qos_overrides")
+    node.close()
+    node.destroy_node()
+    read = {name.split(".")[0] for name in names if ".subscription." in name}
+    base = launched["namespace"].rstrip("/")
+    for old, new in launched["remappings"]:
+        if old not in ("odometry", "pose"):
+            assert (new if new.startswith("/") else f"{base}/{new}") in read, old
+    camera = "front/" if "cameras" in given else ""
+    assert f"{base}/perception_node/{camera}detections" in read
 
 
 def test_a_demo_without_the_simulation_says_how_to_get_it(repository: Path) -> None:

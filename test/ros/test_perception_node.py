@@ -16,7 +16,7 @@ rclpy = pytest.importorskip("rclpy")
 import ros_camera  # noqa: E402
 import ros_double  # noqa: E402
 from geometry_msgs.msg import Point  # noqa: E402
-from perception_contrast_msgs.msg import Embedding, FeatureMap, Query  # noqa: E402
+from perception_contrast_msgs.msg import Embedding, FeatureMap, Query, RegionFeatures  # noqa: E402
 from perception_contrast_msgs.srv import (  # noqa: E402
     AddExemplar,
     Classify,
@@ -128,6 +128,8 @@ def test_every_output_carries_the_header_of_its_image(steady) -> None:
         f"{NODE}/overlay": Image,
         f"{NODE}/features/image": Image,
         f"{NODE}/detections": Detection2DArray,
+        f"{NODE}/instances": Image,
+        f"{NODE}/region_features": RegionFeatures,
     }
     listeners = [client.listen(kind, topic) for topic, kind in topics.items()]
     messages = {topic: client.newest(topic) for topic in topics}
@@ -142,6 +144,11 @@ def test_every_output_carries_the_header_of_its_image(steady) -> None:
     masks = messages[f"{NODE}/masks"]
     assert masks.encoding == "mono16"
     assert set(np.frombuffer(masks.data, "<u2")) == {1, 65535}
+    instances = np.frombuffer(messages[f"{NODE}/instances"].data, "<u2").reshape(48, 64)
+    np.testing.assert_array_equal((instances == 7).ravel(), np.frombuffer(masks.data, "<u2") == 1)
+    (region,) = messages[f"{NODE}/region_features"].regions
+    assert (region.id, region.label) == (messages[f"{NODE}/detections"].detections[0].id, "mug")
+    np.testing.assert_allclose(region.spatial, [0.6, 0.8], rtol=1e-6)
     values = client.wait_diagnostics(NAME, "latency_ms/publish/p95", bool)
     for stage in ("decode", "encode", "publish", "total"):
         assert float(values[f"latency_ms/{stage}/p50"]) >= 0.0

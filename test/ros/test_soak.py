@@ -64,4 +64,4 @@ def test_memory_stays_over_new_configurations_and_storms() -> None:
     """That a leak is found is asserted of the readings, in test_memory_curve."""
     environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), "OMP_NUM_THREADS": "1"}
     engines = [("onnxruntime", "int8"), ("torch", "bf16"), ("auto", "auto")]
-    check_growth(run_configurations(ConfigurationOptions(environment, 18, engines)))
+    check_growth(run_configurations(ConfigurationOptions(environment, 18, engines, storms=2)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 
-ALL_OUTPUTS = OutputRequest(True, True, True, True, True, True, True)
+ALL_OUTPUTS = OutputRequest(**{field.name: True for field in fields(OutputRequest)})
 KINDS = ("lit", "apart", "proxied", "clip", "none", "colours")
 RED, GREEN, BLUE = (230, 20, 20), (20, 230, 20), (20, 20, 230)
 
@@ -55,7 +56,7 @@ def assert_same(left: Any, right: Any) -> None:
         if one is not None:
             assert (one.space, one.grid_to_image) == (two.space, two.grid_to_image)
             np.testing.assert_allclose(one.values, two.values, atol=1e-4)
-    for name in ("embedding", "masks", "overlay"):
+    for name in ("embedding", "masks", "overlay", "instances"):
         one, two = getattr(left, name), getattr(right, name)
         assert (one is None) == (two is None), name
         if one is not None:
@@ -64,3 +65,10 @@ def assert_same(left: Any, right: Any) -> None:
     for one, two in zip(left.detections or (), right.detections or (), strict=True):
         assert (one.label, one.box) == (two.label, two.box)
         np.testing.assert_allclose(one.embedding, two.embedding, atol=1e-4)
+    assert (left.region_features is None) == (right.region_features is None)
+    if left.region_features is not None:
+        for one, two in zip(left.region_features.vectors, right.region_features.vectors, strict=True):
+            for name in ("semantic", "spatial"):
+                assert (getattr(one, name) is None) == (getattr(two, name) is None)
+                if getattr(one, name) is not None:
+                    np.testing.assert_allclose(getattr(one, name), getattr(two, name), atol=1e-4)

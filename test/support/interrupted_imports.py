@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-HANDLER = "perception_contrast.core.early_exit"
+HANDLER = "perception_contrast.core.process.early_exit"
 
 
 def interrupted_imports(program: Sequence[str], number: int, imports: int) -> tuple[int, list[str]]:

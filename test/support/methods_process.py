@@ -11,14 +11,19 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from example_methods import NAMES as EXAMPLES
+from example_methods import method_module
 from small_methods import FIRST, PATCHES, SIZE, images, small_vit, some_positions
 from torch import nn
 
+from perception_contrast_training.config.run_settings import Optimisation
 from perception_contrast_training.engine import gather
+from perception_contrast_training.engine.checkpoint import StoredSnapshot, read_snapshot, write_snapshot
 from perception_contrast_training.engine.distributed import Processes, all_lines
 from perception_contrast_training.engine.grad_cache import cached_backward
 from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS
-from perception_contrast_training.engine.trainer import split
+from perception_contrast_training.engine.resume import restore
+from perception_contrast_training.engine.trainer import Trainer, split
 from perception_contrast_training.methods.byol import Byol, ByolSettings
 from perception_contrast_training.methods.clip import Clip, ClipSettings
 from perception_contrast_training.methods.dino import Dino, DinoSettings
@@ -46,6 +51,9 @@ NAMES = (
     "simclr-near-cached",
     "clip-near",
     "siglip-near",
+    *EXAMPLES,
+    "vicreg-cached",
+    "swav-cached",
 )
 
 
@@ -56,6 +64,8 @@ def method_of(name: str) -> Any:
         net = make_backbone(BackboneSettings("resnet10t", size=SIZE))
         return Simclr(net, SimclrSettings(dim=8)).double()
     vit = small_vit()
+    if kind in EXAMPLES:
+        return example(kind, vit, batch_norm="cached" not in name)
     if kind == "simclr":
         return Simclr(vit, SimclrSettings(dim=8, batch_norm="cached" not in name, table=100)).double()
     if kind == "byol":
@@ -70,6 +80,17 @@ def method_of(name: str) -> Any:
     return Siglip(pair, SiglipSettings(dim=8, table=30)).double()
 
 
+def example(kind: str, vit: Any, **more: Any) -> Any:
+    """A method of examples/methods in float64; SwAV with a queue that counts."""
+    found = method_module(kind).KIND
+    few = {"prototypes": 6, "queue": 10, "frozen_epochs": 0.0} if kind == "swav" else {}
+    made = found.make(vit, found.settings(hidden=16, dim=8, **few, **more)).double()
+    if kind == "swav":
+        made.queue.copy_(torch.nn.functional.normalize(images(2, 10, 8, seed=5), dim=-1))
+        made.queue_counts.fill_(1.0)
+    return made
+
+
 def batch_of(name: str, rows: slice) -> dict[str, Any]:
     """``near``: frames of which a part are no negatives, also across processes."""
     near = {FRAME_POSITIONS: some_positions(ROWS)[:, rows]} if "near" in name else {}
@@ -78,7 +99,7 @@ def batch_of(name: str, rows: slice) -> dict[str, Any]:
 
 def _batch_of(name: str, rows: slice) -> dict[str, Any]:
     kind = name.split("-")[0]
-    if kind in ("simclr", "byol"):
+    if kind in ("simclr", "byol", "vicreg", "barlow_twins"):
         return {"views": images(2, ROWS, 3, SIZE, SIZE)[:, rows]}
     if kind in ("clip", "siglip"):
         captions = [f"thing number {number}" for number in range(ROWS)]
@@ -100,7 +121,7 @@ def trained(name: str) -> dict[str, Any]:
     method = method_of(name).train()
     batch = batch_of(name, slice(*gather.own_rows(ROWS)))
     if name.endswith("cached"):
-        losses = cached_backward(method, list(split(batch, batch["views"].shape[1] // 2)))
+        losses = cached_backward(method, list(split(batch, next(iter(batch.values())).shape[1] // 2)))
     else:
         losses = method.loss(batch, FIRST)
         losses.total.backward()
@@ -115,6 +136,63 @@ def trained(name: str) -> dict[str, Any]:
     return {"loss": gather.averaged(losses.total), "gradients": gradients, "state": method.state_dict()}
 
 
+STEPPED = {"simclr-resnet": 0, "dino": 2, "dinov2": 0, "simclr-cached": 2}
+"""Methods that a trainer steps, with the images of a process's micro-batch: of two processes."""
+
+
+def stepped(name: str, overlap: Any = "auto") -> dict[str, Any]:
+    """The state after three steps of a trainer, and the mean loss of each."""
+    count = gather.processes()
+    processes = Processes(dist.get_rank() if count > 1 else 0, count)
+    micro_batch = STEPPED[name] * 2 // count
+    settings = Optimisation(
+        steps=3, batch=ROWS, micro_batch=micro_batch, optimiser="sgd", learning_rate=0.05, scaling="fixed",
+        warm_up=1, clip=1.0, overlap=overlap,
+    )  # fmt: skip
+    trainer = Trainer(method_of(name), settings, epoch_steps=2, processes=processes)
+    batch = batch_of(name, slice(*gather.own_rows(ROWS)))
+    during = trainer._overlapped is not None and not name.endswith("cached")
+    losses = [trainer.step(batch).figures["loss"] for _ in range(3)]
+    return {
+        "loss": torch.tensor(losses, dtype=torch.float64),
+        "state": trainer.module.state_dict(),
+        "during": during,
+    }
+
+
+def in_shards(folder: Path, name: str = "dino") -> dict[str, Any]:
+    """As ``stepped`` with the ViTs in shards, and what a run becomes that goes on after two steps."""
+    processes = Processes(dist.get_rank(), dist.get_world_size())
+    settings = Optimisation(
+        steps=3, batch=ROWS, learning_rate=0.01, scaling="fixed", warm_up=1, clip=1.0, average=0.5,
+        shard="always",
+    )  # fmt: skip
+
+    def fresh() -> Trainer:
+        return Trainer(method_of(name), settings, epoch_steps=2, processes=processes)
+
+    trainer, path = fresh(), folder / "sharded.safetensors"
+    batch = batch_of(name, slice(*gather.own_rows(ROWS)))
+    losses = [trainer.step(batch).figures["loss"] for _ in range(2)]
+    snapshot = trainer.snapshot()
+    if processes.first:
+        write_snapshot(path, snapshot)
+    dist.barrier()
+    losses.append(trainer.step(batch).figures["loss"])
+    again = fresh()
+    restore(again, StoredSnapshot(path, read_snapshot(path)))
+    again.step(batch)
+    weights = next(p for n, p in trainer.module.named_parameters() if n.endswith("blocks.0.attn.qkv.weight"))
+    local: Any = weights
+    return {
+        "loss": torch.tensor(losses, dtype=torch.float64),
+        "state": dict(trainer.snapshot().method),
+        "average": dict(trainer.snapshot().average),
+        "resumed": dict(again.snapshot().method),
+        "own share": local.to_local().numel() / weights.numel(),
+    }
+
+
 def main() -> None:
     name, rank, count, store, out = sys.argv[1:]
     torch.set_num_threads(1)
@@ -125,6 +203,11 @@ def main() -> None:
     (Path(out) / f"lines.{rank}").write_bytes(text.encode("utf-8", "surrogateescape"))
     for one in name.split(","):
         torch.save(trained(one), Path(out) / f"{one}.{rank}.pt")
+    for one in STEPPED:
+        for overlap in ("auto", "never"):
+            found = stepped(one, overlap)
+            torch.save(found, Path(out) / f"stepped-{one}-{overlap}.{rank}.pt")
+    torch.save(in_shards(Path(out)), Path(out) / f"shards.{rank}.pt")
     dist.destroy_process_group()
 
 

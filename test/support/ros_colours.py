@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from colour_square import COLOURS, HEIGHT, SQUARE, WIDTH, image
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from ros_graph import Spinning
@@ -18,18 +19,7 @@ from perception_contrast.nodes.perception_node import PerceptionNode
 from perception_contrast.ros.messages.image_messages import image_message
 from perception_contrast.ros.qos import output_qos
 
-HEIGHT, WIDTH = 112, 168
-# Columns and rows of the square.
-SQUARE = (84, 28, 140, 84)
-COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
-
-
-def image(colour: str) -> np.ndarray:
-    """(112, 168, 3) uint8 RGB: a square of that colour on white."""
-    image = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-    x0, y0, x1, y1 = SQUARE
-    image[y0:y1, x0:x1] = COLOURS[colour]
-    return image
+__all__ = ["COLOURS", "HEIGHT", "SQUARE", "WIDTH", "Camera", "Colours", "image"]
 
 
 class Colours:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from perception_contrast.core.detection import Detection, Scores
+from perception_contrast.core.detection import Detection, RegionVectors, Scores
 from perception_contrast.core.errors import ModelError, QueryError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.core.frame import Frame
@@ -20,6 +20,8 @@ from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
+from perception_contrast.segmentation.masks.instance_image import instance_image
+from perception_contrast.segmentation.regions.region_features import RegionFeatures
 from perception_contrast.text.zero_shot import Classification, ImageTextSimilarity
 
 MODEL = "scripted"
@@ -155,7 +157,12 @@ class ScriptedPipeline:
         x0, y0, x1, y1 = BOX
         masks = np.full(frame.size, 65535, np.uint16)
         masks[y0:y1, x0:x1] = self.vocabulary.ids.get(label, 65535)
-        found = Detection(label, Scores(0.4, 0.7, 0.9), BOX, np.ones((y1 - y0, x1 - x0), bool), track_id="7")
+        track_id = "7" if self.settings.track else ""
+        found = Detection(
+            label, Scores(0.4, 0.7, 0.9), BOX, np.ones((y1 - y0, x1 - x0), bool), track_id=track_id
+        )
+        things = (found,) if label else ()
+        vectors = tuple(RegionVectors(unit([1.0, 2.0, 2.0]), unit([3.0, 4.0])) for _ in things)
         return FrameResult(
             frame=frame,
             vocabulary=self.vocabulary,
@@ -165,9 +172,13 @@ class ScriptedPipeline:
             embedding_model=MODEL,
             embedding_space=SPACE,
             masks=masks if request.masks else None,
-            detections=((found,) if label else ()) if request.detections else None,
+            detections=things if request.detections else None,
             overlay=frame.image if request.overlay else None,
             pca=frame.image if request.pca else None,
+            instances=instance_image(things, frame.size) if request.instances else None,
+            region_features=RegionFeatures(things, vectors, MODEL, SPACE, MODEL, f"{SPACE[:-1]}c")
+            if request.region_features
+            else None,
             timings={"encode": 1.5},
         )
 

@@ -18,5 +18,6 @@ OPTIONS = {
     "mae": ["options.width=32", "options.depth=1", "options.heads=2"],
     "clip": ["options.dim=16", "options.text={width: 16, depth: 1, heads: 2}"],
     "siglip": ["options.dim=16", "options.text={width: 16, depth: 1, heads: 2}"],
+    "distill": ["options.statistics=8", "options.cache.gigabytes=0", "backbone.stride=0"],
     "lit": ["options.text={width: 16, depth: 1, heads: 2}", "backbone.pretrained=false"],
 }

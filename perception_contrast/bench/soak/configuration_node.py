@@ -1,7 +1,7 @@
 """A soak node of small models that tells its memory.
 
 Standard input: ``memory FILE``. It returns what was freed to the system and writes to that file its resident
-megabytes and those in use by malloc's account.
+megabytes, those in use by malloc's account, and the number of blocks of Python's small objects.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 
 from perception_contrast.bench.soak.soak_node import main
-from perception_contrast.core.allocator import allocated_mb, release_memory
 from perception_contrast.core.cache import atomic_write
+from perception_contrast.core.process.allocator import allocated_mb, release_memory
 from perception_contrast.ros.monitoring.hardware import resident_mb
 
 
@@ -23,7 +23,8 @@ def _answer() -> None:
         if len(words) == 2 and words[0] == "memory":
             gc.collect()
             release_memory()
-            atomic_write(Path(words[1]), f"{resident_mb():.2f} {allocated_mb():.2f}".encode())
+            told = f"{resident_mb():.2f} {allocated_mb():.2f} {sys.getallocatedblocks()}"
+            atomic_write(Path(words[1]), told.encode())
 
 
 def _build(**arguments: object) -> object:

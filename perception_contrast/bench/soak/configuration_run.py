@@ -12,12 +12,14 @@ from tempfile import TemporaryDirectory
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from perception_contrast_msgs.msg import RegionFeatures
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
 
-from perception_contrast.bench.soak.memory_curve import MemoryReading, slope
+from perception_contrast.bench.soak.memory_curve import MemoryReading, Slope, slope
 from perception_contrast.bench.soak.small_pairs import NAMES
-from perception_contrast.bench.soak.soak_faults import storms
+from perception_contrast.bench.soak.soak_faults import Fault, storms
 from perception_contrast.bench.soak.soak_graph import NODES, SoakError, SoakGraph
 
 ENGINES = (
@@ -27,10 +29,47 @@ ENGINES = (
     ("openvino", "fp32"),
     ("auto", "auto"),
 )
-# Shares of the resident memory that all configurations together may add. Fragments move what is resident by
-# tens of megabytes; what is in use moves little.
-GROWTH = {"resident_mb": 0.05, "allocated_mb": 0.005}
+ROUNDS = 3  # of all kinds; of fewer a step is not told from a slope
+# Topics beside the detections that the node is asked for.
+OUTPUTS = {"instances": Image, "region_features": RegionFeatures}
 PATIENCE = 180.0
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How much all configurations together may add to a field.
+
+    Attributes:
+        share: of ``base`` in the first reading.
+        base: a field.
+        stepped: as ``slope`` takes it.
+        settles: growth must go on after the first round, which fills gaps between blocks that stay.
+    """
+
+    share: float
+    base: str
+    stepped: bool = False
+    settles: bool = False
+
+
+ALLOWANCES = {
+    "resident_mb": Allowance(0.05, "resident_mb", settles=True),
+    "allocated_mb": Allowance(0.005, "resident_mb", stepped=True),
+    "python_blocks": Allowance(0.002, "python_blocks", stepped=True),
+}
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a configuration adds to a field, and the most that it may."""
+
+    slope: Slope
+    most: float
+
+    @property
+    def is_leak(self) -> bool:
+        """Whether it is certainly more."""
+        return self.slope.least > self.most
 
 
 @dataclass(frozen=True)
@@ -41,12 +80,15 @@ class ConfigurationOptions:
         environment: of the children; its PERCEPTION_CONTRAST_CACHE is replaced by a folder that is removed.
         configurations: how many count. Before them each engine comes with each model once.
         engines: kinds and precisions, an odd number.
+        storms: how many follow each configuration that counts; they take turns. None for all, as before
+            those that count: buffers of messages grow until each has held the largest.
         node: command that starts the node.
     """
 
     environment: Mapping[str, str]
     configurations: int = 30
     engines: Sequence[tuple[str, str]] = ENGINES
+    storms: int | None = None
     node: Sequence[str] = (sys.executable, "-m", "perception_contrast.bench.soak.configuration_node")
 
     @property
@@ -67,13 +109,16 @@ def run_configurations(
     Raises:
         SoakError: a configuration did not serve, the node ended, or there are too few configurations.
     """
-    if options.configurations <= options.kinds:
-        raise SoakError(f"memory is compared over more than {options.kinds} configurations; ask for more")
+    if options.configurations < ROUNDS * options.kinds:
+        raise SoakError(
+            f"{options.configurations} configurations are too few: memory is compared over {ROUNDS} rounds "
+            f"of {options.kinds}; ask for {ROUNDS * options.kinds} or more"
+        )
     with TemporaryDirectory(prefix="perception_contrast_") as folder:
         environment = {**options.environment, "PERCEPTION_CONTRAST_CACHE": folder}
         arguments = [f"model:={NAMES[0]}", "engine:=torch", "short_side:=64"]
         words = [word for one in arguments for word in ("-p", one)]
-        graph = SoakGraph(options.node, words, environment, ["raw"])
+        graph = SoakGraph(options.node, words, environment, ["raw"], OUTPUTS)
         readings = []
         try:
             graph.wait_until_ready(PATIENCE)
@@ -85,36 +130,45 @@ def run_configurations(
     return readings
 
 
-def growth(readings: Sequence[MemoryReading]) -> dict[str, tuple[float, float]]:
-    """Of each kind of memory the MB that a configuration adds and the most that it may.
+def growth(readings: Sequence[MemoryReading]) -> dict[str, Growth]:
+    """How each field of ALLOWANCES grows.
 
     Raises:
-        ValueError: no pair of a model and an engine was read twice.
+        ValueError: no kind of models and engines was read twice.
     """
     counted = [one for one in readings if one.number >= 0]
-    base = counted[0].resident_mb / len(counted) if counted else 0.0
-    return {name: (slope(counted, name), share * base) for name, share in GROWTH.items()}
+    return {field: _growth(counted, field, allowed) for field, allowed in ALLOWANCES.items()}
+
+
+def _growth(counted: Sequence[MemoryReading], field: str, allowed: Allowance) -> Growth:
+    slopes = [slope(counted, field, stepped=allowed.stepped)]
+    if allowed.settles:
+        slopes.append(slope(counted[len(counted) // ROUNDS :], field, stepped=allowed.stepped))
+    most = allowed.share * float(getattr(counted[0], allowed.base)) / len(counted)
+    return Growth(min(slopes, key=lambda one: one.least), most)
 
 
 def growth_in_words(readings: Sequence[MemoryReading]) -> str:
     """As ``growth``, for people."""
-    told = growth(readings).items()
-    return "; ".join(
-        f"{name} {found:+.3f} MB a configuration, at most {most:.3f}" for name, (found, most) in told
-    )
+    told = [
+        f"{field} {one.slope.value:+.3f} ± {one.slope.error:.3f}, at most {one.most:.3f}"
+        for field, one in growth(readings).items()
+    ]
+    return f"a configuration adds: {'; '.join(told)}"
 
 
 def check_growth(readings: Sequence[MemoryReading]) -> None:
-    """Raises SoakError where memory grows with the configurations."""
-    if any(found > most for found, most in growth(readings).values()):
-        raise SoakError(f"memory grows: {growth_in_words(readings)}")
+    """Raises SoakError where memory certainly grows with the configurations."""
+    leaks = [field for field, one in growth(readings).items() if one.is_leak]
+    if leaks:
+        raise SoakError(f"memory grows, {', '.join(leaks)}; {growth_in_words(readings)}")
 
 
 def _configure(graph: SoakGraph, options: ConfigurationOptions, number: int, folder: Path) -> MemoryReading:
     index = number + options.kinds
     engine, precision = options.engines[index % len(options.engines)]
-    # The number of engines is odd, so each meets each model.
-    model, how = NAMES[index % len(NAMES)], ("lifecycle", "parameters")[index // options.kinds % 2]
+    # The number of engines is odd, so each meets each model. What takes most memory comes before what counts.
+    model, how = NAMES[index % len(NAMES)], ("parameters", "lifecycle")[index // options.kinds % 2]
     # Exports leave more behind than files that are there already.
     shutil.rmtree(folder / "engines", ignore_errors=True)
     began = time.monotonic()
@@ -125,22 +179,31 @@ def _configure(graph: SoakGraph, options: ConfigurationOptions, number: int, fol
         _transitions(graph, Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
     graph.command_camera("stream")
     graph.wait(lambda: _serves(graph, model, engine, precision), f"{model} on {engine} {precision}", PATIENCE)
-    for storm in storms():
+    for storm in _storms(options, number):
         storm.inject(graph)
     graph.command_camera("pause")
     graph.seconds_to_result("front")
     seconds = time.monotonic() - began
-    resident, allocated = _memory_mb(graph, folder / "memory")
+    memory = _memory(graph, folder / "memory")
     threads = int(graph.status()["threads"])
+    serving = ", ".join(one.partition(":")[0] for one in _engines(graph))
     return MemoryReading(
-        number, model, f"{engine} {precision}", how, resident, allocated, threads, round(seconds, 1)
+        number, model, f"{engine} {precision}", serving, how, *memory, threads, round(seconds, 1)
     )
+
+
+def _storms(options: ConfigurationOptions, number: int) -> list[Fault]:
+    every, count = storms(), options.storms
+    if count is None or number < 0:
+        return every
+    return [every[(number * count + one) % len(every)] for one in range(count)]
 
 
 def _set(graph: SoakGraph, **values: str) -> None:
     parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
     service = f"{NODES['raw']}/set_parameters_atomically"
-    result = graph.call(SetParametersAtomically, service, parameters=parameters).result
+    called = graph.call(SetParametersAtomically, service, patience=PATIENCE, parameters=parameters)
+    result = called.result
     if not result.successful:
         raise SoakError(f"parameters {values} were refused: {result.reason}")
 
@@ -148,23 +211,31 @@ def _set(graph: SoakGraph, **values: str) -> None:
 def _transitions(graph: SoakGraph, *transitions: int) -> None:
     for transition in transitions:
         service = f"{NODES['raw']}/change_state"
-        if not graph.call(ChangeState, service, transition=Transition(id=transition)).success:
+        # To configure is to load models, and to export them where an engine needs that.
+        changed = graph.call(ChangeState, service, patience=PATIENCE, transition=Transition(id=transition))
+        if not changed.success:
             raise SoakError(f"transition {transition} was not made")
+
+
+def _engines(graph: SoakGraph) -> list[str]:
+    """What diagnostics say of the engine of each encoder."""
+    told = graph.status().items()
+    return [value for key, value in told if key.startswith("engine/") and key != "engine/warnings"]
 
 
 def _serves(graph: SoakGraph, model: str, engine: str, precision: str) -> bool:
     """Whether the node's diagnostics say so, and no engine is looked for any more."""
-    status = graph.status()
-    told = [value for key, value in status.items() if key.startswith("engine/") and key != "engine/warnings"]
     wanted = "" if engine == "auto" else f"{engine} {precision}"
-    return status.get("space/spatial", "").endswith(f"@{model}") and all(
-        one.startswith(wanted) and not one.startswith("choosing") and "takes over" not in one for one in told
+    return graph.status().get("space/spatial", "").endswith(f"@{model}") and all(
+        one.startswith(wanted) and not one.startswith("choosing") and "takes over" not in one
+        for one in _engines(graph)
     )
 
 
-def _memory_mb(graph: SoakGraph, path: Path) -> tuple[float, float]:
+def _memory(graph: SoakGraph, path: Path) -> tuple[float, float, int]:
+    """As the node writes it: resident and allocated MB, Python's blocks."""
     path.unlink(missing_ok=True)
     graph.command_node("raw", f"memory {path}")
     graph.wait(path.exists, "the node's memory")
-    resident, allocated = path.read_text(encoding="utf-8").split()
-    return float(resident), float(allocated)
+    resident, allocated, blocks = path.read_text(encoding="utf-8").split()
+    return float(resident), float(allocated), int(blocks)

@@ -1,4 +1,4 @@
-"""Memory over configurations: its slope, a table and a curve."""
+"""Memory over configurations: how it grows, a table and a curve."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from perception_contrast.bench.plot import INK, MARGIN, OURS, PAPER, SOFT, STAGE, WHOLE, chart_font
 from perception_contrast.core.cache import atomic_write
 
+CERTAINTY = 2.0  # standard errors
 SIZE, LEFT, RIGHT, TOP, BOTTOM = (1200, 640), 110, 30, 130, 90
 
 
@@ -26,9 +28,11 @@ class MemoryReading:
         number: from 0; negative while caches fill.
         model: its name.
         engine: its kind and precision as they were asked for.
+        serving: the kinds and precisions that serve; "auto" may choose others each time.
         how: "parameters" (the models replaced others that served) or "lifecycle" (released before).
         resident_mb: after what was freed went back to the system.
         allocated_mb: in use by malloc's account; without fragments, caches of Python and libraries.
+        python_blocks: number of blocks of Python's small objects, which are in no account of malloc's.
         threads: of Python.
         seconds: from the change to the first result, and of the storm after it.
     """
@@ -36,33 +40,85 @@ class MemoryReading:
     number: int
     model: str
     engine: str
+    serving: str
     how: str
     resident_mb: float
     allocated_mb: float
+    python_blocks: int
     threads: int
     seconds: float
 
 
-def slope(readings: Sequence[MemoryReading], field: str = "resident_mb") -> float:
-    """MB that a configuration adds to a field, by least squares.
+@dataclass(frozen=True)
+class Slope:
+    """What a configuration adds to a field, and the standard error of that.
 
-    Models and engines take different memory, so each pair of them is compared with itself: its mean is
-    subtracted from its readings and from their numbers.
+    Attributes:
+        value: of the field's unit, a configuration.
+        error: likewise; infinite where there are no more readings than unknowns.
+    """
+
+    value: float
+    error: float
+
+    @property
+    def least(self) -> float:
+        """What it certainly is."""
+        return self.value - CERTAINTY * self.error
+
+
+def slope(readings: Sequence[MemoryReading], field: str, *, stepped: bool = False) -> Slope:
+    """What a configuration adds to a field, by least squares.
+
+    Models and engines take different memory, so each kind of them is compared with itself: the mean of its
+    readings is subtracted from them and from their numbers.
+
+    Args:
+        readings: at least two of one kind.
+        field: of the readings.
+        stepped: one step up that all kinds have in common, wherever it explains most, is no slope. So does
+            a table of the interpreter that doubles once: its names take 3.7 MB more from then on. A leak
+            grows in every round.
 
     Raises:
-        ValueError: no pair was read twice.
+        ValueError: no kind was read twice.
     """
-    kinds = [(one.model, one.engine) for one in readings]
-    memory = np.array([float(getattr(one, field)) for one in readings])
     number = np.array([one.number for one in readings], float)
-    for kind in set(kinds):
-        rows = np.array([one == kind for one in kinds])
-        memory[rows] -= memory[rows].mean()
-        number[rows] -= number[rows].mean()
-    spread = float(number @ number)
-    if not spread:
+    memory = _within_kinds(readings, np.array([float(getattr(one, field)) for one in readings]))
+    along = _within_kinds(readings, number)
+    if not along.any():
         raise ValueError("each model was read on each engine once alone; a slope needs two readings")
-    return float(number @ memory) / spread
+    designs = [along[:, None]]
+    if stepped:
+        steps = (_within_kinds(readings, (number >= start).astype(float)) for start in number[1:])
+        designs += [np.stack([along, step], axis=1) for step in steps]
+    kinds = len({_kind(one) for one in readings})
+    fits = [_fit(design, memory, kinds) for design in designs]
+    return min((fit for fit in fits if fit is not None), key=lambda fit: fit[0])[1]
+
+
+def _kind(one: MemoryReading) -> tuple[str, str, str]:
+    return one.model, one.engine, one.serving
+
+
+def _within_kinds(readings: Sequence[MemoryReading], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values less the mean of those of their kind."""
+    _, row = np.unique([" on ".join(_kind(one)) for one in readings], return_inverse=True)
+    centred: NDArray[np.float64] = values - (np.bincount(row, values) / np.bincount(row))[row]
+    return centred
+
+
+def _fit(design: NDArray[np.float64], memory: NDArray[np.float64], kinds: int) -> tuple[float, Slope] | None:
+    """Squares that a fit leaves over, and its slope; None where a step is not told from it or leads down."""
+    unknowns = design.shape[1]
+    found, _, rank, _ = np.linalg.lstsq(design, memory, rcond=1e-9)
+    if rank < unknowns or (found[1:] < 0.0).any():
+        return None
+    rest = memory - design @ found
+    left, freedom = float(rest @ rest), len(memory) - kinds - unknowns
+    variance = left / freedom if freedom > 0 else np.inf
+    error = float(np.sqrt(variance * np.linalg.inv(design.T @ design)[0, 0]))
+    return left, Slope(float(found[0]), error)
 
 
 def write_csv(readings: Sequence[MemoryReading], path: Path) -> None:

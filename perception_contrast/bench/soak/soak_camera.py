@@ -87,7 +87,7 @@ def main() -> int:
         name: node.create_publisher(CompressedImage if name == "jpeg" else Image, topic, output_qos())
         for name, topic in CAMERAS.items()
     }
-    lock = threading.Lock()
+    lock = threading.RLock()
 
     def send(camera: str, kind: str, stamp: int) -> None:
         with lock:
@@ -97,8 +97,11 @@ def main() -> int:
 
     def stream() -> None:
         while not ended.wait(PAUSE):
-            if streaming.wait(0.1):
-                for camera in CAMERAS:
+            if not streaming.wait(0.1):
+                continue
+            # No round begins after "pause": its frames would take the place of those that are asked for.
+            with lock:
+                for camera in CAMERAS if streaming.is_set() else ():
                     send(camera, "good_jpeg" if camera == "jpeg" else "good", time.time_ns())
 
     thread = threading.Thread(target=stream)
@@ -108,7 +111,8 @@ def main() -> int:
         if words == ["stream"]:
             streaming.set()
         elif words == ["pause"]:
-            streaming.clear()
+            with lock:
+                streaming.clear()
         elif len(words) == 4 and words[0] == "one":
             send(words[1], words[2], int(words[3]))
     ended.set()

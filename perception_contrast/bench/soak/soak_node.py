@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from perception_contrast.core.threads import settle_threads
+from perception_contrast.core.process.threads import settle_threads
 from perception_contrast.nodes.perception_node import NAME, PerceptionNode
 from perception_contrast.ros.node.run_node import exit_process, run_node
 from perception_contrast.ros.node.shutdown_event import ShutdownEvent

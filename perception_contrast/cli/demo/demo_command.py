@@ -6,12 +6,14 @@ import argparse
 import importlib.util
 import os
 import signal
+import socket
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perception_contrast.cli.argument_types import add_place_option, add_scores_option
 from perception_contrast.cli.demo.child_processes import Child, Children
@@ -22,16 +24,19 @@ from perception_contrast.cli.demo.demo_graph import (
     default_short_side,
     environment,
     free_domain,
+    is_port_free,
     make_source,
+    map_program,
 )
 from perception_contrast.cli.demo.demo_report import Measurements, build_report, write_report
 from perception_contrast.cli.demo.live_table import Display, display
 from perception_contrast.cli.demo.saved_images import ImageRecorder
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.processor_time import processor_seconds
+from perception_contrast.core.process.processor_time import processor_seconds
 from perception_contrast.models.registry import model_spec
 
 if TYPE_CHECKING:
+    from perception_contrast.cli.demo.demo_studio import DemoStudio
     from perception_contrast.cli.demo.listener_node import DemoListener
 
 _STEP = 0.25  # seconds between two checks of children, table and clock
@@ -66,6 +71,24 @@ def _parser() -> argparse.ArgumentParser:
         "--engine",
         default="torch",
         help="default %(default)s; auto measures first, a minute at its first start",
+    )
+    parser.add_argument(
+        "--map",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="build a 3D map too, and say at the end where things are; with NAME it is kept. Needs depth and "
+        "poses, as of sim",
+    )
+    parser.add_argument(
+        "--no-studio", action="store_true", help="without the page in the browser that shows the demo"
+    )
+    parser.add_argument(
+        "--studio-port",
+        type=int,
+        default=8080,
+        metavar="N",
+        help="of that page, 0 for a free one (%(default)s)",
     )
     parser.add_argument("--offline", action="store_true", help="do not touch the network")
     parser.add_argument("--seed", type=int, default=1, help="of the simulated household")
@@ -130,6 +153,7 @@ class DemoRun:
         self._stop_signal = _StopSignal()
         self._recorder = ImageRecorder(options.save)
         self._status = "starting"
+        self.studio: DemoStudio | None = None
         self._last_progress = time.monotonic()
         self.measured = Measurements(stamped_live=source.stamped_live)
         self.queries = demo_queries(options.queries, source)
@@ -143,6 +167,8 @@ class DemoRun:
                 raise _child_error(ended)
             now = time.monotonic()
             self._show_output(children)
+            for line in self.studio.news() if self.studio is not None else ():
+                self._screen.say(line)
             if listener.problem and self.measured.node.get("state") == "active":
                 self._status = listener.problem
             self._recorder.save(listener, now)
@@ -199,9 +225,15 @@ def _run(run: DemoRun, options: argparse.Namespace, source: Source, screen: Disp
     domain = _domain(options.domain_id)
     values = environment(domain)
     screen.say(f"source: {source.name}; looking for: {', '.join(run.queries)}; ROS_DOMAIN_ID={domain}")
-    with tempfile.TemporaryDirectory(prefix="perception_contrast_") as folder, Children() as children:
-        for program in (_perception(options, source, run.queries), source.program):
+    with (
+        tempfile.TemporaryDirectory(prefix="perception_contrast_") as folder,
+        Children() as beside,
+        Children() as children,
+    ):
+        mapping = [] if options.map is None else [map_program(source, options.map)]
+        for program in (_perception(options, source, run.queries), *mapping, source.program):
             children.start(program.module, program.command(Path(folder)), values)
+        run.studio = _studio(options, beside, values, screen)
         os.environ.update(values)
         from perception_contrast.cli.demo.listener_node import (
             DemoListener,
@@ -210,13 +242,49 @@ def _run(run: DemoRun, options: argparse.Namespace, source: Source, screen: Disp
         listener = DemoListener(
             run.measured, source.topic, source.type, domain, images=options.save is not None
         )
+        answers: dict[str, Any] | None = None
         try:
             run.run(children, listener)
-        finally:
             ended = time.monotonic()
+            if mapping:
+                answers = _ask_map(run, listener, screen)
+        finally:
+            ended = time.monotonic() if answers is None else ended
             listener.close()
     if options.report is not None:
         report = build_report(run.measured, ended, source=source.name, queries=run.queries, lost=source.lost)
+        if answers is not None:
+            report["map"] = answers
         write_report(options.report, report)
         screen.say(f"report: {options.report}")
     return 0
+
+
+def _studio(
+    options: argparse.Namespace, children: Children, values: dict[str, str], screen: Display
+) -> DemoStudio | None:
+    if options.no_studio:
+        return None
+    from perception_contrast.cli.demo.demo_studio import DemoStudio, studio_problem
+
+    if problem := studio_problem():
+        screen.say(problem)
+        return None
+    port = options.studio_port
+    if port and not is_port_free(port, socket.SOCK_STREAM):
+        screen.say(f"studio: port {port} is taken, so it gets a free one; --studio-port chooses another")
+        port = 0
+    return DemoStudio(children, port, values, terminal=sys.stdout.isatty())
+
+
+def _ask_map(run: DemoRun, listener: DemoListener, screen: Display) -> dict[str, Any]:
+    """Where the map has each thing, beside where the simulator has it."""
+    from perception_contrast.cli.demo.demo_map import TrueObjects, lines_of, map_answers, wait_for_truth
+
+    truth = TrueObjects(listener.node)
+    wait_for_truth(listener.spin, truth)
+    labels = [query.partition(":")[0].strip() for query in run.queries]
+    answers = map_answers(labels, truth.places)
+    for line in lines_of(answers):
+        screen.say(line)
+    return answers

@@ -21,6 +21,7 @@ from perception_contrast.recordings.bags import COMPRESSED_IMAGE, IMAGE, BagSour
 
 KINDS = ("sim", "bag", "video", "images", "webcam")
 CAMERA_TOPIC = "/camera/color/image_raw"
+DEPTH_TOPIC = "/camera/depth/image_rect_raw"
 SIM_QUERIES = ("mug", "bowl", "bottle", "banana", "book", "laptop", "chair", "sofa", "table", "potted plant")
 HOME_QUERIES = ("chair", "table", "cupboard", "sink", "mug", "bottle", "bed", "pillow", "lamp", "book")
 # Images of a recording come this often at least: longer silences are cut.
@@ -56,7 +57,8 @@ class Program:
 class Source:
     """Where images come from. topic: the one to listen to; base: what perception_node's `image` becomes.
 
-    lost: what of a recording cannot be played, a line for each.
+    lost: what of a recording cannot be played, a line for each. depth: topic of its depth, "" without; posed:
+    whether transforms say where the camera is.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Source:
     stamped_live: bool
     queries: tuple[str, ...]
     lost: tuple[str, ...] = ()
+    depth: str = ""
+    posed: bool = False
 
     @property
     def compressed(self) -> bool:
@@ -85,7 +89,17 @@ def make_source(words: Sequence[str], *, seed: int, offline: bool, topic: str | 
                 "`pip install ./simulation`, build it in your ROS 2 workspace, or choose another --source"
             )
         program = Program("sim_camera", {"seed": seed, "offline": offline}, package=SIMULATION)
-        return Source(f"sim, seed {seed}", program, CAMERA_TOPIC, IMAGE, CAMERA_TOPIC, True, SIM_QUERIES)
+        return Source(
+            f"sim, seed {seed}",
+            program,
+            CAMERA_TOPIC,
+            IMAGE,
+            CAMERA_TOPIC,
+            True,
+            SIM_QUERIES,
+            depth=DEPTH_TOPIC,
+            posed=True,
+        )
     if not what:
         raise PerceptionError(f"--source {kind} needs a second word: what to play")
     if kind == "bag":
@@ -115,7 +129,35 @@ def _bag(path: Path, topic: str | None) -> Source:
     remappings = {chosen.name: played} if played != chosen.name else {}
     program = Program("bag_player", parameters, remappings)
     name = f"bag {path}"
-    return Source(name, program, played, chosen.type, base, False, HOME_QUERIES, recording.lost)
+    depth, posed = _depth_and_poses(recording)
+    return Source(name, program, played, chosen.type, base, False, HOME_QUERIES, recording.lost, depth, posed)
+
+
+def _depth_and_poses(recording: BagSource) -> tuple[str, bool]:
+    """The first topic of depth images, "" without one; and whether transforms were recorded."""
+    topics = [one for one in recording.topics.values() if one.count]
+    depth = next((one.name for one in topics if one.type == IMAGE and "depth" in one.name), "")
+    return depth, any(one.type == "tf2_msgs/msg/TFMessage" for one in topics)
+
+
+def map_program(source: Source, name: str) -> Program:
+    """The map_node of a source.
+
+    Args:
+        source: With depth and poses.
+        name: Of the map that is kept; "" keeps it in memory.
+
+    Raises:
+        PerceptionError: The source has no depth, or no poses.
+    """
+    if not source.depth or not source.posed:
+        lacking = "depth images" if not source.depth else "transforms"
+        raise PerceptionError(
+            f"--map: the source '{source.name}' has no {lacking}; take the simulator, or a recording "
+            "with depth and transforms"
+        )
+    parameters = {"map": name, "image_transport": "compressed" if source.compressed else "raw"}
+    return Program("map_node", parameters, {"image": source.base, "depth": source.depth})
 
 
 def _with_companions(recording: BagSource, chosen: BagTopic) -> list[str]:
@@ -154,8 +196,10 @@ def free_domain() -> int:
     raise PerceptionError("no free ROS domain on this machine; set one with --domain-id")
 
 
-def is_port_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+def is_port_free(port: int, kind: socket.SocketKind = socket.SOCK_DGRAM) -> bool:
+    """Whether nobody holds a port of this machine; kind: of UDP or of TCP."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
         try:
             probe.bind(("0.0.0.0", port))
         except OSError:

@@ -48,6 +48,9 @@ class DemoListener:
     """Subscribes to the camera's images and to what perception_node makes of them.
 
     Messages stay serialised unless their content is needed: most are only counted. For one thread.
+
+    Attributes:
+        node: Its node.
     """
 
     def __init__(
@@ -62,9 +65,9 @@ class DemoListener:
         self._sized = False
         self._next_search = 0.0
         rclpy.init(domain_id=domain, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
-        self._node = rclpy.create_node("perception_contrast_demo")
+        self.node = rclpy.create_node("perception_contrast_demo")
         self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
+        self._executor.add_node(self.node)
         self._subscribe(image_topic, _IMAGE_TYPES[image_type], self._on_frame, sensor_qos(10))
         self._subscribe(f"/{NODE}/detections", Detection2DArray, self._on_detections)
         self._subscribe(f"/{NODE}/masks", Image)
@@ -88,7 +91,7 @@ class DemoListener:
     def close(self) -> None:
         """Destroys the node."""
         self._executor.shutdown(timeout_sec=1.0)
-        self._node.destroy_node()
+        self.node.destroy_node()
         rclpy.try_shutdown()
 
     def new_overlay(self) -> NDArray[np.uint8] | None:
@@ -103,7 +106,7 @@ class DemoListener:
 
     def _find_new_topics(self) -> None:
         """Notes topics that appeared; those of small messages are counted too."""
-        for topic, types in self._node.get_topic_names_and_types():
+        for topic, types in self.node.get_topic_names_and_types():
             name = types[0]
             if topic in self._measured.topics or topic in _IGNORED_TOPICS:
                 continue
@@ -123,7 +126,7 @@ class DemoListener:
             if callback is not None:
                 callback(message, now)
 
-        self._node.create_subscription(kind, topic, received, qos or output_qos(5), raw=True)
+        self.node.create_subscription(kind, topic, received, qos or output_qos(5), raw=True)
 
     def _on_frame(self, message: bytes, now: float) -> None:
         self._measured.frame(stamp_of(message), now)

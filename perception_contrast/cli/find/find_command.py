@@ -156,13 +156,13 @@ def _run(options: argparse.Namespace, plan: FindPlan, journal: FindJournal) -> i
     from dataclasses import replace
 
     from perception_contrast.cli.find.find_outputs import report_of, write_outputs
-    from perception_contrast.cli.find.find_progress import FindProgress
     from perception_contrast.cli.find.find_run import FindRun, without_leftovers
+    from perception_contrast.cli.frame_progress import FrameProgress
 
     detector = _detector(options)
     plan = replace(plan, batch=options.batch or (8 if detector.device.startswith("cuda") else 1))
     done = sum(journal.of(one.name).frames for one in plan.sources)
-    with detector, FindProgress(_total(plan), done) as progress:
+    with detector, FrameProgress(_total(plan), done) as progress:
         if done:
             progress.say(f"{done} frames were done before; going on")
         for line in plan.left_out:

@@ -9,10 +9,10 @@ from typing import Any
 
 from perception_contrast.cli.find.coco_file import write_coco
 from perception_contrast.cli.find.find_journal import FindJournal
-from perception_contrast.cli.find.find_progress import FindProgress
 from perception_contrast.cli.find.find_run import FindPlan
 from perception_contrast.cli.find.find_sources import FindSource, Recording
 from perception_contrast.cli.find.result_bag import BagResults, read_label_map, write_result_bag
+from perception_contrast.cli.frame_progress import FrameProgress
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.file_listing import printable
 from perception_contrast.pipeline.detector.base import Detector
@@ -23,7 +23,7 @@ _NAMED = 1000  # things that could not be read, of those that the report names
 
 
 def write_outputs(
-    plan: FindPlan, journal: FindJournal, detector: Detector, progress: FindProgress
+    plan: FindPlan, journal: FindJournal, detector: Detector, progress: FrameProgress
 ) -> tuple[str, ...]:
     """Writes what needs all results. Gives what could not be written, a line each."""
     failed: list[str] = []
@@ -43,7 +43,7 @@ def write_outputs(
 
 
 def _write_bag(
-    plan: FindPlan, source: Recording, journal: FindJournal, detector: Detector, progress: FindProgress
+    plan: FindPlan, source: Recording, journal: FindJournal, detector: Detector, progress: FrameProgress
 ) -> None:
     target = plan.folder / BAGS / source.name
     recording = BagSource(source.path)

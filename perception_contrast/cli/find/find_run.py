@@ -11,10 +11,10 @@ from typing import Any
 
 from perception_contrast.cli.find.coco_file import RLE, frame_name
 from perception_contrast.cli.find.find_journal import FindJournal
-from perception_contrast.cli.find.find_progress import FindProgress
 from perception_contrast.cli.find.find_sources import FindSource, LostNote, ReadFrame
 from perception_contrast.cli.find.find_tracks import SourceTracks
 from perception_contrast.cli.find.read_ahead import read_ahead
+from perception_contrast.cli.frame_progress import FrameProgress
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.images.files import save_image
@@ -84,7 +84,7 @@ class FindRun:
     """Searches what the journal has not."""
 
     def __init__(
-        self, plan: FindPlan, detector: Detector, journal: FindJournal, progress: FindProgress
+        self, plan: FindPlan, detector: Detector, journal: FindJournal, progress: FrameProgress
     ) -> None:
         self._plan, self._detector, self._journal, self._progress = plan, detector, journal, progress
         self._tracks: dict[str, SourceTracks] = {}

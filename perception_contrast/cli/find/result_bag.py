@@ -10,8 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2 import Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from perception_contrast.cli.find.recorded_results import (
@@ -28,12 +27,11 @@ from perception_contrast.cli.find.recorded_results import (
 from perception_contrast.core.arrays import LabelMask
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.vocabulary import Vocabulary
-from perception_contrast.recordings.bag_messages import BagMessage, BagTopic, OfferedQos, deserialize
+from perception_contrast.recordings.bag_messages import BagMessage, BagTopic, deserialize
+from perception_contrast.recordings.bag_writing import add_topic, mcap_writer, rosbags_qos
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.recordings.message_types import message_types
 
-# The metadata of rosbag2 in Humble (and what Jazzy reads too).
-_METADATA_VERSION = 8
 _NO_HASH = "RIHS01_" + "0" * 64
 _TYPES = {"detections": DETECTIONS, "masks": MASKS, "label_info": LABEL_INFO, "vision_info": VISION_INFO}
 _LATCHED = ("label_info", "vision_info")
@@ -99,9 +97,7 @@ def write_result_bag(
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         unfinished.parent.mkdir(parents=True, exist_ok=True)
-        writer = Writer(unfinished, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
-        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        with writer:
+        with mcap_writer(unfinished) as writer:
             left_out = _write(writer, recording, results, progress)
         unfinished.replace(target)
         unfinished.parent.rmdir()
@@ -116,7 +112,7 @@ def _write(
     require_free_topics(recording, results.node)
     copied = {name: one for topic in recording.topics.values() for name, one in _copied(writer, topic)}
     ours = {
-        name: _connection(writer, results.topic(name), name in _LATCHED, kind)
+        name: add_topic(writer, results.topic(name), kind, latched=name in _LATCHED)
         for name, kind in _TYPES.items()
     }
     first = RecordedHeader(*divmod(recording.start, 10**9), "")
@@ -178,7 +174,7 @@ def _copied(writer: Writer, topic: BagTopic) -> Iterator[tuple[str, Any]]:
             topic.type,
             msgdef=definition,
             rihs01=digest,
-            offered_qos_profiles=[_qos(one) for one in topic.qos],
+            offered_qos_profiles=[rosbags_qos(one) for one in topic.qos],
         ),
     )
 
@@ -197,26 +193,6 @@ def _definition(topic: BagTopic) -> tuple[str, str]:
         return topic.definition, str(own.hash_rihs01(topic.type))
     except Exception:  # IDL, or a text that rosbags' parser does not take; readers need the text alone
         return topic.definition, _NO_HASH
-
-
-def _connection(writer: Writer, topic: str, latched: bool, kind: str) -> Any:
-    durability = "transient_local" if latched else "volatile"
-    offered = OfferedQos("keep_last", 1 if latched else 2, "reliable", durability, "automatic", 0, 0, 0)
-    return writer.add_connection(topic, kind, typestore=message_types(), offered_qos_profiles=[_qos(offered)])
-
-
-def _qos(offered: OfferedQos) -> Qos:
-    return Qos(
-        history=QosHistory[offered.history.upper()],
-        depth=offered.depth,
-        reliability=QosReliability[offered.reliability.upper()],
-        durability=QosDurability[offered.durability.upper()],
-        deadline=QosTime(*divmod(offered.deadline, 10**9)),
-        lifespan=QosTime(*divmod(offered.lifespan, 10**9)),
-        liveliness=QosLiveliness[offered.liveliness.upper()],
-        liveliness_lease_duration=QosTime(*divmod(offered.liveliness_lease, 10**9)),
-        avoid_ros_namespace_conventions=False,
-    )
 
 
 def read_label_map(path: Path) -> LabelMask:

@@ -18,12 +18,12 @@ from perception_contrast.encoders.dense.method_names import AUTO
 from perception_contrast.encoders.dinov2 import DinoTower, load_dino
 from perception_contrast.encoders.encoder_graph import EncoderGraph, graph_of
 from perception_contrast.encoders.household_lit import PACKAGED, HouseholdLit
-from perception_contrast.encoders.load_encoders import LIT_TOWER
+from perception_contrast.encoders.load_image_encoder import load_image_encoder
 from perception_contrast.encoders.timm_backbones import create_network
 from perception_contrast.engines.accuracy_gate import LIMITS, compare, gate_images
 from perception_contrast.engines.export.exported_encoder import CPU, ExportedEncoder, UnservableError
 from perception_contrast.models.download import Progress
-from perception_contrast.models.registry import model_spec
+from perception_contrast.models.registry import LIT_TOWER, model_spec
 from perception_contrast.text.base import TextEncoder
 
 CUDA = "CUDAExecutionProvider"
@@ -51,7 +51,7 @@ def graph_to_export(
         ModelError: there is no such model, or it has no such method.
     """
     spec = model_spec(name)
-    if dense != AUTO and (not spec.knows_words or spec.family == "lit"):
+    if dense != AUTO and (not spec.knows_words or spec.family in ("lit", "student")):
         raise ModelError(f"'{name}' has one way to its dense features; use dense {AUTO}")
     if spec.family == "lit":
         if random_init:
@@ -62,7 +62,7 @@ def graph_to_export(
     if random_init:
         return graph_of(random_encoder(name, dense))
     if spec.spatial and dense == AUTO:
-        return graph_of(load_dino(name, offline=offline, progress=progress))
+        return graph_of(load_image_encoder(name, offline=offline, progress=progress))
     return graph_of(load_clip(name, offline=offline, method=dense, progress=progress))
 
 

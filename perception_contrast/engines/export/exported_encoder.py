@@ -247,7 +247,7 @@ class ExportedEncoder:
         """As ``see``, dense features alone, each with its space and where its cells lie in the image."""
         source = (int(image.shape[0]), int(image.shape[1]))
         return {
-            name: self._grid(name, values, source)
+            name: self.grid(name, values, source)
             for name, values in self.see(image).items()
             if values.ndim == 3 and Role.INSTANCE_CUES not in self.facts.roles[name]
         }
@@ -271,7 +271,8 @@ class ExportedEncoder:
             raise ModelError(f"{self._path} failed: {one_line(error)}; export it again") from error
         return dict(zip(names, values, strict=True))
 
-    def _grid(self, name: str, values: NDArray[np.float32], source: tuple[int, int]) -> FeatureGrid:
+    def grid(self, name: str, values: NDArray[np.float32], source: tuple[int, int]) -> FeatureGrid:
+        """An output's array (h, w, c) of an image of (height, width) ``source``."""
         rows, columns = values.shape[:2]
         space = self.facts.spaces[name]
         return FeatureGrid(

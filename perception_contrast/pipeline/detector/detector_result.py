@@ -22,6 +22,8 @@ from perception_contrast.images.files import save_image
 from perception_contrast.images.run_length import encode_mask
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.output_request import OutputRequest
+from perception_contrast.segmentation.masks.instance_image import instance_image
+from perception_contrast.segmentation.regions.region_features import RegionFeatures, region_features
 from perception_contrast.visualization.overlay import overlay
 from perception_contrast.visualization.pca import PcaRenderer
 
@@ -115,6 +117,17 @@ class DetectorResult:
         if grid is None:
             raise ModelError("no language model is loaded, so no features are comparable with words")
         return grid
+
+    @cached_property
+    def instances(self) -> LabelMask:
+        """(H, W) uint16, ``instance_value`` of the id of each pixel's detection; 65535 is none."""
+        return instance_image(self.detections, self.frame.size)
+
+    @cached_property
+    def region_features(self) -> RegionFeatures:
+        """The detections with their vectors, comparable with words and of the image alone."""
+        grids = self._features
+        return region_features(self.detections, grids.semantic_features, grids.features)
 
     @property
     def embedding(self) -> FloatArray:

@@ -59,7 +59,7 @@ class ExportedDetector(Detector):
         self._path, self._settings = path, settings or PipelineSettings()
         if engine == OPENVINO and device not in ("auto", "cpu"):
             raise ModelError(f"a file runs in OpenVINO on the CPU, not on device '{device}'; use onnxruntime")
-        providers = None if engine == OPENVINO else _providers(device)
+        providers = None if engine == OPENVINO else exported_providers(device)
         self._encoder = ExportedEncoder(path, providers, engine=engine, precision=precision)
         facts, outputs = self._encoder.facts, self._encoder.outputs
         self._spatial = name_of_output(outputs, Role.SPATIAL, facts.model)
@@ -186,7 +186,8 @@ class ExportedDetector(Detector):
         )
 
 
-def _providers(device: str) -> list[str]:
+def exported_providers(device: str) -> list[str]:
+    """ONNX Runtime's providers for "auto", "cpu", "cuda" or "cuda:N", the best first. Raises ModelError."""
     import onnxruntime
 
     there = onnxruntime.get_available_providers()

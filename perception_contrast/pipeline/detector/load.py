@@ -126,6 +126,7 @@ def _roles(model: str, language_model: str | None) -> tuple[str, str]:
     """(spatial model, language model) of what ``load`` was given."""
     if language_model is not None:
         return model, language_model
-    if model_spec(model).knows_words:
-        return SPATIAL_MODEL, model
+    spec = model_spec(model)
+    if spec.knows_words:  # a student sees for both in one pass
+        return (model if spec.family == "student" else SPATIAL_MODEL), model
     return model, "none"

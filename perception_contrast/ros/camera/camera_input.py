@@ -13,9 +13,12 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from perception_contrast.core.camera_model import camera_from_info
+from perception_contrast.core.arrays import DepthImage
+from perception_contrast.core.camera_model import CameraModel, camera_from_info
 from perception_contrast.core.errors import FrameError
 from perception_contrast.core.frame import Frame
+from perception_contrast.mapping.poses.pose_source import TransformLookup
+from perception_contrast.ros.camera.depth_calibration import DepthCalibration
 from perception_contrast.ros.camera.remapping import is_remapped
 from perception_contrast.ros.camera.stamp_synchronizer import StampSynchronizer, Synchronized
 from perception_contrast.ros.camera.subscription import AdaptiveSubscription
@@ -59,11 +62,13 @@ class CameraInput:
         on_malformed: Called with the reason and a message for each input that cannot be decoded.
         group: Callback group of the subscriptions.
         prefix: Of the topics' names, such as "front/".
+        transforms: Where the transform from a depth camera of its own is looked up.
 
     Attributes:
         topic: Of the images, after remapping.
         image: The subscription to the images.
-        paired: "depth" and "camera_info" to their subscriptions; empty without ``use_depth``.
+        paired: "depth" and "camera_info" to their subscriptions; empty without ``use_depth``. The calibration
+            of a depth camera of its own is read too, from ``depth_camera_info``, and paired with nothing.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class CameraInput:
         group: CallbackGroup,
         settings: InputSettings,
         prefix: str = "",
+        transforms: TransformLookup | None = None,
     ) -> None:
         self._node, self._group, self._on_malformed = node, group, on_malformed
         self._stream = prefix.rstrip("/")
@@ -87,8 +93,9 @@ class CameraInput:
         reliability = settings.reliability
         self.image = AdaptiveSubscription(node, kind, name, self._on_image, group, reliability)
         self.topic, self.paired = self.image.topic, dict[str, AdaptiveSubscription]()
+        self._depth_calibration: DepthCalibration | None = None
         if settings.use_depth:
-            info = _camera_info_topic(node, f"{prefix}camera_info", base)
+            info = camera_info_topic(node, f"{prefix}camera_info", base)
             self.paired = {
                 "depth": AdaptiveSubscription(
                     node, Image, f"{prefix}depth", self._on_depth, group, reliability
@@ -97,6 +104,11 @@ class CameraInput:
                     node, CameraInfo, info, self._on_camera_info, group, reliability
                 ),
             }
+            depth_info = camera_info_topic(node, f"{prefix}depth_camera_info", self.paired["depth"].topic)
+            if node.resolve_topic_name(depth_info) != self.paired["camera_info"].topic:
+                self._depth_calibration = DepthCalibration(
+                    node, depth_info, on_malformed, group, reliability, transforms
+                )
         self._timer: Any = None
 
     @property
@@ -106,7 +118,8 @@ class CameraInput:
     @property
     def topics(self) -> list[AdaptiveSubscription]:
         """All subscriptions, that to the images first."""
-        return [self.image, *self.paired.values()]
+        calibration = self._depth_calibration
+        return [self.image, *self.paired.values(), *([calibration.subscription] if calibration else [])]
 
     def configure_sync(self, slop: float, patience: float) -> None:
         """Sets the synchroniser's slop and patience (seconds) from the next image on."""
@@ -137,13 +150,25 @@ class CameraInput:
         message, depth, camera = synchronized.image, None, synchronized.matched.get("camera_info")
         try:
             if "depth" in synchronized.matched:
-                depth = depth_array(synchronized.matched["depth"])
+                depth = self._registered(synchronized.matched["depth"], message, camera)
         except FrameError as error:
+            depth = None
             self._on_malformed(f"depth_{error.reason}", f"depth: {error}")
         # Images that name no frame are still frames of one camera.
         stream = self._stream if message.header.frame_id else self._stream or self.topic
         return ReceivedFrame(
             frame_from_message(message, depth=depth, camera=camera, stream=stream), message.header
+        )
+
+    def _registered(
+        self, message: Image, image: Image | CompressedImage, camera: CameraModel | None
+    ) -> DepthImage:
+        """Depth at the image's pixels. Raises FrameError."""
+        depth = depth_array(message)
+        if self._depth_calibration is None:
+            return depth
+        return self._depth_calibration.registered(
+            depth, camera, message.header.frame_id, image.header.frame_id
         )
 
     def _on_image(self, message: Image | CompressedImage) -> None:
@@ -166,12 +191,12 @@ class CameraInput:
         self.synchronizer.expire(time.monotonic())
 
 
-def _camera_info_topic(node: Node, name: str, image_topic: str) -> str:
-    """Where the calibration is read: ``name`` where it is remapped, else beside the images.
+def camera_info_topic(node: Node, name: str, images: str) -> str:
+    """Where a calibration is read: ``name`` where it is remapped, else beside the topic of its images.
 
     image_transport's camera subscriber derives the name in the same way: ``camera_info`` takes the place of
     the last part of the image topic's name.
     """
     if is_remapped(node, name):
         return name
-    return f"{image_topic.rpartition('/')[0]}/camera_info"
+    return f"{images.rpartition('/')[0]}/camera_info"

@@ -11,6 +11,10 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 
 from perception_contrast.core.errors import QueryError
+from perception_contrast.mapping.geometry.boxes import Box3D
+from perception_contrast.mapping.objects.frame_boxes import DepthError, FrameBoxes
+from perception_contrast.mapping.poses.pose_source import TransformLookup
+from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.ros.camera.camera_input import CameraInput, InputSettings, ReceivedFrame
 from perception_contrast.ros.camera.output_publishers import OutputPublishers, requests_anything
 from perception_contrast.ros.camera.stamp_checks import StampChecker
@@ -36,6 +40,7 @@ class CameraStream:
         settings: Of the input.
         submit: Takes an image with the messages that go with it, and ``name``.
         group: Of the input's callbacks, one that lets no two of them run at once.
+        transforms: Where the transform from a depth camera of its own is looked up.
     """
 
     def __init__(
@@ -45,11 +50,14 @@ class CameraStream:
         settings: InputSettings,
         submit: Callable[[Synchronized, str], object],
         group: CallbackGroup,
+        transforms: TransformLookup | None = None,
     ) -> None:
         self._node, self.name, self._submit = node, name, submit
-        self.statistics, self.stamps = Statistics(), StampChecker()
+        self.statistics, self.stamps, self._frame_boxes = Statistics(), StampChecker(), FrameBoxes()
         prefix = f"{name}/" if name else ""
-        self.input = CameraInput(node, self._on_synchronized, self.report_malformed, group, settings, prefix)
+        self.input = CameraInput(
+            node, self._on_synchronized, self.report_malformed, group, settings, prefix, transforms
+        )
         # In the input's own group, so that no message is being taken from what is closed.
         self.outputs = OutputPublishers(node, self.update_input, group, prefix)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -106,6 +114,7 @@ class CameraStream:
     def reset(self) -> None:
         """Forgets frames, because time has jumped."""
         self.input.synchronizer.clear()
+        self._frame_boxes = FrameBoxes()
         with self._frame_arrived:
             self._latest = None
 
@@ -141,6 +150,19 @@ class CameraStream:
         raise QueryError(
             f"no frame from {self.input.topic} within {FRAME_TIMEOUT:g} s: {why}; see /diagnostics"
         )
+
+    def boxes(self, result: FrameResult, max_depth: float) -> tuple[Box3D | None, ...] | None:
+        """3D boxes of a result's detections by the frame's depth; None, with a report of why, without."""
+        if result.detections is None:
+            return None
+        boxes, reason = None, ""
+        try:
+            boxes = self._frame_boxes.boxes(result.frame, result.detections, far=max_depth)
+        except DepthError as error:
+            reason = str(error)
+        if self.statistics.without_boxes(reason):
+            self._node.get_logger().warning(f"no detections_3d of {self.input.topic}: {reason}")
+        return boxes
 
     def report_malformed(self, reason: str, message: str) -> None:
         """Counts an input that cannot be decoded; logs the first and each hundredth of a reason."""

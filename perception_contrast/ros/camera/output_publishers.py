@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
-from perception_contrast_msgs.msg import Embedding, FeatureMap
+from perception_contrast_msgs.msg import Embedding, FeatureMap, RegionFeatures
 from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import qos_policy_name_from_kind
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray
+from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from perception_contrast.core.feature_grid import FeatureGrid
+from perception_contrast.mapping.geometry.boxes import Box3D
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.output_request import OutputRequest
-from perception_contrast.ros.messages.detection_messages import detections_message, embedding_message
+from perception_contrast.ros.messages.detection_messages import (
+    detections_3d_message,
+    detections_message,
+    embedding_message,
+    region_features_message,
+)
 from perception_contrast.ros.messages.feature_map import to_message
 from perception_contrast.ros.messages.image_messages import image_message, jpeg_message
 from perception_contrast.ros.qos import (
@@ -29,6 +35,8 @@ from perception_contrast.ros.qos import (
     qos_overrides,
 )
 
+# The output that is made of the pipeline's detections and the frame's depth.
+BOXES = "detections_3d"
 TOPICS = {
     "features": (FeatureMap, "features"),
     "semantic_features": (FeatureMap, "semantic_features"),
@@ -37,14 +45,24 @@ TOPICS = {
     "detections": (Detection2DArray, "detections"),
     "overlay": (Image, "overlay"),
     "pca": (Image, "features/image"),
+    "instances": (Image, "instances"),
+    "region_features": (RegionFeatures, "region_features"),
+    BOXES: (Detection3DArray, "detections_3d"),
 }
 
 
 class OutputFormat(NamedTuple):
-    """How results are written. feature_dtype: float16 or float32. jpeg_quality: 1 to 100."""
+    """How results are written.
+
+    Attributes:
+        feature_dtype: float16 or float32.
+        jpeg_quality: 1 to 100.
+        max_depth: Largest metres of depth that 3D boxes are made of.
+    """
 
     feature_dtype: str
     jpeg_quality: int
+    max_depth: float
 
 
 class OutputPublishers:
@@ -110,9 +128,16 @@ class OutputPublishers:
         return counts
 
     def request(self) -> OutputRequest:
-        """The allowed outputs that have subscribers now."""
-        counts = self.subscribers()
-        return OutputRequest(**{name: count > 0 and name in self._allowed for name, count in counts.items()})
+        """What the allowed outputs that have subscribers now are made of."""
+        wanted = {name: count > 0 and name in self._allowed for name, count in self.subscribers().items()}
+        if wanted.pop(BOXES):
+            wanted["detections"] = True
+        return OutputRequest(**wanted)
+
+    @property
+    def wants_boxes(self) -> bool:
+        """Whether ``detections_3d`` is allowed and has subscribers now."""
+        return BOXES in self._allowed and self._publishers[BOXES].get_subscription_count() > 0
 
     def incompatible_subscribers(self) -> dict[str, str]:
         """Topic to the QoS policy that kept a subscriber from matching; in the order of their coming."""
@@ -122,8 +147,19 @@ class OutputPublishers:
         """Outputs that have subscribers but that the parameter ``outputs`` leaves out."""
         return [name for name, count in self.subscribers().items() if count and name not in self._allowed]
 
-    def publish(self, result: FrameResult, header: Header, output_format: OutputFormat) -> None:
-        """Publishes what a result holds; ``header`` is the image's, unchanged."""
+    def publish(
+        self,
+        result: FrameResult,
+        header: Header,
+        output_format: OutputFormat,
+        boxes: Sequence[Box3D | None] | None = None,
+    ) -> None:
+        """Publishes what a result holds.
+
+        Args:
+            header: The image's, unchanged.
+            boxes: One for each detection, None for one without; None where no boxes are known.
+        """
         feature_dtype = output_format.feature_dtype
         as_jpeg = result.overlay is not None and self._overlay_jpeg.get_subscription_count() > 0
         as_image = not as_jpeg or self._publishers["overlay"].get_subscription_count() > 0
@@ -133,13 +169,18 @@ class OutputPublishers:
             "masks": _image(result.masks, header),
             "overlay": _image(result.overlay if as_image else None, header),
             "pca": _image(result.pca, header),
+            "instances": _image(result.instances, header),
         }
         if result.embedding is not None:
             messages["embedding"] = embedding_message(
                 result.embedding, result.embedding_model, result.embedding_space, header
             )
-        if result.detections is not None:
+        if result.detections is not None and "detections" in self._allowed:
             messages["detections"] = detections_message(result.detections, header)
+        if result.detections is not None and boxes is not None:
+            messages[BOXES] = detections_3d_message(result.detections, boxes, header)
+        if result.region_features is not None:
+            messages["region_features"] = region_features_message(result.region_features, header)
         for name, message in messages.items():
             if message is not None:
                 self._publishers[name].publish(message)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import sys
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,8 +17,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from perception_contrast.core.camera_model import CameraModel
+from perception_contrast.core.errors import FrameError
 from perception_contrast.core.frame import Frame
 from perception_contrast.images import decode
+from perception_contrast.images.pixel_rows import pixel_rows
 
 _ENCODINGS = {
     ("u1", 2): "mono8",
@@ -93,6 +96,23 @@ def image_array(message: Image | CompressedImage) -> NDArray[np.uint8]:
 def depth_array(message: Image) -> NDArray[np.float32]:
     """(H, W) float32 metres, NaN where there is none, of a 16UC1 or 32FC1 Image. Raises FrameError."""
     return decode.decode_depth_message(message)
+
+
+def channel_array(message: Any, encoding: str, dtype: str) -> NDArray[Any]:
+    """(H, W) view on an Image of one little-endian channel. Raises FrameError."""
+    if message.encoding != encoding or message.is_bigendian:
+        raise FrameError(
+            "unknown_encoding", f"an image of {message.encoding} was received; expected {encoding}"
+        )
+    return pixel_rows(
+        message.data,
+        height=int(message.height),
+        width=int(message.width),
+        step=int(message.step),
+        channels=1,
+        dtype=np.dtype(dtype),
+        what=f"a {encoding} image",
+    )
 
 
 def camera_info_message(camera: CameraModel, header: Header) -> CameraInfo:

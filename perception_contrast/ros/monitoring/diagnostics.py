@@ -34,24 +34,27 @@ def statuses(name: str, report: NodeReport) -> list[DiagnosticStatus]:
     found = [camera_findings(one, report.state) for one in cameras]
     if len(cameras) == 1 and not cameras[0].name:
         values = node_values(report) | camera_values(cameras[0])
-        return [_status(name, most_serious_first([*own, *found[0]]), cameras[0].topic, values)]
+        return [status_message(name, most_serious_first([*own, *found[0]]), cameras[0].topic, values)]
     # The first finding of each camera is repeated for the node, with the camera's name before it.
     repeated = [
         Finding(one.level, one.kind, f"{camera.name}: {one.text}")
         for camera, each in zip(cameras, found, strict=True)
         for one in each[:1]
     ]
-    node_status = _status(name, most_serious_first([*own, *repeated]), name, node_values(report))
+    node_status = status_message(name, most_serious_first([*own, *repeated]), name, node_values(report))
     return [
         node_status,
         *(
-            _status(f"{name}: {camera.name}", each or own, camera.topic, camera_values(camera))
+            status_message(f"{name}: {camera.name}", each or own, camera.topic, camera_values(camera))
             for camera, each in zip(cameras, found, strict=True)
         ),
     ]
 
 
-def _status(name: str, found: Sequence[Finding], hardware: str, values: dict[str, str]) -> DiagnosticStatus:
+def status_message(
+    name: str, found: Sequence[Finding], hardware: str, values: dict[str, str]
+) -> DiagnosticStatus:
+    """A status whose message is the first finding; the others stand in the value ``also``."""
     if len(found) > 1:
         values = values | {"also": "; ".join(one.text for one in found[1:])}
     pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
@@ -64,9 +67,13 @@ class Diagnostics:
     """Publishes a report periodically in real time, whatever the node's clock does."""
 
     def __init__(
-        self, node: Node, report: Callable[[], NodeReport], group: CallbackGroup, period: float = PERIOD
+        self,
+        node: Node,
+        report: Callable[[str], Sequence[DiagnosticStatus]],
+        group: CallbackGroup,
+        period: float = PERIOD,
     ) -> None:
-        """period: seconds."""
+        """report: gives the statuses of the node of that name. period: seconds."""
         self._node, self._report = node, report
         self._publisher = node.create_publisher(
             DiagnosticArray, "/diagnostics", output_qos(10), qos_overriding_options=qos_overrides()
@@ -77,5 +84,5 @@ class Diagnostics:
     def publish(self) -> None:
         message = DiagnosticArray()
         message.header.stamp = self._node.get_clock().now().to_msg()
-        message.status = statuses(self._node.get_fully_qualified_name().lstrip("/"), self._report())
+        message.status = list(self._report(self._node.get_fully_qualified_name().lstrip("/")))
         self._publisher.publish(message)

@@ -37,6 +37,7 @@ MESSAGES = {
     "deadline": "target_rate of {target:g} frames/s is not held: frames take {load:.1f} times what it leaves "
     "them; given up: {given_up}",
     "unfamiliar": "unfamiliar images on {topic}: {warning}",
+    "without_boxes": "no detections_3d of {topic}: {reason}",
     "incompatible_subscriber": "a subscriber of {topic} asks for a {policy} that is not offered",
     "switched_off": "{output} has a subscriber, but parameter `outputs` leaves it out",
     "engine": "an engine was given up while serving: {warning}",
@@ -232,6 +233,8 @@ def camera_findings(report: CameraReport, state: str = "active") -> list[Finding
         found += _input_findings(report)
     if snapshot.unfamiliar and report.has_subscribers:
         found.append(finding(WARN, "unfamiliar", topic=report.topic, warning=snapshot.unfamiliar))
+    if snapshot.without_boxes and report.subscribers.get("detections_3d"):
+        found.append(finding(WARN, "without_boxes", topic=report.topic, reason=snapshot.without_boxes))
     found += [
         finding(WARN, "incompatible_subscriber", topic=topic, policy=policy)
         for topic, policy in report.incompatible_subscribers.items()

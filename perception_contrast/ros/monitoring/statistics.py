@@ -46,6 +46,7 @@ class Snapshot:
     recent_malformed: str
     recent_error: str
     unfamiliar: str = ""
+    without_boxes: str = ""
     latency: Mapping[str, Percentiles] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     rescoring: Mapping[str, int] = field(default_factory=dict)
@@ -86,7 +87,7 @@ class Statistics:
         self._last_malformed: Issue | None = None
         self._last_error: Issue | None = None
         self._latency: dict[str, deque[float]] = {}
-        self._unfamiliar = ""
+        self._unfamiliar = self._without_boxes = ""
 
     def frame_in(self) -> None:
         with self._lock:
@@ -130,6 +131,13 @@ class Statistics:
         with self._lock:
             self._unfamiliar = warning
 
+    def without_boxes(self, reason: str) -> bool:
+        """Keeps why the newest frame has no 3D boxes, "" where it has; True where the one before had some."""
+        with self._lock:
+            is_new = bool(reason) and not self._without_boxes
+            self._without_boxes = reason
+            return is_new
+
     @property
     def in_hz(self) -> float:
         """Frames a second that arrived over the last RATE_WINDOW seconds; 0 where fewer than two did."""
@@ -151,6 +159,7 @@ class Statistics:
                 recent_malformed=_recent(self._last_malformed, now),
                 recent_error=_recent(self._last_error, now),
                 unfamiliar=self._unfamiliar,
+                without_boxes=self._without_boxes,
                 latency={stage: _percentiles(values) for stage, values in self._latency.items()},
                 dropped=dict(self._dropped),
                 rescoring=dict(self._rescoring),

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from perception_contrast.core.errors import FrameError
+from perception_contrast.pipeline.stage_timer import StageTimer
 from perception_contrast.ros.camera.camera_input import ReceivedFrame
 from perception_contrast.ros.camera.camera_stream import CameraStream
 from perception_contrast.ros.camera.output_publishers import OutputFormat, requests_anything
@@ -109,10 +110,14 @@ class FrameProcessor:
     def _publish(self, decoded: DecodedFrame, pending: PendingResult) -> None:
         camera, timeline, header = decoded.camera, decoded.timeline, decoded.received.header
         result = pending.result()
-        timeline.computed, timeline.timings = time.monotonic(), result.timings
+        timer, boxes, output_format = StageTimer(result.timings), None, self._output_format()
+        if camera.outputs.wants_boxes:
+            with timer.stage("boxes"):
+                boxes = camera.boxes(result, output_format.max_depth)
+        timeline.computed, timeline.timings = time.monotonic(), timer.timings
         self._trace("computed", camera.name, decoded.stamp)
         camera.statistics.unfamiliar(result.familiarity.warning if result.familiarity is not None else "")
-        camera.outputs.publish(result, header, self._output_format())
+        camera.outputs.publish(result, header, output_format, boxes)
         timeline.published = time.monotonic()
         self._trace("published", camera.name, decoded.stamp)
         if result.rescoring is not None:

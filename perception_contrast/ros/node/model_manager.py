@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perception_contrast.core.allocator import release_memory
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.process.allocator import release_memory
 from perception_contrast.ros.monitoring.statistics import Issues
 from perception_contrast.ros.node.daemon_executor import DaemonExecutor
 from perception_contrast.ros.node.vocabulary_publisher import VocabularyPublisher

@@ -16,8 +16,8 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from perception_contrast.core.allocator import reuse_large_blocks
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.process.allocator import reuse_large_blocks
 from perception_contrast.ros.node.shutdown_event import ShutdownEvent
 
 EXECUTOR_THREADS = 12

@@ -1,23 +1,19 @@
-"""Parameters of perception_node: validation, and one callback that sets all of a request or nothing."""
+"""Parameters of perception_node: their validation, and what they say to the parts of the node."""
 
 from __future__ import annotations
 
-import array
 import math
 import re
-import threading
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.exceptions import ParameterException
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 
-from perception_contrast.core.errors import ModelError, PerceptionError
+from perception_contrast.core.errors import ModelError
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.pipeline.pipeline_settings import AS_LONG_AS_ENCODING, PipelineSettings
+from perception_contrast.ros.parameters.parameter_set import ParameterSet
 from perception_contrast.ros.parameters.parameter_spec import ParameterError, Value, Values
 from perception_contrast.ros.parameters.parameter_table import ALL_OUTPUTS, OUTPUTS
 from perception_contrast.ros.parameters.parameter_table import SPECS as SPECS
@@ -25,7 +21,6 @@ from perception_contrast.ros.parameters.requested_queries import RequestedQuerie
 from perception_contrast.segmentation.place_level import checked_place
 from perception_contrast.segmentation.sam.registered_proposers import registered_proposer
 
-_SPEC_BY_NAME = {spec.name: spec for spec in SPECS}
 # Parameters that give the vocabulary together.
 VOCABULARY_PARAMETERS = frozenset({"vocabulary", "queries", "distractors"})
 # Parameters whose change loads other models.
@@ -35,70 +30,11 @@ PER_CAMERA_PARAMETERS = ("camera_max_rates", "camera_weights", "expected_rates")
 _CAMERA_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 
 
-class ParameterHandler(Protocol):
-    """Puts changed parameters in force."""
-
-    def apply(self, new: Values, old: Values) -> None:
-        """Puts new values in force. Raises PerceptionError to refuse them all."""
-
-    def applied(self, new: Values) -> None:
-        """Called once the new values are those of ``NodeParameters.values``."""
-
-    def refused(self, reason: str) -> None:
-        """Called with the reason why a request was refused."""
-
-
-class NodeParameters:
-    """Declares the parameters on a node and keeps ``values`` in step with those in force.
-
-    Attributes:
-        values: Name to value, in force.
-        lock: Held while a request is applied.
-
-    Raises:
-        ParameterError: A value given at start is refused.
-    """
+class NodeParameters(ParameterSet):
+    """The parameters of perception_node, as ParameterSet declares and keeps them."""
 
     def __init__(self, node: Node) -> None:
-        self._node = node
-        self.lock = threading.RLock()
-        try:
-            for spec in SPECS:
-                default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
-                node.declare_parameter(spec.name, default, spec.descriptor())
-        except ParameterException as error:
-            raise ParameterError(" ".join(str(error).split())) from error
-        self.values: Values = {spec.name: _plain(node.get_parameter(spec.name).value) for spec in SPECS}
-        check(self.values, self.values)
-
-    def handle_changes(self, handler: ParameterHandler) -> None:
-        """Validates requests from now on and gives them to ``handler``; until then, any is accepted."""
-
-        def on_set(parameters: list[Parameter]) -> SetParametersResult:
-            return self._set(parameters, handler)
-
-        self._node.add_on_set_parameters_callback(on_set)
-
-    def restore(self, values: Values) -> None:
-        """Sets parameters back to these values, where they differ, through the node's parameters."""
-        differing = [Parameter(name, value=one) for name, one in values.items() if one != self.values[name]]
-        self._node.set_parameters_atomically(differing)
-
-    def _set(self, parameters: list[Parameter], handler: ParameterHandler) -> SetParametersResult:
-        changed = {one.name: _plain(one.value) for one in parameters if one.name in _SPEC_BY_NAME}
-        if not changed:
-            return SetParametersResult(successful=True)
-        with self.lock:
-            new = {**self.values, **changed}
-            try:
-                check(new, changed)
-                handler.apply(new, self.values)
-            except PerceptionError as error:
-                handler.refused(str(error))
-                return SetParametersResult(successful=False, reason=str(error))
-            self.values = new
-        handler.applied(new)
-        return SetParametersResult(successful=True)
+        super().__init__(node, SPECS, check_together)
 
 
 def defaults() -> dict[str, Value]:
@@ -106,17 +42,13 @@ def defaults() -> dict[str, Value]:
     return {spec.name: spec.default for spec in SPECS}
 
 
-def check(values: Values, changed: Collection[str]) -> None:
-    """Validates values. Raises ParameterError, ModelError or QueryError for the first that is refused.
+def check_together(values: Values, changed: Collection[str]) -> None:
+    """Validates what single values do not show. Raises ParameterError, ModelError or QueryError.
 
     Args:
         values: Of all parameters.
         changed: Names of those that may differ from what was validated before.
     """
-    for name, value in values.items():
-        problem = _SPEC_BY_NAME[name].problem(value)
-        if problem:
-            raise ParameterError(problem)
     if not VOCABULARY_PARAMETERS.isdisjoint(changed):
         # The vocabulary's own rules: empty or overlong text, labels given twice, too many.
         Vocabulary().with_queries(*requested_queries(values))
@@ -152,7 +84,12 @@ def check_model_names(values: Values) -> None:
 
 def camera_names(values: Values) -> tuple[str, ...]:
     """Names of the cameras, ("",) for one without a name. Raises ParameterError."""
-    names = tuple(name for name in values["cameras"] if name)
+    return checked_camera_names(values["cameras"])
+
+
+def checked_camera_names(given: Value) -> tuple[str, ...]:
+    """The values of a parameter ``cameras``, ("",) for one without a name. Raises ParameterError."""
+    names = tuple(str(name) for name in given if name)
     for name in names:
         if not _CAMERA_NAME.fullmatch(name):
             raise ParameterError(
@@ -244,7 +181,3 @@ def vocabulary_parameters(values: Values) -> dict[str, Any]:
         name: list(values[name]) if not isinstance(values[name], str) else values[name]
         for name in sorted(VOCABULARY_PARAMETERS)
     }
-
-
-def _plain(value: Value) -> Value:
-    return list(value) if isinstance(value, array.array) else value

@@ -5,12 +5,29 @@ from __future__ import annotations
 from perception_contrast.encoders.dense.method_names import METHODS
 from perception_contrast.engines.engine_names import AUTO, KINDS, PRECISIONS
 from perception_contrast.pipeline.pipeline_settings import AUTO_TILE
+from perception_contrast.ros.parameters.common_parameters import (
+    AUTOSTART,
+    BOND_HEARTBEAT_PERIOD,
+    IMAGE_TRANSPORT,
+    RELIABILITY,
+)
 from perception_contrast.ros.parameters.parameter_spec import ParameterSpec
 from perception_contrast.vocabulary.vocabulary_store import AFTER_CRASH, RESTORE_CHOICES
 
 ALL_OUTPUTS = "all"
 # Outputs by the names that `outputs` and diagnostics use; pca is ~/features/image.
-OUTPUTS = ("features", "semantic_features", "embedding", "masks", "detections", "overlay", "pca")
+OUTPUTS = (
+    "features",
+    "semantic_features",
+    "embedding",
+    "masks",
+    "detections",
+    "overlay",
+    "pca",
+    "instances",
+    "region_features",
+    "detections_3d",
+)
 
 SPECS = (
     ParameterSpec(
@@ -71,21 +88,9 @@ SPECS = (
         "Allow `model` and `language_model` to be set to folders of exported models while the node runs.",
         change="never",
     ),
-    ParameterSpec(
-        "image_transport",
-        "raw",
-        "raw subscribes to `image`; compressed to `image/compressed` (JPEG, PNG).",
-        choices=("raw", "compressed"),
-        change="never",
-    ),
-    ParameterSpec(
-        "reliability",
-        "auto",
-        "QoS reliability of camera subscriptions; auto is reliable where every publisher offers it.",
-        choices=("auto", "reliable", "best_effort"),
-        change="never",
-    ),
-    ParameterSpec("use_depth", False, "Also subscribe to `depth` and `camera_info`.", change="never"),
+    IMAGE_TRANSPORT,
+    RELIABILITY,
+    ParameterSpec("use_depth", False, "Also subscribe to `depth` and its calibration.", change="never"),
     ParameterSpec(
         "cameras",
         ("",),
@@ -107,15 +112,8 @@ SPECS = (
         0.0,
         1.0,
     ),
-    ParameterSpec("autostart", True, "Configure and activate at start.", change="never"),
-    ParameterSpec(
-        "bond_heartbeat_period",
-        0.1,
-        "Seconds between heartbeats to nav2's lifecycle manager while active; 0 for no bond.",
-        0.0,
-        10.0,
-        change="never",
-    ),
+    AUTOSTART,
+    BOND_HEARTBEAT_PERIOD,
     ParameterSpec(
         "release_on_deactivate",
         False,
@@ -205,6 +203,7 @@ SPECS = (
     ),
     ParameterSpec("track_seconds", 2.0, "Seconds that a track without a detection is kept.", 0.1, 60.0),
     ParameterSpec("feature_dtype", "float16", "dtype of FeatureMap values.", choices=("float16", "float32")),
+    ParameterSpec("max_depth", 10.0, "Largest depth in metres that ~/detections_3d is made of.", 0.2, 1000.0),
     ParameterSpec("overlay_scores", False, "Write probabilities behind the labels in ~/overlay."),
     ParameterSpec("overlay_quality", 80, "JPEG quality of ~/overlay/compressed.", 1, 100),
     ParameterSpec(

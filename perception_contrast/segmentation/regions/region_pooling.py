@@ -1,17 +1,26 @@
-"""Mean feature vectors of regions."""
+"""Mean feature vectors of regions and detections."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from perception_contrast.core.arrays import FloatArray, Size
-from perception_contrast.segmentation.regions.region import Region
+from perception_contrast.core.arrays import BoolMask, Box, FloatArray, Size
+
+
+class Masked(Protocol):
+    """A mask (h, w) of a box: a region of a map, or a detection in an image."""
+
+    @property
+    def box(self) -> Box: ...
+
+    @property
+    def mask(self) -> BoolMask: ...
 
 
 class _CoveredCells(NamedTuple):
@@ -21,12 +30,12 @@ class _CoveredCells(NamedTuple):
     weights: FloatArray
 
 
-def pool_regions(regions: Sequence[Region], map_size: Size, features: FloatArray) -> FloatArray:
+def pool_regions(regions: Sequence[Masked], map_size: Size, features: FloatArray) -> FloatArray:
     """Mean feature vectors of regions, weighted by the area that they cover of each cell.
 
     Args:
         regions: n regions of one map, at least one.
-        map_size: (height, width) of the map.
+        map_size: (height, width) of the map, or of the image.
         features: (h, w, c) float32 of the same image.
 
     Returns:
@@ -46,7 +55,7 @@ def pool_regions(regions: Sequence[Region], map_size: Size, features: FloatArray
 
 
 def _covered_cells(
-    region: Region, down: FloatArray, across: FloatArray, numbers: NDArray[np.int64]
+    region: Masked, down: FloatArray, across: FloatArray, numbers: NDArray[np.int64]
 ) -> _CoveredCells:
     x0, y0, x1, y1 = region.box
     top, bottom = _cell_range(y0, y1, *down.shape)

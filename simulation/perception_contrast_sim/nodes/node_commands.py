@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perception_contrast.core.early_exit import exit_on_signals
+from perception_contrast.core.process.early_exit import exit_on_signals
 
 
 def sim_camera() -> None:

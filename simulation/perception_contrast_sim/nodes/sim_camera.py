@@ -4,7 +4,7 @@ from __future__ import annotations
 
 if __name__ == "__main__":
     # Before the imports, which take seconds.
-    from perception_contrast.core.early_exit import exit_on_signals
+    from perception_contrast.core.process.early_exit import exit_on_signals
 
     exit_on_signals()
 
@@ -20,7 +20,14 @@ from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import LabelInfo, VisionClass
+from vision_msgs.msg import (
+    Detection3D,
+    Detection3DArray,
+    LabelInfo,
+    ObjectHypothesis,
+    ObjectHypothesisWithPose,
+    VisionClass,
+)
 
 from perception_contrast.core.vocabulary import UNLABELLED
 from perception_contrast.ros.messages.image_messages import camera_info_message, image_message
@@ -79,6 +86,7 @@ class SimCamera(Node):
         self._labels = self._publish(Image, "camera/ground_truth/labels")
         self._instances = self._publish(Image, "camera/ground_truth/instances")
         self._label_info = self.create_publisher(LabelInfo, "camera/ground_truth/label_info", latched_qos())
+        self._objects = self.create_publisher(Detection3DArray, "camera/ground_truth/objects", latched_qos())
         self._tf = self.create_publisher(TFMessage, "/tf", output_qos(100))
         self._tf_static = self.create_publisher(TFMessage, "/tf_static", latched_qos())
         self._thread = SourceThread(self._run, shutdown)
@@ -114,6 +122,7 @@ class SimCamera(Node):
         classes = [VisionClass(class_id=number, class_name=name) for name, number in self._ids.items()]
         classes.append(VisionClass(class_id=UNLABELLED, class_name="unlabelled"))
         self._label_info.publish(LabelInfo(header=header, class_map=classes))
+        self._objects.publish(true_objects(house, Header(stamp=header.stamp, frame_id=MAP)))
         self.get_logger().info(f"{len(house.objects)} things of {len(names)} categories; the camera is on")
 
     def _film(self, house: Household) -> None:
@@ -149,6 +158,22 @@ class SimCamera(Node):
         self._instances.publish(image_message(instance_ids(instances), header))
         categories = {number: self._ids[thing.category] for number, thing in house.objects.items()}
         self._labels.publish(image_message(label_ids(instances, categories), header))
+
+
+def true_objects(house: Household, header: Header) -> Detection3DArray:
+    """Where each thing truly is: id is its value in the instance image, class_id its category."""
+    message = Detection3DArray(header=header)
+    for number, box in house.boxes().items():
+        found = Detection3D(header=header, id=str(number))
+        place, turn, size = found.bbox.center.position, found.bbox.center.orientation, found.bbox.size
+        place.x, place.y, place.z = box.center.tolist()
+        size.x, size.y, size.z = box.size.tolist()
+        turn.z, turn.w = float(np.sin(box.yaw / 2)), float(np.cos(box.yaw / 2))
+        hypothesis = ObjectHypothesis(class_id=house.objects[number].category, score=1.0)
+        found.results = [ObjectHypothesisWithPose(hypothesis=hypothesis)]
+        found.results[0].pose.pose = found.bbox.center
+        message.detections.append(found)
+    return message
 
 
 def instance_ids(instances: NDArray[np.int32]) -> NDArray[np.uint16]:

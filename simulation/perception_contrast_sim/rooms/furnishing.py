@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -17,6 +17,8 @@ AGAINST_WALL = frozenset(
         "nightstand", "radiator",
     }
 )  # fmt: skip
+
+MOVES = 20  # places that are tried for a thing that is to stand elsewhere
 
 
 def _footprint(prop: Prop, yaw: float) -> tuple[float, float]:
@@ -36,7 +38,9 @@ class PropPlacer:
     def __init__(self, rng: np.random.Generator, room: Room, props: Sequence[Prop]) -> None:
         self.rng, self.room, self.props = rng, room, props
         self.placed: list[Placement] = []
-        self._occupied: list[tuple[float, float, float, float]] = []  # x, y, half x, half y on the floor
+        # By prop: x, y, half x, half y on the floor; and x, y, radius, number of the top on a support.
+        self._occupied: dict[int, tuple[float, float, float, float]] = {}
+        self._on_tops: dict[int, tuple[float, float, float, int]] = {}
 
     def place_on_floor(self, index: int, near: tuple[float, float] | None = None, tries: int = 25) -> bool:
         """Stands a prop on the floor; flat things (rugs) may lie under others."""
@@ -49,11 +53,11 @@ class PropPlacer:
                 continue
             if not flat and any(
                 abs(x - tx) < hx + thx + 0.03 and abs(y - ty) < hy + thy + 0.03
-                for tx, ty, thx, thy in self._occupied
+                for tx, ty, thx, thy in self._occupied.values()
             ):
                 continue
             if not flat:
-                self._occupied.append((x, y, hx, hy))
+                self._occupied[index] = (x, y, hx, hy)
             self.placed.append(Placement(index, (x, y, -prop.low[2]), yaw))
             return True
         return False
@@ -116,7 +120,8 @@ class PropPlacer:
         """Stands props on the tops of a placed one; returns those that found room."""
         base = self.props[support.prop]
         done: list[int] = []
-        taken: list[tuple[float, float, float, float]] = []
+        beside = [item.prop for item in self.placed if item.on == support.prop]
+        taken = [self._on_tops[number] for number in beside if number in self._on_tops]
         for index in indices:
             prop = self.props[index]
             for _ in range(20):
@@ -135,7 +140,8 @@ class PropPlacer:
                     for tx, ty, r, t in taken
                 ):
                     continue
-                taken.append((x, y, float(np.hypot(px, py) * 0.75), top))
+                self._on_tops[index] = (x, y, float(np.hypot(px, py) * 0.75), top)
+                taken.append(self._on_tops[index])
                 c, s = np.cos(support.yaw), np.sin(support.yaw)
                 position = (
                     support.position[0] + c * x - s * y,
@@ -146,6 +152,50 @@ class PropPlacer:
                 done.append(index)
                 break
         return done
+
+    def take_away(self, indices: Iterable[int]) -> tuple[int, ...]:
+        """Takes props out of the room, with what stands on them; returns all that left."""
+        leaving = set(indices)
+        leaving |= {item.prop for item in self.placed if item.on in leaving}
+        gone = tuple(item.prop for item in self.placed if item.prop in leaving)
+        self.placed = [item for item in self.placed if item.prop not in leaving]
+        for index in gone:
+            self._occupied.pop(index, None)
+            self._on_tops.pop(index, None)
+        return gone
+
+    def move(self, index: int, least: float) -> bool:
+        """Places a prop elsewhere, on the same support, on the floor or on a wall, as it was placed before.
+
+        A prop stays where it is, and False is returned, where something stands on it, where no other place
+        is found, or where it is not in the room.
+
+        Args:
+            index: Of the prop.
+            least: Metres that it has to be away from its old place.
+        """
+        before = next((item for item in self.placed if item.prop == index), None)
+        if before is None or any(item.on == index for item in self.placed):
+            return False
+        kept = list(self.placed), dict(self._occupied), dict(self._on_tops)
+        for _ in range(MOVES):
+            self.take_away([index])
+            if self._place_again(before) and _apart(before, self.placed[-1]) >= least:
+                return True
+            self.placed, self._occupied, self._on_tops = list(kept[0]), dict(kept[1]), dict(kept[2])
+        return False
+
+    def _place_again(self, before: Placement) -> bool:
+        if before.on >= 0:
+            support = next(item for item in self.placed if item.prop == before.on)
+            return bool(self.place_on_top([before.prop], support, tight=0.95))
+        if self.props[before.prop].category.place == "wall":
+            return self.place_on_wall(before.prop)
+        return self.place_on_floor(before.prop)
+
+
+def _apart(first: Placement, second: Placement) -> float:
+    return float(np.linalg.norm(np.subtract(first.position, second.position)))
 
 
 def furnish(rng: np.random.Generator, room: Room, props: tuple[Prop, ...], fill: float = 1.0) -> PropPlacer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -62,6 +63,21 @@ class HouseholdView:
     def pose(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Position (3,) in metres and quaternion (x, y, z, w) of the optical frame in the map."""
         return self.view.position, Rotation.from_matrix(self.view.rotation).as_quat()
+
+
+@dataclass(frozen=True)
+class TrueBox:
+    """Where a thing is, in the map frame.
+
+    Attributes:
+        center: (3,) metres.
+        size: (3,) metres along the box's own axes.
+        yaw: Radians by which it is turned about z.
+    """
+
+    center: NDArray[np.float64]
+    size: NDArray[np.float64]
+    yaw: float
 
 
 def auto_exposure(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -160,6 +176,49 @@ class Household:
         )
         scene.paint_structure({"wall": (pale[0], pale[1], pale[2]), "ceiling": ceiling, "floor": floor})
         return objects
+
+    def remove(self, numbers: Iterable[int]) -> tuple[int, ...]:
+        """Takes things out of the room, with what stands on them.
+
+        Args:
+            numbers: Keys of ``objects``, no part of the structure.
+
+        Returns:
+            All that left, keys that ``objects`` no longer has.
+        """
+        gone = self._placer.take_away(number - len(STRUCTURE) for number in numbers)
+        self._scene.place(self._placer.placed)
+        left = tuple(len(STRUCTURE) + index for index in gone)
+        for number in left:
+            del self.objects[number]
+        return left
+
+    def move(self, numbers: Iterable[int], least: float = 0.3) -> tuple[int, ...]:
+        """Places things elsewhere: on the same table, on the floor, or on a wall, as they were.
+
+        Args:
+            numbers: Keys of ``objects``.
+            least: Metres from the old place to the new one.
+
+        Returns:
+            Those that moved. The others stayed: something stands on them, or there was no room.
+        """
+        moved = tuple(number for number in numbers if self._placer.move(number - len(STRUCTURE), least))
+        self._scene.place(self._placer.placed)
+        return moved
+
+    def boxes(self) -> dict[int, TrueBox]:
+        """Where each thing truly is, by its value in the instance image; without floor, walls and ceiling."""
+        found = {}
+        for item in self._placer.placed:
+            prop = self._scene.props[item.prop]
+            low, high = np.array(prop.low), np.array(prop.high)
+            middle = (low + high) / 2
+            cosine, sine = np.cos(item.yaw), np.sin(item.yaw)
+            turned = np.array([cosine * middle[0] - sine * middle[1], sine * middle[0] + cosine * middle[1]])
+            center = np.array(item.position) + np.array([*turned, middle[2]])
+            found[len(STRUCTURE) + item.prop] = TrueBox(center, high - low, item.yaw)
+        return found
 
     def pose(self, t: float) -> View:
         """The camera's optical frame in the map at t seconds: an orbit of the table, nearer and farther."""

@@ -25,6 +25,7 @@ from perception_contrast.bench.timing import (
     time_in_rounds,
 )
 from perception_contrast.encoders.encoder_graph import EncoderGraph
+from perception_contrast.engines.cpu_features import has_bfloat16
 from perception_contrast.engines.export.export_check import graph_to_export
 
 SIZE = (28, 42)
@@ -72,7 +73,8 @@ def test_openvino_says_at_which_precision_it_serves(tower: EncoderGraph) -> None
         assert "left out in bf16" in made.skipped["openvino"]
         return
     (peer,) = (one for one in made.passed if one.name == "openvino")
-    assert peer.precision == "fp32" and peer.worst > 0.999
+    assert peer.precision == "fp32" or (peer.precision == "bf16" and has_bfloat16())
+    assert peer.worst > (0.999 if peer.precision == "fp32" else 0.99)
     (values,) = results["openvino"].values()
     assert values.shape == (1, 2, 3, 588)
 

@@ -14,7 +14,7 @@ pytest.importorskip("rclpy")
 
 from perception_contrast.bench.node_resources import memory_of  # noqa: E402
 from perception_contrast.core.errors import PerceptionError  # noqa: E402
-from perception_contrast.core.processor_time import processor_seconds  # noqa: E402
+from perception_contrast.core.process.processor_time import processor_seconds  # noqa: E402
 
 HELD_MB = 40
 HOLDER = f"held = bytearray(b'x') * ({HELD_MB} << 20); print(flush=True); input()"

@@ -24,7 +24,7 @@ from perception_contrast.cli.demo.demo_report import (
 )
 from perception_contrast.cli.demo.live_table import LiveDisplay, place, summary
 from perception_contrast.cli.demo.saved_images import ImageRecorder
-from perception_contrast.core.processor_time import processor_seconds
+from perception_contrast.core.process.processor_time import processor_seconds
 
 MUG = SeenObject("mug", 0.8, (0.0, 0.0, 64.0, 48.0))
 FAINT_MUG = SeenObject("mug", 0.4, (600.0, 400.0, 640.0, 480.0))

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -35,11 +36,31 @@ def test_only_what_is_essential_fails(
 
 def test_a_library_that_cannot_be_imported_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_checks, "LIBRARIES", {"rosbags": "rosbags", "yaml": "PyYAML"})
-    for module in ("rosbags", "openvino"):
+    for module in ("rosbags", "openvino", "open3d", "nicegui"):
         monkeypatch.setitem(sys.modules, module, None)
-    rosbags, yaml, openvino = doctor_checks.libraries()
-    assert (rosbags.level, yaml.level, openvino.level) == ("missing", "ok", "warn")
+    rosbags, yaml, openvino, open3d, nicegui = doctor_checks.libraries()
+    assert [one.level for one in (rosbags, yaml, openvino, open3d, nicegui)] == [
+        "missing",
+        "ok",
+        *["warn"] * 3,
+    ]
     assert "make setup" in rosbags.remedy and "pip install openvino" in openvino.remedy
+    assert "pip install open3d-cpu" in open3d.remedy and "no surface" in open3d.remedy
+
+
+@pytest.mark.parametrize("installed", ["open3d-cpu", "open3d"])
+def test_either_build_of_open3d_will_do(monkeypatch: pytest.MonkeyPatch, installed: str) -> None:
+    def version(package: str) -> str:
+        if package not in (installed, "PyYAML"):
+            raise doctor_checks.importlib.metadata.PackageNotFoundError(package)
+        return "0.19.0"
+
+    monkeypatch.setattr(doctor_checks, "LIBRARIES", {"yaml": "PyYAML"})
+    monkeypatch.setattr(doctor_checks, "OPTIONAL", {"open3d": doctor_checks.OPTIONAL["open3d"]})
+    monkeypatch.setattr(doctor_checks.importlib.metadata, "version", version)
+    monkeypatch.setitem(sys.modules, "open3d", ModuleType("open3d"))
+    _, open3d = doctor_checks.libraries()
+    assert (open3d.level, open3d.text) == ("ok", f"{installed} 0.19.0")
 
 
 def test_absent_and_damaged_weights_are_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

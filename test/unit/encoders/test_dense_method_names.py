@@ -95,7 +95,7 @@ def test_the_method_reaches_the_language_tower_alone(monkeypatch: pytest.MonkeyP
         return small_clip(method)
 
     monkeypatch.setattr(load, "load_clip", clip)
-    monkeypatch.setattr(load, "load_dino", lambda *_, **__: small_dino())
+    monkeypatch.setattr(load, "load_image_encoder", lambda *_, **__: small_dino())
     monkeypatch.setattr(load, "ClipTextEncoder", lambda tower: tower)
     monkeypatch.setattr(load, "_cached", lambda tower: tower)
     load_encoders("dinov2-s14", "clip-vit-b16")

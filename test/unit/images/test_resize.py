@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from perception_contrast.core.errors import FrameError
 from perception_contrast.core.grid_to_image import GridToImage
-from perception_contrast.images.resize import ELONGATED, crop, fitted_size, resize_image, resize_labels
+from perception_contrast.images.resize import (
+    ELONGATED,
+    crop,
+    fitted_size,
+    resize_image,
+    resize_labels,
+    shrink_image,
+)
 
 sizes = st.tuples(st.integers(2, 90), st.integers(2, 90))
 
@@ -134,3 +141,10 @@ def test_fitted_size_keeps_aspect_and_limits(
 def test_fitted_size_refuses_no_pixels() -> None:
     with pytest.raises(FrameError):
         fitted_size((0, 640), 378, 14)
+
+
+def test_only_larger_images_shrink_and_keep_their_shape() -> None:
+    image = np.zeros((90, 301, 3), np.uint8)
+    assert shrink_image(image, 301) is image
+    assert shrink_image(image, 100).shape == (30, 100, 3)
+    assert shrink_image(np.zeros((400, 1, 3), np.uint8), 100).shape == (100, 1, 3)

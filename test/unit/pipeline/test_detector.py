@@ -219,6 +219,20 @@ def test_features_and_embeddings_are_there_without_queries() -> None:
     assert result.plot_features().shape == (112, 168, 3)
 
 
+def test_detections_have_vectors_and_numbered_pixels() -> None:
+    detector = detector_of()
+    result = detector(painted(((30, 30, 90, 90), RED)), ["red"])
+    (found,), regions = result.detections, result.region_features
+    np.testing.assert_array_equal(result.instances == 1, result.masks[0])
+    assert (
+        regions.detections == result.detections and regions.semantic_space == detector.models["semantic"][1]
+    )
+    words = detector.embed_texts(["red", "blue"])
+    assert regions.vectors[0].semantic is not None and found.label == "red"
+    assert int(np.argmax(words @ regions.vectors[0].semantic)) == 0
+    assert regions.vectors[0].spatial is not None and regions.spatial_space == result.features.space
+
+
 def test_without_a_language_model_words_are_refused() -> None:
     detector = detector_of("none")
     with pytest.raises(QueryError, match="no language model"):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from frame_checks import ALL_OUTPUTS, KINDS, RED, ask, noise, painted
+from frame_checks import ALL_OUTPUTS, BLUE, KINDS, RED, ask, noise, painted
 from small_models import WIDTH, encoders_of, pipeline_of
 
+from perception_contrast.core.detection import frame_ids, instance_value
 from perception_contrast.core.errors import FrameError, ModelError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import UNLABELLED, Query
@@ -64,16 +66,45 @@ def test_what_is_not_wanted_is_not_given(kind: str) -> None:
     pipeline = pipeline_of(kind)
     ask(pipeline, "red")
     whole = pipeline.process(noise(), ALL_OUTPUTS)
-    for name in ("features", "semantic_features", "embedding", "masks", "detections", "overlay", "pca"):
+    for name in vars(ALL_OUTPUTS):
         result = pipeline.process(noise(), OutputRequest(**{name: True}))
         given = {key for key in vars(ALL_OUTPUTS) if getattr(result, key) is not None}
         assert given <= {name}, name
         alone, together = getattr(result, name), getattr(whole, name)
         if name in ("features", "semantic_features") and together is not None:
             alone, together = alone.values, together.values
-        if name not in ("detections", "pca") and together is not None:
+        if name not in ("detections", "pca", "instances", "region_features") and together is not None:
             assert np.allclose(np.asarray(alone, float), np.asarray(together, float), atol=1e-5), name
     assert not any(vars(pipeline.process(noise(), OutputRequest())).get(key) for key in vars(ALL_OUTPUTS))
+
+
+@pytest.mark.parametrize("track", [True, False])
+def test_ids_vectors_and_pixels_of_a_frame_tie(track: bool) -> None:
+    pipeline = pipeline_of("colours", short_side=140, max_tokens=2048)
+    pipeline.configure(replace(pipeline.settings, track=track))
+    pipeline.set_queries([Query("red"), Query("blue")], ["grey"])
+    frame = painted((120, 160), {(20, 30, 70, 90): RED, (90, 30, 140, 90): BLUE})
+    result = pipeline.process(frame, ALL_OUTPUTS)
+    assert {one.label for one in result.detections} == {"red", "blue"}
+    regions = result.region_features
+    assert (
+        regions.detections == result.detections and regions.semantic_space == result.semantic_features.space
+    )
+    texts = pipeline.query_encoder.embed_texts(["red", "blue"])
+    for found, identity, vectors in zip(
+        result.detections, frame_ids(result.detections), regions.vectors, strict=True
+    ):
+        assert bool(found.track_id) == track
+        x, y = (45, 60) if found.label == "red" else (115, 60)
+        assert result.instances[y, x] == instance_value(identity)
+        assert np.linalg.norm(vectors.spatial) == pytest.approx(1, abs=1e-3)
+        best = int(np.argmax(texts @ vectors.semantic))
+        assert ["red", "blue"][best] == found.label
+    assert result.instances[5, 5] == UNLABELLED
+    # Without the detections themselves, the ids are the same: they are tracked for what is made of them too.
+    alone = pipeline.process(frame, OutputRequest(instances=True))
+    assert alone.detections is None
+    np.testing.assert_array_equal(alone.instances, result.instances)
 
 
 def test_settings_hold_from_the_next_frame_on() -> None:

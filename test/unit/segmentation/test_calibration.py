@@ -266,8 +266,9 @@ def test_the_heads_own_calibration_of_examples_stays() -> None:
 # The command.
 
 
-def folder_of_colours(folder: Path, images: int = 36) -> Path:
-    """Boxes of known colours on white, which is like none of the names; every other one of a colour is it.
+def folder_of_colours(folder: Path, images: int) -> Path:
+    """Twelve boxes of known colours on white, which is like none of the names, in each image; every other one
+    of a colour is it.
 
     By turns and not by a coin, so that both halves of the images have the same share of each colour.
     """
@@ -280,13 +281,14 @@ def folder_of_colours(folder: Path, images: int = 36) -> Path:
     for k in range(images):
         image = np.full((180, 240, 3), 255, np.uint8)
         labels = np.full((180, 240), 255, np.uint8)
-        for place in range(4):
-            y, x = 90 * (place // 2) + 15, 120 * (place % 2) + 15
+        for row, column in np.ndindex(3, 4):
+            # Three patches of the encoder high and wide, and one apart.
+            y, x = 60 * row + 15, 60 * column + 15
             shown = int(rng.integers(len(names)))
-            image[y : y + 60, x : x + 90] = list(names.values())[shown]
+            image[y : y + 45, x : x + 45] = list(names.values())[shown]
             seen[shown] += 1
             if seen[shown] % 2:
-                labels[y : y + 60, x : x + 90] = shown
+                labels[y : y + 45, x : x + 45] = shown
         cv2.imwrite(str(folder / "images" / f"{k:03}.png"), image[..., ::-1])
         cv2.imwrite(str(folder / "labels" / f"{k:03}.png"), labels)
     return folder
@@ -302,9 +304,10 @@ def test_the_command_makes_a_folders_probabilities_right(
     monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline)
     # Simulated: a monotone map of 72 regions that are right by chance misses the truth by 0.09 on average and
     # by 0.12 in one case of four; of 288 regions by 0.04, and by 0.12 in none of 60. Platt's has few numbers.
-    images = 144 if method == "isotonic" else 36
+    images = 48 if method == "isotonic" else 24
     data, plot = folder_of_colours(tmp_path / "data", images), tmp_path / "plot.png"
-    assert command(["calibrate", "--data", str(data), "--method", method, "--plot", str(plot)]) == 0
+    options = ["--method", method, "--plot", str(plot), "--absent", "8"]
+    assert command(["calibrate", "--data", str(data), *options]) == 0
     found = calibration_for(SPACE)
     assert found is not None and (found.space, found.method) == (SPACE, method)
     # A box of a name's colour is that thing in half of the cases.
@@ -407,9 +410,9 @@ def test_words_are_calibrated_on_the_household(tmp_path: Path, monkeypatch: pyte
     pipeline = build(calibration=too_high)
     monkeypatch.setattr(calibrate_words, "_pipeline", lambda arguments: pipeline)
     out = tmp_path / "own.json"
-    assert command(["calibrate", "--data", "household", "--scenes", "14", "--out", str(out)]) == 0
+    assert command(["calibrate", "--data", "household", "--scenes", "8", "--out", str(out)]) == 0
     found = read_calibration(out)
-    assert found.space.startswith("household-lit@") and found.facts["held_out_pictures"] == 7
+    assert found.space.startswith("household-lit@") and found.facts["held_out_pictures"] == 4
     assert found.facts["error_after"] < 0.5 * found.facts["error_before"]
     served = build(calibration=out)
     assert served.frame_search.detection_threshold(served.settings) == found.words.detection

@@ -500,8 +500,8 @@ def test_the_node_takes_a_name_that_was_added(tmp_path: Path, cache: Path) -> No
     values = parameters.defaults()
     assert parameters.proposal_files(values) is None
     assert main(["models", "add", "mine", *map(str, sam(tmp_path)), "--like", "sam"]) == 0
-    parameters.check({**values, "proposals": "mine"}, ["proposals"])
+    parameters.check_together({**values, "proposals": "mine"}, ["proposals"])
     assert parameters.proposal_files({**values, "proposals": "mine"}) == registered_proposer("mine").files
     for name in ("yours", str(tmp_path / "encoder.onnx"), "../mine"):
         with pytest.raises(parameters.ParameterError, match="there are mine"):
-            parameters.check({**values, "proposals": name}, ["proposals"])
+            parameters.check_together({**values, "proposals": name}, ["proposals"])

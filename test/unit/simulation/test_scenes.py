@@ -308,3 +308,43 @@ def test_the_same_household_for_the_same_seed(household: Household) -> None:
         assert np.array_equal(one.depth, two.depth, equal_nan=True)
     finally:
         twin.close()
+
+
+def places(house: Household) -> dict[int, np.ndarray]:
+    """Middle (3,) in the map of what half a turn shows of each thing, by depth and the instance image."""
+    camera, points = house.camera, {}
+    u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+    rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u, float)], -1)
+    for t in (0.0, 10.0, 20.0, 30.0):
+        seen = house.render(t, depth=True, labels=True)
+        in_map = (rays * seen.depth[..., None]) @ seen.view.rotation.T + seen.view.position
+        for number in np.unique(seen.instances):
+            points.setdefault(int(number), []).append(in_map[seen.instances == number])
+    return {number: np.concatenate(parts).mean(axis=0) for number, parts in points.items()}
+
+
+def test_things_leave_the_household_and_stand_elsewhere() -> None:
+    """Depth and instance images show what was taken away and moved, and the rest as it was."""
+    try:
+        house = Household(7, 96, 128)
+    except PerceptionError as error:
+        pytest.skip(str(error))
+    try:
+        table = len(STRUCTURE)
+        before = places(house)
+        small = [number for number in before if number in house.objects and house.objects[number].on == table]
+        gone, others = small[0], small[1:4]
+        assert house.remove([gone]) == (gone,) and gone not in house.objects
+        moved = house.move(others)
+        assert moved and set(moved) <= set(others)
+        assert house.move([table, gone]) == ()  # things stand on it; it is no longer there
+        after = places(house)
+        assert gone not in after
+        for number in set(before) & set(after) - {0, 1, 2}:
+            apart = np.linalg.norm(after[number] - before[number])
+            assert apart > 0.2 if number in moved else apart < 0.1
+        everything = {number for number, thing in house.objects.items() if thing.on == table}
+        assert set(house.remove([table])) == {table, *everything}
+        assert not set(places(house)) & {table, *everything}
+    finally:
+        house.close()

@@ -213,6 +213,14 @@ def test_any_input_gives_each_detection_one_id(
         assert len(set(given_ids)) == len(given_ids) == len(boxes) and all(given_ids)
 
 
+def test_no_two_tracks_in_sight_have_one_value_in_an_instance_image() -> None:
+    numbers = iter([5, 65_534 + 5, 65_534 + 6])
+    tracker = Tracker(numbers=numbers)
+    first, second = found(square(100, 100)), found(square(300, 100), 1)
+    assert ids(tracker, [first], 0) == ["5"]
+    assert ids(tracker, [first, second], 1) == ["5", str(65_534 + 6)]
+
+
 def test_cameras_share_numbers_and_nothing_else() -> None:
     numbers = itertools.count(7)
     trackers, options = MultiCameraTracker(numbers), TrackSettings()

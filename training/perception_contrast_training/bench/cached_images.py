@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from perception_contrast_training.data.datasets.samples import Images
+from perception_contrast_training.data.datasets.subset import Chosen
 from perception_contrast_training.evaluation.progress import tracked
 
 
@@ -21,7 +23,11 @@ class CachedImages:
         shown = tracked(range(len(images)), "reading images", len(images))
         self._samples = [dict(images[index]) for index in shown]
         for sample in self._samples if caption else ():
-            sample["text"] = caption.format(self.classes[sample["label"]])
+            sample["text"] = caption.replace("{}", self.classes[sample["label"]])
+
+    def with_text(self, caption: str, indices: Iterable[int]) -> CachedImages:
+        """Some of the images, with the name of their class in a caption."""
+        return CachedImages(Chosen(self, [int(index) for index in indices]), caption)
 
     def __len__(self) -> int:
         return len(self._samples)

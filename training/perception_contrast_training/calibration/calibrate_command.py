@@ -29,6 +29,7 @@ from perception_contrast.segmentation.place_level import (
 )
 from perception_contrast.segmentation.searcher_factory import scores_of
 from perception_contrast_training.calibration.asked_images import AskedImage, labelled_images, rooms
+from perception_contrast_training.calibration.coco_images import coco_halves
 from perception_contrast_training.calibration.fitting import fitted
 from perception_contrast_training.calibration.judged_regions import (
     JudgedRegions,
@@ -164,8 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     kinds.add_argument(
         "--data",
-        metavar="household|FOLDER",
-        help="simulated scenes, or a folder with images/, labels/ (PNG, one number a pixel) and classes.txt",
+        metavar="household|FOLDER|FILE.json",
+        help="simulated scenes, a folder with images/, labels/ (PNG, one number a pixel) and classes.txt, or "
+        "a COCO file of boxes or masks",
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="of a COCO file; default: beside it, or in images/"
     )
     parser.add_argument("--place", default="here", help="its name, with --unlabelled; default: %(default)s")
     parser.add_argument(
@@ -211,7 +216,7 @@ def _parser() -> argparse.ArgumentParser:
 def halves(
     arguments: argparse.Namespace, skipped: Skipped
 ) -> tuple[Iterator[AskedImage], Iterator[AskedImage]]:
-    """Rooms of two seeds, or the first and the second half of a folder: neighbours stay together.
+    """Rooms of two seeds, or the first and the second half of images: neighbours stay together.
 
     skipped: notes files of the folder that cannot be read.
     """
@@ -223,6 +228,8 @@ def halves(
             for k, n in enumerate(scenes)
         )
         return first, second
+    if arguments.data.endswith(".json"):
+        return coco_halves(Path(arguments.data), arguments.images, skipped, seed, absent)
     folder = LabelledFolder(Path(arguments.data), skipped)
     middle = (len(folder.pairs) + 1) // 2
     return (

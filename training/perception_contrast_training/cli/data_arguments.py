@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from perception_contrast.cli.argument_types import non_negative_int, positive_int
+from perception_contrast_training.cli.ray_arguments import add_ray
 from perception_contrast_training.data.bags.options import AUTO, FORMATS, NONE, THUMBNAIL, ExtractOptions
 from perception_contrast_training.data.curation.splits import WAYS, SplitOptions
 from perception_contrast_training.data.datasets.folder_classes import AUTO as AUTO_CLASSES
@@ -16,7 +17,7 @@ _USUAL = ExtractOptions()
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Of all five commands; the chosen one is ``action``."""
+    """Of all commands; the chosen one is ``action``."""
     top = argparse.ArgumentParser(prog="perception-contrast data", description=description, epilog=_EPILOG)
     actions = top.add_subparsers(dest="action", metavar="COMMAND", required=True)
     _add_extract(actions.add_parser("extract", help="choose frames of recordings and keep them as shards"))
@@ -36,7 +37,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         "--count", type=positive_int, default=48, help="frames on the sheet (default: %(default)s)"
     )
     _add_dedup(actions.add_parser("dedup", help="mark frames that show what another one shows"))
+    lance = actions.add_parser("lance", help="write a dataset as a Lance table, which LanceDB opens")
+    lance.add_argument("path", metavar="DATASET", help="folder, or an address in a bucket")
+    lance.add_argument("--out", required=True, metavar="TABLE", help="ends with .lance; may be in a bucket")
     _add_split(actions.add_parser("split", help="part a dataset for training and tests"))
+    _add_autolabel(actions.add_parser("autolabel", help="let a large model label images for a small one"))
     return top
 
 
@@ -45,13 +50,18 @@ def _add_extract(parser: argparse.ArgumentParser) -> None:
     add("recordings", type=Path, nargs="+", metavar="BAG", help="recording, or a folder of them")
     add(
         "--out",
-        type=Path,
         required=True,
         metavar="DATASET",
-        help="folder; an interrupted one is gone on with",
+        help="folder, or an address in a bucket (s3://...); an interrupted one is gone on with",
     )
-    add("--workers", type=positive_int, default=0, metavar="N", help="processes (default: one a processor)")
-    add("--ray", action="store_true", help="a recording a task on a Ray cluster")
+    add(
+        "--workers",
+        type=non_negative_int,
+        default=0,
+        metavar="N",
+        help="processes (default: one a processor)",
+    )
+    add_ray(parser)
     add("--skip-bad", action="store_true", help="leave out recordings that cannot be used")
     add("--no-recover", dest="recover", action="store_false", help="refuse damaged recordings")
     _add_topics(parser.add_argument_group("what is read"))
@@ -142,6 +152,30 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
     add("--guard-time", type=float, help="seconds (default: 2); for images in folders, images (default: 0)")
     add("--guard-distance", type=float, default=usual.guard_distance, help="metres (default: %(default)s)")
     add("--seed", type=non_negative_int, default=usual.seed, help="(default: %(default)s)")
+
+
+def _add_autolabel(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("paths", type=Path, nargs="+", metavar="IMAGES", help="images, folders, videos, recordings")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder; an interrupted run is gone on with")
+    add("--queries", default="", metavar="TEXT", help='with commas: "red mug, seat: a sofa; a chair; !stool"')
+    add("--vocabulary", default="", metavar="NAME|FILE", help="a named vocabulary or its YAML file")
+    add("--distractors", default="", metavar="TEXT", help="with commas: what is never labelled")
+    add("--model", default="household-lit", help="the large model (default: %(default)s)")
+    add("--language-model", metavar="MODEL", help="what knows words, if --model is a spatial model")
+    add("--second", default="", metavar="MODEL", help="another model, for the check `model`")
+    add(
+        "--agree",
+        default="flip",
+        metavar="LIST",
+        help="checks that a label must pass: flip, scale, model, track, or none (default: %(default)s)",
+    )
+    add("--threshold", type=float, metavar="P", help="least probability (default: the model's own)")
+    add("--review", type=non_negative_int, default=200, help="things on the sheet (default: %(default)s)")
+    add("--topic", help="image topic of recordings (default: the first with colour images)")
+    add("--restart", action="store_true", help="replace what an earlier run of this command wrote there")
+    add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add("--offline", action="store_true", help="do not touch the network")
 
 
 def _classes(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.cli.data_arguments import parser
+from perception_contrast_training.cli.ray_arguments import where_of
 from perception_contrast_training.data.bags.options import ExtractOptions
 
 _MEGA = 1e6
@@ -20,9 +21,10 @@ _LISTED = 50  # names in a list for people
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0. Raises PerceptionError."""
     arguments = parser(__doc__).parse_args(argv)
-    run = {"extract": _extract, "info": _info, "view": _view, "dedup": _dedup, "split": _split}[
-        arguments.action
-    ]
+    run = {
+        "extract": _extract, "info": _info, "view": _view, "dedup": _dedup, "split": _split, "lance": _lance,
+        "autolabel": _autolabel,
+    }[arguments.action]  # fmt: skip
     try:
         run(arguments)
     except OSError as error:
@@ -45,8 +47,7 @@ def _extract(arguments: argparse.Namespace) -> None:
             arguments.recordings,
             arguments.out,
             options,
-            workers=arguments.workers,
-            ray=arguments.ray,
+            where=where_of(arguments),
             skip_bad=arguments.skip_bad,
             report=bars.show_recording,
         )
@@ -211,6 +212,21 @@ def _dedup(arguments: argparse.Namespace) -> None:
     _tell_unreadable(found["unreadable"])
 
 
+def _lance(arguments: argparse.Namespace) -> None:
+    from perception_contrast_training.data.datasets.lance_frames import write_lance_frames
+    from perception_contrast_training.data.datasets.open_dataset import open_dataset
+    from perception_contrast_training.data.datasets.shards import ShardDataset
+    from perception_contrast_training.storage.lance_table import is_lance
+
+    if not is_lance(arguments.out):
+        raise PerceptionError(f"--out '{arguments.out}' must end with .lance")
+    frames = open_dataset(arguments.path, duplicates=True)
+    if not isinstance(frames, ShardDataset):
+        raise PerceptionError(f"'{arguments.path}' is no dataset of `data extract`; make one of it first")
+    rows = write_lance_frames(frames, arguments.out)
+    print(f"{rows} frames in {arguments.out}")
+
+
 def _split(arguments: argparse.Namespace) -> None:
     from perception_contrast_training.data.curation.splits import SplitOptions, parse_shares, split
 
@@ -225,3 +241,39 @@ def _split(arguments: argparse.Namespace) -> None:
     )
     counts = split(arguments.path, options, classes=arguments.classes)
     print(", ".join(f"{part} {count}" for part, count in counts.items()))
+
+
+def _autolabel(arguments: argparse.Namespace) -> None:
+    from perception_contrast.core.vocabulary import Vocabulary, parse_queries
+    from perception_contrast.pipeline.detector.load import load
+    from perception_contrast.vocabulary.query_inputs import with_named
+    from perception_contrast_training.data.autolabel.agreement import checked_names
+    from perception_contrast_training.data.autolabel.autolabel import AutolabelOptions, autolabel
+
+    queries = parse_queries(arguments.queries.split(","))
+    distractors = [text.strip() for text in arguments.distractors.split(",") if text.strip()]
+    if arguments.vocabulary:
+        vocabulary = with_named(arguments.vocabulary, queries, distractors)
+    elif queries:
+        vocabulary = Vocabulary.of(queries, distractors)
+    else:
+        raise PerceptionError('nothing to label; give --queries "mug, chair" or --vocabulary household')
+    options = AutolabelOptions(
+        tuple(arguments.paths),
+        arguments.out,
+        vocabulary,
+        checked_names(arguments.agree),
+        arguments.threshold,
+        arguments.review,
+        arguments.topic,
+        arguments.restart,
+    )
+    common = {"device": arguments.device, "offline": arguments.offline, "background": False}
+    detector = load(arguments.model, arguments.language_model, **common)
+    second = load(arguments.second, **common) if arguments.second else None
+    found = autolabel(options, detector, second)
+    print(f"{found.labels} labels of a model in {found.frames} frames: {found.file}")
+    for reason, count in sorted(found.left_out.items(), key=lambda one: -one[1]):
+        print(f"  left out, {reason}: {count}")
+    print(f"  look at {found.file.parent / 'review.html'} before you learn from them")
+    _tell_unreadable(found.unreadable)

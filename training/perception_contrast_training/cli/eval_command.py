@@ -22,7 +22,7 @@ from perception_contrast_training.cli.eval_options import Job, Options
 from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.evaluation.report import Outcome, markdown, write_images, write_json
 
-TASKS = ("photos", "seg", "det", "track", "classify", "propagate", "exemplars", "familiarity")
+TASKS = ("photos", "seg", "det", "track", "classify", "propagate", "exemplars", "familiarity", "map")
 NAMED_TASKS = ("photos", "familiarity")  # that read labelled photographs, whose labels --names explains
 _EPILOG = """\
 data by task:
@@ -33,6 +33,7 @@ data by task:
   classify   a folder of images for each class, also as .zip
   propagate  a folder of frames (with labels/ if there are any), a video file or a recording
   exemplars  a recording, with --boxes
+  map        household[:FRAMES], the frames of a loop; --rooms of them from --seed on
   familiarity  images, a video or a recording, or labelled photographs; and --against others
 
 docs/evaluate.md says what each figure is and how it is named in the JSON.
@@ -140,8 +141,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=non_negative_int,
         default=20,
         metavar="N",
-        help="det: absent names asked for in each image (default: %(default)s)",
+        help="det, map: absent names asked for in each image or room (default: %(default)s)",
     )
+    add("--rooms", type=positive_int, default=6, metavar="N", help="map: rooms (default: %(default)s)")
     add("--rate", type=_rate, default=5.0, metavar="HZ", help="track: frames a second (default: %(default)s)")
 
 
@@ -233,6 +235,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         held_out=arguments.held_out,
         seen=arguments.seen,
         absent=arguments.absent,
+        rooms=arguments.rooms,
         probe=arguments.probe,
         train=arguments.train,
         test=arguments.test,
@@ -277,6 +280,10 @@ def _task(options: Options) -> Callable[[Job], Outcome]:
         from perception_contrast_training.evaluation.tasks.exemplars import exemplars
 
         return exemplars
+    if options.task == "map":
+        from perception_contrast_training.evaluation.tasks.map import map_rooms
+
+        return map_rooms
     if options.task == "familiarity":
         from perception_contrast_training.evaluation.tasks.familiarity import familiarity
 

@@ -48,6 +48,7 @@ class Options:
     held_out: bool = False
     seen: bool = False
     absent: int = 20
+    rooms: int = 6
     probe: bool = False
     train: int | None = None
     test: int | None = None

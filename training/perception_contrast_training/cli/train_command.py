@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.plugins import allow_modules, is_module_name
+from perception_contrast_training.config.recipe_keys import texts_in
 
 INTERRUPTED = 130
 HOUSEHOLD = "household"  # not said by users: the form of the command that household heads have
@@ -36,6 +38,9 @@ examples:
 
 Ctrl-C saves and ends; `train resume` goes on. A second Ctrl-C ends at once.
 """
+_PLUGIN = """\
+a run whose method, text tower or reader is a module of another package (my_package.vicreg:KIND) is read only
+with its name here, for reading it runs that module; may be repeated"""
 _MOVED = "where the run's images are now, if they moved"
 
 
@@ -69,7 +74,12 @@ def _resume_parser() -> argparse.ArgumentParser:
         "--steps", type=int, default=0, help="of the whole run, in place of the recipe's; schedules stretch"
     )
     parser.add_argument("--data", default="", metavar="PATH", help=_MOVED)
+    _add_plugin(parser)
     return parser
+
+
+def _add_plugin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plugin", action="append", default=[], metavar="MODULE:NAME", help=_PLUGIN)
 
 
 def _export_parser() -> argparse.ArgumentParser:
@@ -91,6 +101,7 @@ def _export_parser() -> argparse.ArgumentParser:
         "--accept-regression", action="store_true", help="export an encoder that got worse; its card says so"
     )
     parser.add_argument("--replace", action="store_true", help="put it in the place of a folder that exists")
+    _add_plugin(parser)
     return parser
 
 
@@ -112,6 +123,7 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", type=Path, required=True, metavar="PATH", help="as data.path of a recipe")
     parser.add_argument("--part", default="", help="of data that `data split` has split")
+    parser.add_argument("--reader", default="", metavar="NAME", help="as data.reader of a recipe")
     parser.add_argument(
         "--classes",
         choices=RULES,
@@ -137,6 +149,7 @@ def _evaluate_parser() -> argparse.ArgumentParser:
         "--output", type=Path, metavar="DIR", help="folder for figures.json, tables and plots"
     )
     parser.add_argument("--offline", action="store_true", help="never touch a network")
+    _add_plugin(parser)
     return parser
 
 
@@ -151,6 +164,7 @@ def run_command(argv: Sequence[str]) -> int:
     stored = read_mapping(path, arguments.set)
     # Before torch is imported: a mistyped key is told at once.
     require_known_keys(stored)
+    allow_modules(texts_in(stored))
     from perception_contrast_training.config.pretraining_recipe import is_pretraining, recipe_of
 
     if not is_pretraining(stored):
@@ -162,11 +176,12 @@ def run_command(argv: Sequence[str]) -> int:
     if arguments.check:
         _say(check(recipe))
         return 0
-    return _ended(start(recipe), Path(recipe.output))
+    return _ended(start(recipe), Path(recipe.output), stored)
 
 
 def resume_command(argv: Sequence[str]) -> int:
     arguments = _resume_parser().parse_args(argv)
+    allow_modules(arguments.plugin)
     from perception_contrast_training.config.pretraining_recipe import is_pretraining
     from perception_contrast_training.engine.resume import stored_recipe
 
@@ -177,7 +192,7 @@ def resume_command(argv: Sequence[str]) -> int:
         return 0
     from perception_contrast_training.engine.pretraining import resume
 
-    return _ended(resume(arguments.run, arguments.steps, arguments.data), arguments.run)
+    return _ended(resume(arguments.run, arguments.steps, arguments.data), arguments.run, stored)
 
 
 def _is_first_process() -> bool:
@@ -191,16 +206,19 @@ def _say(line: str, *, error: bool = False) -> None:
         print(line, file=sys.stderr if error else sys.stdout)
 
 
-def _ended(reason: str, folder: Path) -> int:
+def _ended(reason: str, folder: Path, recipe: Mapping[str, Any]) -> int:
+    modules = sorted({text for text in texts_in(recipe) if is_module_name(text)})
+    given = "".join(f" --plugin {name}" for name in modules)
     if reason == "interrupted":
-        _say(f"saved; go on with `perception-contrast train resume {folder}`", error=True)
+        _say(f"saved; go on with `perception-contrast train resume {folder}{given}`", error=True)
         return INTERRUPTED
-    _say(f"finished; export it with `perception-contrast train export {folder} --to DIR`")
+    _say(f"finished; export it with `perception-contrast train export {folder} --to DIR{given}`")
     return 0
 
 
 def export_command(argv: Sequence[str]) -> int:
     arguments = _export_parser().parse_args(argv)
+    allow_modules(arguments.plugin)
     from perception_contrast_training.evaluation.report import Outcome, markdown
     from perception_contrast_training.export.export_run import export_run
 
@@ -225,6 +243,7 @@ def export_command(argv: Sequence[str]) -> int:
 
 def evaluate_command(argv: Sequence[str]) -> int:
     arguments = _evaluate_parser().parse_args(argv)
+    allow_modules([*arguments.plugin, arguments.reader])
     from perception_contrast_training.evaluation.encoder_report import evaluate
 
     evaluate(arguments)

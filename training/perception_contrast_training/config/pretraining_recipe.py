@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from perception_contrast.core.errors import ModelError, RecipeError
 from perception_contrast.models.custom_models import checked_name
@@ -15,7 +15,9 @@ from perception_contrast_training.config.run_settings import CheckpointSettings,
 from perception_contrast_training.config.schema import checked, nearest, plain, read_mapping
 from perception_contrast_training.data.datasets.folder_classes import AUTO, RULES
 from perception_contrast_training.data.pairs.positive_pairs import PairSettings, require_sane_pairs
-from perception_contrast_training.methods.registry import METHODS, MethodKind
+from perception_contrast_training.engine.trackers import Logger
+from perception_contrast_training.methods.method_kind import MethodKind
+from perception_contrast_training.methods.registry import METHODS, method_kind, short_name
 from perception_contrast_training.methods.scaling import Scale
 from perception_contrast_training.networks.backbones import BackboneSettings, has_tokens
 from perception_contrast_training.networks.lora import LoraSettings
@@ -28,21 +30,27 @@ DEFAULTS = ("optimiser", "learning_rate", "scaling", "reference_batch", "final_r
 @dataclass(frozen=True)
 class DataSettings:
     """path: a dataset that `data extract` made, a folder or .zip of images, or a table with captions.
+    also: further ones, whose images are learned from as well.
 
     held_out: share that is not learned from, for figures during the run and the guard; of recordings the
     end. part, held_out_part: of a dataset that `data split` has split, in place of the share. workers:
     processes that read and make views. classes: which folders of images are classes, by the rules of
     ``data/datasets/folder_classes.py``: auto, folders or none. pairs: of a robot's frames, in place of two
-    views of one image.
+    views of one image. views: where views are made: by the "workers", or on the "device" that learns, from
+    the same draws; "auto" is the device where that is a GPU. reader: of another package that reads the path
+    (``reader_kind``), "" for ours.
     """
 
     path: str = ""
+    reader: str = ""
+    also: tuple[str, ...] = ()
     part: str = ""
     held_out_part: str = ""
     held_out: float = 0.1
     workers: int = 2
     classes: str = AUTO
     pairs: PairSettings = field(default_factory=PairSettings)
+    views: Literal["auto", "workers", "device"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ class _CommonKeys:
     as_written: bool = False
     licence: str = ""
     tensorboard: bool = True
+    loggers: tuple[Logger, ...] = ()
     backbone: BackboneSettings = field(default_factory=BackboneSettings)
     lora: LoraSettings = field(default_factory=LoraSettings)
     data: DataSettings = field(default_factory=DataSettings)
@@ -88,7 +97,8 @@ class PretrainRecipe(_CommonKeys):
 
     epochs: passes over the data, where ``optimisation.steps`` is 0. licence: of what is learned, "" for
     what follows from the weights it started from. as_written: leaves the method's options as they stand,
-    where few data would make them smaller.
+    where few data would make them smaller. loggers: experiment trackers that get the figures too
+    (``engine/trackers.py``), beside TensorBoard.
     """
 
     options: Any
@@ -96,7 +106,7 @@ class PretrainRecipe(_CommonKeys):
 
     @property
     def kind(self) -> MethodKind:
-        return METHODS[self.method]
+        return method_kind(self.method)
 
     @property
     def own_words(self) -> bool:
@@ -118,19 +128,19 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> PretrainRecipe:
 
 
 def is_pretraining(stored: Mapping[str, Any]) -> bool:
-    """Whether a recipe's mapping is for one of METHODS; the heads of the household model have their own."""
+    """Whether a recipe's mapping is for a learning method; the household model's heads have their own."""
     return stored.get("method", "alignment") not in ("alignment", "rescoring")
 
 
 def recipe_of(stored: Mapping[str, Any]) -> PretrainRecipe:
     """A mapping as a recipe: what it does not say is as the method's authors published it."""
     method = stored.get("method")
-    if not isinstance(method, str) or method not in METHODS:
+    if not isinstance(method, str):
         raise RecipeError(f"method {method!r} is unknown{nearest(str(method), list(METHODS))}")
+    kind = method_kind(method)
     for key in stored:
         if key not in _KEYS:
             raise RecipeError(f"unknown key '{key}'{nearest(str(key), list(_KEYS))}")
-    kind = METHODS[str(method)]
     rest = {key: value for key, value in stored.items() if key not in ("options", "optimisation")}
     common = checked(_CommonKeys, rest)
     options: Any = checked(kind.settings, stored.get("options", {}), "options.")
@@ -140,7 +150,8 @@ def recipe_of(stored: Mapping[str, Any]) -> PretrainRecipe:
         optimisation=_optimisation(stored.get("optimisation", {}), kind, common.backbone),
     )
     _require_sane(recipe)
-    return replace(recipe, name=recipe.name or recipe.method, output=recipe.output or f"runs/{recipe.method}")
+    short = short_name(recipe.method)
+    return replace(recipe, name=recipe.name or short, output=recipe.output or f"runs/{short}")
 
 
 def _optimisation(stored: Any, kind: MethodKind, backbone: BackboneSettings) -> Optimisation:
@@ -158,7 +169,7 @@ def _optimisation(stored: Any, kind: MethodKind, backbone: BackboneSettings) -> 
 def _require_sane(recipe: PretrainRecipe) -> None:
     require_ranges(as_mapping(recipe))
     try:
-        checked_name(recipe.name or recipe.method)
+        checked_name(recipe.name or short_name(recipe.method))
     except ModelError as error:
         raise RecipeError(f"'name': {error}") from error
     if not 0 <= recipe.data.held_out < 1:

@@ -7,7 +7,7 @@ are imported; what cannot be told this way, their own check tells.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from perception_contrast.core.errors import RecipeError
+from perception_contrast.core.plugins import METHODS, is_module_name, registered_names
 from perception_contrast_training.config.schema import nearest
 
 Keys = Mapping[str, Any]
@@ -26,7 +27,7 @@ _HEADS = {
     "alignment": (f"{_CONFIG}.alignment_recipe", "AlignmentRecipe"),
     "rescoring": (f"{_CONFIG}.rescoring_recipe", "RescoringRecipe"),
 }
-_REGISTRY, _METHODS = "perception_contrast_training.methods.registry", "METHODS"
+_REGISTRY, _TABLE = "perception_contrast_training.methods.registry", "METHODS"
 
 
 def require_known_keys(stored: Mapping[str, Any]) -> None:
@@ -44,10 +45,26 @@ def require_known_keys(stored: Mapping[str, Any]) -> None:
         _require(stored, _keys_of(*_HEADS[method]) or {}, "")
         return
     methods = _settings_of_methods()
-    if method not in methods:
-        raise RecipeError(f"method {given!r} is unknown{nearest(str(given), list(methods))}")
     known = dict(_keys_of(*_PRETRAINING) or {})
-    _require(stored, known | {"options": _keys_of(*methods[method])}, "")
+    if method in methods:
+        _require(stored, known | {"options": _keys_of(*methods[method])}, "")
+        return
+    others = registered_names(METHODS)
+    if method not in others and not is_module_name(method):
+        raise RecipeError(
+            f"method {given!r} is unknown{nearest(str(given), [*methods, *others])}; one of your own is "
+            "named my_package.module:KIND"
+        )
+    _require(stored, known, "")  # its options are told when its module is imported
+
+
+def texts_in(stored: Mapping[str, Any]) -> Iterator[str]:
+    """All texts among a recipe's values."""
+    for value in stored.values():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from texts_in(value)
 
 
 def _require(stored: Mapping[str, Any], known: Keys, where: str) -> None:
@@ -115,7 +132,7 @@ def _keys_of(module: str, name: str) -> Keys | None:
 def _settings_of_methods() -> dict[str, tuple[str, str]]:
     """Method to the module and the name of its settings, which come first in the registry."""
     source = _source(_REGISTRY)
-    table = source.assigned[_METHODS]
+    table = source.assigned[_TABLE]
     assert isinstance(table, ast.Dict)
     found: dict[str, tuple[str, str]] = {}
     for key, value in zip(table.keys, table.values, strict=True):

@@ -8,6 +8,7 @@ from typing import Literal
 from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.engine.schedules import Scaling
 
+Choice = Literal["auto", "always", "never"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -30,6 +31,14 @@ class Optimisation:
             for none.
         most_skipped: Consecutive steps without a finite loss and gradient, after which a run ends.
         threads: Of PyTorch, 0 for its own choice.
+        overlap: Whether several processes average gradients while the backward pass goes on (DDP), not
+            behind it; gradient caching always averages behind it.
+        fused: Whether the optimiser moves all weights by one kernel; "auto" does on a GPU.
+        channels_last: Whether convolutions have their channels last in memory; "auto" does on a GPU in half
+            precision.
+        shard: Whether several processes keep a part each of a ViT's weights and moments (FSDP2), in place of
+            all of them; "auto" does on GPUs from 10^9 weights on.
+        compile: How ``torch.compile`` compiles the backbone, by the names of its modes; "never" does not.
     """
 
     steps: int = 0
@@ -52,6 +61,11 @@ class Optimisation:
     most_skipped: int = 20
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
+    overlap: Choice = "auto"
+    fused: Choice = "auto"
+    channels_last: Choice = "auto"
+    shard: Choice = "auto"
+    compile: Literal["never", "default", "reduce-overhead", "max-autotune"] = "never"
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,8 @@ def require_sane(settings: Optimisation, processes: int = 1) -> None:
             raise RecipeError(f"'optimisation.{key}' must not be negative")
     if not 0 <= settings.average < 1:
         raise RecipeError(f"'optimisation.average' {settings.average} is not in [0, 1)")
+    if settings.fused == "always" and settings.optimiser == "lars":
+        raise RecipeError("'optimisation.fused' always: lars has no such kernel; use auto, adamw or sgd")
     if settings.batch % processes:
         raise RecipeError(
             f"optimisation.batch {settings.batch} does not part evenly among {processes} processes; "

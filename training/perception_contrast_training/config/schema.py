@@ -67,9 +67,25 @@ def _apply(stored: dict[str, Any], change: str) -> None:
         raise RecipeError(f"'{change}': the value is not YAML ({error})") from error
     except RecursionError as error:
         raise RecipeError(f"'{key}': the value {_TOO_DEEP}") from error
-    for step in reversed(key.strip().split(".")):
+    put_key(stored, key.strip(), made, f"'{change}'")
+
+
+def put_key(stored: dict[str, Any], key: str, value: Any, where: str = "") -> None:
+    """Changes one value of a recipe's mapping.
+
+    Args:
+        stored: The mapping, which is changed.
+        key: With dots between levels; old spellings are taken with a warning.
+        value: As YAML holds it.
+        where: What wrote the change, for messages; "" for the key.
+
+    Raises:
+        RecipeError: A level above the key holds a value.
+    """
+    made = value
+    for step in reversed(key.split(".")):
         made = {step: made}
-    made = with_current_keys(made, f"'{change}'")
+    made = with_current_keys(made, where or f"'{key}'")
     if not _reaches(made, key.count(".") + 1):
         return  # of a key that nothing reads any more
     _put(stored, made, key.count(".") + 1, key)

@@ -19,6 +19,7 @@ from perception_contrast.core.cache import atomic_write, replacing
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.file_writing import is_out_of_space
 from perception_contrast_training.engine.random_streams import RandomState
+from perception_contrast_training.engine.sharding import whole
 
 logger = logging.getLogger(__name__)
 
@@ -335,4 +336,5 @@ def _bytes_of(snapshot: Snapshot) -> int:
 
 def cpu_copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copies that nothing changes any more."""
-    return {name: torch.empty_like(v, device="cpu").copy_(v) for name, v in tensors.items()}
+    full = {name: whole(value) for name, value in tensors.items()}
+    return {name: torch.empty_like(v, device="cpu").copy_(v) for name, v in full.items()}

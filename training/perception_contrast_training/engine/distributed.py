@@ -74,11 +74,12 @@ def _device(name: str, local: int) -> torch.device:
 def average_gradients(parameters: Sequence[nn.Parameter], count: int) -> None:
     """Each gradient becomes its mean over the processes: that of the mean of their losses.
 
-    Parameters without a gradient must be the same ones everywhere.
+    Parameters without a gradient must be the same ones everywhere. Gradients in shards are means already.
     """
     if count == 1:
         return
-    for bucket in _buckets([p.grad for p in parameters if p.grad is not None]):
+    own = [p.grad for p in parameters if p.grad is not None and not hasattr(p.grad, "full_tensor")]
+    for bucket in _buckets(own):
         flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
         dist.all_reduce(flat)
         flat /= count

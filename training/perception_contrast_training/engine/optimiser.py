@@ -48,8 +48,12 @@ def make_optimiser(groups: Sequence[Group], settings: Optimisation) -> torch.opt
     options: list[dict[str, Any]] = [
         {"params": list(group.parameters), "lr": 0.0, "weight_decay": 0.0} for group in groups
     ]
+    fused = _fused(groups, settings)
+    # Kernels over many weights take no mixture of whole ones and shards.
+    parted = any(hasattr(p, "full_tensor") for group in groups for p in group.parameters)
+    how: dict[str, Any] = {"foreach": False} if parted else {"fused": fused}
     if settings.optimiser == "sgd":
-        return torch.optim.SGD(options, lr=0.0, momentum=settings.momentum)
+        return torch.optim.SGD(options, lr=0.0, momentum=settings.momentum, **how)
     if settings.optimiser == "lars":
         from timm.optim import Lars
 
@@ -58,4 +62,12 @@ def make_optimiser(groups: Sequence[Group], settings: Optimisation) -> torch.opt
             option["always_adapt"] = bool(group.decay)
         made: torch.optim.Optimizer = Lars(options, lr=0.0, momentum=settings.momentum, weight_decay=0.0)
         return made
-    return torch.optim.AdamW(options, lr=0.0, betas=settings.betas)
+    return torch.optim.AdamW(options, lr=0.0, betas=settings.betas, **how)
+
+
+def _fused(groups: Sequence[Group], settings: Optimisation) -> bool | None:
+    """None leaves it to PyTorch, which then takes the same steps as ever on a CPU."""
+    if settings.fused == "auto":
+        on_gpu = any(p.device.type == "cuda" for group in groups for p in group.parameters)
+        return True if on_gpu else None
+    return True if settings.fused == "always" else None

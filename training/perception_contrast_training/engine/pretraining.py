@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -28,6 +30,7 @@ from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.data.pairs.positive_pairs import PositivePairs
 from perception_contrast_training.engine.checkpoint import StoredSnapshot
 from perception_contrast_training.engine.distributed import Processes, joined
+from perception_contrast_training.engine.feed import loaded
 from perception_contrast_training.engine.optimiser import LARS_ON_A_VIT, require_optimiser_fits
 from perception_contrast_training.engine.pretraining_data import (
     PretrainingData,
@@ -39,13 +42,16 @@ from perception_contrast_training.engine.pretraining_data import (
 from perception_contrast_training.engine.recipe_method import initial_backbone, method_of
 from perception_contrast_training.engine.regression_guard import few_held_out
 from perception_contrast_training.engine.resume import checkpoints_of, last_checkpoint, stored_recipe
-from perception_contrast_training.engine.trainer import Trainer
+from perception_contrast_training.engine.trackers import require_loggers
+from perception_contrast_training.engine.trainer import Trainer, on_device
 from perception_contrast_training.engine.training_loop import EndReason
 from perception_contrast_training.engine.training_run import Feed, RunOutput, run_training
 from perception_contrast_training.evaluation.held_out_figures import Probe
-from perception_contrast_training.methods.base import Views
+from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.methods.base import Batch, Prepared, Views
 from perception_contrast_training.monitors.watch import Watcher
 from perception_contrast_training.networks.backbones import learns_tokens
+from perception_contrast_training.views.device_views import DEVICE, made_on_device, place_of_views
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +71,18 @@ class _Plan:
     def feed(self, start: int) -> Feed:
         """Batches from number ``start`` on."""
         processes = self.trainer.processes
-        return batches(
-            self.data.learned, self.views, self.order, start=start, rank=processes.rank,
-            processes=processes.count, workers=self.recipe.data.workers,
-            pinned=processes.device.type == "cuda", positives=self.positives,
-        )  # fmt: skip
+        feed = loaded(
+            self.data.learned, self.views, self.order, self.recipe.data, processes, start, self.positives
+        )
+        later = self.recipe.data.views == DEVICE
+        return made_on_device(feed, self.views, processes.device) if later else feed
+
+    def first_batches(self, images: int) -> Iterator[Batch]:
+        """The whole first batches, ``images`` in all or a pass, the same in every process."""
+        wanted = min(self.order.pass_batches, max(1, images // self.order.batch))
+        made = batches(self.data.learned, self.views, self.order, workers=self.recipe.data.workers)
+        for batch in tracked(islice(made, wanted), "looking at the first images", wanted):
+            yield on_device(batch, self.trainer.processes.device)
 
 
 def start(recipe: PretrainRecipe) -> EndReason:
@@ -126,6 +139,7 @@ def _planned(
     """lists: of images, of a run that goes on. begun: whether it does, with the optimiser that it has."""
     # What can be refused before any data is read.
     require_sane(replace(recipe.optimisation, steps=recipe.optimisation.steps or 1), processes.count)
+    require_loggers(recipe.loggers)
     data = open_data(recipe, lists)
     if recipe.optimisation.threads:
         torch.set_num_threads(recipe.optimisation.threads)
@@ -136,6 +150,8 @@ def _planned(
     positives = positive_pairs_in(recipe, data)
     sentences += positives.sentences() if positives else []
     method, views = method_of(recipe, backbone)
+    where = place_of_views(recipe.data.views, views, processes.device, begun=begun)
+    recipe = replace(recipe, data=replace(recipe.data, views=where))
     if not begun:
         require_optimiser_fits(recipe.optimisation.optimiser, backbone)
     elif recipe.optimisation.optimiser == "lars" and learns_tokens(backbone) and processes.first:
@@ -154,10 +170,12 @@ def _run(plan: _Plan, folder: Path, stored: StoredSnapshot | None) -> EndReason:
         if few := few_held_out(recipe, plan.data):
             logger.warning("%s", few)
         write_frame_lists(folder, frame_lists_of(plan.data.learned, plan.data.held))
+    if stored is None and isinstance(trainer.method, Prepared):
+        trainer.method.prepare(plan.first_batches(trainer.method.settings.statistics))
     held_out = held_out_of(recipe, plan.data)
     return run_training(
         trainer,
-        RunOutput(folder, as_mapping(recipe), recipe.checkpoints, recipe.tensorboard),
+        RunOutput(folder, as_mapping(recipe), recipe.checkpoints, recipe.tensorboard, recipe.loggers),
         plan.feed,
         stored,
         watcher=Watcher(recipe.monitors, recipe.optimisation.steps, recipe.optimisation.batch),

@@ -15,7 +15,7 @@ from perception_contrast_training.config.pretraining_recipe import PretrainRecip
 from perception_contrast_training.engine.load_run import TrainedRun
 from perception_contrast_training.engine.pretraining_data import PretrainingData, held_out_of
 from perception_contrast_training.engine.recipe_method import initial_backbone, method_of, towers_of
-from perception_contrast_training.evaluation.held_out_figures import TELLING, HeldOutScores
+from perception_contrast_training.evaluation.held_out_figures import TELLING, HeldOut, HeldOutScores
 from perception_contrast_training.evaluation.metrics.paired_change import (
     PairedChange,
     fewest_images,
@@ -128,6 +128,11 @@ def compare_with_start(trained: TrainedRun, data: PretrainingData) -> Verdict | 
     held_out = held_out_of(trained.recipe, data)
     if not trained.recipe.adapts or held_out is None:
         return None
+    return judge(*scores_before_and_after(trained, held_out), trained.recipe.guard.share)
+
+
+def scores_before_and_after(trained: TrainedRun, held_out: HeldOut) -> tuple[HeldOutScores, HeldOutScores]:
+    """Of a run's encoder at its start and as it was trained, on the same images."""
     # As it was before the first step: built again from the same weights.
     recipe = trained.recipe
     with torch.random.fork_rng():
@@ -136,7 +141,7 @@ def compare_with_start(trained: TrainedRun, data: PretrainingData) -> Verdict | 
         pair = towers_of(method_of(recipe, start)[0]) if recipe.own_words else None
     before = held_out.scores(start, pair=pair, probe=True)
     after = held_out.scores(trained.backbone, pair=trained.pair if recipe.own_words else None, probe=True)
-    return judge(before, after, trained.recipe.guard.share)
+    return before, after
 
 
 def require_no_regression(verdict: Verdict | None, *, accepted: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast_training.config.schema import read_mapping
 from perception_contrast_training.engine.checkpoint import Checkpoints, StoredSnapshot, load_into
+from perception_contrast_training.engine.sharding import parted_as
 from perception_contrast_training.engine.trainer import Trainer
 
 RECIPE = "recipe.yaml"
@@ -51,5 +52,6 @@ def restore(trainer: Trainer, stored: StoredSnapshot) -> None:
     Raises:
         CheckpointError: The checkpoint is of another method or recipe.
     """
-    load_into(trainer.module, stored.snapshot.method, stored.path)
+    own = trainer.module.state_dict()
+    load_into(trainer.module, parted_as(own, stored.snapshot.method), stored.path)
     trainer.resume(stored.snapshot)

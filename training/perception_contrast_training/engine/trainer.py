@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -23,15 +23,26 @@ from perception_contrast_training.engine.distributed import (
     same_everywhere,
 )
 from perception_contrast_training.engine.grad_cache import cached_backward
+from perception_contrast_training.engine.kernels import compile_backbones, lay_out_as_weights, placed
 from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS
 from perception_contrast_training.engine.optimiser import make_optimiser
+from perception_contrast_training.engine.overlap import apart, overlapped
 from perception_contrast_training.engine.random_streams import RandomState, RandomStreams
 from perception_contrast_training.engine.schedules import cosine, scaled, warmed_up
+from perception_contrast_training.engine.sharding import (
+    clip_shards,
+    norms_of,
+    part_moments,
+    parted_as,
+    shard,
+    whole,
+)
 from perception_contrast_training.engine.weight_average import WeightAverage
 from perception_contrast_training.methods.base import Batch, Contrastive, Losses, Method, Progress
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.views.batch import VIEWED
 
+WEIGHT_NORM = "weight norm"  # figure: of all weights that learn, biases and norms aside, after the step
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -92,20 +103,24 @@ class Trainer:
         self.processes = processes or Processes()
         require_sane(settings, self.processes.count)
         assert isinstance(method, nn.Module)
-        self.module: nn.Module = method.to(self.processes.device)
+        self.module: nn.Module = placed(method, settings, self.processes.device)
         self.method, self.settings = method, settings
         self._epoch_steps, self._seed, self._streams = max(1, epoch_steps), seed, streams
         self.step_count = self.batches = self.skipped = 0
         self._consecutive_skips = 0
         same_everywhere(self.module, self.processes.count)
+        self.sharded = shard(self.module, settings, self.processes)
         self._groups = [group for group in method.groups() if group.parameters]
         self.parameters = [parameter for group in self._groups for parameter in group.parameters]
+        self._weights = [p for p in self.parameters if p.ndim > 1]
         self._clipped = [p for group in self._groups if group.clip for p in group.parameters]
         self.optimiser = make_optimiser(self._groups, settings)
         self.average = WeightAverage(self.module, settings.average) if settings.average else None
         self._peak = scaled(
             settings.learning_rate, settings.batch, settings.scaling, settings.reference_batch
         )
+        compile_backbones(self.module, settings.compile)
+        self._overlapped = None if self.sharded else overlapped(method, settings, self.processes.count)
         fp16 = settings.precision == "float16"
         self._scaler = torch.amp.GradScaler(self.processes.device.type, enabled=fp16)
 
@@ -129,9 +144,8 @@ class Trainer:
             return self._skipped("an image is not finite", {"learning rate": rate})
         before = [buffer.clone() for buffer in self.module.buffers() if buffer.is_floating_point()]
         with randomness, self._kernels(batch):
-            losses = self._gradients(_on(batch, self.processes.device), progress)
+            losses = self._gradients(on_device(batch, self.processes.device), progress)
         figures = _figures(losses) | {"learning rate": rate}
-        average_gradients(self.parameters, self.processes.count)
         if self._scaler.is_enabled():
             self._scaler.unscale_(self.optimiser)
         self.method.before_step(progress)
@@ -149,13 +163,14 @@ class Trainer:
         self._consecutive_skips = 0
         if self.average is not None:
             self.average.update(self.module)
+        figures[WEIGHT_NORM] = self._weight_norm()
         return Step(self.step_count, True, mean_of(figures, self.processes), losses.watched)
 
     def snapshot(self, **about: Any) -> Snapshot:
-        """What the run is now, as copies on the CPU."""
+        """What the run is now, as copies on the CPU. All processes must ask where weights are in shards."""
         state = self.optimiser.state_dict()
         slots = {
-            number: {k: v.detach().cpu().clone() if isinstance(v, Tensor) else v for k, v in slot.items()}
+            number: {k: whole(v).cpu().clone() if isinstance(v, Tensor) else v for k, v in slot.items()}
             for number, slot in state["state"].items()
         }
         return Snapshot(
@@ -181,11 +196,13 @@ class Trainer:
         """
         if self.average is not None:
             _require(snapshot.average, "averaged weights, which optimisation.average asks for")
-            self.average.restore(snapshot.average, snapshot.step)
+            self.average.restore(parted_as(self.average.state, snapshot.average), snapshot.step)
         if self._streams is not None:
             _require(snapshot.random, "the state of random numbers")
             self._streams.restore(cast(RandomState, snapshot.random))
         self.optimiser.load_state_dict(dict(snapshot.optimiser))
+        part_moments(self.optimiser)
+        lay_out_as_weights(self.optimiser)
         if snapshot.scaler and self._scaler.is_enabled():
             self._scaler.load_state_dict(dict(snapshot.scaler))
         self.step_count, self.batches, self.skipped = snapshot.step, snapshot.batches, snapshot.skipped
@@ -220,20 +237,26 @@ class Trainer:
         return rate
 
     def _gradients(self, batch: Batch, progress: Progress) -> Losses:
-        """Leaves this process's gradients with the parameters."""
+        """Leaves the gradients of all processes' mean loss with the parameters."""
         micro_batches = list(split(batch, self.settings.micro_batch))
         count = len(micro_batches)
         if count > 1 and hasattr(self.method, "compare"):
             contrastive = cast(Contrastive, self.method)
-            return cached_backward(
+            losses = cached_backward(
                 contrastive, micro_batches, scaled=self._scaler.scale, autocast=self._autocast
             )
+            average_gradients(self.parameters, self.processes.count)
+            return losses
+        loss_of: Callable[[Batch, Progress], Losses] = self._overlapped or self.method.loss
         found: list[Losses] = []
-        for micro_batch in micro_batches:
-            with self._autocast():
-                losses = self.method.loss(micro_batch, progress)
-            self._scaler.scale(losses.total / count).backward()  # type: ignore[no-untyped-call]
+        for number, micro_batch in enumerate(micro_batches, 1):
+            with apart(self._overlapped, number < count):
+                with self._autocast():
+                    losses = loss_of(micro_batch, progress)
+                self._scaler.scale(losses.total / count).backward()  # type: ignore[no-untyped-call]
             found.append(Losses(losses.total.detach(), losses.parts, losses.watched))
+        if self._overlapped is None:
+            average_gradients(self.parameters, self.processes.count)
         return _mean_losses(found)
 
     def _autocast(self) -> AbstractContextManager[Any]:
@@ -252,13 +275,30 @@ class Trainer:
 
     def _clip(self) -> float:
         """Clips gradients; returns the norm of all of them before."""
-        norms = torch.stack([p.grad.detach().float().norm() for p in self.parameters if p.grad is not None])
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norms = (
+            norms_of(gradients)
+            if self.sharded
+            else torch.stack([g.detach().float().norm() for g in gradients])
+        )
         norm, limit = norms.norm(), self.settings.clip
         if limit and bool(norm.isfinite()):
             clipped = [p for p in self._clipped if p.grad is not None]
+            if self.sharded:
+                clip_shards(clipped, limit, each=self.settings.clip_each)
+                return float(norm)
             for together in [[p] for p in clipped] if self.settings.clip_each else [clipped]:
                 nn.utils.clip_grad_norm_(together, limit)
         return float(norm)
+
+    @torch.no_grad()
+    def _weight_norm(self) -> float:
+        if not self._weights:
+            return 0.0
+        if self.sharded:
+            return float(norms_of(self._weights).norm())
+        norms = torch._foreach_norm([p.detach() for p in self._weights])
+        return float(torch.stack([norm.double() for norm in norms]).norm())
 
     def _skipped(self, why: str, figures: Mapping[str, float]) -> Step:
         self.optimiser.zero_grad(set_to_none=True)
@@ -320,7 +360,8 @@ def _all_finite(batch: Mapping[str, Any]) -> bool:
     )
 
 
-def _on(batch: Mapping[str, Any], device: torch.device) -> Batch:
+def on_device(batch: Mapping[str, Any], device: torch.device) -> Batch:
+    """The batch with its tensors there."""
     return {
         name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
         for name, value in batch.items()

@@ -20,6 +20,7 @@ from perception_contrast_training.data.loading.batches import PARTNERED, UNREADA
 from perception_contrast_training.engine.checkpoint import CheckpointError, Checkpoints
 from perception_contrast_training.engine.distributed import all_lines, any_of
 from perception_contrast_training.engine.journal import BATCHES, Journal
+from perception_contrast_training.engine.run_events import ALARM, RunEvents
 from perception_contrast_training.engine.trainer import Step, Trainer
 from perception_contrast_training.monitors.collapse import Alarm
 from perception_contrast_training.monitors.watch import Watcher
@@ -54,6 +55,7 @@ class LoopComponents:
         unreadable: A line for each file that was left out before the run began.
         held_out_unreadable: A line for each held-out image that the probe could not read; it grows.
         about: What every checkpoint notes beside the run's state, as JSON holds it.
+        events: Where alarms are noted, None in all but the first process.
     """
 
     feed: Iterator[Mapping[str, Any]]
@@ -67,6 +69,7 @@ class LoopComponents:
     unreadable: Collection[str] = ()
     held_out_unreadable: Collection[str] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    events: RunEvents | None = None
 
 
 class _StopSignal:
@@ -211,7 +214,9 @@ class TrainingLoop:
     def _raise(self, alarm: Alarm, watcher: Watcher) -> None:
         if self._first:
             logger.warning("step %d: %s", self.trainer.step_count, alarm.text)
-        if watcher.settings.alarms == "stop":
+            if self.components.events is not None:
+                self.components.events.note(ALARM, self.trainer.step_count, kind=alarm.kind, text=alarm.text)
+        if watcher.settings.alarms == "stop" and alarm.stops and self._alarm is None:
             self._alarm = f"step {self.trainer.step_count}: {alarm.text}. A checkpoint was saved; " + (
                 "monitors.alarms=warn lets such a run go on"
             )
@@ -227,11 +232,14 @@ class TrainingLoop:
         self._losses.clear()
         self._saved = trainer.step_count
         if not self._first:
+            if trainer.sharded:
+                trainer.snapshot()
             return
+        snapshot = trainer.snapshot(**self.components.about)
         try:
             if self.components.export:
                 self.components.export(trainer)
-            self.components.checkpoints.write(trainer.snapshot(**self.components.about), figure)
+            self.components.checkpoints.write(snapshot, figure)
         except (CheckpointError, OSError) as error:
             if self.components.settings.disk_full == "stop" or trainer.finished:
                 raise

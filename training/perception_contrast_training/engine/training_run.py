@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,13 @@ from typing import Any
 import yaml
 
 from perception_contrast.core.cache import atomic_write
+from perception_contrast.core.errors import one_line
 from perception_contrast_training.config.run_settings import CheckpointSettings
 from perception_contrast_training.engine.checkpoint import StoredSnapshot
-from perception_contrast_training.engine.journal import journals, progress_journal
+from perception_contrast_training.engine.journal import Journal, journals, progress_journal
 from perception_contrast_training.engine.resume import RECIPE, checkpoints_of, restore
+from perception_contrast_training.engine.run_events import FAILED, RunEvents
+from perception_contrast_training.engine.trackers import Logger, tracker_journals
 from perception_contrast_training.engine.trainer import Trainer
 from perception_contrast_training.engine.training_loop import (
     EndReason,
@@ -36,6 +39,7 @@ class RunOutput:
         recipe: The settled recipe as plain YAML values, written to ``recipe.yaml``.
         checkpoints: How often they are written and how many stay.
         tensorboard: Whether event files are written.
+        loggers: Experiment trackers that get the figures too.
         about: What every checkpoint notes, as JSON holds it.
     """
 
@@ -43,6 +47,7 @@ class RunOutput:
     recipe: Mapping[str, Any]
     checkpoints: CheckpointSettings
     tensorboard: bool = False
+    loggers: Sequence[Logger] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -82,11 +87,11 @@ def run_training(
         text = yaml.safe_dump(dict(output.recipe), sort_keys=False, allow_unicode=True)
         atomic_write(output.folder / RECIPE, text.encode())
     with progress_journal(steps, trainer.step_count, shown=first) as shown:
-        written = (
-            journals(output.folder, trainer.step_count, trainer.batches, tensorboard=output.tensorboard)
-            if first
-            else []
-        )
+        written: list[Journal] = []
+        if first:
+            tensorboard = output.tensorboard or "tensorboard" in output.loggers
+            written += tracker_journals(output.folder, output.loggers, output.recipe)
+            written += journals(output.folder, trainer.step_count, trainer.batches, tensorboard=tensorboard)
         components = LoopComponents(
             feed=feed(trainer.batches),
             checkpoints=checkpoints_of(output.folder, output.checkpoints.keep),
@@ -99,9 +104,25 @@ def run_training(
             unreadable=unreadable,
             held_out_unreadable=held_out_unreadable,
             about=output.about,
+            events=RunEvents(output.folder) if first else None,
         )
         try:
-            return TrainingLoop(trainer, components).run()
+            return _run_noted(TrainingLoop(trainer, components), resumed=stored is not None)
         finally:
             for journal in components.journals:
                 journal.close()
+
+
+def _run_noted(loop: TrainingLoop, *, resumed: bool) -> EndReason:
+    """Runs the loop; its events tell when and how it began and ended."""
+    events, trainer = loop.components.events, loop.trainer
+    if events is None:
+        return loop.run()
+    events.note_begin(trainer.step_count, trainer.settings.steps, resumed=resumed)
+    try:
+        ended = loop.run()
+    except BaseException as error:
+        events.note(FAILED, trainer.step_count, text=one_line(error))
+        raise
+    events.note(ended, trainer.step_count)
+    return ended

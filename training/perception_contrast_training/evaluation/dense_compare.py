@@ -33,11 +33,12 @@ def compare_dense(
     ignore: Sequence[int] = (),
     seed: int = 0,
     test: int | None = None,
+    limit: int = 0,
 ) -> Outcome:
     """mIoU of the plain linear probe (the last quarter of the images is tested on) and of clustering.
 
-    folder: images/NAME.png|jpg and labels/NAME.png. ignore: class numbers that do not count. Raises
-    PerceptionError for encoders without dense features.
+    folder: images/NAME.png|jpg and labels/NAME.png. ignore: class numbers that do not count. limit: of
+    the first images, 0 for all. Raises PerceptionError for encoders without dense features.
     """
     blind = [adapter.name for adapter in adapters if adapter.encoder is None]
     if blind:
@@ -45,7 +46,7 @@ def compare_dense(
     ignored = {*VOID, *ignore}
     skipped = Skipped()
     names = tuple(f"class {number}" for number in range(numbers_in(folder, ignored, skipped)))
-    samples = list(LabelFolder(folder, names, ignored, skipped))
+    samples = list(LabelFolder(folder, names, ignored, skipped, limit))
     for reason in skipped.files.values():
         _log.warning("left out: %s", reason)
     fitted_to, tested = split(samples, None, test)

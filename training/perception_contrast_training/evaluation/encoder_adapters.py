@@ -11,7 +11,7 @@ from torch import Tensor
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.encoders.base import ImageEncoder
 from perception_contrast.encoders.clip import ClipTower, load_clip
-from perception_contrast.encoders.dinov2 import load_dino
+from perception_contrast.encoders.load_image_encoder import load_image_encoder
 from perception_contrast.engines.export.export_check import random_dino
 from perception_contrast.models.registry import model_spec
 from perception_contrast.text.clip_text_encoder import ClipTextEncoder
@@ -31,8 +31,8 @@ def encoder_adapter(name: str, *, offline: bool = False, device: torch.device = 
     random, size = name.startswith(RANDOM), _side(spec.size, spec.patch)
     if random and spec.spatial:
         return _adapter(random_dino(name.removeprefix(RANDOM)).to(device), name, size, device)
-    if not random and not spec.knows_words:
-        images = load_dino(spec, offline=offline, device=str(device))
+    if not random and (not spec.knows_words or spec.family == "student"):
+        images = load_image_encoder(spec, offline=offline, device=str(device))
         return _adapter(images, spec.name, size, device)
     pair = load_clip(spec, offline=offline, device=str(device), random_init=random)
     adapter = _adapter(pair, name if random else spec.name, size, device)

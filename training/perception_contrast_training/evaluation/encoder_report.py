@@ -49,7 +49,9 @@ def evaluate(arguments: argparse.Namespace) -> Outcome:
 
 
 def _images(arguments: argparse.Namespace) -> ImageDataset:
-    return open_dataset(arguments.data, part=arguments.part or None, classes=arguments.classes)
+    return open_dataset(
+        arguments.data, part=arguments.part or None, classes=arguments.classes, reader=arguments.reader
+    )
 
 
 def _adapter_of(name: str, offline: bool, device: torch.device) -> EncoderAdapter:

@@ -14,17 +14,20 @@ from torch import Tensor, nn
 
 from perception_contrast.core.cache import sha256_of
 from perception_contrast.core.file_writing import writing
-from perception_contrast.encoders.base import ImageEncoder
+from perception_contrast.encoders.base import ImageEncoder, Role
 from perception_contrast.encoders.clip import load_clip
 from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.encoders.encoder_graph import graph_of
 from perception_contrast.encoders.image_text_pair import PairNetwork, save_words
+from perception_contrast.encoders.student import described
 from perception_contrast.engines.export.export_check import check_export
 from perception_contrast.engines.export.onnx_export import LIMIT_BYTES, export_onnx
 from perception_contrast.models.folder_models import WEIGHTS, WORDS, folder_model, write_card
 from perception_contrast.models.specs import ModelSpec, WordsSpec
 from perception_contrast.models.weights import TOKENIZER_FILES
 from perception_contrast_training.engine.load_run import TrainedRun
+from perception_contrast_training.export.student_export import ServedStudent, copy_teacher, served_student
+from perception_contrast_training.methods.distill import Distill
 from perception_contrast_training.methods.pairs import Pair
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.lora import merged
@@ -37,12 +40,14 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Served:
     """weights: of the tower of images in timm's names, or of both towers in open_clip's. words: those that
-    a tower of images was given, and what is said of them. others: files that go along."""
+    a tower of images was given, and what is said of them. others: files that go along. student: of a
+    distilled run."""
 
     weights: Mapping[str, Tensor]
     words: PairNetwork | None = None
     about: WordsSpec | None = None
     others: Sequence[Path] = ()
+    student: ServedStudent | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ def served_weights(network: nn.Module) -> dict[str, Tensor]:
 def served_by(trained: TrainedRun) -> Served:
     """What a run gives to nodes, with low-rank additions worked in."""
     method: Any = trained.method
+    if isinstance(method, Distill):
+        student = served_student(method)
+        return Served(student.weights, about=student.words, student=student)
     network, pair = trained.backbone, trained.pair
     if isinstance(network, TwoTowers):
         return _own_pair(network, network.served(method.log_scale, getattr(method, "bias", None)))
@@ -108,16 +116,15 @@ def _about(pair: Pair, settings: TextSettings, words: PairNetwork, backbone: Bac
     )
 
 
-def write_model(folder: Path, spec: ModelSpec, served: Served, side: int) -> Written:
-    """Weights, words, card and ONNX of a model.
-
-    side: in pixels, of the ONNX files' images. The model is loaded by its folder, as a node loads it, and
-    what was loaded is exported. Raises ModelError.
-    """
+def write_weights(folder: Path, spec: ModelSpec, served: Served) -> ModelSpec:
+    """Weights, words and card of a model; gives its spec as a node finds it in the folder."""
     from safetensors.torch import save_file
 
+    student = served.student
     with writing(folder / WEIGHTS) as part:
-        save_file(dict(served.weights), str(part))
+        save_file(dict(served.weights), str(part), described(student.learned) if student else None)
+    if student and student.teacher:
+        copy_teacher(student.teacher, folder)
     sha256 = sha256_of(folder / WEIGHTS)
     beside: dict[str, str] = {}
     for path in served.others:
@@ -127,14 +134,23 @@ def write_model(folder: Path, spec: ModelSpec, served: Served, side: int) -> Wri
     if served.words is not None:
         beside[WORDS] = save_words(served.words, folder / WORDS, sha256)
     write_card(folder, replace(spec, beside=tuple(sorted(beside.items())), words=served.about), sha256)
-    loaded = folder_model(folder)
+    return folder_model(folder)
+
+
+def write_model(folder: Path, spec: ModelSpec, served: Served, side: int) -> Written:
+    """Weights, words, card and ONNX of a model.
+
+    side: in pixels, of the ONNX files' images. The model is loaded by its folder, as a node loads it, and
+    what was loaded is exported. Raises ModelError.
+    """
+    loaded, student = write_weights(folder, spec, served), served.student
     encoders: list[ImageEncoder] = []
     image_networks: list[nn.Module] = []
     if loaded.spatial:
         images = load_dino(loaded)
         encoders.append(images)
         image_networks.append(images)
-    if loaded.knows_words:
+    if loaded.knows_words and student is None:
         pair = load_clip(loaded)
         encoders.append(pair)
         image_networks.append(pair.network.visual)
@@ -146,7 +162,10 @@ def write_model(folder: Path, spec: ModelSpec, served: Served, side: int) -> Wri
             logger.warning("%s is left out: an ONNX file holds 2 GB at most", path.name)
             continue
         cosines |= _write_onnx(encoder, path, side, spec.licence)
-    return Written(encoders[0].space, encoders[-1].space if loaded.knows_words else "", cosines)
+    shared = "" if not loaded.knows_words else encoders[-1].space
+    if student and shared:
+        shared = next(one.space for one in encoders[0].outputs if Role.LANGUAGE in one.roles)
+    return Written(encoders[0].space, shared, cosines)
 
 
 def _write_onnx(encoder: ImageEncoder, path: Path, side: int, licence: str) -> dict[str, float]:

@@ -29,6 +29,9 @@ from perception_contrast_training.engine.regression_guard import (
 )
 from perception_contrast_training.evaluation.report import Outcome, markdown
 from perception_contrast_training.export.export_files import Written, served_by, write_model
+from perception_contrast_training.export.student_export import licence_after, student_spec
+from perception_contrast_training.methods.distill import Distill
+from perception_contrast_training.methods.registry import short_name
 from perception_contrast_training.networks.backbones import Backbone
 from perception_contrast_training.networks.two_towers import TwoTowers
 
@@ -120,17 +123,14 @@ def spec_of(trained: TrainedRun, name: str = "") -> ModelSpec:
         raise ModelError(f"'{chosen}' is a model already; give another name with --name")
     parent = parent_of(recipe)
     licence = recipe.licence or (parent.licence if parent else UNKNOWN_LICENCE)
+    if isinstance(trained.method, Distill) and not recipe.licence:
+        licence = licence_after([*recipe.options.teachers, *([recipe.backbone.name] if parent else [])])
     if isinstance(backbone, TwoTowers):
         return replace(
             backbone.spec, name=chosen, licence=licence, description=_description(recipe, parent),
             hub=None, wheel=None, file="", sha256="", beside=(), words=None,
         )  # fmt: skip
-    options = {
-        k: v for k, v in backbone.architecture.options.items() if k not in ("img_size", "dynamic_img_size")
-    }
-    if backbone.architecture.cifar_stem:
-        options["cifar_stem"] = True
-    return ModelSpec(
+    spec = ModelSpec(
         name=chosen,
         family=_family(backbone, parent),
         arch=backbone.architecture.name,
@@ -142,8 +142,11 @@ def spec_of(trained: TrainedRun, name: str = "") -> ModelSpec:
         licence=licence,
         description=_description(recipe, parent),
         millions=round(sum(p.numel() for p in backbone.network.parameters()) / 1e6, 1),
-        options=tuple(sorted(options.items())),
+        options=tuple(sorted(backbone.architecture.served.items())),
     )
+    if isinstance(trained.method, Distill):
+        return student_spec(spec, trained.method, backbone.antialias)
+    return spec
 
 
 def parent_of(recipe: PretrainRecipe) -> ModelSpec | None:
@@ -159,20 +162,25 @@ def parent_of(recipe: PretrainRecipe) -> ModelSpec | None:
 
 def _family(backbone: Backbone, parent: ModelSpec | None) -> Family:
     """How positions are resampled follows from it: without antialiasing for DINOv2 alone."""
-    if parent is not None:
+    if parent is not None and parent.family != "student":
         return parent.family
     return "timm" if backbone.antialias else "dinov2"
 
 
 def _description(recipe: PretrainRecipe, parent: ModelSpec | None) -> str:
+    method = short_name(recipe.method)
     how = "LoRA, merged" if recipe.lora.rank else "all weights"
     if recipe.own_words and (recipe.backbone.frozen or recipe.kind.locks):
         how += " of its words"
     elif recipe.own_words and recipe.options.text.frozen:
         how += " of its images"
+    if recipe.method == "distill":
+        teachers = ", ".join(Path(name).name for name in recipe.options.teachers)
+        begun = f"{parent.name} ({how})" if parent else recipe.backbone.name
+        return f"{begun} distilled from {teachers} on {Path(recipe.data.path).name}"
     if parent is None:
-        return f"{recipe.method} from scratch on {Path(recipe.data.path).name}"
-    return f"{parent.name} adapted by {recipe.method} ({how}) to {Path(recipe.data.path).name}"
+        return f"{method} from scratch on {Path(recipe.data.path).name}"
+    return f"{parent.name} adapted by {method} ({how}) to {Path(recipe.data.path).name}"
 
 
 def _write_about(
@@ -216,11 +224,13 @@ def model_card(
     if parent is not None and parent.warning:
         lines.append(f"- **note**: {parent.warning}")
     lines += ["", _guarded(verdict, recipe), "", "## Use", "", "```"]
+    distilled = spec.family == "student"
     role = "language_model" if written.shared else "model"
     names = "open_clip's names, both towers" if recipe.own_words and not spec.spatial else "timm's names"
-    words = f"; `{WORDS}` has its words" if written.shared and spec.spatial else ""
+    words = f"; `{WORDS}` has its words" if written.shared and spec.spatial and not distilled else ""
     lines += [
-        f"ros2 run perception_contrast perception_node --ros-args -p {role}:=/path/to/this/folder",
+        f"ros2 run perception_contrast perception_node --ros-args -p {role}:=/path/to/this/folder"
+        + (" -p model:=/path/to/this/folder" if distilled and written.shared else ""),
         "perception-contrast models info /path/to/this/folder",
         "```",
         "",

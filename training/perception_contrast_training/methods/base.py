@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,8 @@ class Losses:
     """total: () what is differentiated. parts: its terms by name, detached.
 
     watched: what monitors look at, detached: ``embedding`` (n, c), ``teacher`` (n, k) probabilities,
-    ``projection`` (n, c) where the loss compares other vectors than the embedding.
+    ``projection`` (n, c) where the loss compares other vectors than the embedding, and of some images what
+    ``monitors.measures.negative_measures`` says of their negatives.
     """
 
     total: Tensor
@@ -111,3 +112,16 @@ class Contrastive(Method, Protocol):
 
     def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
         """Loss of the vectors of the whole batch, of all processes."""
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A method that looks at images before a new run's first step, and keeps what it finds in its state.
+
+    settings: have ``statistics``, how many images it looks at.
+    """
+
+    settings: Any
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        """batches: the whole first ones, the same in every process."""

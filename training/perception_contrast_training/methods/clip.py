@@ -18,6 +18,7 @@ from perception_contrast_training.methods.contrastive_batch import (
     batch_loss,
     negatives_of,
     rows_at_once,
+    watched_negatives,
 )
 from perception_contrast_training.methods.pairs import (
     OwnPair,
@@ -70,8 +71,9 @@ class Clip(nn.Module):
             negatives = negatives_of(embedded, 1)
             part = clip_loss(image, text, self.log_scale.exp(), chunk, rows, negatives=negatives)
             total = gather.total_loss(part)
+            seen = watched_negatives(image, text, negatives, self.settings.table)
         scale = self.log_scale.detach().exp()
-        return Losses(total, {"clip": total.detach(), "scale": scale}, watched(embedded))
+        return Losses(total, {"clip": total.detach(), "scale": scale}, watched(embedded) | seen)
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
         return batch_loss(self, batch)

@@ -31,9 +31,9 @@ class PaperDefaults:
 # Chen, Xie & He, "An Empirical Study of Training Self-Supervised Vision Transformers" (MoCo v3, 2021), train
 # SimCLR and BYOL on ViTs so. LARS leaves tokens, positions, biases and norms unscaled, which then move by
 # plain SGD at LARS's rate: in a ResNet batch norm absorbs that, in a ViT all features become one.
-_MOCO_V3 = PaperDefaults("adamw", 1.5e-4, 0.1, 0.1, warm_up_epochs=40.0, epochs=300)
+MOCO_V3 = PaperDefaults("adamw", 1.5e-4, 0.1, 0.1, warm_up_epochs=40.0, epochs=300)
 
-VIT_DEFAULTS: dict[str, PaperDefaults] = {"simclr": _MOCO_V3, "byol": _MOCO_V3}
+VIT_DEFAULTS: dict[str, PaperDefaults] = {"simclr": MOCO_V3, "byol": MOCO_V3}
 """What takes the place of ``PAPER_DEFAULTS`` where the authors' own choice is for ResNets alone."""
 
 PAPER_DEFAULTS: dict[str, PaperDefaults] = {
@@ -76,5 +76,19 @@ PAPER_DEFAULTS: dict[str, PaperDefaults] = {
         clip=1.0,
         epochs=1,
         batch=16384,
+    ),
+    # AM-RADIO and PHI-S train with AdamW and a cosine for a fixed number of steps.
+    "distill": PaperDefaults(
+        "adamw",
+        1e-3,
+        0.02,
+        0.02,
+        1024,
+        "root",
+        warm_up_epochs=0.0,
+        warm_up_steps=500,
+        clip=1.0,
+        epochs=300,
+        batch=1024,
     ),
 }

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 
+from perception_contrast.core import plugins
 from perception_contrast.core.errors import RecipeError
-from perception_contrast_training.methods import byol, clip, dino, dinov2, lit, mae, siglip, simclr
+from perception_contrast_training.config.schema import nearest
+from perception_contrast_training.methods import byol, clip, dino, dinov2, distill, lit, mae, siglip, simclr
 from perception_contrast_training.methods.base import Method, Views
 from perception_contrast_training.methods.ema_teacher_defaults import fit_ema_teacher
-from perception_contrast_training.methods.paper_defaults import PAPER_DEFAULTS, VIT_DEFAULTS, PaperDefaults
-from perception_contrast_training.methods.scaling import Scale
+from perception_contrast_training.methods.method_kind import MethodKind, Settings
+from perception_contrast_training.methods.paper_defaults import PAPER_DEFAULTS, VIT_DEFAULTS
 from perception_contrast_training.networks.backbones import Backbone, BackboneSettings
 from perception_contrast_training.networks.lora import LoraSettings, adapt
 from perception_contrast_training.networks.text import TextSettings
@@ -23,48 +22,10 @@ from perception_contrast_training.views.byol import ByolViews
 from perception_contrast_training.views.captioned import CaptionedViews
 from perception_contrast_training.views.dino import DinoViews
 from perception_contrast_training.views.dinov2 import Dinov2Views
+from perception_contrast_training.views.distill import DistillViews
 from perception_contrast_training.views.mae import MaeViews
 from perception_contrast_training.views.simclr import SimclrViews
-from perception_contrast_training.views.view_transform import BackboneInput, wanted_by
-
-Settings = Any
-"""One of the methods' frozen dataclasses; ``MethodKind.settings`` says which."""
-
-
-@dataclass(frozen=True)
-class MethodKind:
-    """What there is to know of a learning method before it is made.
-
-    Attributes:
-        settings: Its dataclass, whose defaults are those of the paper.
-        make: Makes it of a backbone (with captions: of a model's own two towers too) and settings.
-        views: Makes its views, of its settings and what the backbone takes.
-        fit_to_data: Settings for the images there are, and sentences about what was changed.
-        paper_defaults: How its authors moved its weights.
-        vit_defaults: How a ViT's weights are moved, where the authors' way is for ResNets; None for the same.
-        texts: Whether it needs captions.
-        locks: Whether the backbone stays as it is.
-        paired: Whether its views are ``PairedViews``.
-        negatives: Whether its loss has any, and heeds FRAME_POSITIONS in a batch.
-    """
-
-    settings: type
-    make: Callable[[Any, Settings], Method]
-    views: Callable[[Settings, BackboneInput], Views]
-    fit_to_data: Callable[[Settings, Scale], tuple[Settings, list[str]]]
-    paper_defaults: PaperDefaults
-    texts: bool = False
-    locks: bool = False
-    paired: bool = False
-    negatives: bool = False
-    vit_defaults: PaperDefaults | None = None
-
-    def defaults_for(self, optimiser: str) -> PaperDefaults:
-        """The published settings that belong to an optimiser."""
-        if self.vit_defaults is not None and self.vit_defaults.optimiser == optimiser:
-            return self.vit_defaults
-        return self.paper_defaults
-
+from perception_contrast_training.views.view_transform import wanted_by
 
 METHODS: dict[str, MethodKind] = {
     "simclr": MethodKind(
@@ -95,16 +56,38 @@ METHODS: dict[str, MethodKind] = {
         lit.LitSettings, lit.make_lit, CaptionedViews, lit.fit_to_data, PAPER_DEFAULTS["lit"],
         texts=True, locks=True, negatives=True,
     ),
+    "distill": MethodKind(
+        distill.DistillSettings, distill.make_distill, DistillViews, distill.fit_to_data,
+        PAPER_DEFAULTS["distill"],
+    ),
 }  # fmt: skip
 
 
 def method_kind(name: str) -> MethodKind:
-    """Raises RecipeError that names the nearest method."""
+    """One of ``METHODS``, or one of another package.
+
+    Args:
+        name: As of ``METHODS``; registered by an installed package in the group of entry points
+            ``perception_contrast.methods``; or ``my_package.vicreg:KIND``, a module's attribute.
+
+    Raises:
+        RecipeError: There is no such method (names the nearest), or its module cannot be imported.
+    """
     if name in METHODS:
         return METHODS[name]
-    near = difflib.get_close_matches(name.lower(), METHODS, 1)
-    remedy = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(METHODS)}"
-    raise RecipeError(f"method '{name}' is unknown; {remedy}")
+    found = plugins.find_plugin(plugins.METHODS, name, MethodKind, RecipeError)
+    if found is not None:
+        return found
+    known = [*METHODS, *plugins.registered_names(plugins.METHODS)]
+    raise RecipeError(
+        f"method '{name}' is unknown{nearest(name.lower(), known)}; one of your own is named "
+        "my_package.module:KIND"
+    )
+
+
+def short_name(name: str) -> str:
+    """A method's name as part of a file's or a model's: of a module's its last part."""
+    return name.partition(":")[0].rpartition(".")[2].lower() if plugins.is_module_name(name) else name
 
 
 def network_of(name: str, settings: Settings, backbone: BackboneSettings) -> Network:
@@ -148,7 +131,8 @@ def make_method(
 def _require_sides(name: str, backbone: Backbone, views: Views) -> None:
     """Raises RecipeError for views that the network cannot see: too small, or not of its only size."""
     blank = torch.zeros(3, backbone.size, backbone.size, dtype=torch.uint8)
-    made = [view for view in views(blank, torch.Generator().manual_seed(0)).values() if view.dim() > 2]
+    shown = views(blank, torch.Generator().manual_seed(0)).values()
+    made = [view for view in shown if view.dim() > 2 and view.is_floating_point()]
     was = backbone.training
     backbone.eval()
     for view in made:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
+
+Settings = TypeVar("Settings")
 
 IMAGENET = 1_281_167
 SMALL = 64  # pixels of a side, up to which what the authors chose for CIFAR-10 holds
@@ -51,3 +54,8 @@ def blurred(scale: Scale) -> str:
 def change_sentence(name: str, old: object, new: object, why: str) -> list[str]:
     """The sentence about a choice; none where nothing changed."""
     return [] if old == new else [f"{name} is {new} in place of {old}: {why}"]
+
+
+def unchanged(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]:
+    """For a method whose published settings hold for few images too."""
+    return settings, []

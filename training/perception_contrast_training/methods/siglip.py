@@ -19,6 +19,7 @@ from perception_contrast_training.methods.contrastive_batch import (
     batch_loss,
     negatives_of,
     rows_at_once,
+    watched_negatives,
 )
 from perception_contrast_training.methods.pairs import (
     OwnPair,
@@ -74,8 +75,9 @@ class Siglip(nn.Module):
             negatives, scale = negatives_of(embedded, 1), self.log_scale.exp()
             part = sigmoid_loss(image, text, scale, self.bias, chunk, rows, negatives=negatives)
             total = gather.total_loss(part)
+            seen = watched_negatives(image, text, negatives, self.settings.table)
         parts = {"siglip": total.detach(), "scale": self.log_scale.detach().exp(), "bias": self.bias.detach()}
-        return Losses(total, parts, watched(embedded))
+        return Losses(total, parts, watched(embedded) | seen)
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:
         return batch_loss(self, batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor, nn
 
 from perception_contrast_training.engine import gather
@@ -17,6 +18,7 @@ from perception_contrast_training.methods.contrastive_batch import (
     frame_positions,
     negatives_of,
     rows_at_once,
+    watched_negatives,
 )
 from perception_contrast_training.methods.parameter_groups import grouped
 from perception_contrast_training.methods.scaling import SMALL, Scale, change_sentence
@@ -67,6 +69,7 @@ class Simclr(nn.Module):
 
     def compare(self, embedded: Mapping[str, Tensor]) -> Losses:
         first, second = (at_least_float32(embedded[name]) for name in ("first", "second"))
+        negatives = negatives_of(embedded, 2)
         with full_precision(first):
             part = nt_xent(
                 first,
@@ -74,11 +77,14 @@ class Simclr(nn.Module):
                 self.settings.temperature,
                 rows_at_once(self.settings.table, 2 * len(first)),
                 gather.own_rows(len(first)) if gather.processes() > 1 else None,
-                negatives=negatives_of(embedded, 2),
+                negatives=negatives,
             )
             total = gather.total_loss(part)
+            seen = watched_negatives(
+                first, torch.cat([first, second]), negatives, self.settings.table, self.settings.temperature
+            )
         # Batch norm in the head spreads even features that are nearly one, so monitors see those themselves.
-        watched = {"embedding": embedded["features"].detach(), "projection": first.detach()}
+        watched = {"embedding": embedded["features"].detach(), "projection": first.detach(), **seen}
         return Losses(total, {"nt_xent": total.detach()}, watched)
 
     def loss(self, batch: Batch, progress: Progress) -> Losses:

@@ -9,19 +9,24 @@ import torch
 from torch import Tensor
 
 from perception_contrast_training.config.run_settings import MonitorSettings
-from perception_contrast_training.engine.trainer import Step
+from perception_contrast_training.engine.trainer import WEIGHT_NORM, Step
 from perception_contrast_training.monitors.collapse import (
+    CURES,
     Alarm,
     assignment_alarms,
     assignment_figures,
     gradient_alarms,
     loss_alarms,
+    negative_alarms,
+    negative_figures,
+    rate_alarms,
     vector_alarms,
     vector_figures,
 )
+from perception_contrast_training.monitors.measures import HARDEST, MARGINS, RIVALLED
 
 RECENT = 100  # steps that say what is usual of losses and norms
-KINDS = ("point", "lines", "prototype", "uniform", "level", "exploding", "vanishing")
+KINDS = tuple(CURES)
 
 
 class Watcher:
@@ -38,6 +43,7 @@ class Watcher:
         self._kept: dict[str, deque[Tensor]] = {}
         self._norms: deque[float] = deque(maxlen=RECENT + settings.every)
         self._losses: deque[float] = deque(maxlen=RECENT)
+        self._weights: deque[float] = deque(maxlen=RECENT)
         self._ill = dict.fromkeys(KINDS, 0)
         self._healthy: set[str] = set()
         self._told: set[str] = set()
@@ -48,7 +54,8 @@ class Watcher:
             return {}, []
         for name, value in step.watched.items():
             self._keep(name, value)
-        for kept, name in ((self._norms, "gradient norm"), (self._losses, "loss")):
+        of_steps = ((self._norms, "gradient norm"), (self._losses, "loss"), (self._weights, WEIGHT_NORM))
+        for kept, name in of_steps:
             if math.isfinite(figure := step.figures.get(name, math.nan)):
                 kept.append(figure)
         if step.step % self.settings.every:
@@ -56,6 +63,7 @@ class Watcher:
         figures, wrong = self._figures()
         wrong += loss_alarms(self._losses, self._images)
         wrong += gradient_alarms(list(self._norms), self.settings.every)
+        wrong += rate_alarms(self._weights)
         return figures, self._agreed(step.step, {alarm.kind: alarm for alarm in wrong})
 
     def _keep(self, name: str, value: Tensor) -> None:
@@ -87,6 +95,12 @@ class Watcher:
         if choices is not None:
             figures |= assignment_figures(choices)
             wrong += assignment_alarms(figures)
+        measured = {
+            name: rows for name in (HARDEST, MARGINS, RIVALLED) if (rows := self._rows(name)) is not None
+        }
+        if MARGINS in measured:
+            figures |= (seen := negative_figures(measured))
+            wrong += negative_alarms(seen)
         return figures, wrong
 
     def _agreed(self, step: int, wrong: dict[str, Alarm]) -> list[Alarm]:

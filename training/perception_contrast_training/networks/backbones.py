@@ -1,4 +1,4 @@
-"""Backbones that are trained: timm's ViTs, ResNets and ConvNeXts, from scratch or from weights."""
+"""Backbones that are trained: timm's ViTs and convolutional networks, from scratch or from weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from perception_contrast.core.errors import ModelError, RecipeError
+from perception_contrast.encoders.conv_pyramid import ConvPyramid
 from perception_contrast.encoders.dinov2 import load_dino
+from perception_contrast.encoders.timm_backbones import finished, is_vit
 from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.models.specs import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, Triple
 from perception_contrast.models.timm_models import TIMM
@@ -34,7 +36,9 @@ class BackboneSettings:
     registers: of a ViT from scratch, 0 for the architecture's own. drop_path: of the last block; stochastic
     depth rises to it. checkpointing: blocks are computed again in the backward pass, which halves the
     memory and costs a third more time. cifar_stem: a ResNet for images of 32 pixels (first convolution
-    3x3 without stride, no pooling). frozen: nothing of it learns.
+    3x3 without stride, no pooling). stride: pixels of a cell of a convolutional network, where that shall be
+    finer than its last map's: maps of earlier stages are merged into that (``ConvPyramid``); channels: of the
+    merged map, 0 for 384. frozen: nothing of it learns.
     """
 
     name: str = "vit_small_patch16_224"
@@ -50,6 +54,8 @@ class BackboneSettings:
     drop_path: float = 0.0
     checkpointing: bool = False
     cifar_stem: bool = False
+    stride: int = 0
+    channels: int = 0
     frozen: bool = False
 
 
@@ -60,6 +66,15 @@ class Architecture:
     name: str
     options: dict[str, Any]
     cifar_stem: bool = False
+    pyramid_stride: int = 0
+    pyramid_channels: int = 0
+
+    @property
+    def served(self) -> dict[str, Any]:
+        """What a card says of it beside its name; sizes follow the image."""
+        options = {k: v for k, v in self.options.items() if k not in ("img_size", "dynamic_img_size")}
+        ours = ("cifar_stem", "pyramid_stride", "pyramid_channels")
+        return options | {key: getattr(self, key) for key in ours if getattr(self, key)}
 
     def build(self) -> nn.Module:
         import timm
@@ -70,8 +85,7 @@ class Architecture:
             network.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False)
             nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
             network.maxpool = nn.Identity()
-        module: nn.Module = network
-        return module
+        return finished(network, self.pyramid_stride, self.pyramid_channels)
 
 
 @dataclass(frozen=True)
@@ -106,7 +120,7 @@ class Backbone(nn.Module):
         self.architecture, self.size, self.space = architecture, size, space
         self.mean, self.std = mean, std
         self.dim = int(self.network.num_features)
-        self.is_vit = hasattr(network, "blocks") and hasattr(network, "patch_embed")
+        self.is_vit = is_vit(network)
         self.patch: int = self.network.patch_embed.patch_size[0] if self.is_vit else self._reduction()
         self.antialias, self._checkpointing = antialias, checkpointing
         self.mask_token = nn.Parameter(torch.zeros(self.dim)) if self.is_vit else None
@@ -220,9 +234,18 @@ def _from_weights(name: str, settings: BackboneSettings) -> Backbone:
     tower = load_dino(spec, weights=Path(settings.weights) if settings.weights else None)
     own = dict(spec.options)
     stem = bool(own.pop("cifar_stem", False))
-    architecture = Architecture(spec.arch, {**_options(spec.arch, spec.size, settings), **own}, stem)
-    network = architecture.build()
-    network.load_state_dict(tower.vit.state_dict())
+    own.pop("antialias", None)  # of a student, which says it by ``spec.antialias``
+    stride, channels = int(own.pop("pyramid_stride", 0)), int(own.pop("pyramid_channels", 0))
+    if stride and settings.stride not in (0, stride):
+        raise RecipeError(f"'{settings.name}' has cells of {stride} pixels; leave out backbone.stride")
+    options = {**_options(spec.arch, spec.size, settings), **own}
+    architecture = Architecture(
+        spec.arch, options, stem, settings.stride or stride, settings.channels or channels
+    )
+    network = _built(architecture)
+    # A pyramid that the weights do not have begins at random on top of them.
+    below = network.network if isinstance(network, ConvPyramid) and not stride else network
+    below.load_state_dict({n: v for n, v in tower.vit.state_dict().items() if n in below.state_dict()})
     return Backbone(
         network,
         replace(architecture, options=_served(architecture.options)),
@@ -244,11 +267,10 @@ def _from_scratch(name: str, settings: BackboneSettings) -> Backbone:
         arch, mean, std = spec.arch, spec.mean, spec.std
         antialias = spec.antialias
     size = size or _own_size(arch)
-    architecture = Architecture(arch, _options(arch, size, settings), settings.cifar_stem)
-    try:
-        network = architecture.build()
-    except (TypeError, AssertionError, AttributeError) as error:
-        raise RecipeError(f"'{arch}' cannot be made with {architecture.options}: {error}") from error
+    architecture = Architecture(
+        arch, _options(arch, size, settings), settings.cifar_stem, settings.stride, settings.channels
+    )
+    network = _built(architecture)
     return Backbone(
         network,
         replace(architecture, options=_served(architecture.options)),
@@ -258,6 +280,18 @@ def _from_scratch(name: str, settings: BackboneSettings) -> Backbone:
         antialias=antialias,
         checkpointing=settings.checkpointing,
     )
+
+
+def _built(architecture: Architecture) -> nn.Module:
+    """Raises RecipeError for options that do not fit the network."""
+    try:
+        return architecture.build()
+    except (TypeError, AssertionError, AttributeError) as error:
+        raise RecipeError(
+            f"'{architecture.name}' cannot be made with {architecture.options}: {error}"
+        ) from error
+    except ModelError as error:  # of the pyramid, which says what strides there are
+        raise RecipeError(f"backbone.stride of '{architecture.name}': {error}") from error
 
 
 def _require_plain_positions(spec: ModelSpec) -> None:
@@ -302,6 +336,12 @@ def _options(arch: str, size: int, settings: BackboneSettings) -> dict[str, Any]
         options |= {"img_size": size} | ({"no_embed_class": True} if settings.registers else {})
     if eva:
         options["dynamic_img_size"] = True
+    if settings.stride and (vit or eva):
+        raise RecipeError(
+            f"'{arch}' is a vision transformer, whose cells are its patches; leave out backbone.stride"
+        )
+    if settings.channels and not settings.stride:
+        raise RecipeError("backbone.channels is of merged maps; say how fine they are with backbone.stride")
     if settings.drop_path:
         options["drop_path_rate"] = settings.drop_path
     return options

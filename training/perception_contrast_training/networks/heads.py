@@ -38,6 +38,19 @@ def byol_mlp(width: int, hidden: int, dim: int, batch_norm: bool = True) -> nn.S
     )
 
 
+def expander(width: int, hidden: int, dim: int, layers: int = 3, batch_norm: bool = True) -> nn.Sequential:
+    """The projector of VICReg and Barlow Twins: linear layers, batch norm and ReLU between them.
+
+    batch_norm: without it, as gradient caching needs it, the layers have biases.
+    """
+    parts: list[nn.Module] = []
+    for _ in range(layers - 1):
+        parts.append(nn.Linear(width, hidden, bias=not batch_norm))
+        parts += [BatchNorm(hidden), nn.ReLU()] if batch_norm else [nn.ReLU()]
+        width = hidden
+    return nn.Sequential(*parts, nn.Linear(width, dim, bias=False))
+
+
 class Prototypes(nn.Module):
     """A linear layer whose rows have unit length times ``gain``: weight normalisation (Salimans 2016)."""
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from perception_contrast.core.errors import RecipeError
 from perception_contrast.text.base import TextEncoder
 from perception_contrast.text.sentence_encoder import load_minilm
 from perception_contrast.text.text_networks import clip_text_transformer, sentence_projection
+from perception_contrast.text.text_tower_kind import TextTowerKind, text_tower_kind
 from perception_contrast.text.tokenizers import canonical_clip_text
 
 Texts = Sequence[str] | Tensor
@@ -22,10 +24,11 @@ REMEMBERED = 100_000
 class TextSettings:
     """tower: "transformer" learns from scratch with CLIP's words; "minilm" gives the sentence vectors of
     minilm-l6, which stay as they are, and learns a small head on them; "own" is the one that the backbone's
-    model has. width, depth, heads: of the transformer. context: words that are read at most. hidden: of the
-    head, 0 for a linear one. frozen: nothing of the model's own one learns."""
+    model has; any other name is of a tower that an installed package registers. width, depth, heads: of the
+    network. context: words that are read at most. hidden: of the head, 0 for a linear one. frozen: nothing of
+    the model's own one learns."""
 
-    tower: Literal["transformer", "minilm", "own"] = "transformer"
+    tower: str = "transformer"
     width: int = 512
     depth: int = 12
     heads: int = 8
@@ -100,8 +103,29 @@ class SentenceHead(nn.Module):
         return result
 
 
-def make_text(settings: TextSettings, dim: int) -> WordTransformer | SentenceHead:
-    """Raises ModelError where the sentence vectors' weights cannot be had."""
+class OthersTower(nn.Module):
+    """The text tower of another package, learned from its start."""
+
+    def __init__(self, kind: TextTowerKind, settings: TextSettings, dim: int) -> None:
+        super().__init__()
+        self._kind, self._context = kind, settings.context
+        self.network = kind.make(settings, dim)
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """(n, context) int64."""
+        return self._kind.tokenize([self._kind.canonical(text) for text in texts], self._context)
+
+    def forward(self, texts: Texts) -> Tensor:
+        """texts: strings, or what ``tokens`` made of them."""
+        ids = texts if isinstance(texts, Tensor) else self.tokens(texts)
+        vectors: Tensor = self.network(ids.to(next(self.network.parameters()).device))
+        return vectors
+
+
+def make_text(settings: TextSettings, dim: int) -> WordTransformer | SentenceHead | OthersTower:
+    """Raises ModelError where sentence vectors' weights cannot be had, RecipeError for an unknown tower."""
+    if settings.tower not in ("transformer", "minilm"):
+        return OthersTower(text_tower_kind(settings.tower, RecipeError), settings, dim)
     if settings.tower == "minilm":
         return SentenceHead(load_minilm(), dim, settings.hidden)
     return WordTransformer(settings, dim)

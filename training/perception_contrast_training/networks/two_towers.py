@@ -25,7 +25,8 @@ from perception_contrast_training.networks.lora import LoraSettings, adapt, merg
 from perception_contrast_training.networks.packed_attention import pack, unpack
 from perception_contrast_training.networks.text import TextSettings
 
-OF_NETWORKS = ("patch", "width", "depth", "heads", "layer_scale", "registers", "drop_path", "cifar_stem")
+OF_NETWORKS = ("patch", "width", "depth", "heads", "layer_scale", "registers", "drop_path", "cifar_stem",
+               "stride", "channels")  # fmt: skip
 OF_WORDS = ("width", "depth", "heads", "context", "hidden")
 IMAGES = "visual."  # what begins the names of the image tower in open_clip's networks
 

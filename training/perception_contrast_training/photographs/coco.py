@@ -12,7 +12,11 @@ from PIL import Image, UnidentifiedImageError
 
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.images.files import load_image
-from perception_contrast_training.evaluation.readers.coco import mask_of, stored_annotations
+from perception_contrast_training.evaluation.readers.coco import (
+    mask_of,
+    require_source,
+    stored_annotations,
+)
 from perception_contrast_training.photographs.base import LabelledPhoto, SetFacts, require_size, stacked
 from perception_contrast_training.photographs.label_folder import class_name
 from perception_contrast_training.photographs.naming import Naming
@@ -44,6 +48,7 @@ class CocoPhotos:
             PerceptionError: The file is none of the two forms.
         """
         stored = stored_annotations(file)
+        require_source(stored, file)
         self._images, self._file = images, file
         self._segments = segments or file.with_suffix("")
         try:

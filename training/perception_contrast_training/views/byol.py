@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
 from perception_contrast_training.views.pixels import tenth
-from perception_contrast_training.views.random_source import RandomSource
-from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform, shown_by
+from perception_contrast_training.views.planned_views import Look, PlannedViews
+from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class ByolViewSettings:
     solarise: tuple[float, float] = (0.0, 0.2)
 
 
-class ByolViews:
+class ByolViews(PlannedViews):
     """views (2, 3, size, size)."""
 
     def __init__(self, settings: ByolViewSettings, wanted: BackboneInput) -> None:
@@ -42,15 +39,8 @@ class ByolViews:
             grey=settings.grey,
             kernel=tenth(size),
         )
-        self._looks = [
+        one, other = (
             replace(first, blur=blur, solarise=solarise)
             for blur, solarise in zip(settings.blur, settings.solarise, strict=True)
-        ]
-
-    def __call__(
-        self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """partner: what the second view shows, if not the image."""
-        chance = RandomSource(generator)
-        shown = zip(self._looks, shown_by(image, partner), strict=True)
-        return {"views": torch.stack([look.of(one, chance) for look, one in shown])}
+        )
+        super().__init__({"views": (Look(one), Look(other, partner=True))})

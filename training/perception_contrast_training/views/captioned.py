@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from perception_contrast_training.views.random_source import RandomSource
+from perception_contrast_training.views.planned_views import Look, PlannedViews
 from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
 
@@ -21,12 +18,10 @@ class CaptionedViewSettings:
     flip: float = 0.0
 
 
-class CaptionedViews:
+class CaptionedViews(PlannedViews):
     """image (3, size, size)."""
 
     def __init__(self, settings: CaptionedViewSettings, wanted: BackboneInput) -> None:
         size = wanted.size_of(settings.size)
-        self._look = ViewTransform(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
-
-    def __call__(self, image: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        return {"image": self._look.of(image, RandomSource(generator))}
+        look = ViewTransform(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
+        super().__init__({"image": (Look(look),)})

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
-from perception_contrast_training.views.random_source import RandomSource
-from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform, shown_by
+from perception_contrast_training.views.planned_views import Look, PlannedViews
+from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
 SHARE = 96 / 224  # side of a small view to that of a large one
 
@@ -31,8 +28,9 @@ class DinoViewSettings:
     solarise: float = 0.2
 
 
-class DinoViews:
-    """globals (2, 3, size, size), locals (v, 3, local_size, local_size), missing where v is 0."""
+class DinoViews(PlannedViews):
+    """globals (2, 3, size, size), the second of the partner, if there is one; locals (v, 3, local_size,
+    local_size), missing where v is 0."""
 
     def __init__(self, settings: DinoViewSettings, wanted: BackboneInput) -> None:
         size = wanted.size_of(settings.size)
@@ -52,15 +50,10 @@ class DinoViews:
         )
         second = replace(first, blur=settings.blur[1], solarise=settings.solarise)
         small = replace(first, size=local_size, area=settings.local_area, blur=settings.blur[2])
-        self.size, self._large, self._small = size, (first, second), (small,) * settings.locals
-
-    def __call__(
-        self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """partner: what the second large view shows, if not the image; small ones show the image."""
-        chance = RandomSource(generator)
-        shown = zip(self._large, shown_by(image, partner), strict=True)
-        made = {"globals": torch.stack([look.of(one, chance) for look, one in shown])}
-        if self._small:
-            made["locals"] = torch.stack([look.of(image, chance) for look in self._small])
-        return made
+        self.size = size
+        super().__init__(
+            {
+                "globals": (Look(first), Look(second, partner=True)),
+                "locals": (Look(small),) * settings.locals,
+            }
+        )

@@ -24,19 +24,15 @@ class Dinov2ViewSettings(DinoViewSettings):
     ratio: tuple[float, float] = (0.1, 0.5)
 
 
-class Dinov2Views:
+class Dinov2Views(DinoViews):
     """As DINO's, and masks (2, patches) bool, true where the student is not shown the patch."""
 
     def __init__(self, settings: Dinov2ViewSettings, wanted: BackboneInput) -> None:
-        self._settings, self._crops = settings, DinoViews(settings, wanted)
-        self._side = self._crops.size // wanted.patch
+        super().__init__(settings, wanted)
+        self._settings, self._side = settings, self.size // wanted.patch
 
-    def __call__(
-        self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """partner: as DINO's."""
-        made, chance = self._crops(image, generator, partner), RandomSource(generator)
-        return {**made, "masks": torch.stack([self._mask(chance) for _ in range(2)])}
+    def also(self, chance: RandomSource) -> dict[str, Tensor]:
+        return {"masks": torch.stack([self._mask(chance) for _ in range(2)])}
 
     def _mask(self, chance: RandomSource) -> Tensor:
         # Each view for itself, so that it depends on no other image of the batch.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from perception_contrast_training.views.planned_views import Look, PlannedViews
 from perception_contrast_training.views.random_source import RandomSource
 from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
@@ -19,14 +20,14 @@ class MaeViewSettings:
     flip: float = 0.5
 
 
-class MaeViews:
+class MaeViews(PlannedViews):
     """image (3, size, size), noise (patches,) in [0, 1): patches of least noise are seen."""
 
     def __init__(self, settings: MaeViewSettings, wanted: BackboneInput) -> None:
         size = wanted.size_of(0)
-        self._look = ViewTransform(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
+        look = ViewTransform(size, settings.area, wanted, flip=settings.flip, jitter=0.0, grey=0.0)
         self._patches = (size // wanted.patch) ** 2
+        super().__init__({"image": (Look(look),)})
 
-    def __call__(self, image: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        view = self._look.of(image, RandomSource(generator))
-        return {"image": view, "noise": torch.rand(self._patches, generator=generator)}
+    def also(self, chance: RandomSource) -> dict[str, Tensor]:
+        return {"noise": torch.rand(self._patches, generator=chance.generator)}

@@ -13,35 +13,38 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
+from perception_contrast_training.views.draws import Colours
+from perception_contrast_training.views.observer import CROP, tell
 from perception_contrast_training.views.random_source import RandomSource
 
 Range = tuple[float, float]
+RATIO = (3 / 4, 4 / 3)
 BILINEAR, BICUBIC = InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
 
 
-def random_crop(
+def cropped(
     image: Tensor,
+    box: tuple[int, int, int, int],
     size: int,
-    area: Range,
-    chance: RandomSource,
-    ratio: Range = (3 / 4, 4 / 3),
     interpolation: InterpolationMode = BICUBIC,
 ) -> Tensor:
-    """Part of (3, h, w) with a random share of the area and a random ratio of sides, resized to a square.
-
-    Inception's crop (Szegedy et al. 2015), drawn as torchvision draws it.
-    """
-    top, left, height, width = crop_box(image.shape[-2], image.shape[-1], area, chance, ratio)
+    """The part of (3, h, w) in a box (top, left, height, width), resized to a square."""
+    top, left, height, width = box
     cut: Tensor = tv.resized_crop(
         image, top, left, height, width, [size, size], interpolation=interpolation, antialias=True
     )
+    tell(CROP, cut, top=top, left=left, height=height, width=width)
     return cut
 
 
 def crop_box(
-    height: int, width: int, area: Range, chance: RandomSource, ratio: Range
+    height: int, width: int, area: Range, chance: RandomSource, ratio: Range = RATIO
 ) -> tuple[int, int, int, int]:
-    """(top, left, height, width); where ten draws do not fit, the largest box that does, in the middle."""
+    """(top, left, height, width) with a random share of the area and a random ratio of sides.
+
+    Inception's crop (Szegedy et al. 2015), drawn as torchvision draws it; where ten draws do not fit, the
+    largest box that does, in the middle.
+    """
     for _ in range(10):
         wanted = height * width * chance.uniform(*area)
         sides = math.exp(chance.uniform(math.log(ratio[0]), math.log(ratio[1])))
@@ -56,9 +59,11 @@ def crop_box(
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-def flipped(image: Tensor, probability: float, chance: RandomSource) -> Tensor:
+def flipped(image: Tensor, flip: bool) -> Tensor:
     """Mirrored left to right, or not."""
-    return image.flip(-1) if chance.happens(probability) else image
+    mirrored = image.flip(-1) if flip else None
+    tell("flip", mirrored)
+    return image if mirrored is None else mirrored
 
 
 def to_float(image: Tensor) -> Tensor:
@@ -66,21 +71,35 @@ def to_float(image: Tensor) -> Tensor:
     return image.to(torch.float32) / 255.0
 
 
-def jittered(
-    image: Tensor, brightness: float, contrast: float, saturation: float, hue: float, chance: RandomSource
-) -> Tensor:
-    """Changes of (3, h, w) in [0, 1] in random order, each by a factor in 1 - x to 1 + x; hue in turns."""
-    factors = [chance.uniform(max(0.0, 1 - x), 1 + x) for x in (brightness, contrast, saturation)]
+def drawn_colours(
+    brightness: float, contrast: float, saturation: float, hue: float, chance: RandomSource
+) -> Colours:
+    """Factors in 1 - x to 1 + x and a turn in -x to x, in random order."""
+    bright, hard, strong = (
+        chance.uniform(max(0.0, 1 - x), 1 + x) for x in (brightness, contrast, saturation)
+    )
     turn = chance.uniform(-hue, hue)
-    for which in chance.order(4):
-        if which == 0 and brightness:
-            image = tv.adjust_brightness(image, factors[0])
-        elif which == 1 and contrast:
-            image = tv.adjust_contrast(image, factors[1])
-        elif which == 2 and saturation:
-            image = tv.adjust_saturation(image, factors[2])
-        elif which == 3 and hue:
-            image = turned(image, turn)
+    first, second, third, fourth = chance.order(4)
+    return Colours(bright, hard, strong, turn, (first, second, third, fourth))
+
+
+def jittered(image: Tensor, colours: Colours, changed: Sequence[bool]) -> Tensor:
+    """(3, h, w) in [0, 1] with other colours. changed: which of the four are changed at all."""
+    for which in colours.order:
+        if not changed[which]:
+            continue
+        if which == 0:
+            image = tv.adjust_brightness(image, colours.brightness)
+            tell("brightness", image, factor=colours.brightness)
+        elif which == 1:
+            image = tv.adjust_contrast(image, colours.contrast)
+            tell("contrast", image, factor=colours.contrast)
+        elif which == 2:
+            image = tv.adjust_saturation(image, colours.saturation)
+            tell("saturation", image, factor=colours.saturation)
+        else:
+            image = turned(image, colours.hue)
+            tell("hue", image, turn=colours.hue)
     return image
 
 
@@ -101,10 +120,12 @@ def grey(image: Tensor) -> Tensor:
     return found
 
 
-def blurred(image: Tensor, kernel: int, sigma: Range, chance: RandomSource) -> Tensor:
+def blurred(image: Tensor, kernel: int, sigma: float) -> Tensor:
     """Gaussian; kernel: side in pixels, odd. OpenCV's takes a twentieth of the time of torchvision's."""
-    soft = cv2.GaussianBlur(_for_opencv(image), (kernel, kernel), chance.uniform(*sigma))
-    return torch.from_numpy(soft).permute(2, 0, 1).contiguous()
+    soft = cv2.GaussianBlur(_for_opencv(image), (kernel, kernel), sigma)
+    blurry = torch.from_numpy(soft).permute(2, 0, 1).contiguous()
+    tell("blur", blurry, sigma=sigma)
+    return blurry
 
 
 def tenth(size: int) -> int:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from perception_contrast_training.views.pixels import tenth
-from perception_contrast_training.views.random_source import RandomSource
-from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform, shown_by
+from perception_contrast_training.views.planned_views import Look, PlannedViews
+from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
 
 
 @dataclass(frozen=True)
@@ -27,12 +24,12 @@ class SimclrViewSettings:
     blur: float = 0.5
 
 
-class SimclrViews:
+class SimclrViews(PlannedViews):
     """views (2, 3, size, size)."""
 
     def __init__(self, settings: SimclrViewSettings, wanted: BackboneInput) -> None:
         size, strength = wanted.size_of(settings.size), settings.strength
-        self._look = ViewTransform(
+        look = ViewTransform(
             size,
             settings.area,
             wanted,
@@ -45,10 +42,4 @@ class SimclrViews:
             blur=settings.blur,
             kernel=tenth(size),
         )
-
-    def __call__(
-        self, image: Tensor, generator: torch.Generator, partner: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """partner: what the second view shows, if not the image."""
-        chance = RandomSource(generator)
-        return {"views": torch.stack([self._look.of(shown, chance) for shown in shown_by(image, partner)])}
+        super().__init__({"views": (Look(look), Look(look, partner=True))})

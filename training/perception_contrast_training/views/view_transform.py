@@ -9,15 +9,19 @@ from torchvision.transforms import InterpolationMode
 
 from perception_contrast.core.errors import RecipeError
 from perception_contrast_training.networks.two_towers import Network
+from perception_contrast_training.views.draws import Draw
+from perception_contrast_training.views.observer import SOURCE, tell
 from perception_contrast_training.views.pixels import (
     BICUBIC,
     Range,
     blurred,
+    crop_box,
+    cropped,
+    drawn_colours,
     flipped,
     grey,
     jittered,
     normalised,
-    random_crop,
     solarised,
     to_float,
 )
@@ -50,11 +54,6 @@ def wanted_by(backbone: Network) -> BackboneInput:
     return BackboneInput(backbone.size, patch, backbone.mean, backbone.std)
 
 
-def shown_by(image: Tensor, partner: Tensor | None) -> tuple[Tensor, Tensor]:
-    """What two views show: the image and its partner, or the image twice."""
-    return image, image if partner is None else partner
-
-
 @dataclass(frozen=True)
 class ViewTransform:
     """One kind of view. area: shares of the image that a crop has. The others: probabilities, and how far
@@ -76,16 +75,45 @@ class ViewTransform:
     interpolation: InterpolationMode = BICUBIC
     sigma: Range = (0.1, 2.0)
 
+    @property
+    def changed(self) -> tuple[bool, bool, bool, bool]:
+        """Whether brightness, contrast, saturation and hue change at all."""
+        return bool(self.brightness), bool(self.contrast), bool(self.saturation), bool(self.hue)
+
+    def draw(self, height: int, width: int, chance: RandomSource) -> Draw:
+        """What happens to an image of so many pixels."""
+        box = crop_box(height, width, self.area, chance)
+        flip = chance.happens(self.flip)
+        colours = None
+        if chance.happens(self.jitter):
+            colours = drawn_colours(self.brightness, self.contrast, self.saturation, self.hue, chance)
+        grey = chance.happens(self.grey)
+        sigma = chance.uniform(*self.sigma) if chance.happens(self.blur) else 0.0
+        return Draw(box, flip, colours, grey, sigma, chance.happens(self.solarise))
+
     def of(self, source: Tensor, chance: RandomSource) -> Tensor:
         """(3, h, w) uint8 to (3, size, size) float32, normalised."""
-        cut = random_crop(source, self.size, self.area, chance, interpolation=self.interpolation)
-        image = to_float(flipped(cut, self.flip, chance))
-        if chance.happens(self.jitter):
-            image = jittered(image, self.brightness, self.contrast, self.saturation, self.hue, chance)
-        if chance.happens(self.grey):
+        return self.shown(source, self.draw(source.shape[-2], source.shape[-1], chance))
+
+    def shown(self, source: Tensor, draw: Draw) -> Tensor:
+        """The view of a draw."""
+        tell(SOURCE, source)
+        cut = cropped(source, draw.box, self.size, self.interpolation)
+        image = to_float(flipped(cut, draw.flip))
+        if draw.colours is not None:
+            image = jittered(image, draw.colours, self.changed)
+        elif self.jitter:
+            tell("colours", None)
+        if draw.grey:
             image = grey(image)
-        if chance.happens(self.blur):
-            image = blurred(image, self.kernel, self.sigma, chance)
-        if chance.happens(self.solarise):
+        if draw.grey or self.grey:
+            tell("grey", image if draw.grey else None)
+        if draw.sigma:
+            image = blurred(image, self.kernel, draw.sigma)
+        elif self.blur:
+            tell("blur", None)
+        if draw.solarise:
             image = solarised(image)
+        if draw.solarise or self.solarise:
+            tell("solarise", image if draw.solarise else None)
         return normalised(image, self.wanted.mean, self.wanted.std)

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 from shipped_methods import OPTIONS, OWN, SMALL
+from tiny_teachers import know_a_tiny_teacher
 
 from perception_contrast.core.errors import RecipeError
 from perception_contrast.models.registry import model_spec
@@ -31,7 +32,7 @@ from perception_contrast_training.methods.registry import METHODS
 def test_every_method_has_recipes() -> None:
     assert {read_mapping(path)["method"] for path in OWN.values()} == set(METHODS)
     ways = {name.partition("_")[2] for name in OWN}
-    assert ways == {"scratch", "adapt", "lora", ""} and len(OWN) == 24
+    assert ways == {"scratch", "adapt", "lora", ""} and len(OWN) == 25
 
 
 def says(read: Any, stored: Any) -> bool:
@@ -167,7 +168,10 @@ def captioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
-def test_every_method_runs_from_its_recipe_to_its_end(captioned: Path, tmp_path: Path, method: str) -> None:
+def test_every_method_runs_from_its_recipe_to_its_end(
+    captioned: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know_a_tiny_teacher(monkeypatch)
     name = "lit" if method == "lit" else f"{method}_scratch"
     changes = [f"output={tmp_path / 'run'}", f"data.path={captioned}", *SMALL, *OPTIONS.get(method, [])]
     recipe = read_recipe(OWN[name], changes)

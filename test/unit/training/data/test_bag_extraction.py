@@ -44,6 +44,7 @@ from perception_contrast_training.data.bags.options import ExtractOptions
 from perception_contrast_training.data.datasets import shard_writer as writing
 from perception_contrast_training.data.datasets.manifest import MANIFEST, read_table
 from perception_contrast_training.data.datasets.shards import ShardDataset
+from perception_contrast_training.fleet.map_items import Where
 
 STORAGES = [
     (StoragePlugin.MCAP, None),
@@ -377,11 +378,13 @@ def test_processes_give_what_one_gives(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("ray_cluster")
 def test_ray_gives_what_one_process_gives(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     bags = [write(tmp_path / f"robot{n}", drive(6, first=10 * n)) for n in range(2)]
     run(bags, tmp_path / "serial")
-    extract(bags, tmp_path / "ray", ExtractOptions(), ray=True)
+    extract(bags, tmp_path / "ray", ExtractOptions(), where=Where(ray="local"))
     assert fingerprint(tmp_path / "ray") == fingerprint(tmp_path / "serial")
 
 

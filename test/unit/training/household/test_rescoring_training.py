@@ -369,7 +369,7 @@ def test_a_tiny_run_names_its_own_things(tmp_path: Path) -> None:
     found = naming(scores, own, 0.9)
     assert found["rightly named"]["all"] > 0.9 and found["absent names reported"]["all"] < 0.1
     assert {p.name for p in tmp_path.iterdir()} == {
-        "checkpoints", "head.safetensors", "log.jsonl", "recipe.yaml",
+        "checkpoints", "events.jsonl", "head.safetensors", "log.jsonl", "recipe.yaml",
     }  # fmt: skip
 
 

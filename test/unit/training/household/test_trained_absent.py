@@ -13,7 +13,7 @@ import pytest
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary
 from perception_contrast.encoders.alignment_head import TRAINED_ABSENT
-from perception_contrast.encoders.household_lit import _trained_absent
+from perception_contrast.encoders.household_lit import trained_absent_names
 from perception_contrast.pipeline.queries.active_vocabulary import ActiveVocabulary
 from perception_contrast.pipeline.queries.query_encoder import QueryEncoder
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
@@ -51,11 +51,11 @@ def test_a_label_that_training_called_absent_is_told_once(caplog: pytest.LogCapt
 
 
 def test_the_fact_of_a_head_is_read_and_a_damaged_one_is_refused() -> None:
-    assert _trained_absent({}) == frozenset()
-    assert _trained_absent({TRAINED_ABSENT: json.dumps(["Forklift"])}) == {"forklift"}
+    assert trained_absent_names({}) == frozenset()
+    assert trained_absent_names({TRAINED_ABSENT: json.dumps(["Forklift"])}) == {"forklift"}
     for text in ("{", json.dumps({"forklift": 1}), json.dumps([1])):
         with pytest.raises(ModelError, match="absent"):
-            _trained_absent({TRAINED_ABSENT: text})
+            trained_absent_names({TRAINED_ABSENT: text})
 
 
 def test_what_photographs_label_is_no_longer_absent() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from small_methods import FIRST, PATCHES, SIZE, small_vit, step
 from small_methods import images as source_images
+from tiny_teachers import know_a_tiny_teacher
 from torch import Tensor
 
 from perception_contrast.core.errors import RecipeError
@@ -46,7 +47,8 @@ def batch_of(images: Tensor, texts: list[str]) -> dict[str, Any]:
     small_crops = pair[..., :8, :8]
     return {
         "views": pair, "globals": pair, "locals": small_crops, "masks": masks, "image": images,
-        "noise": noise, "text": texts,
+        "noise": noise, "text": texts, "view": (images * 40 + 120).clamp(0, 255).to(torch.uint8),
+        "view_id": torch.arange(2 * len(images)).reshape(-1, 2),
     }  # fmt: skip
 
 
@@ -60,8 +62,11 @@ FRAMES = {
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("frames", FRAMES)
 @pytest.mark.parametrize("name", METHODS)
-def test_frames_that_are_all_alike_stay_finite(name: str, frames: str, precision: torch.dtype) -> None:
+def test_frames_that_are_all_alike_stay_finite(
+    name: str, frames: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A robot that stands still, a covered lens, a lamp in the image."""
+    know_a_tiny_teacher(monkeypatch)
     method = small(name)
     images, texts = FRAMES[frames]
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):

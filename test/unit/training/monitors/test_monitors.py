@@ -20,24 +20,33 @@ from perception_contrast_training.data.loading.batches import batches
 from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.engine.trainer import Step, Trainer
 from perception_contrast_training.engine.training_loop import CollapseError, TrainingLoop
+from perception_contrast_training.methods.contrastive_batch import watched_negatives
 from perception_contrast_training.methods.registry import METHODS, make_method
+from perception_contrast_training.methods.simclr import Simclr, SimclrSettings
 from perception_contrast_training.monitors.collapse import (
+    CURES,
+    Alarm,
     assignment_alarms,
     assignment_figures,
     gradient_alarms,
     loss_alarms,
+    rate_alarms,
     vector_alarms,
     vector_figures,
 )
 from perception_contrast_training.monitors.measures import (
+    HARDEST,
+    MARGINS,
+    RIVALLED,
     alignment,
     entropies,
     feature_spread,
+    negative_measures,
     rank_me,
     uniformity,
 )
 from perception_contrast_training.monitors.watch import Watcher
-from perception_contrast_training.networks.backbones import BackboneSettings
+from perception_contrast_training.networks.backbones import BackboneOutput, BackboneSettings
 
 
 def points(count: int, channels: int, rank: int = 0) -> Tensor:
@@ -125,6 +134,14 @@ def test_gradients_explode_or_vanish() -> None:
     assert [a.kind for a in gradient_alarms([*usual, 0.0, 0.0, 0.0], 3)] == ["vanishing"]
 
 
+def test_weights_that_grow_in_a_few_steps_are_a_rate_that_is_too_high() -> None:
+    usual = [8.5 + 0.02 * step for step in range(100)]
+    assert not list(rate_alarms(usual)) and not list(rate_alarms([0.0, 1.0]))
+    (alarm,) = rate_alarms([8.5, 12.0, 30.0, 66.0])
+    assert alarm.kind == "rate" and "7.8 times what they were 3 steps before" in alarm.text
+    assert alarm.stops and alarm.text.endswith(CURES["rate"]) and "learning_rate" in CURES["rate"]
+
+
 # When it is said.
 
 
@@ -152,7 +169,7 @@ def test_alarms_wait_for_grace_and_patience_and_come_once() -> None:
 def test_an_alarm_saves_and_stops_a_run_or_only_tells(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = Optimisation(steps=60, batch=8, learning_rate=0.1, scaling="fixed", warm_up=0)
+    settings = Optimisation(steps=60, batch=8, learning_rate=0.02, scaling="fixed", warm_up=0)
     order = Order(64, 8, 3)
 
     def run(folder: Path, policy: Any) -> Trainer:
@@ -196,7 +213,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def watched(name: str, **changes: Any) -> set[str]:
+def watched(name: str, rate: float = 1e-3, **changes: Any) -> set[str]:
     """Kinds of the alarms of a short run."""
     kind = METHODS[name]
     settings = kind.settings(**{**SMALL[name], **changes})
@@ -207,7 +224,7 @@ def watched(name: str, **changes: Any) -> set[str]:
     method, views = make_method(name, settings, backbone)
     order = Order(96, 32, 0)
     optimisation = Optimisation(
-        steps=80, batch=32, learning_rate=1e-3, scaling="fixed", warm_up=5, weight_decay=0.04, clip=3.0
+        steps=80, batch=32, learning_rate=rate, scaling="fixed", warm_up=5, weight_decay=0.04, clip=3.0
     )
     trainer = Trainer(method, optimisation, epoch_steps=3)
     watcher = Watcher(MonitorSettings(every=5, rows=256), 80, 32)
@@ -231,6 +248,112 @@ def test_a_forced_collapse_trips_the_alarm(name: str, changes: dict[str, Any], e
     assert watched(name, **changes) & expected
 
 
+@pytest.mark.parametrize("name", ["simclr", "byol"])
+def test_a_rate_that_is_too_high_trips_the_alarm_without_a_collapse(name: str) -> None:
+    assert "rate" in watched(name, rate=0.3)
+
+
 @pytest.mark.parametrize("name", ["simclr", "byol", "dino", "dinov2"])
 def test_a_sound_run_trips_none(name: str) -> None:
     assert watched(name) == set()
+
+
+# Negatives.
+
+
+class Linear(torch.nn.Module):
+    """A backbone of one layer, whose vectors use all their channels from the start."""
+
+    dim, patch, depth, is_vit = 64, 1, 0, False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(3 * 8 * 8, self.dim, bias=False)
+
+    def forward(self, images: Tensor) -> BackboneOutput:
+        pooled = self.layer(images.flatten(1))
+        return BackboneOutput(pooled, pooled[:, None])
+
+
+class Noise:
+    """Images of noise, each in some near-copies."""
+
+    classes: tuple[str, ...] = ()
+
+    def __init__(self, copies: int) -> None:
+        self._copies = copies
+
+    def __len__(self) -> int:
+        return 128
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        image, own = torch.rand(3, 8, 8, generator=seeded(index // self._copies)), seeded(1000 + index)
+        return {"image": (200 * image + 20 * torch.rand(3, 8, 8, generator=own)).to(torch.uint8)}
+
+
+def seeded(number: int) -> torch.Generator:
+    return torch.Generator().manual_seed(number)
+
+
+class Shaken:
+    """Two views with noise of their own, around 0."""
+
+    def __call__(self, image: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        seen = image.float() / 255 - 0.4
+        return {"views": seen + 0.05 * torch.randn(2, *seen.shape, generator=generator)}
+
+
+def contrasted(copies: int = 1, temperature: float = 0.1) -> dict[str, Alarm]:
+    """Alarms of SimCLR on images with near-copies."""
+    torch.manual_seed(0)
+    method = Simclr(Linear(), SimclrSettings(temperature=temperature, dim=32, hidden=64))  # type: ignore[arg-type]
+    order = Order(128, 64, 0)
+    settings = Optimisation(steps=30, batch=64, learning_rate=1e-3, scaling="fixed", warm_up=2)
+    trainer = Trainer(method, settings, epoch_steps=2)
+    watcher, found = Watcher(MonitorSettings(every=2, rows=128), 30, 64), {}
+    source = batches(Noise(copies), Shaken(), order)
+    for _ in range(30):
+        found |= {alarm.kind: alarm for alarm in watcher.look(trainer.step(next(source)))[1]}
+    return found
+
+
+def test_unlike_images_at_the_published_temperature_trip_no_alarm() -> None:
+    assert contrasted() == {}
+
+
+def test_near_copies_in_a_batch_are_false_negatives() -> None:
+    alarm = contrasted(copies=8)["duplicates"]
+    assert "data dedup" in alarm.text and "apart_seconds" in alarm.text and not alarm.stops
+
+
+def test_a_temperature_that_is_too_low_leaves_one_negative() -> None:
+    alarm = contrasted(temperature=0.01)["temperature"]
+    assert "Raise options.temperature" in alarm.text and not alarm.stops
+
+
+def test_measures_of_negatives_are_those_of_loops() -> None:
+    cosines = points(5, 40).tanh()
+    negative = torch.rand(5, 40, generator=seeded(3)) < 0.7
+    match = torch.tensor([3, 1, 4, 1, 5])
+    negative.scatter_(1, match[:, None], False)
+    found = negative_measures(cosines, match, negative, 0.2)
+    for row in range(5):
+        others = [float(cosines[row, j]) for j in range(40) if negative[row, j]]
+        own, (low, middle) = float(cosines[row, match[row]]), np.quantile(others, [0.16, 0.5])
+        beyond = (own - middle) / (middle - low) - math.sqrt(2 * math.log(len(others)))
+        weights = [math.exp(one / 0.2) for one in others]
+        assert float(found[MARGINS][row]) == pytest.approx(beyond, rel=1e-4)
+        assert float(found[HARDEST][row]) == pytest.approx(max(weights) / sum(weights), rel=1e-4)
+        assert bool(found[RIVALLED][row]) == (max(others) >= own)
+    assert negative_measures(cosines, match, torch.zeros_like(negative)) == {}, "too few to say"
+
+
+def test_pairs_that_the_loss_leaves_out_are_no_rivals() -> None:
+    """Captions that are the same are rivals, unless their images are no negatives of each other."""
+    image, text = points(40, 8), points(40, 8).repeat_interleave(2, 0)[:40]
+    every = watched_negatives(image, text, None, 1 << 20)
+    assert HARDEST not in every and float(every[RIVALLED].mean()) > 0.9
+    apart = torch.arange(40)[:, None] // 2 != torch.arange(40) // 2
+    known = watched_negatives(text, text, apart, 1 << 20)
+    assert float(watched_negatives(text, text, None, 1 << 20)[RIVALLED].mean()) == 1.0
+    assert float(known[RIVALLED].mean()) == 0.0

@@ -22,6 +22,7 @@ from small_methods import (
 from small_methods import (
     images as source_images,
 )
+from tiny_teachers import know_a_tiny_teacher
 from torch import nn
 
 from perception_contrast.core.errors import ModelError, RecipeError
@@ -325,7 +326,8 @@ def test_layers_decay_as_dinov2s() -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_all_that_learns_is_moved_once(name: str) -> None:
+def test_all_that_learns_is_moved_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    know_a_tiny_teacher(monkeypatch)
     kind = method_kind(name)
     settings, _ = kind.fit_to_data(kind.settings(), Scale(1000, 16, 2, 32))
     method, _ = make_method(name, settings, small_vit())

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_teachers import know_a_tiny_teacher
 from torch import Tensor
 from torchvision.transforms import v2
 
@@ -19,6 +20,7 @@ from perception_contrast_training.views.dino import DinoViews, DinoViewSettings
 from perception_contrast_training.views.dinov2 import Dinov2Views, Dinov2ViewSettings
 from perception_contrast_training.views.mae import MaeViews, MaeViewSettings
 from perception_contrast_training.views.masks import block_mask
+from perception_contrast_training.views.observer import CROP, SOURCE, ViewStep, observing
 from perception_contrast_training.views.random_source import RandomSource
 from perception_contrast_training.views.simclr import SimclrViews, SimclrViewSettings
 from perception_contrast_training.views.view_transform import BackboneInput, ViewTransform
@@ -59,7 +61,10 @@ def test_a_teacher_is_slower_than_the_centre_that_keeps_it_from_saying_one_thing
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_views_repeat_and_are_in_the_form_that_the_method_takes(name: str) -> None:
+def test_views_repeat_and_are_in_the_form_that_the_method_takes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know_a_tiny_teacher(monkeypatch)
     kind = METHODS[name]
     settings, _ = kind.fit_to_data(kind.settings(), Scale(1000, 16, 2, 32))
     method, views = make_method(name, settings, BACKBONE)
@@ -108,7 +113,7 @@ def test_without_chance_a_look_is_torchvisions_resize() -> None:
     # A square image in full is one of the crops; others have other sides.
     boxes = [pixels.crop_box(64, 64, (1.0, 1.0), chance(seed), (1.0, 1.0)) for seed in range(5)]
     assert set(boxes) == {(0, 0, 64, 64)}
-    seen = pixels.random_crop(source_image, 32, (1.0, 1.0), chance(), (1.0, 1.0))
+    seen = pixels.cropped(source_image, (0, 0, 64, 64), 32)
     assert torch.equal(seen, expected)
     assert look.of(source_image, chance()).shape == (3, 32, 32)
 
@@ -137,7 +142,7 @@ def test_hues_and_blur_are_torchvisions(turn: float) -> None:
     assert torch.allclose(pixels.turned(image, turn), expected, atol=1e-5)
     sigma = chance(4).uniform(0.1, 2.0)
     expected = v2.functional.gaussian_blur(image, [9, 9], [sigma, sigma])
-    assert torch.allclose(pixels.blurred(image, 9, (0.1, 2.0), chance(4)), expected, atol=1e-5)
+    assert torch.allclose(pixels.blurred(image, 9, sigma), expected, atol=1e-5)
 
 
 def test_solarised_is_torchvisions() -> None:
@@ -225,3 +230,17 @@ def test_maes_noise_hides_other_patches_each_time() -> None:
     generator = torch.Generator().manual_seed(0)
     first, second = (views(photograph(), generator)["noise"] for _ in range(2))
     assert first.shape == (64,) and not torch.equal(first.argsort(), second.argsort())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_views_are_the_same_when_their_steps_are_observed(name: str) -> None:
+    kind: Any = METHODS[name]
+    views = kind.views(kind.settings().views, PLAIN)
+    plain = views(photograph(), torch.Generator().manual_seed(3))
+    steps: list[ViewStep] = []
+    with observing(steps.append):
+        observed = views(photograph(), torch.Generator().manual_seed(3))
+    assert plain.keys() == observed.keys() and all(torch.equal(plain[key], observed[key]) for key in plain)
+    assert sum(step.name == SOURCE for step in steps) == sum(step.name == CROP for step in steps) > 0
+    views(photograph(), torch.Generator().manual_seed(3))
+    assert len(steps) < 200 and steps[-1].name != SOURCE

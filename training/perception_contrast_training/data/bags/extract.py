@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import queue
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.data.bags import bucket_output
 from perception_contrast_training.data.bags.options import ExtractOptions
 from perception_contrast_training.data.bags.output import SourceJob
 from perception_contrast_training.data.bags.plan import Plan, locked, make_plan
 from perception_contrast_training.data.bags.source import Report, extract_source
-from perception_contrast_training.data.datasets.manifest import MANIFEST, join_tables
-from perception_contrast_training.data.loading.workers import SPAWNED, worker_pool
+from perception_contrast_training.data.datasets.manifest import DESCRIPTION, MANIFEST, join_tables
+from perception_contrast_training.fleet.map_items import Where, map_items
+from perception_contrast_training.storage.mirror import mirror_folder
+from perception_contrast_training.storage.place import Bucket, is_address
 
 Outcome = dict[str, Any] | PerceptionError
-_WAIT = 0.2  # seconds between looks at the workers' reports
 
 
 @dataclass(frozen=True)
 class Extracted:
     """frames: rows of the manifest. results: of ``extract_source`` by recording. failed: reason by name."""
 
-    dataset: Path
+    dataset: Path | str
     frames: int
     results: tuple[dict[str, Any], ...]
     failed: dict[str, str]
@@ -39,76 +37,45 @@ def extract(
     options: ExtractOptions | None = None,
     *,
     workers: int = 0,
-    ray: bool = False,
+    where: Where | None = None,
     skip_bad: bool = False,
     report: Report | None = None,
 ) -> Extracted:
     """Extracts recordings, or folders of them, into a dataset; goes on with one that was interrupted.
 
-    workers: processes, 0 for one a processor; 1 does all in this one. ray: on a Ray cluster, which must
-    see the recordings and the dataset under the same paths. skip_bad: leave out recordings that cannot
-    be used. Raises PerceptionError; finished shards stay in any case.
+    workers: processes, 0 for one a processor; 1 does all in this one. where: in its place, for a Ray
+    cluster, which must see the recordings and the dataset under the same paths or addresses. skip_bad:
+    leave out recordings that cannot be used. Raises PerceptionError; finished shards stay in any case.
     """
-    place = Path(dataset).resolve()
+    bucket = Bucket(str(dataset)) if is_address(dataset) else None
+    place = Path(dataset).resolve() if bucket is None else mirror_folder(bucket)
     with locked(place):
+        if bucket is not None:
+            bucket_output.begin(bucket)
         plan = make_plan(place, [Path(one) for one in recordings], options or ExtractOptions())
-        jobs = plan.jobs(place)
-        outcomes = list(_outcomes(jobs, workers, ray, report))
-        return _joined(place, plan, outcomes, skip_bad)
+        if bucket is not None:
+            for name in (MANIFEST, DESCRIPTION):
+                bucket_output.send(bucket, place, name)
+        jobs = plan.jobs(place, "" if bucket is None else bucket.address)
+        outcomes = _outcomes(jobs, where or Where(workers), report)
+        if bucket is not None:
+            bucket_output.fetch_tables(bucket, place)
+        found = _joined(place, plan, outcomes, skip_bad)
+        if bucket is not None:
+            bucket_output.send(bucket, place, MANIFEST)
+            found = replace(found, dataset=bucket.address)
+        return found
 
 
-def _outcomes(jobs: list[SourceJob], workers: int, ray: bool, report: Report | None) -> list[Outcome]:
-    if ray:
-        from perception_contrast_training.data.bags.on_ray import run_on_ray
-
-        return run_on_ray(jobs, report)
-    count = min(workers or os.cpu_count() or 1, len(jobs))
-    if count == 1:
-        return [attempt(job, report) for job in jobs]
-    return _in_processes(jobs, count, report)
-
-
-def attempt(job: SourceJob, report: Report | None = None) -> Outcome:
-    """The result of one recording, or why there is none: a bad one must not stop the others."""
-    try:
-        return extract_source(job, report)
-    except PerceptionError as error:
-        return PerceptionError(str(error))
-
-
-def _in_processes(jobs: list[SourceJob], count: int, report: Report | None) -> list[Outcome]:
-    with SPAWNED.Manager() as manager, worker_pool(count) as pool:
-        reports = manager.Queue()
-        futures = [pool.submit(attempt, job, partial(_send, reports)) for job in jobs]
-        try:
-            for _ in _until_done(futures):
-                _deliver(reports, report)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        _deliver(reports, report)
-        return [future.result() for future in futures]
-
-
-def _until_done(futures: Sequence[Future[Outcome]]) -> Iterator[None]:
-    waiting = set(futures)
-    while waiting:
-        _, waiting = wait(waiting, _WAIT, FIRST_COMPLETED)
-        yield
-
-
-def _send(reports: Any, number: int, done: int, total: int) -> None:
-    reports.put((number, done, total))
-
-
-def _deliver(reports: Any, report: Report | None) -> None:
-    while True:
-        try:
-            number, done, total = reports.get_nowait()
-        except queue.Empty:
-            return
-        if report is not None:
-            report(number, done, total)
+def _outcomes(jobs: list[SourceJob], where: Where, report: Report | None) -> list[Outcome]:
+    """The result of each recording, or why there is none: a bad one does not stop the others."""
+    found: dict[int, Outcome] = {}
+    for number, outcome in map_items(extract_source, jobs, where, report):
+        found[number] = outcome
+        if where.ray and report is not None and isinstance(outcome, dict):
+            read = sum(counts.get("read", 0) for counts in outcome["topics"].values())
+            report(number, read, read)
+    return [found[number] for number in range(len(jobs))]
 
 
 def _joined(dataset: Path, plan: Plan, outcomes: list[Outcome], skip_bad: bool) -> Extracted:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast_training.data.bags import bucket_output
 from perception_contrast_training.data.bags.image_bytes import Kept
 from perception_contrast_training.data.bags.options import ExtractOptions
 from perception_contrast_training.data.datasets.manifest import (
@@ -20,17 +21,20 @@ from perception_contrast_training.data.datasets.manifest import (
     write_table,
 )
 from perception_contrast_training.data.datasets.shard_writer import ShardWriter, json_member
+from perception_contrast_training.storage.place import Bucket
 
 
 @dataclass(frozen=True)
 class SourceJob:
-    """number: of the recording in the dataset, which its shards and keys begin with."""
+    """number: of the recording in the dataset, which its shards and keys begin with. bucket: address of the
+    dataset in a bucket, "" for one in a folder; ``dataset`` is then the folder of ``bucket_output``."""
 
     number: int
     name: str
     path: Path
     dataset: Path
     options: ExtractOptions
+    bucket: str = ""
 
     @property
     def prefix(self) -> str:
@@ -52,15 +56,18 @@ class Output:
         self._rows: list[dict[str, Any]] = []
         self._writer: ShardWriter | None = None
         self._stack = ExitStack()
+        self._bucket = Bucket(job.bucket) if job.bucket else None
 
     def resume(self) -> dict[str, Any] | None:
         """Counts the finished shards, clears away what was begun; gives the state behind the last one."""
         folder = self._job.dataset / SHARDS
         folder.mkdir(parents=True, exist_ok=True)
+        if self._bucket is not None:
+            bucket_output.fetch_tables(self._bucket, self._job.dataset, self._job.prefix)
         for left in folder.glob(f".{self._job.prefix}*.part"):
             left.unlink()
         state = None
-        while (found := _finished(self._job.shard(self.count))) is not None:
+        while (found := _finished(self._job.shard(self.count), self._bucket)) is not None:
             state = found
             self.count += 1
         for left in folder.glob(f"{self._job.prefix}-*"):
@@ -105,19 +112,25 @@ class Output:
         self._stack.close()
         facts = {"state": json.dumps(state()), "bytes": str(shard.stat().st_size)}
         write_table(shard.with_suffix(".parquet"), table_of(self._rows), facts)
+        if self._bucket is not None:
+            bucket_output.send_shard(self._bucket, shard)
         self._writer, self._rows = None, []
         self.count += 1
 
 
-def _finished(shard: Path) -> dict[str, Any] | None:
+def _finished(shard: Path, bucket: Bucket | None) -> dict[str, Any] | None:
     """The state behind a whole shard; None for one that is missing, begun or cut."""
     part = shard.with_suffix(".parquet")
-    if not (shard.is_file() and part.is_file()):
+    if not part.is_file():
         return None
+    if bucket is not None:
+        size = bucket_output.shard_bytes(bucket, shard)
+    else:
+        size = shard.stat().st_size if shard.is_file() else -1
     try:
         facts = read_facts(part)
         read_table(part, ["key"])
         state: dict[str, Any] = json.loads(facts["state"])
     except (PerceptionError, KeyError, ValueError):
         return None
-    return state if str(shard.stat().st_size) == facts.get("bytes") else None
+    return state if str(size) == facts.get("bytes") else None

@@ -36,9 +36,9 @@ class Plan:
     sources: tuple[Source, ...]
     captions: str = ""
 
-    def jobs(self, dataset: Path) -> list[SourceJob]:
+    def jobs(self, dataset: Path, bucket: str = "") -> list[SourceJob]:
         return [
-            SourceJob(number, source.name, Path(source.path), dataset, self.options)
+            SourceJob(number, source.name, Path(source.path), dataset, self.options, bucket)
             for number, source in enumerate(self.sources)
         ]
 
@@ -78,12 +78,14 @@ def make_plan(dataset: Path, paths: Sequence[Path], options: ExtractOptions) -> 
     """
     captions = sha256_of(Path(options.captions)) if options.captions else ""
     old = read_plan(dataset)
-    bare = old is not None and not any((dataset / SHARDS).glob("*.tar"))
+    # Of a dataset in a bucket the tables alone are here.
+    begun = [path for path in (dataset / SHARDS).glob("*") if path.suffix in (".tar", ".parquet")]
+    bare = old is not None and not begun
     if bare:
         old = None
     if old is not None:
         _require_same(dataset, old, options, captions)
-    elif not bare and dataset.exists() and any(one.name != ".lock" for one in dataset.iterdir()):
+    elif not bare and dataset.exists() and any(not one.name.startswith(".") for one in dataset.iterdir()):
         raise PerceptionError(f"folder '{dataset}' is not empty and no dataset; choose another --out")
     sources = list(() if old is None else old.sources)
     for path in recordings_under(paths):

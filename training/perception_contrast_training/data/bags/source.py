@@ -13,6 +13,7 @@ from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.recordings.bag_messages import BagMessage
 from perception_contrast.recordings.bags import BagSource
+from perception_contrast_training.data.bags import bucket_output
 from perception_contrast_training.data.bags.anonymise import Seen, load_hook
 from perception_contrast_training.data.bags.captions import Captions
 from perception_contrast_training.data.bags.frame_context import Context
@@ -25,6 +26,8 @@ from perception_contrast_training.data.bags.output import Output, SourceJob
 from perception_contrast_training.data.bags.topics import choose_topics
 from perception_contrast_training.data.bags.transforms import Pose
 from perception_contrast_training.data.curation.descriptors import load_descriptor
+from perception_contrast_training.data.datasets.manifest import SHARDS
+from perception_contrast_training.storage.place import Bucket
 
 KEPT, READ = "kept", "read"
 _REPORT_EVERY = 20
@@ -32,6 +35,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Report = Callable[[int, int, int], None]
 """Called with a recording's number, images read so far and images in all."""
+Look = Callable[[BagMessage, str], None]
+"""Called with an image's message and its fate: ``KEPT``, or why it was left out."""
 
 
 def extract_source(job: SourceJob, report: Report | None = None) -> dict[str, Any]:
@@ -40,12 +45,18 @@ def extract_source(job: SourceJob, report: Report | None = None) -> dict[str, An
     The result is ``{"name", "frames", "shards", "topics": {topic: {reason: count}}, "malformed", "lost",
     "skipped"}``. Raises PerceptionError; finished shards stay, and the next call goes on behind them.
     """
+    name = f"{SHARDS}/{job.result_file.name}"
+    bucket = Bucket(job.bucket) if job.bucket else None
+    if bucket is not None:
+        bucket_output.fetch_tables(bucket, job.dataset, job.prefix)
     if job.result_file.is_file():
         found: dict[str, Any] = json.loads(job.result_file.read_text())
         return found
     try:
         result = _Extraction(job, report).run()
         atomic_write(job.result_file, json.dumps(result, indent=1, sort_keys=True).encode())
+        if bucket is not None:
+            bucket_output.send(bucket, job.dataset, name)
     except OSError as error:
         what = "no space is left on the device" if error.errno in _FULL else error.strerror or str(error)
         raise PerceptionError(
@@ -56,6 +67,33 @@ def extract_source(job: SourceJob, report: Report | None = None) -> dict[str, An
         # Its two arguments do not survive the way between processes.
         raise PerceptionError(str(error)) from error
     return result
+
+
+def replay_source(job: SourceJob, look: Look, report: Report | None = None) -> None:
+    """Decides about each image of a recording as ``extract_source`` does, and writes nothing.
+
+    Args:
+        job: Of a dataset's plan.
+        look: Called for each image, in their order.
+        report: Called now and then.
+
+    Raises:
+        PerceptionError: The recording cannot be read any more, or nothing in it is an image.
+    """
+    try:
+        _Extraction(job, report).replay(look)
+    except FrameError as error:
+        raise PerceptionError(str(error)) from error
+
+
+class _Nowhere(Output):
+    """Takes frames and keeps none."""
+
+    def add(self, row: dict[str, Any], kept: Kept, depth: bytes | None) -> None:
+        return
+
+    def close_if_full(self, state: Callable[[], dict[str, Any]]) -> None:
+        return
 
 
 class _Extraction:
@@ -78,6 +116,7 @@ class _Extraction:
         self._read, self._resumed = 0, 0
         self._total = sum(self._bag.topics[topic].count for topic in self._topics.images)
         self._output = Output(job)
+        self._look: Look | None = None
 
     def _note(self, topic: str, error: FrameError) -> None:
         self._malformed[topic][error.reason] += 1
@@ -102,6 +141,10 @@ class _Extraction:
             "skipped": self._topics.skipped,
             "depth": self._topics.depth,
         }
+
+    def replay(self, look: Look) -> None:
+        self._output, self._look = _Nowhere(self._job), look
+        self._stream()
 
     def _stream(self) -> None:
         """An image is looked at only when what belongs to it has had time to arrive."""
@@ -137,6 +180,8 @@ class _Extraction:
         except FrameError as error:
             reason = error.reason
         counts[reason] += 1
+        if self._look is not None:
+            self._look(message, reason)
         if reason == KEPT:
             self._output.close_if_full(self._state)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,12 @@ def contact_sheet(frames: Frames, count: int) -> Image:
     An image of a folder has its name in place of those. One that cannot be read is named in the log.
     """
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
-    tiles = [_tile(frames, int(index)) for index in chosen]
-    columns = min(_COLUMNS, len(tiles))
+    return sheet_of([_tile(frames, int(index)) for index in chosen])
+
+
+def sheet_of(tiles: Sequence[Image], columns: int = _COLUMNS) -> Image:
+    """(H, W, 3) uint8 RGB: tiles of ``tile_of`` in rows."""
+    columns = min(columns, len(tiles))
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
     width = columns * (_WIDTH + _GAP) + _GAP
     height = sum(max(len(tile) for tile in row) + _GAP for row in rows) + _GAP
@@ -83,6 +88,11 @@ def _tile(frames: Frames, index: int) -> Image:
     except FrameError as error:
         _log.warning("%s", error)
         image, label = np.full((_WIDTH * 3 // 4, _WIDTH, 3), 200, np.uint8), f"{index}: damaged"
+    return tile_of(image, label)
+
+
+def tile_of(image: Image, label: str) -> Image:
+    """An image (H, W, 3) uint8 RGB of one width for all, with a line of text below it."""
     size = (max(1, round(image.shape[0] * _WIDTH / image.shape[1])), _WIDTH)
     strip = np.full((_LABEL, _WIDTH, 3), _PAPER, np.uint8)
     # OpenCV's letters know ASCII only.

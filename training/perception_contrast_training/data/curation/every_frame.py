@@ -11,7 +11,6 @@ from perception_contrast_training.data.datasets.folders import FolderDataset
 from perception_contrast_training.data.datasets.open_dataset import open_dataset
 from perception_contrast_training.data.datasets.samples import Sample
 from perception_contrast_training.data.datasets.shards import ShardDataset
-from perception_contrast_training.data.datasets.tables import TableDataset
 
 Frames = ShardDataset | FolderDataset
 LISTED_MOST = 50
@@ -25,9 +24,8 @@ def every_frame(path: Path, *, classes: str = AUTO) -> Frames:
         PerceptionError: There are none, or they are listed in a table.
     """
     frames = open_dataset(path, duplicates=True, classes=classes)
-    if isinstance(frames, TableDataset):
+    if not isinstance(frames, ShardDataset | FolderDataset):
         raise PerceptionError(f"'{path}' is a table; give the folder that holds its images")
-    assert isinstance(frames, ShardDataset | FolderDataset)
     return frames
 
 

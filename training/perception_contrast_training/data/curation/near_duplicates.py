@@ -46,6 +46,13 @@ _USUAL = {THUMBNAIL: 0.99}
 _USUAL_OF_ENCODERS = 0.98
 
 Floats = NDArray[np.float32]
+
+
+def usual_threshold(space: str) -> float:
+    """The cosine from which two frames show the same, where none is given."""
+    return _USUAL.get(space, _USUAL_OF_ENCODERS)
+
+
 Tell = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and of how much."""
 
@@ -163,7 +170,7 @@ def dedup(
     thumbnails. Frames are kept in the dataset's order. One that cannot be read is no duplicate; the reasons
     are under "unreadable". Raises PerceptionError, ModelError.
     """
-    limit = _USUAL.get(descriptor, _USUAL_OF_ENCODERS) if threshold is None else threshold
+    limit = usual_threshold(descriptor) if threshold is None else threshold
     if not 0 < limit <= 1:
         raise PerceptionError(f"--threshold {limit} must be over 0 and at most 1")
     frames = every_frame(dataset)

@@ -36,6 +36,12 @@ def chosen_frames(folder: Path, keys: Sequence[str], part: str | None, *, duplic
     return chosen
 
 
+def frame_notes(folder: Path, keys: Sequence[str]) -> dict[str, list[Any]]:
+    """ "part" and "duplicate" of each frame, as far as the commands have run. Raises PerceptionError."""
+    files = {"part": folder / SPLIT, "duplicate": folder / DUPLICATES}
+    return {name: _aligned(file, name, keys) for name, file in files.items() if file.is_file()}
+
+
 def _aligned(path: Path, column: str, keys: Sequence[str]) -> list[Any]:
     """A column of a file about frames, in the order of the keys."""
     found = read_table(path, ["key", column])

@@ -21,13 +21,15 @@ from perception_contrast_training.data.datasets.samples import (
     in_range,
     no_pose,
 )
+from perception_contrast_training.storage.place import Folder, Place
 
 
 class ShardDataset:
     """Frames of an extracted dataset, by number; each is read at its place in its tar.
 
     part: only frames that ``data split`` put there. duplicates: also those that ``data dedup`` found to
-    be near-duplicates. transform: applied to the (3, h, w) uint8 image. rows: pyarrow Table of the
+    be near-duplicates. transform: applied to the (3, h, w) uint8 image. shards: where the tars are, None for
+    the data set's own folder. rows: pyarrow Table of the
     frames' manifest rows without the thumbnails, in the order of the indices. group is the recording.
     Nothing stays open between reads, so worker processes and threads may share it. Raises
     PerceptionError.
@@ -42,15 +44,17 @@ class ShardDataset:
         *,
         duplicates: bool = False,
         transform: Transform | None = None,
+        shards: Place | None = None,
     ) -> None:
         self.path = Path(path)
         self.transform = transform
+        self._shards = shards or Folder(self.path / SHARDS)
         table = read_table(require_dataset(self.path), [n for n in SCHEMA.names if n != "thumbnail"])
         chosen = chosen_frames(self.path, table["key"].to_pylist(), part, duplicates=duplicates)
         self.rows = table.filter(chosen)
         self.stamps: NDArray[np.int64] = self.rows["stamp"].to_numpy()
         self.groups: NDArray[np.int32] = self.rows["source"].to_numpy()
-        self.poses = _poses(self.rows)
+        self.poses = poses_of(self.rows)
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -82,25 +86,32 @@ class ShardDataset:
         except FrameError as error:
             raise FrameError(error.reason, f"depth of '{row['key']}': {error}") from error
 
+    def stored(self, index: int) -> tuple[bytes, bytes | None]:
+        """The bytes of a frame's image and, where it has one, of its depth image."""
+        places = ("shard", "offset", "size", "depth_offset", "depth_size")
+        row = self._row(in_range(index, len(self)), places)
+        image = self._read(row["shard"], row["offset"], row["size"])
+        if row["depth_offset"] is None:
+            return image, None
+        return image, self._read(row["shard"], row["depth_offset"], row["depth_size"])
+
     def _row(self, index: int, columns: tuple[str, ...]) -> dict[str, Any]:
         return {name: self.rows[name][index].as_py() for name in columns}
 
     def _read(self, shard: str, offset: int, size: int) -> bytes:
-        path = self.path / SHARDS / shard
+        where = f"{self._shards.address}/{shard}"
         try:
-            with path.open("rb") as file:
-                file.seek(offset)
-                data = file.read(size)
-        except OSError as error:
-            raise PerceptionError(f"shard '{path}' cannot be read: {error.strerror or error}") from error
+            data = self._shards.read(shard, offset, size)
+        except FileNotFoundError as error:
+            raise PerceptionError(f"shard '{where}' does not exist; extract again") from error
         if len(data) != size:
             raise PerceptionError(
-                f"shard '{path}' was cut short; delete it and the file beside it, and extract again"
+                f"shard '{where}' was cut short; delete it and the file beside it, and extract again"
             )
         return data
 
 
-def _poses(rows: Any) -> NDArray[np.float64]:
+def poses_of(rows: Any) -> NDArray[np.float64]:
     """(n, 7), NaN for frames without a pose."""
     unknown = no_pose().tolist()
     filled = [unknown if pose is None else pose for pose in rows["pose"].to_pylist()]

@@ -16,7 +16,7 @@ from perception_contrast_training.data.loading.order import Order
 from perception_contrast_training.data.pairs.positive_pairs import PositivePairs
 from perception_contrast_training.engine.negative_mask import FRAME_POSITIONS
 from perception_contrast_training.methods.base import PairedViews, Views
-from perception_contrast_training.views.batch import collated
+from perception_contrast_training.views.batch import SOURCES, collated, padded
 
 UNREADABLE = "unreadable"
 UNREADABLE_FILES = "unreadable_files"
@@ -30,7 +30,7 @@ def derived_seed(seed: int, *places: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-class _ViewDataset(Dataset[BatchItems]):
+class ViewDataset(Dataset[BatchItems]):
     """Views of the image at an (index, place), and one of its texts.
 
     An image that cannot be read gives way to the next, as a partner to the image itself.
@@ -88,9 +88,11 @@ class _ViewDataset(Dataset[BatchItems]):
 
 def collate(samples: Sequence[BatchItems]) -> BatchItems:
     """One batch of samples: views as ``views.collated`` does it, numbers as tensors; texts stay lists."""
-    tensors = {name for name, value in samples[0].items() if isinstance(value, Tensor)}
+    tensors = {name for name, value in samples[0].items() if isinstance(value, Tensor)} - {SOURCES}
     batch: BatchItems = dict(collated([{name: sample[name] for name in tensors} for sample in samples]))
-    for name in samples[0].keys() - tensors:
+    if SOURCES in samples[0]:
+        batch[SOURCES] = padded([sample[SOURCES] for sample in samples])
+    for name in samples[0].keys() - tensors - {SOURCES}:
         values = [sample[name] for sample in samples]
         batch[name] = values if isinstance(values[0], str) else torch.tensor(values)
     return batch
@@ -127,7 +129,7 @@ def batches(
     out; the batch has FRAME_POSITIONS and PARTNERED then, as far as ``positives`` knows them.
     """
     loader: DataLoader[BatchItems] = DataLoader(
-        _ViewDataset(images, views, order.seed, positives),
+        ViewDataset(images, views, order.seed, positives),
         batch_sampler=_BatchSampler(order, start, rank, processes),
         collate_fn=collate,
         num_workers=workers,

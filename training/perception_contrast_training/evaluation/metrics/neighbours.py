@@ -26,11 +26,56 @@ def knn_predictions(
     found = []
     for part in torch.split(F.normalize(test.float(), dim=-1), ROWS):
         cosine, nearest = (part @ keys.T).topk(k, dim=-1)
-        # The largest is taken off: exp would overflow nowhere, and votes keep their ratio.
-        weights = ((cosine - cosine[:, :1]) / temperature).exp()
-        votes = torch.zeros(len(part), count, device=part.device)
-        found.append(votes.scatter_add_(1, labels[nearest], weights).argmax(dim=-1))
+        found.append(_voted(cosine, labels[nearest], temperature, count))
     return torch.cat(found) if found else labels[:0]
+
+
+def left_out_predictions(
+    vectors: Tensor, labels: Tensor, *, k: int = 20, temperature: float = 0.07, classes: int = 0
+) -> Tensor:
+    """(n,) classes of ``vectors`` (n, c), each by all others: ``knn_predictions`` with one left out."""
+    count = classes or int(labels.max()) + 1
+    cosine, nearest = nearest_others(vectors, k)
+    return _voted(cosine, labels[nearest], temperature, count)
+
+
+def nearest_others(vectors: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Cosines and numbers of the k nearest others of each of ``vectors`` (n, c): (n, at most k) each."""
+    unit, k = F.normalize(vectors.float(), dim=-1), max(0, min(k, len(vectors) - 1))
+    cosines, numbers = [unit.new_zeros(0, k)], [torch.zeros(0, k, dtype=torch.int64)]
+    for first in range(0, len(unit), ROWS):
+        cosine = unit[first : first + ROWS] @ unit.T
+        own = torch.arange(len(cosine))
+        cosine[own, first + own] = -torch.inf
+        best, nearest = cosine.topk(k, dim=-1)
+        cosines.append(best)
+        numbers.append(nearest)
+    return torch.cat(cosines), torch.cat(numbers)
+
+
+def neighbour_overlap(first: Tensor, second: Tensor, k: int = 10) -> float:
+    """Mean share of the k nearest others that two encoders agree on (Huh et al., 2024); 1 if on all.
+
+    Args:
+        first: (n, c) of one encoder.
+        second: (n, d) of the other, of the same n images or cells.
+        k: Neighbours; by chance k / (n - 1) of them agree.
+
+    Returns:
+        From 0 to 1; nan for fewer than two rows.
+    """
+    mine, others = nearest_others(first, k)[1], nearest_others(second, k)[1]
+    if mine.numel() == 0:
+        return float("nan")
+    return float((mine[:, :, None] == others[:, None, :]).any(dim=-1).float().mean())
+
+
+def _voted(cosine: Tensor, labels: Tensor, temperature: float, classes: int) -> Tensor:
+    """cosine, labels: (m, k) of the nearest, the nearest first. Gives (m,) labels."""
+    # The largest is taken off: exp would overflow nowhere, and votes keep their ratio.
+    weights = ((cosine - cosine[:, :1]) / temperature).exp()
+    votes = torch.zeros(len(cosine), classes, device=cosine.device)
+    return votes.scatter_add_(1, labels, weights).argmax(dim=-1)
 
 
 def knn_accuracy(train: Tensor, labels: Tensor, test: Tensor, truth: Tensor, **options: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from perception_contrast.images.orientation import orientation_note
 from perception_contrast_training.evaluation.libraries import evaluation_library
 from perception_contrast_training.evaluation.readers.types import Mask, Skipped, Thing, ThingsImage
 
+HUMAN, MODEL = "human", "model"  # "source" of an annotation; one that says nothing is a person's
 TRACKS = ("track_id", "instance_id")  # keys of who a thing is, in annotations of videos
 
 
@@ -36,12 +37,17 @@ class CocoSet:
     """Images of a COCO JSON in its order, those of a video together and in the order of their frames.
 
     images: folder of the images; None looks beside the file, in ``images/`` and in a folder of its name.
-    Categories that an image has no annotation of count as absent from it. Raises PerceptionError.
+    Categories that an image has no annotation of count as absent from it. Labels that a model made
+    (`data autolabel`) are refused unless they are asked for with ``source``, and then they must be of a model
+    all: what people and what models labelled is never read as one. Raises PerceptionError.
     """
 
-    def __init__(self, file: Path, images: Path | None, skipped: Skipped, limit: int = 0) -> None:
+    def __init__(
+        self, file: Path, images: Path | None, skipped: Skipped, limit: int = 0, *, source: str = HUMAN
+    ) -> None:
         self._file, self._skipped = file, skipped
         stored = stored_annotations(file)
+        require_source(stored, file, source)
         self._categories = _categories(stored, file)
         # Two categories of one name are one thing to ask for.
         self.names = tuple(dict.fromkeys(self._categories.values()))
@@ -68,7 +74,15 @@ class CocoSet:
 
     def video(self, video: str) -> Iterator[ThingsImage]:
         """The frames of one video."""
-        for entry in (one for one in self.entries if one.video == video):
+        return self.images(one for one in self.entries if one.video == video)
+
+    def is_outlined(self, entry: _Entry) -> bool:
+        """Whether all annotations of an image are masks, and none a box alone."""
+        return all(note.get("segmentation") for note in entry.annotations)
+
+    def images(self, entries: Iterable[_Entry]) -> Iterator[ThingsImage]:
+        """Some of ``entries``, without those that cannot be read."""
+        for entry in entries:
             path = self.folder / entry.name
             image = self._skipped.image(path, entry.name)
             if image is None:
@@ -101,6 +115,31 @@ class CocoSet:
             raise PerceptionError(
                 f"{what} has no mask that can be read ({error!r}); export it again"
             ) from error
+
+
+def require_source(stored: Mapping[str, Any], file: Path, source: str = HUMAN) -> None:
+    """Keeps what people and what models labelled apart.
+
+    Args:
+        stored: The content of a file of COCO's form.
+        file: For the error.
+        source: HUMAN or MODEL, whose labels are wanted.
+
+    Raises:
+        PerceptionError: Some labels are of the other source.
+    """
+    notes = [note for note in stored["annotations"] if isinstance(note, Mapping)]
+    made = sum(note.get("source") == MODEL for note in notes)
+    if source == HUMAN and made:
+        raise PerceptionError(
+            f"{made} of {len(notes)} annotations of '{file}' were made by a model; look at them, save what "
+            'is right as labels of your own, without "source"'
+        )
+    if source == MODEL and made < len(notes):
+        raise PerceptionError(
+            f"{len(notes) - made} of {len(notes)} annotations of '{file}' were not made by a model; give a "
+            "file of `perception-contrast data autolabel`"
+        )
 
 
 def mask_of(note: Mapping[str, Any], size: tuple[int, int]) -> Mask:

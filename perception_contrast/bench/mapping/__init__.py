@@ -1,0 +1,1 @@
+"""Times and memory of the 3D map, on posed frames that are made up."""

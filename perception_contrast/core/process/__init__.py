@@ -1,0 +1,1 @@
+"""The process itself: its threads, its memory, its processor time, its end."""

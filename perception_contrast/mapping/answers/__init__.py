@@ -1,0 +1,1 @@
+"""Questions to the map: vectors and filters in; objects, places, directions or "not seen" out."""

@@ -1,0 +1,1 @@
+"""Depth to points, boxes and surfaces."""

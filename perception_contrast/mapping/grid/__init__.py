@@ -1,0 +1,1 @@
+"""Two-dimensional grids for navigation, and poses to approach an object."""

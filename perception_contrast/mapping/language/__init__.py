@@ -1,0 +1,1 @@
+"""Voxels with language-aligned vectors, and rays beyond the range of depth."""

@@ -1,0 +1,1 @@
+"""Rigid transforms, the tree of frames over time, and the correction of poses after a jump."""

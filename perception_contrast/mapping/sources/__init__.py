@@ -1,0 +1,1 @@
+"""Posed frames for the map without ROS: recordings with depth and poses."""

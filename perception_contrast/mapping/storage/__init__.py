@@ -1,0 +1,1 @@
+"""Maps as files: the format, the journal, exports."""

@@ -1,0 +1,1 @@
+"""What was seen, where and when: sightings and keyframes, and their search."""

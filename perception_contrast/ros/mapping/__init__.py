@@ -1,0 +1,1 @@
+"""The parts of map_node: its inputs, poses, messages and services."""

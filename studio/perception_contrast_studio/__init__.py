@@ -1,0 +1,1 @@
+"""The studio: a web page that shows what a robot sees, asks it in words, and explains its features."""

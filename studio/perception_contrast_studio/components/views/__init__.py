@@ -1,0 +1,1 @@
+"""Parts of the pages of augmentations and of the similarity matrix."""

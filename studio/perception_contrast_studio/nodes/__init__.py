@@ -1,0 +1,1 @@
+"""Executables for `ros2 run` and launch files."""

@@ -1,0 +1,1 @@
+"""Points with vectors, as the server and its workers pass them to each other."""

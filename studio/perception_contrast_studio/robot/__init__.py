@@ -1,0 +1,1 @@
+"""What a robot publishes, shared by all who look."""

@@ -1,0 +1,1 @@
+"""What the workers compute; only they import it."""

@@ -1,0 +1,1 @@
+"""Datasets: their images and tables, what was left out, and their splits."""

@@ -1,0 +1,1 @@
+"""Encoders: which there are, loading them, and what two of them make of the same images."""

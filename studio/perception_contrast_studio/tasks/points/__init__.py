@@ -1,0 +1,1 @@
+"""Vectors as points: read from files, datasets and maps, encoded, and laid out in a picture."""

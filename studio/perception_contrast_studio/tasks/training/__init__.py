@@ -1,0 +1,1 @@
+"""Views, batches, losses, recipes and runs, by training's own code."""

@@ -1,0 +1,1 @@
+"""Processes that compute for the pages, so that the server answers at once."""

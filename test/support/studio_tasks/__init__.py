@@ -1,0 +1,1 @@
+"""Tasks for tests of the workers."""

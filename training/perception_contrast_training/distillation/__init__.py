@@ -1,0 +1,1 @@
+"""Teachers, their features on disk, and the form in which a student learns them."""

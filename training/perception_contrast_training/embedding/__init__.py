@@ -1,0 +1,1 @@
+"""Vectors and patch features of every frame of some data, made by parts and joined into one file."""

@@ -1,0 +1,90 @@
+"""Items of work on a Ray cluster, an optional library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from perception_contrast.core.errors import PerceptionError, one_line
+from perception_contrast_training.fleet.map_items import Item, Where, Work, attempt
+
+LOCAL, AUTO = "local", "auto"
+_AHEAD_PER_CPU = 4
+
+
+@contextmanager
+def joined(address: str, cpus: int | None = None) -> Iterator[Any]:
+    """The library, joined to a cluster; one that was joined before stays joined.
+
+    Args:
+        address: Of the cluster; "auto" for the one that RAY_ADDRESS names or that runs on this machine,
+            "local" to start one on this machine.
+        cpus: Processors of a cluster that is started here; None for all.
+
+    Raises:
+        PerceptionError: Ray is not installed, or there is no such cluster.
+    """
+    # Ray reports its use to its makers unless it is told not to.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # On a busy machine its processes take longer to start than the minute that it waits.
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise PerceptionError("--ray needs the library ray; install it with `pip install ray`") from error
+    mine = not ray.is_initialized()
+    if mine:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        if address == LOCAL:
+            options |= {"include_dashboard": False, "address": LOCAL, "num_cpus": cpus}
+        else:
+            options["address"] = address
+        try:
+            ray.init(**options)
+        except Exception as error:  # ConnectionError, ValueError, RuntimeError, by its kind
+            raise PerceptionError(
+                f"no Ray cluster at '{address}' ({one_line(error)}); start one with `ray start --head`, or "
+                f"let this command start one: --ray {LOCAL}"
+            ) from error
+    try:
+        yield ray
+    finally:
+        if mine:
+            ray.shutdown()
+
+
+def map_on_ray(work: Work[Item], items: Sequence[Item], where: Where) -> Iterator[tuple[int, Any]]:
+    """As ``map_items``, an item a task.
+
+    The nodes must have this package and see data and results under the same paths or addresses. Ray gives
+    the item of a worker that died to another one, ``where.retries`` times; then its result is an error.
+    """
+    with joined(where.ray) as ray:
+        task = ray.remote(
+            max_retries=where.retries, num_cpus=where.cpus, num_gpus=where.gpus or None, max_calls=0
+        )(attempt)
+        ahead = where.ahead or max(2, int(_AHEAD_PER_CPU * ray.cluster_resources().get("CPU", 1)))
+        shared, left = ray.put(work), iter(range(len(items)))
+        numbers: dict[Any, int] = {}
+        while True:
+            while len(numbers) < ahead and (number := next(left, -1)) >= 0:
+                numbers[task.remote(shared, items[number])] = number
+            if not numbers:
+                return
+            done, _ = ray.wait(list(numbers))
+            for one in done:
+                yield numbers.pop(one), _result(ray, one)
+
+
+def _result(ray: Any, reference: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.as_instanceof_cause() from error
+    except ray.exceptions.RayError as error:
+        return PerceptionError(
+            f"a Ray worker failed again and again ({one_line(error)}); look at its memory, then give the "
+            "same command again: what is finished stays"
+        )
