@@ -10,11 +10,11 @@ from typing import Protocol
 
 import rclpy
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from perception_contrast.client.client_errors import ClosedError
+from perception_contrast.ros.executors import SequentialExecutor
 
 # Seconds between checks of deadlines, while there are some and while there are none.
 BUSY_PERIOD, IDLE_PERIOD = 0.05, 1.0
@@ -67,7 +67,7 @@ class BackgroundNode:
         self._lock, self._stopping = threading.Lock(), threading.Event()
         # `Executor.wake` lets spin_once look around, but not return.
         self._wake_condition = self.node.create_guard_condition(self._run_submitted)
-        self._executor = SingleThreadedExecutor(context=context)
+        self._executor = SequentialExecutor(context=context)
         self._executor.add_node(self.node)
         self.thread = threading.Thread(target=self._spin, name="perception_client", daemon=True)
         self.thread.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -11,12 +13,12 @@ from typing import Any
 import rclpy
 import ros_double
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 
 from perception_contrast.nodes.perception_node import PerceptionNode
+from perception_contrast.ros.executors import ConcurrentExecutor
 from perception_contrast.ros.node.run_node import EXECUTOR_THREADS, spin_until_shutdown
 from perception_contrast.ros.node.shutdown_event import ShutdownEvent
 
@@ -32,7 +34,17 @@ def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE
         if value := condition():
             return value
         time.sleep(0.01)
+    # Printed, so that a report of a build machine shows what each thread was waiting for.
+    print(thread_stacks())
     raise AssertionError(f"waited {patience:.0f} s for {what}")
+
+
+def thread_stacks() -> str:
+    """Where every thread of this process is."""
+    with tempfile.TemporaryFile("w+") as file:
+        faulthandler.dump_traceback(file=file, all_threads=True)
+        file.seek(0)
+        return file.read()
 
 
 def reliabilities(node: Node, topic: str) -> set[ReliabilityPolicy]:
@@ -45,7 +57,7 @@ class Spinning:
 
     def __init__(self, node: Node) -> None:
         self._shutdown = ShutdownEvent()
-        self._executor = MultiThreadedExecutor(num_threads=EXECUTOR_THREADS, context=node.context)
+        self._executor = ConcurrentExecutor(num_threads=EXECUTOR_THREADS, context=node.context)
         self._executor.add_node(node)
         arguments = (self._executor, node, self._shutdown)
         self._thread = threading.Thread(target=spin_until_shutdown, args=arguments, daemon=True)
@@ -109,7 +121,19 @@ class Client:
         def found() -> Any:
             return next((one for one in self.received[topic][before:] if matches(one)), None)
 
-        return wait_for(found, f"a message on {topic}")
+        try:
+            return wait_for(found, f"a message on {topic}")
+        except AssertionError as error:
+            publishers = self.node.count_publishers(topic)
+            heard = len(self.received[topic]) - before
+            states = {
+                status.name: {pair.key: pair.value for pair in status.values}
+                for array in self.received["/diagnostics"][-20:]
+                for status in array.status
+            }
+            raise AssertionError(
+                f"{error}: {publishers} publishers, {heard} others came; diagnostics: {states}"
+            ) from None
 
     def diagnostics(self, node: str) -> dict[str, str]:
         """Keys and values of a node's newest status; "level" and "message" among them."""
@@ -138,6 +162,19 @@ class Client:
             return values if key in values and condition(values[key]) else {}
 
         return wait_for(reached, f"'{key}' of {node}; last {self.diagnostics(node)}")
+
+    def settled_diagnostics(self, node: str, key: str, seconds: float = 1.0) -> str:
+        """The value of a key that stayed the same for so long."""
+        seen = [time.monotonic(), self.diagnostics(node).get(key, "")]
+
+        def settled() -> bool:
+            value = self.diagnostics(node).get(key, "")
+            if value != seen[1] or not value:
+                seen[:] = time.monotonic(), value
+            return time.monotonic() - seen[0] > seconds
+
+        wait_for(settled, f"'{key}' of {node} to stay; last {self.diagnostics(node)}")
+        return str(seen[1])
 
     def call(self, kind: type, name: str, /, **fields: Any) -> Any:
         if name not in self._kinds:

@@ -11,13 +11,13 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from numpy.typing import NDArray
 from perception_contrast_msgs.msg import Embedding, FeatureMap
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2D, Detection2DArray
 
 from perception_contrast.cli.demo.demo_report import Measurements, SeenObject
 from perception_contrast.client.result_types import thing_from_message
+from perception_contrast.ros.executors import SequentialExecutor
 from perception_contrast.ros.messages.image_messages import image_array
 from perception_contrast.ros.messages.message_classes import message_class
 from perception_contrast.ros.qos import output_qos, sensor_qos
@@ -66,7 +66,7 @@ class DemoListener:
         self._next_search = 0.0
         rclpy.init(domain_id=domain, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
         self.node = rclpy.create_node("perception_contrast_demo")
-        self._executor = SingleThreadedExecutor()
+        self._executor = SequentialExecutor()
         self._executor.add_node(self.node)
         self._subscribe(image_topic, _IMAGE_TYPES[image_type], self._on_frame, sensor_qos(10))
         self._subscribe(f"/{NODE}/detections", Detection2DArray, self._on_detections)

@@ -61,7 +61,7 @@ class CameraStream:
         # In the input's own group, so that no message is being taken from what is closed.
         self.outputs = OutputPublishers(node, self.update_input, group, prefix)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(UPDATE_PERIOD, self.update_input, callback_group=group, clock=steady)
+        self._timer = node.create_timer(UPDATE_PERIOD, self._on_timer, callback_group=group, clock=steady)
         self._watches_closed = not self.outputs.tells_changes
         self._lock = threading.RLock()
         self._frame_arrived = threading.Condition()
@@ -95,21 +95,29 @@ class CameraStream:
         with self._lock:
             if self._active and self.has_subscribers:
                 self._lingers_until = now + LINGER_SECONDS
-            needed = self._active and now < max(self._lingers_until, self._held_until)
+            needed = self._needed(now)
             if needed and not self.input.is_open:
                 self.input.open()
             elif not needed and self.input.is_open:
                 self.input.close()
                 # A frame from before a pause is not the newest one after it.
                 self._latest = None
-            self._watch(needed or self._watches_closed)
+            # Opening an input has woken the executor, which must see the timer run.
+            if needed and self._timer.is_canceled():
+                self._timer.reset()
 
-    def _watch(self, wanted: bool) -> None:
-        """Lets the timer run or stop. Opening an input has woken the executor, which must see it run."""
-        if wanted and self._timer.is_canceled():
-            self._timer.reset()
-        elif not wanted:
-            self._timer.cancel()
+    def _needed(self, now: float) -> bool:
+        return self._active and now < max(self._lingers_until, self._held_until)
+
+    def _on_timer(self) -> None:
+        """Looks after the input, and stops the timer where there is nothing more to look after.
+
+        Here alone: what another thread cancels may already have been chosen to run.
+        """
+        self.update_input()
+        with self._lock:
+            if not self._watches_closed and not self._needed(time.monotonic()):
+                self._timer.cancel()
 
     def reset(self) -> None:
         """Forgets frames, because time has jumped."""

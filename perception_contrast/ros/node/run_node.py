@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import rclpy
-from rclpy.executors import MultiThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.process.allocator import reuse_large_blocks
+from perception_contrast.ros.executors import ConcurrentExecutor
 from perception_contrast.ros.node.shutdown_event import ShutdownEvent
 
 EXECUTOR_THREADS = 12
@@ -55,7 +56,7 @@ def _forwarded_logging(node: Node) -> Iterator[None]:
         core_logger.propagate = True
 
 
-def spin_until_shutdown(executor: MultiThreadedExecutor, node: Node, shutdown: ShutdownEvent) -> None:
+def spin_until_shutdown(executor: Executor, node: Node, shutdown: ShutdownEvent) -> None:
     """Runs callbacks until ``shutdown``. An exception of a callback is logged and ends nothing."""
     while not shutdown.is_set() and rclpy.ok(context=node.context):
         try:
@@ -97,7 +98,7 @@ def run_node(make_node: Callable[[ShutdownEvent], Node], name: str, args: Sequen
     except PerceptionError as error:
         rclpy.try_shutdown()
         return _print_failure(name, str(error))
-    executor = MultiThreadedExecutor(num_threads=EXECUTOR_THREADS)
+    executor = ConcurrentExecutor(num_threads=EXECUTOR_THREADS)
     executor.add_node(node)
     with _forwarded_logging(node):
         arguments = (executor, node, shutdown)
