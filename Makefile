@@ -33,7 +33,7 @@ docs: setup
 
 test: setup
 	@python3 scripts/test_browser.py
-	@$(ENTER) && exec python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(ENTER) && exec python scripts/run_tests.py -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 FAST := core images recordings models preprocessing text vocabulary segmentation tracking visualization fuzzing
 test-fast: setup

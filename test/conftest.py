@@ -86,18 +86,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=str(reasons[marks])))
     if config.pluginmanager.hasplugin("xdist"):
         _group(items)
-    if config.pluginmanager.hasplugin("rerunfailures") and os.environ.get("CI"):
-        _try_again(items)
-
-
-def _try_again(items: list[pytest.Item]) -> None:
-    """On a build machine, what talks to other processes gets a second try; the summary counts them.
-
-    Their patience is a guess at how busy the machine is. A fault of ours fails both times.
-    """
-    for item in items:
-        if _of_nodes(item) or _in_browser(item):
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def _of_nodes(item: pytest.Item) -> bool:
