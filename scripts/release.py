@@ -35,15 +35,31 @@ def section(title: str) -> str:
     return f"{title}\n{'-' * len(title)}\n"
 
 
+def check_newer(code: Path, version: str) -> None:
+    """Raises ReleaseError for a version below the present one, which may be that of the release to come."""
+    found = re.search(r'^__version__ = "(.*)"$', code.read_text("utf-8"), flags=re.MULTILINE)
+    if found is None:
+        raise ReleaseError(f"'{code}' has no line '__version__ = ...'")
+    if numbers(version) < numbers(found[1]):
+        raise ReleaseError(f"{version} is older than the present version {found[1]}; give a newer one")
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
 def released(root: Path, version: str, date: str) -> dict[Path, str]:
     """New contents of all files that name the version."""
     code, citation = root / "perception_contrast/core/version.py", root / "CITATION.cff"
+    check_newer(code, version)
     files = {code: replaced(code, r'^__version__ = ".*"$', f'__version__ = "{version}"')}
     text = replaced(citation, r"^version: .*$", f"version: {version}")
     files[citation] = re.sub(r"^date-released: .*$", f"date-released: {date}", text, flags=re.MULTILINE)
     for folder in FOLDERS:
         manifest, log = root / folder / "package.xml", root / folder / "CHANGELOG.rst"
         files[manifest] = replaced(manifest, r"<version>.*</version>", f"<version>{version}</version>")
+        if re.search(rf"^{re.escape(version)} \(", log.read_text("utf-8"), flags=re.MULTILINE):
+            raise ReleaseError(f"'{log}' says that {version} is released already; give a newer one")
         files[log] = replaced(log, rf"^{FORTHCOMING}\n-+\n", section(f"{version} ({date})"))
     return files
 
@@ -54,7 +70,7 @@ def begun(root: Path) -> dict[Path, str]:
     for folder in FOLDERS:
         log = root / folder / "CHANGELOG.rst"
         text = log.read_text("utf-8")
-        if FORTHCOMING in text:
+        if re.search(rf"^{FORTHCOMING}\n-+$", text, flags=re.MULTILINE):
             raise ReleaseError(f"'{log}' has a section {FORTHCOMING!r} already")
         head, _, rest = text.partition("\n\n")
         files[log] = f"{head}\n\n{section(FORTHCOMING)}\n{rest}"

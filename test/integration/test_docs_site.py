@@ -108,7 +108,7 @@ def scratch(tmp_path: Path, extensions: None) -> Path:
 
 
 def test_a_release_sets_the_version_everywhere_and_the_next_one_begins(
-    scratch: Path, monkeypatch: pytest.MonkeyPatch
+    scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     release = importlib.import_module("release")
     monkeypatch.setattr(release, "ROOT", scratch)
@@ -120,6 +120,12 @@ def test_a_release_sets_the_version_everywhere_and_the_next_one_begins(
     assert release.main(["9.8.8"]) == 2  # nothing is forthcoming
     assert '__version__ = "9.8.7"' in (scratch / "perception_contrast/core/version.py").read_text()
     assert release.main(["--forthcoming"]) == 0
+    assert release.main(["--forthcoming"]) == 2  # it is there
+    for refused, why in (("9.8.6", "older than the present version 9.8.7"), ("9.8.7", "released already")):
+        capsys.readouterr()
+        before = changelog(scratch, ".")
+        assert release.main([refused]) == 2
+        assert why in capsys.readouterr().err and changelog(scratch, ".") == before
     assert all(
         changelog(scratch, one).index("Forthcoming") < changelog(scratch, one).index("9.8.7")
         for one in release.FOLDERS
