@@ -95,7 +95,15 @@ def instance_value(identity: str) -> int:
 
 
 def detection_iou(first: Detection, second: Detection) -> float:
-    """IoU of the masks of two detections of one image."""
+    """Computes the intersection over union of two masks.
+
+    Args:
+        first: A detection.
+        second: Another detection of the same image.
+
+    Returns:
+        The IoU in [0, 1]; 0 for two empty masks.
+    """
     x0, y0 = (max(a, b) for a, b in zip(first.box[:2], second.box[:2], strict=True))
     x1, y1 = (min(a, b) for a, b in zip(first.box[2:], second.box[2:], strict=True))
     if x0 >= x1 or y0 >= y1:
