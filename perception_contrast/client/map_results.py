@@ -30,14 +30,14 @@ class MapThing:
 
     Attributes:
         id: Stays with the thing; "" for a place without a thing.
-        label: What it was mostly called; "" for a place.
+        label: Its most frequent label; "" for a place.
         score: Probability that it is what was asked for.
         status: "confirmed", "unconfirmed" or "gone".
-        box: In the map's frame.
+        box: Box in the map's frame.
         first_seen: Nanoseconds.
         last_seen: Nanoseconds.
-        sightings: Frames that it was seen in.
-        thumbnail: JPEG, where it was asked for; else empty.
+        sightings: Number of frames that it was seen in.
+        thumbnail: JPEG, if it was asked for; otherwise empty.
     """
 
     id: str
@@ -52,19 +52,19 @@ class MapThing:
 
     @property
     def position(self) -> Float64Array:
-        """(3,) metres, the centre of its box."""
+        """(3,) metres in the map, the centre of its box."""
         return self.box.center
 
 
 @dataclass(frozen=True)
 class MapFinding(Stamped):
-    """The answer of the map to one question. ``frame_id`` is the map's.
+    """The answer of the map to one question; ``frame_id`` is the map's frame.
 
     Attributes:
         answer: "found", "unconfirmed", "direction" or "not_seen".
         message: The answer in words.
-        things: Best first.
-        directions: (n, 6) float64, origin in metres and unit vector of rays towards what was seen from afar.
+        things: The things that match, the best first.
+        directions: (n, 6) float64, rays towards what was seen from afar: origin in metres and unit vector.
     """
 
     answer: str
@@ -74,7 +74,7 @@ class MapFinding(Stamped):
 
     @property
     def best(self) -> MapThing | None:
-        """The first thing; None where nothing was found."""
+        """The first thing; None if nothing was found."""
         return self.things[0] if self.things else None
 
 
