@@ -220,23 +220,34 @@ def thing_from_message(message: Any) -> Thing | None:
 
 
 def detections_from_message(message: Any) -> Detections:
+    """Reads a vision_msgs/Detection2DArray."""
     found = (thing_from_message(one) for one in message.detections)
     return Detections(message.header, tuple(one for one in found if one is not None))
 
 
 def features_from_message(message: Any) -> Features:
-    """Raises FeatureMapError for fields that contradict each other."""
+    """Reads a perception_contrast_msgs/FeatureMap.
+
+    Args:
+        message: The message.
+
+    Returns:
+        The features, without a copy.
+
+    Raises:
+        FeatureMapError: The fields contradict each other.
+    """
     return Features(message.header, to_grid(message))
 
 
 def image_vector_from_message(message: Any) -> ImageVector:
-    """Of a perception_contrast_msgs/Embedding."""
+    """Reads a perception_contrast_msgs/Embedding."""
     row = np.array(message.data, np.float32)[None]
     return ImageVector(message.header, Vectors(row, message.model, message.space))
 
 
 def stage_times_from_message(message: Any) -> StageTimes:
-    """Of a perception_contrast_msgs/Latency."""
+    """Reads a perception_contrast_msgs/Latency."""
     times = {name: nanoseconds(getattr(message, name)) for name in STAGES}
     timings = dict(zip(message.stages, map(float, message.milliseconds), strict=True))
     seconds = {name: (time - times["received"]) / 1e9 for name, time in times.items()}

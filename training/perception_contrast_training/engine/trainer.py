@@ -297,8 +297,11 @@ class Trainer:
         return nullcontext() if half is None else torch.autocast(self.processes.device.type, dtype=half)
 
     def _kernels(self, batch: Batch) -> AbstractContextManager[None]:
-        """PyTorch's own convolutions, where oneDNN's are wrong: in half precision on the CPU a strided one
-        over a map of one cell leaves whatever was in memory as its gradient (PyTorch 2.14)."""
+        """Uses PyTorch's own convolutions where oneDNN's are wrong.
+
+        In half precision on the CPU, a strided convolution over a map of one cell leaves whatever was in
+        memory as its gradient (PyTorch 2.14).
+        """
         backbone = getattr(self.method, "backbone", None)
         if not isinstance(backbone, Backbone) or backbone.is_vit or self.processes.device.type != "cpu":
             return nullcontext()

@@ -11,8 +11,7 @@ Patch = int | tuple[int, int]
 
 
 def patches_of(image: Tensor, patch_size: Patch) -> Tensor:
-    """Cuts images into patches, in the order of He et al., "Masked Autoencoders Are Scalable Vision Learners"
-    (MAE).
+    """Cuts images into patches.
 
     Args:
         image: (b, c, H, W).
@@ -23,6 +22,8 @@ def patches_of(image: Tensor, patch_size: Patch) -> Tensor:
 
     Raises:
         ValueError: A side is not a multiple of the patch.
+
+    Source: He et al., "Masked Autoencoders Are Scalable Vision Learners" (MAE), CVPR 2022.
     """
     batch, channels, height, width = image.shape
     high, wide = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size

@@ -25,6 +25,7 @@ def unit(x: Tensor) -> Tensor:
 
 
 def as_tensor(value: Tensor | float, like: Tensor) -> Tensor:
+    """Makes a tensor of a number, with the type and device of another tensor."""
     return value if isinstance(value, Tensor) else like.new_tensor(value)
 
 
