@@ -34,8 +34,8 @@ _BLOCK = re.compile(r"^\s*(?:#{1,6} |[-*+] |\d+[.)] |: )", re.MULTILINE)
 _END = re.compile(r"(?<=[.!?])[\"')\]*_]*\s+(?=[\"'(\[*_]*[A-Z0-9])")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|et al|vs|cf|approx|etc|Fig|No)\.$")
 _WORD = re.compile(r"[A-Za-z]+(?:['\u2019-][A-Za-z]+)*")
-# Stands for inline code, a formula or an address: one word of one syllable.
-_NAME = "code"
+# Stands for inline code, a formula or an address: one word of one syllable, which may begin a sentence.
+_NAME = "Code"
 
 
 @dataclass(frozen=True)

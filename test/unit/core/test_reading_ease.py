@@ -74,7 +74,7 @@ x = y
 $$
 """
     assert script.prose(page) == [
-        "The node reads code.",
+        "The node reads Code.",
         "See the map at 0.5 m, e.g. Kitchen one.",
         "First item",
         "Second item of two lines",
