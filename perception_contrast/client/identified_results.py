@@ -79,12 +79,12 @@ class RegionFeatures(Stamped):
 
 @dataclass(frozen=True)
 class Thing3D:
-    """A detection with a box in space.
+    """A detection with a 3D box.
 
     Attributes:
-        label: Of the query that it fits.
+        label: Label of its query.
         score: Probability.
-        box: In the frame of the message.
+        box: Box in the frame of the message.
         track_id: As of ``Thing``.
     """
 
@@ -96,7 +96,11 @@ class Thing3D:
 
 @dataclass(frozen=True)
 class Detections3D(Stamped):
-    """The detections of one image that have a box, in the frame of ``frame_id``."""
+    """The detections of one image that have a 3D box.
+
+    Attributes:
+        things: The detections, in the frame of ``frame_id``.
+    """
 
     things: tuple[Thing3D, ...]
 

@@ -85,8 +85,8 @@ class ApproachPose(Stamped):
     Attributes:
         x: Metres in the map.
         y: Metres in the map.
-        yaw: Radians about z; the robot looks at the thing.
-        thing: What it faces.
+        yaw: Radians about z; the robot faces the thing.
+        thing: The thing.
         pose: geometry_msgs/PoseStamped, for Nav2's NavigateToPose.
     """
 
@@ -102,15 +102,15 @@ class MapSighting:
     """A thing as one image showed it.
 
     Attributes:
-        id: Larger for those that were stored later.
-        stamp: Of the image, nanoseconds.
-        thing_id: As of ``MapThing``.
-        label: What it was taken for in this image.
+        id: Number of the sighting; larger for those that were stored later.
+        stamp: Time of the image in nanoseconds.
+        thing_id: As ``MapThing.id``.
+        label: Label of the thing in this image.
         score: Cosine with what was asked for; without words or a vector, confidence of the detection.
-        camera: Name, "" for the only one.
-        pose: The camera's optical frame in the map; None where it is not known.
-        box: In the map, along its axes.
-        thumbnail: JPEG, where there is one and it was asked for; else empty.
+        camera: Name of the camera; "" for a single camera without a name.
+        pose: The camera's optical frame (REP 103) in the map; None if it is not known.
+        box: Box in the map, along its axes.
+        thumbnail: JPEG, if there is one and it was asked for; otherwise empty.
     """
 
     id: int
@@ -126,11 +126,11 @@ class MapSighting:
 
 @dataclass(frozen=True)
 class Recollection(Stamped):
-    """What the memory of the map tells. ``frame_id`` is the map's.
+    """What the memory of the map holds; ``frame_id`` is the map's frame.
 
     Attributes:
         sightings: In the order that was asked for.
-        space: Embedding space that was compared in; "" without words or a vector.
+        space: Embedding space of the comparison; "" without words or a vector.
     """
 
     sightings: tuple[MapSighting, ...]
