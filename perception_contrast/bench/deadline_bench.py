@@ -30,7 +30,10 @@ def measure_deadline(
     """A camera at a rate that is the node's ``target_rate``: alone, with a core taken, and alone again.
 
     Args:
-        model, language_model, engine, short_side: of the node.
+        model: parameter of the node.
+        language_model: parameter of the node.
+        engine: parameter of the node.
+        short_side: parameter of the node.
         seconds: of each phase, after SETTLING frames.
         rate: frames a second.
 

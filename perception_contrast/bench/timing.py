@@ -113,9 +113,13 @@ def time_in_rounds(
 ) -> list[Timing]:
     """Measures all probes one after another in each round, so that other load affects all alike.
 
-    The first WARM_UPS rounds do not count. ``on_round(what, share)`` is called after each round.
+    The first WARM_UPS rounds do not count.
 
     Args:
+        probes: what is measured.
+        limit: how many rounds there are and how long they may take.
+        what: what is measured, in words, for ``on_round``.
+        on_round: called as ``on_round(what, share)`` after each round.
         steady: whether the timings so far are good enough; until they are, rounds go on past the limit,
             up to ``limit.longest``.
 

@@ -61,6 +61,7 @@ class ActionCaller:
     # In the client's thread.
 
     def on_tick(self, now: float) -> bool:
+        """Sends waiting goals and ends those past their deadline; whether any are left."""
         for goal in self._goals:
             if now > goal.result.deadline:
                 goal.result.try_set_exception(self._timeout_error(goal))
@@ -72,6 +73,7 @@ class ActionCaller:
         return bool(self._goals)
 
     def on_close(self) -> None:
+        """Ends all goals with an error."""
         for goal in self._goals:
             goal.result.try_set_exception(ClosedError(f"the client was closed before {self._name} ended"))
             self._give_up(goal)

@@ -74,6 +74,7 @@ class BackgroundNode:
 
     @property
     def closed(self) -> bool:
+        """Whether the client was closed."""
         return self._stopping.is_set()
 
     def full_name(self, name: str) -> str:

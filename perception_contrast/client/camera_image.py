@@ -26,8 +26,8 @@ class CameraImage(Stamped):
     """An image as it was sent, decoded when its pixels are first read.
 
     Attributes:
-        encoded: The JPEG or PNG file of a compressed image; None of a raw one.
-        format: "jpeg" or "png"; of a raw image its encoding, such as "rgb8".
+        encoded: The JPEG or PNG file of a compressed image; None for a raw one.
+        format: "jpeg" or "png"; for a raw image its encoding, such as "rgb8".
     """
 
     encoded: bytes | None
@@ -41,17 +41,24 @@ class CameraImage(Stamped):
 
     @cached_property
     def pixels(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB; it may be a read-only view of the message. Raises FrameError."""
+        """(H, W, 3) uint8 RGB; it may be a read-only view of the message.
+
+        Raises:
+            FrameError: The image cannot be decoded.
+        """
         return image_array(self._message)
 
     def jpeg(self, quality: int = 80) -> bytes:
-        """The image as a JPEG file, for a browser: as it was sent where it was sent so.
+        """Gives the image as a JPEG file, for a browser; a JPEG is passed on as it was sent.
 
         Args:
-            quality: 1 to 100, where it has to be encoded.
+            quality: 1 to 100, if the image has to be encoded.
+
+        Returns:
+            The bytes of the file.
 
         Raises:
-            FrameError: A raw image or PNG that cannot be decoded.
+            FrameError: The raw image or PNG cannot be decoded.
         """
         if self.encoded is not None and self.format == "jpeg" and not _is_recoded(self._message.format):
             return self.encoded

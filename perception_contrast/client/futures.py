@@ -17,13 +17,13 @@ Value = TypeVar("Value")
 class ClientFuture(concurrent.futures.Future, Generic[Value]):  # type: ignore[type-arg]
     """A ``concurrent.futures.Future`` that can also be awaited.
 
-    ``result()`` blocks, in any thread but the client's own. ``await`` works in asyncio, and in a coroutine
-    that is a callback of an rclpy node. The future always ends, at its deadline at the latest, with a
-    ClientError that says why. ``cancel()`` gives it up.
+    ``result()`` blocks, in any thread except the client's own. ``await`` works in asyncio and in coroutine
+    callbacks of an rclpy node. The future always ends, at its deadline at the latest, with a ClientError that
+    gives the reason. ``cancel()`` gives it up.
 
     Args:
         client_thread: Gives the client's thread, in which waiting would never end.
-        deadline: Monotonic seconds.
+        deadline: Time of ``time.monotonic`` in seconds.
     """
 
     def __init__(self, client_thread: Callable[[], threading.Thread | None], deadline: float) -> None:
@@ -33,9 +33,15 @@ class ClientFuture(concurrent.futures.Future, Generic[Value]):  # type: ignore[t
     def result(self, timeout: float | None = None) -> Value:
         """Waits for the result.
 
+        Args:
+            timeout: Seconds to wait; None waits until the future's own deadline.
+
+        Returns:
+            The result.
+
         Raises:
-            NoAnswerError: There is none after ``timeout`` seconds.
-            ClosedError: In a callback of the client, where waiting would never end.
+            NoAnswerError: There is no result after ``timeout`` seconds.
+            ClosedError: The call is in a callback of the client, where waiting would never end.
             ClientError: The request failed.
         """
         if not self.done() and threading.current_thread() is self.client_thread():
@@ -53,12 +59,20 @@ class ClientFuture(concurrent.futures.Future, Generic[Value]):  # type: ignore[t
             raise NoAnswerError(f"no answer within {timeout} s") from error
 
     def try_set_result(self, value: Value) -> None:
-        """Sets the result unless the future is done or was cancelled."""
+        """Sets the result, unless the future is done or was cancelled.
+
+        Args:
+            value: The result.
+        """
         with contextlib.suppress(concurrent.futures.InvalidStateError):
             self.set_result(value)
 
     def try_set_exception(self, error: BaseException) -> None:
-        """Sets the error unless the future is done or was cancelled."""
+        """Sets the error, unless the future is done or was cancelled.
+
+        Args:
+            error: The error.
+        """
         with contextlib.suppress(concurrent.futures.InvalidStateError):
             self.set_exception(error)
 

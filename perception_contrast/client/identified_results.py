@@ -24,12 +24,23 @@ class MessageError(PerceptionError):
 
 @dataclass(frozen=True)
 class Instances(Stamped):
-    """ids: (H, W) uint16, a view on the message; 65535 where no detection is."""
+    """The detection of each pixel.
+
+    Attributes:
+        ids: (H, W) uint16, a view on the message; 65535 where there is no detection.
+    """
 
     ids: LabelMask
 
     def of(self, thing: Thing | Region | Thing3D) -> BoolMask:
-        """(H, W) bool, True where a pixel belongs to a thing of the same image."""
+        """Gives the mask of one detection.
+
+        Args:
+            thing: A detection of the same image.
+
+        Returns:
+            (H, W) bool, True where a pixel belongs to it.
+        """
         return np.asarray(self.ids == instance_value(thing.track_id))
 
 
@@ -38,7 +49,7 @@ class Region:
     """A detection with vectors.
 
     Attributes:
-        label: Of the query that it fits.
+        label: Label of its query.
         score: Probability.
         track_id: As of ``Thing``.
     """
@@ -53,11 +64,11 @@ class RegionFeatures(Stamped):
     """The vectors of the detections of one image.
 
     Attributes:
-        regions: In the order of the detections.
-        semantic: One row for each region, comparable with ``embed_text``; None without a language model, or
+        regions: The detections, in their order.
+        semantic: One row for each region, comparable with ``embed_text``; None without a language model or
             without regions.
         spatial: One row for each region, of the image encoder; None without regions.
-        tracked: Whether the ids stay with the things from image to image.
+        tracked: Whether the ids stay with the objects from image to image.
     """
 
     regions: tuple[Region, ...]
@@ -68,12 +79,12 @@ class RegionFeatures(Stamped):
 
 @dataclass(frozen=True)
 class Thing3D:
-    """A detection with a box in space.
+    """A detection with a 3D box.
 
     Attributes:
-        label: Of the query that it fits.
+        label: Label of its query.
         score: Probability.
-        box: In the frame of the message.
+        box: Box in the frame of the message.
         track_id: As of ``Thing``.
     """
 
@@ -85,17 +96,37 @@ class Thing3D:
 
 @dataclass(frozen=True)
 class Detections3D(Stamped):
-    """The detections of one image that have a box, in the frame of ``frame_id``."""
+    """The detections of one image that have a 3D box.
+
+    Attributes:
+        things: The detections, in the frame of ``frame_id``.
+    """
 
     things: tuple[Thing3D, ...]
 
     def of(self, label: str, minimum: float = 0.0) -> tuple[Thing3D, ...]:
-        """Those of a label with at least this probability, best first."""
+        """Selects the detections of a label.
+
+        Args:
+            label: The label.
+            minimum: Lowest probability.
+
+        Returns:
+            The detections, the most probable first.
+        """
         chosen = (one for one in self.things if one.label == label and one.score >= minimum)
         return tuple(sorted(chosen, key=lambda one: -one.score))
 
     def best(self, label: str, minimum: float = 0.0) -> Thing3D | None:
-        """The most probable one of a label; None without any."""
+        """Selects the most probable detection of a label.
+
+        Args:
+            label: The label.
+            minimum: Lowest probability.
+
+        Returns:
+            The detection; None if there is none.
+        """
         return next(iter(self.of(label, minimum)), None)
 
 

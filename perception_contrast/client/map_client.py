@@ -25,16 +25,16 @@ from perception_contrast.client.target import Target
 
 
 class MapClient(NodeClient):
-    """Requests to one map_node; ``PerceptionClient.map`` is one.
+    """Sends requests to one map_node; ``PerceptionClient.map`` is a MapClient.
 
-    Every method waits for its result; ``start`` has the same methods without waiting, which return a future
-    at once. They raise what the methods of PerceptionClient raise.
+    Every method waits for its result. ``start`` has the same methods without waiting; they return a
+    ClientFuture. All methods raise what the methods of PerceptionClient raise.
 
     Args:
         background: Does the work.
         target: The map_node.
-        timeout: Seconds of a request by default.
-        linger: Seconds that a subscription outlives its last use.
+        timeout: Seconds that a method waits by default.
+        linger: Seconds that a subscription continues after its last use.
     """
 
     def __init__(self, background: BackgroundNode, target: Target, timeout: float, linger: float) -> None:
@@ -58,21 +58,24 @@ class MapClient(NodeClient):
         max_results: int = 10,
         timeout: float | None = None,
     ) -> MapFinding:
-        """Where something is.
+        """Asks where something is; give words, a label or an exemplar.
 
         Args:
-            text: Words; or give ``label`` or ``exemplar``.
-            label: Of detections.
-            exemplar: One row, as ``add_exemplar`` and ``embed_text`` give it.
-            near: (3,) metres in the map; only what lies within ``radius`` of it.
+            text: Words for it.
+            label: Label of its detections.
+            exemplar: One vector as a row, as ``add_exemplar`` and ``embed_text`` return it.
+            near: (3,) metres in the map; only what lies within ``radius`` of it counts.
             radius: Metres.
-            within: Lowest and highest corner (3,) of a box in metres.
-            since: Nanoseconds; what was seen at this time or later.
-            min_score: Probability; 0 takes the node's.
-            include_gone: What is not there any more too.
-            thumbnails: With images.
-            max_results: Most things.
-            timeout: Seconds.
+            within: Lowest and highest corner (3,) of a box in the map, in metres.
+            since: Nanoseconds; only what was seen at this time or later counts.
+            min_score: Lowest probability; 0 takes the node's.
+            include_gone: Include what is no longer there.
+            thumbnails: Include images.
+            max_results: Largest number of things.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The answer, with the things that match.
         """
         return self.start.find(
             text,
@@ -90,7 +93,15 @@ class MapClient(NodeClient):
         ).result()
 
     def start_find(self, text: str = "", **filters: Any) -> ClientFuture[MapFinding]:
-        """As ``start.find``."""
+        """Is ``start.find``.
+
+        Args:
+            text: Words for it.
+            **filters: Other arguments of ``find``.
+
+        Returns:
+            The future answer.
+        """
         return self.start.find(text, **filters)
 
     def look_for(
@@ -103,15 +114,20 @@ class MapClient(NodeClient):
         timeout: float | None = None,
         on_progress: Callable[[tuple[MapThing, ...]], Any] = lambda _: None,
     ) -> MapThing:
-        """Waits until something is seen; ``cancel()`` of the future of ``start.look_for`` gives it up.
+        """Waits until something is seen; give words, a label or an exemplar.
+
+        ``start.look_for`` returns a future, whose ``cancel()`` ends the search.
 
         Args:
-            text: Words; or give ``label`` or ``exemplar``.
-            label: Of detections.
-            exemplar: One row, as ``add_exemplar`` and ``embed_text`` give it.
-            min_score: Probability; 0 takes the node's.
-            timeout: Seconds.
-            on_progress: Called twice a second with the best candidates, in the client's thread.
+            text: Words for it.
+            label: Label of its detections.
+            exemplar: One vector as a row, as ``add_exemplar`` and ``embed_text`` return it.
+            min_score: Lowest probability; 0 takes the node's.
+            timeout: Seconds to wait; None takes the default of the client.
+            on_progress: Is called twice a second with the best candidates, in the client's thread.
+
+        Returns:
+            The thing.
 
         Raises:
             NoAnswerError: It was not seen in that time.
@@ -141,27 +157,30 @@ class MapClient(NodeClient):
         max_results: int = 10,
         timeout: float | None = None,
     ) -> Recollection:
-        """When and where something was seen, of the memory beside the map that is written as it grows.
+        """Asks the map's memory when and where something was seen.
 
-        With words or an example the sightings that are most like it come first, else the newest: so
+        With words or an exemplar, the most similar sightings come first; otherwise the newest. So
         ``recall(thing=thing, max_results=1)`` tells when a thing was last seen.
 
         Args:
-            text: Words.
-            exemplar: One row, comparable with texts.
-            thing: Only sightings of this thing, or of the one with this id.
-            label: Only sightings that were taken for this.
+            text: Words for it.
+            exemplar: One vector as a row, comparable with texts.
+            thing: Only sightings of this thing, or of the thing with this id.
+            label: Only sightings with this label.
             since: Nanoseconds; only what was seen at this time or later.
             until: Nanoseconds; only what was seen at this time or before; 0 for no limit.
             near: (3,) metres in the map; only what lies within ``radius`` of it.
             radius: Metres.
-            oldest_first: Of what is not ordered by likeness.
-            thumbnails: With images.
-            max_results: Most sightings.
-            timeout: Seconds.
+            oldest_first: Put the oldest first, where the order is not by similarity.
+            thumbnails: Include images.
+            max_results: Largest number of sightings.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The sightings.
 
         Raises:
-            RefusedError: The map has no name, so that it has no memory, or the question makes no sense.
+            RefusedError: The map has no name and so no memory, or the question makes no sense.
         """
         return self.start.recall(
             text,
@@ -181,40 +200,85 @@ class MapClient(NodeClient):
     def approach(
         self, thing: MapThing | str, distance: float = 0.0, timeout: float | None = None
     ) -> ApproachPose:
-        """A free pose that the robot can reach and that faces a thing.
+        """Asks for a free pose that the robot can reach and that faces a thing.
 
         Args:
             thing: As ``find`` gave it, or words for one.
             distance: Metres between the robot's centre and the thing's box; 0 takes the node's.
-            timeout: Seconds.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The pose, in the map's frame.
 
         Raises:
-            RefusedError: There is no such pose; the message says why.
+            RefusedError: There is no such pose; the message gives the reason.
         """
         return self.start.approach(thing, distance, timeout).result()
 
     def start_approach(
         self, thing: MapThing | str, distance: float = 0.0, timeout: float | None = None
     ) -> ClientFuture[ApproachPose]:
-        """As ``start.approach``."""
+        """Is ``start.approach``.
+
+        Args:
+            thing: As of ``approach``.
+            distance: As of ``approach``.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The future pose.
+        """
         return self.start.approach(thing, distance, timeout)
 
     # Maps on the disk.
 
     def list(self, timeout: float | None = None) -> tuple[SavedMap, ...]:
-        """The saved maps, by name."""
+        """Lists the saved maps.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The maps, sorted by name.
+        """
         return self.start.list(timeout).result()
 
     def save(self, name: str = "", timeout: float | None = None) -> str:
-        """Writes the map under a name, "" for its present one. Returns what the node says."""
+        """Saves the map.
+
+        Args:
+            name: Name of the map; "" for its present name.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The node's message.
+
+        Raises:
+            RefusedError: The map cannot be saved; the message gives the reason.
+        """
         return self.start.save(name, timeout).result()
 
     def load(self, name: str, timeout: float | None = None) -> str:
-        """Replaces the map by a saved one. Returns what the node says."""
+        """Replaces the map by a saved one.
+
+        Args:
+            name: Name of the saved map.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The node's message.
+
+        Raises:
+            RefusedError: There is no such map, or it cannot be read.
+        """
         return self.start.load(name, timeout).result()
 
     def clear(self, timeout: float | None = None) -> None:
-        """Forgets everything."""
+        """Removes everything from the map.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+        """
         self.start.clear(timeout).result()
 
     def forget(
@@ -226,50 +290,109 @@ class MapClient(NodeClient):
         before: int = 0,
         timeout: float | None = None,
     ) -> int:
-        """Takes things out of the map and out of the memory.
+        """Removes things from the map and from its memory.
 
         Args:
-            things: Or their ids.
-            label: All that are called so.
-            within: All in the box of these corners (3,), metres.
-            before: Nanoseconds; what was last seen before.
-            timeout: Seconds.
+            things: Things or their ids.
+            label: All things with this label.
+            within: All things in the box of these two corners (3,), in metres in the map.
+            before: Nanoseconds; all things that were last seen before this time.
+            timeout: Seconds to wait; None takes the default of the client.
 
         Returns:
-            How many were forgotten.
+            The number of removed things.
         """
         return self.start.forget(things, label=label, within=within, before=before, timeout=timeout).result()
 
     # Topics of the node.
 
     def latest_cloud(self, timeout: float | None = None) -> MapCloud:
-        """The surface as points."""
+        """Gives the newest cloud of the surface.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The points with their colours.
+        """
         return self.start.latest_cloud(timeout).result()
 
     def latest_detections(self, timeout: float | None = None) -> Detections3D:
-        """The confirmed things of the map; ``track_id`` is their id."""
+        """Gives the confirmed things of the map.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The things; ``track_id`` is a thing's id.
+        """
         return self.start.latest_detections(timeout).result()
 
     def latest_grid(self, timeout: float | None = None, *, semantic: bool = False) -> MapGrid:
-        """The ground from above; semantic: similarity with the best of the node's ``queries``."""
+        """Gives the newest grid of the ground, seen from above.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+            semantic: The grid of similarity with the best of the node's ``queries``, instead of free and
+                occupied.
+
+        Returns:
+            The grid.
+        """
         return self.start.latest_grid(timeout, semantic=semantic).result()
 
     def latest_mesh(self, timeout: float | None = None) -> MapMesh:
-        """The surface as coloured triangles."""
+        """Gives the newest mesh of the surface.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The coloured triangles.
+        """
         return self.start.latest_mesh(timeout).result()
 
     def cloud(self, timeout: float | None = None) -> Stream[MapCloud]:
-        """An iterator over clouds; timeout: seconds without a message after which it raises."""
+        """Iterates over clouds of the surface.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.cloud, timeout)
 
     def detections(self, timeout: float | None = None) -> Stream[Detections3D]:
-        """An iterator over the confirmed things."""
+        """Iterates over the confirmed things of the map.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.detections, timeout)
 
     def grid(self, timeout: float | None = None, *, semantic: bool = False) -> Stream[MapGrid]:
-        """An iterator over grids."""
+        """Iterates over grids of the ground.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+            semantic: As of ``latest_grid``.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.semantic_grid if semantic else self._topics.grid, timeout)
 
     def mesh(self, timeout: float | None = None) -> Stream[MapMesh]:
-        """An iterator over meshes."""
+        """Iterates over meshes of the surface.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.mesh, timeout)

@@ -30,14 +30,14 @@ class MapThing:
 
     Attributes:
         id: Stays with the thing; "" for a place without a thing.
-        label: What it was mostly called; "" for a place.
+        label: Its most frequent label; "" for a place.
         score: Probability that it is what was asked for.
         status: "confirmed", "unconfirmed" or "gone".
-        box: In the map's frame.
+        box: Box in the map's frame.
         first_seen: Nanoseconds.
         last_seen: Nanoseconds.
-        sightings: Frames that it was seen in.
-        thumbnail: JPEG, where it was asked for; else empty.
+        sightings: Number of frames that it was seen in.
+        thumbnail: JPEG, if it was asked for; otherwise empty.
     """
 
     id: str
@@ -52,19 +52,19 @@ class MapThing:
 
     @property
     def position(self) -> Float64Array:
-        """(3,) metres, the centre of its box."""
+        """(3,) metres in the map, the centre of its box."""
         return self.box.center
 
 
 @dataclass(frozen=True)
 class MapFinding(Stamped):
-    """The answer of the map to one question. ``frame_id`` is the map's.
+    """The answer of the map to one question; ``frame_id`` is the map's frame.
 
     Attributes:
         answer: "found", "unconfirmed", "direction" or "not_seen".
         message: The answer in words.
-        things: Best first.
-        directions: (n, 6) float64, origin in metres and unit vector of rays towards what was seen from afar.
+        things: The things that match, the best first.
+        directions: (n, 6) float64, rays towards what was seen from afar: origin in metres and unit vector.
     """
 
     answer: str
@@ -74,7 +74,7 @@ class MapFinding(Stamped):
 
     @property
     def best(self) -> MapThing | None:
-        """The first thing; None where nothing was found."""
+        """The first thing; None if nothing was found."""
         return self.things[0] if self.things else None
 
 
@@ -85,8 +85,8 @@ class ApproachPose(Stamped):
     Attributes:
         x: Metres in the map.
         y: Metres in the map.
-        yaw: Radians about z; the robot looks at the thing.
-        thing: What it faces.
+        yaw: Radians about z; the robot faces the thing.
+        thing: The thing.
         pose: geometry_msgs/PoseStamped, for Nav2's NavigateToPose.
     """
 
@@ -102,15 +102,15 @@ class MapSighting:
     """A thing as one image showed it.
 
     Attributes:
-        id: Larger for those that were stored later.
-        stamp: Of the image, nanoseconds.
-        thing_id: As of ``MapThing``.
-        label: What it was taken for in this image.
+        id: Number of the sighting; larger for those that were stored later.
+        stamp: Time of the image in nanoseconds.
+        thing_id: As ``MapThing.id``.
+        label: Label of the thing in this image.
         score: Cosine with what was asked for; without words or a vector, confidence of the detection.
-        camera: Name, "" for the only one.
-        pose: The camera's optical frame in the map; None where it is not known.
-        box: In the map, along its axes.
-        thumbnail: JPEG, where there is one and it was asked for; else empty.
+        camera: Name of the camera; "" for a single camera without a name.
+        pose: The camera's optical frame (REP 103) in the map; None if it is not known.
+        box: Box in the map, along its axes.
+        thumbnail: JPEG, if there is one and it was asked for; otherwise empty.
     """
 
     id: int
@@ -126,11 +126,11 @@ class MapSighting:
 
 @dataclass(frozen=True)
 class Recollection(Stamped):
-    """What the memory of the map tells. ``frame_id`` is the map's.
+    """What the memory of the map holds; ``frame_id`` is the map's frame.
 
     Attributes:
         sightings: In the order that was asked for.
-        space: Embedding space that was compared in; "" without words or a vector.
+        space: Embedding space of the comparison; "" without words or a vector.
     """
 
     sightings: tuple[MapSighting, ...]

@@ -27,11 +27,13 @@ class NodeClient:
     """Requests to one node.
 
     Args:
-        start: The same without waiting.
+        target: The node.
+        topics: Its topics.
+        start: The same requests without waiting.
 
     Attributes:
         target: Full name of the node.
-        parameters: Its parameters.
+        parameters: The node's parameters.
     """
 
     def __init__(self, target: Target, topics: NodeTopics, start: NodeRequests) -> None:
@@ -41,17 +43,30 @@ class NodeClient:
 
     @property
     def skipped(self) -> int:
-        """Number of messages that could not be read and were left out."""
+        """Number of invalid messages that were skipped."""
         return self._node_topics.skipped
 
     def state(self, timeout: float | None = None) -> str:
-        """Lifecycle state: unconfigured, inactive, active, finalized, or one of the transitions between."""
+        """Asks for the node's lifecycle state.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            "unconfigured", "inactive", "active", "finalized", or one of the transitions between them.
+        """
         return self._requests.state(timeout).result()
 
     def wait_until_active(self, timeout: float = 120.0) -> None:
-        """Returns once the node is there and active; perception_node has loaded its models then.
+        """Waits until the node is active. A perception_node has loaded its models then.
 
-        Raises NodeNotActiveError, NodeAbsentError.
+        Args:
+            timeout: Seconds to wait.
+
+        Raises:
+            NodeNotActiveError: The node is there but not active in that time.
+            NodeAbsentError: There is no such node in that time.
+            NoAnswerError: The node does not answer in that time.
         """
         end = time.monotonic() + timeout
         while True:
@@ -71,11 +86,25 @@ class NodeClient:
             time.sleep(min(POLL_SECONDS, left))
 
     def latest_diagnostics(self, timeout: float | None = None) -> tuple[Diagnostics, ...]:
-        """What the node says of itself and, behind that, of each of several cameras; once a second."""
+        """Gives the newest diagnostics; there are new ones once a second.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The status of the node and, if it has several cameras, then of each camera.
+        """
         return self._requests.latest_diagnostics(timeout).result()
 
     def diagnostics(self, timeout: float | None = None) -> Stream[tuple[Diagnostics, ...]]:
-        """An iterator over that; timeout: seconds without a message after which it raises."""
+        """Iterates over diagnostics.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._node_topics.diagnostics, timeout)
 
     def _stream(self, subscription: TopicSubscription, timeout: float | None) -> Stream[Any]:

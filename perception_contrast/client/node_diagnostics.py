@@ -18,13 +18,13 @@ _CAMERA = ": "
 
 @dataclass(frozen=True)
 class Diagnostics(Stamped):
-    """One status; docs/diagnostics.md lists its messages with their remedies, and its values.
+    """One status of a node; docs/diagnostics.md lists its messages with their remedies, and its values.
 
     Attributes:
-        name: Of the node without the first slash; of one of several cameras, ``<node>: <camera>``.
+        name: Name of the node without the first slash; for one of several cameras ``<node>: <camera>``.
         level: "ok", "warn", "error" or "stale".
         message: The most serious finding.
-        also: The other findings, "" without any.
+        also: The other findings; "" if there are none.
         values: Key to value.
     """
 

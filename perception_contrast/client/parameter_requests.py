@@ -127,44 +127,68 @@ class NodeParameters:
         self._start, self._changes, self._stream = start, changes, stream
 
     def describe(self, names: Sequence[str] = (), timeout: float | None = None) -> tuple[ParameterInfo, ...]:
-        """Parameters with their values, types and limits.
+        """Asks for parameters with their values, types and limits.
 
         Args:
-            names: Which, in this order; none for all but the overrides of QoS profiles.
-            timeout: Seconds of each request.
+            names: Names, in this order; none for all except the overrides of QoS profiles.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            One description for each parameter.
 
         Raises:
-            RefusedError: The node has not all of them.
+            RefusedError: The node lacks one of them.
         """
         return self._start.describe(names, timeout).result()
 
     def get(self, names: Sequence[str], timeout: float | None = None) -> dict[str, Value]:
-        """Name to value. Raises RefusedError where the node has not all of them."""
+        """Asks for values of parameters.
+
+        Args:
+            names: Names of parameters.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            Name to value.
+
+        Raises:
+            RefusedError: The node lacks one of them.
+        """
         return self._start.get(names, timeout).result()
 
     def set(self, values: Mapping[str, Value], timeout: float | None = None) -> None:
         """Sets all of the parameters or none.
 
         Args:
-            values: Name to value; a whole number does for a float.
-            timeout: Seconds of each request.
+            values: Name to value; an integer may stand for a float.
+            timeout: Seconds to wait; None takes the default of the client.
 
         Raises:
-            RefusedError: The node refused them, with its reason, or has not all of them.
+            RefusedError: The node refused the values, with its reason, or lacks one of the parameters.
             ParameterValueError: A value is not of its parameter's type.
         """
         self._start.set(values, timeout).result()
 
     def changes(self, timeout: float | None = None) -> Stream[dict[str, Value]]:
-        """An iterator over changes from now on, whoever made them: name to new value.
+        """Iterates over changes from now on, by whomever: name to new value.
 
         Args:
-            timeout: Seconds without a change after which ``next`` raises; None for no limit.
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
         """
         return self._stream(self._changes, timeout)
 
     def on_change(self, callback: Callable[[dict[str, Value]], Any]) -> Callable[[], None]:
-        """Calls back with changes, in the client's thread. Returns a function that ends it."""
+        """Calls a function at each change of parameters.
+
+        Args:
+            callback: Takes name to new value; runs in the client's thread.
+
+        Returns:
+            A function that ends this.
+        """
         self._changes.add_listener(callback, lambda: None)
         return lambda: self._changes.remove_listener(callback)
 

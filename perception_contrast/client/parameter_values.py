@@ -38,15 +38,15 @@ class ParameterInfo:
     """One parameter of a node.
 
     Attributes:
-        name: Of the parameter.
+        name: Name of the parameter.
         type: "bool", "int", "float", "str", "list[str]" and so on; "" for one without a value.
-        value: In force.
-        description: In words.
-        minimum: Smallest number, None for no limit; of lists the node alone knows it.
-        maximum: Largest number, None for no limit.
-        choices: Allowed strings, of a list each of its values; empty for any.
-        constraints: What else holds, in words, such as "a change loads other models"; "" for nothing.
-        read_only: Whether it can only be given when the node starts.
+        value: Present value.
+        description: Meaning in words.
+        minimum: Smallest number; None for no limit. Limits of lists are known to the node alone.
+        maximum: Largest number; None for no limit.
+        choices: Allowed strings, for a list of each of its values; empty for any.
+        constraints: Other rules in words, such as "a change loads other models"; "" for none.
+        read_only: Whether it can only be set when the node starts.
     """
 
     name: str

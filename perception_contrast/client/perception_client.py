@@ -24,31 +24,33 @@ from perception_contrast.text.zero_shot import ImageTextSimilarity as TextScores
 
 
 class PerceptionClient(ResultMethods):
-    """Sends requests to one perception_node, from a script or from a node; a context manager.
+    """Sends requests to one perception_node, from a script or from a node of your own; a context manager.
 
-    Attribute ``map`` is a MapClient for the map_node that stands beside it, ``parameters`` are those of the
-    perception_node.
-
-    Every method waits for its result, in any thread and in any callback of your own node: a thread of the
-    client's own does the work, and your node need not be spun. ``start`` has the same methods without
-    waiting: they return a ClientFuture, which can be awaited or given a callback. Topics are subscribed to
-    only while they are used and ``linger`` seconds longer, and the perception node computes only outputs
-    that have subscribers.
+    Every method waits for its result, in any thread and in any callback of your own node. A thread of the
+    client does the work, so your node need not be spun. ``start`` has the same methods without waiting: they
+    return a ClientFuture, which can be awaited or given a callback. The client subscribes to a topic only
+    while it is used and ``linger`` seconds longer, and the perception node computes only outputs that have
+    subscribers.
 
     All methods raise NodeAbsentError, NodeNotActiveError, RefusedError or NoAnswerError, which are
-    ClientErrors and say what to do. In callbacks of the client itself (``on_detections``) a method that
+    ClientErrors and give the remedy. In callbacks of the client itself (``on_detections``), a method that
     would wait raises ClosedError.
 
     Args:
-        node: The node to work in, whose context, namespace and remappings are used. Without one the client
+        node: The node to work in, whose context, namespace and remappings are used. Without one, the client
             makes a context of its own from ``args``, as rclpy.init would.
         target: Name of the perception_node, in the node's namespace unless it begins with "/".
-        camera: Name of the camera, where the node has several.
-        image_topic: Topic of the camera's images; "" for the one that the node's diagnostics tell.
+        camera: Name of the camera, if the node has several.
+        image_topic: Topic of the camera's images; "" for the one that the node's diagnostics name.
         map_target: Name of the map_node, in the same way; for ``find``, ``approach`` and ``map``.
         timeout: Seconds that a method waits by default.
-        linger: Seconds that a subscription outlives its last use.
+        linger: Seconds that a subscription continues after its last use.
         args: Command line, as of rclpy.init.
+
+    Attributes:
+        map: A MapClient for the map_node beside the perception_node.
+        parameters: The parameters of the perception_node.
+        start: The same methods without waiting.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class PerceptionClient(ResultMethods):
     def close(self) -> None:
         """Ends the client's thread and subscriptions; calls that still wait raise ClosedError.
 
-        One that ``for_camera`` gave ends with the client that gave it, and not before.
+        A client from ``for_camera`` ends only with the client that it came from.
         """
         if self._is_owner:
             self._background.close()
@@ -94,15 +96,25 @@ class PerceptionClient(ResultMethods):
     # The node.
 
     def cameras(self, timeout: float | None = None) -> tuple[str, ...]:
-        """Names of the node's cameras; "" for the only one."""
+        """Asks for the names of the node's cameras.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The names; ``("",)`` for a single camera without a name.
+        """
         return tuple(self.parameters.get(["cameras"], timeout)["cameras"])  # type: ignore[arg-type]
 
     def for_camera(self, name: str, image_topic: str = "") -> PerceptionClient:
-        """A client of another camera of the node, which shares thread, node and ``map`` with this one.
+        """Makes a client of another camera of the node. It shares thread, node and ``map`` with this one.
 
         Args:
             name: One of ``cameras()``.
             image_topic: As of PerceptionClient.
+
+        Returns:
+            The client of that camera; the same one for the same arguments.
         """
         if (name, image_topic) not in self._of_cameras:
             other = copy.copy(self)
@@ -112,7 +124,11 @@ class PerceptionClient(ResultMethods):
         return self._of_cameras[name, image_topic]
 
     def nodes(self) -> RunningNodes:
-        """The perception_nodes and map_nodes that this client has discovered until now."""
+        """Lists the running nodes.
+
+        Returns:
+            The perception_nodes and map_nodes that this client has discovered so far.
+        """
         return running_nodes(self._background.node)
 
     # The vocabulary.
@@ -123,26 +139,52 @@ class PerceptionClient(ResultMethods):
         """Replaces the vocabulary.
 
         Args:
-            queries: Each a label, a line ``label: phrase; phrase; !negative``, or a Query.
-            distractors: Labels that compete with the queries and are never published.
+            queries: Each is a label, a line ``label: phrase; phrase; !negative``, or a Query.
+            distractors: Words that compete with the queries and are never published.
+            timeout: Seconds to wait; None takes the default of the client.
 
         Returns:
             The new version of the vocabulary.
+
+        Raises:
+            QueryError: A line has no label, or ``queries`` is a single string.
+            RefusedError: The node refuses a query or a distractor; the vocabulary stays as it was.
         """
         return self.start.set_queries(queries, distractors, timeout).result()
 
     def get_queries(self, timeout: float | None = None) -> tuple[Query, ...]:
-        """The queries in force, with their exemplars; they can be passed to ``set_queries``."""
+        """Asks for the active queries.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The queries with their exemplars; ``set_queries`` takes them.
+        """
         return self.start.get_queries(timeout).result()
 
     def get_vocabulary(self, timeout: float | None = None) -> Vocabulary:
-        """The queries in force with the distractors and the version; ``labels`` gives the ids of masks."""
+        """Asks for the active vocabulary.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The queries with their exemplars, the distractors and the version.
+        """
         return self.start.get_vocabulary(timeout).result()
 
     def also_ask(self, queries: Iterable[str | Query], timeout: float | None = None) -> int:
-        """Adds queries, which replace those of the same label. Returns the vocabulary's new version.
+        """Adds queries; each replaces the query of the same label.
 
-        It reads the queries and sets them: a change that another client makes in between is undone.
+        The call reads the queries and sets them, so it undoes a change that another client makes in between.
+
+        Args:
+            queries: As of ``set_queries``.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The new version of the vocabulary.
         """
         return self.start.also_ask(queries, timeout).result()
 
@@ -157,37 +199,81 @@ class PerceptionClient(ResultMethods):
     ) -> Vectors:
         """Adds an exemplar to a query.
 
+        Give a box or a point of the newest frame, or an image with or without a box.
+
         Args:
+            label: Label of the query; a new query is made if there is none.
             box: x0, y0, x1, y1 in pixels of the newest frame, or of ``image``.
             point: x, y in pixels of the newest frame.
             image: (H, W, 3) uint8 RGB.
-            negative: the thing is not what the query, which must be there, looks for.
+            timeout: Seconds to wait; None takes the default of the client.
+            negative: The exemplar shows what the label is not; there must be a query of that label.
 
         Returns:
-            The vector that was added, one row.
+            The vector that was added, as one row.
+
+        Raises:
+            QueryError: The image or the box has the wrong shape or type.
+            RefusedError: The node refuses it, for example because the place is not in the image.
         """
         return self.start.add_exemplar(label, box, point, image, timeout, negative).result()
 
     # The map.
 
     def find(self, text: str, **filters: Any) -> MapFinding:
-        """Where something is in the map, in words: ``map.find``, which documents the filters."""
+        """Asks the map where something is.
+
+        Args:
+            text: Words for it.
+            **filters: Other arguments of ``map.find``.
+
+        Returns:
+            The answer, with the things that match.
+        """
         return self.map.find(text, **filters)
 
     def look_for(self, text: str, **options: Any) -> MapThing:
-        """Waits until the map has something, in words: ``map.look_for``, which documents the options."""
+        """Waits until the map has something.
+
+        Args:
+            text: Words for it.
+            **options: Other arguments of ``map.look_for``.
+
+        Returns:
+            The thing.
+        """
         return self.map.look_for(text, **options)
 
     def approach(
         self, thing: MapThing | str, distance: float = 0.0, timeout: float | None = None
     ) -> ApproachPose:
-        """A pose from which the robot faces a thing of the map: ``map.approach``."""
+        """Asks for a pose from which the robot faces a thing of the map.
+
+        Args:
+            thing: As ``find`` gave it, or words for one.
+            distance: Metres between the robot's centre and the thing's box; 0 takes the node's.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The pose, in the map's frame.
+
+        Raises:
+            RefusedError: There is no such pose; the message gives the reason.
+        """
         return self.map.approach(thing, distance, timeout)
 
     # Text and images.
 
     def embed_text(self, texts: Sequence[str], timeout: float | None = None) -> Vectors:
-        """One unit vector for each text, in the space of ``latest_features(semantic=True)``."""
+        """Encodes texts.
+
+        Args:
+            texts: Words or sentences.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            One unit vector for each text, in the space of ``latest_features(semantic=True)``.
+        """
         return self.start.embed_text(texts, timeout).result()
 
     def similarity(
@@ -197,8 +283,16 @@ class PerceptionClient(ResultMethods):
         label: str | None = None,
         timeout: float | None = None,
     ) -> Heatmap:
-        """Similarity of each pixel of the newest frame to one of its points or to a text (cosine), or the
-        probability of a label of the vocabulary.
+        """Compares each pixel of the newest frame with a point, a text or a label; give one of the three.
+
+        Args:
+            point: x, y in pixels of the newest frame.
+            text: Words or a sentence.
+            label: Label of a query.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            Cosines with the point or the text, or probabilities of the label.
         """
         return self.start.similarity(point, text, label, timeout).result()
 
@@ -209,27 +303,49 @@ class PerceptionClient(ResultMethods):
         templates: Sequence[str] = (),
         timeout: float | None = None,
     ) -> Classification:
-        """Zero-shot classification of a whole image.
+        """Classifies a whole image (zero-shot).
 
         Args:
-            image: (H, W, 3) uint8 RGB; the newest frame if None.
-            templates: Sentences with {} for the label; empty for the model's own.
+            labels: The classes.
+            image: (H, W, 3) uint8 RGB; None takes the newest frame.
+            templates: Sentences with {} in the label's place; empty for the model's own.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The probability and cosine of each label.
         """
         return self.start.classify(labels, image, templates, timeout).result()
 
     def text_scores(
         self, texts: Sequence[str], image: RgbImage | None = None, timeout: float | None = None
     ) -> TextScores:
-        """Cosine and CLIP score of each text with a whole image."""
+        """Compares texts with a whole image.
+
+        Args:
+            texts: Words or sentences.
+            image: (H, W, 3) uint8 RGB; None takes the newest frame.
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The cosine and CLIP score of each text.
+        """
         return self.start.text_scores(texts, image, timeout).result()
 
     def wait_until_seen(
         self, label: str, timeout: float | None = None, minimum: float = 0.0, *, ask: bool = True
     ) -> Sighting:
-        """The first detection of a label that is published from now on.
+        """Waits for the first detection of a label that is published from now on.
 
         Args:
-            minimum: Lowest probability.
+            label: The label.
+            timeout: Seconds to wait; None takes the default of the client.
+            minimum: Lowest probability of the detection.
             ask: Add the label to the vocabulary if it is not there (``also_ask``); it stays there.
+
+        Returns:
+            The detection, with the header of its image.
+
+        Raises:
+            NoAnswerError: The label was not seen in that time.
         """
         return self.start.wait_until_seen(label, timeout, minimum, ask=ask).result()

@@ -66,6 +66,11 @@ def exemplar_request(
     image: RgbImage | None,
     negative: bool = False,
 ) -> Any:
+    """Makes a request of AddExemplar.
+
+    Raises:
+        QueryError: The example is not given in exactly one way, or is invalid.
+    """
     kinds = AddExemplar.Request
     start = partial(kinds, label=label, negative=negative)
     if image is not None and point is None:
@@ -79,6 +84,11 @@ def exemplar_request(
 
 
 def similarity_request(point: tuple[float, float] | None, text: str | None, label: str | None) -> Any:
+    """Makes a request of Similarity.
+
+    Raises:
+        QueryError: Not exactly one of point, text and label is given.
+    """
     kinds = Similarity.Request
     if sum(one is not None for one in (point, text, label)) != 1:
         raise QueryError("give one of point, text and label")
@@ -89,6 +99,7 @@ def similarity_request(point: tuple[float, float] | None, text: str | None, labe
 
 
 def vectors_from_embeddings(embeddings: Sequence[Any]) -> Vectors:
+    """Reads perception_contrast_msgs/Embedding messages of one space."""
     rows = np.stack([np.asarray(one.data, np.float32) for one in embeddings])
     return Vectors(rows, embeddings[0].model, embeddings[0].space)
 

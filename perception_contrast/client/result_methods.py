@@ -22,114 +22,291 @@ from perception_contrast.client.target import Target
 
 
 class ResultMethods(NodeClient):
-    """The methods of PerceptionClient that give messages of topics."""
+    """The methods of PerceptionClient that return messages of topics.
+
+    A ``latest_...`` method returns the newest message; if none came while the client was subscribed, it waits
+    for the next one.
+    """
 
     def __init__(self, target: Target, topics: PerceptionTopics, start: AsyncResults) -> None:
         super().__init__(target, topics, start)
         self._topics, self._results = topics, start
 
     def next_detections(self, timeout: float | None = None) -> Detections:
-        """The first detections that come after the call."""
+        """Waits for the first detections after the call.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The detections of one image.
+        """
         return self._results.next_detections(timeout).result()
 
     def latest_detections(self, timeout: float | None = None) -> Detections:
-        """The newest detections; the next ones if none came while subscribed."""
+        """Gives the newest detections.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The detections of one image.
+        """
         return self._results.latest_detections(timeout).result()
 
     def latest_features(self, timeout: float | None = None, *, semantic: bool = False) -> Features:
-        """The newest features, in the same way; ``values`` is (h, w, c), a view on the message.
+        """Gives the newest dense features.
 
-        semantic: those that text is compared with.
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+            semantic: The features that are comparable with text, instead of the image encoder's.
+
+        Returns:
+            The features; ``values`` is (h, w, c), a view on the message.
         """
         return self._results.latest_features(timeout, semantic=semantic).result()
 
     def latest_masks(self, timeout: float | None = None) -> Masks:
-        """The newest masks, in the same way, with the names of their ids."""
+        """Gives the newest masks.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The masks with the names of their ids.
+        """
         return self._results.latest_masks(timeout).result()
 
     def latest_instances(self, timeout: float | None = None) -> Instances:
-        """The newest image of the detections' ids, in the same way."""
+        """Gives the newest image of detection ids.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The id of each pixel's detection.
+        """
         return self._results.latest_instances(timeout).result()
 
     def latest_region_features(self, timeout: float | None = None) -> RegionFeatures:
-        """The newest detections with their vectors, in the same way."""
+        """Gives the newest detections with their vectors.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The regions and their vectors.
+        """
         return self._results.latest_region_features(timeout).result()
 
     def latest_detections_3d(self, timeout: float | None = None) -> Detections3D:
-        """The newest detections with boxes in the camera's optical frame, in the same way."""
+        """Gives the newest detections with 3D boxes.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The detections, in the camera's optical frame (REP 103).
+        """
         return self._results.latest_detections_3d(timeout).result()
 
     def detections(self, timeout: float | None = None) -> Stream[Detections]:
-        """An iterator over detections; timeout: seconds without a message after which it raises."""
+        """Iterates over detections.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.detections, timeout)
 
     def features(self, timeout: float | None = None, *, semantic: bool = False) -> Stream[Features]:
-        """An iterator over features."""
+        """Iterates over dense features.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+            semantic: As of ``latest_features``.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.semantic_features if semantic else self._topics.features, timeout)
 
     def masks(self, timeout: float | None = None) -> Stream[Masks]:
-        """An iterator over masks; their names are known while ``labels`` is subscribed to."""
+        """Iterates over masks. Their names are known only while ``labels`` has a subscriber.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.masks, timeout)
 
     def labels(self, timeout: float | None = None) -> Stream[dict[int, str]]:
-        """An iterator over the labels of mask ids at each change of the queries.
+        """Iterates over the labels of mask ids, at each change of the queries.
 
-        The present ones come first where nobody was subscribed to them yet.
+        The present labels come first, if nobody was subscribed to them yet.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator over id to label.
         """
         return self._stream(self._topics.label_info, timeout)
 
     def instances(self, timeout: float | None = None) -> Stream[Instances]:
-        """An iterator over images of the detections' ids."""
+        """Iterates over images of detection ids.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.instances, timeout)
 
     def region_features(self, timeout: float | None = None) -> Stream[RegionFeatures]:
-        """An iterator over detections with their vectors."""
+        """Iterates over detections with their vectors.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.region_features, timeout)
 
     def detections_3d(self, timeout: float | None = None) -> Stream[Detections3D]:
-        """An iterator over detections with boxes in the camera's optical frame."""
+        """Iterates over detections with 3D boxes in the camera's optical frame (REP 103).
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.detections_3d, timeout)
 
     def latest_image(self, timeout: float | None = None) -> CameraImage:
-        """The newest image of the camera, in the same way, as it was sent."""
+        """Gives the newest image of the camera, as it was sent.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The image.
+        """
         return self._results.latest_image(timeout).result()
 
     def latest_overlay(self, timeout: float | None = None) -> CameraImage:
-        """The newest image with masks and labels drawn over it, in the same way; a JPEG."""
+        """Gives the newest image with masks and labels drawn over it.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The image, a JPEG.
+        """
         return self._results.latest_overlay(timeout).result()
 
     def latest_pca(self, timeout: float | None = None) -> CameraImage:
-        """The three main components of the newest features as colours, in the same way."""
+        """Gives the first three principal components of the newest features, as colours.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The image.
+        """
         return self._results.latest_pca(timeout).result()
 
     def latest_embedding(self, timeout: float | None = None) -> ImageVector:
-        """The vector of the newest image as a whole, in the same way."""
+        """Gives the vector of the newest image as a whole.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            The vector, as one row.
+        """
         return self._results.latest_embedding(timeout).result()
 
     def latest_latency(self, timeout: float | None = None) -> StageTimes:
-        """How long the newest image took in each stage of the node, in the same way."""
+        """Gives the time that the newest image took in each stage of the node.
+
+        Args:
+            timeout: Seconds to wait; None takes the default of the client.
+
+        Returns:
+            Milliseconds by stage.
+        """
         return self._results.latest_latency(timeout).result()
 
     def images(self, timeout: float | None = None) -> Stream[CameraImage]:
-        """An iterator over the camera's images, whether or not the node processes them."""
+        """Iterates over the camera's images, whether or not the node processes them.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.images, timeout)
 
     def overlay(self, timeout: float | None = None) -> Stream[CameraImage]:
-        """An iterator over images with masks and labels drawn over them, as JPEG."""
+        """Iterates over images with masks and labels drawn over them, as JPEG.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.overlay, timeout)
 
     def pca(self, timeout: float | None = None) -> Stream[CameraImage]:
-        """An iterator over features as colours."""
+        """Iterates over features as colours.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.pca, timeout)
 
     def embedding(self, timeout: float | None = None) -> Stream[ImageVector]:
-        """An iterator over vectors of whole images."""
+        """Iterates over vectors of whole images.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.embedding, timeout)
 
     def latency(self, timeout: float | None = None) -> Stream[StageTimes]:
-        """An iterator over the times that images take."""
+        """Iterates over the times that images take in each stage.
+
+        Args:
+            timeout: Seconds without a message after which the iterator raises; None for no limit.
+
+        Returns:
+            The iterator.
+        """
         return self._stream(self._topics.latency, timeout)
 
     def on_detections(self, callback: Callable[[Detections], Any]) -> Callable[[], None]:
-        """Calls back with detections, in the client's thread. Returns a function that ends it."""
+        """Calls a function with the detections of each image.
+
+        Args:
+            callback: Takes the detections; runs in the client's thread.
+
+        Returns:
+            A function that ends this.
+        """
         return self._listen(self._topics.detections, callback)

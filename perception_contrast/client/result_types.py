@@ -19,13 +19,17 @@ from perception_contrast.ros.monitoring.latency import STAGES, FrameTimeline
 
 @dataclass(frozen=True)
 class Stamped:
-    """A result of one image. header: std_msgs/Header of the source image, unchanged."""
+    """A result of one image.
+
+    Attributes:
+        header: std_msgs/Header of the source image, unchanged.
+    """
 
     header: Any
 
     @property
     def stamp(self) -> int:
-        """Nanoseconds."""
+        """Time of the image in nanoseconds."""
         return nanoseconds(self.header.stamp)
 
     @property
@@ -39,6 +43,7 @@ class Thing:
     """One detection.
 
     Attributes:
+        label: Label of its query.
         score: Probability.
         box: x0, y0, x1, y1 in pixels of the source image; a box over columns 10 to 19 has x0 = 10, x1 = 20.
         track_id: Id of the detection, the same in all results of one image. It stays with the object; without
@@ -59,42 +64,83 @@ class Thing:
 
 @dataclass(frozen=True)
 class Sighting(Stamped):
-    """A detection and the header of the image it is in."""
+    """A detection and the header of its image.
+
+    Attributes:
+        thing: The detection.
+    """
 
     thing: Thing
 
 
 @dataclass(frozen=True)
 class Detections(Stamped):
-    """The detections of one image."""
+    """The detections of one image.
+
+    Attributes:
+        things: The detections.
+    """
 
     things: tuple[Thing, ...]
 
     def of(self, label: str, minimum: float = 0.0) -> tuple[Thing, ...]:
-        """Those of a label with at least this probability, best first."""
+        """Selects the detections of a label.
+
+        Args:
+            label: The label.
+            minimum: Lowest probability.
+
+        Returns:
+            The detections, the most probable first.
+        """
         chosen = (one for one in self.things if one.label == label and one.score >= minimum)
         return tuple(sorted(chosen, key=lambda one: -one.score))
 
     def best(self, label: str, minimum: float = 0.0) -> Thing | None:
+        """Selects the most probable detection of a label.
+
+        Args:
+            label: The label.
+            minimum: Lowest probability.
+
+        Returns:
+            The detection; None if there is none.
+        """
         return next(iter(self.of(label, minimum)), None)
 
 
 @dataclass(frozen=True)
 class Masks(Stamped):
-    """ids: (H, W) uint16, a view on the message; 65535 is unlabelled. names: id to label."""
+    """The label of each pixel.
+
+    Attributes:
+        ids: (H, W) uint16, a view on the message; 65535 is unlabelled.
+        names: Id to label.
+    """
 
     ids: NDArray[np.uint16]
     names: Mapping[int, str]
 
     def of(self, label: str) -> NDArray[np.bool_]:
-        """(H, W) bool, True where a pixel shows what the label asks for."""
+        """Gives the mask of a label.
+
+        Args:
+            label: The label.
+
+        Returns:
+            (H, W) bool, True where a pixel has the label.
+        """
         numbers = [number for number, name in self.names.items() if name == label and number != UNLABELLED]
         return np.isin(self.ids, numbers)
 
 
 @dataclass(frozen=True)
 class Features(Stamped):
-    """grid: values (h, w, c) with the map from cells to pixels; ``values`` is a view on the message."""
+    """Dense features of one image.
+
+    Attributes:
+        grid: Values (h, w, c) with the map from cells to pixels.
+    """
 
     grid: FeatureGrid
 
@@ -105,13 +151,19 @@ class Features(Stamped):
 
     @property
     def space(self) -> str:
-        """Vectors may be compared only if their spaces are the same."""
+        """Embedding space; vectors may be compared only if their spaces are equal."""
         return self.grid.space
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """vectors: (n, c) float32, unit rows, in ``space``."""
+    """Unit vectors of one space.
+
+    Attributes:
+        vectors: (n, c) float32, unit rows.
+        model: Name of the model.
+        space: Embedding space.
+    """
 
     vectors: NDArray[np.float32]
     model: str
@@ -120,7 +172,11 @@ class Vectors:
 
 @dataclass(frozen=True)
 class ImageVector(Stamped):
-    """vectors: one row, for the whole image."""
+    """The vector of a whole image.
+
+    Attributes:
+        vectors: One row.
+    """
 
     vectors: Vectors
 
@@ -130,8 +186,8 @@ class StageTimes(Stamped):
     """How long one image took in the node.
 
     Attributes:
-        camera: Name, "" for the only one.
-        milliseconds: By stage, as docs/ros_interface.md lists them.
+        camera: Name of the camera; "" for a single camera without a name.
+        milliseconds: Milliseconds by stage, as docs/ros_interface.md lists them.
     """
 
     camera: str
@@ -140,7 +196,12 @@ class StageTimes(Stamped):
 
 @dataclass(frozen=True)
 class Heatmap(Stamped):
-    """values: (H, W) float32 of the source image's size; a cosine, or the probability of a label."""
+    """A value for each pixel of one image.
+
+    Attributes:
+        values: (H, W) float32 of the source image's size: cosines, or probabilities of a label.
+        space: Embedding space of the comparison.
+    """
 
     values: NDArray[np.float32]
     space: str
@@ -159,23 +220,34 @@ def thing_from_message(message: Any) -> Thing | None:
 
 
 def detections_from_message(message: Any) -> Detections:
+    """Reads a vision_msgs/Detection2DArray."""
     found = (thing_from_message(one) for one in message.detections)
     return Detections(message.header, tuple(one for one in found if one is not None))
 
 
 def features_from_message(message: Any) -> Features:
-    """Raises FeatureMapError for fields that contradict each other."""
+    """Reads a perception_contrast_msgs/FeatureMap.
+
+    Args:
+        message: The message.
+
+    Returns:
+        The features, without a copy.
+
+    Raises:
+        FeatureMapError: The fields contradict each other.
+    """
     return Features(message.header, to_grid(message))
 
 
 def image_vector_from_message(message: Any) -> ImageVector:
-    """Of a perception_contrast_msgs/Embedding."""
+    """Reads a perception_contrast_msgs/Embedding."""
     row = np.array(message.data, np.float32)[None]
     return ImageVector(message.header, Vectors(row, message.model, message.space))
 
 
 def stage_times_from_message(message: Any) -> StageTimes:
-    """Of a perception_contrast_msgs/Latency."""
+    """Reads a perception_contrast_msgs/Latency."""
     times = {name: nanoseconds(getattr(message, name)) for name in STAGES}
     timings = dict(zip(message.stages, map(float, message.milliseconds), strict=True))
     seconds = {name: (time - times["received"]) / 1e9 for name, time in times.items()}

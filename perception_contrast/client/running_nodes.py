@@ -45,12 +45,15 @@ def running_nodes(node: Node) -> RunningNodes:
 def find_nodes(
     node: Node | None = None, *, seconds: float = 2.0, args: Sequence[str] | None = None
 ) -> RunningNodes:
-    """The perception_nodes and map_nodes that run.
+    """Finds the running perception_nodes and map_nodes.
 
     Args:
-        node: A node whose context is used; without one a context is made from ``args``, as rclpy.init would.
-        seconds: How long to look; a node takes up to a second to be discovered.
+        node: A node whose context is used; without one, a context is made from ``args``, as rclpy.init would.
+        seconds: How long to look; discovery of a node takes up to a second.
         args: Command line, as of rclpy.init.
+
+    Returns:
+        The full names of the nodes.
     """
     background = BackgroundNode(node, args)
     try:

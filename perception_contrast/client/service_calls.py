@@ -49,7 +49,9 @@ class ServiceCaller:
         """A future of the response.
 
         Args:
-            kind: Service type; name: full name of the service.
+            kind: Service type.
+            name: Full name of the service.
+            request: Request of that type.
             timeout: Seconds.
             refusal: Gives the reason why a response is a refusal, "" if it is none. By default a response
                 is a refusal if its ``success`` is False.
@@ -74,6 +76,7 @@ class ServiceCaller:
         self._pending.append(pending)
 
     def on_tick(self, now: float) -> bool:
+        """Sends waiting requests and ends those past their deadline; whether any are left."""
         for pending in self._pending:
             client = self._clients[pending.name]
             if pending.result.done():
@@ -100,6 +103,7 @@ class ServiceCaller:
         return self.absence(f"offers {pending.name} after {pending.timeout:g} s")
 
     def on_close(self) -> None:
+        """Ends all requests with an error."""
         for pending in self._pending:
             pending.result.try_set_exception(
                 ClosedError(f"the client was closed before {pending.name} answered")

@@ -87,12 +87,13 @@ def _wake_loop(loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> 
 
 
 class Stream(Generic[Value]):
-    """An iterator over a topic, for ``for`` and, in asyncio, ``async for``.
+    """An iterator over the messages of a topic, for ``for`` and, in asyncio, ``async for``.
 
-    Subscribed until ``close``, the end of its ``with``, or when it is garbage collected. A slow reader gets
-    the newest messages: at most QUEUE_SIZE wait for it.
+    It is subscribed until ``close``, the end of its ``with``, or garbage collection. A slow reader gets the
+    newest messages: at most QUEUE_SIZE wait for it.
 
     Args:
+        subscription: The topic.
         timeout: Seconds without a message after which ``next`` raises an error; None for no limit.
         timeout_error: Makes that error.
     """

@@ -85,6 +85,7 @@ class TopicSubscription:
 
     @property
     def subscribed(self) -> bool:
+        """Whether the topic is subscribed to now."""
         return self._subscription is not None
 
     @property
@@ -103,6 +104,7 @@ class TopicSubscription:
         """A future of the first value that ``predicate`` makes of a message and that is not None.
 
         Args:
+            predicate: Gives the value for a message, or None to wait on.
             timeout: Seconds.
             timeout_error: Makes the error at the deadline.
             newest: Try the newest message that came before too.
@@ -147,6 +149,7 @@ class TopicSubscription:
         return threading.current_thread() is self._background.thread
 
     def publishers(self) -> int:
+        """Number of publishers of the topic."""
         return 0 if self._source is None else int(self._background.node.count_publishers(self._source.topic))
 
     # In the client's thread.
@@ -188,6 +191,7 @@ class TopicSubscription:
             listener(value)
 
     def on_tick(self, now: float) -> bool:
+        """Ends waits past their deadline, and an unused subscription; whether it is still subscribed."""
         for waiter in self._waiters:
             if not waiter.result.done() and now > waiter.result.deadline:
                 waiter.result.try_set_exception(waiter.timeout_error())
@@ -206,6 +210,7 @@ class TopicSubscription:
         return self._subscription is not None
 
     def on_close(self) -> None:
+        """Ends all waits with an error."""
         for waiter in self._waiters:
             error = ClosedError(f"the client was closed before a message came on {self.topic}")
             waiter.result.try_set_exception(error)

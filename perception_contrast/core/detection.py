@@ -19,9 +19,9 @@ class Scores:
     """How well a region fits a query.
 
     Attributes:
-        cosine: Similarity to the query, in [-1, 1].
-        relevancy: Against neutral phrases, in [0, 1] (Kerr et al., LERF, 2023).
-        probability: Calibrated, in [0, 1]. Thresholds are on this one.
+        cosine: Cosine of the region's vector with the query, in [-1, 1].
+        relevancy: Score against neutral phrases, in [0, 1] (Kerr et al., LERF, ICCV 2023).
+        probability: Calibrated probability, in [0, 1]. Thresholds apply to this one.
     """
 
     cosine: float
@@ -31,17 +31,16 @@ class Scores:
 
 @dataclass(frozen=True)
 class Detection:
-    """One detected thing.
+    """One thing that was detected in one frame.
 
     Attributes:
-        label: Of the query that it fits.
-        scores: How well it fits.
-        box: (x_min, y_min, x_max, y_max) in pixels of the source image, the maxima exclusive.
-        mask: (box height, box width) bool, of the box alone.
+        label: Label of its query.
+        scores: How well it fits the query.
+        box: (x_min, y_min, x_max, y_max) in pixels of the source image; the maxima are exclusive.
+        mask: (box height, box width) bool, inside the box.
         embedding: (c,) float32 unit vector of its region.
-        space: Identity of the embedding's space.
-        track_id: The same for one thing from frame to frame and whatever label names it; "" where nothing is
-            tracked.
+        space: Embedding space of ``embedding``.
+        track_id: Id of the thing, the same from frame to frame and for all labels; "" without tracking.
     """
 
     label: str
@@ -59,7 +58,7 @@ class RegionVectors:
 
     Attributes:
         semantic: (c,) float32 unit vector that is comparable with texts; None without a language model.
-        spatial: (d,) float32 unit vector of the image encoder; None where it was not asked for.
+        spatial: (d,) float32 unit vector of the image encoder; None if it was not requested.
     """
 
     semantic: FloatArray | None = None
@@ -95,7 +94,15 @@ def instance_value(identity: str) -> int:
 
 
 def detection_iou(first: Detection, second: Detection) -> float:
-    """IoU of the masks of two detections of one image."""
+    """Computes the intersection over union of two masks.
+
+    Args:
+        first: A detection.
+        second: Another detection of the same image.
+
+    Returns:
+        The IoU in [0, 1]; 0 for two empty masks.
+    """
     x0, y0 = (max(a, b) for a, b in zip(first.box[:2], second.box[:2], strict=True))
     x1, y1 = (min(a, b) for a, b in zip(first.box[2:], second.box[2:], strict=True))
     if x0 >= x1 or y0 >= y1:

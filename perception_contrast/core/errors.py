@@ -13,7 +13,11 @@ class PerceptionError(Exception):
 
 
 class FrameError(PerceptionError):
-    """An image that cannot be decoded. ``reason`` is a short slug that counters use."""
+    """An image that cannot be decoded.
+
+    Attributes:
+        reason: A short slug, such as "zero_size", by which counters count.
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -21,7 +25,7 @@ class FrameError(PerceptionError):
 
 
 class ModelError(PerceptionError):
-    """An unknown model, or weights that are absent, unreachable or not what they should be."""
+    """A model that is unknown, or weights that are missing, unreachable or wrong."""
 
 
 class StorageError(PerceptionError):
@@ -33,7 +37,7 @@ class SpaceError(PerceptionError):
 
 
 class QueryError(PerceptionError):
-    """A vocabulary change that is refused; the one in force stays."""
+    """A query or vocabulary that is refused; the active one stays."""
 
 
 class RecipeError(PerceptionError):

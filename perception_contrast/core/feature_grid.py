@@ -38,7 +38,11 @@ class FeatureGrid:
         return int(h), int(w), int(c)
 
     def unit(self) -> FeatureGrid:
-        """The same grid with unit L2 norm per vector; zero vectors stay zero."""
+        """Normalises each vector to unit L2 norm; a zero vector stays zero.
+
+        Returns:
+            A grid of float32 values, or this grid if it is normalised already.
+        """
         return self if self.normalized else self._unit
 
     @cached_property
@@ -47,7 +51,14 @@ class FeatureGrid:
 
 
 def unit_vectors(values: FeatureArray) -> FloatArray:
-    """(..., c) float32 with unit L2 norm per vector; zero vectors stay zero."""
+    """Normalises vectors.
+
+    Args:
+        values: (..., c) float16 or float32.
+
+    Returns:
+        (..., c) float32 with unit L2 norm per vector; a zero vector stays zero.
+    """
     values = np.asarray(values, np.float32)
     norm = np.linalg.norm(values, axis=-1, keepdims=True)
     return np.asarray(values / np.maximum(norm, 1e-12), np.float32)

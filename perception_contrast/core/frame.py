@@ -15,12 +15,13 @@ class Frame:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        stamp: Nanoseconds.
-        frame_id: REP 105 name of the optical frame.
+        stamp: Time of the image in nanoseconds.
+        frame_id: Name of the camera's optical frame (REP 103, REP 105).
         depth: (H', W') float32 metres along the optical axis, NaN where there is none. H', W' may differ
-            from H, W but cover the same view.
-        camera: Intrinsics of ``image``.
-        stream: Which camera it is, for what is followed from frame to frame; ``frame_id`` where empty.
+            from H, W, but the depth covers the same view.
+        camera: Intrinsic parameters of ``image``.
+        stream: Name of the camera, by which tracks and remembered crops are kept apart; if it is empty,
+            ``frame_id`` serves.
     """
 
     image: RgbImage

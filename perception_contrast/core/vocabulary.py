@@ -23,19 +23,19 @@ UNLABELLED = 65535
 
 @dataclass(frozen=True)
 class Exemplar:
-    """A thing that was shown, by its vectors.
+    """A thing that was shown, as feature vectors.
 
-    The last four are None where it was not shown in an image, the last one also where the image shows too
-    little else.
+    The last four attributes are None if the thing was not shown in an image; ``direction`` is also None if
+    the image shows too little besides the thing.
 
     Attributes:
         vector: (c,) float32, unit norm.
-        space: Identity of the vectors' embedding space.
+        space: Embedding space of the vectors.
         centre: (c,) float32, the mean of that image's unit vectors.
         parts: (m, c) float32, unit vectors of the thing's own cells, centred and normalised again.
-        context: (n, c) float32, the same of the cells around it.
-        direction: (c,) float32, of the linear discriminant between the thing's cells and the rest of that
-            image: (unit vector - centre) @ direction is 1 for the thing's mean.
+        context: (n, c) float32, the same for the cells around it.
+        direction: (c,) float32, the linear discriminant between the thing's cells and the rest of that image
+            (Hariharan et al., 2012): (unit vector - centre) @ direction is 1 for the thing's mean.
     """
 
     vector: FloatArray
@@ -51,12 +51,12 @@ class Query:
     """One kind of thing to look for.
 
     Attributes:
-        label: What its detections are called.
-        phrases: Texts that describe it.
-        exemplars: Things that were shown.
-        threshold: On probability; None for the one of the model's calibration.
-        negatives: Phrases of things that it is not. They compete with this label alone.
-        negative_exemplars: Things that were shown and that it is not. They compete with this label alone.
+        label: Name of its detections.
+        phrases: Texts that describe it. Without phrases and exemplars, the label is the phrase.
+        exemplars: Examples of it.
+        threshold: Lowest probability of a detection, in (0, 1); None takes the model's own.
+        negatives: Phrases for what it is not. They compete with this label alone.
+        negative_exemplars: Examples of what it is not. They compete with this label alone.
     """
 
     label: str
@@ -67,15 +67,29 @@ class Query:
     negative_exemplars: tuple[Exemplar, ...] = ()
 
     def texts(self) -> tuple[str, ...]:
-        """The phrases; the label itself where there are neither phrases nor exemplars."""
+        """Gives the texts that are searched for.
+
+        Returns:
+            The phrases; the label itself if there are neither phrases nor exemplars.
+        """
         return self.phrases if self.phrases or self.exemplars else (self.label,)
 
 
 def checked_text(text: str, what: str) -> str:
-    """The text in one form (Unicode NFC, single spaces). Raises QueryError, naming it as ``what``.
+    """Normalises a text (Unicode NFC, single spaces) and checks it.
 
-    Any script will do. Refused are texts with nothing to see in them, control characters, what is not
-    valid Unicode, and more than MAX_PHRASE_CHARACTERS.
+    Any script will do.
+
+    Args:
+        text: A label, a phrase or a distractor.
+        what: Name of the text in an error.
+
+    Returns:
+        The normalised text.
+
+    Raises:
+        QueryError: The text has nothing visible, has control characters, is not valid Unicode, or has more
+            than MAX_PHRASE_CHARACTERS.
     """
     if not isinstance(text, str):
         raise QueryError(f"{what} is {text!r}, a {type(text).__name__}; give text")
@@ -96,7 +110,15 @@ def checked_text(text: str, what: str) -> str:
 
 
 def require_list(texts: object, what: str) -> None:
-    """Raises QueryError for a string, whose letters would be taken as texts, and for a mapping."""
+    """Refuses a string, whose letters would count as texts, and a mapping.
+
+    Args:
+        texts: What should be a list of texts.
+        what: Name of a text in the error.
+
+    Raises:
+        QueryError: It is a string or a mapping.
+    """
     if isinstance(texts, str):
         raise QueryError(f"{what} stands in a list; give [{texts[:40]!r}] in place of {texts[:40]!r}")
     if isinstance(texts, Mapping):
@@ -104,7 +126,18 @@ def require_list(texts: object, what: str) -> None:
 
 
 def checked_texts(texts: Iterable[str], what: str) -> tuple[str, ...]:
-    """Each text as ``checked_text`` gives it, once. Raises QueryError, for a single string too."""
+    """Normalises and checks each text and drops duplicates.
+
+    Args:
+        texts: Labels, phrases or distractors.
+        what: Name of a text in an error.
+
+    Returns:
+        The texts in their order.
+
+    Raises:
+        QueryError: A text is refused, or ``texts`` is a single string.
+    """
     require_list(texts, what)
     return tuple(dict.fromkeys(checked_text(text, what) for text in texts))
 
@@ -134,7 +167,17 @@ def _check_exemplar(exemplar: Exemplar, label: str) -> None:
 
 
 def parse_query(text: str) -> Query:
-    """A query of one line: ``label`` or ``label: phrase; phrase; !negative``. Raises QueryError."""
+    """Reads a query from one line.
+
+    Args:
+        text: ``label`` or ``label: phrase; phrase; !negative``.
+
+    Returns:
+        The query.
+
+    Raises:
+        QueryError: There is no label.
+    """
     label, _, phrases = text.partition(":")
     if not label.strip():
         raise QueryError(f"query '{text}' has no label; write 'label' or 'label: phrase; phrase; !negative'")
@@ -155,20 +198,30 @@ def _parsed(query: object) -> Query:
 
 
 def parse_queries(texts: Iterable[str]) -> tuple[Query, ...]:
-    """Queries of lines, empty lines left out. Raises QueryError."""
+    """Reads queries from lines and skips empty lines.
+
+    Args:
+        texts: Lines as of ``parse_query``.
+
+    Returns:
+        The queries in their order.
+
+    Raises:
+        QueryError: A line has no label.
+    """
     return tuple(parse_query(text) for text in texts if text.strip())
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The queries in force.
+    """The active queries and distractors.
 
     Attributes:
         queries: What to look for.
         distractors: Phrases that compete with every query and are never reported.
-        version: Grows with each change.
-        ids: Label to mask id (1 to 65534). A label keeps its id across edits. Once all are in use, labels
-            that are no longer looked for lose theirs to new ones, those numbered first before the others.
+        version: A number that grows with each change.
+        ids: Label to mask id (1 to 65534). A label keeps its id across changes. If all ids are in use, labels
+            that are no longer looked for lose theirs to new ones, the oldest first.
     """
 
     queries: tuple[Query, ...] = ()
@@ -178,11 +231,14 @@ class Vocabulary:
 
     @classmethod
     def of(cls, queries: Iterable[Query | str], distractors: Iterable[str] = ()) -> Vocabulary:
-        """A vocabulary of its own numbering.
+        """Makes a vocabulary with ids of its own.
 
         Args:
             queries: Query objects, and lines such as ``"mug"`` or ``"seat: a sofa; a chair; !stool"``.
-            distractors: Words for things that compete with every query and are never reported.
+            distractors: Words that compete with every query and are never reported.
+
+        Returns:
+            A vocabulary of version 1.
 
         Raises:
             QueryError: A query or a distractor is refused.
@@ -192,13 +248,20 @@ class Vocabulary:
         return cls().with_queries(parsed, distractors)
 
     def with_queries(self, queries: Iterable[Query], distractors: Iterable[str] = ()) -> Vocabulary:
-        """A new vocabulary, one version on.
+        """Replaces the queries and distractors.
 
-        A distractor that is a label or a phrase of a query too is left out: it would take half of that
-        query's probability. A warning tells of it.
+        A distractor that is also a label or a phrase of a query is left out with a warning: it would take
+        half of that query's probability.
+
+        Args:
+            queries: The new queries.
+            distractors: The new distractors.
+
+        Returns:
+            A new vocabulary with the next version; labels keep their ids.
 
         Raises:
-            QueryError: A part is refused; nothing is changed.
+            QueryError: A query or a distractor is refused.
         """
         checked = tuple(_checked(q) for q in queries)
         if len(checked) > MAX_QUERIES:
@@ -211,7 +274,18 @@ class Vocabulary:
         return Vocabulary(checked, others, self.version + 1, _numbered(self.ids, labels))
 
     def with_exemplar(self, label: str, exemplar: Exemplar) -> Vocabulary:
-        """Adds an exemplar to the query of that label, or makes a new query of it alone."""
+        """Adds an exemplar to the query of a label, or makes a new query of it.
+
+        Args:
+            label: The label.
+            exemplar: An example of it.
+
+        Returns:
+            A new vocabulary with the next version.
+
+        Raises:
+            QueryError: The label or the exemplar is refused.
+        """
         label = checked_text(label, "a label")
         queries = list(self.queries)
         for index, query in enumerate(queries):
@@ -225,10 +299,17 @@ class Vocabulary:
         return self.with_queries(queries, self.distractors)
 
     def with_negative_exemplar(self, label: str, exemplar: Exemplar) -> Vocabulary:
-        """Adds to the query of a label a thing that it is not.
+        """Adds to the query of a label an example of what it is not.
+
+        Args:
+            label: Label of a query of this vocabulary.
+            exemplar: An example of what the label is not.
+
+        Returns:
+            A new vocabulary with the next version.
 
         Raises:
-            QueryError: No query has that label, or the exemplar is refused; nothing is changed.
+            QueryError: No query has that label, or the exemplar is refused.
         """
         label = checked_text(label, "a label")
         if all(query.label != label for query in self.queries):
@@ -269,9 +350,17 @@ def _numbered(known: Mapping[str, int], labels: Collection[str]) -> dict[str, in
 
 
 def of_space(vocabulary: Vocabulary, space: str) -> tuple[Vocabulary, tuple[str, ...]]:
-    """Without exemplars of other spaces than ``space``, and a line for each label that lost some.
+    """Keeps only exemplars of one embedding space.
 
-    A query that had nothing but those is left out. One version on if anything was; ids stay.
+    A query that has nothing but exemplars of other spaces is left out.
+
+    Args:
+        vocabulary: Queries with exemplars of any space.
+        space: The space to keep.
+
+    Returns:
+        The vocabulary, with the next version if anything was left out and with the same ids; and a line for
+        each label that lost exemplars.
     """
     kept, lines = [], []
     for query in vocabulary.queries:

@@ -47,10 +47,10 @@ class EncoderOutput:
     """One tensor that an encoder gives for a batch of images.
 
     Attributes:
-        name: its name, in an exported file too.
-        roles: what it may be used for.
-        space: identity of its vectors' space.
-        unit: whether its vectors have length 1.
+        name: Its name, also in an exported file.
+        roles: What it may be used for.
+        space: Embedding space of its vectors.
+        unit: Whether its vectors have length 1.
     """
 
     name: str
@@ -60,15 +60,31 @@ class EncoderOutput:
 
 
 def output_with(outputs: Iterable[EncoderOutput], role: Role) -> EncoderOutput | None:
-    """The first output that has a role, or None."""
+    """Finds an output by its role.
+
+    Args:
+        outputs: Outputs of an encoder.
+        role: The role.
+
+    Returns:
+        The first output that has the role; None if there is none.
+    """
     return next((one for one in outputs if role in one.roles), None)
 
 
 def name_of_output(outputs: Iterable[EncoderOutput], role: Role, model: str) -> str:
-    """The name of the output that has a role.
+    """Finds the name of an output by its role.
+
+    Args:
+        outputs: Outputs of an encoder.
+        role: The role.
+        model: Name of the model, for the error.
+
+    Returns:
+        The name of the first output that has the role.
 
     Raises:
-        ModelError: the encoder declares no such output.
+        ModelError: The encoder declares no such output.
     """
     found = output_with(outputs, role)
     if found is None:
@@ -77,7 +93,14 @@ def name_of_output(outputs: Iterable[EncoderOutput], role: Role, model: str) -> 
 
 
 def unit_names(outputs: Iterable[EncoderOutput]) -> frozenset[str]:
-    """Names of the outputs whose vectors have length 1."""
+    """Selects the outputs whose vectors have length 1.
+
+    Args:
+        outputs: Outputs of an encoder.
+
+    Returns:
+        Their names.
+    """
     return frozenset(one.name for one in outputs if one.unit)
 
 
@@ -85,16 +108,17 @@ class ImageEncoder(Protocol):
     """Images to named tensors. Implementations subclass this protocol and ``torch.nn.Module``.
 
     Attributes:
-        model: id of the model.
-        family: the family of its ``ModelSpec``.
-        space: identity of the space of its main vectors, ``<model>@<sha256>``.
-        dim: channels of its dense features.
-        patch: side of a cell in pixels; images are multiples of it.
-        mean, std: of RGB in [0, 1], by which images are normalised.
-        method: how dense features become comparable with text (``dense.method_names``), "" if they do not.
-        depth: blocks whose raw outputs ``encode`` can give as well; 0 for none.
-        image_input: what the vector of a whole image is made of; None for the input of the dense features.
-        tile: side in pixels of the tiles that much larger inputs are encoded in by default; 0 for none.
+        model: Id of the model.
+        family: Family of its ``ModelSpec``.
+        space: Embedding space of its main vectors, ``<model>@<sha256>``.
+        dim: Channels of its dense features.
+        patch: Side of a cell in pixels; sides of images are multiples of it.
+        mean: Mean of R, G, B in [0, 1], by which images are normalised.
+        std: Standard deviation of R, G, B in [0, 1], by which images are normalised.
+        method: How dense features become comparable with text (``dense.method_names``); "" if they do not.
+        depth: Number of blocks whose raw outputs ``encode`` can also give; 0 for none.
+        image_input: Input for the vector of a whole image; None for the input of the dense features.
+        tile: Side in pixels of the tiles in which much larger inputs are encoded by default; 0 for none.
     """
 
     model: str
@@ -111,20 +135,21 @@ class ImageEncoder(Protocol):
 
     @property
     def outputs(self) -> tuple[EncoderOutput, ...]:
-        """What ``encode`` gives, in order."""
+        """What ``encode`` gives, in this order."""
         ...
 
     @property
     def backbone(self) -> ImageEncoder:
-        """The encoder below a head; itself for one without a head."""
+        """The encoder below a head; the encoder itself if it has no head."""
         return self
 
     def encode(self, images: Tensor, layers: Sequence[int] = ()) -> tuple[Tensor, ...]:
         """Encodes a batch of images.
 
         Args:
-            images: (B, 3, H, W) float, normalised by ``mean`` and ``std``; H and W multiples of ``patch``.
-            layers: 0-based blocks whose raw outputs are wanted too; none where ``depth`` is 0.
+            images: (B, 3, H, W) float, normalised by ``mean`` and ``std``; H and W are multiples of
+                ``patch``.
+            layers: 0-based blocks whose raw outputs are wanted too; none if ``depth`` is 0.
 
         Returns:
             The tensors of ``outputs``, then (B, h, w, c) for each of ``layers``.
@@ -132,38 +157,55 @@ class ImageEncoder(Protocol):
         ...
 
     def image_embedding(self, images: Tensor) -> Tensor:
-        """images, as of ``encode``, to one vector each: (B, c)."""
+        """Encodes each image as one vector.
+
+        Args:
+            images: (B, 3, H, W) float, as of ``encode``.
+
+        Returns:
+            (B, c) float.
+
+        Raises:
+            ModelError: The encoder declares no output with ``Role.SPATIAL_POOLED``.
+        """
         name = name_of_output(self.outputs, Role.SPATIAL_POOLED, self.model)
         names = [one.name for one in self.outputs]
         return self.encode(images)[names.index(name)]
 
     def by_proxy(self, values: Tensor, features: Tensor) -> Tensor:
-        """Dense language features by ProxyCLIP, for encoders with an output of ``Role.PROXY_VALUES``.
+        """Computes dense language features by ProxyCLIP (Lan et al., ECCV 2024).
+
+        It needs an encoder with an output of ``Role.PROXY_VALUES``.
 
         Args:
             values: (B, h, w, width), that output.
-            features: (B, H, W, c), another encoder's dense features of the same images, raw.
+            features: (B, H, W, c), another encoder's raw dense features of the same images.
 
         Returns:
-            (B, H, W, dim), unit vectors.
+            (B, H, W, dim) unit vectors.
 
         Raises:
-            ModelError: this encoder has no such output.
+            ModelError: This encoder has no such output.
         """
         raise ModelError(f"'{self.model}' gives no values that another encoder's features could gather")
 
     def parameters(self) -> Any:
-        """Those of ``torch.nn.Module``; empty for an encoder that runs elsewhere."""
+        """Gives the parameters of ``torch.nn.Module``.
+
+        Returns:
+            An iterator; empty for an encoder that runs elsewhere.
+        """
         return iter(())
 
 
 @dataclass(frozen=True)
 class FittedScores:
-    """What training fitted along with a language model: log odds are scale * cosine + bias.
+    """What training fitted with a language model: log odds are scale * cosine + bias.
 
     Attributes:
-        text_scale, text_bias: of cosines with texts.
-        facts: what was written with the weights, calibrations among it.
+        text_scale: Scale of cosines with texts.
+        text_bias: Bias of cosines with texts.
+        facts: What was written with the weights, including calibrations.
     """
 
     text_scale: float
@@ -175,17 +217,12 @@ class LanguageModel(Protocol):
     """Images and phrases to unit vectors of one space.
 
     Attributes:
-        model, space, dim: of the vectors of images and texts.
-        image_encoder: gives ``Role.LANGUAGE`` or ``Role.PROXY_VALUES``, and ``Role.LANGUAGE_POOLED``. An
-            encoder of images alone shares its pass where it is this one or this one's ``backbone``.
-        text: encodes phrases, for comparison with dense features.
-        image_text: encodes phrases for comparison with the vector of a whole image; ``text`` where that has
-            the same space.
-        logit_scale: of whole images with texts, as the model was trained.
-        fitted: how cosines become log odds; None where they are compared within their frame.
-        rescoring: the head for enlarged crops of regions, None without one.
-        trained_absent: names that its training always called absent; a query of one finds nothing.
-        training_images: what it was trained on, by its image encoder's class token; None if not known.
+        model: Id of the model.
+        space: Embedding space of the vectors of images and texts.
+        dim: Channels of these vectors.
+        image_encoder: Gives ``Role.LANGUAGE`` or ``Role.PROXY_VALUES``, and ``Role.LANGUAGE_POOLED``. An
+            encoder of images alone shares its pass if it is this encoder or this encoder's ``backbone``.
+        text: Encodes phrases for comparison with dense features.
     """
 
     model: str
@@ -196,23 +233,33 @@ class LanguageModel(Protocol):
 
     @property
     def image_text(self) -> TextEncoder:
+        """Encodes phrases for comparison with the vector of a whole image.
+
+        It is ``text`` if that has the same space.
+        """
         return self.text
 
     @property
-    def logit_scale(self) -> LogitScale: ...
+    def logit_scale(self) -> LogitScale:
+        """Scale and bias for whole images with texts, as the model was trained."""
+        ...
 
     @property
     def fitted(self) -> FittedScores | None:
+        """How cosines become log odds; None if they are compared within their frame."""
         return None
 
     @property
     def rescoring(self) -> Rescoring | None:
+        """The head for enlarged crops of regions; None if there is none."""
         return None
 
     @property
     def trained_absent(self) -> frozenset[str]:
+        """Names that training always called absent; a query of one finds nothing."""
         return frozenset()
 
     @property
     def training_images(self) -> TrainingImages | None:
+        """Statistics of the training images by the encoder's class token; None if they are not known."""
         return None

@@ -55,7 +55,9 @@ class ClipVisual(Protocol):
         """Runs the tower.
 
         Args:
-            images: (B, 3, H, W), normalised, of rows x columns patches.
+            images: (B, 3, H, W), normalised.
+            rows: rows of patches.
+            columns: columns of patches.
             method: how dense features are made (``dense.method_names``); None for none.
             pooled: whether the embedding of the whole image is wanted.
 
@@ -300,6 +302,7 @@ def clip_visual_of(network: Any, spec: ModelSpec) -> ClipVisual:
     Args:
         network: a ``PairNetwork`` where ``spec.words`` is set and for TIPSv2, C-RADIO and dino.txt, else
             open_clip's.
+        spec: the model's entry in the registry.
 
     Raises:
         ModelError: no way to dense features of such a tower is known.

@@ -103,16 +103,20 @@ def load_encoders(
     """Loads an image encoder and a language model.
 
     Args:
-        model: any model but household-lit.
+        model: Any model except household-lit.
         language_model: household-lit, a model that knows words, or "none".
         device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
-        offline: never ask a model hub.
-        weights, language_weights: local files in place of those of a hub or a package.
-        dense: the method of dense language features, as ``dense_method``.
-        progress: told of downloads.
+        offline: Never ask a model hub.
+        weights: A local file of the image encoder, instead of that of a hub or a package.
+        language_weights: A local file of the language model, likewise.
+        dense: Method of dense language features, as ``dense_method``.
+        progress: Is called with lines about downloads.
+
+    Returns:
+        The loaded models.
 
     Raises:
-        ModelError: a name, a device, a method or weights do not fit or cannot be had.
+        ModelError: A name, a device, a method or weights do not fit or are not available.
         SpaceError: household-lit's head was fitted to other encoders.
     """
     device = _device(device)

@@ -28,7 +28,9 @@ class Trunk(Protocol):
         """Runs the network.
 
         Args:
-            images: (B, 3, H, W), normalised, of rows x columns patches.
+            images: (B, 3, H, W), normalised.
+            rows: rows of patches.
+            columns: columns of patches.
             layers: 0-based blocks or stages whose raw outputs are wanted.
 
         Returns:

@@ -51,7 +51,8 @@ def compare(
     """The smallest cosine between the vectors of two results, for each output.
 
     Args:
-        reference, candidate: output name to an array or tensor; vectors lie along the last axis.
+        reference: output name to an array or tensor; vectors lie along the last axis.
+        candidate: as ``reference``.
         maps: outputs whose cells are no directions; of these an image's whole map counts as one vector.
 
     Returns:

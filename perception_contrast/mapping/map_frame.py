@@ -18,19 +18,19 @@ class MapFrame:
     """One image of one camera, with its pose in the map.
 
     Attributes:
-        stamp: Nanoseconds.
-        camera_name: Which camera it is, of several that feed one map.
-        camera: Intrinsics of ``depth`` and of the image that ``detections`` lie in, which have one size.
-        depth: (H, W) float32 metres along the optical axis, NaN where there is none; registered to the image.
+        stamp: Time of the image in nanoseconds.
+        camera_name: Name of the camera, if several feed one map.
+        camera: Intrinsic parameters of ``depth`` and of the image of ``detections``, which have one size.
+        depth: (H, W) float32 metres along the optical axis, registered to the image; NaN where there is none.
         pose: The camera's optical frame (REP 103: x right, y down, z forward) in the map.
-        image: (H, W, 3) uint8 RGB; None where the map gets no colours.
-        semantic: Dense features that are comparable with texts, of the same image; None where there are none.
-        detections: What was found, with masks; best first.
-        vectors: One for each detection, in their order.
-        labels: What was looked for; a thing in view that none of them found is doubted. None where that is
-            not known: then nothing is doubted.
-        semantic_space: Identity of the space of ``semantic`` and of the vectors comparable with texts.
-        spatial_space: Identity of the space of the image encoder's vectors.
+        image: (H, W, 3) uint8 RGB; None if the map gets no colours.
+        semantic: Dense features of the same image that are comparable with texts; None if there are none.
+        detections: What was found, with masks, the most probable first.
+        vectors: One entry for each detection, in the same order.
+        labels: The labels that were searched for: an object in view that none of them finds loses confidence.
+            None if they are not known; then no object loses confidence.
+        semantic_space: Embedding space of ``semantic`` and of the vectors that are comparable with texts.
+        spatial_space: Embedding space of the image encoder's vectors.
     """
 
     stamp: int

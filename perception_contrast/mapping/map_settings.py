@@ -17,14 +17,14 @@ class MapSettings:
     """Sizes and limits of a map.
 
     Attributes:
-        voxel: Side in metres of the voxels that carry language-aligned vectors.
+        voxel: Side in metres of the voxels with features.
         surface_voxel: Side in metres of the voxels of the surface; 0 builds no surface.
         near: Metres below which depth is not used.
-        max_range: Metres beyond which depth makes no voxels and objects; what lies there is kept as rays.
-        max_bytes: Memory for the language layer; the least valuable voxels leave first.
-        min_detection_score: Probability from which a detection counts as a vote.
+        max_range: Metres beyond which depth makes no voxels and objects; farther features are kept as rays.
+        max_bytes: Memory in bytes for the voxels with features; the least valuable voxels are removed first.
+        min_detection_score: Lowest probability of a detection that counts as a vote.
         grid_cell: Side in metres of the cells of the grid for navigation.
-        robot_height: Metres; what is higher does not stand in the robot's way.
+        robot_height: Metres above the floor; higher things are no obstacles.
     """
 
     voxel: float = 0.05
@@ -38,12 +38,26 @@ class MapSettings:
 
 
 def grid_settings(settings: MapSettings) -> GridSettings:
-    """Settings of the map's grid for navigation."""
+    """Derives the settings of the grid for navigation.
+
+    Args:
+        settings: Settings of the map.
+
+    Returns:
+        Settings of the grid.
+    """
     return GridSettings(
         resolution=settings.grid_cell, high=settings.robot_height, max_range=settings.max_range
     )
 
 
 def object_settings(settings: MapSettings) -> ObjectSettings:
-    """Settings of the map's objects."""
+    """Derives the settings of the objects.
+
+    Args:
+        settings: Settings of the map.
+
+    Returns:
+        Settings of the objects.
+    """
     return ObjectSettings(near=settings.near, far=_SURE_BEHIND * settings.max_range)

@@ -41,12 +41,12 @@ _MEASURE_AGAIN = 1.25  # growth of the map after which the levels of names are m
 
 @dataclass(frozen=True)
 class IntegrationReport:
-    """What one frame did to the map.
+    """What one frame changed in the map.
 
     Attributes:
-        object_ids: The object that each detection of the frame was taken for; None for none.
+        object_ids: The object that each detection of the frame was assigned to; None for no object.
         voxels: Number of voxels that the frame touched.
-        milliseconds: By step.
+        milliseconds: Milliseconds by step.
     """
 
     object_ids: tuple[int | None, ...] = ()
@@ -56,11 +56,11 @@ class IntegrationReport:
 
 @dataclass(frozen=True)
 class VoxelScores:
-    """How well each voxel fits something.
+    """The similarity of each voxel to something.
 
     Attributes:
-        rows: (n,) int64 rows of the voxels.
-        positions: (n, 3) float32 their centres, metres in the map.
+        rows: (n,) int64, rows of the voxels.
+        positions: (n, 3) float32, centres of the voxels in metres in the map.
         scores: (n,) float32 cosines.
     """
 
@@ -70,18 +70,23 @@ class VoxelScores:
 
 
 class SemanticMap:
-    """One map. Any thread may call any method; calls run one after the other.
+    """A 3D map of posed frames that answers questions.
+
+    Any thread may call any method; calls run one after the other.
+
+    Args:
+        settings: Sizes and limits; None for the defaults.
 
     Attributes:
         settings: Sizes and limits.
-        objects: The objects, which know their labels, boxes and vectors.
-        surface: The surface with colours; None where it is switched off, or Open3D cannot be had.
-        surface_problem: Why Open3D cannot be had, with the remedy; else "".
+        objects: The objects with their labels, boxes and vectors.
+        surface: The surface with colours; None if it is switched off or Open3D is not available.
+        surface_problem: Why Open3D is not available, with the remedy; otherwise "".
         grid: Free, occupied and unknown ground.
-        voxels: The language layer; None before the first features have come.
-        far: Rays beyond the range of depth; None before the first features have come.
-        semantic_space: Identity of the space of the voxels' vectors; "" before the first have come.
-        spatial_space: Identity of the space of the image encoder's vectors of objects; "" likewise.
+        voxels: Voxels with features that are comparable with texts; None before the first features.
+        far: Rays beyond the range of depth; None before the first features.
+        semantic_space: Embedding space of the voxels' vectors; "" before the first.
+        spatial_space: Embedding space of the objects' image vectors; "" before the first.
     """
 
     def __init__(self, settings: MapSettings | None = None) -> None:
@@ -91,7 +96,7 @@ class SemanticMap:
         self.clear()
 
     def clear(self) -> None:
-        """Forgets everything but the settings and the bank of names."""
+        """Removes everything except the settings and the bank of generic names."""
         with self._lock:
             self.surface = self._new_surface()
             self._up, self._posed = np.zeros(3), 0
@@ -106,7 +111,10 @@ class SemanticMap:
 
     @property
     def frame_problem(self) -> str:
-        """Why the ground and turned boxes are wrong, with the remedy; "" where the map's z points up."""
+        """Why the grid and rotated boxes are wrong, with the remedy.
+
+        It is "" if the map's z points up (REP 103).
+        """
         if self._posed < _FRAMES_TO_KNOW_UP or self._up[2] / self._posed >= _LEAST_UP:
             return ""
         return (
@@ -128,7 +136,7 @@ class SemanticMap:
 
     @property
     def lock(self) -> threading.RLock:
-        """Held while the map changes; take it to read several parts of one moment."""
+        """A lock that is held while the map changes; hold it to read several parts at one moment."""
         return self._lock
 
     def set_name_bank(self, vectors: FloatArray) -> None:
@@ -141,7 +149,14 @@ class SemanticMap:
             self._bank, self._names = np.asarray(vectors, np.float32), None
 
     def require_spaces(self, frame: MapFrame) -> None:
-        """Raises SpaceError where the vectors of a frame are of other spaces than those of the map."""
+        """Checks that the vectors of a frame are of the map's spaces.
+
+        Args:
+            frame: The frame.
+
+        Raises:
+            SpaceError: The vectors are of other spaces or sizes than those of the map.
+        """
         for given, own in (
             (frame.semantic_space, self.semantic_space),
             (frame.spatial_space, self.spatial_space),
@@ -180,12 +195,15 @@ class SemanticMap:
         """Adds one frame.
 
         Args:
-            frame: With its pose in the map.
+            frame: The frame with its pose in the map.
             submap: Number of the period that the frame belongs to.
+
+        Returns:
+            What the frame changed.
 
         Raises:
             SpaceError: The frame's vectors are of other spaces than the map's; the map stays as it was.
-            FrameError: "size_mismatch" where depth and calibration are of different sizes.
+            FrameError: "size_mismatch" if depth and calibration are of different sizes.
         """
         if frame.depth.shape != (frame.camera.height, frame.camera.width):
             raise FrameError(
@@ -269,8 +287,11 @@ class SemanticMap:
         """Answers a question.
 
         Args:
-            query: What is looked for; its vectors are of the map's spaces.
-            filters: Which answers count.
+            query: What to find; its vectors are of the map's spaces.
+            filters: Which answers count; None for all.
+
+        Returns:
+            The answer, with the things that match.
         """
         with self._lock:
             contents = MapContents(self.objects.objects, self.voxels, self.far, self._name_levels())
@@ -296,10 +317,13 @@ class SemanticMap:
         return np.stack(known).astype(np.float32) if known else np.zeros((0, self._bank.shape[1]), np.float32)
 
     def similarities(self, texts: FloatArray) -> VoxelScores:
-        """The highest cosine of each voxel with any of some texts; empty before the first features have come.
+        """Compares each voxel with texts.
 
         Args:
             texts: (p, c) float32 unit vectors in the map's semantic space.
+
+        Returns:
+            The highest cosine of each voxel with any of the texts; empty before the first features.
         """
         with self._lock:
             if self.voxels is None or not len(self.voxels):
@@ -311,12 +335,23 @@ class SemanticMap:
             return VoxelScores(rows, self.voxels.positions(rows), scores)
 
     def object(self, number: int) -> MapObject | None:
-        """The object of that id, or None."""
+        """Gives an object by its id.
+
+        Args:
+            number: The id.
+
+        Returns:
+            The object; None if there is none.
+        """
         with self._lock:
             return self.objects.by_id(number)
 
     def forget(self, numbers: Iterable[int]) -> None:
-        """Takes objects out of the map, with the features of their places."""
+        """Removes objects from the map, with the features at their places.
+
+        Args:
+            numbers: Ids of objects; unknown ones are ignored.
+        """
         with self._lock:
             doomed = [one for number in set(numbers) if (one := self.objects.by_id(number)) is not None]
             self.objects.forget(one.id for one in doomed)
@@ -325,14 +360,14 @@ class SemanticMap:
                 clear_places(self.voxels, points, self.objects.settings.voxel)
 
     def forget_box(self, low: Float64Array, high: Float64Array) -> list[int]:
-        """Takes everything out of a box: voxels, surface and objects whose centre lies in it.
+        """Removes everything in a box: voxels, surface, and objects whose centre lies in it.
 
         Args:
-            low: (3,) metres in the map.
-            high: (3,) metres in the map.
+            low: (3,) lowest corner in metres in the map.
+            high: (3,) highest corner in metres in the map.
 
         Returns:
-            The ids of the objects.
+            The ids of the removed objects.
         """
         with self._lock:
             inside = [

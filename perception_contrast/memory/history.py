@@ -23,19 +23,49 @@ _MOVED = 0.5  # metres
 
 
 def last_seen(memory: MemoryStore, filters: Filters = EVERYTHING) -> Sighting | None:
-    """The newest sighting that passes the filters, or None. Raises RecallError."""
+    """Finds the newest sighting.
+
+    Args:
+        memory: The memory.
+        filters: Which sightings count.
+
+    Returns:
+        The sighting; None if there is none.
+
+    Raises:
+        RecallError: The filters do not suit sightings, or the file is damaged.
+    """
     return next(iter(memory.sightings(filters, limit=1)), None)
 
 
 def first_seen(memory: MemoryStore, filters: Filters = EVERYTHING) -> Sighting | None:
-    """The oldest sighting that passes the filters, or None. Raises RecallError."""
+    """Finds the oldest sighting.
+
+    Args:
+        memory: The memory.
+        filters: Which sightings count.
+
+    Returns:
+        The sighting; None if there is none.
+
+    Raises:
+        RecallError: The filters do not suit sightings, or the file is damaged.
+    """
     return next(iter(memory.sightings(filters, limit=1, oldest_first=True)), None)
 
 
 def remembered_objects(
     memory: MemoryStore, filters: Filters = EVERYTHING, *, limit: int = 100
 ) -> list[RememberedObject]:
-    """Objects with a sighting that passes the filters, the last seen first.
+    """Lists objects that have a sighting.
+
+    Args:
+        memory: The memory.
+        filters: Which sightings count.
+        limit: Largest number of objects.
+
+    Returns:
+        The objects, the last seen first.
 
     Raises:
         RecallError: The filters do not suit sightings, or the file is damaged.
@@ -58,15 +88,19 @@ def remembered_objects(
 def seen_then(
     memory: MemoryStore, when: int, filters: Filters = EVERYTHING, *, window: int | None = None
 ) -> list[Sighting]:
-    """What was where at a time: of each object the last sighting up to then, if it passes the filters.
+    """Tells what was where at a time.
 
-    An object that had been seen elsewhere since is not there.
+    For each object it is the last sighting up to then, if it passes the filters. An object that was seen
+    elsewhere afterwards is left out.
 
     Args:
-        memory: Where to look.
+        memory: The memory.
         when: Nanoseconds.
-        filters: Area, label and so on; without ``since`` and ``until``.
-        window: How long before ``when`` the sighting may be, nanoseconds; None for any time.
+        filters: Area, label and so on, without ``since`` and ``until``.
+        window: Nanoseconds before ``when`` that the sighting may lie back; None for any time.
+
+    Returns:
+        The sightings, by object.
 
     Raises:
         RecallError: The filters have a time or do not suit sightings, or the file is damaged.
@@ -89,14 +123,17 @@ def seen_then(
 
 
 def moves(memory: MemoryStore, object_id: int, *, distance: float = _MOVED) -> list[Move]:
-    """When an object went to another place, the oldest first.
+    """Tells when an object went to another place.
 
-    A single sighting elsewhere is taken for an error: two in a row are a move.
+    A single sighting elsewhere counts as an error; two in a row are a move.
 
     Args:
-        memory: Where to look.
-        object_id: In the map.
-        distance: Metres from the place that it was first seen at, or last moved to.
+        memory: The memory.
+        object_id: Id of the object in the map.
+        distance: Metres from the place where it was first seen, or to which it last moved.
+
+    Returns:
+        The moves, the oldest first.
 
     Raises:
         RecallError: The file is damaged.

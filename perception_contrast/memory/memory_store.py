@@ -98,31 +98,34 @@ class MemoryStore:
             self._database.close()
 
     def copy_to(self, path: Path) -> None:
-        """Writes all that is remembered into another file, though this one may have been removed since.
+        """Writes a copy to another file, even if this one was removed meanwhile.
+
+        Args:
+            path: The other file.
 
         Raises:
             RecallError: This file is damaged.
-            StorageError: The other one cannot be written.
+            StorageError: The other file cannot be written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         with explained(path), self.reading() as database, closing(sqlite3.connect(path)) as copy:
             database.backup(copy)
 
     def add(self, sightings: Sequence[Sighting] = (), keyframes: Sequence[Keyframe] = ()) -> int:
-        """Stores all of them in one transaction, which is on the disk when this returns.
+        """Stores sightings and keyframes in one transaction, which is on the disk when this returns.
 
         The privacy filter sees each image first; what it refuses is not stored at all.
 
         Args:
-            sightings: Their ``id`` is not looked at.
-            keyframes: Their ``id`` is not looked at.
+            sightings: Their ``id`` is ignored.
+            keyframes: Their ``id`` is ignored.
 
         Returns:
             How many were stored.
 
         Raises:
-            RecallError: The file is damaged, or opened to be read.
-            StorageError: It cannot be written; nothing of this call is stored.
+            RecallError: The file is damaged, or open for reading only.
+            StorageError: The file cannot be written; nothing of this call is stored.
         """
         seen = [one for one in map(self._private_sighting, sightings) if one is not None]
         kept = [one for one in map(self._private_keyframe, keyframes) if one is not None]
@@ -138,7 +141,15 @@ class MemoryStore:
     def sightings(
         self, filters: Filters = EVERYTHING, *, limit: int | None = 100, oldest_first: bool = False
     ) -> list[Sighting]:
-        """Sightings that pass the filters, the newest first.
+        """Lists sightings.
+
+        Args:
+            filters: Which sightings count.
+            limit: Largest number; None for all.
+            oldest_first: Put the oldest first instead of the newest.
+
+        Returns:
+            The sightings.
 
         Raises:
             RecallError: The filters do not suit sightings, or the file is damaged.
@@ -149,7 +160,15 @@ class MemoryStore:
     def keyframes(
         self, filters: Filters = EVERYTHING, *, limit: int | None = 100, oldest_first: bool = False
     ) -> list[Keyframe]:
-        """Keyframes that pass the filters, the newest first.
+        """Lists keyframes.
+
+        Args:
+            filters: Which keyframes count.
+            limit: Largest number; None for all.
+            oldest_first: Put the oldest first instead of the newest.
+
+        Returns:
+            The keyframes.
 
         Raises:
             RecallError: The filters do not suit keyframes, or the file is damaged.
@@ -160,16 +179,19 @@ class MemoryStore:
     def search_sightings(
         self, vector: FloatArray, space: str, filters: Filters = EVERYTHING, *, limit: int = 10
     ) -> list[Match[Sighting]]:
-        """Sightings whose vectors are nearest to one, best first; exact.
+        """Finds the sightings whose vectors are nearest to a vector; the search is exact.
 
         Args:
             vector: (c,) unit vector of words or of an image.
-            space: Identity of its space.
-            filters: What must hold.
-            limit: Most results.
+            space: Its embedding space.
+            filters: Which sightings count.
+            limit: Largest number of results.
+
+        Returns:
+            Sightings with their cosines, the best first.
 
         Raises:
-            SpaceError: All that is remembered is of other spaces.
+            SpaceError: The memory has vectors of other spaces only.
             RecallError: The filters do not suit sightings, or the file is damaged.
         """
         found = self._nearest(SIGHTINGS, vector, space, filters, limit)
@@ -178,16 +200,19 @@ class MemoryStore:
     def search_keyframes(
         self, vector: FloatArray, space: str, filters: Filters = EVERYTHING, *, limit: int = 10
     ) -> list[Match[Keyframe]]:
-        """Keyframes whose vectors are nearest to one, best first; exact.
+        """Finds the keyframes whose vectors are nearest to a vector; the search is exact.
 
         Args:
             vector: (c,) unit vector of words or of an image.
-            space: Identity of its space.
-            filters: What must hold.
-            limit: Most results.
+            space: Its embedding space.
+            filters: Which keyframes count.
+            limit: Largest number of results.
+
+        Returns:
+            Keyframes with their cosines, the best first.
 
         Raises:
-            SpaceError: All that is remembered is of other spaces.
+            SpaceError: The memory has vectors of other spaces only.
             RecallError: The filters do not suit keyframes, or the file is damaged.
         """
         found = self._nearest(KEYFRAMES, vector, space, filters, limit)
@@ -196,16 +221,19 @@ class MemoryStore:
     def search_objects(
         self, vector: FloatArray, space: str, filters: Filters = EVERYTHING, *, limit: int = 10
     ) -> list[Match[int]]:
-        """Ids of objects by the unit means of their sightings' vectors, best first; exact.
+        """Finds objects by the unit means of their sightings' vectors; the search is exact.
 
         Args:
             vector: (c,) unit vector of words or of an image.
-            space: Identity of its space.
+            space: Its embedding space.
             filters: An object needs one sighting that passes them.
-            limit: Most results.
+            limit: Largest number of results.
+
+        Returns:
+            Ids of objects with their cosines, the best first.
 
         Raises:
-            SpaceError: All that is remembered is of other spaces.
+            SpaceError: The memory has vectors of other spaces only.
             RecallError: The filters do not suit sightings, or the file is damaged.
         """
         with self.reading() as database:
@@ -220,7 +248,14 @@ class MemoryStore:
         return [Match(int(ids[row]), float(scores[row])) for row in order]
 
     def counts(self) -> Counts:
-        """How much is remembered. Raises RecallError if the file is damaged."""
+        """Counts what is stored.
+
+        Returns:
+            Numbers of rows, and the oldest and newest stamp.
+
+        Raises:
+            RecallError: The file is damaged.
+        """
         with self.reading() as database:
             row = database.execute(
                 "SELECT (SELECT count(*) FROM sightings), (SELECT count(*) FROM keyframes), "
@@ -233,23 +268,44 @@ class MemoryStore:
         return Counts(*row)
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Rows of a SELECT over the tables of docs/map_format.md. Raises RecallError."""
+        """Runs a SELECT over the tables of docs/map_format.md.
+
+        Args:
+            sql: The statement.
+            values: Values of its placeholders.
+
+        Returns:
+            The rows.
+
+        Raises:
+            RecallError: The statement is wrong, or the file is damaged.
+        """
         with self.reading() as database:
             return database.execute(sql, values).fetchall()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection for this thread alone. Raises RecallError for what SQLite finds wrong."""
+        """Lends the connection to this thread alone.
+
+        Yields:
+            The connection.
+
+        Raises:
+            RecallError: SQLite reports an error.
+        """
         with self._lock, explained(self.path):
             yield self._database
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """As ``reading``, in one transaction that is on the disk behind it.
+        """Lends the connection for one transaction, which is on the disk afterwards.
+
+        Yields:
+            The connection.
 
         Raises:
-            RecallError: The file was opened to be read, or is damaged.
-            StorageError: It cannot be written; nothing is changed.
+            RecallError: The file is damaged, or open for reading only.
+            StorageError: The file cannot be written; nothing is changed.
         """
         if self.read_only:
             raise RecallError(f"'{self.path}' was opened to be read; open it for writing to change it")

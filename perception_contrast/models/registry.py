@@ -77,11 +77,18 @@ MODELS: dict[str, ModelSpec] = {
 
 
 def model_spec(name: str) -> ModelSpec:
-    """The spec of a model: of the list, ``timm:<architecture>``, one that was added under its own name, the
-    path of a folder that ``perception-contrast train export`` wrote, or one that an installed package
-    registers (``encoder_kind``).
+    """Finds the specification of a model.
 
-    Raises ModelError naming the nearest models if there is none.
+    Args:
+        name: A name of ``MODELS``; ``timm:<architecture>``; a name that was added with `models add`; the path
+            of a folder that `perception-contrast train export` wrote; or a model of an installed package
+            (``encoder_kind``).
+
+    Returns:
+        The specification.
+
+    Raises:
+        ModelError: There is no such model; the message names the nearest ones.
     """
     if name in MODELS:
         return MODELS[name]

@@ -212,7 +212,10 @@ class Searcher:
         """All regions with their scores, before rescoring and without a threshold on probability.
 
         Args:
-            image, text_grid, exemplar_grid, prepared: as ``find`` takes them.
+            image: as of ``find``.
+            text_grid: as of ``find``.
+            exemplar_grid: as of ``find``.
+            prepared: as of ``find``.
             calibration: another one than those in force, for its seed and low.
         """
         grown = self._grow(image, text_grid, exemplar_grid, prepared, SearchSettings(), calibration)

@@ -15,10 +15,14 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Classification:
-    """One row for each label, in the order asked for.
+    """A whole image compared with labels; one row for each label, in the given order.
 
-    probabilities: (n,) float32, of a softmax where ``independent`` is False, else of a sigmoid each.
-    cosines: (n,) float32 of the image with each label in ``space``.
+    Attributes:
+        labels: The labels.
+        probabilities: (n,) float32 in [0, 1]; from one softmax, or from a sigmoid each if ``independent``.
+        cosines: (n,) float32, of the image with each label.
+        independent: Whether the probabilities are independent; otherwise they add up to 1.
+        space: Embedding space of the cosines.
     """
 
     labels: tuple[str, ...]
@@ -30,10 +34,12 @@ class Classification:
 
 @dataclass(frozen=True)
 class ImageTextSimilarity:
-    """One row for each text. cosines: (n,) float32 in ``space``.
+    """A whole image compared with texts; one row for each text.
 
-    clip_scores: 100 * max(cosine, 0). CLIPScore as it was published is 2.5 * max(cosine, 0), a
-    fortieth of that (Hessel et al., "CLIPScore", EMNLP 2021).
+    Attributes:
+        texts: The texts.
+        cosines: (n,) float32, of the image with each text.
+        space: Embedding space of the cosines.
     """
 
     texts: tuple[str, ...]
@@ -42,15 +48,26 @@ class ImageTextSimilarity:
 
     @property
     def clip_scores(self) -> Array:
-        """(n,) float32 in [0, 100]."""
+        """(n,) float32 in [0, 100], 100 * max(cosine, 0).
+
+        CLIPScore as published is 2.5 * max(cosine, 0), a fortieth of this (Hessel et al., "CLIPScore", EMNLP
+        2021).
+        """
         return np.asarray(100.0 * np.maximum(self.cosines, 0.0), np.float32)
 
 
 def probabilities(cosines: Array, logit_scale: LogitScale) -> Array:
-    """(n,) cosines to (n,) probabilities with a tower's own scale and bias, as it was trained.
+    """Turns cosines into probabilities with the model's own scale and bias.
 
-    A softmax over the texts (Radford et al., CLIP, 2021), or a sigmoid of each where there is a bias
-    (Zhai et al., SigLIP, 2023).
+    Without a bias it is a softmax over the texts (Radford et al., CLIP, 2021), with a bias a sigmoid for each
+    text (Zhai et al., SigLIP, 2023).
+
+    Args:
+        cosines: (n,) float32.
+        logit_scale: Scale and bias of the model.
+
+    Returns:
+        (n,) float32 probabilities.
     """
     logits = logit_scale.scale * cosines.astype(np.float64)
     if logit_scale.bias is None:

@@ -27,8 +27,8 @@ class VocabularyFile:
     Attributes:
         name: The file's name without suffix.
         description: One line for people.
-        queries: Checked, in one Unicode form.
-        distractors: Checked, in one Unicode form.
+        queries: The queries, checked and normalised (Unicode NFC).
+        distractors: The distractors, checked and normalised.
         path: The file.
     """
 
@@ -39,7 +39,15 @@ class VocabularyFile:
     path: Path
 
     def extended(self, queries: Iterable[Query], distractors: Iterable[str]) -> VocabularyFile:
-        """With more queries and distractors; a query of a label that it has takes that one's place."""
+        """Adds queries and distractors.
+
+        Args:
+            queries: Each replaces the query of the same label, if there is one.
+            distractors: More distractors.
+
+        Returns:
+            The extended vocabulary.
+        """
         more = tuple(queries)
         labels = {query.label for query in more}
         kept = (query for query in self.queries if query.label not in labels)
@@ -47,10 +55,18 @@ class VocabularyFile:
 
 
 def named_vocabulary(name: str) -> VocabularyFile:
-    """The vocabulary of that name. A path is refused, so parameters and messages may name one safely.
+    """Reads a vocabulary by its name.
+
+    A path is refused, so that parameters and messages can safely give a name.
+
+    Args:
+        name: Name of a vocabulary of the package or of the user.
+
+    Returns:
+        The vocabulary.
 
     Raises:
-        QueryError: It is no name, it is not known, or its file is refused.
+        QueryError: It is not a plain name, it is unknown, or its file is refused.
     """
     if not is_plain_name(name):
         raise QueryError(f"vocabulary {name[:80]!r} is not a name; {PLAIN_NAME_RULE}")
@@ -67,11 +83,14 @@ def load_vocabulary(path_or_name: Path | str) -> VocabularyFile:
     """Reads a vocabulary file.
 
     Args:
-        path_or_name: A path; or a string without slash or suffix, the name of a vocabulary.
+        path_or_name: A path, or the name of a vocabulary (a string without slash and suffix).
+
+    Returns:
+        The vocabulary; a Detector takes its ``queries``.
 
     Raises:
-        QueryError: The file cannot be read or breaks a rule. The message names file, line or label, and
-            the remedy.
+        QueryError: The file cannot be read or breaks a rule. The message names the file, the line or label,
+            and the remedy.
     """
     if isinstance(path_or_name, str) and not {"/", "\\", "."} & set(path_or_name):
         return named_vocabulary(path_or_name)

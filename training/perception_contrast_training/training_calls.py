@@ -25,15 +25,15 @@ EXPORTED = "model"  # folder of the exported model in a run's output folder
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a call gave.
+    """The result of a training call.
 
     Attributes:
         run: The output folder, with recipe, log and checkpoints.
         ended: "finished", or "interrupted" by Ctrl-C: call again with ``resume=True``.
-        model: Folder of the exported model, which nodes take as ``model``; None where none was exported.
-        figures: The last figure of each name in the log: losses, and those of held-out images.
-        space: Of the exported model's vectors, "" without one.
-        worse: Figures of held-out images in which an adapted encoder fell by more than ``guard.share``.
+        model: Folder of the exported model, which nodes take as ``model``; None if none was exported.
+        figures: The last figure of each name in the log: losses, and figures of held-out images.
+        space: Embedding space of the exported model; "" without one.
+        worse: Figures of held-out images by which an adapted encoder fell by more than ``guard.share``.
     """
 
     run: Path
@@ -59,15 +59,15 @@ def pretrain(
     Args:
         data: As ``data.path`` of a recipe.
         method: A learning method, also one of another package (``my_package.vicreg:KIND``).
-        output: The run's folder, "" for ``runs/`` and the method's name.
-        recipe: A recipe's file or name, "" for the method's ``*_scratch`` or the published settings.
-        resume: Go on with the run in ``output``, by the recipe that it has; ``changes`` must be left out.
+        output: The run's folder; "" for ``runs/`` and the method's name.
+        recipe: A recipe's file or name; "" for the method's ``*_scratch`` or the published settings.
+        resume: Continue the run in ``output`` with its own recipe; ``changes`` must be left out.
         export: Whether to export the best checkpoint into ``output``/model.
-        **changes: Keys of the recipe: ``optimisation={"steps": 100}`` changes one value of several;
-            ``**{"data.held_out": 0.2}`` is ``--set`` of the command, and what keys below ``data`` need.
+        **changes: Keys of the recipe. ``optimisation={"steps": 100}`` changes one value of several. Keys
+            below ``data`` need the form ``**{"data.held_out": 0.2}``, like ``--set`` of the command.
 
     Returns:
-        Where everything lies, and the last figures.
+        The folders and the last figures.
 
     Raises:
         PerceptionError: As the commands `train run`, `train resume` and `train export`.
@@ -94,19 +94,21 @@ def finetune(
     accept_regression: bool = False,
     **changes: Any,
 ) -> TrainingResult:
-    """Goes on from the weights of an encoder, and exports it unless it became worse on held-out images.
+    """Continues from the weights of an encoder, and exports it unless it became worse on held-out images.
 
     Args:
         data: As of ``pretrain``.
         model: A model of images ("dinov2-s14"), of images and words ("clip-vit-b16"), ``timm:*``, or the
             folder of an exported one.
-        method: "" for dinov2, and for a model with words for the loss that trained it: clip or siglip.
+        method: A learning method; "" for dinov2, and for a model with words the loss that trained it (clip or
+            siglip).
         output: As of ``pretrain``.
-        lora: Train low-rank additions that are merged at export; False for all weights.
+        lora: Train low-rank additions (Hu et al., LoRA, ICLR 2022) that are merged at export; False trains
+            all weights.
         recipe: As of ``pretrain``; "" for ``*_lora`` or ``*_adapt``.
         resume: As of ``pretrain``.
         export: As of ``pretrain``.
-        accept_regression: Export an encoder that became worse; its card says so.
+        accept_regression: Export an encoder even if it became worse; its card says so.
         **changes: As of ``pretrain``.
 
     Returns:

@@ -120,7 +120,8 @@ def dense_tokens(
         method: stock, proxyclip or one of ``methods.ATTENTION_EDITS``.
         x: (B, n, width), the tokens that enter the block, the image's patches last.
         unchanged: (B, n, width), the output of the unchanged block.
-        rows, columns: of the patches.
+        rows: rows of patches.
+        columns: columns of patches.
 
     Returns:
         (B, n, width); by proxyclip the values of the attention.

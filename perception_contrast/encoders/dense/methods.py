@@ -29,9 +29,12 @@ class Attend(Protocol):
         """What each token attends to.
 
         Args:
-            query, key, value: (B, heads, n, d). The last rows * columns tokens are the image's patches,
-                row-major; class and register tokens come first and take part, as published.
-            rows, columns: of the patches.
+            query: (B, heads, n, d). The last rows * columns tokens are the image's patches, row-major; class
+                and register tokens come first and take part, as published.
+            key: as ``query``.
+            value: as ``query``.
+            rows: rows of patches.
+            columns: columns of patches.
 
         Returns:
             (B, heads, n, d).

@@ -28,33 +28,43 @@ Point = tuple[float, float]
 
 
 class PendingDetections:
-    """An image on its way; ``result`` waits for what was found in it, and may be called more than once."""
+    """An image that is being processed."""
 
     def __init__(self, finish: Callable[[], DetectorResult]) -> None:
         self._finish = finish
 
     def result(self) -> DetectorResult:
-        """Raises what went wrong with the image."""
+        """Waits for the result; may be called more than once.
+
+        Returns:
+            What was found in the image.
+
+        Raises:
+            PerceptionError: The image could not be processed.
+        """
         return self._finish()
 
 
 class Detector(ABC):
-    """Finds what queries name in images. ``load`` makes one; any thread may call any method."""
+    """Finds in images what queries name.
+
+    ``load`` makes a detector. Any thread may call any method.
+    """
 
     @property
     @abstractmethod
     def models(self) -> dict[str, ModelSpace]:
-        """Role ("spatial", "semantic") to (model, space of its vectors)."""
+        """Role ("spatial", "semantic") to the model and the space of its vectors."""
 
     @property
     @abstractmethod
     def detection_threshold(self) -> float:
-        """Probability from which regions are reported where a call names none."""
+        """Lowest probability of a reported region, for calls that give no threshold."""
 
     @property
     @abstractmethod
     def device(self) -> str:
-        """Where the models are, such as "cpu" or "cuda"."""
+        """Where the models run, such as "cpu" or "cuda"."""
 
     @abstractmethod
     def submit(
@@ -63,10 +73,21 @@ class Detector(ABC):
         vocabulary: Vocabulary,
         options: SearchOptions | None = None,
     ) -> list[PendingDetections]:
-        """Starts frames on their way, those of one input size in one pass.
+        """Starts to process frames; frames of one input size share a pass.
 
-        On a GPU this returns before they are computed, so that the next ones can be read meanwhile. A
-        frame that fails takes no other with it: its own ``result`` raises.
+        On a GPU this returns before the frames are processed, so that the caller can read the next ones. A
+        frame that fails affects no other: its own ``result`` raises.
+
+        Args:
+            frames: The images.
+            vocabulary: What to look for.
+            options: Thresholds and the number of detections; None for the detector's own.
+
+        Returns:
+            One pending result for each frame, in the same order.
+
+        Raises:
+            QueryError: The vocabulary is refused.
         """
 
     @abstractmethod
@@ -78,17 +99,22 @@ class Detector(ABC):
         point: Point | None = None,
         mask: BoolMask | None = None,
     ) -> Exemplar:
-        """Learns a thing from one image, to be searched for in others.
+        """Learns a thing from one image, to find it in other images.
 
         >>> keys = detector.exemplar("desk.jpg", box=(310, 200, 350, 232))
         >>> detector("shelf.jpg", [Query("my keys", exemplars=(keys,))])
 
+        Give a box, a point or a mask; without any of them, the whole image is the thing.
+
         Args:
-            image: Anything that the detector can be called on.
-            box: (x_min, y_min, x_max, y_max) in pixels around the thing.
-            point: (x, y) in pixels on the thing. Without any of them the whole image is the thing.
-            mask: (H, W) bool of the image, True on the thing; instead of a box or a point, and shows a thing
-                of any shape without its surroundings.
+            image: Any image that the detector can be called on.
+            box: (x_min, y_min, x_max, y_max) around the thing, in pixels.
+            point: (x, y) on the thing, in pixels.
+            mask: (H, W) bool of the image, True on the thing. It shows a thing of any shape without its
+                surroundings.
+
+        Returns:
+            The exemplar, for the ``exemplars`` of a Query.
 
         Raises:
             QueryError: The box or the point is not in the image, or the mask is empty or of another size.
@@ -96,7 +122,13 @@ class Detector(ABC):
 
     @abstractmethod
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
-        """(n, c) float32 unit vectors of texts, in the space of ``semantic_features``.
+        """Encodes texts.
+
+        Args:
+            texts: Words or sentences.
+
+        Returns:
+            (n, c) float32 unit vectors, in the space of ``DetectorResult.semantic_features``.
 
         Raises:
             QueryError: No language model is loaded, or a text is empty.
@@ -104,7 +136,14 @@ class Detector(ABC):
 
     @abstractmethod
     def classify(self, image: ImageInput, labels: Sequence[str]) -> Classification:
-        """Which of some labels a whole image shows, with the model's own scale.
+        """Classifies a whole image with the model's own scale (zero-shot).
+
+        Args:
+            image: Any image that the detector can be called on.
+            labels: The classes.
+
+        Returns:
+            The probability and cosine of each label.
 
         Raises:
             QueryError: No language model is loaded, or a label is empty.
@@ -114,7 +153,15 @@ class Detector(ABC):
     def similarity(
         self, image: ImageInput, *, text: str | None = None, point: Point | None = None
     ) -> FloatArray:
-        """(H, W) float32, the cosine of every pixel with a text or with one point of the image.
+        """Compares every pixel with a text or with one point of the image; give one of the two.
+
+        Args:
+            image: Any image that the detector can be called on.
+            text: Words or a sentence.
+            point: (x, y) in pixels of the image.
+
+        Returns:
+            (H, W) float32 cosines.
 
         Raises:
             QueryError: Neither or both are given, the point is not in the image, or no language model is
@@ -123,7 +170,7 @@ class Detector(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Ends what goes on in the background."""
+        """Ends the work in the background."""
 
     def __call__(
         self,
@@ -138,18 +185,22 @@ class Detector(ABC):
         """Searches one image.
 
         Args:
-            image: A uint8 array ((H, W, 3) RGB, RGBA or grey), a Pillow image, a path or a Frame, whose
-                depth helps to tell touching things apart.
-            queries: Lines (``["red mug", "seat: a sofa; a chair; !stool"]``) and Query objects, a
-                Vocabulary, or the name of one (``"household"``). None finds nothing; features are there.
-            distractors: Words for things that compete with every query and are never reported.
-            threshold: Probability from which a region is reported; None takes the model's own.
-            mask_threshold: Probability from which a pixel is labelled in ``label_map``; None takes the
-                model's own.
-            max_detections: Most detections, best first; None takes the detector's own, 100.
+            image: A uint8 array ((H, W, 3) RGB, RGBA or grey), a Pillow image, a path, or a Frame. The depth
+                of a Frame helps to separate touching objects.
+            queries: Lines (``["red mug", "seat: a sofa; a chair; !stool"]``) and Query objects, a Vocabulary,
+                or the name of one (``"household"``). With None nothing is searched for; features are
+                available.
+            distractors: Words that compete with every query and are never reported.
+            threshold: Lowest probability of a reported region; None takes the model's own.
+            mask_threshold: Lowest probability of a labelled pixel in ``label_map``; None takes the model's
+                own.
+            max_detections: Largest number of detections, best first; None takes the detector's own, 100.
+
+        Returns:
+            The detections, masks and features of the image.
 
         Raises:
-            FrameError: The image is none; the message names the remedy.
+            FrameError: It is not an image; the message gives the remedy.
             QueryError: A query is refused.
         """
         options = SearchOptions(threshold, mask_threshold, max_detections)
@@ -166,10 +217,22 @@ class Detector(ABC):
         max_detections: int | None = None,
         batch_size: int = 16,
     ) -> list[DetectorResult]:
-        """Searches several images, ``batch_size`` in one pass; other arguments as of a call.
+        """Searches several images.
+
+        Args:
+            images: Images as of a call.
+            queries: As of a call.
+            distractors: As of a call.
+            threshold: As of a call.
+            mask_threshold: As of a call.
+            max_detections: As of a call.
+            batch_size: Number of images in one pass.
+
+        Returns:
+            One result for each image, in the same order.
 
         Raises:
-            FrameError: One of the images is none.
+            FrameError: One of the images is not an image.
             QueryError: A query is refused.
             ValueError: batch_size is below 1.
         """
@@ -195,14 +258,18 @@ class Detector(ABC):
         topic: str | None = None,
         track_seconds: float = 2.0,
     ) -> Iterator[DetectorResult]:
-        """Searches frame after frame and gives detections ids that last while the camera moves.
+        """Searches frame after frame and tracks the detections, so that an object keeps its id.
 
         Args:
             source: A video file, a rosbag2 recording, a folder of images, the number of a webcam, or any
                 iterable of images in their order.
-            queries, distractors, threshold, mask_threshold, max_detections: As of a call.
-            topic: A recording's image topic; None takes the first one with colour images.
-            track_seconds: How long a thing out of sight keeps its id.
+            queries: As of a call.
+            distractors: As of a call.
+            threshold: As of a call.
+            mask_threshold: As of a call.
+            max_detections: As of a call.
+            topic: Image topic of a recording; None takes the first one with colour images.
+            track_seconds: Time in seconds that an object out of sight keeps its id.
 
         Returns:
             Results in order, one at a time; ids begin at "1" in each video.

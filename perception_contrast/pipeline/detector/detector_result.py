@@ -42,11 +42,12 @@ class DetectorResult:
 
     Attributes:
         frame: The image with its stamp and frame id.
-        vocabulary: The queries that it was searched with.
+        vocabulary: The queries of the search.
         detections: What was found, the most probable first.
-        label_map: (H, W) uint16, the id in ``vocabulary.ids`` of the label at each pixel; 65535 is none.
+        label_map: (H, W) uint16, the id (``vocabulary.ids``) of the label at each pixel; 65535 is none.
         timings: Milliseconds by stage.
-        familiarity: How like the model's training images the images so far are; None where it is not known.
+        compute: Computes more outputs of this frame.
+        familiarity: How similar the images so far are to the model's training images; None if unknown.
     """
 
     frame: Frame
@@ -66,7 +67,14 @@ class DetectorResult:
         return f"DetectorResult({width}x{height}: {found or 'nothing'})"
 
     def with_detections(self, detections: tuple[Detection, ...]) -> DetectorResult:
-        """The same result with other detections, such as those that carry track ids."""
+        """Replaces the detections.
+
+        Args:
+            detections: Other detections of the same image, such as those with track ids.
+
+        Returns:
+            A result with these detections.
+        """
         return replace(self, detections=detections)
 
     @property
@@ -100,7 +108,11 @@ class DetectorResult:
 
     @property
     def features(self) -> FeatureGrid:
-        """Dense features (h, w, c) of the image alone, by the spatial model."""
+        """Dense features (h, w, c) of the image, by the spatial model.
+
+        Raises:
+            ModelError: The model gives no dense features of the image alone.
+        """
         grid = self._features.features
         if grid is None:
             raise ModelError("the model gives no dense features of the image alone; see semantic_features")
@@ -108,7 +120,7 @@ class DetectorResult:
 
     @property
     def semantic_features(self) -> FeatureGrid:
-        """Dense features (h, w, c) that words are compared with.
+        """Dense features (h, w, c) that are comparable with words.
 
         Raises:
             ModelError: No language model is loaded.
@@ -120,7 +132,7 @@ class DetectorResult:
 
     @cached_property
     def instances(self) -> LabelMask:
-        """(H, W) uint16, ``instance_value`` of the id of each pixel's detection; 65535 is none."""
+        """(H, W) uint16, the id of each pixel's detection as of ``instance_value``; 65535 is none."""
         return instance_image(self.detections, self.frame.size)
 
     @cached_property
@@ -131,7 +143,11 @@ class DetectorResult:
 
     @property
     def embedding(self) -> FloatArray:
-        """(c,) float32 unit vector of the whole image, of the language model where there is one."""
+        """(c,) float32 unit vector of the whole image; of the language model if there is one.
+
+        Raises:
+            ModelError: The model gives no embedding of whole images.
+        """
         vector = self._whole.embedding
         if vector is None:
             raise ModelError("the model gives no embedding of whole images")
@@ -152,10 +168,10 @@ class DetectorResult:
         return self.compute(OutputRequest(embedding=True))
 
     def plot(self, path: str | Path | None = None, *, scores: bool = False) -> RgbImage:
-        """The image with the masks and labels of the dozen most probable detections drawn over it.
+        """Draws the masks and labels of the dozen most probable detections over the image.
 
         Args:
-            path: A PNG or JPEG file to write it to, if given.
+            path: A PNG or JPEG file to write, if given.
             scores: Write the probability behind each label.
 
         Returns:
@@ -164,18 +180,23 @@ class DetectorResult:
         return _saved(overlay(self.frame.image, self.detections, self.vocabulary.ids, scores=scores), path)
 
     def plot_features(self, path: str | Path | None = None) -> RgbImage:
-        """The three strongest directions of ``features`` (PCA) as red, green and blue.
+        """Draws the first three principal components of ``features`` as red, green and blue.
 
         Args:
-            path: A PNG or JPEG file to write it to, if given.
+            path: A PNG or JPEG file to write, if given.
 
         Returns:
-            (h, w, 3) uint8 RGB of the image's proportions, at most 640 pixels wide.
+            (h, w, 3) uint8 RGB with the image's proportions, at most 640 pixels wide.
         """
         return _saved(PcaRenderer()(self.features), path)
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as JSON can hold it; masks are COCO run lengths of the whole image."""
+        """Converts the result to values that JSON can hold.
+
+        Returns:
+            "stamp", "frame_id", "height", "width" and "detections". Masks are COCO run lengths of the whole
+            image.
+        """
         return {
             "stamp": self.frame.stamp,
             "frame_id": self.frame.frame_id,
@@ -197,10 +218,11 @@ class DetectorResult:
         }
 
     def to_supervision(self) -> supervision.Detections:
-        """The detections as ``supervision.Detections``.
+        """Converts the detections to the library supervision.
 
-        class_id is the place of the label among the queries, from 0 on; ``data["class_name"]`` is the label.
-        tracker_id is set for results of a video.
+        Returns:
+            ``class_id`` is the index of the label among the queries, from 0; ``data["class_name"]`` is the
+            label. ``tracker_id`` is set for results of a video.
 
         Raises:
             PerceptionError: The library supervision is not installed.

@@ -29,33 +29,37 @@ def load(
     progress: Callable[[str], None] | None = None,
     place: str = "",
 ) -> Detector:
-    """Loads models by name and gives the detector that runs them.
+    """Loads models by name and makes a detector of them.
 
     >>> load("household-lit")  # or "siglip2-b16", an exported folder, an ONNX file
     >>> load("dinov2-b14", "siglip2-b16")  # a spatial model and a language model
 
     Args:
-        model: A model of `perception-contrast models list`, ``timm:ARCHITECTURE``, an exported folder, or
-            an ONNX file of `perception-contrast export`. One that knows words is taken as the language
-            model, beside dinov2-s14 as the spatial model.
-        language_model: What compares images with words, if ``model`` is the spatial model; "none" for none.
+        model: A model of `perception-contrast models list`, ``timm:ARCHITECTURE``, an exported folder, or an
+            ONNX file of `perception-contrast export`. A model that knows words becomes the language model,
+            beside dinov2-s14 as the spatial model.
+        language_model: The model that compares images with words, if ``model`` is the spatial model; "none"
+            for no language model.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
-        engine: "torch", "auto" (measures which is fastest and remembers it), or another engine's name. An
-            ONNX file runs on ONNX Runtime, or with "openvino" in OpenVINO.
-        precision: Of the engine; "auto" lets it choose, and leaves a file its own.
-        background: Whether the engine is chosen while images are processed; False chooses between two
-            images, at the eighth of a size, so that each run over the same images is alike.
-        dense: The way to dense features of a CLIP; "auto" takes the best for the model.
-        offline: Never touch the network; weights must be in the cache.
+        engine: "torch", "auto" (measures which engine is fastest and remembers it), or the name of an engine.
+            An ONNX file runs on ONNX Runtime, or with "openvino" on OpenVINO.
+        precision: Precision of the engine; "auto" lets the engine choose and leaves a file its own.
+        background: Whether the engine is chosen while images are processed. With False it is chosen between
+            two images, at the eighth image of a size, so that each run over the same images is alike.
+        dense: Method for the dense features of a CLIP; "auto" takes the best one for the model.
+        offline: Never use the network; weights must be in the cache.
         settings: Image size, tiles, splitting and others. Thresholds come with each call.
-        calibration: A file of `perception-contrast calibrate`; None takes that of the cache, if any.
-        progress: Called with lines that say what is loaded.
-        place: Whose level was measured by `perception-contrast calibrate --unlabelled`, and
-            from which on texts are reported; "" for none.
+        calibration: A file of `perception-contrast calibrate`; None takes the one in the cache, if any.
+        progress: Is called with lines that say what is being loaded.
+        place: A place that was measured by `perception-contrast calibrate --unlabelled`; its threshold then
+            applies to texts. "" for none.
+
+    Returns:
+        The detector; close it, or use it in a ``with``.
 
     Raises:
-        ModelError: The model is unknown, its weights are missing or not what they should be, the device or
-            engine is not there, or no level of the place was measured.
+        ModelError: The model is unknown, its weights are missing or wrong, the device or engine is not
+            available, or the place was not measured.
         SpaceError: The calibration is of another model.
     """
     name = _name_of(model)

@@ -157,7 +157,9 @@ class OutputPublishers:
         """Publishes what a result holds.
 
         Args:
+            result: Results of one image.
             header: The image's, unchanged.
+            output_format: How features and masks are written.
             boxes: One for each detection, None for one without; None where no boxes are known.
         """
         feature_dtype = output_format.feature_dtype

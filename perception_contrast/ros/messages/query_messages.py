@@ -40,6 +40,7 @@ def query_from_message(message: QueryMessage, space: str, known: Iterable[Exempl
     """The Query of a message.
 
     Args:
+        message: A perception_contrast_msgs/Query.
         space: That the exemplars must belong to.
         known: Current exemplars; one that comes back from GetQueries is recognised as such.
 

@@ -20,7 +20,7 @@ Paths = str | Path | Sequence[str | Path]
 
 
 class StoppedError(PerceptionError):
-    """Somebody stopped the run; all that it learned is saved."""
+    """The run was stopped; everything that it learned is saved."""
 
 
 def distill(
@@ -35,25 +35,27 @@ def distill(
     steps: int = 0,
     changes: Sequence[str] = (),
 ) -> Path:
-    """Teaches a small network what large ones see, on images without labels; resumes a run that was stopped.
+    """Trains a small network to give the features of large ones, on images without labels.
+
+    The same call resumes a run that was stopped.
 
     Args:
         data: Datasets, folders or .zips of images, tables, or recordings, whose frames are extracted first.
-        teachers: Models of the registry or folders of exports; several are learned at once.
+        teachers: Models of the registry or folders of exports; the student learns several at once.
         student: A ViT, ResNet, ConvNeXt or MobileNet of timm.
         output: The run's folder.
-        to: Where the student is exported, None for ``model`` within ``output``.
-        name: The student's model id; "" for ``student-`` and its network.
-        size: Side of its images in pixels, 0 for the network's own.
-        steps: Of the optimiser, 0 for the recipe's number of passes.
-        changes: "key=value" of the recipe ``distill_scratch``, on top of what the other arguments say.
+        to: Folder for the exported student; None for ``model`` within ``output``.
+        name: Model id of the student; "" for ``student-`` and its network.
+        size: Side of the student's images in pixels; 0 for the network's own.
+        steps: Optimiser steps; 0 for the recipe's number of passes.
+        changes: "key=value" of the recipe ``distill_scratch``; they override the other arguments.
 
     Returns:
-        The exported folder, which is a model's name everywhere.
+        The exported folder, which can be given wherever a model's name can.
 
     Raises:
-        StoppedError: By Ctrl-C; what was learned is saved.
-        PerceptionError: A teacher, a student or data that cannot be used.
+        StoppedError: Ctrl-C stopped the run; what was learned is saved.
+        PerceptionError: A teacher, a student or data cannot be used.
     """
     from perception_contrast_training.engine.pretraining import resume, start
     from perception_contrast_training.engine.resume import checkpoints_of

@@ -91,7 +91,8 @@ def judge(before: HeldOutScores, after: HeldOutScores, share: float) -> Verdict:
     Rank alone decides only where nothing else is known: it may fall while an encoder gets better.
 
     Args:
-        before, after: Of the same images.
+        before: Scores of the encoder before training.
+        after: Scores of the encoder after it, of the same images.
         share: Of a figure that may be lost.
 
     Returns:

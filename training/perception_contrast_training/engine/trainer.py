@@ -47,17 +47,17 @@ HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class DivergedError(PerceptionError):
-    """Too many steps on end without a finite loss and gradient."""
+    """Too many consecutive steps had no finite loss and gradient."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a step gave.
+    """The result of one step.
 
     Attributes:
         step: Optimiser steps done after it.
-        moved: False for one that was skipped.
-        figures: The loss, its terms, the gradient's norm, the learning rate.
+        moved: False if the step was skipped.
+        figures: The loss, its terms, the gradient's norm and the learning rate.
         watched: As ``Losses.watched``.
     """
 
@@ -68,13 +68,15 @@ class Step:
 
 
 class Trainer:
-    """Steps a method: pretraining, the alignment head and the rescoring head alike.
+    """Runs the steps of a method, the same for pretraining and for the heads.
 
     Attributes:
-        method: What learns; ``module`` is the same object as an ``nn.Module``.
-        parameters: All that the optimiser moves.
-        average: Averaged weights, None unless ``settings.average`` asks for them.
-        step_count, batches, skipped: Optimiser steps done; batches taken; batches that were not finite.
+        method: The method that learns; ``module`` is the same object as an ``nn.Module``.
+        parameters: All parameters that the optimiser moves.
+        average: Averaged weights; None unless ``settings.average`` asks for them.
+        step_count: Optimiser steps done.
+        batches: Batches taken.
+        skipped: Batches that were skipped because they were not finite.
     """
 
     def __init__(
@@ -90,12 +92,13 @@ class Trainer:
         """Moves the method to the device and makes its optimiser.
 
         Args:
-            method: A learning method, an ``nn.Module``.
-            settings: ``optimisation`` of the recipe, with ``steps`` and ``warm_up`` settled.
+            method: A learning method, which is an ``nn.Module``.
+            settings: ``optimisation`` of the recipe, with ``steps`` and ``warm_up`` given.
             epoch_steps: Batches in one pass over the data.
-            seed: Of the run. PyTorch is seeded for each batch from it, the batch's number and the process.
-            processes: Those that train together, None for this one alone.
-            streams: Random numbers that continue from step to step, in place of a seed for each batch.
+            seed: Seed of the run. PyTorch is seeded for each batch from it, the batch's number and the
+                process.
+            processes: The processes that train together; None for this one alone.
+            streams: Random numbers that continue from step to step, instead of a seed for each batch.
 
         Raises:
             RecipeError: The settings do not fit each other.
@@ -126,14 +129,26 @@ class Trainer:
 
     @property
     def progress(self) -> Progress:
+        """The position in the run."""
         return Progress(self.step_count, self.settings.steps, self._epoch_steps)
 
     @property
     def finished(self) -> bool:
+        """Whether all steps are done."""
         return self.step_count >= self.settings.steps
 
     def step(self, batch: Mapping[str, Any]) -> Step:
-        """One batch, this process's share of it. Raises DivergedError if too many on end are not finite."""
+        """Trains on one batch.
+
+        Args:
+            batch: This process's share of the batch.
+
+        Returns:
+            The figures of the step.
+
+        Raises:
+            DivergedError: Too many consecutive batches were not finite.
+        """
         self.module.train()
         progress = self.progress
         rate = self._set_schedules()
@@ -167,7 +182,14 @@ class Trainer:
         return Step(self.step_count, True, mean_of(figures, self.processes), losses.watched)
 
     def snapshot(self, **about: Any) -> Snapshot:
-        """What the run is now, as copies on the CPU. All processes must ask where weights are in shards."""
+        """Copies the state of the run to the CPU. If weights are in shards, all processes must call this.
+
+        Args:
+            **about: What the checkpoint notes besides, as JSON can hold it.
+
+        Returns:
+            The copies.
+        """
         state = self.optimiser.state_dict()
         slots = {
             number: {k: whole(v).cpu().clone() if isinstance(v, Tensor) else v for k, v in slot.items()}
@@ -186,13 +208,16 @@ class Trainer:
         )
 
     def resume(self, snapshot: Snapshot) -> None:
-        """Goes on from there: what follows is what would have followed, to the bit.
+        """Continues from a snapshot; what follows is bit-identical to an uninterrupted run.
 
-        The method's tensors are loaded by the caller (``checkpoint.load_into``).
+        The caller loads the method's tensors (``checkpoint.load_into``).
+
+        Args:
+            snapshot: State of a run.
 
         Raises:
-            CheckpointError: The run averages weights or continues random streams, and the checkpoint
-                holds none.
+            CheckpointError: The run averages weights or continues random streams, and the checkpoint has
+                none.
         """
         if self.average is not None:
             _require(snapshot.average, "averaged weights, which optimisation.average asks for")
@@ -208,11 +233,19 @@ class Trainer:
         self.step_count, self.batches, self.skipped = snapshot.step, snapshot.batches, snapshot.skipped
 
     def kept_state(self) -> Mapping[str, Tensor]:
-        """The weights that are evaluated and exported, by the names of the module."""
+        """Gives the weights that are evaluated and exported.
+
+        Returns:
+            The tensors by the module's names.
+        """
         return self.module.state_dict() if self.average is None else self.average.state
 
     def evaluated(self) -> AbstractContextManager[None]:
-        """A context in which the module has the weights that are evaluated: the average, if there is one."""
+        """Gives the module the weights that are evaluated: the average, if there is one.
+
+        Returns:
+            A context; the weights change back at its end.
+        """
         return nullcontext() if self.average is None else self.average.applied_to(self.module)
 
     def _randomness(self) -> AbstractContextManager[None]:
@@ -264,8 +297,11 @@ class Trainer:
         return nullcontext() if half is None else torch.autocast(self.processes.device.type, dtype=half)
 
     def _kernels(self, batch: Batch) -> AbstractContextManager[None]:
-        """PyTorch's own convolutions, where oneDNN's are wrong: in half precision on the CPU a strided one
-        over a map of one cell leaves whatever was in memory as its gradient (PyTorch 2.14)."""
+        """Uses PyTorch's own convolutions where oneDNN's are wrong.
+
+        In half precision on the CPU, a strided convolution over a map of one cell leaves whatever was in
+        memory as its gradient (PyTorch 2.14).
+        """
         backbone = getattr(self.method, "backbone", None)
         if not isinstance(backbone, Backbone) or backbone.is_vit or self.processes.device.type != "cpu":
             return nullcontext()
@@ -325,7 +361,15 @@ def _without_onednn() -> Iterator[None]:
 
 
 def split(batch: Batch, micro_batch: int) -> Iterator[Batch]:
-    """The batch in micro-batches of so many images; 0 for all at once."""
+    """Splits a batch into micro-batches.
+
+    Args:
+        batch: The views by name.
+        micro_batch: Number of images in each; 0 for all at once.
+
+    Yields:
+        The micro-batches.
+    """
     name, value = next(((n, v) for n, v in batch.items() if isinstance(v, Tensor)), ("", torch.empty(0)))
     count = value.shape[int(name in VIEWED)]
     if not micro_batch or micro_batch >= count:
@@ -361,7 +405,15 @@ def _all_finite(batch: Mapping[str, Any]) -> bool:
 
 
 def on_device(batch: Mapping[str, Any], device: torch.device) -> Batch:
-    """The batch with its tensors there."""
+    """Moves a batch to a device.
+
+    Args:
+        batch: Tensors and other values by name.
+        device: The device.
+
+    Returns:
+        The batch with its tensors on the device.
+    """
     return {
         name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
         for name, value in batch.items()

@@ -37,25 +37,26 @@ SELECTION_FIGURE = "held out"  # the figure of a probe that says which checkpoin
 
 
 class CollapseError(PerceptionError):
-    """A monitor stopped the run."""
+    """A monitor stopped the run because of a collapse."""
 
 
 @dataclass(frozen=True)
 class LoopComponents:
-    """What a run is made of beside its trainer.
+    """The parts of a run besides its trainer.
 
     Attributes:
         feed: Batches from the trainer's position on.
-        checkpoints: Where they are written; settings: how often.
+        checkpoints: Where checkpoints are written.
+        settings: How often checkpoints are written.
         journals: Where figures are written.
-        watcher: Monitors, None for none.
+        watcher: Monitors; None for none.
         probe: Figures on held-out images, by name; ``SELECTION_FIGURE`` chooses the best checkpoint.
         probe_every: Steps between two probes.
         export: Writes what lies beside the checkpoints, before each of them.
         unreadable: A line for each file that was left out before the run began.
         held_out_unreadable: A line for each held-out image that the probe could not read; it grows.
-        about: What every checkpoint notes beside the run's state, as JSON holds it.
-        events: Where alarms are noted, None in all but the first process.
+        about: What every checkpoint notes besides the run's state, as JSON can hold it.
+        events: Where alarms are noted; None in all processes except the first.
     """
 
     feed: Iterator[Mapping[str, Any]]
@@ -101,7 +102,12 @@ def _interruptible() -> Iterator[_StopSignal]:
 
 
 class TrainingLoop:
-    """Steps a trainer until its end. A checkpoint is written at least there, however it comes."""
+    """Runs the steps of a trainer until the end. At the end it writes a checkpoint, however the end comes.
+
+    Args:
+        trainer: The trainer.
+        components: The other parts of the run.
+    """
 
     def __init__(self, trainer: Trainer, components: LoopComponents) -> None:
         self.trainer, self.components = trainer, components
@@ -114,7 +120,10 @@ class TrainingLoop:
         self._alarm: str | None = None
 
     def run(self) -> EndReason:
-        """Steps until the run is finished or interrupted.
+        """Runs steps until the run is finished or interrupted.
+
+        Returns:
+            "finished" or "interrupted".
 
         Raises:
             DivergedError: Too many consecutive steps were not finite.

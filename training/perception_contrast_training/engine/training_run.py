@@ -72,7 +72,8 @@ def run_training(
         feed: Gives batches from a number on.
         stored: The checkpoint to go on from, None to start.
         watcher: Monitors.
-        probe: Figures on held-out images, every ``probe_every`` steps.
+        probe: Figures on held-out images.
+        probe_every: Steps between two probes.
         export: Writes what lies beside the checkpoints, before each of them.
         unreadable: As of ``LoopComponents``.
         held_out_unreadable: As of ``LoopComponents``.

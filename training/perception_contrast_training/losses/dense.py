@@ -10,10 +10,22 @@ from torch import Tensor
 def mask_loss(
     logits: Tensor, target: Tensor, weight: Tensor, focus: float = 1.0, overlap: float = 0.5
 ) -> Tensor:
-    """Binary cross-entropy weighted by |p - t|^focus (Lin et al., focal loss, 2017) plus a soft Dice term.
+    """Binary cross-entropy weighted by |p - t|^focus, plus a soft Dice term.
 
-    logits, target, weight: (b, q, n): images, phrases, cells; target in [0, 1]; weight 0 leaves a
-    cell out. Every phrase counts alike whatever its size. Dice is over phrases that are present.
+    Every phrase counts the same, whatever its size. Dice is over phrases that are present.
+
+    Args:
+        logits: (b, q, n) for images, phrases and cells.
+        target: (b, q, n) in [0, 1].
+        weight: (b, q, n); 0 leaves a cell out.
+        focus: Exponent of the weight of hard cells.
+        overlap: Factor of the Dice term.
+
+    Returns:
+        () loss.
+
+    Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017; Milletari et al., "V-Net", 3DV
+    2016.
     """
     probability = logits.sigmoid()
     hard = (probability.detach() - target).abs() ** focus
@@ -31,9 +43,16 @@ def mask_loss(
 
 
 def presence_loss(logits: Tensor, present: Tensor, known: Tensor, top: int = 8) -> Tensor:
-    """Is it in the image at all? Cross-entropy on the mean of the strongest cells.
+    """Cross-entropy of whether a phrase is in the image at all, on the mean of its strongest cells.
 
-    logits: (b, q, n). present: (b, q) in {0, 1}. known: (b, q) bool, others count nothing.
+    Args:
+        logits: (b, q, n) for images, phrases and cells.
+        present: (b, q) in {0, 1}.
+        known: (b, q) bool; a pair that is not known does not count.
+        top: Number of strongest cells.
+
+    Returns:
+        () loss; present and absent pairs count the same.
     """
     strongest = logits.topk(min(top, logits.shape[-1]), dim=-1).values.mean(-1)
     entropy = F.binary_cross_entropy_with_logits(strongest, present, reduction="none")
@@ -43,7 +62,16 @@ def presence_loss(logits: Tensor, present: Tensor, known: Tensor, top: int = 8) 
 
 
 def category_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Cross-entropy of cells over category names. logits (n, k); target (n,) int64, -1 none; weight (n,)."""
+    """Cross-entropy of cells over category names.
+
+    Args:
+        logits: (n, k) for cells and categories.
+        target: (n,) int64; -1 for no category.
+        weight: (n,) weight of each cell.
+
+    Returns:
+        () loss; zero if no cell counts.
+    """
     known = (target >= 0) & (weight > 0)
     if not bool(known.any()):
         return logits.new_zeros(())
@@ -54,11 +82,21 @@ def category_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def thing_loss(
     prediction: Tensor, offset: Tensor, log_radius: Tensor, edge: Tensor, weight: Tensor
 ) -> Tensor:
-    """Where the middle of a cell's thing is, how large the thing is, and whether the cell lies at its edge.
+    """Loss of the centre of a cell's object, the object's size, and whether the cell lies at its edge.
 
-    After the centre offsets of Panoptic-DeepLab (Cheng et al., CVPR 2020), in radii of the thing so that
-    things of all sizes count alike. prediction (b, h, w, 4); offset (b, h, w, 2) in radii; log_radius and
-    edge in {0, 1} (b, h, w); weight (b, h, w), 0 for cells of no thing.
+    Offsets are in radii of the object, so that objects of all sizes count the same.
+
+    Args:
+        prediction: (b, h, w, 4): offset (2), logarithm of the radius, logit of the edge.
+        offset: (b, h, w, 2) from the cell to the object's centre, in radii of the object.
+        log_radius: (b, h, w).
+        edge: (b, h, w) in {0, 1}.
+        weight: (b, h, w), 0 for cells of no object.
+
+    Returns:
+        () loss, mean over weighted cells.
+
+    Source: centre offsets after Cheng et al., "Panoptic-DeepLab", CVPR 2020.
     """
     total = weight.sum().clamp_min(1.0)
     towards = F.smooth_l1_loss(prediction[..., :2], offset, reduction="none", beta=0.2).sum(-1)

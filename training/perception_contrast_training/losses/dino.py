@@ -49,7 +49,21 @@ def dino_loss(
 def view_cross_entropy(
     targets: Sequence[Tensor], student_views: Sequence[Tensor], temperature: float
 ) -> Tensor:
-    """As ``dino_loss``, for targets (n, k) that are probabilities already, by whatever way."""
+    """Is ``dino_loss`` for targets that are probabilities already.
+
+    Args:
+        targets: Probabilities (n, k) of each of the teacher's views; they get no gradient.
+        student_views: Logits (n, k) of each view; those that the teacher saw come first.
+        temperature: Temperature of the student's softmax.
+
+    Returns:
+        () loss, mean over images and pairs of different views.
+
+    Raises:
+        ValueError: No pair is left, or the teacher has more views.
+
+    Source: Caron et al., "Emerging Properties in Self-Supervised Vision Transformers" (DINO), ICCV 2021.
+    """
     if len(targets) > len(student_views):
         raise ValueError(
             f"{len(targets)} views of the teacher, but {len(student_views)} of the student, of which they "
@@ -68,6 +82,17 @@ def view_cross_entropy(
 
 
 def sharpened(logits: Tensor, temperature: float, center: Tensor | None = None) -> Tensor:
-    """A teacher's probabilities: softmax of logits (..., k) less a centre (k,) or (1, k), no gradient."""
+    """Computes a teacher's probabilities by centring and sharpening, without gradient.
+
+    Args:
+        logits: (..., k) logits of the teacher.
+        temperature: Temperature of the softmax.
+        center: (k,) or (1, k), subtracted from the logits; None for none.
+
+    Returns:
+        (..., k) probabilities.
+
+    Source: Caron et al., "Emerging Properties in Self-Supervised Vision Transformers" (DINO), ICCV 2021.
+    """
     centred = logits.detach() if center is None else logits.detach() - center.detach()
     return F.softmax(centred / temperature, dim=-1)

@@ -11,23 +11,48 @@ from perception_contrast_training.losses.full_precision import exact
 
 @exact
 def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean over all numbers; of standardised vectors 1 for a student that always says the mean."""
+    """Mean squared error of features.
+
+    Args:
+        predicted: (..., c) features of the student.
+        target: (..., c) features of the teacher. If they are standardised, a student that always predicts
+            their mean has a loss of 1.
+
+    Returns:
+        () mean over all numbers.
+    """
     return F.mse_loss(predicted, target)
 
 
 @exact
 def angular_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """One minus the cosine of vectors (..., c), the mean over them: 0 for the same directions."""
+    """One minus the cosine of features.
+
+    Args:
+        predicted: (..., c) features of the student.
+        target: (..., c) features of the teacher.
+
+    Returns:
+        () mean over vectors; 0 for the same directions.
+    """
     cosine: Tensor = F.cosine_similarity(predicted, target, dim=-1, eps=1e-6)
     return 1.0 - cosine.mean()
 
 
 @exact
 def on_cells(grid: Tensor, rows: int, columns: int) -> Tensor:
-    """A grid (n, h, w, c) at the cells of another grid of the same image, (n, rows, columns, c).
+    """Resamples a grid of features to the cells of another grid of the same image.
 
-    Cells' centres stay where they are in the image (``align_corners`` off); where cells become larger, all
+    The centres of cells keep their place in the image (``align_corners`` off). If cells become larger, all
     that lie in one count (antialiasing).
+
+    Args:
+        grid: (n, h, w, c).
+        rows: Rows of the other grid.
+        columns: Columns of the other grid.
+
+    Returns:
+        (n, rows, columns, c).
     """
     if tuple(grid.shape[1:3]) == (rows, columns):
         return grid

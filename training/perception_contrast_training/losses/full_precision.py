@@ -21,13 +21,20 @@ def full_precision(like: Tensor) -> Iterator[None]:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
+    """Raises half precision to float32 and leaves other types as they are."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def exact(loss: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Softmaxes, distances and sums in float32 at least: half tensors are raised, autocast is off.
+    """Makes a loss compute in float32 at least: half tensors are raised and autocast is off.
 
     Gradients come back in the inputs' type. In float16 the sum over a batch of a few thousand is infinite.
+
+    Args:
+        loss: A function of tensors.
+
+    Returns:
+        The same function in full precision.
     """
 
     @functools.wraps(loss)

@@ -54,9 +54,18 @@ def ibot_loss(
 
 @exact
 def patch_cross_entropy(target: Tensor, student: Tensor, mask: Tensor, temperature: float) -> Tensor:
-    """As ``ibot_loss``, of masked patches alone and for targets that are probabilities already.
+    """Is ``ibot_loss`` for targets that are probabilities already, of the masked patches alone.
 
-    target, student: (m, k), of the m patches where mask (b, n) is true, row by row.
+    Args:
+        target: (m, k) probabilities of the m masked patches, row by row; they get no gradient.
+        student: (m, k) logits of the same patches.
+        mask: (b, n) bool, true for the m patches.
+        temperature: Temperature of the student's softmax.
+
+    Returns:
+        () loss, mean over an image's masked patches, then over images; an image without any counts as zero.
+
+    Source: Zhou et al., "iBOT: Image BERT Pre-Training with Online Tokenizer", ICLR 2022.
     """
     entropy = -(target.detach() * F.log_softmax(student / temperature, dim=-1)).sum(dim=-1)
     many = mask.sum(dim=1, keepdim=True).clamp_min(1).to(entropy.dtype)

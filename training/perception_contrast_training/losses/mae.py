@@ -11,9 +11,19 @@ Patch = int | tuple[int, int]
 
 
 def patches_of(image: Tensor, patch_size: Patch) -> Tensor:
-    """(b, c, H, W) to (b, patches, pixels of one * c): rows of patches, in each rows of pixels, then RGB.
+    """Cuts images into patches.
 
-    Raises ValueError for a side that is no multiple of the patch.
+    Args:
+        image: (b, c, H, W).
+        patch_size: Side of a patch in pixels, or (height, width).
+
+    Returns:
+        (b, patches, pixels of a patch * c): rows of patches; in each patch rows of pixels, then channels.
+
+    Raises:
+        ValueError: A side is not a multiple of the patch.
+
+    Source: He et al., "Masked Autoencoders Are Scalable Vision Learners" (MAE), CVPR 2022.
     """
     batch, channels, height, width = image.shape
     high, wide = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size

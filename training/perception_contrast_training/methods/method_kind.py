@@ -18,19 +18,21 @@ Settings = Any
 
 @dataclass(frozen=True)
 class MethodKind:
-    """What there is to know of a learning method before it is made.
+    """The description of a learning method, ours or one of another package.
 
     Attributes:
-        settings: Its dataclass, whose defaults are those of the paper.
-        make: Makes it of a backbone (with captions: of a model's own two towers too) and settings.
-        views: Makes its views, of its settings and what the backbone takes.
-        fit_to_data: Settings for the images there are, and sentences about what was changed.
-        paper_defaults: How its authors moved its weights.
-        vit_defaults: How a ViT's weights are moved, where the authors' way is for ResNets; None for the same.
+        settings: Its dataclass of settings, whose defaults are those of the paper.
+        make: Makes the method from a backbone (with captions also from both encoders of a model) and
+            settings.
+        views: Makes its views from its settings and the backbone's input.
+        fit_to_data: Fits settings to the number of images, and gives sentences about the changes.
+        paper_defaults: The optimiser's settings of its authors.
         texts: Whether it needs captions.
-        locks: Whether the backbone stays as it is.
+        locks: Whether the backbone stays frozen.
         paired: Whether its views are ``PairedViews``.
-        negatives: Whether its loss has any, and heeds FRAME_POSITIONS in a batch.
+        negatives: Whether its loss has negatives and uses FRAME_POSITIONS of a batch.
+        vit_defaults: The optimiser's settings for a ViT, if ``paper_defaults`` are for ResNets; None for the
+            same.
     """
 
     settings: type
@@ -53,7 +55,14 @@ class MethodKind:
             )
 
     def defaults_for(self, optimiser: str) -> PaperDefaults:
-        """The published settings that belong to an optimiser."""
+        """Selects the published settings for an optimiser.
+
+        Args:
+            optimiser: Name of the optimiser.
+
+        Returns:
+            ``vit_defaults`` if they use it, otherwise ``paper_defaults``.
+        """
         if self.vit_defaults is not None and self.vit_defaults.optimiser == optimiser:
             return self.vit_defaults
         return self.paper_defaults

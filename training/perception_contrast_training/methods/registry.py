@@ -64,14 +64,18 @@ METHODS: dict[str, MethodKind] = {
 
 
 def method_kind(name: str) -> MethodKind:
-    """One of ``METHODS``, or one of another package.
+    """Finds a learning method.
 
     Args:
-        name: As of ``METHODS``; registered by an installed package in the group of entry points
-            ``perception_contrast.methods``; or ``my_package.vicreg:KIND``, a module's attribute.
+        name: A name of ``METHODS``; a name that an installed package registers in the group of entry points
+            ``perception_contrast.methods``; or ``my_package.vicreg:KIND``, an attribute of a module.
+
+    Returns:
+        The description of the method.
 
     Raises:
-        RecipeError: There is no such method (names the nearest), or its module cannot be imported.
+        RecipeError: There is no such method (the message names the nearest), or its module cannot be
+            imported.
     """
     if name in METHODS:
         return METHODS[name]
@@ -86,14 +90,31 @@ def method_kind(name: str) -> MethodKind:
 
 
 def short_name(name: str) -> str:
-    """A method's name as part of a file's or a model's: of a module's its last part."""
+    """Gives a method's name for files and models.
+
+    Args:
+        name: As of ``method_kind``.
+
+    Returns:
+        The name; of ``my_package.vicreg:KIND`` it is ``vicreg``.
+    """
     return name.partition(":")[0].rpartition(".")[2].lower() if plugins.is_module_name(name) else name
 
 
 def network_of(name: str, settings: Settings, backbone: BackboneSettings) -> Network:
-    """What a method learns on: a backbone, or both towers of a model that knows words.
+    """Makes the network that a method trains.
 
-    Raises ModelError for weights, RecipeError for settings that do not fit each other.
+    Args:
+        name: As of ``method_kind``.
+        settings: Settings of the method.
+        backbone: Settings of the backbone.
+
+    Returns:
+        A backbone, or both encoders of an image-text model.
+
+    Raises:
+        ModelError: The weights are missing or wrong.
+        RecipeError: The settings do not fit each other.
     """
     kind = method_kind(name)
     text: TextSettings | None = settings.text if kind.texts else None
@@ -106,10 +127,21 @@ def make_method(
     backbone: Network | BackboneSettings,
     lora: LoraSettings | None = None,
 ) -> tuple[Method, Views]:
-    """A method on its backbone, and what makes its views. Initial weights come from torch's own chance.
+    """Makes a method with its backbone, and its views. Initial weights come from torch's random numbers.
 
-    lora: adapts the backbone's weights by small additions alone (``networks.lora.merged`` works them
-    in). Raises RecipeError for settings that do not fit each other, ModelError for weights.
+    Args:
+        name: As of ``method_kind``.
+        settings: Settings of the method, of the class ``MethodKind.settings``.
+        backbone: The backbone, or its settings.
+        lora: Low-rank additions that are trained instead of the backbone's weights (Hu et al., LoRA, ICLR
+            2022); ``networks.lora.merged`` merges them. None trains the weights.
+
+    Returns:
+        The method, and what makes its views.
+
+    Raises:
+        RecipeError: The settings do not fit each other.
+        ModelError: The weights are missing or wrong.
     """
     kind = method_kind(name)
     if not isinstance(settings, kind.settings):

@@ -18,7 +18,14 @@ SOURCES, DRAWS = "sources", "draws/"
 
 
 def collated(samples: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Samples as ``Views`` gives them to a batch: (v, n, ...) for the names in VIEWED, else (n, ...)."""
+    """Makes a batch of samples.
+
+    Args:
+        samples: What ``Views`` gives for each image.
+
+    Returns:
+        (v, n, ...) for the names in VIEWED, otherwise (n, ...).
+    """
     return {
         name: torch.stack([sample[name] for sample in samples], dim=int(name in VIEWED))
         for name in samples[0]

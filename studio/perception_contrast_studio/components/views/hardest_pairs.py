@@ -25,7 +25,8 @@ class HardestPairs(Element, component="hardest_pairs.js"):
 
         Args:
             pairs: The hardest first.
-            first, second: ``names`` and the URL of the picture ``sheet`` of rows and columns.
+            first: ``names`` and the URL of the picture ``sheet`` of the rows.
+            second: The same of the columns.
         """
         self._props.update({"pairs": list(pairs), "first": dict(first), "second": dict(second)})
         self.update()

@@ -189,7 +189,11 @@ def cosines(
 
     Args:
         report: Told of progress.
-        path, changes, source, seed, draw: As of ``views``.
+        path: As of ``views``.
+        changes: As of ``views``.
+        source: As of ``views``.
+        seed: As of ``views``.
+        draw: As of ``views``.
         encoder: A model's name.
 
     Returns:

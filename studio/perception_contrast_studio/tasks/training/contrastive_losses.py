@@ -61,11 +61,13 @@ def compare(
 
     Args:
         report: Not used.
-        first, second: (n, c) vectors; row i of one belongs to row i of the other.
+        first: (n, c) vectors.
+        second: (n, c) vectors; row i belongs to row i of ``first``.
         temperature: Divides cosines.
         bias: Added to the logits of the sigmoid loss.
         where: (n, 2, 7) as ``FRAME_POSITIONS`` with radii of 1 s and 1 m, or None.
-        seconds, metres: Frames nearer than this are no negatives; 0 for no such rule.
+        seconds: Frames nearer in time than this are no negatives; 0 for no such rule.
+        metres: Frames nearer in space than this are no negatives; 0 for no such rule.
         masked: Whether ``table`` and ``hardest`` leave such frames out.
         table: Of TABLES, what the cells show.
 

@@ -28,9 +28,12 @@ def pair_batch(
     """A batch of n pairs.
 
     Args:
-        first, second: (n, c) float32 unit vectors; row i of one belongs to row i of the other.
-        first_names, second_names: What to call them.
-        first_sheet, second_sheet: JPEG of n square pictures side by side, or None.
+        first: (n, c) float32 unit vectors.
+        second: (n, c) float32 unit vectors; row i belongs to row i of ``first``.
+        first_names: Names of the rows of ``first``.
+        second_names: Names of the rows of ``second``.
+        first_sheet: JPEG of n square pictures side by side, or None.
+        second_sheet: The same of ``second``.
         groups: Class or caption of each pair, "" for none; empty where no pair has one.
         where: (n, 2, 7) as ``FRAME_POSITIONS`` in seconds and metres, or None.
 

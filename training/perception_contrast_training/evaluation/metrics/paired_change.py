@@ -40,8 +40,9 @@ def paired_change(before: Sequence[Tensor], after: Sequence[Tensor], loss: float
     Unlike a bootstrap it is not of width zero where no image changed, so that a few images are no proof.
 
     Args:
-        before, after: For each mean that the figure is made of, (n,) values of 0 to 1, an image a row in
-            the same order. The figure is the mean of these means; its interval is as if they erred together.
+        before: For each mean that the figure is made of, (n,) values of 0 to 1, one for each image. The
+            figure is the mean of these means; its interval is as if they erred together.
+        after: The same, with the images in the same order.
         loss: Of the figure that is looked for, above 0.
 
     Returns:
