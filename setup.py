@@ -37,6 +37,8 @@ def requirements(name: str) -> list[str]:
 def extras() -> dict[str, list[str]]:
     # What the nodes use where it is there: an engine, and the surface of the map.
     found = {name: requirements(name) for name in ("openvino", "mapping")}
+    # By this name `colcon test` sees that the tests want pytest; without it, it runs none and says OK.
+    found["test"] = requirements("dev")
     return found | {
         folder: [f"{package} @ {(ROOT / folder).as_uri()}"]
         for folder, package in COMPANIONS.items()
