@@ -28,6 +28,7 @@ extensions = [
     "sphinx_design",
     "repository_links",
     "command_reference",
+    "mathml",
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["deploy"]
@@ -48,7 +49,9 @@ napoleon_use_ivar = True
 html_theme = "furo"
 html_title = f"perception_contrast {release}"
 html_short_title = project
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_math_renderer = "mathml"
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b6e4f", "color-brand-content": "#0b6e4f"},
     "dark_css_variables": {"color-brand-primary": "#56d4a5", "color-brand-content": "#56d4a5"},

@@ -1,14 +1,15 @@
-"""Draws the figures of the explanations anew, from a rendered room and our own code.
+"""Draws the figures of the documents anew, from rendered rooms and our own code.
 
 Run in a shell after `source env.sh`:
   python scripts/docs_figures.py
-It writes docs/images/{augmentations,temperature,clip_and_dino,embedding_space}.png.
+It writes docs/images/{augmentations,temperature,clip_and_dino,embedding_space,own_object,graph}.png.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -24,6 +25,7 @@ from perception_contrast_training.views.view_transform import BackboneInput
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.patches import FancyBboxPatch
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SEED = 910_027  # of rooms that no head was trained on
@@ -140,6 +142,100 @@ def embedding_space(images: list[Rgb], detector: pc.Detector) -> None:
     save(figure, "embedding_space")
 
 
+def own_object(detector: pc.Detector) -> None:
+    """One thing of a room is shown in one view and looked for in another."""
+    first, second = two_views(detector)
+    box = max(
+        (one for one in detector(first, ["potted plant"]).detections), key=lambda one: one.scores.probability
+    ).box
+    shown = detector.exemplar(first, box=box)
+    result = detector(second, [pc.Query("my plant", exemplars=(shown,))])
+    figure, axes = plt.subplots(1, 3, figsize=(14, 4))
+    axes[0].imshow(first)
+    left, top, right, bottom = box
+    frame = plt.Rectangle((left, top), right - left, bottom - top, fill=False, color="#ff2d9b", linewidth=3)
+    axes[0].add_patch(frame)
+    axes[0].set_title("shown once: a box in one image")
+    axes[1].imshow(likeness(detector, first, box, second), cmap="cividis")
+    axes[1].set_title("another image: cosine with what was shown")
+    axes[2].imshow(result.plot())
+    axes[2].set_title("found as “my plant”")
+    for axis in axes:
+        axis.axis("off")
+    save(figure, "own_object")
+
+
+def two_views(detector: pc.Detector) -> tuple[Rgb, Rgb]:
+    """Views of the first room in both of which a potted plant is found with confidence."""
+    sampler = iter(SceneSampler(SEED, SceneSettings(views=2)))
+    for _ in range(ROOMS):
+        views = [np.asarray(next(sampler).rgb) for _ in range(2)]
+        found = [detector(view, ["potted plant"]).detections for view in views]
+        if all(any(one.scores.probability > 0.8 for one in each) for each in found):
+            return views[0], views[1]
+    raise SystemExit("no room shows a potted plant twice")
+
+
+def likeness(detector: pc.Detector, first: Rgb, box: tuple[int, int, int, int], second: Rgb) -> NDArray[Any]:
+    """Cosine of each cell of one image's DINOv2 features with those in a box of another."""
+    grids = [detector(image, []).features for image in (first, second)]
+    units = [grid / np.linalg.norm(grid, axis=2, keepdims=True) for grid in grids]
+    rows, columns = units[0].shape[:2]
+    height, width = first.shape[:2]
+    left, right = (int(x * columns / width) for x in box[0::2])
+    top, bottom = (int(y * rows / height) for y in box[1::2])
+    inside = units[0][top : bottom + 1, left : right + 1].reshape(-1, units[0].shape[2]).mean(0)
+    return np.asarray(units[1] @ (inside / np.linalg.norm(inside)))
+
+
+# Name, place and size of each box of the graph; names of topics beside the arrows.
+GRAPH_BOXES = {
+    "camera driver": (0.2, 2.1, "your robot"),
+    "perception_node": (3.6, 2.1, "DINOv2 + language model"),
+    "map_node": (7.4, 3.4, "3D map, memory"),
+    "your nodes": (7.4, 2.1, "subscribe, or PerceptionClient"),
+    "studio": (7.4, 0.8, "in the browser"),
+}
+GRAPH_ARROWS = (
+    ("camera driver", "perception_node", "image, depth,\ncamera_info"),
+    ("perception_node", "map_node", "~/instances,\n~/region_features"),
+    ("perception_node", "your nodes", "~/detections, ~/masks"),
+    ("perception_node", "studio", "~/overlay, ~/features"),
+)
+
+
+def graph() -> None:
+    """Which nodes there are and what they say to each other."""
+    figure, axis = plt.subplots(figsize=(11, 4.4))
+    width, height = 2.5, 0.9
+    for name, (x, y, note) in GRAPH_BOXES.items():
+        own = name not in ("camera driver", "your nodes")
+        colour = "#d9f2e6" if own else "#eeeeee"
+        style = "round,pad=0.02,rounding_size=0.12"
+        box = FancyBboxPatch((x, y), width, height, boxstyle=style, facecolor=colour, edgecolor="#0b6e4f")
+        axis.add_patch(box)
+        axis.text(x + width / 2, y + 0.58, name, ha="center", va="center", fontsize=11, weight="bold")
+        axis.text(x + width / 2, y + 0.25, note, ha="center", va="center", fontsize=8)
+    for source, target, topics in GRAPH_ARROWS:
+        (x0, y0, _), (x1, y1, _) = GRAPH_BOXES[source], GRAPH_BOXES[target]
+        start, end = (x0 + width + 0.03, y0 + height / 2), (x1 - 0.03, y1 + height / 2)
+        axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "#0b6e4f", "linewidth": 1.6})
+        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        axis.text(*middle, topics, ha="center", va="center", fontsize=8, backgroundcolor="white")
+    axis.annotate(
+        "",
+        (GRAPH_BOXES["perception_node"][0] + 1.6, 2.07),
+        (GRAPH_BOXES["studio"][0] - 0.03, 1.05),
+        arrowprops={"arrowstyle": "-|>", "color": "#888888", "connectionstyle": "arc3,rad=-0.25"},
+    )
+    axis.text(5.0, 0.85, "~/set_queries, ~/add_exemplar", ha="center", fontsize=8, color="#555555")
+    axis.text(8.65, 4.45, "~/find: where is the red mug?", ha="center", fontsize=8, color="#555555")
+    axis.set_xlim(0, 10.2)
+    axis.set_ylim(0.4, 4.7)
+    axis.axis("off")
+    save(figure, "graph")
+
+
 def save(figure: plt.Figure, name: str) -> None:
     figure.tight_layout()
     figure.savefig(IMAGES / f"{name}.png", dpi=110, bbox_inches="tight")
@@ -152,6 +248,8 @@ def main() -> int:
     temperature(images, detector)
     clip_and_dino(images, detector)
     embedding_space(images, detector)
+    own_object(detector)
+    graph()
     return 0
 
 
