@@ -25,7 +25,7 @@ class Loaded(Protocol[Taken]):
     @property
     def facts(self) -> Any: ...
 
-    def __call__(self, item: Taken) -> Any:
+    def __call__(self, item: Taken, /) -> Any:
         """The result of an item."""
         ...
 
