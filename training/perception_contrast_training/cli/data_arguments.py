@@ -176,6 +176,7 @@ def _add_autolabel(parser: argparse.ArgumentParser) -> None:
     add("--restart", action="store_true", help="replace what an earlier run of this command wrote there")
     add("--device", default=AUTO, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--offline", action="store_true", help="do not touch the network")
+    add_ray(parser)
 
 
 def _classes(parser: argparse.ArgumentParser) -> None:

@@ -245,10 +245,10 @@ def _split(arguments: argparse.Namespace) -> None:
 
 def _autolabel(arguments: argparse.Namespace) -> None:
     from perception_contrast.core.vocabulary import Vocabulary, parse_queries
-    from perception_contrast.pipeline.detector.load import load
     from perception_contrast.vocabulary.query_inputs import with_named
     from perception_contrast_training.data.autolabel.agreement import checked_names
     from perception_contrast_training.data.autolabel.autolabel import AutolabelOptions, autolabel
+    from perception_contrast_training.data.autolabel.labeller import LabelModels
 
     queries = parse_queries(arguments.queries.split(","))
     distractors = [text.strip() for text in arguments.distractors.split(",") if text.strip()]
@@ -268,10 +268,10 @@ def _autolabel(arguments: argparse.Namespace) -> None:
         arguments.topic,
         arguments.restart,
     )
-    common = {"device": arguments.device, "offline": arguments.offline, "background": False}
-    detector = load(arguments.model, arguments.language_model, **common)
-    second = load(arguments.second, **common) if arguments.second else None
-    found = autolabel(options, detector, second)
+    models = LabelModels(
+        arguments.model, arguments.language_model, arguments.second, arguments.device, arguments.offline
+    )
+    found = autolabel(options, models, where_of(arguments))
     print(f"{found.labels} labels of a model in {found.frames} frames: {found.file}")
     for reason, count in sorted(found.left_out.items(), key=lambda one: -one[1]):
         print(f"  left out, {reason}: {count}")

@@ -19,10 +19,22 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.engines.engine_names import AUTO, KINDS, PRECISIONS
 from perception_contrast.pipeline.pipeline_settings import AUTO_TILE
 from perception_contrast_training.cli.eval_options import Job, Options
+from perception_contrast_training.cli.ray_arguments import add_ray, where_of
 from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.evaluation.report import Outcome, markdown, write_images, write_json
+from perception_contrast_training.fleet.map_items import joined_to
 
 TASKS = ("photos", "seg", "det", "track", "classify", "propagate", "exemplars", "familiarity", "map")
+_APART = "leave --ray out, and give each sequence a command of its own"
+# Tasks whose images cannot be measured apart from each other: why, and what to do instead.
+WHOLE_TASKS = {
+    "track": f"follows things from frame to frame; {_APART}",
+    "propagate": f"follows marks from frame to frame; {_APART}",
+    "exemplars": "takes what it searches from one frame of the recording; leave --ray out",
+    "map": "builds each room's map frame by frame; leave --ray out, and share the rooms among commands with "
+    "--seed and --rooms",
+    "seg --probe": "fits one layer to the features of all images; leave --ray out",
+}
 NAMED_TASKS = ("photos", "familiarity")  # that read labelled photographs, whose labels --names explains
 _EPILOG = """\
 data by task:
@@ -53,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="write all figures")
     add("--out", type=Path, metavar="DIR", help="write images: confusions, curves, worst cases, overlays")
     _add_pipeline(parser)
+    add_ray(parser.add_argument_group("cluster", "for photos, seg, det, classify and familiarity"))
     _add_data(parser)
     probe = parser.add_argument_group("seg --probe")
     probe.add_argument("--probe", action="store_true", help="fit a linear layer on the encoder's features")
@@ -190,9 +203,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     options = _options(arguments)
     _require_writable(arguments.json, arguments.out)
-    job, began = Job(options, Skipped()), time.perf_counter()
+    job, began = Job(options, Skipped(), where=where_of(arguments)), time.perf_counter()
     try:
-        outcome = _task(options)(job)
+        with joined_to(job.where):
+            outcome = _task(options)(job)
         images = write_images(arguments.out, outcome) if arguments.out else []
     except OSError as error:
         raise PerceptionError(f"a file cannot be read or written: {error}") from error
@@ -210,6 +224,9 @@ def _options(arguments: argparse.Namespace) -> Options:
         raise PerceptionError("--probe goes with --task seg")
     if arguments.names and arguments.task not in NAMED_TASKS:
         raise PerceptionError(f"--names goes with --task {' or '.join(NAMED_TASKS)}")
+    task = "seg --probe" if arguments.probe else arguments.task
+    if arguments.ray and task in WHOLE_TASKS:
+        raise PerceptionError(f"--ray does not go with --task {task}, which {WHOLE_TASKS[task]}")
     return Options(
         task=arguments.task,
         data=arguments.data,

@@ -17,6 +17,7 @@ from perception_contrast.segmentation.calibration_files import calibration_for
 from perception_contrast_training.evaluation.readers.household_options import HouseholdOptions, scenes_of
 from perception_contrast_training.evaluation.readers.names import vocabulary_beside, vocabulary_of
 from perception_contrast_training.evaluation.readers.types import VOID, Skipped
+from perception_contrast_training.fleet.map_items import Where
 from perception_contrast_training.photographs.naming import Naming, load_naming
 
 
@@ -64,11 +65,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Job:
-    """What a task gets: the options, where to note images that cannot be read, and what to tell."""
+    """What a task gets: the options, where to note images that cannot be read, what to tell, and where to
+    measure the images of a task that takes each by itself."""
 
     options: Options
     skipped: Skipped
     notes: list[str] = field(default_factory=list)
+    where: Where = field(default_factory=Where)
 
 
 def household_of(options: Options) -> HouseholdOptions | None:

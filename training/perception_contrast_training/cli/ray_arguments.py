@@ -22,5 +22,5 @@ def add_ray(group: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
 
 
 def where_of(arguments: argparse.Namespace) -> Where:
-    """Where the work of a command with these options and ``--workers`` runs."""
-    return Where(arguments.workers, arguments.ray, arguments.ray_cpus, arguments.ray_gpus)
+    """Where the work of a command with these options, and ``--workers`` if it has that, runs."""
+    return Where(getattr(arguments, "workers", 1), arguments.ray, arguments.ray_cpus, arguments.ray_gpus)

@@ -56,6 +56,12 @@ class PrecisionRecall:
             self.scores.append(float(scores[index]))
             self.correct.append(best >= 0)
 
+    def merge(self, later: PrecisionRecall) -> None:
+        """Adds the images of another, behind those of this one."""
+        self.scores += later.scores
+        self.correct += later.correct
+        self.truths += later.truths
+
     def average_precision(self) -> float:
         """Area under precision made monotone; nan without truths."""
         if not self.truths:

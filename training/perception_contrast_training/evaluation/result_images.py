@@ -89,10 +89,20 @@ class WorstCases:
 
     def add(self, score: float, text: str, panels: Sequence[Image]) -> None:
         """panels: (H, W, 3) uint8 of one size, one for each heading; a nan score is left out."""
+        if self._counts(score):
+            self._keep(score, text, tuple(_fitted(panel) for panel in panels))
+
+    def merge(self, later: WorstCases) -> None:
+        """Adds what another has kept, as of images behind those of this one."""
+        for negative, _, text, panels in sorted(later._kept, key=lambda one: one[1]):
+            if self._counts(-negative):
+                self._keep(-negative, text, panels)
+
+    def _counts(self, score: float) -> bool:
+        return bool(np.isfinite(score)) and (len(self._kept) < self.most or -score > self._kept[0][0])
+
+    def _keep(self, score: float, text: str, small: tuple[Image, ...]) -> None:
         self._count += 1
-        if not np.isfinite(score) or (len(self._kept) == self.most and -score <= self._kept[0][0]):
-            return
-        small = tuple(_fitted(panel) for panel in panels)
         heapq.heappush(self._kept, (-score, self._count, text, small))
         if len(self._kept) > self.most:
             heapq.heappop(self._kept)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from perception_contrast.core.errors import PerceptionError, one_line
-from perception_contrast_training.fleet.map_items import Item, Where, Work, attempt
+from perception_contrast_training.fleet.map_items import Flow, Item, Where, Work, attempt
 
 LOCAL, AUTO = "local", "auto"
 _AHEAD_PER_CPU = 4
@@ -55,27 +57,41 @@ def joined(address: str, cpus: int | None = None) -> Iterator[Any]:
             ray.shutdown()
 
 
-def map_on_ray(work: Work[Item], items: Sequence[Item], where: Where) -> Iterator[tuple[int, Any]]:
+def map_on_ray(
+    work: Work[Item], items: Iterable[Item], where: Where, *, ordered: bool = False
+) -> Iterator[tuple[int, Any]]:
     """As ``map_items``, an item a task.
 
-    The nodes must have this package and see data and results under the same paths or addresses. Ray gives
-    the item of a worker that died to another one, ``where.retries`` times; then its result is an error.
+    The nodes must have this package and see data and results under the same paths or addresses. A relative
+    path is looked for in this process's folder, where a node has that folder. Ray gives the item of a worker
+    that died to another one, ``where.retries`` times; then its result is an error.
     """
     with joined(where.ray) as ray:
         task = ray.remote(
             max_retries=where.retries, num_cpus=where.cpus, num_gpus=where.gpus or None, max_calls=0
-        )(attempt)
+        )(_attempt_there)
         ahead = where.ahead or max(2, int(_AHEAD_PER_CPU * ray.cluster_resources().get("CPU", 1)))
-        shared, left = ray.put(work), iter(range(len(items)))
-        numbers: dict[Any, int] = {}
-        while True:
-            while len(numbers) < ahead and (number := next(left, -1)) >= 0:
-                numbers[task.remote(shared, items[number])] = number
-            if not numbers:
-                return
-            done, _ = ray.wait(list(numbers))
+        shared, folder = ray.put(work), str(Path.cwd())
+        flow = Flow(items, ahead, ordered=ordered)
+        # In a list Ray leaves the reference as it is, so that a worker unpacks the work once.
+        while running := flow.send(lambda item: task.remote([shared], folder, item)):
+            done, _ = ray.wait(running)
             for one in done:
-                yield numbers.pop(one), _result(ray, one)
+                yield from flow.end(one, _result(ray, one))
+
+
+def _attempt_there(shared: list[Any], folder: str, item: Any) -> Any:
+    """``attempt`` in a worker."""
+    if Path(folder).is_dir() and Path.cwd() != Path(folder):
+        os.chdir(folder)
+    return attempt(_unpacked(shared[0]), item)
+
+
+@lru_cache(maxsize=1)
+def _unpacked(reference: Any) -> Any:
+    import ray
+
+    return ray.get(reference)
 
 
 def _result(ray: Any, reference: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,37 @@ class TestRay:
 
         found = dict(map_items(work, [0, 1, 2, 3], Where(ray="local", ahead=2)))
         assert str(found.pop(2)) == "item 2 is bad" and found == {0: 0, 1: 10, 3: 30}
+
+    def test_results_wait_for_earlier_ones_and_items_for_them(self, tmp_path: Path) -> None:
+        """The first item ends only when no other is sent any more."""
+        last, asked = tmp_path / "last", []
+
+        def items() -> Iterator[int]:
+            for item in range(30):
+                asked.append(item)
+                yield item
+
+        def work(item: int, _: Any) -> int:
+            if item == 0:
+                while not last.exists():
+                    time.sleep(0.02)
+            elif item == 4:  # behind two on their way, and those of four that wait
+                last.touch()
+            return item
+
+        given = []
+        for number, found in map_items(work, items(), Where(ray="local", ahead=2), ordered=True):
+            given.append((number, found))
+            assert len(asked) <= number + 1 + 2 + 4
+        assert given == [(item, item) for item in range(30)]
+
+    def test_a_relative_path_is_that_of_the_command(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "here.txt").write_text("found")
+        monkeypatch.chdir(tmp_path)
+        found = dict(map_items(lambda item, _: Path(item).read_text(), ["here.txt"], Where(ray="local")))
+        assert found == {0: "found"}
 
 
 def test_without_a_cluster_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,44 +4,40 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from perception_contrast.cli.find.find_sources import FindSource, LostNote, ReadFrame, find_sources
 from perception_contrast.core.arrays import RgbImage
-from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.images.files import load_image, save_image
-from perception_contrast.images.run_length import encode_mask
-from perception_contrast.pipeline.detector.base import Detector
 from perception_contrast.tracking.tracker import Tracker
-from perception_contrast_training.data.autolabel.agreement import (
-    FLIP,
-    MODEL,
-    SCALE,
-    TRACK,
-    Check,
-    agreement,
-    mirrored,
-    searched,
-    smaller,
-)
+from perception_contrast_training.data.autolabel.agreement import FLIP, MODEL, TRACK
 from perception_contrast_training.data.autolabel.label_journal import (
     SEEN_FILE,
     LabelJournal,
     SeenFrame,
     SeenThing,
 )
+from perception_contrast_training.data.autolabel.labeller import (
+    LabelItem,
+    Labelled,
+    LabelModels,
+    LoadLabeller,
+    ModelFacts,
+)
 from perception_contrast_training.data.autolabel.pseudo_labels import LABELS_FILE, Rules, judged, write_labels
 from perception_contrast_training.data.autolabel.review_sheet import REVIEW_FILE, write_review
 from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.fleet.loaded_work import LoadedWork
+from perception_contrast_training.fleet.map_items import Where, joined_to, map_items
 
 FRAMES_FOLDER = "images"  # of videos and recordings, in the output folder
-_LOOKED_AT = 0.5  # of the threshold: what is less probable is not even reviewed
 
 
 @dataclass(frozen=True)
@@ -80,46 +76,66 @@ class Autolabelled:
     unreadable: tuple[str, ...]
 
 
-def autolabel(options: AutolabelOptions, detector: Detector, second: Detector | None = None) -> Autolabelled:
+def autolabel(options: AutolabelOptions, models: LabelModels, where: Where | None = None) -> Autolabelled:
     """Labels all frames and writes ``labels.json`` and ``review.html``. A stopped run goes on when repeated.
+
+    Workers label; this process reads videos and recordings, tracks, and writes, all in the order of the
+    frames. So the files are the same wherever a frame was labelled.
 
     Args:
         options: What is asked for.
-        detector: The large model.
-        second: Another one, for the check ``model``.
+        models: What labels.
+        where: A Ray cluster, each of whose workers loads the models; None for this process.
 
     Raises:
         KeyboardInterrupt: It was interrupted; what was seen is kept.
         PerceptionError: Nothing can be read, or the folder has labels of other settings.
     """
-    if (MODEL in options.agree) != (second is not None):
+    where = where or Where()
+    if (MODEL in options.agree) != bool(models.second):
         raise PerceptionError("the check 'model' and --second go together: name another model to agree")
     found = find_sources(options.paths, options.topic, options.out)
     root = _root_of(found.sources, options.out)
-    threshold = options.threshold or detector.detection_threshold
-    rules = Rules(threshold, options.agree)
-    if options.restart:
-        for name in (SEEN_FILE, LABELS_FILE, REVIEW_FILE):
-            (options.out / name).unlink(missing_ok=True)
-    with LabelJournal(options.out, _settings(options, detector, second, threshold)) as journal:
-        labeller = _Labeller(detector, second, options, rules, root)
-        for source in found.sources:
-            labeller.label(source, journal)
-        return _written(options, detector, rules, root, journal.frames, found.left_out)
+    work = LoadedWork(LoadLabeller(models, options.vocabulary, options.agree, options.threshold))
+    with joined_to(where):
+        facts: ModelFacts = work.facts(where)
+        if options.restart:
+            for name in (SEEN_FILE, LABELS_FILE, REVIEW_FILE):
+                (options.out / name).unlink(missing_ok=True)
+        with LabelJournal(options.out, _settings(options, facts)) as journal:
+            frames = _Frames(found.sources, journal, root, track=TRACK in options.agree)
+            results = map_items(work, frames.items(), where, ordered=True)
+            for _, labelled in tracked(results, "labelling", frames.left()):
+                journal.add(frames.seen(_of_the_models(labelled, facts)))
+            frames.require_read()
+            seen = journal.frames
+    return _written(options, facts, root, seen, found.left_out)
 
 
-def _settings(
-    options: AutolabelOptions, detector: Detector, second: Detector | None, threshold: float
-) -> dict[str, Any]:
+def _settings(options: AutolabelOptions, facts: ModelFacts) -> dict[str, Any]:
     queries = [[one.label, *one.phrases] for one in options.vocabulary.queries]
     return {
-        "models": {role: list(one) for role, one in detector.models.items()},
-        "second": {} if second is None else {role: list(one) for role, one in second.models.items()},
+        "models": facts.models,
+        "second": facts.second,
         "queries": queries,
         "distractors": list(options.vocabulary.distractors),
         "agree": list(options.agree),
-        "threshold": round(threshold, 6),
+        "threshold": round(facts.threshold, 6),
     }
+
+
+def _of_the_models(labelled: Labelled | PerceptionError, facts: ModelFacts) -> Labelled:
+    """Raises the error of a frame, or a PerceptionError where a worker has other weights than the first."""
+    if isinstance(labelled, PerceptionError):
+        raise labelled
+    for others, known in zip(labelled.models, (facts.models, facts.second), strict=True):
+        for role, one in others.items():
+            if one != known.get(role):
+                raise PerceptionError(
+                    f"the workers have different weights of '{one[0]}' ({one[1]} and {known[role][1]}); give "
+                    "all nodes the same, then the same command again: what is finished stays"
+                )
+    return labelled
 
 
 def _root_of(sources: Sequence[FindSource], out: Path) -> Path:
@@ -132,83 +148,99 @@ def _root_of(sources: Sequence[FindSource], out: Path) -> Path:
     return out.resolve() / FRAMES_FOLDER
 
 
-class _Labeller:
+@dataclass(frozen=True)
+class _Sent:
+    """A frame on its way. run: begins the names of its tracks. tracker: of its video, None for none."""
+
+    source: FindSource
+    read: ReadFrame | None
+    run: str
+    tracker: Tracker | None
+
+
+class _Frames:
+    """The frames that are not in the journal yet, as items of work, and what is made of the results."""
+
     def __init__(
-        self, detector: Detector, second: Detector | None, options: AutolabelOptions, rules: Rules, root: Path
+        self, sources: Sequence[FindSource], journal: LabelJournal, root: Path, *, track: bool
     ) -> None:
-        self._root, self._rules, self._track = root, rules, TRACK in options.agree
-        least = max(0.01, _LOOKED_AT * rules.threshold)
-        self._find = searched(detector, options.vocabulary, least)
-        again = searched(detector, options.vocabulary, rules.least)
-        self._checks: dict[str, Check] = {}
-        if FLIP in options.agree:
-            self._checks[FLIP] = mirrored(again)
-        if SCALE in options.agree:
-            self._checks[SCALE] = smaller(again)
-        if second is not None:
-            self._checks[MODEL] = searched(second, options.vocabulary, rules.least)
+        self._root, self._track = root, track
+        self._done = {one.name: journal.done(one.name) for one in sources}
+        self._sources = [one for one in sources if not (one.single and self._done[one.name])]
+        self._sent = deque[_Sent]()
+        self._failed: PerceptionError | None = None
 
-    def label(self, source: FindSource, journal: LabelJournal) -> None:
-        """The frames of a source that are not in the journal yet."""
-        done, count = journal.done(source.name), source.count()
-        if source.single and done:
-            return
-        # Tracks begin anew where a run goes on, so they have names of their own.
-        tracker = None if source.single or not self._track else Tracker(numbers=itertools.count(1))
-        reads = (one for one in source.frames(done) if not isinstance(one, LostNote))
-        shown: Iterable[ReadFrame] = (
-            reads if source.single else tracked(reads, source.name, max(0, count - done))
-        )
-        for read in shown:
-            journal.add(self._seen(source, read, tracker, f"{source.name}/{done}"))
+    def left(self) -> int:
+        """How many frames there are, 0 if that is not known."""
+        counts = [one.count() for one in self._sources]
+        done = sum(self._done[one.name] for one in self._sources)
+        return max(0, sum(counts) - done) if all(counts) else 0
 
-    def _seen(self, source: FindSource, read: ReadFrame, tracker: Tracker | None, run: str) -> SeenFrame:
-        if read.frame is None:
-            return SeenFrame(source.name, read.index, "", (0, 0), error=read.error)
-        frame = read.frame
-        found = self._find(frame)
-        if tracker is not None:
-            found = tracker.update(found, frame.image, frame.stamp)
-        checks = {name: check(frame) for name, check in self._checks.items()} if found else {}
-        size = (int(frame.image.shape[0]), int(frame.image.shape[1]))
-        things = tuple(_thing(one, checks, size, run) for one in found)
-        return SeenFrame(source.name, read.index, self._file(source, read.index, frame), size, things)
+    def items(self) -> Iterator[LabelItem]:
+        """All of them, source by source. Ends where a source cannot be read further."""
+        for source in self._sources:
+            run = f"{source.name}/{self._done[source.name]}"
+            if source.single:
+                self._sent.append(_Sent(source, None, run, None))
+                yield LabelItem(source)
+                continue
+            # Tracks begin anew where a run goes on, so they have names of their own.
+            tracker = Tracker(numbers=itertools.count(1)) if self._track else None
+            try:
+                for read in source.frames(self._done[source.name]):
+                    if not isinstance(read, LostNote):
+                        self._sent.append(_Sent(source, read, run, tracker))
+                        yield LabelItem(source, read)
+            except PerceptionError as error:
+                # What is on its way is labelled and kept before this is told.
+                self._failed = error
+                return
 
-    def _file(self, source: FindSource, index: int, frame: Frame) -> str:
-        if source.single:
-            return source.path.resolve().relative_to(self._root).as_posix()
-        name = f"{source.name.replace('/', '_')}_{index:06d}.jpg"
-        path = self._root / name
-        if not path.is_file():
-            save_image(path, frame.image)
-        return name
+    def require_read(self) -> None:
+        """Raises the PerceptionError of a source that could not be read to its end."""
+        if self._failed is not None:
+            raise self._failed
+
+    def seen(self, labelled: Labelled) -> SeenFrame:
+        """The next frame as the journal has it. A video's is written to the images' folder."""
+        one = self._sent.popleft()
+        index = 0 if one.read is None else one.read.index
+        if labelled.error:
+            return SeenFrame(one.source.name, index, "", (0, 0), error=labelled.error)
+        if one.read is None:
+            file = one.source.path.resolve().relative_to(self._root).as_posix()
+            return SeenFrame(one.source.name, index, file, labelled.size, labelled.things)
+        assert one.read.frame is not None
+        file = f"{one.source.name.replace('/', '_')}_{index:06d}.jpg"
+        if not (self._root / file).is_file():
+            save_image(self._root / file, one.read.frame.image)
+        things = _followed(labelled, one.read.frame, one)
+        return SeenFrame(one.source.name, index, file, labelled.size, things)
 
 
-def _thing(
-    one: Detection, checks: Mapping[str, Sequence[Detection]], size: tuple[int, int], run: str
-) -> SeenThing:
-    return SeenThing(
-        one.label,
-        one.scores.probability,
-        one.box,
-        dict(encode_mask(one.mask, size, one.box[:2])),
-        {name: agreement(one, others) for name, others in checks.items()},
-        f"{run}/{one.track_id}" if one.track_id else "",
+def _followed(labelled: Labelled, frame: Frame, sent: _Sent) -> tuple[SeenThing, ...]:
+    """The things of a frame with their tracks."""
+    if sent.tracker is None:
+        return labelled.things
+    found = sent.tracker.update(labelled.detections, frame.image, frame.stamp)
+    return tuple(
+        replace(thing, track=f"{sent.run}/{one.track_id}" if one.track_id else "")
+        for thing, one in zip(labelled.things, found, strict=True)
     )
 
 
 def _written(
     options: AutolabelOptions,
-    detector: Detector,
-    rules: Rules,
+    facts: ModelFacts,
     root: Path,
     frames: Sequence[SeenFrame],
     left_out: Sequence[str],
 ) -> Autolabelled:
     if not any(not one.error for one in frames):
         raise PerceptionError("no frame could be read; nothing was labelled")
+    rules = Rules(facts.threshold, options.agree)
     found = judged(frames, rules)
-    model, space = detector.models["semantic"]
+    model, space = facts.models["semantic"]
     names = [one.label for one in options.vocabulary.queries]
     about = {"model": model, "space": space, "images": str(root), "rules": asdict(rules)}
     path = options.out / LABELS_FILE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ class LabelJournal:
         """
         self._path, given = folder / SEEN_FILE, json.loads(json.dumps(dict(settings)))
         self.frames: list[SeenFrame] = []
+        self._counts = Counter[str]()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             length = self._read(given, folder)
@@ -71,11 +73,15 @@ class LabelJournal:
     def add(self, frame: SeenFrame) -> None:
         """Writes one frame. Raises OSError."""
         self._append(asdict(frame))
-        self.frames.append(frame)
+        self._keep(frame)
 
     def done(self, source: str) -> int:
         """How many frames of a source are there."""
-        return sum(one.source == source for one in self.frames)
+        return self._counts[source]
+
+    def _keep(self, frame: SeenFrame) -> None:
+        self.frames.append(frame)
+        self._counts[frame.source] += 1
 
     def _append(self, line: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(line).encode() + b"\n")
@@ -98,7 +104,7 @@ class LabelJournal:
                             "with --restart"
                         )
                 else:
-                    self.frames.append(_frame(read))
+                    self._keep(_frame(read))
             except (ValueError, KeyError, TypeError) as error:
                 raise PerceptionError(
                     f"'{self._path}' is damaged ({error}); replace it with --restart"

@@ -53,6 +53,15 @@ class CocoFigures:
         """A report in the open image."""
         self.predictions.append(self._entry(label, mask) | {"score": probability})
 
+    def merge(self, later: CocoFigures) -> None:
+        """Adds the images of another, with the same names, behind those of this one."""
+        images, truths = len(self.images), len(self.truths)
+        self.images += [one | {"id": one["id"] + images} for one in later.images]
+        self.truths += [
+            one | {"id": one["id"] + truths, "image_id": one["image_id"] + images} for one in later.truths
+        ]
+        self.predictions += [one | {"image_id": one["image_id"] + images} for one in later.predictions]
+
     def _entry(self, label: str, mask: Mask) -> dict[str, Any]:
         packer = evaluation_library("pycocotools.mask")
         packed = packer.encode(np.asfortranarray(mask.astype(np.uint8)))

@@ -30,6 +30,10 @@ class ConfusionMatrix:
         flat = np.bincount(rows * (self.classes + 1) + columns, minlength=self.counts.size)
         self.counts += flat.reshape(self.counts.shape)
 
+    def merge(self, other: ConfusionMatrix) -> None:
+        """Adds the pairs of another of the same classes."""
+        self.counts += other.counts
+
     @property
     def total(self) -> int:
         """How many pairs were counted."""

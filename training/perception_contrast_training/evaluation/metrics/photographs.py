@@ -129,6 +129,21 @@ class PhotoFigures:
             known = any(self._knows(self.names[int(name)]) for name in true)
             self._named.append((bool(row[best] == Truth.TRUE), known))
 
+    def merge(self, later: PhotoFigures) -> None:
+        """Adds the photographs of another, with the same names, behind those of this one."""
+        self.images += later.images
+        for name, overlaps in later._overlaps.items():
+            self._overlaps[name] += overlaps
+        for name, precision in later._precision.items():
+            self._precision[name].merge(precision)
+        self._present += later._present
+        self._absent += later._absent
+        self._judged += later._judged
+        self._named += later._named
+        self._found += later._found
+        self._fired += later._fired
+        self._confusion.merge(later._confusion)
+
     def _knows(self, name: str) -> bool:
         return self.learned is None or name in self.learned
 

@@ -38,6 +38,12 @@ class TouchCounts:
         self.merged += int((close & merged).sum())
         self.split += int((close & split).sum())
 
+    def merge(self, other: TouchCounts) -> None:
+        """Adds the counts of other images."""
+        self.touching += other.touching
+        self.merged += other.merged
+        self.split += other.split
+
 
 def _touching(masks: Sequence[Mask], reach: int = 1) -> NDArray[np.bool_]:
     """(n,) whether a mask, grown by ``reach`` pixels, meets another."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,9 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast_training.cli.eval_options import Job, matched, pipeline_of, vocabulary_for
+from perception_contrast_training.cli.eval_options import Job, matched, vocabulary_for
 from perception_contrast_training.evaluation.metrics.ranking import Ranking
-from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.per_image import PerImage
 from perception_contrast_training.evaluation.readers.classes import ClassFolder
 from perception_contrast_training.evaluation.readers.types import Image, NamedImage
 from perception_contrast_training.evaluation.report import Outcome, Table
@@ -32,11 +35,12 @@ def classify(job: Job) -> Outcome:
     vocabulary = matched(vocabulary_for(options), data.names)
     if len(data.names) < 2:
         raise PerceptionError(f"'{options.data}' has one class alone; nothing can be told apart")
-    pipeline = pipeline_of(job)
+    measure = PerImage(job, partial(_Classify, vocabulary=vocabulary))
     ranking = Ranking(len(data.names), min(DEEP, len(data.names)))
     wrong: list[tuple[float, str, Image]] = []
-    for sample in tracked(data, "classifying", len(data)):
-        scores = scores_of(pipeline, sample.image, vocabulary)
+    sent = deque[NamedImage]()
+    for scores in measure(_kept(data, sent), "classifying", len(data)):
+        sample = sent.popleft()
         if ranking.add(sample.label, scores) and options.draw:
             wrong = _with(wrong, sample, scores, data.names)
     if not ranking.confusion.total:
@@ -47,6 +51,25 @@ def classify(job: Job) -> Outcome:
     if wrong:
         outcome.images["worst.png"] = tiled([(text, image) for _, text, image in wrong], width=200)
     return outcome
+
+
+def _kept(data: Iterable[NamedImage], sent: deque[NamedImage]) -> Iterator[Image]:
+    """The images; keeps each with its class until its scores are there."""
+    for sample in data:
+        sent.append(sample)
+        yield sample.image
+
+
+class _Classify:
+    """The scores of an image."""
+
+    facts = None
+
+    def __init__(self, pipeline: Pipeline, vocabulary: Vocabulary) -> None:
+        self._pipeline, self._vocabulary = pipeline, vocabulary
+
+    def __call__(self, image: Image) -> NDArray[np.float32]:
+        return scores_of(self._pipeline, image, self._vocabulary)
 
 
 def scores_of(pipeline: Pipeline, image: Image, vocabulary: Vocabulary) -> NDArray[np.float32]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from perception_contrast_training.cli.eval_options import (
     household_of,
     labels_of,
     matched,
-    pipeline_of,
     vocabulary_for,
 )
 from perception_contrast_training.evaluation.figures import placed
@@ -31,7 +31,7 @@ from perception_contrast_training.evaluation.metrics.coco import KINDS, CocoFigu
 from perception_contrast_training.evaluation.metrics.presence import operating_curve, reported, threshold_for
 from perception_contrast_training.evaluation.metrics.reliability import Reliability, reliability
 from perception_contrast_training.evaluation.metrics.touching import TouchCounts
-from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.per_image import PerImage
 from perception_contrast_training.evaluation.readers.coco import CocoSet
 from perception_contrast_training.evaluation.readers.types import Mask, ThingsImage, ThingsSet
 from perception_contrast_training.evaluation.report import Outcome, Table
@@ -69,6 +69,14 @@ class DetectionFigures:
     def images(self) -> int:
         """How many were added."""
         return len(self._coco.images)
+
+    def merge(self, later: DetectionFigures) -> None:
+        """Adds the images of another, with the same names, behind those of this one."""
+        self.presence.present += later.presence.present
+        self.presence.absent += later.presence.absent
+        self._coco.merge(later._coco)
+        self._touch.merge(later._touch)
+        self._inside += later._inside
 
     def add(self, sample: ThingsImage, detections: Sequence[Detection]) -> None:
         """detections: all from LOWEST on, of all names."""
@@ -151,34 +159,75 @@ def presence_figures(presence: Presence, published: float) -> dict[str, Any]:
 def detect(job: Job) -> Outcome:
     """All names asked for at once, then single names for "is there an X?". Raises PerceptionError."""
     data, vocabulary = _things_set(job)
-    pipeline = pipeline_of(job)
-    everything = pipeline.prepare(vocabulary)
-    figures = DetectionFigures(
-        labels_of(vocabulary), pipeline.frame_search.detection_threshold(pipeline.settings)
-    )
-    scorer = _PresenceScorer(pipeline, vocabulary)
-    rng = np.random.default_rng(job.options.seed)
-    worst = WorstCases() if job.options.draw else None
-    took: list[float] = []
-    for sample in tracked(data, "detecting", len(data)):
-        frame = Frame(sample.image)
-        low = replace(pipeline.settings, detection_threshold=LOWEST)
-        began = time.perf_counter()
-        seen = pipeline.extract_features(frame)
-        detections = pipeline.search(frame, seen, everything, low).detections
-        took.append(time.perf_counter() - began)
-        figures.add(sample, detections)
-        scorer.score(frame, seen, sample, rng, job.options.absent, figures.presence)
-        if worst is not None:
-            _show(worst, sample, [d for d in detections if d.scores.probability >= figures.published])
+    measure = PerImage(job, partial(_Detect, vocabulary=vocabulary, draw=job.options.draw))
+    figures = DetectionFigures(labels_of(vocabulary), measure.facts)
+    worst, took = WorstCases(), list[float]()
+    asked = _asked(data, job.options.seed, job.options.absent)
+    for found in measure(asked, "detecting", len(data)):
+        figures.merge(found.figures)
+        worst.merge(found.worst)
+        took.append(found.seconds)
     if not figures.images:
         raise PerceptionError("no image could be read; nothing was measured")
     outcome = figures.outcome()
     outcome.figures["fps"] = 1.0 / float(np.median(took))
-    sheet = worst.sheet() if worst is not None else None
+    sheet = worst.sheet()
     if sheet is not None:
         outcome.images["worst.png"] = sheet
     return outcome
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """An image, and the names of what it does not show that are asked for."""
+
+    sample: ThingsImage
+    absent: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Detected:
+    """What an image adds. seconds: that features and the search for all names took."""
+
+    figures: DetectionFigures
+    worst: WorstCases
+    seconds: float
+
+
+def _asked(data: Iterable[ThingsImage], seed: int, absent: int) -> Iterator[_Asked]:
+    """Each image with ``absent`` names drawn by chance, the same wherever it is measured."""
+    rng = np.random.default_rng(seed)
+    for sample in data:
+        names = rng.permutation(np.array(sample.absent, object))[:absent]
+        yield _Asked(sample, tuple(str(name) for name in names))
+
+
+class _Detect:
+    """The figures of an image.
+
+    Attributes:
+        facts: Probability from which the pipeline reports a thing.
+    """
+
+    def __init__(self, pipeline: Pipeline, vocabulary: Vocabulary, *, draw: bool) -> None:
+        self._pipeline, self._vocabulary, self._draw = pipeline, vocabulary, draw
+        self._everything = pipeline.prepare(vocabulary)
+        self._low = replace(pipeline.settings, detection_threshold=LOWEST)
+        self._scorer = _PresenceScorer(pipeline, vocabulary)
+        self.facts = pipeline.frame_search.detection_threshold(pipeline.settings)
+
+    def __call__(self, asked: _Asked) -> _Detected:
+        frame = Frame(asked.sample.image)
+        began = time.perf_counter()
+        seen = self._pipeline.extract_features(frame)
+        detections = self._pipeline.search(frame, seen, self._everything, self._low).detections
+        seconds = time.perf_counter() - began
+        figures, worst = DetectionFigures(labels_of(self._vocabulary), self.facts), WorstCases()
+        figures.add(asked.sample, detections)
+        self._scorer.score(frame, seen, asked, figures.presence)
+        if self._draw:
+            _show(worst, asked.sample, [d for d in detections if d.scores.probability >= self.facts])
+        return _Detected(figures, worst, seconds)
 
 
 class _PresenceScorer:
@@ -189,20 +238,12 @@ class _PresenceScorer:
         self._queries = {query.label: query for query in vocabulary.queries}
         self._prepared: dict[str, PreparedQueries] = {}
 
-    def score(
-        self,
-        frame: Frame,
-        seen: ImageFeatures,
-        sample: ThingsImage,
-        rng: np.random.Generator,
-        absent: int,
-        presence: Presence,
-    ) -> None:
-        """All names that are there and large enough, and ``absent`` of those that are not."""
-        there = {n for thing in sample.things if not thing.ignored for n in thing.names if n in self._queries}
+    def score(self, frame: Frame, seen: ImageFeatures, asked: _Asked, presence: Presence) -> None:
+        """All names that are there and large enough, and those that are not and are asked for."""
+        things = [thing for thing in asked.sample.things if not thing.ignored]
+        there = {name for thing in things for name in thing.names if name in self._queries}
         presence.present += [self._best(frame, seen, name) for name in sorted(there)]
-        others = rng.permutation(np.array(sample.absent, object))[:absent]
-        presence.absent += [self._best(frame, seen, str(name)) for name in others]
+        presence.absent += [self._best(frame, seen, name) for name in asked.absent]
 
     def _best(self, frame: Frame, seen: ImageFeatures, name: str) -> float:
         if name not in self._prepared:

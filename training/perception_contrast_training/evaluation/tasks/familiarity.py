@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,10 @@ from numpy.typing import NDArray
 
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
-from perception_contrast.encoders.familiarity.training_images import TrainingImages
 from perception_contrast.pipeline.pipeline import Pipeline
-from perception_contrast_training.cli.eval_options import Job, naming_of, pipeline_of
+from perception_contrast_training.cli.eval_options import Job, naming_of
 from perception_contrast_training.evaluation.metrics.ranking import roc_auc
-from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.per_image import PerImage, Unreadable
 from perception_contrast_training.evaluation.readers.frames import sampled_frames
 from perception_contrast_training.evaluation.report import Outcome, Table
 from perception_contrast_training.photographs.base import readable_photos
@@ -30,15 +30,9 @@ def familiarity(job: Job) -> Outcome:
     """Unlikeness of the frames of --data and of each --against. Raises PerceptionError."""
     options = job.options
     naming = naming_of(options)  # a file that cannot be read is told before models are loaded
-    pipeline = pipeline_of(job)
-    language = pipeline.query_encoder.language
-    images = language.training_images if language is not None else None
-    if images is None:
-        raise PerceptionError(
-            f"nothing is known here of the training images of '{options.language_model}'; take household-lit"
-        )
+    measure = PerImage(job, partial(_Unlikeness, name=options.language_model))
     sources = list(dict.fromkeys((options.data, *options.against)))
-    found = {source: _unlikeness(job, pipeline, images, source, naming) for source in sources}
+    found = {source: _unlikeness(job, measure, source, naming) for source in sources}
     given = found[options.data]
     figures = {
         source: {
@@ -48,7 +42,7 @@ def familiarity(job: Job) -> Outcome:
         for source, values in found.items()
     }
     rows = [(source, *(one[key] for key in one)) for source, one in figures.items()]
-    job.notes.append(f"1 is the limit that {100 * float(images.facts['quantile']):.0f} % of kept-back "
+    job.notes.append(f"1 is the limit that {100 * measure.facts:.0f} % of kept-back "
                      "training images stay below")  # fmt: skip
     return Outcome({"sources": figures}, [Table("Unlikeness of training images", HEADINGS, rows)])
 
@@ -63,20 +57,44 @@ def _figures(values: NDArray[np.float64]) -> dict[str, float | None]:
     }
 
 
+class _Unlikeness:
+    """Of a frame; 1 is the limit.
+
+    Attributes:
+        facts: The quantile of kept-back training images that the limit is.
+    """
+
+    def __init__(self, pipeline: Pipeline, name: str) -> None:
+        """name: of the language model. Raises PerceptionError if nothing is known of its training images."""
+        language = pipeline.query_encoder.language
+        images = language.training_images if language is not None else None
+        if images is None:
+            raise PerceptionError(
+                f"nothing is known here of the training images of '{name}'; take household-lit"
+            )
+        self._pipeline, self._images = pipeline, images
+        self.facts = float(images.facts["quantile"])
+
+    def __call__(self, frame: Frame) -> float | Unreadable:
+        try:
+            vector = self._pipeline.extract_features(frame).class_token
+        except FrameError as error:
+            return Unreadable(str(error))
+        assert vector is not None
+        return float(self._images.unlikeness(vector[None])[0])
+
+
 def _unlikeness(
-    job: Job, pipeline: Pipeline, images: TrainingImages, source: str, naming: Naming
+    job: Job, measure: PerImage[Frame, float | Unreadable], source: str, naming: Naming
 ) -> NDArray[np.float64]:
     """(n,) of frames that can be read; 1 is the limit."""
     values: list[float] = []
     wanted = job.options.limit or FRAMES
-    for frame in tracked(_frames(job, source, wanted, naming), Path(source).name, wanted):
-        try:
-            vector = pipeline.extract_features(frame).class_token
-        except FrameError as error:
-            job.skipped.note(f"{source}, frame {len(values)}", error)
-            continue
-        assert vector is not None
-        values.append(float(images.unlikeness(vector[None])[0]))
+    for found in measure(_frames(job, source, wanted, naming), Path(source).name, wanted):
+        if isinstance(found, Unreadable):
+            job.skipped.note(f"{source}, frame {len(values)}", PerceptionError(found.reason))
+        else:
+            values.append(found)
     if not values:
         raise PerceptionError(f"'{source}' has no image that can be read; nothing was measured")
     return np.array(values)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import FrameError, PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import MAX_QUERIES, Query, Vocabulary
@@ -17,8 +19,9 @@ from perception_contrast.pipeline.image_features import ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.segmentation.prepared_queries import PreparedQueries
 from perception_contrast.visualization.overlay import overlay
-from perception_contrast_training.cli.eval_options import Job, labels_of, naming_of, pipeline_of
+from perception_contrast_training.cli.eval_options import Job, labels_of, naming_of
 from perception_contrast_training.evaluation.metrics.photographs import PhotoFigures, PhotoTruth, nearest
+from perception_contrast_training.evaluation.per_image import PerImage, Unreadable
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.evaluation.readers.names import vocabulary_of
 from perception_contrast_training.evaluation.readers.types import Skipped
@@ -31,6 +34,7 @@ from perception_contrast_training.photographs.splits import evenly, part_of
 
 LOWEST = 0.003  # probability from which average precision looks at reports
 REPORTS = 1000  # of an image at most
+_TITLE = "asking for names in photographs of {}"
 SHOWN = (
     ("precision at the default threshold", "precision"),
     ("recall at it", "recall"),
@@ -57,30 +61,26 @@ def photographs(job: Job) -> Outcome:
     """
     naming = naming_of(job.options)
     source = open_photos(Path(job.options.data), naming, skipped=job.skipped)
-    worst = WorstCases() if job.options.draw else None
     asked = None
     if job.options.vocabulary is not None:
         asked = _known(labels_of(vocabulary_of(job.options.vocabulary)), naming)
-    pipeline = pipeline_of(job)
-    figures = photo_figures(pipeline, source, naming, job.skipped, job.options.limit, worst, asked)
+    keys, names = _test_keys(source, job.options.limit), _asked(source, naming, asked)
+    make = partial(_Photograph, source=source, naming=naming, names=names, draw=job.options.draw)
+    measure, worst = PerImage[str, _Measured | Unreadable](job, make), WorstCases()
+    found = measure(keys, _TITLE.format(source.facts.name), len(keys))
+    figures = _gathered(names, measure.facts, zip(keys, found, strict=True), job.skipped, worst)
     job.notes.append(
         f"{figures.images} of {len(source.keys)} photographs of {source.facts.name}, of its test part; "
         f"licence: {source.facts.licence}"
     )
-    job.notes.append(_learned(pipeline, source))
+    job.notes.append(_learned(measure.facts.file, source))
     return _outcome(source, figures, worst)
 
 
 def photo_figures(
-    pipeline: Pipeline,
-    source: PhotoSet,
-    naming: Naming,
-    skipped: Skipped,
-    most: int = 0,
-    worst: WorstCases | None = None,
-    asked: Sequence[str] | None = None,
+    pipeline: Pipeline, source: PhotoSet, naming: Naming, skipped: Skipped, most: int = 0
 ) -> PhotoFigures:
-    """Figures of the test photographs of a set.
+    """Figures of the test photographs of a set, with all its names asked for at once.
 
     Args:
         pipeline: That searches, as a node does.
@@ -88,55 +88,80 @@ def photo_figures(
         naming: What its labels mean.
         skipped: Notes photographs that cannot be read.
         most: Photographs at most, 0 for all.
-        worst: Keeps drawings of the worst, or None.
-        asked: Names to ask for, all of the set's where it is None.
 
     Raises:
         PerceptionError: The set has no test photographs that can be read.
     """
+    keys, names = _test_keys(source, most), _asked(source, naming)
+    measure = _Photograph(pipeline, source, naming, names, draw=False)
+    shown = tracked(keys, _TITLE.format(source.facts.name), len(keys))
+    return _gathered(names, measure.facts, ((key, measure(key)) for key in shown), skipped, WorstCases())
+
+
+def _test_keys(source: PhotoSet, most: int) -> tuple[str, ...]:
     keys = evenly(part_of(source.facts.name, source.keys, "test"), most)
     if not keys:
         raise PerceptionError(
             f"none of the {len(source.keys)} photographs of '{source.facts.name}' is a test one"
         )
-    names = tuple(asked) if asked is not None else _names(source, naming)
-    prepared = pipeline.prepare(Vocabulary().with_queries([Query(name) for name in names]))
-    table = TruthTable(naming, source.facts)
-    published = pipeline.frame_search.detection_threshold(pipeline.settings)
-    figures = PhotoFigures(names, published, _learned_names(pipeline, names, naming))
-    for key in tracked(keys, f"asking for names in photographs of {source.facts.name}", len(keys)):
-        try:
-            photo = source.photo(key)
-        except FrameError as error:
-            skipped.note(key, error)
-            continue
-        truth = PhotoTruth(photo, table.of_regions(photo.regions, names), table.in_photo(photo, names))
-        _measure(pipeline, prepared, truth, figures, worst)
+    return keys
+
+
+@dataclass(frozen=True)
+class _PhotoFacts:
+    """Of the pipeline.
+
+    Attributes:
+        published: Probability from which it reports a region.
+        learned: Names that it learned, of those asked for; None where that is not known.
+        file: What the file of the language model says of its training; nothing for most models.
+    """
+
+    published: float
+    learned: frozenset[str] | None
+    file: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What a photograph adds."""
+
+    figures: PhotoFigures
+    worst: WorstCases
+
+
+def _gathered(
+    names: Sequence[str],
+    facts: _PhotoFacts,
+    found: Iterable[tuple[str, _Measured | Unreadable]],
+    skipped: Skipped,
+    worst: WorstCases,
+) -> PhotoFigures:
+    """The figures of all photographs, by their keys, in order. Raises PerceptionError for none."""
+    figures = PhotoFigures(names, facts.published, facts.learned)
+    for key, one in found:
+        if isinstance(one, Unreadable):
+            skipped.note(key, PerceptionError(one.reason))
+        else:
+            figures.merge(one.figures)
+            worst.merge(one.worst)
     if not figures.images:
         raise PerceptionError("no photograph could be read; nothing was measured")
     return figures
 
 
-def _facts(pipeline: Pipeline) -> Mapping[str, str]:
-    """What the file of the language model says of its training; nothing for most models."""
-    language = pipeline.query_encoder.language
-    return {} if language is None or language.fitted is None else language.fitted.facts
-
-
-def _learned_names(pipeline: Pipeline, names: Sequence[str], naming: Naming) -> frozenset[str] | None:
+def _learned_names(file: Mapping[str, str], names: Sequence[str], naming: Naming) -> frozenset[str] | None:
     """Those names that the model learned, by this word or as what this word means; None: it is not known."""
-    learned = set(json.loads(_facts(pipeline).get("names", "[]")))
+    learned = set(json.loads(file.get("names", "[]")))
     if not learned:
         return None
     return frozenset(name for name in names if name in learned or naming.meant(name) & learned)
 
 
-def _learned(pipeline: Pipeline, source: PhotoSet) -> str:
+def _learned(file: Mapping[str, str], source: PhotoSet) -> str:
     """Whether the model learned from photographs of the set, and whether from these: the split goes by the
     set's name and by which photographs are there."""
-    counts = {
-        one["set"]: one["photographs"] for one in json.loads(_facts(pipeline).get("learned_from", "[]"))
-    }
+    counts = {one["set"]: one["photographs"] for one in json.loads(file.get("learned_from", "[]"))}
     name, train = source.facts.name, len(part_of(source.facts.name, source.keys, "train"))
     if not counts:
         return "the model's file names no photographs that it learned from"
@@ -159,38 +184,74 @@ def _known(names: Sequence[str], naming: Naming) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _names(source: PhotoSet, naming: Naming) -> tuple[str, ...]:
-    """The set's names that are in the lists, as many as can be asked for at once."""
+def _asked(source: PhotoSet, naming: Naming, asked: Sequence[str] | None = None) -> tuple[str, ...]:
+    """What is asked for: the set's names that are in the lists, as many as can be asked for at once."""
+    if asked is not None:
+        return tuple(asked)
     return tuple(sorted(name for name in source.facts.names if naming.knows(name)))[:MAX_QUERIES]
 
 
-def _measure(
-    pipeline: Pipeline,
-    prepared: PreparedQueries,
-    truth: PhotoTruth,
-    figures: PhotoFigures,
-    worst: WorstCases | None,
+class _Photograph:
+    """The figures of one photograph, by its key.
+
+    Attributes:
+        facts: Of the pipeline.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, source: PhotoSet, naming: Naming, names: Sequence[str], *, draw: bool
+    ) -> None:
+        self._pipeline, self._source, self._names, self._draw = pipeline, source, names, draw
+        self._prepared = pipeline.prepare(Vocabulary().with_queries([Query(name) for name in names]))
+        self._table = TruthTable(naming, source.facts)
+        self._settings = replace(pipeline.settings, detection_threshold=LOWEST, max_detections=REPORTS)
+        language = pipeline.query_encoder.language
+        file = {} if language is None or language.fitted is None else dict(language.fitted.facts)
+        published = pipeline.frame_search.detection_threshold(pipeline.settings)
+        self.facts = _PhotoFacts(published, _learned_names(file, names, naming), file)
+
+    def __call__(self, key: str) -> _Measured | Unreadable:
+        try:
+            photo = self._source.photo(key)
+        except FrameError as error:
+            return Unreadable(str(error))
+        table = self._table
+        truth = PhotoTruth(
+            photo, table.of_regions(photo.regions, self._names), table.in_photo(photo, self._names)
+        )
+        figures, worst = PhotoFigures(self._names, self.facts.published, self.facts.learned), WorstCases()
+        detections = self._measure(truth, figures)
+        if self._draw:
+            _show(worst, truth, figures, detections)
+        return _Measured(figures, worst)
+
+    def _measure(self, truth: PhotoTruth, figures: PhotoFigures) -> Sequence[Detection]:
+        """Adds to the figures; gives everything that was found."""
+        pipeline, frame, prepared = self._pipeline, Frame(truth.photo.image), self._prepared
+        seen = pipeline.extract_features(frame)
+        searcher = pipeline.frame_search.searcher
+        logits = searcher.cell_logits(seen.semantic, seen.features, prepared)
+        figures.add_pixels(truth, logits, searcher.calibration.mask)
+        detections = pipeline.search(frame, seen, prepared, self._settings).detections
+        figures.add_detections(truth, detections)
+        figures.add_names(truth, _region_cosines(truth.photo, seen, prepared))
+        return detections
+
+
+def _show(
+    worst: WorstCases, truth: PhotoTruth, figures: PhotoFigures, detections: Sequence[Detection]
 ) -> None:
-    frame = Frame(truth.photo.image)
-    seen = pipeline.extract_features(frame)
-    searcher = pipeline.frame_search.searcher
-    logits = searcher.cell_logits(seen.semantic, seen.features, prepared)
-    figures.add_pixels(truth, logits, searcher.calibration.mask)
-    settings = replace(pipeline.settings, detection_threshold=LOWEST, max_detections=REPORTS)
-    detections = pipeline.search(frame, seen, prepared, settings).detections
-    figures.add_detections(truth, detections)
-    figures.add_names(truth, _region_cosines(truth.photo, seen, prepared))
-    if worst is not None:
-        published = [d for d in detections if d.scores.probability >= figures.published]
-        right = [truth.present[figures.names.index(d.label)] == 1 for d in published]
-        share = float(np.mean(right)) if right else float("nan")
-        ids = {label: number for number, label in enumerate(sorted({d.label for d in published}), 1)}
-        panels = [
-            truth.photo.image,
-            tinted(truth.photo.image, truth.photo.numbers.astype(np.int64) - 1),
-            overlay(truth.photo.image, published, ids, scores=True),
-        ]
-        worst.add(share, f"{truth.photo.key}: {sum(right)} of {len(right)} names right", panels)
+    """Scores a photograph by the share of its published names that are right."""
+    published = [d for d in detections if d.scores.probability >= figures.published]
+    right = [truth.present[figures.names.index(d.label)] == 1 for d in published]
+    share = float(np.mean(right)) if right else float("nan")
+    ids = {label: number for number, label in enumerate(sorted({d.label for d in published}), 1)}
+    panels = [
+        truth.photo.image,
+        tinted(truth.photo.image, truth.photo.numbers.astype(np.int64) - 1),
+        overlay(truth.photo.image, published, ids, scores=True),
+    ]
+    worst.add(share, f"{truth.photo.key}: {sum(right)} of {len(right)} names right", panels)
 
 
 def _region_cosines(
@@ -212,7 +273,7 @@ def _region_cosines(
     return found
 
 
-def _outcome(source: PhotoSet, figures: PhotoFigures, worst: WorstCases | None) -> Outcome:
+def _outcome(source: PhotoSet, figures: PhotoFigures, worst: WorstCases) -> Outcome:
     found = figures.figures()
     shown = (*SHOWN, *(NEW if found["new_names"] else ()))
     rows: Sequence[tuple[str, float]] = [(text, found[key]) for text, key in shown]
@@ -224,7 +285,7 @@ def _outcome(source: PhotoSet, figures: PhotoFigures, worst: WorstCases | None) 
             Table("Names", ("name", "IoU where present"), best),
         ],
     )
-    sheet = worst.sheet() if worst is not None else None
+    sheet = worst.sheet()
     if sheet is not None:
         outcome.images["worst.png"] = sheet
     return outcome

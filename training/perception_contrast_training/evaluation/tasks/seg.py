@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,11 @@ from perception_contrast_training.cli.eval_options import (
     ignored_of,
     labels_of,
     matched,
-    pipeline_of,
     vocabulary_for,
 )
 from perception_contrast_training.evaluation.metrics.boundary import BOUND, boundary_f
 from perception_contrast_training.evaluation.metrics.confusion import ConfusionMatrix
-from perception_contrast_training.evaluation.progress import tracked
+from perception_contrast_training.evaluation.per_image import PerImage
 from perception_contrast_training.evaluation.readers.folders import LabelFolder
 from perception_contrast_training.evaluation.readers.types import IGNORED, LabelledImage, LabelledSet
 from perception_contrast_training.evaluation.report import Outcome, Table
@@ -54,6 +54,15 @@ class SegmentationFigures:
             accuracy = float(np.mean(predicted[~ignored] == sample.labels[~ignored]))
             panels = [sample.image, *(tinted(sample.image, m) for m in (sample.labels, predicted))]
             self._worst.add(accuracy, f"{sample.name}: {accuracy:.2f} of the pixels right", panels)
+
+    def merge(self, later: SegmentationFigures) -> None:
+        """Adds the images of another, with the same names, behind those of this one."""
+        self._images += later._images
+        self.confusion.merge(later.confusion)
+        for outlines, others in zip(self._outlines, later._outlines, strict=True):
+            outlines += others
+        if self._worst is not None and later._worst is not None:
+            self._worst.merge(later._worst)
 
     def outcome(self, title: str) -> Outcome:
         """Figures, tables and images. Raises PerceptionError if there was no image."""
@@ -139,12 +148,26 @@ def labelled_set(job: Job) -> tuple[LabelledSet, Vocabulary]:
 def segment(job: Job) -> Outcome:
     """Every image with all classes asked for at once. Raises PerceptionError."""
     data, vocabulary = labelled_set(job)
-    pipeline = pipeline_of(job)
-    pipeline.set_queries(vocabulary.queries, vocabulary.distractors)
+    measure = PerImage(job, partial(_Segment, vocabulary=vocabulary, draw=job.options.draw))
     figures = SegmentationFigures(labels_of(vocabulary), worst=job.options.draw)
-    for sample in tracked(data, "segmenting", len(data)):
-        figures.add(sample, predicted_classes(pipeline, sample))
+    for found in measure(data, "segmenting", len(data)):
+        figures.merge(found)
     return figures.outcome("Segmentation by words")
+
+
+class _Segment:
+    """The figures of an image."""
+
+    facts = None
+
+    def __init__(self, pipeline: Pipeline, vocabulary: Vocabulary, *, draw: bool) -> None:
+        self._pipeline, self._names, self._draw = pipeline, labels_of(vocabulary), draw
+        pipeline.set_queries(vocabulary.queries, vocabulary.distractors)
+
+    def __call__(self, sample: LabelledImage) -> SegmentationFigures:
+        figures = SegmentationFigures(self._names, worst=self._draw)
+        figures.add(sample, predicted_classes(self._pipeline, sample))
+        return figures
 
 
 def predicted_classes(pipeline: Pipeline, sample: LabelledImage) -> NDArray[np.int64]:

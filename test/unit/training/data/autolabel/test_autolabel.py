@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,6 @@ from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.pipeline.detector.pipeline_detector import PipelineDetector
-from perception_contrast_training.data.autolabel import autolabel as autolabelling
 from perception_contrast_training.data.autolabel.agreement import (
     agreement,
     checked_names,
@@ -25,6 +24,7 @@ from perception_contrast_training.data.autolabel.agreement import (
 )
 from perception_contrast_training.data.autolabel.autolabel import AutolabelOptions, autolabel
 from perception_contrast_training.data.autolabel.label_journal import SeenFrame, SeenThing
+from perception_contrast_training.data.autolabel.labeller import LabelItem, Labelled, Labeller, LabelModels
 from perception_contrast_training.data.autolabel.pseudo_labels import Rules, judged
 from perception_contrast_training.evaluation.readers.coco import MODEL, CocoSet
 from perception_contrast_training.evaluation.readers.types import Skipped
@@ -39,6 +39,14 @@ def detector() -> PipelineDetector:
     return PipelineDetector(colour_pipeline(), "cpu")
 
 
+@dataclass(frozen=True)
+class Colours(LabelModels):
+    """Models that know colours."""
+
+    def detector(self) -> PipelineDetector:
+        return PipelineDetector(colour_pipeline(), "cpu")
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     write_coloured_coco(tmp_path / "shown", 3)
@@ -49,10 +57,8 @@ def options(images: Path, out: Path, **given: object) -> AutolabelOptions:
     return replace(AutolabelOptions((images,), out, WORDS, ("flip", "scale"), review=10), **given)
 
 
-def test_a_model_labels_what_is_there_and_says_that_it_was_a_model(
-    detector: PipelineDetector, images: Path, tmp_path: Path
-) -> None:
-    done = autolabel(options(images, tmp_path / "made"), detector)
+def test_a_model_labels_what_is_there_and_says_that_it_was_a_model(images: Path, tmp_path: Path) -> None:
+    done = autolabel(options(images, tmp_path / "made"), Colours())
     stored = json.loads(done.file.read_text())
     assert done.labels == len(stored["annotations"]) > 0 and done.frames == 3
     for note in stored["annotations"]:
@@ -75,28 +81,28 @@ def test_a_model_labels_what_is_there_and_says_that_it_was_a_model(
 
 
 def test_a_stopped_run_goes_on_where_it_was(
-    detector: PipelineDetector, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "made"
-    whole = json.loads(autolabel(options(images, tmp_path / "whole"), detector).file.read_text())
-    seen = autolabelling._Labeller._seen
+    whole = json.loads(autolabel(options(images, tmp_path / "whole"), Colours()).file.read_text())
+    label = Labeller.__call__
 
-    def interrupted(self: object, source: object, *rest: object) -> SeenFrame:
-        if source.name.endswith("0001.png"):  # type: ignore[attr-defined]
+    def interrupted(self: Labeller, item: LabelItem) -> Labelled:
+        if item.source.name.endswith("0001.png"):
             raise KeyboardInterrupt
-        return seen(self, source, *rest)  # type: ignore[arg-type]
+        return label(self, item)
 
-    monkeypatch.setattr(autolabelling._Labeller, "_seen", interrupted)
+    monkeypatch.setattr(Labeller, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        autolabel(options(images, out), detector)
+        autolabel(options(images, out), Colours())
     monkeypatch.undo()
     with (out / "seen.jsonl").open("a") as file:
         file.write('{"source": "cut o')  # as a killed process leaves it
-    again = json.loads(autolabel(options(images, out), detector).file.read_text())
+    again = json.loads(autolabel(options(images, out), Colours()).file.read_text())
     assert again == whole
     with pytest.raises(PerceptionError, match="other settings"):
-        autolabel(options(images, out, threshold=0.9), detector)
-    assert autolabel(options(images, out, threshold=0.9, restart=True), detector).frames == 3
+        autolabel(options(images, out, threshold=0.9), Colours())
+    assert autolabel(options(images, out, threshold=0.9, restart=True), Colours()).frames == 3
 
 
 def test_checks_bring_things_back_to_where_they_are(detector: PipelineDetector) -> None:
@@ -123,7 +129,7 @@ def test_what_checks_contradict_is_left_out_with_the_reason() -> None:
     ]  # fmt: skip
 
 
-def test_frames_of_a_video_are_kept_with_their_tracks(detector: PipelineDetector, tmp_path: Path) -> None:
+def test_frames_of_a_video_are_kept_with_their_tracks(tmp_path: Path) -> None:
     video = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (128, 96))
     for shift in range(4):
         image = np.full((96, 128, 3), 128, np.uint8)
@@ -131,7 +137,7 @@ def test_frames_of_a_video_are_kept_with_their_tracks(detector: PipelineDetector
         video.write(image)
     video.release()
     made = options(tmp_path / "v.avi", tmp_path / "made", agree=("track",))
-    done = autolabel(made, detector)
+    done = autolabel(made, Colours())
     read = list(CocoSet(done.file, None, Skipped(), source=MODEL))
     assert len(read) == 4 and all(any(one.names == ("red",) for one in frame.things) for frame in read)
 
@@ -149,10 +155,8 @@ def test_labels_of_models_are_never_read_as_those_of_people(tmp_path: Path) -> N
         CocoSet(human, None, Skipped(), source=MODEL)
 
 
-def test_unknown_checks_and_lone_models_are_refused(
-    detector: PipelineDetector, images: Path, tmp_path: Path
-) -> None:
+def test_unknown_checks_and_lone_models_are_refused(images: Path, tmp_path: Path) -> None:
     with pytest.raises(PerceptionError, match="none of flip"):
         checked_names("flop")
     with pytest.raises(PerceptionError, match="go together"):
-        autolabel(options(images, tmp_path / "made", agree=("model",)), detector)
+        autolabel(options(images, tmp_path / "made", agree=("model",)), Colours())
