@@ -8,8 +8,8 @@ It writes docs/images/{augmentations,temperature,clip_and_dino,embedding_space,o
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import perception_contrast as pc
 from perception_contrast.models.specs import IMAGENET_MEAN, IMAGENET_STD
+from perception_contrast_sim.rooms.posed_household import PosedHousehold
 from perception_contrast_sim.rooms.scenes import SceneSampler, SceneSettings
 from perception_contrast_training.losses.ntxent import nt_xent
 from perception_contrast_training.views.simclr import SimclrViews, SimclrViewSettings
@@ -143,59 +144,48 @@ def embedding_space(images: list[Rgb], detector: pc.Detector) -> None:
 
 
 def own_object(detector: pc.Detector) -> None:
-    """One thing of a room is shown in one view and looked for in another."""
-    first, second = two_views(detector)
-    box = max(
-        (one for one in detector(first, ["potted plant"]).detections), key=lambda one: one.scores.probability
-    ).box
+    """One thing of a room is shown in one image and looked for in another of the same room."""
+    name, first, box, second = shown_and_searched(detector)
     shown = detector.exemplar(first, box=box)
-    result = detector(second, [pc.Query("my plant", exemplars=(shown,))])
-    figure, axes = plt.subplots(1, 3, figsize=(14, 4))
+    result = detector(second, [pc.Query(f"my {name}", exemplars=(shown,))])
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.3))
     axes[0].imshow(first)
     left, top, right, bottom = box
     frame = plt.Rectangle((left, top), right - left, bottom - top, fill=False, color="#ff2d9b", linewidth=3)
     axes[0].add_patch(frame)
     axes[0].set_title("shown once: a box in one image")
-    axes[1].imshow(likeness(detector, first, box, second), cmap="cividis")
-    axes[1].set_title("another image: cosine with what was shown")
-    axes[2].imshow(result.plot())
-    axes[2].set_title("found as “my plant”")
+    axes[1].imshow(result.plot())
+    axes[1].set_title(f"another image: found as “my {name}”")
     for axis in axes:
         axis.axis("off")
     save(figure, "own_object")
 
 
-def two_views(detector: pc.Detector) -> tuple[Rgb, Rgb]:
-    """Views of the first room in both of which a potted plant is found with confidence."""
-    sampler = iter(SceneSampler(SEED, SceneSettings(views=2)))
-    for _ in range(ROOMS):
-        views = [np.asarray(next(sampler).rgb) for _ in range(2)]
-        found = [detector(view, ["potted plant"]).detections for view in views]
-        if all(any(one.scores.probability > 0.8 for one in each) for each in found):
-            return views[0], views[1]
-    raise SystemExit("no room shows a potted plant twice")
-
-
-def likeness(detector: pc.Detector, first: Rgb, box: tuple[int, int, int, int], second: Rgb) -> NDArray[Any]:
-    """Cosine of each cell of one image's DINOv2 features with those in a box of another."""
-    grids = [detector(image, []).features for image in (first, second)]
-    units = [grid / np.linalg.norm(grid, axis=2, keepdims=True) for grid in grids]
-    rows, columns = units[0].shape[:2]
-    height, width = first.shape[:2]
-    left, right = (int(x * columns / width) for x in box[0::2])
-    top, bottom = (int(y * rows / height) for y in box[1::2])
-    inside = units[0][top : bottom + 1, left : right + 1].reshape(-1, units[0].shape[2]).mean(0)
-    return np.asarray(units[1] @ (inside / np.linalg.norm(inside)))
+def shown_and_searched(detector: pc.Detector) -> tuple[str, Rgb, tuple[int, int, int, int], Rgb]:
+    """A thing, two images of one room that show it large, and its box in the first."""
+    seen: dict[str, list[tuple[int, tuple[int, int, int, int], Rgb]]] = defaultdict(list)
+    for posed in PosedHousehold(SEED, 16):
+        image = np.asarray(posed.frame.image)
+        for one in detector(image, list(THINGS)).detections:
+            left, top, right, bottom = one.box
+            inside = left > 0 and top > 0 and right < image.shape[1] and bottom < image.shape[0]
+            if inside and one.scores.probability > 0.7:
+                seen[one.label].append(((right - left) * (bottom - top), one.box, image))
+    pairs = {name: sorted(found, key=lambda one: -one[0])[:2] for name, found in seen.items()}
+    name = max((one for one in pairs if len(pairs[one]) == 2), key=lambda one: pairs[one][1][0])
+    (_, box, first), (_, _, second) = pairs[name]
+    return name, first, box, second
 
 
 # Name, place and size of each box of the graph; names of topics beside the arrows.
 GRAPH_BOXES = {
-    "camera driver": (0.2, 2.1, "your robot"),
-    "perception_node": (3.6, 2.1, "DINOv2 + language model"),
-    "map_node": (7.4, 3.4, "3D map, memory"),
-    "your nodes": (7.4, 2.1, "subscribe, or PerceptionClient"),
-    "studio": (7.4, 0.8, "in the browser"),
+    "camera driver": (0.1, 2.1, "your robot"),
+    "perception_node": (4.0, 2.1, "DINOv2 + language model"),
+    "map_node": (8.8, 3.4, "3D map, memory"),
+    "your nodes": (8.8, 2.1, "subscribe, or PerceptionClient"),
+    "studio": (8.8, 0.8, "in the browser"),
 }
+BEHIND = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 GRAPH_ARROWS = (
     ("camera driver", "perception_node", "image, depth,\ncamera_info"),
     ("perception_node", "map_node", "~/instances,\n~/region_features"),
@@ -206,7 +196,7 @@ GRAPH_ARROWS = (
 
 def graph() -> None:
     """Which nodes there are and what they say to each other."""
-    figure, axis = plt.subplots(figsize=(11, 4.4))
+    figure, axis = plt.subplots(figsize=(12, 4.4))
     width, height = 2.5, 0.9
     for name, (x, y, note) in GRAPH_BOXES.items():
         own = name not in ("camera driver", "your nodes")
@@ -221,16 +211,25 @@ def graph() -> None:
         start, end = (x0 + width + 0.03, y0 + height / 2), (x1 - 0.03, y1 + height / 2)
         axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "#0b6e4f", "linewidth": 1.6})
         middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
-        axis.text(*middle, topics, ha="center", va="center", fontsize=8, backgroundcolor="white")
+        above = 0.12 if y0 == y1 else 0.0
+        axis.text(
+            middle[0],
+            middle[1] + above,
+            topics,
+            ha="center",
+            va="bottom" if above else "center",
+            fontsize=8,
+            bbox=BEHIND,
+        )
     axis.annotate(
         "",
         (GRAPH_BOXES["perception_node"][0] + 1.6, 2.07),
         (GRAPH_BOXES["studio"][0] - 0.03, 1.05),
         arrowprops={"arrowstyle": "-|>", "color": "#888888", "connectionstyle": "arc3,rad=-0.25"},
     )
-    axis.text(5.0, 0.85, "~/set_queries, ~/add_exemplar", ha="center", fontsize=8, color="#555555")
-    axis.text(8.65, 4.45, "~/find: where is the red mug?", ha="center", fontsize=8, color="#555555")
-    axis.set_xlim(0, 10.2)
+    axis.text(6.3, 0.72, "~/set_queries, ~/add_exemplar", ha="center", fontsize=8, color="#555555")
+    axis.text(10.05, 4.45, "~/find: where is the red mug?", ha="center", fontsize=8, color="#555555")
+    axis.set_xlim(0, 11.5)
     axis.set_ylim(0.4, 4.7)
     axis.axis("off")
     save(figure, "graph")
