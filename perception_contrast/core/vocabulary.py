@@ -169,12 +169,20 @@ class Vocabulary:
         version: Grows with each change.
         ids: Label to mask id (1 to 65534). A label keeps its id across edits. Once all are in use, labels
             that are no longer looked for lose theirs to new ones, those numbered first before the others.
+        trained: Classes of trained heads, which are reported beside the queries. A query of the same label
+            is answered by the head.
     """
 
     queries: tuple[Query, ...] = ()
     distractors: tuple[str, ...] = ()
     version: int = 0
     ids: dict[str, int] = field(default_factory=dict)
+    trained: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels that are reported: those of the queries, and of trained classes beside them."""
+        return tuple(dict.fromkeys((*(query.label for query in self.queries), *self.trained)))
 
     @classmethod
     def of(cls, queries: Iterable[Query | str], distractors: Iterable[str] = ()) -> Vocabulary:
@@ -208,7 +216,20 @@ class Vocabulary:
             if count > 1:
                 raise QueryError(f"label '{label}' is given more than once; merge its phrases")
         others = _without_wanted(checked_texts(distractors, "a distractor"), checked)
-        return Vocabulary(checked, others, self.version + 1, _numbered(self.ids, labels))
+        numbered = _numbered(self.ids, [*labels, *self.trained])
+        return Vocabulary(checked, others, self.version + 1, numbered, self.trained)
+
+    def with_trained(self, labels: Iterable[str]) -> Vocabulary:
+        """With the classes of trained heads, in place of those that it had; one version on if others.
+
+        Raises:
+            QueryError: A label is refused; nothing is changed.
+        """
+        trained = checked_texts(labels, "a trained class")
+        if trained == self.trained:
+            return self
+        numbered = _numbered(self.ids, [*(query.label for query in self.queries), *trained])
+        return replace(self, version=self.version + 1, ids=numbered, trained=trained)
 
     def with_exemplar(self, label: str, exemplar: Exemplar) -> Vocabulary:
         """Adds an exemplar to the query of that label, or makes a new query of it alone."""

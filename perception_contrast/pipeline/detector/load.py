@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perception_contrast.core.errors import ModelError
@@ -28,6 +28,7 @@ def load(
     calibration: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
     place: str = "",
+    heads: Sequence[str | Path] = (),
 ) -> Detector:
     """Loads models by name and gives the detector that runs them.
 
@@ -52,14 +53,21 @@ def load(
         progress: Called with lines that say what is loaded.
         place: Whose level was measured by `perception-contrast calibrate --unlabelled`, and
             from which on texts are reported; "" for none.
+        heads: Trained heads of `perception-contrast train head`, by their names or paths, whose classes are
+            reported beside the queries.
 
     Raises:
         ModelError: The model is unknown, its weights are missing or not what they should be, the device or
             engine is not there, or no level of the place was measured.
-        SpaceError: The calibration is of another model.
+        SpaceError: The calibration or a head is of another model.
     """
     name = _name_of(model)
     if name.lower().endswith(ONNX_SUFFIX):
+        if heads:
+            raise ModelError(
+                f"'{name}' is an ONNX file, which runs without heads; load the model it was exported from by "
+                f"its name, beside head '{heads[0]}'"
+            )
         return _of_file(name, language_model, device, engine, precision, settings)
     spatial, language = _roles(name, None if language_model is None else _name_of(language_model))
     from perception_contrast.pipeline.build import build
@@ -79,6 +87,7 @@ def load(
         calibration=None if calibration is None else Path(calibration).expanduser(),
         place=place,
         place_needed=True,
+        heads=[str(one) for one in heads],
     )
     return PipelineDetector(pipeline, _resolved(device))
 
