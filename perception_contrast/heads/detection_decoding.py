@@ -17,6 +17,7 @@ from perception_contrast.segmentation.masks.box_mask import BoxMask, tight_box_m
 
 SAME_THING = 0.6  # IoU from which two boxes of one label are one report
 AGREEMENT = 0.5  # IoU of a location's own box with a detection's, from which the location is of that thing
+RIVAL = 0.5  # of a thing's score; what is less sure takes no pixel from it
 MOST_CANDIDATES = 1000  # pairs of a location and a class before suppression
 LEAST_COVERED = 0.1  # share of a box; a mask of less is the box
 
@@ -104,7 +105,9 @@ def masks_of(
         rivals = [
             other
             for other in np.flatnonzero(found.labels == label).tolist()
-            if other != index and _meet(found.boxes[index], found.boxes[other])
+            if other != index
+            and found.scores[other] >= RIVAL * found.scores[index]
+            and _meet(found.boxes[index], found.boxes[other])
         ]
         mask = own >= AGREEMENT if inside is None else _window(inside[label], box, size) >= AGREEMENT
         for other in rivals:

@@ -17,6 +17,9 @@ from perception_contrast.core.vocabulary import checked_text
 
 Task = Literal["detection", "segmentation", "classification"]
 TASKS: tuple[Task, ...] = get_args(Task)
+Source = Literal["language", "spatial"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+CUES = 4  # numbers of the instance cues behind a vector of a language model's grid
 MOST_CLASSES = 1024
 _MOST_SIZE = 1 << 16  # of a layer, beyond any that is trained
 
@@ -83,7 +86,9 @@ class HeadCard:
         task: "detection" (boxes with masks), "segmentation" or "classification".
         classes: Labels, in the order of the outputs.
         space: Of the features that it was trained on: those of one encoder with its weights.
-        dim: Numbers of a feature vector.
+        dim: Numbers of a feature vector, with the cues.
+        source: "language" for the grid that is compared with words, "spatial" for that of images alone.
+        cues: Whether the instance cues of the language model's encoder stand behind each vector.
         short_side: Of the network's input in pixels, in training.
         settings: Of the layers.
         calibration: Of scores, fitted to frames that were kept back.
@@ -97,6 +102,8 @@ class HeadCard:
     space: str
     dim: int
     short_side: int
+    source: Source = "spatial"
+    cues: bool = False
     settings: HeadSettings = field(default_factory=HeadSettings)
     calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
     temperature: float = 1.0
@@ -118,11 +125,13 @@ class HeadCard:
         if not isinstance(stored, dict):
             raise ValueError("the card is no table")
         card = cls(
-            task=_task(stored["task"]),
+            task=_one_of(stored["task"], TASKS, "task"),
             classes=_classes(stored["classes"]),
             space=str(stored["space"]),
             dim=int(stored["dim"]),
             short_side=int(stored["short_side"]),
+            source=_one_of(stored["source"], SOURCES, "source"),
+            cues=bool(stored["cues"]),
             settings=HeadSettings(**stored["settings"]),
             calibration=ScoreCalibration(
                 *(
@@ -143,10 +152,10 @@ class HeadCard:
         return card
 
 
-def _task(stored: Any) -> Task:
-    if stored not in TASKS:
-        raise ValueError(f"task '{stored}' is none of {', '.join(TASKS)}")
-    return stored  # type: ignore[no-any-return]
+def _one_of(stored: Any, known: tuple[Any, ...], what: str) -> Any:
+    if stored not in known:
+        raise ValueError(f"{what} '{stored}' is none of {', '.join(known)}")
+    return stored
 
 
 def _classes(stored: Any) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from perception_contrast.core.arrays import BoolMask, FloatArray, Size
+from perception_contrast.core.arrays import BoolMask, FeatureArray, FloatArray, Size
 from perception_contrast.core.detection import Detection, Scores
 from perception_contrast.core.errors import SpaceError
 from perception_contrast.core.feature_grid import FeatureGrid
 from perception_contrast.heads.detection_decoding import found_boxes, masks_of
-from perception_contrast.heads.head_card import HeadCard
+from perception_contrast.heads.head_card import HeadCard, Source
 from perception_contrast.heads.head_files import Head
 from perception_contrast.segmentation.masks.box_mask import BoxMask, tight_box_mask
 from perception_contrast.segmentation.regions.region_pooling import pool_regions
@@ -38,21 +38,23 @@ class HeadResult:
     labelled: NDArray[np.int32] | None
 
 
-def require_space(card: HeadCard, name: str, space: str) -> None:
+def require_space(card: HeadCard, name: str, spaces: Mapping[Source, str]) -> None:
     """Refuses a head for an encoder that it was not trained on.
 
     Args:
         card: Of the head.
         name: Of the head, for the error.
-        space: Of the features of images that are served.
+        spaces: Of the features that are served, by their source.
 
     Raises:
         SpaceError: The spaces differ.
     """
+    space = spaces.get(card.source, "")
     if card.space != space:
+        role = "language_model" if card.source == "language" else "model"
         raise SpaceError(
-            f"head '{name}' was trained on features of {card.space}, and {space} is served; serve that "
-            f"model, or train a head with --model {space.partition('@')[0]}"
+            f"head '{name}' was trained on features of {card.space}, and {role} serves {space or 'none'}; "
+            f"serve that model, or train a head on the one that is served"
         )
 
 
@@ -78,6 +80,7 @@ class HeadRunner:
         self,
         features: FeatureGrid,
         pooled: FloatArray | None = None,
+        cues: FloatArray | None = None,
         thresholds: FloatArray | None = None,
         most: int = 100,
     ) -> HeadResult:
@@ -86,6 +89,7 @@ class HeadRunner:
         Args:
             features: Of the image, of the encoder that the head was trained on.
             pooled: (c,) the encoder's vector of the whole image, where ``pools``.
+            cues: (h, w, CUES) instance cues, where the card has them.
             thresholds: (k,) probability from which things of each class are reported; None for the head's
                 own.
             most: Detections at most.
@@ -93,13 +97,13 @@ class HeadRunner:
         Raises:
             SpaceError: The features are of another encoder.
         """
-        require_space(self.card, self.name, features.space)
+        require_space(self.card, self.name, {self.card.source: features.space})
         least = thresholds
         if least is None:
             least = np.full(len(self.card.classes), self.card.threshold, np.float32)
         if self.card.task == "classification":
             return self._classified(features, pooled, least, most)
-        values = torch.from_numpy(np.asarray(features.values, np.float32))[None].to(self._device)
+        values = torch.from_numpy(head_input(self.card, features.values, cues))[None].to(self._device)
         with torch.inference_mode():
             outputs = self._network(values)
         if self.card.task == "segmentation":
@@ -182,6 +186,21 @@ class HeadRunner:
             )
             for (label, probability, region), vector in zip(drawn, vectors, strict=True)
         )
+
+
+def head_input(card: HeadCard, values: FeatureArray, cues: FloatArray | None) -> FloatArray:
+    """(h, w, dim) float32 that a head sees: a grid, and the instance cues behind it.
+
+    Args:
+        card: Of the head.
+        values: (h, w, c).
+        cues: (h, w, CUES), where the card has them.
+    """
+    if not card.cues:
+        return np.asarray(values, np.float32)
+    if cues is None:
+        raise ValueError("the head needs the instance cues of the frame")
+    return np.concatenate([values, cues], axis=-1, dtype=np.float32)
 
 
 def class_shares(logits: torch.Tensor, temperature: float, size: Size) -> FloatArray:

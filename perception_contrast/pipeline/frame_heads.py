@@ -42,7 +42,12 @@ class FrameHeads:
                     )
                 owners[label] = head.name
         self._heads, self.labels = tuple(heads), tuple(owners)
-        self.needed = FeatureRequest(features=bool(heads), pooled=any(head.pools for head in heads))
+        self.needed = FeatureRequest(
+            features=any(head.card.source == "spatial" for head in heads),
+            semantic=any(head.card.source == "language" for head in heads),
+            instance_cues=any(head.card.cues for head in heads),
+            pooled=any(head.pools for head in heads),
+        )
 
     def __len__(self) -> int:
         return len(self._heads)
@@ -64,8 +69,6 @@ class FrameHeads:
         Raises:
             SpaceError: A head was trained on another encoder.
         """
-        if features.features is None:
-            raise ValueError("heads need the features of the frame")
         asked = {query.label: query.threshold for query in vocabulary.queries}
         masks = found.masks
         replaced = [vocabulary.ids[label] for label in self.labels if label in asked]
@@ -75,9 +78,13 @@ class FrameHeads:
         for head in self._heads:
             usual = settings.detection_threshold or head.card.threshold
             thresholds = [asked.get(label) or usual for label in head.card.classes]
+            grid = features.semantic if head.card.source == "language" else features.features
+            if grid is None:
+                raise ValueError("heads need the features of the frame")
             said = head(
-                features.features,
+                grid,
                 features.pooled,
+                features.instance_cues,
                 np.array(thresholds, np.float32),
                 settings.max_detections,
             )

@@ -14,6 +14,7 @@ from perception_contrast.encoders.familiarity.stream_monitor import StreamMonito
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.engines.engine_search import EngineSearch
+from perception_contrast.heads.head_card import Source
 from perception_contrast.heads.head_runner import HeadRunner, require_space
 from perception_contrast.pipeline.build import build as build
 from perception_contrast.pipeline.classification import ZeroShotClassifier
@@ -53,6 +54,7 @@ class Pipeline:
     Attributes:
         query_encoder: Texts and exemplars to vectors.
         frame_search: Features and queries to masks and detections.
+        spaces: Of the grids, by their source.
 
     Example:
         >>> pipeline = build()
@@ -119,7 +121,9 @@ class Pipeline:
             self._models["semantic"]._replace(space=self.query_encoder.image_space),
             _stream_monitor(encoders),
         )
-        self._spatial_space = encoders.spatial.space
+        self.spaces: dict[Source, str] = {"spatial": encoders.spatial.space}
+        if encoders.language is not None:
+            self.spaces["language"] = encoders.language.space
         if heads:
             self.set_heads(heads)
         self._classifier = ZeroShotClassifier(self.query_encoder, self._features)
@@ -280,7 +284,7 @@ class Pipeline:
             ModelError: For two heads with one class; the old ones stay.
         """
         for head in heads:
-            require_space(head.card, head.name, self._spatial_space)
+            require_space(head.card, head.name, self.spaces)
         chosen = FrameHeads(heads)
         vocabulary = self._active.set_trained(chosen.labels)
         self._computation.heads = chosen

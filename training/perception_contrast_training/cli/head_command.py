@@ -1,4 +1,4 @@
-"""`perception-contrast train head` and `train head-table`: heads on labelled frames, and what they are worth."""
+"""`perception-contrast train head` and `train head-table`: heads on labelled frames, and their worth."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from perception_contrast.core.errors import PerceptionError
 TASKS = ("detection", "segmentation", "classification")  # of heads, without their module and its torch
 _LAYOUTS = """\
 DATA is a COCO JSON or its folder (what the studio's Dataset page writes is one), a PASCAL VOC folder
-(Annotations/*.xml, JPEGImages/), a YOLO folder (data.yaml, images/, labels/), images/ and labels/ with a class
-list, or a folder for each class.
+(Annotations/*.xml, JPEGImages/), a YOLO folder (data.yaml, images/, labels/), images/ and labels/ with a
+class list, or a folder for each class.
 """
 _HEAD_EPILOG = f"""\
 {_LAYOUTS}
 examples:
   perception-contrast train head kitchen.json --frames 100 --out runs/kitchen
-  perception-contrast train head kitchen.json --boxes 5 --classes "mug, plate" --out runs/five_boxes
+  perception-contrast train head kitchen.json --boxes 5 --classes "mug, plate" --out runs/five
   perception-contrast train head camvid/ --task segmentation --model runs/adapted/model --out runs/road
   perception-contrast find photos/ --head runs/kitchen --model dinov2-s14 --save found
   ros2 run perception_contrast perception_node --ros-args -p heads:="[$PWD/runs/kitchen]"
 """
 _TABLE_EPILOG = """\
 example:
-  perception-contrast train head-table kitchen.json --head runs/kitchen --head runs/five_boxes --out runs/table
+  perception-contrast train head-table kitchen.json --head runs/kitchen --head runs/five --out runs/table
 """
 
 
@@ -62,9 +62,17 @@ def _head_parser() -> argparse.ArgumentParser:
         help="the encoder of images: a name of `models list`, or an exported folder such as that of an "
         "adapted run (default: %(default)s)",
     )  # fmt: skip
+    add(
+        "--language-model", default="household-lit",
+        help="whose features the head sees, as they are served; none takes those of --model alone "
+        "(default: %(default)s)",
+    )  # fmt: skip
     add("--classes", default="", metavar="LIST", help="with commas (default: all of the data)")
     add("--frames", type=non_negative_int, default=0, metavar="N", help="to train on (default: all)")
-    add("--boxes", type=non_negative_int, default=0, metavar="N", help="few-shot: N boxes of each class alone")
+    add("--frame-list", type=Path, metavar="FILE", help="names of frames, a line each: no others are seen")
+    add(
+        "--boxes", type=non_negative_int, default=0, metavar="N", help="few-shot: N boxes of each class alone"
+    )
     add("--short-side", type=positive_int, default=378, metavar="PX", help="as it is served (%(default)s)")
     add("--steps", type=positive_int, default=1000, help="of the optimiser (default: %(default)s)")
     add("--batch", type=positive_int, default=8, help="views a step (default: %(default)s)")
@@ -90,9 +98,11 @@ def head_command(argv: Sequence[str]) -> int:
         task=options.task,
         output=options.out,
         model=options.model,
+        language_model=options.language_model,
         classes=tuple(one.strip() for one in options.classes.split(",") if one.strip()),
         frames=options.frames,
         boxes=options.boxes,
+        listed=options.frame_list,
         short_side=options.short_side,
         folds=options.folds,
         fit=FitSettings(

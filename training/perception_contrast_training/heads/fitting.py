@@ -42,12 +42,12 @@ class FitSettings:
         seed: Of all that is by chance.
     """
 
-    steps: int = 600
+    steps: int = 1000
     batch: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.05
     dropout: float = 0.1
-    window: tuple[int, int] = (24, 24)
+    window: tuple[int, int] = (40, 40)
     seed: int = 0
 
 

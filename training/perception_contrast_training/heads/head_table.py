@@ -15,7 +15,7 @@ from perception_contrast.core.errors import PerceptionError, QueryError
 from perception_contrast.core.frame import Frame
 from perception_contrast.core.vocabulary import Query, Vocabulary
 from perception_contrast.heads.head_files import Head, head_path, read_head
-from perception_contrast.heads.head_runner import HeadRunner
+from perception_contrast.heads.head_runner import HeadRunner, require_space
 from perception_contrast.pipeline.build import build
 from perception_contrast.pipeline.image_features import FeatureRequest, ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
@@ -90,8 +90,8 @@ def compare(request: TableRequest, say: Callable[[str], None]) -> Outcome:
     for run in runs:
         if run.head.card.task != "detection" or set(run.head.card.classes) != set(classes):
             raise PerceptionError(
-                f"head '{run.head.name}' is a {run.head.card.task} of {', '.join(run.head.card.classes)}; compare "
-                "detection heads of the same classes"
+                f"head '{run.head.name}' is a {run.head.card.task} of {', '.join(run.head.card.classes)}; "
+                "compare detection heads of the same classes"
             )
     skipped = Skipped()
     data = open_labelled(request.data, "detection", classes, skipped, images=request.images)
@@ -100,11 +100,15 @@ def compare(request: TableRequest, say: Callable[[str], None]) -> Outcome:
     left = [place for place, key in enumerate(data.keys) if key not in seen][: request.limit or None]
     if not left:
         raise PerceptionError(
-            f"'{request.data}' has no frame that the heads did not see; train them with --frames, so that some "
-            "are left to test on"
+            f"'{request.data}' has no frame that the heads did not see; train them with --frames, so that "
+            "some are left to test on"
         )
     pipeline = build(
-        request.model, request.language_model, device=request.device, offline=request.offline, background=False
+        request.model,
+        request.language_model,
+        device=request.device,
+        offline=request.offline,
+        background=False,
     )
     try:
         ways = list(_ways(request, runs, pipeline, data, trained_on, say))
@@ -150,14 +154,16 @@ def _ways(
     say: Callable[[str], None],
 ) -> Iterator[_Way]:
     for run in runs:
+        require_space(run.head.card, run.head.name, pipeline.spaces)
         runner = HeadRunner(run.head)
         lowest = np.full(len(runner.card.classes), LOWEST, np.float32)
 
         def by_head(
             _: Frame, features: ImageFeatures, runner: HeadRunner = runner, lowest: Any = lowest
         ) -> Sequence[Detection]:
-            assert features.features is not None
-            return runner(features.features, None, lowest).detections
+            grid = features.semantic if runner.card.source == "language" else features.features
+            assert grid is not None
+            return runner(grid, None, features.instance_cues, lowest).detections
 
         yield _Way(f"head {run.head.name}", runner.card.threshold, by_head)
     if request.language_model != "none":
@@ -195,7 +201,9 @@ def _exemplars(
         try:
             exemplar = pipeline.query_encoder.encode_exemplar(features, box=box_of_thing(frame, shown.thing))
         except QueryError as error:
-            raise PerceptionError(f"a box of '{shown.label}' in '{frame.key}' cannot be shown: {error}") from error
+            raise PerceptionError(
+                f"a box of '{shown.label}' in '{frame.key}' cannot be shown: {error}"
+            ) from error
         vocabulary = vocabulary.with_exemplar(shown.label, exemplar)
     return vocabulary
 
@@ -212,9 +220,7 @@ def _reports(way: _Way, frame: Frame, features: ImageFeatures) -> list[Report]:
     ]
 
 
-def _outcome(
-    figures: dict[str, BoxFigures], ways: Sequence[_Way], frames: int, skipped: Skipped
-) -> Outcome:
+def _outcome(figures: dict[str, BoxFigures], ways: Sequence[_Way], frames: int, skipped: Skipped) -> Outcome:
     rows = []
     content: dict[str, Any] = {"frames": frames, "left_out": skipped.files, "ways": {}}
     tables = []

@@ -29,14 +29,14 @@ from perception_contrast_training.heads.calibrating import (
 )
 from perception_contrast_training.heads.few_shot import some_boxes
 from perception_contrast_training.heads.fitting import FitSettings, fit_classification, fit_dense
+from perception_contrast_training.heads.frame_features import FrameEncoder, FrameFeatures
 from perception_contrast_training.heads.labelled_frames import (
     IGNORED,
     LabelledData,
     LabelledFrame,
     open_labelled,
 )
-from perception_contrast_training.heads.training_samples import FrameLabels, labels_of, sample_of
-from perception_contrast_training.heads.view_features import View, ViewEncoder, ViewFeatures, training_views
+from perception_contrast_training.heads.training_samples import FrameLabels, Sample, labels_of, sample_of
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +58,11 @@ class HeadRequest:
         task: Of the head.
         output: Folder of the run.
         model: The encoder of images: a name, or a folder such as an adapted run's export.
+        language_model: Whose grid the head sees, as it is served; "none" for that of ``model``.
         classes: That are wanted; none for all of the data.
         frames: To train on, drawn by ``seed``; 0 for all.
         boxes: Of each class, of these frames; 0 for all. Few-shot mode.
+        listed: A file with the names of the only frames that may be trained on.
         short_side: Of the network's input in pixels.
         folds: By which the probabilities are fitted; below 2 for none.
         settings: Of the layers.
@@ -76,9 +78,11 @@ class HeadRequest:
     task: Task
     output: Path
     model: str = "dinov2-s14"
+    language_model: str = "household-lit"
     classes: tuple[str, ...] = ()
     frames: int = 0
     boxes: int = 0
+    listed: Path | None = None
     short_side: int = 378
     folds: int = 3
     settings: HeadSettings = field(default_factory=HeadSettings)
@@ -101,25 +105,44 @@ class TrainedHead:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """A frame's labels, its features under each view."""
+    """A frame's labels and its features."""
 
     labels: FrameLabels
-    views: tuple[tuple[View, ViewFeatures], ...]
-
-    @property
-    def plain(self) -> ViewFeatures:
-        """Of the frame as it is served."""
-        return self.views[0][1]
+    plain: FrameFeatures
 
 
-def drawn_frames(data: LabelledData, frames: int, seed: int) -> list[int]:
-    """Places of the frames that are trained on, in the order of the data. Raises PerceptionError."""
-    if frames > len(data.keys):
+def drawn_frames(data: LabelledData, frames: int, seed: int, listed: Path | None = None) -> list[int]:
+    """Places of the frames that are trained on, in the order of the data.
+
+    Args:
+        data: All labelled frames.
+        frames: How many, drawn by ``seed``; 0 for all.
+        seed: Of the draw.
+        listed: A file with the names of the only frames that may be drawn, a line each; None for all.
+
+    Raises:
+        PerceptionError: There are fewer frames, or the file names others.
+    """
+    allowed = list(range(len(data.keys))) if listed is None else _listed(data, listed)
+    if frames > len(allowed):
         raise PerceptionError(
-            f"'{data.path}' has {len(data.keys)} labelled frames, fewer than --frames {frames}"
+            f"'{listed or data.path}' has {len(allowed)} labelled frames, fewer than --frames {frames}"
         )
-    order = np.random.default_rng(seed).permutation(len(data.keys))
-    return sorted(order[: frames or None].tolist())
+    order = np.random.default_rng(seed).permutation(len(allowed))
+    return sorted(allowed[place] for place in order[: frames or None].tolist())
+
+
+def _listed(data: LabelledData, file: Path) -> list[int]:
+    try:
+        names = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise PerceptionError(f"the list of frames '{file}' cannot be read: {error}") from error
+    places = {key: place for place, key in enumerate(data.keys)}
+    unknown = [name for name in names if name not in places]
+    if unknown or not names:
+        what = f"'{unknown[0]}', which '{data.path}' has not" if unknown else "no frame"
+        raise PerceptionError(f"'{file}' names {what}; write names such as '{data.keys[0]}', a line each")
+    return sorted({places[name] for name in names})
 
 
 def train_head(request: HeadRequest, say: Say) -> TrainedHead:
@@ -142,8 +165,10 @@ def train_head(request: HeadRequest, say: Say) -> TrainedHead:
     data = open_labelled(
         request.data, request.task, request.classes, skipped, images=request.images, source=request.source
     )
-    places = drawn_frames(data, request.frames, request.fit.seed)
-    encoder = ViewEncoder(request.model, request.device, offline=request.offline)
+    places = drawn_frames(data, request.frames, request.fit.seed, request.listed)
+    encoder = FrameEncoder(
+        request.model, request.language_model, request.task, request.device, offline=request.offline
+    )
     try:
         encoded = _encoded(request, data, places, encoder, say)
         card = _first_card(request, data, encoder, encoded)
@@ -167,16 +192,15 @@ def train_head(request: HeadRequest, say: Say) -> TrainedHead:
 
 
 def _encoded(
-    request: HeadRequest, data: LabelledData, places: Sequence[int], encoder: ViewEncoder, say: Say
+    request: HeadRequest, data: LabelledData, places: Sequence[int], encoder: FrameEncoder, say: Say
 ) -> list[_Encoded]:
-    views = training_views(request.short_side)
     found: list[_Encoded] = []
     held = 0
     frames = _read(data, places, request)
     for count, frame in enumerate(frames, 1):
         labels = labels_of(frame, data.classes)
-        shown = tuple((view, encoder.features(frame.image, view)) for view in views)
-        held += sum(one.grid.nbytes for _, one in shown)
+        shown = encoder.features(frame.image, request.short_side)
+        held += shown.grid.nbytes
         if held > MOST_BYTES:
             raise PerceptionError(
                 f"the features of {count} frames take more than {MOST_BYTES >> 30} GB of memory; train on "
@@ -211,7 +235,7 @@ def _require_all_classes(data: LabelledData, found: Sequence[_Encoded]) -> None:
 
 
 def _first_card(
-    request: HeadRequest, data: LabelledData, encoder: ViewEncoder, encoded: Sequence[_Encoded]
+    request: HeadRequest, data: LabelledData, encoder: FrameEncoder, encoded: Sequence[_Encoded]
 ) -> HeadCard:
     outlined = all(one.labels.labels is not None for one in encoded)
     several = data.several and request.task == "classification"
@@ -226,7 +250,10 @@ def _first_card(
         space=encoder.space,
         dim=encoder.dim,
         short_side=request.short_side,
-        settings=replace(request.settings, several=several),
+        source=encoder.source,
+        cues=encoder.cues,
+        # Locations of half a patch, whatever the grid has.
+        settings=replace(request.settings, several=several, enlargement=1 if encoder.patches > 1 else 2),
         facts=facts,
     )
 
@@ -256,12 +283,12 @@ class _Trainer:
 
     def fitted(self, encoded: Sequence[_Encoded], fit: FitSettings, what: str) -> nn.Module:
         """A network that saw these frames."""
-        samples = [
-            sample_of(one.labels, features, view, self.card.settings.enlargement)
-            for one in encoded
-            for view, features in one.views
-        ]
+        samples = [self._sample(one, flipped) for one in encoded for flipped in (False, True)]
         return fit_dense(self.card, samples, fit, self.device, self._told(fit, what))
+
+    def _sample(self, one: _Encoded, flipped: bool = False) -> Sample:
+        enlargement, cues = self.card.settings.enlargement, self.card.cues
+        return sample_of(one.labels, one.plain.grid, enlargement, flipped=flipped, cues=cues)
 
     def look(self, encoded: Sequence[_Encoded], network: nn.Module) -> None:
         """Takes down what a network says of frames that it did not see."""
@@ -326,11 +353,10 @@ class _SegmentationTrainer(_Trainer):
 
     def look(self, encoded: Sequence[_Encoded], network: nn.Module) -> None:
         for one in encoded:
-            view, features = one.views[0]
-            sample = sample_of(one.labels, features, view, self.card.settings.enlargement)
+            sample = self._sample(one)
             assert sample.labels is not None
             with torch.inference_mode():
-                logits = network(features.grid[None].float())[0].flatten(1).T
+                logits = network(one.plain.grid[None].float())[0].flatten(1).T
             known = sample.labels.flatten() != IGNORED
             self._logits.append(logits[known])
             self._labels.append(sample.labels.flatten()[known])
@@ -360,8 +386,8 @@ class _ClassificationTrainer(_Trainer):
         self._targets: list[Tensor] = []
 
     def fitted(self, encoded: Sequence[_Encoded], fit: FitSettings, what: str) -> nn.Module:
-        rows = [_pooled(features) for one in encoded for _, features in one.views]
-        targets = [self._target(one) for one in encoded for _ in one.views]
+        rows = [_pooled(one.plain) for one in encoded]
+        targets = [self._target(one) for one in encoded]
         return fit_classification(
             self.card, torch.stack(rows), torch.stack(targets), fit, self._told(fit, what)
         )
@@ -386,7 +412,7 @@ class _ClassificationTrainer(_Trainer):
         return row
 
 
-def _pooled(features: ViewFeatures) -> Tensor:
+def _pooled(features: FrameFeatures) -> Tensor:
     """As ``head_runner.pooled_features``."""
     return torch.cat([features.pooled, features.grid.float().mean(dim=(0, 1))])
 

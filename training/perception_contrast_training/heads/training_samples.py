@@ -1,4 +1,4 @@
-"""What the networks of heads are fitted to: features of views with targets on their grids."""
+"""What the networks of heads are fitted to: features of frames with targets on their grids."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perception_contrast_training.evaluation.readers.coco import boxes_of
+from perception_contrast_training.heads.frame_features import mirrored
 from perception_contrast_training.heads.labelled_frames import IGNORED, LabelledFrame
-from perception_contrast_training.heads.view_features import View, ViewFeatures
 
 KEPT_SHARE = 0.3  # of a box that a crop must show, to find it there
 
@@ -69,15 +69,15 @@ def labels_of(frame: LabelledFrame, classes: Sequence[str]) -> FrameLabels:
 
 @dataclass(frozen=True)
 class Sample:
-    """A view of a frame on its grid.
+    """A frame on its grid.
 
     Attributes:
         grid: (h, w, c) float16 features.
-        boxes: (n, 4) x0, y0, x1, y1 in patches.
+        boxes: (n, 4) x0, y0, x1, y1 in cells.
         numbers: (n,) index of the class.
-        ignored: (m, 4) boxes in patches.
+        ignored: (m, 4) boxes in cells.
         labels: (h * enlargement, w * enlargement) int64, IGNORED where nothing is known; None without.
-        shown: (h, w) whether a patch is of the image, not of the rim of a crop.
+        shown: (h, w) whether a cell is of the image, not of the rim of a crop.
     """
 
     grid: Tensor
@@ -88,19 +88,30 @@ class Sample:
     shown: Tensor
 
 
-def sample_of(labels: FrameLabels, features: ViewFeatures, view: View, enlargement: int) -> Sample:
-    """The view of a frame with its labels, mirrored where the view is."""
-    rows, columns = features.grid.shape[:2]
+def sample_of(
+    labels: FrameLabels, grid: Tensor, enlargement: int, *, flipped: bool = False, cues: bool = False
+) -> Sample:
+    """A frame with its labels on its grid.
+
+    Args:
+        labels: Of the frame.
+        grid: (h, w, c) its features.
+        enlargement: Locations per cell and side.
+        flipped: Mirrored, features and labels.
+        cues: Whether instance cues stand behind the vectors.
+    """
+    rows, columns = grid.shape[:2]
     sides = torch.tensor([columns, rows, columns, rows])
-    boxes, ignored = (_mirrored(one) if view.flipped else one for one in (labels.boxes, labels.ignored))
+    boxes, ignored = (_mirrored(one) if flipped else one for one in (labels.boxes, labels.ignored))
     pixels = None
     if labels.labels is not None:
-        array = labels.labels[:, ::-1] if view.flipped else labels.labels
+        array = labels.labels[:, ::-1] if flipped else labels.labels
         whole = torch.from_numpy(np.ascontiguousarray(array))[None, None].float()
         size = (rows * enlargement, columns * enlargement)
         pixels = F.interpolate(whole, size=size, mode="nearest-exact")[0, 0].long()
     shown = torch.ones(rows, columns, dtype=torch.bool)
-    return Sample(features.grid, boxes * sides, labels.numbers, ignored * sides, pixels, shown)
+    values = mirrored(grid, cues=cues) if flipped else grid
+    return Sample(values, boxes * sides, labels.numbers, ignored * sides, pixels, shown)
 
 
 def _mirrored(boxes: Tensor) -> Tensor:
@@ -108,7 +119,7 @@ def _mirrored(boxes: Tensor) -> Tensor:
 
 
 def cropped(sample: Sample, size: tuple[int, int], enlargement: int, generator: torch.Generator) -> Sample:
-    """A window of (rows, columns) patches of a view at a place by chance; what lacks is empty.
+    """A window of (rows, columns) cells of a frame at a place by chance; what lacks is empty.
 
     Things of which the window shows little count neither way.
     """
