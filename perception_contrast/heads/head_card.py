@@ -63,7 +63,7 @@ class HeadSettings:
         several: Of classification: an image may have several labels, or none.
     """
 
-    width: int = 128
+    width: int = 64
     blocks: int = 2
     enlargement: int = 2
     several: bool = False

@@ -47,7 +47,7 @@ class FitSettings:
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     dropout: float = 0.1
-    window: tuple[int, int] = (40, 40)
+    window: tuple[int, int] = (32, 32)
     seed: int = 0
 
 
