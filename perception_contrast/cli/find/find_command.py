@@ -25,7 +25,7 @@ _EPILOG = """\
 examples:
   perception-contrast find photos/ --queries "mug, chair" --save found
   perception-contrast find drive.mp4 --vocabulary road --model siglip2-b16 --save found
-  perception-contrast find photos/ --head runs/kitchen_head --model dinov2-s14 --save found
+  perception-contrast find photos/ --head runs/kitchen --save found
   perception-contrast find my_recording --queries "seat: a sofa; a chair; !stool" --save found
 
 in DIR:

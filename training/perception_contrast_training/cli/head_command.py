@@ -23,7 +23,7 @@ examples:
   perception-contrast train head kitchen.json --frames 100 --out runs/kitchen
   perception-contrast train head kitchen.json --boxes 5 --classes "mug, plate" --out runs/five
   perception-contrast train head camvid/ --task segmentation --model runs/adapted/model --out runs/road
-  perception-contrast find photos/ --head runs/kitchen --model dinov2-s14 --save found
+  perception-contrast find photos/ --head runs/kitchen --save found
   ros2 run perception_contrast perception_node --ros-args -p heads:="[$PWD/runs/kitchen]"
 """
 _TABLE_EPILOG = """\
@@ -118,7 +118,10 @@ def head_command(argv: Sequence[str]) -> int:
     for name, value in trained.report["held_out"].items():
         print(f"{name.replace('_', ' ')} in frames that were kept back: {value:.3f}")
     print(f"{options.out}: {trained.card.task} of {', '.join(trained.card.classes)} on {trained.card.space}")
-    print(f"try it: perception-contrast find IMAGES --head {options.out} --model {options.model} --save DIR")
+    models = f"--model {options.model}"
+    if trained.card.source == "language":
+        models += f" --language-model {options.language_model}"
+    print(f"try it: perception-contrast find IMAGES --head {options.out} {models} --save DIR")
     return 0
 
 
