@@ -50,8 +50,8 @@ def _parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser
 def _head_parser() -> argparse.ArgumentParser:
     parser = _parser(
         "head",
-        "Trains a head on the features of a frozen encoder: minutes on one core, whose classes a node then "
-        "reports beside its queries.",
+        "Trains a head on the features of a frozen encoder. A node reports its classes beside its queries; "
+        "measure it with `train head-table` first.",
         _HEAD_EPILOG,
     )
     add = parser.add_argument
