@@ -12,6 +12,13 @@ from typing import NamedTuple
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.plugins import ENCODERS, registered_names
+from perception_contrast.heads.head_files import read_card
+from perception_contrast.heads.registered_heads import LIKE as HEAD
+from perception_contrast.heads.registered_heads import (
+    named_head_path,
+    register_head,
+    registered_head_names,
+)
 from perception_contrast.models.custom_models import custom_model_names, custom_spec, register_custom_model
 from perception_contrast.models.registry import MINILM, MODELS, model_spec
 from perception_contrast.models.specs import ModelSpec
@@ -55,12 +62,14 @@ def _parser() -> argparse.ArgumentParser:
         "file",
         type=Path,
         nargs="+",
-        help="safetensors, or a PyTorch checkpoint of tensors alone; one or two ONNX files with --like sam",
+        help="safetensors, or a PyTorch checkpoint of tensors alone; one or two ONNX files with --like sam; "
+        "the run of a head with --like head",
     )
     add.add_argument(
         "--like",
         metavar="MODEL",
-        help="give the weights a name of their own, with the architecture of MODEL; sam for mask proposals",
+        help="give the weights a name of their own, with the architecture of MODEL; sam for mask proposals, "
+        "head for a trained head",
     )
     add.add_argument("--licence", default="", help="of the weights, with --like")
     return parser
@@ -73,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.action == "info":
         if options.model in registered_proposer_names():
             _info_of_proposals(registered_proposer(options.model))
+        elif options.model in registered_head_names():
+            _info_of_head(options.model)
         else:
             _info(model_spec(options.model))
     elif options.action == "get":
@@ -108,9 +119,15 @@ def _add_files(name: str, files: Sequence[Path], like: str | None, licence: str)
     if licence and not like:
         raise ModelError("--licence goes with --like; a known model's licence is known")
     if like == SAM:
-        if name in MODELS or name in custom_model_names():
+        if name in MODELS or name in custom_model_names() or name in registered_head_names():
             raise ModelError(f"'{name}' is a model already; choose another name")
         return register_proposer(name, files, licence).files
+    if like == HEAD:
+        if name in MODELS or name in custom_model_names() or name in registered_proposer_names():
+            raise ModelError(f"'{name}' names another thing already; choose another name")
+        if len(files) > 1 or licence:
+            raise ModelError("a head is one file, whose licence is that of its labels; give it alone")
+        return (register_head(name, files[0]),)
     if len(files) > 1:
         raise ModelError(f"{len(files)} files; a model has one, and only --like {SAM} takes two")
     return (_add_named(name, files[0], like, licence) if like else _add(model_spec(name), files[0]),)
@@ -139,6 +156,8 @@ def _add_named(name: str, path: Path, like: str, licence: str) -> Path:
         raise ModelError(f"'{name}' is a model already; choose another name, or leave --like out")
     if name in registered_proposer_names():
         raise ModelError(f"'{name}' names proposals already; choose another name")
+    if name in registered_head_names():
+        raise ModelError(f"'{name}' names a trained head already; choose another name")
     if like in custom_model_names():
         raise ModelError(f"'{like}' has weights of your own; for --like name the model that it is built like")
     spec = custom_spec(model_spec(like), name, licence)
@@ -184,6 +203,8 @@ def _list(*, as_json: bool) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if names := registered_proposer_names():
         print(f"\nmask proposals (see parameter `proposals`): {', '.join(names)}")
+    if names := registered_head_names():
+        print(f"\ntrained heads (see parameter `heads`): {', '.join(names)}")
     print("\n(!) restricts what the model may be used for: see `perception-contrast models info MODEL`")
     print("timm:ARCHITECTURE[.WEIGHTS] names any other plain ViT, ResNet, ConvNeXt or MobileNet of timm")
 
@@ -210,6 +231,21 @@ def _info_of_proposals(own: RegisteredProposer) -> None:
     print(f"{'what':<13} ONNX files of the SAM family that refine masks")
     print(f"{'licence':<13} {own.licence}")
     print(f"{'weights':<13} {'; '.join(map(str, own.files))}")
+
+
+def _info_of_head(name: str) -> None:
+    path = named_head_path(name)
+    card = read_card(path)
+    rows = {
+        "head": name,
+        "what": f"{card.task} on features of {card.space}, trained at {card.short_side} px",
+        "classes": ", ".join(card.classes),
+        "threshold": f"{card.threshold:.2f}",
+        "weights": str(path),
+        **{key: str(value) for key, value in card.facts.items()},
+    }
+    for key, value in rows.items():
+        print(f"{key:<13} {value}")
 
 
 def _info(spec: ModelSpec) -> None:

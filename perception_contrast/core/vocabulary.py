@@ -222,12 +222,20 @@ class Vocabulary:
         version: A number that grows with each change.
         ids: Label to mask id (1 to 65534). A label keeps its id across changes. If all ids are in use, labels
             that are no longer looked for lose theirs to new ones, the oldest first.
+        trained: Classes of trained heads, which are reported beside the queries. A query of the same label
+            is answered by the head.
     """
 
     queries: tuple[Query, ...] = ()
     distractors: tuple[str, ...] = ()
     version: int = 0
     ids: dict[str, int] = field(default_factory=dict)
+    trained: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels that are reported: those of the queries, and of trained classes beside them."""
+        return tuple(dict.fromkeys((*(query.label for query in self.queries), *self.trained)))
 
     @classmethod
     def of(cls, queries: Iterable[Query | str], distractors: Iterable[str] = ()) -> Vocabulary:
@@ -271,7 +279,26 @@ class Vocabulary:
             if count > 1:
                 raise QueryError(f"label '{label}' is given more than once; merge its phrases")
         others = _without_wanted(checked_texts(distractors, "a distractor"), checked)
-        return Vocabulary(checked, others, self.version + 1, _numbered(self.ids, labels))
+        numbered = _numbered(self.ids, [*labels, *self.trained])
+        return Vocabulary(checked, others, self.version + 1, numbered, self.trained)
+
+    def with_trained(self, labels: Iterable[str]) -> Vocabulary:
+        """Replaces the classes of trained heads.
+
+        Args:
+            labels: The classes.
+
+        Returns:
+            A new vocabulary with the next version, or this one if the classes are the same.
+
+        Raises:
+            QueryError: A label is refused; nothing is changed.
+        """
+        trained = checked_texts(labels, "a trained class")
+        if trained == self.trained:
+            return self
+        numbered = _numbered(self.ids, [*(query.label for query in self.queries), *trained])
+        return replace(self, version=self.version + 1, ids=numbered, trained=trained)
 
     def with_exemplar(self, label: str, exemplar: Exemplar) -> Vocabulary:
         """Adds an exemplar to the query of a label, or makes a new query of it.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.encoders.load_encoders import load_encoders
 from perception_contrast.engines.engine_names import AUTO
+from perception_contrast.heads.head_runner import HeadRunner
+from perception_contrast.heads.registered_heads import named_head
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast.segmentation.calibration_files import calibration_for
 from perception_contrast.segmentation.place_level import no_place_level, place_level_for
@@ -41,6 +43,7 @@ def build(
     proposals: Path | tuple[Path, ...] | None = None,
     place: str = "",
     place_needed: bool = False,
+    heads: Sequence[str] = (),
 ) -> Pipeline:
     """Loads models by name and makes a pipeline of them.
 
@@ -63,14 +66,16 @@ def build(
         place: Name of a place whose level `perception-contrast calibrate --unlabelled` measured; "" for
             none.
         place_needed: As of ``take_place_level``.
+        heads: Trained heads, by the names that they were added under or by their paths.
 
     Returns:
         A pipeline with an empty vocabulary.
 
     Raises:
         ModelError: For a model that is unknown or cannot be loaded, or a level that cannot be read or had
-            to be there.
-        SpaceError: For a calibration of another space than the language model's.
+            to be there; for a head that is not there, or no head.
+        SpaceError: For a calibration of another space than the language model's, or a head of another
+            encoder.
     """
     # Here, because that module re-exports this function.
     from perception_contrast.pipeline.pipeline import Pipeline
@@ -92,6 +97,7 @@ def build(
         track_numbers=track_numbers,
         calibration=stored,
         proposer=None if proposals is None else load_mask_proposer(proposals, encoders.device),
+        heads=[HeadRunner(named_head(name), encoders.device) for name in heads],
     )
     take_place_level(pipeline, encoders.language, place, needed=place_needed)
     return pipeline

@@ -12,6 +12,7 @@ from perception_contrast.core.frame import Frame
 from perception_contrast.encoders.familiarity.stream_monitor import StreamFamiliarity, StreamMonitor
 from perception_contrast.pipeline.feature_extraction import FeatureExtractor
 from perception_contrast.pipeline.frame_drawing import FrameDrawing, FrameDrawings
+from perception_contrast.pipeline.frame_heads import FrameHeads
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.frame_search import FrameSearch
 from perception_contrast.pipeline.frame_tracking import FrameTracking
@@ -36,6 +37,7 @@ class _Job:
     prepared: PreparedQueries
     settings: PipelineSettings
     together: int
+    heads: FrameHeads
 
 
 class FrameComputation:
@@ -49,6 +51,7 @@ class FrameComputation:
         drawing: FrameDrawing,
         embedding_model: ModelSpace,
         monitor: StreamMonitor | None = None,
+        heads: FrameHeads | None = None,
     ) -> None:
         """Takes the parts in the order in which a frame passes through them.
 
@@ -59,7 +62,9 @@ class FrameComputation:
             drawing: Draws images for people.
             embedding_model: Named in results as the model and the space of their embeddings.
             monitor: Of streams that are unlike the language model's training images, where these are known.
+            heads: Trained heads, whose results join what is found; None for none.
         """
+        self.heads = heads or FrameHeads()
         self._features, self._search = features, search
         self._tracking, self._drawing = tracking, drawing
         self._embedding_model, self._monitor = embedding_model, monitor
@@ -89,9 +94,9 @@ class FrameComputation:
             raise ValueError(
                 f"{len(frames)} frames and {len(requests)} requests: give one for each, or one for all"
             )
-        timer = StageTimer()
+        timer, heads = StageTimer(), self.heads
         jobs = [
-            _Job(frame, one, prepared, settings, len(frames))
+            _Job(frame, one, prepared, settings, len(frames), heads)
             for frame, one in zip(frames, requests, strict=True)
         ]
         needed = reduce(or_, map(self._needed, jobs), FeatureRequest())
@@ -102,7 +107,8 @@ class FrameComputation:
         ]
 
     def _needed(self, job: _Job) -> FeatureRequest:
-        return self._features.needed(job.request, job.prepared, job.settings)
+        needed = self._features.needed(job.request, job.prepared, job.settings)
+        return needed | job.heads.needed if job.request.searches else needed
 
     def _finish(self, job: _Job, timer: StageTimer, awaited: PendingFeatures) -> FrameResult:
         with timer.stage("arrival"):
@@ -137,6 +143,9 @@ class FrameComputation:
             found = self._search.search(
                 job.frame, features, job.prepared, job.settings, timer.stage, encoding_ms
             )
+        if job.heads:
+            with timer.stage("heads"):
+                found = job.heads.join(found, features, job.prepared.vocabulary, job.settings)
         if self._search.refines_masks:
             with timer.stage("proposals"):
                 found = self._search.refine_masks(job.frame, found, job.prepared.vocabulary, job.settings)

@@ -254,6 +254,8 @@ class ImageEncoderRunner:
         fields: dict[str, str] = {}
         if request.features and (words is None or "features" not in words.fields):
             fields["features"] = spatial.graph.name_of(Role.SPATIAL)
+        if request.pooled and (words is None or "pooled" not in words.fields):
+            fields["pooled"] = spatial.graph.name_of(Role.SPATIAL_POOLED)
         if request.embedding and self._encoders.language is None:
             fields["embedding"] = spatial.graph.name_of(Role.SPATIAL_POOLED)
         gathers = words is not None and bool(words.proxy_output)
@@ -295,6 +297,8 @@ class ImageEncoderRunner:
         one_pass = self._encoders.shared_backbone or self._encoders.same_encoder
         if one_pass and request.features:
             fields["features"] = graph.name_of(Role.SPATIAL)
+        if one_pass and request.pooled and graph.has(Role.SPATIAL_POOLED):
+            fields["pooled"] = graph.name_of(Role.SPATIAL_POOLED)
         proxy_output = graph.name_of(Role.PROXY_VALUES) if proxied else ""
         return _EncoderPass("encode" if one_pass else "language", session, fields, queries, proxy_output)
 
@@ -433,6 +437,7 @@ class ImageEncoderRunner:
             found.get("best"),
             found.get("instance_cues"),
             found.get("class_token"),
+            found.get("pooled"),
         )
 
     def input_size(self, size: Size, patch: int, settings: PipelineSettings) -> Size:

@@ -21,6 +21,7 @@ class FeatureRequest:
         embedding: of the whole image.
         instance_cues: where the language model's encoder gives them.
         class_token: of the whole image, by the language model's encoder of images alone, where it gives one.
+        pooled: of the whole image, by the encoder of ``features``.
     """
 
     features: bool = False
@@ -28,6 +29,7 @@ class FeatureRequest:
     embedding: bool = False
     instance_cues: bool = False
     class_token: bool = False
+    pooled: bool = False
 
     def __or__(self, other: FeatureRequest) -> FeatureRequest:
         return FeatureRequest(
@@ -36,6 +38,7 @@ class FeatureRequest:
             self.embedding or other.embedding,
             self.instance_cues or other.instance_cues,
             self.class_token or other.class_token,
+            self.pooled or other.pooled,
         )
 
 
@@ -51,6 +54,7 @@ class ImageFeatures:
         best: (groups, h, w) float32, the cosine of every cell with each group of the query matrix.
         instance_cues: (h, w, 4) float32 as of ``AlignmentHead.grid``; None for an encoder without them.
         class_token: (c,) float32 of the whole image, as the encoder of images alone gives it.
+        pooled: (c,) float32 of the whole image, as the encoder of ``features`` gives it.
     """
 
     features: FeatureGrid | None = None
@@ -59,6 +63,7 @@ class ImageFeatures:
     best: NDArray[np.float32] | None = None
     instance_cues: NDArray[np.float32] | None = None
     class_token: NDArray[np.float32] | None = None
+    pooled: NDArray[np.float32] | None = None
 
     def only(self, request: FeatureRequest) -> ImageFeatures:
         """Without features that only another frame of the batch requested."""
@@ -69,6 +74,7 @@ class ImageFeatures:
             self.best,
             self.instance_cues if request.instance_cues else None,
             self.class_token if request.class_token else None,
+            self.pooled if request.pooled else None,
         )
 
 

@@ -14,16 +14,19 @@ from perception_contrast.encoders.familiarity.stream_monitor import StreamMonito
 from perception_contrast.encoders.load_encoders import Encoders
 from perception_contrast.engines.engine_names import AUTO
 from perception_contrast.engines.engine_search import EngineSearch
+from perception_contrast.heads.head_card import Source
+from perception_contrast.heads.head_runner import HeadRunner, require_space
 from perception_contrast.pipeline.build import build as build
 from perception_contrast.pipeline.classification import ZeroShotClassifier
-from perception_contrast.pipeline.feature_extraction import FeatureExtractor
+from perception_contrast.pipeline.feature_extraction import ALL_BUT_EMBEDDING, FeatureExtractor
 from perception_contrast.pipeline.frame_computation import FrameComputation
 from perception_contrast.pipeline.frame_drawing import FrameDrawing
+from perception_contrast.pipeline.frame_heads import FrameHeads
 from perception_contrast.pipeline.frame_result import FrameResult
 from perception_contrast.pipeline.frame_search import FrameSearch
 from perception_contrast.pipeline.frame_tracking import FrameTracking
 from perception_contrast.pipeline.image_encoder_runner import ImageEncoderRunner
-from perception_contrast.pipeline.image_features import ImageFeatures
+from perception_contrast.pipeline.image_features import FeatureRequest, ImageFeatures
 from perception_contrast.pipeline.loaded_models import ModelSpace, loaded_models
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pending_result import PendingResult
@@ -51,6 +54,7 @@ class Pipeline:
     Attributes:
         query_encoder: Texts and exemplars to vectors.
         frame_search: Features and queries to masks and detections.
+        spaces: Of the grids, by their source.
 
     Example:
         >>> pipeline = build()
@@ -71,6 +75,7 @@ class Pipeline:
         track_numbers: Iterator[int] | None = None,
         calibration: StoredCalibration | None = None,
         proposer: MaskProposer | None = None,
+        heads: Sequence[HeadRunner] = (),
     ) -> None:
         """Makes a pipeline of loaded models.
 
@@ -88,10 +93,11 @@ class Pipeline:
             track_numbers: Of the tracks' ids; share one iterator among pipelines that must not repeat them.
             calibration: Of texts, instead of the models' own.
             proposer: A model of the SAM family that draws masks again.
+            heads: Trained heads, whose classes are reported beside the queries.
 
         Raises:
-            ModelError: For an engine or a precision that does not fit.
-            SpaceError: For a calibration of another space.
+            ModelError: For an engine or a precision that does not fit, and for two heads with one class.
+            SpaceError: For a calibration of another space, or a head of another encoder.
         """
         self._settings = settings or PipelineSettings()
         self._self_calibration: SelfCalibration | None = None
@@ -115,6 +121,11 @@ class Pipeline:
             self._models["semantic"]._replace(space=self.query_encoder.image_space),
             _stream_monitor(encoders),
         )
+        self.spaces: dict[Source, str] = {"spatial": encoders.spatial.space}
+        if encoders.language is not None:
+            self.spaces["language"] = encoders.language.space
+        if heads:
+            self.set_heads(heads)
         self._classifier = ZeroShotClassifier(self.query_encoder, self._features)
         self._maps = SimilarityMaps(self.query_encoder, self._features, searcher, encoders.device)
 
@@ -259,6 +270,26 @@ class Pipeline:
         """
         return self._active.set_queries(queries, distractors)
 
+    def set_heads(self, heads: Sequence[HeadRunner]) -> Vocabulary:
+        """Replaces the trained heads from the next frame on.
+
+        Args:
+            heads: Of the encoder of images; none ends them.
+
+        Returns:
+            The new vocabulary, with their classes.
+
+        Raises:
+            SpaceError: For a head of another encoder; the old ones stay.
+            ModelError: For two heads with one class; the old ones stay.
+        """
+        for head in heads:
+            require_space(head.card, head.name, self.spaces)
+        chosen = FrameHeads(heads)
+        vocabulary = self._active.set_trained(chosen.labels)
+        self._computation.heads = chosen
+        return vocabulary
+
     def adopt_vocabulary(self, vocabulary: Vocabulary) -> tuple[str, ...]:
         """Takes over the vocabulary of another pipeline; exemplars of another space are left out.
 
@@ -399,11 +430,18 @@ class Pipeline:
             self._self_calibration.offer(frames[0])
         return pending
 
-    def extract_features(self, frame: Frame) -> ImageFeatures:
-        """All feature grids of a frame and its class token, to be searched more than once.
+    def extract_features(
+        self,
+        frame: Frame,
+        needed: FeatureRequest = ALL_BUT_EMBEDDING,
+        settings: PipelineSettings | None = None,
+    ) -> ImageFeatures:
+        """The features of a frame, to be searched more than once.
 
         Args:
             frame: The frame.
+            needed: Which features; if left out all feature grids and the class token.
+            settings: Others than those in force.
 
         Returns:
             The features; the language model's vector of the whole image is a result of ``process``.
@@ -411,7 +449,7 @@ class Pipeline:
         Raises:
             FrameError: For a frame without pixels.
         """
-        return self._features.extract(frame, self._settings)
+        return self._features.extract(frame, settings or self._settings, needed)
 
     def search(
         self,

@@ -8,6 +8,8 @@ from typing import Any
 import small_models
 
 from perception_contrast.core.errors import ModelError
+from perception_contrast.heads.head_runner import HeadRunner
+from perception_contrast.heads.registered_heads import named_head
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 
@@ -45,5 +47,6 @@ class TinyModelBuilder:
         options = {
             key: arguments[key] for key in ("engine", "precision", "track_numbers", "background_texts")
         }
-        self.made.append(SmallImagePipeline(encoders, settings, **options))
+        heads = [HeadRunner(named_head(one)) for one in arguments.get("heads", ())]
+        self.made.append(SmallImagePipeline(encoders, settings, heads=heads, **options))
         return self.made[-1]

@@ -25,6 +25,7 @@ _EPILOG = """\
 examples:
   perception-contrast find photos/ --queries "mug, chair" --save found
   perception-contrast find drive.mp4 --vocabulary road --model siglip2-b16 --save found
+  perception-contrast find photos/ --head runs/kitchen --save found
   perception-contrast find my_recording --queries "seat: a sofa; a chair; !stool" --save found
 
 in DIR:
@@ -61,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--queries", default="", metavar="TEXT", help='with commas: "red mug, seat: a sofa; a chair; !stool"')
     add("--vocabulary", default="", metavar="NAME|FILE", help="a named vocabulary or its YAML file")
     add("--distractors", default="", metavar="TEXT", help="with commas: what is never reported")
+    add(
+        "--head",
+        action="append",
+        default=[],
+        metavar="NAME|RUN",
+        help="a trained head of `train head`, whose classes are found beside the queries; may be repeated",
+    )
     add("--save", type=Path, required=True, metavar="DIR", help="folder of the results")
     add("--restart", action="store_true", help="replace what an earlier run of this command wrote there")
     add(
@@ -189,6 +197,7 @@ def _detector(options: argparse.Namespace) -> Detector:
         background=False,
         offline=options.offline,
         place=options.place,
+        heads=options.head,
         settings=PipelineSettings(short_side=options.short_side),
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
@@ -199,13 +208,24 @@ def _vocabulary(options: argparse.Namespace) -> Vocabulary:
 
     queries = parse_queries(options.queries.split(","))
     distractors = [text.strip() for text in options.distractors.split(",") if text.strip()]
+    trained = _trained(options.head)
     if options.vocabulary:
-        return with_named(options.vocabulary, queries, distractors)
-    if not queries:
+        return with_named(options.vocabulary, queries, distractors).with_trained(trained)
+    if not queries and not trained:
         raise PerceptionError(
-            'nothing to look for; give --queries "red mug, chair" or --vocabulary household'
+            'nothing to look for; give --queries "red mug, chair", --vocabulary household or --head RUN'
         )
-    return Vocabulary.of(queries, distractors)
+    return Vocabulary.of(queries, distractors).with_trained(trained)
+
+
+def _trained(heads: Sequence[str]) -> list[str]:
+    """The classes of trained heads. Raises ModelError for what is none."""
+    if not heads:
+        return []
+    from perception_contrast.heads.head_files import read_card
+    from perception_contrast.heads.registered_heads import named_head_path
+
+    return [label for name in heads for label in read_card(named_head_path(name)).classes]
 
 
 def _formats(text: str) -> frozenset[str]:
@@ -251,6 +271,7 @@ def _settings(options: argparse.Namespace, plan: FindPlan) -> dict[str, Any]:
         "formats": sorted(plan.formats),
         **({"scores": True} if plan.scores else {}),
         **({"place": options.place} if options.place else {}),
+        **({"heads": list(options.head)} if options.head else {}),
         "coco_masks": options.coco_masks,
     }
 

@@ -57,7 +57,7 @@ def masks_data(label_map: LabelMask, header: RecordedHeader) -> bytes:
 
 def label_info_data(vocabulary: Vocabulary, header: RecordedHeader, threshold: float) -> bytes:
     """A serialised LabelInfo: which id of the masks is which label."""
-    names = [(vocabulary.ids[query.label], query.label) for query in vocabulary.queries]
+    names = [(vocabulary.ids[label], label) for label in vocabulary.labels]
     names.append((UNLABELLED, UNLABELLED_NAME))
     classes = [
         _new("vision_msgs/msg/VisionClass", class_id=number, class_name=name) for number, name in names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perception_contrast.core.errors import ModelError
@@ -28,6 +28,7 @@ def load(
     calibration: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
     place: str = "",
+    heads: Sequence[str | Path] = (),
 ) -> Detector:
     """Loads models by name and makes a detector of them.
 
@@ -53,6 +54,8 @@ def load(
         progress: Is called with lines that say what is being loaded.
         place: A place that was measured by `perception-contrast calibrate --unlabelled`; its threshold then
             applies to texts. "" for none.
+        heads: Trained heads of `perception-contrast train head`, by their names or paths. Their classes are
+            reported beside the queries.
 
     Returns:
         The detector; close it, or use it in a ``with``.
@@ -60,10 +63,15 @@ def load(
     Raises:
         ModelError: The model is unknown, its weights are missing or wrong, the device or engine is not
             available, or the place was not measured.
-        SpaceError: The calibration is of another model.
+        SpaceError: The calibration or a head is of another model.
     """
     name = _name_of(model)
     if name.lower().endswith(ONNX_SUFFIX):
+        if heads:
+            raise ModelError(
+                f"'{name}' is an ONNX file, which runs without heads; load the model it was exported from by "
+                f"its name, beside head '{heads[0]}'"
+            )
         return _of_file(name, language_model, device, engine, precision, settings)
     spatial, language = _roles(name, None if language_model is None else _name_of(language_model))
     from perception_contrast.pipeline.build import build
@@ -83,6 +91,7 @@ def load(
         calibration=None if calibration is None else Path(calibration).expanduser(),
         place=place,
         place_needed=True,
+        heads=[str(one) for one in heads],
     )
     return PipelineDetector(pipeline, _resolved(device))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from perception_contrast.core.vocabulary import Exemplar, Query, Vocabulary, of_space
 from perception_contrast.pipeline.queries.query_encoder import QueryEncoder
@@ -40,6 +40,7 @@ class ActiveVocabulary:
         # Counts changes: what encodes for an older one stops.
         self._change, self._taking_over = 0, threading.Lock()
         self._trained_absent: tuple[str, ...] = ()
+        self._trained: tuple[str, ...] = ()
         self._failure = ""
         self._lock = threading.Lock()
 
@@ -110,6 +111,23 @@ class ActiveVocabulary:
         with self._lock:
             return self._put_in_force(self.vocabulary.with_queries(queries, distractors))
 
+    def set_trained(self, labels: Sequence[str]) -> Vocabulary:
+        """Replaces the classes of trained heads, which stand beside whatever the queries are.
+
+        Args:
+            labels: In their order.
+
+        Returns:
+            The new vocabulary.
+
+        Raises:
+            QueryError: For a malformed label; the old ones stay.
+        """
+        with self._lock:
+            changed = self.vocabulary.with_trained(labels)
+            self._trained = changed.trained
+            return self._put_in_force(changed)
+
     def adopt(self, vocabulary: Vocabulary) -> tuple[str, ...]:
         """Takes over the vocabulary of another pipeline, with its version and mask ids.
 
@@ -152,6 +170,7 @@ class ActiveVocabulary:
             return self._put_in_force(add(label, exemplar))
 
     def _put_in_force(self, vocabulary: Vocabulary) -> Vocabulary:
+        vocabulary = vocabulary.with_trained(self._trained)
         stages = self._query_encoder.stages(vocabulary) if self._background else iter((vocabulary,))
         first = next(stages)
         prepared = self._query_encoder.prepare(first)

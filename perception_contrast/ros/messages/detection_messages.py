@@ -111,7 +111,7 @@ def region_features_message(found: region_features.RegionFeatures, header: Heade
 
 def label_info_message(vocabulary: Vocabulary, header: Header, threshold: float = 0.0) -> LabelInfo:
     """Which id of the mask image is which label: those in force, and 65535 for "unlabelled"."""
-    names = [(vocabulary.ids[query.label], query.label) for query in vocabulary.queries]
+    names = [(vocabulary.ids[label], label) for label in vocabulary.labels]
     names.append((UNLABELLED, UNLABELLED_NAME))
     classes = [VisionClass(class_id=number, class_name=name) for number, name in names]
     return LabelInfo(header=header, class_map=classes, threshold=float(threshold))

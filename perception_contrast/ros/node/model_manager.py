@@ -247,6 +247,7 @@ class ModelManager:
                 track_numbers=self._track_numbers,
                 proposals=node_parameters.proposal_files(values),
                 place=str(values["place"]),
+                **({"heads": heads} if (heads := node_parameters.head_names(values)) else {}),
             )
         finally:
             self._loading = ""

@@ -80,6 +80,35 @@ def check_model_names(values: Values) -> None:
             )
         if value not in ("", "none"):
             model_spec(value)
+    check_heads(values)
+
+
+def head_names(values: Values) -> tuple[str, ...]:
+    """Names and paths of the heads that are served."""
+    return tuple(str(name) for name in values["heads"] if name)
+
+
+def check_heads(values: Values) -> None:
+    """Raises ModelError for a head that cannot be read, and for two with one class.
+
+    Raises ParameterError for a path where ``model_paths`` allows none.
+    """
+    from perception_contrast.heads.head_files import read_card
+    from perception_contrast.heads.registered_heads import is_head_path, named_head_path
+
+    owners: dict[str, str] = {}
+    for name in head_names(values):
+        if is_head_path(name) and not values["model_paths"]:
+            raise ParameterError(
+                f"parameter 'heads': '{name}' is a path, and model_paths is false: give the path at start, "
+                "or a name of `perception-contrast models list`"
+            )
+        for label in read_card(named_head_path(name)).classes:
+            if label in owners:
+                raise ModelError(
+                    f"heads '{owners[label]}' and '{name}' both have the class '{label}'; serve one of them"
+                )
+            owners[label] = name
 
 
 def camera_names(values: Values) -> tuple[str, ...]:

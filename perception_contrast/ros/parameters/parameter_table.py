@@ -68,6 +68,13 @@ SPECS = (
         change="reload",
     ),
     ParameterSpec(
+        "heads",
+        ("",),
+        "Trained heads of `train head`, whose classes are reported beside the queries: names given to "
+        "`models add NAME RUN --like head`, or paths. Empty strings are ignored.",
+        change="reload",
+    ),
+    ParameterSpec(
         "place",
         "",
         "Name of the place, whose level of detection is loaded and stored; empty for none.",
@@ -85,7 +92,7 @@ SPECS = (
     ParameterSpec(
         "model_paths",
         True,
-        "Allow `model` and `language_model` to be set to folders of exported models while the node runs.",
+        "Allow `model`, `language_model` and `heads` to be set to paths while the node runs.",
         change="never",
     ),
     IMAGE_TRANSPORT,

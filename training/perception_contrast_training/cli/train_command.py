@@ -14,6 +14,7 @@ from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.plugins import allow_modules, is_module_name
+from perception_contrast_training.cli.head_command import head_command, table_command
 from perception_contrast_training.config.recipe_keys import texts_in
 
 INTERRUPTED = 130
@@ -27,6 +28,8 @@ Learns an encoder from your own images, or adapts one to them, and exports it fo
   export     a run's encoder as a folder that nodes serve; refused if adapting made it worse
   evaluate   figures of encoders side by side on your images
   recipes    the recipes that come with the package
+  head       a head on frozen features, from labelled frames: boxes, pixels or classes
+  head-table heads beside words and exemplars, on labelled frames
 
 `perception-contrast train COMMAND --help` describes a command. `train --recipe FILE` alone is `run`.
 """
@@ -294,6 +297,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "export": export_command,
     "evaluate": evaluate_command,
     "recipes": recipes_command,
+    "head": head_command,
+    "head-table": table_command,
 }
 
 

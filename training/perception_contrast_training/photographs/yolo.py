@@ -32,10 +32,9 @@ class YoloPhotos:
         """Reads ``data.yaml`` and lists the images. Raises PerceptionError."""
         stored = _read(folder / "data.yaml")
         self._names = {
-            number: class_name(text, naming)
-            for number, text in _numbered_names(stored.get("names"), folder / "data.yaml").items()
+            number: class_name(text, naming) for number, text in yolo_names(folder / "data.yaml").items()
         }
-        self._files = {path.relative_to(folder).as_posix(): path for path in _images(folder, skipped)}
+        self._files = {path.relative_to(folder).as_posix(): path for path in yolo_images(folder, skipped)}
         self.facts = SetFacts(
             folder.name, str(stored.get("license") or OWN_TERMS), frozenset(self._names.values()), dense=False
         )
@@ -46,16 +45,43 @@ class YoloPhotos:
         path = self._files[key]
         image = load_image(path)
         size = (image.shape[0], image.shape[1])
-        masks = []
-        for number, line in enumerate(_lines(labels_of(path))):
-            try:
-                numbers = [float(part) for part in line.split()]
-                masks.append((self._names[int(numbers[0])], _mask(numbers[1:], size), True))
-            except (KeyError, ValueError, IndexError, OverflowError) as error:
-                raise PerceptionError(
-                    f"line {number + 1} of '{labels_of(path)}' is no class with its corners: {error}"
-                ) from error
-        return LabelledPhoto(key, image, *stacked([m for m in masks if m[1].any()], size), self.facts, path)
+        masks = [(name, mask, True) for name, mask in yolo_things(path, size, self._names) if mask.any()]
+        return LabelledPhoto(key, image, *stacked(masks, size), self.facts, path)
+
+
+def yolo_names(file: Path) -> dict[int, str]:
+    """Class number to name of a ``data.yaml``. Raises PerceptionError."""
+    return _numbered_names(_read(file).get("names"), file)
+
+
+def yolo_things(
+    image: Path, size: tuple[int, int], names: dict[int, str]
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Name and mask (H, W) of each line of an image's text file.
+
+    Args:
+        image: Its file.
+        size: (height, width).
+        names: Class number to name.
+
+    Raises:
+        PerceptionError: A line is none.
+    """
+    masks = []
+    for number, line in enumerate(_lines(labels_of(image))):
+        try:
+            numbers = [float(part) for part in line.split()]
+            masks.append((names[int(numbers[0])], _mask(numbers[1:], size)))
+        except (KeyError, ValueError, IndexError, OverflowError) as error:
+            raise PerceptionError(
+                f"line {number + 1} of '{labels_of(image)}' is no class with its corners: {error}"
+            ) from error
+    return masks
+
+
+def yolo_outlined(image: Path) -> bool:
+    """Whether all lines of an image's text file are polygons. Raises PerceptionError."""
+    return all(len(line.split()) != 1 + _BOX for line in _lines(labels_of(image)))
 
 
 def labels_of(image: Path) -> Path:
@@ -66,7 +92,8 @@ def labels_of(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _images(folder: Path, skipped: Skipped) -> list[Path]:
+def yolo_images(folder: Path, skipped: Skipped) -> list[Path]:
+    """The images of a set, below its folders ``images``. Raises PerceptionError for none."""
     listing = list_images(folder, recursive=True)
     skipped.files.update(listing.left_out)
     found = [path for path in listing.files if "images" in path.relative_to(folder).parts]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.arrays import FloatBox
 from perception_contrast_training.evaluation.libraries import evaluation_library
 
 Mask = NDArray[np.bool_]
@@ -49,9 +50,32 @@ class CocoFigures:
         entry = self._entry(label, mask) | {"id": len(self.truths) + 1, "iscrowd": int(ignored)}
         self.truths.append(entry)
 
-    def add_prediction(self, label: str, mask: Mask, probability: float) -> None:
-        """A report in the open image."""
-        self.predictions.append(self._entry(label, mask) | {"score": probability})
+    def add_prediction(
+        self,
+        label: str,
+        mask: Mask | None,
+        probability: float,
+        box: FloatBox | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """A report in the open image.
+
+        Args:
+            label: Of the thing.
+            mask: (H, W); None counts the box as the mask.
+            probability: Of the report.
+            box: x0, y0, x1, y1 in pixels; None for that of the mask.
+            size: (height, width) of the image, where there is no mask.
+        """
+        if mask is None:
+            assert box is not None and size is not None
+            mask = np.zeros(size, bool)
+            left, top, right, bottom = (max(0, round(edge)) for edge in box)
+            mask[top:bottom, left:right] = True
+        entry = self._entry(label, mask) | {"score": probability}
+        if box is not None:
+            entry["bbox"] = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+        self.predictions.append(entry)
 
     def merge(self, later: CocoFigures) -> None:
         """Adds the images of another, with the same names, behind those of this one."""
@@ -88,6 +112,15 @@ class CocoFigures:
             if (precision[:, :, index] > -1).all()
         }
         return dict(zip(STATISTICS, summary, strict=False)), by_class, _matches(evaluation)
+
+    def at_half(self, kind: str) -> dict[str, float]:
+        """AP at an overlap of 0.5 by class, of the classes that have things. kind: of KINDS."""
+        precision = self._evaluation(KINDS[kind]).eval["precision"][AT_HALF, :, :, 0, -1]
+        return {
+            name: float(precision[:, index].mean())
+            for index, name in enumerate(self.names)
+            if (precision[:, index] > -1).all()
+        }
 
     def _evaluation(self, kind: str) -> Any:
         coco, cocoeval = evaluation_library("pycocotools.coco"), evaluation_library("pycocotools.cocoeval")

@@ -46,6 +46,17 @@ class ClassFolder:
         else:
             yield from self._images(None)
 
+    def class_of(self, name: str) -> str:
+        """The class of one of ``files``."""
+        return _class_of(name)
+
+    def image(self, name: str) -> Image | None:
+        """The image of one of ``files``; None, and noted, where it cannot be read."""
+        if self.path.is_dir():
+            return self._decoded(None, name)
+        with zipfile.ZipFile(self.path) as packed:
+            return self._decoded(packed, name)
+
     def _images(self, packed: zipfile.ZipFile | None) -> Iterator[NamedImage]:
         numbers = {name: number for number, name in enumerate(self.names)}
         for name in self.files:

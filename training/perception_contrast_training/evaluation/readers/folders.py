@@ -40,12 +40,17 @@ class LabelFolder:
             numbers = self._skipped.labels(labels)
             if numbers is None:
                 continue
-            if numbers.shape != image.shape[:2]:
-                raise PerceptionError(
-                    f"'{labels}' is {_size(numbers)}, its image '{path.name}' {_size(image)}; "
-                    f"labels must have their image's size{orientation_note(path)}"
-                )
+            self.require_size(numbers, labels, image, path)
             yield LabelledImage(path.stem, image, self._classes(numbers, labels))
+
+    @staticmethod
+    def require_size(numbers: NDArray[np.int64], labels: Path, image: NDArray[np.uint8], path: Path) -> None:
+        """Refuses labels (H, W) of another size than their image (H, W, 3). Raises PerceptionError."""
+        if numbers.shape != image.shape[:2]:
+            raise PerceptionError(
+                f"'{labels}' is {_size(numbers)}, its image '{path.name}' {_size(image)}; "
+                f"labels must have their image's size{orientation_note(path)}"
+            )
 
     def _classes(self, numbers: NDArray[np.int64], path: Path) -> NDArray[np.int64]:
         ignored = np.isin(numbers, list(self._ignore))

@@ -1,0 +1,1 @@
+"""Heads on frozen features, learned from labelled frames: readers, targets, fits, calibration, the table."""
