@@ -114,10 +114,12 @@ class Flow(Generic[Item]):
     """Which items are sent when, and which results are given when."""
 
     def __init__(self, items: Iterable[Item], most: int, *, ordered: bool) -> None:
-        """Args:
-        items: To be sent, in their order.
-        most: Items on their way at once.
-        ordered: Results wait for those of earlier items. While ``_HELD * most`` wait, none is sent.
+        """Sends nothing yet.
+
+        Args:
+            items: To be sent, in their order.
+            most: Items on their way at once.
+            ordered: Results wait for those of earlier items. While ``_HELD * most`` wait, none is sent.
         """
         self._left, self._most, self._ordered = enumerate(items), most, ordered
         self._numbers: dict[Hashable, int] = {}

@@ -125,10 +125,12 @@ class Labeller:
     """
 
     def __init__(self, detector: Detector, second: Detector | None, asked: LoadLabeller) -> None:
-        """Args:
-        detector: The large model.
-        second: The other one, for the check ``model``.
-        asked: What is asked for.
+        """Loads nothing more.
+
+        Args:
+            detector: The large model.
+            second: The other one, for the check ``model``.
+            asked: What is asked for.
         """
         threshold = asked.threshold or detector.detection_threshold
         self.facts = ModelFacts(_named(detector), {} if second is None else _named(second), threshold)
