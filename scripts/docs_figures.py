@@ -1,8 +1,8 @@
-"""Draws the figures of the explanations anew, from a rendered room and our own code.
+"""Draws the figures of the explanations and of a tutorial anew, from a rendered room and our own code.
 
 Run in a shell after `source env.sh`:
   python scripts/docs_figures.py
-It writes docs/images/{augmentations,temperature,clip_and_dino,embedding_space}.png.
+It writes docs/images/{augmentations,temperature,clip_and_dino,embedding_space,own_object}.png.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import perception_contrast as pc
 from perception_contrast.models.specs import IMAGENET_MEAN, IMAGENET_STD
+from perception_contrast_sim.rooms.household import Household
 from perception_contrast_sim.rooms.scenes import SceneSampler, SceneSettings
 from perception_contrast_training.losses.ntxent import nt_xent
 from perception_contrast_training.views.simclr import SimclrViews, SimclrViewSettings
@@ -29,6 +30,7 @@ IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SEED = 910_027  # of rooms that no head was trained on
 ROOMS, BATCH = 40, 6
 TEMPERATURES = (0.05, 0.1, 0.5)
+HOUSE, BIN = 21, (283, 178, 341, 234)  # a room, and the box of its waste bin in the first image
 THINGS = ("chair", "potted plant", "table", "mug", "lamp", "book")
 Rgb = NDArray[np.uint8]
 
@@ -140,6 +142,27 @@ def embedding_space(images: list[Rgb], detector: pc.Detector) -> None:
     save(figure, "embedding_space")
 
 
+def own_object(detector: pc.Detector) -> None:
+    """A thing is shown once by a box, and found five seconds later."""
+    house = Household(HOUSE)
+    try:
+        shown, searched = (np.asarray(house.render(seconds).rgb) for seconds in (0.0, 5.0))
+    finally:
+        house.close()
+    exemplar = detector.exemplar(shown, box=BIN)
+    result = detector(searched, [pc.Query("my bin", exemplars=(exemplar,))])
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.9))
+    left, top, right, bottom = BIN
+    axes[0].imshow(shown)
+    axes[0].add_patch(plt.Rectangle((left, top), right - left, bottom - top, fill=False, color="yellow"))
+    axes[0].set_title("shown once, by a box")
+    axes[1].imshow(result.plot())
+    axes[1].set_title("found in another image of the room")
+    for axis in axes:
+        axis.axis("off")
+    save(figure, "own_object")
+
+
 def save(figure: plt.Figure, name: str) -> None:
     figure.tight_layout()
     figure.savefig(IMAGES / f"{name}.png", dpi=110, bbox_inches="tight")
@@ -152,6 +175,7 @@ def main() -> int:
     temperature(images, detector)
     clip_and_dino(images, detector)
     embedding_space(images, detector)
+    own_object(detector)
     return 0
 
 
