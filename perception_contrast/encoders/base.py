@@ -27,19 +27,19 @@ class Role(Enum):
     """What an output of an encoder is for. The values stand in exported files."""
 
     SPATIAL = "spatial"
-    """(B, h, w, c): dense features of the image alone."""
+    """Dense features of the image alone, (B, h, w, c)."""
     SPATIAL_POOLED = "spatial_pooled"
-    """(B, c): the image alone as one vector."""
+    """The image alone as one vector, (B, c)."""
     LANGUAGE = "language"
-    """(B, h, w, dim): dense features of unit length, comparable with text."""
+    """Dense features of unit length that are comparable with text, (B, h, w, dim)."""
     LANGUAGE_POOLED = "language_pooled"
-    """(B, dim): the image as one unit vector, comparable with text."""
+    """The image as one unit vector that is comparable with text, (B, dim)."""
     INSTANCE_CUES = "instance_cues"
-    """(B, h, w, 4): per cell, where its object's centre is, the object's size, how near its edge is."""
+    """For each cell, where its object's centre is, the object's size, how near its edge is, (B, h, w, 4)."""
     PROXY_VALUES = "proxy_values"
-    """(B, h, w, width): values of the last block, for ProxyCLIP to gather by another encoder's features."""
+    """Values of the last block, for ProxyCLIP to gather by another encoder's features, (B, h, w, width)."""
     BLOCKS = "blocks"
-    """(B, h, w, c): raw outputs of some blocks, side by side."""
+    """Raw outputs of some blocks, side by side, (B, h, w, c)."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from perception_contrast.core.errors import ModelError
 from perception_contrast.core.frame import Frame
+from perception_contrast.core.plugins import ENCODERS
 from perception_contrast.encoders.base import EncoderOutput, ImageEncoder, Role
 from perception_contrast.encoders.encoder_graph import graph_of
 from perception_contrast.encoders.load_encoders import Encoders
@@ -23,6 +25,7 @@ from perception_contrast.engines.export.export_check import check_export
 from perception_contrast.engines.export.exported_encoder import ExportedEncoder
 from perception_contrast.engines.export.onnx_export import export_onnx
 from perception_contrast.engines.export.onnx_image_encoder import OnnxImageEncoder
+from perception_contrast.models.encoder_kind import EncoderRequest
 from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.pipeline.pipeline import Pipeline
 from perception_contrast.pipeline.pipeline_settings import PipelineSettings
@@ -49,6 +52,19 @@ def encoder(repository: Path, tmp_path: Path) -> ImageEncoder:
     torch.manual_seed(0)
     made: ImageEncoder = module.TinyEncoder("tiny@0123456789ab")
     return made
+
+
+def test_the_page_registers_it_as_a_package_of_its_own(repository: Path) -> None:
+    page = (repository / "docs" / "add_an_encoder.md").read_text("utf-8")
+    declared, _, registered = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {"__name__": "tiny_encoder"}
+    exec(declared + registered, names)
+    kind = names["KIND"]
+    entry = f'{kind.spec.name} = "tiny_encoder:KIND"'
+    assert f'[project.entry-points."{ENCODERS}"]\n{entry}\n' in page
+    loaded = kind.load(EncoderRequest(kind.spec))
+    assert loaded.space == "tiny@0123456789ab" and not loaded.training
+    assert (loaded.model, loaded.patch, loaded.dim) == (kind.spec.name, kind.spec.patch, kind.spec.dim)
 
 
 def noise(seed: int = 0) -> np.ndarray:

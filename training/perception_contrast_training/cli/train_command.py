@@ -61,7 +61,9 @@ def _run_parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one value; may be repeated"
     )
     parser.add_argument(
-        "--check", action="store_true", help="check recipe and data, say what would be chosen, start nothing"
+        "--check",
+        action="store_true",
+        help="check recipe and data, print the settings that would be chosen, start nothing",
     )
     return parser
 

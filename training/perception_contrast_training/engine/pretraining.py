@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.engines.cpu_features import has_bfloat16
 from perception_contrast_training.config.pretraining_recipe import (
     PretrainRecipe,
     as_mapping,
@@ -49,6 +50,7 @@ from perception_contrast_training.engine.training_run import Feed, RunOutput, ru
 from perception_contrast_training.evaluation.held_out_figures import Probe
 from perception_contrast_training.evaluation.progress import tracked
 from perception_contrast_training.methods.base import Batch, Prepared, Views
+from perception_contrast_training.methods.scaling import change_sentence
 from perception_contrast_training.monitors.watch import Watcher
 from perception_contrast_training.networks.backbones import learns_tokens
 from perception_contrast_training.views.device_views import DEVICE, made_on_device, place_of_views
@@ -145,6 +147,9 @@ def _planned(
         torch.set_num_threads(recipe.optimisation.threads)
     backbone = initial_backbone(recipe)
     recipe, sentences = settled(recipe, len(data.learned), backbone.size)
+    if not begun:
+        recipe, more = _in_a_format_of_the_cpu(recipe)
+        sentences += more
     require_sane(recipe.optimisation, processes.count)
     order = Order(len(data.learned), recipe.optimisation.batch, recipe.seed)
     positives = positive_pairs_in(recipe, data)
@@ -160,6 +165,20 @@ def _planned(
         method, recipe.optimisation, epoch_steps=order.pass_batches, seed=recipe.seed, processes=processes
     )
     return _Plan(recipe, sentences, data, order, positives, trainer, views)
+
+
+def _in_a_format_of_the_cpu(recipe: PretrainRecipe) -> tuple[PretrainRecipe, list[str]]:
+    """float32 for bfloat16 on a CPU without instructions for it, where a step takes ten times as long.
+
+    It asks what the recipe will run on, not what checks it.
+    """
+    old = recipe.optimisation
+    on_cpu = old.device == "cpu" or not torch.cuda.is_available()
+    if old.precision != "bfloat16" or not on_cpu or has_bfloat16():
+        return recipe, []
+    why = "this CPU has no instructions for bfloat16"
+    new = replace(recipe, optimisation=replace(old, precision="float32"))
+    return new, change_sentence("precision", old.precision, "float32", why)
 
 
 def _run(plan: _Plan, folder: Path, stored: StoredSnapshot | None) -> EndReason:

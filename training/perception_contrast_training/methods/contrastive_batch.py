@@ -74,5 +74,13 @@ def watched_negatives(
 
 
 def batch_loss(method: Contrastive, batch: Batch) -> Losses:
-    """The loss of a batch that fits into memory."""
+    """Computes the loss of a batch that fits into memory.
+
+    Args:
+        method: The method.
+        batch: The views by name.
+
+    Returns:
+        The loss over the images of all processes.
+    """
     return method.compare({name: gather.gathered(x) for name, x in method.embed(batch).items()})

@@ -8,9 +8,24 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class PaperDefaults:
-    """optimiser, learning rate for batches of ``reference_batch`` and how it scales to others, warm-up in
-    epochs of ImageNet (CLIP, SigLIP, LiT: in steps), cosine to final_rate times the peak; weight decay to
-    final_decay; clip: norm of the gradient, 0 for any, of each parameter where clip_each."""
+    """The optimiser and its schedules as a method's authors published them.
+
+    Attributes:
+        optimiser: "adamw" or "lars".
+        learning_rate: The highest one, for batches of ``reference_batch`` images.
+        weight_decay: At the start.
+        final_decay: Weight decay at the end.
+        reference_batch: Images of a step that ``learning_rate`` is for.
+        scaling: How the rate changes with the batch: "fixed", "linear" or by its "root".
+        warm_up_epochs: Epochs of ImageNet in which the rate rises.
+        warm_up_steps: The same in steps; it takes the place of the epochs if it is not 0.
+        final_rate: Rate at the end of the cosine, as a share of the highest one.
+        betas: Of AdamW.
+        clip: Largest norm of the gradient; 0 for any.
+        clip_each: Whether ``clip`` holds for each parameter by itself.
+        epochs: Passes over ImageNet that the authors made.
+        batch: Images of a step that the authors took.
+    """
 
     optimiser: Literal["adamw", "lars"]
     learning_rate: float

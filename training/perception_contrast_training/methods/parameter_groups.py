@@ -22,10 +22,17 @@ def grouped(
     layer_decay: float = 1.0,
     patch_rate: float = 1.0,
 ) -> list[Group]:
-    """What learns of ``parts``, by the factors it has on learning rate and weight decay.
+    """Groups the trained parameters by their factors on learning rate and weight decay.
 
-    Biases, norms, tokens and positions do not decay. layer_decay: each block of a ViT learns that much
-    slower than the next one (BEiT, DINOv2). patch_rate: of the patch embedding, on top.
+    Biases, norms, tokens and positions do not decay.
+
+    Args:
+        parts: Networks and parameters of a method, by name. Frozen parameters are left out.
+        layer_decay: Factor by which each block of a ViT learns slower than the next one (BEiT, DINOv2).
+        patch_rate: Further factor on the rate of the patch embedding.
+
+    Returns:
+        The groups, as ``Method.groups`` gives them.
     """
     found: dict[tuple[float, float], list[nn.Parameter]] = {}
     seen: set[int] = set()

@@ -15,8 +15,14 @@ PER_PROTOTYPE = 20  # images, as with 65,536 prototypes on ImageNet
 
 @dataclass(frozen=True)
 class Scale:
-    """What there is to learn from. images: different ones (or pairs); batch: of a step, of all processes;
-    epochs: passes over them; size: side in pixels."""
+    """What there is to learn from.
+
+    Attributes:
+        images: Number of different images, or of pairs.
+        batch: Images of a step, over all processes.
+        epochs: Passes over the images.
+        size: Side of the images in pixels.
+    """
 
     images: int
     batch: int
@@ -52,10 +58,28 @@ def blurred(scale: Scale) -> str:
 
 
 def change_sentence(name: str, old: object, new: object, why: str) -> list[str]:
-    """The sentence about a choice; none where nothing changed."""
+    """Says what was chosen, and why.
+
+    Args:
+        name: Name of the setting.
+        old: Its published value.
+        new: Its value in this run.
+        why: The reason, a clause without a full stop.
+
+    Returns:
+        The sentence; none if nothing changed.
+    """
     return [] if old == new else [f"{name} is {new} in place of {old}: {why}"]
 
 
 def unchanged(settings: Settings, scale: Scale) -> tuple[Settings, list[str]]:
-    """For a method whose published settings hold for few images too."""
+    """Is ``fit_to_data`` of a method whose published settings hold for few images too.
+
+    Args:
+        settings: Settings of the method.
+        scale: What there is to learn from.
+
+    Returns:
+        The settings, and no sentences.
+    """
     return settings, []

@@ -74,19 +74,19 @@ METHODS = (
         _recipes("simclr"), "Chen et al., 2020",
     ),
     LearningMethod(
-        "BYOL", "byol", "one view predicts what a slow twin says of the other view",
+        "BYOL", "byol", "one view predicts the output of a running average of the network for the other view",
         "no", "none", "yes: a running average of itself", "weak, but it needs batch statistics of some size",
         "whole images without the trouble of false negatives",
         _recipes("byol"), "Grill et al., 2020",
     ),
     LearningMethod(
-        "DINO", "dino", "small crops predict what a slow twin says of the whole image, by prototypes",
+        "DINO", "dino", "small crops predict the output of that average for the whole image, by prototypes",
         "no", "none", "yes: a running average of itself", "weak; centring and sharpening prevent collapse",
         "kNN, and attention that finds objects by itself; parts that correspond",
         _recipes("dino"), "Caron et al., 2021",
     ),
     LearningMethod(
-        "DINOv2", "dinov2", "as DINO; also masked cells predict the twin's (iBOT), and vectors part (KoLeo)",
+        "DINOv2", "dinov2", "as DINO; masked cells predict the average's too (iBOT), vectors spread (KoLeo)",
         "no", "none", "yes: a running average of itself", "middling: KoLeo and Sinkhorn look at the batch",
         "cells: segmentation, depth, correspondence, tracking; kNN too",
         _recipes("dinov2"), "Oquab et al., 2023",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,27 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     found = checkpoints_of(run).newest()
     assert found is not None and found.snapshot.step == 4
     return dict(found.snapshot.method)
+
+
+def test_the_method_of_the_page_trains_by_its_recipe(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (FOLDER.parents[1] / "docs" / "add_a_learning_method.md").read_text("utf-8")
+    for suffix, language in ((".py", "python"), (".yaml", "yaml")):
+        found = re.search(rf"```{language}\n(.*?)```", page, re.DOTALL)
+        assert found is not None
+        (tmp_path / f"align_uniform{suffix}").write_text(found[1], "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(plugins, "_allowed", set())
+    run = tmp_path / "run"
+    given = {
+        "data.path": pictures, "data.workers": 0, "output": run, "optimisation.steps": 4,
+        "backbone.size": 32, "monitors.alarms": "none",
+    }  # fmt: skip
+    changes = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    recipe = str(tmp_path / "align_uniform.yaml")
+    assert command(["train", "run", "--recipe", recipe, *changes]) == 0
+    assert any(name.startswith("head.") for name in weights(run))
 
 
 def test_a_method_outside_of_the_package_trains_resumes_is_exported_and_served(

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from perception_contrast_training.cli.train_command import main
 from perception_contrast_training.config.pretraining_recipe import recipe_of
+from perception_contrast_training.engine import pretraining
 from perception_contrast_training.engine.checkpoint import read_snapshot
 from perception_contrast_training.engine.journal import JsonLines, LogLines, journals, read_log
 from perception_contrast_training.engine.pretraining import start
@@ -101,6 +103,25 @@ def test_only_the_first_process_speaks(
     said = capsys.readouterr().out
     assert silenced == (rank == "1")
     assert ("finished; export it" in said) == (rank == "0") and (rank == "0" or not said)
+
+
+@pytest.mark.parametrize("instructions", [False, True])
+def test_a_cpu_without_instructions_for_bfloat16_learns_in_float32(
+    instructions: bool, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretraining, "has_bfloat16", lambda: instructions)
+    recipe = recipe_of(
+        {
+            "method": "simclr", "output": str(tmp_path / "run"), "backbone": VIT, "tensorboard": False,
+            "data": {"path": str(images), "workers": 0, "held_out": 0}, "options": {"dim": 8},
+            "optimisation": {"steps": 1, "batch": 2, "precision": "bfloat16", "device": "cpu"},
+            "monitors": {"alarms": "none"}, "as_written": True,
+        }
+    )  # fmt: skip
+    assert ("precision is float32 in place of bfloat16" in pretraining.check(recipe)) is not instructions
+    pretraining.start(recipe)
+    stored = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
+    assert stored["optimisation"]["precision"] == ("bfloat16" if instructions else "float32")
 
 
 def test_held_out_files_that_cannot_be_read_are_named_at_the_end(
