@@ -88,7 +88,7 @@ def report_of(
     lost = [
         f"{printable(str(one.path))}: {note}" for one in plan.sources for note in journal.of(one.name).lost
     ]
-    labels = [query.label for query in plan.vocabulary.queries]
+    labels = plan.vocabulary.labels
     return {
         "frames": searched,
         "detections": {label: found[label] for label in labels},
