@@ -15,15 +15,25 @@ import cv2
 import numpy as np
 import pytest
 import recordings as rec
+import torch
 from find_process import SLOWNESS, colour_detector
 from PIL import Image
 from rosbags.rosbag2 import Reader
+from small_models import pipeline_of
 
 from perception_contrast.cli.find import find_outputs
 from perception_contrast.cli.main import main
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.frame import Frame
+from perception_contrast.heads.head_card import HeadCard, HeadSettings
+from perception_contrast.heads.head_files import HEAD_FILE, write_head
+from perception_contrast.heads.head_networks import network_of
+from perception_contrast.heads.head_runner import HeadRunner
+from perception_contrast.heads.registered_heads import named_head
 from perception_contrast.images.run_length import decode_mask
 from perception_contrast.pipeline.detector import load
+from perception_contrast.pipeline.detector.pipeline_detector import PipelineDetector
+from perception_contrast.pipeline.output_request import OutputRequest
 from perception_contrast.recordings.bag_messages import deserialize
 from perception_contrast.recordings.bags import BagSource
 from perception_contrast.recordings.message_types import message_types
@@ -421,3 +431,29 @@ def test_seconds_of_a_track_are_checked_before_anything_is_searched(
         main(["find", str(folder), *ASK, "--save", str(tmp_path / "out"), f"--track-seconds={seconds}"])
     assert "is no number of seconds from 0 on" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_head_finds_is_counted_beside_the_queries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder = pipeline_of("colours", short_side=112, max_tokens=256)
+    space = encoder.models["spatial"][1]
+    dim = encoder.process(Frame(scene()), OutputRequest(features=True)).features.values.shape[2]
+    card = HeadCard("segmentation", ("anything",), space, dim, 112, settings=HeadSettings(width=8, blocks=1))
+    network = network_of(card)
+    with torch.no_grad():
+        # Sure of its class everywhere.
+        for parameter in network.parameters():
+            parameter.zero_()
+        next(one for name, one in network.named_parameters() if name.endswith("hidden.bias"))[:4] = 9.0
+    write_head(tmp_path / "run" / HEAD_FILE, card, network)
+
+    def with_heads(*arguments: object, heads: list[str], **options: object) -> PipelineDetector:
+        encoder.set_heads([HeadRunner(named_head(one)) for one in heads])
+        return PipelineDetector(encoder, "cpu")
+
+    monkeypatch.setattr(load, "load", with_heads)
+    out = tmp_path / "out"
+    assert find(photos(tmp_path / "photos"), "--head", tmp_path / "run", "--save", out) == 0
+    assert json.loads((out / "find.json").read_text())["detections"] == {"anything": 3}
+    assert "nothing was found" not in capsys.readouterr().out
