@@ -18,7 +18,7 @@ rclpy = pytest.importorskip("rclpy")
 from perception_contrast_msgs.msg import FeatureMap  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from ros_colours import SQUARE, Camera, Colours, image  # noqa: E402
-from ros_graph import wait_for  # noqa: E402
+from ros_graph import own_threads, wait_for  # noqa: E402
 from small_models import pipeline_of  # noqa: E402
 from std_msgs.msg import Empty  # noqa: E402
 
@@ -423,7 +423,7 @@ def test_it_follows_remappings_of_its_node_and_leaves_its_name_alone(graph: Simp
 
 
 def test_alone_it_brings_its_own_context_and_takes_it_away(graph: SimpleNamespace) -> None:
-    threads = threading.active_count()
+    threads = own_threads()
     with PerceptionClient(target="/robot/perception_node", timeout=30.0) as client:
         assert client.state() == "active"
         late = client.start.wait_until_seen("blue", 600.0, ask=False)
@@ -432,7 +432,7 @@ def test_alone_it_brings_its_own_context_and_takes_it_away(graph: SimpleNamespac
     with pytest.raises(ClosedError, match="closed"):
         client.get_queries()
     client.close()
-    assert rclpy.ok() and threading.active_count() == threads
+    assert rclpy.ok() and own_threads() == threads
 
 
 def test_an_answer_that_is_given_up_leaves_nothing_behind(

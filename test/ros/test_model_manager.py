@@ -25,7 +25,7 @@ from perception_contrast_msgs.msg import FeatureMap, Query  # noqa: E402
 from perception_contrast_msgs.srv import AddExemplar, GetQueries, SetQueries  # noqa: E402
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
-from ros_graph import DIAGNOSTICS_PERIOD, Client, Spinning, wait_for  # noqa: E402
+from ros_graph import DIAGNOSTICS_PERIOD, Client, Spinning, own_threads, wait_for  # noqa: E402
 from ros_models import TinyModelBuilder  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import VisionInfo  # noqa: E402
@@ -197,11 +197,6 @@ def test_memory_is_released_while_inactive_where_that_is_asked_for(active) -> No
     assert [q.label for q in client.call(GetQueries, f"{NODE}/get_queries").queries.queries] == ["sofa"]
     client.newest(f"{NODE}/semantic_features")
     active.node.set_parameters([Parameter("release_on_deactivate", value=False)])
-
-
-def own_threads() -> int:
-    """Without the executors' pools, which grow up to their size as callbacks happen to meet."""
-    return sum(not thread.name.startswith("ThreadPool") for thread in threading.enumerate())
 
 
 OWNERS = {"perception_contrast", "torch", "timm", "open_clip", "onnxruntime", "rclpy", "threading"}

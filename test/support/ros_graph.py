@@ -47,6 +47,11 @@ def thread_stacks() -> str:
         return file.read()
 
 
+def own_threads() -> int:
+    """Without the executors' pools, which grow up to their size as callbacks happen to meet."""
+    return sum(not thread.name.startswith("ThreadPool") for thread in threading.enumerate())
+
+
 def reliabilities(node: Node, topic: str) -> set[ReliabilityPolicy]:
     """Reliabilities that the subscribers of a topic request."""
     return {info.qos_profile.reliability for info in node.get_subscriptions_info_by_topic(topic)}
