@@ -432,7 +432,7 @@ def test_alone_it_brings_its_own_context_and_takes_it_away(graph: SimpleNamespac
     with pytest.raises(ClosedError, match="closed"):
         client.get_queries()
     client.close()
-    assert rclpy.ok() and own_threads() == threads
+    assert rclpy.ok() and own_threads() <= threads
 
 
 def test_an_answer_that_is_given_up_leaves_nothing_behind(

@@ -329,7 +329,7 @@ def test_new_configurations_leave_nothing_behind(active) -> None:
     for _ in range(4):
         for number in range(times):
             again(number)
-        counted.append((own_threads(), objects()))
+        counted.append((len(own_threads()), objects()))
     (threads, before), (_, middle), (_, late), (threads_at_last, last) = counted
     assert threads_at_last == threads
     # What frames make comes and goes, and a stage that is new is measured from then on; what configurations

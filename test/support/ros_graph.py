@@ -47,9 +47,9 @@ def thread_stacks() -> str:
         return file.read()
 
 
-def own_threads() -> int:
+def own_threads() -> set[threading.Thread]:
     """Without the executors' pools, which grow up to their size as callbacks happen to meet."""
-    return sum(not thread.name.startswith("ThreadPool") for thread in threading.enumerate())
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("ThreadPool")}
 
 
 def reliabilities(node: Node, topic: str) -> set[ReliabilityPolicy]:
