@@ -2,7 +2,8 @@
 
 Run in a shell after `source env.sh`:
   python scripts/docs_figures.py
-It writes docs/images/{augmentations,temperature,clip_and_dino,embedding_space,own_object,graph}.png.
+It writes docs/images/{augmentations,clip_and_dino,contact_sheet,embedding_space,frame_vectors,graph,
+own_object,temperature}.png.
 """
 
 from __future__ import annotations
@@ -17,20 +18,25 @@ import torch
 from numpy.typing import NDArray
 
 import perception_contrast as pc
+from perception_contrast.images.files import save_image
 from perception_contrast.models.specs import IMAGENET_MEAN, IMAGENET_STD
+from perception_contrast_sim.rooms.household import ORBIT_SECONDS
 from perception_contrast_sim.rooms.posed_household import PosedHousehold
 from perception_contrast_sim.rooms.scenes import SceneSampler, SceneSettings
+from perception_contrast_training.data.curation.contact_sheet import sheet_of, tile_of
 from perception_contrast_training.losses.ntxent import nt_xent
 from perception_contrast_training.views.simclr import SimclrViews, SimclrViewSettings
 from perception_contrast_training.views.view_transform import BackboneInput
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import FancyBboxPatch
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SEED = 910_027  # of rooms that no head was trained on
 ROOMS, BATCH = 40, 6
+SHEET, FRAMES_OF_A_ROOM = 12, 10
 TEMPERATURES = (0.05, 0.1, 0.5)
 THINGS = ("chair", "potted plant", "table", "mug", "lamp", "book")
 Rgb = NDArray[np.uint8]
@@ -177,6 +183,41 @@ def shown_and_searched(detector: pc.Detector) -> tuple[str, Rgb, tuple[int, int,
     return name, first, box, second
 
 
+def contact_sheet() -> None:
+    """Images of a round through a room, as `data view` shows those of a dataset."""
+    seconds = ORBIT_SECONDS / SHEET
+    tiles = [
+        tile_of(np.asarray(posed.frame.image), f"{number}: {number * seconds:.1f} s")
+        for number, posed in enumerate(PosedHousehold(SEED, SHEET))
+    ]
+    save_image(IMAGES / "contact_sheet.png", sheet_of(tiles))
+
+
+def frame_vectors(detector: pc.Detector) -> None:
+    """Images of three rooms at the places of their vectors."""
+    images = [
+        np.asarray(posed.frame.image)
+        for room in range(3)
+        for posed in PosedHousehold(SEED + room, FRAMES_OF_A_ROOM)
+    ]
+    vectors = np.stack([detector(image, []).embedding for image in images]).astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    centred = vectors - vectors.mean(0)
+    places = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+    figure, axis = plt.subplots(figsize=(11, 6))
+    axis.scatter(*places.T, s=0)
+    for number, (image, place) in enumerate(zip(images, places, strict=True)):
+        colour = plt.get_cmap("tab10")(number // FRAMES_OF_A_ROOM)
+        frame = {"edgecolor": colour, "linewidth": 3}
+        axis.add_artist(
+            AnnotationBbox(OffsetImage(image[::8, ::8], zoom=0.8), place, bboxprops=frame, pad=0.1)
+        )
+    axis.set_xlabel("first principal component of the vectors")
+    axis.set_ylabel("second")
+    axis.margins(0.12)
+    save(figure, "frame_vectors")
+
+
 # Name, place and size of each box of the graph; names of topics beside the arrows.
 GRAPH_BOXES = {
     "camera driver": (0.1, 2.1, "your robot"),
@@ -248,6 +289,8 @@ def main() -> int:
     clip_and_dino(images, detector)
     embedding_space(images, detector)
     own_object(detector)
+    contact_sheet()
+    frame_vectors(detector)
     graph()
     return 0
 
