@@ -38,12 +38,13 @@ class Exemplar:
             (Hariharan et al., 2012): (unit vector - centre) @ direction is 1 for the thing's mean.
     """
 
-    vector: FloatArray
+    # Hundreds of numbers tell nobody anything when an exemplar is printed.
+    vector: FloatArray = field(repr=False)
     space: str
-    centre: FloatArray | None = None
-    parts: FloatArray | None = None
-    context: FloatArray | None = None
-    direction: FloatArray | None = None
+    centre: FloatArray | None = field(default=None, repr=False)
+    parts: FloatArray | None = field(default=None, repr=False)
+    context: FloatArray | None = field(default=None, repr=False)
+    direction: FloatArray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
