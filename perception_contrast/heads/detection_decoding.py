@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from perception_contrast.core.arrays import BoolMask, Box, FloatArray, Size
-from perception_contrast.heads.box_overlap import overlaps, suppressed
+from perception_contrast.core.box_iou import box_iou
+from perception_contrast.heads.box_overlap import suppressed
 from perception_contrast.heads.head_card import ScoreCalibration
 from perception_contrast.heads.head_networks import LocationOutputs, boxes_at, locations
 from perception_contrast.segmentation.masks.box_mask import BoxMask, tight_box_mask
@@ -92,7 +93,7 @@ def masks_of(
         learned: Whether outlines were labelled in training.
     """
     shape = grid[0] * enlargement, grid[1] * enlargement
-    agreement = overlaps(found.boxes, _clipped(outputs, grid, enlargement)).reshape(-1, *shape)
+    agreement = box_iou(found.boxes, _clipped(outputs, grid, enlargement)).reshape(-1, *shape)
     inside = outputs.inside[0].sigmoid().float().cpu().numpy().T.reshape(-1, *shape) if learned else None
     per_patch = size[1] / grid[1], size[0] / grid[0]
     drawn: list[BoxMask | None] = []

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.box_iou import box_iou
 from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
@@ -213,12 +214,7 @@ def _show(
 
 def box_overlaps(detections: Sequence[Detection], truths: Sequence[TrueBox]) -> Boxes:
     """(detections, truths) intersection over union of boxes."""
-    found, true = _corners([d.box for d in detections]), _corners([t.box for t in truths])
-    low = np.maximum(found[:, None, :2], true[None, :, :2])
-    high = np.minimum(found[:, None, 2:], true[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
-    union = _areas(found)[:, None] + _areas(true)[None, :] - shared
-    return np.asarray(np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0))
+    return box_iou(_corners([d.box for d in detections]), _corners([t.box for t in truths]))
 
 
 def centres_inside(detections: Sequence[Detection], truths: Sequence[TrueBox]) -> Boxes:
@@ -231,10 +227,6 @@ def centres_inside(detections: Sequence[Detection], truths: Sequence[TrueBox]) -
 
 def _corners(boxes: Sequence[tuple[float, float, float, float]]) -> Boxes:
     return np.asarray(boxes, np.float64).reshape(-1, 4)
-
-
-def _areas(boxes: Boxes) -> Boxes:
-    return np.asarray(np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1))
 
 
 # Figures.

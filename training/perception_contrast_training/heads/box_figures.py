@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from perception_contrast.core.arrays import FloatBox
+from perception_contrast.core.box_iou import box_iou
 from perception_contrast_training.evaluation.figures import PrecisionRecall
 from perception_contrast_training.evaluation.metrics.coco import CocoFigures
 from perception_contrast_training.evaluation.readers.types import Mask, Thing
@@ -67,7 +68,6 @@ class BoxFigures:
             self._add_default(name, things, reports)
 
     def _add_default(self, name: str, things: Sequence[Thing], reports: Sequence[Report]) -> None:
-        from perception_contrast.heads.box_overlap import overlaps
         from perception_contrast_training.evaluation.readers.coco import boxes_of
 
         own = [thing for thing in things if thing.names[0] == name]
@@ -76,7 +76,7 @@ class BoxFigures:
         boxes = np.array([one.box for one in found], np.float32).reshape(-1, 4)
         self._default[name].add(
             [one.probability for one in found],
-            overlaps(boxes, true).astype(np.float64),
+            box_iou(boxes, true).astype(np.float64),
             [thing.ignored for thing in own],
             LEAST_OVERLAP,
         )

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from perception_contrast.core.box_iou import box_iou
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.heads.detection_decoding import found_boxes
 from perception_contrast.heads.head_card import HeadCard, HeadSettings, ScoreCalibration, Task
@@ -308,7 +309,6 @@ class _DetectionTrainer(_Trainer):
         self._matched = PrecisionRecall()
 
     def look(self, encoded: Sequence[_Encoded], network: nn.Module) -> None:
-        from perception_contrast.heads.box_overlap import overlaps
 
         lowest = np.full(len(self.card.classes), _LOWEST, np.float32)
         for one in encoded:
@@ -325,7 +325,7 @@ class _DetectionTrainer(_Trainer):
                     [one.labels.numbers.numpy() == label, np.ones(len(one.labels.ignored), bool)]
                 )
                 ignored = np.arange(len(truths))[kind] >= len(one.labels.boxes)
-                table = overlaps(found.boxes[own], truths[kind].astype(np.float32)).astype(np.float64)
+                table = box_iou(found.boxes[own], truths[kind].astype(np.float32)).astype(np.float64)
                 self._matched.add(found.scores[own].tolist(), table, ignored.tolist(), 0.5)
 
     def calibrated(self) -> HeadCard:

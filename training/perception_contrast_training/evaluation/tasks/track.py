@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_contrast.core.box_iou import box_iou
 from perception_contrast.core.detection import Detection
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.core.frame import Frame
@@ -104,23 +105,14 @@ def _overlaps(sample: ThingsImage, detections: Sequence[Detection], *, boxes: bo
     found = [placed(detection, size) for detection in detections]
     if boxes:
         table = box_iou(
-            boxes_of([t.mask for t in sample.things]), np.array([d.box for d in detections], float)
+            boxes_of([t.mask for t in sample.things]).reshape(-1, 4),
+            np.array([d.box for d in detections], float).reshape(-1, 4),
         )
     else:
         table = np.array([[iou(thing.mask, mask) for mask in found] for thing in sample.things], float)
     fits = [[d.label in thing.names or thing.ignored for d in detections] for thing in sample.things]
     shape = (len(sample.things), len(detections))
     return np.asarray(table.reshape(shape) * np.array(fits, float).reshape(shape), np.float64)
-
-
-def box_iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, m) intersection over union of boxes (n, 4) and (m, 4): x_min, y_min, x_max, y_max."""
-    first, second = first.reshape(-1, 1, 4), second.reshape(1, -1, 4)
-    low, high = np.maximum(first[..., :2], second[..., :2]), np.minimum(first[..., 2:], second[..., 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
-    areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (first, second)]
-    union = areas[0] + areas[1] - shared
-    return np.asarray(np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0))
 
 
 @contextmanager
