@@ -179,6 +179,10 @@ def test_figures_of_another_budget_are_not_mixed(tmp_path: Path) -> None:
         results.read()
 
 
+def test_figures_outlive_a_setting_that_networks_got_later() -> None:
+    assert Budget().noted()["networks"]["resnet18"] == {"name": "resnet18", "size": 32}
+
+
 def test_two_processes_do_not_take_the_same_cell(tmp_path: Path) -> None:
     results = Results(tmp_path / "r.json", {}, tmp_path / "locks")
     with results.own("one") as first, results.own("one") as second, results.own("two") as other:

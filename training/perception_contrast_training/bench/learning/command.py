@@ -43,6 +43,7 @@ from perception_contrast_training.bench.learning.tables import page
 from perception_contrast_training.evaluation.held_out_figures import HeldOut
 from perception_contrast_training.evaluation.marked_text import put_between_markers
 from perception_contrast_training.household.close_ups import CloseUps
+from perception_contrast_training.networks.backbones import BackboneSettings
 
 DESCRIPTION = """\
 Does each method learn? A fixed number of steps a cell, beside lightly's and open_clip's parts.
@@ -68,10 +69,18 @@ class Budget:
             "steps": steps,
             "learned": self.images.learned,
             "held": self.images.held,
-            "networks": {name: asdict(self.images.network(name)) for name in images_alone.NETWORKS},
-            "towers": {"learned": asdict(self.words.tower), "frozen": asdict(self.words.frozen)},
+            "networks": {name: _chosen(self.images.network(name)) for name in images_alone.NETWORKS},
+            "towers": {"learned": _chosen(self.words.tower), "frozen": _chosen(self.words.frozen)},
             "scenes": shown,
         }
+
+
+def _chosen(network: BackboneSettings) -> dict[str, Any]:
+    """What differs from the defaults: a setting that comes later leaves figures of before as they are."""
+    usual = asdict(BackboneSettings(name=network.name))
+    return {"name": network.name} | {
+        name: value for name, value in asdict(network).items() if value != usual[name]
+    }
 
 
 @dataclass(frozen=True)
