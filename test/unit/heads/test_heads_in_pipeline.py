@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,3 +167,13 @@ def test_a_card_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() != data
     with pytest.raises(ModelError, match="threshold"):
         read_card(path)
+
+
+def test_a_head_of_before_names_and_dilation_is_what_it_was(tmp_path: Path) -> None:
+    card = _card(settings=HeadSettings(width=16, blocks=2, dilated=False))
+    settings = json.loads(card.dumped())["settings"]
+    assert HeadCard.loaded(card.dumped()).settings == card.settings
+    older = json.loads(card.dumped()) | {
+        "settings": {n: v for n, v in settings.items() if n not in ("named", "dilated")}
+    }
+    assert HeadCard.loaded(json.dumps(older)).settings == card.settings

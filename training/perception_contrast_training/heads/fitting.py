@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.heads.head_card import HeadCard
-from perception_contrast.heads.head_networks import boxes_at, locations, network_of, whitening_of
+from perception_contrast.heads.head_networks import NameScores, boxes_at, locations, network_of, whitening_of
 from perception_contrast_training.heads.box_targets import BoxTargets, assigned
 from perception_contrast_training.heads.labelled_frames import IGNORED
 from perception_contrast_training.heads.training_samples import Sample, cropped
@@ -52,7 +52,12 @@ class FitSettings:
 
 
 def fit_dense(
-    card: HeadCard, samples: Sequence[Sample], settings: FitSettings, device: str, progress: Progress | None
+    card: HeadCard,
+    samples: Sequence[Sample],
+    settings: FitSettings,
+    device: str,
+    progress: Progress | None,
+    texts: Tensor | None = None,
 ) -> nn.Module:
     """A detection or segmentation network, fitted to views.
 
@@ -62,6 +67,7 @@ def fit_dense(
         settings: Of the fit.
         device: Where it is fitted.
         progress: Told of the loss.
+        texts: (classes, c) unit vectors of the classes' names, where the card is ``named``.
 
     Raises:
         PerceptionError: The loss became no number.
@@ -72,6 +78,11 @@ def fit_dense(
     rows = torch.cat([one.grid.reshape(-1, card.dim) for one in samples[:200]])
     step = max(1, len(rows) // _ROWS)
     whitening_of(network).fit(rows[::step].float())
+    names = next((part for part in network.modules() if isinstance(part, NameScores)), None)
+    if names is not None:
+        if texts is None:
+            raise ValueError("the head compares names, and their vectors are not given")
+        names.fit(rows[::step].float(), texts)
     network.to(device).train()
     enlargement = card.settings.enlargement
     loss_of = _segmentation_loss if card.task == "segmentation" else _DetectionLoss(card, samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,6 +90,12 @@ class FrameEncoder:
         found = FrameFeatures(torch.from_numpy(self._grid(shown)).half(), torch.from_numpy(pooled).float())
         self._cache.put(self.space, key, {_GRID: found.grid, _POOLED: found.pooled})
         return found
+
+    def name_vectors(self, classes: Sequence[str]) -> Tensor | None:
+        """(n, c) float32 unit vectors of names in the space of the grid; None where it knows no words."""
+        if self.source == "spatial":
+            return None
+        return torch.from_numpy(self._pipeline.query_encoder.embed_texts(list(classes)))
 
     def close(self) -> None:
         """Ends what runs beside."""

@@ -173,7 +173,8 @@ def train_head(request: HeadRequest, say: Say) -> TrainedHead:
     try:
         encoded = _encoded(request, data, places, encoder, say)
         card = _first_card(request, data, encoder, encoded)
-        trainer = _TRAINERS[request.task](request, card, encoded, encoder.device, say)
+        texts = encoder.name_vectors(data.classes)
+        trainer = _TRAINERS[request.task](request, card, encoded, encoder.device, say, texts)
         card, network = trainer.trained()
     finally:
         encoder.close()
@@ -254,19 +255,34 @@ def _first_card(
         source=encoder.source,
         cues=encoder.cues,
         # Locations of half a patch, whatever the grid has.
-        settings=replace(request.settings, several=several, enlargement=1 if encoder.patches > 1 else 2),
+        settings=replace(
+            request.settings,
+            several=several,
+            enlargement=1 if encoder.patches > 1 else 2,
+            named=encoder.source == "language",
+        ),
         facts=facts,
     )
 
 
 class _Trainer:
-    """Folds, then the whole. figures: of the frames that were kept back, by name."""
+    """Folds, then the whole.
+
+    figures: of the frames that were kept back, by name. texts: vectors of the classes' names, where the head
+    compares them.
+    """
 
     def __init__(
-        self, request: HeadRequest, card: HeadCard, encoded: Sequence[_Encoded], device: str, say: Say
+        self,
+        request: HeadRequest,
+        card: HeadCard,
+        encoded: Sequence[_Encoded],
+        device: str,
+        say: Say,
+        texts: Tensor | None,
     ) -> None:
         self.request, self.card, self.encoded = request, card, encoded
-        self.device, self.say = device, say
+        self.device, self.say, self.texts = device, say, texts
         self.figures: dict[str, float] = {}
 
     def trained(self) -> tuple[HeadCard, nn.Module]:
@@ -285,7 +301,7 @@ class _Trainer:
     def fitted(self, encoded: Sequence[_Encoded], fit: FitSettings, what: str) -> nn.Module:
         """A network that saw these frames."""
         samples = [self._sample(one, flipped) for one in encoded for flipped in (False, True)]
-        return fit_dense(self.card, samples, fit, self.device, self._told(fit, what))
+        return fit_dense(self.card, samples, fit, self.device, self._told(fit, what), self.texts)
 
     def _sample(self, one: _Encoded, flipped: bool = False) -> Sample:
         enlargement, cues = self.card.settings.enlargement, self.card.cues

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -81,6 +83,22 @@ def test_segmentation_of_squares() -> None:
         right.append((said.labelled == truth).mean())
         assert {one.label for one in said.detections} <= set(NAMES)
     assert np.mean(right) > 0.93
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_a_head_begins_with_what_the_names_of_its_classes_find(task: str) -> None:
+    card = replace(_card(task), settings=HeadSettings(width=32, blocks=1, enlargement=2, named=True))
+    frames = squares(4, 0)
+    texts = torch.nn.functional.normalize(torch.eye(2, DIM)[:, : DIM - 1], dim=1)
+    settings = FitSettings(steps=1, window=(16, 16), dropout=0.0, learning_rate=1e-9)
+    network = fit_dense(card, samples(frames, 2), settings, "cpu", None, texts)
+    grid = frames[0][1]
+    said = network(grid[None].float())
+    scores = said.classes[0].T if task == "detection" else said[0, :2].flatten(1)
+    cosines = grid.float().reshape(-1, DIM)[:, :2].T.reshape(2, *grid.shape[:2])
+    cosines = cosines.repeat_interleave(2, 1).repeat_interleave(2, 2).flatten(1)
+    for own, cosine in zip(scores.detach(), cosines, strict=True):
+        assert np.corrcoef(own, cosine)[0, 1] > 0.95
 
 
 def test_two_fits_of_one_seed_are_one() -> None:
