@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -14,6 +15,7 @@ from perception_contrast_training.fleet.map_items import Flow, Item, Where, Work
 
 LOCAL, AUTO = "local", "auto"
 _AHEAD_PER_CPU = 4
+REACHED_WITHIN = 10.0  # seconds, in which the head of a cluster has to answer
 
 
 @contextmanager
@@ -42,6 +44,7 @@ def joined(address: str, cpus: int | None = None) -> Iterator[Any]:
         if address == LOCAL:
             options |= {"include_dashboard": False, "address": LOCAL, "num_cpus": cpus}
         else:
+            _require_answer(address)
             options["address"] = address
         try:
             ray.init(**options)
@@ -85,6 +88,25 @@ def _attempt_there(shared: list[Any], folder: str, item: Any) -> Any:
     if Path(folder).is_dir() and Path.cwd() != Path(folder):
         os.chdir(folder)
     return attempt(_unpacked(shared[0]), item)
+
+
+def _require_answer(address: str) -> None:
+    """Refuses an address where nothing listens at once: Ray itself tries for more than a minute.
+
+    Raises:
+        PerceptionError: No connection to HOST:PORT. Other kinds of addresses are left to Ray.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in host or not port.isdecimal():
+        return
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN):
+            pass
+    except (OSError, OverflowError) as error:
+        raise PerceptionError(
+            f"no Ray cluster at '{address}' ({one_line(error)}); start one with `ray start --head`, or let "
+            f"this command start one: --ray {LOCAL}"
+        ) from error
 
 
 @lru_cache(maxsize=1)
