@@ -166,3 +166,10 @@ def test_a_card_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() != data
     with pytest.raises(ModelError, match="threshold"):
         read_card(path)
+
+
+def test_a_head_at_another_size_than_in_training_is_told(pipeline: Pipeline, caplog) -> None:
+    pipeline.set_heads([_runner()])
+    assert not caplog.text
+    pipeline.set_heads([_runner(short_side=112)])
+    assert "trained at a short side of 112 pixels and is served at 56" in caplog.text
