@@ -471,3 +471,21 @@ def test_heads_of_two_sizes_need_one_to_be_chosen(tmp_path: Path, capsys: pytest
     heads = [part for size in (112, 224) for part in ("--head", tmp_path / str(size))]
     assert find(photos(tmp_path / "photos"), *heads, "--save", tmp_path / "out") == 2
     assert re.search("different sizes .*112.*224.*--short-side PX", capsys.readouterr().err)
+
+
+def test_a_command_that_failed_before_its_first_frame_does_not_stand_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, images = tmp_path / "out", photos(tmp_path / "photos")
+    right = load.load
+
+    def wrong(*arguments: object, **options: object) -> PipelineDetector:
+        raise PerceptionError("unknown model 'dinov2-x'")
+
+    monkeypatch.setattr(load, "load", wrong)
+    assert find(images, "--queries", "red", "--model", "dinov2-x", "--save", out) == 2
+    monkeypatch.setattr(load, "load", right)
+    assert find(images, "--queries", "red", "--save", out) == 0, capsys.readouterr().err
+    # What has results still stands.
+    assert find(images, "--queries", "red", "--model", "dinov2-y", "--save", out) == 2
+    assert "other settings (model)" in capsys.readouterr().err
