@@ -72,8 +72,11 @@ def yolo_things(
     for number, line in enumerate(_lines(labels_of(image))):
         try:
             numbers = [float(part) for part in line.split()]
-            masks.append((names[int(numbers[0])], _mask(numbers[1:], size)))
-        except (KeyError, ValueError, IndexError, OverflowError) as error:
+            mask = _mask(numbers[1:], size)
+            if int(numbers[0]) not in names:
+                raise ValueError(f"data.yaml has no name for class {int(numbers[0])}")
+            masks.append((names[int(numbers[0])], mask))
+        except (ValueError, IndexError, OverflowError) as error:
             raise PerceptionError(
                 f"line {number + 1} of '{labels_of(image)}' is no class with its corners: {error}"
             ) from error

@@ -210,3 +210,10 @@ def test_a_number_that_the_class_list_lacks_is_named_and_void(tmp_path: Path, ca
 def test_a_class_list_that_cannot_be_served_is_refused(tmp_path: Path, classes: str) -> None:
     with pytest.raises(PerceptionError, match="class list"):
         open_labelled(_labels(tmp_path, classes, 0), "segmentation")
+
+
+def test_a_class_without_a_name_in_yolo_is_named(tmp_path: Path) -> None:
+    folder = _yolo(tmp_path)
+    (folder / "labels" / "a.txt").write_text("7 .5 .5 .2 .2")
+    with pytest.raises(PerceptionError, match=r"line 1 of '.*a.txt' .*data.yaml has no name for class 7"):
+        open_labelled(folder, "detection").frame(0)
