@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -25,6 +26,31 @@ def is_out_of_space(error: Exception) -> bool:
     return getattr(error, "errno", None) in _FULL or any(
         f"os error {number}" in str(error) for number in _FULL
     )
+
+
+def require_writable(folder: Path) -> None:
+    """Finds out before long work whether files can be written into a folder; leaves nothing there.
+
+    Args:
+        folder: That may not be there yet.
+
+    Raises:
+        StorageError: It cannot be made, or takes no files.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"nothing can be written to '{folder}' ({error.strerror or error}): "
+            f"{MAKE_ROOM if is_out_of_space(error) else 'name another folder, or check its permissions'}"
+        ) from error
+    finally:
+        for one in missing:
+            with suppress(OSError):
+                one.rmdir()
 
 
 @contextmanager

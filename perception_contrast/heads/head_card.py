@@ -22,6 +22,7 @@ SOURCES: tuple[Source, ...] = get_args(Source)
 CUES = 4  # numbers of the instance cues behind a vector of a language model's grid
 MOST_CLASSES = 1024
 _MOST_SIZE = 1 << 16  # of a layer, beyond any that is trained
+LEAST_SHORT_SIDE, MOST_SHORT_SIDE = 14, _MOST_SIZE  # pixels
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class HeadCard:
             threshold=float(stored["threshold"]),
             facts=dict(stored["facts"]),
         )
-        if not 1 <= card.dim <= _MOST_SIZE or not 14 <= card.short_side <= _MOST_SIZE:
+        if not 1 <= card.dim <= _MOST_SIZE or not LEAST_SHORT_SIDE <= card.short_side <= MOST_SHORT_SIDE:
             raise ValueError(f"features of {card.dim} numbers at {card.short_side} pixels")
         if not (math.isfinite(card.temperature) and card.temperature > 0.0):
             raise ValueError(f"the temperature is {card.temperature}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -46,6 +47,8 @@ from perception_contrast.text.zero_shot import Classification, ImageTextSimilari
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
+
+logger = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -285,6 +288,13 @@ class Pipeline:
         """
         for head in heads:
             require_space(head.card, head.name, self.spaces)
+            if head.card.short_side != self.settings.short_side:
+                logger.warning(
+                    "head '%s' was trained at a short side of %d pixels and is served at %d, where it sees "
+                    "other features: set short_side to %d, or train it with --short-side %d",
+                    head.name,
+                    *(head.card.short_side, self.settings.short_side) * 2,
+                )
         chosen = FrameHeads(heads)
         vocabulary = self._active.set_trained(chosen.labels)
         self._computation.heads = chosen

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from perception_contrast.pipeline.detector.base import Detector
 
 EXIT_UNREADABLE = 1
+_SHORT_SIDE = 378  # pixels, as a node serves
 FORMATS = ("json", "coco", "overlay", "mcap")
 _EPILOG = """\
 examples:
@@ -103,9 +104,8 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     add(
         "--short-side",
         type=positive_int,
-        default=378,
         metavar="PX",
-        help="image size for the encoder (%(default)s)",
+        help=f"image size for the encoder (default: that of the heads' training, else {_SHORT_SIDE})",
     )
     add("--batch", type=positive_int, metavar="N", help="frames in one pass (default: 8 on a GPU, else 1)")
     add("--threshold", type=float, metavar="P", help="probability of a detection (default: the model's own)")
@@ -130,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or 1 if something could not be read or written. Raises PerceptionError."""
     options = _parser().parse_args(argv)
     vocabulary = _vocabulary(options)
+    options.short_side = options.short_side or _short_side(options.head)
     formats = _formats(options.format)
     # Models take seconds to load: what is wrong with paths and the folder is said before.
     from perception_contrast.cli.find.find_journal import FindJournal
@@ -226,6 +227,20 @@ def _trained(heads: Sequence[str]) -> list[str]:
     from perception_contrast.heads.registered_heads import named_head_path
 
     return [label for name in heads for label in read_card(named_head_path(name)).classes]
+
+
+def _short_side(heads: Sequence[str]) -> int:
+    """The size at which heads were trained: at another one they see other features."""
+    from perception_contrast.heads.head_files import read_card
+    from perception_contrast.heads.registered_heads import named_head_path
+
+    sizes = {name: read_card(named_head_path(name)).short_side for name in heads}
+    if len(set(sizes.values())) > 1:
+        each = ", ".join(f"'{name}' at {size}" for name, size in sizes.items())
+        raise PerceptionError(
+            f"the heads were trained at different sizes ({each}); choose one: --short-side PX"
+        )
+    return next(iter(sizes.values()), _SHORT_SIDE)
 
 
 def _formats(text: str) -> frozenset[str]:

@@ -145,6 +145,11 @@ class FindJournal:
         self._file.write(json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         self._file.flush()
 
+    def _has_results(self) -> bool:
+        """Whether there is a line: what failed before, as with a wrong model, does not stand in the way."""
+        part = self._path
+        return (self.folder / RESULTS).exists() or (part.exists() and part.stat().st_size > 0)
+
     def _require_same_settings(self) -> None:
         path = self.folder / REPORT
         results = [name for name in (RESULTS, UNFINISHED_RESULTS) if (self.folder / name).exists()]
@@ -163,7 +168,7 @@ class FindJournal:
             raise PerceptionError(f"'{path}' is not of this command; choose another --save, or --restart")
         keys = {*before, *self._settings}
         others = sorted(key for key in keys if before.get(key) != self._settings.get(key))
-        if others:
+        if others and self._has_results():
             raise PerceptionError(
                 f"'{self.folder}' holds results of other settings ({', '.join(others)}); choose another "
                 "--save, or give --restart to replace them"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -448,7 +449,10 @@ def test_what_a_head_finds_is_counted_beside_the_queries(
         next(one for name, one in network.named_parameters() if name.endswith("hidden.bias"))[:4] = 9.0
     write_head(tmp_path / "run" / HEAD_FILE, card, network)
 
-    def with_heads(*arguments: object, heads: list[str], **options: object) -> PipelineDetector:
+    sizes = []
+
+    def with_heads(*arguments: object, heads: list[str], **options: Any) -> PipelineDetector:
+        sizes.append(options["settings"].short_side)
         encoder.set_heads([HeadRunner(named_head(one)) for one in heads])
         return PipelineDetector(encoder, "cpu")
 
@@ -457,3 +461,31 @@ def test_what_a_head_finds_is_counted_beside_the_queries(
     assert find(photos(tmp_path / "photos"), "--head", tmp_path / "run", "--save", out) == 0
     assert json.loads((out / "find.json").read_text())["detections"] == {"anything": 3}
     assert "nothing was found" not in capsys.readouterr().out
+    assert sizes == [112]  # as in its training
+
+
+def test_heads_of_two_sizes_need_one_to_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for size in (112, 224):
+        card = HeadCard("segmentation", (f"n{size}",), "x@0", 8, size, settings=HeadSettings(8, 1))
+        write_head(tmp_path / str(size) / HEAD_FILE, card, network_of(card))
+    heads = [part for size in (112, 224) for part in ("--head", tmp_path / str(size))]
+    assert find(photos(tmp_path / "photos"), *heads, "--save", tmp_path / "out") == 2
+    assert re.search("different sizes .*112.*224.*--short-side PX", capsys.readouterr().err)
+
+
+def test_a_command_that_failed_before_its_first_frame_does_not_stand_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, images = tmp_path / "out", photos(tmp_path / "photos")
+    right = load.load
+
+    def wrong(*arguments: object, **options: object) -> PipelineDetector:
+        raise PerceptionError("unknown model 'dinov2-x'")
+
+    monkeypatch.setattr(load, "load", wrong)
+    assert find(images, "--queries", "red", "--model", "dinov2-x", "--save", out) == 2
+    monkeypatch.setattr(load, "load", right)
+    assert find(images, "--queries", "red", "--save", out) == 0, capsys.readouterr().err
+    # What has results still stands.
+    assert find(images, "--queries", "red", "--model", "dinov2-y", "--save", out) == 2
+    assert "other settings (model)" in capsys.readouterr().err

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from perception_contrast.core.errors import PerceptionError, StorageError
-from perception_contrast.core.file_writing import writing
+from perception_contrast.core.file_writing import require_writable, writing
 from perception_contrast.core.vocabulary import Vocabulary
 from perception_contrast.encoders import alignment_head, image_text_pair, rescoring_head
 from perception_contrast.models import weights, wheels
@@ -92,3 +92,19 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="permissions"), writing(tmp_path / "file" / "x") as part:
         part.write_bytes(b"text")
+
+
+def test_a_folder_that_takes_files_is_left_as_it_was(tmp_path: Path) -> None:
+    require_writable(tmp_path / "a" / "b")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "c").mkdir()
+    require_writable(tmp_path / "c")
+    assert list(tmp_path.iterdir()) == [tmp_path / "c"]
+
+
+@pytest.mark.parametrize("folder", ["file", "file/run"])
+def test_a_folder_that_takes_no_files_is_told_before_the_work(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StorageError, match=f"nothing can be written to '.*{folder}'.*name another folder"):
+        require_writable(tmp_path / folder)
+    assert (tmp_path / "file").read_text() == "mine"

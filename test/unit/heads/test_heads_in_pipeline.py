@@ -177,3 +177,10 @@ def test_a_head_of_before_names_and_dilation_is_what_it_was(tmp_path: Path) -> N
         "settings": {n: v for n, v in settings.items() if n not in ("named", "dilated")}
     }
     assert HeadCard.loaded(json.dumps(older)).settings == card.settings
+
+
+def test_a_head_at_another_size_than_in_training_is_told(pipeline: Pipeline, caplog) -> None:
+    pipeline.set_heads([_runner()])
+    assert not caplog.text
+    pipeline.set_heads([_runner(short_side=112)])
+    assert "trained at a short side of 112 pixels and is served at 56" in caplog.text

@@ -93,7 +93,8 @@ def _tell(found: Embedded, out: str, pace: str) -> None:
         print(f"and {counted(more, 'more frame')}", file=sys.stderr)
     print(f"{counted(found.rows, 'vector')} in {out}, {pace}")
     if found.unreadable:
-        print(f"{counted(len(found.unreadable), 'frame')} cannot be read and are left out")
+        are = "is" if len(found.unreadable) == 1 else "are"
+        print(f"{counted(len(found.unreadable), 'frame')} cannot be read and {are} left out")
 
 
 def _report(argv: Sequence[str]) -> None:

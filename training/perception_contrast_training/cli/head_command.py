@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,6 +90,7 @@ def head_command(argv: Sequence[str]) -> int:
     if not 0.0 < options.learning_rate <= 1.0:
         raise PerceptionError(f"--learning-rate {options.learning_rate:g} is not between 0 and 1; try 0.003")
     logging.getLogger("torch").setLevel(logging.WARNING)
+    from perception_contrast.heads.registered_heads import is_head_path
     from perception_contrast_training.evaluation.readers.coco import HUMAN, MODEL
     from perception_contrast_training.heads.fitting import FitSettings
     from perception_contrast_training.heads.head_training import HeadRequest, train_head
@@ -118,10 +120,14 @@ def head_command(argv: Sequence[str]) -> int:
     for name, value in trained.report["held_out"].items():
         print(f"{name.replace('_', ' ')} in frames that were kept back: {value:.3f}")
     print(f"{options.out}: {trained.card.task} of {', '.join(trained.card.classes)} on {trained.card.space}")
-    models = f"--model {options.model}"
+    models = ["--model", options.model]
     if trained.card.source == "language":
-        models += f" --language-model {options.language_model}"
-    print(f"try it: perception-contrast find IMAGES --head {options.out} {models} --save DIR")
+        models += ["--language-model", options.language_model]
+    head = str(options.out)
+    if not is_head_path(head):  # it would be taken for a registered name
+        head = f"./{head}"
+    chosen = shlex.join(["--head", head, *models])
+    print(f"try it: perception-contrast find IMAGES {chosen} --save DIR")
     return 0
 
 
@@ -142,9 +148,12 @@ def table_command(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     logging.getLogger("torch").setLevel(logging.WARNING)
     from perception_contrast.core.cache import atomic_write
+    from perception_contrast.core.file_writing import require_writable
     from perception_contrast_training.evaluation.report import markdown, write_json
     from perception_contrast_training.heads.head_table import TableRequest, compare
 
+    if options.out is not None:
+        require_writable(options.out)
     outcome = compare(
         TableRequest(
             options.data,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.file_writing import require_writable
 from perception_contrast.recordings.storage import is_recording
 
 if TYPE_CHECKING:
@@ -59,10 +60,14 @@ def distill(
     """
     from perception_contrast_training.engine.pretraining import resume, start
     from perception_contrast_training.engine.resume import checkpoints_of
-    from perception_contrast_training.export.export_run import export_run
+    from perception_contrast_training.export.export_run import export_run, require_replaceable
 
     folder = Path(output)
+    target = Path(to) if to is not None else folder / "model"
+    require_replaceable(target)
+    require_writable(target)
     if checkpoints_of(folder).steps():
+        _require_same(folder, _recipe_of(teachers, student, output, name, size, steps, changes))
         logger.info("going on with the run in %s", folder)
         ended = resume(folder, steps)
     else:
@@ -73,7 +78,7 @@ def distill(
         ended = start(recipe)
     if ended == "interrupted":
         raise StoppedError(f"stopped and saved in '{folder}'; the same call goes on with it")
-    return export_run(folder, Path(to) if to is not None else folder / "model", replace=True).folder
+    return export_run(folder, target, replace=True).folder
 
 
 def distillation_recipe(
@@ -92,6 +97,27 @@ def distillation_recipe(
     Raises:
         PerceptionError: As ``distill``.
     """
+    from perception_contrast_training.config.pretraining_recipe import recipe_of
+
+    stored = _recipe_of(teachers, student, output, name, size, steps, changes)
+    paths = [data] if isinstance(data, str | Path) else list(data)
+    if not paths:
+        raise PerceptionError("there is nothing to learn from; name images, datasets or recordings")
+    first, *others = [_dataset(Path(path), Path(output)) for path in paths]
+    stored["data"] |= {"path": first, "also": others}
+    return recipe_of(stored)
+
+
+def _recipe_of(
+    teachers: str | Sequence[str],
+    student: str,
+    output: str | Path,
+    name: str,
+    size: int,
+    steps: int,
+    changes: Sequence[str],
+) -> dict[str, Any]:
+    """The recipe as a mapping, without its data. Raises PerceptionError."""
     from perception_contrast_training.config.pretraining_recipe import recipe_of
     from perception_contrast_training.config.recipe_keys import require_known_keys
     from perception_contrast_training.config.schema import read_mapping
@@ -117,12 +143,26 @@ def distillation_recipe(
     if steps:
         stored.setdefault("optimisation", {})["steps"] = steps
     recipe_of(stored)  # a mistake is told before recordings are read
-    paths = [data] if isinstance(data, str | Path) else list(data)
-    if not paths:
-        raise PerceptionError("there is nothing to learn from; name images, datasets or recordings")
-    first, *others = [_dataset(Path(path), Path(output)) for path in paths]
-    stored["data"] |= {"path": first, "also": others}
-    return recipe_of(stored)
+    return stored
+
+
+def _require_same(folder: Path, asked: Mapping[str, Any]) -> None:
+    """Refuses to go on with a run of another student or of other teachers, as if it were the one asked."""
+    from perception_contrast_training.engine.resume import stored_recipe
+
+    before = stored_recipe(folder)
+    for where, key, option in (
+        ("options", "teachers", "--teacher"),
+        ("backbone", "name", "--student"),
+        ("backbone", "size", "--size"),
+    ):
+        old, new = before.get(where, {}).get(key), asked[where].get(key)
+        if new and old != new:  # 0 is the network's own size, which the run has chosen
+            told, wanted = (", ".join(one) if isinstance(one, list) else one for one in (old, new))
+            raise PerceptionError(
+                f"the run in '{folder}' has {option} {told}, not {wanted}; give the same command to go on "
+                "with it, or another --output"
+            )
 
 
 def _dataset(path: Path, output: Path) -> str:

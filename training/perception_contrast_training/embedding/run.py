@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.file_writing import require_writable
 from perception_contrast_training.data.bags.plan import locked
 from perception_contrast_training.embedding.frame_items import EmbedSource
 from perception_contrast_training.embedding.jobs import EmbedJob, JobDone, embed_job
@@ -133,6 +134,9 @@ def embed(
     checked_suffix(out)
     if patches:
         zarr_library()
+    for target in (out, patches):
+        if target and not is_address(target):
+            require_writable(Path(target).parent)
     with _opened(out, patches, restart) as parts:
         counts = [source.count() for source in sources]
         plan = _settled(parts, sources, settings, str(patches))
@@ -154,9 +158,9 @@ def _opened(out: Path | str, patches: Path | str, restart: bool) -> Iterator[Pla
     address = parts_address(out)
     parts = open_place(address)
     if restart:
-        _remove(parts)
         if patches and not is_address(patches):
-            shutil.rmtree(patches, ignore_errors=True)
+            _remove_patches(Path(patches))
+        _remove(parts)
     elif _exists(out) and parts.size(RUN) < 0:
         raise PerceptionError(f"'{out}' exists already; choose another --out, or replace it with --restart")
     with nullcontext() if is_address(address) else locked(Path(address)):
@@ -187,7 +191,10 @@ def _settled(
             changed = [key for key in plan if before.get(key) != plan[key]]
         except (ValueError, AttributeError):
             changed = ["what it notes, which is damaged"]
-        if changed:
+        # What failed before its first part, as with a wrong --model, does not stand in the way.
+        if changed and (
+            parts.names() != [RUN] or (patches and not is_address(patches) and Path(patches).exists())
+        ):
             raise PerceptionError(
                 f"'{parts.address}' holds an unfinished run with other {', '.join(changed)}; give the same "
                 "command as before, choose another --out, or begin anew with --restart"
@@ -222,6 +229,19 @@ def _finished(parts: Place, jobs: _Jobs) -> tuple[list[str], tuple[tuple[str, ..
             "changed since the run began; begin anew with --restart"
         )
     return names, (tuple(unreadable), tuple(dict.fromkeys(lost)))
+
+
+def _remove_patches(folder: Path) -> None:
+    """Removes a Zarr group, and nothing that is none. Raises PerceptionError."""
+    if (
+        folder.exists()
+        and not (folder / "zarr.json").is_file()
+        and (folder.is_file() or any(folder.iterdir()))
+    ):
+        raise PerceptionError(
+            f"--patches '{folder}' is no Zarr group, so --restart does not remove it; name another folder"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove(parts: Place) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.file_writing import require_writable
 from perception_contrast.engines.cpu_features import has_bfloat16
 from perception_contrast_training.config.pretraining_recipe import (
     PretrainRecipe,
@@ -183,6 +184,8 @@ def _in_a_format_of_the_cpu(recipe: PretrainRecipe) -> tuple[PretrainRecipe, lis
 
 def _run(plan: _Plan, folder: Path, stored: StoredSnapshot | None) -> EndReason:
     recipe, trainer = plan.recipe, plan.trainer
+    if trainer.processes.first:
+        require_writable(folder)
     if stored is None and trainer.processes.first:
         for sentence in plan.sentences:
             logger.info("chosen: %s", sentence)

@@ -13,7 +13,7 @@ from typing import Any
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import ModelError, PerceptionError
 from perception_contrast.models.custom_models import checked_name
-from perception_contrast.models.folder_models import WEIGHTS, WORDS
+from perception_contrast.models.folder_models import CARD, WEIGHTS, WORDS
 from perception_contrast.models.licences import UNKNOWN_LICENCE
 from perception_contrast.models.registry import MODELS, model_spec
 from perception_contrast.models.specs import Family, ModelSpec
@@ -77,10 +77,11 @@ def export_run(
     name: the model's id, the recipe's name unless given. data: where the images are now, "" for where they
     were; an encoder from scratch, which the guard has nothing to compare with, needs none. The folder
     appears when it is whole. Raises RegressionError, PerceptionError for a folder that is there already
-    (unless ``replace``), ModelError for a network that nodes cannot serve.
+    (unless ``replace``) or that holds no model, ModelError for a network that nodes cannot serve.
     """
     if folder.exists() and not replace:
         raise PerceptionError(f"'{folder}' exists already; choose another, or replace it with --replace")
+    require_replaceable(folder)
     trained = load_run(run, best=best, step=step)
     spec = spec_of(trained, name)
     lists = read_frame_lists(run)
@@ -102,6 +103,21 @@ def export_run(
         shutil.rmtree(part, ignore_errors=True)
         raise
     return Exported(folder, written.space, verdict, written.cosines, written.shared)
+
+
+def require_replaceable(folder: Path) -> None:
+    """Refuses to put an export in the place of anything but an exported model or an empty folder.
+
+    Raises:
+        PerceptionError: It is a file, or a folder with other things.
+    """
+    if not folder.exists() or (folder / CARD).is_file():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise PerceptionError(
+            f"'{folder}' is there and holds no exported model (it has no {CARD}), so it is not replaced; "
+            "name a folder that does not exist yet"
+        )
 
 
 def _put(part: Path, folder: Path) -> None:

@@ -83,7 +83,7 @@ class FrameEncoder:
         """Of an image (H, W, 3) uint8, whose short side the network sees at so many pixels."""
         key = _key(image, short_side, self.source)
         kept = self._cache.get(self.space, key)
-        if kept is not None and {_GRID, _POOLED} <= set(kept):
+        if kept is not None and {_GRID, _POOLED} <= set(kept) and self._suffices(kept[_POOLED]):
             return FrameFeatures(kept[_GRID], kept[_POOLED].float())
         shown = self._served(image, short_side)
         pooled = np.zeros(0, np.float32) if shown.pooled is None else shown.pooled
@@ -96,6 +96,10 @@ class FrameEncoder:
         if self.source == "spatial":
             return None
         return torch.from_numpy(self._pipeline.query_encoder.embed_texts(list(classes)))
+
+    def _suffices(self, pooled: Tensor) -> bool:
+        """A detection or segmentation head keeps no vector of the image, which a classification needs."""
+        return self._task != "classification" or pooled.numel() > 0
 
     def close(self) -> None:
         """Ends what runs beside."""

@@ -19,6 +19,7 @@ from perception_contrast.heads.head_runner import HeadRunner, require_space
 from perception_contrast.pipeline.build import build
 from perception_contrast.pipeline.image_features import FeatureRequest, ImageFeatures
 from perception_contrast.pipeline.pipeline import Pipeline
+from perception_contrast.pipeline.pipeline_settings import PipelineSettings
 from perception_contrast_training.evaluation.figures import placed
 from perception_contrast_training.evaluation.readers.types import Skipped
 from perception_contrast_training.evaluation.report import Outcome, Table
@@ -93,6 +94,12 @@ def compare(request: TableRequest, say: Callable[[str], None]) -> Outcome:
                 f"head '{run.head.name}' is a {run.head.card.task} of {', '.join(run.head.card.classes)}; "
                 "compare detection heads of the same classes"
             )
+    sizes = {run.head.card.short_side: run.head.name for run in runs}
+    if len(sizes) > 1:
+        each = ", ".join(f"'{name}' at {size}" for size, name in sizes.items())
+        raise PerceptionError(
+            f"the heads were trained at different sizes ({each}); compare heads of one size"
+        )
     skipped = Skipped()
     data = open_labelled(request.data, "detection", classes, skipped, images=request.images)
     seen = frozenset().union(*(run.frames for run in runs))
@@ -109,6 +116,7 @@ def compare(request: TableRequest, say: Callable[[str], None]) -> Outcome:
         device=request.device,
         offline=request.offline,
         background=False,
+        settings=PipelineSettings(short_side=runs[0].head.card.short_side),
     )
     try:
         ways = list(_ways(request, runs, pipeline, data, trained_on, say))

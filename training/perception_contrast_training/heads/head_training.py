@@ -15,8 +15,16 @@ from torch import Tensor, nn
 
 from perception_contrast.core.box_iou import box_iou
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.file_writing import require_writable
 from perception_contrast.heads.detection_decoding import found_boxes
-from perception_contrast.heads.head_card import HeadCard, HeadSettings, ScoreCalibration, Task
+from perception_contrast.heads.head_card import (
+    LEAST_SHORT_SIDE,
+    MOST_SHORT_SIDE,
+    HeadCard,
+    HeadSettings,
+    ScoreCalibration,
+    Task,
+)
 from perception_contrast.heads.head_files import HEAD_FILE, write_head
 from perception_contrast_training.evaluation.figures import PrecisionRecall
 from perception_contrast_training.evaluation.readers.coco import HUMAN
@@ -162,11 +170,17 @@ def train_head(request: HeadRequest, say: Say) -> TrainedHead:
         raise PerceptionError(f"'{file}' is there already; name another --out, or give --replace")
     if request.boxes and request.task != "detection":
         raise PerceptionError(f"--boxes counts boxes, and --task {request.task} has none; leave it out")
+    if not LEAST_SHORT_SIDE <= request.short_side <= MOST_SHORT_SIDE:
+        raise PerceptionError(
+            f"--short-side {request.short_side} is not from {LEAST_SHORT_SIDE} to {MOST_SHORT_SIDE} pixels; "
+            "378 is what a node serves"
+        )
     skipped = Skipped()
     data = open_labelled(
         request.data, request.task, request.classes, skipped, images=request.images, source=request.source
     )
     places = drawn_frames(data, request.frames, request.fit.seed, request.listed)
+    require_writable(request.output)  # before the hours of work whose result goes there
     encoder = FrameEncoder(
         request.model, request.language_model, request.task, request.device, offline=request.offline
     )
@@ -228,11 +242,13 @@ def _read(data: LabelledData, places: Sequence[int], request: HeadRequest) -> Se
 
 def _require_all_classes(data: LabelledData, found: Sequence[_Encoded]) -> None:
     shown = {number for one in found for number in one.labels.classes}
-    missing = [name for number, name in enumerate(data.classes) if number not in shown]
+    missing = [f"'{name}'" for number, name in enumerate(data.classes) if number not in shown]
     if missing:
+        there = ", ".join(data.classes[number] for number in sorted(shown))
+        remedy = f'name the others, --classes "{there}"' if there else "label some things there"
         raise PerceptionError(
-            f"no frame that is trained on shows '{missing[0]}'; leave it out with --classes, or give more "
-            "frames of it"
+            f"no frame that is trained on shows {', '.join(missing[:8])}"
+            f"{f' and {len(missing) - 8} more' if len(missing) > 8 else ''}; {remedy}, or give more frames"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.heads.head_card import Task
+from perception_contrast.core.vocabulary import UNLABELLED, checked_text
+from perception_contrast.heads.head_card import MOST_CLASSES, Task
 from perception_contrast_training.evaluation.readers.boxes import VocBoxes, YoloThings
 from perception_contrast_training.evaluation.readers.classes import ClassFolder
 from perception_contrast_training.evaluation.readers.coco import HUMAN, CocoSet
 from perception_contrast_training.evaluation.readers.folders import labelled_pairs
 from perception_contrast_training.evaluation.readers.types import VOID, Image, Skipped, Thing, ThingsImage
 from perception_contrast_training.photographs.label_folder import class_texts
+
+logger = logging.getLogger(__name__)
 
 IGNORED = -1  # in ``LabelledFrame.labels``: pixels of which nothing is known
 LAYOUTS = (
@@ -54,7 +58,7 @@ class LabelledData:
     Attributes:
         path: For errors.
         classes: That were chosen, in their order.
-        keys: Of the frames.
+        keys: Of the frames, as ``LabelledFrame.key``.
         outlined: Whether the things have outlines, not only boxes.
         several: Whether an image may show several of the classes.
         kind: Layout, for people.
@@ -113,6 +117,11 @@ def open_labelled(
         )
     if not data.keys:
         raise PerceptionError(f"'{path}' has no labelled frames; label some first")
+    if len(data.classes) > MOST_CLASSES:
+        raise PerceptionError(
+            f"'{path}' has {len(data.classes)} classes, and a head at most {MOST_CLASSES}; choose some with "
+            "--classes"
+        )
     return data
 
 
@@ -124,12 +133,22 @@ def _opened(
     if path.is_dir():
         if (path / "Annotations").is_dir():
             voc = VocBoxes(path, skipped)
-            return _things(path, voc.names, voc.files, voc.image, classes, outlined=False, kind="PASCAL VOC")
+            return _things(
+                path, voc.names, voc.files, voc.image, voc.name_of, classes, outlined=False, kind="PASCAL VOC"
+            )
         if (path / "data.yaml").is_file():
             yolo = YoloThings(path, skipped)
             # Of boxes the mask is the box, which no polygon is.
+            outlined = yolo.outlined
             return _things(
-                path, yolo.names, yolo.files, yolo.image, classes, outlined=yolo.outlined, kind="YOLO"
+                path,
+                yolo.names,
+                yolo.files,
+                yolo.image,
+                yolo.name_of,
+                classes,
+                outlined=outlined,
+                kind="YOLO",
             )
         if (path / "images").is_dir() and (path / "labels").is_dir():
             return _label_images(path, classes, skipped)
@@ -159,8 +178,10 @@ def _coco(
     def read(entry: Any) -> ThingsImage | None:
         return next(iter(coco.images([entry])), None)
 
-    keys = [entry.name for entry in coco.entries]
-    return _things(file, coco.names, coco.entries, read, classes, outlined=outlined, kind="COCO", keys=keys)
+    def name_of(entry: Any) -> str:
+        return str(entry.name)
+
+    return _things(file, coco.names, coco.entries, read, name_of, classes, outlined=outlined, kind="COCO")
 
 
 def _things(
@@ -168,11 +189,11 @@ def _things(
     names: Sequence[str],
     entries: Sequence[Any],
     read: Callable[[Any], ThingsImage | None],
+    name_of: Callable[[Any], str],
     classes: Sequence[str],
     *,
     outlined: bool,
     kind: str,
-    keys: Sequence[str] = (),
 ) -> LabelledData:
     chosen = _chosen(classes, names, path)
     numbers = {name: number for number, name in enumerate(chosen)}
@@ -186,8 +207,9 @@ def _things(
         labels = _stacked(things, numbers, sample.image.shape[:2]) if outlined else None
         return LabelledFrame(sample.name, sample.image, things, labels, tuple(sorted(shown)))
 
-    texts = tuple(keys) or tuple(str(Path(str(entry)).name) for entry in entries)
-    return LabelledData(path, chosen, texts, outlined, True, kind, frame)
+    # The names that the frames have when they are read: by these it is told which ones a head saw.
+    keys = tuple(name_of(entry) for entry in entries)
+    return LabelledData(path, chosen, keys, outlined, True, kind, frame)
 
 
 def _stacked(things: Sequence[Thing], numbers: dict[str, int], size: tuple[int, ...]) -> NDArray[np.int64]:
@@ -205,6 +227,11 @@ def _label_images(folder: Path, classes: Sequence[str], skipped: Skipped) -> Lab
     names = tuple(dict.fromkeys(texts.values()))
     chosen = _chosen(classes, names, folder)
     pairs = labelled_pairs(folder, skipped)
+    if (highest := max(texts)) > UNLABELLED:
+        raise PerceptionError(
+            f"the class list of '{folder}' has the number {highest}; labels of 16 bits go to {UNLABELLED}"
+        )
+    unnamed: set[int] = set()
     # By number: numbers without a name are void, those of other classes are none of the chosen.
     table = np.full(1 + max([*texts, *VOID]), IGNORED, np.int64)
     for number, name in texts.items():
@@ -219,6 +246,14 @@ def _label_images(folder: Path, classes: Sequence[str], skipped: Skipped) -> Lab
         LabelFolder.require_size(numbers, labels_path, image, path)
         labels = table[np.clip(numbers, 0, len(table) - 1)]
         labels[(numbers < 0) | (numbers >= len(table))] = IGNORED
+        if new := set(np.unique(numbers).tolist()) - {*texts, *VOID, *unnamed}:
+            unnamed.update(new)
+            # Some lists leave classes out on purpose; a list that is too short should not go unnoticed.
+            logger.warning(
+                "'%s' holds the class %s, which the class list does not name: its pixels count neither way",
+                labels_path,
+                ", ".join(map(str, sorted(new)[:8])),
+            )
         shown = tuple(int(one) for one in np.unique(labels) if 0 <= one < len(chosen))
         return LabelledFrame(path.stem, image, None, labels, shown)
 
@@ -242,6 +277,7 @@ def _class_folders(path: Path, classes: Sequence[str], skipped: Skipped) -> Labe
 
 
 def _chosen(classes: Sequence[str], names: Sequence[str], path: Path) -> tuple[str, ...]:
+    classes = [checked_text(name, "a class") for name in classes]  # the form that the data's names have
     unknown = [name for name in classes if name not in names]
     if unknown:
         raise PerceptionError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.errors import PerceptionError, QueryError
+from perception_contrast.core.vocabulary import checked_text
 from perception_contrast.images.files import load_image
 from perception_contrast_training.evaluation.readers.folders import labelled_pairs
 from perception_contrast_training.evaluation.readers.label_files import read_labels
@@ -67,7 +68,11 @@ def class_texts(folder: Path) -> dict[int, str]:
         except (OSError, ValueError) as error:
             raise PerceptionError(f"the class list '{path}' cannot be read: {error}") from error
         if isinstance(stored, dict) and stored and all(str(key).isdecimal() for key in stored):
-            return {int(key): str(name) for key, name in stored.items() if not str(name).startswith("(")}
+            named = {int(key): str(name) for key, name in stored.items() if not str(name).startswith("(")}
+            try:
+                return {key: checked_text(name, "a name") for key, name in named.items()}
+            except QueryError as error:
+                raise PerceptionError(f"the class list '{path}': {error}") from error
     vocabulary = vocabulary_beside(folder)
     if vocabulary is None:
         raise PerceptionError(f"'{folder}' has no class list; write classes.txt there, a name a line")

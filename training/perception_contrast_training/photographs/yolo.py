@@ -10,7 +10,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.errors import PerceptionError, QueryError
+from perception_contrast.core.vocabulary import checked_text
 from perception_contrast.images.file_listing import list_images
 from perception_contrast.images.files import load_image
 from perception_contrast_training.evaluation.readers.types import Skipped
@@ -71,8 +72,11 @@ def yolo_things(
     for number, line in enumerate(_lines(labels_of(image))):
         try:
             numbers = [float(part) for part in line.split()]
-            masks.append((names[int(numbers[0])], _mask(numbers[1:], size)))
-        except (KeyError, ValueError, IndexError, OverflowError) as error:
+            mask = _mask(numbers[1:], size)
+            if int(numbers[0]) not in names:
+                raise ValueError(f"data.yaml has no name for class {int(numbers[0])}")
+            masks.append((names[int(numbers[0])], mask))
+        except (ValueError, IndexError, OverflowError) as error:
             raise PerceptionError(
                 f"line {number + 1} of '{labels_of(image)}' is no class with its corners: {error}"
             ) from error
@@ -117,7 +121,10 @@ def _numbered_names(named: Any, file: Path) -> dict[int, str]:
             )
         if isinstance(text, list | dict) or text is None or not str(text).strip():
             raise PerceptionError(f"class {number} of '{file}' has the name {text!r}; give it a word")
-    return {int(number): str(text) for number, text in pairs.items()}
+    try:
+        return {int(number): checked_text(str(text), "a name") for number, text in pairs.items()}
+    except QueryError as error:
+        raise PerceptionError(f"'names' of '{file}': {error}") from error
 
 
 def _lines(path: Path) -> list[str]:
@@ -132,15 +139,29 @@ def _lines(path: Path) -> list[str]:
 def _mask(numbers: list[float], size: tuple[int, int]) -> NDArray[np.bool_]:
     """(H, W) bool of corners or of a box, in shares of the image."""
     height, width = size
-    if len(numbers) == _BOX:
-        x, y, w, h = numbers
-        numbers = [x - w / 2, y - h / 2, x + w / 2, y - h / 2, x + w / 2, y + h / 2, x - w / 2, y + h / 2]
+    if len(numbers) == _BOX and np.isfinite(numbers).all():
+        return _box_mask(numbers, size)
     if len(numbers) < 6 or len(numbers) % 2 or not np.isfinite(numbers).all():
         raise ValueError(f"{len(numbers)} numbers after the class")
     corners = np.array(numbers).reshape(-1, 2).clip(0.0, 1.0) * (width, height)
     mask = np.zeros(size, np.uint8)
     cv2.fillPoly(mask, [np.round(corners - 0.5).astype(np.int32)], 1)
     return mask.astype(bool)
+
+
+def _box_mask(numbers: list[float], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(H, W) bool of a box; a thin one keeps a pixel, one outside the image or without a size has none."""
+    x, y, w, h = numbers
+    mask = np.zeros(size, bool)
+    sides = []
+    for centre, length, pixels in ((y, h, size[0]), (x, w, size[1])):
+        first, last = (min(max(centre + sign * length / 2, 0.0), 1.0) * pixels for sign in (-1, 1))
+        if last <= first:
+            return mask
+        start = min(round(first), pixels - 1)
+        sides.append(slice(start, max(start + 1, round(last))))
+    mask[tuple(sides)] = True
+    return mask
 
 
 def _read(path: Path) -> dict[str, Any]:

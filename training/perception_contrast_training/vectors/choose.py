@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.core.file_writing import writing
+from perception_contrast.core.file_writing import require_writable, writing
 from perception_contrast.images.files import save_image
 from perception_contrast_training.data.curation.contact_sheet import sheet_of
 from perception_contrast_training.vectors.coverage import coverage
@@ -47,6 +47,7 @@ def choose_frames(path: Path | str, out: Path | None, options: ChooseOptions) ->
     """
     vectors = read_vectors(path)
     folder = out or beside(path, "selected")
+    require_writable(folder)
     known = np.zeros(0, np.int64)
     if options.labelled is not None:
         known = labelled_frames(options.labelled, vectors)

@@ -12,6 +12,7 @@ import numpy as np
 
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import PerceptionError
+from perception_contrast.core.file_writing import require_writable
 from perception_contrast.images.files import save_image
 from perception_contrast_training.data.curation.contact_sheet import sheet_of
 from perception_contrast_training.data.curation.near_duplicates import find_duplicates, usual_threshold
@@ -75,6 +76,7 @@ def write_report(path: Path | str, out: Path | None, options: ReportOptions) -> 
         if not 0 < value <= 1:
             raise PerceptionError(f"{name} {value} must be a cosine over 0 and at most 1")
     folder = out or beside(path, "report")
+    require_writable(folder)  # the neighbours of many frames take hours
     with Bars("blocks") as bars:
         sections = [
             _duplicates(vectors, limit, bars),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from distilled_runs import noise_images, random_images, word_teacher
@@ -74,6 +75,27 @@ def test_the_one_liner_exports_where_it_is_told(place: Path, teacher: str) -> No
     )  # fmt: skip
     assert folder == place / "small"
     assert load_dino(str(folder)).model == "mine"
+    # Another network is not what lies there, and must not pass for it.
+    for other, said in (
+        ({"student": "resnet14t"}, "--student resnet10t, not resnet14t"),
+        ({"size": 64}, "--size 32"),
+    ):
+        asked: dict[str, Any] = {"student": "resnet10t", "size": 32, **other}
+        with pytest.raises(PerceptionError, match=f"the run in '.*second' has {said}.*another --output"):
+            distill(photos, teachers=teacher, output=place / "second", changes=changes, **asked)
+
+
+@pytest.mark.parametrize("taken", ["output", "to"])
+def test_an_output_that_takes_no_files_is_told_before_the_first_step(
+    place: Path, teacher: str, taken: str, tmp_path: Path
+) -> None:
+    photos = noise_images(tmp_path / "few", 6)
+    (tmp_path / "file").write_text("mine")
+    where = {"output": tmp_path / "run", "to": tmp_path / "small", taken: tmp_path / "file"}
+    changes = [one.format(cache=place / "cache") for one in SMALL]
+    with pytest.raises(PerceptionError, match=r"file' .*name (another|a) folder"):
+        distill(photos, teachers=teacher, student="resnet10t", size=32, steps=1, changes=changes, **where)
+    assert not (tmp_path / "run" / "checkpoints").exists() and (tmp_path / "file").read_text() == "mine"
 
 
 def test_joined_data_sets_keep_every_image_under_a_name_of_its_own(tmp_path: Path) -> None:
@@ -95,6 +117,7 @@ def test_joined_data_sets_keep_every_image_under_a_name_of_its_own(tmp_path: Pat
         (["{photos}", "--student", "resnet1"], "unknown model 'resnet1'"),
         (["{photos}", "--teacher", "dinov2-s13"], "did you mean dinov2-s14"),
         (["{photos}", "--set", "backbone.stride=12"], "no stage of this network has a stride of 12 pixels"),
+        (["{photos}", "--size", "7"], "images of 7 pixels are smaller than a cell of 'resnet18'; choose"),
         (["{photos}", "--set", "options.teacher=dinov2-s14"], "did you mean 'teachers'"),
         (["{photos}", "--student", "vit_tiny_patch16_224", "--set", "backbone.stride=8"], "its patches"),
     ],

@@ -129,8 +129,9 @@ def test_resumed_file_has_the_same_bytes(
     assert len(parts) == broken
     for part in parts[1:]:  # a part that was damaged meanwhile is made again
         part.write_bytes(part.read_bytes()[:-20])
-    with pytest.raises(PerceptionError, match="other settings"):
-        embed(sources, out, EmbedSettings("thumbnail", dtype="float32", batch=4, part_frames=16))
+    if parts:
+        with pytest.raises(PerceptionError, match="other settings"):
+            embed(sources, out, EmbedSettings("thumbnail", dtype="float32", batch=4, part_frames=16))
     embed(sources, out, QUICK)
     assert out.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
     assert not (tmp_path / f"cut.{suffix}.parts").exists()
@@ -235,3 +236,34 @@ def test_the_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "embed" in capsys.readouterr().out
+
+
+def test_a_wrong_model_does_not_stand_in_the_way_of_the_right_one(
+    photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "v.npz")
+    with pytest.raises(PerceptionError, match="unknown model"):
+        embed_command.main([str(photos), "--out", out, "--model", "dinov2-x"])
+    assert embed_command.main([str(photos), "--out", out, "--model", "thumbnail"]) == 0
+
+
+@pytest.mark.parametrize("words", [["photos"], ["report", "v.npz"], ["select", "v.npz", "--count", "2"]])
+def test_an_output_that_takes_no_files_is_told_before_the_work(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    embed(find_data([photos]), "v.npz", QUICK)
+    Path("file").write_text("mine")
+    out = "file/w.npz" if words == ["photos"] else "file"
+    with pytest.raises(PerceptionError, match=r"nothing can be written to 'file'.*name another folder"):
+        embed_command.main([*words, "--out", out, *(["--model", "thumbnail"] if words == ["photos"] else [])])
+    assert Path("file").read_text() == "mine"
+
+
+def test_restart_removes_no_folder_but_that_of_patches(photos: Path, tmp_path: Path, small: Any) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("years of work")
+    words = [str(photos), "--out", str(tmp_path / "v.npz"), "--patches", str(tmp_path / "mine"), "--restart"]
+    with pytest.raises(PerceptionError, match="is no Zarr group, so --restart does not remove it"):
+        embed_command.main([*words, "--model", "dinov2-s14"])
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "years of work"

@@ -108,6 +108,16 @@ def test_cards_say_what_it_is(exported: tuple[Path, Path], capsys: pytest.Captur
     assert "exists already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("is_file", [True, False])
+def test_nothing_but_a_model_is_replaced(exported: tuple[Path, Path], tmp_path: Path, is_file: bool) -> None:
+    mine = tmp_path / "mine" if is_file else tmp_path / "mine" / "notes.txt"
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("years of work")
+    with pytest.raises(PerceptionError, match=r"holds no exported model .*name a folder that does not exist"):
+        export_run(exported[0], tmp_path / "mine", replace=True)
+    assert mine.read_text() == "years of work"
+
+
 def test_an_export_is_replaced_whole_or_not_at_all(
     exported: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,3 +126,94 @@ def test_a_few_boxes_are_all_that_is_labelled(tmp_path: Path) -> None:
     assert sum(len(frame.things or ()) for frame in frames) == 2
     with pytest.raises(PerceptionError, match="1 boxes of 'plate', fewer than --boxes 2"):
         chosen_boxes(data, [0, 1], 2, 0)
+
+
+@pytest.mark.parametrize("layout", [_coco, _voc, _yolo])
+def test_keys_are_the_names_that_frames_have(tmp_path: Path, layout) -> None:
+    data = open_labelled(layout(tmp_path), "detection")
+    frames = [data.frame(place) for place in range(len(data.keys))]
+    assert [frame.key for frame in frames if frame is not None] == list(data.keys)
+
+
+def test_frames_of_one_name_in_two_parts_of_yolo_are_two(tmp_path: Path) -> None:
+    for part in ("train", "valid"):
+        _image(tmp_path / part / "images" / "a.png")
+    (tmp_path / "data.yaml").write_text("names: [cup]\n")
+    assert open_labelled(tmp_path, "detection").keys == ("train/images/a.png", "valid/images/a.png")
+
+
+@pytest.mark.parametrize("edges", [(0, 0, 10, 10), (10, 20, 41, 61), (1, 3, 2, 4), (90, 70, 100, 80)])
+def test_a_box_of_yolo_has_the_pixels_that_it_says(tmp_path: Path, edges) -> None:
+    folder = _yolo(tmp_path)
+    x0, y0, x1, y1 = edges
+    shares = ((x0 + x1) / 200, (y0 + y1) / 160, (x1 - x0) / 100, (y1 - y0) / 80)
+    (folder / "labels" / "a.txt").write_text("0 " + " ".join(map(str, shares)))
+    frame = open_labelled(folder, "detection").frame(0)
+    assert frame is not None and frame.things is not None
+    np.testing.assert_array_equal(boxes_of([frame.things[0].mask])[0], edges)
+
+
+@pytest.mark.parametrize("shares", ["-0.5 0.5 0.2 0.2", "0.5 1.5 0.2 0.2", "0.5 0.5 0 0.2"])
+def test_a_box_of_yolo_beside_the_image_is_no_thing(tmp_path: Path, shares: str) -> None:
+    folder = _yolo(tmp_path)
+    (folder / "labels" / "a.txt").write_text(f"0 {shares}")
+    frame = open_labelled(folder, "detection").frame(0)
+    assert frame is not None and frame.things == ()
+
+
+def test_names_of_yolo_have_one_form(tmp_path: Path) -> None:
+    folder = _yolo(tmp_path)
+    (folder / "data.yaml").write_text("names: ['Tu\u0308r ', plate]\n", "utf-8")
+    assert open_labelled(folder, "detection", ["Tu\u0308r"]).classes == ("T\u00fcr",)
+
+
+@pytest.mark.parametrize("name", ["x" * 600, "a\\u0007b"])
+def test_a_name_that_no_head_can_have_is_refused_before_training(tmp_path: Path, name: str) -> None:
+    folder = _yolo(tmp_path)
+    (folder / "data.yaml").write_text(f'names: ["{name}", plate]\n')
+    with pytest.raises(PerceptionError, match=r"'names' of '.*data.yaml'"):
+        open_labelled(folder, "detection")
+
+
+def test_more_classes_than_a_head_can_have_are_refused_before_training(tmp_path: Path) -> None:
+    folder = _coco(tmp_path)
+    stored = json.loads((folder / "labels.json").read_text())
+    stored["categories"] += [{"id": number, "name": f"n{number}"} for number in range(10, 1100)]
+    (folder / "labels.json").write_text(json.dumps(stored))
+    with pytest.raises(PerceptionError, match="1092 classes, and a head at most 1024; choose some"):
+        open_labelled(folder, "detection")
+    assert open_labelled(folder, "detection", ["cup"]).classes == ("cup",)
+
+
+def _labels(folder: Path, classes: str, number: int) -> Path:
+    _image(folder / "images" / "a.png")
+    (folder / "labels").mkdir()
+    labels = np.zeros((80, 100), np.uint8)
+    labels[:40] = number
+    Image.fromarray(labels).save(folder / "labels" / "a.png")
+    (folder / "classes.json").write_text(classes)
+    return folder
+
+
+def test_a_number_that_the_class_list_lacks_is_named_and_void(tmp_path: Path, caplog) -> None:
+    data = open_labelled(_labels(tmp_path, '{"0": "cup"}', 7), "segmentation")
+    frame = data.frame(0)
+    assert frame is not None and frame.labels is not None
+    assert (frame.labels[:40] == IGNORED).all() and (frame.labels[40:] == 0).all()
+    assert "a.png' holds the class 7, which the class list does not name" in caplog.text
+    caplog.clear()
+    data.frame(0)
+    assert not caplog.text  # once
+
+
+@pytest.mark.parametrize("classes", ['{"99999999999": "cup"}', '{"0": ""}'])
+def test_a_class_list_that_cannot_be_served_is_refused(tmp_path: Path, classes: str) -> None:
+    with pytest.raises(PerceptionError, match="class list"):
+        open_labelled(_labels(tmp_path, classes, 0), "segmentation")
+
+
+def test_a_class_without_a_name_in_yolo_is_named(tmp_path: Path) -> None:
+    folder = _yolo(tmp_path)
+    (folder / "labels" / "a.txt").write_text("7 .5 .5 .2 .2")
+    with pytest.raises(PerceptionError, match=r"line 1 of '.*a.txt' .*data.yaml has no name for class 7"):
+        open_labelled(folder, "detection").frame(0)

@@ -92,13 +92,14 @@ class LabelJournal:
         if not self._path.is_file():
             return 0
         length = 0
-        for line in self._path.read_bytes().splitlines(keepends=True):
-            if not line.endswith(b"\n"):
-                break
+        lines = [one for one in self._path.read_bytes().splitlines(keepends=True) if one.endswith(b"\n")]
+        for line in lines:
             try:
                 read = json.loads(line)
                 if not length:
                     if read["settings"] != given or read["format"] != FORMAT:
+                        if len(lines) == 1:  # a command that failed before its first frame
+                            return 0
                         raise PerceptionError(
                             f"'{folder}' has labels of other settings; choose another --out, or replace them "
                             "with --restart"

@@ -59,6 +59,10 @@ class VocBoxes:
             if image is not None:
                 yield image
 
+    def name_of(self, file: Path) -> str:
+        """The name that ``image`` gives to the image of an XML file."""
+        return self._read[file][0]
+
     def image(self, file: Path) -> ThingsImage | None:
         """The image of an XML file; None, and noted, where it cannot be read."""
         name, things = self._read[file]
@@ -107,9 +111,13 @@ class YoloThings:
         """Whether all lines are polygons, and none a box alone."""
         return all(map(yolo_outlined, self.files))
 
+    def name_of(self, file: Path) -> str:
+        """The name that ``image`` gives to an image: its path below the folder."""
+        return file.relative_to(self._folder).as_posix()
+
     def image(self, file: Path) -> ThingsImage | None:
         """One image; None, and noted, where it cannot be read."""
-        name = file.relative_to(self._folder).as_posix()
+        name = self.name_of(file)
         image = self._skipped.image(file, name)
         if image is None:
             return None

@@ -23,7 +23,7 @@ from perception_contrast_training.data.autolabel.agreement import (
     smaller,
 )
 from perception_contrast_training.data.autolabel.autolabel import AutolabelOptions, autolabel
-from perception_contrast_training.data.autolabel.label_journal import SeenFrame, SeenThing
+from perception_contrast_training.data.autolabel.label_journal import LabelJournal, SeenFrame, SeenThing
 from perception_contrast_training.data.autolabel.labeller import LabelItem, Labelled, Labeller, LabelModels
 from perception_contrast_training.data.autolabel.pseudo_labels import Rules, judged
 from perception_contrast_training.evaluation.readers.coco import MODEL, CocoSet
@@ -103,6 +103,17 @@ def test_a_stopped_run_goes_on_where_it_was(
     with pytest.raises(PerceptionError, match="other settings"):
         autolabel(options(images, out, threshold=0.9), Colours())
     assert autolabel(options(images, out, threshold=0.9, restart=True), Colours()).frames == 3
+
+
+def test_a_run_that_ended_before_its_first_frame_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    with LabelJournal(tmp_path, {"model": "wrong"}):
+        pass
+    with LabelJournal(tmp_path, {"model": "right"}) as journal:
+        journal.add(SeenFrame("a.png", 0, "a.png", (4, 4)))
+    with pytest.raises(PerceptionError, match="other settings"):
+        LabelJournal(tmp_path, {"model": "wrong"})
+    with LabelJournal(tmp_path, {"model": "right"}) as journal:
+        assert len(journal.frames) == 1
 
 
 def test_checks_bring_things_back_to_where_they_are(detector: PipelineDetector) -> None:
