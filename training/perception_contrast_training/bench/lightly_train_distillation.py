@@ -5,8 +5,8 @@
 
 lightly-train is another library under another licence (AGPL-3.0), so it is no dependency: install it in an
 environment of its own, beside this package. It learns from the images that `distill` would learn from, with
-the same teacher's weights, size, batch and steps, in float32, and with its own defaults in all else. What
-has no data is left out.
+the same teacher's weights, size, batch and steps, in float32, and with its own defaults in all else. A run
+that was stopped is gone on with from its last pass over the images. What has no data is left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import logging
 import math
 import os
-import time
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +53,7 @@ TEACHERS = {f"dinov2-{size}14": f"dinov2/vit{size}14-noreg" for size in "sbl"}
 TEACHER_ARGUMENTS = {"interpolate_offset": 0.0}
 NEAR = 1e-4  # between the features of its teacher and of ours
 FIGURES = ("dense probe mIoU", "kNN")
+TIME = "profiling/batch_time"  # in its log, of some steps
 PROJECTION = "student_projection_head_"  # in its checkpoints
 
 
@@ -74,7 +75,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Learned:
-    """A student of lightly-train. seconds: of a step, with the start of the run divided among them."""
+    """A student of lightly-train. seconds: of a step, the median of those that its log tells."""
 
     network: str
     weights: Path
@@ -193,13 +194,13 @@ def teacher_weights(budget: Budget, library: ModuleType, path: Path) -> Path:
 def learned(
     network: str, images: Path, teacher: Path, budget: Budget, library: ModuleType, run: Path
 ) -> Learned:
-    """A student of lightly-train, distilled unless it is there."""
-    noted = run / "seconds.json"
-    if not noted.is_file():
+    """A student of lightly-train, distilled unless it is there; a run that was stopped is gone on with."""
+    finished, checkpoint = run / "finished", run / "checkpoints" / "last.ckpt"
+    if not finished.is_file():
         count = sum(1 for _ in images.iterdir())
         if count < budget.batch:
             raise PerceptionError(f"{count} images make no batch of {budget.batch}; give more, or --batch")
-        began = time.perf_counter()
+        begun = checkpoint.is_file()
         library.pretrain(
             out=str(run),
             data=str(images),
@@ -215,11 +216,18 @@ def learned(
             epochs=math.ceil(budget.steps / (count // budget.batch)),
             trainer_args={"max_steps": budget.steps},
             precision="32-true",
-            overwrite=True,
+            resume_interrupted=begun,
+            overwrite=not begun,
         )
-        atomic_write(noted, json.dumps((time.perf_counter() - began) / budget.steps).encode())
-    weights, checkpoint = run / "exported_models" / "exported_last.pt", run / "checkpoints" / "last.ckpt"
-    return Learned(network, weights, checkpoint, float(json.loads(noted.read_text())))
+        finished.touch()
+    return Learned(network, run / "exported_models" / "exported_last.pt", checkpoint, _seconds(run))
+
+
+def _seconds(run: Path) -> float:
+    """Of a step, waiting for its images included: the median of the steps that its log tells; NaN of none."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    steps = [row[TIME] + row["profiling/data_time"] for row in rows if TIME in row]
+    return statistics.median(steps) if steps else math.nan
 
 
 def adapters_of(student: Learned, budget: Budget) -> list[EncoderAdapter]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -45,7 +46,14 @@ class _Library(ModuleType):
         self.runs: list[dict[str, Any]] = []
 
     def pretrain(self, **settings: Any) -> None:
-        Path(settings["out"]).mkdir(parents=True)
+        run = Path(settings["out"])
+        (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+        (run / "checkpoints" / "last.ckpt").touch()
+        rows = [
+            {"step": 0},
+            *({"profiling/batch_time": s, "profiling/data_time": 0.5} for s in (9.0, 2.0, 3.0)),
+        ]
+        (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         self.runs.append(settings)
 
 
@@ -65,7 +73,8 @@ def test_it_learns_from_the_images_that_distill_would_not_keep_back(images: Path
 def test_it_gets_the_same_budget_and_a_finished_run_is_not_run_again(images: Path, tmp_path: Path) -> None:
     library = _Library()
     for _ in range(2):
-        learned("resnet18", images, tmp_path / "teacher.pt", BUDGET, library, tmp_path / "run")
+        student = learned("resnet18", images, tmp_path / "teacher.pt", BUDGET, library, tmp_path / "run")
+    assert student.seconds == 3.5  # the median, not the slow first step
     (run,) = library.runs
     assert run["trainer_args"] == {"max_steps": 5}
     assert run["epochs"] == 2  # three batches each
@@ -73,6 +82,15 @@ def test_it_gets_the_same_budget_and_a_finished_run_is_not_run_again(images: Pat
     assert run["transform_args"] == {"image_size": (126, 126)}  # nine patches of 14 pixels
     assert run["model"] == "timm/resnet18"
     assert run["method_args"]["teacher"] == "dinov2/vits14-noreg"
+
+
+def test_a_run_that_was_stopped_is_gone_on_with(images: Path, tmp_path: Path) -> None:
+    library, run = _Library(), tmp_path / "run"
+    for _ in range(2):
+        learned("resnet18", images, tmp_path / "teacher.pt", BUDGET, library, run)
+        (run / "finished").unlink()
+    assert [one["resume_interrupted"] for one in library.runs] == [False, True]
+    assert [one["overwrite"] for one in library.runs] == [True, False]
 
 
 def test_too_few_images_are_refused(images: Path, tmp_path: Path) -> None:
