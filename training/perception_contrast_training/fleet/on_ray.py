@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def joined(address: str, cpus: int | None = None) -> Iterator[Any]:
         if address == LOCAL:
             options |= {"include_dashboard": False, "address": LOCAL, "num_cpus": cpus}
         else:
-            _require_answer(address)
+            _require_answer(_last_cluster() if address == AUTO else address)
             options["address"] = address
         try:
             ray.init(**options)
@@ -88,6 +88,23 @@ def _attempt_there(shared: list[Any], folder: str, item: Any) -> Any:
     if Path(folder).is_dir() and Path.cwd() != Path(folder):
         os.chdir(folder)
     return attempt(_unpacked(shared[0]), item)
+
+
+def _last_cluster() -> str:
+    """The address that Ray takes for AUTO; "" where that is for Ray to find out.
+
+    ``ray start`` leaves the address of the last cluster in a file, which outlives the cluster.
+    """
+    if given := os.environ.get("RAY_ADDRESS", ""):
+        return given
+    for name in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):
+            if name.read_text().strip() == "gcs_server":  # of a cluster that runs on this machine
+                return ""
+    left = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+    with suppress(OSError, UnicodeDecodeError):
+        return left.read_text("utf-8").strip()
+    return ""
 
 
 def _require_answer(address: str) -> None:

@@ -271,7 +271,7 @@ def _from_scratch(name: str, settings: BackboneSettings) -> Backbone:
         arch, _options(arch, size, settings), settings.cifar_stem, settings.stride, settings.channels
     )
     network = _built(architecture)
-    backbone = Backbone(
+    return Backbone(
         network,
         replace(architecture, options=_served(architecture.options)),
         size=size,
@@ -280,12 +280,6 @@ def _from_scratch(name: str, settings: BackboneSettings) -> Backbone:
         antialias=antialias,
         checkpointing=settings.checkpointing,
     )
-    if size < backbone.patch:  # it would learn, and could not be exported
-        raise RecipeError(
-            f"images of {size} pixels are smaller than a cell of '{arch}'; choose a size of {backbone.patch} "
-            "or more"
-        )
-    return backbone
 
 
 def _built(architecture: Architecture) -> nn.Module:
