@@ -101,3 +101,14 @@ def test_without_a_cluster_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(PerceptionError, match="pip install ray"):
         list(map_items(lambda item, _: item, [1], Where(ray="auto")))
+
+
+@pytest.mark.parametrize("named", ["127.0.0.1:1", "auto"])
+def test_an_address_where_no_cluster_answers_is_told_at_once(
+    named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)  # other tests have joined a cluster
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1" if named == "auto" else "")
+    with pytest.raises(PerceptionError, match=r"no Ray cluster at '127\.0\.0\.1:1' .*--ray local"):
+        list(map_items(lambda item, _: item, [1], Where(ray=named)))
