@@ -17,6 +17,7 @@ from perception_contrast.engines.engine_names import AUTO, PRECISIONS
 if TYPE_CHECKING:
     from perception_contrast.cli.find.find_journal import FindJournal
     from perception_contrast.cli.find.find_run import FindPlan
+    from perception_contrast.heads.head_card import HeadCard
     from perception_contrast.pipeline.detector.base import Detector
 
 EXIT_UNREADABLE = 1
@@ -221,26 +222,28 @@ def _vocabulary(options: argparse.Namespace) -> Vocabulary:
 
 def _trained(heads: Sequence[str]) -> list[str]:
     """The classes of trained heads. Raises ModelError for what is none."""
-    if not heads:
-        return []
-    from perception_contrast.heads.head_files import read_card
-    from perception_contrast.heads.registered_heads import named_head_path
-
-    return [label for name in heads for label in read_card(named_head_path(name)).classes]
+    return [label for card in _cards(heads).values() for label in card.classes]
 
 
 def _short_side(heads: Sequence[str]) -> int:
     """The size at which heads were trained: at another one they see other features."""
-    from perception_contrast.heads.head_files import read_card
-    from perception_contrast.heads.registered_heads import named_head_path
-
-    sizes = {name: read_card(named_head_path(name)).short_side for name in heads}
+    sizes = {name: card.short_side for name, card in _cards(heads).items()}
     if len(set(sizes.values())) > 1:
         each = ", ".join(f"'{name}' at {size}" for name, size in sizes.items())
         raise PerceptionError(
             f"the heads were trained at different sizes ({each}); choose one: --short-side PX"
         )
     return next(iter(sizes.values()), _SHORT_SIDE)
+
+
+def _cards(heads: Sequence[str]) -> dict[str, HeadCard]:
+    """By the names that were given."""
+    if not heads:
+        return {}
+    from perception_contrast.heads.head_files import read_card
+    from perception_contrast.heads.registered_heads import named_head_path
+
+    return {name: read_card(named_head_path(name)) for name in heads}
 
 
 def _formats(text: str) -> frozenset[str]:

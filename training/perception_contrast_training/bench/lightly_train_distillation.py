@@ -22,16 +22,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from perception_contrast.core.cache import atomic_write
 from perception_contrast.core.errors import PerceptionError
-from perception_contrast.encoders.base import Role
-from perception_contrast.encoders.dinov2 import DinoTower, load_dino
-from perception_contrast.encoders.student import LearnedOutput, StudentTower
+from perception_contrast.encoders.dinov2 import load_dino
 from perception_contrast.images.files import save_image
 from perception_contrast.models.registry import model_spec
 from perception_contrast_training.bench.distillation import STUDENTS
@@ -54,7 +51,6 @@ TEACHER_ARGUMENTS = {"interpolate_offset": 0.0}
 NEAR = 1e-4  # between the features of its teacher and of ours
 FIGURES = ("dense probe mIoU", "kNN")
 TIME = "profiling/batch_time"  # in its log, of some steps
-PROJECTION = "student_projection_head_"  # in its checkpoints
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,6 @@ class Learned:
 
     network: str
     weights: Path
-    checkpoint: Path
     seconds: float
 
 
@@ -114,8 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name in arguments.student or STUDENTS
     ]
     adapters = [encoder_adapter(name) for name in arguments.beside]
-    for student in students:
-        adapters += adapters_of(student, budget)
+    adapters += [adapter_of(student, budget) for student in students]
     figures = _figures(adapters, arguments.classes, arguments.masks, arguments.limit)
     seconds = {student.network: student.seconds for student in students}
     stored = {"lightly-train": str(library.__version__), "seconds of a step": seconds, "figures": figures}
@@ -220,7 +214,7 @@ def learned(
             overwrite=not begun,
         )
         finished.touch()
-    return Learned(network, run / "exported_models" / "exported_last.pt", checkpoint, _seconds(run))
+    return Learned(network, run / "exported_models" / "exported_last.pt", _seconds(run))
 
 
 def _seconds(run: Path) -> float:
@@ -230,40 +224,22 @@ def _seconds(run: Path) -> float:
     return statistics.median(steps) if steps else math.nan
 
 
-def adapters_of(student: Learned, budget: Budget) -> list[EncoderAdapter]:
-    """The network that lightly-train exports, and the same with the projections that it learned with.
+def adapter_of(student: Learned, budget: Budget) -> EncoderAdapter:
+    """The network that lightly-train exports.
 
-    The second is what our students are: they serve what their adaptors make of the network's features.
+    Its projections to the teacher's features are in no file of tensors alone, so they are not measured.
     """
     # lightly-train normalises colours as ImageNet's, whatever the network's own weights are used to.
     teacher = model_spec(budget.teacher)
     spec = replace(
-        model_spec(f"timm:{student.network}"), size=budget.size, mean=teacher.mean, std=teacher.std
-    )
-    name = f"lightly-train's {student.network}"
-    alone = load_dino(replace(spec, name=name), weights=student.weights)
-    projected = _projected(alone, student.checkpoint, replace(spec, name=f"{name}, projected"))
+        model_spec(f"timm:{student.network}"),
+        name=f"lightly-train's {student.network}", size=budget.size, mean=teacher.mean, std=teacher.std,
+    )  # fmt: skip
+    tower = load_dino(spec, weights=student.weights)
     size = budget.size // spec.patch * spec.patch
-    return [
-        EncoderAdapter(
-            one.model, one.space, one.image_embedding, size, spec.mean, spec.std, encoder=one
-        )
-        for one in (alone, projected)
-    ]  # fmt: skip
-
-
-def _projected(alone: DinoTower, checkpoint: Path, spec: Any) -> StudentTower:
-    # Lightning's checkpoints hold settings beside tensors; this one was written here a moment ago.
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
-    outputs, heads = [], []
-    for output, part, role in (("tokens", "local", Role.SPATIAL), ("cls", "global", Role.SPATIAL_POOLED)):
-        weight = state[f"{PROJECTION}{part}.weight"]
-        head = nn.Linear(weight.shape[1], weight.shape[0])
-        head.load_state_dict({"weight": weight, "bias": state[f"{PROJECTION}{part}.bias"]})
-        outputs.append(LearnedOutput(output, (role.value,), head.out_features))
-        heads.append(head)
-    tower = StudentTower(alone.vit, outputs, heads, spec, f"{alone.space}/projected")
-    return tower.eval().requires_grad_(False)
+    return EncoderAdapter(
+        tower.model, tower.space, tower.image_embedding, size, spec.mean, spec.std, encoder=tower
+    )
 
 
 def _figures(

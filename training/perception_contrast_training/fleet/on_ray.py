@@ -49,10 +49,7 @@ def joined(address: str, cpus: int | None = None) -> Iterator[Any]:
         try:
             ray.init(**options)
         except Exception as error:  # ConnectionError, ValueError, RuntimeError, by its kind
-            raise PerceptionError(
-                f"no Ray cluster at '{address}' ({one_line(error)}); start one with `ray start --head`, or "
-                f"let this command start one: --ray {LOCAL}"
-            ) from error
+            raise _no_cluster(address, error) from error
     try:
         yield ray
     finally:
@@ -107,6 +104,13 @@ def _last_cluster() -> str:
     return ""
 
 
+def _no_cluster(address: str, error: Exception) -> PerceptionError:
+    return PerceptionError(
+        f"no Ray cluster at '{address}' ({one_line(error)}); start one with `ray start --head`, or let this "
+        f"command start one: --ray {LOCAL}"
+    )
+
+
 def _require_answer(address: str) -> None:
     """Refuses an address where nothing listens at once: Ray itself tries for more than a minute.
 
@@ -120,10 +124,7 @@ def _require_answer(address: str) -> None:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN):
             pass
     except (OSError, OverflowError) as error:
-        raise PerceptionError(
-            f"no Ray cluster at '{address}' ({one_line(error)}); start one with `ray start --head`, or let "
-            f"this command start one: --ray {LOCAL}"
-        ) from error
+        raise _no_cluster(address, error) from error
 
 
 @lru_cache(maxsize=1)

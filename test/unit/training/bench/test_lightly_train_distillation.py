@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 import timm
 import torch
-from torch import nn
 
 from perception_contrast.core.errors import PerceptionError
 from perception_contrast.images.files import load_image, save_image
 from perception_contrast_training.bench.lightly_train_distillation import (
     Budget,
     Learned,
-    adapters_of,
+    adapter_of,
     exported_images,
     learned,
     lightly_train,
@@ -99,25 +98,14 @@ def test_too_few_images_are_refused(images: Path, tmp_path: Path) -> None:
         learned("resnet18", images, tmp_path / "teacher.pt", many, _Library(), tmp_path / "run")
 
 
-def test_what_it_learned_is_its_last_map_and_that_map_projected(tmp_path: Path) -> None:
+def test_what_it_learned_is_its_last_map(tmp_path: Path) -> None:
     network = timm.create_model("resnet18").eval()
-    weights, checkpoint = tmp_path / "exported.pt", tmp_path / "last.ckpt"
+    weights = tmp_path / "exported.pt"
     torch.save(network.state_dict(), weights)
-    heads = {part: nn.Linear(512, 384) for part in ("local", "global")}
-    state = {
-        f"student_projection_head_{part}.{name}": value
-        for part, head in heads.items()
-        for name, value in head.state_dict().items()
-    }
-    torch.save({"state_dict": state}, checkpoint)
-    alone, projected = adapters_of(Learned("resnet18", weights, checkpoint, 1.0), BUDGET)
+    alone = adapter_of(Learned("resnet18", weights, 1.0), BUDGET)
     image = torch.randn(1, 3, 128, 128)
-    assert alone.encoder is not None and projected.encoder is not None
+    assert alone.encoder is not None
     with torch.inference_mode():
         cells = network.forward_features(image).permute(0, 2, 3, 1)
-        tokens, vector = projected.encoder.encode(image)
         torch.testing.assert_close(alone.encoder.encode(image)[0], cells)
-        torch.testing.assert_close(tokens, heads["local"](cells))
-        torch.testing.assert_close(vector, heads["global"](cells.mean((1, 2))))
     assert alone.size == 128
-    assert alone.space != projected.space
